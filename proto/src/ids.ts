@@ -1,0 +1,53 @@
+/**
+ * The names of things, and what each may look like. Parsing is the only way to make one, so a value of these types has been checked.
+ */
+
+declare const brand: unique symbol;
+type Brand<T, B extends string> = T & { readonly [brand]: B };
+
+/** `[a-z0-9-]{1,63}`, no hyphen at either end. */
+export type MachineId = Brand<string, "MachineId">;
+/** `[a-z0-9-]{1,63}`, no hyphen at either end; safe as the name of a folder. */
+export type AppName = Brand<string, "AppName">;
+/** `d-1`, `d-2`, … in the order of submission. */
+export type DeploymentId = Brand<string, "DeploymentId">;
+/** `app@version`. */
+export type ReleaseId = Brand<string, "ReleaseId">;
+/** 64 lower-case hex digits: a sha256. */
+export type Digest = Brand<string, "Digest">;
+/** Ever-rising number of an assignment: the journal sequence of the row that made it. */
+export type Generation = Brand<number, "Generation">;
+/** Wall clock, milliseconds since 1970. */
+export type Instant = Brand<number, "Instant">;
+
+const NAME = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/;
+const VERSION = /^[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}$/;
+const DEPLOYMENT = /^d-[1-9][0-9]{0,14}$/;
+const DIGEST = /^[0-9a-f]{64}$/;
+
+export const NAME_RULE = "1 to 63 of a-z, 0-9 and -, with no - at either end";
+export const VERSION_RULE = "1 to 64 of A-Z, a-z, 0-9 and . + _ -, beginning with a letter or digit";
+
+export function parseMachineId(text: string): MachineId | undefined {
+  return NAME.test(text) ? (text as MachineId) : undefined;
+}
+
+export function parseAppName(text: string): AppName | undefined {
+  return NAME.test(text) ? (text as AppName) : undefined;
+}
+
+export function isVersion(text: string): boolean {
+  return VERSION.test(text);
+}
+
+export function parseDeploymentId(text: string): DeploymentId | undefined {
+  return DEPLOYMENT.test(text) ? (text as DeploymentId) : undefined;
+}
+
+export function parseDigest(text: string): Digest | undefined {
+  return DIGEST.test(text) ? (text as Digest) : undefined;
+}
+
+export function releaseId(app: string, version: string): ReleaseId {
+  return `${app}@${version}` as ReleaseId;
+}
