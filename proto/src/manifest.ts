@@ -56,3 +56,5 @@ export interface Chunk {
   /** Of the frame as it travels. */
   readonly frameSha256: Digest;
 }
+
+export type ParsedManifest = { readonly ok: true; readonly manifest: Manifest } | { readonly ok: false; readonly message: string };

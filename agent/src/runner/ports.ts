@@ -1,0 +1,117 @@
+/**
+ * What the runner needs of the world. Each is implemented in a folder of its own and bound in compose.ts alone.
+ * Everything here may be called again after a crash at any point: each operation is idempotent, and looks at the world before it acts.
+ */
+import type { ReasonCode } from "@muster/proto/reason.ts";
+import type { Probe } from "@muster/proto/gen/muster/v1/release.ts";
+
+/** Why something expected went wrong. `retryable` faults are of the surroundings (network, disk full), not of the release. */
+export interface Fault {
+  readonly code: ReasonCode;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+export type Outcome<T = void> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: Fault };
+
+/**
+ * `pull/`: brings an artifact's files to this machine. Resolves with ok only when `releases/<digest>/` of the app stands whole: every byte
+ * verified against the manifest, flushed, renamed into place. What was verified in an earlier try is not fetched again.
+ */
+export interface Puller {
+  pull(request: { readonly app: string; readonly artifact: string; readonly artifactUrl: string; readonly signal: AbortSignal }): Promise<Outcome>;
+}
+
+/** `apply/`: release directories of apps: `apps/<app>/{releases/<digest>/, current → releases/<digest>, shared/, state.json}`. */
+export interface ReleaseStore {
+  /** Absolute and resolved (never through `current`); whether or not it exists. */
+  releaseDir(app: string, artifact: string): string;
+  has(app: string, artifact: string): Promise<boolean>;
+  /** Where `current` points, or undefined. */
+  current(app: string): Promise<string | undefined>;
+  /** Atomic (symlink + rename), durable when it resolves. Undefined takes `current` away. */
+  switchTo(app: string, artifact: string | undefined): Promise<Outcome>;
+  /** Deletes all releases but `keep`, and staging left over. */
+  prune(app: string, keep: readonly string[]): Promise<void>;
+  /** Deletes the app's folder. */
+  removeApp(app: string): Promise<void>;
+}
+
+/** A started process group, as it is written to disk: enough to know it again after this agent was killed, and never to take another for it. */
+export interface Workload {
+  /** Unguessable; in the process's environment as MUSTER_LAUNCH_ID, so it is found again even when the agent died before it knew the pid. */
+  readonly launchId: string;
+  readonly pid: number;
+  /** Field 22 of /proc/<pid>/stat, and the boot it belongs to. */
+  readonly startTicks: string;
+  readonly bootId: string;
+}
+
+export interface LaunchSpec {
+  readonly app: string;
+  readonly version: string;
+  readonly launchId: string;
+  /** Working directory: the release, resolved. */
+  readonly releaseDir: string;
+  /** All `${…}` filled in. */
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** How a workload ended; code and signal are null when it was adopted, since only a parent may ask. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+/** `drivers/`: how a release is run. `files` has no workloads, so it needs no driver calls at all. */
+export interface ProcessDriver {
+  start(spec: LaunchSpec): Promise<Outcome<Workload>>;
+  /** The living workload of a launch, or undefined. `known` saves the search of /proc; it is believed only if everything matches. */
+  find(launchId: string, known: Workload | undefined): Promise<Workload | undefined>;
+  /** Resolves when it has ended; at once when it is gone already. */
+  waitForExit(workload: Workload, signal: AbortSignal): Promise<Exit>;
+  /** SIGTERM to the group, SIGKILL after the time-out; resolves when nothing of the group is left. */
+  stop(workload: Workload, stopTimeoutMs: number): Promise<void>;
+}
+
+/** The verdict of all probes of a release together, after healthy_after / unhealthy_after. */
+export type Verdict =
+  | { readonly health: "unknown" }
+  | { readonly health: "healthy" }
+  /** What the failing probe saw last, for example `GET http://127.0.0.1:4000/healthz answered 500`. */
+  | { readonly health: "unhealthy"; readonly detail: string };
+
+export interface ProbeTarget {
+  /** With every `${…}` filled in. */
+  readonly probes: readonly Probe[];
+  readonly releaseDir: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** `health/`: asks the probes until told to stop. */
+export interface Prober {
+  /**
+   * Calls back on each change of the verdict, and with each failed sample while not yet healthy (so that the last detail is known).
+   * No probes: healthy at once. Never overlaps two samples of one probe.
+   */
+  watch(target: ProbeTarget, onVerdict: (verdict: Verdict) => void): { stop(): void };
+}
+
+/** Free ports for `auto`. */
+export interface PortPicker {
+  /** A port on 127.0.0.1 that nobody listens on now and that is not in `taken`. */
+  pick(taken: ReadonlySet<number>): Promise<number>;
+  isFree(port: number): Promise<boolean>;
+}
+
+/** A workload's output, kept by the driver in size-capped, rotated files. */
+export interface LogReader {
+  /** The last lines, oldest first, and then (with follow) each new one until the signal aborts. */
+  read(request: {
+    readonly app: string;
+    readonly tailLines: number;
+    readonly follow: boolean;
+    readonly signal: AbortSignal;
+  }): AsyncIterable<readonly { readonly stream: "stdout" | "stderr"; readonly text: string }[]>;
+}
