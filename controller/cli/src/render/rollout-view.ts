@@ -1,0 +1,150 @@
+/**
+ * A deployment as a picture of lines: header, a bar and counts for each wave, what it waits for and why it is as it is.
+ * Pure: the same deployment, moment and size give the same lines, none wider than the terminal.
+ */
+import { TargetCounts, type Deployment, type Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import picocolors from "picocolors";
+import type { Colors } from "../context.ts";
+import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord, type WavePhaseWord } from "../output/words.ts";
+import { bar, countsLine } from "./bar.ts";
+import { padEnd, padStart, plain, plural, truncate, width, wrap } from "./text.ts";
+import { duration } from "./time.ts";
+
+export interface ViewOptions {
+  readonly colors: Colors;
+  readonly columns: number;
+  /** Waves are folded so that the whole stays below this; undefined when it may be as long as it is. */
+  readonly rows?: number;
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: number;
+}
+
+const NO_COLORS = picocolors.createColors(false);
+const BAR_COLUMNS_MIN = 8;
+const BAR_COLUMNS_MAX = 30;
+/** Of the view without its waves: header, waiting, reason, the cursor's line and a little air. */
+const ROWS_BESIDE_WAVES = 8;
+
+/** The whole view, without a trailing empty line. */
+export function rolloutView(deployment: Deployment, options: ViewOptions): readonly string[] {
+  return [
+    headerLine(deployment, options),
+    ...waveLines(deployment, options),
+    ...unchangedLines(deployment, options),
+    ...waitingLines(deployment, options),
+    ...reasonLines(deployment, options),
+  ];
+}
+
+/** `d-7  shop-web 1.4.2  rolling  1m02s` */
+export function headerLine(deployment: Deployment, { colors, columns, now }: ViewOptions): string {
+  const phase = phaseWord(deployment.phase);
+  const elapsed = duration(elapsedMs(deployment, now));
+  const title = `${deployment.app} ${deployment.version}`;
+  const room = columns - width(`${deployment.id}    ${phase.replaceAll("_", " ")}  ${elapsed}`);
+  const parts = [colors.bold(deployment.id), truncate(plain(title), Math.max(8, room)), phaseText(phase, colors), colors.dim(elapsed)];
+  return parts.join("  ");
+}
+
+export function phaseText(phase: PhaseWord, colors: Colors): string {
+  const text = phase.replaceAll("_", " ");
+  switch (phase) {
+    case "succeeded":
+      return colors.green(text);
+    case "failed":
+    case "rolled_back":
+    case "aborted":
+      return colors.red(text);
+    case "rolling_back":
+      return colors.magenta(text);
+    case "paused":
+    case "awaiting_approval":
+      return colors.yellow(text);
+    case "rolling":
+    case "soaking":
+      return colors.cyan(text);
+    case "pending":
+    case "superseded":
+    case "unspecified":
+      return colors.dim(text);
+  }
+}
+
+/** From its start, or from its submission while it has not started, to its end or now. */
+export function elapsedMs({ submittedAt, startedAt, endedAt }: Deployment, now: number): number {
+  const from = startedAt === 0 ? submittedAt : startedAt;
+  return Math.max(0, (endedAt === 0 ? now : endedAt) - from);
+}
+
+function waveLines(deployment: Deployment, options: ViewOptions): readonly string[] {
+  const { colors, columns, rows } = options;
+  const room = rows === undefined ? deployment.waves.length : Math.max(1, rows - ROWS_BESIDE_WAVES);
+  const { before, shown, after } = fold(deployment.waves, room);
+  const digits = String(deployment.waves.length).length;
+  const barColumns = Math.max(BAR_COLUMNS_MIN, Math.min(BAR_COLUMNS_MAX, columns - 50));
+  const lines: string[] = [];
+  if (before > 0) lines.push(colors.dim(`  … ${plural(before, "wave")} before`));
+  for (const wave of shown) lines.push(...waveLine(wave, digits, barColumns, options));
+  if (after > 0) lines.push(colors.dim(`  … ${plural(after, "wave")} to come`));
+  return lines;
+}
+
+/** On a terminal too narrow for both, the counts go below the bar. */
+function waveLine(wave: Wave, digits: number, barColumns: number, { colors, columns }: ViewOptions): readonly string[] {
+  const targets = wave.counts ?? TargetCounts.create({ total: wave.size, pending: wave.size });
+  const label = `  ${waveMark(wavePhaseWord(wave.phase), colors)} wave ${padStart(String(wave.index), digits)}  `;
+  const counts = countsLine(targets, colors);
+  if (width(label) + barColumns + 2 + width(counts) <= columns) return [`${label}${bar(targets, barColumns, colors)}  ${counts}`];
+  const below = wrap(countsLine(targets, NO_COLORS), columns - 6).map((part) => `      ${part}`);
+  return [label + bar(targets, Math.max(0, Math.min(barColumns, columns - width(label))), colors), ...below];
+}
+
+function waveMark(phase: WavePhaseWord, colors: Colors): string {
+  switch (phase) {
+    case "done":
+      return colors.green("✓");
+    case "failed":
+      return colors.red("✗");
+    case "rolling":
+      return colors.cyan("▸");
+    case "pending":
+    case "unspecified":
+      return " ";
+  }
+}
+
+/** The waves around the one that matters now: all that fit, those before it given up first. */
+function fold(waves: readonly Wave[], room: number): { before: number; shown: readonly Wave[]; after: number } {
+  if (waves.length <= room) return { before: 0, shown: waves, after: 0 };
+  const active = waves.findIndex((wave) => wavePhaseWord(wave.phase) !== "done");
+  const last = active === -1 ? waves.length - 1 : active;
+  const start = Math.max(0, Math.min(last - Math.floor(room / 3), waves.length - room));
+  const shown = waves.slice(start, start + room);
+  return { before: start, shown, after: waves.length - start - shown.length };
+}
+
+function unchangedLines({ counts }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  const count = counts?.unchanged ?? 0;
+  return count === 0 ? [] : [colors.dim(truncate(`    ${plural(count, "machine")} ran it already`, columns))];
+}
+
+function waitingLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  if (deployment.waitingOn === "" || hasEnded(deployment.phase)) return [];
+  return labelled("waiting on: ", plain(deployment.waitingOn), columns, colors.dim);
+}
+
+function reasonLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  const { reason } = deployment;
+  if (reason === undefined || reason.message === "") return [];
+  const paint = isBad(phaseWord(deployment.phase)) ? colors.red : colors.yellow;
+  return labelled("reason: ", plain(reason.message), columns, paint);
+}
+
+function isBad(phase: PhaseWord): boolean {
+  return phase === "failed" || phase === "rolled_back" || phase === "rolling_back" || phase === "aborted";
+}
+
+function labelled(label: string, text: string, columns: number, paint: (text: string) => string): readonly string[] {
+  const indent = `  ${label}`;
+  return wrap(text, columns - indent.length).map((part, index) => paint((index === 0 ? indent : padEnd("", indent.length)) + part));
+}

@@ -1,0 +1,48 @@
+/**
+ * Runs one command line in a context and tells how it ended. Never touches the process.
+ */
+import type { Command } from "commander";
+import { write, type CliContext } from "./context.ts";
+import { CliError, EXIT } from "./errors.ts";
+import { createProgram, UsageError, type GlobalOptions } from "./program.ts";
+
+export async function run(args: readonly string[], context: CliContext): Promise<void> {
+  const program = createProgram(context);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+  } catch (error) {
+    await tell(error, program, context);
+  }
+}
+
+/** commander's endings that are not errors: help was asked for, or there was nothing else to do. */
+const QUIET_ENDINGS = ["commander.help", "commander.helpDisplayed", "commander.version"];
+
+async function tell(error: unknown, program: Command, context: CliContext): Promise<void> {
+  if (error instanceof UsageError && QUIET_ENDINGS.includes(error.commander.code)) return context.setExitCode(EXIT.done);
+  const ending = error instanceof UsageError ? usageEnding(error) : error;
+  if (!(ending instanceof CliError)) throw ending;
+  context.setExitCode(ending.exit);
+  const { output } = program.opts<GlobalOptions>();
+  await write(context.stderr, output === "json" ? errorJson(ending) : errorText(ending));
+}
+
+/** `error: unknown option '--folow'\n(Did you mean --follow?)` */
+function usageEnding(error: UsageError): CliError {
+  const message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").replace(/\.$/, "");
+  return new CliError(`${message}. See: ${error.commandPath} --help`, { code: "usage", exit: EXIT.badInput, cause: error });
+}
+
+/** Each fault on a line of its own, as compilers write them, so that editors find the place. */
+function errorText({ message, faults, fileName }: CliError): string {
+  if (faults.length === 0) return `muster: ${message}\n`;
+  const lines = faults.map(({ line, column, path, message: what }) => {
+    const place = line === 0 ? fileName : `${fileName}:${line}:${column}`;
+    return `${place}${path === "" ? "" : ` ${path}`}: ${what}`;
+  });
+  return `${lines.join("\n")}\nmuster: ${message}\n`;
+}
+
+function errorJson({ code, message, faults }: CliError): string {
+  return `${JSON.stringify({ error: { code, message, faults } })}\n`;
+}
