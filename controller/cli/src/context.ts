@@ -3,12 +3,12 @@
  * so each can be run in a test with its own context.
  */
 import { once } from "node:events";
-import type { Colors } from "picocolors/types";
+import type picocolors from "picocolors";
 import type { ExitCode } from "./errors.ts";
 
 export { EXIT, type ExitCode } from "./errors.ts";
-export type { Colors } from "picocolors/types";
 
+export type Colors = ReturnType<typeof picocolors.createColors>;
 export type Env = Readonly<Record<string, string | undefined>>;
 /** `isTTY`, `columns` and `rows` are there when it is a terminal. */
 export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number; readonly rows?: number };
