@@ -1,0 +1,160 @@
+/**
+ * The controller's append-only record, on SQLite. One writer; everything synchronous, so that a transaction has no await inside and nothing interleaves.
+ *
+ * Always holds: a row is in the tables if and only if it is in the journal; sequences rise by one and are never used again; what `transaction` returned from is
+ * on disk (`synchronous=FULL`).
+ */
+import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
+import type { Instant } from "@muster/proto/ids.ts";
+import type { Entry, EntryKind, JournalRow } from "./entry.ts";
+import { createProjector, type Projector } from "./project.ts";
+import { createJournalTables, JOURNAL_VERSION, PROJECTION_VERSION, recreateProjections } from "./schema.ts";
+
+/** A fault of the database: the disk is full, the file can't be read, another process holds it. */
+export class JournalError extends Error {
+  readonly code: string;
+  /** True when the same call may go through later, as after a full disk. */
+  readonly retryable: boolean;
+
+  constructor(code: string, message: string, cause: unknown) {
+    super(message, { cause });
+    this.name = "JournalError";
+    this.code = code;
+    this.retryable = code === "SQLITE_FULL" || code === "SQLITE_BUSY" || code.startsWith("SQLITE_IOERR");
+  }
+
+  static from(error: unknown, doing: string): JournalError {
+    if (error instanceof JournalError) return error;
+    const code = error instanceof SqliteDatabase.SqliteError ? error.code : "UNKNOWN";
+    const detail = error instanceof Error ? error.message : String(error);
+    const wayOut = code === "SQLITE_FULL" ? "; free some space on its disk and it goes on by itself" : "";
+    return new JournalError(code, `${doing}: ${detail}${wayOut}`, error);
+  }
+}
+
+/** Rows to read at once: bounds the memory of a replay and of one answer to a reader of events. */
+const PAGE_ROWS = 500;
+
+interface StoredRow {
+  readonly seq: number;
+  readonly at: Instant;
+  readonly kind: EntryKind;
+  readonly data: string;
+}
+
+export class Journal {
+  /** For queries only: nothing but the journal writes. */
+  readonly db: Database;
+  readonly #insert: Statement;
+  readonly #page: Statement;
+  readonly #pageOf: Statement;
+  readonly #project: Projector;
+  #lastSeq: number;
+  #inTransaction = false;
+
+  private constructor(db: Database) {
+    this.db = db;
+    this.#insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @kind, @deployment, @machine, @app, @data)");
+    this.#page = db.prepare("SELECT seq, at, kind, data FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?");
+    this.#pageOf = db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?");
+    this.#project = createProjector(db);
+    this.#lastSeq = db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck().get() as number;
+  }
+
+  /** `path` may be `:memory:`. Throws JournalError. */
+  static open(path: string): Journal {
+    try {
+      const db = new SqliteDatabase(path);
+      db.pragma("journal_mode = WAL");
+      db.pragma("synchronous = FULL");
+      db.pragma("foreign_keys = ON");
+      createJournalTables(db);
+      const journal = prepareTables(db);
+      return journal;
+    } catch (error) {
+      throw JournalError.from(error, `cannot open the journal ${path}`);
+    }
+
+    function prepareTables(db: Database): Journal {
+      const version = (key: string) => Number(db.prepare("SELECT value FROM meta WHERE key = ?").pluck().get(key) ?? 0);
+      const journalVersion = version("journal_version");
+      if (journalVersion > JOURNAL_VERSION) {
+        throw new JournalError("NEWER", `the journal was written by a newer version (${journalVersion}; this one knows ${JOURNAL_VERSION})`, undefined);
+      }
+      if (version("projection_version") === PROJECTION_VERSION) return new Journal(db);
+      return db.transaction(() => {
+        recreateProjections(db);
+        const journal = new Journal(db);
+        for (const row of journal.read({ fromSeq: 1 })) journal.#project(row);
+        const keep = db.prepare("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+        keep.run("journal_version", String(JOURNAL_VERSION));
+        keep.run("projection_version", String(PROJECTION_VERSION));
+        return journal;
+      })();
+    }
+  }
+
+  get lastSeq(): number {
+    return this.#lastSeq;
+  }
+
+  /** Runs `work` in one transaction; what it appended is kept whole or not at all. Throws JournalError for faults of the disk, and what `work` throws. */
+  transaction<T>(work: () => T): T {
+    const before = this.#lastSeq;
+    this.#inTransaction = true;
+    try {
+      return this.db.transaction(work).immediate();
+    } catch (error) {
+      this.#lastSeq = before;
+      if (error instanceof SqliteDatabase.SqliteError) throw JournalError.from(error, "cannot write the journal");
+      throw error;
+    } finally {
+      this.#inTransaction = false;
+    }
+  }
+
+  /** Only within `transaction`. */
+  append(entry: Entry, at: Instant): JournalRow {
+    if (!this.#inTransaction) throw new Error(`append of ${entry.kind} outside a transaction`);
+    const { kind, ...data } = entry;
+    this.#lastSeq += 1;
+    const row: JournalRow = { seq: this.#lastSeq, at, entry };
+    this.#insert.run({
+      seq: row.seq,
+      at,
+      kind,
+      deployment: "deployment" in entry ? entry.deployment : null,
+      machine: "machine" in entry ? entry.machine : null,
+      app: "app" in entry ? entry.app : null,
+      data: JSON.stringify(data),
+    });
+    this.#project(row);
+    return row;
+  }
+
+  /** One page, at most `limit` rows and never more than 500. */
+  page(from: { readonly fromSeq: number; readonly deployment?: string | undefined }, limit = PAGE_ROWS): readonly JournalRow[] {
+    const most = Math.min(limit, PAGE_ROWS);
+    const rows = from.deployment === undefined ? this.#page.all(from.fromSeq, most) : this.#pageOf.all(from.deployment, from.fromSeq, most);
+    return (rows as StoredRow[]).map(fromStored);
+  }
+
+  *read(from: { readonly fromSeq: number }): Generator<JournalRow> {
+    for (let fromSeq = from.fromSeq; ; ) {
+      const rows = this.page({ fromSeq });
+      yield* rows;
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < PAGE_ROWS) return;
+      fromSeq = last.seq + 1;
+    }
+  }
+
+  close(): void {
+    this.db.close();
+  }
+}
+
+/** Rows were written by this program alone, from checked values. */
+function fromStored({ seq, at, kind, data }: StoredRow): JournalRow {
+  return { seq, at, entry: { kind, ...(JSON.parse(data) as object) } as Entry };
+}

@@ -1,0 +1,145 @@
+/**
+ * The tables. `journal` is the truth; every other table is a projection of it and can be dropped and replayed.
+ *
+ * A change of shape: for a projection, alter it here and raise PROJECTION_VERSION, and it is rebuilt from the journal at the next start; the
+ * journal's own shape changes only by a migration that leaves its rows as they are.
+ */
+import type { Database } from "better-sqlite3";
+
+export const JOURNAL_VERSION = 1;
+export const PROJECTION_VERSION = 1;
+
+const JOURNAL = `
+  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS journal (
+    seq        INTEGER PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    kind       TEXT NOT NULL,
+    deployment TEXT,
+    machine    TEXT,
+    app        TEXT,
+    data       TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX IF NOT EXISTS journal_by_deployment ON journal (deployment, seq) WHERE deployment IS NOT NULL;
+`;
+
+const PROJECTIONS = {
+  machines: `CREATE TABLE machines (
+    id            TEXT PRIMARY KEY,
+    instance      TEXT NOT NULL,
+    labels        TEXT NOT NULL,
+    agent_version TEXT NOT NULL,
+    hostname      TEXT NOT NULL,
+    os            TEXT NOT NULL,
+    arch          TEXT NOT NULL,
+    first_seen_at INTEGER NOT NULL,
+    silent_since  INTEGER
+  ) STRICT, WITHOUT ROWID`,
+  report_cursors: `CREATE TABLE report_cursors (
+    machine  TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    seq      INTEGER NOT NULL,
+    PRIMARY KEY (machine, instance)
+  ) STRICT, WITHOUT ROWID`,
+  machine_apps: `CREATE TABLE machine_apps (
+    machine          TEXT NOT NULL,
+    app              TEXT NOT NULL,
+    generation       INTEGER NOT NULL,
+    phase            TEXT NOT NULL,
+    reason_code      TEXT,
+    reason_message   TEXT,
+    running_version  TEXT NOT NULL,
+    running_artifact TEXT NOT NULL,
+    starts           INTEGER NOT NULL,
+    pid              INTEGER NOT NULL,
+    ports            TEXT NOT NULL,
+    since            INTEGER NOT NULL,
+    last_good        TEXT,
+    PRIMARY KEY (machine, app)
+  ) STRICT, WITHOUT ROWID`,
+  assignments: `CREATE TABLE assignments (
+    machine                TEXT NOT NULL,
+    app                    TEXT NOT NULL,
+    generation             INTEGER NOT NULL,
+    deployment             TEXT NOT NULL,
+    release                TEXT,
+    min_healthy_time_ms    INTEGER NOT NULL,
+    healthy_deadline_ms    INTEGER NOT NULL,
+    PRIMARY KEY (machine, app)
+  ) STRICT, WITHOUT ROWID`,
+  artifacts: `CREATE TABLE artifacts (
+    digest     TEXT PRIMARY KEY,
+    file_count INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    pack_bytes INTEGER NOT NULL,
+    stored_at  INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID`,
+  releases: `CREATE TABLE releases (
+    id         TEXT PRIMARY KEY,
+    app        TEXT NOT NULL,
+    artifact   TEXT NOT NULL,
+    release    TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+  ) STRICT, WITHOUT ROWID`,
+  deployments: `CREATE TABLE deployments (
+    number          INTEGER PRIMARY KEY,
+    id              TEXT NOT NULL UNIQUE,
+    app             TEXT NOT NULL,
+    release         TEXT NOT NULL,
+    strategy        TEXT NOT NULL,
+    phase           TEXT NOT NULL,
+    reason_code     TEXT,
+    reason_message  TEXT,
+    submitted_at    INTEGER NOT NULL,
+    started_at      INTEGER,
+    ended_at        INTEGER,
+    progress_at     INTEGER NOT NULL,
+    wave            INTEGER NOT NULL,
+    max_unavailable INTEGER NOT NULL,
+    unchanged       TEXT NOT NULL,
+    notes           TEXT NOT NULL
+  ) STRICT`,
+  waves: `CREATE TABLE waves (
+    deployment            TEXT NOT NULL,
+    wave                  INTEGER NOT NULL,
+    max_failures          INTEGER NOT NULL,
+    acknowledged_failures INTEGER NOT NULL,
+    finished              INTEGER NOT NULL,
+    PRIMARY KEY (deployment, wave)
+  ) STRICT, WITHOUT ROWID`,
+  targets: `CREATE TABLE targets (
+    deployment     TEXT NOT NULL,
+    machine        TEXT NOT NULL,
+    wave           INTEGER NOT NULL,
+    position       INTEGER NOT NULL,
+    previous       TEXT,
+    state          TEXT NOT NULL,
+    purpose        TEXT,
+    generation     INTEGER NOT NULL,
+    since          INTEGER NOT NULL,
+    attempts       INTEGER NOT NULL,
+    reason_code    TEXT,
+    reason_message TEXT,
+    PRIMARY KEY (deployment, machine)
+  ) STRICT, WITHOUT ROWID`,
+} as const;
+
+const INDEXES = [
+  "CREATE INDEX deployments_by_app ON deployments (app, number)",
+  "CREATE INDEX deployments_active ON deployments (number) WHERE ended_at IS NULL",
+  "CREATE INDEX targets_by_state ON targets (deployment, wave, state)",
+  "CREATE INDEX releases_by_artifact ON releases (artifact)",
+];
+
+export const PROJECTION_TABLES = Object.keys(PROJECTIONS) as (keyof typeof PROJECTIONS)[];
+
+export function createJournalTables(db: Database): void {
+  db.exec(JOURNAL);
+}
+
+/** Drops every projection and makes it anew, empty. */
+export function recreateProjections(db: Database): void {
+  for (const table of PROJECTION_TABLES) db.exec(`DROP TABLE IF EXISTS ${table}`);
+  for (const sql of Object.values(PROJECTIONS)) db.exec(sql);
+  for (const sql of INDEXES) db.exec(sql);
+}
