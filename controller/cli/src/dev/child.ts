@@ -93,7 +93,7 @@ export class SupervisedChild {
   kill(): void {
     this.#stopping = true;
     clearTimeout(this.#restartTimer);
-    this.#process?.kill("SIGKILL");
+    if (this.pid !== undefined) process.kill(-this.pid, "SIGKILL");
   }
 
   #ended(exitCode: number | null, how: string, uptimeMs: number, logOffset: number): void {

@@ -14,7 +14,8 @@ export type DevEvent =
   | { readonly event: "agent_away"; readonly id: string; readonly command: string }
   | ({ readonly event: "ready" } & DevFile)
   | { readonly event: "stopping" }
-  | { readonly event: "workloads_killed"; readonly count: number }
+  | { readonly event: "stop_overdue"; readonly afterMs: number }
+  | { readonly event: "workloads_stopped"; readonly count: number }
   | { readonly event: "stopped" };
 
 export function eventLine(event: DevEvent): string {
@@ -39,7 +40,9 @@ export function eventLine(event: DevEvent): string {
       return "ready";
     case "stopping":
       return "stopping the agents with their workloads, then the controller (Ctrl-C again kills them)";
-    case "workloads_killed":
+    case "stop_overdue":
+      return `not stopped after ${event.afterMs / 1000} s; killing what is left`;
+    case "workloads_stopped":
       return `stopped ${event.count} ${event.count === 1 ? "workload" : "workloads"} whose agent was gone`;
     case "stopped":
       return "stopped; nothing is left running";

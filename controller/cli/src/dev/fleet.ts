@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { Controller } from "../client/controller.ts";
 import type { Clock, Env } from "../context.ts";
-import { CliError, EXIT, type ExitCode } from "../errors.ts";
+import { CliError, EXIT } from "../errors.ts";
 import { type ChildHooks, SupervisedChild } from "./child.ts";
 import { type ControllerFile, type DevFile, readControllerFile, writeDevFile } from "./dev-file.ts";
 import { type DevEvent, listed } from "./events.ts";
@@ -57,6 +57,8 @@ export class DevFleet {
   #orphans: readonly Child[];
   #stopped: Promise<void> | undefined;
   readonly #end = Promise.withResolvers<never>();
+  /** An end of this process that did not wait for `stop`, such as a second Ctrl-C. */
+  readonly #onExit = (): void => this.kill();
 
   /**
    * Takes the directory and starts everything in it; resolves when every agent is connected. On failure, and when `signal` is
@@ -85,6 +87,7 @@ export class DevFleet {
     this.#lock = acquired.lock;
     this.#orphans = acquired.orphans;
     this.#end.promise.catch(() => undefined); // stop() may come before anybody waits for it
+    process.once("exit", this.#onExit);
   }
 
   /** Rejects when the fleet can't go on; it never resolves. */
@@ -106,11 +109,12 @@ export class DevFleet {
   /** Nothing is asked any more: all are killed, workloads too. Synchronous, so that it can be the last thing a process does. */
   kill(): void {
     for (const child of this.#children()) child.kill();
-    for (const group of groupsBelow(this.layout.agentsDir)) signalGroup(group, "SIGKILL");
+    for (const group of groupsBelow(this.layout.dir)) signalGroup(group, "SIGKILL");
     this.#forget();
   }
 
   async #start(): Promise<void> {
+    rmSync(this.layout.devFile, { force: true }); // of a killed muster dev
     await this.#waitForEarlier();
     this.#noteMembersOff();
     for (const dir of [this.layout.logsDir, this.layout.agentsDir]) mkdirSync(dir, { recursive: true });
@@ -262,7 +266,10 @@ export class DevFleet {
     this.#ready = false;
     this.#say({ event: "stopping" });
     unwatchFile(this.layout.controllerFile);
-    const timer = setTimeout(() => this.kill(), STOP_MS);
+    const timer = setTimeout(() => {
+      this.#say({ event: "stop_overdue", afterMs: STOP_MS });
+      this.kill();
+    }, STOP_MS);
     await Promise.all(this.#agents.map(({ child }) => child.stop()));
     await this.#stopWorkloads();
     await this.#controller?.stop();
@@ -279,10 +286,11 @@ export class DevFleet {
     const deadline = performance.now() + WORKLOAD_STOP_MS;
     while (groupsBelow(this.layout.agentsDir).length > 0 && performance.now() < deadline) await this.#options.clock.sleep(POLL_MS);
     for (const group of groupsBelow(this.layout.agentsDir)) signalGroup(group, "SIGKILL");
-    this.#say({ event: "workloads_killed", count: groups.length });
+    this.#say({ event: "workloads_stopped", count: groups.length });
   }
 
   #forget(): void {
+    process.off("exit", this.#onExit);
     rmSync(this.layout.devFile, { force: true });
     this.#lock.release();
   }

@@ -21,7 +21,7 @@ export type Acquired =
   | { readonly kind: "held"; readonly pid: number };
 
 export interface Lock {
-  /** Remembers the children that run now. */
+  /** Remembers the children that run now; does nothing after `release`. */
   remember(children: readonly Child[]): void;
   release(): void;
 }
@@ -44,13 +44,16 @@ export function acquireLock(path: string): Acquired {
 }
 
 function heldLock(path: string, self: ProcessIdentity): Lock {
+  let isHeld = true;
   return {
     remember(children) {
+      if (!isHeld) return;
       const next = `${path}.${self.pid}`;
       writeFileSync(next, encode({ ...self, children: [...children] }));
       renameSync(next, path);
     },
     release() {
+      isHeld = false;
       rmSync(path, { force: true });
     },
   };

@@ -27,17 +27,18 @@ export function isRunning(process: ProcessIdentity): boolean {
 
 /**
  * Process groups without a terminal that have a member working below `dir`: the workloads of agents that can no longer be asked to
- * stop them. A shell that somebody left standing there has a terminal, and is not among them.
+ * stop them. A shell that somebody left standing there has a terminal, and is not among them; nor is our own group.
  */
 export function groupsBelow(dir: string): readonly number[] {
   if (!hasProc()) return [];
   const groups = new Set<number>();
+  const own = parseStat(readProc("self/stat") ?? "").group;
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     const stat = readProc(`${name}/stat`);
     if (stat === undefined || !workingDirectory(name)?.startsWith(dir + sep)) continue;
     const { state, group, terminal } = parseStat(stat);
-    if (state !== "Z" && terminal === "0" && group > 1) groups.add(group);
+    if (state !== "Z" && terminal === "0" && group > 1 && group !== own) groups.add(group);
   }
   return [...groups];
 }

@@ -1,0 +1,66 @@
+/**
+ * A controller program for the tests of `muster dev`: real gRPC, controller.json and endings, and nothing behind them.
+ * `--refuse MESSAGE` makes it end as one does that was given bad input.
+ */
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { type AgentServiceServer, AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
+import { type FleetServiceServer, FleetServiceService, Machine, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
+
+const { values } = parseArgs({
+  options: {
+    dir: { type: "string" },
+    refuse: { type: "string" },
+    "stop-with-parent": { type: "boolean" },
+    "silent-after": { type: "string" },
+  },
+});
+if (values.refuse !== undefined) {
+  console.error(JSON.stringify({ level: "info", msg: "starting" }));
+  console.error(values.refuse);
+  process.exit(2);
+}
+const file = join(values.dir!, "controller.json");
+const lastSeenAt = new Map<string, number>();
+
+const agentService: Pick<AgentServiceServer, "session"> = {
+  session(call) {
+    let machine: string | undefined;
+    call.on("data", (request: { message?: { $case: string; value: { machine?: string } } }) => {
+      if (request.message?.$case !== "hello") return;
+      machine = request.message.value.machine!;
+      lastSeenAt.set(machine, Date.now());
+    });
+    const onEnd = (): void => {
+      if (machine !== undefined) lastSeenAt.delete(machine);
+      call.end();
+    };
+    call.on("end", onEnd).on("cancelled", onEnd).on("error", onEnd);
+  },
+};
+const fleetService: Pick<FleetServiceServer, "listMachines"> = {
+  listMachines(_, respond) {
+    const machines = [...lastSeenAt].map(([id, at]) => Machine.create({ id, state: MachineState.CONNECTED, lastSeenAt: at }));
+    respond(null, { machines });
+  },
+};
+
+const server = new Server();
+server.addService({ session: AgentServiceService.session }, agentService);
+server.addService({ listMachines: FleetServiceService.listMachines }, fleetService);
+server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
+  if (error !== null) throw error;
+  mkdirSync(values.dir!, { recursive: true });
+  const nats = { pid: process.pid, url: "nats://127.0.0.1:1" };
+  writeFileSync(`${file}.next`, JSON.stringify({ pid: process.pid, grpc: `127.0.0.1:${port}`, https: "http://127.0.0.1:1", nats }));
+  renameSync(`${file}.next`, file);
+});
+
+function stop(): void {
+  rmSync(file, { force: true });
+  process.exit(0);
+}
+process.on("SIGTERM", stop);
+if (values["stop-with-parent"] === true) process.stdin.on("end", stop).resume();
