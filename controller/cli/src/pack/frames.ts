@@ -1,0 +1,127 @@
+/**
+ * The pack while it is made: each different chunk becomes one zstd frame. Several are compressed at once; they are written in the order in
+ * which they came, so the same content in the same order gives the same bytes.
+ *
+ * Holds at most FRAMES_IN_FLIGHT chunks and their frames in memory.
+ */
+import { createHash } from "node:crypto";
+import { open, rename, rm, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { constants, zstdCompress, type ZstdOptions } from "node:zlib";
+import type { Digest } from "@muster/proto/ids.ts";
+import { PackError, systemReason } from "./pack-error.ts";
+import type { Piece } from "./tree.ts";
+
+/** The thread pool has four threads; the rest waits ready for them. 8 × (4 MiB + 4 MiB). */
+const FRAMES_IN_FLIGHT = 8;
+const LEVEL = 3;
+const COPY_BYTES = 4 * 1024 * 1024;
+
+export interface Frame extends Piece {
+  frameOffset: number;
+  frameBytes: number;
+  frameSha256: Digest;
+}
+
+const compress = promisify<Uint8Array, ZstdOptions, Buffer>(zstdCompress);
+
+export function sha256Of(bytes: Uint8Array): Digest {
+  return createHash("sha256").update(bytes).digest("hex") as Digest;
+}
+
+export class FrameWriter {
+  readonly #dir: string;
+  readonly #file: FileHandle;
+  readonly #frames = new Map<Digest, Frame>();
+  readonly #inFlight: { readonly frame: Frame; readonly compressed: Promise<Buffer> }[] = [];
+  #writtenBytes = 0;
+
+  private constructor(dir: string, file: FileHandle) {
+    this.#dir = dir;
+    this.#file = file;
+  }
+
+  static async create(dir: string): Promise<FrameWriter> {
+    return new FrameWriter(dir, await onScratch(dir, () => open(join(dir, "frames"), "wx+")));
+  }
+
+  /** The frame's place is known after `finish`. */
+  async add(chunk: Uint8Array): Promise<Frame> {
+    const sha256 = sha256Of(chunk);
+    const known = this.#frames.get(sha256);
+    if (known !== undefined) return known;
+    const frame: Frame = { sha256, sizeBytes: chunk.length, frameOffset: 0, frameBytes: 0, frameSha256: sha256 };
+    this.#frames.set(sha256, frame);
+    // The length given beforehand lets a reader allocate no more than the chunk needs.
+    const compressed = compress(chunk, { params: { [constants.ZSTD_c_compressionLevel]: LEVEL }, pledgedSrcSize: chunk.length });
+    compressed.catch(() => undefined); // heard when it is written; not at all when packing has failed by then
+    this.#inFlight.push({ frame, compressed });
+    if (this.#inFlight.length >= FRAMES_IN_FLIGHT) await this.#writeOldest();
+    return frame;
+  }
+
+  /** Puts the frames in the given order, which names each at least once, into the file `pack`, and returns its path and length. */
+  async finish(order: Iterable<Frame>): Promise<{ readonly path: string; readonly bytes: number }> {
+    while (this.#inFlight.length > 0) await this.#writeOldest();
+    const path = join(this.#dir, "pack");
+    const frames = [...new Set(order)];
+    let bytes = 0;
+    const places = frames.map((frame) => {
+      const place = { from: frame.frameOffset, to: bytes };
+      bytes += frame.frameBytes;
+      return place;
+    });
+    await onScratch(this.#dir, async () => {
+      // Only a tar comes in an order of its own.
+      if (places.every(({ from, to }) => from === to) && bytes === this.#writtenBytes) await rename(join(this.#dir, "frames"), path);
+      else await this.#copy(frames, path);
+    });
+    for (const [index, frame] of frames.entries()) frame.frameOffset = places[index]!.to;
+    return { path, bytes };
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#inFlight.map(({ compressed }) => compressed));
+    await this.#file.close();
+    await rm(join(this.#dir, "frames"), { force: true });
+  }
+
+  async #writeOldest(): Promise<void> {
+    const { frame, compressed } = this.#inFlight.shift()!;
+    const bytes = await compressed;
+    await onScratch(this.#dir, () => this.#file.writeFile(bytes));
+    frame.frameOffset = this.#writtenBytes;
+    frame.frameBytes = bytes.length;
+    frame.frameSha256 = sha256Of(bytes);
+    this.#writtenBytes += bytes.length;
+  }
+
+  async #copy(frames: readonly Frame[], path: string): Promise<void> {
+    await using to = await open(path, "wx");
+    let parts: Buffer[] = [];
+    let partsBytes = 0;
+    for (const frame of frames) {
+      const bytes = Buffer.allocUnsafe(frame.frameBytes);
+      const { bytesRead } = await this.#file.read(bytes, 0, bytes.length, frame.frameOffset);
+      if (bytesRead !== bytes.length) throw new Error(`read ${bytesRead} of ${bytes.length} bytes of a frame`);
+      parts.push(bytes);
+      partsBytes += bytes.length;
+      if (partsBytes < COPY_BYTES) continue;
+      await to.writeFile(Buffer.concat(parts));
+      parts = [];
+      partsBytes = 0;
+    }
+    await to.writeFile(Buffer.concat(parts));
+  }
+}
+
+async function onScratch<T>(dir: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    const isFull = cause instanceof Error && "code" in cause && (cause.code === "ENOSPC" || cause.code === "EDQUOT");
+    const fault = isFull ? "no space is left for the packed files; free some, or set TMPDIR to a larger disk" : `can't be written (${systemReason(cause)})`;
+    throw new PackError("scratch_failed", dir, `${dir}: ${fault}`, { cause });
+  }
+}
