@@ -1,0 +1,24 @@
+/**
+ * Sizes: a count of machines, or a percentage of them. In a file, `10` and `25%`.
+ */
+import type { Size } from "../plan/strategy.ts";
+
+/** From 1% (or 0%) to 100%, with at most two decimals. */
+export const PERCENT = /^(?:100(?:\.0{1,2})?|[1-9][0-9]?(?:\.[0-9]{1,2})?)%$/u;
+export const PERCENT_OR_ZERO = /^(?:100(?:\.0{1,2})?|[1-9]?[0-9](?:\.[0-9]{1,2})?)%$/u;
+/** More machines than any fleet that Muster is made for. */
+export const COUNT_MAX = 1_000_000;
+
+/** Takes what has passed one of the patterns, or a whole number. */
+export function toSize(found: number | string): Size {
+  return typeof found === "number" ? { kind: "count", count: found } : { kind: "percent", percent: Number(found.slice(0, -1)) };
+}
+
+export function formatSize(size: Size): string {
+  switch (size.kind) {
+    case "count":
+      return String(size.count);
+    case "percent":
+      return `${size.percent}%`;
+  }
+}
