@@ -6,8 +6,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { CliContext } from "../context.ts";
 import type { OutputFormat } from "../program.ts";
 import { parseDuration } from "../render/time.ts";
-import { type DevEvent, eventLine } from "./events.ts";
-import { DevFleet, type FleetOptions } from "./fleet.ts";
+import { type DevEvent, eventJson, eventLine } from "./events.ts";
+import type { DevFleet, FleetOptions } from "./fleet.ts";
 import { ownPrograms, type Programs } from "./programs.ts";
 
 /** Each agent is a Node process of some 70 MB. */
@@ -55,8 +55,9 @@ async function runDev(options: DevOptions, output: OutputFormat, programs: Progr
     programs,
     env: context.env,
     clock: context.clock,
-    onEvent: (event) => context.stdout.write(`${output === "json" ? JSON.stringify(event) : eventText(event, dir)}\n`),
+    onEvent: (event) => context.stdout.write(`${output === "json" ? eventJson(event) : eventText(event, dir)}\n`),
   };
+  const { DevFleet } = await import("./fleet.ts"); // it loads gRPC, which other commands' start should not wait for
   let fleet: DevFleet;
   try {
     fleet = await DevFleet.start(fleetOptions, signal);

@@ -49,6 +49,12 @@ export function eventLine(event: DevEvent): string {
   }
 }
 
+/** One object of `-o json`: keys are snake_case there. */
+export function eventJson(event: DevEvent): string {
+  const entries = Object.entries(event).map(([key, value]) => [key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]);
+  return JSON.stringify(Object.fromEntries(entries));
+}
+
 /** `a`, `a and b`, `a, b and c`; long lists are cut. */
 export function listed(names: readonly string[]): string {
   const shown = names.length > 5 ? [...names.slice(0, 4), `${names.length - 4} more`] : names;

@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -102,6 +104,18 @@ describe("a dev fleet", () => {
     fleet = await start(1);
     expect(said("agents_off")).toEqual([{ event: "agents_off", ids: ["dev-1", "dev-2"] }]);
     expect(devFile().agents.map(({ id }) => id)).toEqual(["dev-0"]);
+  });
+
+  it("leaves nothing running when its holder is killed, and whoever comes next waits for that", async () => {
+    const holder = spawn(process.execPath, [fileURLToPath(new URL("fakes/holder.ts", import.meta.url)), dir]);
+    await vi.waitFor(() => expect(existsSync(join(dir, "dev.json"))).toBe(true), patience);
+    const { controller, agents } = devFile();
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    fleet = await start(2);
+    expect([controller.pid, ...agents.map(({ pid }) => pid!)].map(identify)).toEqual([undefined, undefined, undefined]);
+    expect(devFile().controller.pid).not.toBe(controller.pid);
+    expect(groupsBelow(dir)).toHaveLength(2);
   });
 
   it("kills everything at once when it is told to, workloads too", async () => {

@@ -3,7 +3,7 @@
  * process group of its own, on after SIGTERM to the agent, gone when the agent's stdin ends.
  */
 import { spawn } from "node:child_process";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { credentials } from "@grpc/grpc-js";
@@ -43,6 +43,7 @@ if (values["stop-with-parent"] === true) {
   process.stdin
     .on("end", () => {
       process.kill(-workload, "SIGKILL");
+      rmSync(pidFile);
       process.exit(0);
     })
     .resume();
