@@ -1,0 +1,36 @@
+/**
+ * What happens when the wanted release failed.
+ *
+ * Always holds afterwards: what runs is the last good release, or is on the way there, or nothing runs. The reason that people see is
+ * that of the release that failed, whatever going back brings; only when going back fails too does `revert_failed` name both.
+ */
+import { restartDelayMs } from "./back-off.ts";
+import { type AppState, type Fault, type Reason, enter, sameRelease } from "./state.ts";
+import { withNote } from "./words.ts";
+
+export function fail(state: AppState, reason: Reason, now: number): AppState {
+  const after: AppState = { ...state, retry: undefined };
+  if (state.settled && state.current === undefined) return enter(after, { kind: "failed", reason: plain(reason) }, now);
+  if (state.settled && sameRelease(state.current, state.lastGood)) {
+    // While probing, the last good release is the wanted one itself: nothing is better than to keep it going.
+    if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason) }, now);
+    return enter(after, { kind: "reverted", reason: withNote(reason, `still on ${state.current?.version}`) }, now);
+  }
+  const deadlineAt = now + (state.goal?.healthyDeadlineMs ?? 0);
+  return enter({ ...after, settled: false, health: { kind: "unknown" } }, { kind: "reverting", move: "stop", cause: plain(reason), deadlineAt }, now);
+}
+
+/** Going back failed too. A process that could be switched to is started again and again all the same. */
+export function failRevert(state: AppState, cause: Reason, why: string, now: number): AppState {
+  const message = `${cause.message}; going back to ${state.lastGood?.version ?? "nothing"} failed: ${why}`;
+  const reason: Reason = { code: "revert_failed", message };
+  const after = enter({ ...state, retry: undefined }, { kind: "failed", reason }, now);
+  if (state.phase.kind !== "reverting" || state.phase.move !== "start") return after;
+  const crashes = state.crashes + 1;
+  return { ...after, settled: true, crashes, launch: { kind: "waiting", until: now + restartDelayMs(crashes) } };
+}
+
+/** A fault without the word on whether it is worth another try. */
+function plain({ code, message }: Reason | Fault): Reason {
+  return { code, message };
+}

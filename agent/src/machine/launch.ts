@@ -1,0 +1,164 @@
+/**
+ * The process of `current`: what its start, its end and its probes mean. It is started again with back-off for as long as `current` asks for
+ * it, in whatever phase the app is; only what that *means* depends on the phase.
+ *
+ *     none ─▶ starting ─▶ running ─▶ stopping ─▶ none
+ *                ▲  │        │
+ *                └─ waiting ◀┘
+ */
+import { nextRetry, restartDelayMs } from "./back-off.ts";
+import { fail, failRevert } from "./fail.ts";
+import type { Moment, Verdict } from "./event.ts";
+import { type AppState, type Exit, type Fault, type Launch, type Phase, type Probing, type Reason, type Workload, enter, isProcess } from "./state.ts";
+import { exitWords, exitedTooOften, outputWords } from "./words.ts";
+
+/** Started again three times while probing. */
+export const PROBING_EXITS_MAX = 4;
+/** A process that ran for so long has come up well: its next end is the first again. */
+const LONG_RUN_MS = 600_000;
+
+export function onStarted(state: AppState, workload: Workload, now: number): AppState {
+  if (state.launch.kind !== "starting" || state.launch.launchId !== workload.launchId) return state;
+  return {
+    ...state,
+    launch: { kind: "running", workload, startedAt: now },
+    starts: state.starts + 1,
+    health: { kind: "unknown" },
+    retry: undefined,
+  };
+}
+
+export function onStartFailed(state: AppState, launchId: string, fault: Fault, moment: Moment): AppState {
+  if (state.launch.kind !== "starting" || state.launch.launchId !== launchId) return state;
+  if (!state.settled) {
+    const after: AppState = { ...state, launch: { kind: "none" } };
+    const { phase } = state;
+    if (phase.kind !== "activating" && phase.kind !== "reverting") return after;
+    if (phase.move !== "start") return after;
+    if (fault.retryable) return { ...after, retry: nextRetry(state.retry, fault, moment) };
+    return phase.kind === "activating" ? fail(after, fault, moment.now) : failRevert(after, phase.cause, fault.message, moment.now);
+  }
+  const crashes = state.crashes + 1;
+  const after: AppState = { ...state, crashes, launch: again(state, moment.now + restartDelayMs(crashes)) };
+  if (after.phase.kind === "probing") return fault.retryable ? after : fail(after, fault, moment.now);
+  return turnUnhealthy(after, { code: fault.code, message: fault.message }, moment.now);
+}
+
+export function onStopped(state: AppState, launchId: string): AppState {
+  if (state.launch.kind !== "stopping" || state.launch.workload.launchId !== launchId) return state;
+  return { ...state, launch: { kind: "none" } };
+}
+
+export function onExited(state: AppState, launchId: string, exit: Exit, lastLine: string, now: number): AppState {
+  if (state.launch.kind !== "running" || state.launch.workload.launchId !== launchId) return state;
+  const crashes = now - state.launch.startedAt >= LONG_RUN_MS ? 1 : state.crashes + 1;
+  const detail = `${exitWords(exit)}${outputWords(lastLine)}`;
+  const after: AppState = {
+    ...breakHealth(state, detail, now),
+    crashes,
+    launch: again(state, now + restartDelayMs(crashes)),
+    health: { kind: "unknown" },
+  };
+  if (after.phase.kind !== "probing") return turnUnhealthy(after, { code: "exited", message: detail }, now);
+  const { probing } = after.phase;
+  const exits = probing.exits + 1;
+  if (exits >= PROBING_EXITS_MAX) return fail(after, exitedTooOften(exit, exits, now - probing.startedAt, lastLine), now);
+  return { ...after, phase: { kind: "probing", probing: { ...probing, exits } } };
+}
+
+export function onVerdict(state: AppState, verdict: Verdict, now: number): AppState {
+  if (!probes(state)) return state;
+  switch (verdict.health) {
+    case "unknown":
+      return state.health.kind === "unknown" ? state : { ...breakHealth(state, "no answer yet", now), health: { kind: "unknown" } };
+    case "healthy": {
+      if (state.health.kind === "healthy") return state;
+      const after: AppState = { ...state, health: { kind: "healthy", since: now } };
+      return state.phase.kind === "unhealthy" ? enter(after, { kind: "healthy", pruned: false }, now) : after;
+    }
+    case "unhealthy": {
+      const after: AppState = { ...breakHealth(state, verdict.detail, now), health: { kind: "unhealthy", detail: verdict.detail } };
+      return turnUnhealthy(after, { code: "turned_unhealthy", message: verdict.detail }, now);
+    }
+  }
+}
+
+/** The agent has started again: the process may have ended, or the whole machine, while it was away. */
+export function onWoken(state: AppState, found: Workload | undefined, bootId: string, now: number): AppState {
+  const unseen: AppState = { ...state, health: { kind: "unknown" } };
+  switch (state.launch.kind) {
+    case "none":
+    case "waiting":
+      return unseen;
+    case "starting":
+      return found === undefined ? unseen : onStarted(unseen, found, now);
+    case "stopping":
+      return found === undefined ? { ...unseen, launch: { kind: "none" } } : unseen;
+    case "running": {
+      const { workload } = state.launch;
+      if (found !== undefined) return unseen;
+      if (workload.bootId === bootId) return onExited(unseen, workload.launchId, { code: null, signal: null }, "", now);
+      const rebooted: AppState = { ...unseen, launch: again(state, now) };
+      return state.phase.kind === "probing" ? { ...rebooted, phase: { kind: "probing", probing: freshProbing(now) } } : rebooted;
+    }
+  }
+}
+
+/** Stopped on purpose, together with the agent. */
+export function onHalted(state: AppState, now: number): AppState {
+  switch (state.launch.kind) {
+    case "none":
+    case "waiting":
+      return state;
+    case "starting":
+    case "running":
+    case "stopping":
+      return { ...state, health: { kind: "unknown" }, launch: again(state, now) };
+  }
+}
+
+export function freshProbing(now: number): Probing {
+  return { startedAt: now, exits: 0, brokenHealthyMs: 0, lastDetail: "" };
+}
+
+/** Whether the probes of `current` are asked now. */
+export function probes(state: AppState): boolean {
+  if (!state.settled || state.current === undefined) return false;
+  return !isProcess(state.current) || state.launch.kind === "running";
+}
+
+/** Only what `current` surely asks for is started again; in the middle of an exchange the exchange itself starts what is due. */
+function again(state: AppState, until: number): Launch {
+  return state.settled ? { kind: "waiting", until } : { kind: "none" };
+}
+
+/** While probing, writes down how long it had been healthy, and what ended that. */
+function breakHealth(state: AppState, detail: string, now: number): AppState {
+  if (state.phase.kind !== "probing") return state;
+  const healthyMs = state.health.kind === "healthy" ? Math.max(1, now - state.health.since) : 0;
+  const { probing } = state.phase;
+  const seen: Probing = { ...probing, lastDetail: detail, brokenHealthyMs: Math.max(probing.brokenHealthyMs, healthyMs) };
+  return { ...state, phase: { kind: "probing", probing: seen } };
+}
+
+/** Says it when the wanted release was healthy, and only when that is news. */
+function turnUnhealthy(state: AppState, reason: Reason, now: number): AppState {
+  const phase: Phase = { kind: "unhealthy", reason };
+  switch (state.phase.kind) {
+    case "healthy":
+      return enter(state, phase, now);
+    case "unhealthy":
+      return state.phase.reason.code === reason.code ? state : enter(state, phase, now);
+    case "idle":
+    case "pulling":
+    case "staged":
+    case "activating":
+    case "probing":
+    case "reverting":
+    case "reverted":
+    case "failed":
+    case "removing":
+    case "removed":
+      return state;
+  }
+}

@@ -1,0 +1,199 @@
+/**
+ * What follows from where things stand, with nothing new heard: moves whose condition is met, times that have come. Applied after every event
+ * until nothing follows any more, so no event needs to know what comes next, and an agent that woke in the middle goes on by the same rules.
+ */
+import type { Moment } from "./event.ts";
+import { fail, failRevert } from "./fail.ts";
+import { freshProbing } from "./launch.ts";
+import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isProcess, wanted } from "./state.ts";
+import { missedDeadline, seconds, withNote } from "./words.ts";
+
+/** Good artifacts that are kept: the one that runs, and two to go back to. */
+const GOOD_KEPT_MAX = 3;
+
+/** One thing that follows, or the same state when nothing does. */
+export function progress(state: AppState, moment: Moment): AppState {
+  const { retry, launch } = state;
+  if (retry !== undefined && !retry.due && moment.now >= retry.until) return { ...state, retry: { ...retry, due: true } };
+  if (launch.kind === "waiting" && moment.now >= launch.until && state.settled && state.phase.kind !== "removing") {
+    return { ...state, launch: { kind: "starting", launchId: moment.launchId } };
+  }
+  const { phase } = state;
+  switch (phase.kind) {
+    case "pulling":
+      if (moment.now < state.deadlineAt) return state;
+      return fail(state, retry?.fault ?? { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, moment.now);
+    case "staged":
+      if (moment.now < state.deadlineAt) return state;
+      return fail(state, retry?.fault ?? { code: "never_healthy", message: `its turn did not come within ${deadline(state)}: another app was on the move` }, moment.now);
+    case "activating":
+      return activate(state, phase.move, moment);
+    case "probing":
+      return probe(state, phase, moment.now);
+    case "reverting":
+      return revert(state, phase, moment);
+    case "removing":
+      if (phase.move !== "stop") return state;
+      return stopped(state, (free) => ({ ...free, phase: { kind: "removing", move: "switch" } }));
+    case "idle":
+    case "healthy":
+    case "unhealthy":
+    case "reverted":
+    case "failed":
+    case "removed":
+      return state;
+  }
+}
+
+function activate(state: AppState, move: Move, moment: Moment): AppState {
+  if (state.retry !== undefined && moment.now >= state.deadlineAt) return fail(state, state.retry.fault, moment.now);
+  switch (move) {
+    case "stop": {
+      const release = wanted(state);
+      const next: Move = release !== undefined && isProcess(release) ? "ports" : "switch";
+      return stopped(state, (free) => ({ ...free, phase: { kind: "activating", move: next } }));
+    }
+    case "ports":
+    case "switch":
+      return state;
+    case "start":
+      return started(state, moment, (running) => enter(running, { kind: "probing", probing: freshProbing(moment.now) }, moment.now));
+  }
+}
+
+function revert(state: AppState, phase: Extract<Phase, { kind: "reverting" }>, moment: Moment): AppState {
+  const { retry } = state;
+  if (retry !== undefined && moment.now >= phase.deadlineAt) return failRevert(state, phase.cause, retry.fault.message, moment.now);
+  switch (phase.move) {
+    case "stop":
+      return stopped(state, (free) => ({ ...free, phase: { ...phase, move: "switch" } }));
+    case "switch":
+      return state;
+    case "start":
+      return started(state, moment, (running) => ({ ...running, phase: { ...phase, move: "probe" } }));
+    case "probe":
+      if (state.health.kind === "healthy") {
+        return enter(state, { kind: "reverted", reason: withNote(phase.cause, `back on ${state.current?.version}`) }, moment.now);
+      }
+      if (moment.now < phase.deadlineAt) return state;
+      return failRevert(state, phase.cause, state.health.kind === "unhealthy" ? state.health.detail : `not healthy within ${deadline(state)}`, moment.now);
+  }
+}
+
+function probe(state: AppState, phase: Extract<Phase, { kind: "probing" }>, now: number): AppState {
+  const needMs = state.goal?.minHealthyTimeMs ?? 0;
+  const healthyMs = state.health.kind === "healthy" ? now - state.health.since : -1;
+  if (healthyMs >= needMs && state.current !== undefined) {
+    const { artifact } = state.current;
+    const goodArtifacts = [artifact, ...state.goodArtifacts.filter((other) => other !== artifact)].slice(0, GOOD_KEPT_MAX);
+    return enter({ ...state, lastGood: state.current, goodArtifacts }, { kind: "healthy", pruned: false }, now);
+  }
+  if (now < state.deadlineAt) return state;
+  const down = state.launch.kind === "waiting" && phase.probing.exits > 0;
+  return fail(state, missedDeadline(phase.probing, down, Math.max(0, healthyMs), needMs, state.goal?.healthyDeadlineMs ?? 0), now);
+}
+
+/** Gets the old process out of the way; `then` once there is none. */
+function stopped(state: AppState, then: (free: AppState) => AppState): AppState {
+  switch (state.launch.kind) {
+    case "none":
+      return then(state);
+    case "waiting":
+      return { ...state, launch: { kind: "none" } };
+    case "running": {
+      const { workload } = state.launch;
+      const stopping: Launch = { kind: "stopping", workload, stopTimeoutMs: stopTimeoutMs(state) };
+      return { ...state, launch: stopping, health: { kind: "unknown" } };
+    }
+    // A start under way is let finish, so that there is something to stop.
+    case "starting":
+    case "stopping":
+      return state;
+  }
+}
+
+/** Gets `current` running; `then` once it does, and the exchange is over. */
+function started(state: AppState, moment: Moment, then: (running: AppState) => AppState): AppState {
+  switch (state.launch.kind) {
+    case "none":
+      if (state.retry !== undefined && !state.retry.due) return state;
+      return { ...state, launch: { kind: "starting", launchId: moment.launchId } };
+    case "running":
+      return then({ ...state, settled: true });
+    case "waiting":
+    case "starting":
+    case "stopping":
+      return state;
+  }
+}
+
+/** A step of files is done. */
+export function onStepDone(state: AppState, ports: Readonly<Record<string, number>>, now: number): AppState {
+  const done: AppState = { ...state, retry: undefined };
+  const { phase } = state;
+  switch (phase.kind) {
+    case "pulling":
+      return enter(done, { kind: "staged" }, now);
+    case "staged":
+      return enter({ ...done, settled: false, health: { kind: "unknown" } }, { kind: "activating", move: "stop" }, now);
+    case "activating": {
+      if (phase.move === "ports") return { ...done, ports: { ...state.ports, ...ports }, phase: { kind: "activating", move: "switch" } };
+      const release = wanted(state);
+      const switched: AppState = { ...done, current: release, crashes: 0 };
+      if (release !== undefined && isProcess(release)) return { ...switched, phase: { kind: "activating", move: "start" } };
+      return enter({ ...switched, settled: true }, { kind: "probing", probing: freshProbing(now) }, now);
+    }
+    case "reverting": {
+      const switched: AppState = { ...done, current: state.lastGood, crashes: 0 };
+      if (state.lastGood === undefined) return enter({ ...switched, settled: true }, { kind: "failed", reason: phase.cause }, now);
+      if (isProcess(state.lastGood)) return { ...switched, phase: { ...phase, move: "start" } };
+      return { ...switched, settled: true, phase: { ...phase, move: "probe" } };
+    }
+    case "healthy":
+      return { ...done, phase: { kind: "healthy", pruned: true } };
+    case "removing":
+      if (phase.move === "switch") return { ...done, current: undefined, lastGood: undefined, phase: { kind: "removing", move: "delete" } };
+      return enter({ ...done, goodArtifacts: [], ports: {}, settled: true, crashes: 0 }, { kind: "removed" }, now);
+    case "idle":
+    case "probing":
+    case "unhealthy":
+    case "reverted":
+    case "failed":
+    case "removed":
+      return state;
+  }
+}
+
+/** A step of files failed; what is worth another try is tried again until the deadline, a removal for ever. */
+export function onStepFailed(state: AppState, fault: Fault, retryAt: AppState["retry"], now: number): AppState {
+  const { phase } = state;
+  switch (phase.kind) {
+    case "pulling":
+    case "staged":
+    case "activating":
+      return fault.retryable ? { ...state, retry: retryAt } : fail(state, fault, now);
+    case "reverting":
+      return fault.retryable ? { ...state, retry: retryAt } : failRevert(state, phase.cause, fault.message, now);
+    case "removing":
+      return { ...state, retry: retryAt };
+    // Old releases that can't be deleted now are deleted after the next good one.
+    case "healthy":
+      return { ...state, phase: { kind: "healthy", pruned: true } };
+    case "idle":
+    case "probing":
+    case "unhealthy":
+    case "reverted":
+    case "failed":
+    case "removed":
+      return state;
+  }
+}
+
+function stopTimeoutMs({ current }: AppState): number {
+  return current?.driver?.$case === "process" ? current.driver.value.stopTimeoutMs : 0;
+}
+
+function deadline(state: AppState): string {
+  return seconds(state.goal?.healthyDeadlineMs ?? 0);
+}
+

@@ -1,0 +1,172 @@
+/**
+ * Where one app stands on this machine: all that must survive the agent's death. It is plain data, so it is written to disk as it is.
+ *
+ *     idle ─▶ pulling ─▶ staged ─▶ activating ─▶ probing ─▶ healthy ◀─▶ unhealthy
+ *                │          │          │            │
+ *                ▼          ▼          ▼            ▼
+ *          reverted | failed         reverting ─▶ reverted | failed          (any) ─▶ removing ─▶ removed
+ *
+ * A newer goal leads from every phase to pulling, to removing, or, when what it asks for is proven and runs, to probing.
+ * Two things run beside each other and meet only in `settled`: the phase (on the way to the goal) and the launch (the process that
+ * `current` asks for), so that the old release is kept alive while the new one is fetched.
+ */
+import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import type { ReasonCode } from "@muster/proto/reason.ts";
+
+export interface Reason {
+  readonly code: ReasonCode;
+  readonly message: string;
+}
+
+/** A fault of a step. `retryable`: of the surroundings, so it is worth another try before the deadline. */
+export interface Fault extends Reason {
+  readonly retryable: boolean;
+}
+
+/** A living process group, as the driver knows it. */
+export interface Workload {
+  readonly launchId: string;
+  readonly pid: number;
+  readonly startTicks: string;
+  readonly bootId: string;
+}
+
+/** Both null when it ended unseen. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: string | null;
+}
+
+/** The process of `current`. */
+export type Launch =
+  | { readonly kind: "none" }
+  /** Written down before the process is started, so that it is found again whatever happens in between. */
+  | { readonly kind: "starting"; readonly launchId: string }
+  | { readonly kind: "running"; readonly workload: Workload; readonly startedAt: number }
+  /** Ended, or could not be started; started (again) at `until`. */
+  | { readonly kind: "waiting"; readonly until: number }
+  | { readonly kind: "stopping"; readonly workload: Workload; readonly stopTimeoutMs: number };
+
+/** What the probes of `current` say, since the process was started or this agent began to look. */
+export type Health =
+  | { readonly kind: "unknown" }
+  | { readonly kind: "healthy"; readonly since: number }
+  | { readonly kind: "unhealthy"; readonly detail: string };
+
+/** The parts of exchanging one release for another, in order. Files that run nothing skip `ports` and `start`. */
+export type Move = "stop" | "ports" | "switch" | "start";
+
+export type Phase =
+  | { readonly kind: "idle" }
+  | { readonly kind: "pulling" }
+  /** On disk; waits until no other app of this machine is on the move. */
+  | { readonly kind: "staged" }
+  | { readonly kind: "activating"; readonly move: Move }
+  | { readonly kind: "probing"; readonly probing: Probing }
+  | { readonly kind: "healthy"; readonly pruned: boolean }
+  | { readonly kind: "unhealthy"; readonly reason: Reason }
+  /** To `lastGood`, or to nothing when there is none. */
+  | { readonly kind: "reverting"; readonly move: Exclude<Move, "ports"> | "probe"; readonly cause: Reason; readonly deadlineAt: number }
+  | { readonly kind: "reverted"; readonly reason: Reason }
+  | { readonly kind: "failed"; readonly reason: Reason }
+  | { readonly kind: "removing"; readonly move: "stop" | "switch" | "delete" }
+  | { readonly kind: "removed" };
+
+/** What was seen while probing; it becomes the reason when the deadline passes. */
+export interface Probing {
+  readonly startedAt: number;
+  readonly exits: number;
+  /** The longest stretch of health that broke off; 0 when none did. */
+  readonly brokenHealthyMs: number;
+  /** How it broke off, or what a probe saw last; empty at first. */
+  readonly lastDetail: string;
+}
+
+/** A step that failed for a passing reason, and when it is tried again. */
+export interface Retry {
+  readonly tries: number;
+  readonly until: number;
+  readonly due: boolean;
+  readonly fault: Fault;
+}
+
+export interface AppState {
+  readonly app: string;
+  /** As received; undefined before the first. */
+  readonly goal: AppAssignment | undefined;
+  readonly phase: Phase;
+  readonly phaseSince: number;
+  /** Wall clock. When the goal's release must be healthy; 0 without a goal. */
+  readonly deadlineAt: number;
+  /** What runs now, or should. */
+  readonly current: Release | undefined;
+  /** The release that was healthy last: what a failed one is taken back to, with or without a network. */
+  readonly lastGood: Release | undefined;
+  /** Artifacts that were good, newest first: what pruning keeps. */
+  readonly goodArtifacts: readonly string[];
+  /** False from the first move of an exchange to its last: link and process are not known to be those of `current`. */
+  readonly settled: boolean;
+  readonly launch: Launch;
+  readonly health: Health;
+  /** Ports chosen for `auto`, by name. Kept over releases. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** For this goal. */
+  readonly starts: number;
+  /** Exits one after another, none of which had run for long. */
+  readonly crashes: number;
+  readonly retry: Retry | undefined;
+  /** Counts changes of phase, so that the result of a step that was given up is not taken for that of a later one. */
+  readonly transitions: number;
+}
+
+export function emptyState(app: string, now: number): AppState {
+  return {
+    app,
+    goal: undefined,
+    phase: { kind: "idle" },
+    phaseSince: now,
+    deadlineAt: 0,
+    current: undefined,
+    lastGood: undefined,
+    goodArtifacts: [],
+    settled: true,
+    launch: { kind: "none" },
+    health: { kind: "unknown" },
+    ports: {},
+    starts: 0,
+    crashes: 0,
+    retry: undefined,
+    transitions: 0,
+  };
+}
+
+/** The release that the goal asks for; undefined when it asks for removal, or there is no goal. */
+export function wanted(state: AppState): Release | undefined {
+  return state.goal?.goal?.$case === "run" ? state.goal.goal.value : undefined;
+}
+
+export function isProcess(release: Release): boolean {
+  return release.driver?.$case === "process";
+}
+
+export function enter(state: AppState, phase: Phase, now: number): AppState {
+  if (phase.kind === state.phase.kind) return { ...state, phase };
+  return { ...state, phase, phaseSince: now, transitions: state.transitions + 1 };
+}
+
+/** Equal in every field, whatever the order of map keys. */
+export function sameRelease(a: Release | undefined, b: Release | undefined): boolean {
+  return a !== undefined && b !== undefined && equal(a, b);
+}
+
+function equal(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
+  return left.length === right.size && left.every(([key, value]) => right.has(key) && equal(value, right.get(key)));
+}
+
+export function unreachable(value: never): never {
+  throw new Error(`bug: unexpected ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,112 @@
+/**
+ * What the runner is to do now, read off the state alone: so a step that was half done when the agent died is simply asked for again.
+ *
+ * A key names one try of one step: the same key is never performed twice within one life of the agent, and a result under any other key is stale.
+ */
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import { probes } from "./launch.ts";
+import { type AppState, type Workload, isProcess, unreachable, wanted } from "./state.ts";
+
+/** Steps that deal with files; one at a time. */
+export type FileStep = { readonly key: string } & (
+  | { readonly kind: "pull"; readonly release: Release }
+  /** Waits for this app's turn; then makes sure that the release can be run here, before the old one is touched. */
+  | { readonly kind: "prepare"; readonly release: Release }
+  /** Chooses ports for `auto`, and makes sure that nobody else holds the release's ports. */
+  | { readonly kind: "ports"; readonly release: Release }
+  | { readonly kind: "switch"; readonly artifact: string | undefined }
+  | { readonly kind: "prune"; readonly keep: readonly string[] }
+  | { readonly kind: "delete" }
+);
+
+/** Steps that deal with the process; one at a time, beside those of files. */
+export type ProcessStep = { readonly key: string } & (
+  | { readonly kind: "start"; readonly launchId: string; readonly release: Release }
+  | { readonly kind: "stop"; readonly workload: Workload; readonly stopTimeoutMs: number }
+);
+
+export interface Demand {
+  readonly files: FileStep | undefined;
+  readonly process: ProcessStep | undefined;
+  /** In the middle of an exchange of releases: no other app of this machine may be. */
+  readonly holdsTurn: boolean;
+  /** Tell when it ends. */
+  readonly watch: Workload | undefined;
+  readonly probe: { readonly key: string; readonly release: Release } | undefined;
+  /** Wall clock; undefined: nothing is due. */
+  readonly wakeAt: number | undefined;
+}
+
+export function demandOf(state: AppState): Demand {
+  const { launch, current } = state;
+  return {
+    files: fileStepOf(state),
+    process: processStepOf(state),
+    holdsTurn: state.phase.kind === "activating" || (state.phase.kind === "reverting" && state.phase.move !== "probe"),
+    watch: launch.kind === "running" ? launch.workload : undefined,
+    probe:
+      probes(state) && current !== undefined
+        ? { key: launch.kind === "running" ? launch.workload.launchId : `files ${current.artifact}`, release: current }
+        : undefined,
+    wakeAt: wakeAt(state),
+  };
+}
+
+export function fileStepOf(state: AppState): FileStep | undefined {
+  if (state.retry !== undefined && !state.retry.due) return undefined;
+  const { phase } = state;
+  const key = (kind: FileStep["kind"]): string => `${state.transitions} ${kind} ${state.retry?.tries ?? 0}`;
+  const release = wanted(state);
+  switch (phase.kind) {
+    case "pulling":
+      return release === undefined ? undefined : { kind: "pull", key: key("pull"), release };
+    case "staged":
+      return release === undefined ? undefined : { kind: "prepare", key: key("prepare"), release };
+    case "activating":
+      if (release === undefined) return undefined;
+      if (phase.move === "ports") return { kind: "ports", key: key("ports"), release };
+      return phase.move === "switch" ? { kind: "switch", key: key("switch"), artifact: release.artifact } : undefined;
+    case "reverting":
+      return phase.move === "switch" ? { kind: "switch", key: key("switch"), artifact: state.lastGood?.artifact } : undefined;
+    case "healthy":
+      return phase.pruned ? undefined : { kind: "prune", key: key("prune"), keep: state.goodArtifacts };
+    case "removing":
+      if (phase.move === "switch") return { kind: "switch", key: key("switch"), artifact: undefined };
+      return phase.move === "delete" ? { kind: "delete", key: key("delete") } : undefined;
+    case "idle":
+    case "probing":
+    case "unhealthy":
+    case "reverted":
+    case "failed":
+    case "removed":
+      return undefined;
+  }
+}
+
+function processStepOf({ launch, current }: AppState): ProcessStep | undefined {
+  switch (launch.kind) {
+    case "starting":
+      if (current === undefined || !isProcess(current)) return undefined;
+      return { kind: "start", key: `start ${launch.launchId}`, launchId: launch.launchId, release: current };
+    case "stopping":
+      return { kind: "stop", key: `stop ${launch.workload.launchId}`, workload: launch.workload, stopTimeoutMs: launch.stopTimeoutMs };
+    case "none":
+    case "running":
+    case "waiting":
+      return undefined;
+    default:
+      return unreachable(launch);
+  }
+}
+
+function wakeAt(state: AppState): number | undefined {
+  const { phase, launch, retry, health } = state;
+  const times: number[] = [];
+  if (retry !== undefined && !retry.due) times.push(retry.until);
+  if (launch.kind === "waiting") times.push(launch.until);
+  if (phase.kind === "pulling" || phase.kind === "staged" || phase.kind === "probing") times.push(state.deadlineAt);
+  if (phase.kind === "activating" && retry !== undefined) times.push(state.deadlineAt);
+  if (phase.kind === "reverting" && (phase.move === "probe" || retry !== undefined)) times.push(phase.deadlineAt);
+  if (phase.kind === "probing" && health.kind === "healthy") times.push(health.since + (state.goal?.minHealthyTimeMs ?? 0));
+  return times.length === 0 ? undefined : Math.min(...times);
+}
