@@ -60,9 +60,10 @@ export async function packArtifact(sourcePath: string, options: PackOptions): Pr
 async function readTree(source: Source, frames: FrameWriter, { onProgress, signal }: PackOptions): Promise<Tree<Frame>> {
   const tree = new Tree<Frame>(source.path);
   let filesDone = 0;
+  let bytesDone = 0;
   const step = () => {
     if (signal?.aborted === true) throw new PackError("aborted", source.path, `${source.path}: packing was interrupted`, { cause: signal.reason });
-    onProgress?.({ filesDone, filesTotal: source.fileCount, bytesDone: tree.unpackedBytes });
+    onProgress?.({ filesDone, filesTotal: source.fileCount, bytesDone });
   };
   for await (const entry of source.entries) {
     step();
@@ -80,7 +81,7 @@ async function readTree(source: Source, frames: FrameWriter, { onProgress, signa
         break;
       case "file": {
         const counted = counting(entry.content, (bytes) => {
-          tree.countBytes(entry.path, bytes);
+          bytesDone += bytes;
           step();
         });
         tree.addFile(entry.path, entry.mode, await packFile(counted, frames));

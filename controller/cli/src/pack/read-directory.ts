@@ -53,7 +53,7 @@ function decodeName(root: string, directory: string, name: Uint8Array): string {
 
 async function* read(root: string, rootListed: Listed, listing: readonly Listed[]): AsyncGenerator<SourceEntry> {
   for (const { path, stats } of listing) {
-    if (stats.isFile()) yield { type: "file", path, mode: Number(stats.mode), content: readFile(root, path, stats) };
+    if (stats.isFile()) yield { type: "file", path, mode: Number(stats.mode), sizeBytes: Number(stats.size), content: readFile(root, path, stats) };
     else if (stats.isDirectory()) yield { type: "dir", path, mode: Number(stats.mode) };
     else if (stats.isSymbolicLink()) yield { type: "symlink", path, target: readTarget(root, path) };
     else throw entryError("refused", root, path, `is a ${kindOf(stats)}; only files, directories and symlinks can be packed`);

@@ -49,7 +49,7 @@ async function* entriesOf(sourcePath: string): AsyncGenerator<SourceEntry> {
       case "File":
       case "OldFile":
       case "ContiguousFile":
-        yield { type: "file", path, mode, content: contentOf(events) };
+        yield { type: "file", path, mode, sizeBytes: entry.size, content: contentOf(events) };
         break;
       default:
         throw entryError("refused", sourcePath, path, `is a ${shownType(entry.type)}; only files, directories and links can be packed`);

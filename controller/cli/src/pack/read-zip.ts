@@ -70,8 +70,10 @@ async function* read(sourcePath: string, zip: ZipFile, listing: readonly Listed[
       const type = unixMode & TYPE_BITS;
       if (isDirectory) yield { type: "dir", path, mode: unixMode === 0 ? 0o755 : unixMode };
       else if (type === TYPES.symlink) yield { type: "symlink", path, target: await readTarget(sourcePath, path, zip, entry) };
-      else if (type === TYPES.file || type === 0) yield { type: "file", path, mode: unixMode === 0 ? 0o644 : unixMode, content: readFile(sourcePath, path, zip, entry) };
-      else throw entryError("refused", sourcePath, path, "is a device, fifo or socket; only files, directories and symlinks can be packed");
+      else if (type === TYPES.file || type === 0) {
+        const content = readFile(sourcePath, path, zip, entry);
+        yield { type: "file", path, mode: unixMode === 0 ? 0o644 : unixMode, sizeBytes: entry.uncompressedSize, content };
+      } else throw entryError("refused", sourcePath, path, "is a device, fifo or socket; only files, directories and symlinks can be packed");
     }
   } finally {
     zip.close();

@@ -12,9 +12,9 @@ export interface Source {
   readonly entries: AsyncIterable<SourceEntry>;
 }
 
-/** `path` is relative to the source, `/` between names, not yet judged. `mode` is as the source has it. */
+/** `path` is relative to the source, `/` between names, not yet judged. `mode` is as the source has it. `content` has `sizeBytes`, or throws. */
 export type SourceEntry =
-  | { readonly type: "file"; readonly path: string; readonly mode: number; readonly content: AsyncIterable<Uint8Array> }
+  | { readonly type: "file"; readonly path: string; readonly mode: number; readonly sizeBytes: number; readonly content: AsyncIterable<Uint8Array> }
   | { readonly type: "dir"; readonly path: string; readonly mode: number }
   | { readonly type: "symlink"; readonly path: string; readonly target: string }
   /** A hard link: the same content as the file at `to`, which comes earlier. */

@@ -38,7 +38,7 @@ export class Tree<P extends Piece> {
     this.#sourcePath = sourcePath;
   }
 
-  /** Everything that can be said of an entry before its content is read. */
+  /** Everything that can be said of an entry before its content is read: a bomb is refused by what it claims, and a source holds it to that. */
   open(entry: SourceEntry): void {
     const fault = pathFault(entry.path);
     if (fault !== undefined) throw this.#refused(entry.path, fault);
@@ -50,6 +50,7 @@ export class Tree<P extends Piece> {
       const targetRule = targetFault(entry.path, entry.target);
       if (targetRule !== undefined) throw this.#refused(entry.path, `is a symlink to ${JSON.stringify(entry.target)}, which ${targetRule}`);
     }
+    if (entry.type === "file") this.#countBytes(entry.path, entry.sizeBytes);
   }
 
   addFile(path: string, mode: number, content: Omit<PieceFile<P>, "type" | "path" | "mode">): void {
@@ -69,16 +70,8 @@ export class Tree<P extends Piece> {
   addLink(path: string, to: string): void {
     const file = this.#nodes.get(to);
     if (file?.type !== "file") throw this.#refused(path, `is a hard link to ${JSON.stringify(to)}, which is not a file before it in the archive`);
-    this.countBytes(path, file.sizeBytes);
+    this.#countBytes(path, file.sizeBytes);
     this.#set({ ...file, path });
-  }
-
-  /** To be called as content comes, so that a bomb is stopped while it goes off. */
-  countBytes(path: string, bytes: number): void {
-    this.#unpackedBytes += bytes;
-    if (this.#unpackedBytes > UNPACKED_BYTES_MAX) {
-      throw entryError("too_large", this.#sourcePath, path, `goes beyond the limit: at most ${UNPACKED_BYTES_MAX} bytes are allowed, unpacked`);
-    }
   }
 
   get unpackedBytes(): number {
@@ -88,6 +81,13 @@ export class Tree<P extends Piece> {
   /** In the order of the manifest. */
   nodes(): readonly Node<P>[] {
     return [...this.#nodes.values()].sort((a, b) => (a.path < b.path ? -1 : 1));
+  }
+
+  #countBytes(path: string, bytes: number): void {
+    this.#unpackedBytes += bytes;
+    if (this.#unpackedBytes > UNPACKED_BYTES_MAX) {
+      throw entryError("too_large", this.#sourcePath, path, `goes beyond the limit: at most ${UNPACKED_BYTES_MAX} bytes are allowed, unpacked`);
+    }
   }
 
   #set(node: Node<P>): void {
