@@ -6,26 +6,29 @@
  */
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
+import { parseDurationOption, wholeNumber, withExamples } from "../commands/options.ts";
 import type { CliContext } from "../context.ts";
 import { CliError, EXIT, type ExitCode } from "../errors.ts";
-import { DEFAULT_DIR, parseDurationOption } from "./command.ts";
+import { DEFAULT_DIR } from "./command.ts";
 import { ownPrograms, type Programs, searchPath } from "./programs.ts";
+import { stopSignal } from "./stop-signal.ts";
 
+const PORT_MAX = 65_535;
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
 
 interface ControllerOptions {
   readonly dir: string;
   readonly host?: string;
-  readonly grpcPort?: string;
-  readonly httpPort?: string;
-  readonly natsPort?: string;
-  readonly silentAfter?: string;
+  readonly grpcPort?: number;
+  readonly httpPort?: number;
+  readonly natsPort?: number;
+  readonly silentAfter?: number;
   readonly logLevel?: string;
 }
 
-export function registerController(program: Command, context: CliContext, programs: Programs = ownPrograms()): Command {
-  return program
+export function registerController(program: Command, context: CliContext, programs: Programs = ownPrograms()): void {
+  const command = program
     .command("controller")
     .summary("run the controller in the foreground")
     .description(
@@ -34,25 +37,22 @@ export function registerController(program: Command, context: CliContext, progra
     )
     .option("--dir <dir>", "its database, artifacts and keys", DEFAULT_DIR)
     .option("--host <address>", "where it listens; loopback only for now")
-    .option("--grpc-port <port>", "for operators and agents", parsePort)
-    .option("--http-port <port>", "for artifacts", parsePort)
-    .option("--nats-port <port>", "for its nats-server", parsePort)
+    .option("--grpc-port <port>", "for operators and agents; 0: a free one", wholeNumber(0, PORT_MAX))
+    .option("--http-port <port>", "for artifacts; 0: a free one", wholeNumber(0, PORT_MAX))
+    .option("--nats-port <port>", "for its nats-server; 0: a free one", wholeNumber(0, PORT_MAX))
     .option("--silent-after <duration>", "an agent that is not heard for so long counts as silent, for example 15s", parseDurationOption)
     .addOption(new Option("--log-level <level>", "the least that is logged").choices(LOG_LEVELS))
-    .addHelpText(
-      "after",
-      `
-Examples:
-  muster controller
-  muster controller --dir /var/lib/muster --grpc-port 7400 --http-port 7401 --nats-port 7402`,
-    )
     .action(async (options: ControllerOptions) => {
       context.setExitCode(await runController(options, programs, context));
     });
+  withExamples(command, [
+    ["muster controller", "in .muster/, where other commands find it"],
+    ["muster controller --dir /var/lib/muster --grpc-port 7400", "with a port that agents can be told"],
+  ]);
 }
 
 async function runController(options: ControllerOptions, programs: Programs, context: CliContext): Promise<ExitCode> {
-  const signal = context.interruption();
+  const signal = stopSignal();
   const [program, ...args] = [...programs.controller, "--dir", resolve(context.cwd, options.dir), ...flags(options), "--stop-with-parent"];
   const env = { ...context.env, PATH: searchPath(context.env).join(":") };
   const child = spawn(program!, args, { stdio: ["pipe", "inherit", "inherit"], detached: true, env, cwd: context.cwd });
@@ -69,18 +69,19 @@ async function runController(options: ControllerOptions, programs: Programs, con
   });
 }
 
-function flags(options: ControllerOptions): readonly string[] {
-  const { host, grpcPort, httpPort, natsPort, silentAfter, logLevel } = options;
-  const values = { host, "grpc-port": grpcPort, "http-port": httpPort, "nats-port": natsPort, "silent-after": silentAfter, "log-level": logLevel };
-  return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
+function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel }: ControllerOptions): readonly string[] {
+  const values = {
+    host,
+    "grpc-port": grpcPort,
+    "http-port": httpPort,
+    "nats-port": natsPort,
+    "silent-after": silentAfter === undefined ? undefined : `${silentAfter}ms`,
+    "log-level": logLevel,
+  };
+  return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
 }
 
 /** Null is the end by a signal. */
 function exitCodeOf(code: number | null): ExitCode {
   return Object.values(EXIT).find((known) => known === code) ?? EXIT.failed;
-}
-
-function parsePort(text: string): string {
-  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return text;
-  throw new InvalidArgumentError("It is a port: a number from 0 to 65535, 0 for a free one.");
 }

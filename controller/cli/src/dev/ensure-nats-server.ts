@@ -27,7 +27,7 @@ export function ensureNatsServer(dirs: readonly string[], isRoot: boolean, execu
   const aptGet = (...args: readonly string[]): boolean => execute([...prefix, ...UNATTENDED, "apt-get", ...args]) === 0;
   const install = (): boolean => aptGet("install", "-y", "-qq", "--no-install-recommends", "nats-server");
   // Fresh machines have no package lists, or ones whose files are gone.
-  if (!install()) aptGet("update", "-qq") && install();
+  if (!install() && aptGet("update", "-qq")) install();
   const installed = findNatsServer(dirs);
   return installed === undefined ? { kind: "missing", message: ADVICE } : { kind: "found", path: installed };
 }

@@ -107,7 +107,7 @@ describe("a dev fleet", () => {
   });
 
   it("leaves nothing running when its holder is killed, and whoever comes next waits for that", async () => {
-    const holder = spawn(process.execPath, [fileURLToPath(new URL("fakes/holder.ts", import.meta.url)), dir]);
+    const holder = spawn(process.execPath, [fileURLToPath(new URL("fakes/holder.ts", import.meta.url)), dir, process.env["PATH"]!]);
     await vi.waitFor(() => expect(existsSync(join(dir, "dev.json"))).toBe(true), patience);
     const { controller, agents } = devFile();
     holder.kill("SIGKILL");

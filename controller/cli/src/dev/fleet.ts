@@ -120,7 +120,9 @@ export class DevFleet {
     for (const dir of [this.layout.logsDir, this.layout.agentsDir]) mkdirSync(dir, { recursive: true });
     this.#controller = this.#child("controller", "controller", () => [
       ...this.#options.programs.controller,
-      ...["--dir", this.layout.controllerDir, "--stop-with-parent"],
+      "--dir",
+      this.layout.controllerDir,
+      "--stop-with-parent",
       ...this.#options.controllerArguments,
     ]);
     watchFile(this.layout.controllerFile, { interval: CONTROLLER_FILE_POLL_MS }, () => this.#onControllerFile());

@@ -1,5 +1,5 @@
 /**
- * Holds a dev fleet of fake programs, so that a test can kill its holder. `node holder.ts DIR`.
+ * Holds a dev fleet of fake programs, so that a test can kill its holder. `node holder.ts DIR PATH`.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ await DevFleet.start(
     agentCount: 2,
     controllerArguments: [],
     programs: { controller: fake("controller"), agent: fake("agent") },
-    env: process.env,
+    env: { PATH: process.argv[3] },
     clock: { now: () => Date.now(), sleep: async (durationMs) => void (await sleep(durationMs)) },
     onEvent: ({ event }) => console.log(event),
   },
