@@ -1,0 +1,79 @@
+/**
+ * ArtifactsService: artifacts come in once, checked byte by byte, and are listed.
+ */
+import type { Artifact, ArtifactsServiceServer, PushArtifactRequest } from "@muster/proto/gen/muster/v1/artifacts.ts";
+import { parseDigest } from "@muster/proto/ids.ts";
+import type { Logger } from "pino";
+import type { ArtifactStore } from "../artifacts/artifact-store.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Journal } from "../journal/journal.ts";
+import { invalid, toServiceError, unary } from "../grpc/answer.ts";
+
+export interface ArtifactsApiOptions {
+  readonly journal: Journal;
+  readonly engine: Engine;
+  readonly store: ArtifactStore;
+  readonly logger: Logger;
+}
+
+export function artifactsApi({ journal, engine, store, logger }: ArtifactsApiOptions): ArtifactsServiceServer {
+  return {
+    hasArtifact: unary(logger, async ({ digest }) => {
+      const parsed = parseDigest(digest);
+      if (parsed === undefined) throw invalid(`"${digest.slice(0, 80)}" is not the digest of an artifact`);
+      return { present: engine.hasArtifact(parsed) && (await store.has(parsed)) };
+    }),
+
+    pushArtifact: (call, callback) => {
+      receive(call as AsyncIterable<PushArtifactRequest>).then(
+        (response) => callback(null, response),
+        (error: unknown) => callback(toServiceError(error, logger)),
+      );
+    },
+
+    listArtifacts: unary(logger, () => ({ artifacts: listArtifacts(journal) })),
+  };
+
+  async function receive(parts: AsyncIterable<PushArtifactRequest>) {
+    const receiver = await store.receive();
+    try {
+      let inPack = false;
+      for await (const { part } of parts) {
+        if (part === undefined) throw invalid("an empty message");
+        if (part.$case === "manifest") {
+          if (inPack) throw invalid("a piece of the manifest came after the pack");
+          await receiver.writeManifest(part.value);
+          continue;
+        }
+        if (!inPack) await receiver.endManifest();
+        inPack = true;
+        await receiver.writePack(part.value);
+      }
+      if (!inPack) await receiver.endManifest();
+      const stored = await receiver.finish();
+      if (!stored.ok) throw invalid(stored.message);
+      const { digest, created, fileCount, sizeBytes, packBytes } = stored;
+      engine.recordArtifact({ kind: "artifact_stored", artifact: digest, fileCount, sizeBytes, packBytes });
+      return { digest, created };
+    } finally {
+      await receiver.discard();
+    }
+  }
+}
+
+function listArtifacts(journal: Journal): Artifact[] {
+  const rows = journal.db
+    .prepare(
+      `SELECT a.*, (SELECT json_group_array(r.id ORDER BY r.created_at) FROM releases r WHERE r.artifact = a.digest) AS releases
+       FROM artifacts a ORDER BY stored_at DESC, digest`,
+    )
+    .all() as { digest: string; file_count: number; size_bytes: number; pack_bytes: number; stored_at: number; releases: string }[];
+  return rows.map((row) => ({
+    digest: row.digest,
+    fileCount: row.file_count,
+    sizeBytes: row.size_bytes,
+    packBytes: row.pack_bytes,
+    storedAt: row.stored_at,
+    releases: JSON.parse(row.releases) as string[],
+  }));
+}

@@ -1,0 +1,115 @@
+/**
+ * DeploymentsService: files come in, deployments go out, operators steer.
+ */
+import { type Deployment, type DeploymentsServiceServer, DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
+import type { Logger } from "pino";
+import type { Command, Engine } from "../engine/engine.ts";
+import { readDeploymentFile } from "../submit/read.ts";
+import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
+import { serve, until } from "../grpc/stream.ts";
+import type { DeploymentViews } from "./views.ts";
+
+const LIST_DEFAULT = 50;
+const LIST_MAX = 1000;
+const REASON_CHARS_MAX = 500;
+/** Between two pictures of one deployment: a person can't read faster, and a fleet's reports would make hundreds a second. */
+const WATCH_INTERVAL_MS = 100;
+
+export interface DeploymentsApiOptions {
+  readonly engine: Engine;
+  readonly views: DeploymentViews;
+  readonly logger: Logger;
+}
+
+export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
+  const one = (id: string, includeTargets = false): Deployment => {
+    const deployment = views.one(id, includeTargets);
+    if (deployment === undefined) throw missing(id === "" ? "there is no deployment yet" : `there is no deployment ${id}`);
+    return deployment;
+  };
+  const steer = (command: Command) => (request: { readonly id: string; readonly reason: string }) => {
+    const id = parseDeploymentId(request.id);
+    if (id === undefined) throw missing(`there is no deployment ${request.id}`);
+    if (request.reason.length > REASON_CHARS_MAX) throw invalid(`a reason has at most ${REASON_CHARS_MAX} characters`);
+    valueOf(engine.command(id, command, request.reason));
+    return { deployment: one(id) };
+  };
+
+  return {
+    check: unary(logger, (request) => {
+      const read = readDeploymentFile(request.content);
+      if (!read.ok) return { faults: [...read.faults], app: "", version: "", artifactPath: "" };
+      return { faults: [], app: read.file.app, version: read.file.version, artifactPath: read.file.artifactPath };
+    }),
+
+    submit: unary(logger, (request) => {
+      const read = readDeploymentFile(request.content);
+      if (!read.ok) return { faults: [...read.faults], deployment: undefined, notes: [] };
+      const artifact = parseDigest(request.artifact);
+      if (artifact === undefined) throw invalid(`"${request.artifact}" is not the digest of an artifact`);
+      const { app, release, strategy, selector } = read.file;
+      const { deployment, notes } = valueOf(engine.submit({ app, release: { ...release, artifact }, strategy, selector }));
+      const view = one(deployment);
+      return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
+    }),
+
+    getDeployment: unary(logger, (request) => ({ deployment: one(request.id, request.includeTargets) })),
+
+    listDeployments: unary(logger, ({ app, activeOnly, limit }) => ({
+      deployments: views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),
+    })),
+
+    watchDeployment: (call) =>
+      serve(call, logger, async (write, signal) => {
+        const { id } = one(call.request.id);
+        let changed = true;
+        const unsubscribe = engine.onCommit((rows) => {
+          // What another deployment of the app does can change what this one waits for.
+          changed ||= rows.some(({ entry }) => "deployment" in entry);
+        });
+        try {
+          for (let last = ""; !signal.aborted; ) {
+            if (changed) {
+              changed = false;
+              const deployment = one(id);
+              const picture = JSON.stringify(deployment);
+              if (picture !== last) await write({ deployment });
+              last = picture;
+              if (hasEnded(deployment)) return;
+            }
+            await until(signal, (done) => {
+              const timer = setTimeout(done, WATCH_INTERVAL_MS);
+              return () => clearTimeout(timer);
+            });
+          }
+        } finally {
+          unsubscribe();
+        }
+      }),
+
+    pause: unary(logger, steer("pause")),
+    resume: unary(logger, steer("resume")),
+    abort: unary(logger, steer("abort")),
+    rollback: unary(logger, steer("rollback")),
+  };
+}
+
+function hasEnded({ phase }: Deployment): boolean {
+  switch (phase) {
+    case DeploymentPhase.SUCCEEDED:
+    case DeploymentPhase.ROLLED_BACK:
+    case DeploymentPhase.FAILED:
+    case DeploymentPhase.ABORTED:
+    case DeploymentPhase.SUPERSEDED:
+      return true;
+    case DeploymentPhase.UNSPECIFIED:
+    case DeploymentPhase.PENDING:
+    case DeploymentPhase.ROLLING:
+    case DeploymentPhase.SOAKING:
+    case DeploymentPhase.AWAITING_APPROVAL:
+    case DeploymentPhase.PAUSED:
+    case DeploymentPhase.ROLLING_BACK:
+      return false;
+  }
+}

@@ -1,0 +1,56 @@
+/**
+ * EventsService: the journal, as it is and as it grows.
+ */
+import type { Event, EventsServiceServer } from "@muster/proto/gen/muster/v1/events.ts";
+import { parseDeploymentId } from "@muster/proto/ids.ts";
+import type { Logger } from "pino";
+import type { Engine } from "../engine/engine.ts";
+import type { JournalRow } from "../journal/entry.ts";
+import type { Journal } from "../journal/journal.ts";
+import { missing } from "../grpc/answer.ts";
+import { eventText } from "./event-text.ts";
+import { serve, until } from "../grpc/stream.ts";
+
+export interface EventsApiOptions {
+  readonly journal: Journal;
+  readonly engine: Engine;
+  readonly logger: Logger;
+}
+
+export function eventsApi({ journal, engine, logger }: EventsApiOptions): EventsServiceServer {
+  return {
+    readEvents: (call) =>
+      serve(call, logger, async (write, signal) => {
+        const { fromSeq, follow, deploymentId } = call.request;
+        if (deploymentId !== "" && parseDeploymentId(deploymentId) === undefined) throw missing(`there is no deployment ${deploymentId}`);
+        const deployment = deploymentId === "" ? undefined : deploymentId;
+        let next = Math.max(1, fromSeq);
+        while (!signal.aborted) {
+          const rows = journal.page({ fromSeq: next, deployment });
+          const last = rows.at(-1);
+          if (last !== undefined) {
+            next = last.seq + 1;
+            await write({ events: rows.map(toEvent) });
+          } else if (follow) {
+            await until(signal, (done) => engine.onCommit(done));
+          } else {
+            return;
+          }
+        }
+      }),
+  };
+}
+
+function toEvent(row: JournalRow): Event {
+  const { kind, ...data } = row.entry;
+  return {
+    seq: row.seq,
+    at: row.at,
+    kind,
+    deploymentId: "deployment" in row.entry ? row.entry.deployment : "",
+    machine: "machine" in row.entry ? row.entry.machine : "",
+    app: "app" in row.entry ? row.entry.app : "",
+    dataJson: JSON.stringify(data),
+    text: eventText(row.entry),
+  };
+}

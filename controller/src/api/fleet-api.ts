@@ -1,0 +1,147 @@
+/**
+ * FleetService: the machines, what they run, and their logs.
+ */
+import { status } from "@grpc/grpc-js";
+import { type FleetServiceServer, type Machine, type MachineApp, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { type MachineId, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
+import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";
+import type { Logger } from "pino";
+import type { Fleet, Presence } from "../fleet/fleet.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { LogRelay } from "../report/log-relay.ts";
+import type { AgentPhase } from "../rollout/state.ts";
+import { CallError, invalid, missing, unary } from "../grpc/answer.ts";
+import { serve } from "../grpc/stream.ts";
+import { appPhase, reasonOf } from "./views.ts";
+
+const TAIL_LINES_DEFAULT = 100;
+const TAIL_LINES_MAX = 10_000;
+
+export interface FleetApiOptions {
+  readonly journal: Journal;
+  readonly fleet: Fleet;
+  readonly logs: LogRelay;
+  readonly logger: Logger;
+}
+
+export function fleetApi({ journal, fleet, logs, logger }: FleetApiOptions): FleetServiceServer {
+  return {
+    listMachines: unary(logger, (request) => {
+      const parsed = parseSelector(request.selector);
+      if (!parsed.ok) throw invalid(`the selector "${request.selector}" can't be read at character ${parsed.offset + 1}: ${parsed.message}`);
+      const apps = appsByMachine(journal, undefined);
+      const rows = journal.db.prepare("SELECT * FROM machines ORDER BY id").all() as MachineRow[];
+      const machines = rows.filter((row) => selects(parsed.selector, labelsOf(row)));
+      return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [])) };
+    }),
+
+    getMachine: unary(logger, (request) => {
+      const row = journal.db.prepare("SELECT * FROM machines WHERE id = ?").get(request.id) as MachineRow | undefined;
+      if (row === undefined) throw missing(`there is no machine ${request.id}`);
+      return { machine: view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? []) };
+    }),
+
+    readLogs: (call) =>
+      serve(call, logger, async (write, signal) => {
+        const { machine, app, tailLines, follow } = call.request;
+        const id = parseMachineId(machine);
+        if (id === undefined || journal.db.prepare("SELECT 1 FROM machines WHERE id = ?").get(id) === undefined) throw missing(`there is no machine ${machine}`);
+        const known = appsByMachine(journal, id).get(id) ?? [];
+        if (parseAppName(app) === undefined || !known.some((each) => each.app === app)) {
+          throw missing(`${machine} has no app ${app}${known.length === 0 ? "" : `; it has ${known.map((each) => each.app).join(", ")}`}`);
+        }
+        const { presence } = fleet.presence(id);
+        if (presence !== "connected") throw new CallError(status.FAILED_PRECONDITION, `${machine} is ${presence}: its logs can be read when it is connected`);
+        const tail = tailLines === 0 ? TAIL_LINES_DEFAULT : Math.min(tailLines, TAIL_LINES_MAX);
+        for await (const lines of logs.read({ machine: id, app, tailLines: tail, follow, signal })) await write({ lines: [...lines] });
+      }),
+  };
+}
+
+interface MachineRow {
+  readonly id: MachineId;
+  readonly labels: string;
+  readonly agent_version: string;
+  readonly hostname: string;
+  readonly os: string;
+  readonly arch: string;
+  readonly first_seen_at: number;
+}
+
+interface AppRow {
+  readonly machine: MachineId;
+  readonly app: string;
+  readonly wanted: string | null;
+  readonly deployment: string;
+  readonly generation: number;
+  readonly phase: AgentPhase | null;
+  readonly said_generation: number | null;
+  readonly reason_code: string | null;
+  readonly reason_message: string | null;
+  readonly running_version: string | null;
+  readonly starts: number | null;
+  readonly pid: number | null;
+  readonly ports: string | null;
+  readonly since: number | null;
+}
+
+const APPS = `
+  SELECT a.machine, a.app, a.release AS wanted, a.deployment, a.generation, ma.phase, ma.generation AS said_generation, ma.reason_code,
+         ma.reason_message, ma.running_version, ma.starts, ma.pid, ma.ports, ma.since
+  FROM assignments a LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app
+  WHERE (@machine IS NULL OR a.machine = @machine) ORDER BY a.machine, a.app`;
+
+function appsByMachine(journal: Journal, machine: MachineId | undefined): ReadonlyMap<MachineId, MachineApp[]> {
+  const apps = new Map<MachineId, MachineApp[]>();
+  for (const row of journal.db.prepare(APPS).iterate({ machine: machine ?? null }) as IterableIterator<AppRow>) {
+    const own = apps.get(row.machine) ?? [];
+    own.push(appView(row));
+    apps.set(row.machine, own);
+  }
+  return apps;
+}
+
+function appView(row: AppRow): MachineApp {
+  return {
+    app: row.app,
+    wantedVersion: row.wanted === null ? "" : row.wanted.slice(row.app.length + 1),
+    runningVersion: row.running_version ?? "",
+    phase: appPhase(row.phase),
+    reason: reasonOf(row),
+    since: row.since ?? 0,
+    starts: row.starts ?? 0,
+    pid: row.pid ?? 0,
+    ports: row.ports === null ? {} : (JSON.parse(row.ports) as Record<string, number>),
+    deploymentId: row.deployment,
+    generation: row.generation,
+  };
+}
+
+function view(row: MachineRow, fleet: Fleet, apps: MachineApp[]): Machine {
+  const { presence, since, lastSeenAt, acknowledgedGeneration } = fleet.presence(row.id);
+  return {
+    id: row.id,
+    labels: { ...labelsOf(row) },
+    state: MACHINE_STATE[presence],
+    stateSince: since,
+    agentVersion: row.agent_version,
+    hostname: row.hostname,
+    os: row.os,
+    arch: row.arch,
+    firstSeenAt: row.first_seen_at,
+    lastSeenAt,
+    assignedGeneration: apps.reduce((newest, app) => Math.max(newest, app.generation), 0),
+    acknowledgedGeneration,
+    apps,
+  };
+}
+
+const MACHINE_STATE: Readonly<Record<Presence, MachineState>> = {
+  connected: MachineState.CONNECTED,
+  disconnected: MachineState.DISCONNECTED,
+  silent: MachineState.SILENT,
+};
+
+function labelsOf(row: { readonly labels: string }): Labels {
+  return JSON.parse(row.labels) as Labels;
+}

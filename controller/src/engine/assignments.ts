@@ -1,0 +1,68 @@
+/**
+ * A machine's assignment, whole, as the tables have it now.
+ */
+import type { Generation, MachineId } from "@muster/proto/ids.ts";
+import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import type { Statement } from "better-sqlite3";
+import type { Journal } from "../journal/journal.ts";
+
+interface Row {
+  readonly app: string;
+  readonly generation: number;
+  readonly deployment: string;
+  readonly release: string | null;
+  readonly min_healthy_time_ms: number;
+  readonly healthy_deadline_ms: number;
+}
+
+/** Parsed releases kept at hand; immutable, so they never go stale. */
+const RELEASES_KEPT_MAX = 256;
+
+export class Assignments {
+  readonly #rows: Statement;
+  readonly #generation: Statement;
+  readonly #release: Statement;
+  readonly #releases = new Map<string, Release>();
+
+  constructor(journal: Journal) {
+    this.#rows = journal.db.prepare(`
+      SELECT app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms FROM assignments WHERE machine = ? ORDER BY app`);
+    this.#generation = journal.db.prepare("SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
+    this.#release = journal.db.prepare("SELECT release FROM releases WHERE id = ?").pluck();
+  }
+
+  /** 0: none yet. */
+  generation(machine: MachineId): Generation {
+    return this.#generation.get(machine) as Generation;
+  }
+
+  of(machine: MachineId): Assignment | undefined {
+    const rows = this.#rows.all(machine) as Row[];
+    if (rows.length === 0) return undefined;
+    const generation = rows.reduce((newest, row) => Math.max(newest, row.generation), 0);
+    return { machine, generation, apps: rows.map((row) => this.#app(row)) };
+  }
+
+  #app(row: Row): AppAssignment {
+    return {
+      app: row.app,
+      generation: row.generation,
+      deploymentId: row.deployment,
+      goal: row.release === null ? { $case: "remove", value: {} } : { $case: "run", value: this.#releaseOf(row.release) },
+      minHealthyTimeMs: row.min_healthy_time_ms,
+      healthyDeadlineMs: row.healthy_deadline_ms,
+    };
+  }
+
+  #releaseOf(id: string): Release {
+    const known = this.#releases.get(id);
+    if (known !== undefined) return known;
+    const stored = this.#release.get(id) as string | undefined;
+    if (stored === undefined) throw new Error(`an assignment names the release ${id}, which is not in the journal`);
+    const release = JSON.parse(stored) as Release;
+    if (this.#releases.size >= RELEASES_KEPT_MAX) this.#releases.clear();
+    this.#releases.set(id, release);
+    return release;
+  }
+}

@@ -1,0 +1,42 @@
+/**
+ * The part of the fleet that a plan asks about, read from the tables.
+ */
+import type { MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { PlanMachine } from "../plan/plan.ts";
+
+interface Row {
+  readonly id: MachineId;
+  readonly labels: string;
+  readonly silent_since: number | null;
+  readonly wanted: ReleaseId | null;
+  readonly healthy: number;
+  readonly last_good: ReleaseId | null;
+}
+
+const SELECT = `
+  SELECT m.id, m.labels, m.silent_since, a.release AS wanted, ma.last_good,
+         coalesce(ma.phase = 'healthy' AND ma.generation = a.generation, 0) AS healthy
+  FROM machines m
+  LEFT JOIN assignments a ON a.machine = m.id AND a.app = @app
+  LEFT JOIN machine_apps ma ON ma.machine = m.id AND ma.app = @app
+  ORDER BY m.id`;
+
+export function selectMachines(journal: Journal, app: string, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
+  const selected: PlanMachine[] = [];
+  for (const row of journal.db.prepare(SELECT).iterate({ app }) as IterableIterator<Row>) {
+    if (!selects(selector, JSON.parse(row.labels) as Labels)) continue;
+    selected.push({
+      id: row.id,
+      silent: row.silent_since !== null,
+      runsRelease: row.wanted === release && row.healthy === 1,
+      lastGood: row.last_good,
+    });
+  }
+  return selected;
+}
+
+export function countMachines(journal: Journal): number {
+  return journal.db.prepare("SELECT count(*) FROM machines").pluck().get() as number;
+}

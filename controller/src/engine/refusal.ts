@@ -1,0 +1,21 @@
+/**
+ * What the engine says when it is asked for something that can't be: an expected outcome, mapped to a gRPC code in api/ alone.
+ */
+export type Refusal =
+  | { readonly kind: "not_found"; readonly message: string }
+  /** The request can't be carried out as things stand. */
+  | { readonly kind: "conflict"; readonly message: string };
+
+export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
+
+export function granted<T>(value: T): Answer<T> {
+  return { ok: true, value };
+}
+
+export function notFound(message: string): { readonly ok: false; readonly refusal: Refusal } {
+  return { ok: false, refusal: { kind: "not_found", message } };
+}
+
+export function conflict(message: string): { readonly ok: false; readonly refusal: Refusal } {
+  return { ok: false, refusal: { kind: "conflict", message } };
+}

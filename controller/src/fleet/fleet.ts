@@ -1,0 +1,95 @@
+/**
+ * Who is heard, and since when: kept in memory, asked with `now`, no I/O and no timers. Being heard is not journalled; falling silent and being heard again
+ * is, by the engine.
+ *
+ *   connected ──session ends──▶ disconnected ──silent_after──▶ silent ──hello──▶ connected
+ *       └───────────── nothing heard for silent_after ────────────▲
+ *
+ * A machine that nothing was heard of since this controller began counts from that moment, so that a restart of the controller makes nobody silent.
+ */
+import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { FleetView } from "../rollout/advance.ts";
+
+export type Presence = "connected" | "disconnected" | "silent";
+
+interface Heard {
+  lastSeenAt: Instant;
+  presenceSince: Instant;
+  connected: boolean;
+  acknowledgedGeneration: number;
+}
+
+export class Fleet implements FleetView {
+  readonly silentAfterMs: number;
+  /** Not silent; in the order in which they were last heard, so that the first is the first to be overdue. */
+  readonly #heard = new Map<MachineId, Heard>();
+  readonly #silent = new Map<MachineId, Heard>();
+
+  constructor(silentAfterMs: number) {
+    this.silentAfterMs = silentAfterMs;
+  }
+
+  /** A machine that the journal knows, at the start. */
+  restore(machine: MachineId, now: Instant, silentSince: Instant | null): void {
+    const known = this.#heard.get(machine) ?? this.#silent.get(machine);
+    const record: Heard = known ?? { lastSeenAt: silentSince ?? now, presenceSince: silentSince ?? now, connected: false, acknowledgedGeneration: 0 };
+    this.#heard.delete(machine);
+    this.#silent.delete(machine);
+    (silentSince === null ? this.#heard : this.#silent).set(machine, record);
+  }
+
+  connected(machine: MachineId, now: Instant, generation: number): void {
+    this.#silent.delete(machine);
+    this.#heard.delete(machine);
+    this.#heard.set(machine, { lastSeenAt: now, presenceSince: now, connected: true, acknowledgedGeneration: generation });
+  }
+
+  heard(machine: MachineId, now: Instant, generation?: Generation): void {
+    const record = this.#heard.get(machine);
+    if (record === undefined) return;
+    record.lastSeenAt = now;
+    if (generation !== undefined) record.acknowledgedGeneration = generation;
+    this.#heard.delete(machine);
+    this.#heard.set(machine, record);
+  }
+
+  disconnected(machine: MachineId, now: Instant): void {
+    const record = this.#heard.get(machine) ?? this.#silent.get(machine);
+    if (record === undefined || !record.connected) return;
+    record.connected = false;
+    record.presenceSince = now;
+  }
+
+  /** Those to be declared silent; O(1) each. */
+  overdue(now: Instant): readonly MachineId[] {
+    const overdue: MachineId[] = [];
+    for (const [machine, { lastSeenAt }] of this.#heard) {
+      if (now - lastSeenAt < this.silentAfterMs) break;
+      overdue.push(machine);
+    }
+    return overdue;
+  }
+
+  markSilent(machine: MachineId, now: Instant): void {
+    const record = this.#heard.get(machine);
+    if (record === undefined) return;
+    this.#heard.delete(machine);
+    this.#silent.set(machine, { ...record, connected: false, presenceSince: now });
+  }
+
+  isSilent(machine: MachineId): boolean {
+    return this.#silent.has(machine);
+  }
+
+  presence(machine: MachineId): { readonly presence: Presence; readonly since: number; readonly lastSeenAt: number; readonly acknowledgedGeneration: number } {
+    const silent = this.#silent.get(machine);
+    const record = silent ?? this.#heard.get(machine);
+    if (record === undefined) return { presence: "disconnected", since: 0, lastSeenAt: 0, acknowledgedGeneration: 0 };
+    return {
+      presence: silent !== undefined ? "silent" : record.connected ? "connected" : "disconnected",
+      since: record.presenceSince,
+      lastSeenAt: record.lastSeenAt,
+      acknowledgedGeneration: record.acknowledgedGeneration,
+    };
+  }
+}

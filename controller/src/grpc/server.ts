@@ -1,0 +1,73 @@
+/**
+ * The gRPC server: the services that it is given, with reflection and the standard health service, on one port.
+ */
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
+import { ReflectionService } from "@grpc/reflection";
+import { HealthImplementation } from "grpc-health-check";
+
+/** Messages that come in: artifact pieces of 1 MiB and batches of reports are the largest. */
+const RECEIVE_BYTES_MAX = 4 * 1024 * 1024;
+/** Streams in one connection: a client of the API needs a handful, an agent one and its answers to log requests. */
+const STREAMS_MAX = 128;
+const KEEPALIVE_MS = 20_000;
+
+export interface GrpcService {
+  readonly definition: ServiceDefinition;
+  readonly implementation: object;
+}
+
+export interface GrpcServer {
+  /** `host:port`. */
+  readonly address: string;
+  readonly port: number;
+  /** Refuses new calls, ends the open ones, and closes. */
+  close(): Promise<void>;
+}
+
+/** The address is taken or can't be used; the message says which and what to do. */
+export class ListenError extends Error {
+  constructor(address: string, cause: Error) {
+    super(`cannot listen on ${address}: ${cause.message}; free it or choose another with --grpc-port`, { cause });
+    this.name = "ListenError";
+  }
+}
+
+/** `port` 0: a free one. Throws ListenError. */
+export async function serveGrpc(services: readonly GrpcService[], host: string, port: number): Promise<GrpcServer> {
+  const server = new Server({
+    "grpc.max_receive_message_length": RECEIVE_BYTES_MAX,
+    "grpc.max_concurrent_streams": STREAMS_MAX,
+    "grpc.keepalive_time_ms": KEEPALIVE_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
+    "grpc.enable_channelz": 0,
+  });
+  const health = new HealthImplementation({ "": "SERVING" });
+  for (const { definition, implementation } of services) {
+    server.addService(definition, implementation as UntypedServiceImplementation);
+    const path = Object.values(definition)[0]?.path ?? "";
+    health.setStatus(path.split("/")[1] ?? "", "SERVING");
+  }
+  health.addToServer(server);
+  new ReflectionService(loadFileDescriptorSetFromBuffer(descriptorSet())).addToServer(server);
+
+  const bound = await new Promise<number>((resolve, reject) => {
+    server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, actual) => {
+      if (error === null) resolve(actual);
+      else reject(new ListenError(`${host}:${port}`, error));
+    });
+  });
+  return {
+    address: `${host}:${bound}`,
+    port: bound,
+    close: async () => {
+      server.forceShutdown();
+    },
+  };
+}
+
+function descriptorSet(): Buffer {
+  return readFileSync(fileURLToPath(import.meta.resolve("@muster/proto/descriptor")));
+}
