@@ -62,6 +62,11 @@ export function badInput(message: string, cause?: unknown): CliError {
 
 /** The user ended the command; `message` says what was left as it is. */
 export function interrupted(signal: AbortSignal, message: string): CliError {
-  const exit = signal.reason === "SIGTERM" ? EXIT.terminated : EXIT.interrupted;
-  return new CliError(message, { code: "interrupted", exit });
+  return new CliError(message, { code: "interrupted", exit: exitAfter(signal) });
+}
+
+/** Of a command that was interrupted. A reader of our output who has gone away had what it wanted. */
+export function exitAfter({ reason }: AbortSignal): ExitCode {
+  if (reason === "EPIPE") return EXIT.done;
+  return reason === "SIGTERM" ? EXIT.terminated : EXIT.interrupted;
 }

@@ -2,7 +2,20 @@
  * The tree of commands: which there are, in which group of the help, with which options. One file a command does the work.
  */
 import { Command, CommanderError, Option } from "commander";
+import { registerArtifact } from "./commands/artifact.ts";
+import { registerCompletion } from "./commands/completion.ts";
+import { registerDeploy } from "./commands/deploy.ts";
+import { registerEvents } from "./commands/events.ts";
+import { registerList } from "./commands/list.ts";
+import { registerLogs } from "./commands/logs.ts";
+import { registerMachine, registerMachines } from "./commands/machines.ts";
+import { registerStatus } from "./commands/status.ts";
+import { registerSteering } from "./commands/steer.ts";
+import { registerVersion } from "./commands/version.ts";
+import { registerWatch } from "./commands/watch.ts";
 import type { CliContext } from "./context.ts";
+import { registerDev } from "./dev/command.ts";
+import { registerController } from "./dev/controller-command.ts";
 
 export const OUTPUT_FORMATS = ["text", "json"] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
@@ -32,6 +45,7 @@ export function createProgram(context: CliContext): Command {
     .description("Deploys software to a fleet of machines, in waves, and takes a bad release back by itself.")
     .addOption(new Option("-o, --output <format>", "how results are written").choices(OUTPUT_FORMATS).default("text"))
     .option("--address <host:port>", "the controller; else MUSTER_ADDRESS, else what the nearest .muster/ says")
+    .helpOption("-h, --help", "show this help")
     .configureHelp({ showGlobalOptions: true, helpWidth: context.columns() })
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
@@ -39,12 +53,35 @@ export function createProgram(context: CliContext): Command {
       // Said once, by main.ts, when the error arrives there.
       outputError: () => undefined,
     });
+  registerAll(program, context);
   for (const command of [program, ...descendants(program)]) {
     command.exitOverride((error) => {
       throw new UsageError(error, pathOf(command));
     });
   }
   return program;
+}
+
+function registerAll(program: Command, context: CliContext): void {
+  program.commandsGroup("Deployments:");
+  registerDeploy(program, context);
+  registerStatus(program, context);
+  registerWatch(program, context);
+  registerList(program, context);
+  registerSteering(program, context);
+  program.commandsGroup("Fleet:");
+  registerMachines(program, context);
+  registerMachine(program, context);
+  registerLogs(program, context);
+  registerEvents(program, context);
+  registerArtifact(program, context);
+  program.commandsGroup("Running Muster:");
+  registerDev(program, context);
+  registerController(program, context);
+  program.commandsGroup("This command:");
+  registerCompletion(program, context);
+  registerVersion(program, context);
+  program.helpCommand("help [command]", "show the help of a command");
 }
 
 function descendants(command: Command): readonly Command[] {

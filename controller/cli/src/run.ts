@@ -8,11 +8,19 @@ import { createProgram, UsageError, type GlobalOptions } from "./program.ts";
 
 export async function run(args: readonly string[], context: CliContext): Promise<void> {
   const program = createProgram(context);
+  const [first, ...words] = args;
+  if (first === "__complete") return complete(program, words, context);
   try {
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     await tell(error, program, context);
   }
+}
+
+/** Asked by the shell's completion. commander has no part in it, as half a command line is no command line. */
+async function complete(program: Command, words: readonly string[], context: CliContext): Promise<void> {
+  const [{ commandTree }, { printCandidates }] = await Promise.all([import("./completion/tree.ts"), import("./completion/candidates.ts")]);
+  await printCandidates(context, commandTree(program), words);
 }
 
 /** commander's endings that are not errors: help was asked for, or there was nothing else to do. */

@@ -1,7 +1,7 @@
 /**
  * The enums of the protocol as people and scripts see them: `DEPLOYMENT_PHASE_ROLLED_BACK` is `rolled_back`.
  */
-import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { DeploymentPhase, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 
@@ -10,7 +10,7 @@ type WordOf<Value extends string, Prefix extends string> = Value extends `${Pref
 export type PhaseWord = WordOf<DeploymentPhase, "DEPLOYMENT_PHASE">;
 export type WavePhaseWord = WordOf<WavePhase, "WAVE_PHASE">;
 export type TargetStateWord = WordOf<TargetState, "TARGET_STATE">;
-export type AppPhaseWord = WordOf<AppPhase, "APP_PHASE">;
+export type AppPhaseWord = Exclude<WordOf<AppPhase, "APP_PHASE">, "unspecified">;
 export type MachineStateWord = WordOf<MachineState, "MACHINE_STATE">;
 
 function word<Prefix extends string, Value extends string>(prefix: Prefix, value: Value): WordOf<Value, Prefix> {
@@ -35,7 +35,8 @@ export function machineStateWord(state: MachineState): MachineStateWord {
 
 /** null while the machine has said nothing. */
 export function appPhaseWord(phase: AppPhase): AppPhaseWord | null {
-  return phase === AppPhase.UNSPECIFIED ? null : word("APP_PHASE", phase);
+  const said = word("APP_PHASE", phase);
+  return said === "unspecified" ? null : said;
 }
 
 /** Whether a deployment in this phase changes no more. */

@@ -2,9 +2,10 @@
  * A deployment as a picture of lines: header, a bar and counts for each wave, what it waits for and why it is as it is.
  * Pure: the same deployment, moment and size give the same lines, none wider than the terminal.
  */
-import { TargetCounts, type Deployment, type Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import picocolors from "picocolors";
 import type { Colors } from "../context.ts";
+import { countsOf } from "../output/counts.ts";
 import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord, type WavePhaseWord } from "../output/words.ts";
 import { bar, countsLine } from "./bar.ts";
 import { padEnd, padStart, plain, plural, truncate, width, wrap } from "./text.ts";
@@ -91,7 +92,7 @@ function waveLines(deployment: Deployment, options: ViewOptions): readonly strin
 
 /** On a terminal too narrow for both, the counts go below the bar. */
 function waveLine(wave: Wave, digits: number, barColumns: number, { colors, columns }: ViewOptions): readonly string[] {
-  const targets = wave.counts ?? TargetCounts.create({ total: wave.size, pending: wave.size });
+  const targets = countsOf(wave.counts, wave.size);
   const label = `  ${waveMark(wavePhaseWord(wave.phase), colors)} wave ${padStart(String(wave.index), digits)}  `;
   const counts = countsLine(targets, colors);
   if (width(label) + barColumns + 2 + width(counts) <= columns) return [`${label}${bar(targets, barColumns, colors)}  ${counts}`];
@@ -124,7 +125,7 @@ function fold(waves: readonly Wave[], room: number): { before: number; shown: re
 }
 
 function unchangedLines({ counts }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
-  const count = counts?.unchanged ?? 0;
+  const count = countsOf(counts).unchanged;
   return count === 0 ? [] : [colors.dim(truncate(`    ${plural(count, "machine")} ran it already`, columns))];
 }
 

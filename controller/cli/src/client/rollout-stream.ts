@@ -1,0 +1,34 @@
+/**
+ * One deployment over time: how it stands now, then after each change, until it has ended.
+ */
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { CliError, EXIT } from "../errors.ts";
+import { hasEnded } from "../output/words.ts";
+import type { Controller } from "./controller.ts";
+import { brokeOff, reconnecting, type Heard, type ReconnectOptions } from "./reconnecting.ts";
+
+export function watchDeployment(id: string, options: ReconnectOptions): AsyncGenerator<Heard<Deployment>, void, undefined> {
+  return reconnecting((controller) => once(controller, id, options.signal), options);
+}
+
+/** The unary call first: it has a deadline, so a peer that accepts and says nothing is found out. */
+async function* once(controller: Controller, id: string, signal: AbortSignal): AsyncGenerator<Deployment, void, undefined> {
+  const first = await getDeployment(controller, id);
+  yield first;
+  if (hasEnded(first.phase)) return;
+  const { deployments } = controller;
+  for await (const { deployment } of controller.read(deployments, deployments.watchDeployment, { id: first.id }, signal)) {
+    if (deployment === undefined) continue;
+    yield deployment;
+    if (hasEnded(deployment.phase)) return;
+  }
+  if (!signal.aborted) throw brokeOff(controller);
+}
+
+/** An empty id stands for the newest. */
+export async function getDeployment(controller: Controller, id: string, includeTargets: boolean = false): Promise<Deployment> {
+  const { deployments } = controller;
+  const { deployment } = await controller.unary(deployments, deployments.getDeployment, { id, includeTargets });
+  if (deployment !== undefined) return deployment;
+  throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });
+}

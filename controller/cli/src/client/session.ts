@@ -1,0 +1,26 @@
+/**
+ * A controller for as long as a command needs it. gRPC is loaded here and not before: it costs more than all the rest.
+ */
+import type { CliContext } from "../context.ts";
+import type { GlobalOptions } from "../program.ts";
+import { findController } from "./address.ts";
+import type { Controller } from "./controller.ts";
+
+export async function openController(context: CliContext, { address }: Pick<GlobalOptions, "address">): Promise<Controller> {
+  const found = findController(address, context.env, context.cwd);
+  const { Controller } = await import("./controller.ts");
+  return new Controller(found);
+}
+
+export async function withController<Result>(
+  context: CliContext,
+  options: Pick<GlobalOptions, "address">,
+  use: (controller: Controller) => Promise<Result>,
+): Promise<Result> {
+  const controller = await openController(context, options);
+  try {
+    return await use(controller);
+  } finally {
+    controller.close();
+  }
+}

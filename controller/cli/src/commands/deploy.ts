@@ -1,0 +1,119 @@
+/**
+ * `muster deploy -f FILE [--watch]`: check → pack → push → submit → watch. Nothing is deployed before `submit`; from then on the
+ * deployment goes on without us.
+ */
+import { resolve } from "node:path";
+import type { CheckResponse, Deployment, Fault, SubmitResponse } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Command } from "commander";
+import type { Controller } from "../client/controller.ts";
+import { withController } from "../client/session.ts";
+import { writeLines, type CliContext } from "../context.ts";
+import { CliError, EXIT, interrupted } from "../errors.ts";
+import { submittedJson } from "../output/deployment-json.ts";
+import { printDocument } from "../output/json.ts";
+import { afterSubmission } from "../render/next-commands.ts";
+import { plain, plural } from "../render/text.ts";
+import { readDeploymentFile, type DeploymentFile } from "./deployment-file.ts";
+import { followRollout, type FollowOptions } from "./follow-rollout.ts";
+import { withExamples, withReconnectFor, type WatchOptions } from "./options.ts";
+import { publishArtifact, pushedLine } from "./publish-artifact.ts";
+
+interface DeployOptions extends FollowOptions, WatchOptions {
+  readonly file: string;
+}
+
+interface Submitted {
+  readonly deployment: Deployment;
+  readonly notes: readonly string[];
+}
+
+/** Planning a large fleet takes longer than a look-up. */
+const SUBMIT_DEADLINE_MS = 60_000;
+
+export function registerDeploy(program: Command, context: CliContext): void {
+  const command = program
+    .command("deploy")
+    .summary("submit a deployment file")
+    .description(
+      "Submits a deployment file: checks it, packs and sends its artifact unless the controller has it, and starts the rollout. " +
+        "Without --watch it returns at once, and the rollout goes on by itself.",
+    )
+    .requiredOption("-f, --file <file>", "the deployment file; - reads stdin, and then the artifact is relative to the current folder")
+    .option("--watch", "go on as watch does; exit code 0 when it succeeded, 1 when it failed or was taken back")
+    .action(async (_options: unknown, self: Command) => {
+      const options = self.optsWithGlobals<DeployOptions>();
+      const submitted = await submitFile(context, options);
+      const { id } = submitted.deployment;
+      const isJsonStream = options.output === "json" && options.watch === true;
+      if (!isJsonStream) await show(context, submitted, options);
+      if (options.watch === true) await followRollout(context, id, "succeeded", options);
+    });
+  withExamples(withReconnectFor(command), [
+    ["muster deploy -f muster.yaml", "submit and return"],
+    ["muster deploy -f muster.yaml --watch", "see it happen; the exit code says how it ended"],
+    ["muster deploy -f - -o json < muster.yaml", "prints {id, app, version, …}"],
+  ]);
+}
+
+async function submitFile(context: CliContext, options: DeployOptions): Promise<Submitted> {
+  const signal = context.interruption();
+  const file = await readDeploymentFile(context, options.file);
+  return withController(context, options, async (controller) => {
+    const artifact = await prepare(context, controller, file, options).catch((error: unknown) => {
+      throw signal.aborted ? interrupted(signal, "interrupted; nothing was deployed") : error;
+    });
+    if (signal.aborted) throw interrupted(signal, "interrupted; nothing was deployed");
+    return submit(controller, file, artifact);
+  });
+}
+
+/** The digest of the artifact, which the controller has afterwards. */
+async function prepare(context: CliContext, controller: Controller, file: DeploymentFile, options: DeployOptions): Promise<string> {
+  const { artifactPath } = await check(controller, file, context.interruption());
+  const pushed = await publishArtifact(context, controller, resolve(file.folder, artifactPath), options.output);
+  if (options.output === "text") await writeLines(context.stdout, [pushedLine(pushed)]);
+  return pushed.digest;
+}
+
+async function check(controller: Controller, file: DeploymentFile, signal: AbortSignal): Promise<CheckResponse> {
+  const { deployments } = controller;
+  const request = { fileName: file.name, content: file.content };
+  const checked = await controller.unary(deployments, deployments.check, request, { signal });
+  if (checked.faults.length > 0) throw faulty(file, checked.faults);
+  return checked;
+}
+
+/** Once begun, it is not interrupted: nobody could say whether it was done. */
+async function submit(controller: Controller, file: DeploymentFile, artifact: string): Promise<Submitted> {
+  const { deployments } = controller;
+  const request = { fileName: file.name, content: file.content, artifact };
+  const answer: SubmitResponse = await controller.unary(deployments, deployments.submit, request, { deadlineMs: SUBMIT_DEADLINE_MS });
+  if (answer.faults.length > 0) throw faulty(file, answer.faults);
+  if (answer.deployment === undefined) {
+    throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });
+  }
+  return { deployment: answer.deployment, notes: answer.notes };
+}
+
+function faulty(file: DeploymentFile, faults: readonly Fault[]): CliError {
+  return new CliError(`${file.name} has ${plural(faults.length, "fault")}; nothing was deployed`, {
+    code: "invalid_file",
+    exit: EXIT.badInput,
+    faults: faults.map(({ line, column, path, message }) => ({ line, column, path, message })),
+    fileName: file.name,
+  });
+}
+
+async function show(context: CliContext, { deployment, notes }: Submitted, { output, watch }: DeployOptions): Promise<void> {
+  if (output === "json") return printDocument(context, submittedJson(deployment, notes));
+  const next = watch === true ? [] : afterSubmission(deployment, context.colors);
+  await writeLines(context.stdout, [summary(deployment, context), ...notes.map((note) => `  note: ${plain(note)}`), ...next]);
+}
+
+/** `d-7  shop-web 1.4.2  →  20 machines in 3 waves`; a deployment that waits for another has no waves yet. */
+function summary({ id, app, version, waves, waitingOn }: Deployment, { colors }: CliContext): string {
+  const machineCount = waves.reduce((sum, wave) => sum + wave.size, 0);
+  const plan = `${plural(machineCount, "machine")} in ${plural(waves.length, "wave")}`;
+  const waiting = waitingOn === "" ? "nothing to change" : `waiting on ${plain(waitingOn)}`;
+  return `${colors.bold(id)}  ${app} ${version}  →  ${waves.length > 0 ? plan : waiting}`;
+}

@@ -1,0 +1,58 @@
+/**
+ * Reads the deployment file as bytes: what is in it, the controller says.
+ */
+import { createReadStream } from "node:fs";
+import { dirname, resolve } from "node:path";
+import type { CliContext } from "../context.ts";
+import { badInput } from "../errors.ts";
+
+/** The most that the controller reads. */
+const FILE_BYTES_MAX = 1024 * 1024;
+
+export interface DeploymentFile {
+  /** As the user named it, for messages. */
+  readonly name: string;
+  readonly content: Buffer;
+  /** Where relative paths in it begin: its own folder, or the current one for stdin. */
+  readonly folder: string;
+}
+
+/** `-` is stdin. */
+export async function readDeploymentFile(context: CliContext, name: string): Promise<DeploymentFile> {
+  if (name === "-") return { name: "stdin", content: await readWhole(context.stdin, "stdin"), folder: context.cwd };
+  const path = resolve(context.cwd, name);
+  return { name, content: await readWhole(createReadStream(path), name), folder: dirname(path) };
+}
+
+async function readWhole(stream: NodeJS.ReadableStream, name: string): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let sizeBytes = 0;
+  try {
+    for await (const piece of stream) {
+      const bytes = Buffer.from(piece);
+      sizeBytes += bytes.length;
+      if (sizeBytes > FILE_BYTES_MAX) break;
+      pieces.push(bytes);
+    }
+  } catch (error) {
+    throw badInput(whyUnreadable(error, name), error);
+  }
+  if (sizeBytes > FILE_BYTES_MAX) throw badInput(`${name} is larger than 1 MiB, too large for a deployment file`);
+  return Buffer.concat(pieces);
+}
+
+function whyUnreadable(error: unknown, name: string): string {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  switch (code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return `${name}: there is no such file`;
+    case "EISDIR":
+      return `${name} is a directory; name the file in it, for example ${name.replace(/\/+$/, "")}/muster.yaml`;
+    case "EACCES":
+    case "EPERM":
+      return `${name}: no permission to read it`;
+    default:
+      return `${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}

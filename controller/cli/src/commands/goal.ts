@@ -1,0 +1,19 @@
+/**
+ * What `--watch` waits for, and whether a deployment got there. Pure.
+ */
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { countsOf } from "../output/counts.ts";
+import { hasEnded, phaseWord } from "../output/words.ts";
+
+/** `paused` is reached once no machine is under way any more. */
+export type Goal = "succeeded" | "rolled_back" | "aborted" | "paused";
+
+/** `missed`: it has ended elsewhere, and will never get there. */
+export type Outcome = "open" | "reached" | "missed";
+
+export function outcomeOf(deployment: Deployment, goal: Goal): Outcome {
+  const phase = phaseWord(deployment.phase);
+  const { updating } = countsOf(deployment.counts);
+  if (phase === goal && (goal !== "paused" || updating === 0)) return "reached";
+  return hasEnded(deployment.phase) ? "missed" : "open";
+}

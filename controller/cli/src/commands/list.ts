@@ -1,0 +1,45 @@
+/**
+ * `muster list`
+ */
+import type { Command } from "commander";
+import { withController } from "../client/session.ts";
+import { writeLines, type CliContext } from "../context.ts";
+import { deploymentJson } from "../output/deployment-json.ts";
+import { printDocument } from "../output/json.ts";
+import type { GlobalOptions } from "../program.ts";
+import { deploymentTable } from "../render/list-view.ts";
+import { viewOptions, withExamples, wholeNumber } from "./options.ts";
+
+interface ListOptions extends GlobalOptions {
+  readonly app?: string;
+  readonly active?: boolean;
+  readonly limit: number;
+}
+
+const LIMIT_DEFAULT = 50;
+/** The most that the controller gives. */
+const LIMIT_MAX = 1000;
+
+export function registerList(program: Command, context: CliContext): void {
+  const command = program
+    .command("list")
+    .summary("list deployments, newest first")
+    .description("Lists deployments, newest first.")
+    .option("--app <name>", "only of this app")
+    .option("--active", "only those that have not ended")
+    .option("--limit <count>", "at most so many", wholeNumber(1, LIMIT_MAX), LIMIT_DEFAULT)
+    .action(async (_options: unknown, self: Command) => {
+      const options = self.optsWithGlobals<ListOptions>();
+      const request = { app: options.app ?? "", activeOnly: options.active === true, limit: options.limit };
+      const { deployments } = await withController(context, options, (controller) =>
+        controller.unary(controller.deployments, controller.deployments.listDeployments, request),
+      );
+      if (options.output === "json") return printDocument(context, deployments.map(deploymentJson));
+      const lines = deploymentTable(deployments, viewOptions(context));
+      await writeLines(context.stdout, lines.length > 0 ? lines : ["no deployments; make one with: muster deploy -f muster.yaml"]);
+    });
+  withExamples(command, [
+    ["muster list --active", "what goes on now"],
+    ["muster list --app shop-web --limit 5", "the last five of an app"],
+  ]);
+}

@@ -1,0 +1,65 @@
+/**
+ * A directory or an archive becomes an artifact that the controller has: packed here, and sent unless it is there already.
+ */
+import type { Controller } from "../client/controller.ts";
+import type { CliContext } from "../context.ts";
+import { CliError, EXIT } from "../errors.ts";
+import type { PushedArtifact } from "../output/artifact-json.ts";
+import type { OutputFormat } from "../program.ts";
+import { size } from "../render/sizes.ts";
+import type { PackedArtifact, PackOptions } from "../pack/pack.ts";
+import type { PackError } from "../pack/pack-error.ts";
+import { openProgress } from "./progress.ts";
+import { withScratch } from "./scratch.ts";
+
+export async function publishArtifact(
+  context: CliContext,
+  controller: Controller,
+  sourcePath: string,
+  output: OutputFormat,
+): Promise<PushedArtifact> {
+  const signal = context.interruption();
+  const { pushArtifact } = await import("../client/push-artifact.ts");
+  const progress = await openProgress(context, output);
+  try {
+    return await withScratch(async (scratchDir) => {
+      const artifact = await pack(sourcePath, {
+        scratchDir,
+        signal,
+        onProgress: ({ filesDone, filesTotal, bytesDone }) => {
+          progress.show(`packing  ${filesDone}${filesTotal === undefined ? "" : `/${filesTotal}`} files, ${size(bytesDone)}`);
+        },
+      });
+      const { created } = await pushArtifact(controller, artifact, {
+        signal,
+        onSent: (sentBytes) => progress.show(`sending  ${size(sentBytes)} of ${size(artifact.packBytes)}`),
+      });
+      const { digest, fileCount, sizeBytes, packBytes } = artifact;
+      return { digest, created, fileCount, sizeBytes, packBytes };
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+async function pack(sourcePath: string, options: PackOptions): Promise<PackedArtifact> {
+  const [{ packArtifact }, { PackError }] = await Promise.all([import("../pack/pack.ts"), import("../pack/pack-error.ts")]);
+  try {
+    return await packArtifact(sourcePath, options);
+  } catch (error) {
+    throw error instanceof PackError ? explain(error) : error;
+  }
+}
+
+/** Only a scratch directory that fails is not the artifact's fault. An interruption is told by whoever was interrupted. */
+function explain(error: PackError): CliError {
+  const exit = error.code === "scratch_failed" || error.code === "aborted" ? EXIT.failed : EXIT.badInput;
+  return new CliError(error.message, { code: `artifact_${error.code}`, exit, cause: error });
+}
+
+/** `artifact 3f2a90c1d2e4  12 files, 3.4 MB, 1.1 MB packed: sent` */
+export function pushedLine({ digest, created, fileCount, sizeBytes, packBytes }: PushedArtifact): string {
+  const what = created ? "sent" : "already there, nothing sent";
+  const files = fileCount === 1 ? "1 file" : `${fileCount} files`;
+  return `artifact ${digest.slice(0, 12)}  ${files}, ${size(sizeBytes)}, ${size(packBytes)} packed: ${what}`;
+}

@@ -1,0 +1,102 @@
+/**
+ * The three ways to show a rollout as it goes: redrawn on a terminal, a line for each change elsewhere, objects for programs.
+ */
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { write, writeLines, type CliContext } from "../context.ts";
+import type { CliError } from "../errors.ts";
+import { deploymentJson } from "../output/deployment-json.ts";
+import type { OutputFormat } from "../program.ts";
+import { changeLines } from "../render/change-lines.ts";
+import { nextCommands } from "../render/next-commands.ts";
+import { rolloutView } from "../render/rollout-view.ts";
+import { plain, truncate } from "../render/text.ts";
+import { timeOfDay } from "../render/time.ts";
+import { viewOptions } from "./options.ts";
+
+export interface RolloutScreen {
+  show(deployment: Deployment): Promise<void>;
+  /** The connection is lost and will be tried again. */
+  away(error: CliError): Promise<void>;
+  /** Once, last. `deployment` is how it ended; undefined when that is not known. */
+  end(deployment: Deployment | undefined): Promise<void>;
+}
+
+/** Ten pictures a second look fluent and cost nothing. */
+const FRAME_MS = 100;
+
+export async function openScreen(context: CliContext, output: OutputFormat): Promise<RolloutScreen> {
+  if (output === "json") return jsonLines(context);
+  return context.isTty ? await livePicture(context) : logLines(context);
+}
+
+function jsonLines(context: CliContext): RolloutScreen {
+  let before = "";
+  return {
+    show: async (deployment) => {
+      // After a reconnection the same state comes twice.
+      const line = JSON.stringify(deploymentJson(deployment));
+      if (line !== before) await write(context.stdout, `${line}\n`);
+      before = line;
+    },
+    away: async () => undefined,
+    end: async () => undefined,
+  };
+}
+
+function logLines(context: CliContext): RolloutScreen {
+  let before: Deployment | undefined;
+  let isAway = false;
+  return {
+    show: async (deployment) => {
+      await writeLines(context.stdout, changeLines(before, deployment, context.clock.now()));
+      before = deployment;
+      isAway = false;
+    },
+    away: async (error) => {
+      if (!isAway) await writeLines(context.stderr, [`${timeOfDay(context.clock.now())} ${plain(error.message)}; trying again`]);
+      isAway = true;
+    },
+    end: async (deployment) => {
+      if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors));
+    },
+  };
+}
+
+async function livePicture(context: CliContext): Promise<RolloutScreen> {
+  const { createLogUpdate } = await import("log-update");
+  const frame = createLogUpdate(context.stdout);
+  const ended = new AbortController();
+  let shown: Deployment | undefined;
+  let trouble: string | undefined;
+
+  const picture = (): string => {
+    if (shown === undefined) return "";
+    const lines = rolloutView(shown, { ...viewOptions(context), rows: context.rows() });
+    const away = trouble === undefined ? [] : [context.colors.yellow(truncate(`  ${trouble}; trying again`, context.columns()))];
+    return [...lines, ...away].join("\n");
+  };
+  const draw = async (): Promise<void> => {
+    while (!ended.signal.aborted) {
+      if (shown !== undefined) frame(picture());
+      await context.clock.sleep(FRAME_MS, ended.signal);
+    }
+  };
+  const drawing = draw();
+
+  return {
+    show: async (deployment) => {
+      shown = deployment;
+      trouble = undefined;
+    },
+    away: async (error) => {
+      trouble = plain(error.message);
+    },
+    end: async (deployment) => {
+      ended.abort();
+      await drawing;
+      if (shown !== undefined) frame(picture());
+      frame.done();
+      if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors));
+    },
+  };
+}

@@ -1,0 +1,121 @@
+/**
+ * The completion script for bash (3.2 and newer), without the bash-completion package. Commands, options and choices stand in it; names that
+ * only the controller knows are asked of `muster __complete`. Pure.
+ */
+import { flatten, type CommandSpec, type ValueSpec } from "./tree.ts";
+
+export function bashScript(tree: CommandSpec): string {
+  const commands = flatten(tree);
+  return `# bash completion for muster. Load it with: source <(muster completion bash)
+
+_muster_subcommands() {
+  case "$1" in
+${cases(commands.filter(({ subcommands }) => subcommands.length > 0).map(({ path, subcommands }) => [path, echo(subcommands.map(({ name }) => name))]))}
+  esac
+}
+
+_muster_options() {
+  case "$1" in
+${cases(commands.map(({ path, options }) => [path, echo(options.flatMap(({ flags }) => flags))]))}
+  esac
+}
+
+# The kind of value that an option takes; nothing for one that takes none.
+_muster_option_value() {
+  case "$1 $2" in
+${cases(commands.flatMap(({ path, options }) => options.flatMap(({ flags, value }) => (value === undefined ? [] : flags.map((flag): Case => [`${path} ${flag}`, echo([kindOf(value)])])))))}
+  esac
+}
+
+# The kind of value that the n-th argument is.
+_muster_argument() {
+  case "$1 $2" in
+${cases(commands.flatMap(({ path, values }) => values.map((value, index): Case => [`${path} ${index}`, echo([kindOf(value)])])))}
+  esac
+}
+
+_muster() {
+  local current="\${COMP_WORDS[COMP_CWORD]}" path="" count=0 kind="" word index=1
+  # bash makes words of its own of --option=value.
+  [ "$current" = "=" ] && current=""
+  while [ "$index" -lt "$COMP_CWORD" ]; do
+    word="\${COMP_WORDS[index]}"
+    index=$((index + 1))
+    [ "$word" = "=" ] && continue
+    kind="$(_muster_option_value "$path" "$word")"
+    if [ -n "$kind" ]; then
+      [ "\${COMP_WORDS[index]}" = "=" ] && [ "$index" -lt "$COMP_CWORD" ] && index=$((index + 1))
+      [ "$index" -ge "$COMP_CWORD" ] && break
+      index=$((index + 1))
+      kind=""
+      continue
+    fi
+    case "$word" in
+      -?*) continue ;;
+    esac
+    if [ "$count" -eq 0 ] && _muster_has "$word" $(_muster_subcommands "$path"); then
+      path="\${path:+$path }$word"
+    else
+      count=$((count + 1))
+    fi
+  done
+  if [ -z "$kind" ]; then
+    case "$current" in
+      -*) kind="choices:$(_muster_options "$path")" ;;
+      *)
+        kind="$(_muster_argument "$path" "$count")"
+        [ -z "$kind" ] && [ "$count" -eq 0 ] && kind="choices:$(_muster_subcommands "$path")"
+        ;;
+    esac
+  fi
+  local IFS=$' \\t\\n'
+  COMPREPLY=()
+  case "$kind" in
+    choices:*) COMPREPLY=($(compgen -W "\${kind#choices:}" -- "$current")) ;;
+    file) IFS=$'\\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")) ;;
+    directory) IFS=$'\\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current")) ;;
+    controller) COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "$current")) ;;
+  esac
+}
+
+_muster_has() {
+  local wanted="$1" one
+  shift
+  for one in "$@"; do
+    [ "$one" = "$wanted" ] && return 0
+  done
+  return 1
+}
+
+complete -F _muster muster
+`;
+}
+
+type Case = readonly [pattern: string, body: string];
+
+function cases(all: readonly Case[]): string {
+  return all.map(([pattern, body]) => `    ${quoted(pattern)}) ${body} ;;`).join("\n");
+}
+
+function echo(words: readonly string[]): string {
+  return `echo ${quoted(words.join(" "))}`;
+}
+
+function kindOf(value: ValueSpec): string {
+  switch (value.kind) {
+    case "choices":
+      return `choices:${value.choices.join(" ")}`;
+    case "deployment":
+    case "machine":
+    case "app":
+      return "controller";
+    case "file":
+    case "directory":
+    case "other":
+      return value.kind;
+  }
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

@@ -1,0 +1,65 @@
+/**
+ * Deployments in `-o json`. Once released, a key keeps its name and its meaning.
+ */
+import type { Reason } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { Deployment, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { countsOf } from "./counts.ts";
+import { isoOrNull, textOrNull, type Json } from "./json.ts";
+import { appPhaseWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
+
+/** `status`, `watch`, `list` and the steering commands. */
+export function deploymentJson(deployment: Deployment): { readonly [key: string]: Json } {
+  return {
+    id: deployment.id,
+    app: deployment.app,
+    version: deployment.version,
+    phase: phaseWord(deployment.phase),
+    reason: reasonJson(deployment.reason),
+    waiting_on: textOrNull(deployment.waitingOn),
+    waves: deployment.waves.map(waveJson),
+    counts: countsJson(deployment.counts),
+    targets_selector: deployment.targetsSelector,
+    submitted_at: isoOrNull(deployment.submittedAt),
+    started_at: isoOrNull(deployment.startedAt),
+    ended_at: isoOrNull(deployment.endedAt),
+  };
+}
+
+/** `status --targets` */
+export function deploymentWithTargetsJson(deployment: Deployment): Json {
+  return { ...deploymentJson(deployment), targets: deployment.targets.map(targetJson) };
+}
+
+/** `deploy` */
+export function submittedJson(deployment: Deployment, notes: readonly string[]): Json {
+  const { id, app, version, artifact, phase } = deployment;
+  return { id, app, version, artifact, phase: phaseWord(phase), notes };
+}
+
+export function reasonJson(reason: Reason | undefined): Json {
+  if (reason === undefined || reason.code === "") return null;
+  return { code: reason.code, message: reason.message };
+}
+
+function waveJson({ index, size, phase, counts }: Wave): Json {
+  return { index, size, phase: wavePhaseWord(phase), counts: countsJson(counts) };
+}
+
+function countsJson(counts: TargetCounts | undefined): Json {
+  const { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged } = countsOf(counts);
+  return { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged };
+}
+
+function targetJson(target: Target): Json {
+  return {
+    machine: target.machine,
+    wave: target.wave,
+    state: targetStateWord(target.state),
+    generation: target.generation,
+    since: isoOrNull(target.since),
+    attempts: target.attempts,
+    reason: reasonJson(target.reason),
+    app_phase: appPhaseWord(target.appPhase),
+    previous_version: textOrNull(target.previousVersion),
+  };
+}

@@ -1,0 +1,60 @@
+/**
+ * A rollout as a log: one line for each change, for output that can't be redrawn. Pure.
+ */
+import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import picocolors from "picocolors";
+import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
+import { countsLine } from "./bar.ts";
+import { plain } from "./text.ts";
+import { duration, timeOfDay } from "./time.ts";
+import { elapsedMs } from "./rollout-view.ts";
+
+const NO_COLORS = picocolors.createColors(false);
+
+/** What is new in `next`; everything when there is nothing before it. Each line begins with the time. */
+export function changeLines(previous: Deployment | undefined, next: Deployment, now: number): readonly string[] {
+  const changes = [
+    ...phaseChange(previous, next, now),
+    ...next.waves.flatMap((wave) => waveChange(previous, next, wave)),
+  ];
+  const waiting = waitingChange(previous, next, changes.length > 0);
+  if (changes.length > 0 && waiting !== undefined) changes.push(`${changes.pop() ?? ""}  ${waiting}`);
+  else if (waiting !== undefined) changes.push(waiting);
+  return [...changes, ...reasonChange(previous, next)].map((change) => `${timeOfDay(now)} ${change}`);
+}
+
+function phaseChange(previous: Deployment | undefined, next: Deployment, now: number): readonly string[] {
+  if (previous?.phase === next.phase) return [];
+  const phase = phaseWord(next.phase).replaceAll("_", " ");
+  const time = hasEnded(next.phase) ? ` after ${duration(elapsedMs(next, now))}` : "";
+  return [plain(`${next.id} ${next.app} ${next.version} ${phase}${time}`)];
+}
+
+function waveChange(previous: Deployment | undefined, next: Deployment, wave: Wave): readonly string[] {
+  const text = waveText(wave, next.waves.length);
+  const before = previous?.waves.find(({ index }) => index === wave.index);
+  if (before === undefined && wavePhaseWord(wave.phase) === "pending") return [];
+  return before !== undefined && waveText(before, next.waves.length) === text ? [] : [text];
+}
+
+function waveText(wave: Wave, waveCount: number): string {
+  const counts = wave.counts === undefined ? "" : countsLine(wave.counts, NO_COLORS);
+  const phase = wavePhaseWord(wave.phase);
+  return `wave ${wave.index}/${waveCount}  ${counts}${phase === "done" || phase === "failed" ? `  ${phase}` : ""}`;
+}
+
+/** A countdown in the words is no change worth a line of its own. */
+function waitingChange(previous: Deployment | undefined, next: Deployment, hasOthers: boolean): string | undefined {
+  if (next.waitingOn === "" || hasEnded(next.phase)) return undefined;
+  const isSame = previous !== undefined && withoutNumbers(previous.waitingOn) === withoutNumbers(next.waitingOn);
+  return isSame && !hasOthers ? undefined : `waiting on ${plain(next.waitingOn)}`;
+}
+
+function withoutNumbers(text: string): string {
+  return text.replaceAll(/[0-9]+/g, "");
+}
+
+function reasonChange(previous: Deployment | undefined, next: Deployment): readonly string[] {
+  const message = next.reason?.message ?? "";
+  return message === "" || message === previous?.reason?.message ? [] : [`reason: ${plain(message)}`];
+}

@@ -1,0 +1,68 @@
+/**
+ * Many things, a line each: deployments and artifacts.
+ */
+import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
+import { phaseText, type ViewOptions } from "./rollout-view.ts";
+import { size } from "./sizes.ts";
+import { table } from "./table.ts";
+import { plain } from "./text.ts";
+import { ago } from "./time.ts";
+
+/** Enough to tell artifacts apart by eye; -o json gives the whole. */
+const DIGEST_SHOWN = 12;
+
+export function deploymentTable(deployments: readonly Deployment[], { colors, columns, now }: ViewOptions): readonly string[] {
+  const rows = deployments.map((deployment) => {
+    const phase = phaseWord(deployment.phase);
+    const { counts, waves } = deployment;
+    const done = waves.filter((wave) => wavePhaseWord(wave.phase) === "done").length;
+    const why = hasEnded(deployment.phase) ? deployment.reason?.message : deployment.waitingOn;
+    return [
+      { text: deployment.id },
+      { text: plain(deployment.app) },
+      { text: plain(deployment.version) },
+      { text: phase.replaceAll("_", " "), paint: () => phaseText(phase, colors) },
+      { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${counts.total}` },
+      { text: `${done}/${waves.length}` },
+      { text: ago(deployment.submittedAt, now), paint: colors.dim },
+      { text: plain(why ?? "") },
+    ];
+  });
+  const titles = [
+    { title: "ID", isFixed: true },
+    { title: "APP" },
+    { title: "VERSION" },
+    { title: "PHASE", isFixed: true },
+    { title: "HEALTHY", align: "right" as const },
+    { title: "WAVES", align: "right" as const },
+    { title: "SUBMITTED" },
+    { title: "WHY" },
+  ];
+  return table(titles, rows, columns, colors.dim);
+}
+
+export function artifactTable(artifacts: readonly Artifact[], { colors, columns, now }: ViewOptions): readonly string[] {
+  const rows = artifacts.map((artifact) => [
+    { text: shortDigest(artifact.digest) },
+    { text: String(artifact.fileCount) },
+    { text: size(artifact.sizeBytes) },
+    { text: size(artifact.packBytes) },
+    { text: ago(artifact.storedAt, now), paint: colors.dim },
+    { text: plain(artifact.releases.join(", ")) },
+  ]);
+  const titles = [
+    { title: "DIGEST", isFixed: true },
+    { title: "FILES", align: "right" as const },
+    { title: "SIZE", align: "right" as const },
+    { title: "PACKED", align: "right" as const },
+    { title: "STORED" },
+    { title: "RELEASES" },
+  ];
+  return table(titles, rows, columns, colors.dim);
+}
+
+export function shortDigest(digest: string): string {
+  return digest.slice(0, DIGEST_SHOWN);
+}

@@ -1,0 +1,114 @@
+/**
+ * Machines and what runs on them: a table of many, or one in full.
+ */
+import type { Machine, MachineApp } from "@muster/proto/gen/muster/v1/fleet.ts";
+import type { Colors } from "../context.ts";
+import { appPhaseWord, machineStateWord, type AppPhaseWord, type MachineStateWord } from "../output/words.ts";
+import type { ViewOptions } from "./rollout-view.ts";
+import { table } from "./table.ts";
+import { padEnd, plain, plural, width, wrap } from "./text.ts";
+import { ago, dateAndTime } from "./time.ts";
+
+export function machineTable(machines: readonly Machine[], { colors, columns, now }: ViewOptions): readonly string[] {
+  const rows = machines.map((machine) => {
+    const state = machineStateWord(machine.state);
+    return [
+      { text: machine.id },
+      { text: state, paint: statePaint(state, colors) },
+      { text: ago(machine.lastSeenAt, now), paint: colors.dim },
+      { text: machine.apps.map(appSummary).join(", ") },
+      { text: labelText(machine.labels), paint: colors.dim },
+    ];
+  });
+  const titles = [{ title: "MACHINE", isFixed: true }, { title: "STATE" }, { title: "SEEN" }, { title: "APPS" }, { title: "LABELS" }];
+  return table(titles, rows, columns, colors.dim);
+}
+
+function appSummary({ app, runningVersion, phase }: MachineApp): string {
+  return [app, plain(runningVersion), (appPhaseWord(phase) ?? "told").replaceAll("_", " ")].filter((part) => part !== "").join(" ");
+}
+
+function labelText(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([key, value]) => plain(`${key}=${value}`))
+    .join(",");
+}
+
+export function machineView(machine: Machine, options: ViewOptions): readonly string[] {
+  const { colors, columns, now } = options;
+  const state = machineStateWord(machine.state);
+  const host = [plain(machine.hostname), plain(`${machine.os} ${machine.arch}`), plain(`agent ${machine.agentVersion}`)].join(", ");
+  const { assignedGeneration: assigned, acknowledgedGeneration: acknowledged } = machine;
+  const isBehind = acknowledged < assigned;
+  const generation = assigned === 0 ? "none yet" : `${assigned}${isBehind ? `, the agent still has ${acknowledged}` : ", and the agent has it"}`;
+  const facts: readonly (readonly [string, string])[] = [
+    ["host", host],
+    ["labels", labelText(machine.labels).replaceAll(",", ", ")],
+    ["seen", `${ago(machine.lastSeenAt, now)}, first ${machine.firstSeenAt === 0 ? "never" : dateAndTime(machine.firstSeenAt)}`],
+    ["assignment", generation],
+  ];
+  const header = `${colors.bold(machine.id)}  ${statePaint(state, colors)(state)}  ${colors.dim(`since ${ago(machine.stateSince, now)}`)}`;
+  const apps = machine.apps.length === 0 ? ["", colors.dim("no apps")] : machine.apps.flatMap((app) => ["", ...appLines(app, options)]);
+  return [header, ...factLines(facts, columns, colors), ...apps];
+}
+
+function appLines(app: MachineApp, { colors, columns, now }: ViewOptions): readonly string[] {
+  const phase = appPhaseWord(app.phase);
+  const phaseText = phase === null ? colors.dim("no report yet") : appPaint(phase, colors)(phase.replaceAll("_", " "));
+  const wanted = app.wantedVersion === "" ? "none (to be removed)" : plain(app.wantedVersion);
+  const running = app.runningVersion === "" ? "none" : plain(app.runningVersion);
+  const ports = Object.entries(app.ports).map(([name, port]) => `${plain(name)} ${port}`);
+  const facts: readonly (readonly [string, string])[] = [
+    ["wanted", wanted],
+    ["running", running],
+    ["process", app.pid === 0 ? "" : `pid ${app.pid}, started ${plural(app.starts, "time")}`],
+    ["ports", ports.join(", ")],
+    ["deployment", app.deploymentId === "" ? "" : `${app.deploymentId}, generation ${app.generation}`],
+    ["reason", plain(app.reason?.message ?? "")],
+  ];
+  return [`${colors.bold(app.app)}  ${phaseText}  ${colors.dim(`since ${ago(app.since, now)}`)}`, ...factLines(facts, columns, colors)];
+}
+
+/** Only those that say something. */
+function factLines(facts: readonly (readonly [string, string])[], columns: number, colors: Colors): readonly string[] {
+  const said = facts.filter(([, value]) => value !== "");
+  const room = Math.max(...said.map(([name]) => width(name)));
+  return said.flatMap(([name, value]) =>
+    wrap(value, columns - room - 4).map((part, index) => `  ${colors.dim(padEnd(index === 0 ? name : "", room))}  ${part}`),
+  );
+}
+
+function statePaint(state: MachineStateWord, colors: Colors): (text: string) => string {
+  switch (state) {
+    case "connected":
+      return colors.green;
+    case "disconnected":
+      return colors.yellow;
+    case "silent":
+      return colors.red;
+    case "unspecified":
+      return colors.dim;
+  }
+}
+
+function appPaint(phase: AppPhaseWord, colors: Colors): (text: string) => string {
+  switch (phase) {
+    case "healthy":
+      return colors.green;
+    case "unhealthy":
+    case "failed":
+      return colors.red;
+    case "reverting":
+    case "reverted":
+      return colors.magenta;
+    case "pulling":
+    case "staged":
+    case "activating":
+    case "probing":
+      return colors.cyan;
+    case "removing":
+    case "removed":
+      return colors.dim;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * What to try next: never more than the few commands that make sense as things stand.
+ */
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Colors } from "../context.ts";
+import { phaseWord } from "../output/words.ts";
+import { padEnd, width } from "./text.ts";
+
+interface Hint {
+  readonly command: string;
+  readonly purpose: string;
+}
+
+/** Empty when there is nothing to do about it. */
+export function nextCommands(deployment: Deployment, colors: Colors): readonly string[] {
+  return hintLines(hintsFor(deployment), colors);
+}
+
+/** After `deploy`. */
+export function afterSubmission({ id }: Deployment, colors: Colors): readonly string[] {
+  return hintLines(
+    [
+      { command: `muster watch ${id}`, purpose: "see it happen" },
+      { command: `muster status ${id}`, purpose: "see where it stands" },
+      { command: `muster pause ${id}`, purpose: "touch no further machine" },
+    ],
+    colors,
+  );
+}
+
+function hintsFor(deployment: Deployment): readonly Hint[] {
+  const { id } = deployment;
+  const phase = phaseWord(deployment.phase);
+  switch (phase) {
+    case "paused":
+      return [
+        { command: `muster resume ${id}`, purpose: "go on; the failures so far count no more" },
+        { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
+        { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
+      ];
+    case "failed":
+    case "rolled_back":
+    case "aborted":
+      return [
+        { command: `muster status ${id} --targets`, purpose: "what happened, machine by machine" },
+        { command: `muster events ${id}`, purpose: "why, step by step" },
+      ];
+    case "pending":
+    case "rolling":
+    case "soaking":
+    case "awaiting_approval":
+    case "rolling_back":
+    case "succeeded":
+    case "superseded":
+    case "unspecified":
+      return [];
+  }
+}
+
+function hintLines(hints: readonly Hint[], colors: Colors): readonly string[] {
+  if (hints.length === 0) return [];
+  const columns = Math.max(...hints.map(({ command }) => width(command)));
+  return ["", "next:", ...hints.map(({ command, purpose }) => `  ${padEnd(command, columns)}  ${colors.dim(purpose)}`)];
+}
