@@ -89,7 +89,8 @@ function hopelessProbes(probes: readonly unknown[], tree: YamlTree): readonly Fa
     const { interval: intervalMs, healthy_after: successes } = probe;
     if (intervalMs === undefined || successes === undefined || successes * intervalMs + minHealthyMs < deadlineMs) return [];
     const streak = `healthy_after × interval (${successes} × ${formatDuration(intervalMs)} = ${formatDuration(successes * intervalMs)})`;
-    const message = `can never be healthy in time: ${streak} and ${named(tree, "min_healthy_time", minHealthyMs)} together must be shorter than ${named(tree, "healthy_deadline", deadlineMs)}`;
+    const together = `${streak} and ${named(tree, "min_healthy_time", minHealthyMs)} together`;
+    const message = `can never be healthy in time: ${together} must be shorter than ${named(tree, "healthy_deadline", deadlineMs)}`;
     return [fault(tree, ["health", index], message)];
   });
 }

@@ -22,7 +22,6 @@ export function decode(content: Uint8Array): Decoded {
 }
 
 /** What YAML 1.2 does not let stand unescaped, and a carriage return that ends no line with a line feed. */
-// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\0-\x08\x0B\x0C\x0E-\x1F\x7F]|\r(?!\n)/;
 const REPLACEMENT = "\uFFFD";
 const REPLACEMENT_BYTES = [0xef, 0xbf, 0xbd];

@@ -6,7 +6,7 @@
 export type ParsedDuration = { readonly ok: true; readonly ms: number } | { readonly ok: false; readonly message: string };
 
 /** What `parseDuration` accepts, but for results that are not whole milliseconds or too long. */
-export const DURATION = /^(?:0|(?:(?:[0-9]{1,15}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:ns|us|µs|μs|ms|s|m|h))+)$/u;
+export const DURATION = /^(?:0|(?:(?:[0-9]{1,16}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})(?:ns|us|µs|μs|ms|s|m|h))+)$/u;
 
 const PART = /([0-9]*)\.?([0-9]*)(ns|us|µs|μs|ms|s|m|h)/gu;
 const UNIT_NS: Readonly<Record<string, bigint>> = {

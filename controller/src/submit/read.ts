@@ -47,9 +47,10 @@ export function readDeploymentFile(content: Uint8Array): ReadDeploymentFile {
   return { ok: true, file: toDeploymentFile(parsed.data) };
 }
 
-/** `version: 1.10` is the version 1.10, and `DEBUG: 0x10` says 0x10. */
-function isTakenAsWritten(path: Path): boolean {
-  return (path.length === 1 && path[0] === "version") || (path.length === 3 && path[0] === "run" && path[1] === "env");
+/** `version: 1.10` is the version 1.10, and `DEBUG: 0x10` in env says 0x10. */
+function isTakenAsWritten(path: Path, value: number | boolean): boolean {
+  if (path.length === 1) return path[0] === "version" && typeof value === "number";
+  return path.length === 3 && path[0] === "run" && path[1] === "env";
 }
 
 function inOrder(faults: readonly Fault[]): readonly Fault[] {

@@ -37,10 +37,13 @@ function text(rule: TextRule) {
 
 function duration(what: string, minMs: number, maxMs: number) {
   const explain = explainDuration(what, { minMs, maxMs });
-  return z.union([z.string(says(explain)).regex(DURATION, says(explain)), z.literal(0, says(explain))], says(explain)).transform((found, context) => {
-    const parsed = parseDuration(String(found));
+  const written = z.string(says(explain)).regex(DURATION, says(explain));
+  // 0 is the one number that needs no unit.
+  const found = minMs > 0 ? written : z.union([written, z.literal(0, says(explain))], says(explain));
+  return found.transform((value, context) => {
+    const parsed = parseDuration(String(value));
     if (parsed.ok && parsed.ms >= minMs && parsed.ms <= maxMs) return parsed.ms;
-    context.issues.push({ code: "custom", message: explain(found), input: found });
+    context.issues.push({ code: "custom", message: explain(value), input: value });
     return z.NEVER;
   });
 }
@@ -60,7 +63,6 @@ function choice<const Allowed extends readonly [string, ...string[]]>(what: stri
   return z.enum(allowed, says(explainChoice(what, allowed)));
 }
 
-// oxlint-disable-next-line no-control-regex -- a NUL is what it looks for
 const NO_NUL = /^[^\u0000]*$/u;
 
 function command(example: string) {
@@ -214,37 +216,66 @@ const Health = z
 const wavesList = says(explainList("the waves", "[1, 25%, 100%]", WAVES_MAX));
 const explainTargets = explainText({ pattern: /^/, what: "a selector of machines", example: '"role=web,env in (prod,staging)"', rule: "" });
 
+const Targets = z
+  .string(says((found) => selectorOfMap(found) ?? explainTargets(found)))
+  .transform((found, context) => {
+    const parsed = parseSelector(found);
+    if (parsed.ok) return parsed.selector;
+    context.issues.push({ code: "custom", message: `not a selector: ${parsed.message}`, input: found, params: { offset: parsed.offset } });
+    return z.NEVER;
+  })
+  .meta({
+    description: 'Label selector of the machines: role=web,env in (prod,staging),!canary. "" selects every machine.',
+    examples: ["role=web", "role=web,env in (prod,staging)"],
+  });
+
 export const Rollout = z.strictObject(
   {
-    targets: z
-      .string(says((found) => selectorOfMap(found) ?? explainTargets(found)))
-      .transform((found, context) => {
-        const parsed = parseSelector(found);
-        if (parsed.ok) return parsed.selector;
-        context.issues.push({ code: "custom", message: `not a selector: ${parsed.message}`, input: found, params: { offset: parsed.offset } });
-        return z.NEVER;
-      })
-      .meta({ description: 'Label selector of the machines: role=web,env in (prod,staging),!canary. "" selects every machine.', examples: ["role=web", "role=web,env in (prod,staging)"] }),
+    targets: Targets,
     waves: z
       .array(size({ min: 1, max: COUNT_MAX }, PERCENT), wavesList)
       .min(1, wavesList)
       .max(WAVES_MAX, wavesList)
       .prefault([1, "25%", "100%"])
-      .meta({ description: "How many machines may be changed before the next gate: cumulative, rising, ending at 100%. Percentages round up.", examples: [[1, "25%", "100%"]] }),
-    max_unavailable: size({ min: 1, max: COUNT_MAX }, PERCENT).prefault("25%").meta({ description: "How many targets may be on the move at once.", examples: [5, "20%"] }),
-    min_healthy_time: duration("min_healthy_time", 0, DEADLINE_MAX).prefault("10s").meta({ description: "Healthy without a break for so long; a restart starts it again. Shorter than healthy_deadline.", examples: ["30s"] }),
-    healthy_deadline: duration("healthy_deadline", 0, DEADLINE_MAX).prefault("5m").meta({ description: "Per target, from its first step to healthy. Shorter than progress_deadline.", examples: ["2m"] }),
-    progress_deadline: duration("progress_deadline", 0, DEADLINE_MAX).prefault("10m").meta({ description: "No target newly healthy for so long: the rollout fails.", examples: ["10m"] }),
-    max_failures: size({ min: 0, max: COUNT_MAX }, PERCENT_OR_ZERO).prefault(0).meta({ description: "Failed targets that a wave may have: a count, or a percentage of the wave.", examples: [0, "5%"] }),
-    on_failure: choice("what to do on failure", ["rollback", "pause", "abort"]).prefault("rollback").meta({ description: "What a failed rollout does: take the targets back, stop and wait, or leave all as it is." }),
-    on_conflict: choice("what to do on conflict", ["queue", "supersede"]).prefault("queue").meta({ description: "When the app is being deployed already: wait for that, or take its place." }),
+      .meta({
+        description: "How many machines may be changed before the next gate: cumulative, rising, ending at 100%. Percentages round up.",
+        examples: [[1, "25%", "100%"]],
+      }),
+    max_unavailable: size({ min: 1, max: COUNT_MAX }, PERCENT)
+      .prefault("25%")
+      .meta({ description: "How many targets may be on the move at once.", examples: [5, "20%"] }),
+    min_healthy_time: duration("min_healthy_time", 0, DEADLINE_MAX)
+      .prefault("10s")
+      .meta({ description: "Healthy without a break for so long; a restart starts it again. Shorter than healthy_deadline.", examples: ["30s"] }),
+    healthy_deadline: duration("healthy_deadline", 0, DEADLINE_MAX)
+      .prefault("5m")
+      .meta({ description: "Per target, from its first step to healthy. Shorter than progress_deadline.", examples: ["2m"] }),
+    progress_deadline: duration("progress_deadline", 0, DEADLINE_MAX)
+      .prefault("10m")
+      .meta({ description: "No target newly healthy for so long: the rollout fails.", examples: ["10m"] }),
+    max_failures: size({ min: 0, max: COUNT_MAX }, PERCENT_OR_ZERO)
+      .prefault(0)
+      .meta({ description: "Failed targets that a wave may have: a count, or a percentage of the wave.", examples: [0, "5%"] }),
+    on_failure: choice("what to do on failure", ["rollback", "pause", "abort"])
+      .prefault("rollback")
+      .meta({ description: "What a failed rollout does: take the targets back, stop and wait, or leave all as it is." }),
+    on_conflict: choice("what to do on conflict", ["queue", "supersede"])
+      .prefault("queue")
+      .meta({ description: "When the app is being deployed already: wait for that, or take its place." }),
   },
   says(explainMap("which machines, and how to go through them", "{ targets: role=web }")),
 );
 
 export const DeploymentFileSchema = z
   .strictObject(
-    { app: App, version: Version, artifact: Artifact, run: Run, health: Health, rollout: Rollout.meta({ description: "Which machines, and how to go through them." }) },
+    {
+      app: App,
+      version: Version,
+      artifact: Artifact,
+      run: Run,
+      health: Health,
+      rollout: Rollout.meta({ description: "Which machines, and how to go through them." }),
+    },
     says(explainRoot),
   )
   .meta({ title: "Muster deployment file", description: "A release, the machines it is for, and how to bring it to them." });
@@ -253,16 +284,10 @@ export type ValidFile = z.output<typeof DeploymentFileSchema>;
 
 /** The keys that may stand at a place of the file. */
 export function keysAt(path: readonly (string | number)[], driver: unknown): readonly string[] {
-  switch (path[0]) {
-    case "run":
-      return Object.keys(driver === "files" ? FilesRun.shape : ProcessRun.shape);
-    case "health":
-      return Object.keys(Probe.shape);
-    case "rollout":
-      return Object.keys(Rollout.shape);
-    default:
-      return Object.keys(DeploymentFileSchema.shape);
-  }
+  const [top] = path;
+  if (top === "run") return Object.keys(driver === "files" ? FilesRun.shape : ProcessRun.shape);
+  if (top === "health") return Object.keys(Probe.shape);
+  return Object.keys(top === "rollout" ? Rollout.shape : DeploymentFileSchema.shape);
 }
 
 function selectorOfMap(found: unknown): string | undefined {

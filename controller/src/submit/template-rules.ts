@@ -55,5 +55,5 @@ const ADDRESS = /^(?:\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/;
 function explainAddress(text: string): string | undefined {
   const sample = sampled(text);
   const port = Number(ADDRESS.exec(sample)?.[1]);
-  return port >= 1 && port <= 65_535 ? undefined : `${shown(text)} is not an address: host:port is wanted, for example 127.0.0.1:5432 or [::1]:5432`;
+  return port >= 1 && port <= 65_535 ? undefined : `${shown(text)} is not an address: write host:port, for example 127.0.0.1:5432 or [::1]:5432`;
 }

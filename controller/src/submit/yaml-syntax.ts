@@ -33,7 +33,19 @@ export function explainSyntax(error: YAMLError, document: Document.Parsed, text:
     case "BAD_INDENT":
     case "UNEXPECTED_TOKEN":
       return explainStructure(error, document, text);
-    default:
+    case "ALIAS_PROPS":
+    case "BAD_ALIAS":
+    case "BAD_COLLECTION_TYPE":
+    case "BAD_DIRECTIVE":
+    case "BAD_PROP_ORDER":
+    case "BLOCK_IN_FLOW":
+    case "DUPLICATE_KEY":
+    case "IMPOSSIBLE":
+    case "KEY_OVER_1024_CHARS":
+    case "MULTIPLE_ANCHORS":
+    case "MULTIPLE_TAGS":
+    case "NON_STRING_KEY":
+    case "RESOURCE_EXHAUSTION":
       return at(`not YAML: ${error.message}`);
   }
 }

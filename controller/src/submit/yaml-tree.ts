@@ -28,15 +28,17 @@ export type ReadYaml = { readonly ok: true; readonly tree: YamlTree } | { readon
 /** A deployment file nests 5 deep. */
 const DEPTH_MAX = 32;
 /** A deployment file has some hundred values; the maximum stops aliases of aliases. */
-const VALUES_MAX = 20_000;
+const VALUES_MAX = 5_000;
 /** Words, signs, blanks and line ends: some for each value. Stops large rubbish before most of the work is done. */
 const LEXEMES_MAX = 10 * VALUES_MAX;
 const SYNTAX_FAULTS_MAX = 5;
 
-/** `keepsSource` says for which paths a number, true or false is wanted as the text it is written as: `1.10`, not 1.1. */
-export function readYaml(text: string, keepsSource: (path: Path) => boolean): ReadYaml {
-  const lines = new LineCounter();
-  const excess = tooMuch(text, lines);
+/** Says for which numbers and booleans the text that they are written as is wanted: `1.10`, not 1.1. */
+export type KeepsSource = (path: Path, value: number | boolean) => boolean;
+
+export function readYaml(text: string, keepsSource: KeepsSource): ReadYaml {
+  const lines = linesOf(text);
+  const excess = tooMuch(text);
   if (excess !== undefined) return refuse(place(lines, excess.offset), "", excess.message);
   const document = parseDocument(text, {
     version: "1.2",
@@ -76,7 +78,7 @@ interface PlacedNode {
 }
 
 /** Where values and keys stand. Lines and columns count from 1; columns in UTF-16 units, as editors do. */
-export class Places {
+class Places {
   readonly #text: string;
   readonly #lines: LineCounter;
   readonly #nodes: ReadonlyMap<string, PlacedNode>;
@@ -135,9 +137,9 @@ class TreeReader {
   readonly #document: Document.Parsed;
   readonly #text: string;
   readonly #lines: LineCounter;
-  readonly #keepsSource: (path: Path) => boolean;
+  readonly #keepsSource: KeepsSource;
 
-  constructor(document: Document.Parsed, text: string, lines: LineCounter, keepsSource: (path: Path) => boolean) {
+  constructor(document: Document.Parsed, text: string, lines: LineCounter, keepsSource: KeepsSource) {
     this.#document = document;
     this.#text = text;
     this.#lines = lines;
@@ -149,7 +151,10 @@ class TreeReader {
     if (isAlias(node)) {
       const target = node.resolve(this.#document);
       const name = `"*${node.source}"`;
-      if (target === undefined) throw new Unreadable(start(node), path, `YAML reads ${name} as an alias, and no &${node.source} stands before it: put text that begins with * in quotes`);
+      if (target === undefined) {
+        const message = `YAML reads ${name} as an alias, and no &${node.source} stands before it: put text that begins with * in quotes`;
+        throw new Unreadable(start(node), path, message);
+      }
       if (above.has(target)) throw new Unreadable(start(node), path, `the alias ${name} stands inside of what it stands for`);
       return this.read(target, path, keyOffset, above);
     }
@@ -165,8 +170,8 @@ class TreeReader {
   }
 
   #readScalar(node: Scalar, path: Path): unknown {
-    const isNamed = typeof node.value === "number" || typeof node.value === "boolean" || typeof node.value === "bigint";
-    return isNamed && this.#keepsSource(path) ? node.source : node.value;
+    const { value } = node;
+    return (typeof value === "number" || typeof value === "boolean") && this.#keepsSource(path, value) ? node.source : value;
   }
 
   #readMap(pairs: readonly Pair<Node, Node | null>[], path: Path, inside: ReadonlySet<Node>): unknown {
@@ -195,10 +200,9 @@ class TreeReader {
 }
 
 /** What passes a maximum. Looked for first, as the composer calls itself for each level and is slow on large input. */
-function tooMuch(text: string, lines: LineCounter): { readonly offset: number; readonly message: string } | undefined {
-  const parser = new Parser(lines.addNewLine);
+function tooMuch(text: string): { readonly offset: number; readonly message: string } | undefined {
+  const parser = new Parser();
   let lexemes = 0;
-  lines.addNewLine(0);
   for (const lexeme of new Lexer().lex(text)) {
     Iterator.from(parser.next(lexeme)).forEach(() => undefined);
     lexemes += 1;
@@ -225,6 +229,14 @@ function refuse(at: Place, path: string, message: string): ReadYaml {
 
 function start(node: Node | null): number {
   return node?.range?.[0] ?? 0;
+}
+
+/** Counted here: the parser tells the lines of broken files out of order. */
+function linesOf(text: string): LineCounter {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n", end + 1)) lines.addNewLine(end + 1);
+  return lines;
 }
 
 function place(lines: LineCounter, offset: number): Place {

@@ -1,0 +1,164 @@
+/**
+ * The JSON Schema for editors and the reader say the same of every file, but for what JSON Schema can't say.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { isVersion, parseAppName } from "@muster/proto/ids.ts";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { exampleFile, faultLines } from "./example-file.ts";
+import { jsonSchemaText } from "./json-schema.ts";
+import { DeploymentFileSchema } from "./schema.ts";
+
+const written = readFileSync(join(import.meta.dirname, "../../../docs/muster.schema.json"), "utf8");
+const accepts = new Ajv2020({ strict: true, strictTypes: false, strictRequired: false, allowUnionTypes: true }).compile(JSON.parse(written) as object);
+const rollout = (lines: string): string => exampleFile({ rollout: `  targets: role=web\n${lines}` });
+const run = (lines: string): string => exampleFile({ run: `  command: [./app]\n${lines}` });
+
+describe("docs/muster.schema.json", () => {
+  it("is what the generator writes: run npm run gen -w controller", () => {
+    expect(written).toBe(jsonSchemaText());
+  });
+
+  it("describes every key, and shows an example or a default or the allowed values of each", () => {
+    const properties: [string, Record<string, unknown>][] = [];
+    JSON.stringify(JSON.parse(written), (key, value: unknown) => {
+      if (key === "properties") properties.push(...Object.entries(value as Record<string, Record<string, unknown>>));
+      return value;
+    });
+    expect(properties.length).toBeGreaterThan(25);
+    for (const [name, property] of properties) {
+      expect(property, name).toHaveProperty("description");
+      const shows = ["examples", "default", "const", "enum", "oneOf", "properties"].some((keyword) => keyword in property);
+      expect(shows, name).toBe(true);
+    }
+  });
+
+  it.each([
+    ["the smallest file", exampleFile()],
+    ["a version that is a number", exampleFile({ version: "1.10" })],
+    ["the files driver", exampleFile({ run: "  driver: files\n  ports: { http: 80 }" })],
+    ["all of run", run('  driver: process\n  ports: { a: auto, b_-1: 65535 }\n  env: { A: 1, B: true, _c: "" }\n  stop_timeout: 0')],
+    ["all probes", exampleFile({ end: "health:\n  - http: https://x/\n    interval: 100ms\n  - tcp: x:1\n    timeout: 1.5s\n  - exec: [x]\n    healthy_after: 1\n" })],
+    ["all of rollout", rollout("  waves: [1, 12.25%, 100.00%]\n  max_unavailable: 99%\n  max_failures: 0%\n  min_healthy_time: 0\n  on_failure: pause\n  on_conflict: supersede")],
+  ])("accepts what the reader accepts: %s", (_title, text) => {
+    expect(faultLines(text)).toEqual([]);
+    expect(accepts(parse(text)), JSON.stringify(accepts.errors)).toBe(true);
+  });
+
+  it.each([
+    ["a bad name", exampleFile({ app: "Web" })],
+    ["a bad version", exampleFile({ version: "1/2" })],
+    ["a boolean for a version", exampleFile({ version: "true" })],
+    ["a negative version", exampleFile({ version: "-1.5" })],
+    ["a blank artifact", exampleFile({ artifact: '" "' })],
+    ["an unknown key", exampleFile({ end: "x: 1\n" })],
+    ["a missing key", exampleFile().replace("app: web\n", "")],
+    ["an unknown driver", run("  driver: x")],
+    ["a command of the files driver", run("  driver: files")],
+    ["a text for a command", exampleFile({ run: "  command: x" })],
+    ["a number in a command", exampleFile({ run: "  command: [x, 1]" })],
+    ["an empty command", exampleFile({ run: "  command: []" })],
+    ["a bad port's name", run("  ports: { A: 1 }")],
+    ["a bad port", run("  ports: { a: 0 }")],
+    ["a variable of the agent", run("  env: { MUSTER_X: a }")],
+    ["a variable without a value", run("  env: { X: }")],
+    ["a duration without a unit", run("  stop_timeout: 10")],
+    ["a probe that asks nothing", exampleFile({ end: "health: [{}]\n" })],
+    ["a probe that asks twice", exampleFile({ end: "health: [{ http: 'http://x/', tcp: 'x:1' }]\n" })],
+    ["a URL without a scheme", exampleFile({ end: "health: [{ http: x }]\n" })],
+    ["an interval of 0", exampleFile({ end: "health: [{ tcp: 'x:1', interval: 0 }]\n" })],
+    ["a streak of 0", exampleFile({ end: "health: [{ tcp: 'x:1', healthy_after: 0 }]\n" })],
+    ["a bad wave", rollout("  waves: [1, ten, 100%]")],
+    ["no waves", rollout("  waves: []")],
+    ["no machine at once", rollout("  max_unavailable: 0%")],
+    ["a bad on_failure", rollout("  on_failure: x")],
+    ["a map for targets", exampleFile({ rollout: "  targets: { role: web }" })],
+  ])("refuses what the reader refuses: %s", (_title, text) => {
+    expect(faultLines(text)).not.toEqual([]);
+    expect(accepts(parse(text))).toBe(false);
+  });
+
+  it.each([
+    ["the order of waves", rollout("  waves: [50%, 10%, 100%]")],
+    ["the order of deadlines", rollout("  healthy_deadline: 1s")],
+    ["the range of a duration", run("  stop_timeout: 11m")],
+    ["a name in ${…}", run('  env: { A: "${x}" }')],
+    ["a selector", exampleFile({ rollout: "  targets: a b" })],
+    ["two ports of one number", run("  ports: { a: 1, b: 1 }")],
+  ])("can't say, and leaves to the reader: %s", (_title, text) => {
+    expect(faultLines(text)).not.toEqual([]);
+    expect(accepts(parse(text))).toBe(true);
+  });
+
+  it("agrees with the reader's schema whatever is changed in a file", () => {
+    const whole: unknown = parse(
+      exampleFile({
+        run: "  driver: process\n  command: [./app]\n  ports: { a: auto }\n  env: { A: b }\n  stop_timeout: 1s",
+        rollout: "  targets: a=b\n  waves: [1, 100%]\n  max_unavailable: 1\n  min_healthy_time: 1s\n  max_failures: 0\n  on_failure: abort",
+        end: "health:\n  - http: http://x/\n    interval: 1s\n    timeout: 1s\n    healthy_after: 1\n  - exec: [x]\n",
+      }),
+    );
+    const places = placesOf(whole);
+    const values = fc.constantFrom<unknown>(
+      undefined, null, true, 0, 1, -1, 1.5, 70_000, 2_000_000, "", " ", "x", "10", "10s", "0", "-1s", "25%", "0%", "125%", "auto", "files", "process", "a:1", "http://x/", "a\0b",
+      [], {}, ["x"], [1], [null], { x: 1 }, { A: 1 }, { driver: "files" }, { http: "http://x/" }, { tcp: "x:1", exec: ["x"] }, { a: 1 },
+    );
+    const names = fc.constantFrom("x", "http", "tcp", "A", "a-b", "driver", "MUSTER_X", "app");
+    let refused = 0;
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom(...places), fc.option(names), values), { minLength: 1, maxLength: 2 }), (changes) => {
+        const file = structuredClone(whole);
+        for (const [place, name, value] of changes) change(file, name === null ? place : [...place, name], value);
+        const ours = DeploymentFileSchema.safeParse(file);
+        const theirs = accepts(file);
+        if (!theirs) refused += 1;
+        expect(ours.success || ours.error.issues.every(isBeyondJsonSchema), JSON.stringify(file)).toBe(theirs);
+      }),
+      { numRuns: 1_000 },
+    );
+    expect(refused).toBeGreaterThan(100);
+  });
+});
+
+describe("the patterns of the schema", () => {
+  it("are those of app names and versions everywhere else", () => {
+    const properties = (JSON.parse(written) as { properties: { app: { pattern: string }; version: { anyOf: [{ pattern: string }] } } }).properties;
+    const app = new RegExp(properties.app.pattern, "u");
+    const version = new RegExp(properties.version.anyOf[0].pattern, "u");
+    const text = fc.string({ unit: fc.constantFrom("a", "Z", "0", "9", "-", ".", "_", "+", " ", "/", "é", "\n"), maxLength: 66 });
+    fc.assert(fc.property(fc.oneof(text, fc.constantFrom("a".repeat(63), "a".repeat(64), "1".repeat(64), "1".repeat(65))), (found) => {
+      expect(app.test(found)).toBe(parseAppName(found) !== undefined);
+      expect(version.test(found)).toBe(isVersion(found));
+    }));
+  });
+});
+
+/** Ranges of durations and the grammar of selectors, which the transforms judge. */
+function isBeyondJsonSchema(issue: { readonly code: string; readonly message: string }): boolean {
+  return issue.code === "custom" && /is too (?:short|long)|whole number of milliseconds|^not a selector/.test(issue.message);
+}
+
+type Place = readonly (string | number)[];
+
+function placesOf(value: unknown, place: Place = []): Place[] {
+  if (typeof value !== "object" || value === null) return [place];
+  const entries = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  return [place, ...entries.flatMap(([part, item]) => placesOf(item, [...place, part]))];
+}
+
+/** Sets, or takes out with `undefined`, where the place exists; a place inside of what a change before it took away is left. */
+function change(file: unknown, place: Place, value: unknown): void {
+  const last = place.at(-1);
+  const parent = place.slice(0, -1).reduce(inside, file);
+  if (last === undefined || typeof parent !== "object" || parent === null) return;
+  if (Array.isArray(parent) && typeof last === "string") return;
+  if (value !== undefined) (parent as Record<string | number, unknown>)[last] = value;
+  else if (!Array.isArray(parent)) delete (parent as Record<string | number, unknown>)[last];
+}
+
+function inside(value: unknown, part: string | number): unknown {
+  return typeof value === "object" && value !== null ? (value as Record<string | number, unknown>)[part] : undefined;
+}
