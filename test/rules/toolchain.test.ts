@@ -35,7 +35,7 @@ describe("the type checker", () => {
     ["a wrong type", "export const x: number = 'one';", "TS2322"],
     ["an index that may be missing", "export const x = (list: readonly string[]): string => list[0];", "TS2322"],
     ["syntax that Node cannot strip", "export enum X { A }", "TS1294"],
-    ["a type imported as a value", `import { Stats } from "node:fs"; export type X = Stats;`, "TS1484"],
+    ["a type imported as a value", `import { Mode } from "node:fs"; export type X = Mode;`, "TS1484"],
     ["a case that is forgotten", "export function f(x: 'a' | 'b'): number { switch (x) { case 'a': return 1; } }", "TS2366"],
   ] as const)("catches %s", ([, text, code]) => {
     using tree = plant({ "agent/src/runner/x.ts": text });
@@ -57,19 +57,19 @@ describe("knip", () => {
   test("catches a file, an export and a dependency that nobody uses, and one that is used but not declared", () => {
     using tree = plant({
       ...USED,
-      "agent/src/used.ts": `import fc from "fast-check"; export const used = fc; export const unusedExport = 1;`,
+      "agent/src/used.ts": `import { parse } from "yaml"; export const used = parse; export const unusedExport = 1;`,
       "agent/src/unused-file.ts": "export const y = 1;",
     });
     const found = knip(tree.dir);
-    for (const what of ["unused-file.ts", "unusedExport", "commander", "fast-check"]) expect(found).toContain(what);
+    for (const what of ["unused-file.ts", "unusedExport", "commander", "yaml"]) expect(found).toContain(what);
     using good = plant(USED);
-    for (const what of ["unused-file.ts", "unusedExport", "fast-check", "zod"]) expect(knip(good.dir)).not.toContain(what);
+    for (const what of ["unused-file.ts", "unusedExport", "yaml", "zod"]) expect(knip(good.dir)).not.toContain(what);
   });
 });
 
 describe("the dependencies", () => {
   const adr = readFileSync(join(ROOT, "docs/adr/0009-dependencies.md"), "utf8");
-  const listed = new Set([...adr.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name));
+  const listed = new Set([...adr.matchAll(/^\| `([^`]+)`/gm)].map(([, name]) => name!));
   const declared = new Set(
     WORKSPACES.flatMap((workspace) => {
       const { dependencies, devDependencies, optionalDependencies } = packageOf(workspace);

@@ -36,7 +36,7 @@ export function plant(files: Planted): Tree {
   mkdirSync(join(dir, "node_modules/@muster"), { recursive: true });
   for (const workspace of ["proto", "controller", "agent"]) symlinkSync(join(dir, workspace), join(dir, "node_modules/@muster", workspace));
   symlinkSync(join(dir, "controller/cli"), join(dir, "node_modules/@muster/cli"));
-  for (const library of ["zod", "fast-check", "@types"]) symlinkSync(join(ROOT, "node_modules", library), join(dir, "node_modules", library));
+  for (const library of ["zod", "fast-check", "@types", "@swc"]) symlinkSync(join(ROOT, "node_modules", library), join(dir, "node_modules", library));
   return { dir, [Symbol.dispose]: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
