@@ -40,12 +40,12 @@ export function nextDeadline(state: RolloutState): Instant | undefined {
 }
 
 function advanceRolling(state: RolloutState, fleet: FleetView, now: Instant): readonly RolloutChange[] {
-  if (state.waves.length === 0) return [{ kind: "phase_changed", phase: "succeeded", reason: nothingToDo(state) }];
+  if (state.waves.length === 0) return [{ kind: "phase_changed", ...nothingToDo(state) }];
   const tripped = state.waves.findIndex(overBudget);
   if (tripped >= 0) return onFailure(state, failuresReason(state, tripped));
 
   const wave = waveOf(state, state.wave);
-  if (isSettled(wave) && hasEvidence(wave)) {
+  if (isSettled(wave) && hasEvidence(state)) {
     const last = state.wave === state.waves.length - 1;
     return [
       { kind: "wave_finished", wave: state.wave },
@@ -86,9 +86,9 @@ function isSettled({ counts }: WaveState): boolean {
   return counts.pending === 0 && counts.updating === 0;
 }
 
-/** A wave in which every machine is silent has shown nothing about the release: its gate stays shut. */
-function hasEvidence({ counts }: WaveState): boolean {
-  return counts.healthy + counts.failed > 0;
+/** While every machine so far is silent, nothing is known about the release, and the gate stays shut. */
+function hasEvidence({ waves, wave }: RolloutState): boolean {
+  return waves.some(({ counts }, index) => index <= wave && counts.healthy + counts.failed > 0);
 }
 
 function overBudget(wave: WaveState): boolean {
@@ -131,10 +131,10 @@ function backOutcome(state: RolloutState): { readonly phase: "rolled_back" | "fa
   };
 }
 
-function nothingToDo(state: RolloutState): RolloutReason {
+function nothingToDo(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason } {
   return state.unchanged.length > 0
-    ? { code: "unchanged", message: "every machine runs it already" }
-    : { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` };
+    ? { phase: "succeeded", reason: { code: "unchanged", message: "every machine runs it already" } }
+    : { phase: "failed", reason: { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` } };
 }
 
 function failuresReason(state: RolloutState, index: number): RolloutReason {
@@ -232,7 +232,7 @@ function waitingInWave(state: RolloutState, wave: WaveState): string {
     return `${shown} to be healthy for ${seconds(state.strategy.minHealthyTimeMs)}${rest}`;
   }
   if (counts.unreachable > 0) {
-    return `${names(take(wave, "unreachable", 3), counts.unreachable)} to be heard from: no machine of wave ${state.wave + 1} has answered yet`;
+    return `${names(take(wave, "unreachable", 3), counts.unreachable)} to be heard from: no machine has answered yet`;
   }
   return `wave ${state.wave + 1} to go on`;
 }

@@ -95,7 +95,7 @@ function onReport(
 }
 
 /** Undefined: the phase says nothing about where the target stands. */
-function targetStateOf(target: Target, phase: AgentPhase): TargetState | undefined {
+export function targetStateOf(target: Pick<Target, "purpose" | "state">, phase: AgentPhase): TargetState | undefined {
   const update = target.purpose === "update";
   switch (phase) {
     case "healthy":
@@ -128,7 +128,7 @@ function onVoice(state: RolloutState, machine: MachineId): readonly RolloutChang
   return [{ kind: "target_changed", machine, state: underWay(target), reason: null }];
 }
 
-function underWay(target: Target): TargetState {
+function underWay(target: Pick<Target, "purpose">): TargetState {
   return target.purpose === "revert" ? "reverting" : "updating";
 }
 

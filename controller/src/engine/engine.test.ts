@@ -1,0 +1,409 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import SqliteDatabase from "better-sqlite3";
+import pino from "pino";
+import { afterEach, describe, expect, test } from "vitest";
+import { type AppName, type DeploymentId, type Generation, type Instant, type MachineId, parseDeploymentId } from "@muster/proto/ids.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import { parseSelector } from "@muster/proto/selector.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import { Journal } from "../journal/journal.ts";
+import { loadRollout } from "../journal/load.ts";
+import { PROJECTION_TABLES } from "../journal/schema.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import type { AgentPhase } from "../rollout/state.ts";
+import type { Clock } from "./clock.ts";
+import { Engine } from "./engine.ts";
+
+/** A clock that stands still until it is moved, and then wakes whoever asked, in order. */
+class FakeClock implements Clock {
+  time = 1_000_000;
+  readonly #sleepers = new Set<{ at: number; callback: () => void }>();
+
+  now(): Instant {
+    return this.time as Instant;
+  }
+
+  wake(at: Instant, callback: () => void): () => void {
+    const sleeper = { at, callback };
+    this.#sleepers.add(sleeper);
+    return () => this.#sleepers.delete(sleeper);
+  }
+
+  advance(ms: number): void {
+    const end = this.time + ms;
+    for (;;) {
+      const due = [...this.#sleepers].filter((sleeper) => sleeper.at <= end).sort((a, b) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#sleepers.delete(due);
+      this.time = Math.max(this.time, due.at);
+      due.callback();
+    }
+    this.time = end;
+  }
+}
+
+const ARTIFACT = "a".repeat(64);
+
+class World {
+  readonly clock = new FakeClock();
+  readonly told: Assignment[] = [];
+  readonly #seqs = new Map<string, number>();
+  journal: Journal;
+  engine!: Engine;
+
+  constructor(path = ":memory:") {
+    this.journal = Journal.open(path);
+    this.startEngine();
+    this.engine.recordArtifact({ kind: "artifact_stored", artifact: ARTIFACT as never, fileCount: 1, sizeBytes: 1, packBytes: 1 });
+  }
+
+  startEngine(): void {
+    this.engine?.stop();
+    this.engine = new Engine({
+      journal: this.journal,
+      fleet: new Fleet(15_000),
+      clock: this.clock,
+      logger: pino({ level: "silent" }),
+      tell: (assignment) => this.told.push(assignment),
+    });
+    this.engine.start();
+  }
+
+  join(...machines: string[]): void {
+    for (const machine of machines) {
+      this.engine.hello(
+        { kind: "machine_joined", machine: machine as MachineId, instance: `i-${machine}`, labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" },
+        0,
+      );
+    }
+  }
+
+  submit(version: string, changes: Partial<Strategy> = {}, release: Partial<Release> = {}) {
+    const targets = changes.targets ?? "role=web";
+    const parsed = parseSelector(targets);
+    if (!parsed.ok) throw new Error(parsed.message);
+    return this.engine.submit({
+      app: "app" as AppName,
+      release: Release.fromPartial({ app: "app", version, artifact: ARTIFACT, ...release }),
+      selector: parsed.selector,
+      strategy: {
+        targets,
+        waves: [{ kind: "count", count: 1 }, { kind: "percent", percent: 100 }],
+        maxUnavailable: { kind: "count", count: 1 },
+        minHealthyTimeMs: 1000,
+        healthyDeadlineMs: 60_000,
+        progressDeadlineMs: 600_000,
+        maxFailures: { kind: "count", count: 0 },
+        onFailure: "rollback",
+        onConflict: "queue",
+        ...changes,
+      },
+    });
+  }
+
+  deploy(version: string, changes: Partial<Strategy> = {}): DeploymentId {
+    const answer = this.submit(version, changes);
+    if (!answer.ok) throw new Error(answer.refusal.message);
+    return parseDeploymentId(answer.value.deployment)!;
+  }
+
+  async say(machine: string, phase: AgentPhase, generation = this.generation(machine)): Promise<void> {
+    const seq = (this.#seqs.get(machine) ?? 0) + 1;
+    this.#seqs.set(machine, seq);
+    await this.saySeq(machine, phase, generation, seq);
+  }
+
+  saySeq(machine: string, phase: AgentPhase, generation: number, reportSeq: number): Promise<void> {
+    return this.engine.report([
+      {
+        kind: "report_accepted",
+        machine: machine as MachineId,
+        app: "app" as AppName,
+        instance: `i-${machine}`,
+        reportSeq,
+        observedAt: this.clock.now(),
+        generation,
+        phase,
+        reason: phase === "reverted" ? { code: "exited", message: "exited with code 1" } : null,
+        runningVersion: "",
+        runningArtifact: "",
+        starts: 1,
+        pid: 1,
+        ports: {},
+      },
+    ]);
+  }
+
+  generation(machine: string): number {
+    return this.engine.assignmentFor(machine as MachineId)?.generation ?? 0;
+  }
+
+  wanted(machine: string): string | undefined {
+    const goal = this.engine.assignmentFor(machine as MachineId)?.apps[0]?.goal;
+    return goal?.$case === "run" ? goal.value.version : goal?.$case;
+  }
+
+  phase(id: DeploymentId): string {
+    return loadRollout(this.journal, id)!.phase;
+  }
+
+  /** Every healthy machine answers at once until nothing is asked any more. */
+  async settle(...machines: string[]): Promise<void> {
+    const answered = new Map<string, number>();
+    for (let round = 0; round < 20; round += 1) {
+      const open = machines.filter((machine) => this.generation(machine) > (answered.get(machine) ?? 0));
+      if (open.length === 0) return;
+      for (const machine of open) {
+        answered.set(machine, this.generation(machine));
+        await this.say(machine, this.wanted(machine) === "remove" ? "removed" : "healthy");
+      }
+    }
+    throw new Error("the fleet did not settle");
+  }
+
+  tables(journal = this.journal): unknown {
+    return PROJECTION_TABLES.map((table) => [table, journal.db.prepare(`SELECT * FROM ${table}`).all()]);
+  }
+}
+
+const folders: string[] = [];
+function tempFile(): string {
+  const folder = mkdtempSync(join(tmpdir(), "muster-engine-"));
+  folders.push(folder);
+  return join(folder, "muster.db");
+}
+afterEach(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+test("a deployment is told wave by wave and succeeds", async () => {
+  const world = new World();
+  world.join("a", "b", "c");
+  const id = world.deploy("1");
+  expect(world.told.map((assignment) => assignment.machine)).toEqual(["a"]);
+  await world.settle("a", "b", "c");
+  expect(world.phase(id)).toBe("succeeded");
+  expect(world.told.map((assignment) => assignment.machine)).toEqual(["a", "b", "c"]);
+});
+
+test("a release that fails takes each machine back to its own last good release", async () => {
+  const world = new World();
+  world.join("a", "b");
+  world.deploy("1");
+  await world.settle("a", "b");
+  world.join("c");
+  const id = world.deploy("2", { waves: [{ kind: "percent", percent: 100 }], maxUnavailable: { kind: "count", count: 3 } });
+  await world.say("a", "healthy");
+  await world.say("c", "healthy");
+  await world.say("b", "reverted");
+  expect(world.phase(id)).toBe("rolling_back");
+  await world.settle("a", "b", "c");
+  expect(world.phase(id)).toBe("rolled_back");
+  expect(["a", "b", "c"].map((machine) => world.wanted(machine))).toEqual(["1", "1", "remove"]);
+});
+
+test("deploying a release again touches only the machines that do not run it", async () => {
+  const world = new World();
+  world.join("a", "b");
+  world.deploy("1");
+  await world.settle("a", "b");
+  world.join("c");
+  const told = world.told.length;
+  const id = world.deploy("1");
+  await world.settle("c");
+  expect(world.phase(id)).toBe("succeeded");
+  expect(world.told.slice(told).map((assignment) => assignment.machine)).toEqual(["c"]);
+  const again = world.deploy("1");
+  expect(world.phase(again)).toBe("succeeded");
+  expect(loadRollout(world.journal, again)!.reason?.code).toBe("unchanged");
+});
+
+test("a machine that is away ends on the newest assignment, not on those between", async () => {
+  const world = new World();
+  world.join("a", "b");
+  const beat = () => {
+    for (let elapsed = 0; elapsed < 20_000; elapsed += 1000) {
+      world.clock.advance(1000);
+      world.engine.heartbeat("a" as MachineId, 0 as Generation);
+    }
+  };
+  beat();
+  for (const version of ["1", "2", "3"]) {
+    const id = world.deploy(version);
+    await world.settle("a");
+    expect(world.phase(id)).toBe("succeeded");
+  }
+  expect(world.wanted("b")).toBe("3");
+  world.join("b");
+  await world.say("b", "healthy");
+  expect(loadRollout(world.journal, "d-3" as DeploymentId)!.targets.get("b" as MachineId)!.state).toBe("healthy");
+});
+
+describe("of two deployments of one app", () => {
+  test("the second waits for the first by default", async () => {
+    const world = new World();
+    world.join("a");
+    world.deploy("1");
+    const second = world.deploy("2");
+    expect(world.phase(second)).toBe("pending");
+    await world.settle("a");
+    expect(world.phase(second)).toBe("succeeded");
+    expect(world.wanted("a")).toBe("2");
+  });
+
+  test("the second takes the place of the first with on_conflict: supersede", async () => {
+    const world = new World();
+    world.join("a");
+    const first = world.deploy("1");
+    const second = world.deploy("2", { onConflict: "supersede" });
+    expect([world.phase(first), world.phase(second)]).toEqual(["superseded", "rolling"]);
+    await world.settle("a");
+    expect(world.phase(second)).toBe("succeeded");
+  });
+
+  test("the next begins when the one before is aborted", () => {
+    const world = new World();
+    world.join("a");
+    const first = world.deploy("1");
+    const second = world.deploy("2");
+    expect(world.engine.command(first, "abort", "wrong one").ok).toBe(true);
+    expect([world.phase(first), world.phase(second)]).toEqual(["aborted", "rolling"]);
+  });
+
+  test("only the newest can be rolled back", async () => {
+    const world = new World();
+    world.join("a");
+    const first = world.deploy("1");
+    await world.settle("a");
+    const second = world.deploy("2");
+    await world.settle("a");
+    expect(world.engine.command(first, "rollback", "")).toMatchObject({ ok: false, refusal: { kind: "conflict" } });
+    expect(world.engine.command(second, "rollback", "").ok).toBe(true);
+    await world.settle("a");
+    expect([world.phase(second), world.wanted("a")]).toEqual(["rolled_back", "1"]);
+  });
+});
+
+describe("a submission is refused", () => {
+  test("when its version exists with other content, saying what differs", () => {
+    const world = new World();
+    world.join("a");
+    world.deploy("1");
+    const answer = world.submit("1", {}, { ports: { http: 80 } });
+    expect(answer).toMatchObject({ ok: false, refusal: { message: "app@1 exists with other content (its ports differ); a release never changes: give this one a new version" } });
+  });
+
+  test("when its artifact was never stored", () => {
+    const world = new World();
+    world.join("a");
+    expect(world.submit("1", {}, { artifact: "b".repeat(64) })).toMatchObject({ ok: false, refusal: { kind: "not_found" } });
+  });
+
+  test("when it selects no machine, and nothing is kept", () => {
+    const world = new World();
+    const before = world.journal.lastSeq;
+    expect(world.submit("1").ok).toBe(false);
+    expect(world.journal.lastSeq).toBe(before);
+  });
+});
+
+describe("the journal is the truth", () => {
+  async function busy(world: World): Promise<void> {
+    world.join("a", "b", "c", "d");
+    world.deploy("1");
+    await world.settle("a", "b", "c", "d");
+    const bad = world.deploy("2", { maxUnavailable: { kind: "percent", percent: 100 } });
+    await world.say("a", "healthy");
+    world.engine.command(bad, "pause", "look first");
+    world.engine.command(bad, "resume", "");
+    world.clock.advance(20_000);
+    world.join("a", "c", "d");
+    await world.say("c", "reverted");
+    await world.settle("a", "c", "d");
+    world.deploy("3", { onConflict: "supersede" });
+    await world.say("a", "probing");
+  }
+
+  test("replayed into an empty database it yields the same tables", async () => {
+    const world = new World();
+    await busy(world);
+    const empty = Journal.open(":memory:");
+    empty.transaction(() => {
+      for (const { entry, at } of world.journal.read({ fromSeq: 1 })) empty.append(entry, at);
+    });
+    expect(world.tables(empty)).toEqual(world.tables());
+  });
+
+  test("what is in memory is what the tables say, after any commit", async () => {
+    const world = new World();
+    let commits = 0;
+    world.engine.onCommit(() => {
+      commits += 1;
+      for (const number of [1, 2, 3]) {
+        const id = `d-${number}` as DeploymentId;
+        const live = world.engine.rollout(id);
+        if (live !== undefined) expect(loadRollout(world.journal, id)).toEqual(live);
+      }
+    });
+    await busy(world);
+    expect(commits).toBeGreaterThan(10);
+  });
+
+  test("a projection of an older shape is rebuilt at the start", async () => {
+    const path = tempFile();
+    const world = new World(path);
+    await busy(world);
+    const before = world.tables();
+    world.engine.stop();
+    world.journal.close();
+    const db = new SqliteDatabase(path);
+    db.exec("UPDATE meta SET value = '0' WHERE key = 'projection_version'; DELETE FROM targets; DROP TABLE waves");
+    db.close();
+    const reopened = Journal.open(path);
+    expect(world.tables(reopened)).toEqual(before);
+    reopened.close();
+  });
+});
+
+test("a restart between any two reports ends the same, and a report that is sent again counts once", async () => {
+  const world = new World();
+  world.join("a", "b");
+  const id = world.deploy("1");
+  const first = world.generation("a");
+  await world.saySeq("a", "healthy", first, 1);
+  world.startEngine();
+  world.join("a", "b");
+  await world.saySeq("a", "healthy", first, 1);
+  expect(world.journal.page({ fromSeq: 1 }).filter((row) => row.entry.kind === "report_accepted")).toHaveLength(1);
+  await world.saySeq("b", "healthy", world.generation("b"), 1);
+  expect(world.phase(id)).toBe("succeeded");
+});
+
+test("a fault of the disk loses nothing: the caller is told, memory follows the tables, and it goes on after", async () => {
+  const world = new World();
+  world.join("a", "b");
+  const id = world.deploy("1");
+  world.journal.db.pragma(`max_page_count = ${world.journal.db.pragma("page_count", { simple: true }) as number}`);
+  const big = "x".repeat(100_000);
+  await expect(
+    world.engine.report([{ kind: "report_accepted", machine: "a" as MachineId, app: "app" as AppName, instance: "i-a", reportSeq: 1, observedAt: world.clock.now(), generation: world.generation("a"), phase: "healthy", reason: { code: "exited", message: big }, runningVersion: "", runningArtifact: "", starts: 1, pid: 1, ports: {} }]),
+  ).rejects.toThrow(/free some space/);
+  expect(loadRollout(world.journal, id)).toEqual(world.engine.rollout(id));
+  world.journal.db.pragma("max_page_count = 100000");
+  await world.saySeq("a", "healthy", world.generation("a"), 1);
+  await world.saySeq("b", "healthy", world.generation("b"), 1);
+  expect(world.phase(id)).toBe("succeeded");
+});
+
+test("a rollout with more targets than one turn allows is carried on in the next turns", async () => {
+  const world = new World();
+  const machines = Array.from({ length: 1200 }, (_, index) => `m${index}`);
+  world.join(...machines);
+  world.deploy("1", { waves: [{ kind: "percent", percent: 100 }], maxUnavailable: { kind: "percent", percent: 100 } });
+  expect(world.told.length).toBeLessThan(1200);
+  world.clock.advance(1);
+  expect(world.told.length).toBe(1200);
+});
