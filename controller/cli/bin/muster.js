@@ -5,35 +5,43 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import module from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const NODE_MAJOR_MIN = 22;
 
+const here = dirname(fileURLToPath(import.meta.url));
+
 if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
+  // Compiled code is kept beside the packages, where only those who may change muster may write: it halves the start.
+  const cacheFolder = nearest(here, "node_modules");
+  if (cacheFolder !== undefined) module.enableCompileCache?.(join(cacheFolder, ".cache", "muster"));
   await import("../src/main.ts");
 } else {
-  runOn(nearestNode(dirname(fileURLToPath(import.meta.url))));
+  const node = nearest(here, join("node_modules", ".bin", "node"));
+  if (node === undefined) fail(`needs Node ${NODE_MAJOR_MIN} or newer, this is ${process.versions.node}; run npm install to bring one`);
+  runOn(node);
 }
 
-function nearestNode(from) {
+/** The path, in this folder or the nearest one above it that has it. */
+function nearest(from, path) {
   for (let folder = from; ; folder = dirname(folder)) {
-    const path = join(folder, "node_modules", ".bin", "node");
-    if (existsSync(path)) return path;
-    if (folder === dirname(folder)) break;
+    if (existsSync(join(folder, path))) return join(folder, path);
+    if (folder === dirname(folder)) return undefined;
   }
-  console.error(`muster: needs Node ${NODE_MAJOR_MIN} or newer, this is ${process.versions.node}; run npm install to bring one`);
-  process.exit(1);
 }
 
 function runOn(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
   // The terminal sends Ctrl-C to both of us, but kill reaches only us; the child decides what a signal means.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  child.on("error", (error) => {
-    console.error(`muster: cannot start ${node}: ${error.message}`);
-    process.exit(1);
-  });
+  child.on("error", (error) => fail(`cannot start ${node}: ${error.message}`));
   child.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));
+}
+
+function fail(message) {
+  console.error(`muster: ${message}`);
+  process.exit(1);
 }

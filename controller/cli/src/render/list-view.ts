@@ -36,8 +36,8 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
     { title: "VERSION" },
     { title: "PHASE", isFixed: true },
     { title: "HEALTHY", align: "right" as const },
-    { title: "WAVES", align: "right" as const },
-    { title: "SUBMITTED" },
+    { title: "WAVES", align: "right" as const, isSpare: true },
+    { title: "SUBMITTED", isSpare: true },
     { title: "WHY" },
   ];
   return table(titles, rows, columns, colors.dim);
@@ -56,8 +56,8 @@ export function artifactTable(artifacts: readonly Artifact[], { colors, columns,
     { title: "DIGEST", isFixed: true },
     { title: "FILES", align: "right" as const },
     { title: "SIZE", align: "right" as const },
-    { title: "PACKED", align: "right" as const },
-    { title: "STORED" },
+    { title: "PACKED", align: "right" as const, isSpare: true },
+    { title: "STORED", isSpare: true },
     { title: "RELEASES" },
   ];
   return table(titles, rows, columns, colors.dim);

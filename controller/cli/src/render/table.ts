@@ -1,5 +1,6 @@
 /**
- * Tables that fit the terminal: columns as wide as they need, and when that is too much the widest give way first.
+ * Tables that fit the terminal: columns as wide as they need; when that is too much the widest give way first, and when that is not enough
+ * those go that can be spared.
  */
 import { truncate, width } from "./text.ts";
 
@@ -14,6 +15,8 @@ export interface Column {
   readonly align?: "left" | "right";
   /** Never cut, because it is what the user copies. */
   readonly isFixed?: boolean;
+  /** Left out where the others would not fit; the last of these first. */
+  readonly isSpare?: boolean;
 }
 
 const GAP = "  ";
@@ -31,7 +34,13 @@ export function table(
   const titles = columns.map(({ title }): Cell => ({ text: title, paint: paintTitle }));
   const all = [titles, ...rows];
   const natural = columns.map((_, index) => Math.max(...all.map((row) => width(row[index]?.text ?? ""))));
-  const widths = fit(natural, columns, terminalColumns - GAP.length * (columns.length - 1));
+  const room = terminalColumns - GAP.length * (columns.length - 1);
+  const least = columns.map(({ isFixed }, index) => Math.min(natural[index] ?? 0, isFixed === true ? Number.POSITIVE_INFINITY : COLUMNS_MIN));
+  const spare = columns.findLastIndex(({ isSpare }) => isSpare === true);
+  if (sum(least) > room && spare >= 0) {
+    return table(columns.toSpliced(spare, 1), rows.map((row) => row.toSpliced(spare, 1)), terminalColumns, paintTitle);
+  }
+  const widths = fit(natural, columns, room);
   return all.map((row) => line(row, columns, widths));
 }
 

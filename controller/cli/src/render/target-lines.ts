@@ -30,9 +30,9 @@ export function targetTable({ targets }: Deployment, { colors, columns, now }: V
     { title: "MACHINE", isFixed: true },
     { title: "WAVE", align: "right" as const },
     { title: "STATE" },
-    { title: "APP" },
-    { title: "BEFORE" },
-    { title: "TRIES", align: "right" as const },
+    { title: "APP", isSpare: true },
+    { title: "BEFORE", isSpare: true },
+    { title: "TRIES", align: "right" as const, isSpare: true },
     { title: "SINCE" },
     { title: "REASON" },
   ];

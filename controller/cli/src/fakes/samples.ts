@@ -1,0 +1,121 @@
+/**
+ * Messages of the protocol with every field set, for tests to change what they are about.
+ */
+import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
+import { Deployment, DeploymentPhase, Target, TargetState, Wave, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { Event } from "@muster/proto/gen/muster/v1/events.ts";
+import { Machine, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
+
+/** 2026-01-31T12:00:00Z */
+export const NOON = Date.UTC(2026, 0, 31, 12);
+
+/** In the middle of its second of three waves. */
+export function rollingDeployment(change: Partial<Deployment> = {}): Deployment {
+  return Deployment.fromPartial({
+    id: "d-7",
+    app: "shop-web",
+    version: "1.4.2",
+    artifact: "ab".repeat(32),
+    phase: DeploymentPhase.ROLLING,
+    waitingOn: "web-4 and web-5 to become healthy",
+    waves: [
+      wave({ index: 1, size: 1, phase: WavePhase.DONE, counts: { total: 1, healthy: 1 } }),
+      wave({ index: 2, size: 5, phase: WavePhase.ROLLING, counts: { total: 5, healthy: 3, updating: 2 } }),
+      wave({ index: 3, size: 14, phase: WavePhase.PENDING, counts: { total: 14, pending: 14 } }),
+    ],
+    counts: { total: 20, healthy: 4, updating: 2, pending: 14 },
+    targetsSelector: "role=web",
+    submittedAt: NOON - 65_000,
+    startedAt: NOON - 62_000,
+    ...change,
+  });
+}
+
+export function succeededDeployment(change: Partial<Deployment> = {}): Deployment {
+  return rollingDeployment({
+    phase: DeploymentPhase.SUCCEEDED,
+    waitingOn: "",
+    waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts: { total: 3, healthy: 3 } })],
+    counts: Wave.fromPartial({ counts: { total: 3, healthy: 3 } }).counts,
+    endedAt: NOON,
+    ...change,
+  });
+}
+
+export function rolledBackDeployment(change: Partial<Deployment> = {}): Deployment {
+  return rollingDeployment({
+    phase: DeploymentPhase.ROLLED_BACK,
+    waitingOn: "",
+    reason: { code: "failures_exceeded", message: "wave 1: 1 of 1 targets failed, more than max_failures 0; web-1 exited with code 1" },
+    waves: [wave({ index: 1, size: 1, phase: WavePhase.FAILED, counts: { total: 1, failed: 1 } })],
+    counts: Wave.fromPartial({ counts: { total: 1, failed: 1 } }).counts,
+    endedAt: NOON,
+    targets: [
+      Target.fromPartial({
+        machine: "web-1",
+        wave: 1,
+        state: TargetState.FAILED,
+        generation: 12,
+        since: NOON - 4_000,
+        attempts: 1,
+        reason: { code: "exited", message: "exited with code 1, four times" },
+        appPhase: AppPhase.REVERTED,
+        previousVersion: "1.4.1",
+      }),
+    ],
+    ...change,
+  });
+}
+
+type DeepPartial<T> = T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+
+export function wave(change: DeepPartial<Wave>): Wave {
+  return Wave.fromPartial(change);
+}
+
+export function machine(change: Partial<Machine> = {}): Machine {
+  return Machine.fromPartial({
+    id: "web-1",
+    labels: { zone: "a", role: "web" },
+    state: MachineState.CONNECTED,
+    stateSince: NOON - 180_000,
+    agentVersion: "0.1.0",
+    hostname: "host-1",
+    os: "linux",
+    arch: "x64",
+    firstSeenAt: NOON - 86_400_000,
+    lastSeenAt: NOON - 2_000,
+    assignedGeneration: 12,
+    acknowledgedGeneration: 12,
+    apps: [
+      {
+        app: "shop-web",
+        wantedVersion: "1.4.2",
+        runningVersion: "1.4.1",
+        phase: AppPhase.REVERTED,
+        reason: { code: "exited", message: "exited with code 1" },
+        since: NOON - 5_000,
+        starts: 4,
+        pid: 4242,
+        ports: { http: 41_000 },
+        deploymentId: "d-7",
+        generation: 12,
+      },
+    ],
+    ...change,
+  });
+}
+
+export function event(seq: number, change: Partial<Event> = {}): Event {
+  return Event.fromPartial({
+    seq,
+    at: NOON + seq * 1000,
+    kind: "target_assigned",
+    deploymentId: "d-7",
+    machine: "web-1",
+    app: "shop-web",
+    dataJson: '{"generation":12}',
+    text: `web-1 was told to run shop-web 1.4.2 (${seq})`,
+    ...change,
+  });
+}

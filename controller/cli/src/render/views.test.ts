@@ -1,0 +1,104 @@
+/** What all views of many things promise alike: they fit, and they say what matters. */
+import { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
+import { Target, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
+import picocolors from "picocolors";
+import { expect, test } from "vitest";
+import { machine, NOON, rolledBackDeployment, rollingDeployment } from "../fakes/samples.ts";
+import { artifactTable, deploymentTable } from "./list-view.ts";
+import { machineTable, machineView } from "./machine-view.ts";
+import { nextCommands } from "./next-commands.ts";
+import type { ViewOptions } from "./rollout-view.ts";
+import { failedTargetLines, targetTable } from "./target-lines.ts";
+import { size } from "./sizes.ts";
+import { width } from "./text.ts";
+
+const colors = picocolors.createColors(false);
+const view = (columns: number): ViewOptions => ({ colors, columns, now: NOON });
+const artifact = Artifact.fromPartial({
+  digest: "0123456789abcdef".repeat(4),
+  fileCount: 12,
+  sizeBytes: 3_400_000,
+  packBytes: 1_100_000,
+  storedAt: NOON - 60_000,
+  releases: ["shop-web@1.4.2", "shop-web@1.4.3"],
+});
+
+test.each([60, 80, 120])("fits %d columns", (columns) => {
+  const lines = [
+    ...deploymentTable([rollingDeployment(), rolledBackDeployment()], view(columns)),
+    ...artifactTable([artifact], view(columns)),
+    ...machineTable([machine()], view(columns)),
+    ...machineView(machine(), view(columns)),
+    ...failedTargetLines(rolledBackDeployment(), view(columns)),
+  ];
+  expect(lines.filter((line) => width(line) > columns)).toEqual([]);
+});
+
+test("lists deployments with how far they are and why", () => {
+  expect(deploymentTable([rollingDeployment(), rolledBackDeployment({ id: "d-6" })], view(120))).toEqual([
+    "ID   APP       VERSION  PHASE        HEALTHY  WAVES  SUBMITTED  WHY",
+    "d-7  shop-web  1.4.2    rolling         4/20    1/3  1m ago     web-4 and web-5 to become healthy",
+    "d-6  shop-web  1.4.2    rolled back      0/1    0/1  1m ago     wave 1: 1 of 1 targets failed, more than max_failures 0…",
+  ]);
+});
+
+test("lists artifacts with their sizes for people", () => {
+  expect(artifactTable([artifact], view(100))[1]).toBe("0123456789ab     12  3.4 MB  1.1 MB  1m ago  shop-web@1.4.2, shop-web@1.4.3");
+});
+
+test("lists machines with what they run, labels in order", () => {
+  expect(machineTable([machine(), machine({ id: "web-2", state: MachineState.SILENT, apps: [] })], view(100))).toEqual([
+    "MACHINE  STATE      SEEN    APPS                     LABELS",
+    "web-1    connected  2s ago  shop-web 1.4.1 reverted  role=web,zone=a",
+    "web-2    silent     2s ago                           role=web,zone=a",
+  ]);
+});
+
+test("shows one machine with each app: wanted, running, since when, where and why", () => {
+  const lines = machineView(machine(), view(80)).join("\n");
+  expect(lines).toContain("web-1  connected  since 3m ago");
+  expect(lines).toContain("labels      role=web, zone=a");
+  expect(lines).toContain("assignment  12, and the agent has it");
+  expect(lines).toContain("shop-web  reverted  since 5s ago");
+  expect(lines).toContain("wanted      1.4.2\n  running     1.4.1\n  process     pid 4242, started 4 times\n  ports       http 41000");
+  expect(lines).toContain("reason      exited with code 1");
+});
+
+test("says when a machine lags behind, and when it has no apps", () => {
+  const lines = machineView(machine({ acknowledgedGeneration: 9, apps: [] }), view(80)).join("\n");
+  expect(lines).toContain("12, the agent still has 9");
+  expect(lines).toContain("no apps");
+});
+
+test("shows ten failed targets and says how many more there are", () => {
+  const targets = Array.from({ length: 13 }, (_, index) =>
+    Target.fromPartial({ machine: `web-${index}`, state: TargetState.FAILED, reason: { code: "exited", message: "exited with code 1" } }),
+  );
+  const lines = failedTargetLines(rolledBackDeployment({ targets }), view(80));
+  expect(lines).toHaveLength(11);
+  expect(lines[0]).toBe("  web-0  exited with code 1");
+  expect(lines[10]).toBe("  … and 3 more, see --targets");
+});
+
+test("shows every target with --targets", () => {
+  expect(targetTable(rolledBackDeployment(), view(120))[1]).toBe(
+    "web-1       1  failed  reverted  1.4.1       1  4s ago  exited with code 1, four times",
+  );
+});
+
+test("says what to try next when a rollout waits for somebody or went wrong, and nothing else", () => {
+  expect(nextCommands(rolledBackDeployment(), colors).join("\n")).toContain("muster status d-7 --targets");
+  expect(nextCommands(rollingDeployment(), colors)).toEqual([]);
+});
+
+test.each([
+  [0, "0 B"],
+  [999, "999 B"],
+  [1_000, "1.0 kB"],
+  [999_600, "1.0 MB"],
+  [12_345_678, "12 MB"],
+  [5e15, "5000 TB"],
+])("writes %d bytes as %s", (sizeBytes, text) => {
+  expect(size(sizeBytes)).toBe(text);
+});
