@@ -72,6 +72,20 @@ describe("whatever happens to an app", () => {
   });
 });
 
+describe("time", () => {
+  it("is never asked for once it has come, so that the runner is not woken without end", () => {
+    fc.assert(
+      fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
+        const app = new HandDriven();
+        for (const act of sequence) act(app);
+        app.say({ kind: "tick" });
+        expect(app.demand.wakeAt ?? Infinity).toBeGreaterThan(app.now);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
 describe("the invariants", () => {
   const good = new HandDriven().deploy(run(1, processRelease("1"))).state;
   it.each([

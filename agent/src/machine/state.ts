@@ -155,7 +155,7 @@ export function enter(state: AppState, phase: Phase, now: number): AppState {
   return { ...state, phase, phaseSince: now, transitions: state.transitions + 1 };
 }
 
-/** Equal in every field, whatever the order of map keys. */
+/** Equal in every field, whatever the order of map keys; a field that is undefined is as good as absent, as it is after a trip through JSON. */
 export function sameRelease(a: Release | undefined, b: Release | undefined): boolean {
   return a !== undefined && b !== undefined && equal(a, b);
 }
@@ -163,8 +163,12 @@ export function sameRelease(a: Release | undefined, b: Release | undefined): boo
 function equal(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  const [left, right] = [Object.entries(a), new Map(Object.entries(b))];
-  return left.length === right.size && left.every(([key, value]) => right.has(key) && equal(value, right.get(key)));
+  const [left, right] = [fields(a), new Map(fields(b))];
+  return left.length === right.size && left.every(([key, value]) => equal(value, right.get(key)));
+}
+
+function fields(value: object): readonly (readonly [string, unknown])[] {
+  return Object.entries(value).filter(([, field]) => field !== undefined);
 }
 
 export function unreachable(value: never): never {

@@ -115,3 +115,19 @@ export interface LogReader {
     readonly signal: AbortSignal;
   }): AsyncIterable<readonly { readonly stream: "stdout" | "stderr"; readonly text: string }[]>;
 }
+
+/** Time. */
+export interface Clock {
+  /** Wall clock, milliseconds since 1970, that never goes back or jumps within one life of the agent: for decisions. */
+  now(): number;
+  /** Calls back once; what it returns takes the call back. */
+  after(delayMs: number, call: () => void): () => void;
+}
+
+/** Chance. */
+export interface Random {
+  /** From 0 to below 1. */
+  fraction(): number;
+  /** Never given before, on any machine. */
+  uuid(): string;
+}

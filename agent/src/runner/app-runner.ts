@@ -1,0 +1,231 @@
+/**
+ * Runs one app: hands events to the machine one at a time, writes down what was decided, and only then does it.
+ *
+ *     event ─▶ decide ─▶ spool the report ─▶ write state.json ─▶ steps, probes, timers ─▶ event …
+ *
+ * The order is the point. A crash after the report yields the same report again, which is harmless; a crash after the record yields the step
+ * again, which looks at the world first. Never decides anything itself.
+ */
+import type { Logger } from "pino";
+import { decide } from "../machine/decide.ts";
+import type { Event } from "../machine/event.ts";
+import type { Picture } from "../machine/picture.ts";
+import type { AppState, Workload } from "../machine/state.ts";
+import type { Demand, FileStep, ProcessStep } from "../machine/step.ts";
+import { faultOf } from "./fault.ts";
+import { Slot } from "./slot.ts";
+import { type StepContext, lastLineOf, performFileStep, performProcessStep, resolveFor } from "./steps.ts";
+import { launchIdOf } from "./strays.ts";
+import type { Turn } from "./turn.ts";
+
+export interface AppRunnerOptions {
+  readonly state: AppState;
+  readonly context: StepContext;
+  readonly turn: Turn;
+  /** Both durable when they return; throw when they can't be. */
+  readonly spool: (report: Picture) => void;
+  readonly record: (state: AppState) => void;
+  readonly logger: Logger;
+}
+
+/** Between tries to write down a decision, on a full disk for example. */
+const RECORD_RETRY_MS = { least: 500, spread: 2_000 };
+/** A timer can't be set further ahead; it is set again when it comes. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+const STOP_RETRY_MS = 1_000;
+
+export class AppRunner {
+  readonly #options: AppRunnerOptions;
+  readonly #files: Slot<FileStep>;
+  readonly #process: Slot<ProcessStep>;
+  readonly #queue: Event[] = [];
+  #state: AppState;
+  #pumping: Promise<void> | undefined;
+  /** Aborted once it is to do nothing more; what is known by then is still written down. */
+  readonly #closing = new AbortController();
+  #watched: { readonly launchId: string; readonly abort: AbortController } | undefined;
+  #probed: { readonly key: string; stop(): void } | undefined;
+  #cancelTimer = (): void => {};
+
+  constructor(options: AppRunnerOptions) {
+    this.#options = options;
+    this.#state = options.state;
+    this.#files = new Slot((step, signal) => this.#performFiles(step, signal));
+    this.#process = new Slot((step) => this.#performProcess(step));
+  }
+
+  get state(): AppState {
+    return this.#state;
+  }
+
+  post(event: Event): void {
+    this.#queue.push(event);
+    this.#pumping ??= this.#pump();
+  }
+
+  /** Looks at the world, after the agent's own start, and goes on with what was half done. */
+  async wake(): Promise<void> {
+    const { app, world } = this.#options.context;
+    const { launch, settled, current } = this.#state;
+    let found: Workload | undefined;
+    if (launch.kind === "starting") found = await world.driver.find(launch.launchId, undefined);
+    if (launch.kind === "running" || launch.kind === "stopping") found = await world.driver.find(launch.workload.launchId, launch.workload);
+    // In the middle of an exchange the link is switched by a step; outside of one it is as recorded, or is made so.
+    if (settled && current !== undefined && (await world.store.current(app)) !== current.artifact && (await world.store.has(app, current.artifact))) {
+      const outcome = await world.store.switchTo(app, current.artifact);
+      this.#options.logger.warn({ app, artifact: current.artifact, repaired: outcome.ok }, "current did not point where it should");
+    }
+    this.post({ kind: "woken", found, bootId: world.bootId() });
+  }
+
+  /** Stops the workload on purpose, to be started again when the agent is. */
+  async halt(): Promise<void> {
+    await this.close();
+    const { driver } = this.#options.context.world;
+    const { launch, current } = this.#state;
+    const known = launch.kind === "running" || launch.kind === "stopping" ? launch.workload : undefined;
+    const launchId = launch.kind === "starting" ? launch.launchId : known?.launchId;
+    const workload = launchId === undefined ? undefined : await driver.find(launchId, known);
+    const stopTimeoutMs = current?.driver?.$case === "process" ? current.driver.value.stopTimeoutMs : 0;
+    if (workload !== undefined) await driver.stop(workload, stopTimeoutMs);
+    await this.#handle({ kind: "halted" });
+  }
+
+  /** Does nothing more, and leaves the workload running. What is being started or stopped at this moment is waited for. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#cancelTimer();
+    this.#watched?.abort.abort();
+    this.#probed?.stop();
+    await Promise.all([this.#files.end(), this.#process.end()]);
+    await this.#pumping;
+  }
+
+  async #pump(): Promise<void> {
+    for (let event = this.#queue.shift(); event !== undefined; event = this.#queue.shift()) await this.#handle(event);
+    this.#pumping = undefined;
+  }
+
+  async #handle(event: Event): Promise<void> {
+    const { world, app } = this.#options.context;
+    const { clock, random } = world;
+    const moment = { now: clock.now(), chance: random.fraction(), launchId: launchIdOf(app, random.uuid()) };
+    const { state, report, demand } = decide(this.#state, event, moment);
+    if (!(await this.#writeDown(state, report))) return;
+    if (state.phase.kind !== this.#state.phase.kind) this.#logPhase(state, report);
+    this.#state = state;
+    if (!this.#closing.signal.aborted) this.#meet(demand);
+  }
+
+  /** False when it could not be written before closing: then it has not happened, and the next agent finds the world as it is. */
+  async #writeDown(state: AppState, report: Picture | undefined): Promise<boolean> {
+    let isSpooled = report === undefined;
+    for (;;) {
+      try {
+        if (report !== undefined && !isSpooled) this.#options.spool(report);
+        isSpooled = true;
+        if (recorded(state) !== recorded(this.#state)) this.#options.record(state);
+        return true;
+      } catch (error) {
+        const { clock, random } = this.#options.context.world;
+        const retryMs = RECORD_RETRY_MS.least + random.fraction() * RECORD_RETRY_MS.spread;
+        this.#options.logger.error({ app: state.app, fault: faultOf(error), retryMs, err: error }, "state not written");
+        if (this.#closing.signal.aborted) return false;
+        await new Promise<void>((resolve) => clock.after(retryMs, resolve));
+      }
+    }
+  }
+
+  #meet(demand: Demand): void {
+    const { turn, context } = this.#options;
+    if (!demand.holdsTurn && demand.files?.kind !== "prepare") turn.release(context.app);
+    this.#watch(demand.watch);
+    this.#probe(demand.probe);
+    this.#files.offer(demand.files);
+    this.#process.offer(demand.process);
+    this.#cancelTimer();
+    if (demand.wakeAt === undefined) return;
+    const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, demand.wakeAt - context.world.clock.now()));
+    this.#cancelTimer = context.world.clock.after(delayMs, () => this.post({ kind: "tick" }));
+  }
+
+  async #performFiles(step: FileStep, signal: AbortSignal): Promise<void> {
+    if (!(await this.#mayGo(step.kind === "prepare", signal))) return;
+    const event = await performFileStep(step, this.#state, this.#options.context, signal);
+    if (!signal.aborted) this.post(event);
+  }
+
+  async #performProcess(step: ProcessStep): Promise<void> {
+    // Not given up half-way when something else is wanted: what is being started or stopped must become known all the same.
+    const { signal } = this.#closing;
+    if (!(await this.#mayGo(false, signal))) return;
+    do {
+      try {
+        return this.post(await performProcessStep(step, this.#state, this.#options.context));
+      } catch (error) {
+        this.#options.logger.error({ app: this.#state.app, step: step.kind, err: error }, "step failed");
+        await new Promise<void>((resolve) => this.#options.context.world.clock.after(STOP_RETRY_MS, resolve));
+      }
+    } while (!signal.aborted);
+  }
+
+  /** Steps of an exchange wait for this app's turn. */
+  async #mayGo(isFirst: boolean, signal: AbortSignal): Promise<boolean> {
+    const { phase } = this.#state;
+    const isMove = isFirst || phase.kind === "activating" || (phase.kind === "reverting" && phase.move !== "probe");
+    return !isMove || (await this.#options.turn.take(this.#state.app, signal));
+  }
+
+  #watch(workload: Workload | undefined): void {
+    if (this.#watched?.launchId === workload?.launchId) return;
+    this.#watched?.abort.abort();
+    this.#watched = undefined;
+    if (workload === undefined) return;
+    const abort = new AbortController();
+    this.#watched = { launchId: workload.launchId, abort };
+    void this.#tellExit(workload, abort.signal);
+  }
+
+  async #tellExit(workload: Workload, signal: AbortSignal): Promise<void> {
+    const { app, world } = this.#options.context;
+    try {
+      const exit = await world.driver.waitForExit(workload, signal);
+      const lastLine = await lastLineOf(app, world);
+      if (!signal.aborted) this.post({ kind: "exited", launchId: workload.launchId, exit, lastLine });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  #probe(wanted: Demand["probe"]): void {
+    if (this.#probed?.key === wanted?.key) return;
+    this.#probed?.stop();
+    this.#probed = undefined;
+    if (wanted === undefined) return;
+    const { context } = this.#options;
+    const { key, release } = wanted;
+    const resolution = resolveFor(release, this.#state, context);
+    if (!resolution.ok) {
+      this.#probed = { key, stop: () => {} };
+      return this.post({ kind: "verdict", verdict: { health: "unhealthy", detail: `\${${resolution.missing}} has no value on this machine` } });
+    }
+    const { probes, env } = resolution.value;
+    const target = { probes, env, releaseDir: context.world.store.releaseDir(context.app, release.artifact) };
+    const watch = context.world.prober.watch(target, (verdict) => {
+      if (this.#probed?.key === key) this.post({ kind: "verdict", verdict });
+    });
+    this.#probed = { key, stop: () => watch.stop() };
+  }
+
+  #logPhase({ app, phase, goal, current }: AppState, report: Picture | undefined): void {
+    const { logger } = this.#options;
+    const fields = { app, phase: phase.kind, generation: goal?.generation, version: current?.version, reason: report?.reason };
+    if (report?.reason === undefined) logger.info(fields, "app phase");
+    else logger.warn(fields, "app phase");
+  }
+}
+
+/** What is worth a write: health begins anew with each life of the agent. */
+function recorded(state: AppState): string {
+  return JSON.stringify({ ...state, health: undefined });
+}

@@ -1,0 +1,221 @@
+/**
+ * Runs all apps of this machine: takes the machine's assignment, and gives each app its part. An assignment is written down before anything is done
+ * about it, so an agent that starts without a network goes on where it was. An app that an assignment does not name is left as it is.
+ */
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { parseAppName, parseDigest } from "@muster/proto/ids.ts";
+import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
+import { type AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Logger } from "pino";
+import type { Picture } from "../machine/picture.ts";
+import { type AppState, emptyState } from "../machine/state.ts";
+import { AppRunner } from "./app-runner.ts";
+import { errorCode } from "./fault.ts";
+import type { Clock } from "./ports.ts";
+import { readRecord, writeRecord } from "./record.ts";
+import type { World } from "./steps.ts";
+import { Turn } from "./turn.ts";
+
+const STATE_FORMAT = "muster.app-state.v1";
+const ASSIGNMENT_FORMAT = "muster.assignment.v1";
+
+/** A report as it is spooled: all but its sequence and time. */
+export interface AppReport {
+  app: string;
+  generation: number;
+  phase: AppPhase;
+  reason: { code: string; message: string } | undefined;
+  runningVersion: string;
+  runningArtifact: string;
+  starts: number;
+  pid: number;
+  ports: { [name: string]: number };
+}
+
+export interface MachineRunnerOptions {
+  /** The agent's directory, resolved. */
+  readonly dir: string;
+  readonly machineId: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly world: World;
+  /** Durable when it returns; throws when it can't be. */
+  readonly spool: (report: AppReport) => void;
+  readonly logger: Logger;
+}
+
+export class MachineRunner {
+  readonly #options: MachineRunnerOptions;
+  readonly #apps = new Map<string, AppRunner>();
+  readonly #turn = new Turn();
+  #assignment: Assignment | undefined;
+  #artifactUrl: string | undefined;
+  readonly #awaitingUrl = new Set<(url: string) => void>();
+  readonly #lostRecords = new Set<string>();
+
+  constructor(options: MachineRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Of the assignment that is written down; 0 when there is none. */
+  get generation(): number {
+    return this.#assignment?.generation ?? 0;
+  }
+
+  /** Looks at the world and at what is written down, and goes on. */
+  async start(): Promise<void> {
+    const { dir, logger } = this.#options;
+    for (const app of this.#appsOnDisk()) {
+      const state = this.#readState(app);
+      if (state !== undefined) this.#open(app, state);
+    }
+    const found = readRecord(this.#assignmentFile, ASSIGNMENT_FORMAT);
+    if (found.kind === "corrupt") logger.error({ dir }, "assignment cannot be read and was set aside: the controller is asked for it");
+    if (found.kind === "found") this.#assignment = Assignment.fromJSON(found.value);
+    await Promise.all([...this.#apps.values()].map((app) => app.wake()));
+    this.#hand();
+  }
+
+  /** Takes an assignment that is newer than the one it has. Throws when it can't be written down; then it was not taken. */
+  offer(assignment: Assignment): void {
+    const { machineId, logger } = this.#options;
+    if (assignment.machine !== machineId) return logger.error({ machine: assignment.machine }, "assignment for another machine ignored");
+    if (assignment.generation <= this.generation) return;
+    writeRecord(this.#assignmentFile, ASSIGNMENT_FORMAT, Assignment.toJSON(assignment));
+    this.#assignment = assignment;
+    logger.info({ generation: assignment.generation, apps: assignment.apps.length }, "assignment taken");
+    this.#hand();
+  }
+
+  /** Where artifacts are from now on. */
+  setArtifactUrl(url: string): void {
+    this.#artifactUrl = url;
+    for (const tell of this.#awaitingUrl) tell(url);
+    this.#awaitingUrl.clear();
+  }
+
+  /** Leaves all workloads running. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#apps.values()].map((app) => app.close()));
+  }
+
+  /** Stops all workloads, side by side. */
+  async halt(): Promise<void> {
+    await Promise.all([...this.#apps.values()].map((app) => app.halt()));
+  }
+
+  #hand(): void {
+    for (const goal of this.#assignment?.apps ?? []) {
+      const fault = faultOfGoal(goal);
+      if (fault !== undefined) {
+        this.#options.logger.error({ app: goal.app, generation: goal.generation, fault }, "goal that this agent cannot carry out ignored");
+        continue;
+      }
+      const runner = this.#apps.get(goal.app) ?? this.#open(goal.app, emptyState(goal.app, this.#clock.now()));
+      runner.post({ kind: "goal", goal });
+    }
+  }
+
+  #open(app: string, state: AppState): AppRunner {
+    const { machineId, labels, world, spool, logger } = this.#options;
+    const runner = new AppRunner({
+      state,
+      turn: this.#turn,
+      spool: (report) => spool(reportOf(report)),
+      record: (next) => writeRecord(this.#stateFile(app), STATE_FORMAT, next),
+      logger,
+      context: {
+        app,
+        world,
+        machineId,
+        labels,
+        artifactUrl: (signal) => this.#knownArtifactUrl(signal),
+        takenPorts: () => this.#portsOfOthers(app),
+        mayHaveStrays: this.#lostRecords.has(app),
+      },
+    });
+    this.#apps.set(app, runner);
+    return runner;
+  }
+
+  #readState(app: string): AppState | undefined {
+    const found = readRecord(this.#stateFile(app), STATE_FORMAT);
+    switch (found.kind) {
+      case "absent":
+        return undefined;
+      case "corrupt":
+        this.#lostRecords.add(app);
+        this.#options.logger.error({ app }, "state cannot be read and was set aside: the app begins anew");
+        return undefined;
+      case "found":
+        // What its checksum vouches for was written by `record`, in this format.
+        return found.value as AppState;
+    }
+  }
+
+  #appsOnDisk(): readonly string[] {
+    try {
+      return readdirSync(join(this.#options.dir, "apps")).filter((name) => parseAppName(name) !== undefined);
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return [];
+      throw error;
+    }
+  }
+
+  #portsOfOthers(app: string): ReadonlySet<number> {
+    const others = [...this.#apps].filter(([name]) => name !== app).map(([, runner]) => runner.state);
+    return new Set(others.flatMap((state) => [...Object.values(state.ports), ...Object.values(state.current?.ports ?? {})]));
+  }
+
+  #knownArtifactUrl(signal: AbortSignal): Promise<string> {
+    if (this.#artifactUrl !== undefined) return Promise.resolve(this.#artifactUrl);
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    this.#awaitingUrl.add(resolve);
+    signal.addEventListener("abort", () => {
+      this.#awaitingUrl.delete(resolve);
+      reject(new Error("given up before the controller said where artifacts are"));
+    }, { once: true });
+    return promise;
+  }
+
+  get #clock(): Clock {
+    return this.#options.world.clock;
+  }
+
+  get #assignmentFile(): string {
+    return join(this.#options.dir, "assignment.json");
+  }
+
+  #stateFile(app: string): string {
+    return join(this.#options.dir, "apps", app, "state.json");
+  }
+}
+
+/** What comes from the network names folders: it is checked before it does. */
+function faultOfGoal({ app, goal }: AppAssignment): string | undefined {
+  if (parseAppName(app) === undefined) return "not an app's name";
+  if (goal === undefined) return "neither a release nor a removal";
+  if (goal.$case === "remove") return undefined;
+  const release = goal.value;
+  if (release.app !== app) return "a release of another app";
+  if (parseDigest(release.artifact) === undefined) return "not an artifact's digest";
+  return release.driver === undefined ? "a driver that this agent does not know" : undefined;
+}
+
+const PHASES: Readonly<Record<Picture["phase"], AppPhase>> = {
+  pulling: AppPhase.PULLING,
+  staged: AppPhase.STAGED,
+  activating: AppPhase.ACTIVATING,
+  probing: AppPhase.PROBING,
+  healthy: AppPhase.HEALTHY,
+  unhealthy: AppPhase.UNHEALTHY,
+  reverting: AppPhase.REVERTING,
+  reverted: AppPhase.REVERTED,
+  failed: AppPhase.FAILED,
+  removing: AppPhase.REMOVING,
+  removed: AppPhase.REMOVED,
+};
+
+function reportOf({ phase, reason, ports, ...picture }: Picture): AppReport {
+  return { ...picture, phase: PHASES[phase], reason: reason === undefined ? undefined : { ...reason }, ports: { ...ports } };
+}

@@ -1,0 +1,244 @@
+/** For tests alone: a world of fakes that outlives the agents in it, so that they can be killed and started again. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import pino from "pino";
+import { type AppReport, MachineRunner } from "./machine-runner.ts";
+import type { Clock, Exit, Fault, LaunchSpec, Verdict, Workload } from "./ports.ts";
+import type { World } from "./steps.ts";
+
+/** Time passes only in `until`: then it jumps from one timer to the next. */
+export class JumpingClock implements Clock {
+  #now = 1_000_000;
+  #timers: { readonly at: number; readonly call: () => void }[] = [];
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(delayMs: number, call: () => void): () => void {
+    const timer = { at: this.#now + delayMs, call };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  clear(): void {
+    this.#timers = [];
+  }
+
+  async until(isMet: () => boolean, limitMs = 600_000): Promise<void> {
+    const end = this.#now + limitMs;
+    for (;;) {
+      for (let turn = 0; turn < 20; turn += 1) {
+        await new Promise((resolve) => setImmediate(resolve));
+        if (isMet()) return;
+      }
+      const next = this.#timers.toSorted((a, b) => a.at - b.at)[0];
+      if (next === undefined || next.at > end) throw new Error("it never came to that");
+      this.#timers = this.#timers.filter((timer) => timer !== next);
+      this.#now = Math.max(this.#now, next.at);
+      next.call();
+    }
+  }
+}
+
+interface Living {
+  readonly spec: LaunchSpec;
+  readonly workload: Workload;
+  readonly ended: PromiseWithResolvers<Exit>;
+}
+
+/** How a version behaves; by default it is healthy as soon as it is asked. */
+export interface Behaviour {
+  readonly verdicts?: readonly Verdict[];
+  readonly exitsWith?: number;
+  readonly startFault?: Fault;
+  readonly pullFault?: Fault;
+}
+
+export class FakeWorld {
+  readonly dir = mkdtempSync(join(tmpdir(), "muster-runner-"));
+  readonly clock = new JumpingClock();
+  readonly living = new Map<string, Living>();
+  readonly behaviours = new Map<string, Behaviour>();
+  readonly reports: AppReport[] = [];
+  /** Every start and stop of a process, in order. */
+  readonly deeds: string[] = [];
+  readonly busyPorts = new Set<number>();
+  readonly links = new Map<string, string>();
+  readonly releases = new Set<string>();
+  bootId = "boot-1";
+  /** Counts down with each call of a port; at 0 the agent dies in that call, after its effect. */
+  callsToLive = Infinity;
+  spoolFault: Error | undefined;
+  #life = 0;
+  #pid = 100;
+
+  /** An agent that has just been started. */
+  agent(machineId = "m-1", labels: Readonly<Record<string, string>> = { zone: "a" }): MachineRunner {
+    this.#life += 1;
+    this.clock.clear();
+    this.callsToLive = Infinity;
+    const runner = new MachineRunner({
+      dir: this.dir,
+      machineId,
+      labels,
+      world: this.#world(this.#life),
+      spool: (report) => {
+        if (this.spoolFault !== undefined) throw this.spoolFault;
+        this.reports.push(report);
+      },
+      logger: pino({ level: "silent" }),
+    });
+    runner.setArtifactUrl("http://127.0.0.1:1/artifacts");
+    return runner;
+  }
+
+  /** The agent is killed: nothing that it waits for ever comes. */
+  kill(): void {
+    this.#life += 1;
+    this.clock.clear();
+  }
+
+  reboot(): void {
+    this.kill();
+    this.living.clear();
+    this.bootId = `${this.bootId}+`;
+  }
+
+  crash(launchId: string, code = 1): void {
+    const living = this.living.get(launchId);
+    this.living.delete(launchId);
+    living?.ended.resolve({ code, signal: null });
+  }
+
+  get running(): readonly string[] {
+    return [...this.living.values()].map(({ spec }) => `${spec.app}@${spec.version}`);
+  }
+
+  get last(): AppReport | undefined {
+    return this.reports.at(-1);
+  }
+
+  saw(app: string, generation: number, phase: string): boolean {
+    return this.reports.some((report) => report.app === app && report.generation === generation && report.phase === `APP_PHASE_${phase}`);
+  }
+
+  remove(): void {
+    this.kill();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  #world(life: number): World {
+    /** A dead agent's calls do nothing and never come back. */
+    const call = <T>(effect: () => T | Promise<T>): Promise<T> => {
+      if (life !== this.#life) return new Promise(() => {});
+      const result = Promise.resolve(effect());
+      this.callsToLive -= 1;
+      if (this.callsToLive <= 0) this.kill();
+      return result.then((value) => (life === this.#life ? value : new Promise<T>(() => {})));
+    };
+    const versionOf = (artifact: string): string => artifact.replace(/0+$/, "");
+    return {
+      puller: {
+        pull: ({ app, artifact }) =>
+          call(() => {
+            const fault = this.behaviours.get(versionOf(artifact))?.pullFault;
+            if (fault !== undefined) return { ok: false, fault } as const;
+            this.releases.add(`${app}/${artifact}`);
+            return { ok: true, value: undefined } as const;
+          }),
+      },
+      store: {
+        releaseDir: (app, artifact) => `${this.dir}/apps/${app}/releases/${artifact}`,
+        has: (app, artifact) => call(() => this.releases.has(`${app}/${artifact}`)),
+        current: (app) => call(() => this.links.get(app)),
+        switchTo: (app, artifact) =>
+          call(() => {
+            if (artifact === undefined) this.links.delete(app);
+            else this.links.set(app, artifact);
+            return { ok: true, value: undefined } as const;
+          }),
+        prune: (app, keep) =>
+          call(() => {
+            for (const release of this.releases) if (release.startsWith(`${app}/`) && !keep.includes(release.split("/")[1]!)) this.releases.delete(release);
+          }),
+        removeApp: (app) =>
+          call(() => {
+            rmSync(join(this.dir, "apps", app), { recursive: true, force: true });
+            for (const release of this.releases) if (release.startsWith(`${app}/`)) this.releases.delete(release);
+          }),
+      },
+      driver: {
+        start: (spec) =>
+          call(() => {
+            const behaviour = this.behaviours.get(spec.version);
+            if (behaviour?.startFault !== undefined) return { ok: false, fault: behaviour.startFault } as const;
+            const found = this.living.get(spec.launchId);
+            if (found !== undefined) return { ok: true, value: found.workload } as const;
+            this.#pid += 1;
+            const workload: Workload = { launchId: spec.launchId, pid: this.#pid, startTicks: "1", bootId: this.bootId };
+            this.living.set(spec.launchId, { spec, workload, ended: Promise.withResolvers<Exit>() });
+            this.deeds.push(`start ${spec.app}@${spec.version}`);
+            if (behaviour?.exitsWith !== undefined) setImmediate(() => this.crash(spec.launchId, behaviour.exitsWith));
+            return { ok: true, value: workload } as const;
+          }),
+        find: (launchId) => call(() => this.living.get(launchId)?.workload),
+        waitForExit: (workload, signal) => {
+          const ended = this.living.get(workload.launchId)?.ended.promise ?? Promise.resolve({ code: null, signal: null });
+          return new Promise((resolve, reject) => {
+            signal.addEventListener("abort", () => reject(new Error("aborted")));
+            void ended.then((exit) => life === this.#life && resolve(exit));
+          });
+        },
+        stop: (workload) =>
+          call(() => {
+            const living = this.living.get(workload.launchId);
+            if (living === undefined) return;
+            this.deeds.push(`stop ${living.spec.app}@${living.spec.version}`);
+            this.living.delete(workload.launchId);
+            living.ended.resolve({ code: 0, signal: null });
+          }),
+      },
+      prober: {
+        watch: ({ releaseDir }, onVerdict) => {
+          const version = versionOf(releaseDir.split("/").at(-1)!);
+          const verdicts = this.behaviours.get(version)?.verdicts ?? [{ health: "healthy" } as const];
+          let isStopped = false;
+          for (const [index, verdict] of verdicts.entries()) {
+            this.clock.after(10 + index * 1_000, () => {
+              if (!isStopped && life === this.#life) onVerdict(verdict);
+            });
+          }
+          return { stop: () => (isStopped = true) };
+        },
+      },
+      ports: {
+        pick: (taken) => call(() => [41_000, 41_001, 41_002, 41_003].find((port) => !taken.has(port) && !this.busyPorts.has(port))!),
+        isFree: (port) => call(() => !this.busyPorts.has(port)),
+      },
+      logs: {
+        async *read() {
+          yield [
+            { stream: "stdout", text: "serving" },
+            { stream: "stderr", text: "out of luck" },
+          ];
+        },
+      },
+      clock: {
+        now: () => this.clock.now(),
+        after: (delayMs, done) => (life === this.#life ? this.clock.after(delayMs, done) : () => {}),
+      },
+      random: { fraction: () => 0.5, uuid: () => crypto.randomUUID() },
+      bootId: () => this.bootId,
+      strays: (app) => [...this.living.values()].filter(({ spec }) => spec.app === app).map(({ workload }) => workload.launchId),
+    };
+  }
+}
+
+export function assignment(generation: number, ...apps: readonly AppAssignment[]): Assignment {
+  return { machine: "m-1", generation, apps: [...apps] };
+}
