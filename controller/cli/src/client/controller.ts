@@ -112,7 +112,7 @@ export class Controller {
   /** A fault of a call, in words. Whatever is not gRPC's is a bug and stays as it is. */
   explain(error: unknown, deadlineMs: number = UNARY_DEADLINE_MS): unknown {
     if (!isServiceError(error)) return error;
-    const { exit, code } = endingOf(error.code);
+    const { exit, code } = endingOf(wasCutOff(error) ? status.UNAVAILABLE : error.code);
     if (code !== "unreachable" || this.#answered(error)) return new CliError(error.details, { code, exit, cause: error });
     const { target, source } = this.address;
     const message =
@@ -135,10 +135,15 @@ function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && "code" in error && typeof error.code === "number" && "details" in error;
 }
 
+/** A controller that stops at once cancels its calls, and then it is away. Our own cancelling says so. */
+function wasCutOff({ code, details }: ServiceError): boolean {
+  return code === status.CANCELLED && details !== "Cancelled on client";
+}
+
 function whyUnreachable(error: ServiceError, deadlineMs: number): string {
   if (error.code === status.DEADLINE_EXCEEDED) return `no answer within ${deadlineMs / 1000} s`;
   if (error.details.includes("ECONNREFUSED")) return "connection refused";
   if (error.details.includes("ENOTFOUND") || error.details.includes("Name resolution failed")) return "no such host";
-  if (error.details.includes("ECONNRESET") || error.details.includes("Connection dropped")) return "the connection broke";
+  if (wasCutOff(error) || error.details.includes("ECONNRESET") || error.details.includes("Connection dropped")) return "the connection broke";
   return error.details;
 }
