@@ -1,0 +1,220 @@
+/**
+ * A real fleet for end-to-end tests: `muster dev` in a directory of its own, spoken to through the `muster` command as a user would.
+ * Whatever a test leaves running is ended when the fleet is stopped, by process id.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { writeRelease } from "./release.ts";
+
+const ROOT = resolve(import.meta.dirname, "../..");
+const MUSTER = join(ROOT, "controller/cli/bin/muster.js");
+
+export interface DevFile {
+  readonly controller: { readonly pid: number; readonly grpc: string; readonly https: string };
+  readonly nats: { readonly pid: number; readonly url: string };
+  readonly agents: readonly DevAgent[];
+}
+
+export interface DevAgent {
+  readonly id: string;
+  readonly pid: number;
+  readonly dir: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Ran {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** `status -o json`, as far as tests look at it. */
+export interface Status {
+  readonly id: string;
+  readonly app: string;
+  readonly version: string;
+  readonly phase: string;
+  readonly reason: { readonly code: string; readonly message: string } | null;
+  readonly waiting_on: string | null;
+  readonly waves: readonly { readonly index: number; readonly size: number; readonly phase: string; readonly counts: Counts }[];
+  readonly counts: Counts;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly targets?: readonly TargetStatus[];
+}
+
+export type Counts = Readonly<Record<string, number>>;
+
+export interface TargetStatus {
+  readonly machine: string;
+  readonly wave: number;
+  readonly state: string;
+  readonly generation: number;
+  readonly attempts: number;
+  readonly reason: { readonly code: string; readonly message: string } | null;
+  readonly previous_version: string | null;
+}
+
+export interface FleetEvent {
+  readonly seq: number;
+  readonly kind: string;
+  readonly deployment_id: string | null;
+  readonly machine: string | null;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+const ENDED = ["succeeded", "rolled_back", "failed", "aborted", "superseded"];
+
+export class DevFleet {
+  /** Everything of the test lies below it. */
+  readonly root: string;
+  readonly dir: string;
+  readonly #agents: number;
+  readonly #args: readonly string[];
+  #dev: ChildProcess | undefined;
+  #output = "";
+
+  private constructor(root: string, agents: number, args: readonly string[]) {
+    this.root = root;
+    this.dir = join(root, "fleet");
+    this.#agents = agents;
+    this.#args = args;
+  }
+
+  static async start(options: { readonly agents: number; readonly args?: readonly string[] }): Promise<DevFleet> {
+    const fleet = new DevFleet(mkdtempSync(join(tmpdir(), "muster-e2e-")), options.agents, options.args ?? []);
+    await fleet.up();
+    return fleet;
+  }
+
+  /** Starts `muster dev`, also after everything was killed, and waits until it says `ready`. */
+  async up(): Promise<void> {
+    const dev = spawn(process.execPath, [MUSTER, "dev", "--agents", String(this.#agents), "--dir", this.dir, ...this.#args], {
+      cwd: this.root,
+      env: this.#env(),
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#dev = dev;
+    this.#output = "";
+    await new Promise<void>((ready, fail) => {
+      const look = (chunk: Buffer): void => {
+        this.#output += chunk.toString();
+        if (/^ready$/m.test(this.#output)) ready();
+      };
+      dev.stdout.on("data", look);
+      dev.stderr.on("data", look);
+      dev.once("exit", (code, signal) => fail(new Error(`muster dev ended (${code ?? signal}) before it was ready:\n${this.#output}`)));
+    });
+  }
+
+  get devPid(): number {
+    return this.#dev!.pid!;
+  }
+
+  /** What `muster dev` printed since it was started. */
+  get output(): string {
+    return this.#output;
+  }
+
+  file(): DevFile {
+    return JSON.parse(readFileSync(join(this.dir, "dev.json"), "utf8")) as DevFile;
+  }
+
+  muster(args: readonly string[], options: { readonly cwd?: string; readonly input?: string | Buffer; readonly env?: Readonly<Record<string, string>> } = {}): Promise<Ran> {
+    const child = spawn(process.execPath, [MUSTER, ...args], {
+      cwd: options.cwd ?? this.root,
+      env: { ...this.#env(), MUSTER_ADDRESS: this.#address(), ...options.env },
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));
+    child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
+    child.stdin.on("error", () => {});
+    child.stdin.end(options.input);
+    return new Promise((done) => child.once("close", (code) => done({ code, stdout, stderr })));
+  }
+
+  /** Runs a command with `-o json` and reads its answer; throws when it failed. */
+  async json<T>(...args: readonly string[]): Promise<T> {
+    const ran = await this.muster([...args, "-o", "json"]);
+    if (ran.code !== 0) throw new Error(`muster ${args.join(" ")} exited with ${ran.code}: ${ran.stderr}${ran.stdout}`);
+    return JSON.parse(ran.stdout) as T;
+  }
+
+  /** Returns the deployment's id. */
+  async deploy(file: string): Promise<string> {
+    return (await this.json<{ id: string }>("deploy", "-f", file)).id;
+  }
+
+  status(id: string): Promise<Status> {
+    return this.json<Status>("status", id, "--targets");
+  }
+
+  /** Asks again while the controller is away: tests kill it. */
+  async ended(id: string, withinMs = 120_000): Promise<Status> {
+    let last: unknown;
+    for (const end = Date.now() + withinMs; Date.now() < end; await sleep(200)) {
+      try {
+        const status = await this.status(id);
+        if (ENDED.includes(status.phase)) return status;
+        last = status;
+      } catch (error) {
+        last = error;
+      }
+    }
+    throw new Error(`${id} did not end within ${withinMs / 1000}s: ${last instanceof Error ? last.message : JSON.stringify(last)}\n${this.output}`);
+  }
+
+  async events(id?: string): Promise<readonly FleetEvent[]> {
+    const { stdout } = await this.muster(["events", "--from", "1", ...(id === undefined ? [] : [id]), "-o", "json"]);
+    return stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as FleetEvent);
+  }
+
+  /** Writes a release (its files and a muster.yaml) below the test's folder; returns the path of the muster.yaml. */
+  release(name: string, yaml: string, files: Readonly<Record<string, string | Buffer>>): string {
+    return writeRelease(join(this.root, name), yaml, files);
+  }
+
+  /** Stops all of it as a user would, checks that nothing is left, and deletes the folder. */
+  async stop(): Promise<void> {
+    const pids = existsSync(join(this.dir, "dev.json")) ? this.#pids() : [];
+    if (this.#dev !== undefined && this.#dev.exitCode === null && this.#dev.signalCode === null) {
+      const ended = new Promise((done) => this.#dev!.once("exit", done));
+      this.#dev.kill("SIGTERM");
+      await ended;
+    }
+    const left = pids.filter(isAlive);
+    for (const pid of left) process.kill(pid, "SIGKILL");
+    rmSync(this.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+    if (left.length > 0) throw new Error(`muster dev left ${left.join(", ")} running`);
+  }
+
+  #pids(): number[] {
+    const { controller, nats, agents } = this.file();
+    return [controller.pid, nats.pid, ...agents.map((agent) => agent.pid)];
+  }
+
+  #address(): string {
+    const remembered = join(this.dir, "dev.json");
+    return existsSync(remembered) ? this.file().controller.grpc : "127.0.0.1:1";
+  }
+
+  #env(): NodeJS.ProcessEnv {
+    const { MUSTER_ADDRESS: _, FORCE_COLOR: __, ...env } = process.env;
+    return { ...env, NO_COLOR: "1" };
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}
