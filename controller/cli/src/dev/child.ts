@@ -121,9 +121,10 @@ function rotate(log: string): void {
   if (stat !== undefined && stat.size > LOG_BYTES_MAX) renameSync(log, `${log}.1`);
 }
 
-/** The last line since `offset` that is no log record: programs say their bad input in one plain line. */
+/** The last line since `offset` that is no log record: programs say their bad input in one plain line, after their own name. */
 function lastWords(log: string, offset: number): string | undefined {
   const bytes = readFileSync(log);
   const text = bytes.subarray(Math.max(offset, bytes.length - LAST_WORDS_BYTES)).toString("utf8");
-  return text.split("\n").findLast((line) => line.trim() !== "" && !line.startsWith("{"));
+  const line = text.split("\n").findLast((candidate) => candidate.trim() !== "" && !candidate.startsWith("{"));
+  return line?.replace(/^(?:muster[ -][a-z]+|error): /, "");
 }

@@ -15,7 +15,7 @@ import { ownPrograms, type Programs, searchPath } from "./programs.ts";
 import { stopSignal } from "./stop-signal.ts";
 
 const PORT_MAX = 65_535;
-const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"] as const;
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
 interface ControllerOptions {
   readonly dir: string;

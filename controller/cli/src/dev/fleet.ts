@@ -34,6 +34,8 @@ export interface FleetOptions {
 
 /** Children of a killed `muster dev` stop their workloads first, and that takes a while. */
 const EARLIER_CHILDREN_MS = 15_000;
+/** A journal of a large fleet takes some seconds to open. */
+const CONTROLLER_UP_MS = 60_000;
 /** No further agent connected for so long: nothing more will come. */
 const CONNECT_PROGRESS_MS = 60_000;
 /** How often we say whom we still wait for. */
@@ -127,7 +129,7 @@ export class DevFleet {
     ]);
     watchFile(this.layout.controllerFile, { interval: CONTROLLER_FILE_POLL_MS }, () => this.#onControllerFile());
     this.#controller.start();
-    await this.#until(() => this.#onControllerFile());
+    await this.#waitForController();
     const { pid, grpc, https } = this.#known();
     this.#say({ event: "controller_ready", pid, grpc, https });
     this.#agents = this.members.map((member) => ({ member, child: this.#agentChild(member) }));
@@ -157,6 +159,17 @@ export class DevFleet {
     if (earlier <= length) return;
     const ids = Array.from({ length: earlier - length }, (_, offset) => memberOf(this.layout, length + offset).id);
     this.#say({ event: "agents_off", ids });
+  }
+
+  /** One that crashes at its start is started again meanwhile, and each time that is said. */
+  async #waitForController(): Promise<void> {
+    const deadline = performance.now() + CONTROLLER_UP_MS;
+    await this.#until(() => {
+      if (this.#onControllerFile()) return true;
+      if (performance.now() < deadline) return false;
+      const message = `the controller was not up within ${CONTROLLER_UP_MS / 1000} s; its log is in ${this.layout.logsDir}`;
+      throw new CliError(message, { code: "not_up", exit: EXIT.failed });
+    });
   }
 
   async #waitForConnections(): Promise<void> {
