@@ -81,7 +81,7 @@ describe("an artifact store", () => {
   test("keeps one of two that are sent at the same time", async () => {
     const made = ordinary();
     const results = await Promise.all([send(made), send(made)]);
-    expect(results.map((result) => result.ok && result.created).sort()).toEqual([false, true]);
+    expect(results.filter((result) => result.ok && result.created)).toHaveLength(1);
     expect(readdirSync(dir)).toEqual([made.digest]);
   });
 

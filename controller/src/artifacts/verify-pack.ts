@@ -15,6 +15,9 @@ const FRAMES_IN_FLIGHT = 4;
 /** A chunk has at most 4 MiB, so no honest frame needs to look back further than twice that. */
 const WINDOW_LOG_MAX = Math.log2(CHUNK_BYTES_MAX) + 1;
 
+/** Node's least for `chunkSize`. */
+const CHUNK_SIZE_MIN = 64;
+
 const decompress = promisify<Uint8Array, ZstdOptions, Buffer>(zstdDecompress);
 
 /** What is wrong, in a sentence; undefined: nothing so far. */
@@ -96,7 +99,8 @@ async function frameFault(frame: Chunk, bytes: Buffer): Promise<Fault> {
 }
 
 function unpack(frame: Uint8Array, { sizeBytes }: Chunk): Promise<Buffer> {
-  return decompress(frame, { maxOutputLength: sizeBytes, params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX } });
+  // All in one piece: by default it would come in pieces of 64 KiB, each with a trip to the thread pool.
+  return decompress(frame, { chunkSize: Math.max(sizeBytes, CHUNK_SIZE_MIN), maxOutputLength: sizeBytes, params: { [constants.ZSTD_d_windowLogMax]: WINDOW_LOG_MAX } });
 }
 
 function filesOf({ entries }: Manifest): readonly FileEntry[] {

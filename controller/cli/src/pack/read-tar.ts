@@ -18,6 +18,8 @@ const BLOCK_BYTES = 1024 * 1024;
 /** Headers and padding come on top of the files. */
 const TAR_BYTES_MAX = UNPACKED_BYTES_MAX + 1024 ** 3;
 
+const FILE_TYPES: ReadonlySet<string> = new Set(["File", "OldFile", "ContiguousFile"]);
+
 export async function readTar(path: string): Promise<Source> {
   return { path, fileCount: undefined, entries: entriesOf(path) };
 }
@@ -35,25 +37,12 @@ async function* entriesOf(sourcePath: string): AsyncGenerator<SourceEntry> {
     const path = archivePath(entry.path);
     if (path === "") continue;
     const mode = Number(entry.mode ?? 0o644);
-    switch (entry.type) {
-      case "Directory":
-        yield { type: "dir", path, mode };
-        break;
-      case "SymbolicLink":
-        yield { type: "symlink", path, target: entry.linkpath ?? "" };
-        break;
-      case "Link":
-        if (entry.size > 0) throw entryError("refused", sourcePath, path, "is a hard link with a content of its own");
-        yield { type: "link", path, to: archivePath(entry.linkpath ?? "") };
-        break;
-      case "File":
-      case "OldFile":
-      case "ContiguousFile":
-        yield { type: "file", path, mode, sizeBytes: entry.size, content: contentOf(events) };
-        break;
-      default:
-        throw entryError("refused", sourcePath, path, `is a ${shownType(entry.type)}; only files, directories and links can be packed`);
-    }
+    if (FILE_TYPES.has(entry.type)) yield { type: "file", path, mode, sizeBytes: entry.size, content: contentOf(events) };
+    else if (entry.type === "Directory") yield { type: "dir", path, mode };
+    else if (entry.type === "SymbolicLink") yield { type: "symlink", path, target: entry.linkpath ?? "" };
+    else if (entry.type !== "Link") throw entryError("refused", sourcePath, path, `is a ${shownType(entry.type)}; only files, directories and links can be packed`);
+    else if (entry.size > 0) throw entryError("refused", sourcePath, path, "is a hard link with a content of its own");
+    else yield { type: "link", path, to: archivePath(entry.linkpath ?? "") };
   }
 }
 

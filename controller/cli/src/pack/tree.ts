@@ -6,7 +6,7 @@
  */
 import { ENTRIES_MAX, MODE_BITS, pathFault, targetFault, UNPACKED_BYTES_MAX, type Chunk, type ManifestEntry } from "@muster/proto/manifest.ts";
 import type { Digest } from "@muster/proto/ids.ts";
-import { entryError, PackError } from "./pack-error.ts";
+import { entryError, type PackError } from "./pack-error.ts";
 import type { SourceEntry } from "./source.ts";
 
 /** A chunk whose place in the pack is given later. */
