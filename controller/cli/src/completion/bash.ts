@@ -35,17 +35,27 @@ ${cases(commands.flatMap(({ path, values }) => values.map((value, index): Case =
 }
 
 _muster() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" path="" count=0 kind="" word index=1
-  # bash makes words of its own of --option=value.
-  [ "$current" = "=" ] && current=""
-  while [ "$index" -lt "$COMP_CWORD" ]; do
-    word="\${COMP_WORDS[index]}"
+  # bash breaks words at = and : too; here --output=json and host:4000 are one word each.
+  local -a words
+  local piece joins=1 last=0
+  for piece in "\${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
+    case "$piece" in
+      [=:]*) words[last]="\${words[last]}$piece"; joins=1 ;;
+      *)
+        [ "$joins" -eq 0 ] && last=$((last + 1))
+        words[last]="\${words[last]}$piece"
+        joins=0
+        ;;
+    esac
+  done
+
+  local current="\${words[last]}" path="" count=0 kind="" word index=1
+  while [ "$index" -lt "$last" ]; do
+    word="\${words[index]}"
     index=$((index + 1))
-    [ "$word" = "=" ] && continue
     kind="$(_muster_option_value "$path" "$word")"
     if [ -n "$kind" ]; then
-      [ "\${COMP_WORDS[index]}" = "=" ] && [ "$index" -lt "$COMP_CWORD" ] && index=$((index + 1))
-      [ "$index" -ge "$COMP_CWORD" ] && break
+      [ "$index" -eq "$last" ] && break
       index=$((index + 1))
       kind=""
       continue
@@ -59,6 +69,12 @@ _muster() {
       count=$((count + 1))
     fi
   done
+  case "$current" in
+    --*=*)
+      kind="$(_muster_option_value "$path" "\${current%%=*}")"
+      current="\${current#*=}"
+      ;;
+  esac
   if [ -z "$kind" ]; then
     case "$current" in
       -*) kind="choices:$(_muster_options "$path")" ;;
@@ -74,7 +90,7 @@ _muster() {
     choices:*) COMPREPLY=($(compgen -W "\${kind#choices:}" -- "$current")) ;;
     file) IFS=$'\\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -f -- "$current")) ;;
     directory) IFS=$'\\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current")) ;;
-    controller) COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)" -- "$current")) ;;
+    controller) COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" __complete "\${words[@]:1}" 2>/dev/null)" -- "$current")) ;;
   esac
 }
 

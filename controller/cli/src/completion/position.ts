@@ -17,7 +17,7 @@ export function positionOf(tree: CommandSpec, words: readonly string[]): Positio
   let command = tree;
   let address: string | undefined;
   const operands: string[] = [];
-  const before = words.slice(0, -1);
+  const before = words.slice(0, -1).flatMap(apart);
   for (let index = 0; index < before.length; index += 1) {
     const word = before[index] ?? "";
     const option = findOption(command, word);
@@ -34,6 +34,12 @@ export function positionOf(tree: CommandSpec, words: readonly string[]): Positio
     else command = child;
   }
   return { value: command.values[operands.length], operands, address };
+}
+
+/** `--address=host:4000` is `--address host:4000`. */
+function apart(word: string): readonly string[] {
+  const parts = /^(--[^=]+)=(.*)$/s.exec(word);
+  return parts === null ? [word] : parts.slice(1);
 }
 
 function findOption(command: CommandSpec, word: string): OptionSpec | undefined {

@@ -11,7 +11,7 @@ export function zshScript(tree: CommandSpec): string {
 # Names that only the controller knows.
 _muster_names() {
   local -a names
-  names=(\${(f)"$(\${_muster_line[1]} __complete \${_muster_line[2,-1]} 2>/dev/null)"})
+  names=(\${(f)"$("\${_muster_line[1]}" __complete "\${(@)_muster_line[2,-1]}" 2>/dev/null)"})
   compadd -a names
 }
 
@@ -66,9 +66,10 @@ function continued(lines: readonly string[]): string {
   return lines.map((line) => `\\\n    ${line}`).join(" ");
 }
 
-/** `'(-f --file)'{-f,--file}'[the deployment file]:file:_files'` */
+/** `'(-f --file)'{-f,--file=}'[the deployment file]:file:_files'`; `=` lets the value stand in the same word or the next. */
 function optionLine({ flags, summary, value }: OptionSpec): string {
-  const names = flags.length > 1 ? `${quoted(`(${flags.join(" ")})`)}{${flags.join(",")}}` : (flags[0] ?? "");
+  const forms = flags.map((flag) => (value !== undefined && flag.startsWith("--") ? `${flag}=` : flag));
+  const names = forms.length > 1 ? `${quoted(`(${flags.join(" ")})`)}{${forms.join(",")}}` : (forms[0] ?? "");
   const takes = value === undefined ? "" : `:${escaped(value.name)}:${action(value)}`;
   return names + quoted(`[${summary.replaceAll(/[[\]\\:]/g, String.raw`\$&`)}]${takes}`);
 }

@@ -1,0 +1,94 @@
+/** The scripts, in the shells that they are for. */
+import { execFile, spawnSync } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { muster } from "../fakes/fake-context.ts";
+import { FakeController } from "../fakes/fake-controller.ts";
+import { machine, rollingDeployment } from "../fakes/samples.ts";
+
+const run = promisify(execFile);
+const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+
+let controller: FakeController;
+let cwd: string;
+
+beforeAll(async () => {
+  controller = await FakeController.start();
+  controller.deployments = [rollingDeployment({ id: "d-12" }), rollingDeployment({ id: "d-7" })];
+  controller.machines = [machine(), machine({ id: "db-1" })];
+  cwd = await mkdtemp(join(tmpdir(), "muster-completion-"));
+  // The command that the script calls back.
+  await writeFile(join(cwd, "muster"), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 });
+  await writeFile(join(cwd, "muster.bash"), (await muster(["completion", "bash"])).out);
+  await writeFile(join(cwd, "_muster"), (await muster(["completion", "zsh"])).out);
+  await writeFile(join(cwd, "web app.yaml"), "");
+});
+
+afterAll(async () => {
+  await controller.die();
+  await rm(cwd, { recursive: true });
+});
+
+const env = (): NodeJS.ProcessEnv => ({ PATH: `${cwd}:${process.env["PATH"]}`, HOME: cwd, MUSTER_ADDRESS: controller.address });
+
+/** What bash offers for the last word. `=` is a word of its own there. */
+async function bashOffers(...words: string[]): Promise<readonly string[]> {
+  const script = `source ./muster.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; printf '%s\\n' "\${COMPREPLY[@]}"`;
+  const { stdout, stderr } = await run("bash", ["--norc", "-c", script, "bash", "muster", ...words], { cwd, env: env() });
+  expect(stderr).toBe("");
+  return stdout.split("\n").filter((line) => line !== "").sort();
+}
+
+test.each<[readonly string[], readonly string[]]>([
+  [["st"], ["status"]],
+  [["artifact", ""], ["list", "push"]],
+  [["-o", ""], ["json", "text"]],
+  [["status", "-o", "j"], ["json"]],
+  [["status", "--output", "=", "j"], ["json"]],
+  [["status", "--output", "="], ["json", "text"]],
+  [["status", "--output", "=", "json", "--t"], ["--targets"]],
+  [["logs", "--"], ["--address", "--follow", "--help", "--lines", "--output"]],
+  [["completion", "z"], ["zsh"]],
+  [["deploy", "-f", "web"], ["web app.yaml"]],
+  [["rollback", "--reason", ""], []],
+])("bash offers for %j", async (words, offers) => {
+  expect(await bashOffers(...words)).toEqual(offers);
+});
+
+test.each<[readonly string[], readonly string[]]>([
+  [["status", ""], ["d-12", "d-7"]],
+  [["watch", "d-1"], ["d-12"]],
+  [["rollback", "--reason", "bad", "--watch", ""], ["d-12", "d-7"]],
+  [["machine", "w"], ["web-1"]],
+  [["logs", "-n", "5", "web-1", ""], ["shop-web"]],
+  [["logs", "nobody", ""], []],
+  // An address that nobody listens at, in the pieces that bash makes of it.
+  [["--address", "127.0.0.1", ":", "1", "status", ""], []],
+  [["--output", "=", "json", "machine", "db"], ["db-1"]],
+])("bash asks the controller for %j", async (words, offers) => {
+  expect(await bashOffers(...words)).toEqual(offers);
+});
+
+test("offers nothing, and complains about nothing, when no controller answers", async () => {
+  const { code, out, err } = await muster(["__complete", "--address", "127.0.0.1:1", "status", ""]);
+  expect([code, out, err]).toEqual([0, "", ""]);
+});
+
+const hasZsh = spawnSync("zsh", ["-c", ":"]).error === undefined;
+
+test.runIf(hasZsh)("zsh can read its script", async () => {
+  const { stderr } = await run("zsh", ["-f", "-c", "autoload -U compinit && compinit -u -D && source ./_muster && whence -w _muster_command_logs"], { cwd, env: env() });
+  expect(stderr).toBe("");
+});
+
+test("the script for zsh has a function for each command, with descriptions", async () => {
+  const { out } = await muster(["completion", "zsh"]);
+  expect(out).toMatch(/^#compdef muster\n/);
+  expect(out).toContain("'status:show where a deployment stands, and why'");
+  expect(out).toContain("_muster_command_artifact_push() {");
+  expect(out).toContain("'(-o --output)'{-o,--output=}'[how results are written]:format:(text json)'");
+});

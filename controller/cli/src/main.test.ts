@@ -1,0 +1,63 @@
+/** What only a process has: signals, a pipe that closes, a Node that is too old. */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { FakeController } from "./fakes/fake-controller.ts";
+import { event, rollingDeployment, succeededDeployment } from "./fakes/samples.ts";
+
+const BIN = fileURLToPath(new URL("../bin/muster.js", import.meta.url));
+const SYSTEM_NODE = "/usr/bin/node";
+const run = promisify(execFile);
+
+let controller: FakeController;
+
+beforeEach(async () => {
+  controller = await FakeController.start();
+  controller.deployments = [rollingDeployment()];
+});
+
+afterEach(async () => {
+  await controller.die();
+});
+
+test("the exit code is the process's", async () => {
+  controller.deployments = [succeededDeployment()];
+  await run(process.execPath, [BIN, "watch", "d-7", "--address", controller.address]);
+  await expect(run(process.execPath, [BIN, "status", "d-99", "--address", controller.address])).rejects.toMatchObject({ code: 4 });
+  await expect(run(process.execPath, [BIN, "nonsense"])).rejects.toMatchObject({ code: 2 });
+});
+
+test("`muster events | head` ends quietly", async () => {
+  controller.events = Array.from({ length: 5_000 }, (_, index) => event(index + 1));
+  const command = `"${process.execPath}" "${BIN}" events --address ${controller.address} | head -n 1; echo "\${PIPESTATUS[0]}"`;
+  const { stdout, stderr } = await run("bash", ["-c", command]);
+  expect(stderr).toBe("");
+  expect(stdout.split("\n")[1]).toBe("0");
+});
+
+test("Ctrl-C while watching ends with 130, in well under a second signal", async () => {
+  const child = spawn(process.execPath, [BIN, "watch", "d-7", "--address", controller.address], { stdio: ["ignore", "ignore", "pipe"] });
+  controller.onWatch = () => child.kill("SIGINT");
+  const [words, [code]] = await Promise.all([text(child.stderr), once(child, "exit")]);
+  expect(code).toBe(130);
+  expect(words).toContain("d-7 goes on by itself");
+});
+
+/** Whether the Node of this machine's system is one that must hand over. */
+async function systemNodeIsOld(): Promise<boolean> {
+  if (!existsSync(SYSTEM_NODE)) return false;
+  const { stdout } = await run(SYSTEM_NODE, ["-p", "process.versions.node"]);
+  return Number(stdout.split(".")[0]) < 22;
+}
+
+test.runIf(await systemNodeIsOld())("an old Node hands over to the one that npm brought, with signals and exit code", async () => {
+  const { stdout } = await run(SYSTEM_NODE, [BIN, "version", "-o", "json"]);
+  expect(Number(JSON.parse(stdout).node.split(".")[0])).toBeGreaterThanOrEqual(22);
+  const child = spawn(SYSTEM_NODE, [BIN, "watch", "d-7", "--address", controller.address], { stdio: "ignore" });
+  controller.onWatch = () => child.kill("SIGTERM");
+  expect((await once(child, "exit"))[0]).toBe(143);
+});
