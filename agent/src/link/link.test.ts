@@ -1,0 +1,300 @@
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { type Socket, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { status } from "@grpc/grpc-js";
+import { AppPhase, LogsWanted } from "@muster/proto/gen/muster/v1/agent.ts";
+import { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
+import { connect } from "nats";
+import pino from "pino";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Spool, openSpool } from "../report/spool.ts";
+import type { LogReader } from "../runner/ports.ts";
+import { Link, type LinkOptions } from "./link.ts";
+import { FakeController, freePort, startNats, stopNats, until } from "./testing.ts";
+
+let dir: string;
+let controller: FakeController;
+let spool: Spool;
+const links: Link[] = [];
+let nats: ChildProcess | undefined;
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), "muster-link-"));
+  controller = new FakeController();
+  await controller.listen();
+  spool = openSpool({ dir, newInstanceId: () => "instance-1", now: () => 1, onDamage: () => {} });
+});
+afterEach(async () => {
+  await Promise.all(links.splice(0).map((link) => link.close()));
+  controller.close();
+  if (nats !== undefined) await stopNats(nats);
+  nats = undefined;
+  spool.close();
+  rmSync(dir, { recursive: true });
+});
+
+const taken: Assignment[] = [];
+const assignments = {
+  get generation(): number {
+    return taken.at(-1)?.generation ?? 0;
+  },
+  offer(assignment: Assignment): void {
+    if (assignment.generation > this.generation) taken.push(assignment);
+  },
+};
+
+function open(options: Partial<LinkOptions> = {}): Link {
+  taken.length = 0;
+  const link = new Link({
+    controller: `127.0.0.1:${controller.port}`,
+    hello: { machine: "m-1", instanceId: "instance-1", agentVersion: "0", labels: {}, hostname: "h", os: "linux", arch: "x64" },
+    reports: spool,
+    assignments,
+    onArtifactUrl: () => {},
+    logs: { async *read() {} },
+    fraction: () => 0.1,
+    logger: pino({ level: "silent" }),
+    welcomeTimeoutMs: 300,
+    ...options,
+  });
+  links.push(link);
+  link.open();
+  return link;
+}
+
+function append(count: number): void {
+  for (let index = 0; index < count; index += 1) {
+    spool.append({ app: "web", generation: index, phase: AppPhase.HEALTHY, reason: undefined, runningVersion: "1", runningArtifact: "", starts: 1, pid: 1, ports: {} });
+  }
+}
+
+const numbers = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+describe("reports", () => {
+  it("go out in order, in batches of at most 256, and are forgotten when they are acknowledged", async () => {
+    append(600);
+    open();
+    await until(() => controller.newestSeq === 600);
+    expect(controller.reports.map(({ seq }) => seq)).toEqual(numbers(1, 600));
+    expect(controller.batches.map((batch) => batch.length)).toEqual([256, 256, 88]);
+    await until(() => spool.after(0, 1).length === 0);
+  });
+
+  it("that come later go out at once", async () => {
+    open();
+    await until(() => controller.hellos.length === 1);
+    append(1);
+    await until(() => controller.newestSeq === 1);
+  });
+
+  it("wait for the acknowledgement of those before them", async () => {
+    controller.acknowledges = false;
+    append(300);
+    open();
+    await until(() => controller.batches.length === 1 && controller.heartbeats >= 2);
+    expect(controller.batches).toEqual([numbers(1, 256)]);
+  });
+
+  it("that were not acknowledged go out again in the next session, and only these", async () => {
+    append(3);
+    open();
+    await until(() => controller.newestSeq === 3);
+    controller.acknowledges = false;
+    append(1);
+    await until(() => controller.batches.length === 2);
+    append(1);
+    controller.acknowledges = true;
+    controller.sessions.at(-1)?.end();
+    await until(() => controller.newestSeq === 5);
+    expect(controller.batches).toEqual([[1, 2, 3], [4], [4, 5]]);
+  });
+
+  it("that are never acknowledged end the session", async () => {
+    controller.acknowledges = false;
+    append(1);
+    open();
+    await until(() => controller.sessions.length >= 2);
+  });
+});
+
+describe("the session", () => {
+  it("is opened again when the controller comes back", async () => {
+    open();
+    await until(() => controller.hellos.length === 1);
+    const { port } = controller;
+    controller.close();
+    const next = new FakeController();
+    await next.listen(port);
+    append(1);
+    await until(() => next.newestSeq === 1);
+    next.close();
+  });
+
+  it("is given up when heartbeats are not answered, and opened again", async () => {
+    controller.answersHeartbeats = false;
+    open();
+    await until(() => controller.hellos.length >= 2);
+    expect(controller.heartbeats).toBeGreaterThanOrEqual(3);
+  });
+
+  it("is not held by a peer that accepts connections and says nothing", async () => {
+    const sockets: Socket[] = [];
+    const silent = createServer((socket) => sockets.push(socket)).listen(0, "127.0.0.1");
+    await until(() => silent.listening);
+    open({ controller: `127.0.0.1:${(silent.address() as { port: number }).port}` });
+    await until(() => sockets.length >= 2);
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+
+  it("is not held by a controller that never says welcome", async () => {
+    controller.onHello = () => {};
+    open();
+    await until(() => controller.hellos.length >= 2);
+  });
+
+  it("that another agent holds is said so plainly", async () => {
+    controller.onHello = (call) => call.emit("error", { code: status.ALREADY_EXISTS, details: "m-1 has a session" });
+    const lines: string[] = [];
+    open({ logger: pino({}, { write: (line: string) => lines.push(line) }) });
+    await until(() => lines.some((line) => line.includes("another agent holds the session of this machine")));
+  });
+
+  it("ends at once when the agent does, connected or not", async () => {
+    await open({ controller: `127.0.0.1:${await freePort()}`, welcomeTimeoutMs: 60_000 }).close();
+    const link = open();
+    await until(() => controller.hellos.length === 1);
+    await link.close();
+  });
+});
+
+const newest = (generation: number): Assignment => ({ machine: "m-1", generation, apps: [] });
+
+describe("assignments", () => {
+  it("that the welcome knows of are asked for", async () => {
+    controller.assignment = newest(7);
+    open();
+    await until(() => assignments.generation === 7);
+  });
+
+  it("that the answer to a heartbeat knows of are asked for", async () => {
+    open();
+    await until(() => controller.heartbeats >= 1);
+    controller.assignment = newest(8);
+    await until(() => assignments.generation === 8);
+  });
+
+  it("that could not be kept are asked for again", async () => {
+    controller.assignment = newest(9);
+    let tries = 0;
+    const picky = {
+      get generation() {
+        return assignments.generation;
+      },
+      offer(assignment: Assignment) {
+        tries += 1;
+        if (tries < 3) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+        assignments.offer(assignment);
+      },
+    };
+    open({ assignments: picky });
+    await until(() => assignments.generation === 9);
+    expect(tries).toBe(3);
+  });
+
+  it("come over NATS, and are asked for when NATS is back after it was away", async () => {
+    const port = await freePort();
+    nats = await startNats(port);
+    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
+    open();
+    await until(() => controller.syncs === 1);
+    const client = await connect({ servers: `nats://127.0.0.1:${port}` });
+    client.publish(assignmentSubject("m-2"), Assignment.encode(newest(99)).finish());
+    client.publish(assignmentSubject("m-1"), new Uint8Array([255, 255, 255]));
+    client.publish(assignmentSubject("m-1"), Assignment.encode(newest(3)).finish());
+    await until(() => assignments.generation === 3);
+    await client.close();
+
+    await stopNats(nats);
+    controller.assignment = newest(4);
+    nats = await startNats(port);
+    await until(() => assignments.generation === 4);
+  });
+});
+
+describe("logs", () => {
+  const wanted = (requestId: string, follow: boolean): Uint8Array => LogsWanted.encode({ requestId, app: "web", tailLines: 2, follow }).finish();
+
+  async function withLogs(logs: LogReader) {
+    const port = await freePort();
+    nats = await startNats(port);
+    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
+    open({ logs });
+    await until(() => controller.syncs === 1);
+    return connect({ servers: `nats://127.0.0.1:${port}` });
+  }
+
+  it("are sent when they are wanted, until they end", async () => {
+    const client = await withLogs({
+      async *read({ app, tailLines }) {
+        yield [{ stream: "stdout", text: `${app} ${tailLines}` }];
+        yield [{ stream: "stderr", text: "oops" }];
+      },
+    });
+    client.publish(requestSubject("m-1"), wanted("r-1", false));
+    await until(() => controller.logCallsEnded === 1);
+    expect(controller.logs.every(({ requestId }) => requestId === "r-1")).toBe(true);
+    expect(controller.logs.flatMap(({ lines }) => lines.map(({ text }) => text))).toEqual(["web 2", "oops"]);
+    await client.close();
+  });
+
+  it("are followed until the reader goes away, by four readers at most", async () => {
+    let reading = 0;
+    const client = await withLogs({
+      async *read({ signal }) {
+        reading += 1;
+        yield [{ stream: "stdout", text: "begin" }];
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        reading -= 1;
+      },
+    });
+    for (const id of ["r-1", "r-2", "r-3", "r-4"]) client.publish(requestSubject("m-1"), wanted(id, true));
+    await until(() => reading === 4);
+    client.publish(requestSubject("m-1"), wanted("r-5", true));
+    await until(() => controller.logs.some(({ requestId, error }) => requestId === "r-5" && error !== undefined));
+    await links[0]?.close();
+    await until(() => reading === 0);
+    await client.close();
+  });
+
+  it("end when the controller ends the call", async () => {
+    let isReading = false;
+    controller.endsLogs = (logs) => logs.some(({ lines }) => lines.length > 0);
+    const client = await withLogs({
+      async *read({ signal }) {
+        isReading = true;
+        yield [{ stream: "stdout", text: "begin" }];
+        await new Promise((resolve) => signal.addEventListener("abort", resolve));
+        isReading = false;
+      },
+    });
+    client.publish(requestSubject("m-1"), wanted("r-1", true));
+    await until(() => controller.logs.some(({ lines }) => lines.length > 0) && !isReading);
+    await client.close();
+  });
+
+  it("that cannot be read are answered with the reason", async () => {
+    const client = await withLogs({
+      // eslint-disable-next-line require-yield
+      async *read() {
+        throw new Error("web has no output on this machine");
+      },
+    });
+    client.publish(requestSubject("m-1"), wanted("r-1", false));
+    await until(() => controller.logs.some(({ error }) => error?.message === "web has no output on this machine"));
+    await client.close();
+  });
+});

@@ -1,0 +1,167 @@
+/**
+ * One session with the controller, from hello to its end: reports go out and are acknowledged, heartbeats are answered.
+ * Never connects again by itself, and never takes a report for delivered before it is acknowledged.
+ *
+ *     hello ─▶ welcome ─▶ batch ─▶ ack ─▶ batch …      beside it: heartbeat ─▶ ack, with the newest generation
+ *
+ * Always holds: at most one batch is under way, and nothing is written while the stream is blocked.
+ */
+import { type StatusObject, status } from "@grpc/grpc-js";
+import type { AgentServiceClient, Hello, Report, SessionRequest, SessionResponse, Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
+import { unreachable } from "../machine/state.ts";
+
+/** The contract's bound of one ReportBatch. */
+export const BATCH_REPORTS_MAX = 256;
+/** Heartbeats without an answer after which the controller is taken for gone. */
+const MISSED_ACKS_MAX = 3;
+const HEARTBEAT_MS = { least: 50, most: 60_000 };
+
+/** Where reports come from: the spool. */
+export interface ReportSource {
+  after(seq: number, limit: number): readonly Report[];
+  acknowledge(seq: number): void;
+  onAppend(listener: () => void): void;
+}
+
+export interface SessionOptions {
+  readonly client: AgentServiceClient;
+  readonly hello: Hello;
+  readonly reports: ReportSource;
+  readonly generation: () => number;
+  readonly onWelcome: (welcome: Welcome) => void;
+  /** The newest generation that the controller has for this machine, again and again. */
+  readonly onGeneration: (generation: number) => void;
+  /** From the first packet to welcome: a peer that accepts connections and says nothing must not hold the agent. */
+  readonly welcomeTimeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+export interface SessionEnd {
+  readonly kind: "closed" | "never_welcomed" | "lost" | "refused_as_second";
+  readonly detail: string;
+}
+
+export function runSession(options: SessionOptions): Promise<SessionEnd> {
+  const { promise, resolve } = Promise.withResolvers<SessionEnd>();
+  const { client, signal, welcomeTimeoutMs } = options;
+  const onAbort = (): void => resolve({ kind: "closed", detail: "the agent ends" });
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  client.waitForReady(Date.now() + welcomeTimeoutMs, (error) => {
+    signal.removeEventListener("abort", onAbort);
+    if (signal.aborted) return;
+    if (error === undefined) new Session(options, resolve).begin();
+    else resolve({ kind: "never_welcomed", detail: "no connection" });
+  });
+  return promise;
+}
+
+class Session {
+  readonly #options: SessionOptions;
+  readonly #resolve: (end: SessionEnd) => void;
+  readonly #call: ReturnType<AgentServiceClient["session"]>;
+  readonly #onAbort = (): void => this.#end("closed", "the agent ends");
+  #isWelcomed = false;
+  #isBlocked = false;
+  #hasEnded = false;
+  #sentSeq = 0;
+  #acknowledgedSeq = 0;
+  #missedAcks = 0;
+  /** Heartbeats since the batch under way was sent. */
+  #batchAge = 0;
+  #welcomeTimer: NodeJS.Timeout | undefined;
+  #heartbeatTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: SessionOptions, resolve: (end: SessionEnd) => void) {
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#call = options.client.session();
+  }
+
+  begin(): void {
+    const { signal, welcomeTimeoutMs, hello } = this.#options;
+    signal.addEventListener("abort", this.#onAbort, { once: true });
+    this.#welcomeTimer = setTimeout(() => this.#end("never_welcomed", "no welcome in time"), welcomeTimeoutMs);
+    this.#call.on("data", (response: SessionResponse) => this.#hear(response));
+    this.#call.on("drain", () => {
+      this.#isBlocked = false;
+      this.#sendReports();
+    });
+    // Every end comes as a status too, and only there with its code whatever the order of the others.
+    this.#call.on("error", () => {});
+    this.#call.on("status", ({ code, details }: StatusObject) => {
+      if (code === status.ALREADY_EXISTS) this.#end("refused_as_second", details);
+      else this.#end("lost", code === status.OK ? "the controller ended the session" : details);
+    });
+    this.#write({ $case: "hello", value: hello });
+  }
+
+  #hear({ message }: SessionResponse): void {
+    if (message === undefined || this.#hasEnded) return;
+    switch (message.$case) {
+      case "welcome":
+        return this.#welcome(message.value);
+      case "reportsAck":
+        return this.#acknowledge(message.value.seq);
+      case "heartbeatAck":
+        this.#missedAcks = 0;
+        return this.#options.onGeneration(message.value.generation);
+      default:
+        return unreachable(message);
+    }
+  }
+
+  #welcome(welcome: Welcome): void {
+    if (this.#isWelcomed) return;
+    this.#isWelcomed = true;
+    clearTimeout(this.#welcomeTimer);
+    const { reports, onWelcome, onGeneration } = this.#options;
+    const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
+    this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
+    onWelcome(welcome);
+    onGeneration(welcome.generation);
+    this.#sentSeq = welcome.acknowledgedSeq;
+    reports.onAppend(() => this.#sendReports());
+    this.#acknowledge(welcome.acknowledgedSeq);
+  }
+
+  #acknowledge(seq: number): void {
+    this.#acknowledgedSeq = Math.max(this.#acknowledgedSeq, seq);
+    this.#options.reports.acknowledge(seq);
+    this.#sendReports();
+  }
+
+  #sendReports(): void {
+    if (!this.#isWelcomed || this.#isBlocked || this.#hasEnded || this.#acknowledgedSeq < this.#sentSeq) return;
+    const reports = this.#options.reports.after(this.#sentSeq, BATCH_REPORTS_MAX);
+    const last = reports.at(-1);
+    if (last === undefined) return;
+    this.#sentSeq = last.seq;
+    this.#batchAge = 0;
+    this.#write({ $case: "reports", value: { reports: [...reports] } });
+  }
+
+  #beat(): void {
+    const isBatchUnderWay = this.#acknowledgedSeq < this.#sentSeq;
+    this.#batchAge = isBatchUnderWay ? this.#batchAge + 1 : 0;
+    if (this.#missedAcks >= MISSED_ACKS_MAX) return this.#end("lost", "heartbeats are not answered");
+    if (this.#batchAge > MISSED_ACKS_MAX) return this.#end("lost", "reports are not acknowledged");
+    this.#missedAcks += 1;
+    if (!this.#isBlocked) this.#write({ $case: "heartbeat", value: { generation: this.#options.generation() } });
+  }
+
+  #write(message: SessionRequest["message"]): void {
+    this.#isBlocked = !this.#call.write({ message });
+  }
+
+  #end(kind: SessionEnd["kind"], detail: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    clearTimeout(this.#welcomeTimer);
+    clearInterval(this.#heartbeatTimer);
+    this.#options.reports.onAppend(() => {});
+    this.#options.signal.removeEventListener("abort", this.#onAbort);
+    this.#call.cancel();
+    this.#resolve({ kind: kind === "lost" && !this.#isWelcomed ? "never_welcomed" : kind, detail });
+  }
+}
