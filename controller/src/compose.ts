@@ -71,6 +71,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const fleet = new Fleet(config.silentAfterMs);
     const engine = new Engine({ journal, fleet, clock: systemClock, logger, tell: (assignment) => publisher.tell(assignment) });
     undo.push(() => engine.stop());
+    nats.onReconnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
     const http = await createHttpServer({ dir: store.dir, host, port: config.httpPort === 0 ? before.http : config.httpPort, logger });

@@ -35,23 +35,23 @@ export function artifactsApi({ journal, engine, store, logger }: ArtifactsApiOpt
   };
 
   async function receive(parts: AsyncIterable<PushArtifactRequest>) {
-    const receiver = await store.receive();
+    const receiver = store.receive();
     try {
       let inPack = false;
       for await (const { part } of parts) {
         if (part === undefined) throw invalid("an empty message");
         if (part.$case === "manifest") {
           if (inPack) throw invalid("a piece of the manifest came after the pack");
-          await receiver.writeManifest(part.value);
+          orRefuse(await receiver.writeManifest(part.value));
           continue;
         }
-        if (!inPack) await receiver.endManifest();
+        if (!inPack) orRefuse(await receiver.endManifest());
         inPack = true;
-        await receiver.writePack(part.value);
+        orRefuse(await receiver.writePack(part.value));
       }
-      if (!inPack) await receiver.endManifest();
+      if (!inPack) orRefuse(await receiver.endManifest());
       const stored = await receiver.finish();
-      if (!stored.ok) throw invalid(stored.message);
+      orRefuse(stored);
       const { digest, created, fileCount, sizeBytes, packBytes } = stored;
       engine.recordArtifact({ kind: "artifact_stored", artifact: digest, fileCount, sizeBytes, packBytes });
       return { digest, created };
@@ -59,6 +59,11 @@ export function artifactsApi({ journal, engine, store, logger }: ArtifactsApiOpt
       await receiver.discard();
     }
   }
+}
+
+/** What does not match ends the upload at once. */
+function orRefuse(answer: { readonly ok: true } | { readonly ok: false; readonly message: string }): asserts answer is { readonly ok: true } {
+  if (!answer.ok) throw invalid(answer.message);
 }
 
 function listArtifacts(journal: Journal): Artifact[] {

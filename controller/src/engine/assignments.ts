@@ -22,6 +22,7 @@ const RELEASES_KEPT_MAX = 256;
 export class Assignments {
   readonly #rows: Statement;
   readonly #generation: Statement;
+  readonly #newest: Statement;
   readonly #release: Statement;
   readonly #releases = new Map<string, Release>();
 
@@ -29,12 +30,18 @@ export class Assignments {
     this.#rows = journal.db.prepare(`
       SELECT app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms FROM assignments WHERE machine = ? ORDER BY app`);
     this.#generation = journal.db.prepare("SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
+    this.#newest = journal.db.prepare("SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
     this.#release = journal.db.prepare("SELECT release FROM releases WHERE id = ?").pluck();
   }
 
   /** 0: none yet. */
   generation(machine: MachineId): Generation {
     return this.#generation.get(machine) as Generation;
+  }
+
+  /** Of every machine that has one. */
+  newest(): readonly { readonly machine: MachineId; readonly generation: Generation }[] {
+    return this.#newest.all() as { machine: MachineId; generation: Generation }[];
   }
 
   of(machine: MachineId): Assignment | undefined {

@@ -4,6 +4,7 @@
  * Always holds: an effect (telling a machine, waking a watcher) runs after the commit of what caused it; a report is acknowledged after the commit that holds it;
  * when a transaction fails, memory is read again from the tables, so that it is never ahead of the disk.
  */
+import { isDeepStrictEqual } from "node:util";
 import { type AppName, type DeploymentId, type Generation, type Instant, type MachineId, releaseId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { parseSelector, type Selector } from "@muster/proto/selector.ts";
@@ -128,6 +129,14 @@ export class Engine {
     return this.#assignments.of(machine);
   }
 
+  /** The way to the machines was cut and is back: tells those that have not said that they have their newest assignment. */
+  tellAgain(): void {
+    for (const { machine, generation } of this.#assignments.newest()) {
+      const { presence, acknowledgedGeneration } = this.#fleet.presence(machine);
+      if (presence === "connected" && acknowledgedGeneration < generation) this.#tellMachine(machine);
+    }
+  }
+
   // What operators ask.
 
   recordArtifact(stored: Extract<Entry, { kind: "artifact_stored" }>): void {
@@ -226,12 +235,14 @@ export class Engine {
   #afterCommit(rows: readonly JournalRow[]): void {
     const told = new Set<MachineId>();
     for (const { entry } of rows) if (entry.kind === "target_assigned") told.add(entry.machine);
-    for (const machine of told) {
-      const assignment = this.#assignments.of(machine);
-      if (assignment !== undefined) this.#tell(assignment);
-    }
+    for (const machine of told) this.#tellMachine(machine);
     if (rows.length > 0) for (const listener of this.#listeners) listener(rows);
     this.#arm();
+  }
+
+  #tellMachine(machine: MachineId): void {
+    const assignment = this.#assignments.of(machine);
+    if (assignment !== undefined) this.#tell(assignment);
   }
 
   #arm(): void {
@@ -345,9 +356,9 @@ export class Engine {
 
 const DONE: Readonly<Record<Command, string>> = { pause: "paused", resume: "resumed", abort: "aborted", rollback: "rolled back" };
 
+/** Both have been through the same check, which sorts the labels. */
 function sameIdentity(a: MachineJoined, b: MachineJoined): boolean {
-  const plain = (joined: MachineJoined) => JSON.stringify([joined.instance, Object.entries(joined.labels).sort(), joined.agentVersion, joined.hostname, joined.os, joined.arch]);
-  return plain(a) === plain(b);
+  return isDeepStrictEqual(a, b);
 }
 
 function parsedSelector(text: string): Selector {
