@@ -1,18 +1,19 @@
 /**
  * The releases of each app on this disk, and which of them is current. Never fetches anything and never runs anything.
  *
- * Always holds, whenever the agent is killed: a directory under `releases/` is whole (it came there by one rename and leaves by one
- * rename, before the first of its files is deleted), and `current` points to the release before a switch or the one after it.
+ * Always holds, whenever the agent is killed: a directory under `releases/` is whole, and `current` points to the release before a switch
+ * or to the one after it.
  * For one app, calls come one after another, and not while it is being pulled.
  */
-import { randomBytes } from "node:crypto";
-import { lstat, mkdir, readdir, readlink, rename, rm, symlink, unlink } from "node:fs/promises";
+import { mkdir, readdir, readlink, rename, rm, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { parseDigest } from "@muster/proto/ids.ts";
+import { diskFault } from "../disk/disk-fault.ts";
+import { syncDirectory } from "../disk/durable.ts";
+import { appLayout, removedDir, type AppLayout } from "../disk/layout.ts";
+import { isWhole, kindOf, randomSuffix, retire } from "../disk/release.ts";
+import { errorCode } from "../runner/fault.ts";
 import type { Outcome, ReleaseStore } from "../runner/ports.ts";
-import { diskFault, errorCode } from "./disk-fault.ts";
-import { syncDirectory } from "./durable.ts";
-import { appLayout, removedDir, type AppLayout } from "./layout.ts";
 
 export interface ReleaseStoreOptions {
   /** The agent's directory. */
@@ -28,23 +29,6 @@ export function createReleaseStore({ dir }: ReleaseStoreOptions): ReleaseStore {
     prune: (app, keep) => prune(appLayout(dir, app), new Set(keep)),
     removeApp: (app) => removeApp(dir, app),
   };
-}
-
-/** A release stands under its final name, and its manifest beside it. */
-export async function isWhole(layout: AppLayout, digest: string): Promise<boolean> {
-  const [directory, manifest] = await Promise.all([kindOf(layout.releaseDir(digest)), kindOf(layout.manifestFile(digest))]);
-  return directory === "directory" && manifest === "file";
-}
-
-/** Takes a directory out of `releases/` in one step; what is left of it is deleted by `prune`. */
-export async function retire(layout: AppLayout, digest: string): Promise<void> {
-  await mkdir(layout.stagingDir, { recursive: true });
-  await rename(layout.releaseDir(digest), join(layout.stagingDir, `deleted.${digest}.${randomSuffix()}`));
-  await syncDirectory(layout.releasesDir);
-}
-
-export function randomSuffix(): string {
-  return randomBytes(6).toString("hex");
 }
 
 async function currentOf(layout: AppLayout): Promise<string | undefined> {
@@ -112,18 +96,6 @@ async function removeApp(dir: string, app: string): Promise<void> {
   // Also what an earlier, killed removal of this app left.
   for (const name of await namesIn(removed)) {
     if (name.split(".", 1)[0] === app) await rm(join(removed, name), { recursive: true, force: true });
-  }
-}
-
-async function kindOf(path: string): Promise<"absent" | "directory" | "file" | "other"> {
-  try {
-    const stats = await lstat(path);
-    if (stats.isDirectory()) return "directory";
-    return stats.isFile() ? "file" : "other";
-  } catch (error) {
-    const code = errorCode(error);
-    if (code === "ENOENT" || code === "ENOTDIR") return "absent";
-    throw error;
   }
 }
 

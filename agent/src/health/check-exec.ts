@@ -3,7 +3,7 @@
  */
 import { spawn } from "node:child_process";
 import { resolve as resolvePath } from "node:path";
-import { errorCode } from "../apply/disk-fault.ts";
+import { errorCode } from "../runner/fault.ts";
 import type { Sample } from "./verdict.ts";
 
 /** Of its output, the last of which is shown. */
@@ -84,7 +84,7 @@ export function checkExec(command: readonly string[], { releaseDir, env }: ExecC
 }
 
 function startFailure(error: unknown): string {
-  switch (errorCode(error)) {
+  switch (errorCode(error) ?? "") {
     case "ENOENT":
       return "could not be started: no such program";
     case "EACCES":

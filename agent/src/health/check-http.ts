@@ -1,7 +1,7 @@
 /** Asks a URL once. Well when it is answered whole, in time, with a status from 200 to 399; redirects are answers, and are not followed. */
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
-import { errorCode } from "../apply/disk-fault.ts";
+import { errorCode } from "../runner/fault.ts";
 import type { Sample } from "./verdict.ts";
 
 /** Read of a body, so that the server is not cut off while it answers; nobody looks at it. */

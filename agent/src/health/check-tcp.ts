@@ -1,6 +1,6 @@
 /** Opens a connection once and closes it. Well when it opens in time. */
 import { connect } from "node:net";
-import { errorCode } from "../apply/disk-fault.ts";
+import { errorCode } from "../runner/fault.ts";
 import type { Sample } from "./verdict.ts";
 
 /** `host:port`, with an IPv6 host in brackets. */

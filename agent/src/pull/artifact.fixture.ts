@@ -112,6 +112,6 @@ export async function serve(...artifacts: readonly TestArtifact[]): Promise<Test
   return server;
 }
 
-export function headersFor({ from, to }: PackRequest, packBytes: number): Record<string, string | number> {
+export function headersFor({ from, to }: PackRequest, packBytes: number): { readonly "content-range": string; readonly "content-length": number } {
   return { "content-range": `bytes ${from}-${to}/${packBytes}`, "content-length": to - from + 1 };
 }

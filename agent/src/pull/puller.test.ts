@@ -298,6 +298,17 @@ describe("a network that fails", () => {
   });
 });
 
+test("when one range fails, the others are not waited for", async () => {
+  const server = await serving(wide);
+  server.onPack = ({ number }, response) => {
+    // The first is never answered.
+    if (number > 1) response.writeHead(503).end();
+    return true;
+  };
+  const outcome = await pull(wide, server, { limits: { ...ONE_BY_ONE, rangesInFlight: 2, inactivityMs: 3_600_000 } });
+  expect(fault(outcome)).toMatch(/^artifact_unavailable retryable: .*answered 503/);
+});
+
 describe("taking up a broken-off pull", () => {
   test("only what is missing is fetched", async () => {
     const server = await serving(wide);

@@ -10,10 +10,11 @@
 import { mkdir, readFile, statfs } from "node:fs/promises";
 import { MANIFEST_BYTES_MAX, parseManifest, type Manifest } from "@muster/proto/manifest.ts";
 import type { Logger } from "pino";
-import { diskFault, errorCode } from "../apply/disk-fault.ts";
-import { writeDurably } from "../apply/durable.ts";
-import { appLayout, type AppLayout } from "../apply/layout.ts";
-import { isWhole, retire } from "../apply/release-store.ts";
+import { diskFault } from "../disk/disk-fault.ts";
+import { writeDurably } from "../disk/durable.ts";
+import { appLayout, type AppLayout } from "../disk/layout.ts";
+import { isWhole, retire } from "../disk/release.ts";
+import { errorCode } from "../runner/fault.ts";
 import type { Fault, Puller } from "../runner/ports.ts";
 import { eachAtMost } from "./each.ts";
 import { openFrame, sha256 } from "./frame.ts";
@@ -45,7 +46,7 @@ export interface PullLimits {
   readonly damageRetries: number;
 }
 
-export const PULL_LIMITS: PullLimits = {
+const PULL_LIMITS: PullLimits = {
   inactivityMs: 15_000,
   rangesInFlight: 4,
   rangeBytesMax: 8 * 1024 * 1024,
@@ -174,7 +175,7 @@ export function createPuller({ dir, logger, freeBytes = freeBytesAt, limits: giv
   async function fetchRange(job: Job, staging: Staging, range: Range<WantedFrame>, attempt: number): Promise<void> {
     const damaged: WantedFrame[] = [];
     for await (const { frame, bytes } of framesIn(range, job.source, job.signal)) {
-      const opened = await openFrame(frame.need.chunk, bytes);
+      const opened = openFrame(frame.need.chunk, bytes);
       switch (opened.kind) {
         case "chunk":
           await writeAll(staging, frame.need, opened.bytes);

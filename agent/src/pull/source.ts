@@ -6,7 +6,7 @@
  */
 import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
-import { errorCode } from "../apply/disk-fault.ts";
+import { errorCode } from "../runner/fault.ts";
 import { corrupt, PullError, unavailable } from "./pull-error.ts";
 
 export interface Source {

@@ -273,11 +273,25 @@ describe("stopping", () => {
   test("ends children that outlived their leader, with or without a clean environment", async () => {
     const driver = newDriver();
     const workload = await start(driver, shell("sleep 60 & env -i sleep 60 & echo up"));
-    expect(await driver.waitForExit(workload, never)).toEqual({ code: 0, signal: null });
+    await vi.waitFor(() => expect(statOf(workload.pid)).toBeUndefined(), 5_000);
     expect(members(workload)).toHaveLength(2);
     expect(await driver.find(workload.launchId, workload)).toMatchObject({ launchId: workload.launchId });
     await newDriver().stop(workload, 5_000);
     expect(members(workload)).toEqual([]);
+  });
+
+  test("is done for what a workload leaves behind before its exit is told, but not while somebody gives it time to end", async () => {
+    const driver = newDriver({ leftoverStopTimeoutMs: 0 });
+    const workload = await start(driver, shell("sleep 60 & exit 5"));
+    expect(await driver.waitForExit(workload, never)).toEqual({ code: 5, signal: null });
+    expect(members(workload)).toEqual([]);
+
+    const slow = await start(driver, shell(`sh -c 'trap "sleep 0.2; echo drained; exit" TERM; echo up; while :; do sleep 0.01; done' & wait`));
+    await waitForLog("up");
+    const exit = driver.waitForExit(slow, never);
+    await driver.stop(slow, 60_000);
+    expect(await exit).toEqual({ code: null, signal: "SIGTERM" });
+    expect(await log("stdout")).toContain("drained");
   });
 
   test("ends what has gone into a session of its own", async () => {

@@ -2,6 +2,8 @@
  * Runs releases as process groups: starts them, knows them again after the agent's own death, learns of their end, stops them whole.
  * Never decides whether to; never restarts anything.
  *
+ * Always holds: a workload has ended when its first process has, and what that leaves behind is ended before the exit is told.
+ *
  * Linux only: what makes a process known again stands under /proc.
  */
 import assert from "node:assert/strict";
@@ -22,6 +24,8 @@ export interface ProcessDriverOptions {
   readonly logger: Logger;
   /** How often workloads are looked at that this agent did not start itself. */
   readonly adoptedPollMs?: number;
+  /** From SIGTERM to SIGKILL for what a workload leaves behind when it ends of itself: its next start must not find the port taken. */
+  readonly leftoverStopTimeoutMs?: number;
   readonly rotation?: Partial<RotationLimits>;
   /** `process.platform`, unless a test says otherwise. */
   readonly platform?: string;
@@ -31,9 +35,11 @@ export interface ProcessDriverOptions {
 const STOP_POLL_MS = { first: 10, last: 250 };
 
 export function createProcessDriver(options: ProcessDriverOptions): ProcessDriver & { close(): void } {
-  const { dir, baseEnv, logger, adoptedPollMs = 500, platform = process.platform } = options;
+  const { dir, baseEnv, logger, adoptedPollMs = 500, leftoverStopTimeoutMs = 2_000, platform = process.platform } = options;
   if (platform !== "linux") throw new Error(`the process driver needs Linux, and this is ${platform}: use the files driver here`);
   const exits = createExits(adoptedPollMs);
+  /** Launches whose time to end is somebody's to give. */
+  const stopping = new Set<string>();
   const rotation = startRotation(dir, { ...ROTATION_LIMITS, ...options.rotation }, logger);
 
   return {
@@ -52,12 +58,23 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
       return search(launchId);
     },
 
-    waitForExit: (workload, signal) => exits.wait(workload, signal),
+    async waitForExit(workload, signal) {
+      const exit = await exits.wait(workload, signal);
+      if (!stopping.has(workload.launchId)) await stop(workload, leftoverStopTimeoutMs);
+      return exit;
+    },
 
-    async stop(workload, stopTimeoutMs) {
-      const killAt = performance.now() + stopTimeoutMs;
+    stop,
+
+    close: () => rotation.stop(),
+  };
+
+  async function stop(workload: Workload, stopTimeoutMs: number): Promise<void> {
+    const killAt = performance.now() + stopTimeoutMs;
+    stopping.add(workload.launchId);
+    try {
       signalAll(workload, "SIGTERM");
-      // A stopped process gets the first signal only when it goes on.
+      // A halted process gets the first signal only when it goes on.
       signalAll(workload, "SIGCONT");
       let isKilled = false;
       for (let delayMs = STOP_POLL_MS.first; members(workload).length > 0; delayMs = Math.min(delayMs * 2, STOP_POLL_MS.last)) {
@@ -68,10 +85,10 @@ export function createProcessDriver(options: ProcessDriverOptions): ProcessDrive
         }
         await sleep(isKilled ? delayMs : Math.min(delayMs, Math.max(1, killAt - performance.now())));
       }
-    },
-
-    close: () => rotation.stop(),
-  };
+    } finally {
+      stopping.delete(workload.launchId);
+    }
+  }
 }
 
 function signalAll(workload: Workload, signal: NodeJS.Signals): void {

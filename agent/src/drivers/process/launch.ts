@@ -10,8 +10,9 @@ import { once } from "node:events";
 import { constants, existsSync } from "node:fs";
 import { mkdir, open, stat, type FileHandle } from "node:fs/promises";
 import { resolve } from "node:path";
-import { diskFault, errorCode } from "../../apply/disk-fault.ts";
-import { appLayout } from "../../apply/layout.ts";
+import { diskFault } from "../../disk/disk-fault.ts";
+import { appLayout } from "../../disk/layout.ts";
+import { errorCode } from "../../runner/fault.ts";
 import type { Exit, Fault, LaunchSpec } from "../../runner/ports.ts";
 import { LAUNCH_ID_VARIABLE } from "./identity.ts";
 import { statOf } from "./proc.ts";
@@ -28,7 +29,7 @@ export async function launch(dir: string, baseEnv: Readonly<Record<string, strin
   const [program, ...args] = spec.command;
   if (program === undefined || program === "") return failed("the release has no command");
   if (!(await isDirectory(spec.releaseDir))) return failed(`${program} could not be started: its directory ${spec.releaseDir} is not there`);
-  const env = {
+  const env: Readonly<Record<string, string>> = {
     ...baseEnv,
     ...spec.env,
     [LAUNCH_ID_VARIABLE]: spec.launchId,
@@ -63,7 +64,7 @@ export async function launch(dir: string, baseEnv: Readonly<Record<string, strin
     child.unref();
     return { ok: true, pid: child.pid, startTicks: started.startTicks, exit };
   } catch (error) {
-    return { ok: false, fault: startFault(error, program, spec.releaseDir, env.PATH) };
+    return { ok: false, fault: startFault(error, program, spec.releaseDir, env["PATH"]) };
   } finally {
     await closeAll(output);
   }
@@ -74,7 +75,7 @@ function startFault(error: unknown, program: string, releaseDir: string, path: s
   if (code !== undefined && SCARCE.includes(code)) {
     return { code: "start_failed", message: `${program} could not be started: the system is short of processes, files or memory (${code})`, retryable: true };
   }
-  switch (code) {
+  switch (code ?? "") {
     case "ENOENT":
       if (!program.includes("/")) {
         const wayOut = "install it on this machine, or name a file of the release, such as ./server";

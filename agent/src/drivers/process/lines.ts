@@ -5,7 +5,7 @@
  * what is not UTF-8 is replaced. Memory is bounded by one line.
  */
 
-export const LINE_BYTES_MAX = 16 * 1024;
+const LINE_BYTES_MAX = 16 * 1024;
 
 const NEWLINE = 0x0a;
 

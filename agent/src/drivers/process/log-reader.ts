@@ -7,8 +7,8 @@
  */
 import { closeSync, constants, existsSync, openSync, readSync, fstatSync, statSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { errorCode } from "../../apply/disk-fault.ts";
-import { appLayout } from "../../apply/layout.ts";
+import { appLayout } from "../../disk/layout.ts";
+import { errorCode } from "../../runner/fault.ts";
 import type { LogReader } from "../../runner/ports.ts";
 import { createLineSplitter, shareLines, type LineSplitter } from "./lines.ts";
 import { logFile, STREAMS, type Stream } from "./rotation.ts";
@@ -30,7 +30,7 @@ export interface LogReaderLimits {
   readonly batchCharsMax: number;
 }
 
-export const LOG_READER_LIMITS: LogReaderLimits = {
+const LOG_READER_LIMITS: LogReaderLimits = {
   tailBytesMax: 4 * 1024 * 1024,
   pollBytesMax: 1024 * 1024,
   pollIntervalMs: 250,

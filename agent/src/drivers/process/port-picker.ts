@@ -6,7 +6,7 @@
  */
 import { createServer } from "node:net";
 import { randomInt } from "node:crypto";
-import { errorCode } from "../../apply/disk-fault.ts";
+import { errorCode } from "../../runner/fault.ts";
 import type { PortPicker } from "../../runner/ports.ts";
 
 export interface PortPickerOptions {

@@ -3,7 +3,7 @@
  * of one call belong together. A process that goes away meanwhile is simply not there.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { errorCode } from "../../apply/disk-fault.ts";
+import { errorCode } from "../../runner/fault.ts";
 
 export interface ProcessStat {
   readonly pid: number;

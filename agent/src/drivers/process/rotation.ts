@@ -12,8 +12,8 @@ import { open, readdir, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAppName } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
-import { errorCode } from "../../apply/disk-fault.ts";
-import { appLayout, appsDir } from "../../apply/layout.ts";
+import { appLayout, appsDir } from "../../disk/layout.ts";
+import { errorCode } from "../../runner/fault.ts";
 
 export const STREAMS = ["stdout", "stderr"] as const;
 export type Stream = (typeof STREAMS)[number];
