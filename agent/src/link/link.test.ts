@@ -13,7 +13,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Spool, openSpool } from "../report/spool.ts";
 import type { LogReader } from "../runner/ports.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import { FakeController, freePort, startNats, stopNats, until } from "./testing.ts";
+import { FakeController, freePort, startNats, stopNats, until } from "./controller.fixture.ts";
 
 let dir: string;
 let controller: FakeController;

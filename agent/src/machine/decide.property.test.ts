@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { brokenInvariant } from "./invariants.ts";
-import { BOOT, HandDriven, filesRelease, processRelease, remove, run, workload } from "./testing.ts";
+import { BOOT, HandDriven, filesRelease, processRelease, remove, run, workload } from "./hand-driven.fixture.ts";
 
 const RELEASES = [processRelease("1"), processRelease("2"), processRelease("3"), filesRelease("4"), filesRelease("5")];
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HandDriven, filesRelease, processRelease, remove, run, workload } from "./testing.ts";
+import { HandDriven, filesRelease, processRelease, remove, run, workload } from "./hand-driven.fixture.ts";
 
 const v1 = processRelease("1.0");
 const v2 = processRelease("2.0");

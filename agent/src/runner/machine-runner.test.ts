@@ -2,8 +2,8 @@ import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { processRelease, remove, run } from "../machine/testing.ts";
-import { FakeWorld, assignment } from "./testing.ts";
+import { processRelease, remove, run } from "../machine/hand-driven.fixture.ts";
+import { FakeWorld, assignment } from "./world.fixture.ts";
 
 let world: FakeWorld;
 beforeEach(() => {

@@ -10,6 +10,7 @@ import { type AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assi
 import type { Logger } from "pino";
 import type { Picture } from "../machine/picture.ts";
 import { type AppState, emptyState } from "../machine/state.ts";
+import type { NewReport } from "../report/spool.ts";
 import { AppRunner } from "./app-runner.ts";
 import { errorCode } from "./fault.ts";
 import type { Clock } from "./ports.ts";
@@ -20,19 +21,6 @@ import { Turn } from "./turn.ts";
 const STATE_FORMAT = "muster.app-state.v1";
 const ASSIGNMENT_FORMAT = "muster.assignment.v1";
 
-/** A report as it is spooled: all but its sequence and time. */
-export interface AppReport {
-  app: string;
-  generation: number;
-  phase: AppPhase;
-  reason: { code: string; message: string } | undefined;
-  runningVersion: string;
-  runningArtifact: string;
-  starts: number;
-  pid: number;
-  ports: { [name: string]: number };
-}
-
 export interface MachineRunnerOptions {
   /** The agent's directory, resolved. */
   readonly dir: string;
@@ -40,7 +28,7 @@ export interface MachineRunnerOptions {
   readonly labels: Readonly<Record<string, string>>;
   readonly world: World;
   /** Durable when it returns; throws when it can't be. */
-  readonly spool: (report: AppReport) => void;
+  readonly spool: (report: NewReport) => void;
   readonly logger: Logger;
 }
 
@@ -216,6 +204,6 @@ const PHASES: Readonly<Record<Picture["phase"], AppPhase>> = {
   removed: AppPhase.REMOVED,
 };
 
-function reportOf({ phase, reason, ports, ...picture }: Picture): AppReport {
+function reportOf({ phase, reason, ports, ...picture }: Picture): NewReport {
   return { ...picture, phase: PHASES[phase], reason: reason === undefined ? undefined : { ...reason }, ports: { ...ports } };
 }

@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import pino from "pino";
-import { type AppReport, MachineRunner } from "./machine-runner.ts";
+import type { NewReport } from "../report/spool.ts";
+import { MachineRunner } from "./machine-runner.ts";
 import type { Clock, Exit, Fault, LaunchSpec, Verdict, Workload } from "./ports.ts";
 import type { World } from "./steps.ts";
 
@@ -64,7 +65,7 @@ export class FakeWorld {
   readonly clock = new JumpingClock();
   readonly living = new Map<string, Living>();
   readonly behaviours = new Map<string, Behaviour>();
-  readonly reports: AppReport[] = [];
+  readonly reports: NewReport[] = [];
   /** Every start and stop of a process, in order. */
   readonly deeds: string[] = [];
   readonly busyPorts = new Set<number>();
@@ -119,7 +120,7 @@ export class FakeWorld {
     return [...this.living.values()].map(({ spec }) => `${spec.app}@${spec.version}`);
   }
 
-  get last(): AppReport | undefined {
+  get last(): NewReport | undefined {
     return this.reports.at(-1);
   }
 

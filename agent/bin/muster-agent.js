@@ -1,0 +1,36 @@
+#!/usr/bin/env node
+// Starts the agent on a Node that can run it. Plain JavaScript: the Node that reads this may be too old for the rest, and then the nearest
+// node_modules/.bin/node upwards, which npm has installed, takes over.
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The first that runs TypeScript as it is. */
+const NODE_MIN = [22, 18];
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) {
+  await import("../src/main.ts");
+} else {
+  const node = nearestNode(dirname(fileURLToPath(import.meta.url)));
+  if (node === undefined) {
+    process.stderr.write(`muster-agent: needs Node ${NODE_MIN.join(".")} or newer, and this is ${process.versions.node}: run npm install, which brings one\n`);
+    process.exit(2);
+  }
+  const child = spawn(node, process.argv.slice(1), { stdio: "inherit" });
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("exit", (code, signal) => {
+    if (signal === null) process.exit(code);
+    process.removeAllListeners(signal);
+    process.kill(process.pid, signal);
+  });
+}
+
+function nearestNode(from) {
+  for (let dir = from; ; dir = dirname(dir)) {
+    const node = join(dir, "node_modules", ".bin", "node");
+    if (existsSync(node)) return node;
+    if (dir === dirname(dir)) return undefined;
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * One agent for each directory. The lock names its holder by pid and start time, so a holder that was killed is known to be gone, even when its pid is
+ * somebody else's by now. Never waits.
+ */
+import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { errorCode } from "./fault.ts";
+
+export type Lock = { readonly ok: true; release(): void } | { readonly ok: false; readonly holderPid: number };
+
+export interface LockOptions {
+  readonly dir: string;
+  readonly pid: number;
+  /** Undefined when no such process lives. */
+  readonly startTicksOf: (pid: number) => string | undefined;
+}
+
+/** Every round but the first follows on another agent's doing at this very moment. */
+const ROUNDS_MAX = 10;
+
+/** Throws when the directory can't be written. */
+export function takeLock({ dir, pid, startTicksOf }: LockOptions): Lock {
+  const path = join(dir, "agent.lock");
+  const own = `${path}.${pid}`;
+  const text = `${pid} ${startTicksOf(pid) ?? "unknown"}\n`;
+  writeFileSync(own, text);
+  try {
+    for (let round = 0; round < ROUNDS_MAX; round += 1) {
+      if (linked(own, path)) return { ok: true, release: () => releaseIf(path, text) };
+      const holder = readIfThere(path);
+      if (holder === undefined) continue;
+      const [holderPid, holderTicks] = holder.trim().split(" ");
+      const livingTicks = startTicksOf(Number(holderPid));
+      if (livingTicks !== undefined && livingTicks === holderTicks && holder !== text) return { ok: false, holderPid: Number(holderPid) };
+      takeAway(path, holder, `${own}.stale`);
+    }
+  } finally {
+    rmSync(own, { force: true });
+  }
+  throw new Error(`${path} is changed by others all the time`);
+}
+
+function linked(from: string, to: string): boolean {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+/** Another agent may have taken the stale lock meanwhile: what was taken away is looked at, and put back if it is not the stale one. */
+function takeAway(path: string, stale: string, aside: string): void {
+  try {
+    renameSync(path, aside);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return;
+    throw error;
+  }
+  if (readIfThere(aside) !== stale) linked(aside, path);
+  rmSync(aside, { force: true });
+}
+
+function releaseIf(path: string, text: string): void {
+  if (readIfThere(path) === text) rmSync(path, { force: true });
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
