@@ -22,7 +22,7 @@ export const EXIT = {
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** A place in a file, from 1; 0 when there is none. */
-export interface FileFault {
+interface FileFault {
   readonly line: number;
   readonly column: number;
   readonly path: string;

@@ -1,7 +1,7 @@
 /**
  * The tree of commands: which there are, in which group of the help, with which options. One file a command does the work.
  */
-import { Command, CommanderError, Option } from "commander";
+import { Command, type CommanderError, Option } from "commander";
 import { registerArtifact } from "./commands/artifact.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDeploy } from "./commands/deploy.ts";
@@ -17,7 +17,7 @@ import type { CliContext } from "./context.ts";
 import { registerDev } from "./dev/command.ts";
 import { registerController } from "./dev/controller-command.ts";
 
-export const OUTPUT_FORMATS = ["text", "json"] as const;
+const OUTPUT_FORMATS = ["text", "json"] as const;
 export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
 
 /** Options that may stand before or after the name of any command. */
@@ -89,6 +89,6 @@ function descendants(command: Command): readonly Command[] {
 }
 
 /** `muster artifact push` */
-export function pathOf(command: Command): string {
+function pathOf(command: Command): string {
   return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }

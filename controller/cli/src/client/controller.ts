@@ -22,7 +22,7 @@ import type { ControllerAddress } from "./address.ts";
 import { endingOf } from "./status-codes.ts";
 
 /** A controller that is well answers in milliseconds; a peer that accepts and says nothing would hold us for ever. */
-export const UNARY_DEADLINE_MS = 5_000;
+const UNARY_DEADLINE_MS = 5_000;
 /** A status with 100,000 targets is about 10 MB. */
 const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -47,7 +47,7 @@ type UnaryMethod<Request, Response> = (
 
 type ReadMethod<Request, Response> = (request: Request, options?: Partial<CallOptions>) => ClientReadableStream<Response>;
 
-export interface UnaryOptions {
+interface UnaryOptions {
   readonly deadlineMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -144,6 +144,6 @@ function whyUnreachable(error: ServiceError, deadlineMs: number): string {
   if (error.code === status.DEADLINE_EXCEEDED) return `no answer within ${deadlineMs / 1000} s`;
   if (error.details.includes("ECONNREFUSED")) return "connection refused";
   if (error.details.includes("ENOTFOUND") || error.details.includes("Name resolution failed")) return "no such host";
-  if (wasCutOff(error) || error.details.includes("ECONNRESET") || error.details.includes("Connection dropped")) return "the connection broke";
+  if (wasCutOff(error) || /ECONNRESET|Connection dropped/.test(error.details)) return "the connection broke";
   return error.details;
 }

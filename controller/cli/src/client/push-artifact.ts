@@ -16,14 +16,18 @@ export interface PackedArtifact {
   readonly packBytes: number;
 }
 
-export interface PushOptions {
+interface PushOptions {
   readonly signal: AbortSignal;
   /** Bytes of the pack handed over so far. */
   readonly onSent: (sentBytes: number) => void;
 }
 
 /** Whether anything had to be sent. */
-export async function pushArtifact(controller: Controller, artifact: PackedArtifact, options: PushOptions): Promise<{ readonly created: boolean }> {
+export async function pushArtifact(
+  controller: Controller,
+  artifact: PackedArtifact,
+  options: PushOptions,
+): Promise<{ readonly created: boolean }> {
   const { artifacts } = controller;
   const { digest } = artifact;
   const { present } = await controller.unary(artifacts, artifacts.hasArtifact, { digest }, { signal: options.signal });

@@ -9,7 +9,7 @@ import { hasEnded, phaseWord } from "../output/words.ts";
 export type Goal = "succeeded" | "rolled_back" | "aborted" | "paused";
 
 /** `missed`: it has ended elsewhere, and will never get there. */
-export type Outcome = "open" | "reached" | "missed";
+type Outcome = "open" | "reached" | "missed";
 
 export function outcomeOf(deployment: Deployment, goal: Goal): Outcome {
   const phase = phaseWord(deployment.phase);

@@ -5,7 +5,7 @@ import { isRedrawable, type CliContext } from "../context.ts";
 import type { OutputFormat } from "../program.ts";
 import { truncate } from "../render/text.ts";
 
-export interface Progress {
+interface Progress {
   show(text: string): void;
   end(): void;
 }

@@ -6,6 +6,7 @@ import type { CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import type { PushedArtifact } from "../output/artifact-json.ts";
 import type { OutputFormat } from "../program.ts";
+import { shortDigest } from "../render/list-view.ts";
 import { size } from "../render/sizes.ts";
 import type { PackedArtifact, PackOptions } from "../pack/pack.ts";
 import type { PackError } from "../pack/pack-error.ts";
@@ -61,5 +62,5 @@ function explain(error: PackError): CliError {
 export function pushedLine({ digest, created, fileCount, sizeBytes, packBytes }: PushedArtifact): string {
   const what = created ? "sent" : "already there, nothing sent";
   const files = fileCount === 1 ? "1 file" : `${fileCount} files`;
-  return `artifact ${digest.slice(0, 12)}  ${files}, ${size(sizeBytes)}, ${size(packBytes)} packed: ${what}`;
+  return `artifact ${shortDigest(digest)}  ${files}, ${size(sizeBytes)}, ${size(packBytes)} packed: ${what}`;
 }

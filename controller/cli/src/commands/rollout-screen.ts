@@ -53,13 +53,17 @@ function logLines(context: CliContext): RolloutScreen {
       isAway = false;
     },
     away: async (error) => {
-      if (!isAway) await writeLines(context.stderr, [`${timeOfDay(context.clock.now())} ${plain(error.message)}; trying again`]);
+      if (!isAway) await writeLines(context.stderr, [`${timeOfDay(context.clock.now())} ${awayText(error)}`]);
       isAway = true;
     },
     end: async (deployment) => {
       if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors));
     },
   };
+}
+
+function awayText({ message }: CliError): string {
+  return `trying again: ${plain(message)}`;
 }
 
 async function livePicture(context: CliContext): Promise<RolloutScreen> {
@@ -72,12 +76,18 @@ async function livePicture(context: CliContext): Promise<RolloutScreen> {
   const picture = (): string => {
     if (shown === undefined) return "";
     const lines = rolloutView(shown, { ...viewOptions(context), rows: context.rows() });
-    const away = trouble === undefined ? [] : [context.colors.yellow(truncate(`  ${trouble}; trying again`, context.columns()))];
+    const away = trouble === undefined ? [] : [context.colors.yellow(truncate(`  ${trouble}`, context.columns()))];
     return [...lines, ...away].join("\n");
+  };
+  let drawn = "";
+  const drawOnce = (): void => {
+    const next = picture();
+    if (next !== drawn) frame(next);
+    drawn = next;
   };
   const draw = async (): Promise<void> => {
     while (!ended.signal.aborted) {
-      if (shown !== undefined) frame(picture());
+      drawOnce();
       await context.clock.sleep(FRAME_MS, ended.signal);
     }
   };
@@ -89,12 +99,12 @@ async function livePicture(context: CliContext): Promise<RolloutScreen> {
       trouble = undefined;
     },
     away: async (error) => {
-      trouble = plain(error.message);
+      trouble = awayText(error);
     },
     end: async (deployment) => {
       ended.abort();
       await drawing;
-      if (shown !== undefined) frame(picture());
+      drawOnce();
       frame.done();
       if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors));
     },

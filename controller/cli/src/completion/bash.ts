@@ -1,36 +1,37 @@
 /**
- * The completion script for bash (3.2 and newer), without the bash-completion package. Commands, options and choices stand in it; names that
- * only the controller knows are asked of `muster __complete`. Pure.
+ * The completion script for bash (3.2 and newer), without the bash-completion package. Commands, options and choices stand in it;
+ * names that only the controller knows are asked of `muster __complete`. Pure.
  */
 import { flatten, type CommandSpec, type ValueSpec } from "./tree.ts";
 
 export function bashScript(tree: CommandSpec): string {
   const commands = flatten(tree);
+  const parents = commands.filter(({ subcommands }) => subcommands.length > 0);
   return `# bash completion for muster. Load it with: source <(muster completion bash)
 
 _muster_subcommands() {
   case "$1" in
-${cases(commands.filter(({ subcommands }) => subcommands.length > 0).map(({ path, subcommands }) => [path, echo(subcommands.map(({ name }) => name))]))}
+${cases(parents.map(({ path, subcommands }) => [path, subcommands.map(({ name }) => name).join(" ")]))}
   esac
 }
 
 _muster_options() {
   case "$1" in
-${cases(commands.map(({ path, options }) => [path, echo(options.flatMap(({ flags }) => flags))]))}
+${cases(commands.map(({ path, options }) => [path, options.flatMap(({ flags }) => flags).join(" ")]))}
   esac
 }
 
 # The kind of value that an option takes; nothing for one that takes none.
 _muster_option_value() {
   case "$1 $2" in
-${cases(commands.flatMap(({ path, options }) => options.flatMap(({ flags, value }) => (value === undefined ? [] : flags.map((flag): Case => [`${path} ${flag}`, echo([kindOf(value)])])))))}
+${cases(commands.flatMap(optionValues))}
   esac
 }
 
 # The kind of value that the n-th argument is.
 _muster_argument() {
   case "$1 $2" in
-${cases(commands.flatMap(({ path, values }) => values.map((value, index): Case => [`${path} ${index}`, echo([kindOf(value)])])))}
+${cases(commands.flatMap(({ path, values }) => values.map((value, index) => [`${path} ${index}`, kindOf(value)])))}
   esac
 }
 
@@ -107,14 +108,14 @@ complete -F _muster muster
 `;
 }
 
-type Case = readonly [pattern: string, body: string];
+type Case = readonly [pattern: string, answer: string];
 
 function cases(all: readonly Case[]): string {
-  return all.map(([pattern, body]) => `    ${quoted(pattern)}) ${body} ;;`).join("\n");
+  return all.map(([pattern, answer]) => `    ${quoted(pattern)}) echo ${quoted(answer)} ;;`).join("\n");
 }
 
-function echo(words: readonly string[]): string {
-  return `echo ${quoted(words.join(" "))}`;
+function optionValues({ path, options }: CommandSpec): readonly Case[] {
+  return options.flatMap(({ flags, value }) => (value === undefined ? [] : flags.map((flag): Case => [`${path} ${flag}`, kindOf(value)])));
 }
 
 function kindOf(value: ValueSpec): string {

@@ -39,7 +39,8 @@ function functionName(path: string): string {
 
 function commandFunction(command: CommandSpec): string {
   const { path, options, values, subcommands } = command;
-  const lines = [...options.map(optionLine), ...values.map((value, index) => quoted(`${index + 1}:${escaped(value.name)}:${action(value)}`))];
+  const places = values.map((value, index) => quoted(`${index + 1}:${escaped(value.name)}:${action(value)}`));
+  const lines = [...options.map(optionLine), ...places];
   if (subcommands.length === 0) return `${functionName(path)}() {\n  _arguments -s ${continued(lines)}\n}`;
   const described = subcommands.map(({ name, summary }) => `    ${quoted(`${escaped(name)}:${summary}`)}`).join("\n");
   const branches = subcommands.map((child) => `    ${child.name}) ${functionName(child.path)} ;;`).join("\n");

@@ -32,13 +32,19 @@ import {
   type WatchDeploymentRequest,
   type WatchDeploymentResponse,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { EventsServiceService, type Event, type EventsServiceServer } from "@muster/proto/gen/muster/v1/events.ts";
+import {
+  EventsServiceService,
+  type Event,
+  type EventsServiceServer,
+  type ReadEventsRequest,
+  type ReadEventsResponse,
+} from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService, type FleetServiceServer, type Machine } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { createHash } from "node:crypto";
 
 type WatchCall = ServerWritableStream<WatchDeploymentRequest, WatchDeploymentResponse>;
 
-export interface Steered {
+interface Steered {
   readonly command: string;
   readonly id: string;
   readonly reason: string;
@@ -217,15 +223,18 @@ export class FakeController {
 
   #eventsService(): EventsServiceServer {
     return {
-      readEvents: async (call) => {
-        const { fromSeq, follow, deploymentId } = call.request;
-        this.readFrom.push(fromSeq);
-        for (const one of this.events.filter((event) => event.seq >= fromSeq && (deploymentId === "" || event.deploymentId === deploymentId))) {
-          if (!call.write({ events: [one] })) await once(call, "drain");
-        }
-        if (!follow) call.end();
-        else this.onWatch();
-      },
+      readEvents: (call) => void this.#readEvents(call),
     };
+  }
+
+  async #readEvents(call: ServerWritableStream<ReadEventsRequest, ReadEventsResponse>): Promise<void> {
+    const { fromSeq, follow, deploymentId } = call.request;
+    this.readFrom.push(fromSeq);
+    for (const one of this.events) {
+      if (one.seq < fromSeq || (deploymentId !== "" && one.deploymentId !== deploymentId)) continue;
+      if (!call.write({ events: [one] })) await once(call, "drain");
+    }
+    if (!follow) call.end();
+    else this.onWatch();
   }
 }

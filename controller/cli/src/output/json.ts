@@ -1,5 +1,5 @@
 /**
- * How `-o json` is written: one indented document for a command that answers once, one line for each object of a stream (NDJSON).
+ * How `-o json` is written: one indented document for a command that answers once (a stream is one line for each object, NDJSON).
  * Keys are snake_case, enums lower-case words, moments ISO-8601 in UTC, and what is not there is null. Documented in docs/cli.md.
  */
 import { write, type CliContext } from "../context.ts";
@@ -8,10 +8,6 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
 
 export async function printDocument(context: CliContext, value: Json): Promise<void> {
   await write(context.stdout, `${JSON.stringify(value, null, 2)}\n`);
-}
-
-export async function printLine(context: CliContext, value: Json): Promise<void> {
-  await write(context.stdout, `${JSON.stringify(value)}\n`);
 }
 
 /** 0 is how the protocol says that something has not happened. */

@@ -40,8 +40,8 @@ export function machineView(machine: Machine, options: ViewOptions): readonly st
   const state = machineStateWord(machine.state);
   const host = [plain(machine.hostname), plain(`${machine.os} ${machine.arch}`), plain(`agent ${machine.agentVersion}`)].join(", ");
   const { assignedGeneration: assigned, acknowledgedGeneration: acknowledged } = machine;
-  const isBehind = acknowledged < assigned;
-  const generation = assigned === 0 ? "none yet" : `${assigned}${isBehind ? `, the agent still has ${acknowledged}` : ", and the agent has it"}`;
+  const agentHas = acknowledged < assigned ? `the agent still has ${acknowledged}` : "and the agent has it";
+  const generation = assigned === 0 ? "none yet" : `${assigned}, ${agentHas}`;
   const facts: readonly (readonly [string, string])[] = [
     ["host", host],
     ["labels", labelText(machine.labels).replaceAll(",", ", ")],

@@ -4,13 +4,13 @@
  */
 import { truncate, width } from "./text.ts";
 
-export interface Cell {
+interface Cell {
   /** Without colours: they are added once the text has its final width. */
   readonly text: string;
   readonly paint?: (text: string) => string;
 }
 
-export interface Column {
+interface Column {
   readonly title: string;
   readonly align?: "left" | "right";
   /** Never cut, because it is what the user copies. */
@@ -35,7 +35,7 @@ export function table(
   const all = [titles, ...rows];
   const natural = columns.map((_, index) => Math.max(...all.map((row) => width(row[index]?.text ?? ""))));
   const room = terminalColumns - GAP.length * (columns.length - 1);
-  const least = columns.map(({ isFixed }, index) => Math.min(natural[index] ?? 0, isFixed === true ? Number.POSITIVE_INFINITY : COLUMNS_MIN));
+  const least = natural.map((size, index) => (columns[index]?.isFixed === true ? size : Math.min(size, COLUMNS_MIN)));
   const spare = columns.findLastIndex(({ isSpare }) => isSpare === true);
   if (sum(least) > room && spare >= 0) {
     return table(columns.toSpliced(spare, 1), rows.map((row) => row.toSpliced(spare, 1)), terminalColumns, paintTitle);

@@ -7,7 +7,6 @@ import stringWidth from "string-width";
 const ESCAPE = String.fromCharCode(27);
 const SGR = new RegExp(`${ESCAPE}\\[[0-9;:]*m`, "g");
 /** C0 but tab, DEL, C1, and the marks that turn the direction of writing around. */
-// oxlint-disable-next-line no-control-regex -- control characters are what this is about
 const CONTROL = /[\u0000-\u0008\u000A-\u001F\u007F-\u009F\u200E\u200F\u202A-\u202E\u2066-\u2069]/g;
 
 /** In cells; colours count nothing. */

@@ -40,7 +40,7 @@ function two(value: number): string {
   return String(value).padStart(2, "0");
 }
 
-export type ParsedDuration = { readonly ok: true; readonly durationMs: number } | { readonly ok: false };
+type ParsedDuration = { readonly ok: true; readonly durationMs: number } | { readonly ok: false };
 
 const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
