@@ -13,6 +13,12 @@ import { writeRelease } from "./release.ts";
 const ROOT = resolve(import.meta.dirname, "../..");
 const MUSTER = join(ROOT, "controller/cli/bin/muster.js");
 
+export interface FleetOptions {
+  readonly agents: number;
+  /** Further arguments of `muster dev`. */
+  readonly args?: readonly string[];
+}
+
 export interface DevFile {
   readonly controller: { readonly pid: number; readonly grpc: string; readonly https: string };
   readonly nats: { readonly pid: number; readonly url: string };
@@ -67,6 +73,25 @@ export interface FleetEvent {
   readonly data: Readonly<Record<string, unknown>>;
 }
 
+/** `machine ID -o json`, as far as tests look at it. */
+export interface Machine {
+  readonly id: string;
+  readonly state: string;
+  readonly assigned_generation: number;
+  readonly acknowledged_generation: number;
+  readonly apps: readonly MachineApp[];
+}
+
+export interface MachineApp {
+  readonly app: string;
+  readonly wanted_version: string | null;
+  readonly running_version: string | null;
+  readonly phase: string | null;
+  readonly starts: number;
+  readonly pid: number | null;
+  readonly ports: Readonly<Record<string, number>>;
+}
+
 const ENDED = ["succeeded", "rolled_back", "failed", "aborted", "superseded"];
 
 export class DevFleet {
@@ -85,10 +110,15 @@ export class DevFleet {
     this.#args = args;
   }
 
-  static async start(options: { readonly agents: number; readonly args?: readonly string[] }): Promise<DevFleet> {
-    const fleet = new DevFleet(mkdtempSync(join(tmpdir(), "muster-e2e-")), options.agents, options.args ?? []);
+  static async start(options: FleetOptions): Promise<DevFleet> {
+    const fleet = DevFleet.create(options);
     await fleet.up();
     return fleet;
+  }
+
+  /** Not started: a test may put something into its folders before it calls `up`. */
+  static create(options: FleetOptions): DevFleet {
+    return new DevFleet(mkdtempSync(join(tmpdir(), "muster-e2e-")), options.agents, options.args ?? []);
   }
 
   /** Starts `muster dev`, also after everything was killed, and waits until it says `ready`. */
@@ -155,6 +185,10 @@ export class DevFleet {
     return this.json<Status>("status", id, "--targets");
   }
 
+  machine(id: string): Promise<Machine> {
+    return this.json<Machine>("machine", id);
+  }
+
   /** Asks again while the controller is away: tests kill it. */
   async ended(id: string, withinMs = 120_000): Promise<Status> {
     let last: unknown;
@@ -178,6 +212,14 @@ export class DevFleet {
   /** Writes a release (its files and a muster.yaml) below the test's folder; returns the path of the muster.yaml. */
   release(name: string, yaml: string, files: Readonly<Record<string, string | Buffer>>): string {
     return writeRelease(join(this.root, name), yaml, files);
+  }
+
+  /** kill -9 of the controller, nats-server, all agents and `muster dev` itself, as by a power cut; workloads go on. */
+  async killAll(): Promise<void> {
+    const ended = new Promise((done) => this.#dev!.once("exit", done));
+    const pids = [...this.#pids(), this.devPid];
+    for (const pid of pids) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    await ended;
   }
 
   /** Stops all of it as a user would, checks that nothing is left, and deletes the folder. */
