@@ -17,9 +17,9 @@ export function eventText(entry: Entry): string {
     case "release_created":
       return `release ${entry.id} created`;
     case "deployment_submitted":
-      return `${entry.deployment}: ${entry.release} submitted for ${entry.strategy.targets}`;
+      return `${entry.release} submitted for ${entry.strategy.targets}`;
     case "command_accepted":
-      return `${entry.deployment}: ${entry.command} accepted${entry.reason === "" ? "" : `: ${entry.reason}`}`;
+      return `${entry.command} accepted${entry.reason === "" ? "" : `: ${entry.reason}`}`;
     case "report_accepted":
       return reportText(entry);
     case "rollout_started":
@@ -29,7 +29,7 @@ export function eventText(entry: Entry): string {
     case "target_changed":
     case "failures_acknowledged":
     case "phase_changed":
-      return `${entry.deployment}: ${rolloutText(entry)}`;
+      return rolloutText(entry);
   }
 }
 

@@ -72,13 +72,14 @@ function advanceBack(state: RolloutState, fleet: FleetView, now: Instant): reado
 
 function assignment(state: RolloutState, target: Target, purpose: "update" | "revert", fleet: FleetView): RolloutChange {
   const silent = fleet.isSilent(target.machine);
+  const failure = purpose === "revert" && target.state === "failed" ? target.reason : null;
   return {
     kind: "target_assigned",
     machine: target.machine,
     purpose,
     release: purpose === "update" ? state.release : target.previous,
     state: silent ? "unreachable" : purpose === "update" ? "updating" : "reverting",
-    reason: silent ? { code: "silent", message: "nothing is heard from the machine; it takes its assignment when it is back" } : null,
+    reason: silent ? { code: "silent", message: "nothing is heard from the machine; it takes its assignment when it is back" } : failure,
   };
 }
 
@@ -213,7 +214,7 @@ export function waitingOn(state: RolloutState): string | undefined {
       return waitingInWave(state, waveOf(state, state.wave));
     case "rolling_back": {
       const wave = waveToRevert(state);
-      return wave === undefined ? "the end of its rollback" : `${holdUps(wave)} to be back on what they ran before`;
+      return wave === undefined ? "the end of its rollback" : waitingBack(wave);
     }
     case "succeeded":
     case "rolled_back":
@@ -222,6 +223,12 @@ export function waitingOn(state: RolloutState): string | undefined {
     case "superseded":
       return undefined;
   }
+}
+
+function waitingBack(wave: WaveState): string {
+  const { reverting } = wave.counts;
+  const shown = names(take(wave, "reverting", 3), reverting);
+  return `${shown === "" ? "its machines" : shown} to be back on what ${reverting === 1 ? "it" : "they"} ran before`;
 }
 
 function waitingInWave(state: RolloutState, wave: WaveState): string {

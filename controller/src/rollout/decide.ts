@@ -91,7 +91,7 @@ function onReport(
   if (target === undefined || target.purpose === null || generation !== target.generation) return [];
   const to = targetStateOf(target, phase);
   if (to === undefined || to === target.state) return [];
-  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : null }];
+  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target) }];
 }
 
 /** Undefined: the phase says nothing about where the target stands. */
@@ -117,6 +117,11 @@ export function targetStateOf(target: Pick<Target, "purpose" | "state">, phase: 
   }
 }
 
+/** Why the release failed on a target, kept while and after it goes back. */
+function failureOf(target: Target): RolloutReason | null {
+  return target.purpose === "revert" && target.reason?.code !== "silent" ? target.reason : null;
+}
+
 function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   if (isEnded(state.phase) || !state.moving.has(machine)) return [];
   return [{ kind: "target_changed", machine, state: "unreachable", reason }];
@@ -125,7 +130,7 @@ function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReaso
 function onVoice(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (isEnded(state.phase) || target?.state !== "unreachable") return [];
-  return [{ kind: "target_changed", machine, state: underWay(target), reason: null }];
+  return [{ kind: "target_changed", machine, state: underWay(target), reason: failureOf(target) }];
 }
 
 function underWay(target: Pick<Target, "purpose">): TargetState {

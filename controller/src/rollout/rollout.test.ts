@@ -121,6 +121,8 @@ describe("a bad release", () => {
     expect(rollout.states()).toBe("healthy reverting reverting pending pending pending");
     rollout.report(1, "healthy");
     rollout.report(2, "healthy");
+    expect(rollout.state.targets.get(id(1))?.reason?.message).toBe("exited with code 1");
+    expect(rollout.state.targets.get(id(2))?.reason).toBeNull();
     expect(rollout.states()).toBe("reverting reverted reverted pending pending pending");
     rollout.report(0, "healthy");
     expect(rollout.state.phase).toBe("rolled_back");
