@@ -14,6 +14,9 @@ import {
 } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 
+/** On PATH. */
+const NATS_SERVER = "nats-server";
+
 export type SessionCall = ServerDuplexStream<SessionRequest, SessionResponse>;
 
 export class FakeController {
@@ -117,7 +120,7 @@ export async function freePort(): Promise<number> {
 
 /** Resolves when it takes connections. */
 export async function startNats(port: number): Promise<ChildProcess> {
-  const server = spawn("nats-server", ["-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+  const server = spawn(NATS_SERVER, ["-a", "127.0.0.1", "-p", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
   let log = "";
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.stderr.on("data", (data: Buffer) => {

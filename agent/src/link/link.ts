@@ -89,7 +89,7 @@ export class Link {
       failures = end.kind === "lost" ? 0 : failures + 1;
       const bound = Math.min(BACK_OFF_MS.most, BACK_OFF_MS.first * 2 ** Math.min(failures, 16));
       const delayMs = end.kind === "refused_as_second" ? BACK_OFF_MS.most : Math.round(fraction() * bound);
-      this.#tell(end, delayMs);
+      this.#tell(end, failures, delayMs);
       await sleep(delayMs, undefined, { signal }).catch(() => {});
     }
   }
@@ -161,11 +161,14 @@ export class Link {
     this.#logCalls -= 1;
   }
 
-  #tell({ kind, detail }: SessionEnd, delayMs: number): void {
-    const { logger, controller, hello } = this.#options;
-    const fields = { controller, detail, delayMs };
-    if (kind === "refused_as_second") logger.error({ ...fields, machineId: hello.machine }, "another agent holds the session of this machine");
-    else logger.warn(fields, kind === "lost" ? "controller lost" : "controller not reached");
+  /** A controller that is away for days is said once, not every few seconds. */
+  #tell({ kind, detail }: SessionEnd, failures: number, delayMs: number): void {
+    const { logger, controller } = this.#options;
+    const fields = { controller, detail, failures, delayMs };
+    if (kind === "refused_as_second") logger.error(fields, "another agent holds the session of this machine");
+    else if (kind === "lost") logger.warn(fields, "controller lost");
+    else if (failures === 1) logger.warn(fields, "controller not reached");
+    else logger.debug(fields, "controller not reached");
   }
 }
 

@@ -11,7 +11,7 @@ import type { AgentServiceClient, Hello, Report, SessionRequest, SessionResponse
 import { unreachable } from "../machine/state.ts";
 
 /** The contract's bound of one ReportBatch. */
-export const BATCH_REPORTS_MAX = 256;
+const BATCH_REPORTS_MAX = 256;
 /** Heartbeats without an answer after which the controller is taken for gone. */
 const MISSED_ACKS_MAX = 3;
 const HEARTBEAT_MS = { least: 50, most: 60_000 };

@@ -51,11 +51,16 @@ export class Subscription {
 
   async #keep(url: string, signal: AbortSignal): Promise<void> {
     const { logger, fraction } = this.#options;
+    let failures = 0;
     while (!signal.aborted) {
       try {
         await this.#listen(url, signal);
+        failures = 0;
       } catch (error) {
-        logger.warn({ url, err: error }, "nats connection failed");
+        failures += 1;
+        const fields = { url, detail: error instanceof Error ? error.message : String(error), failures };
+        if (failures === 1) logger.warn(fields, "nats not reached");
+        else logger.debug(fields, "nats not reached");
       }
       await sleep(fraction() * RECONNECT_DELAY_MAX_MS, undefined, { signal }).catch(() => {});
     }

@@ -14,7 +14,7 @@ import { Report } from "@muster/proto/gen/muster/v1/agent.ts";
 
 const FORMAT = "muster.spool.v1";
 /** Bounds memory and disk for weeks without a controller. Beyond it the newest report of each app is kept: it is the whole picture. */
-export const REPORTS_MAX = 10_000;
+const REPORTS_MAX = 10_000;
 /** The file is written anew when so many of its bytes belong to reports that are acknowledged. */
 const DEAD_BYTES_MAX = 256 * 1024;
 

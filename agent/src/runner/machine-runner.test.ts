@@ -66,7 +66,7 @@ describe("an assignment", () => {
     await agent.close();
     const count = world.reports.length;
     await world.agent().start();
-    await expect(world.clock.until(() => world.reports.length > count)).rejects.toThrow();
+    await expect(world.clock.until(() => world.reports.length > count)).rejects.toThrow("it never came to that");
   });
 });
 
@@ -177,7 +177,7 @@ describe("an agent that is killed", () => {
     world.kill();
     const count = world.reports.length;
     await world.agent().start();
-    await expect(world.clock.until(() => world.reports.length > count)).rejects.toThrow();
+    await expect(world.clock.until(() => world.reports.length > count)).rejects.toThrow("it never came to that");
     expect(world.deeds).toEqual(["start web@1"]);
   });
 
@@ -310,7 +310,7 @@ describe("what is on disk", () => {
     const agent = await running();
     world.spoolFault = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
     agent.offer(assignment(2, run(2, v2)));
-    await expect(world.clock.until(() => world.deeds.length > 1, 30_000)).rejects.toThrow();
+    await expect(world.clock.until(() => world.deeds.length > 1, 30_000)).rejects.toThrow("it never came to that");
     world.spoolFault = undefined;
     await until("web", 2, "HEALTHY");
     expect(world.running).toEqual(["web@2"]);

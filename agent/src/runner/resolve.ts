@@ -35,10 +35,10 @@ export function resolveRelease(release: Release, place: Place): Resolution {
     missing.push(filled.missing);
     return "";
   };
-  const process = release.driver?.$case === "process" ? release.driver.value : undefined;
+  const driver = release.driver?.$case === "process" ? release.driver.value : undefined;
   const value: Resolved = {
-    command: process?.command.map(fill) ?? [],
-    env: Object.fromEntries(Object.entries(process?.env ?? {}).map(([name, text]) => [name, fill(text)])),
+    command: driver?.command.map(fill) ?? [],
+    env: Object.fromEntries(Object.entries(driver?.env ?? {}).map(([name, text]) => [name, fill(text)])),
     probes: release.health.map((probe) => ({ ...probe, check: fillCheck(probe.check, fill) })),
   };
   const [first] = missing;
