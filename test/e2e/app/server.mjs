@@ -1,0 +1,31 @@
+/**
+ * The program of test releases: a small server that says who it is, behaves as its release tells it to, and writes down each of its starts.
+ * From its environment: PORT, MACHINE, LEDGER (the file of starts), BEHAVIOUR. From its release directory: version.txt.
+ */
+import { appendFileSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+
+const { PORT, MACHINE, LEDGER, BEHAVIOUR } = process.env;
+const version = readFileSync("version.txt", "utf8").trim();
+const startedAt = Date.now();
+const TURNS_UNHEALTHY_AFTER_MS = 3000;
+
+appendFileSync(LEDGER, `${JSON.stringify({ version, machine: MACHINE, pid: process.pid, at: startedAt })}\n`);
+
+if (BEHAVIOUR === "exits") {
+  console.error("cannot find the prices");
+  process.exit(3);
+}
+
+function isHealthy() {
+  if (BEHAVIOUR === "never_healthy") return false;
+  if (BEHAVIOUR === "turns_unhealthy") return Date.now() - startedAt < TURNS_UNHEALTHY_AFTER_MS;
+  return true;
+}
+
+const server = createServer((request, response) => {
+  if (request.url === "/healthz") response.writeHead(isHealthy() ? 200 : 503).end();
+  else response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ version, machine: MACHINE, pid: process.pid }));
+});
+server.listen(Number(PORT), "127.0.0.1");
+process.on("SIGTERM", () => process.exit(0));

@@ -1,0 +1,175 @@
+/**
+ * kill -9 of the controller, of nats-server, of one agent, and of all of them together, each at random moments of rollouts.
+ *
+ * Each kind keeps one fleet for all its rounds; each round rolls out a new version, some of them broken. The moments come from a seed, which is printed; MUSTER_SEED repeats a run.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, describe, expect, it } from "vitest";
+
+import { DevFleet, type FleetEvent, isAlive, type Status } from "./fleet.ts";
+import { ask, type Answer, type Start, TestApp } from "./test-app.ts";
+
+const ROUNDS = 20;
+/** How long a rollout takes here when nothing is killed; the kill comes at any moment of it. */
+const ROLLOUT_MS = { good: 2_500, broken: 3_500 };
+const MACHINES = ["dev-0", "dev-1", "dev-2"];
+/** Every so manieth round is of a release that is never healthy. */
+const BROKEN_EVERY = 4;
+
+const seed = Number(process.env["MUSTER_SEED"] ?? Math.floor(Math.random() * 2 ** 31));
+
+interface Kind {
+  readonly name: string;
+  readonly strike: (fleet: DevFleet, fraction: () => number) => Promise<void>;
+}
+
+const KINDS: readonly Kind[] = [
+  { name: "the controller", strike: async (fleet) => kill(fleet.file().controller.pid) },
+  { name: "nats-server", strike: async (fleet) => kill(fleet.file().nats.pid) },
+  { name: "one agent", strike: async (fleet, fraction) => kill(fleet.file().agents[Math.floor(fraction() * MACHINES.length)]!.pid) },
+  {
+    name: "all of them together",
+    strike: async (fleet) => {
+      await fleet.killAll();
+      await fleet.up();
+    },
+  },
+];
+
+const slowest = new Map<string, number>();
+
+afterAll(() => {
+  console.log([`kill -9, seed ${seed} (MUSTER_SEED=${seed} repeats it)`, ...[...slowest].map(([name, ms]) => `  ${name.padEnd(22)} ${ROUNDS} rounds, slowest ${(ms / 1000).toFixed(1)} s`)].join("\n"));
+});
+
+describe.concurrent("a rollout ends right, nothing is done twice and nobody is restarted, when kill -9 hits", () => {
+  it.each(KINDS)("$name at 20 random moments", async ({ name, strike }) => {
+    const fraction = mulberry32(seed + KINDS.findIndex((kind) => kind.name === name));
+    const fleet = await DevFleet.start({ agents: MACHINES.length });
+    try {
+      const trial = new Trial(fleet);
+      await trial.begin();
+      for (let round = 1; round <= ROUNDS; round += 1) {
+        const isBroken = round % BROKEN_EVERY === 0;
+        const delayMs = Math.round(fraction() * ROLLOUT_MS[isBroken ? "broken" : "good"]);
+        const startedAt = performance.now();
+        await trial.round(`${round}`, isBroken, async () => {
+          await sleep(delayMs);
+          await strike(fleet, fraction);
+        }).catch((error: unknown) => {
+          throw new Error(`round ${round} (seed ${seed}, ${isBroken ? "broken" : "good"} release, killed after ${delayMs} ms)`, { cause: error });
+        });
+        slowest.set(name, Math.max(slowest.get(name) ?? 0, performance.now() - startedAt));
+      }
+      await trial.finish();
+    } finally {
+      await fleet.stop();
+    }
+  });
+});
+
+class Trial {
+  readonly #fleet: DevFleet;
+  readonly #shop: TestApp;
+  readonly #bystander: TestApp;
+  #ports: Readonly<Record<string, number>> = {};
+  #bystanders: Readonly<Record<string, Answer>> = {};
+  #good = "0";
+
+  constructor(fleet: DevFleet) {
+    this.#fleet = fleet;
+    this.#shop = new TestApp(fleet, "shop");
+    this.#bystander = new TestApp(fleet, "bystander");
+  }
+
+  async begin(): Promise<void> {
+    const all = { rollout: { waves: "[100%]", max_unavailable: "3" } };
+    for (const file of [this.#bystander.release("1", all), this.#shop.release("0", all)]) {
+      expect(await this.#fleet.ended(await this.#fleet.deploy(file))).toMatchObject({ phase: "succeeded" });
+    }
+    this.#bystanders = await this.#bystander.answers(MACHINES);
+    const ports = await Promise.all(MACHINES.map(async (machine) => [machine, await this.#shop.port(machine)] as const));
+    this.#ports = Object.fromEntries(ports);
+  }
+
+  async round(version: string, isBroken: boolean, strike: () => Promise<void>): Promise<void> {
+    const before = this.#shop.starts().length;
+    const running = await this.#answers();
+    const file = isBroken
+      ? this.#shop.release(version, { behaviour: "never_healthy", rollout: { healthy_deadline: "1500ms" } })
+      : this.#shop.release(version);
+    const id = await this.#fleet.deploy(file);
+    await strike();
+    const status = await this.#fleet.ended(id);
+    const starts = this.#shop.starts().slice(before);
+    if (isBroken) await this.#expectTakenBack(status, version, starts, running);
+    else await this.#expectSucceeded(status, version, starts);
+    await this.#expectBystandersUntouched();
+  }
+
+  async finish(): Promise<void> {
+    expectNoReportLost(await this.#fleet.events());
+    expect(this.#bystander.starts().map(({ machine }) => machine).sort()).toEqual(MACHINES);
+  }
+
+  async #expectSucceeded(status: Status, version: string, starts: readonly Start[]): Promise<void> {
+    expect(status).toMatchObject({ phase: "succeeded" });
+    for (const target of status.targets!) expect(target).toMatchObject({ state: "healthy", attempts: 1 });
+    expect(starts.map((start) => `${start.machine} ${start.version}`).sort()).toEqual(MACHINES.map((machine) => `${machine} ${version}`));
+    this.#good = version;
+    expectEach(await this.#answers(), (machine) => ({ machine, version, pid: starts.find((start) => start.machine === machine)!.pid }));
+  }
+
+  async #expectTakenBack(status: Status, version: string, starts: readonly Start[], running: Readonly<Record<string, Answer>>): Promise<void> {
+    expect(status).toMatchObject({ phase: "rolled_back", reason: { code: "never_healthy" } });
+    const [hit, ...others] = status.targets!;
+    expect(hit).toMatchObject({ state: "reverted", attempts: 2, previous_version: this.#good });
+    for (const target of others) expect(target).toMatchObject({ state: "pending", attempts: 0 });
+    // The broken one may be started again; what it is taken back to is started once.
+    expect(starts.map((start) => start.machine)).toEqual(starts.map(() => hit!.machine));
+    expect(starts.filter((start) => start.version !== version).map((start) => start.version)).toEqual([this.#good]);
+    const back = starts.at(-1)!;
+    expectEach(await this.#answers(), (machine) => (machine === hit!.machine ? { machine, version: this.#good, pid: back.pid } : running[machine]!));
+  }
+
+  async #expectBystandersUntouched(): Promise<void> {
+    expect(this.#bystander.starts()).toHaveLength(MACHINES.length);
+    for (const { pid } of Object.values(this.#bystanders)) expect(isAlive(pid)).toBe(true);
+  }
+
+  async #answers(): Promise<Readonly<Record<string, Answer>>> {
+    const answers = Object.entries(this.#ports).map(async ([machine, port]) => [machine, await ask(port)] as const);
+    return Object.fromEntries(await Promise.all(answers));
+  }
+}
+
+function expectEach(answers: Readonly<Record<string, Answer>>, wanted: (machine: string) => Answer): void {
+  expect(answers).toEqual(Object.fromEntries(MACHINES.map((machine) => [machine, wanted(machine)])));
+}
+
+/** The reports of one agent instance are numbered from 1: a gap is a lost one, a doubled number one that was taken twice. */
+function expectNoReportLost(events: readonly FleetEvent[]): void {
+  const sequences = new Map<string, number[]>();
+  for (const { kind, machine, data } of events) {
+    if (kind !== "report_accepted") continue;
+    const instance = `${machine} ${String(data["instance"])}`;
+    sequences.set(instance, [...(sequences.get(instance) ?? []), data["reportSeq"] as number]);
+  }
+  expect([...sequences.keys()]).toHaveLength(MACHINES.length);
+  for (const [instance, found] of sequences) expect(found, instance).toEqual(found.map((_, index) => index + 1));
+}
+
+function kill(pid: number): void {
+  if (isAlive(pid)) process.kill(pid, "SIGKILL");
+}
+
+/** From 0 to below 1, the same row for the same seed. */
+function mulberry32(from: number): () => number {
+  let state = from >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,111 @@
+/**
+ * An app for tests: releases of the server in app/server.mjs, what their processes wrote down, and what they answer.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import type { DevFleet } from "./fleet.ts";
+
+/** As app/server.mjs understands it. */
+export type Behaviour = "good" | "exits" | "never_healthy" | "turns_unhealthy";
+
+/** One start of a process, as the process itself wrote it down. */
+export interface Start {
+  readonly version: string;
+  readonly machine: string;
+  readonly pid: number;
+  readonly at: number;
+}
+
+/** What a process says of itself over HTTP. */
+export interface Answer {
+  readonly version: string;
+  readonly machine: string;
+  readonly pid: number;
+}
+
+export interface ReleaseOptions {
+  readonly behaviour?: Behaviour;
+  /** Keys of `rollout` that differ from the quick ones. */
+  readonly rollout?: Readonly<Record<string, string>>;
+  /** Further files of the release. */
+  readonly files?: Readonly<Record<string, string | Buffer>>;
+}
+
+const SERVER = readFileSync(join(import.meta.dirname, "app/server.mjs"));
+
+const QUICK = {
+  targets: "role=web",
+  waves: "[1, 100%]",
+  max_unavailable: "2",
+  min_healthy_time: "300ms",
+  healthy_deadline: "30s",
+  progress_deadline: "1m",
+} as const;
+
+export class TestApp {
+  readonly name: string;
+  readonly #fleet: DevFleet;
+  readonly #ledger: string;
+
+  constructor(fleet: DevFleet, name: string) {
+    this.name = name;
+    this.#fleet = fleet;
+    this.#ledger = join(fleet.root, `${name}.ledger`);
+  }
+
+  /** Writes a release; returns the path of its muster.yaml. */
+  release(version: string, { behaviour = "good", rollout = {}, files = {} }: ReleaseOptions = {}): string {
+    const yaml = [
+      `app: ${this.name}`,
+      `version: "${version}"`,
+      "artifact: ./files",
+      "run:",
+      "  command: [node, server.mjs]",
+      "  ports: { http: auto }",
+      "  env:",
+      '    PORT: "${ports.http}"',
+      '    MACHINE: "${machine.id}"',
+      `    LEDGER: ${JSON.stringify(this.#ledger)}`,
+      `    BEHAVIOUR: ${behaviour}`,
+      "  stop_timeout: 5s",
+      "health:",
+      "  - http: http://127.0.0.1:${ports.http}/healthz",
+      "    interval: 100ms",
+      "    timeout: 1s",
+      "    healthy_after: 1",
+      "    unhealthy_after: 3",
+      "rollout:",
+      ...Object.entries({ ...QUICK, ...rollout }).map(([key, value]) => `  ${key}: ${value}`),
+      "",
+    ];
+    return this.#fleet.release(`${this.name}-${version}`, yaml.join("\n"), { "server.mjs": SERVER, "version.txt": version, ...files });
+  }
+
+  /** Every start of every process so far, oldest first. */
+  starts(): readonly Start[] {
+    if (!existsSync(this.#ledger)) return [];
+    const lines = readFileSync(this.#ledger, "utf8").split("\n");
+    return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Start);
+  }
+
+  /** The port that the machine keeps for this app. */
+  async port(machine: string): Promise<number> {
+    const { apps } = await this.#fleet.machine(machine);
+    const port = apps.find(({ app }) => app === this.name)?.ports["http"];
+    if (port === undefined) throw new Error(`${machine} has no port for ${this.name}: ${JSON.stringify(apps)}`);
+    return port;
+  }
+
+  /** What answers on each of these machines, by machine. */
+  async answers(machines: readonly string[]): Promise<Readonly<Record<string, Answer>>> {
+    const answers = machines.map(async (machine) => [machine, await ask(await this.port(machine))] as const);
+    return Object.fromEntries(await Promise.all(answers));
+  }
+}
+
+/** What the process on a port says of itself. */
+export async function ask(port: number): Promise<Answer> {
+  const response = await fetch(`http://127.0.0.1:${port}/`, { signal: AbortSignal.timeout(5000), headers: { connection: "close" } });
+  return (await response.json()) as Answer;
+}
