@@ -6,8 +6,8 @@
  *
  * Always holds: dev.json is there only while the fleet is ready, and the pids in it are those of now.
  */
-import { mkdirSync, realpathSync, rmSync, unwatchFile, watchFile } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, realpathSync, rmSync, unwatchFile, watchFile } from "node:fs";
+import { dirname, join } from "node:path";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { Controller } from "../client/controller.ts";
 import type { Clock, Env } from "../context.ts";
@@ -323,12 +323,19 @@ export class DevFleet {
 /** The directory, there and writable, with symlinks resolved: /proc names working directories so. */
 function prepare(dir: string): string {
   try {
-    mkdirSync(dir, { recursive: true });
+    makeDirectory(dir);
     return realpathSync(dir);
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CliError(`${dir} can't be used as a directory for the fleet: ${why}`, { code: "bad_input", exit: EXIT.badInput, cause });
   }
+}
+
+/** With its parents. Node's own `recursive` never returns where the system says "no such folder" of one whose parent is there, as /proc does. */
+function makeDirectory(dir: string): void {
+  if (existsSync(dir)) return;
+  if (!existsSync(dirname(dir))) makeDirectory(dirname(dir));
+  mkdirSync(dir);
 }
 
 function signalGroup(group: number, signal: NodeJS.Signals): void {
