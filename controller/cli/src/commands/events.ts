@@ -9,6 +9,7 @@ import { write, writeLines, type CliContext } from "../context.ts";
 import { exitAfter } from "../errors.ts";
 import { eventJson } from "../output/event-json.ts";
 import type { GlobalOptions } from "../program.ts";
+import { awayLine } from "../render/away-line.ts";
 import { plain } from "../render/text.ts";
 import { dateAndTime } from "../render/time.ts";
 import { wholeNumber, withExamples, withReconnectFor } from "./options.ts";
@@ -57,8 +58,11 @@ async function readEvents(context: CliContext, deploymentId: string, options: Ev
     clock: context.clock,
     signal,
   });
+  let isAway = false;
   for await (const update of heard) {
     if (update.kind === "item") await print(context, update.item, options);
+    else if (!isAway) await writeLines(context.stderr, [awayLine(update.error)]);
+    isAway = update.kind === "away";
   }
   if (signal.aborted) context.setExitCode(exitAfter(signal));
 }
@@ -74,7 +78,7 @@ async function print(context: CliContext, events: readonly Event[], { output }: 
   );
 }
 
-/** `    42  2026-01-31 12:03:04  d-7   web-1 …` */
+/** `    42  2026-01-31 12:03:04  d-7    web-1 …` */
 function eventLine({ seq, at, deploymentId, text }: Event, { colors }: CliContext): string {
   const deployment = deploymentId === "" ? "-" : deploymentId;
   return `${colors.dim(`${String(seq).padStart(6)}  ${dateAndTime(at)}`)}  ${colors.bold(deployment.padEnd(5))}  ${plain(text)}`;

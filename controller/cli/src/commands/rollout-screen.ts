@@ -6,10 +6,11 @@ import { write, writeLines, type CliContext } from "../context.ts";
 import type { CliError } from "../errors.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
 import type { OutputFormat } from "../program.ts";
+import { awayLine } from "../render/away-line.ts";
 import { changeLines } from "../render/change-lines.ts";
 import { nextCommands } from "../render/next-commands.ts";
 import { rolloutView } from "../render/rollout-view.ts";
-import { plain, truncate } from "../render/text.ts";
+import { truncate } from "../render/text.ts";
 import { timeOfDay } from "../render/time.ts";
 import { viewOptions } from "./options.ts";
 
@@ -53,17 +54,13 @@ function logLines(context: CliContext): RolloutScreen {
       isAway = false;
     },
     away: async (error) => {
-      if (!isAway) await writeLines(context.stderr, [`${timeOfDay(context.clock.now())} ${awayText(error)}`]);
+      if (!isAway) await writeLines(context.stderr, [`${timeOfDay(context.clock.now())} ${awayLine(error)}`]);
       isAway = true;
     },
     end: async (deployment) => {
       if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors));
     },
   };
-}
-
-function awayText({ message }: CliError): string {
-  return `trying again: ${plain(message)}`;
 }
 
 async function livePicture(context: CliContext): Promise<RolloutScreen> {
@@ -99,7 +96,7 @@ async function livePicture(context: CliContext): Promise<RolloutScreen> {
       trouble = undefined;
     },
     away: async (error) => {
-      trouble = awayText(error);
+      trouble = awayLine(error);
     },
     end: async (deployment) => {
       ended.abort();

@@ -157,5 +157,6 @@ test("events --follow goes on where it stood when the controller comes back", as
   await run(args("events", "--follow"), context);
   expect(context.exitCode()).toBe(130);
   expect(controller.readFrom).toEqual([1, 3]);
+  expect(context.err()).toMatch(/^trying again: [^\n]*\n$/);
   expect(context.out().match(/\(\d\)/g)).toEqual(["(1)", "(2)", "(3)"]);
 });

@@ -36,8 +36,10 @@ test("gives a line for a new thing to wait for alone", () => {
 });
 
 test("ends with the phase, how long it took, and the reason", () => {
-  const before = rolledBackDeployment({ phase: DeploymentPhase.ROLLING_BACK, reason: undefined, endedAt: 0 });
+  const waves = [wave({ index: 1, size: 1, phase: WavePhase.ROLLING, counts: { total: 1, updating: 1 } })];
+  const before = rolledBackDeployment({ phase: DeploymentPhase.ROLLING_BACK, reason: undefined, endedAt: 0, waves });
   expect(withoutTime(changeLines(before, rolledBackDeployment(), NOON))).toEqual([
+    "wave 1/1  0/1 healthy, 1 failed  failed",
     "d-7 shop-web 1.4.2 rolled back after 1m02s",
     "reason: wave 1: 1 of 1 targets failed, more than max_failures 0; web-1 exited with code 1",
   ]);

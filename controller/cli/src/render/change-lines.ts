@@ -13,10 +13,9 @@ const NO_COLORS = picocolors.createColors(false);
 
 /** What is new in `next`; everything when there is nothing before it. Each line begins with the time. */
 export function changeLines(previous: Deployment | undefined, next: Deployment, now: number): readonly string[] {
-  const changes = [
-    ...phaseChange(previous, next, now),
-    ...next.waves.flatMap((wave) => waveChange(previous, next, wave)),
-  ];
+  const phase = phaseChange(previous, next, now);
+  const waves = next.waves.flatMap((wave) => waveChange(previous, next, wave));
+  const changes = hasEnded(next.phase) ? [...waves, ...phase] : [...phase, ...waves];
   const waiting = waitingChange(previous, next, changes.length > 0);
   if (changes.length > 0 && waiting !== undefined) changes.push(`${changes.pop() ?? ""}  ${waiting}`);
   else if (waiting !== undefined) changes.push(waiting);
