@@ -44,6 +44,8 @@ const CHANNEL: Partial<ClientOptions> = {
   // An assignment of a few hundred apps.
   "grpc.max_receive_message_length": 16 * 1024 * 1024,
   "grpc.enable_channelz": 0,
+  // A connection of its own, also where many agents share one process, as in benchmarks.
+  "grpc.use_local_subchannel_pool": 1,
 };
 
 export class Link {
