@@ -10,7 +10,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { LaunchSpec, Outcome, ProcessDriver, Workload } from "../../runner/ports.ts";
 import { createProcessDriver, type ProcessDriverOptions } from "./driver.ts";
 import { minimalEnvironment } from "./environment.ts";
-import { members, verified } from "./identity.ts";
+import { members } from "./identity.ts";
 import { statOf } from "./proc.ts";
 
 const logger = pino({ enabled: false });
@@ -207,20 +207,17 @@ describe("finding again", () => {
   test("a zombie counts as gone", async () => {
     const launchId = randomUUID();
     // What the shell becomes does not know of its child, and never asks for its end.
-    const parent = spawn("sh", ["-c", "sleep 0.05 & echo $!; exec sleep 60"], {
-      stdio: ["ignore", "pipe", "inherit"],
-      env: { ...process.env, MUSTER_LAUNCH_ID: launchId },
-      detached: true,
-    });
+    const script = `MUSTER_LAUNCH_ID=${launchId} setsid sleep 0.05 & echo $!; exec sleep 60`;
+    const parent = spawn("sh", ["-c", script], { stdio: ["ignore", "pipe", "inherit"], detached: true });
     const [line] = (await once(parent.stdout, "data")) as [Buffer];
     const pid = Number(line.toString("utf8"));
     await vi.waitFor(() => expect(statOf(pid)!.state).toBe("Z"), 5_000);
     const { bootId } = await start(newDriver(), shell("true"));
     const workload: Workload = { launchId, pid, startTicks: statOf(pid)!.startTicks, bootId };
     const driver = newDriver();
-    expect(await driver.find(randomUUID(), { ...workload, launchId: randomUUID() })).toBeUndefined();
-    expect(verified(workload)).toBeUndefined();
+    expect(await driver.find(launchId, workload)).toBeUndefined();
     expect(await driver.waitForExit(workload, never)).toEqual({ code: null, signal: null });
+    await driver.stop(workload, 60_000);
     parent.kill("SIGKILL");
     await once(parent, "exit");
   });
