@@ -3,7 +3,7 @@
  */
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import SqliteDatabase from "better-sqlite3";
+import SqliteDatabase, { type Database } from "better-sqlite3";
 
 /** Something about the directory keeps the controller from starting; the message says what and the way out. */
 export class HomeError extends Error {
@@ -27,16 +27,50 @@ export function takeHome(dir: string): { release(): void } {
     mkdirSync(dir, { recursive: true });
     writeFileSync(join(dir, ".writable"), "");
   } catch (error) {
-    throw new HomeError(`cannot write the directory ${dir}: ${error instanceof Error ? error.message : String(error)}; choose another with --dir`, error);
+    throw unusable(dir, error);
   }
-  const lock = new SqliteDatabase(join(dir, "controller.lock"), { timeout: 5000 });
+  let lock: Database;
+  try {
+    lock = new SqliteDatabase(join(dir, "controller.lock"), { timeout: 5000 });
+  } catch (error) {
+    throw unusable(dir, error);
+  }
   try {
     lock.exec("BEGIN EXCLUSIVE");
   } catch (error) {
     lock.close();
+    if (codeOf(error) !== "SQLITE_BUSY") throw unusable(dir, error);
     throw new HomeError(`another controller uses the directory ${dir}; stop it, or choose another with --dir`, error);
   }
   return { release: () => lock.close() };
+}
+
+function unusable(dir: string, error: unknown): HomeError {
+  return new HomeError(`the directory ${dir} can't be used: ${whyUnusable(error)}; choose another with --dir`, error);
+}
+
+function whyUnusable(error: unknown): string {
+  switch (codeOf(error)) {
+    case "EEXIST":
+    case "ENOTDIR":
+      return "a file is in its place, or in the place of a folder above it";
+    case "EROFS":
+      return "the disk is read-only";
+    case "EACCES":
+    case "EPERM":
+      return "there is no permission to write it";
+    case "ENOSPC":
+    case "SQLITE_FULL":
+      return "the disk is full";
+    case "ENOENT":
+      return "it is not there and can't be made, as on a read-only disk";
+    default:
+      return error instanceof Error ? error.message : String(error);
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
 }
 
 /** The ports of an earlier start, so that agents find the controller again; 0: none yet. */

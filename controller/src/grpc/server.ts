@@ -3,7 +3,7 @@
  */
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Server, ServerCredentials, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
@@ -29,14 +29,18 @@ export interface GrpcServer {
 
 /** The address is taken or can't be used; the message says which and what to do. */
 export class ListenError extends Error {
-  constructor(address: string, cause: Error) {
-    super(`cannot listen on ${address}: ${cause.message}; free it or choose another with --grpc-port`, { cause });
+  constructor(host: string, port: number, cause: Error) {
+    // gRPC gathers the faults of all addresses of a name into one text.
+    const isTaken = cause.message.includes("EADDRINUSE");
+    super(isTaken ? `port ${port} on ${host} is in use by another program; free it, or choose another with --grpc-port` : `can't listen on port ${port} of ${host}: ${cause.message}`, { cause });
     this.name = "ListenError";
   }
 }
 
 /** `port` 0: a free one. Throws ListenError. */
 export async function serveGrpc(services: readonly GrpcService[], host: string, port: number): Promise<GrpcServer> {
+  // What it has to say comes as errors; its own lines on stderr would stand between the log's.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     "grpc.max_receive_message_length": RECEIVE_BYTES_MAX,
     "grpc.max_concurrent_streams": STREAMS_MAX,
@@ -56,7 +60,7 @@ export async function serveGrpc(services: readonly GrpcService[], host: string, 
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${host}:${port}`, ServerCredentials.createInsecure(), (error, actual) => {
       if (error === null) resolve(actual);
-      else reject(new ListenError(`${host}:${port}`, error));
+      else reject(new ListenError(host, port, error));
     });
   });
   return {

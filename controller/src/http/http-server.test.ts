@@ -146,7 +146,7 @@ describe("the artifact server", () => {
 
   test("says when its port is taken", async () => {
     const second = createHttpServer({ dir, host: "127.0.0.1", port: server.port, logger });
-    await expect(second).rejects.toMatchObject({ code: "port_in_use", message: `port ${server.port} on 127.0.0.1 is in use by another program` });
+    await expect(second).rejects.toMatchObject({ code: "port_in_use", message: `port ${server.port} on 127.0.0.1 is in use by another program; free it, or choose another with --http-port` });
   });
 });
 

@@ -72,7 +72,7 @@ export async function createHttpServer({ dir, host, port, logger }: HttpServerOp
     const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     throw new HttpServerError(
       isTaken ? "port_in_use" : "listen_failed",
-      isTaken ? `port ${port} on ${host} is in use by another program` : `can't listen on port ${port} of ${host}: ${cause instanceof Error ? cause.message : String(cause)}`,
+      isTaken ? `port ${port} on ${host} is in use by another program; free it, or choose another with --http-port` : `can't listen on port ${port} of ${host}: ${cause instanceof Error ? cause.message : String(cause)}`,
       cause,
     );
   }

@@ -175,7 +175,7 @@ describe("an embedded nats-server", () => {
     const other = createServer();
     const port = await new Promise<number>((resolve) => other.listen(0, host, () => resolve((other.address() as AddressInfo).port)));
     undo.push(() => new Promise((resolve) => other.close(resolve)));
-    await expect(embedded(port)).rejects.toMatchObject({ code: "port_in_use", message: `port ${port} on ${host} is in use by another program: nats-server can't listen on it` });
+    await expect(embedded(port)).rejects.toMatchObject({ code: "port_in_use", message: `port ${port} on ${host} is in use by another program; free it, or choose another with --nats-port` });
     writeFileSync(join(dir, "port"), String(port));
     expect((await embedded()).url).not.toBe(`nats://${host}:${port}`);
   });

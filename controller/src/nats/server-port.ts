@@ -12,7 +12,7 @@ import { NatsServerError } from "./nats-server-error.ts";
 export async function choosePort(dir: string, host: string, wanted: number, logger: Logger): Promise<number> {
   if (wanted !== 0) {
     if ((await portIfFree(host, wanted)) !== undefined) return wanted;
-    throw new NatsServerError("port_in_use", `port ${wanted} on ${host} is in use by another program: nats-server can't listen on it`);
+    throw new NatsServerError("port_in_use", `port ${wanted} on ${host} is in use by another program; free it, or choose another with --nats-port`);
   }
   const former = readPort(dir);
   if (former !== undefined) {
