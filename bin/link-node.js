@@ -1,7 +1,8 @@
 /**
- * After each `npm install`: sees to it that node_modules/.bin/node is the Node 24 that npm brought, since that folder is first on PATH in every
- * script of every workspace. npm 11 makes the link by itself; npm 10 takes it away again together with the packages of other platforms, which
- * bring a program of the same name. Runs on whatever Node the machine has, and changes nothing but this link.
+ * Before each script of the root: sees to it that node_modules/.bin/node is the Node 24 that npm brought, since that folder is first on PATH in every
+ * script of every workspace. npm 11 makes this link by itself; npm 10 takes it away again together with the packages of other platforms, which
+ * bring a program of the same name. It is no install script, since those are switched off (docs/adr/0004). Runs on whatever Node the machine has,
+ * and changes nothing but this link.
  */
 import { existsSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
