@@ -18,12 +18,15 @@ export interface EventsApiOptions {
 }
 
 export function eventsApi({ journal, engine, logger }: EventsApiOptions): EventsServiceServer {
+  /** A deployment is in the journal from its submission on. */
+  const isThere = (deployment: string): boolean => parseDeploymentId(deployment) !== undefined && journal.page({ fromSeq: 1, deployment }, 1).length > 0;
+
   return {
     readEvents: (call) =>
       serve(call, logger, async (write, signal) => {
         const { fromSeq, follow, deploymentId } = call.request;
-        if (deploymentId !== "" && parseDeploymentId(deploymentId) === undefined) throw missing(`there is no deployment ${deploymentId}`);
         const deployment = deploymentId === "" ? undefined : deploymentId;
+        if (deployment !== undefined && !isThere(deployment)) throw missing(`there is no deployment ${deployment}`);
         let next = Math.max(1, fromSeq);
         while (!signal.aborted) {
           const rows = journal.page({ fromSeq: next, deployment });
