@@ -41,6 +41,7 @@ export function readConfig(args: readonly string[]): Config {
     .option("--stop-with-parent", "stop when standard input ends", false)
     .addOption(new Option("--log-level <level>", "least level of log lines").choices(LOG_LEVELS).default("info"))
     .allowExcessArguments(false)
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "muster controller: ")) })
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
   command.parse([...args], { from: "user" });
   const options = command.opts<{

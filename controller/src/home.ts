@@ -7,9 +7,13 @@ import SqliteDatabase, { type Database } from "better-sqlite3";
 
 /** Something about the directory keeps the controller from starting; the message says what and the way out. */
 export class HomeError extends Error {
-  constructor(message: string, cause?: unknown) {
+  readonly code: "unusable" | "in_use";
+  readonly retryable = false;
+
+  constructor(code: "unusable" | "in_use", message: string, cause: unknown) {
     super(message, { cause });
     this.name = "HomeError";
+    this.code = code;
   }
 }
 
@@ -40,13 +44,13 @@ export function takeHome(dir: string): { release(): void } {
   } catch (error) {
     lock.close();
     if (codeOf(error) !== "SQLITE_BUSY") throw unusable(dir, error);
-    throw new HomeError(`another controller uses the directory ${dir}; stop it, or choose another with --dir`, error);
+    throw new HomeError("in_use", `another controller uses the directory ${dir}; stop it, or choose another with --dir`, error);
   }
   return { release: () => lock.close() };
 }
 
 function unusable(dir: string, error: unknown): HomeError {
-  return new HomeError(`the directory ${dir} can't be used: ${whyUnusable(error)}; choose another with --dir`, error);
+  return new HomeError("unusable", `the directory ${dir} can't be used: ${whyUnusable(error)}; choose another with --dir`, error);
 }
 
 function whyUnusable(error: unknown): string {

@@ -4,6 +4,7 @@
 import pino from "pino";
 import { startController } from "./compose.ts";
 import { readConfig } from "./config.ts";
+import { isAdapterFault } from "./grpc/answer.ts";
 
 const config = readConfig(process.argv.slice(2));
 const logger = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
@@ -38,7 +39,8 @@ try {
     process.stdin.resume();
   }
 } catch (error) {
-  logger.fatal({ err: error }, "controller could not start");
+  // A fault of the surroundings is said in one line; a bug also leaves its stack.
+  if (!isAdapterFault(error)) logger.fatal({ err: error }, "controller could not start");
   process.stderr.write(`muster controller: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(2);
 }

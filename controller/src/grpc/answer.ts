@@ -49,7 +49,7 @@ export function toServiceError(error: unknown, logger: Logger): CallError {
 }
 
 /** Each adapter has one class for the faults of its part of the world, with `code` and `retryable`; their messages are for people. */
-function isAdapterFault(error: unknown): error is Error & { readonly code: string; readonly retryable: boolean } {
+export function isAdapterFault(error: unknown): error is Error & { readonly code: string; readonly retryable: boolean } {
   return error instanceof Error && "retryable" in error && typeof error.retryable === "boolean";
 }
 

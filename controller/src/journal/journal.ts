@@ -27,9 +27,15 @@ export class JournalError extends Error {
     if (error instanceof JournalError) return error;
     const code = error instanceof SqliteDatabase.SqliteError ? error.code : "UNKNOWN";
     const detail = error instanceof Error ? error.message : String(error);
-    const wayOut = code === "SQLITE_FULL" ? "; free some space on its disk and it goes on by itself" : "";
-    return new JournalError(code, `${doing}: ${detail}${wayOut}`, error);
+    return new JournalError(code, `${doing}: ${detail}${wayOut(code)}`, error);
   }
+}
+
+function wayOut(code: string): string {
+  if (code === "SQLITE_FULL") return "; free some space on its disk";
+  if (code.startsWith("SQLITE_IOERR")) return "; its disk may be full or damaged";
+  if (code.startsWith("SQLITE_NOTADB") || code.startsWith("SQLITE_CORRUPT")) return "; bring back a copy of it, or move it away to begin with an empty one";
+  return "";
 }
 
 /** Rows to read at once: bounds the memory of a replay and of one answer to a reader of events. */
