@@ -12,6 +12,7 @@ export type DevEvent =
   | { readonly event: "agents_off"; readonly ids: readonly string[] }
   | { readonly event: "child_restarting"; readonly name: string; readonly ended: string; readonly delayMs: number; readonly log: string }
   | { readonly event: "agent_away"; readonly id: string; readonly command: string }
+  | { readonly event: "not_recorded"; readonly message: string }
   | ({ readonly event: "ready" } & DevFile)
   | { readonly event: "stopping" }
   | { readonly event: "stop_overdue"; readonly afterMs: number }
@@ -36,6 +37,8 @@ export function eventLine(event: DevEvent): string {
       return `${event.name} ${event.ended}; starting it again in ${event.delayMs / 1000} s (its log: ${event.log})`;
     case "agent_away":
       return `${event.id} was asked to go and stays away; this brings it back: ${event.command}`;
+    case "not_recorded":
+      return `dev.json and dev.lock no longer say the pids of now: ${event.message}`;
     case "ready":
       return "ready";
     case "stopping":

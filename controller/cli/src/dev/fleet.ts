@@ -16,7 +16,7 @@ import { type ChildHooks, SupervisedChild } from "./child.ts";
 import { type ControllerFile, type DevFile, readControllerFile, writeDevFile } from "./dev-file.ts";
 import { type DevEvent, listed } from "./events.ts";
 import { earlierAgentCount, type Layout, layoutOf, type Member, memberOf } from "./layout.ts";
-import { acquireLock, type Child, type Lock } from "./lock.ts";
+import { type Acquired, acquireLock, type Child, type Lock } from "./lock.ts";
 import { groupsBelow, identify, isRunning } from "./process-identity.ts";
 import { agentArguments, type Programs, searchPath, shellCommand } from "./programs.ts";
 
@@ -79,13 +79,13 @@ export class DevFleet {
 
   private constructor(options: FleetOptions) {
     this.#options = options;
-    this.layout = layoutOf(prepare(options.dir));
-    this.members = Array.from({ length: options.agentCount }, (_, index) => memberOf(this.layout, index));
-    const acquired = acquireLock(this.layout.lock);
+    const { layout, acquired } = take(options.dir);
     if (acquired.kind === "held") {
       const message = `${options.dir} is in use by another muster dev, pid ${acquired.pid}; stop that one, or choose another --dir`;
       throw new CliError(message, { code: "in_use", exit: EXIT.badInput });
     }
+    this.layout = layout;
+    this.members = Array.from({ length: options.agentCount }, (_, index) => memberOf(layout, index));
     this.#lock = acquired.lock;
     this.#orphans = acquired.orphans;
     this.#end.promise.catch(() => undefined); // stop() may come before anybody waits for it
@@ -136,7 +136,7 @@ export class DevFleet {
     for (const { child } of this.#agents) child.start();
     await this.#waitForConnections();
     this.#ready = true;
-    this.#writeDevFile();
+    writeDevFile(this.layout.devFile, this.#devFile());
     this.#say({ event: "ready", ...this.#devFile() });
   }
 
@@ -249,7 +249,7 @@ export class DevFleet {
       const identity = pid === undefined ? undefined : identify(pid);
       return identity === undefined ? [] : [{ name: spec.name, ...identity }];
     });
-    this.#lock.remember([...this.#orphans, ...running]);
+    this.#record(() => this.#lock.remember([...this.#orphans, ...running]));
     this.#writeDevFile();
   }
 
@@ -263,7 +263,16 @@ export class DevFleet {
   }
 
   #writeDevFile(): void {
-    if (this.#ready) writeDevFile(this.layout.devFile, this.#devFile());
+    if (this.#ready) this.#record(() => writeDevFile(this.layout.devFile, this.#devFile()));
+  }
+
+  /** A full disk is no reason to give the fleet up. */
+  #record(write: () => void): void {
+    try {
+      write();
+    } catch (error) {
+      this.#say({ event: "not_recorded", message: error instanceof Error ? error.message : String(error) });
+    }
   }
 
   #devFile(): DevFile {
@@ -320,11 +329,12 @@ export class DevFleet {
   }
 }
 
-/** The directory, there and writable, with symlinks resolved: /proc names working directories so. */
-function prepare(dir: string): string {
+/** The directory, there and writable, with symlinks resolved (/proc names working directories so), and locked for us. */
+function take(dir: string): { readonly layout: Layout; readonly acquired: Acquired } {
   try {
     makeDirectory(dir);
-    return realpathSync(dir);
+    const layout = layoutOf(realpathSync(dir));
+    return { layout, acquired: acquireLock(layout.lock) };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new CliError(`${dir} can't be used as a directory for the fleet: ${why}`, { code: "bad_input", exit: EXIT.badInput, cause });

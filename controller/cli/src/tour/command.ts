@@ -23,6 +23,7 @@ interface TourCommandOptions {
   readonly dir: string;
 }
 
+const COMMAND_COLUMNS = 34;
 const EXAMPLE_DIR = fileURLToPath(new URL("../../../../docs/example/shop-web", import.meta.url));
 
 export function registerTour(program: Command, context: CliContext): void {
@@ -66,6 +67,7 @@ function fleetOptions(dir: string, context: CliContext, say: (line: string) => v
     env: context.env,
     clock: context.clock,
     onEvent: (event) => {
+      if (event.event === "stopping") say("");
       if (event.event !== "ready") say(eventLine(event));
     },
   };
@@ -81,12 +83,17 @@ function invitation({ deploymentIds, machines }: TourEnd, context: CliContext): 
   const machine = machines[0];
   if (machine === undefined) return [];
   const commands = nextCommands(deploymentIds, machine, relative(context.cwd, EXAMPLE_DIR));
-  const columns = Math.max(...commands.map(([command]) => width(command)));
   return [
     context.colors.bold("The fleet stays up. In another terminal, try:"),
     "",
-    ...commands.map(([command, purpose]) => `  ${padEnd(command, columns)}  ${context.colors.dim(purpose)}`),
+    ...commands.flatMap(([command, purpose]) => commandLines(command, context.colors.dim(purpose))),
     "",
     "Ctrl-C stops everything.",
   ];
+}
+
+/** A command too long for its column has its purpose below. */
+function commandLines(command: string, purpose: string): readonly string[] {
+  if (width(command) <= COMMAND_COLUMNS) return [`  ${padEnd(command, COMMAND_COLUMNS)}  ${purpose}`];
+  return [`  ${command}`, `  ${padEnd("", COMMAND_COLUMNS)}  ${purpose}`];
 }

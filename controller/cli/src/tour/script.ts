@@ -3,7 +3,7 @@
  */
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Machine } from "@muster/proto/gen/muster/v1/fleet.ts";
-import { phaseWord, targetStateWord, type PhaseWord } from "../output/words.ts";
+import { phaseWord, type PhaseWord } from "../output/words.ts";
 
 export const APP = "shop-web";
 export const AGENTS = 3;
@@ -65,10 +65,7 @@ export function judge(step: Step, deployment: Deployment, machines: readonly Mac
 export function aftermath(deployment: Deployment): readonly string[] {
   const touched = deployment.targets.filter(({ attempts }) => attempts > 0);
   const untouched = deployment.targets.length - touched.length;
-  const lines = touched.map(({ machine, state, reason, previousVersion }) => {
-    const back = targetStateWord(state) === "reverted" ? ` It is back on ${previousVersion}.` : "";
-    return `${machine} took ${deployment.version}: ${sentence(reason?.message ?? "")}${back}`;
-  });
+  const lines = touched.map(({ machine, reason }) => `${machine} took ${deployment.version}: ${sentence(reason?.message ?? "no reason known")}`);
   if (untouched > 0) lines.push(`${untouched === 1 ? "The other one was" : `The other ${untouched} were`} never touched.`);
   return lines;
 }
