@@ -72,13 +72,9 @@ class World {
     this.engine.start();
   }
 
-  join(...machines: string[]): void {
-    for (const machine of machines) {
-      this.engine.hello(
-        { kind: "machine_joined", machine: machine as MachineId, instance: `i-${machine}`, labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" },
-        0,
-      );
-    }
+  async join(...machines: string[]): Promise<void> {
+    const joined = { kind: "machine_joined", labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
+    await Promise.all(machines.map((machine) => this.engine.hello({ ...joined, machine: machine as MachineId, instance: `i-${machine}` }, 0)));
   }
 
   submit(version: string, changes: Partial<Strategy> = {}, release: Partial<Release> = {}) {
@@ -181,7 +177,7 @@ afterEach(() => {
 
 test("a deployment is told wave by wave and succeeds", async () => {
   const world = new World();
-  world.join("a", "b", "c");
+  await world.join("a", "b", "c");
   const id = world.deploy("1");
   expect(world.told.map((assignment) => assignment.machine)).toEqual(["a"]);
   await world.settle("a", "b", "c");
@@ -191,10 +187,10 @@ test("a deployment is told wave by wave and succeeds", async () => {
 
 test("a release that fails takes each machine back to its own last good release", async () => {
   const world = new World();
-  world.join("a", "b");
+  await world.join("a", "b");
   world.deploy("1");
   await world.settle("a", "b");
-  world.join("c");
+  await world.join("c");
   const id = world.deploy("2", { waves: [{ kind: "percent", percent: 100 }], maxUnavailable: { kind: "count", count: 3 } });
   await world.say("a", "healthy");
   await world.say("c", "healthy");
@@ -207,10 +203,10 @@ test("a release that fails takes each machine back to its own last good release"
 
 test("deploying a release again touches only the machines that do not run it", async () => {
   const world = new World();
-  world.join("a", "b");
+  await world.join("a", "b");
   world.deploy("1");
   await world.settle("a", "b");
-  world.join("c");
+  await world.join("c");
   const told = world.told.length;
   const id = world.deploy("1");
   await world.settle("c");
@@ -223,7 +219,7 @@ test("deploying a release again touches only the machines that do not run it", a
 
 test("a machine that is away ends on the newest assignment, not on those between", async () => {
   const world = new World();
-  world.join("a", "b");
+  await world.join("a", "b");
   const beat = () => {
     for (let elapsed = 0; elapsed < 20_000; elapsed += 1000) {
       world.clock.advance(1000);
@@ -237,7 +233,7 @@ test("a machine that is away ends on the newest assignment, not on those between
     expect(world.phase(id)).toBe("succeeded");
   }
   expect(world.wanted("b")).toBe("3");
-  world.join("b");
+  await world.join("b");
   await world.say("b", "healthy");
   expect(loadRollout(world.journal, "d-3" as DeploymentId)!.targets.get("b" as MachineId)!.state).toBe("healthy");
 });
@@ -245,7 +241,7 @@ test("a machine that is away ends on the newest assignment, not on those between
 describe("of two deployments of one app", () => {
   test("the second waits for the first by default", async () => {
     const world = new World();
-    world.join("a");
+    await world.join("a");
     world.deploy("1");
     const second = world.deploy("2");
     expect(world.phase(second)).toBe("pending");
@@ -256,7 +252,7 @@ describe("of two deployments of one app", () => {
 
   test("the second takes the place of the first with on_conflict: supersede", async () => {
     const world = new World();
-    world.join("a");
+    await world.join("a");
     const first = world.deploy("1");
     const second = world.deploy("2", { onConflict: "supersede" });
     expect([world.phase(first), world.phase(second)]).toEqual(["superseded", "rolling"]);
@@ -264,9 +260,9 @@ describe("of two deployments of one app", () => {
     expect(world.phase(second)).toBe("succeeded");
   });
 
-  test("the next begins when the one before is aborted", () => {
+  test("the next begins when the one before is aborted", async () => {
     const world = new World();
-    world.join("a");
+    await world.join("a");
     const first = world.deploy("1");
     const second = world.deploy("2");
     expect(world.engine.command(first, "abort", "wrong one").ok).toBe(true);
@@ -275,7 +271,7 @@ describe("of two deployments of one app", () => {
 
   test("only the newest can be rolled back", async () => {
     const world = new World();
-    world.join("a");
+    await world.join("a");
     const first = world.deploy("1");
     await world.settle("a");
     const second = world.deploy("2");
@@ -288,17 +284,17 @@ describe("of two deployments of one app", () => {
 });
 
 describe("a submission is refused", () => {
-  test("when its version exists with other content, saying what differs", () => {
+  test("when its version exists with other content, saying what differs", async () => {
     const world = new World();
-    world.join("a");
+    await world.join("a");
     world.deploy("1");
     const answer = world.submit("1", {}, { ports: { http: 80 } });
     expect(answer).toMatchObject({ ok: false, refusal: { message: "app@1 exists with other content (its ports differ); a release never changes: give this one a new version" } });
   });
 
-  test("when its artifact was never stored", () => {
+  test("when its artifact was never stored", async () => {
     const world = new World();
-    world.join("a");
+    await world.join("a");
     expect(world.submit("1", {}, { artifact: "b".repeat(64) })).toMatchObject({ ok: false, refusal: { kind: "not_found" } });
   });
 
@@ -312,7 +308,7 @@ describe("a submission is refused", () => {
 
 describe("the journal is the truth", () => {
   async function busy(world: World): Promise<void> {
-    world.join("a", "b", "c", "d");
+    await world.join("a", "b", "c", "d");
     world.deploy("1");
     await world.settle("a", "b", "c", "d");
     const bad = world.deploy("2", { maxUnavailable: { kind: "percent", percent: 100 } });
@@ -320,7 +316,7 @@ describe("the journal is the truth", () => {
     world.engine.command(bad, "pause", "look first");
     world.engine.command(bad, "resume", "");
     world.clock.advance(20_000);
-    world.join("a", "c", "d");
+    await world.join("a", "c", "d");
     await world.say("c", "reverted");
     await world.settle("a", "c", "d");
     world.deploy("3", { onConflict: "supersede" });
@@ -370,12 +366,12 @@ describe("the journal is the truth", () => {
 
 test("a restart between any two reports ends the same, and a report that is sent again counts once", async () => {
   const world = new World();
-  world.join("a", "b");
+  await world.join("a", "b");
   const id = world.deploy("1");
   const first = world.generation("a");
   await world.saySeq("a", "healthy", first, 1);
   world.startEngine();
-  world.join("a", "b");
+  await world.join("a", "b");
   await world.saySeq("a", "healthy", first, 1);
   expect(world.journal.page({ fromSeq: 1 }).filter((row) => row.entry.kind === "report_accepted")).toHaveLength(1);
   await world.saySeq("b", "healthy", world.generation("b"), 1);
@@ -384,7 +380,7 @@ test("a restart between any two reports ends the same, and a report that is sent
 
 test("a fault of the disk loses nothing: the caller is told, memory follows the tables, and it goes on after", async () => {
   const world = new World();
-  world.join("a", "b");
+  await world.join("a", "b");
   const id = world.deploy("1");
   world.journal.db.pragma(`max_page_count = ${world.journal.db.pragma("page_count", { simple: true }) as number}`);
   const big = "x".repeat(100_000);
@@ -401,7 +397,7 @@ test("a fault of the disk loses nothing: the caller is told, memory follows the 
 test("a rollout with more targets than one turn allows is carried on in the next turns", async () => {
   const world = new World();
   const machines = Array.from({ length: 1200 }, (_, index) => `m${index}`);
-  world.join(...machines);
+  await world.join(...machines);
   world.deploy("1", { waves: [{ kind: "percent", percent: 100 }], maxUnavailable: { kind: "percent", percent: 100 } });
   expect(world.told.length).toBeLessThan(1200);
   world.clock.advance(1);

@@ -21,7 +21,7 @@ import { Assignments } from "./assignments.ts";
 import type { Clock } from "./clock.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import { Facts } from "./facts.ts";
-import { Rollouts } from "./rollouts.ts";
+import { type Append, Rollouts } from "./rollouts.ts";
 import { differences, releaseExists, type Submission, type Submitted } from "./submission.ts";
 
 export interface EngineOptions {
@@ -35,9 +35,9 @@ export interface EngineOptions {
 
 export type Command = "pause" | "resume" | "abort" | "rollback";
 
-/** A batch of reports as it came in one message. */
-interface QueuedReports {
-  readonly reports: readonly ReportAccepted[];
+/** What one agent said, waiting for the transaction that it shares with all that came in the same turn of the loop. */
+interface Saying {
+  readonly take: (append: Append, now: Instant) => void;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -57,7 +57,7 @@ export class Engine {
   readonly #assignments: Assignments;
   readonly #facts: Facts;
   readonly #listeners = new Set<(rows: readonly JournalRow[]) => void>();
-  #queue: QueuedReports[] = [];
+  #said: Saying[] = [];
   #cancelWake: (() => void) | undefined;
   #cancelSilence: (() => void) | undefined;
   #stopped = false;
@@ -88,23 +88,22 @@ export class Engine {
 
   // What agents say.
 
-  /** A session began. Returns the newest report sequence of this instance that is stored. */
-  hello(said: MachineJoined, generation: number): number {
-    const now = this.#clock.now();
-    const known = this.#facts.machine(said.machine);
-    const changed = known === undefined || !sameIdentity(known, said);
-    const wasSilent = this.#fleet.isSilent(said.machine);
-    if (changed || wasSilent) {
-      this.#commit((append) => {
-        if (changed) append(said);
+  /** A session began. Resolves to the newest report sequence of this instance that is stored. */
+  async hello(said: MachineJoined, generation: number): Promise<number> {
+    const { machine, instance } = said;
+    const isNews = !isDeepStrictEqual(this.#facts.machine(machine), said);
+    if (isNews || this.#fleet.isSilent(machine)) {
+      await this.#share((append, now) => {
+        if (isNews) append(said);
+        const wasSilent = this.#fleet.isSilent(machine);
+        this.#fleet.connected(machine, now, generation);
         if (!wasSilent) return;
-        append({ kind: "machine_heard", machine: said.machine });
-        this.#fleet.connected(said.machine, now, generation);
-        for (const state of [...this.#rollouts.active()]) this.#rollouts.drive(state, { kind: "heard_again", machine: said.machine }, append, now);
+        append({ kind: "machine_heard", machine });
+        for (const state of [...this.#rollouts.active()]) this.#rollouts.drive(state, { kind: "heard_again", machine }, append, now);
       });
     }
-    this.#fleet.connected(said.machine, now, generation);
-    return this.#facts.acknowledgedSeq(said.machine, said.instance);
+    this.#fleet.connected(machine, this.#clock.now(), generation);
+    return this.#facts.acknowledgedSeq(machine, instance);
   }
 
   /** Returns the newest generation for the machine. */
@@ -117,11 +116,10 @@ export class Engine {
     this.#fleet.disconnected(machine, this.#clock.now());
   }
 
-  /** Resolves when all are on disk. Reports that come in the same turn of the loop share one transaction. */
+  /** Resolves when all are on disk. */
   report(reports: readonly ReportAccepted[]): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#queue.length === 0) setImmediate(() => this.#takeReports());
-      this.#queue.push({ reports, resolve, reject });
+    return this.#share((append, now) => {
+      for (const report of reports) this.#takeReport(report, append, now);
     });
   }
 
@@ -213,7 +211,7 @@ export class Engine {
 
   // The loop.
 
-  #commit<T>(work: (append: (entry: Entry) => JournalRow, now: Instant) => T): T {
+  #commit<T>(work: (append: Append, now: Instant) => T): T {
     const now = this.#clock.now();
     const rows: JournalRow[] = [];
     const append = (entry: Entry): JournalRow => {
@@ -280,12 +278,20 @@ export class Engine {
     if (!this.#stopped) this.#cancelSilence = this.#clock.wake((this.#clock.now() + SILENCE_CHECK_MS) as Instant, () => this.#watchSilence());
   }
 
-  #takeReports(): void {
-    const batch = this.#queue;
-    this.#queue = [];
+  /** One transaction, and so one flush of the disk, for all that agents said in one turn of the loop. */
+  #share(take: Saying["take"]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#said.length === 0) setImmediate(() => this.#takeSaid());
+      this.#said.push({ take, resolve, reject });
+    });
+  }
+
+  #takeSaid(): void {
+    const batch = this.#said;
+    this.#said = [];
     try {
       this.#commit((append, now) => {
-        for (const { reports } of batch) for (const report of reports) this.#takeReport(report, append, now);
+        for (const { take } of batch) take(append, now);
         this.#startAfterEnd(append, now);
       });
       for (const { resolve } of batch) resolve();
@@ -294,7 +300,7 @@ export class Engine {
     }
   }
 
-  #takeReport(report: ReportAccepted, append: (entry: Entry) => JournalRow, now: Instant): void {
+  #takeReport(report: ReportAccepted, append: Append, now: Instant): void {
     if (report.reportSeq <= this.#facts.acknowledgedSeq(report.machine, report.instance)) return;
     append(report);
     this.#fleet.heard(report.machine, now);
@@ -306,7 +312,7 @@ export class Engine {
   }
 
   /** A machine that was under way or silent when its rollout ended says how it went: the record of that rollout is completed, nothing is decided. */
-  #settleLate(report: ReportAccepted, append: (entry: Entry) => JournalRow): void {
+  #settleLate(report: ReportAccepted, append: Append): void {
     const { machine, app, phase } = report;
     const target = this.#facts.openTarget(report);
     if (target === undefined || this.#rollouts.get(target.deployment) !== undefined) return;
@@ -316,7 +322,7 @@ export class Engine {
   }
 
   /** Begins the oldest pending deployment of an app when none of it is under way. */
-  #startNext(app: AppName, append: (entry: Entry) => JournalRow, now: Instant): void {
+  #startNext(app: AppName, append: Append, now: Instant): void {
     for (;;) {
       const ofApp = this.#rollouts.ofApp(app);
       const next = ofApp[0];
@@ -326,7 +332,7 @@ export class Engine {
     }
   }
 
-  #startAfterEnd(append: (entry: Entry) => JournalRow, now: Instant): void {
+  #startAfterEnd(append: Append, now: Instant): void {
     for (const state of [...this.#rollouts.active()]) if (state.phase === "pending") this.#startNext(state.app, append, now);
   }
 
@@ -355,11 +361,6 @@ export class Engine {
 }
 
 const DONE: Readonly<Record<Command, string>> = { pause: "paused", resume: "resumed", abort: "aborted", rollback: "rolled back" };
-
-/** Both have been through the same check, which sorts the labels. */
-function sameIdentity(a: MachineJoined, b: MachineJoined): boolean {
-  return isDeepStrictEqual(a, b);
-}
 
 function parsedSelector(text: string): Selector {
   const parsed = parseSelector(text);

@@ -37,8 +37,9 @@ export class Facts {
       later: db
         .prepare("SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL ORDER BY number DESC LIMIT 1")
         .pluck(),
+      // CROSS JOIN keeps SQLite from beginning with the targets.
       open: db.prepare(
-        `SELECT t.deployment, t.state, t.purpose FROM assignments a JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
+        `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
          WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.state IN ('updating', 'unreachable', 'reverting')`,
       ),
     };

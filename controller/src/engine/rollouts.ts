@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import type { AppName, DeploymentId, Instant } from "@muster/proto/ids.ts";
-import type { JournalRow } from "../journal/entry.ts";
+import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { loadActiveRollouts } from "../journal/load.ts";
 import { advance, type FleetView, nextDeadline } from "../rollout/advance.ts";
@@ -17,7 +17,8 @@ import { isEnded, type RolloutState } from "../rollout/state.ts";
 /** Changes in one transaction before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
 const CHANGES_PER_TURN = 512;
 
-export type Append = (entry: JournalRow["entry"]) => JournalRow;
+/** Writes one row of the running transaction. */
+export type Append = (entry: Entry) => JournalRow;
 
 export class Rollouts {
   readonly #journal: Journal;

@@ -10,6 +10,7 @@ import { type Generation, type MachineId, parseMachineId } from "@muster/proto/i
 import type { Logger } from "pino";
 import { CallError, invalid, toServiceError, unary } from "../grpc/answer.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { MachineJoined } from "../journal/entry.ts";
 import type { LogRelay } from "./log-relay.ts";
 import { checkHello, checkReport } from "./said.ts";
 
@@ -116,7 +117,7 @@ class Sessions {
     const checked = checkHello(hello);
     if (!checked.ok) throw invalid(checked.message);
     const { machine, instance } = checked.value;
-    const { engine, natsUrl, artifactUrl, heartbeatIntervalMs, logger } = this.#options;
+    const { heartbeatIntervalMs } = this.#options;
     const other = this.#live.get(machine);
     if (other !== undefined) {
       const alive = performance.now() - other.heardAt < 3 * heartbeatIntervalMs;
@@ -125,13 +126,24 @@ class Sessions {
       }
       other.call.end();
     }
-    const acknowledgedSeq = engine.hello(checked.value, hello.generation);
     const session: Session = { call, machine, instance, heardAt: performance.now() };
     this.#live.set(machine, session);
-    const generation = engine.heartbeat(machine, hello.generation as Generation);
+    this.#welcome(session, checked.value, hello.generation as Generation).catch((error: unknown) => this.#refuse(call, error));
+    return session;
+  }
+
+  async #welcome(session: Session, said: MachineJoined, stored: Generation): Promise<void> {
+    const { engine, natsUrl, artifactUrl, heartbeatIntervalMs, logger } = this.#options;
+    const { machine } = session;
+    const acknowledgedSeq = await engine.hello(said, stored);
+    if (this.#live.get(machine) !== session) {
+      // It went while its hello was written down; whoever took its place has been heard by now.
+      if (!this.#live.has(machine)) engine.sessionEnded(machine);
+      return;
+    }
+    const generation = engine.heartbeat(machine, stored);
     this.#write(session, { $case: "welcome", value: { natsUrl: natsUrl(), artifactUrl, heartbeatIntervalMs, generation, acknowledgedSeq } });
     logger.info({ machineId: machine, generation }, "agent connected");
-    return session;
   }
 
   #heartbeat(session: Session, generation: Generation): void {

@@ -1,0 +1,100 @@
+/**
+ * An agent that speaks the real protocols (the agent's own link: its own gRPC session and its own NATS connection) and applies nothing: whatever it is
+ * told, it says at once that it is healthy.
+ */
+import type { Report } from "@muster/proto/gen/muster/v1/agent.ts";
+import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Logger } from "pino";
+import { Link } from "../../agent/src/link/link.ts";
+
+export interface BenchAgentOptions {
+  readonly id: string;
+  readonly controller: string;
+  readonly logger: Logger;
+  readonly onTold: (machine: string) => void;
+  readonly onAcknowledged: (reports: number) => void;
+}
+
+export class BenchAgent {
+  readonly #id: string;
+  readonly #link: Link;
+  readonly #options: BenchAgentOptions;
+  #generation = 0;
+  #app = "";
+  #nextSeq = 1;
+  #pending: Report[] = [];
+  #wake: () => void = () => {};
+
+  constructor(options: BenchAgentOptions) {
+    this.#id = options.id;
+    this.#options = options;
+    const self = this;
+    this.#link = new Link({
+      controller: options.controller,
+      hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", labels: { role: "bench" }, hostname: "bench", os: "linux", arch: "x64" },
+      reports: {
+        after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
+        acknowledge: (seq) => this.#acknowledge(seq),
+        onAppend: (listener) => (this.#wake = listener),
+      },
+      assignments: {
+        get generation() {
+          return self.#generation;
+        },
+        offer: (assignment) => this.#take(assignment),
+      },
+      onArtifactUrl: () => {},
+      logs: { read: () => noLogs() },
+      fraction: Math.random,
+      logger: options.logger,
+    });
+  }
+
+  open(): void {
+    this.#link.open();
+  }
+
+  close(): Promise<void> {
+    return this.#link.close();
+  }
+
+  /** Says so many times that its app is healthy. */
+  report(times: number): void {
+    for (let count = 0; count < times; count += 1) this.#say();
+    this.#wake();
+  }
+
+  #take(assignment: Assignment): void {
+    if (assignment.generation <= this.#generation) return;
+    this.#generation = assignment.generation;
+    this.#app = assignment.apps[0]?.app ?? "";
+    this.#options.onTold(this.#id);
+    this.report(1);
+  }
+
+  #say(): void {
+    this.#pending.push({
+      seq: this.#nextSeq,
+      observedAt: Date.now(),
+      app: this.#app,
+      generation: this.#generation,
+      phase: AppPhase.HEALTHY,
+      reason: undefined,
+      runningVersion: "1",
+      runningArtifact: "",
+      starts: 1,
+      pid: 1,
+      ports: {},
+    });
+    this.#nextSeq += 1;
+  }
+
+  #acknowledge(seq: number): void {
+    const before = this.#pending.length;
+    this.#pending = this.#pending.filter((report) => report.seq > seq);
+    this.#options.onAcknowledged(before - this.#pending.length);
+  }
+}
+
+async function* noLogs(): AsyncGenerator<never> {}
