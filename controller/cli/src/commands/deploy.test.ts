@@ -117,7 +117,7 @@ test("an artifact that is not there is bad input", async () => {
   controller.artifactPath = "nowhere";
   const { code, err } = await deploy("-f", "project/muster.yaml", "-o", "json");
   expect(code).toBe(2);
-  expect(JSON.parse(err).error).toMatchObject({ code: "artifact_not_found", message: expect.stringContaining(join(cwd, "project/nowhere")) });
+  expect(JSON.parse(err).error).toMatchObject({ code: "artifact_not_found", message: `project/muster.yaml artifact: ${join(cwd, "project/nowhere")}: no such file or directory; nothing was deployed` });
 });
 
 test("a controller that refuses the artifact in the middle is heard", async () => {

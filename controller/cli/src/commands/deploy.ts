@@ -70,9 +70,20 @@ async function submitFile(context: CliContext, options: DeployOptions): Promise<
 /** The digest of the artifact, which the controller has afterwards. */
 async function prepare(context: CliContext, controller: Controller, file: DeploymentFile, options: DeployOptions): Promise<string> {
   const { artifactPath } = await check(controller, file, context.interruption());
-  const pushed = await publishArtifact(context, controller, resolve(file.folder, artifactPath), options.output);
+  const pushed = await publishArtifact(context, controller, resolve(file.folder, artifactPath), options.output).catch((error: unknown) => {
+    throw isOfArtifact(error) ? named(file, error) : error;
+  });
   if (options.output === "text") await writeLines(context.stdout, [pushedLine(pushed)]);
   return pushed.digest;
+}
+
+function isOfArtifact(error: unknown): error is CliError {
+  return error instanceof CliError && error.code.startsWith("artifact_");
+}
+
+/** The path alone would not tell who asked for it. */
+function named(file: DeploymentFile, { message, code, exit, cause }: CliError): CliError {
+  return new CliError(`${file.name} artifact: ${message}; nothing was deployed`, { code, exit, cause });
 }
 
 async function check(controller: Controller, file: DeploymentFile, signal: AbortSignal): Promise<CheckResponse> {

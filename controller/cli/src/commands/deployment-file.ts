@@ -2,7 +2,7 @@
  * Reads the deployment file as bytes: what is in it, the controller says.
  */
 import { createReadStream } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, isAbsolute, resolve } from "node:path";
 import type { CliContext } from "../context.ts";
 import { badInput } from "../errors.ts";
 
@@ -19,12 +19,12 @@ export interface DeploymentFile {
 
 /** `-` is stdin. */
 export async function readDeploymentFile(context: CliContext, name: string): Promise<DeploymentFile> {
-  if (name === "-") return { name: "stdin", content: await readWhole(context.stdin, "stdin"), folder: context.cwd };
+  if (name === "-") return { name: "stdin", content: await readWhole(context.stdin, "stdin", context.cwd), folder: context.cwd };
   const path = resolve(context.cwd, name);
-  return { name, content: await readWhole(createReadStream(path), name), folder: dirname(path) };
+  return { name, content: await readWhole(createReadStream(path), name, context.cwd), folder: dirname(path) };
 }
 
-async function readWhole(stream: NodeJS.ReadableStream, name: string): Promise<Buffer> {
+async function readWhole(stream: NodeJS.ReadableStream, name: string, cwd: string): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let sizeBytes = 0;
   try {
@@ -35,18 +35,18 @@ async function readWhole(stream: NodeJS.ReadableStream, name: string): Promise<B
       pieces.push(bytes);
     }
   } catch (error) {
-    throw badInput(whyUnreadable(error, name), error);
+    throw badInput(whyUnreadable(error, name, cwd), error);
   }
   if (sizeBytes > FILE_BYTES_MAX) throw badInput(`${name} is larger than 1 MiB, too large for a deployment file`);
   return Buffer.concat(pieces);
 }
 
-function whyUnreadable(error: unknown, name: string): string {
+function whyUnreadable(error: unknown, name: string, cwd: string): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   switch (code) {
     case "ENOENT":
     case "ENOTDIR":
-      return `${name}: there is no such file`;
+      return `${name}: there is no such file${isAbsolute(name) ? "" : ` in ${cwd}`}`;
     case "EISDIR":
       return `${name} is a directory; name the file in it, for example ${name.replace(/\/+$/, "")}/muster.yaml`;
     case "EACCES":

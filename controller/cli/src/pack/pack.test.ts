@@ -107,7 +107,8 @@ describe("packArtifact", () => {
     expect(unpacked(packed, "c/d").equals(content)).toBe(true);
   });
 
-  test("packs a directory with nothing in it", async () => {
+  test("packs a directory with nothing but an empty one in it", async () => {
+    mkdirSync(join(source, "logs"));
     expect(await pack(source)).toMatchObject({ packBytes: 0, fileCount: 0, sizeBytes: 0 });
   });
 
@@ -202,6 +203,10 @@ describe("packArtifact refuses, of a directory,", () => {
 
   test("a file that is no archive by its name", async () => {
     expect(await failure(archive("x.rar", Buffer.from("x")))).toMatchObject({ code: "not_supported", message: `${home}/x.rar: neither a directory nor a .tar, .tar.gz, .tgz or .zip file` });
+  });
+
+  test("a directory with nothing in it", async () => {
+    expect(await failure(source)).toMatchObject({ code: "refused", message: `${source}: there is nothing in it; was it built?` });
   });
 
   test("a symlink that leads outside, with its target", async () => {

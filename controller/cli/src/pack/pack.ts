@@ -91,6 +91,7 @@ async function readTree(source: Source, frames: FrameWriter, { onProgress, signa
     }
   }
   step();
+  if (tree.isEmpty) throw new PackError("refused", source.path, `${source.path}: there is nothing in it; was it built?`);
   return tree;
 }
 

@@ -107,9 +107,14 @@ async function readTarget(sourcePath: string, path: string, zip: ZipFile, entry:
   }
 }
 
+/** yauzl goes on with guesses. */
+function firstSentence(error: unknown): string {
+  return error instanceof Error ? error.message.split(". ", 1)[0]! : String(error);
+}
+
 function zipError(path: string, cause: unknown): PackError {
   if (cause instanceof PackError) return cause;
   const isSystem = cause instanceof Error && "syscall" in cause;
   if (isSystem) return new PackError("unreadable", path, `${path}: can't be read (${systemReason(cause)})`, { cause });
-  return new PackError("bad_archive", path, `${path}: not a zip archive, or a damaged or cut off one (${systemReason(cause)})`, { cause });
+  return new PackError("bad_archive", path, `${path}: not a zip archive, or a damaged or cut off one (${firstSentence(cause)})`, { cause });
 }

@@ -74,6 +74,10 @@ export class Tree<P extends Piece> {
     this.#set({ ...file, path });
   }
 
+  get isEmpty(): boolean {
+    return this.#nodes.size === 0;
+  }
+
   get unpackedBytes(): number {
     return this.#unpackedBytes;
   }
