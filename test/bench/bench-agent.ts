@@ -20,7 +20,7 @@ export class BenchAgent {
   readonly #id: string;
   readonly #link: Link;
   readonly #options: BenchAgentOptions;
-  #generation = 0;
+  readonly #stored = { generation: 0 };
   #app = "";
   #nextSeq = 1;
   #pending: Report[] = [];
@@ -29,7 +29,7 @@ export class BenchAgent {
   constructor(options: BenchAgentOptions) {
     this.#id = options.id;
     this.#options = options;
-    const self = this;
+    const stored = this.#stored;
     this.#link = new Link({
       controller: options.controller,
       hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", labels: { role: "bench" }, hostname: "bench", os: "linux", arch: "x64" },
@@ -40,7 +40,7 @@ export class BenchAgent {
       },
       assignments: {
         get generation() {
-          return self.#generation;
+          return stored.generation;
         },
         offer: (assignment) => this.#take(assignment),
       },
@@ -66,8 +66,8 @@ export class BenchAgent {
   }
 
   #take(assignment: Assignment): void {
-    if (assignment.generation <= this.#generation) return;
-    this.#generation = assignment.generation;
+    if (assignment.generation <= this.#stored.generation) return;
+    this.#stored.generation = assignment.generation;
     this.#app = assignment.apps[0]?.app ?? "";
     this.#options.onTold(this.#id);
     this.report(1);
@@ -78,7 +78,7 @@ export class BenchAgent {
       seq: this.#nextSeq,
       observedAt: Date.now(),
       app: this.#app,
-      generation: this.#generation,
+      generation: this.#stored.generation,
       phase: AppPhase.HEALTHY,
       reason: undefined,
       runningVersion: "1",
