@@ -6,7 +6,7 @@ import type { Report } from "@muster/proto/gen/muster/v1/agent.ts";
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Logger } from "pino";
-import { Link } from "../../agent/src/link/link.ts";
+import { Link } from "@muster/agent/link.ts";
 
 export interface BenchAgentOptions {
   readonly id: string;

@@ -1,7 +1,7 @@
 /**
  * The tree of commands: which there are, in which group of the help, with which options. One file a command does the work.
  */
-import { Command, type CommanderError, Option } from "commander";
+import { Command, Option } from "commander";
 import { registerArtifact } from "./commands/artifact.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDeploy } from "./commands/deploy.ts";
@@ -16,29 +16,7 @@ import { registerWatch } from "./commands/watch.ts";
 import type { CliContext } from "./context.ts";
 import { registerDev } from "./dev/command.ts";
 import { registerController } from "./dev/controller-command.ts";
-
-const OUTPUT_FORMATS = ["text", "json"] as const;
-export type OutputFormat = (typeof OUTPUT_FORMATS)[number];
-
-/** Options that may stand before or after the name of any command. */
-export interface GlobalOptions {
-  readonly output: OutputFormat;
-  readonly address?: string;
-}
-
-/** The user said something that no command understands, or asked for help. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-  readonly commander: CommanderError;
-  /** `muster logs` */
-  readonly commandPath: string;
-
-  constructor(commander: CommanderError, commandPath: string) {
-    super(commander.message, { cause: commander });
-    this.commander = commander;
-    this.commandPath = commandPath;
-  }
-}
+import { OUTPUT_FORMATS, UsageError } from "./usage.ts";
 
 export function createProgram(context: CliContext): Command {
   const program = new Command("muster")

@@ -4,7 +4,8 @@
 import type { Command } from "commander";
 import { write, type CliContext } from "./context.ts";
 import { CliError, EXIT } from "./errors.ts";
-import { createProgram, UsageError, type GlobalOptions } from "./program.ts";
+import { createProgram } from "./program.ts";
+import { type GlobalOptions, UsageError } from "./usage.ts";
 
 export async function run(args: readonly string[], context: CliContext): Promise<void> {
   const program = createProgram(context);

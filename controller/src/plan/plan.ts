@@ -82,7 +82,7 @@ function roundedDown(size: Size, of: number): number {
   return size.kind === "count" ? size.count : Math.floor((of * hundredths(size.percent)) / 10_000);
 }
 
-export function sizeText(size: Size): string {
+function sizeText(size: Size): string {
   return size.kind === "count" ? String(size.count) : `${size.percent}%`;
 }
 

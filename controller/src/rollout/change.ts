@@ -112,7 +112,7 @@ function toRevert(target: Target): boolean {
   return target.purpose === "update";
 }
 
-export function targetOf(state: RolloutState, machine: MachineId): Target {
+function targetOf(state: RolloutState, machine: MachineId): Target {
   const target = state.targets.get(machine);
   if (target === undefined) throw new Error(`${machine} is not a target of ${state.id}`);
   return target;

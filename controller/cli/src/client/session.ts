@@ -2,7 +2,7 @@
  * A controller for as long as a command needs it. gRPC is loaded here and not before: it costs more than all the rest.
  */
 import type { CliContext } from "../context.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { findController } from "./address.ts";
 import type { Controller } from "./controller.ts";
 

@@ -8,7 +8,7 @@ import { writeLines, type CliContext } from "../context.ts";
 import { interrupted } from "../errors.ts";
 import { artifactJson, pushedJson } from "../output/artifact-json.ts";
 import { printDocument } from "../output/json.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { artifactTable } from "../render/list-view.ts";
 import { viewOptions, withExamples } from "./options.ts";
 import { publishArtifact, pushedLine } from "./publish-artifact.ts";

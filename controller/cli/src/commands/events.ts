@@ -8,7 +8,7 @@ import { openController } from "../client/session.ts";
 import { write, writeLines, type CliContext } from "../context.ts";
 import { exitAfter } from "../errors.ts";
 import { eventJson } from "../output/event-json.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { awayLine } from "../render/away-line.ts";
 import { plain } from "../render/text.ts";
 import { dateAndTime } from "../render/time.ts";

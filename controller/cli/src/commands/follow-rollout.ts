@@ -5,7 +5,7 @@ import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { openController } from "../client/session.ts";
 import { EXIT, type CliContext } from "../context.ts";
 import { CliError, interrupted } from "../errors.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { outcomeOf, type Goal } from "./goal.ts";
 import { openScreen, type RolloutScreen } from "./rollout-screen.ts";
 

@@ -6,7 +6,7 @@ import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { deploymentTable } from "../render/list-view.ts";
 import { viewOptions, withExamples, wholeNumber } from "./options.ts";
 

@@ -6,7 +6,7 @@ import type { Command } from "commander";
 import { withController } from "../client/session.ts";
 import { write, type CliContext } from "../context.ts";
 import { exitAfter } from "../errors.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { plainWithColors } from "../render/text.ts";
 import { wholeNumber, withExamples } from "./options.ts";
 

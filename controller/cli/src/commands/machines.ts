@@ -7,7 +7,7 @@ import { writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { printDocument } from "../output/json.ts";
 import { machineJson } from "../output/machine-json.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { machineTable, machineView } from "../render/machine-view.ts";
 import { viewOptions, withExamples } from "./options.ts";
 

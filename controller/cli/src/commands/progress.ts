@@ -2,7 +2,7 @@
  * One line on stderr that says how far a longer step is; only on a terminal, and gone when the step is done.
  */
 import { isRedrawable, type CliContext } from "../context.ts";
-import type { OutputFormat } from "../program.ts";
+import type { OutputFormat } from "../usage.ts";
 import { truncate } from "../render/text.ts";
 
 interface Progress {

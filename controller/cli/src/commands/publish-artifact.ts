@@ -5,7 +5,7 @@ import type { Controller } from "../client/controller.ts";
 import type { CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import type { PushedArtifact } from "../output/artifact-json.ts";
-import type { OutputFormat } from "../program.ts";
+import type { OutputFormat } from "../usage.ts";
 import { shortDigest } from "../render/list-view.ts";
 import { size } from "../render/sizes.ts";
 import type { PackedArtifact, PackOptions } from "../pack/pack.ts";

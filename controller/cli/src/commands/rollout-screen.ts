@@ -5,7 +5,7 @@ import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { write, writeLines, type CliContext } from "../context.ts";
 import type { CliError } from "../errors.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
-import type { OutputFormat } from "../program.ts";
+import type { OutputFormat } from "../usage.ts";
 import { awayLine } from "../render/away-line.ts";
 import { changeLines } from "../render/change-lines.ts";
 import { nextCommands } from "../render/next-commands.ts";

@@ -9,7 +9,7 @@ import { writeLines, type CliContext } from "../context.ts";
 import { countsOf } from "../output/counts.ts";
 import { deploymentJson, deploymentWithTargetsJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { nextCommands } from "../render/next-commands.ts";
 import { headerLine, rolloutView } from "../render/rollout-view.ts";
 import { failedTargetLines, targetTable } from "../render/target-lines.ts";

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
 import { write, type CliContext } from "../context.ts";
 import { printDocument } from "../output/json.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 
 export function registerVersion(program: Command, context: CliContext): void {
   program

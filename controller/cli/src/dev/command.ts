@@ -5,7 +5,7 @@ import { basename, resolve } from "node:path";
 import type { Command } from "commander";
 import { parseDurationOption, wholeNumber, withExamples } from "../commands/options.ts";
 import type { CliContext } from "../context.ts";
-import type { GlobalOptions } from "../program.ts";
+import type { GlobalOptions } from "../usage.ts";
 import { type DevEvent, eventJson, eventLine } from "./events.ts";
 import type { DevFleet, FleetOptions } from "./fleet.ts";
 import { ownPrograms, type Programs } from "./programs.ts";

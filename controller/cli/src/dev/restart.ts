@@ -24,8 +24,8 @@ export type AfterEnd =
 
 const DELAY_MIN_MS = 500;
 const DELAY_MAX_MS = 10_000;
-/** Up for so long, a child counts as well, and its next end as the first. */
-const SETTLED_MS = 30_000;
+/** Up for so long, a child counts as well, and its next end as the first: what ends at its start ends sooner. */
+const SETTLED_MS = 5_000;
 /** The programs' exit code for bad input, such as a port in use. */
 const BAD_INPUT = 2;
 

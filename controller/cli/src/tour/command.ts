@@ -48,7 +48,8 @@ async function runTour({ once = false, dir }: TourCommandOptions, context: CliCo
     fleet = await DevFleet.start(fleetOptions(resolve(context.cwd, dir), context, (line) => say(context.colors.dim(`  ${line}`))), signal);
     const end = await walk(fleet, signal, context);
     if (once) return await fleet.stop();
-    say("", ...invitation(end, context));
+    const address = resolve(context.cwd, dir) === resolve(context.cwd, DEFAULT_DIR) ? [] : [`  export MUSTER_ADDRESS=${fleet.grpc}`];
+    say("", context.colors.bold("The fleet stays up. In another terminal, try:"), "", ...address, ...invitation(end, context));
     await keepUntil(fleet, signal);
   } catch (error) {
     await fleet?.stop();
@@ -83,13 +84,7 @@ function invitation({ deploymentIds, machines }: TourEnd, context: CliContext): 
   const machine = machines[0];
   if (machine === undefined) return [];
   const commands = nextCommands(deploymentIds, machine, relative(context.cwd, EXAMPLE_DIR));
-  return [
-    context.colors.bold("The fleet stays up. In another terminal, try:"),
-    "",
-    ...commands.flatMap(([command, purpose]) => commandLines(command, context.colors.dim(purpose))),
-    "",
-    "Ctrl-C stops everything.",
-  ];
+  return [...commands.flatMap(([command, purpose]) => commandLines(command, context.colors.dim(purpose))), "", "Ctrl-C stops everything."];
 }
 
 /** A command too long for its column has its purpose below. */
