@@ -38,6 +38,14 @@ export interface Ran {
   readonly stderr: string;
 }
 
+export interface RunOptions {
+  readonly cwd?: string;
+  readonly input?: string | Buffer;
+  readonly env?: Readonly<Record<string, string>>;
+  /** It is killed after so long, and its code is null. */
+  readonly timeoutMs?: number;
+}
+
 /** `status -o json`, as far as tests look at it. */
 export interface Status {
   readonly id: string;
@@ -154,11 +162,13 @@ export class DevFleet {
     return JSON.parse(readFileSync(join(this.dir, "dev.json"), "utf8")) as DevFile;
   }
 
-  muster(args: readonly string[], options: { readonly cwd?: string; readonly input?: string | Buffer; readonly env?: Readonly<Record<string, string>> } = {}): Promise<Ran> {
+  muster(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
     const child = spawn(process.execPath, [MUSTER, ...args], {
       cwd: options.cwd ?? this.root,
       env: { ...this.#env(), MUSTER_ADDRESS: this.#address(), ...options.env },
       stdio: ["pipe", "pipe", "pipe"],
+      timeout: options.timeoutMs,
+      killSignal: "SIGKILL",
     });
     let stdout = "";
     let stderr = "";
@@ -189,19 +199,22 @@ export class DevFleet {
     return this.json<Machine>("machine", id);
   }
 
-  /** Asks again while the controller is away: tests kill it. */
+  /** Waits for its end, over the controller's restarts too: tests kill it. */
   async ended(id: string, withinMs = 120_000): Promise<Status> {
     let last: unknown;
     for (const end = Date.now() + withinMs; Date.now() < end; await sleep(200)) {
+      const watched = await this.muster(["watch", id], { timeoutMs: end - Date.now() });
+      last = watched.stderr;
+      if (watched.code !== 0 && watched.code !== 1) continue;
       try {
         const status = await this.status(id);
         if (ENDED.includes(status.phase)) return status;
-        last = status;
+        last = JSON.stringify(status);
       } catch (error) {
-        last = error;
+        last = error instanceof Error ? error.message : error;
       }
     }
-    throw new Error(`${id} did not end within ${withinMs / 1000}s: ${last instanceof Error ? last.message : JSON.stringify(last)}\n${this.output}`);
+    throw new Error(`${id} did not end within ${withinMs / 1000}s: ${String(last)}\n${this.output}`);
   }
 
   async events(id?: string): Promise<readonly FleetEvent[]> {

@@ -99,8 +99,7 @@ class Trial {
       ? this.#shop.release(version, { behaviour: "never_healthy", rollout: { healthy_deadline: "1500ms" } })
       : this.#shop.release(version);
     const id = await this.#fleet.deploy(file);
-    await strike();
-    const status = await this.#fleet.ended(id);
+    const [status] = await Promise.all([this.#fleet.ended(id), strike()]);
     const starts = this.#shop.starts().slice(before);
     if (isBroken) await this.#expectTakenBack(status, version, starts, running);
     else await this.#expectSucceeded(status, version, starts);
