@@ -269,7 +269,7 @@ describe("of two deployments of one app", () => {
     expect([world.phase(first), world.phase(second)]).toEqual(["aborted", "rolling"]);
   });
 
-  test("only the newest can be rolled back", async () => {
+  test("only the newest that was not taken back can be rolled back", async () => {
     const world = new World();
     await world.join("a");
     const first = world.deploy("1");
@@ -280,6 +280,9 @@ describe("of two deployments of one app", () => {
     expect(world.engine.command(second, "rollback", "").ok).toBe(true);
     await world.settle("a");
     expect([world.phase(second), world.wanted("a")]).toEqual(["rolled_back", "1"]);
+    expect(world.engine.command(first, "rollback", "").ok).toBe(true);
+    await world.settle("a");
+    expect([world.phase(first), world.wanted("a")]).toEqual(["rolled_back", "remove"]);
   });
 });
 
@@ -290,6 +293,22 @@ describe("a submission is refused", () => {
     world.deploy("1");
     const answer = world.submit("1", {}, { ports: { http: 80 } });
     expect(answer).toMatchObject({ ok: false, refusal: { message: "app@1 exists with other content (its ports differ); a release never changes: give this one a new version" } });
+  });
+
+  test("by what can be known before its artifact is there", async () => {
+    const world = new World();
+    await world.join("a");
+    world.deploy("1");
+    const check = (version: string, targets: string, release: Partial<Release> = {}) => {
+      const parsed = parseSelector(targets);
+      if (!parsed.ok) throw new Error(parsed.message);
+      const strategy = { ...loadRollout(world.journal, "d-1" as DeploymentId)!.strategy, targets };
+      return world.engine.check({ app: "app" as AppName, release: Release.fromPartial({ app: "app", version, ...release }), selector: parsed.selector, strategy });
+    };
+    expect(check("1", "role=web").ok).toBe(true);
+    expect(check("2", "role=web").ok).toBe(true);
+    expect(check("1", "role=web", { ports: { http: 80 } })).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("its ports differ") } });
+    expect(check("2", "role=db")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining('"role=db" selects none of the 1 machines') } });
   });
 
   test("when its artifact was never stored", async () => {

@@ -146,20 +146,28 @@ export class Engine {
     return this.#facts.hasArtifact(digest);
   }
 
-  /** Creates the release, if it is new, and the deployment; begins it unless another of the app is under way. */
-  submit(submission: Submission): Answer<Submitted> {
-    const { app, release, strategy, selector } = submission;
+  /** Refuses what can't be carried out. A release without an artifact is judged by all the rest: so it can be asked before that is sent. */
+  check({ app, release, strategy, selector }: Submission): Answer<void> {
     const id = releaseId(app, release.version);
     const stored = this.#facts.release(id);
-    const differing = stored === undefined ? undefined : differences(stored, release);
+    const differing = stored === undefined ? undefined : differences(stored, release.artifact === "" ? { ...release, artifact: stored.artifact } : release);
     if (differing !== undefined) return conflict(releaseExists(id, differing));
-    if (!this.hasArtifact(release.artifact)) return notFound(`the artifact ${release.artifact.slice(0, 12)} is not stored; push it first`);
     const selected = selectMachines(this.#journal, app, selector, id).length;
     if (selected === 0) return conflict(`rollout.targets "${strategy.targets}" selects none of the ${countMachines(this.#journal)} machines; muster machines lists them with their labels`);
+    return granted(undefined);
+  }
+
+  /** Creates the release, if it is new, and the deployment; begins it unless another of the app is under way. */
+  submit(submission: Submission): Answer<Submitted> {
+    const { app, release, strategy } = submission;
+    const checked = this.check(submission);
+    if (!checked.ok) return checked;
+    if (!this.hasArtifact(release.artifact)) return notFound(`the artifact ${release.artifact.slice(0, 12)} is not stored; push it first`);
+    const id = releaseId(app, release.version);
 
     const notes: string[] = [];
     const deployment = this.#commit((append, now) => {
-      if (stored === undefined) append({ kind: "release_created", id, app, release });
+      if (this.#facts.release(id) === undefined) append({ kind: "release_created", id, app, release });
       const deployment = this.#facts.nextDeploymentId();
       append({ kind: "deployment_submitted", deployment, app, release: id, strategy });
       const rivals = this.#rollouts.ofApp(app);
@@ -184,7 +192,7 @@ export class Engine {
     this.#commit((append, now) => {
       this.#rollouts.add(state);
       append({ kind: "command_accepted", deployment: id, command, reason: why });
-      const reason = { code: "operator", message: `an operator ${DONE[command]} it${why === "" ? "" : `: ${why}`}` } as const;
+      const reason = { code: "operator", message: `an operator ${DID[command]}${why === "" ? "" : `: ${why}`}` } as const;
       this.#rollouts.drive(state, { kind: command, reason }, append, now);
       this.#startNext(state.app, append, now);
     });
@@ -360,6 +368,7 @@ export class Engine {
   }
 }
 
+const DID: Readonly<Record<Command, string>> = { pause: "paused it", resume: "resumed it", abort: "aborted it", rollback: "rolled it back" };
 const DONE: Readonly<Record<Command, string>> = { pause: "paused", resume: "resumed", abort: "aborted", rollback: "rolled back" };
 
 function parsedSelector(text: string): Selector {

@@ -35,7 +35,7 @@ export class Facts {
       artifact: db.prepare("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
       newest: db.prepare("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
       later: db
-        .prepare("SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL ORDER BY number DESC LIMIT 1")
+        .prepare("SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL AND phase <> 'rolled_back' ORDER BY number DESC LIMIT 1")
         .pluck(),
       // CROSS JOIN keeps SQLite from beginning with the targets.
       open: db.prepare(
@@ -75,7 +75,7 @@ export class Facts {
     return `d-${(this.#sql.newest.get() as number) + 1}` as DeploymentId;
   }
 
-  /** A deployment of the app that began after this one. */
+  /** A deployment of the app that began after this one and was not taken back. */
   laterDeployment(app: AppName, id: DeploymentId): DeploymentId | undefined {
     return this.#sql.later.get(app, Number(id.slice("d-".length))) as DeploymentId | undefined;
   }

@@ -1,5 +1,5 @@
 /**
- * A deployment as it is handed to the engine: read, checked and complete, with its artifact stored.
+ * A deployment as it is handed to the engine: read and free of faults.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { AppName, ReleaseId } from "@muster/proto/ids.ts";
