@@ -1,0 +1,48 @@
+import { describe, expect, test } from "vitest";
+import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import { Fleet } from "./fleet.ts";
+
+const a = "a" as MachineId;
+const b = "b" as MachineId;
+const at = (ms: number) => ms as Instant;
+
+describe("a machine", () => {
+  test("is overdue after silent_after without a word, whether its session ended or froze", () => {
+    const fleet = new Fleet(10_000);
+    fleet.connected(a, at(0), 0);
+    fleet.connected(b, at(0), 0);
+    fleet.disconnected(b, at(1000));
+    expect(fleet.presence(b).presence).toBe("disconnected");
+    expect(fleet.overdue(at(9_999))).toEqual([]);
+    expect(fleet.overdue(at(10_000))).toEqual([a, b]);
+  });
+
+  test("that is heard moves to the end of the line", () => {
+    const fleet = new Fleet(10_000);
+    fleet.connected(a, at(0), 0);
+    fleet.connected(b, at(0), 0);
+    fleet.heard(a, at(5000), 7 as Generation);
+    expect(fleet.overdue(at(12_000))).toEqual([b]);
+    expect(fleet.presence(a)).toEqual({ presence: "connected", since: 0, lastSeenAt: 5000, acknowledgedGeneration: 7 });
+  });
+
+  test("is silent until it says hello again", () => {
+    const fleet = new Fleet(10_000);
+    fleet.connected(a, at(0), 0);
+    fleet.markSilent(a, at(10_000));
+    fleet.heard(a, at(11_000));
+    expect(fleet.isSilent(a)).toBe(true);
+    expect(fleet.overdue(at(99_000))).toEqual([]);
+    fleet.connected(a, at(12_000), 0);
+    expect(fleet.isSilent(a)).toBe(false);
+  });
+
+  test("counts from the controller's own start when nothing was heard of it since", () => {
+    const fleet = new Fleet(10_000);
+    fleet.restore(a, at(50_000), null);
+    fleet.restore(b, at(50_000), at(20_000));
+    expect(fleet.presence(a).presence).toBe("disconnected");
+    expect(fleet.presence(b)).toMatchObject({ presence: "silent", since: 20_000 });
+    expect(fleet.overdue(at(60_000))).toEqual([a]);
+  });
+});

@@ -1,0 +1,46 @@
+import { describe, expect, test } from "vitest";
+import { AppPhase, Hello, Report } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { MachineId } from "@muster/proto/ids.ts";
+import { checkHello, checkReport } from "./said.ts";
+
+const hello = (changes: Partial<Hello>) => checkHello(Hello.fromPartial({ machine: "web-1", instanceId: "i-1", ...changes }));
+const report = (changes: Partial<Report>) => checkReport("web-1" as MachineId, "i-1", Report.fromPartial({ seq: 1, app: "shop", phase: AppPhase.HEALTHY, ...changes }));
+
+describe("a hello is refused", () => {
+  test.each([
+    ["with a machine id that is no id", { machine: "Web_1" }, 'the machine id "Web_1"'],
+    ["with a path for a machine id", { machine: "../web" }, "the machine id"],
+    ["with a NATS wildcard for a machine id", { machine: "*" }, "the machine id"],
+    ["without an instance id", { instanceId: "" }, "instance id"],
+    ["with a label that is none", { labels: { "ro le": "web" } }, '"ro le=web" is not a label'],
+    ["with too many labels", { labels: Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`l${index}`, "x"])) }, "65 labels"],
+  ])("%s", (_, changes, message) => {
+    const checked = hello(changes);
+    expect(checked.ok ? "" : checked.message).toContain(message);
+  });
+});
+
+test("a hello keeps its labels in one order, so that saying the same again is no news", () => {
+  const checked = hello({ labels: { zone: "a", env: "dev" } });
+  expect(checked.ok && Object.keys(checked.value.labels)).toEqual(["env", "zone"]);
+});
+
+describe("a report is refused", () => {
+  test.each([
+    ["about something that is no app", { app: "a/b" }, "not the name of an app"],
+    ["without a phase", { phase: AppPhase.UNSPECIFIED }, "has no phase"],
+    ["with a sequence that is none", { seq: 0 }, "has the sequence 0"],
+  ])("%s", (_, changes, message) => {
+    const checked = report(changes);
+    expect(checked.ok ? "" : checked.message).toContain(message);
+  });
+});
+
+test("a report's message is cut where it would fill the journal", () => {
+  const checked = report({ reason: { code: "exited", message: "x".repeat(10_000) } });
+  expect(checked.ok && checked.value.reason?.message.length).toBe(2000);
+});
+
+test("every phase of the contract but the unspecified is understood", () => {
+  for (const phase of Object.values(AppPhase)) expect(report({ phase }).ok).toBe(phase !== AppPhase.UNSPECIFIED);
+});
