@@ -17,7 +17,10 @@ const fake = (name: string): readonly string[] => [process.execPath, fileURLToPa
 const programs: Programs = { controller: fake("controller"), agent: fake("agent") };
 const clock: Clock = { now: () => Date.now(), sleep: async (durationMs) => void (await sleep(durationMs)) };
 
-describe("a dev fleet", () => {
+/** A fleet is five processes to start and to stop, and the machine may be busy with other tests. */
+const PATIENCE_MS = 60_000;
+
+describe("a dev fleet", { timeout: PATIENCE_MS }, () => {
   let dir: string;
   let events: DevEvent[];
   let fleet: DevFleet | undefined;
@@ -29,7 +32,7 @@ describe("a dev fleet", () => {
     await fleet?.stop();
     fleet = undefined;
     rmSync(dir, { recursive: true });
-  });
+  }, PATIENCE_MS);
 
   const start = (agentCount: number, others: Partial<Programs> = {}, signal = new AbortController().signal): Promise<DevFleet> =>
     DevFleet.start(
@@ -38,7 +41,7 @@ describe("a dev fleet", () => {
     );
   const devFile = (): DevFile => JSON.parse(readFileSync(join(dir, "dev.json"), "utf8")) as DevFile;
   const said = (name: DevEvent["event"]): readonly DevEvent[] => events.filter(({ event }) => event === name);
-  const patience = { timeout: 20_000, interval: 50 };
+  const patience = { timeout: PATIENCE_MS / 2, interval: 50 };
 
   it("writes dev.json before it says ready, and leaves no process and no dev.json behind when it stops", async () => {
     fleet = await start(2);
