@@ -31,7 +31,7 @@ export function shellCommand(words: readonly string[]): string {
 }
 
 /** Debian keeps nats-server in /usr/sbin, which is not on the PATH of ordinary users. */
-export const SYSTEM_DIRS = ["/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"] as const;
+const SYSTEM_DIRS = ["/usr/local/bin", "/usr/local/sbin", "/usr/sbin", "/sbin"] as const;
 
 /** Where programs are looked for, in order. */
 export function searchPath(env: Env): readonly string[] {

@@ -131,10 +131,10 @@ async function pageOf(machine: Machine): Promise<string> {
   }
 }
 
-export async function say(context: CliContext, ...lines: readonly string[]): Promise<void> {
+async function say(context: CliContext, ...lines: readonly string[]): Promise<void> {
   await write(context.stdout, lines.map((line) => `${line}\n`).join(""));
 }
 
-export function paragraph(context: CliContext, text: string): readonly string[] {
+function paragraph(context: CliContext, text: string): readonly string[] {
   return wrap(text, Math.min(context.columns(), 100) - INDENT.length).map((line) => INDENT + line);
 }
