@@ -45,7 +45,7 @@ async function runTour({ once = false, dir }: TourCommandOptions, context: CliCo
   const { DevFleet } = await import("../dev/fleet.ts");
   let fleet: DevFleet | undefined;
   try {
-    fleet = await DevFleet.start(fleetOptions(resolve(context.cwd, dir), context, (line) => say(context.colors.dim(`  ${line}`))), signal);
+    fleet = await DevFleet.start(fleetOptions(resolve(context.cwd, dir), context, (line) => say(line === "" ? "" : context.colors.dim(`  ${line}`))), signal);
     const end = await walk(fleet, signal, context);
     if (once) return await fleet.stop();
     const address = resolve(context.cwd, dir) === resolve(context.cwd, DEFAULT_DIR) ? [] : [`  export MUSTER_ADDRESS=${fleet.grpc}`];
