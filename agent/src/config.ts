@@ -88,7 +88,9 @@ export function parseConfig(args: readonly string[], surroundings: Surroundings)
     command.parse([...args], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? { kind: "said", text: said } : { kind: "fault", message: error.message.replace(/^error: /, "") };
+    if (error.exitCode === 0) return { kind: "said", text: said };
+    const message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").replace(/\.$/, "");
+    return { kind: "fault", message: `${message}. See: muster-agent --help` };
   }
   try {
     return { kind: "config", config: check(command.opts<Options>(), surroundings) };
