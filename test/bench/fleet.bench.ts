@@ -11,7 +11,7 @@ import { FleetServiceClient, type ListMachinesResponse, MachineState } from "@mu
 import { encodeManifest, MANIFEST_FORMAT } from "@muster/proto/manifest.ts";
 import pino from "pino";
 import { BenchAgent } from "./bench-agent.ts";
-import { ControllerProcess } from "./controller-process.ts";
+import { ControllerProcess } from "../integration/controller-process.ts";
 
 /** Enough that the first commits, caches and connections do not count for much. */
 const REPORTS_PER_FLEET = 40_000;

@@ -16,6 +16,7 @@ import { registerWatch } from "./commands/watch.ts";
 import type { CliContext } from "./context.ts";
 import { registerDev } from "./dev/command.ts";
 import { registerController } from "./dev/controller-command.ts";
+import { registerTour } from "./tour/command.ts";
 import { OUTPUT_FORMATS, UsageError } from "./usage.ts";
 
 export function createProgram(context: CliContext): Command {
@@ -56,6 +57,7 @@ function registerAll(program: Command, context: CliContext): void {
   program.commandsGroup("Running Muster:");
   registerDev(program, context);
   registerController(program, context);
+  registerTour(program, context);
   program.commandsGroup("This command:");
   registerCompletion(program, context);
   registerVersion(program, context);
