@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { credentials } from "@grpc/grpc-js";
 import { EventsServiceClient } from "@muster/proto/gen/muster/v1/events.ts";
@@ -17,6 +17,10 @@ export const AGENT = [process.execPath, join(ROOT, "agent/bin/muster-agent.js")]
 const IS_ROOT = process.getuid?.() === 0;
 /** The journal has settled when nothing was added for so long. */
 const SETTLED_MS = 1_000;
+/** The guardian of a nats-server ends a moment after it. */
+const LEAVING_MS = 5_000;
+/** Written by who runs, taken away by who ends. */
+const RECORDS: ReadonlySet<string> = new Set(["controller.json", "dev.json", "dev.lock", "agent.lock"]);
 
 export const EXIT = { failed: 1, badInput: 2, unreachable: 3, notFound: 4 } as const;
 
@@ -74,6 +78,7 @@ export function describeBadInput(title: string, table: readonly BadInput[], prep
         expect(ran.stderr.replaceAll(at, "<at>")).toMatch(row.says);
         expect(ran.stderr).not.toMatch(/^ {4}at /m); // a stack is nothing that a user can act on
         expect(ran.code).toBe(row.exit);
+        expect(await leftBehind(at)).toEqual([]);
         const after = await pictureOf(fleet);
         const kept = row.keepsArtifact === true ? after.artifacts.filter((name) => !before.artifacts.includes(name)) : [];
         expect(kept.every((name) => /^[0-9a-f]{64}$/.test(name))).toBe(true);
@@ -169,7 +174,19 @@ function quoted(path: string): string {
 /** Why disks can't be mounted here; undefined: they can. */
 export const CANNOT_MOUNT: string | undefined = !IS_ROOT ? "mounting a disk takes root" : undefined;
 
-/** `name: value` of /proc/PID/status, or of any text of that kind. */
-export function readText(path: string): string {
-  return existsSync(path) ? readFileSync(path, "utf8") : "";
+/** Processes whose command line names the folder, and files by which one says that it runs there. Ends when there are none, or when they stay. */
+async function leftBehind(at: string): Promise<readonly string[]> {
+  for (const end = Date.now() + LEAVING_MS; ; await sleep(50)) {
+    const running = readdirSync("/proc").flatMap((pid) => commandLine(pid)).filter((line) => line.includes(`${at}/`));
+    const records = readdirSync(at, { recursive: true, encoding: "utf8" }).filter((path) => RECORDS.has(basename(path)));
+    if (running.length + records.length === 0 || Date.now() > end) return [...running, ...records];
+  }
+}
+
+function commandLine(pid: string): readonly string[] {
+  try {
+    return [readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ")];
+  } catch {
+    return []; // no process, or one that has ended meanwhile
+  }
 }
