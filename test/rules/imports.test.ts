@@ -22,6 +22,8 @@ const configuration = createRequire(import.meta.url)(join(ROOT, ".dependency-cru
 
 /** What stands in the tree before anything is planted: it keeps every rule, in the ways that are easily forbidden by mistake. */
 const GOOD: Planted = {
+  // Without `exports`, so that every violation can be imported by name.
+  ...Object.fromEntries(["controller", "agent"].map((side) => [`${side}/package.json`, JSON.stringify({ name: `@muster/${side}`, type: "module" })])),
   "proto/src/ids.ts": `export const id = "x";`,
   "proto/src/ids.test.ts": `import fc from "fast-check"; import { id } from "./ids.ts"; void [fc, id];`,
   "proto/src/gen/muster/v1/agent.ts": `import { z } from "zod"; export const AppPhase = { HEALTHY: "HEALTHY", z };`,
@@ -129,15 +131,15 @@ describe("the import rules", () => {
   });
 
   test("are kept by the real tree, and every file of it was read", () => {
+    const tracked = run(ROOT, "git", ["ls-files", "-z", "agent/*.ts", "controller/*.ts", "proto/*.ts", "test/*.ts"]).stdout.split("\0").filter((path) => path !== "");
     const real = cruise(ROOT);
     expect(real.summary.violations.map(({ rule, from, to }) => `${rule.name}: ${from} → ${to}`)).toEqual([]);
     const read = new Set(real.modules.map(({ source }) => source));
-    const tracked = run(ROOT, "git", ["ls-files", "-z", "agent/*.ts", "controller/*.ts", "proto/*.ts", "test/*.ts"]).stdout.split("\0").filter((path) => path !== "");
     expect(tracked.length).toBeGreaterThan(50);
     expect(tracked.filter((path) => !read.has(path))).toEqual([]);
   });
 
   test("can be told from a tool that reads no TypeScript, as it does without @swc/core", () => {
-    expect(cruise(good.dir).modules.map(({ source }) => source)).toEqual(expect.arrayContaining(Object.keys(GOOD)));
+    expect(cruise(good.dir).modules.map(({ source }) => source)).toEqual(expect.arrayContaining(Object.keys(GOOD).filter((path) => path.endsWith(".ts"))));
   });
 });
