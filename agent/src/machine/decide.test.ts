@@ -37,6 +37,15 @@ describe("the way to healthy", () => {
     expect(app.state).toMatchObject({ current: v2, phase: { kind: "activating" } });
   });
 
+  it("says while it is probed what speaks against it, and when nothing does any more", () => {
+    const app = new HandDriven().goal(run(1, v1)).work();
+    expect(app.lastReport).toMatchObject({ phase: "probing", reason: undefined });
+    app.unhealthy("GET /healthz answered 500");
+    expect(app.lastReport).toMatchObject({ phase: "probing", reason: { code: "never_healthy", message: "GET /healthz answered 500" } });
+    app.healthy();
+    expect(app.lastReport).toMatchObject({ phase: "probing", reason: undefined });
+  });
+
   it("keeps chosen ports over releases", () => {
     const ported = processRelease("1.0", { ports: { http: 0, admin: 9000 } });
     const app = new HandDriven().goal(run(1, ported)).workTo("ports");

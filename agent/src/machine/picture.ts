@@ -1,5 +1,6 @@
 /** What is told of an app: the whole picture at one moment, so only the newest matters. */
 import { type AppState, type Phase, type Reason } from "./state.ts";
+import { whyNotYet } from "./words.ts";
 
 export interface Picture {
   readonly app: string;
@@ -51,8 +52,10 @@ export function portsOf(wanted: Readonly<Record<string, number>>, chosen: Readon
   return ports;
 }
 
-function reasonOf({ phase, retry }: AppState): Reason | undefined {
+function reasonOf({ phase, retry, health, launch }: AppState): Reason | undefined {
   switch (phase.kind) {
+    case "probing":
+      return whyNotYet(phase.probing, health.kind === "unhealthy", launch.kind === "waiting");
     case "unhealthy":
     case "reverted":
     case "failed":
@@ -65,7 +68,6 @@ function reasonOf({ phase, retry }: AppState): Reason | undefined {
     case "removing":
       return retry === undefined ? undefined : { code: retry.fault.code, message: retry.fault.message };
     case "idle":
-    case "probing":
     case "healthy":
     case "removed":
       return undefined;

@@ -33,6 +33,13 @@ export function missedDeadline(probing: Probing, waits: boolean, healthyMs: numb
   return { code: "never_healthy", message: `not healthy within ${seconds(deadlineMs)}: ${detail}` };
 }
 
+/** What keeps a release that is being probed from being healthy; undefined while nothing speaks against it. */
+export function whyNotYet(probing: Probing, isUnhealthy: boolean, waitsForRestart: boolean): Reason | undefined {
+  if (waitsForRestart) return { code: "exited", message: probing.lastDetail };
+  if (!isUnhealthy) return undefined;
+  return { code: probing.brokenHealthyMs > 0 ? "turned_unhealthy" : "never_healthy", message: probing.lastDetail };
+}
+
 export function withNote(reason: Reason, note: string): Reason {
   return { code: reason.code, message: `${reason.message}; ${note}` };
 }

@@ -96,7 +96,21 @@ export class DeploymentViews {
     const state = this.#engine.rollout(row.id);
     if (state === undefined) return "";
     const ahead = state.phase === "pending" ? this.#engine.aheadOf(state) : undefined;
-    return ahead === undefined ? (waitingOn(state) ?? "") : `${ahead.id} (${ahead.release}, ${ahead.phase}) to end`;
+    if (ahead !== undefined) return `${ahead.id} (${ahead.release}, ${ahead.phase}) to end`;
+    const waiting = waitingOn(state) ?? "";
+    const trouble = this.#troubleUnderWay(row);
+    return waiting === "" || trouble === undefined ? waiting : `${waiting}; ${trouble}`;
+  }
+
+  /** What one of the machines under way says keeps it from being healthy. */
+  #troubleUnderWay(row: DeploymentRow): string | undefined {
+    return this.#journal.db
+      .prepare(
+        `SELECT t.machine || ' says: ' || ma.reason_message FROM targets t JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ?
+         WHERE t.deployment = ? AND t.wave = ? AND t.state IN ('updating', 'reverting') AND ma.generation = t.generation AND ma.reason_message <> '' LIMIT 1`,
+      )
+      .pluck()
+      .get(row.app, row.id, row.wave) as string | undefined;
   }
 
   #waves(row: DeploymentRow): Wave[] {
