@@ -8,7 +8,7 @@ import { existsSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const bin = fileURLToPath(new URL("../node_modules/.bin", import.meta.url));
+const bin = fileURLToPath(new URL("../../../node_modules/.bin", import.meta.url));
 const platform = `${process.platform}-${process.arch}`;
 const brought = [`../node-${platform}/bin/node`, `../node-bin-${platform}/bin/node`].find((path) => existsSync(join(bin, path)));
 
