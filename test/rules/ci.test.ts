@@ -1,5 +1,6 @@
 /** .ci/run says truly how it went in its last line and by its exit code, whatever becomes of what it runs. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -34,6 +35,20 @@ describe(".ci/run", () => {
     });
     return { status, lastLine: stdout.trimEnd().split("\n").at(-1) };
   }
+
+  test("stops the verification when it is told to stop, and says so last", async () => {
+    const npm = join(dir, "bin/npm");
+    writeFileSync(npm, '#!/bin/sh\n[ "$1" = test ] && echo testing && exec sleep 600\nexit 0\n');
+    chmodSync(npm, 0o755);
+    const run = spawn("bash", [".ci/run"], { cwd: dir, env: { ...process.env, PATH: `${join(dir, "bin")}${delimiter}${process.env["PATH"]}` } });
+    let said = "";
+    run.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      if (text.includes("testing")) run.kill("SIGTERM");
+    });
+    const [status] = (await once(run, "close")) as [number | null];
+    expect({ status, lastLine: said.trimEnd().split("\n").at(-1) }).toEqual({ status: 143, lastLine: NOTHING_COUNTED });
+  });
 
   const counted = (line: string) => `echo noise; echo "${line}" > .verify/last-line.txt`;
 
