@@ -1,7 +1,7 @@
 /** .ci/run says truly how it went in its last line and by its exit code, whatever becomes of what it runs. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -16,6 +16,8 @@ describe(".ci/run", () => {
     dir = mkdtempSync(join(tmpdir(), "muster-ci-"));
     cpSync(join(ROOT, ".ci"), join(dir, ".ci"), { recursive: true });
     mkdirSync(join(dir, "bin"));
+    // Installed by the real one where it is missing.
+    symlinkSync("/bin/sh", join(dir, "bin/zsh"));
     mkdirSync(join(dir, ".verify"));
     // What an earlier run left must not be taken for this one's.
     writeFileSync(join(dir, ".verify/last-line.txt"), "999 passed, 0 failed, 0 skipped\n");
