@@ -7,7 +7,7 @@ import { chmodSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Server } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll } from "vitest";
-import { AGENT, type BadInput, CANNOT_MOUNT, describeBadInput, EXIT, MUSTER, withMount, withReadOnly } from "./bad-input.ts";
+import { AGENT, type BadInput, CANNOT_MOUNT, describeBadInput, EXIT, IS_ROOT, MUSTER, withMount, withReadOnly } from "./bad-input.ts";
 
 /** Somebody else's, for as long as the tests run. */
 let taken: Server;
@@ -53,7 +53,7 @@ function fileAt(path: string, command: readonly string[]): readonly string[] {
 /** Root is let through by permissions, and gets a disk that is read-only in place of them. */
 function readOnlyAt(dir: string, command: readonly string[]): readonly string[] {
   mkdirSync(dir);
-  if (process.getuid?.() === 0) return withReadOnly(dir, command);
+  if (IS_ROOT) return withReadOnly(dir, command);
   chmodSync(dir, 0o555);
   return command;
 }
@@ -82,11 +82,16 @@ const TABLE: readonly BadInput[] = [
     dev: /^muster: <at>\/dir can't be used as a directory for the fleet: .*\n$/,
     agent: /^muster-agent: the directory <at>\/dir cannot be used: .*; give another with --dir\n$/,
   }),
-  ...forEach("a folder that is read-only", readOnlyAt, {
-    controller: /^muster controller: the directory <at>\/dir can't be used: (?:the disk is read-only|there is no permission to write it); choose another with --dir\n$/,
-    dev: /^muster: <at>\/dir can't be used as a directory for the fleet: (?:EROFS|EACCES): .*\n$/,
-    agent: /^muster-agent: the directory <at>\/dir cannot be used: (?:EROFS|EACCES): .*; give another with --dir\n$/,
-  }),
+  ...forEach(
+    "a folder that is read-only",
+    readOnlyAt,
+    {
+      controller: /^muster controller: the directory <at>\/dir can't be used: (?:the disk is read-only|there is no permission to write it); choose another with --dir\n$/,
+      dev: /^muster: <at>\/dir can't be used as a directory for the fleet: (?:EROFS|EACCES): .*\n$/,
+      agent: /^muster-agent: the directory <at>\/dir cannot be used: (?:EROFS|EACCES): .*; give another with --dir\n$/,
+    },
+    IS_ROOT ? CANNOT_MOUNT : undefined,
+  ),
   ...forEach(
     "a disk that is full",
     (dir, command) => {

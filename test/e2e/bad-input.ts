@@ -2,7 +2,7 @@
  * What every kind of bad input has in common: a command that is run in a folder of its own, the words and the exit code that it must end with,
  * and a picture of the fleet before and after, which must be the same.
  */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,7 +14,7 @@ import { DevFleet, type Ran } from "./fleet.ts";
 const ROOT = resolve(import.meta.dirname, "../..");
 export const MUSTER = [process.execPath, join(ROOT, "controller/cli/bin/muster.js")] as const;
 export const AGENT = [process.execPath, join(ROOT, "agent/bin/muster-agent.js")] as const;
-const IS_ROOT = process.getuid?.() === 0;
+export const IS_ROOT = process.getuid?.() === 0;
 /** The journal has settled when nothing was added for so long. */
 const SETTLED_MS = 1_000;
 /** The guardian of a nats-server ends a moment after it. */
@@ -97,7 +97,7 @@ async function runRow(row: BadInput, at: string, fleet: DevFleet): Promise<Ran> 
 }
 
 /** Runs a command line to its end. */
-export function run(command: readonly string[], options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> }): Promise<Ran> {
+function run(command: readonly string[], options: { readonly cwd: string; readonly env?: Readonly<Record<string, string>> }): Promise<Ran> {
   const [program, ...args] = command;
   const { MUSTER_ADDRESS: _, ...env } = process.env;
   const child = spawn(program!, args, { cwd: options.cwd, env: { ...env, NO_COLOR: "1", ...options.env }, stdio: ["ignore", "pipe", "pipe"] });
@@ -172,7 +172,11 @@ function quoted(path: string): string {
 }
 
 /** Why disks can't be mounted here; undefined: they can. */
-export const CANNOT_MOUNT: string | undefined = !IS_ROOT ? "mounting a disk takes root" : undefined;
+export const CANNOT_MOUNT: string | undefined = !IS_ROOT ? "mounting a disk takes root" : mayMount() ? undefined : "this machine lets not even root mount a disk";
+
+function mayMount(): boolean {
+  return spawnSync("/usr/bin/env", ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], { stdio: "ignore" }).status === 0;
+}
 
 /** Processes whose command line names the folder, and files by which one says that it runs there. Ends when there are none, or when they stay. */
 async function leftBehind(at: string): Promise<readonly string[]> {
