@@ -10,8 +10,8 @@ import { DevFleet, type FleetEvent, isAlive, type Status } from "./fleet.ts";
 import { ask, type Answer, type Start, TestApp } from "./test-app.ts";
 
 const ROUNDS = 20;
-/** How long a rollout takes here when nothing is killed; the kill comes at any moment of it. */
-const ROLLOUT_MS = { good: 2_500, broken: 3_500 };
+/** From its first step, until a broken release has failed; long enough for the good one to be healthy again on a busy machine. */
+const BROKEN_DEADLINE_MS = 3_000;
 const MACHINES = ["dev-0", "dev-1", "dev-2"];
 /** Every so manieth round is of a release that is never healthy. */
 const BROKEN_EVERY = 4;
@@ -51,7 +51,7 @@ describe.concurrent("a rollout ends right, nothing is done twice and nobody is r
       await trial.begin();
       for (let round = 1; round <= ROUNDS; round += 1) {
         const isBroken = round % BROKEN_EVERY === 0;
-        const delayMs = Math.round(fraction() * ROLLOUT_MS[isBroken ? "broken" : "good"]);
+        const delayMs = Math.round(fraction() * (trial.rolloutMs + (isBroken ? BROKEN_DEADLINE_MS : 0)));
         const startedAt = performance.now();
         await trial.round(`${round}`, isBroken, async () => {
           await sleep(delayMs);
@@ -75,6 +75,8 @@ class Trial {
   #ports: Readonly<Record<string, number>> = {};
   #bystanders: Readonly<Record<string, Answer>> = {};
   #good = "0";
+  /** How long a rollout takes here when nothing is killed; the kill comes at any moment of it. */
+  rolloutMs = 0;
 
   constructor(fleet: DevFleet) {
     this.#fleet = fleet;
@@ -83,9 +85,10 @@ class Trial {
   }
 
   async begin(): Promise<void> {
-    const all = { rollout: { waves: "[100%]", max_unavailable: "3" } };
-    for (const file of [this.#bystander.release("1", all), this.#shop.release("0", all)]) {
-      expect(await this.#fleet.ended(await this.#fleet.deploy(file))).toMatchObject({ phase: "succeeded" });
+    for (const file of [this.#bystander.release("1"), this.#shop.release("0")]) {
+      const status = await this.#fleet.ended(await this.#fleet.deploy(file));
+      expect(status).toMatchObject({ phase: "succeeded" });
+      this.rolloutMs = Date.parse(status.ended_at!) - Date.parse(status.started_at!);
     }
     this.#bystanders = await this.#bystander.answers(MACHINES);
     const ports = await Promise.all(MACHINES.map(async (machine) => [machine, await this.#shop.port(machine)] as const));
@@ -96,7 +99,7 @@ class Trial {
     const before = this.#shop.starts().length;
     const running = await this.#answers();
     const file = isBroken
-      ? this.#shop.release(version, { behaviour: "never_healthy", rollout: { healthy_deadline: "1500ms" } })
+      ? this.#shop.release(version, { behaviour: "never_healthy", rollout: { healthy_deadline: `${BROKEN_DEADLINE_MS}ms` } })
       : this.#shop.release(version);
     const id = await this.#fleet.deploy(file);
     const [status] = await Promise.all([this.#fleet.ended(id), strike()]);
