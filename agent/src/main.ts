@@ -33,7 +33,7 @@ async function run(config: Config): Promise<void> {
   try {
     agent = await startAgent(config, logger);
   } catch (error) {
-    return refuse(error instanceof CannotStart ? error.message : `cannot start: ${error instanceof Error ? error.message : String(error)}`);
+    return refuse(error instanceof CannotStart ? error.message : `cannot start in ${config.dir}: ${error instanceof Error ? error.message : String(error)}`);
   }
   logger.info({ controller: config.controller, dir: config.dir, pid: process.pid }, "agent started");
 
