@@ -99,9 +99,9 @@ const TABLE: readonly BadInput[] = [
       return withMount(`mount -t tmpfs -o size=4k tmpfs '${dir}' && head -c 4096 /dev/zero > '${dir}/full'`, command);
     },
     {
-      controller: /^muster controller: .*<at>\/dir.*disk.*full.*\n$/,
+      controller: /^muster controller: the directory <at>\/dir can't be used: the disk is full; choose another with --dir\n$/,
       dev: /^muster: <at>\/dir can't be used as a directory for the fleet: ENOSPC: no space left on device, .*\n$/,
-      agent: /^muster-agent: .*no space left on device.*\n$/,
+      agent: /^muster-agent: cannot start in <at>\/dir: ENOSPC: no space left on device, .*\n$/,
     },
     CANNOT_MOUNT,
   ),
