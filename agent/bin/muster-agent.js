@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Starts the agent on a Node that can run it. Plain JavaScript: the Node that reads this may be too old for the rest, and then the nearest
-// node_modules/.bin/node upwards, which npm has installed, takes over.
+// node_modules/.bin/node upwards, which npm has installed, takes over; npm 10 may leave that link out, but not the program itself.
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -28,9 +28,11 @@ if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) {
 }
 
 function nearestNode(from) {
+  const platform = `${process.platform}-${process.arch}`;
+  const places = [".bin/node", `node-${platform}/bin/node`, `node-bin-${platform}/bin/node`];
   for (let dir = from; ; dir = dirname(dir)) {
-    const node = join(dir, "node_modules", ".bin", "node");
-    if (existsSync(node)) return node;
+    const node = places.map((place) => join(dir, "node_modules", place)).find((path) => existsSync(path));
+    if (node !== undefined) return node;
     if (dir === dirname(dir)) return undefined;
   }
 }

@@ -20,7 +20,10 @@ if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
   if (cacheFolder !== undefined) module.enableCompileCache?.(join(cacheFolder, ".cache", "muster"));
   await import("../src/main.ts");
 } else {
-  const node = nearest(here, join("node_modules", ".bin", "node"));
+  // Npm 10 leaves out the link when it has taken away other platforms' packages; the program itself is there all the same.
+  const platform = `${process.platform}-${process.arch}`;
+  const places = [".bin/node", `node-${platform}/bin/node`, `node-bin-${platform}/bin/node`];
+  const node = places.map((place) => nearest(here, join("node_modules", place))).find((path) => path !== undefined);
   if (node === undefined) fail(`needs Node ${NODE_MAJOR_MIN} or newer, this is ${process.versions.node}; run npm install to bring one`);
   runOn(node);
 }
