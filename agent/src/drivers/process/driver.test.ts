@@ -139,6 +139,8 @@ describe("starting", () => {
       const outcome = await driver.start(spec(["sh"], { releaseDir: join(dir, notThere) }));
       expect(fault(outcome)).toBe(`start_failed final: sh could not be started: its directory ${join(dir, notThere)} is not there`);
     }
+    const elsewhere = newDriver({ baseEnv: { PATH: releaseDir } });
+    expect(fault(await elsewhere.start(spec(["plain"])))).toContain("plain was not found in PATH");
   });
 
   test("output files that cannot be opened are a fault worth another try", async () => {

@@ -75,12 +75,13 @@ function startFault(error: unknown, program: string, releaseDir: string, path: s
   if (code !== undefined && SCARCE.includes(code)) {
     return { code: "start_failed", message: `${program} could not be started: the system is short of processes, files or memory (${code})`, retryable: true };
   }
+  // One folder of PATH that may not be looked into makes it EACCES.
+  if (!program.includes("/") && (code === "ENOENT" || code === "EACCES")) {
+    const wayOut = "install it on this machine, or name a file of the release, such as ./server";
+    return failed(`${program} was not found in PATH (${path ?? "empty"}): ${wayOut}`).fault;
+  }
   switch (code ?? "") {
     case "ENOENT":
-      if (!program.includes("/")) {
-        const wayOut = "install it on this machine, or name a file of the release, such as ./server";
-        return failed(`${program} was not found in PATH (${path ?? "empty"}): ${wayOut}`).fault;
-      }
       return existsSync(resolve(releaseDir, program))
         ? failed(`${program} could not be started: the interpreter named in its first line is not on this machine`).fault
         : failed(`${program} could not be started: the release has no such file`).fault;
