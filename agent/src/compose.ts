@@ -10,7 +10,7 @@ import { createProcessDriver } from "./drivers/process/driver.ts";
 import { minimalEnvironment } from "./drivers/process/environment.ts";
 import { createLogReader } from "./drivers/process/log-reader.ts";
 import { createPortPicker } from "./drivers/process/port-picker.ts";
-import { currentBootId, statOf } from "./drivers/process/proc.ts";
+import { birthOf, currentBootId } from "./drivers/process/proc.ts";
 import { createProber } from "./health/prober.ts";
 import { Link } from "./link/link.ts";
 import { createPuller } from "./pull/puller.ts";
@@ -35,7 +35,7 @@ const CLOSE_TIMEOUT_MS = 3_000;
 
 export async function startAgent(config: Config, logger: Logger): Promise<Agent> {
   const dir = usableDirectory(config.dir);
-  const lock = takeLock({ dir, pid: process.pid, startTicksOf: (pid) => statOf(pid)?.startTicks });
+  const lock = takeLock({ dir, pid: process.pid, birthOf });
   if (!lock.ok) throw new CannotStart(`another agent, with pid ${lock.holderPid}, uses ${config.dir}: end it, or give this one another --dir`);
 
   const baseEnv = minimalEnvironment(config.environment);

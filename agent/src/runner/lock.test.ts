@@ -14,7 +14,7 @@ const living = new Map([
   [10, "100"],
   [11, "110"],
 ]);
-const take = (pid: number) => takeLock({ dir, pid, startTicksOf: (each) => living.get(each) });
+const take = (pid: number) => takeLock({ dir, pid, birthOf: (each) => living.get(each) });
 
 describe("the lock of an agent's directory", () => {
   it("is held by one agent at a time, and names it", () => {
@@ -45,6 +45,6 @@ describe("the lock of an agent's directory", () => {
   });
 
   it("cannot be taken where nothing can be written", () => {
-    expect(() => takeLock({ dir: join(dir, "none"), pid: 10, startTicksOf: () => "1" })).toThrow("ENOENT");
+    expect(() => takeLock({ dir: join(dir, "none"), pid: 10, birthOf: () => "1" })).toThrow("ENOENT");
   });
 });

@@ -1,5 +1,5 @@
 /**
- * One agent for each directory. The lock names its holder by pid and start time, so a holder that was killed is known to be gone, even when its pid is
+ * One agent for each directory. The lock names its holder by pid and birth, so a holder that was killed is known to be gone, even when its pid is
  * somebody else's by now. Never waits.
  */
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -11,27 +11,27 @@ export type Lock = { readonly ok: true; release(): void } | { readonly ok: false
 export interface LockOptions {
   readonly dir: string;
   readonly pid: number;
-  /** Undefined when no such process lives. */
-  readonly startTicksOf: (pid: number) => string | undefined;
+  /** Tells a process from any other with its pid, before and after it; undefined when no such process lives. */
+  readonly birthOf: (pid: number) => string | undefined;
 }
 
 /** Every round but the first follows on another agent's doing at this very moment. */
 const ROUNDS_MAX = 10;
 
 /** Throws when the directory can't be written. */
-export function takeLock({ dir, pid, startTicksOf }: LockOptions): Lock {
+export function takeLock({ dir, pid, birthOf }: LockOptions): Lock {
   const path = join(dir, "agent.lock");
   const own = `${path}.${pid}`;
-  const text = `${pid} ${startTicksOf(pid) ?? "unknown"}\n`;
+  const text = `${pid} ${birthOf(pid) ?? "unknown"}\n`;
   writeFileSync(own, text);
   try {
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       if (linked(own, path)) return { ok: true, release: () => releaseIf(path, text) };
       const holder = readIfThere(path);
       if (holder === undefined) continue;
-      const [holderPid, holderTicks] = holder.trim().split(" ");
-      const livingTicks = startTicksOf(Number(holderPid));
-      if (livingTicks !== undefined && livingTicks === holderTicks && holder !== text) return { ok: false, holderPid: Number(holderPid) };
+      const [holderPid, holderBirth] = holder.trim().split(" ");
+      const livingBirth = birthOf(Number(holderPid));
+      if (livingBirth !== undefined && livingBirth === holderBirth && holder !== text) return { ok: false, holderPid: Number(holderPid) };
       takeAway(path, holder, `${own}.stale`);
     }
   } finally {

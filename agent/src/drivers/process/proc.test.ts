@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { minimalEnvironment } from "./environment.ts";
-import { allStats, currentBootId, environmentValue, parseStat, statOf } from "./proc.ts";
+import { allStats, birthOf, currentBootId, environmentValue, parseStat, statOf } from "./proc.ts";
 
 test("a command's name may hold blanks, parentheses and line ends", () => {
   const rest = `S 7 42 43 ${Array.from({ length: 15 }, (_, index) => 100 + index).join(" ")} 987654321012345678 1 2 3`;
@@ -38,6 +38,15 @@ test("a real process with an odd name is read right", async () => {
   await once(child, "exit");
   expect(statOf(pid)).toBeUndefined();
   expect(environmentValue(pid, "MARK")).toBeUndefined();
+});
+
+test("a process whose end nobody has asked for yet has ended", async () => {
+  const parent = spawn("sh", ["-c", "sleep 0 & exec sleep 60"], { stdio: "ignore" });
+  onTestFinished(() => void parent.kill("SIGKILL"));
+  const zombie = () => allStats().find(({ parentPid, state }) => parentPid === parent.pid && state === "Z");
+  await vi.waitFor(() => expect(zombie()).toBeDefined(), 10_000);
+  expect(birthOf(zombie()!.pid)).toBeUndefined();
+  expect(birthOf(parent.pid!)).toBe(`${currentBootId()}/${statOf(parent.pid!)!.startTicks}`);
 });
 
 test("a boot has a name", () => {

@@ -42,6 +42,12 @@ export function hasEnded(stat: ProcessStat): boolean {
   return stat.state === "Z" || stat.state === "X";
 }
 
+/** Names one process for good, over reboots too. Undefined when it has ended, though nobody may have asked for its end yet. */
+export function birthOf(pid: number): string | undefined {
+  const stat = statOf(pid);
+  return stat === undefined || hasEnded(stat) ? undefined : `${currentBootId()}/${stat.startTicks}`;
+}
+
 export function allStats(): readonly ProcessStat[] {
   const stats: ProcessStat[] = [];
   for (const name of readdirSync("/proc")) {
