@@ -40,7 +40,7 @@ export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions)
     check: unary(logger, (request) => {
       const read = readDeploymentFile(request.content);
       if (!read.ok) return { faults: [...read.faults], app: "", version: "", artifactPath: "" };
-      valueOf(engine.check(read.file));
+      valueOf(engine.check({ ...read.file, release: { ...read.file.release, artifact: request.artifact } }));
       return { faults: [], app: read.file.app, version: read.file.version, artifactPath: read.file.artifactPath };
     }),
 

@@ -127,7 +127,7 @@ describe("starting", () => {
     const faults = async (...commands: readonly string[][]): Promise<readonly string[]> =>
       Promise.all(commands.map(async (command) => fault(await driver.start(spec(command)))));
     expect(await faults(["no-such-program"], ["./missing"], ["./plain"], ["./odd"], [], ["x".repeat(3_000_000)], ["a\0b"])).toEqual([
-      "start_failed final: no-such-program was not found in PATH (/bin): install it on this machine, or name a file of the release, such as ./server",
+      "start_failed final: no-such-program was not found in PATH: install it on this machine, or name a file of the release, such as ./server",
       "start_failed final: ./missing could not be started: the release has no such file",
       "start_failed final: ./plain may not be executed: make it executable (chmod +x) before the release is made",
       "start_failed final: ./odd could not be started: the interpreter named in its first line is not on this machine",

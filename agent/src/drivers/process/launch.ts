@@ -64,13 +64,13 @@ export async function launch(dir: string, baseEnv: Readonly<Record<string, strin
     child.unref();
     return { ok: true, pid: child.pid, startTicks: started.startTicks, exit };
   } catch (error) {
-    return { ok: false, fault: startFault(error, program, spec.releaseDir, env["PATH"]) };
+    return { ok: false, fault: startFault(error, program, spec.releaseDir) };
   } finally {
     await closeAll(output);
   }
 }
 
-function startFault(error: unknown, program: string, releaseDir: string, path: string | undefined): Fault {
+function startFault(error: unknown, program: string, releaseDir: string): Fault {
   const code = errorCode(error);
   if (code !== undefined && SCARCE.includes(code)) {
     return { code: "start_failed", message: `${program} could not be started: the system is short of processes, files or memory (${code})`, retryable: true };
@@ -78,7 +78,7 @@ function startFault(error: unknown, program: string, releaseDir: string, path: s
   // One folder of PATH that may not be looked into makes it EACCES.
   if (!program.includes("/") && (code === "ENOENT" || code === "EACCES")) {
     const wayOut = "install it on this machine, or name a file of the release, such as ./server";
-    return failed(`${program} was not found in PATH (${path ?? "empty"}): ${wayOut}`).fault;
+    return failed(`${program} was not found in PATH: ${wayOut}`).fault;
   }
   switch (code ?? "") {
     case "ENOENT":

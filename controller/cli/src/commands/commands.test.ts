@@ -32,7 +32,7 @@ test("status of one that was taken back names the failed machines, why, and what
   controller.deployments = [rolledBackDeployment()];
   const { code, out } = await run("status", "d-7");
   expect(code).toBe(0);
-  expect(out).toContain("failed:\n  web-1  exited with code 1, four times");
+  expect(out).toContain("why:\n  web-1  exited with code 1, four times");
   expect(out).toContain("muster events d-7");
 });
 

@@ -69,8 +69,10 @@ async function submitFile(context: CliContext, options: DeployOptions): Promise<
 
 /** The digest of the artifact, which the controller has afterwards. */
 async function prepare(context: CliContext, controller: Controller, file: DeploymentFile, options: DeployOptions): Promise<string> {
-  const { artifactPath } = await check(controller, file, context.interruption());
-  const pushed = await publishArtifact(context, controller, resolve(file.folder, artifactPath), options.output).catch((error: unknown) => {
+  const signal = context.interruption();
+  const { artifactPath } = await check(controller, file, signal);
+  const mayBeSent = (digest: string): Promise<unknown> => check(controller, file, signal, digest);
+  const pushed = await publishArtifact(context, controller, resolve(file.folder, artifactPath), options.output, mayBeSent).catch((error: unknown) => {
     throw isOfArtifact(error) ? named(file, error) : error;
   });
   if (options.output === "text") await writeLines(context.stdout, [pushedLine(pushed)]);
@@ -86,9 +88,9 @@ function named(file: DeploymentFile, { message, code, exit, cause }: CliError): 
   return new CliError(`${file.name} artifact: ${message}; nothing was deployed`, { code, exit, cause });
 }
 
-async function check(controller: Controller, file: DeploymentFile, signal: AbortSignal): Promise<CheckResponse> {
+async function check(controller: Controller, file: DeploymentFile, signal: AbortSignal, artifact = ""): Promise<CheckResponse> {
   const { deployments } = controller;
-  const request = { fileName: file.name, content: file.content };
+  const request = { fileName: file.name, content: file.content, artifact };
   const checked = await controller.unary(deployments, deployments.check, request, { signal });
   if (checked.faults.length > 0) throw faulty(file, checked.faults);
   return checked;

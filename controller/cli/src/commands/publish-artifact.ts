@@ -18,6 +18,8 @@ export async function publishArtifact(
   controller: Controller,
   sourcePath: string,
   output: OutputFormat,
+  /** Asked before anything is sent; refuses by throwing. */
+  mayBeSent: (digest: string) => Promise<unknown> = () => Promise.resolve(),
 ): Promise<PushedArtifact> {
   const signal = context.interruption();
   const { pushArtifact } = await import("../client/push-artifact.ts");
@@ -31,6 +33,7 @@ export async function publishArtifact(
           progress.show(`packing  ${filesDone}${filesTotal === undefined ? "" : `/${filesTotal}`} files, ${size(bytesDone)}`);
         },
       });
+      await mayBeSent(artifact.digest);
       const { created } = await pushArtifact(controller, artifact, {
         signal,
         onSent: (sentBytes) => progress.show(`sending  ${size(sentBytes)} of ${size(artifact.packBytes)}`),

@@ -50,7 +50,7 @@ async function showStatus(context: CliContext, controller: Controller, id: strin
   const others = id === undefined ? await otherActive(controller, deployment) : [];
   await writeLines(context.stdout, [
     ...rolloutView(deployment, view),
-    ...underHeading("failed:", failures),
+    ...underHeading("why:", failures),
     ...underHeading("", withTargets ? targetTable(deployment, view) : []),
     ...underHeading("also active:", others.map((other) => `  ${headerLine(other, { ...view, columns: view.columns - 2 })}`)),
     ...nextCommands(deployment, context.colors),

@@ -369,6 +369,8 @@ export interface CheckRequest {
   fileName: string;
   /** The bytes of the file, at most 1 MiB. */
   content: Buffer;
+  /** The artifact's digest, once it is known: FAILED_PRECONDITION when the version exists with other files, so that they need not be sent. */
+  artifact: string;
 }
 
 /** Either faults, or what the submitting side needs to know. */
@@ -666,7 +668,7 @@ export const Fault: MessageFns<Fault> = {
 };
 
 function createBaseCheckRequest(): CheckRequest {
-  return { fileName: "", content: Buffer.alloc(0) };
+  return { fileName: "", content: Buffer.alloc(0), artifact: "" };
 }
 
 export const CheckRequest: MessageFns<CheckRequest> = {
@@ -676,6 +678,9 @@ export const CheckRequest: MessageFns<CheckRequest> = {
     }
     if (message.content.length !== 0) {
       writer.uint32(18).bytes(message.content);
+    }
+    if (message.artifact !== "") {
+      writer.uint32(26).string(message.artifact);
     }
     return writer;
   },
@@ -709,6 +714,14 @@ export const CheckRequest: MessageFns<CheckRequest> = {
             message.content = Buffer.from(reader.bytes());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.artifact = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -729,6 +742,7 @@ export const CheckRequest: MessageFns<CheckRequest> = {
         ? globalThis.String(object.file_name)
         : "",
       content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
+      artifact: isSet(object.artifact) ? globalThis.String(object.artifact) : "",
     };
   },
 
@@ -740,6 +754,9 @@ export const CheckRequest: MessageFns<CheckRequest> = {
     if (message.content.length !== 0) {
       obj.content = base64FromBytes(message.content);
     }
+    if (message.artifact !== "") {
+      obj.artifact = message.artifact;
+    }
     return obj;
   },
 
@@ -750,6 +767,7 @@ export const CheckRequest: MessageFns<CheckRequest> = {
     const message = createBaseCheckRequest();
     message.fileName = object.fileName ?? "";
     message.content = object.content ?? Buffer.alloc(0);
+    message.artifact = object.artifact ?? "";
     return message;
   },
 };
