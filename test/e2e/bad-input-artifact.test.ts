@@ -109,7 +109,6 @@ const TABLE: readonly BadInput[] = [
     },
     exit: EXIT.badInput,
     says: /^muster: shop@1 exists with other content \(its files differ\); a release never changes: give this one a new version\n$/,
-    keepsArtifact: true,
   },
   {
     kind: "a version that exists and is run in another way",
