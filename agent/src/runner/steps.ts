@@ -44,7 +44,7 @@ export interface StepContext {
 const PORT_GRACE_MS = 2_000;
 const PORT_LOOK_INTERVAL_MS = 100;
 const STRAY_STOP_TIMEOUT_MS = 10_000;
-const LAST_LINES_MAX = 20;
+const LAST_LINES_MAX = 40;
 const LAST_LINE_CHARS_MAX = 200;
 /** A log that can't be read in time is not worth waiting for. */
 const LAST_LINE_TIMEOUT_MS = 1_000;
@@ -156,18 +156,22 @@ async function stopStrays({ app, world, mayHaveStrays }: StepContext): Promise<v
   await Promise.all(strays.map((workload: Workload) => world.driver.stop(workload, STRAY_STOP_TIMEOUT_MS)));
 }
 
-/** The last that the workload wrote to stderr, or empty. */
-export async function lastLineOf(app: string, { logs }: World): Promise<string> {
-  let last = "";
+/** A runtime says what went wrong and then, often, where and what it is itself. */
+const TELLING = /error|exception|fatal|panic/i;
+
+/** What the workload wrote to stderr last, where it names a fault the last line that does; or empty. */
+export async function lastLineOf(app: string, { logs }: Pick<World, "logs">): Promise<string> {
+  const words: string[] = [];
   try {
     const signal = AbortSignal.timeout(LAST_LINE_TIMEOUT_MS);
     for await (const lines of logs.read({ app, tailLines: LAST_LINES_MAX, follow: false, signal })) {
-      last = lines.findLast((line) => line.stream === "stderr" && line.text.trim() !== "")?.text ?? last;
+      words.push(...lines.filter(({ stream, text }) => stream === "stderr" && text.trim() !== "").map(({ text }) => text.trim()));
     }
   } catch {
     // Its words are a courtesy: without them the exit says enough.
   }
-  return last.trim().slice(0, LAST_LINE_CHARS_MAX);
+  const line = words.findLast((text) => TELLING.test(text)) ?? words.at(-1) ?? "";
+  return line.slice(0, LAST_LINE_CHARS_MAX);
 }
 
 function unresolved(name: string): Fault {

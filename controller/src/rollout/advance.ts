@@ -49,7 +49,7 @@ function advanceRolling(state: RolloutState, fleet: FleetView, now: Instant): re
     const last = state.wave === state.waves.length - 1;
     return [
       { kind: "wave_finished", wave: state.wave },
-      last ? { kind: "phase_changed", phase: "succeeded", reason: null } : { kind: "wave_started", wave: state.wave + 1 },
+      last ? { kind: "phase_changed", ...outcome(state) } : { kind: "wave_started", wave: state.wave + 1 },
     ];
   }
   if (now >= nextDeadline(state)!) return onFailure(state, progressReason(state, wave));
@@ -130,6 +130,13 @@ function backOutcome(state: RolloutState): { readonly phase: "rolled_back" | "fa
     phase: "failed",
     reason: { code: "revert_failed", message: `${machines(failed)} could not go back to what ${failed === 1 ? "it" : "they"} ran before${cause}` },
   };
+}
+
+/** Failures that were allowed or acknowledged do not keep a rollout from succeeding, unless they are all there is. */
+function outcome(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason | null } {
+  const sum = (name: "healthy" | "failed") => state.waves.reduce((counted, { counts }) => counted + counts[name], 0);
+  if (sum("healthy") > 0 || sum("failed") === 0) return { phase: "succeeded", reason: null };
+  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${machines(sum("failed"))} that took it` } };
 }
 
 function nothingToDo(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason } {

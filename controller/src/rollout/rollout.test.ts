@@ -169,6 +169,17 @@ describe("a bad release", () => {
     expect(rollout.state.phase).toBe("rolling");
     rollout.report(1, "failed");
     expect(rollout.state.phase).toBe("paused");
+    rollout.event({ kind: "resume", reason: { code: "operator", message: "known" } });
+    rollout.report(2, "healthy");
+    expect(rollout.state.phase).toBe("succeeded");
+  });
+
+  test("does not succeed by being waved through when it failed everywhere", () => {
+    const rollout = new Harness(2, { waves: [percent(100)], maxFailures: percent(100) });
+    rollout.report(0, "failed");
+    rollout.report(1, "failed");
+    expect(rollout.state.phase).toBe("failed");
+    expect(rollout.state.reason?.message).toBe("it failed on each of 2 machines that took it");
   });
 
   test("stops and touches nobody with on_failure: abort", () => {
