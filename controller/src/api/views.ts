@@ -130,7 +130,7 @@ export class DeploymentViews {
     }
     return waves.map(({ wave, finished }) => {
       const own = counts[wave] ?? noCounts();
-      return { index: wave + 1, size: own.total, phase: wavePhase(row, wave, finished === 1), counts: own };
+      return { index: wave + 1, size: own.total, phase: wavePhase(row, wave, finished === 1, own), counts: own };
     });
   }
 
@@ -205,7 +205,9 @@ export function appPhase(phase: AgentPhase | null): AppPhase {
   return phase === null ? AppPhase.UNSPECIFIED : AppPhase[phase.toUpperCase() as Uppercase<AgentPhase>];
 }
 
-function wavePhase(row: DeploymentRow, wave: number, finished: boolean): WavePhase {
+function wavePhase(row: DeploymentRow, wave: number, finished: boolean, { reverting, reverted }: TargetCounts): WavePhase {
+  if (finished && reverting > 0) return WavePhase.ROLLING_BACK;
+  if (finished && reverted > 0) return row.phase === "rolling_back" ? WavePhase.ROLLING_BACK : WavePhase.ROLLED_BACK;
   if (finished) return WavePhase.DONE;
   if (wave > row.wave) return WavePhase.PENDING;
   return isEnded(row.phase) || row.phase === "rolling_back" ? WavePhase.FAILED : WavePhase.ROLLING;

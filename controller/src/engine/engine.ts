@@ -311,9 +311,9 @@ export class Engine {
   #takeReport(report: ReportAccepted, append: Append, now: Instant): void {
     if (report.reportSeq <= this.#facts.acknowledgedSeq(report.machine, report.instance)) return;
     append(report);
-    this.#fleet.heard(report.machine, now);
     const { machine, phase, reason } = report;
     const generation = report.generation as Generation;
+    this.#fleet.heard(machine, now, generation);
     const state = this.#rollouts.ofApp(report.app).find((rollout) => rollout.targets.get(machine)?.generation === generation);
     if (state !== undefined) this.#rollouts.drive(state, { kind: "reported", machine, generation, phase, reason }, append, now);
     else this.#settleLate(report, append);

@@ -48,7 +48,7 @@ export class Fleet implements FleetView {
     const record = this.#heard.get(machine);
     if (record === undefined) return;
     record.lastSeenAt = now;
-    if (generation !== undefined) record.acknowledgedGeneration = generation;
+    if (generation !== undefined) record.acknowledgedGeneration = Math.max(record.acknowledgedGeneration, generation);
     this.#heard.delete(machine);
     this.#heard.set(machine, record);
   }

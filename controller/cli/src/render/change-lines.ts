@@ -39,7 +39,7 @@ function waveChange(previous: Deployment | undefined, next: Deployment, wave: Wa
 function waveText(wave: Wave, waveCount: number): string {
   const counts = wave.counts === undefined ? "" : countsLine(wave.counts, NO_COLORS);
   const phase = wavePhaseWord(wave.phase);
-  return `wave ${wave.index}/${waveCount}  ${counts}${phase === "done" || phase === "failed" ? `  ${phase}` : ""}`;
+  return `wave ${wave.index}/${waveCount}  ${counts}${phase === "rolling" || phase === "pending" ? "" : `  ${phase.replaceAll("_", " ")}`}`;
 }
 
 /** A countdown in the words is no change worth a line of its own. */

@@ -108,6 +108,9 @@ function waveMark(phase: WavePhaseWord, colors: Colors): string {
       return colors.red("✗");
     case "rolling":
       return colors.cyan("▸");
+    case "rolling_back":
+    case "rolled_back":
+      return colors.magenta("‹");
     case "pending":
     case "unspecified":
       return " ";

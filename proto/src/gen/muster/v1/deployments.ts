@@ -166,7 +166,11 @@ export const WavePhase = {
   PENDING: "WAVE_PHASE_PENDING",
   ROLLING: "WAVE_PHASE_ROLLING",
   DONE: "WAVE_PHASE_DONE",
+  /** FAILED - The rollout stopped in this wave. */
   FAILED: "WAVE_PHASE_FAILED",
+  /** ROLLING_BACK - It was done, and its machines go back. */
+  ROLLING_BACK: "WAVE_PHASE_ROLLING_BACK",
+  ROLLED_BACK: "WAVE_PHASE_ROLLED_BACK",
 } as const;
 
 export type WavePhase = typeof WavePhase[keyof typeof WavePhase];
@@ -177,6 +181,8 @@ export namespace WavePhase {
   export type ROLLING = typeof WavePhase.ROLLING;
   export type DONE = typeof WavePhase.DONE;
   export type FAILED = typeof WavePhase.FAILED;
+  export type ROLLING_BACK = typeof WavePhase.ROLLING_BACK;
+  export type ROLLED_BACK = typeof WavePhase.ROLLED_BACK;
 }
 
 export function wavePhaseFromJSON(object: any): WavePhase {
@@ -196,6 +202,12 @@ export function wavePhaseFromJSON(object: any): WavePhase {
     case 4:
     case "WAVE_PHASE_FAILED":
       return WavePhase.FAILED;
+    case 5:
+    case "WAVE_PHASE_ROLLING_BACK":
+      return WavePhase.ROLLING_BACK;
+    case 6:
+    case "WAVE_PHASE_ROLLED_BACK":
+      return WavePhase.ROLLED_BACK;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum WavePhase");
   }
@@ -213,6 +225,10 @@ export function wavePhaseToJSON(object: WavePhase): string {
       return "WAVE_PHASE_DONE";
     case WavePhase.FAILED:
       return "WAVE_PHASE_FAILED";
+    case WavePhase.ROLLING_BACK:
+      return "WAVE_PHASE_ROLLING_BACK";
+    case WavePhase.ROLLED_BACK:
+      return "WAVE_PHASE_ROLLED_BACK";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum WavePhase");
   }
@@ -230,6 +246,10 @@ export function wavePhaseToNumber(object: WavePhase): number {
       return 3;
     case WavePhase.FAILED:
       return 4;
+    case WavePhase.ROLLING_BACK:
+      return 5;
+    case WavePhase.ROLLED_BACK:
+      return 6;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum WavePhase");
   }
