@@ -28,10 +28,7 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const agent of agents) agent.kill("SIGKILL");
   agents = [];
-  const workloads = shop.starts();
   await fleet.stop();
-  // Those that nobody of the fleet was left to stop.
-  endAll(workloads);
 });
 
 describe("an agent that is away while deployments happen ends on the newest when it is back, without going through those between", () => {

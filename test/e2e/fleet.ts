@@ -3,7 +3,7 @@
  * Whatever a test leaves running is ended when the fleet is stopped, by process id.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -227,31 +227,53 @@ export class DevFleet {
     return writeRelease(join(this.root, name), yaml, files);
   }
 
+  /** kill -9 of a process of this fleet; of nobody else, though the pid may have gone to somebody else by now. */
+  kill(pid: number): void {
+    if (this.#isOurs(pid)) process.kill(pid, "SIGKILL");
+  }
+
   /** kill -9 of the controller, nats-server, all agents and `muster dev` itself, as by a power cut; workloads go on. */
   async killAll(): Promise<void> {
     const ended = new Promise((done) => this.#dev!.once("exit", done));
-    const pids = [...this.#pids(), this.devPid];
-    for (const pid of pids) if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    for (const pid of [...this.#pids(), this.devPid]) this.kill(pid);
     await ended;
+  }
+
+  /** Waits until `muster dev` has started again what was killed, and the controller answers. */
+  async whole(withinMs = 60_000): Promise<void> {
+    for (const end = Date.now() + withinMs; Date.now() < end; await sleep(50)) {
+      if (this.#pids().every((pid) => this.#isOurs(pid)) && (await this.muster(["machines"])).code === 0) return;
+    }
+    throw new Error(`the fleet was not whole within ${withinMs / 1000}s: ${JSON.stringify(this.file())}\n${this.output}`);
   }
 
   /** Stops all of it as a user would, checks that nothing is left, and deletes the folder. */
   async stop(): Promise<void> {
     const pids = existsSync(join(this.dir, "dev.json")) ? this.#pids() : [];
-    if (this.#dev !== undefined && this.#dev.exitCode === null && this.#dev.signalCode === null) {
+    const isUp = this.#dev !== undefined && this.#dev.exitCode === null && this.#dev.signalCode === null;
+    if (isUp) {
       const ended = new Promise((done) => this.#dev!.once("exit", done));
-      this.#dev.kill("SIGTERM");
+      this.#dev!.kill("SIGTERM");
       await ended;
     }
-    const left = pids.filter(isAlive);
+    const left = [...pids.filter((pid) => this.#isOurs(pid)), ...workloadsBelow(this.dir)];
     for (const pid of left) process.kill(pid, "SIGKILL");
     rmSync(this.root, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
-    if (left.length > 0) throw new Error(`muster dev left ${left.join(", ")} running`);
+    if (isUp && left.length > 0) throw new Error(`muster dev left ${left.join(", ")} running`);
   }
 
   #pids(): number[] {
     const { controller, nats, agents } = this.file();
     return [controller.pid, nats.pid, ...agents.map((agent) => agent.pid)];
+  }
+
+  /** Every process of a fleet names the fleet's folder in its command line. */
+  #isOurs(pid: number): boolean {
+    try {
+      return isAlive(pid) && readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(this.dir);
+    } catch {
+      return false;
+    }
   }
 
   #address(): string {
@@ -263,6 +285,17 @@ export class DevFleet {
     const { MUSTER_ADDRESS: _, FORCE_COLOR: __, ...env } = process.env;
     return { ...env, NO_COLOR: "1" };
   }
+}
+
+function workloadsBelow(dir: string): readonly number[] {
+  const pids = readdirSync("/proc").map(Number).filter(Number.isInteger);
+  return pids.filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/cwd`).startsWith(`${dir}/`);
+    } catch {
+      return false; // it has ended, or is somebody else's
+    }
+  });
 }
 
 export function isAlive(pid: number): boolean {

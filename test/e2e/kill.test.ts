@@ -24,9 +24,9 @@ interface Kind {
 }
 
 const KINDS: readonly Kind[] = [
-  { name: "the controller", strike: async (fleet) => kill(fleet.file().controller.pid) },
-  { name: "nats-server", strike: async (fleet) => kill(fleet.file().nats.pid) },
-  { name: "one agent", strike: async (fleet, fraction) => kill(fleet.file().agents[Math.floor(fraction() * MACHINES.length)]!.pid) },
+  { name: "the controller", strike: async (fleet) => fleet.kill(fleet.file().controller.pid) },
+  { name: "nats-server", strike: async (fleet) => fleet.kill(fleet.file().nats.pid) },
+  { name: "one agent", strike: async (fleet, fraction) => fleet.kill(fleet.file().agents[Math.floor(fraction() * MACHINES.length)]!.pid) },
   {
     name: "all of them together",
     strike: async (fleet) => {
@@ -96,6 +96,7 @@ class Trial {
   }
 
   async round(version: string, isBroken: boolean, strike: () => Promise<void>): Promise<void> {
+    await this.#fleet.whole();
     const before = this.#shop.starts().length;
     const running = await this.#answers();
     const file = isBroken
@@ -159,10 +160,6 @@ function expectNoReportLost(events: readonly FleetEvent[]): void {
   }
   expect([...sequences.keys()]).toHaveLength(MACHINES.length);
   for (const [instance, found] of sequences) expect(found, instance).toEqual(found.map((_, index) => index + 1));
-}
-
-function kill(pid: number): void {
-  if (isAlive(pid)) process.kill(pid, "SIGKILL");
 }
 
 /** From 0 to below 1, the same row for the same seed. */
