@@ -325,7 +325,7 @@ export class Engine {
     const target = this.#facts.openTarget(report);
     if (target === undefined || this.#rollouts.get(target.deployment) !== undefined) return;
     const to = targetStateOf(target, phase);
-    if (to === undefined || to === target.state) return;
+    if (to === undefined || to === "updating" || to === "reverting") return;
     append({ kind: "target_changed", deployment: target.deployment, app, machine, state: to, reason: to === "failed" ? report.reason : null });
   }
 

@@ -75,9 +75,13 @@ export function refusal(state: RolloutState, command: "pause" | "resume" | "abor
         case "succeeded":
         case "failed":
         case "aborted":
-          return undefined;
+          return hasChangedAny(state) ? undefined : "it changed no machine, so there is nothing to take back";
       }
   }
+}
+
+function hasChangedAny({ waves }: RolloutState): boolean {
+  return waves.some(({ targets, counts }) => counts.pending < targets.length);
 }
 
 function onReport(

@@ -1,0 +1,164 @@
+/**
+ * A controller without its adapters: the real engine on a real journal, a clock that is moved by hand, and machines that say what the test tells them to.
+ */
+import pino from "pino";
+import { type AppName, type DeploymentId, type Instant, type MachineId, parseDeploymentId } from "@muster/proto/ids.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import { parseSelector } from "@muster/proto/selector.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import { Journal } from "../journal/journal.ts";
+import { loadRollout } from "../journal/load.ts";
+import { PROJECTION_TABLES } from "../journal/schema.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import type { AgentPhase } from "../rollout/state.ts";
+import type { Clock } from "./clock.ts";
+import { Engine } from "./engine.ts";
+
+/** A clock that stands still until it is moved, and then wakes whoever asked, in order. */
+class FakeClock implements Clock {
+  time = 1_000_000;
+  readonly #sleepers = new Set<{ at: number; callback: () => void }>();
+
+  now(): Instant {
+    return this.time as Instant;
+  }
+
+  wake(at: Instant, callback: () => void): () => void {
+    const sleeper = { at, callback };
+    this.#sleepers.add(sleeper);
+    return () => this.#sleepers.delete(sleeper);
+  }
+
+  advance(ms: number): void {
+    const end = this.time + ms;
+    for (;;) {
+      const due = [...this.#sleepers].filter((sleeper) => sleeper.at <= end).sort((a, b) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#sleepers.delete(due);
+      this.time = Math.max(this.time, due.at);
+      due.callback();
+    }
+    this.time = end;
+  }
+}
+
+const ARTIFACT = "a".repeat(64);
+
+export class World {
+  readonly clock = new FakeClock();
+  readonly told: Assignment[] = [];
+  readonly #seqs = new Map<string, number>();
+  journal: Journal;
+  engine!: Engine;
+
+  constructor(path = ":memory:") {
+    this.journal = Journal.open(path);
+    this.startEngine();
+    this.engine.recordArtifact({ kind: "artifact_stored", artifact: ARTIFACT as never, fileCount: 1, sizeBytes: 1, packBytes: 1 });
+  }
+
+  startEngine(): void {
+    this.engine?.stop();
+    this.engine = new Engine({
+      journal: this.journal,
+      fleet: new Fleet(15_000),
+      clock: this.clock,
+      logger: pino({ level: "silent" }),
+      tell: (assignment) => this.told.push(assignment),
+    });
+    this.engine.start();
+  }
+
+  async join(...machines: string[]): Promise<void> {
+    const joined = { kind: "machine_joined", labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
+    await Promise.all(machines.map((machine) => this.engine.hello({ ...joined, machine: machine as MachineId, instance: `i-${machine}` }, 0)));
+  }
+
+  submit(version: string, changes: Partial<Strategy> = {}, release: Partial<Release> = {}) {
+    const targets = changes.targets ?? "role=web";
+    const parsed = parseSelector(targets);
+    if (!parsed.ok) throw new Error(parsed.message);
+    return this.engine.submit({
+      app: "app" as AppName,
+      release: Release.fromPartial({ app: "app", version, artifact: ARTIFACT, ...release }),
+      selector: parsed.selector,
+      strategy: {
+        targets,
+        waves: [{ kind: "count", count: 1 }, { kind: "percent", percent: 100 }],
+        maxUnavailable: { kind: "count", count: 1 },
+        minHealthyTimeMs: 1000,
+        healthyDeadlineMs: 60_000,
+        progressDeadlineMs: 600_000,
+        maxFailures: { kind: "count", count: 0 },
+        onFailure: "rollback",
+        onConflict: "queue",
+        ...changes,
+      },
+    });
+  }
+
+  deploy(version: string, changes: Partial<Strategy> = {}): DeploymentId {
+    const answer = this.submit(version, changes);
+    if (!answer.ok) throw new Error(answer.refusal.message);
+    return parseDeploymentId(answer.value.deployment)!;
+  }
+
+  async say(machine: string, phase: AgentPhase, generation = this.generation(machine)): Promise<void> {
+    const seq = (this.#seqs.get(machine) ?? 0) + 1;
+    this.#seqs.set(machine, seq);
+    await this.saySeq(machine, phase, generation, seq);
+  }
+
+  saySeq(machine: string, phase: AgentPhase, generation: number, reportSeq: number): Promise<void> {
+    return this.engine.report([
+      {
+        kind: "report_accepted",
+        machine: machine as MachineId,
+        app: "app" as AppName,
+        instance: `i-${machine}`,
+        reportSeq,
+        observedAt: this.clock.now(),
+        generation,
+        phase,
+        reason: phase === "reverted" ? { code: "exited", message: "exited with code 1" } : null,
+        runningVersion: "",
+        runningArtifact: "",
+        starts: 1,
+        pid: 1,
+        ports: {},
+      },
+    ]);
+  }
+
+  generation(machine: string): number {
+    return this.engine.assignmentFor(machine as MachineId)?.generation ?? 0;
+  }
+
+  wanted(machine: string): string | undefined {
+    const goal = this.engine.assignmentFor(machine as MachineId)?.apps[0]?.goal;
+    return goal?.$case === "run" ? goal.value.version : goal?.$case;
+  }
+
+  phase(id: DeploymentId): string {
+    return loadRollout(this.journal, id)!.phase;
+  }
+
+  /** Every healthy machine answers at once until nothing is asked any more. */
+  async settle(...machines: string[]): Promise<void> {
+    const answered = new Map<string, number>();
+    for (let round = 0; round < 20; round += 1) {
+      const open = machines.filter((machine) => this.generation(machine) > (answered.get(machine) ?? 0));
+      if (open.length === 0) return;
+      for (const machine of open) {
+        answered.set(machine, this.generation(machine));
+        await this.say(machine, this.wanted(machine) === "remove" ? "removed" : "healthy");
+      }
+    }
+    throw new Error("the fleet did not settle");
+  }
+
+  tables(journal = this.journal): unknown {
+    return PROJECTION_TABLES.map((table) => [table, journal.db.prepare(`SELECT * FROM ${table}`).all()]);
+  }
+}
