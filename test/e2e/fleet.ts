@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -239,10 +240,10 @@ export class DevFleet {
     await ended;
   }
 
-  /** Waits until `muster dev` has started again what was killed, and the controller answers. */
+  /** Waits until `muster dev` has started again what was killed, and the controller listens. */
   async whole(withinMs = 60_000): Promise<void> {
     for (const end = Date.now() + withinMs; Date.now() < end; await sleep(50)) {
-      if (this.#pids().every((pid) => this.#isOurs(pid)) && (await this.muster(["machines"])).code === 0) return;
+      if (this.#pids().every((pid) => this.#isOurs(pid)) && (await listens(this.#address()))) return;
     }
     throw new Error(`the fleet was not whole within ${withinMs / 1000}s: ${JSON.stringify(this.file())}\n${this.output}`);
   }
@@ -285,6 +286,14 @@ export class DevFleet {
     const { MUSTER_ADDRESS: _, FORCE_COLOR: __, ...env } = process.env;
     return { ...env, NO_COLOR: "1" };
   }
+}
+
+function listens(address: string): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const { hostname, port } = new URL(`tcp://${address}`);
+  const socket = connect(Number(port), hostname, () => resolve(true));
+  socket.once("error", () => resolve(false));
+  return promise.finally(() => socket.destroy());
 }
 
 function workloadsBelow(dir: string): readonly number[] {

@@ -26,6 +26,8 @@ export interface Answer {
 
 export interface ReleaseOptions {
   readonly behaviour?: Behaviour;
+  /** Of its probe; default 100ms. */
+  readonly interval?: string;
   /** Keys of `rollout` that differ from the quick ones. */
   readonly rollout?: Readonly<Record<string, string>>;
   /** Further files of the release. */
@@ -55,7 +57,7 @@ export class TestApp {
   }
 
   /** Writes a release; returns the path of its muster.yaml. */
-  release(version: string, { behaviour = "good", rollout = {}, files = {} }: ReleaseOptions = {}): string {
+  release(version: string, { behaviour = "good", interval = "100ms", rollout = {}, files = {} }: ReleaseOptions = {}): string {
     const yaml = [
       `app: ${this.name}`,
       `version: "${version}"`,
@@ -71,7 +73,7 @@ export class TestApp {
       "  stop_timeout: 5s",
       "health:",
       "  - http: http://127.0.0.1:${ports.http}/healthz",
-      "    interval: 100ms",
+      `    interval: ${interval}`,
       "    timeout: 1s",
       "    healthy_after: 1",
       "    unhealthy_after: 3",
