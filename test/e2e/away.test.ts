@@ -54,7 +54,7 @@ describe("an agent that is away while deployments happen ends on the newest when
     await expectNewest("4", before);
   });
 
-  it("killed, with the newest deployment taken back meanwhile", async () => {
+  it("ended by SIGTERM, with the newest deployment taken back meanwhile", async () => {
     const agent = awayAgent();
     const before = await answerOf(AWAY);
     process.kill(agent.pid, "SIGTERM");
