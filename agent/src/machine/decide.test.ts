@@ -172,6 +172,13 @@ describe("a release that fails after it was activated", () => {
     expect(app.lastReport?.reason?.message).toContain("; back on 1.0");
   });
 
+  it("has half a minute to go back, however short its own deadline was", () => {
+    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2, { healthyDeadlineMs: 1_000, minHealthyTimeMs: 0 })).work().pass(1_000).work();
+    expect(app.phase).toBe("reverting");
+    app.unhealthy("GET /healthz refused").pass(29_000).healthy();
+    expect(app.lastReport).toMatchObject({ phase: "reverted", runningVersion: "1.0" });
+  });
+
   it("says that it was healthy for a while and then was not", () => {
     const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().healthy().pass(3_000).unhealthy().pass(60_000);
     expect(app.lastReport?.reason).toEqual({ code: "turned_unhealthy", message: "healthy for 3 s of the 5 s required, then: GET / answered 500" });

@@ -8,6 +8,12 @@ import { restartDelayMs } from "./back-off.ts";
 import { type AppState, type Fault, type Reason, enter, sameRelease } from "./state.ts";
 import { withNote } from "./words.ts";
 
+/**
+ * The way back gets at least so long: a short healthy_deadline is a hard judge of a new release, and giving up on a proven one sooner
+ * would leave nothing better.
+ */
+const REVERT_DEADLINE_MS_MIN = 30_000;
+
 export function fail(state: AppState, reason: Reason, now: number): AppState {
   const after: AppState = { ...state, retry: undefined };
   if (state.settled && state.current === undefined) return enter(after, { kind: "failed", reason: plain(reason) }, now);
@@ -16,7 +22,7 @@ export function fail(state: AppState, reason: Reason, now: number): AppState {
     if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason) }, now);
     return enter(after, { kind: "reverted", reason: withNote(reason, `still on ${state.current?.version}`) }, now);
   }
-  const deadlineAt = now + (state.goal?.healthyDeadlineMs ?? 0);
+  const deadlineAt = now + Math.max(state.goal?.healthyDeadlineMs ?? 0, REVERT_DEADLINE_MS_MIN);
   return enter({ ...after, settled: false, health: { kind: "unknown" } }, { kind: "reverting", move: "stop", cause: plain(reason), deadlineAt }, now);
 }
 

@@ -12,7 +12,7 @@ import { auditRollout } from "../rollout/invariants.ts";
 import { type AgentPhase, isEnded } from "../rollout/state.ts";
 import { World } from "./world.fixture.ts";
 
-const SEEDS = 150;
+const SEEDS = 100;
 const STEPS = 120;
 const MACHINES = ["a", "b", "c", "d", "e", "f"];
 const VERSIONS = ["1", "2", "3", "4"];
