@@ -45,8 +45,8 @@ function advanceRolling(state: RolloutState, fleet: FleetView, now: Instant): re
   if (tripped >= 0) return onFailure(state, failuresReason(state, tripped));
 
   const wave = waveOf(state, state.wave);
-  if (isSettled(wave) && hasEvidence(state)) {
-    const last = state.wave === state.waves.length - 1;
+  const last = state.wave === state.waves.length - 1;
+  if (isSettled(state, wave) && (hasEvidence(state) || !last)) {
     return [
       { kind: "wave_finished", wave: state.wave },
       last ? { kind: "phase_changed", ...outcome(state) } : { kind: "wave_started", wave: state.wave + 1 },
@@ -54,7 +54,7 @@ function advanceRolling(state: RolloutState, fleet: FleetView, now: Instant): re
   }
   if (now >= nextDeadline(state)!) return onFailure(state, progressReason(state, wave));
   const next = wave.targets[wave.nextPending];
-  if (next === undefined || state.moving.size >= state.maxUnavailable) return [];
+  if (next === undefined || state.moving.size >= updateWindow(state)) return [];
   return [assignment(state, next, "update", fleet)];
 }
 
@@ -83,11 +83,20 @@ function assignment(state: RolloutState, target: Target, purpose: "update" | "re
   };
 }
 
-function isSettled({ counts }: WaveState): boolean {
-  return counts.pending === 0 && counts.updating === 0;
+/** A machine of an earlier wave that came back from silence counts too: its answer is waited for. */
+function isSettled({ moving }: RolloutState, { counts }: WaveState): boolean {
+  return counts.pending === 0 && moving.size === 0;
 }
 
-/** While every machine so far is silent, nothing is known about the release, and the gate stays shut. */
+/**
+ * A wave in which every machine is silent holds nobody up, but has shown nothing either: until some machine has answered, those of later waves take
+ * their turn one at a time.
+ */
+function updateWindow(state: RolloutState): number {
+  return state.wave === 0 || hasEvidence(state) ? state.maxUnavailable : 1;
+}
+
+/** Some machine has said how the release does there. */
 function hasEvidence({ waves, wave }: RolloutState): boolean {
   return waves.some(({ counts }, index) => index <= wave && counts.healthy + counts.failed > 0);
 }
@@ -232,6 +241,15 @@ export function waitingOn(state: RolloutState): string | undefined {
   }
 }
 
+function firstMoving(state: RolloutState, most: number): readonly Target[] {
+  const first: Target[] = [];
+  for (const machine of state.moving) {
+    if (first.length === most) break;
+    first.push(state.targets.get(machine)!);
+  }
+  return first;
+}
+
 function waitingBack(wave: WaveState): string {
   const { reverting } = wave.counts;
   const shown = names(take(wave, "reverting", 3), reverting);
@@ -240,8 +258,8 @@ function waitingBack(wave: WaveState): string {
 
 function waitingInWave(state: RolloutState, wave: WaveState): string {
   const { counts } = wave;
-  if (counts.updating > 0) {
-    const shown = names(take(wave, "updating", 3), counts.updating);
+  if (state.moving.size > 0) {
+    const shown = names(firstMoving(state, 3), state.moving.size);
     const rest = counts.pending > 0 ? `; ${counts.pending} more of wave ${state.wave + 1} to come` : "";
     return `${shown} to be healthy for ${seconds(state.strategy.minHealthyTimeMs)}${rest}`;
   }

@@ -200,15 +200,48 @@ describe("silence", () => {
     expect(rollout.state.phase).toBe("succeeded");
   });
 
-  test("of every machine so far keeps the gate shut", () => {
-    const rollout = new Harness(3);
+  test("of a whole wave holds nobody up, but the next are tried one at a time until one has answered", () => {
+    const rollout = new Harness(6, { waves: [count(1), percent(100)], maxUnavailable: count(3) });
     rollout.silence(0);
-    expect(rollout.states()).toBe("unreachable pending pending");
-    expect(waitingOn(rollout.state)).toContain("m-0 to be heard from");
+    expect(rollout.states()).toBe("unreachable updating pending pending pending pending");
+    rollout.silence(1);
+    expect(rollout.under()).toEqual(["m-2"]);
+    rollout.report(2, "healthy");
+    expect(rollout.under()).toEqual(["m-3", "m-4", "m-5"]);
+  });
+
+  test("of every machine there is does not succeed: it waits for one to answer", () => {
+    const rollout = new Harness(3);
+    for (const index of [0, 1, 2]) rollout.silence(index);
+    expect(rollout.states()).toBe("unreachable unreachable unreachable");
+    expect(rollout.state.phase).toBe("rolling");
+    expect(waitingOn(rollout.state)).toBe("m-2 to be heard from: no machine has answered yet");
     rollout.silent.clear();
     rollout.event({ kind: "heard_again", machine: id(0) });
     rollout.report(0, "healthy");
-    expect(rollout.states()).toBe("healthy updating pending");
+    expect(rollout.state.phase).toBe("succeeded");
+  });
+
+  test("that ends after the last wave began is waited for before the rollout succeeds", () => {
+    const rollout = new Harness(2);
+    rollout.silence(0);
+    rollout.silent.clear();
+    rollout.event({ kind: "heard_again", machine: id(0) });
+    rollout.report(1, "healthy");
+    expect(rollout.state.phase).toBe("rolling");
+    expect(waitingOn(rollout.state)).toBe("m-0 to be healthy for 5s");
+    rollout.report(0, "healthy");
+    expect(rollout.state.phase).toBe("succeeded");
+  });
+
+  test("that ends with a failure in an earlier wave takes everything back", () => {
+    const rollout = new Harness(3);
+    rollout.silence(0);
+    rollout.report(1, "healthy");
+    rollout.silent.clear();
+    rollout.event({ kind: "heard_again", machine: id(0) });
+    rollout.report(0, "reverted");
+    expect(rollout.state.phase).toBe("rolling_back");
   });
 
   test("of a machine at its turn tells it all the same, and goes on", () => {
