@@ -67,6 +67,21 @@ describe("an agent that is away while deployments happen ends on the newest when
   });
 });
 
+it("the first machine of a rollout holds nobody up by falling silent, and takes the release when it is back", async () => {
+  const canary = fleet.file().agents[0]!;
+  process.kill(canary.pid, "SIGSTOP");
+  try {
+    // Nobody has noticed yet that it is silent: it gets its turn, alone in the first wave.
+    const id = await fleet.deploy(shop.release("2"));
+    const status = await fleet.ended(id);
+    expect(status).toMatchObject({ phase: "succeeded", counts: { healthy: MACHINES.length - 1, unreachable: 1 } });
+    expect(status.targets!.find(({ machine }) => machine === canary.id)).toMatchObject({ wave: 1, state: "unreachable" });
+  } finally {
+    process.kill(canary.pid, "SIGCONT");
+  }
+  await until(() => answerOf(canary.id).then(({ version }) => version === "2", () => false));
+});
+
 describe("a machine that reboots without a network", () => {
   it("starts its last good release again", async () => {
     const agent = awayAgent();

@@ -2,6 +2,7 @@
  * The tree of commands: which there are, in which group of the help, with which options. One file a command does the work.
  */
 import { Command, Option } from "commander";
+import packageJson from "../package.json" with { type: "json" };
 import { registerArtifact } from "./commands/artifact.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerDeploy } from "./commands/deploy.ts";
@@ -24,6 +25,7 @@ export function createProgram(context: CliContext): Command {
     .description("Deploys software to a fleet of machines, in waves, and takes a bad release back by itself.")
     .addOption(new Option("-o, --output <format>", "how results are written").choices(OUTPUT_FORMATS).default("text"))
     .option("--address <host:port>", "the controller; else MUSTER_ADDRESS, else what the nearest .muster/ says")
+    .version(`muster ${packageJson.version}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "show this help")
     .configureHelp({ showGlobalOptions: true, helpWidth: context.columns() })
     .configureOutput({

@@ -162,6 +162,10 @@ test.each([[[]], [["--help"]], [["help"]], [["artifact"]], [["deploy", "--help"]
   expect(err).toBe("");
 });
 
+test.each(["--version", "-V"])("muster %s prints the version, as people try it", async (option) => {
+  expect(await muster([option])).toMatchObject({ code: 0, out: expect.stringMatching(/^muster \d+\.\d+\.\d+\n$/) as string });
+});
+
 test("the help of every command has examples, and fits the terminal", async () => {
   for (const command of ["deploy", "status", "watch", "list", "pause", "resume", "abort", "rollback", "machines", "machine", "events", "logs", "dev", "completion"]) {
     const { out } = await muster([command, "--help"]);

@@ -51,7 +51,7 @@ test.each<[readonly string[], readonly string[]]>([
   [["status", "--output", "=", "j"], ["json"]],
   [["status", "--output", "="], ["json", "text"]],
   [["status", "--output", "=", "json", "--t"], ["--targets"]],
-  [["logs", "--"], ["--address", "--follow", "--help", "--lines", "--output"]],
+  [["logs", "--"], ["--address", "--follow", "--help", "--lines", "--output", "--version"]],
   [["completion", "z"], ["zsh"]],
   [["deploy", "-f", "web"], ["web app.yaml"]],
   [["rollback", "--reason", ""], []],
