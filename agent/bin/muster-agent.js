@@ -2,13 +2,17 @@
 // Starts the agent on a Node that can run it. Plain JavaScript: the Node that reads this may be too old for the rest, and then the nearest
 // node_modules/.bin/node upwards, which npm has installed, takes over; npm 10 may leave that link out, but not the program itself.
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The first that runs TypeScript as it is. */
 const NODE_MIN = [22, 18];
 
+/** How often npm is looked for. */
+const NPM_LOOK_MS = 500;
+
+endWithNpm();
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) {
   await import("../src/main.ts");
@@ -34,5 +38,33 @@ function nearestNode(from) {
     const node = places.map((place) => join(dir, "node_modules", place)).find((path) => existsSync(path));
     if (node !== undefined) return node;
     if (dir === dirname(dir)) return undefined;
+  }
+}
+
+/**
+ * npx puts a shell between npm and the agent, which does not pass on that npm was ended: whoever ended npm meant the agent. Where no npm is above it, nothing
+ * is watched.
+ */
+function endWithNpm() {
+  const shell = process.ppid;
+  const npm = parentOf(shell);
+  if (npm === undefined || !textOf(`/proc/${npm}/cmdline`).startsWith("npm ")) return;
+  const look = setInterval(() => {
+    if (process.ppid === shell && parentOf(shell) === npm) return;
+    clearInterval(look);
+    process.kill(process.pid, "SIGTERM");
+  }, NPM_LOOK_MS);
+  look.unref();
+}
+
+function parentOf(pid) {
+  return /^PPid:\s+(\d+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1];
+}
+
+function textOf(path) {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
   }
 }

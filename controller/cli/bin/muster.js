@@ -4,7 +4,7 @@
  * one into node_modules/.bin, so the system's Node may be older.
  */
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
@@ -12,8 +12,12 @@ import { fileURLToPath } from "node:url";
 
 const NODE_MAJOR_MIN = 22;
 
+/** How often npm is looked for. */
+const NPM_LOOK_MS = 500;
+
 const here = dirname(fileURLToPath(import.meta.url));
 
+endWithNpm();
 if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
   // Compiled code is kept beside the packages, where only those who may change muster may write: it halves the start.
   const cacheFolder = nearest(here, "node_modules");
@@ -26,6 +30,34 @@ if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
   const node = places.map((place) => nearest(here, join("node_modules", place))).find((path) => path !== undefined);
   if (node === undefined) fail(`needs Node ${NODE_MAJOR_MIN} or newer, this is ${process.versions.node}; run npm install to bring one`);
   runOn(node);
+}
+
+/**
+ * npx and npm scripts put a shell between npm and us, which does not pass on that npm was ended. Whoever ended npm meant us: once it is gone, it is as if we had
+ * been told ourselves. Where no npm is above us, nothing is watched, so a fleet started from a shell outlives that shell.
+ */
+function endWithNpm() {
+  const shell = process.ppid;
+  const npm = parentOf(shell);
+  if (npm === undefined || !textOf(`/proc/${npm}/cmdline`).startsWith("npm ")) return;
+  const look = setInterval(() => {
+    if (process.ppid === shell && parentOf(shell) === npm) return;
+    clearInterval(look);
+    process.kill(process.pid, "SIGTERM");
+  }, NPM_LOOK_MS);
+  look.unref();
+}
+
+function parentOf(pid) {
+  return /^PPid:\s+(\d+)$/m.exec(textOf(`/proc/${pid}/status`))?.[1];
+}
+
+function textOf(path) {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
 }
 
 /** The path, in this folder or the nearest one above it that has it. */

@@ -47,6 +47,16 @@ test("Ctrl-C while watching ends with 130, in well under a second signal", async
   expect(words).toContain("d-7 goes on by itself");
 });
 
+test.each(["SIGTERM", "SIGKILL"] as const)("ends when the npx that started it is ended by %s, though the shell between them passes nothing on", async (signal) => {
+  const shell = `"${process.execPath}" "${BIN}" watch d-7 --address ${controller.address} & wait`;
+  const npmScript = `require("node:child_process").spawn("sh", ["-c", ${JSON.stringify(shell)}], { stdio: "inherit" })`;
+  const npm = spawn(process.execPath, ["-e", npmScript], { argv0: "npm exec muster", stdio: ["ignore", "pipe", "pipe"] });
+  controller.onWatch = () => npm.kill(signal);
+  // The pipe is closed when the last that holds it has ended: the shell and muster.
+  await text(npm.stdout);
+  expect(npm.signalCode).toBe(signal);
+});
+
 /** Whether the Node of this machine's system is one that must hand over. */
 async function systemNodeIsOld(): Promise<boolean> {
   if (!existsSync(SYSTEM_NODE)) return false;
