@@ -178,7 +178,6 @@ export class Engine {
       } else if (rivals.length > 0) {
         notes.push(`waits for ${rivals.map((rival) => `${rival.id} (${rival.release}, ${rival.phase})`).join(", ")} to end`);
       }
-      this.#startNext(app, append, now);
       return deployment;
     });
     return granted({ deployment, notes });
@@ -194,7 +193,6 @@ export class Engine {
       append({ kind: "command_accepted", deployment: id, command, reason: why });
       const reason = { code: "operator", message: `an operator ${DID[command]}${why === "" ? "" : `: ${why}`}` } as const;
       this.#rollouts.drive(state, { kind: command, reason }, append, now);
-      this.#startNext(state.app, append, now);
     });
     return granted(undefined);
   }
@@ -229,7 +227,11 @@ export class Engine {
     };
     let result: T;
     try {
-      result = this.#journal.transaction(() => work(append, now));
+      result = this.#journal.transaction(() => {
+        const done = work(append, now);
+        this.#startPending(append, now);
+        return done;
+      });
     } catch (error) {
       this.#reload();
       throw error;
@@ -260,13 +262,7 @@ export class Engine {
   }
 
   #tick(): void {
-    this.#byItself("time", () => {
-      this.#commit((append, now) => {
-        const apps = new Set([...this.#rollouts.active()].map((state) => state.app));
-        this.#rollouts.goOn(append, now);
-        for (const app of apps) this.#startNext(app, append, now);
-      });
-    });
+    this.#byItself("time", () => this.#commit((append, now) => this.#rollouts.goOn(append, now)));
   }
 
   #watchSilence(): void {
@@ -280,7 +276,6 @@ export class Engine {
           this.#fleet.markSilent(machine, now);
           for (const state of [...this.#rollouts.active()]) this.#rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
         }
-        this.#startAfterEnd(append, now);
       });
     });
     if (!this.#stopped) this.#cancelSilence = this.#clock.wake((this.#clock.now() + SILENCE_CHECK_MS) as Instant, () => this.#watchSilence());
@@ -300,7 +295,6 @@ export class Engine {
     try {
       this.#commit((append, now) => {
         for (const { take } of batch) take(append, now);
-        this.#startAfterEnd(append, now);
       });
       for (const { resolve } of batch) resolve();
     } catch (error) {
@@ -340,7 +334,8 @@ export class Engine {
     }
   }
 
-  #startAfterEnd(append: Append, now: Instant): void {
+  /** Whatever a transaction did may have ended a rollout that others wait for. */
+  #startPending(append: Append, now: Instant): void {
     for (const state of [...this.#rollouts.active()]) if (state.phase === "pending") this.#startNext(state.app, append, now);
   }
 

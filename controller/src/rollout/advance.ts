@@ -102,7 +102,7 @@ function hasEvidence({ waves, wave }: RolloutState): boolean {
 }
 
 function overBudget(wave: WaveState): boolean {
-  return wave.counts.failed > wave.acknowledgedFailures && wave.counts.failed - wave.acknowledgedFailures > wave.maxFailures;
+  return wave.counts.failed - wave.acknowledgedFailures > wave.maxFailures;
 }
 
 function onFailure(state: RolloutState, reason: RolloutReason): readonly RolloutChange[] {
