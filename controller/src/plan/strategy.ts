@@ -1,22 +1,110 @@
 /**
  * How a deployment is to be carried out, as its file says it: validated, with every default filled in, and independent of the fleet.
  */
+import type { AppName, Instant } from "@muster/proto/ids.ts";
 
 /** A number of machines, or a share of them. */
 export type Size = { readonly kind: "count"; readonly count: number } | { readonly kind: "percent"; readonly percent: number };
 
+/** What an unanswered question means: stop the rollout, go on, or ask again for as long as it takes. */
+export type OnSilence = "stop" | "go" | "wait";
+
+/** A condition for going on, asked for once every target of a wave has settled. */
+export type Gate =
+  /** No target of the wave may change for so long. */
+  | { readonly kind: "soak"; readonly forMs: number }
+  | PrometheusGate
+  | WebhookGate
+  /** Somebody says go. */
+  | { readonly kind: "approval" };
+
+/** POSTs what is being rolled out, and reads `go` or `stop`. */
+export interface WebhookGate {
+  readonly kind: "webhook";
+  readonly url: string;
+  readonly timeoutMs: number;
+  /** Questions after the first that found no answer. */
+  readonly retries: number;
+  readonly retryIntervalMs: number;
+  readonly onSilence: OnSilence;
+}
+
+/** Asks a metric again and again: `count` measurements within the limits open it, more than `failureLimit` outside of them stop the rollout. */
+export interface PrometheusGate {
+  readonly kind: "prometheus";
+  /** Of the server: its `/api/v1/query` is asked. */
+  readonly url: string;
+  readonly query: string;
+  readonly max: number | null;
+  readonly min: number | null;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly count: number;
+  readonly failureLimit: number;
+  /** When more than `failureLimit` questions in a row found no answer. */
+  readonly onSilence: OnSilence;
+}
+
+/** Who belongs to a wave: so many of all, counted from the first wave; or those with the labels that are in none yet. */
+export type Members = { readonly kind: "size"; readonly size: Size } | { readonly kind: "selector"; readonly selector: string };
+
+export interface WaveSpec {
+  readonly members: Members;
+  /** In the order in which they are asked for. */
+  readonly gates: readonly Gate[];
+  /** The wave begins not before. */
+  readonly at: Instant | null;
+  /** The wave begins not before so long after the one before it was finished; the first: after the rollout began. 0: at once. */
+  readonly afterMs: number;
+  /** Null: the rollout's. */
+  readonly maxFailures: Size | null;
+  readonly maxUnreachable: Size | null;
+}
+
+/** Recurring times in which targets may be started. */
+export interface Window {
+  /** Five fields: minute, hour, day of month, month, day of week. */
+  readonly cron: string;
+  readonly durationMs: number;
+  /** IANA name. */
+  readonly timeZone: string;
+}
+
+/** Begins when the newest deployment of another app, or of this release elsewhere, has succeeded and stood for so long. */
+export interface Promotion {
+  readonly deploymentOf: AppName;
+  /** The selector of that deployment, as written. */
+  readonly targets: string;
+  readonly soakMs: number;
+}
+
 export interface Strategy {
   /** The selector as written. */
   readonly targets: string;
-  /** Cumulative, rising, ending at 100%. */
-  readonly waves: readonly Size[];
-  /** How many targets may be on the move at once. */
+  /** Sizes are cumulative and rise; the last is 100%. */
+  readonly waves: readonly WaveSpec[];
+  /** How many targets may be unavailable at once. */
   readonly maxUnavailable: Size;
+  /** Of the targets that share a value of the label, so many may be on the move at once. */
+  readonly maxUnavailablePer: readonly { readonly label: string; readonly max: number }[];
+  /** Label of which only one value may be on the move at a time. */
+  readonly spread: string | null;
   readonly minHealthyTimeMs: number;
   readonly healthyDeadlineMs: number;
   readonly progressDeadlineMs: number;
   /** More failed targets than this in a wave trip `onFailure`. */
   readonly maxFailures: Size;
+  /** More unreachable targets than this in a wave trip `onFailure`; null: any number is passed over. */
+  readonly maxUnreachable: Size | null;
+  /** What a wave does about silent machines; `forMs` null: waits however long. */
+  readonly offline: { readonly kind: "skip" } | { readonly kind: "wait"; readonly forMs: number | null };
+  /** Whether machines that match later get the release once it has succeeded. */
+  readonly lateJoiners: "deploy" | "ignore";
+  readonly window: Window | null;
+  readonly startAt: Instant | null;
+  readonly after: Promotion | null;
+  /** Higher goes first where rollouts wait for the same. Default 0. */
+  readonly priority: number;
   readonly onFailure: "rollback" | "pause" | "abort";
   readonly onConflict: "queue" | "supersede";
 }

@@ -160,6 +160,83 @@ export function deploymentPhaseToNumber(object: DeploymentPhase): number {
   }
 }
 
+/** Where a gate stands. */
+export const GateState = {
+  UNSPECIFIED: "GATE_STATE_UNSPECIFIED",
+  PENDING: "GATE_STATE_PENDING",
+  /** REACHED - The rollout waits at it. */
+  REACHED: "GATE_STATE_REACHED",
+  OPEN: "GATE_STATE_OPEN",
+  /** STOPPED - It stopped the rollout. */
+  STOPPED: "GATE_STATE_STOPPED",
+} as const;
+
+export type GateState = typeof GateState[keyof typeof GateState];
+
+export namespace GateState {
+  export type UNSPECIFIED = typeof GateState.UNSPECIFIED;
+  export type PENDING = typeof GateState.PENDING;
+  export type REACHED = typeof GateState.REACHED;
+  export type OPEN = typeof GateState.OPEN;
+  export type STOPPED = typeof GateState.STOPPED;
+}
+
+export function gateStateFromJSON(object: any): GateState {
+  switch (object) {
+    case 0:
+    case "GATE_STATE_UNSPECIFIED":
+      return GateState.UNSPECIFIED;
+    case 1:
+    case "GATE_STATE_PENDING":
+      return GateState.PENDING;
+    case 2:
+    case "GATE_STATE_REACHED":
+      return GateState.REACHED;
+    case 3:
+    case "GATE_STATE_OPEN":
+      return GateState.OPEN;
+    case 4:
+    case "GATE_STATE_STOPPED":
+      return GateState.STOPPED;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum GateState");
+  }
+}
+
+export function gateStateToJSON(object: GateState): string {
+  switch (object) {
+    case GateState.UNSPECIFIED:
+      return "GATE_STATE_UNSPECIFIED";
+    case GateState.PENDING:
+      return "GATE_STATE_PENDING";
+    case GateState.REACHED:
+      return "GATE_STATE_REACHED";
+    case GateState.OPEN:
+      return "GATE_STATE_OPEN";
+    case GateState.STOPPED:
+      return "GATE_STATE_STOPPED";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum GateState");
+  }
+}
+
+export function gateStateToNumber(object: GateState): number {
+  switch (object) {
+    case GateState.UNSPECIFIED:
+      return 0;
+    case GateState.PENDING:
+      return 1;
+    case GateState.REACHED:
+      return 2;
+    case GateState.OPEN:
+      return 3;
+    case GateState.STOPPED:
+      return 4;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum GateState");
+  }
+}
+
 /** Where a wave stands. */
 export const WavePhase = {
   UNSPECIFIED: "WAVE_PHASE_UNSPECIFIED",
@@ -264,7 +341,7 @@ export const TargetState = {
   HEALTHY: "TARGET_STATE_HEALTHY",
   /** FAILED - The release failed here; the agent has put the machine back by itself where it could. */
   FAILED: "TARGET_STATE_FAILED",
-  /** UNREACHABLE - Told, and silent for too long; it takes the release when it is back. */
+  /** UNREACHABLE - Silent for too long; it takes its turn, or goes on, when it is back. */
   UNREACHABLE: "TARGET_STATE_UNREACHABLE",
   /** REVERTING - Told to go back, and under way. */
   REVERTING: "TARGET_STATE_REVERTING",
@@ -272,6 +349,8 @@ export const TargetState = {
   REVERTED: "TARGET_STATE_REVERTED",
   /** UNCHANGED - Ran the release already; never touched. */
   UNCHANGED: "TARGET_STATE_UNCHANGED",
+  /** SKIPPED - Passed over because the machine is cordoned; takes its turn when that ends. */
+  SKIPPED: "TARGET_STATE_SKIPPED",
 } as const;
 
 export type TargetState = typeof TargetState[keyof typeof TargetState];
@@ -286,6 +365,7 @@ export namespace TargetState {
   export type REVERTING = typeof TargetState.REVERTING;
   export type REVERTED = typeof TargetState.REVERTED;
   export type UNCHANGED = typeof TargetState.UNCHANGED;
+  export type SKIPPED = typeof TargetState.SKIPPED;
 }
 
 export function targetStateFromJSON(object: any): TargetState {
@@ -317,6 +397,9 @@ export function targetStateFromJSON(object: any): TargetState {
     case 8:
     case "TARGET_STATE_UNCHANGED":
       return TargetState.UNCHANGED;
+    case 9:
+    case "TARGET_STATE_SKIPPED":
+      return TargetState.SKIPPED;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
   }
@@ -342,6 +425,8 @@ export function targetStateToJSON(object: TargetState): string {
       return "TARGET_STATE_REVERTED";
     case TargetState.UNCHANGED:
       return "TARGET_STATE_UNCHANGED";
+    case TargetState.SKIPPED:
+      return "TARGET_STATE_SKIPPED";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
   }
@@ -367,6 +452,8 @@ export function targetStateToNumber(object: TargetState): number {
       return 7;
     case TargetState.UNCHANGED:
       return 8;
+    case TargetState.SKIPPED:
+      return 9;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
   }
@@ -408,6 +495,7 @@ export interface SubmitRequest {
   content: Buffer;
   /** The pushed artifact's digest. */
   artifact: string;
+  by: string;
 }
 
 /** Either faults and nothing done, or the deployment. */
@@ -425,6 +513,8 @@ export interface GetDeploymentRequest {
   /** Empty: the newest. */
   id: string;
   includeTargets: boolean;
+  /** As it stood then, milliseconds since 1970; 0: now. */
+  at: number;
 }
 
 /** The answer. */
@@ -459,6 +549,8 @@ export interface WatchDeploymentResponse {
 export interface PauseRequest {
   id: string;
   reason: string;
+  /** Who asks, in their own words until there are identities. */
+  by: string;
 }
 
 /** The deployment afterwards. */
@@ -470,6 +562,8 @@ export interface PauseResponse {
 export interface ResumeRequest {
   id: string;
   reason: string;
+  /** Who asks, in their own words until there are identities. */
+  by: string;
 }
 
 /** The deployment afterwards. */
@@ -481,6 +575,10 @@ export interface ResumeResponse {
 export interface AbortRequest {
   id: string;
   reason: string;
+  /** Who asks, in their own words until there are identities. */
+  by: string;
+  /** Take the changed machines back to what they ran before, instead of leaving all as it is. */
+  revert: boolean;
 }
 
 /** The deployment afterwards. */
@@ -492,10 +590,68 @@ export interface AbortResponse {
 export interface RollbackRequest {
   id: string;
   reason: string;
+  /** Who asks, in their own words until there are identities. */
+  by: string;
+  /** Empty: each machine's own. Else a version of the app: it is deployed to the machines of this deployment, and the answer holds the new deployment. */
+  toVersion: string;
 }
 
 /** The deployment afterwards. */
 export interface RollbackResponse {
+  deployment: Deployment | undefined;
+}
+
+/** Names one deployment. */
+export interface ApproveRequest {
+  id: string;
+  reason: string;
+  by: string;
+  /** The wave whose approval is meant, from 1; 0: the one that it waits at. */
+  wave: number;
+}
+
+/** The deployment afterwards. */
+export interface ApproveResponse {
+  deployment: Deployment | undefined;
+}
+
+/** Names one deployment. */
+export interface RetryRequest {
+  id: string;
+  reason: string;
+  by: string;
+}
+
+/** The deployment afterwards. */
+export interface RetryResponse {
+  deployment: Deployment | undefined;
+}
+
+/** Names one deployment. */
+export interface PromoteRequest {
+  id: string;
+  reason: string;
+  by: string;
+  /** All gates that are left, and not only the next. */
+  all: boolean;
+}
+
+/** The deployment afterwards. */
+export interface PromoteResponse {
+  deployment: Deployment | undefined;
+}
+
+/** Names one deployment. */
+export interface SetMaxUnavailableRequest {
+  id: string;
+  reason: string;
+  by: string;
+  /** A count or a percentage of its targets, as in the deployment file. */
+  maxUnavailable: string;
+}
+
+/** The deployment afterwards. */
+export interface SetMaxUnavailableResponse {
   deployment: Deployment | undefined;
 }
 
@@ -525,6 +681,12 @@ export interface Deployment {
   notes: string[];
   /** Only when asked for. */
   targets: Target[];
+  /** How many targets may be unavailable at once, now. */
+  maxUnavailable: number;
+  /** Higher goes first where rollouts wait for the same. */
+  priority: number;
+  /** Somebody has skipped all gates that were left. */
+  promoted: boolean;
 }
 
 /** Machines that may be changed before the next gate. */
@@ -533,7 +695,31 @@ export interface Wave {
   index: number;
   size: number;
   phase: WavePhase;
-  counts: TargetCounts | undefined;
+  counts:
+    | TargetCounts
+    | undefined;
+  /** Who belongs to it, as the file says it: `25%`, `canary=true`. */
+  members: string;
+  /** What must hold before the next wave begins, in order. */
+  gates: Gate[];
+  /** It begins not before; 0: at once. */
+  beginsAt: number;
+  maxFailures: number;
+  /** Absent: any number is passed over. */
+  maxUnreachable?: number | undefined;
+}
+
+/** A condition for going on. */
+export interface Gate {
+  /** `soak`, `prometheus`, `webhook` or `approval`. */
+  kind: string;
+  state: GateState;
+  /** What it asks for, in words. */
+  asks: string;
+  /** How it stands: the last answer, who opened it and why. May be empty. */
+  said: string;
+  /** Of the last change of `state`; 0 before it was reached. */
+  since: number;
 }
 
 /** How many targets are in each state; they add up to `total`. */
@@ -547,6 +733,7 @@ export interface TargetCounts {
   reverting: number;
   reverted: number;
   unchanged: number;
+  skipped: number;
 }
 
 /** One machine in one rollout. */
@@ -568,6 +755,8 @@ export interface Target {
   appPhase: AppPhase;
   /** What it ran before this deployment; empty when it did not run the app. */
   previousVersion: string;
+  /** What its agent said it runs, last; empty: nothing, or it has not said. */
+  runningVersion: string;
 }
 
 function createBaseFault(): Fault {
@@ -914,7 +1103,7 @@ export const CheckResponse: MessageFns<CheckResponse> = {
 };
 
 function createBaseSubmitRequest(): SubmitRequest {
-  return { fileName: "", content: Buffer.alloc(0), artifact: "" };
+  return { fileName: "", content: Buffer.alloc(0), artifact: "", by: "" };
 }
 
 export const SubmitRequest: MessageFns<SubmitRequest> = {
@@ -927,6 +1116,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     }
     if (message.artifact !== "") {
       writer.uint32(26).string(message.artifact);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
     }
     return writer;
   },
@@ -968,6 +1160,14 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
             message.artifact = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -989,6 +1189,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
         : "",
       content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
       artifact: isSet(object.artifact) ? globalThis.String(object.artifact) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
     };
   },
 
@@ -1003,6 +1204,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     if (message.artifact !== "") {
       obj.artifact = message.artifact;
     }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
     return obj;
   },
 
@@ -1014,6 +1218,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     message.fileName = object.fileName ?? "";
     message.content = object.content ?? Buffer.alloc(0);
     message.artifact = object.artifact ?? "";
+    message.by = object.by ?? "";
     return message;
   },
 };
@@ -1122,7 +1327,7 @@ export const SubmitResponse: MessageFns<SubmitResponse> = {
 };
 
 function createBaseGetDeploymentRequest(): GetDeploymentRequest {
-  return { id: "", includeTargets: false };
+  return { id: "", includeTargets: false, at: 0 };
 }
 
 export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
@@ -1132,6 +1337,9 @@ export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
     }
     if (message.includeTargets !== false) {
       writer.uint32(16).bool(message.includeTargets);
+    }
+    if (message.at !== 0) {
+      writer.uint32(24).int64(message.at);
     }
     return writer;
   },
@@ -1165,6 +1373,14 @@ export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
             message.includeTargets = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.at = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1185,6 +1401,7 @@ export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
         : isSet(object.include_targets)
         ? globalThis.Boolean(object.include_targets)
         : false,
+      at: isSet(object.at) ? globalThis.Number(object.at) : 0,
     };
   },
 
@@ -1196,6 +1413,9 @@ export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
     if (message.includeTargets !== false) {
       obj.includeTargets = message.includeTargets;
     }
+    if (message.at !== 0) {
+      obj.at = Math.round(message.at);
+    }
     return obj;
   },
 
@@ -1206,6 +1426,7 @@ export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
     const message = createBaseGetDeploymentRequest();
     message.id = object.id ?? "";
     message.includeTargets = object.includeTargets ?? false;
+    message.at = object.at ?? 0;
     return message;
   },
 };
@@ -1592,7 +1813,7 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
 };
 
 function createBasePauseRequest(): PauseRequest {
-  return { id: "", reason: "" };
+  return { id: "", reason: "", by: "" };
 }
 
 export const PauseRequest: MessageFns<PauseRequest> = {
@@ -1602,6 +1823,9 @@ export const PauseRequest: MessageFns<PauseRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
     }
     return writer;
   },
@@ -1635,6 +1859,14 @@ export const PauseRequest: MessageFns<PauseRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1651,6 +1883,7 @@ export const PauseRequest: MessageFns<PauseRequest> = {
     return {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
     };
   },
 
@@ -1662,6 +1895,9 @@ export const PauseRequest: MessageFns<PauseRequest> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
     return obj;
   },
 
@@ -1672,6 +1908,7 @@ export const PauseRequest: MessageFns<PauseRequest> = {
     const message = createBasePauseRequest();
     message.id = object.id ?? "";
     message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
     return message;
   },
 };
@@ -1746,7 +1983,7 @@ export const PauseResponse: MessageFns<PauseResponse> = {
 };
 
 function createBaseResumeRequest(): ResumeRequest {
-  return { id: "", reason: "" };
+  return { id: "", reason: "", by: "" };
 }
 
 export const ResumeRequest: MessageFns<ResumeRequest> = {
@@ -1756,6 +1993,9 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
     }
     return writer;
   },
@@ -1789,6 +2029,14 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1805,6 +2053,7 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
     return {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
     };
   },
 
@@ -1816,6 +2065,9 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
     return obj;
   },
 
@@ -1826,6 +2078,7 @@ export const ResumeRequest: MessageFns<ResumeRequest> = {
     const message = createBaseResumeRequest();
     message.id = object.id ?? "";
     message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
     return message;
   },
 };
@@ -1900,7 +2153,7 @@ export const ResumeResponse: MessageFns<ResumeResponse> = {
 };
 
 function createBaseAbortRequest(): AbortRequest {
-  return { id: "", reason: "" };
+  return { id: "", reason: "", by: "", revert: false };
 }
 
 export const AbortRequest: MessageFns<AbortRequest> = {
@@ -1910,6 +2163,12 @@ export const AbortRequest: MessageFns<AbortRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.revert !== false) {
+      writer.uint32(32).bool(message.revert);
     }
     return writer;
   },
@@ -1943,6 +2202,22 @@ export const AbortRequest: MessageFns<AbortRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.revert = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1959,6 +2234,8 @@ export const AbortRequest: MessageFns<AbortRequest> = {
     return {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      revert: isSet(object.revert) ? globalThis.Boolean(object.revert) : false,
     };
   },
 
@@ -1970,6 +2247,12 @@ export const AbortRequest: MessageFns<AbortRequest> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.revert !== false) {
+      obj.revert = message.revert;
+    }
     return obj;
   },
 
@@ -1980,6 +2263,8 @@ export const AbortRequest: MessageFns<AbortRequest> = {
     const message = createBaseAbortRequest();
     message.id = object.id ?? "";
     message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.revert = object.revert ?? false;
     return message;
   },
 };
@@ -2054,7 +2339,7 @@ export const AbortResponse: MessageFns<AbortResponse> = {
 };
 
 function createBaseRollbackRequest(): RollbackRequest {
-  return { id: "", reason: "" };
+  return { id: "", reason: "", by: "", toVersion: "" };
 }
 
 export const RollbackRequest: MessageFns<RollbackRequest> = {
@@ -2064,6 +2349,12 @@ export const RollbackRequest: MessageFns<RollbackRequest> = {
     }
     if (message.reason !== "") {
       writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.toVersion !== "") {
+      writer.uint32(34).string(message.toVersion);
     }
     return writer;
   },
@@ -2097,6 +2388,22 @@ export const RollbackRequest: MessageFns<RollbackRequest> = {
             message.reason = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.toVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2113,6 +2420,12 @@ export const RollbackRequest: MessageFns<RollbackRequest> = {
     return {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      toVersion: isSet(object.toVersion)
+        ? globalThis.String(object.toVersion)
+        : isSet(object.to_version)
+        ? globalThis.String(object.to_version)
+        : "",
     };
   },
 
@@ -2124,6 +2437,12 @@ export const RollbackRequest: MessageFns<RollbackRequest> = {
     if (message.reason !== "") {
       obj.reason = message.reason;
     }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.toVersion !== "") {
+      obj.toVersion = message.toVersion;
+    }
     return obj;
   },
 
@@ -2134,6 +2453,8 @@ export const RollbackRequest: MessageFns<RollbackRequest> = {
     const message = createBaseRollbackRequest();
     message.id = object.id ?? "";
     message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.toVersion = object.toVersion ?? "";
     return message;
   },
 };
@@ -2207,6 +2528,738 @@ export const RollbackResponse: MessageFns<RollbackResponse> = {
   },
 };
 
+function createBaseApproveRequest(): ApproveRequest {
+  return { id: "", reason: "", by: "", wave: 0 };
+}
+
+export const ApproveRequest: MessageFns<ApproveRequest> = {
+  encode(message: ApproveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.wave !== 0) {
+      writer.uint32(32).uint32(message.wave);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.wave = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApproveRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      wave: isSet(object.wave) ? globalThis.Number(object.wave) : 0,
+    };
+  },
+
+  toJSON(message: ApproveRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.wave !== 0) {
+      obj.wave = Math.round(message.wave);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApproveRequest>): ApproveRequest {
+    return ApproveRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApproveRequest>): ApproveRequest {
+    const message = createBaseApproveRequest();
+    message.id = object.id ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.wave = object.wave ?? 0;
+    return message;
+  },
+};
+
+function createBaseApproveResponse(): ApproveResponse {
+  return { deployment: undefined };
+}
+
+export const ApproveResponse: MessageFns<ApproveResponse> = {
+  encode(message: ApproveResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApproveResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApproveResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApproveResponse {
+    return { deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined };
+  },
+
+  toJSON(message: ApproveResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApproveResponse>): ApproveResponse {
+    return ApproveResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApproveResponse>): ApproveResponse {
+    const message = createBaseApproveResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRetryRequest(): RetryRequest {
+  return { id: "", reason: "", by: "" };
+}
+
+export const RetryRequest: MessageFns<RetryRequest> = {
+  encode(message: RetryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetryRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: RetryRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RetryRequest>): RetryRequest {
+    return RetryRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RetryRequest>): RetryRequest {
+    const message = createBaseRetryRequest();
+    message.id = object.id ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseRetryResponse(): RetryResponse {
+  return { deployment: undefined };
+}
+
+export const RetryResponse: MessageFns<RetryResponse> = {
+  encode(message: RetryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RetryResponse {
+    return { deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined };
+  },
+
+  toJSON(message: RetryResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RetryResponse>): RetryResponse {
+    return RetryResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RetryResponse>): RetryResponse {
+    const message = createBaseRetryResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePromoteRequest(): PromoteRequest {
+  return { id: "", reason: "", by: "", all: false };
+}
+
+export const PromoteRequest: MessageFns<PromoteRequest> = {
+  encode(message: PromoteRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.all !== false) {
+      writer.uint32(32).bool(message.all);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.all = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PromoteRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      all: isSet(object.all) ? globalThis.Boolean(object.all) : false,
+    };
+  },
+
+  toJSON(message: PromoteRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.all !== false) {
+      obj.all = message.all;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PromoteRequest>): PromoteRequest {
+    return PromoteRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromoteRequest>): PromoteRequest {
+    const message = createBasePromoteRequest();
+    message.id = object.id ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.all = object.all ?? false;
+    return message;
+  },
+};
+
+function createBasePromoteResponse(): PromoteResponse {
+  return { deployment: undefined };
+}
+
+export const PromoteResponse: MessageFns<PromoteResponse> = {
+  encode(message: PromoteResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PromoteResponse {
+    return { deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined };
+  },
+
+  toJSON(message: PromoteResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PromoteResponse>): PromoteResponse {
+    return PromoteResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromoteResponse>): PromoteResponse {
+    const message = createBasePromoteResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetMaxUnavailableRequest(): SetMaxUnavailableRequest {
+  return { id: "", reason: "", by: "", maxUnavailable: "" };
+}
+
+export const SetMaxUnavailableRequest: MessageFns<SetMaxUnavailableRequest> = {
+  encode(message: SetMaxUnavailableRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.maxUnavailable !== "") {
+      writer.uint32(34).string(message.maxUnavailable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetMaxUnavailableRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetMaxUnavailableRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.maxUnavailable = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetMaxUnavailableRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      maxUnavailable: isSet(object.maxUnavailable)
+        ? globalThis.String(object.maxUnavailable)
+        : isSet(object.max_unavailable)
+        ? globalThis.String(object.max_unavailable)
+        : "",
+    };
+  },
+
+  toJSON(message: SetMaxUnavailableRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.maxUnavailable !== "") {
+      obj.maxUnavailable = message.maxUnavailable;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetMaxUnavailableRequest>): SetMaxUnavailableRequest {
+    return SetMaxUnavailableRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetMaxUnavailableRequest>): SetMaxUnavailableRequest {
+    const message = createBaseSetMaxUnavailableRequest();
+    message.id = object.id ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.maxUnavailable = object.maxUnavailable ?? "";
+    return message;
+  },
+};
+
+function createBaseSetMaxUnavailableResponse(): SetMaxUnavailableResponse {
+  return { deployment: undefined };
+}
+
+export const SetMaxUnavailableResponse: MessageFns<SetMaxUnavailableResponse> = {
+  encode(message: SetMaxUnavailableResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetMaxUnavailableResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetMaxUnavailableResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetMaxUnavailableResponse {
+    return { deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined };
+  },
+
+  toJSON(message: SetMaxUnavailableResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetMaxUnavailableResponse>): SetMaxUnavailableResponse {
+    return SetMaxUnavailableResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetMaxUnavailableResponse>): SetMaxUnavailableResponse {
+    const message = createBaseSetMaxUnavailableResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseDeployment(): Deployment {
   return {
     id: "",
@@ -2224,6 +3277,9 @@ function createBaseDeployment(): Deployment {
     endedAt: 0,
     notes: [],
     targets: [],
+    maxUnavailable: 0,
+    priority: 0,
+    promoted: false,
   };
 }
 
@@ -2273,6 +3329,15 @@ export const Deployment: MessageFns<Deployment> = {
     }
     for (const v of message.targets) {
       Target.encode(v!, writer.uint32(122).fork()).join();
+    }
+    if (message.maxUnavailable !== 0) {
+      writer.uint32(128).uint32(message.maxUnavailable);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(136).int32(message.priority);
+    }
+    if (message.promoted !== false) {
+      writer.uint32(144).bool(message.promoted);
     }
     return writer;
   },
@@ -2410,6 +3475,30 @@ export const Deployment: MessageFns<Deployment> = {
             message.targets.push(Target.decode(reader, reader.uint32()));
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.maxUnavailable = reader.uint32();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.priority = reader.int32();
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.promoted = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2463,6 +3552,13 @@ export const Deployment: MessageFns<Deployment> = {
       targets: globalThis.Array.isArray(object?.targets)
         ? object.targets.map((e: any) => Target.fromJSON(e))
         : [],
+      maxUnavailable: isSet(object.maxUnavailable)
+        ? globalThis.Number(object.maxUnavailable)
+        : isSet(object.max_unavailable)
+        ? globalThis.Number(object.max_unavailable)
+        : 0,
+      priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
+      promoted: isSet(object.promoted) ? globalThis.Boolean(object.promoted) : false,
     };
   },
 
@@ -2513,6 +3609,15 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.targets?.length) {
       obj.targets = message.targets.map((e) => Target.toJSON(e));
     }
+    if (message.maxUnavailable !== 0) {
+      obj.maxUnavailable = Math.round(message.maxUnavailable);
+    }
+    if (message.priority !== 0) {
+      obj.priority = Math.round(message.priority);
+    }
+    if (message.promoted !== false) {
+      obj.promoted = message.promoted;
+    }
     return obj;
   },
 
@@ -2540,12 +3645,25 @@ export const Deployment: MessageFns<Deployment> = {
     message.endedAt = object.endedAt ?? 0;
     message.notes = object.notes?.map((e) => e) || [];
     message.targets = object.targets?.map((e) => Target.fromPartial(e)) || [];
+    message.maxUnavailable = object.maxUnavailable ?? 0;
+    message.priority = object.priority ?? 0;
+    message.promoted = object.promoted ?? false;
     return message;
   },
 };
 
 function createBaseWave(): Wave {
-  return { index: 0, size: 0, phase: WavePhase.UNSPECIFIED, counts: undefined };
+  return {
+    index: 0,
+    size: 0,
+    phase: WavePhase.UNSPECIFIED,
+    counts: undefined,
+    members: "",
+    gates: [],
+    beginsAt: 0,
+    maxFailures: 0,
+    maxUnreachable: undefined,
+  };
 }
 
 export const Wave: MessageFns<Wave> = {
@@ -2561,6 +3679,21 @@ export const Wave: MessageFns<Wave> = {
     }
     if (message.counts !== undefined) {
       TargetCounts.encode(message.counts, writer.uint32(34).fork()).join();
+    }
+    if (message.members !== "") {
+      writer.uint32(42).string(message.members);
+    }
+    for (const v of message.gates) {
+      Gate.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.beginsAt !== 0) {
+      writer.uint32(56).int64(message.beginsAt);
+    }
+    if (message.maxFailures !== 0) {
+      writer.uint32(64).uint32(message.maxFailures);
+    }
+    if (message.maxUnreachable !== undefined) {
+      writer.uint32(72).uint32(message.maxUnreachable);
     }
     return writer;
   },
@@ -2610,6 +3743,46 @@ export const Wave: MessageFns<Wave> = {
             message.counts = TargetCounts.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.members = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.gates.push(Gate.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.beginsAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.maxFailures = reader.uint32();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.maxUnreachable = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2628,6 +3801,23 @@ export const Wave: MessageFns<Wave> = {
       size: isSet(object.size) ? globalThis.Number(object.size) : 0,
       phase: isSet(object.phase) ? wavePhaseFromJSON(object.phase) : WavePhase.UNSPECIFIED,
       counts: isSet(object.counts) ? TargetCounts.fromJSON(object.counts) : undefined,
+      members: isSet(object.members) ? globalThis.String(object.members) : "",
+      gates: globalThis.Array.isArray(object?.gates) ? object.gates.map((e: any) => Gate.fromJSON(e)) : [],
+      beginsAt: isSet(object.beginsAt)
+        ? globalThis.Number(object.beginsAt)
+        : isSet(object.begins_at)
+        ? globalThis.Number(object.begins_at)
+        : 0,
+      maxFailures: isSet(object.maxFailures)
+        ? globalThis.Number(object.maxFailures)
+        : isSet(object.max_failures)
+        ? globalThis.Number(object.max_failures)
+        : 0,
+      maxUnreachable: isSet(object.maxUnreachable)
+        ? globalThis.Number(object.maxUnreachable)
+        : isSet(object.max_unreachable)
+        ? globalThis.Number(object.max_unreachable)
+        : undefined,
     };
   },
 
@@ -2645,6 +3835,21 @@ export const Wave: MessageFns<Wave> = {
     if (message.counts !== undefined) {
       obj.counts = TargetCounts.toJSON(message.counts);
     }
+    if (message.members !== "") {
+      obj.members = message.members;
+    }
+    if (message.gates?.length) {
+      obj.gates = message.gates.map((e) => Gate.toJSON(e));
+    }
+    if (message.beginsAt !== 0) {
+      obj.beginsAt = Math.round(message.beginsAt);
+    }
+    if (message.maxFailures !== 0) {
+      obj.maxFailures = Math.round(message.maxFailures);
+    }
+    if (message.maxUnreachable !== undefined) {
+      obj.maxUnreachable = Math.round(message.maxUnreachable);
+    }
     return obj;
   },
 
@@ -2659,6 +3864,144 @@ export const Wave: MessageFns<Wave> = {
     message.counts = (object.counts !== undefined && object.counts !== null)
       ? TargetCounts.fromPartial(object.counts)
       : undefined;
+    message.members = object.members ?? "";
+    message.gates = object.gates?.map((e) => Gate.fromPartial(e)) || [];
+    message.beginsAt = object.beginsAt ?? 0;
+    message.maxFailures = object.maxFailures ?? 0;
+    message.maxUnreachable = object.maxUnreachable ?? undefined;
+    return message;
+  },
+};
+
+function createBaseGate(): Gate {
+  return { kind: "", state: GateState.UNSPECIFIED, asks: "", said: "", since: 0 };
+}
+
+export const Gate: MessageFns<Gate> = {
+  encode(message: Gate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.state !== GateState.UNSPECIFIED) {
+      writer.uint32(16).int32(gateStateToNumber(message.state));
+    }
+    if (message.asks !== "") {
+      writer.uint32(26).string(message.asks);
+    }
+    if (message.said !== "") {
+      writer.uint32(34).string(message.said);
+    }
+    if (message.since !== 0) {
+      writer.uint32(40).int64(message.since);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Gate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = gateStateFromJSON(reader.int32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.asks = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.said = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.since = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Gate {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      state: isSet(object.state) ? gateStateFromJSON(object.state) : GateState.UNSPECIFIED,
+      asks: isSet(object.asks) ? globalThis.String(object.asks) : "",
+      said: isSet(object.said) ? globalThis.String(object.said) : "",
+      since: isSet(object.since) ? globalThis.Number(object.since) : 0,
+    };
+  },
+
+  toJSON(message: Gate): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.state !== GateState.UNSPECIFIED) {
+      obj.state = gateStateToJSON(message.state);
+    }
+    if (message.asks !== "") {
+      obj.asks = message.asks;
+    }
+    if (message.said !== "") {
+      obj.said = message.said;
+    }
+    if (message.since !== 0) {
+      obj.since = Math.round(message.since);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Gate>): Gate {
+    return Gate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Gate>): Gate {
+    const message = createBaseGate();
+    message.kind = object.kind ?? "";
+    message.state = object.state ?? GateState.UNSPECIFIED;
+    message.asks = object.asks ?? "";
+    message.said = object.said ?? "";
+    message.since = object.since ?? 0;
     return message;
   },
 };
@@ -2674,6 +4017,7 @@ function createBaseTargetCounts(): TargetCounts {
     reverting: 0,
     reverted: 0,
     unchanged: 0,
+    skipped: 0,
   };
 }
 
@@ -2705,6 +4049,9 @@ export const TargetCounts: MessageFns<TargetCounts> = {
     }
     if (message.unchanged !== 0) {
       writer.uint32(72).uint32(message.unchanged);
+    }
+    if (message.skipped !== 0) {
+      writer.uint32(80).uint32(message.skipped);
     }
     return writer;
   },
@@ -2794,6 +4141,14 @@ export const TargetCounts: MessageFns<TargetCounts> = {
             message.unchanged = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.skipped = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2817,6 +4172,7 @@ export const TargetCounts: MessageFns<TargetCounts> = {
       reverting: isSet(object.reverting) ? globalThis.Number(object.reverting) : 0,
       reverted: isSet(object.reverted) ? globalThis.Number(object.reverted) : 0,
       unchanged: isSet(object.unchanged) ? globalThis.Number(object.unchanged) : 0,
+      skipped: isSet(object.skipped) ? globalThis.Number(object.skipped) : 0,
     };
   },
 
@@ -2849,6 +4205,9 @@ export const TargetCounts: MessageFns<TargetCounts> = {
     if (message.unchanged !== 0) {
       obj.unchanged = Math.round(message.unchanged);
     }
+    if (message.skipped !== 0) {
+      obj.skipped = Math.round(message.skipped);
+    }
     return obj;
   },
 
@@ -2866,6 +4225,7 @@ export const TargetCounts: MessageFns<TargetCounts> = {
     message.reverting = object.reverting ?? 0;
     message.reverted = object.reverted ?? 0;
     message.unchanged = object.unchanged ?? 0;
+    message.skipped = object.skipped ?? 0;
     return message;
   },
 };
@@ -2881,6 +4241,7 @@ function createBaseTarget(): Target {
     reason: undefined,
     appPhase: AppPhase.UNSPECIFIED,
     previousVersion: "",
+    runningVersion: "",
   };
 }
 
@@ -2912,6 +4273,9 @@ export const Target: MessageFns<Target> = {
     }
     if (message.previousVersion !== "") {
       writer.uint32(74).string(message.previousVersion);
+    }
+    if (message.runningVersion !== "") {
+      writer.uint32(82).string(message.runningVersion);
     }
     return writer;
   },
@@ -3001,6 +4365,14 @@ export const Target: MessageFns<Target> = {
             message.previousVersion = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.runningVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3031,6 +4403,11 @@ export const Target: MessageFns<Target> = {
         ? globalThis.String(object.previousVersion)
         : isSet(object.previous_version)
         ? globalThis.String(object.previous_version)
+        : "",
+      runningVersion: isSet(object.runningVersion)
+        ? globalThis.String(object.runningVersion)
+        : isSet(object.running_version)
+        ? globalThis.String(object.running_version)
         : "",
     };
   },
@@ -3064,6 +4441,9 @@ export const Target: MessageFns<Target> = {
     if (message.previousVersion !== "") {
       obj.previousVersion = message.previousVersion;
     }
+    if (message.runningVersion !== "") {
+      obj.runningVersion = message.runningVersion;
+    }
     return obj;
   },
 
@@ -3083,6 +4463,7 @@ export const Target: MessageFns<Target> = {
       : undefined;
     message.appPhase = object.appPhase ?? AppPhase.UNSPECIFIED;
     message.previousVersion = object.previousVersion ?? "";
+    message.runningVersion = object.runningVersion ?? "";
     return message;
   },
 };
@@ -3175,7 +4556,7 @@ export const DeploymentsServiceService = {
     responseSerialize: (value: AbortResponse): Buffer => Buffer.from(AbortResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): AbortResponse => AbortResponse.decode(value),
   },
-  /** Takes each machine back to what it ran before this deployment. */
+  /** Takes each machine back to what it ran before this deployment; or, with a version, deploys that release again to the same machines. */
   rollback: {
     path: "/muster.v1.DeploymentsService/Rollback" as const,
     requestStream: false as const,
@@ -3184,6 +4565,48 @@ export const DeploymentsServiceService = {
     requestDeserialize: (value: Buffer): RollbackRequest => RollbackRequest.decode(value),
     responseSerialize: (value: RollbackResponse): Buffer => Buffer.from(RollbackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RollbackResponse => RollbackResponse.decode(value),
+  },
+  /** Opens the approval gate that a deployment waits at. */
+  approve: {
+    path: "/muster.v1.DeploymentsService/Approve" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ApproveRequest): Buffer => Buffer.from(ApproveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ApproveRequest => ApproveRequest.decode(value),
+    responseSerialize: (value: ApproveResponse): Buffer => Buffer.from(ApproveResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ApproveResponse => ApproveResponse.decode(value),
+  },
+  /** Failed targets take their turn again. */
+  retry: {
+    path: "/muster.v1.DeploymentsService/Retry" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RetryRequest): Buffer => Buffer.from(RetryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RetryRequest => RetryRequest.decode(value),
+    responseSerialize: (value: RetryResponse): Buffer => Buffer.from(RetryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RetryResponse => RetryResponse.decode(value),
+  },
+  /** Skips the gate that a deployment waits at, or all that are left. */
+  promote: {
+    path: "/muster.v1.DeploymentsService/Promote" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PromoteRequest): Buffer => Buffer.from(PromoteRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PromoteRequest => PromoteRequest.decode(value),
+    responseSerialize: (value: PromoteResponse): Buffer => Buffer.from(PromoteResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PromoteResponse => PromoteResponse.decode(value),
+  },
+  /** Changes how many targets may be unavailable at once, from now on. */
+  setMaxUnavailable: {
+    path: "/muster.v1.DeploymentsService/SetMaxUnavailable" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetMaxUnavailableRequest): Buffer =>
+      Buffer.from(SetMaxUnavailableRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetMaxUnavailableRequest => SetMaxUnavailableRequest.decode(value),
+    responseSerialize: (value: SetMaxUnavailableResponse): Buffer =>
+      Buffer.from(SetMaxUnavailableResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetMaxUnavailableResponse => SetMaxUnavailableResponse.decode(value),
   },
 } as const;
 
@@ -3204,8 +4627,16 @@ export interface DeploymentsServiceServer extends UntypedServiceImplementation {
   resume: handleUnaryCall<ResumeRequest, ResumeResponse>;
   /** Leaves every machine as it is. */
   abort: handleUnaryCall<AbortRequest, AbortResponse>;
-  /** Takes each machine back to what it ran before this deployment. */
+  /** Takes each machine back to what it ran before this deployment; or, with a version, deploys that release again to the same machines. */
   rollback: handleUnaryCall<RollbackRequest, RollbackResponse>;
+  /** Opens the approval gate that a deployment waits at. */
+  approve: handleUnaryCall<ApproveRequest, ApproveResponse>;
+  /** Failed targets take their turn again. */
+  retry: handleUnaryCall<RetryRequest, RetryResponse>;
+  /** Skips the gate that a deployment waits at, or all that are left. */
+  promote: handleUnaryCall<PromoteRequest, PromoteResponse>;
+  /** Changes how many targets may be unavailable at once, from now on. */
+  setMaxUnavailable: handleUnaryCall<SetMaxUnavailableRequest, SetMaxUnavailableResponse>;
 }
 
 export interface DeploymentsServiceClient extends Client {
@@ -3331,7 +4762,7 @@ export interface DeploymentsServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: AbortResponse) => void,
   ): ClientUnaryCall;
-  /** Takes each machine back to what it ran before this deployment. */
+  /** Takes each machine back to what it ran before this deployment; or, with a version, deploys that release again to the same machines. */
   rollback(
     request: RollbackRequest,
     callback: (error: ServiceError | null, response: RollbackResponse) => void,
@@ -3346,6 +4777,70 @@ export interface DeploymentsServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RollbackResponse) => void,
+  ): ClientUnaryCall;
+  /** Opens the approval gate that a deployment waits at. */
+  approve(
+    request: ApproveRequest,
+    callback: (error: ServiceError | null, response: ApproveResponse) => void,
+  ): ClientUnaryCall;
+  approve(
+    request: ApproveRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ApproveResponse) => void,
+  ): ClientUnaryCall;
+  approve(
+    request: ApproveRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ApproveResponse) => void,
+  ): ClientUnaryCall;
+  /** Failed targets take their turn again. */
+  retry(
+    request: RetryRequest,
+    callback: (error: ServiceError | null, response: RetryResponse) => void,
+  ): ClientUnaryCall;
+  retry(
+    request: RetryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RetryResponse) => void,
+  ): ClientUnaryCall;
+  retry(
+    request: RetryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RetryResponse) => void,
+  ): ClientUnaryCall;
+  /** Skips the gate that a deployment waits at, or all that are left. */
+  promote(
+    request: PromoteRequest,
+    callback: (error: ServiceError | null, response: PromoteResponse) => void,
+  ): ClientUnaryCall;
+  promote(
+    request: PromoteRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PromoteResponse) => void,
+  ): ClientUnaryCall;
+  promote(
+    request: PromoteRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PromoteResponse) => void,
+  ): ClientUnaryCall;
+  /** Changes how many targets may be unavailable at once, from now on. */
+  setMaxUnavailable(
+    request: SetMaxUnavailableRequest,
+    callback: (error: ServiceError | null, response: SetMaxUnavailableResponse) => void,
+  ): ClientUnaryCall;
+  setMaxUnavailable(
+    request: SetMaxUnavailableRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetMaxUnavailableResponse) => void,
+  ): ClientUnaryCall;
+  setMaxUnavailable(
+    request: SetMaxUnavailableRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetMaxUnavailableResponse) => void,
   ): ClientUnaryCall;
 }
 

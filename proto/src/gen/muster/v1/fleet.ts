@@ -111,6 +111,120 @@ export interface GetMachineResponse {
   machine: Machine | undefined;
 }
 
+/** Names one machine. */
+export interface CordonRequest {
+  machine: string;
+  reason: string;
+  by: string;
+  /** Stop what runs there as well. */
+  drain: boolean;
+  /** Drain though a budget would be exceeded. */
+  force: boolean;
+}
+
+/** The machine afterwards. */
+export interface CordonResponse {
+  machine: Machine | undefined;
+}
+
+/** Names one machine. */
+export interface UncordonRequest {
+  machine: string;
+  reason: string;
+  by: string;
+}
+
+/** The machine afterwards. */
+export interface UncordonResponse {
+  machine: Machine | undefined;
+}
+
+/** A group and its budget. Replaces the one that the group has. */
+export interface SetBudgetRequest {
+  selector: string;
+  maxUnavailable: number;
+  by: string;
+}
+
+/** The budget. */
+export interface SetBudgetResponse {
+  budget: Budget | undefined;
+}
+
+/** Names a group. */
+export interface RemoveBudgetRequest {
+  selector: string;
+  by: string;
+}
+
+/** Nothing to say. */
+export interface RemoveBudgetResponse {
+}
+
+/** All of them. */
+export interface ListBudgetsRequest {
+}
+
+/** Sorted by selector. */
+export interface ListBudgetsResponse {
+  budgets: Budget[];
+}
+
+/** A group of machines and how many of them may be unavailable at once. */
+export interface Budget {
+  selector: string;
+  maxUnavailable: number;
+  /** Machines that match. */
+  machines: number;
+  /** Those that are unavailable: on the move, silent or unhealthy. */
+  unavailable: string[];
+}
+
+/** When, and why. */
+export interface AddFreezeRequest {
+  /** Milliseconds since 1970; 0: now. */
+  from: number;
+  /** Milliseconds since 1970; 0: until it is ended. */
+  until: number;
+  reason: string;
+  by: string;
+}
+
+/** The freeze. */
+export interface AddFreezeResponse {
+  freeze: Freeze | undefined;
+}
+
+/** Names one freeze. */
+export interface EndFreezeRequest {
+  id: string;
+  by: string;
+}
+
+/** Nothing to say. */
+export interface EndFreezeResponse {
+}
+
+/** All of them. */
+export interface ListFreezesRequest {
+}
+
+/** By their beginning. */
+export interface ListFreezesResponse {
+  freezes: Freeze[];
+}
+
+/** A time in which nothing new is started. */
+export interface Freeze {
+  /** `f-1`, `f-2`, … */
+  id: string;
+  from: number;
+  /** 0: until it is ended. */
+  until: number;
+  reason: string;
+  by: string;
+}
+
 /** A server with an agent. */
 export interface Machine {
   id: string;
@@ -129,11 +243,22 @@ export interface Machine {
   assignedGeneration: number;
   acknowledgedGeneration: number;
   apps: MachineApp[];
+  /** Absent: rollouts may use it. */
+  cordon: Cordon | undefined;
 }
 
 export interface Machine_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** Rollouts pass the machine over. */
+export interface Cordon {
+  since: number;
+  by: string;
+  reason: string;
+  /** What ran there was stopped. */
+  drained: boolean;
 }
 
 /** One app on one machine. */
@@ -443,6 +568,1510 @@ export const GetMachineResponse: MessageFns<GetMachineResponse> = {
   },
 };
 
+function createBaseCordonRequest(): CordonRequest {
+  return { machine: "", reason: "", by: "", drain: false, force: false };
+}
+
+export const CordonRequest: MessageFns<CordonRequest> = {
+  encode(message: CordonRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== "") {
+      writer.uint32(10).string(message.machine);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    if (message.drain !== false) {
+      writer.uint32(32).bool(message.drain);
+    }
+    if (message.force !== false) {
+      writer.uint32(40).bool(message.force);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CordonRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCordonRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.drain = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.force = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CordonRequest {
+    return {
+      machine: isSet(object.machine) ? globalThis.String(object.machine) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      drain: isSet(object.drain) ? globalThis.Boolean(object.drain) : false,
+      force: isSet(object.force) ? globalThis.Boolean(object.force) : false,
+    };
+  },
+
+  toJSON(message: CordonRequest): unknown {
+    const obj: any = {};
+    if (message.machine !== "") {
+      obj.machine = message.machine;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.drain !== false) {
+      obj.drain = message.drain;
+    }
+    if (message.force !== false) {
+      obj.force = message.force;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CordonRequest>): CordonRequest {
+    return CordonRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CordonRequest>): CordonRequest {
+    const message = createBaseCordonRequest();
+    message.machine = object.machine ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    message.drain = object.drain ?? false;
+    message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseCordonResponse(): CordonResponse {
+  return { machine: undefined };
+}
+
+export const CordonResponse: MessageFns<CordonResponse> = {
+  encode(message: CordonResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== undefined) {
+      Machine.encode(message.machine, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CordonResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCordonResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = Machine.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CordonResponse {
+    return { machine: isSet(object.machine) ? Machine.fromJSON(object.machine) : undefined };
+  },
+
+  toJSON(message: CordonResponse): unknown {
+    const obj: any = {};
+    if (message.machine !== undefined) {
+      obj.machine = Machine.toJSON(message.machine);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CordonResponse>): CordonResponse {
+    return CordonResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CordonResponse>): CordonResponse {
+    const message = createBaseCordonResponse();
+    message.machine = (object.machine !== undefined && object.machine !== null)
+      ? Machine.fromPartial(object.machine)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseUncordonRequest(): UncordonRequest {
+  return { machine: "", reason: "", by: "" };
+}
+
+export const UncordonRequest: MessageFns<UncordonRequest> = {
+  encode(message: UncordonRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== "") {
+      writer.uint32(10).string(message.machine);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UncordonRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUncordonRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UncordonRequest {
+    return {
+      machine: isSet(object.machine) ? globalThis.String(object.machine) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: UncordonRequest): unknown {
+    const obj: any = {};
+    if (message.machine !== "") {
+      obj.machine = message.machine;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UncordonRequest>): UncordonRequest {
+    return UncordonRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UncordonRequest>): UncordonRequest {
+    const message = createBaseUncordonRequest();
+    message.machine = object.machine ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseUncordonResponse(): UncordonResponse {
+  return { machine: undefined };
+}
+
+export const UncordonResponse: MessageFns<UncordonResponse> = {
+  encode(message: UncordonResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== undefined) {
+      Machine.encode(message.machine, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UncordonResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUncordonResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = Machine.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UncordonResponse {
+    return { machine: isSet(object.machine) ? Machine.fromJSON(object.machine) : undefined };
+  },
+
+  toJSON(message: UncordonResponse): unknown {
+    const obj: any = {};
+    if (message.machine !== undefined) {
+      obj.machine = Machine.toJSON(message.machine);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UncordonResponse>): UncordonResponse {
+    return UncordonResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UncordonResponse>): UncordonResponse {
+    const message = createBaseUncordonResponse();
+    message.machine = (object.machine !== undefined && object.machine !== null)
+      ? Machine.fromPartial(object.machine)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSetBudgetRequest(): SetBudgetRequest {
+  return { selector: "", maxUnavailable: 0, by: "" };
+}
+
+export const SetBudgetRequest: MessageFns<SetBudgetRequest> = {
+  encode(message: SetBudgetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selector !== "") {
+      writer.uint32(10).string(message.selector);
+    }
+    if (message.maxUnavailable !== 0) {
+      writer.uint32(16).uint32(message.maxUnavailable);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetBudgetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetBudgetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selector = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxUnavailable = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetBudgetRequest {
+    return {
+      selector: isSet(object.selector) ? globalThis.String(object.selector) : "",
+      maxUnavailable: isSet(object.maxUnavailable)
+        ? globalThis.Number(object.maxUnavailable)
+        : isSet(object.max_unavailable)
+        ? globalThis.Number(object.max_unavailable)
+        : 0,
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: SetBudgetRequest): unknown {
+    const obj: any = {};
+    if (message.selector !== "") {
+      obj.selector = message.selector;
+    }
+    if (message.maxUnavailable !== 0) {
+      obj.maxUnavailable = Math.round(message.maxUnavailable);
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetBudgetRequest>): SetBudgetRequest {
+    return SetBudgetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetBudgetRequest>): SetBudgetRequest {
+    const message = createBaseSetBudgetRequest();
+    message.selector = object.selector ?? "";
+    message.maxUnavailable = object.maxUnavailable ?? 0;
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseSetBudgetResponse(): SetBudgetResponse {
+  return { budget: undefined };
+}
+
+export const SetBudgetResponse: MessageFns<SetBudgetResponse> = {
+  encode(message: SetBudgetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.budget !== undefined) {
+      Budget.encode(message.budget, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetBudgetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetBudgetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.budget = Budget.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetBudgetResponse {
+    return { budget: isSet(object.budget) ? Budget.fromJSON(object.budget) : undefined };
+  },
+
+  toJSON(message: SetBudgetResponse): unknown {
+    const obj: any = {};
+    if (message.budget !== undefined) {
+      obj.budget = Budget.toJSON(message.budget);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetBudgetResponse>): SetBudgetResponse {
+    return SetBudgetResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetBudgetResponse>): SetBudgetResponse {
+    const message = createBaseSetBudgetResponse();
+    message.budget = (object.budget !== undefined && object.budget !== null)
+      ? Budget.fromPartial(object.budget)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRemoveBudgetRequest(): RemoveBudgetRequest {
+  return { selector: "", by: "" };
+}
+
+export const RemoveBudgetRequest: MessageFns<RemoveBudgetRequest> = {
+  encode(message: RemoveBudgetRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selector !== "") {
+      writer.uint32(10).string(message.selector);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveBudgetRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveBudgetRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selector = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveBudgetRequest {
+    return {
+      selector: isSet(object.selector) ? globalThis.String(object.selector) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: RemoveBudgetRequest): unknown {
+    const obj: any = {};
+    if (message.selector !== "") {
+      obj.selector = message.selector;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveBudgetRequest>): RemoveBudgetRequest {
+    return RemoveBudgetRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveBudgetRequest>): RemoveBudgetRequest {
+    const message = createBaseRemoveBudgetRequest();
+    message.selector = object.selector ?? "";
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveBudgetResponse(): RemoveBudgetResponse {
+  return {};
+}
+
+export const RemoveBudgetResponse: MessageFns<RemoveBudgetResponse> = {
+  encode(_: RemoveBudgetResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveBudgetResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveBudgetResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RemoveBudgetResponse {
+    return {};
+  },
+
+  toJSON(_: RemoveBudgetResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveBudgetResponse>): RemoveBudgetResponse {
+    return RemoveBudgetResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RemoveBudgetResponse>): RemoveBudgetResponse {
+    const message = createBaseRemoveBudgetResponse();
+    return message;
+  },
+};
+
+function createBaseListBudgetsRequest(): ListBudgetsRequest {
+  return {};
+}
+
+export const ListBudgetsRequest: MessageFns<ListBudgetsRequest> = {
+  encode(_: ListBudgetsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBudgetsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBudgetsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListBudgetsRequest {
+    return {};
+  },
+
+  toJSON(_: ListBudgetsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListBudgetsRequest>): ListBudgetsRequest {
+    return ListBudgetsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListBudgetsRequest>): ListBudgetsRequest {
+    const message = createBaseListBudgetsRequest();
+    return message;
+  },
+};
+
+function createBaseListBudgetsResponse(): ListBudgetsResponse {
+  return { budgets: [] };
+}
+
+export const ListBudgetsResponse: MessageFns<ListBudgetsResponse> = {
+  encode(message: ListBudgetsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.budgets) {
+      Budget.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListBudgetsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListBudgetsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.budgets.push(Budget.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListBudgetsResponse {
+    return {
+      budgets: globalThis.Array.isArray(object?.budgets) ? object.budgets.map((e: any) => Budget.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListBudgetsResponse): unknown {
+    const obj: any = {};
+    if (message.budgets?.length) {
+      obj.budgets = message.budgets.map((e) => Budget.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListBudgetsResponse>): ListBudgetsResponse {
+    return ListBudgetsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListBudgetsResponse>): ListBudgetsResponse {
+    const message = createBaseListBudgetsResponse();
+    message.budgets = object.budgets?.map((e) => Budget.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseBudget(): Budget {
+  return { selector: "", maxUnavailable: 0, machines: 0, unavailable: [] };
+}
+
+export const Budget: MessageFns<Budget> = {
+  encode(message: Budget, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.selector !== "") {
+      writer.uint32(10).string(message.selector);
+    }
+    if (message.maxUnavailable !== 0) {
+      writer.uint32(16).uint32(message.maxUnavailable);
+    }
+    if (message.machines !== 0) {
+      writer.uint32(24).uint32(message.machines);
+    }
+    for (const v of message.unavailable) {
+      writer.uint32(34).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Budget {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBudget();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.selector = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.maxUnavailable = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.machines = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unavailable.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Budget {
+    return {
+      selector: isSet(object.selector) ? globalThis.String(object.selector) : "",
+      maxUnavailable: isSet(object.maxUnavailable)
+        ? globalThis.Number(object.maxUnavailable)
+        : isSet(object.max_unavailable)
+        ? globalThis.Number(object.max_unavailable)
+        : 0,
+      machines: isSet(object.machines) ? globalThis.Number(object.machines) : 0,
+      unavailable: globalThis.Array.isArray(object?.unavailable)
+        ? object.unavailable.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Budget): unknown {
+    const obj: any = {};
+    if (message.selector !== "") {
+      obj.selector = message.selector;
+    }
+    if (message.maxUnavailable !== 0) {
+      obj.maxUnavailable = Math.round(message.maxUnavailable);
+    }
+    if (message.machines !== 0) {
+      obj.machines = Math.round(message.machines);
+    }
+    if (message.unavailable?.length) {
+      obj.unavailable = message.unavailable;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Budget>): Budget {
+    return Budget.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Budget>): Budget {
+    const message = createBaseBudget();
+    message.selector = object.selector ?? "";
+    message.maxUnavailable = object.maxUnavailable ?? 0;
+    message.machines = object.machines ?? 0;
+    message.unavailable = object.unavailable?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseAddFreezeRequest(): AddFreezeRequest {
+  return { from: 0, until: 0, reason: "", by: "" };
+}
+
+export const AddFreezeRequest: MessageFns<AddFreezeRequest> = {
+  encode(message: AddFreezeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.from !== 0) {
+      writer.uint32(8).int64(message.from);
+    }
+    if (message.until !== 0) {
+      writer.uint32(16).int64(message.until);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddFreezeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddFreezeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.from = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.until = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AddFreezeRequest {
+    return {
+      from: isSet(object.from) ? globalThis.Number(object.from) : 0,
+      until: isSet(object.until) ? globalThis.Number(object.until) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: AddFreezeRequest): unknown {
+    const obj: any = {};
+    if (message.from !== 0) {
+      obj.from = Math.round(message.from);
+    }
+    if (message.until !== 0) {
+      obj.until = Math.round(message.until);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AddFreezeRequest>): AddFreezeRequest {
+    return AddFreezeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddFreezeRequest>): AddFreezeRequest {
+    const message = createBaseAddFreezeRequest();
+    message.from = object.from ?? 0;
+    message.until = object.until ?? 0;
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseAddFreezeResponse(): AddFreezeResponse {
+  return { freeze: undefined };
+}
+
+export const AddFreezeResponse: MessageFns<AddFreezeResponse> = {
+  encode(message: AddFreezeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.freeze !== undefined) {
+      Freeze.encode(message.freeze, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddFreezeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddFreezeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freeze = Freeze.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AddFreezeResponse {
+    return { freeze: isSet(object.freeze) ? Freeze.fromJSON(object.freeze) : undefined };
+  },
+
+  toJSON(message: AddFreezeResponse): unknown {
+    const obj: any = {};
+    if (message.freeze !== undefined) {
+      obj.freeze = Freeze.toJSON(message.freeze);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AddFreezeResponse>): AddFreezeResponse {
+    return AddFreezeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AddFreezeResponse>): AddFreezeResponse {
+    const message = createBaseAddFreezeResponse();
+    message.freeze = (object.freeze !== undefined && object.freeze !== null)
+      ? Freeze.fromPartial(object.freeze)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseEndFreezeRequest(): EndFreezeRequest {
+  return { id: "", by: "" };
+}
+
+export const EndFreezeRequest: MessageFns<EndFreezeRequest> = {
+  encode(message: EndFreezeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndFreezeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndFreezeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EndFreezeRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: EndFreezeRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndFreezeRequest>): EndFreezeRequest {
+    return EndFreezeRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EndFreezeRequest>): EndFreezeRequest {
+    const message = createBaseEndFreezeRequest();
+    message.id = object.id ?? "";
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseEndFreezeResponse(): EndFreezeResponse {
+  return {};
+}
+
+export const EndFreezeResponse: MessageFns<EndFreezeResponse> = {
+  encode(_: EndFreezeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EndFreezeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEndFreezeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): EndFreezeResponse {
+    return {};
+  },
+
+  toJSON(_: EndFreezeResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<EndFreezeResponse>): EndFreezeResponse {
+    return EndFreezeResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<EndFreezeResponse>): EndFreezeResponse {
+    const message = createBaseEndFreezeResponse();
+    return message;
+  },
+};
+
+function createBaseListFreezesRequest(): ListFreezesRequest {
+  return {};
+}
+
+export const ListFreezesRequest: MessageFns<ListFreezesRequest> = {
+  encode(_: ListFreezesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFreezesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFreezesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListFreezesRequest {
+    return {};
+  },
+
+  toJSON(_: ListFreezesRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListFreezesRequest>): ListFreezesRequest {
+    return ListFreezesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListFreezesRequest>): ListFreezesRequest {
+    const message = createBaseListFreezesRequest();
+    return message;
+  },
+};
+
+function createBaseListFreezesResponse(): ListFreezesResponse {
+  return { freezes: [] };
+}
+
+export const ListFreezesResponse: MessageFns<ListFreezesResponse> = {
+  encode(message: ListFreezesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.freezes) {
+      Freeze.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListFreezesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListFreezesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.freezes.push(Freeze.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListFreezesResponse {
+    return {
+      freezes: globalThis.Array.isArray(object?.freezes) ? object.freezes.map((e: any) => Freeze.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ListFreezesResponse): unknown {
+    const obj: any = {};
+    if (message.freezes?.length) {
+      obj.freezes = message.freezes.map((e) => Freeze.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListFreezesResponse>): ListFreezesResponse {
+    return ListFreezesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListFreezesResponse>): ListFreezesResponse {
+    const message = createBaseListFreezesResponse();
+    message.freezes = object.freezes?.map((e) => Freeze.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseFreeze(): Freeze {
+  return { id: "", from: 0, until: 0, reason: "", by: "" };
+}
+
+export const Freeze: MessageFns<Freeze> = {
+  encode(message: Freeze, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.from !== 0) {
+      writer.uint32(16).int64(message.from);
+    }
+    if (message.until !== 0) {
+      writer.uint32(24).int64(message.until);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(42).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Freeze {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFreeze();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.from = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.until = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Freeze {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      from: isSet(object.from) ? globalThis.Number(object.from) : 0,
+      until: isSet(object.until) ? globalThis.Number(object.until) : 0,
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: Freeze): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.from !== 0) {
+      obj.from = Math.round(message.from);
+    }
+    if (message.until !== 0) {
+      obj.until = Math.round(message.until);
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Freeze>): Freeze {
+    return Freeze.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Freeze>): Freeze {
+    const message = createBaseFreeze();
+    message.id = object.id ?? "";
+    message.from = object.from ?? 0;
+    message.until = object.until ?? 0;
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
 function createBaseMachine(): Machine {
   return {
     id: "",
@@ -458,6 +2087,7 @@ function createBaseMachine(): Machine {
     assignedGeneration: 0,
     acknowledgedGeneration: 0,
     apps: [],
+    cordon: undefined,
   };
 }
 
@@ -501,6 +2131,9 @@ export const Machine: MessageFns<Machine> = {
     }
     for (const v of message.apps) {
       MachineApp.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.cordon !== undefined) {
+      Cordon.encode(message.cordon, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -625,6 +2258,14 @@ export const Machine: MessageFns<Machine> = {
             message.apps.push(MachineApp.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.cordon = Cordon.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -691,6 +2332,7 @@ export const Machine: MessageFns<Machine> = {
       apps: globalThis.Array.isArray(object?.apps)
         ? object.apps.map((e: any) => MachineApp.fromJSON(e))
         : [],
+      cordon: isSet(object.cordon) ? Cordon.fromJSON(object.cordon) : undefined,
     };
   },
 
@@ -741,6 +2383,9 @@ export const Machine: MessageFns<Machine> = {
     if (message.apps?.length) {
       obj.apps = message.apps.map((e) => MachineApp.toJSON(e));
     }
+    if (message.cordon !== undefined) {
+      obj.cordon = Cordon.toJSON(message.cordon);
+    }
     return obj;
   },
 
@@ -770,6 +2415,9 @@ export const Machine: MessageFns<Machine> = {
     message.assignedGeneration = object.assignedGeneration ?? 0;
     message.acknowledgedGeneration = object.acknowledgedGeneration ?? 0;
     message.apps = object.apps?.map((e) => MachineApp.fromPartial(e)) || [];
+    message.cordon = (object.cordon !== undefined && object.cordon !== null)
+      ? Cordon.fromPartial(object.cordon)
+      : undefined;
     return message;
   },
 };
@@ -855,6 +2503,123 @@ export const Machine_LabelsEntry: MessageFns<Machine_LabelsEntry> = {
     const message = createBaseMachine_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseCordon(): Cordon {
+  return { since: 0, by: "", reason: "", drained: false };
+}
+
+export const Cordon: MessageFns<Cordon> = {
+  encode(message: Cordon, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.since !== 0) {
+      writer.uint32(8).int64(message.since);
+    }
+    if (message.by !== "") {
+      writer.uint32(18).string(message.by);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.drained !== false) {
+      writer.uint32(32).bool(message.drained);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Cordon {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCordon();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.since = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.drained = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Cordon {
+    return {
+      since: isSet(object.since) ? globalThis.Number(object.since) : 0,
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      drained: isSet(object.drained) ? globalThis.Boolean(object.drained) : false,
+    };
+  },
+
+  toJSON(message: Cordon): unknown {
+    const obj: any = {};
+    if (message.since !== 0) {
+      obj.since = Math.round(message.since);
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.drained !== false) {
+      obj.drained = message.drained;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Cordon>): Cordon {
+    return Cordon.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Cordon>): Cordon {
+    const message = createBaseCordon();
+    message.since = object.since ?? 0;
+    message.by = object.by ?? "";
+    message.reason = object.reason ?? "";
+    message.drained = object.drained ?? false;
     return message;
   },
 };
@@ -1451,6 +3216,87 @@ export const FleetServiceService = {
     responseSerialize: (value: ReadLogsResponse): Buffer => Buffer.from(ReadLogsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReadLogsResponse => ReadLogsResponse.decode(value),
   },
+  /** No rollout starts anything on the machine; what runs there runs on. With `drain`, what runs there is stopped too. */
+  cordon: {
+    path: "/muster.v1.FleetService/Cordon" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CordonRequest): Buffer => Buffer.from(CordonRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CordonRequest => CordonRequest.decode(value),
+    responseSerialize: (value: CordonResponse): Buffer => Buffer.from(CordonResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): CordonResponse => CordonResponse.decode(value),
+  },
+  /** Ends a cordon: what was drained runs again, and what was missed is taken up. */
+  uncordon: {
+    path: "/muster.v1.FleetService/Uncordon" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UncordonRequest): Buffer => Buffer.from(UncordonRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UncordonRequest => UncordonRequest.decode(value),
+    responseSerialize: (value: UncordonResponse): Buffer => Buffer.from(UncordonResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UncordonResponse => UncordonResponse.decode(value),
+  },
+  /** How many machines of a group may be unavailable at once, over all rollouts. */
+  setBudget: {
+    path: "/muster.v1.FleetService/SetBudget" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetBudgetRequest): Buffer => Buffer.from(SetBudgetRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetBudgetRequest => SetBudgetRequest.decode(value),
+    responseSerialize: (value: SetBudgetResponse): Buffer => Buffer.from(SetBudgetResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): SetBudgetResponse => SetBudgetResponse.decode(value),
+  },
+  /** NOT_FOUND when the group has none. */
+  removeBudget: {
+    path: "/muster.v1.FleetService/RemoveBudget" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveBudgetRequest): Buffer => Buffer.from(RemoveBudgetRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveBudgetRequest => RemoveBudgetRequest.decode(value),
+    responseSerialize: (value: RemoveBudgetResponse): Buffer =>
+      Buffer.from(RemoveBudgetResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveBudgetResponse => RemoveBudgetResponse.decode(value),
+  },
+  /** Sorted by selector, each with what it is used for now. */
+  listBudgets: {
+    path: "/muster.v1.FleetService/ListBudgets" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListBudgetsRequest): Buffer => Buffer.from(ListBudgetsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListBudgetsRequest => ListBudgetsRequest.decode(value),
+    responseSerialize: (value: ListBudgetsResponse): Buffer => Buffer.from(ListBudgetsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListBudgetsResponse => ListBudgetsResponse.decode(value),
+  },
+  /** A time in which no rollout starts anything new; rollbacks go on. */
+  addFreeze: {
+    path: "/muster.v1.FleetService/AddFreeze" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddFreezeRequest): Buffer => Buffer.from(AddFreezeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddFreezeRequest => AddFreezeRequest.decode(value),
+    responseSerialize: (value: AddFreezeResponse): Buffer => Buffer.from(AddFreezeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddFreezeResponse => AddFreezeResponse.decode(value),
+  },
+  /** Ends a freeze at once, or takes back one that has not begun. NOT_FOUND when there is none. */
+  endFreeze: {
+    path: "/muster.v1.FleetService/EndFreeze" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: EndFreezeRequest): Buffer => Buffer.from(EndFreezeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): EndFreezeRequest => EndFreezeRequest.decode(value),
+    responseSerialize: (value: EndFreezeResponse): Buffer => Buffer.from(EndFreezeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): EndFreezeResponse => EndFreezeResponse.decode(value),
+  },
+  /** Those under way and to come, by their beginning. */
+  listFreezes: {
+    path: "/muster.v1.FleetService/ListFreezes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListFreezesRequest): Buffer => Buffer.from(ListFreezesRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListFreezesRequest => ListFreezesRequest.decode(value),
+    responseSerialize: (value: ListFreezesResponse): Buffer => Buffer.from(ListFreezesResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListFreezesResponse => ListFreezesResponse.decode(value),
+  },
 } as const;
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
@@ -1460,6 +3306,22 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   getMachine: handleUnaryCall<GetMachineRequest, GetMachineResponse>;
   /** An app's output on one machine. UNAVAILABLE when the machine is not connected. */
   readLogs: handleServerStreamingCall<ReadLogsRequest, ReadLogsResponse>;
+  /** No rollout starts anything on the machine; what runs there runs on. With `drain`, what runs there is stopped too. */
+  cordon: handleUnaryCall<CordonRequest, CordonResponse>;
+  /** Ends a cordon: what was drained runs again, and what was missed is taken up. */
+  uncordon: handleUnaryCall<UncordonRequest, UncordonResponse>;
+  /** How many machines of a group may be unavailable at once, over all rollouts. */
+  setBudget: handleUnaryCall<SetBudgetRequest, SetBudgetResponse>;
+  /** NOT_FOUND when the group has none. */
+  removeBudget: handleUnaryCall<RemoveBudgetRequest, RemoveBudgetResponse>;
+  /** Sorted by selector, each with what it is used for now. */
+  listBudgets: handleUnaryCall<ListBudgetsRequest, ListBudgetsResponse>;
+  /** A time in which no rollout starts anything new; rollbacks go on. */
+  addFreeze: handleUnaryCall<AddFreezeRequest, AddFreezeResponse>;
+  /** Ends a freeze at once, or takes back one that has not begun. NOT_FOUND when there is none. */
+  endFreeze: handleUnaryCall<EndFreezeRequest, EndFreezeResponse>;
+  /** Those under way and to come, by their beginning. */
+  listFreezes: handleUnaryCall<ListFreezesRequest, ListFreezesResponse>;
 }
 
 export interface FleetServiceClient extends Client {
@@ -1502,6 +3364,134 @@ export interface FleetServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ReadLogsResponse>;
+  /** No rollout starts anything on the machine; what runs there runs on. With `drain`, what runs there is stopped too. */
+  cordon(
+    request: CordonRequest,
+    callback: (error: ServiceError | null, response: CordonResponse) => void,
+  ): ClientUnaryCall;
+  cordon(
+    request: CordonRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: CordonResponse) => void,
+  ): ClientUnaryCall;
+  cordon(
+    request: CordonRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: CordonResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends a cordon: what was drained runs again, and what was missed is taken up. */
+  uncordon(
+    request: UncordonRequest,
+    callback: (error: ServiceError | null, response: UncordonResponse) => void,
+  ): ClientUnaryCall;
+  uncordon(
+    request: UncordonRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UncordonResponse) => void,
+  ): ClientUnaryCall;
+  uncordon(
+    request: UncordonRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UncordonResponse) => void,
+  ): ClientUnaryCall;
+  /** How many machines of a group may be unavailable at once, over all rollouts. */
+  setBudget(
+    request: SetBudgetRequest,
+    callback: (error: ServiceError | null, response: SetBudgetResponse) => void,
+  ): ClientUnaryCall;
+  setBudget(
+    request: SetBudgetRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: SetBudgetResponse) => void,
+  ): ClientUnaryCall;
+  setBudget(
+    request: SetBudgetRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: SetBudgetResponse) => void,
+  ): ClientUnaryCall;
+  /** NOT_FOUND when the group has none. */
+  removeBudget(
+    request: RemoveBudgetRequest,
+    callback: (error: ServiceError | null, response: RemoveBudgetResponse) => void,
+  ): ClientUnaryCall;
+  removeBudget(
+    request: RemoveBudgetRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveBudgetResponse) => void,
+  ): ClientUnaryCall;
+  removeBudget(
+    request: RemoveBudgetRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveBudgetResponse) => void,
+  ): ClientUnaryCall;
+  /** Sorted by selector, each with what it is used for now. */
+  listBudgets(
+    request: ListBudgetsRequest,
+    callback: (error: ServiceError | null, response: ListBudgetsResponse) => void,
+  ): ClientUnaryCall;
+  listBudgets(
+    request: ListBudgetsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListBudgetsResponse) => void,
+  ): ClientUnaryCall;
+  listBudgets(
+    request: ListBudgetsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListBudgetsResponse) => void,
+  ): ClientUnaryCall;
+  /** A time in which no rollout starts anything new; rollbacks go on. */
+  addFreeze(
+    request: AddFreezeRequest,
+    callback: (error: ServiceError | null, response: AddFreezeResponse) => void,
+  ): ClientUnaryCall;
+  addFreeze(
+    request: AddFreezeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddFreezeResponse) => void,
+  ): ClientUnaryCall;
+  addFreeze(
+    request: AddFreezeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddFreezeResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends a freeze at once, or takes back one that has not begun. NOT_FOUND when there is none. */
+  endFreeze(
+    request: EndFreezeRequest,
+    callback: (error: ServiceError | null, response: EndFreezeResponse) => void,
+  ): ClientUnaryCall;
+  endFreeze(
+    request: EndFreezeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: EndFreezeResponse) => void,
+  ): ClientUnaryCall;
+  endFreeze(
+    request: EndFreezeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: EndFreezeResponse) => void,
+  ): ClientUnaryCall;
+  /** Those under way and to come, by their beginning. */
+  listFreezes(
+    request: ListFreezesRequest,
+    callback: (error: ServiceError | null, response: ListFreezesResponse) => void,
+  ): ClientUnaryCall;
+  listFreezes(
+    request: ListFreezesRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListFreezesResponse) => void,
+  ): ClientUnaryCall;
+  listFreezes(
+    request: ListFreezesRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListFreezesResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const FleetServiceClient = makeGenericClientConstructor(
