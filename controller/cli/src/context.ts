@@ -27,6 +27,8 @@ export interface CliContext {
   readonly env: Env;
   readonly cwd: string;
   readonly clock: Clock;
+  /** Who asks, for the journal: `user@host`, or what MUSTER_USER says. */
+  user(): string;
   /** Whether stdout is a terminal that can redraw. */
   readonly isTty: boolean;
   /** For stdout; they do nothing when colours are not wanted. */

@@ -13,6 +13,8 @@ export const EXIT = {
   /** The controller (or, for logs, the machine) can't be reached. */
   unreachable: 3,
   notFound: 4,
+  /** `plan` alone: all is well, and the deployment would change something. */
+  changes: 10,
   /** Ctrl-C: 128 + SIGINT. */
   interrupted: 130,
   /** 128 + SIGTERM. */

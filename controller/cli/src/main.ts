@@ -1,12 +1,28 @@
 /**
  * The process of `muster`: makes the context from it, runs the program, says why it ended and with which code.
  */
+import { hostname, userInfo } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import picocolors from "picocolors";
-import { DEFAULT_COLUMNS, DEFAULT_ROWS, EXIT, isRedrawable, wantsColor, type CliContext } from "./context.ts";
+import { DEFAULT_COLUMNS, DEFAULT_ROWS, EXIT, isRedrawable, wantsColor, type CliContext, type Env } from "./context.ts";
 import { run } from "./run.ts";
 
 const SAME_SIGNAL_MS = 300;
+
+/** Their own words until there are identities, so that the journal can say who asked. */
+function caller(env: Env): string {
+  const given = env["MUSTER_USER"];
+  return given === undefined || given === "" ? `${userName()}@${hostname()}` : given;
+}
+
+/** A container may run as a number that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid-${process.getuid?.() ?? "unknown"}`;
+  }
+}
 
 function processContext(): CliContext {
   const { stdout, stderr, stdin, env } = process;
@@ -42,6 +58,7 @@ function processContext(): CliContext {
         await sleep(durationMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
       },
     },
+    user: () => caller(env),
     isTty,
     colors: picocolors.createColors(wantsColor(env, isTty)),
     columns: () => stdout.columns ?? DEFAULT_COLUMNS,

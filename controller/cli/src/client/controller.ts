@@ -17,6 +17,8 @@ import { ArtifactsServiceClient } from "@muster/proto/gen/muster/v1/artifacts.ts
 import { DeploymentsServiceClient } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { EventsServiceClient } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { ForecastServiceClient } from "@muster/proto/gen/muster/v1/forecast.ts";
+import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
 import { CliError } from "../errors.ts";
 import type { ControllerAddress } from "./address.ts";
 import { endingOf } from "./status-codes.ts";
@@ -58,8 +60,10 @@ export class Controller {
   readonly fleet: FleetServiceClient;
   readonly artifacts: ArtifactsServiceClient;
   readonly events: EventsServiceClient;
+  readonly history: HistoryServiceClient;
+  readonly forecast: ForecastServiceClient;
 
-  /** Connects with the first call. All four services share one connection. */
+  /** Connects with the first call. All services share one connection. */
   constructor(address: ControllerAddress) {
     this.address = address;
     this.deployments = new DeploymentsServiceClient(address.target, credentials.createInsecure(), CHANNEL_OPTIONS);
@@ -67,6 +71,8 @@ export class Controller {
     this.fleet = new FleetServiceClient(address.target, credentials.createInsecure(), shared);
     this.artifacts = new ArtifactsServiceClient(address.target, credentials.createInsecure(), shared);
     this.events = new EventsServiceClient(address.target, credentials.createInsecure(), shared);
+    this.history = new HistoryServiceClient(address.target, credentials.createInsecure(), shared);
+    this.forecast = new ForecastServiceClient(address.target, credentials.createInsecure(), shared);
   }
 
   /** `method` belongs to one of the clients above. */

@@ -25,10 +25,10 @@ async function* once(controller: Controller, id: string, signal: AbortSignal): A
   if (!signal.aborted) throw brokeOff(controller);
 }
 
-/** An empty id stands for the newest. */
-export async function getDeployment(controller: Controller, id: string, includeTargets: boolean = false): Promise<Deployment> {
+/** An empty id stands for the newest; `at` is a moment in the past, 0 stands for now. */
+export async function getDeployment(controller: Controller, id: string, includeTargets: boolean = false, at: number = 0): Promise<Deployment> {
   const { deployments } = controller;
-  const { deployment } = await controller.unary(deployments, deployments.getDeployment, { id, includeTargets });
+  const { deployment } = await controller.unary(deployments, deployments.getDeployment, { id, includeTargets, at });
   if (deployment !== undefined) return deployment;
   throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });
 }

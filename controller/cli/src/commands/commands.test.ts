@@ -33,7 +33,7 @@ test("status of one that was taken back names the failed machines, why, and what
   const { code, out } = await run("status", "d-7");
   expect(code).toBe(0);
   expect(out).toContain("why:\n  web-1  exited with code 1, four times");
-  expect(out).toContain("muster events d-7");
+  expect(out).toContain("muster why d-7");
 });
 
 test("status -o json gives targets only when asked for", async () => {
@@ -68,11 +68,14 @@ test.each([
   ["resume", "rolling"],
   ["abort", "aborted"],
   ["rollback", "rolling_back"],
+  ["approve", "rolling"],
+  ["promote", "rolling"],
+  ["retry", "rolling"],
 ])("%s asks the controller, with the reason, and shows how it stands afterwards", async (command, phase) => {
   const { code, out } = await run(command, "d-7", "--reason", "high error rate", "-o", "json");
   expect(code).toBe(0);
   expect(JSON.parse(out).phase).toBe(phase);
-  expect(controller.steered).toEqual([{ command, id: "d-7", reason: "high error rate" }]);
+  expect(controller.steered).toEqual([{ command, id: "d-7", reason: "high error rate", by: "ada@laptop" }]);
 });
 
 test("a command that does not fit the state of things is bad input", async () => {

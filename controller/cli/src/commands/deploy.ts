@@ -3,7 +3,7 @@
  * deployment goes on without us.
  */
 import { resolve } from "node:path";
-import type { CheckResponse, Deployment, Fault, SubmitResponse } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { CheckResponse, Deployment, SubmitResponse } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Command } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
@@ -13,7 +13,7 @@ import { submittedJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
 import { afterSubmission } from "../render/next-commands.ts";
 import { plain, plural } from "../render/text.ts";
-import { readDeploymentFile, type DeploymentFile } from "./deployment-file.ts";
+import { faulty, readDeploymentFile, type DeploymentFile } from "./deployment-file.ts";
 import { followRollout, type FollowOptions } from "./follow-rollout.ts";
 import { withExamples, withReconnectFor, type WatchOptions } from "./options.ts";
 import { publishArtifact, pushedLine } from "./publish-artifact.ts";
@@ -63,7 +63,7 @@ async function submitFile(context: CliContext, options: DeployOptions): Promise<
       throw signal.aborted ? interrupted(signal, "interrupted; nothing was deployed") : error;
     });
     if (signal.aborted) throw interrupted(signal, "interrupted; nothing was deployed");
-    return submit(controller, file, artifact);
+    return submit(controller, file, artifact, context.user());
   });
 }
 
@@ -92,29 +92,20 @@ async function check(controller: Controller, file: DeploymentFile, signal: Abort
   const { deployments } = controller;
   const request = { fileName: file.name, content: file.content, artifact };
   const checked = await controller.unary(deployments, deployments.check, request, { signal });
-  if (checked.faults.length > 0) throw faulty(file, checked.faults);
+  if (checked.faults.length > 0) throw faulty(file, checked.faults, "nothing was deployed");
   return checked;
 }
 
 /** Once begun, it is not interrupted: nobody could say whether it was done. */
-async function submit(controller: Controller, file: DeploymentFile, artifact: string): Promise<Submitted> {
+async function submit(controller: Controller, file: DeploymentFile, artifact: string, by: string): Promise<Submitted> {
   const { deployments } = controller;
-  const request = { fileName: file.name, content: file.content, artifact };
+  const request = { fileName: file.name, content: file.content, artifact, by };
   const answer: SubmitResponse = await controller.unary(deployments, deployments.submit, request, { deadlineMs: SUBMIT_DEADLINE_MS });
-  if (answer.faults.length > 0) throw faulty(file, answer.faults);
+  if (answer.faults.length > 0) throw faulty(file, answer.faults, "nothing was deployed");
   if (answer.deployment === undefined) {
     throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });
   }
   return { deployment: answer.deployment, notes: answer.notes };
-}
-
-function faulty(file: DeploymentFile, faults: readonly Fault[]): CliError {
-  return new CliError(`${file.name} has ${plural(faults.length, "fault")}; nothing was deployed`, {
-    code: "invalid_file",
-    exit: EXIT.badInput,
-    faults: faults.map(({ line, column, path, message }) => ({ line, column, path, message })),
-    fileName: file.name,
-  });
 }
 
 async function show(context: CliContext, { deployment, notes }: Submitted, { output, watch }: DeployOptions): Promise<void> {

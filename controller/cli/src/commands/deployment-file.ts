@@ -3,8 +3,10 @@
  */
 import { createReadStream } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
+import type { Fault } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { CliContext } from "../context.ts";
-import { badInput } from "../errors.ts";
+import { badInput, CliError, EXIT } from "../errors.ts";
+import { plural } from "../render/text.ts";
 
 /** The most that the controller reads. */
 const FILE_BYTES_MAX = 1024 * 1024;
@@ -22,6 +24,16 @@ export async function readDeploymentFile(context: CliContext, name: string): Pro
   if (name === "-") return { name: "stdin", content: await readWhole(context.stdin, "stdin", context.cwd), folder: context.cwd };
   const path = resolve(context.cwd, name);
   return { name, content: await readWhole(createReadStream(path), name, context.cwd), folder: dirname(path) };
+}
+
+/** What the controller found wrong with the file; `outcome` says what was not done. */
+export function faulty({ name }: DeploymentFile, faults: readonly Fault[], outcome: string): CliError {
+  return new CliError(`${name} has ${plural(faults.length, "fault")}; ${outcome}`, {
+    code: "invalid_file",
+    exit: EXIT.badInput,
+    faults: faults.map(({ line, column, path, message }) => ({ line, column, path, message })),
+    fileName: name,
+  });
 }
 
 async function readWhole(stream: NodeJS.ReadableStream, name: string, cwd: string): Promise<Buffer> {

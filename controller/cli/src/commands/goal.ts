@@ -5,8 +5,8 @@ import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { countsOf } from "../output/counts.ts";
 import { hasEnded, phaseWord } from "../output/words.ts";
 
-/** `paused` is reached once no machine is under way any more. */
-export type Goal = "succeeded" | "rolled_back" | "aborted" | "paused";
+/** `paused` is reached once no machine is under way any more; `taken_back` is the end of an abort that takes the changed machines back. */
+export type Goal = "succeeded" | "rolled_back" | "aborted" | "taken_back" | "paused";
 
 /** `missed`: it has ended elsewhere, and will never get there. */
 type Outcome = "open" | "reached" | "missed";
@@ -14,6 +14,7 @@ type Outcome = "open" | "reached" | "missed";
 export function outcomeOf(deployment: Deployment, goal: Goal): Outcome {
   const phase = phaseWord(deployment.phase);
   const { updating } = countsOf(deployment.counts);
+  if (goal === "taken_back" && (phase === "aborted" || phase === "rolled_back")) return "reached";
   if (phase === goal && (goal !== "paused" || updating === 0)) return "reached";
   return hasEnded(deployment.phase) ? "missed" : "open";
 }

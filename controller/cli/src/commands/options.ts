@@ -5,7 +5,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import type { CliContext } from "../context.ts";
 import { parseDuration } from "../render/time.ts";
-import type { ViewOptions } from "../render/rollout-view.ts";
+import type { ViewOptions } from "../render/view-options.ts";
 
 /** Of `--reconnect-for`: a controller that restarts is back within seconds, one that is upgraded within a minute. */
 const RECONNECT_FOR_DEFAULT = "1m";

@@ -1,103 +1,89 @@
 /**
- * `muster pause|resume|abort|rollback ID`
+ * `muster pause|resume|approve|promote|retry|abort|rollback ID` and `muster set ID max_unavailable VALUE`
  */
-import type { Deployment, PauseRequest } from "@muster/proto/gen/muster/v1/deployments.ts";
-import type { Command } from "commander";
-import type { Controller } from "../client/controller.ts";
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { Argument, type Command, InvalidArgumentError } from "commander";
 import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
-import { nextCommands } from "../render/next-commands.ts";
+import { afterSubmission, nextCommands } from "../render/next-commands.ts";
 import { rolloutView } from "../render/rollout-view.ts";
-import { followRollout, type FollowOptions } from "./follow-rollout.ts";
-import type { Goal } from "./goal.ts";
-import { viewOptions, withExamples, withReconnectFor, type WatchOptions } from "./options.ts";
-
-interface SteerOptions extends FollowOptions, WatchOptions {
-  readonly reason?: string;
-}
-
-/** All four requests have one shape. */
-type Steer = (controller: Controller, request: PauseRequest) => Promise<{ readonly deployment?: Deployment | undefined }>;
-
-interface Steering {
-  readonly name: string;
-  readonly summary: string;
-  readonly description: string;
-  /** What --watch waits for, and what exit code 0 then means. */
-  readonly goal: Goal;
-  readonly watchHelp: string;
-  readonly steer: Steer;
-  readonly examples: readonly (readonly [string, string])[];
-}
-
-const STEERINGS: readonly Steering[] = [
-  {
-    name: "pause",
-    summary: "touch no new machine; those under way finish",
-    description: "Pauses a rollout: no new machine is touched, and those under way finish.",
-    goal: "paused",
-    watchHelp: "wait until no machine is under way",
-    steer: (controller, request) => controller.unary(controller.deployments, controller.deployments.pause, request),
-    examples: [["muster pause d-7 --reason 'high error rate'", "the reason is kept in the journal"]],
-  },
-  {
-    name: "resume",
-    summary: "go on with a paused rollout",
-    description: "Goes on with a paused rollout. The failures known by now are acknowledged and count no more.",
-    goal: "succeeded",
-    watchHelp: "go on as watch does",
-    steer: (controller, request) => controller.unary(controller.deployments, controller.deployments.resume, request),
-    examples: [["muster resume d-7 --watch", "go on, and see it happen"]],
-  },
-  {
-    name: "abort",
-    summary: "stop, and leave every machine as it is",
-    description: "Ends a rollout and leaves every machine as it is.",
-    goal: "aborted",
-    watchHelp: "wait until it has ended; exit code 0 when it is aborted",
-    steer: (controller, request) => controller.unary(controller.deployments, controller.deployments.abort, request),
-    examples: [["muster abort d-7", "machines that have the new release keep it"]],
-  },
-  {
-    name: "rollback",
-    summary: "take every machine back to what it ran before",
-    description: "Takes each machine back to what it ran before this deployment.",
-    goal: "rolled_back",
-    watchHelp: "wait until it has ended; exit code 0 when it is rolled back",
-    steer: (controller, request) => controller.unary(controller.deployments, controller.deployments.rollback, request),
-    examples: [["muster rollback d-7 --reason 'wrong prices' --watch", "take it back, and see it happen"]],
-  },
-];
+import type { GlobalOptions } from "../usage.ts";
+import { followRollout } from "./follow-rollout.ts";
+import { viewOptions, withExamples, withReconnectFor } from "./options.ts";
+import { type Steering, STEERINGS, type SteerOptions } from "./steerings.ts";
 
 export function registerSteering(program: Command, context: CliContext): void {
   for (const steering of STEERINGS) register(program, context, steering);
+  registerSet(program, context);
 }
 
-function register(program: Command, context: CliContext, { name, summary, description, goal, watchHelp, steer, examples }: Steering): void {
-  const command = program
-    .command(name)
-    .summary(summary)
-    .description(description)
-    .argument("<id>", "the deployment, for example d-7")
+function register(program: Command, context: CliContext, steering: Steering): void {
+  const { name, summary, description, options: withOwnOptions = (own) => own, watchHelp, examples } = steering;
+  const command = program.command(name).summary(summary).description(description).argument("<id>", "the deployment, for example d-7");
+  withOwnOptions(command)
     .option("--reason <text>", "why; it is kept in the journal")
     .option("--watch", watchHelp)
     .action(async (id: string, _options: unknown, self: Command) => {
-      const options = self.optsWithGlobals<SteerOptions>();
-      const request = { id, reason: options.reason ?? "" };
-      const { deployment } = await withController(context, options, (controller) => steer(controller, request));
-      if (deployment === undefined) {
-        throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });
-      }
-      if (options.watch === true) await followRollout(context, id, goal, options);
-      else await show(context, deployment, options);
+      await steer(context, steering, id, self.optsWithGlobals<SteerOptions>());
     });
   withExamples(withReconnectFor(command), examples);
 }
 
-async function show(context: CliContext, deployment: Deployment, { output }: SteerOptions): Promise<void> {
+async function steer(context: CliContext, { goal, steer: ask }: Steering, id: string, options: SteerOptions): Promise<void> {
+  const wish = { id, reason: options.reason ?? "", by: context.user() };
+  const deployment = given(await withController(context, options, (controller) => ask(controller, wish, options)));
+  if (options.watch === true) await followRollout(context, deployment.id, goal(options), options);
+  else await show(context, deployment, options, deployment.id !== id);
+}
+
+const SETTINGS = ["max_unavailable"] as const;
+
+interface SetOptions extends GlobalOptions {
+  readonly reason?: string;
+}
+
+function registerSet(program: Command, context: CliContext): void {
+  const command = program
+    .command("set")
+    .summary("change a setting of a rollout while it runs")
+    .description("Changes a setting of a rollout while it runs. It holds from now on: what is under way goes on.")
+    .argument("<id>", "the deployment, for example d-7")
+    .addArgument(new Argument("<setting>", "what to change").choices(SETTINGS))
+    .argument("<value>", "a count or a percentage, as in the deployment file", countOrPercentage)
+    .option("--reason <text>", "why; it is kept in the journal")
+    .action(async (id: string, _setting: (typeof SETTINGS)[number], maxUnavailable: string, _options: unknown, self: Command) => {
+      const options = self.optsWithGlobals<SetOptions>();
+      const request = { id, reason: options.reason ?? "", by: context.user(), maxUnavailable };
+      const deployment = given(
+        await withController(context, options, (controller) =>
+          controller.unary(controller.deployments, controller.deployments.setMaxUnavailable, request),
+        ),
+      );
+      await show(context, deployment, options);
+    });
+  withExamples(command, [
+    ["muster set d-7 max_unavailable 10", "ten machines at once"],
+    ["muster set d-7 max_unavailable 25%", "a quarter of its machines"],
+  ]);
+}
+
+function countOrPercentage(text: string): string {
+  const [, number, percent] = /^([0-9]+)(%?)$/.exec(text) ?? [];
+  const value = Number(number);
+  if (number !== undefined && value >= 1 && (percent === "" || value <= 100)) return text;
+  throw new InvalidArgumentError("It is neither a count from 1 nor a percentage from 1% to 100% (try 10 or 25%).");
+}
+
+function given({ deployment }: { readonly deployment?: Deployment | undefined }): Deployment {
+  if (deployment !== undefined) return deployment;
+  throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });
+}
+
+async function show(context: CliContext, deployment: Deployment, { output }: GlobalOptions, isNew: boolean = false): Promise<void> {
   if (output === "json") return printDocument(context, deploymentJson(deployment));
-  await writeLines(context.stdout, [...rolloutView(deployment, viewOptions(context)), ...nextCommands(deployment, context.colors)]);
+  const next = isNew ? afterSubmission(deployment, context.colors) : nextCommands(deployment, context.colors);
+  await writeLines(context.stdout, [...rolloutView(deployment, viewOptions(context)), ...next]);
 }

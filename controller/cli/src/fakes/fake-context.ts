@@ -44,6 +44,7 @@ export function fakeContext(options: FakeContextOptions = {}): FakeContext {
         await new Promise(setImmediate);
       },
     },
+    user: () => env["MUSTER_USER"] ?? "ada@laptop",
     isTty,
     colors: picocolors.createColors(false),
     columns: () => columns,

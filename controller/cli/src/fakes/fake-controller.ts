@@ -27,7 +27,6 @@ import {
   type Deployment,
   type DeploymentsServiceServer,
   type Fault,
-  type PauseRequest,
   type PauseResponse,
   type WatchDeploymentRequest,
   type WatchDeploymentResponse,
@@ -39,8 +38,19 @@ import {
   type ReadEventsRequest,
   type ReadEventsResponse,
 } from "@muster/proto/gen/muster/v1/events.ts";
-import { FleetServiceService, type FleetServiceServer, type Machine } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { FleetServiceService, type Budget, type FleetServiceServer, type Freeze, type Machine } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { ForecastServiceService, PlanResponse, type ForecastServiceServer } from "@muster/proto/gen/muster/v1/forecast.ts";
+import {
+  DiffReleasesResponse,
+  HistoryServiceService,
+  WhyResponse,
+  type HistoryServiceServer,
+  type ReleaseRecord,
+  type ReplayResponse,
+  type Retention,
+} from "@muster/proto/gen/muster/v1/history.ts";
 import { createHash } from "node:crypto";
+import { NOON } from "./samples.ts";
 
 type WatchCall = ServerWritableStream<WatchDeploymentRequest, WatchDeploymentResponse>;
 
@@ -48,6 +58,19 @@ interface Steered {
   readonly command: string;
   readonly id: string;
   readonly reason: string;
+  readonly by: string;
+}
+
+/** What all requests that steer a rollout have. */
+interface SteeringRequest {
+  readonly id: string;
+  readonly reason: string;
+  readonly by: string;
+}
+
+interface Asked {
+  readonly method: string;
+  readonly request: unknown;
 }
 
 export class FakeController {
@@ -61,14 +84,29 @@ export class FakeController {
   faults: Fault[] = [];
   artifactPath = "dist";
   notes: string[] = [];
+  budgets: Budget[] = [];
+  freezes: Freeze[] = [];
+  plan: PlanResponse = PlanResponse.fromPartial({});
+  why: WhyResponse = WhyResponse.fromPartial({});
+  pictures: ReplayResponse[] = [];
+  releases: ReleaseRecord[] = [];
+  difference: DiffReleasesResponse = DiffReleasesResponse.fromPartial({});
+  retention: Retention = { keep: 10, keepForMs: 2_592_000_000 };
+  /** What SetRetention removes. */
+  removed: string[] = [];
+  /** Called with each answer of GetMachine, to change what the next one says. */
+  onGetMachine: (time: number) => void = () => undefined;
   /** Answers of the next calls of a method, by its name. */
   readonly failures = new Map<string, { readonly code: status; readonly details: string }>();
   readonly steered: Steered[] = [];
+  /** Every request that is answered once, in order. */
+  readonly asked: Asked[] = [];
   readonly selectors: string[] = [];
   readonly pushed: { digest: string; manifest: Buffer; pack: Buffer; largestPieceBytes: number }[] = [];
   readonly readFrom: number[] = [];
   readonly #watchers = new Set<WatchCall>();
   #server: Server | undefined;
+  #machineReads = 0;
   #port = 0;
   /** Resolves each time that somebody begins to watch. */
   onWatch: () => void = () => undefined;
@@ -90,6 +128,8 @@ export class FakeController {
     server.addService(FleetServiceService, this.#fleetService());
     server.addService(ArtifactsServiceService, this.#artifactsService());
     server.addService(EventsServiceService, this.#eventsService());
+    server.addService(HistoryServiceService, this.#historyService());
+    server.addService(ForecastServiceService, this.#forecastService());
     this.#port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(`127.0.0.1:${this.#port}`, ServerCredentials.createInsecure(), (error, port) => {
         if (error === null) resolve(port);
@@ -124,6 +164,7 @@ export class FakeController {
 
   #unary<Request, Response>(method: string, answer: (request: Request) => Response) {
     return (call: ServerUnaryCall<Request, Response>, callback: sendUnaryData<Response>): void => {
+      this.asked.push({ method, request: call.request });
       const failure = this.#failure(method);
       if (failure !== undefined) return callback(failure);
       try {
@@ -137,13 +178,24 @@ export class FakeController {
   #find(id: string): Deployment {
     const found = id === "" ? this.deployments[0] : this.deployments.find((one) => one.id === id);
     if (found !== undefined) return found;
-    throw Object.assign(new Error(), { code: status.NOT_FOUND, details: `there is no deployment ${id}` });
+    throw notFound(`there is no deployment ${id}`);
   }
 
-  #steer(command: string, phase: DeploymentPhase) {
-    return this.#unary<PauseRequest, PauseResponse>(command, ({ id, reason }) => {
-      this.steered.push({ command, id, reason });
-      this.change({ ...this.#find(id), phase });
+  #findMachine(id: string): Machine {
+    const machine = this.machines.find((one) => one.id === id);
+    if (machine !== undefined) return machine;
+    throw notFound(`there is no machine ${id}`);
+  }
+
+  changeMachine(id: string, change: Partial<Machine>): void {
+    this.#findMachine(id);
+    this.machines = this.machines.map((one) => (one.id === id ? { ...one, ...change } : one));
+  }
+
+  #steer(command: string, phase?: DeploymentPhase) {
+    return this.#unary<SteeringRequest, PauseResponse>(command, ({ id, reason, by }) => {
+      this.steered.push({ command, id, reason, by });
+      if (phase !== undefined) this.change({ ...this.#find(id), phase });
       return { deployment: this.#find(id) };
     });
   }
@@ -166,7 +218,19 @@ export class FakeController {
       pause: this.#steer("pause", DeploymentPhase.PAUSED),
       resume: this.#steer("resume", DeploymentPhase.ROLLING),
       abort: this.#steer("abort", DeploymentPhase.ABORTED),
-      rollback: this.#steer("rollback", DeploymentPhase.ROLLING_BACK),
+      rollback: this.#unary("rollback", ({ id, reason, by, toVersion }) => {
+        this.steered.push({ command: "rollback", id, reason, by });
+        if (toVersion !== "") {
+          this.deployments.unshift({ ...this.#find(id), id: "d-8", version: toVersion, phase: DeploymentPhase.PENDING });
+          return { deployment: this.#find("d-8") };
+        }
+        this.change({ ...this.#find(id), phase: DeploymentPhase.ROLLING_BACK });
+        return { deployment: this.#find(id) };
+      }),
+      approve: this.#steer("approve", DeploymentPhase.ROLLING),
+      retry: this.#steer("retry", DeploymentPhase.ROLLING),
+      promote: this.#steer("promote", DeploymentPhase.ROLLING),
+      setMaxUnavailable: this.#steer("setMaxUnavailable"),
     };
   }
 
@@ -184,10 +248,42 @@ export class FakeController {
         return { machines: this.machines };
       }),
       getMachine: this.#unary("getMachine", ({ id }) => {
-        const machine = this.machines.find((one) => one.id === id);
-        if (machine !== undefined) return { machine };
-        throw Object.assign(new Error(), { code: status.NOT_FOUND, details: `there is no machine ${id}` });
+        const answer = { machine: this.#findMachine(id) };
+        this.#machineReads += 1;
+        this.onGetMachine(this.#machineReads);
+        return answer;
       }),
+      cordon: this.#unary("cordon", ({ machine, reason, by, drain }) => {
+        this.changeMachine(machine, { cordon: { since: NOON, by, reason, drained: drain } });
+        return { machine: this.#findMachine(machine) };
+      }),
+      uncordon: this.#unary("uncordon", ({ machine }) => {
+        this.changeMachine(machine, { cordon: undefined });
+        return { machine: this.#findMachine(machine) };
+      }),
+      setBudget: this.#unary("setBudget", ({ selector, maxUnavailable }) => {
+        const budget = { selector, maxUnavailable, machines: 3, unavailable: ["db-2"] };
+        this.budgets = [...this.budgets.filter((one) => one.selector !== selector), budget];
+        return { budget };
+      }),
+      removeBudget: this.#unary("removeBudget", ({ selector }) => {
+        const left = this.budgets.filter((one) => one.selector !== selector);
+        if (left.length === this.budgets.length) throw notFound(`${selector} has no budget`);
+        this.budgets = left;
+        return {};
+      }),
+      listBudgets: this.#unary("listBudgets", () => ({ budgets: this.budgets })),
+      addFreeze: this.#unary("addFreeze", ({ from, until, reason, by }) => {
+        const freeze = { id: `f-${this.freezes.length + 1}`, from: from === 0 ? NOON : from, until, reason, by };
+        this.freezes.push(freeze);
+        return { freeze };
+      }),
+      endFreeze: this.#unary("endFreeze", ({ id }) => {
+        if (!this.freezes.some((one) => one.id === id)) throw notFound(`there is no freeze ${id}`);
+        this.freezes = this.freezes.filter((one) => one.id !== id);
+        return {};
+      }),
+      listFreezes: this.#unary("listFreezes", () => ({ freezes: this.freezes })),
       readLogs: (call) => {
         const failure = this.#failure("readLogs");
         if (failure !== undefined) return void call.emit("error", failure);
@@ -221,6 +317,31 @@ export class FakeController {
     return { digest, created: true };
   }
 
+  #historyService(): HistoryServiceServer {
+    return {
+      why: this.#unary("why", () => this.why),
+      replay: (call) => {
+        const failure = this.#failure("replay");
+        if (failure !== undefined) return void call.emit("error", failure);
+        for (const picture of this.pictures) call.write(picture);
+        call.end();
+      },
+      listReleases: this.#unary("listReleases", ({ app }) => ({
+        releases: this.releases.filter(({ release }) => app === "" || release?.app === app),
+      })),
+      diffReleases: this.#unary("diffReleases", () => this.difference),
+      getRetention: this.#unary("getRetention", () => ({ retention: this.retention })),
+      setRetention: this.#unary("setRetention", ({ retention }) => {
+        this.retention = retention ?? this.retention;
+        return { retention: this.retention, removed: this.removed };
+      }),
+    };
+  }
+
+  #forecastService(): ForecastServiceServer {
+    return { plan: this.#unary("plan", () => ({ ...this.plan, faults: this.faults })) };
+  }
+
   #eventsService(): EventsServiceServer {
     return {
       readEvents: (call) => void this.#readEvents(call),
@@ -237,4 +358,8 @@ export class FakeController {
     if (!follow) call.end();
     else this.onWatch();
   }
+}
+
+function notFound(details: string): Error {
+  return Object.assign(new Error(details), { code: status.NOT_FOUND, details });
 }

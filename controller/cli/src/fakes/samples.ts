@@ -2,7 +2,7 @@
  * Messages of the protocol with every field set, for tests to change what they are about.
  */
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
-import { Deployment, DeploymentPhase, Target, TargetState, Wave, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { Deployment, DeploymentPhase, GateState, Target, TargetState, Wave, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { Event } from "@muster/proto/gen/muster/v1/events.ts";
 import { Machine, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 
@@ -61,15 +61,74 @@ export function rolledBackDeployment(change: Partial<Deployment> = {}): Deployme
         reason: { code: "exited", message: "exited with code 1, four times" },
         appPhase: AppPhase.REVERTED,
         previousVersion: "1.4.1",
+        runningVersion: "1.4.1",
       }),
     ],
     ...change,
   });
 }
 
-type DeepPartial<T> = T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+/** At the second gate of its second of three waves. */
+export function awaitingApproval(change: Partial<Deployment> = {}): Deployment {
+  return rollingDeployment({
+    phase: DeploymentPhase.AWAITING_APPROVAL,
+    waitingOn: "somebody to approve wave 2",
+    waves: [
+      wave({ index: 1, size: 1, phase: WavePhase.DONE, counts: { total: 1, healthy: 1 }, members: "canary=true" }),
+      wave({
+        index: 2,
+        size: 5,
+        phase: WavePhase.ROLLING,
+        counts: { total: 5, healthy: 4, skipped: 1 },
+        members: "25%",
+        gates: [
+          { kind: "soak", state: GateState.OPEN, asks: "soak 5m", since: NOON - 60_000 },
+          { kind: "approval", state: GateState.REACHED, asks: "approval", said: "asked twice", since: NOON - 30_000 },
+        ],
+        maxFailures: 1,
+        maxUnreachable: 2,
+      }),
+      wave({
+        index: 3,
+        size: 14,
+        phase: WavePhase.PENDING,
+        counts: { total: 14, pending: 14 },
+        members: "100%",
+        gates: [{ kind: "prometheus", state: GateState.PENDING, asks: "error rate below 1%" }],
+        beginsAt: NOON + 3_600_000,
+      }),
+    ],
+    maxUnavailable: 5,
+    priority: 2,
+    promoted: true,
+    ...change,
+  });
+}
 
-export function wave(change: DeepPartial<Wave>): Wave {
+/** In the soak of its first wave, with three of five minutes left. */
+export function soakingDeployment(change: Partial<Deployment> = {}): Deployment {
+  return rollingDeployment({
+    phase: DeploymentPhase.SOAKING,
+    waitingOn: "wave 1 to soak",
+    waves: [
+      wave({
+        index: 1,
+        size: 2,
+        phase: WavePhase.ROLLING,
+        counts: { total: 2, healthy: 2 },
+        members: "2",
+        gates: [
+          { kind: "soak", state: GateState.REACHED, asks: "soak 5m", since: NOON - 120_000 },
+          { kind: "approval", state: GateState.PENDING, asks: "approval" },
+        ],
+      }),
+      wave({ index: 2, size: 18, phase: WavePhase.PENDING, counts: { total: 18, pending: 18 }, members: "100%" }),
+    ],
+    ...change,
+  });
+}
+
+export function wave(change: Parameters<typeof Wave.fromPartial>[0]): Wave {
   return Wave.fromPartial(change);
 }
 

@@ -14,6 +14,7 @@ const NONE: TargetCounts = {
   reverting: 0,
   reverted: 0,
   unchanged: 0,
+  skipped: 0,
 };
 
 /** Nothing said of a deployment or a wave means that all of its targets are pending. */

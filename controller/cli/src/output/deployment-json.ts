@@ -2,10 +2,10 @@
  * Deployments in `-o json`. Once released, a key keeps its name and its meaning.
  */
 import type { Reason } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { Deployment, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Deployment, Gate, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { countsOf } from "./counts.ts";
 import { isoOrNull, textOrNull, type Json } from "./json.ts";
-import { appPhaseWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
+import { appPhaseWord, gateStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
 
 /** `status`, `watch`, `list` and the steering commands. */
 export function deploymentJson(deployment: Deployment): { readonly [key: string]: Json } {
@@ -22,6 +22,9 @@ export function deploymentJson(deployment: Deployment): { readonly [key: string]
     submitted_at: isoOrNull(deployment.submittedAt),
     started_at: isoOrNull(deployment.startedAt),
     ended_at: isoOrNull(deployment.endedAt),
+    max_unavailable: deployment.maxUnavailable,
+    priority: deployment.priority,
+    promoted: deployment.promoted,
   };
 }
 
@@ -41,13 +44,27 @@ export function reasonJson(reason: Reason | undefined): Json {
   return { code: reason.code, message: reason.message };
 }
 
-function waveJson({ index, size, phase, counts }: Wave): Json {
-  return { index, size, phase: wavePhaseWord(phase), counts: countsJson(counts) };
+function waveJson(wave: Wave): Json {
+  return {
+    index: wave.index,
+    size: wave.size,
+    phase: wavePhaseWord(wave.phase),
+    counts: countsJson(wave.counts),
+    members: wave.members,
+    gates: wave.gates.map(gateJson),
+    begins_at: isoOrNull(wave.beginsAt),
+    max_failures: wave.maxFailures,
+    max_unreachable: wave.maxUnreachable ?? null,
+  };
+}
+
+function gateJson({ kind, state, asks, said, since }: Gate): Json {
+  return { kind, state: gateStateWord(state), asks, said: textOrNull(said), since: isoOrNull(since) };
 }
 
 function countsJson(counts: TargetCounts | undefined): Json {
-  const { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged } = countsOf(counts);
-  return { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged };
+  const { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged, skipped } = countsOf(counts);
+  return { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged, skipped };
 }
 
 function targetJson(target: Target): Json {
@@ -61,5 +78,6 @@ function targetJson(target: Target): Json {
     reason: reasonJson(target.reason),
     app_phase: appPhaseWord(target.appPhase),
     previous_version: textOrNull(target.previousVersion),
+    running_version: textOrNull(target.runningVersion),
   };
 }

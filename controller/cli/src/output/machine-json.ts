@@ -1,7 +1,7 @@
 /**
  * Machines in `-o json`. Once released, a key keeps its name and its meaning.
  */
-import type { Machine, MachineApp } from "@muster/proto/gen/muster/v1/fleet.ts";
+import type { Cordon, Machine, MachineApp } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { reasonJson } from "./deployment-json.ts";
 import { isoOrNull, textOrNull, type Json } from "./json.ts";
 import { appPhaseWord, machineStateWord } from "./words.ts";
@@ -22,7 +22,12 @@ export function machineJson(machine: Machine): Json {
     assigned_generation: machine.assignedGeneration,
     acknowledged_generation: machine.acknowledgedGeneration,
     apps: machine.apps.map(appJson),
+    cordon: machine.cordon === undefined ? null : cordonJson(machine.cordon),
   };
+}
+
+function cordonJson({ since, by, reason, drained }: Cordon): Json {
+  return { since: isoOrNull(since), by: textOrNull(by), reason: textOrNull(reason), drained };
 }
 
 function appJson(app: MachineApp): Json {

@@ -1,15 +1,15 @@
 /** The shapes that scripts rely on (docs/cli.md). A change here is a change for every user. */
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
-import { DeploymentPhase, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { DeploymentPhase, GateState, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { expect, test } from "vitest";
-import { event, machine, NOON, rolledBackDeployment, rollingDeployment } from "../fakes/samples.ts";
+import { awaitingApproval, event, machine, NOON, rolledBackDeployment, rollingDeployment } from "../fakes/samples.ts";
 import { artifactJson, pushedJson } from "./artifact-json.ts";
 import { deploymentJson, deploymentWithTargetsJson, submittedJson } from "./deployment-json.ts";
 import { eventJson } from "./event-json.ts";
 import { machineJson } from "./machine-json.ts";
-import { appPhaseWord, hasEnded, machineStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
+import { appPhaseWord, gateStateWord, hasEnded, machineStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
 
 const counts = (change: object): object => ({
   total: 0,
@@ -21,8 +21,11 @@ const counts = (change: object): object => ({
   reverting: 0,
   reverted: 0,
   unchanged: 0,
+  skipped: 0,
   ...change,
 });
+
+const shapeOfWave = { members: "", gates: [], begins_at: null, max_failures: 0, max_unreachable: null };
 
 test("status", () => {
   expect(deploymentJson(rollingDeployment())).toStrictEqual({
@@ -33,16 +36,39 @@ test("status", () => {
     reason: null,
     waiting_on: "web-4 and web-5 to become healthy",
     waves: [
-      { index: 1, size: 1, phase: "done", counts: counts({ total: 1, healthy: 1 }) },
-      { index: 2, size: 5, phase: "rolling", counts: counts({ total: 5, healthy: 3, updating: 2 }) },
-      { index: 3, size: 14, phase: "pending", counts: counts({ total: 14, pending: 14 }) },
+      { ...shapeOfWave, index: 1, size: 1, phase: "done", counts: counts({ total: 1, healthy: 1 }) },
+      { ...shapeOfWave, index: 2, size: 5, phase: "rolling", counts: counts({ total: 5, healthy: 3, updating: 2 }) },
+      { ...shapeOfWave, index: 3, size: 14, phase: "pending", counts: counts({ total: 14, pending: 14 }) },
     ],
     counts: counts({ total: 20, healthy: 4, updating: 2, pending: 14 }),
     targets_selector: "role=web",
     submitted_at: "2026-01-31T11:58:55.000Z",
     started_at: "2026-01-31T11:58:58.000Z",
     ended_at: null,
+    max_unavailable: 0,
+    priority: 0,
+    promoted: false,
   });
+});
+
+test("status of a deployment that waits at a gate", () => {
+  const { waves, ...rest } = Object(deploymentJson(awaitingApproval()));
+  expect(rest).toMatchObject({ phase: "awaiting_approval", max_unavailable: 5, priority: 2, promoted: true });
+  expect(waves[1]).toStrictEqual({
+    index: 2,
+    size: 5,
+    phase: "rolling",
+    counts: counts({ total: 5, healthy: 4, skipped: 1 }),
+    members: "25%",
+    gates: [
+      { kind: "soak", state: "open", asks: "soak 5m", said: null, since: "2026-01-31T11:59:00.000Z" },
+      { kind: "approval", state: "reached", asks: "approval", said: "asked twice", since: "2026-01-31T11:59:30.000Z" },
+    ],
+    begins_at: null,
+    max_failures: 1,
+    max_unreachable: 2,
+  });
+  expect(waves[2]).toMatchObject({ begins_at: "2026-01-31T13:00:00.000Z", gates: [{ kind: "prometheus", state: "pending", since: null }] });
 });
 
 test("status of a deployment that has ended: no more waiting, a reason with its code", () => {
@@ -68,6 +94,7 @@ test("status --targets", () => {
         reason: { code: "exited", message: "exited with code 1, four times" },
         app_phase: "reverted",
         previous_version: "1.4.1",
+        running_version: "1.4.1",
       },
     ],
   });
@@ -113,6 +140,13 @@ test("machine", () => {
         generation: 12,
       },
     ],
+    cordon: null,
+  });
+});
+
+test("machine that is cordoned", () => {
+  expect(machineJson(machine({ cordon: { since: NOON, by: "ada@laptop", reason: "", drained: true } }))).toMatchObject({
+    cordon: { since: "2026-01-31T12:00:00.000Z", by: "ada@laptop", reason: null, drained: true },
   });
 });
 
@@ -154,6 +188,7 @@ test("every word of an enum is lower case, and the phases are those that are pro
   );
   const words = [
     ...Object.values(WavePhase).map(wavePhaseWord),
+    ...Object.values(GateState).map(gateStateWord),
     ...Object.values(TargetState).map(targetStateWord),
     ...Object.values(MachineState).map(machineStateWord),
     ...Object.values(AppPhase).map(appPhaseWord),

@@ -2,13 +2,14 @@
  * The enums of the protocol as people and scripts see them: `DEPLOYMENT_PHASE_ROLLED_BACK` is `rolled_back`.
  */
 import type { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { DeploymentPhase, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { DeploymentPhase, GateState, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 
 type WordOf<Value extends string, Prefix extends string> = Value extends `${Prefix}_${infer Word}` ? Lowercase<Word> : never;
 
 export type PhaseWord = WordOf<DeploymentPhase, "DEPLOYMENT_PHASE">;
 export type WavePhaseWord = WordOf<WavePhase, "WAVE_PHASE">;
+export type GateStateWord = WordOf<GateState, "GATE_STATE">;
 export type TargetStateWord = WordOf<TargetState, "TARGET_STATE">;
 export type AppPhaseWord = Exclude<WordOf<AppPhase, "APP_PHASE">, "unspecified">;
 export type MachineStateWord = WordOf<MachineState, "MACHINE_STATE">;
@@ -23,6 +24,10 @@ export function phaseWord(phase: DeploymentPhase): PhaseWord {
 
 export function wavePhaseWord(phase: WavePhase): WavePhaseWord {
   return word("WAVE_PHASE", phase);
+}
+
+export function gateStateWord(state: GateState): GateStateWord {
+  return word("GATE_STATE", state);
 }
 
 export function targetStateWord(state: TargetState): TargetStateWord {

@@ -22,6 +22,7 @@ const SIGNS: readonly Sign[] = [
   { state: "unreachable", cell: "?", paint: (colors) => colors.yellow },
   { state: "reverting", cell: "‹", paint: (colors) => colors.magenta },
   { state: "reverted", cell: "░", paint: (colors) => colors.magenta },
+  { state: "skipped", cell: "»", paint: (colors) => colors.yellow },
   { state: "pending", cell: "·", paint: (colors) => colors.dim },
 ];
 

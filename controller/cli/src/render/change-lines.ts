@@ -1,10 +1,11 @@
 /**
  * A rollout as a log: one line for each change, for output that can't be redrawn. Pure.
  */
-import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Deployment, Gate, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import picocolors from "picocolors";
-import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
+import { gateStateWord, hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
 import { countsLine } from "./bar.ts";
+import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
 import { duration, timeOfDay } from "./time.ts";
 import { elapsedMs } from "./rollout-view.ts";
@@ -15,7 +16,8 @@ const NO_COLORS = picocolors.createColors(false);
 export function changeLines(previous: Deployment | undefined, next: Deployment, now: number): readonly string[] {
   const phase = phaseChange(previous, next, now);
   const waves = next.waves.flatMap((wave) => waveChange(previous, next, wave));
-  const changes = hasEnded(next.phase) ? [...waves, ...phase] : [...phase, ...waves];
+  const gates = next.waves.flatMap((wave) => gateChanges(previous, next, wave, now));
+  const changes = hasEnded(next.phase) ? [...waves, ...gates, ...phase] : [...phase, ...waves, ...gates];
   const waiting = waitingChange(previous, next, changes.length > 0);
   if (changes.length > 0 && waiting !== undefined) changes.push(`${changes.pop() ?? ""}  ${waiting}`);
   else if (waiting !== undefined) changes.push(waiting);
@@ -40,6 +42,19 @@ function waveText(wave: Wave, waveCount: number): string {
   const counts = wave.counts === undefined ? "" : countsLine(wave.counts, NO_COLORS);
   const phase = wavePhaseWord(wave.phase);
   return `wave ${wave.index}/${waveCount}  ${counts}${phase === "rolling" || phase === "pending" ? "" : `  ${phase.replaceAll("_", " ")}`}`;
+}
+
+/** How long a soak has left is no change. */
+function gateChanges(previous: Deployment | undefined, next: Deployment, wave: Wave, now: number): readonly string[] {
+  const before = previous?.waves.find(({ index }) => index === wave.index)?.gates ?? [];
+  return wave.gates
+    .filter((gate, index) => isNews(gate, before[index]))
+    .map((gate) => `wave ${wave.index}/${next.waves.length}  ${gateStateWord(gate.state) === "open" ? "passed " : ""}${plain(gateText(gate, next.id, now))}`);
+}
+
+function isNews({ state }: Gate, before: Gate | undefined): boolean {
+  const word = gateStateWord(state);
+  return word !== "pending" && word !== "unspecified" && state !== before?.state;
 }
 
 /** A countdown in the words is no change worth a line of its own. */

@@ -4,11 +4,12 @@
 import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
-import { phaseText, type ViewOptions } from "./rollout-view.ts";
+import { phaseText } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
 import { ago } from "./time.ts";
+import type { ViewOptions } from "./view-options.ts";
 
 /** Enough to tell artifacts apart by eye; -o json gives the whole. */
 const DIGEST_SHOWN = 12;

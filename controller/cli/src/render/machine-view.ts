@@ -4,10 +4,10 @@
 import type { Machine, MachineApp } from "@muster/proto/gen/muster/v1/fleet.ts";
 import type { Colors } from "../context.ts";
 import { appPhaseWord, machineStateWord, type AppPhaseWord, type MachineStateWord } from "../output/words.ts";
-import type { ViewOptions } from "./rollout-view.ts";
 import { table } from "./table.ts";
 import { padEnd, plain, plural, width, wrap } from "./text.ts";
 import { ago, dateAndTime } from "./time.ts";
+import type { ViewOptions } from "./view-options.ts";
 
 export function machineTable(machines: readonly Machine[], { colors, columns, now }: ViewOptions): readonly string[] {
   const rows = machines.map((machine) => {

@@ -3,6 +3,7 @@
  */
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
+import { countsOf } from "../output/counts.ts";
 import { phaseWord } from "../output/words.ts";
 import { padEnd, width } from "./text.ts";
 
@@ -30,31 +31,44 @@ export function afterSubmission({ id }: Deployment, colors: Colors): readonly st
 
 function hintsFor(deployment: Deployment): readonly Hint[] {
   const { id } = deployment;
+  const why = { command: `muster why ${id}`, purpose: "each decision, and its reason" };
   const phase = phaseWord(deployment.phase);
   switch (phase) {
     case "paused":
       return [
         { command: `muster resume ${id}`, purpose: "go on; the failures so far count no more" },
+        ...(hasFailed(deployment) ? [{ command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" }] : []),
         { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
         { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
+        why,
       ];
+    case "awaiting_approval":
+      return [
+        { command: `muster approve ${id}`, purpose: "let the next wave begin" },
+        { command: `muster abort ${id} --revert`, purpose: "take the changed machines back instead" },
+        why,
+      ];
+    case "soaking":
+      return [{ command: `muster promote ${id}`, purpose: "do not wait for the rest of the soak" }, why];
     case "failed":
     case "rolled_back":
     case "aborted":
       return [
         { command: `muster status ${id} --targets`, purpose: "what happened, machine by machine" },
-        { command: `muster events ${id}`, purpose: "why, step by step" },
+        { command: `muster why ${id}`, purpose: "why, step by step" },
       ];
     case "pending":
     case "rolling":
-    case "soaking":
-    case "awaiting_approval":
     case "rolling_back":
     case "succeeded":
     case "superseded":
     case "unspecified":
       return [];
   }
+}
+
+function hasFailed({ counts }: Deployment): boolean {
+  return countsOf(counts).failed > 0;
 }
 
 function hintLines(hints: readonly Hint[], colors: Colors): readonly string[] {

@@ -2,8 +2,9 @@ import { WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import picocolors from "picocolors";
 import { expect, test } from "vitest";
 import { NOON, rolledBackDeployment, rollingDeployment, wave } from "../fakes/samples.ts";
-import { rolloutView, type ViewOptions } from "./rollout-view.ts";
+import { rolloutView } from "./rollout-view.ts";
 import { width } from "./text.ts";
+import type { ViewOptions } from "./view-options.ts";
 
 const view = (columns: number, change: Partial<ViewOptions> = {}): ViewOptions => ({
   colors: picocolors.createColors(false),

@@ -1,5 +1,6 @@
 /**
- * A deployment as a picture of lines: header, a bar and counts for each wave, what it waits for and why it is as it is.
+ * A deployment as a picture of lines: header, a bar and counts for each wave, the gates of the one that matters now, what it waits for
+ * and why it is as it is.
  * Pure: the same deployment, moment and size give the same lines, none wider than the terminal.
  */
 import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
@@ -8,21 +9,16 @@ import type { Colors } from "../context.ts";
 import { countsOf } from "../output/counts.ts";
 import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord, type WavePhaseWord } from "../output/words.ts";
 import { bar, countsLine } from "./bar.ts";
+import { gateLines } from "./gate-lines.ts";
 import { padEnd, padStart, plain, plural, truncate, width, wrap } from "./text.ts";
 import { duration } from "./time.ts";
-
-export interface ViewOptions {
-  readonly colors: Colors;
-  readonly columns: number;
-  /** Waves are folded so that the whole stays below this; undefined when it may be as long as it is. */
-  readonly rows?: number;
-  /** Wall clock, milliseconds since 1970. */
-  readonly now: number;
-}
+import type { ViewOptions } from "./view-options.ts";
 
 const NO_COLORS = picocolors.createColors(false);
 const BAR_COLUMNS_MIN = 8;
 const BAR_COLUMNS_MAX = 30;
+/** Below this a cut selector says nothing. */
+const MEMBERS_COLUMNS_MIN = 6;
 /** Of the view without its waves: header, waiting, reason, the cursor's line and a little air. */
 const ROWS_BESIDE_WAVES = 8;
 
@@ -34,6 +30,7 @@ export function rolloutView(deployment: Deployment, options: ViewOptions): reado
     ...unchangedLines(deployment, options),
     ...waitingLines(deployment, options),
     ...reasonLines(deployment, options),
+    ...settingLines(deployment, options),
   ];
 }
 
@@ -79,23 +76,29 @@ export function elapsedMs({ submittedAt, startedAt, endedAt }: Deployment, now: 
 
 function waveLines(deployment: Deployment, options: ViewOptions): readonly string[] {
   const { colors, columns, rows } = options;
-  const room = rows === undefined ? deployment.waves.length : Math.max(1, rows - ROWS_BESIDE_WAVES);
+  const gates = new Map(deployment.waves.map((wave) => [wave, gateLines(wave, deployment, options)]));
+  const gateRows = [...gates.values()].reduce((sum, lines) => sum + lines.length, 0);
+  const room = rows === undefined ? deployment.waves.length : Math.max(1, rows - ROWS_BESIDE_WAVES - gateRows);
   const { before, shown, after } = fold(deployment.waves, room);
   const digits = String(deployment.waves.length).length;
   const barColumns = Math.max(BAR_COLUMNS_MIN, Math.min(BAR_COLUMNS_MAX, columns - 50));
   const lines: string[] = [];
   if (before > 0) lines.push(colors.dim(`  … ${plural(before, "wave")} before`));
-  for (const wave of shown) lines.push(...waveLine(wave, digits, barColumns, options));
+  for (const wave of shown) lines.push(...waveLine(wave, digits, barColumns, options), ...(gates.get(wave) ?? []));
   if (after > 0) lines.push(colors.dim(`  … ${plural(after, "wave")} to come`));
   return lines;
 }
 
-/** On a terminal too narrow for both, the counts go below the bar. */
+/** On a terminal too narrow for both, the counts go below the bar. Who belongs to the wave is said where there is room. */
 function waveLine(wave: Wave, digits: number, barColumns: number, { colors, columns }: ViewOptions): readonly string[] {
   const targets = countsOf(wave.counts, wave.size);
   const label = `  ${waveMark(wavePhaseWord(wave.phase), colors)} wave ${padStart(String(wave.index), digits)}  `;
   const counts = countsLine(targets, colors);
-  if (width(label) + barColumns + 2 + width(counts) <= columns) return [`${label}${bar(targets, barColumns, colors)}  ${counts}`];
+  if (width(label) + barColumns + 2 + width(counts) <= columns) {
+    const line = `${label}${bar(targets, barColumns, colors)}  ${counts}`;
+    const spare = columns - width(line) - 2;
+    return [wave.members === "" || spare < MEMBERS_COLUMNS_MIN ? line : `${line}  ${colors.dim(truncate(plain(wave.members), spare))}`];
+  }
   const below = wrap(countsLine(targets, NO_COLORS), columns - 6).map((part) => `      ${part}`);
   return [label + bar(targets, Math.max(0, Math.min(barColumns, columns - width(label))), colors), ...below];
 }
@@ -142,6 +145,18 @@ function reasonLines(deployment: Deployment, { colors, columns }: ViewOptions): 
   if (reason === undefined || reason.message === "") return [];
   const paint = isBad(phaseWord(deployment.phase)) ? colors.red : colors.yellow;
   return labelled("reason: ", plain(reason.message), columns, paint);
+}
+
+/** What holds beside the plan; said only where it is not what everybody expects. */
+function settingLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  const { maxUnavailable, priority, promoted, phase } = deployment;
+  if (hasEnded(phase)) return [];
+  const settings = [
+    maxUnavailable === 0 ? "" : `at most ${maxUnavailable} unavailable at once`,
+    priority === 0 ? "" : `priority ${priority}`,
+    promoted ? "promoted: the gates that were left are skipped" : "",
+  ].filter((setting) => setting !== "");
+  return settings.length === 0 ? [] : wrap(settings.join("; "), columns - 2).map((part) => colors.dim(`  ${part}`));
 }
 
 function isBad(phase: PhaseWord): boolean {

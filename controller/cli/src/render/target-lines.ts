@@ -4,10 +4,10 @@
 import type { Deployment, Target } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
 import { appPhaseWord, targetStateWord, type TargetStateWord } from "../output/words.ts";
-import type { ViewOptions } from "./rollout-view.ts";
 import { table } from "./table.ts";
 import { plain, truncate } from "./text.ts";
 import { ago } from "./time.ts";
+import type { ViewOptions } from "./view-options.ts";
 
 /** More than this is read with --targets. */
 const FAILED_SHOWN_MAX = 10;
@@ -75,6 +75,7 @@ function statePaint(state: TargetStateWord, colors: Colors): (text: string) => s
     case "reverting":
     case "reverted":
       return colors.magenta;
+    case "skipped":
     case "pending":
     case "unspecified":
       return colors.dim;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ago, duration, parseDuration } from "./time.ts";
+import { ago, duration, parseDuration, shortDuration } from "./time.ts";
 
 test.each([
   [0, "0s"],
@@ -27,10 +27,22 @@ test.each([
   ["500ms", 500],
   ["1m30s", 90_000],
   ["1.5h", 5_400_000],
+  ["90d", 7_776_000_000],
 ])("reads %s", (text, durationMs) => {
   expect(parseDuration(text)).toEqual({ ok: true, durationMs });
 });
 
-test.each(["", "10", "10 s", "s", "-1s", "1d", "1.s", "..5s", "1e3s"])("refuses %j as a duration", (text) => {
+test.each(["", "10", "10 s", "s", "-1s", "1w", "1.s", "..5s", "1e3s"])("refuses %j as a duration", (text) => {
   expect(parseDuration(text)).toEqual({ ok: false });
+});
+
+test.each([
+  [12_000, "12s"],
+  [300_000, "5m"],
+  [90_000, "1m30s"],
+  [610_000, "10m10s"],
+  [3_600_000, "1h"],
+  [7_776_000_000, "90d"],
+])("writes %d ms as people do: %s", (durationMs, text) => {
+  expect(shortDuration(durationMs)).toBe(text);
 });

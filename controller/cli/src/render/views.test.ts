@@ -8,10 +8,10 @@ import { machine, NOON, rolledBackDeployment, rollingDeployment } from "../fakes
 import { artifactTable, deploymentTable } from "./list-view.ts";
 import { machineTable, machineView } from "./machine-view.ts";
 import { nextCommands } from "./next-commands.ts";
-import type { ViewOptions } from "./rollout-view.ts";
 import { failedTargetLines, targetTable } from "./target-lines.ts";
 import { size } from "./sizes.ts";
 import { width } from "./text.ts";
+import type { ViewOptions } from "./view-options.ts";
 
 const colors = picocolors.createColors(false);
 const view = (columns: number): ViewOptions => ({ colors, columns, now: NOON });

@@ -1,0 +1,86 @@
+import { GateState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import picocolors from "picocolors";
+import { expect, test } from "vitest";
+import { awaitingApproval, NOON, rollingDeployment, soakingDeployment, succeededDeployment, wave } from "../fakes/samples.ts";
+import { changeLines } from "./change-lines.ts";
+import { nextCommands } from "./next-commands.ts";
+import { rolloutView } from "./rollout-view.ts";
+import { width } from "./text.ts";
+import type { ViewOptions } from "./view-options.ts";
+
+const colors = picocolors.createColors(false);
+const view = (columns: number, change: Partial<ViewOptions> = {}): ViewOptions => ({ colors, columns, now: NOON, ...change });
+const withoutTime = (lines: readonly string[]): readonly string[] => lines.map((line) => line.replace(/^\d\d:\d\d:\d\d /, ""));
+
+test("shows how long a soak has left, and which gates come then", () => {
+  expect(rolloutView(soakingDeployment({ maxUnavailable: 5 }), view(80))).toEqual([
+    "d-7  shop-web 1.4.2  soaking  1m02s",
+    "  ▸ wave 1  ██████████████████████████████  2/2 healthy  2",
+    "      ▸ soaking, 3m left of 5m",
+    "      then: approval",
+    "    wave 2  ······························  0/18 healthy, 18 pending  100%",
+    "  waiting on: wave 1 to soak",
+    "  at most 5 unavailable at once",
+  ]);
+});
+
+test("says how to approve, who belongs to a wave, who was skipped, and when the next one begins", () => {
+  const lines = rolloutView(awaitingApproval(), view(80));
+  expect(lines.slice(0, 6)).toEqual([
+    "d-7  shop-web 1.4.2  awaiting approval  1m02s",
+    "  ✓ wave 1  ██████████████████████████████  1/1 healthy  canary=true",
+    "  ▸ wave 2  ████████████████████████»»»»»»  4/5 healthy, 1 skipped  25%",
+    "      ✓ soak 5m",
+    "      ▸ waits for approval: muster approve d-7",
+    "    wave 3  ······························  0/14 healthy, 14 pending  100%",
+  ]);
+  expect(lines[6]).toMatch(/^ {6}begins at (2026-01-31|2026-02-01)? ?\d\d:00:00, in 1h$/);
+  expect(lines.slice(7)).toEqual([
+    "  waiting on: somebody to approve wave 2",
+    "  at most 5 unavailable at once; priority 2; promoted: the gates that were left",
+    "  are skipped",
+  ]);
+});
+
+test("names the gate that stopped a rollout, with what it said, also after the end", () => {
+  const gates = [
+    { kind: "soak", state: GateState.OPEN, asks: "soak 5m" },
+    { kind: "prometheus", state: GateState.STOPPED, asks: "error rate at most 0.01", said: "0.2 three times in a row" },
+  ];
+  const stopped = succeededDeployment({ waves: [wave({ index: 1, size: 3, phase: WavePhase.FAILED, gates })] });
+  expect(rolloutView(stopped, view(100)).slice(2)).toEqual(["      ✗ stopped by prometheus error rate at most 0.01: 0.2 three times in a row"]);
+});
+
+test("a soak that has not said since when, or for how long, is no sum", () => {
+  const gates = [{ kind: "soak", state: GateState.REACHED, asks: "until morning", since: NOON }];
+  const waves = [wave({ index: 1, size: 3, phase: WavePhase.ROLLING, gates })];
+  expect(rolloutView(soakingDeployment({ waves }), view(80))[2]).toBe("      ▸ soaking: until morning");
+});
+
+test.each([24, 40, 60, 80, 120])("no line is wider than %d columns", (columns) => {
+  for (const deployment of [awaitingApproval(), soakingDeployment()]) {
+    const tooWide = rolloutView(deployment, view(columns)).filter((line) => width(line) > Math.max(columns, 40));
+    expect(tooWide).toEqual([]);
+  }
+});
+
+test("a long plan with gates fits the terminal", () => {
+  const waves = [...awaitingApproval().waves, ...Array.from({ length: 50 }, (_, index) => wave({ index: index + 4, size: 1, phase: WavePhase.PENDING }))];
+  expect(rolloutView(awaitingApproval({ waves }), view(80, { rows: 20 })).length).toBeLessThan(20);
+});
+
+test("a log has a line for each gate that is reached or opens, and none for those to come", () => {
+  const before = rollingDeployment({ waves: awaitingApproval().waves.map((one) => ({ ...one, gates: one.gates.map((gate) => ({ ...gate, state: GateState.PENDING })) })) });
+  const lines = withoutTime(changeLines(before, awaitingApproval(), NOON));
+  expect(lines).toEqual([
+    "d-7 shop-web 1.4.2 awaiting approval",
+    "wave 2/3  passed soak 5m",
+    "wave 2/3  waits for approval: muster approve d-7  waiting on somebody to approve wave 2",
+  ]);
+  expect(changeLines(awaitingApproval(), awaitingApproval(), NOON + 1_000)).toEqual([]);
+});
+
+test("says what opens a gate, and offers a retry only where something failed", () => {
+  expect(nextCommands(awaitingApproval(), colors).join("\n")).toContain("muster approve d-7");
+  expect(nextCommands(soakingDeployment(), colors).join("\n")).toContain("muster promote d-7");
+});

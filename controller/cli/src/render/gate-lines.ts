@@ -1,0 +1,92 @@
+/**
+ * The gates of a wave in words: which one holds the rollout, what would open it, and which are still to come. Pure.
+ */
+import type { Deployment, Gate, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Colors } from "../context.ts";
+import { gateStateWord, hasEnded, wavePhaseWord } from "../output/words.ts";
+import { plain, truncate, wrap } from "./text.ts";
+import { ahead, moment, parseDuration, shortDuration } from "./time.ts";
+import type { ViewOptions } from "./view-options.ts";
+
+const INDENT = "      ";
+
+/** For a wave whose gates matter now: each that was reached on lines of its own, those to come together on one. */
+export function gateLines(wave: Wave, deployment: Deployment, options: ViewOptions): readonly string[] {
+  const isOver = hasEnded(deployment.phase);
+  const shown = wave.gates.filter(({ state }) => isShown(wave, state, isOver));
+  const pending = isOver ? [] : wave.gates.filter(({ state }) => gateStateWord(state) === "pending");
+  const lines = shown.flatMap((gate) => gateLine(gate, deployment.id, options));
+  if (pending.length === 0 || !isCurrent(wave)) return [...beginLine(wave, deployment, options), ...lines];
+  const toCome = `${INDENT}then: ${pending.map((gate) => plain(gateName(gate))).join(", ")}`;
+  return [...lines, options.colors.dim(truncate(toCome, options.columns))];
+}
+
+/** Of a rollout that has ended only the gate that stopped it is of interest. */
+function isShown(wave: Wave, state: Gate["state"], isOver: boolean): boolean {
+  const word = gateStateWord(state);
+  if (word === "stopped") return true;
+  return !isOver && isCurrent(wave) && (word === "reached" || word === "open");
+}
+
+/** The rollout is in this wave, or waits behind it. */
+function isCurrent({ phase, gates }: Wave): boolean {
+  return wavePhaseWord(phase) === "rolling" || gates.some(({ state }) => gateStateWord(state) === "reached");
+}
+
+function gateLine(gate: Gate, deploymentId: string, { colors, columns, now }: ViewOptions): readonly string[] {
+  const { mark, paint } = look(gate, colors);
+  const parts = wrap(plain(gateText(gate, deploymentId, now)), columns - INDENT.length - 2);
+  return parts.map((part, index) => `${INDENT}${index === 0 ? paint(mark) : " "} ${gateStateWord(gate.state) === "open" ? colors.dim(part) : paint(part)}`);
+}
+
+function look({ kind, state }: Gate, colors: Colors): { readonly mark: string; readonly paint: (text: string) => string } {
+  switch (gateStateWord(state)) {
+    case "open":
+      return { mark: "✓", paint: colors.green };
+    case "stopped":
+      return { mark: "✗", paint: colors.red };
+    case "reached":
+      return { mark: "▸", paint: kind === "approval" ? colors.yellow : colors.cyan };
+    case "pending":
+    case "unspecified":
+      return { mark: "·", paint: colors.dim };
+  }
+}
+
+/** `soaking, 3m left of 5m`; `waits for approval: muster approve d-3` */
+export function gateText(gate: Gate, deploymentId: string, now: number): string {
+  const state = gateStateWord(gate.state);
+  const said = gate.said === "" ? "" : `: ${gate.said}`;
+  switch (state) {
+    case "reached":
+      if (gate.kind === "approval") return `waits for approval: muster approve ${deploymentId}`;
+      if (gate.kind === "soak") return soaking(gate, now);
+      return `waits for ${gateName(gate)}${said}`;
+    case "stopped":
+      return `stopped by ${gateName(gate)}${said}`;
+    case "open":
+    case "pending":
+    case "unspecified":
+      return `${gateName(gate)}${said}`;
+  }
+}
+
+/** `soak 5m`, `approval`, `prometheus error rate below 1%`: what it asks, and which kind of gate does. */
+function gateName({ kind, asks }: Gate): string {
+  if (asks === "") return kind;
+  return asks.startsWith(kind) ? asks : `${kind} ${asks}`;
+}
+
+function soaking(gate: Gate, now: number): string {
+  const [text = ""] = /[0-9][0-9.hmsd]*[hmsd]\b/.exec(gate.asks) ?? [];
+  const whole = parseDuration(text);
+  if (!whole.ok || gate.since === 0) return `soaking: ${gate.asks}`;
+  const leftMs = Math.max(0, gate.since + whole.durationMs - now);
+  return `soaking, ${shortDuration(Math.ceil(leftMs / 1000) * 1000)} left of ${shortDuration(whole.durationMs)}`;
+}
+
+/** A wave that is to begin at a time of its own. */
+function beginLine({ beginsAt, phase }: Wave, deployment: Deployment, { colors, columns, now }: ViewOptions): readonly string[] {
+  if (beginsAt <= now || wavePhaseWord(phase) !== "pending" || hasEnded(deployment.phase)) return [];
+  return [colors.dim(truncate(`${INDENT}begins at ${moment(beginsAt, now)}, ${ahead(beginsAt, now)}`, columns))];
+}
