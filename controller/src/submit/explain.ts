@@ -3,6 +3,7 @@
  * a key that is missing. Never knows where the value stands.
  */
 import { formatDuration, parseDuration } from "./duration.ts";
+import { parseInstant } from "./instant.ts";
 import { suggest } from "./suggest.ts";
 
 export type Explain = (found: unknown) => string;
@@ -39,6 +40,32 @@ export function explainWhole(what: string, range: { readonly min: number; readon
     if (found === undefined || found === null) return absent(found, what, String(range.min));
     const hint = typeof found === "string" && /^[0-9]+$/.test(found) ? `: write ${found} without quotes` : "";
     return `${shown(found)} is not ${what}: a whole number from ${range.min} to ${range.max} is wanted${hint}`;
+  };
+}
+
+export function explainNumber(what: string, example: string): Explain {
+  return (found) => {
+    if (found === undefined || found === null) return absent(found, what, example);
+    const percent = typeof found === "string" ? /^([0-9]+(?:\.[0-9]+)?)%$/.exec(found)?.[1] : undefined;
+    const isQuoted = typeof found === "string" && /^-?[0-9]+(?:\.[0-9]+)?$/.test(found);
+    const hint = percent === undefined ? (isQuoted ? `: write ${found} without quotes` : `, for example ${example}`) : `: write ${Number((Number(percent) / 100).toPrecision(12))}`;
+    return `${shown(found)} is not a number${hint}`;
+  };
+}
+
+export function explainFlag(what: string): Explain {
+  return (found) => {
+    if (found === undefined || found === null) return absent(found, what, "true");
+    const meant = /^(?:yes|on|y|true)$/i.test(String(found)) ? "true" : /^(?:no|off|n|false)$/i.test(String(found)) ? "false" : undefined;
+    return `${shown(found)} where true or false is wanted${meant === undefined ? "" : `: write ${meant}`}`;
+  };
+}
+
+export function explainInstant(what: string): Explain {
+  return (found) => {
+    if (typeof found !== "string") return notText(found, what, "2026-12-01T08:00:00Z", NOTHING);
+    const parsed = parseInstant(found);
+    return parsed.ok ? "" : parsed.message;
   };
 }
 
@@ -139,6 +166,8 @@ function asListed(word: string): string {
   const isPlain = /^(?:[0-9.]+%|(?:-{1,2}|\.{0,2}\/)?[A-Za-z_][A-Za-z0-9_./=-]*)$/.test(word) && !/^(?:true|false|null)$/i.test(word);
   return isPlain ? word : JSON.stringify(word);
 }
+
+const NOTHING = /^(?!)/;
 
 function notText(found: unknown, what: string, example: string, pattern: RegExp): string {
   if (found === undefined || found === null) return absent(found, what, example);

@@ -1,7 +1,7 @@
 /**
  * The deployment file: bytes → a deployment that can be planned, or every fault of the file with its place.
  *
- *     bytes ─ decode ─▶ text ─ yaml-tree ─▶ values with places ─ schema, cross-rules ─▶ deployment
+ *     bytes ─ decode ─▶ text ─ yaml-tree ─▶ values with places ─ schema, cross-rules ─▶ strategy, release
  *
  * Pure but for the libraries it calls; reads nothing but the bytes that it is given.
  */
@@ -17,6 +17,7 @@ import { decode } from "./decode.ts";
 import { DeploymentFileSchema } from "./schema.ts";
 import type { ValidFile } from "./schema.ts";
 import { schemaFaults } from "./schema-faults.ts";
+import { toStrategy } from "./strategy.ts";
 import { readYaml } from "./yaml-tree.ts";
 import type { Path } from "./yaml-tree.ts";
 
@@ -72,17 +73,7 @@ function toDeploymentFile({ app, version, artifact, run, health, rollout }: Vali
       ports: sortedByKey(Object.entries(run.ports).map(([name, port]) => [name, port === "auto" ? 0 : port])),
       health: health.map(toProbe),
     }),
-    strategy: {
-      targets: rollout.targets.text,
-      waves: rollout.waves,
-      maxUnavailable: rollout.max_unavailable,
-      minHealthyTimeMs: rollout.min_healthy_time,
-      healthyDeadlineMs: rollout.healthy_deadline,
-      progressDeadlineMs: rollout.progress_deadline,
-      maxFailures: rollout.max_failures,
-      onFailure: rollout.on_failure,
-      onConflict: rollout.on_conflict,
-    },
+    strategy: toStrategy(rollout),
     selector: rollout.targets,
   };
 }

@@ -4,14 +4,28 @@
 import type { Fault } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { z } from "zod";
 import { explainUnknownKey } from "./explain.ts";
-import { FilesRun, keysAt, Probe, ProcessRun, Rollout } from "./schema.ts";
+import { homeOf, keysAt } from "./schema.ts";
+import { ProcessRun } from "./schema/release.ts";
 import { pathText } from "./yaml-tree.ts";
 import type { Path, Place, YamlTree } from "./yaml-tree.ts";
 
 type Issue = z.core.$ZodIssue;
 
 export function schemaFaults(issues: readonly Issue[], tree: YamlTree): readonly Fault[] {
-  return issues.flatMap((issue) => faultsOf(issue, tree));
+  return meantIssues(issues).flatMap((issue) => faultsOf(issue, tree));
+}
+
+/** Where one of several kinds may stand and a value is of one of them: what is wrong with its parts, instead of "it is none of these". */
+export function meantIssues(issues: readonly Issue[]): readonly Issue[] {
+  return issues.flatMap((issue) => {
+    const meant = issue.code === "invalid_union" ? issue.errors.filter(isOfParts) : [];
+    if (meant.length !== 1) return [issue];
+    return meantIssues(meant[0]!.map((inside) => ({ ...inside, path: [...issue.path, ...inside.path] })));
+  });
+}
+
+function isOfParts(issues: readonly Issue[]): boolean {
+  return issues.length > 0 && issues.every(({ code, path }) => path.length > 0 || code === "unrecognized_keys" || code === "custom");
 }
 
 export function faultAt(place: Place, path: Path, message: string): Fault {
@@ -48,16 +62,8 @@ function unknownKey(path: Path, key: string, tree: YamlTree): string {
   if (path[0] === "run" && driver === "files" && Object.hasOwn(ProcessRun.shape, key)) {
     return `the files driver runs nothing, so it takes no ${key} (allowed here: ${allowed.join(", ")})`;
   }
-  return explainUnknownKey(key, allowed, elsewhere(path, key));
-}
-
-/** Where a key belongs that is right but in the wrong place. */
-function elsewhere(path: Path, key: string): string | undefined {
-  if (key === "<<") return "merge keys are no part of YAML 1.2, write the keys out";
-  const homes = { run: { ...ProcessRun.shape, ...FilesRun.shape }, rollout: Rollout.shape, "each probe of health": Probe.shape };
-  if (path.length > 0 && keysAt([], undefined).includes(key)) return "it belongs at the top of the file";
-  const home = Object.entries(homes).find(([name, shape]) => name !== path[0] && Object.hasOwn(shape, key))?.[0];
-  return home === undefined ? undefined : `it belongs in ${home}`;
+  const hint = key === "<<" ? "merge keys are no part of YAML 1.2, write the keys out" : homeOf(key, path);
+  return explainUnknownKey(key, allowed, hint);
 }
 
 function driverOf(file: unknown): unknown {

@@ -2,6 +2,7 @@
  * Sizes: a count of machines, or a percentage of them. In a file, `10` and `25%`.
  */
 import type { Size } from "../plan/strategy.ts";
+import { explainSize } from "./explain.ts";
 
 /** From 1% (or 0%) to 100%, with at most two decimals. */
 export const PERCENT = /^(?:100(?:\.0{1,2})?|[1-9][0-9]?(?:\.[0-9]{1,2})?)%$/u;
@@ -21,4 +22,13 @@ export function formatSize(size: Size): string {
     case "percent":
       return `${size.percent}%`;
   }
+}
+
+export type ParsedSize = { readonly ok: true; readonly size: Size } | { readonly ok: false; readonly message: string };
+
+/** A size as it is typed where there are no quotes: `10` or `25%`; at least one machine, or 1%. */
+export function parseSize(text: string): ParsedSize {
+  const found = /^-?[0-9]+(?:\.[0-9]+)?$/.test(text) ? Number(text) : text;
+  const isSize = typeof found === "number" ? Number.isInteger(found) && found >= 1 && found <= COUNT_MAX : PERCENT.test(found);
+  return isSize ? { ok: true, size: toSize(found) } : { ok: false, message: explainSize({ min: 1, max: COUNT_MAX })(found) };
 }

@@ -29,12 +29,12 @@ export function explainSyntax(error: YAMLError, document: Document.Parsed, text:
       return at('a second ": " on one line: put the value in quotes, or its keys on lines of their own');
     case "MULTILINE_IMPLICIT_KEY":
       return at(`"${firstWord(line.text)}" is followed by no value: a key is written with a colon and a blank, as in "key: value"`);
+    case "BAD_ALIAS":
     case "MISSING_CHAR":
     case "BAD_INDENT":
     case "UNEXPECTED_TOKEN":
       return explainStructure(error, document, text);
     case "ALIAS_PROPS":
-    case "BAD_ALIAS":
     case "BAD_COLLECTION_TYPE":
     case "BAD_DIRECTIVE":
     case "BAD_PROP_ORDER":
@@ -50,12 +50,19 @@ export function explainSyntax(error: YAMLError, document: Document.Parsed, text:
   }
 }
 
+/** Begins with a star, as every other cron line does. */
+const CRON_LIKE = /(?<=^|[\s,:[{-])\*(?:\/[0-9]+)?(?:\s+[0-9A-Z*/#-]+(?:,[0-9A-Z*/#-]+)*){2,4}/i;
+
 function explainStructure(error: YAMLError, document: Document.Parsed, text: string): ExplainedSyntax {
   const [offset] = error.pos;
   const line = lineAround(text, offset);
   const template = /\$\{[^}"'\n]*\}?/.exec(line.text);
   if (template !== null && /[[{]/.test(line.text.slice(0, template.index)) && !isQuoted(line.text, template.index)) {
     return { offset: line.begin + template.index, message: `within [ ] and { }, text with ${"${…}"} must be in quotes: "${template[0]}"` };
+  }
+  const starred = CRON_LIKE.exec(line.text);
+  if (starred !== null && !isQuoted(line.text, starred.index)) {
+    return { offset: line.begin + starred.index, message: `YAML reads text that begins with * as an alias: put it in quotes: "${starred[0]}"` };
   }
   if (/Missing closing/.test(error.message)) {
     const opened = unclosedQuoteAt(document, offset);
