@@ -5,6 +5,7 @@ import { Command, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { registerArtifact } from "./commands/artifact.ts";
 import { registerCompletion } from "./commands/completion.ts";
+import { registerCordoning } from "./commands/cordon.ts";
 import { registerDeploy } from "./commands/deploy.ts";
 import { registerEvents } from "./commands/events.ts";
 import { registerList } from "./commands/list.ts";
@@ -53,6 +54,7 @@ function registerAll(program: Command, context: CliContext): void {
   program.commandsGroup("Fleet:");
   registerMachines(program, context);
   registerMachine(program, context);
+  registerCordoning(program, context);
   registerLogs(program, context);
   registerEvents(program, context);
   registerArtifact(program, context);

@@ -1,27 +1,49 @@
 /**
  * Machines and what runs on them: a table of many, or one in full.
  */
-import type { Machine, MachineApp } from "@muster/proto/gen/muster/v1/fleet.ts";
+import type { Cordon, Machine, MachineApp } from "@muster/proto/gen/muster/v1/fleet.ts";
 import type { Colors } from "../context.ts";
 import { appPhaseWord, machineStateWord, type AppPhaseWord, type MachineStateWord } from "../output/words.ts";
 import { table } from "./table.ts";
 import { padEnd, plain, plural, width, wrap } from "./text.ts";
-import { ago, dateAndTime } from "./time.ts";
+import { ago, dateAndTime, moment } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 export function machineTable(machines: readonly Machine[], { colors, columns, now }: ViewOptions): readonly string[] {
+  // A column that is empty for almost everybody is no column.
+  const hasCordons = machines.some(({ cordon }) => cordon !== undefined);
   const rows = machines.map((machine) => {
     const state = machineStateWord(machine.state);
     return [
       { text: machine.id },
       { text: state, paint: statePaint(state, colors) },
+      ...(hasCordons ? [{ text: cordonBadge(machine.cordon), paint: colors.yellow }] : []),
       { text: ago(machine.lastSeenAt, now), paint: colors.dim },
       { text: machine.apps.map(appSummary).join(", ") },
       { text: labelText(machine.labels), paint: colors.dim },
     ];
   });
-  const titles = [{ title: "MACHINE", isFixed: true }, { title: "STATE" }, { title: "SEEN" }, { title: "APPS" }, { title: "LABELS" }];
+  const titles = [
+    { title: "MACHINE", isFixed: true },
+    { title: "STATE" },
+    ...(hasCordons ? [{ title: "CORDON" }] : []),
+    { title: "SEEN" },
+    { title: "APPS" },
+    { title: "LABELS" },
+  ];
   return table(titles, rows, columns, colors.dim);
+}
+
+function cordonBadge(cordon: Cordon | undefined): string {
+  if (cordon === undefined) return "";
+  return cordon.drained ? "drained" : "cordoned";
+}
+
+/** `drained by ada@laptop, 5m ago (12:03:04): kernel update` */
+export function cordonText(cordon: Cordon, { now }: ViewOptions): string {
+  const by = cordon.by === "" ? "" : ` by ${plain(cordon.by)}`;
+  const reason = cordon.reason === "" ? "" : `: ${plain(cordon.reason)}`;
+  return `${cordonBadge(cordon)}${by}, ${ago(cordon.since, now)} (${moment(cordon.since, now)})${reason}`;
 }
 
 function appSummary({ app, runningVersion, phase }: MachineApp): string {
@@ -47,6 +69,7 @@ export function machineView(machine: Machine, options: ViewOptions): readonly st
     ["labels", labelText(machine.labels).replaceAll(",", ", ")],
     ["seen", `${ago(machine.lastSeenAt, now)}, first ${machine.firstSeenAt === 0 ? "never" : dateAndTime(machine.firstSeenAt)}`],
     ["assignment", generation],
+    ["cordon", machine.cordon === undefined ? "" : cordonText(machine.cordon, options)],
   ];
   const header = `${colors.bold(machine.id)}  ${statePaint(state, colors)(state)}  ${colors.dim(`since ${ago(machine.stateSince, now)}`)}`;
   const apps = machine.apps.length === 0 ? ["", colors.dim("no apps")] : machine.apps.flatMap((app) => ["", ...appLines(app, options)]);
