@@ -146,10 +146,10 @@ export function explainArgument(found: unknown): string {
   return notText(found, "an argument", '"--verbose"', /^/);
 }
 
-/** `hint` is said when no allowed key is close. */
+/** `hint` says where a key belongs that is right elsewhere: it is hardly a slip for another one. */
 export function explainUnknownKey(key: string, allowed: readonly string[], hint: string | undefined): string {
   const meant = suggest(key, allowed);
-  const way = meant === undefined ? hint : `did you mean "${meant}"?`;
+  const way = hint ?? (meant === undefined ? undefined : `did you mean "${meant}"?`);
   return `unknown key ${shown(key)}${way === undefined ? "" : `; ${way}`} (allowed here: ${allowed.join(", ")})`;
 }
 

@@ -2,7 +2,7 @@
  * Faults of how it is watched and rolled out, word for word as the user sees them: `line:column path: message`.
  */
 import { describe, expect, it } from "vitest";
-import { exampleFile, faultLines } from "./example-file.ts";
+import { exampleFile, faultLines, ROLLOUT_KEYS } from "./example-file.ts";
 
 describe("health", () => {
   it.each<readonly [string, string, readonly string[]]>([
@@ -251,17 +251,17 @@ describe("rollout", () => {
     [
       "a misspelt key",
       exampleFile({ rollout: "  targets: role=web\n  wavs: [1, 100%]" }),
-      ['8:3 rollout.wavs: unknown key "wavs"; did you mean "waves"? (allowed here: targets, waves, max_unavailable, min_healthy_time, healthy_deadline, progress_deadline, max_failures, on_failure, on_conflict)'],
+      [`8:3 rollout.wavs: unknown key "wavs"; did you mean "waves"? (allowed here: ${ROLLOUT_KEYS})`],
     ],
     [
       "another spelling of a key",
       exampleFile({ rollout: "  targets: role=web\n  maxUnavailable: 1" }),
-      ['8:3 rollout.maxUnavailable: unknown key "maxUnavailable"; did you mean "max_unavailable"? (allowed here: targets, waves, max_unavailable, min_healthy_time, healthy_deadline, progress_deadline, max_failures, on_failure, on_conflict)'],
+      [`8:3 rollout.maxUnavailable: unknown key "maxUnavailable"; did you mean "max_unavailable"? (allowed here: ${ROLLOUT_KEYS})`],
     ],
     [
       "a key from elsewhere",
       exampleFile({ rollout: "  targets: role=web\n  replicas: 1" }),
-      ['8:3 rollout.replicas: unknown key "replicas" (allowed here: targets, waves, max_unavailable, min_healthy_time, healthy_deadline, progress_deadline, max_failures, on_failure, on_conflict)'],
+      [`8:3 rollout.replicas: unknown key "replicas" (allowed here: ${ROLLOUT_KEYS})`],
     ],
   ])("refuses %s", (_title, text, faults) => {
     expect(faultLines(text)).toEqual(faults);

@@ -125,7 +125,9 @@ export const Gate = z
   .refine((gate) => kindsOf(gate).length === 1, { ...says(explainKinds), when: hasKnownKeys })
   .meta({ description: "Exactly one of webhook, prometheus.", oneOf: GATE_KINDS.map((kind) => ({ required: [kind] })) });
 
-const gateList = says(explainList("the gates", `[{ webhook: ${WEBHOOK_EXAMPLE} }]`, GATES_MAX));
+const GATES_EXAMPLE = `[{ webhook: ${WEBHOOK_EXAMPLE} }]`;
+const explainGateList = explainList("the gates", GATES_EXAMPLE, GATES_MAX);
+const gateList = says((found) => (typeof found === "string" ? `${shown(found)} where a list is wanted: the gates, for example ${GATES_EXAMPLE}` : explainGateList(found)));
 
 export function gates() {
   return z.array(Gate, gateList).max(GATES_MAX, gateList).prefault([]);
