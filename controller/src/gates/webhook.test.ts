@@ -33,7 +33,7 @@ describe("a webhook", () => {
     await ask(`${server.url}/gates/shop?token=abc`);
     const [{ headers, body, ...request }] = server.requests as [TestServer["requests"][0]];
     expect(request).toEqual({ method: "POST", path: "/gates/shop?token=abc" });
-    expect(headers).toMatchObject({ "content-type": "application/json", "user-agent": "muster", "idempotency-key": "d-7/2/0/1" });
+    expect(headers).toMatchObject({ "content-type": "application/json", "user-agent": "muster", "idempotency-key": "d-7/2/0/1", connection: "close" });
     expect(headers).not.toHaveProperty("authorization");
     expect(JSON.parse(body)).toEqual({
       deployment: "d-7", app: "shop", version: "1.4.0", wave: 2, waves: 3, attempt: 1, counts: { healthy: 4, pending: 6 }, asked_at: "2026-06-01T20:00:00.000Z",
