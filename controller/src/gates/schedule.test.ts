@@ -149,7 +149,7 @@ describe("the schedule", () => {
           expect(new Schedule().openingOf(it, (found.opensAt - 1) as Instant).open).toBe(false);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 80 },
     );
   });
 
@@ -167,7 +167,7 @@ describe("the schedule", () => {
           if (!often.open) expect(often).toEqual(fresh);
         }
       }),
-      { numRuns: 60 },
+      { numRuns: 25 },
     );
   });
 });
