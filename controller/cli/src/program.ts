@@ -1,20 +1,27 @@
 /**
  * The tree of commands: which there are, in which group of the help, with which options. One file a command does the work.
  */
-import { Command, Option } from "commander";
+import { type Argument, Command, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { registerArtifact } from "./commands/artifact.ts";
+import { registerBudget } from "./commands/budget.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerCordoning } from "./commands/cordon.ts";
 import { registerDeploy } from "./commands/deploy.ts";
 import { registerEvents } from "./commands/events.ts";
+import { registerFreeze } from "./commands/freeze.ts";
 import { registerList } from "./commands/list.ts";
 import { registerLogs } from "./commands/logs.ts";
 import { registerMachine, registerMachines } from "./commands/machines.ts";
+import { registerPlan } from "./commands/plan.ts";
+import { registerReleases } from "./commands/releases.ts";
+import { registerReplay } from "./commands/replay.ts";
+import { registerRetention } from "./commands/retention.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerSteering } from "./commands/steer.ts";
 import { registerVersion } from "./commands/version.ts";
 import { registerWatch } from "./commands/watch.ts";
+import { registerWhy } from "./commands/why.ts";
 import type { CliContext } from "./context.ts";
 import { registerDev } from "./dev/command.ts";
 import { registerController } from "./dev/controller-command.ts";
@@ -28,7 +35,7 @@ export function createProgram(context: CliContext): Command {
     .option("--address <host:port>", "the controller; else MUSTER_ADDRESS, else what the nearest .muster/ says")
     .version(`muster ${packageJson.version}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "show this help")
-    .configureHelp({ showGlobalOptions: true, helpWidth: context.columns() })
+    .configureHelp({ showGlobalOptions: true, helpWidth: context.columns(), subcommandTerm })
     .configureOutput({
       writeOut: (text) => context.stdout.write(text),
       writeErr: (text) => context.stdout.write(text),
@@ -37,6 +44,7 @@ export function createProgram(context: CliContext): Command {
     });
   registerAll(program, context);
   for (const command of [program, ...descendants(program)]) {
+    if (command.commands.length > 0) command.helpCommand("help [command]", "show the help of a command");
     command.exitOverride((error) => {
       throw new UsageError(error, pathOf(command));
     });
@@ -46,18 +54,28 @@ export function createProgram(context: CliContext): Command {
 
 function registerAll(program: Command, context: CliContext): void {
   program.commandsGroup("Deployments:");
+  registerPlan(program, context);
   registerDeploy(program, context);
   registerStatus(program, context);
   registerWatch(program, context);
   registerList(program, context);
+  program.commandsGroup("Steering a rollout:");
   registerSteering(program, context);
+  program.commandsGroup("Understanding:");
+  registerWhy(program, context);
+  registerReplay(program, context);
+  registerEvents(program, context);
+  registerLogs(program, context);
   program.commandsGroup("Fleet:");
   registerMachines(program, context);
   registerMachine(program, context);
   registerCordoning(program, context);
-  registerLogs(program, context);
-  registerEvents(program, context);
+  registerBudget(program, context);
+  registerFreeze(program, context);
+  program.commandsGroup("Releases:");
+  registerReleases(program, context);
   registerArtifact(program, context);
+  registerRetention(program, context);
   program.commandsGroup("Running Muster:");
   registerDev(program, context);
   registerController(program, context);
@@ -65,7 +83,16 @@ function registerAll(program: Command, context: CliContext): void {
   program.commandsGroup("This command:");
   registerCompletion(program, context);
   registerVersion(program, context);
-  program.helpCommand("help [command]", "show the help of a command");
+}
+
+/** Short, so that the list of commands stays narrow: a further argument that may be left out is said in the command's own help. */
+function subcommandTerm(command: Command): string {
+  const values = command.registeredArguments.filter(({ required }, index) => required || index === 0);
+  return [command.name(), ...values.map(placeholder)].join(" ");
+}
+
+function placeholder(argument: Argument): string {
+  return argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
 }
 
 function descendants(command: Command): readonly Command[] {

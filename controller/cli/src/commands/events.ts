@@ -23,7 +23,7 @@ interface EventsOptions extends GlobalOptions {
 export function registerEvents(program: Command, context: CliContext): void {
   const command = program
     .command("events")
-    .summary("read the journal: every command and every change, in order")
+    .summary("read the journal: every command and change")
     .description("Reads the journal: every accepted command and every change of state, in order.")
     .argument("[id]", "only about this deployment, for example d-7")
     .option("--follow", "stay, and show what comes")

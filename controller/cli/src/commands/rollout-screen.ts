@@ -25,9 +25,12 @@ export interface RolloutScreen {
 /** Ten pictures a second look fluent and cost nothing. */
 const FRAME_MS = 100;
 
-export async function openScreen(context: CliContext, output: OutputFormat): Promise<RolloutScreen> {
+/** Lines below the picture of a terminal; asked for with each frame. */
+type Caption = () => readonly string[];
+
+export async function openScreen(context: CliContext, output: OutputFormat, caption: Caption = () => []): Promise<RolloutScreen> {
   if (output === "json") return jsonLines(context);
-  return context.isTty ? await livePicture(context) : logLines(context);
+  return context.isTty ? await livePicture(context, caption) : logLines(context);
 }
 
 function jsonLines(context: CliContext): RolloutScreen {
@@ -63,7 +66,7 @@ function logLines(context: CliContext): RolloutScreen {
   };
 }
 
-async function livePicture(context: CliContext): Promise<RolloutScreen> {
+async function livePicture(context: CliContext, caption: Caption): Promise<RolloutScreen> {
   const { createLogUpdate } = await import("log-update");
   const frame = createLogUpdate(context.stdout);
   const ended = new AbortController();
@@ -72,9 +75,10 @@ async function livePicture(context: CliContext): Promise<RolloutScreen> {
 
   const picture = (): string => {
     if (shown === undefined) return "";
-    const lines = rolloutView(shown, { ...viewOptions(context), rows: context.rows() });
+    const below = caption();
+    const lines = rolloutView(shown, { ...viewOptions(context), rows: context.rows() - below.length });
     const away = trouble === undefined ? [] : [context.colors.yellow(truncate(`  ${trouble}`, context.columns()))];
-    return [...lines, ...away].join("\n");
+    return [...lines, ...below, ...away].join("\n");
   };
   let drawn = "";
   const drawOnce = (): void => {

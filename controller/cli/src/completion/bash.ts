@@ -124,7 +124,10 @@ function kindOf(value: ValueSpec): string {
       return `choices:${value.choices.join(" ")}`;
     case "deployment":
     case "machine":
+    case "subject":
     case "app":
+    case "release":
+    case "freeze":
       return "controller";
     case "file":
     case "directory":

@@ -27,16 +27,22 @@ export type ValueSpec =
   | { readonly kind: "choices"; readonly name: string; readonly choices: readonly string[] }
   | { readonly kind: "file" | "directory" | "other"; readonly name: string }
   /** Known to the controller alone. */
-  | { readonly kind: "deployment" | "machine" | "app"; readonly name: string };
+  | { readonly kind: KnownToController; readonly name: string };
+
+/** `subject` is a machine or a deployment, as `why` takes them. */
+export type KnownToController = "deployment" | "machine" | "subject" | "app" | "release" | "freeze";
 
 /** By the names that arguments and option values have in the help. */
-const KINDS: Readonly<Record<string, "file" | "directory" | "deployment" | "machine" | "app">> = {
+const KINDS: Readonly<Record<string, "file" | "directory" | KnownToController>> = {
   file: "file",
   path: "file",
   dir: "directory",
   id: "deployment",
   machine: "machine",
+  subject: "subject",
   app: "app",
+  release: "release",
+  freeze: "freeze",
 };
 
 export function commandTree(program: Command): CommandSpec {

@@ -85,7 +85,10 @@ function action(value: ValueSpec): string {
       return "_files -/";
     case "deployment":
     case "machine":
+    case "subject":
     case "app":
+    case "release":
+    case "freeze":
       return "_muster_names";
     case "other":
       return " ";

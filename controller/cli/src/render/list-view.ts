@@ -4,17 +4,20 @@
 import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
-import { phaseText } from "./rollout-view.ts";
+import { elapsedMs, phaseText } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
-import { ago } from "./time.ts";
+import { ago, duration } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 /** Enough to tell artifacts apart by eye; -o json gives the whole. */
 const DIGEST_SHOWN = 12;
+/** On a narrower terminal the reason needs the room more. */
+const TOOK_COLUMNS_MIN = 100;
 
 export function deploymentTable(deployments: readonly Deployment[], { colors, columns, now }: ViewOptions): readonly string[] {
+  const hasRoom = columns >= TOOK_COLUMNS_MIN;
   const rows = deployments.map((deployment) => {
     const phase = phaseWord(deployment.phase);
     const { counts, waves } = deployment;
@@ -28,6 +31,7 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
       { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${counts.total}` },
       { text: `${done}/${waves.length}` },
       { text: ago(deployment.submittedAt, now), paint: colors.dim },
+      ...(hasRoom ? [{ text: duration(elapsedMs(deployment, now)), paint: colors.dim }] : []),
       { text: plain(why ?? "") },
     ];
   });
@@ -39,6 +43,7 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
     { title: "HEALTHY", align: "right" as const },
     { title: "WAVES", align: "right" as const, isSpare: true },
     { title: "SUBMITTED", isSpare: true },
+    ...(hasRoom ? [{ title: "TOOK", align: "right" as const, isSpare: true }] : []),
     { title: "WHY" },
   ];
   return table(titles, rows, columns, colors.dim);

@@ -1,0 +1,88 @@
+/**
+ * `muster retention show` and `muster retention set [--keep N] [--for DURATION]`
+ */
+import type { Retention } from "@muster/proto/gen/muster/v1/history.ts";
+import { type Command, Option } from "commander";
+import type { Controller } from "../client/controller.ts";
+import { withController } from "../client/session.ts";
+import { writeLines, type CliContext } from "../context.ts";
+import { badInput, CliError, EXIT } from "../errors.ts";
+import { retentionJson } from "../output/history-json.ts";
+import { printDocument } from "../output/json.ts";
+import { plain, plural, wrap } from "../render/text.ts";
+import { shortDuration } from "../render/time.ts";
+import type { GlobalOptions } from "../usage.ts";
+import { parseDurationOption, wholeNumber, withExamples } from "./options.ts";
+
+interface SetOptions extends GlobalOptions {
+  readonly keep?: number;
+  /** Milliseconds. */
+  readonly for?: number;
+}
+
+const KEEP_MAX = 1_000_000;
+
+export function registerRetention(program: Command, context: CliContext): void {
+  const retention = program
+    .command("retention")
+    .summary("say how long the files of releases are kept")
+    .description("How long the files of releases that nothing runs are kept. What was deployed, and why, is kept for ever.");
+  const show = retention
+    .command("show")
+    .summary("show the rule")
+    .description("Shows the rule.")
+    .action(async (_options: unknown, self: Command) => {
+      await showRetention(context, self.optsWithGlobals<GlobalOptions>());
+    });
+  withExamples(show, [["muster retention show -o json", "prints {keep, keep_for_ms}"]]);
+  const set = retention
+    .command("set")
+    .summary("change the rule, and remove what it no longer keeps")
+    .description("Changes the rule, and removes at once what it no longer keeps. What is not named stays as it is.")
+    .option("--keep <count>", "newest releases of each app whose files are kept", wholeNumber(1, KEEP_MAX))
+    .addOption(new Option("--for <duration>", "younger ones are kept too, for example 90d").argParser(parseDurationOption))
+    .action(async (_options: unknown, self: Command) => {
+      await setRetention(context, self.optsWithGlobals<SetOptions>());
+    });
+  withExamples(set, [["muster retention set --keep 10 --for 90d", "files go when they are older and not among the ten newest"]]);
+}
+
+async function showRetention(context: CliContext, options: GlobalOptions): Promise<void> {
+  const retention = await withController(context, options, current);
+  if (options.output === "json") return printDocument(context, retentionJson(retention));
+  await writeLines(context.stdout, ruleLines(retention, context.columns()));
+}
+
+async function setRetention(context: CliContext, options: SetOptions): Promise<void> {
+  if (options.keep === undefined && options.for === undefined) {
+    throw badInput("retention set: nothing to change; give --keep, --for or both, for example --keep 10 --for 90d");
+  }
+  const answer = await withController(context, options, async (controller) => {
+    const before = await current(controller);
+    const retention = { keep: options.keep ?? before.keep, keepForMs: options.for ?? before.keepForMs };
+    const { history } = controller;
+    return controller.unary(history, history.setRetention, { retention, by: context.user() });
+  });
+  const retention = given(answer);
+  if (options.output === "json") return printDocument(context, { ...retentionJson(retention), removed: answer.removed });
+  const removed = answer.removed.length === 0 ? "nothing was removed" : `removed the files of ${plural(answer.removed.length, "release")}:`;
+  await writeLines(context.stdout, [
+    ...ruleLines(retention, context.columns()),
+    removed,
+    ...wrap(plain(answer.removed.join(" ")), context.columns() - 2).map((line) => `  ${line}`),
+  ]);
+}
+
+async function current(controller: Controller): Promise<Retention> {
+  return given(await controller.unary(controller.history, controller.history.getRetention, {}));
+}
+
+function given({ retention }: { readonly retention?: Retention | undefined }): Retention {
+  if (retention !== undefined) return retention;
+  throw new CliError("the controller answered without a rule", { code: "internal", exit: EXIT.failed });
+}
+
+function ruleLines({ keep, keepForMs }: Retention, columns: number): readonly string[] {
+  const newest = keep === 1 ? "the newest release" : `the ${keep} newest releases`;
+  return wrap(`The files of ${newest} of each app are kept, and of those younger than ${shortDuration(keepForMs)}.`, columns);
+}

@@ -1,0 +1,38 @@
+/**
+ * The forecast in `plan -o json`. Once released, a key keeps its name and its meaning.
+ */
+import type { BlastRadius, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
+import type { Json } from "./json.ts";
+import { phaseWord } from "./words.ts";
+
+export function planJson({ waves, unchanged, expectedMs, expectedFrom, warnings, blastRadius }: PlanResponse): Json {
+  return {
+    waves: waves.map(waveJson),
+    unchanged,
+    expected_ms: expectedMs,
+    expected_from: expectedFrom,
+    warnings,
+    blast_radius: blastRadius.map(blastJson),
+  };
+}
+
+function waveJson({ index, members, machines, gates, expectedStartMs, expectedEndMs }: PlannedWave): Json {
+  return {
+    index,
+    members,
+    machines: machines.map(({ id }) => id),
+    gates,
+    expected_start_ms: expectedStartMs,
+    expected_end_ms: expectedEndMs,
+  };
+}
+
+function blastJson({ world, maxMachines, stoppedAfterMs, restoredAfterMs, phase }: BlastRadius): Json {
+  return {
+    world,
+    max_machines: maxMachines,
+    stopped_after_ms: stoppedAfterMs ?? null,
+    restored_after_ms: restoredAfterMs ?? null,
+    phase: phaseWord(phase),
+  };
+}
