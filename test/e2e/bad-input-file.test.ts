@@ -39,6 +39,8 @@ function fault(place: string): RegExp {
 
 const process = (more: string): string => `run: { command: [node, s.js]${more} }`;
 
+const rollout = (more: string): string => `rollout: { targets: role=web, ${more} }`;
+
 const TABLE: readonly BadInput[] = [
   { kind: "a file that is not there", command: () => ["deploy", "-f", "nope.yaml"], exit: EXIT.badInput, says: /^muster: nope\.yaml: there is no such file in <at>\n$/ },
   {
@@ -91,6 +93,28 @@ const TABLE: readonly BadInput[] = [
   ),
   file("waves that do not rise", { rollout: "rollout: { targets: role=web, waves: [5, 3, 100%] }" }, fault(String.raw`5:\d+ rollout\.waves\[1\]: 3 is not more than 5 before it: waves are cumulative and rise`)),
   file("waves that leave machines out", { rollout: "rollout: { targets: role=web, waves: [1, 50%] }" }, fault(String.raw`5:\d+ rollout\.waves\[1\]: the last wave is 50%: it must be 100%, so that no machine is left out`)),
+  file("waves as one text", { rollout: rollout('waves: "10%"') }, fault(String.raw`5:\d+ rollout\.waves: "10%" where a list is wanted: write \[10%, 100%\]`)),
+  file("a wave that takes nobody", { rollout: rollout("waves: [{ soak: 5m }, 100%]") }, fault(String.raw`5:\d+ rollout\.waves\[0\]: takes nobody: one of size, targets is wanted, for example .*`)),
+  file("a wave of a size and a selector", { rollout: rollout("waves: [{ size: 1, targets: a=b }, 100%]") }, fault(String.raw`5:\d+ rollout\.waves\[0\]: size and targets in one wave: write a wave for each`)),
+  file("an unknown key of a wave", { rollout: rollout("waves: [{ size: 1, sok: 5m }, 100%]") }, fault(String.raw`5:\d+ rollout\.waves\[0\]\.sok: unknown key "sok"; did you mean "soak"\? \(allowed here: size, .*\)`)),
+  file("a key of a wave in the rollout", { rollout: rollout("approve: true") }, fault(String.raw`5:\d+ rollout\.approve: unknown key "approve"; it belongs in a wave of rollout\.waves \(allowed here: .*\)`)),
+  file("an approval that is neither true nor false", { rollout: rollout("waves: [{ size: 1, approve: yes }, 100%]") }, fault(String.raw`5:\d+ rollout\.waves\[0\]\.approve: "yes" where true or false is wanted: write true`)),
+  file("two waves of one selector", { rollout: rollout("waves: [{ targets: a=b }, { targets: a in (b) }, 100%]") }, fault(String.raw`5:\d+ rollout\.waves\[1\]\.targets: selects the machines of waves\[0\] again: .*`)),
+  file("a gate that asks nobody", { rollout: rollout("gates: [{}]") }, fault(String.raw`5:\d+ rollout\.gates\[0\]: asks nobody: one of webhook, prometheus is wanted, for example .*`)),
+  file("an unknown key of a gate", { rollout: rollout("gates: [{ webhook: { url: 'http://w/', retires: 1 } }]") }, fault(String.raw`5:\d+ rollout\.gates\[0\]\.webhook\.retires: unknown key "retires"; did you mean "retries"\? \(allowed here: .*\)`)),
+  file("a metric without a limit", { rollout: rollout("gates: [{ prometheus: { url: 'http://p', query: up } }]") }, fault(String.raw`5:\d+ rollout\.gates\[0\]\.prometheus: no limit: at least one of max, min is wanted, .*`)),
+  file("a metric whose limits leave nothing", { rollout: rollout("gates: [{ prometheus: { url: 'http://p', query: up, min: 5, max: 3 } }]") }, fault(String.raw`5:\d+ rollout\.gates\[0\]\.prometheus\.min: min \(5\) is greater than max \(3\): no value could be within`)),
+  file("a cron that is none", { rollout: rollout('window: { cron: "0 25 * * *", duration: 4h }') }, fault(String.raw`5:\d+ rollout\.window\.cron: "0 25 \* \* \*" is not a cron: .*25.*`)),
+  file("a cron without quotes", { rollout: "rollout:\n  targets: role=web\n  window:\n    cron: */5 * * * *\n    duration: 1m" }, fault(String.raw`8:11: YAML reads text that begins with \* as an alias: put it in quotes: "\*/5 \* \* \* \*"`)),
+  file("a time zone that is none", { rollout: rollout('window: { cron: "0 2 * * *", duration: 4h, time_zone: Berlin }') }, fault(String.raw`5:\d+ rollout\.window\.time_zone: "Berlin" is not a time zone: .*\(try Europe/Berlin\)`)),
+  file("a window of more than a week", { rollout: rollout('window: { cron: "0 2 * * *", duration: 200h }') }, fault(String.raw`5:\d+ rollout\.window\.duration: 200h is too long for the duration of a window: at most 168h`)),
+  file("a time without a zone", { rollout: rollout("start_at: 2026-12-01T08:00:00") }, fault(String.raw`5:\d+ rollout\.start_at: "2026-12-01T08:00:00" has no time zone: write 2026-12-01T08:00:00Z for UTC, .*`)),
+  file("a duration to begin after", { rollout: rollout("after: 2h") }, fault(String.raw`5:\d+ rollout\.after: "2h" where a map is wanted: .*`)),
+  file("a deployment that waits for itself", { rollout: rollout("after: { deployment_of: shop, targets: role=web }") }, fault(String.raw`5:\d+ rollout\.after\.targets: this deployment would wait for itself: .*`)),
+  file("a wait without a unit", { rollout: rollout("offline: wait:30") }, fault(String.raw`5:\d+ rollout\.offline: 30 has no unit: try 30s`)),
+  file("a list of labels to spread over", { rollout: rollout("spread: [zone]") }, fault(String.raw`5:\d+ rollout\.spread: a list where text is wanted: a label's name, for example zone`)),
+  file("one label in two limits", { rollout: rollout("spread: zone, max_unavailable_per: { zone: 2 }") }, fault(String.raw`5:\d+ rollout\.max_unavailable_per\.zone: "zone" is spread's label already, .*`)),
+  file("a priority out of its range", { rollout: rollout("priority: 1000") }, fault(String.raw`5:\d+ rollout\.priority: 1000 is not a priority: a whole number from -100 to 100 is wanted`)),
   file("a selector that is none", { rollout: "rollout: { targets: role in web }" }, fault(String.raw`5:\d+ rollout\.targets: not a selector: "web" where "\(" was expected`)),
   file("a selector that selects nobody", { rollout: "rollout: { targets: role=db }" }, /^muster: rollout\.targets "role=db" selects none of the 2 machines; muster machines lists them with their labels\n$/),
   bytes(

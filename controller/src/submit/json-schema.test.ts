@@ -205,7 +205,7 @@ describe("the patterns of the schema", () => {
 
 /** Ranges of durations, the grammars of selectors, cron lines and URLs, days and time zones, which transforms and refinements judge. */
 const BEYOND =
-  /is too (?:short|long)|whole number of milliseconds|^not a selector|is not a time: that month has|is not a cron line|never comes|is not a time zone|is not a URL, for|password in the URL|filled in on machines|without \/api\/v1/;
+  /is too (?:short|long)|whole number of milliseconds|^not a selector|is not a time: that month has|is not a cron|never comes|is not a time zone|is not a URL, for|password in the URL|filled in on machines|without \/api\/v1/;
 
 function isBeyondJsonSchema(issue: { readonly code: string; readonly message: string }): boolean {
   return issue.code === "custom" && BEYOND.test(issue.message);

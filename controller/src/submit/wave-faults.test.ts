@@ -265,7 +265,7 @@ describe("gates", () => {
     [
       "an empty query",
       rollout("  gates: [{ prometheus: { url: 'http://p:9090', query: '  ', max: 1 } }]"),
-      ['8:56 rollout.gates[0].prometheus.query: "  " is not a query: PromQL that gives one number is wanted, at most 4096 characters'],
+      ['8:56 rollout.gates[0].prometheus.query: "  " is not a query: PromQL is wanted, at most 4096 characters'],
     ],
     [
       "a metric without a limit",

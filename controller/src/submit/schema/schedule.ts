@@ -2,27 +2,29 @@
  * What a deployment file may say of when: recurring windows, a time to begin at, another deployment to begin after, and how long silent machines are waited for.
  */
 import { z } from "zod";
-import { CRON, cronFault } from "../cron.ts";
+import { validateCron, validateTimeZone } from "../../gates/cron-rule.ts";
 import { DURATION, parseDuration } from "../duration.ts";
 import { explainChoice, explainDuration, explainMap, explainText } from "../explain.ts";
 import type { Explain } from "../explain.ts";
-import { isTimeZone, nearestTimeZone, TIME_ZONE } from "../time-zone.ts";
+import { nearestTimeZone } from "../time-zone.ts";
 import { DEADLINE_MAX, duration, HOUR, says, SECOND, selector } from "./leaf.ts";
 import { appName } from "./release.ts";
 
 /** A longer one would still be open when it opens again. */
 const WINDOW_MAX = 7 * 24 * HOUR;
 
-const explainCronType = explainText({ pattern: CRON, what: "a cron line", example: '"0 2 * * 1-5"', rule: "" });
-const explainCron: Explain = (found) => (typeof found === "string" ? (cronFault(found) ?? "") : explainCronType(found));
+/** Five words: all that editors can check. */
+const CRON = /^\s*(?:\S+\s+){4}\S+\s*$/u;
+const explainCronType = explainText({ pattern: CRON, what: "a cron", example: '"0 2 * * 1-5"', rule: "" });
+const explainCron: Explain = (found) => (typeof found === "string" ? (validateCron(found) ?? "") : explainCronType(found));
 
-const explainZone = explainText({
-  pattern: TIME_ZONE,
-  what: "a time zone",
-  example: "Europe/Berlin",
-  rule: "write an IANA name such as Europe/Berlin, or UTC; an offset or abbreviation knows no summer time",
-  nearest: nearestTimeZone,
-});
+const TIME_ZONE = /^[A-Za-z][A-Za-z0-9_+-]*(?:\/[A-Za-z0-9_+-]+)*$/u;
+const explainZoneType = explainText({ pattern: TIME_ZONE, what: "a time zone", example: "Europe/Berlin", rule: "" });
+const explainZone: Explain = (found) => {
+  if (typeof found !== "string") return explainZoneType(found);
+  const nearest = nearestTimeZone(found);
+  return `${validateTimeZone(found) ?? ""}${nearest === undefined ? "" : ` (try ${nearest})`}`;
+};
 
 export const Window = z.strictObject(
   {
@@ -30,7 +32,7 @@ export const Window = z.strictObject(
       .string(says(explainCron))
       .regex(CRON, says(explainCron))
       .superRefine((found, context) => {
-        const fault = CRON.test(found) ? cronFault(found) : undefined;
+        const fault = CRON.test(found) ? validateCron(found) : undefined;
         if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
       })
       .meta({ description: "When it opens: minute, hour, day of month, month, day of week.", examples: ["0 2 * * 1-5"] }),
@@ -39,7 +41,7 @@ export const Window = z.strictObject(
       .string(says(explainZone))
       .regex(TIME_ZONE, says(explainZone))
       .superRefine((found, context) => {
-        if (TIME_ZONE.test(found) && !isTimeZone(found)) context.addIssue({ code: "custom", message: explainZone(found) });
+        if (TIME_ZONE.test(found) && validateTimeZone(found) !== undefined) context.addIssue({ code: "custom", message: explainZone(found) });
       })
       .prefault("UTC")
       .meta({ description: "IANA name of the time zone that cron speaks of.", examples: ["Europe/Berlin"] }),
