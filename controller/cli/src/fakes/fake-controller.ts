@@ -94,6 +94,8 @@ export class FakeController {
   retention: Retention = { keep: 10, keepForMs: 2_592_000_000 };
   /** What SetRetention removes. */
   removed: string[] = [];
+  /** Called when a rollout has been steered, before the answer. */
+  onSteer: () => void = () => undefined;
   /** Called with each answer of GetMachine, to change what the next one says. */
   onGetMachine: (time: number) => void = () => undefined;
   /** Answers of the next calls of a method, by its name. */
@@ -196,6 +198,7 @@ export class FakeController {
     return this.#unary<SteeringRequest, PauseResponse>(command, ({ id, reason, by }) => {
       this.steered.push({ command, id, reason, by });
       if (phase !== undefined) this.change({ ...this.#find(id), phase });
+      this.onSteer();
       return { deployment: this.#find(id) };
     });
   }

@@ -26,11 +26,11 @@ function bullet(sentence: string, { colors, columns }: ViewOptions): readonly st
 function chain(decisions: readonly Decision[], options: ViewOptions): readonly string[] {
   const [first] = decisions;
   if (first === undefined) return [];
-  const { now } = options;
   const times = decisions.map(({ at }) => `+${duration(at - first.at)}`);
   const room = Math.max(...times.map(width));
   const lines = decisions.flatMap((decision, index) => decisionLines(decision, times[index] ?? "", room, options, decisions[index - 1] ?? first));
-  return ["", `how it came to this, since ${dateAndTime(first.at)} (${ago(first.at, now)}):`, ...lines];
+  const heading = wrap(`how it came to this, since ${dateAndTime(first.at)} (${ago(first.at, options.now)}):`, options.columns);
+  return ["", ...heading, ...lines];
 }
 
 /** `  12:03:04  +1m02s  web-3 was told …`; the date where a new day begins. */
