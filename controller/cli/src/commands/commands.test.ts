@@ -170,10 +170,18 @@ test.each(["--version", "-V"])("muster %s prints the version, as people try it",
 });
 
 test("the help of every command has examples, and fits the terminal", async () => {
-  for (const command of ["deploy", "status", "watch", "list", "pause", "resume", "abort", "rollback", "machines", "machine", "events", "logs", "dev", "completion"]) {
-    const { out } = await muster([command, "--help"]);
+  for (const command of ["deploy", "status", "watch", "list", "pause", "resume", "abort", "rollback", "approve", "promote", "retry", "set", "plan", "why", "replay", "machines", "machine", "cordon", "uncordon", "drain", "budget set", "budget list", "budget rm", "freeze add", "freeze list", "freeze end", "releases", "diff", "retention show", "retention set", "events", "logs", "dev", "completion"]) {
+    const { out } = await muster([...command.split(" "), "--help"], { columns: 80 });
     expect(out).toContain("Examples:");
+    expect(out.split("\n").filter((line) => line.length > 80 && !line.includes("  # "))).toEqual([]);
   }
+});
+
+test("the list of commands fits 80 columns, in groups", async () => {
+  const { out } = await muster(["--help"], { columns: 80 });
+  expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  const groups = out.split("\n").filter((line) => /^[A-Z].*:$/.test(line));
+  expect(groups).toEqual(["Options:", "Deployments:", "Steering a rollout:", "Understanding:", "Fleet:", "Releases:", "Running Muster:", "This command:"]);
 });
 
 test("version", async () => {

@@ -8,7 +8,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { muster } from "../fakes/fake-context.ts";
 import { FakeController } from "../fakes/fake-controller.ts";
-import { machine, rollingDeployment } from "../fakes/samples.ts";
+import { releaseRecord } from "../fakes/history-samples.ts";
+import { machine, NOON, rollingDeployment } from "../fakes/samples.ts";
 
 const run = promisify(execFile);
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
@@ -20,6 +21,8 @@ beforeAll(async () => {
   controller = await FakeController.start();
   controller.deployments = [rollingDeployment({ id: "d-12" }), rollingDeployment({ id: "d-7" })];
   controller.machines = [machine(), machine({ id: "db-1" })];
+  controller.releases = [releaseRecord("1.4.2"), releaseRecord("1.4.1")];
+  controller.freezes = [{ id: "f-1", from: NOON, until: 0, reason: "", by: "" }];
   cwd = await mkdtemp(join(tmpdir(), "muster-completion-"));
   // The command that the script calls back.
   await writeFile(join(cwd, "muster"), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 });
@@ -55,6 +58,10 @@ test.each<[readonly string[], readonly string[]]>([
   [["completion", "z"], ["zsh"]],
   [["deploy", "-f", "web"], ["web app.yaml"]],
   [["rollback", "--reason", ""], []],
+  [["set", "d-7", "max"], ["max_unavailable"]],
+  [["freeze", ""], ["add", "end", "list"]],
+  [["abort", "d-7", "--re"], ["--reason", "--reconnect-for", "--revert"]],
+  [["drain", "web-1", "--no"], ["--no-wait"]],
 ])("bash offers for %j", async (words, offers) => {
   expect(await bashOffers(words)).toEqual(offers);
 });
@@ -66,6 +73,13 @@ test.each<[readonly string[], readonly string[]]>([
   [["machine", "w"], ["web-1"]],
   [["logs", "-n", "5", "web-1", ""], ["shop-web"]],
   [["logs", "nobody", ""], []],
+  [["approve", "d-1"], ["d-12"]],
+  [["why", ""], ["d-12", "d-7", "db-1", "web-1"]],
+  [["why", "web-1", "d-1"], ["d-12"]],
+  [["cordon", "d"], ["db-1"]],
+  [["freeze", "end", ""], ["f-1"]],
+  [["releases", ""], ["shop-web"]],
+  [["diff", "shop-web"], ["shop-web@1.4.1", "shop-web@1.4.2"]],
   [["--output", "=", "json", "machine", "db"], ["db-1"]],
 ])("bash asks the controller for %j", async (words, offers) => {
   expect(await bashOffers(words)).toEqual(offers);
