@@ -58,7 +58,7 @@ export const Rollout = z.strictObject(
       .meta({ description: "Per target, from its first step to healthy. Shorter than progress_deadline.", examples: ["2m"] }),
     progress_deadline: duration("progress_deadline", 0, DEADLINE_MAX)
       .prefault("10m")
-      .meta({ description: "No target newly healthy for so long, waiting for gates and windows not counted: the rollout fails.", examples: ["10m"] }),
+      .meta({ description: "No target newly healthy for so long, time that a gate is waited for not counted: the rollout fails.", examples: ["10m"] }),
     max_failures: tolerance()
       .prefault(0)
       .meta({ description: "Failed targets that a wave may have: a count, or a percentage of the wave.", examples: [0, "5%"] }),
