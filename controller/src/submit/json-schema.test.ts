@@ -168,7 +168,8 @@ describe("docs/muster.schema.json", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.constantFrom(...places), fc.option(names), values), { minLength: 1, maxLength: 2 }), (changes) => {
         const file = structuredClone(whole);
-        for (const [place, name, value] of changes) change(file, name === null ? place : [...place, name], value);
+        // A copy: a later change may be inside of the value, which others share.
+        for (const [place, name, value] of changes) change(file, name === null ? place : [...place, name], structuredClone(value));
         const ours = DeploymentFileSchema.safeParse(file);
         const theirs = accepts(file);
         if (!theirs) refused += 1;
