@@ -36,12 +36,12 @@ ${cases(commands.flatMap(({ path, values }) => values.map((value, index) => [`${
 }
 
 _muster() {
-  # bash breaks words at = and : too; here --output=json and host:4000 are one word each.
+  # bash breaks words at =, : and @ too; here --output=json, host:4000 and shop-web@1.4.2 are one word each.
   local -a words
   local piece joins=1 last=0
   for piece in "\${COMP_WORDS[@]:0:COMP_CWORD+1}"; do
     case "$piece" in
-      [=:]*) words[last]="\${words[last]}$piece"; joins=1 ;;
+      [=:@]*) words[last]="\${words[last]}$piece"; joins=1 ;;
       *)
         [ "$joins" -eq 0 ] && last=$((last + 1))
         words[last]="\${words[last]}$piece"
@@ -93,6 +93,10 @@ _muster() {
     directory) IFS=$'\\n'; compopt -o filenames 2>/dev/null; COMPREPLY=($(compgen -d -- "$current")) ;;
     controller) COMPREPLY=($(compgen -W "$("\${COMP_WORDS[0]}" __complete "\${words[@]:1}" 2>/dev/null)" -- "$current")) ;;
   esac
+  # Of such a word bash replaces what begins with the @.
+  if [[ "$current" == *@* && "$COMP_WORDBREAKS" == *@* ]]; then
+    COMPREPLY=("\${COMPREPLY[@]#"\${current%@*}"}")
+  fi
 }
 
 _muster_has() {

@@ -38,7 +38,7 @@ afterAll(async () => {
 
 const env = (): NodeJS.ProcessEnv => ({ PATH: `${cwd}:${process.env["PATH"]}`, HOME: cwd, MUSTER_ADDRESS: controller.address });
 
-/** What bash offers for the last word. `=` is a word of its own there. */
+/** What bash offers for the last word. `=` and `@` are words of their own there. */
 async function bashOffers(words: readonly string[], address: string = controller.address): Promise<readonly string[]> {
   const script = `source ./muster.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _muster; printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr } = await run("bash", ["--norc", "-c", script, "bash", "muster", ...words], { cwd, env: { ...env(), MUSTER_ADDRESS: address } });
@@ -80,6 +80,8 @@ test.each<[readonly string[], readonly string[]]>([
   [["freeze", "end", ""], ["f-1"]],
   [["releases", ""], ["shop-web"]],
   [["diff", "shop-web"], ["shop-web@1.4.1", "shop-web@1.4.2"]],
+  [["diff", "shop-web", "@"], ["@1.4.1", "@1.4.2"]],
+  [["diff", "shop-web", "@", "1.4.1", "shop-web", "@", "1.4.2"], ["@1.4.2"]],
   [["--output", "=", "json", "machine", "db"], ["db-1"]],
 ])("bash asks the controller for %j", async (words, offers) => {
   expect(await bashOffers(words)).toEqual(offers);
