@@ -1,0 +1,99 @@
+/**
+ * A machine and its agent, as a forecast has them: what comes of an assignment, and when. It follows agent/src/machine where that can be foreseen, and
+ * takes the worse where it can't: a release that is broken is never well, so that its agent waits for the whole healthy_deadline before it goes
+ * back, though one whose process ends is found out sooner.
+ */
+import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import type { AgentPhase, Purpose } from "../rollout/state.ts";
+import { ANSWER_MS, type Pace, workMs } from "./pace.ts";
+import type { Fate } from "./world.ts";
+
+export interface Agent {
+  readonly machine: MachineId;
+  /** Its place among all targets. */
+  readonly turn: number;
+  readonly fate: Fate;
+  /** It has something to go back to. */
+  readonly hasPrevious: boolean;
+  /** Of its last assignment: what was to come of an earlier one does not come any more. */
+  generation: Generation;
+  /** The release was activated, and the machine is not back yet. */
+  runsRelease: boolean;
+  /** When it had gone back by itself; 0: it has not. */
+  backAt: Instant;
+}
+
+/** What happens on a machine. */
+export interface Happening {
+  readonly at: Instant;
+  readonly agent: Agent;
+  readonly generation: Generation;
+  /** `activated` is not reported; the others are. */
+  readonly what: "activated" | Extract<AgentPhase, "healthy" | "unhealthy" | "reverted" | "failed" | "removed">;
+}
+
+/** What holds for all machines. */
+export interface Model {
+  readonly strategy: Pick<Strategy, "minHealthyTimeMs" | "healthyDeadlineMs">;
+  readonly pace: Pace;
+  /** From the moment at which a release breaks until it is found out; null: nothing would ever find it out. */
+  readonly noticeMs: number | null;
+}
+
+/** What follows when the machine is told. Its generation is the new one already. */
+export function told(agent: Agent, purpose: Purpose, now: Instant, model: Model): readonly Happening[] {
+  return purpose === "update" ? toldToUpdate(agent, now, model) : [toldToGoBack(agent, now, model)];
+}
+
+/** `happened`: not of an earlier assignment. */
+export function take(happened: Happening): void {
+  const { agent, what, at } = happened;
+  switch (what) {
+    case "activated":
+      agent.runsRelease = true;
+      agent.backAt = 0 as Instant;
+      return;
+    case "reverted":
+    case "failed":
+      agent.runsRelease = false;
+      agent.backAt = at;
+      return;
+    case "removed":
+      agent.runsRelease = false;
+      return;
+    case "healthy":
+    case "unhealthy":
+      return;
+  }
+}
+
+function toldToUpdate(agent: Agent, now: Instant, model: Model): readonly Happening[] {
+  const { strategy, pace, noticeMs } = model;
+  const { generation, fate } = agent;
+  const after = (ms: number, what: Happening["what"]): Happening => ({ at: (now + ms) as Instant, agent, generation, what });
+  const work = workMs(pace, agent.turn);
+  const activatedMs = Math.max(0, work - pace.probingMs);
+  const healthyMs = work + strategy.minHealthyTimeMs;
+  const activated = after(activatedMs, "activated");
+  const works = [activated, after(healthyMs, "healthy")];
+  if (fate.kind === "well" || noticeMs === null) return works;
+  if (fate.kind === "breaks" && activatedMs + fate.afterMs > healthyMs) {
+    return [...works, after(activatedMs + fate.afterMs + noticeMs, "unhealthy")];
+  }
+  // Without an earlier release there is nothing to start: its agent takes the files away, and that is all.
+  const deadlineMs = strategy.healthyDeadlineMs;
+  const ends = agent.hasPrevious ? after(deadlineMs + work, "reverted") : after(deadlineMs + ANSWER_MS, "failed");
+  return activatedMs < deadlineMs ? [activated, ends] : [ends];
+}
+
+/** Who never left what it ran, or is back by itself, only has to say that it has been well for long enough. */
+function toldToGoBack(agent: Agent, now: Instant, { strategy, pace }: Model): Happening {
+  const { generation } = agent;
+  if (!agent.hasPrevious) return { at: (now + ANSWER_MS) as Instant, agent, generation, what: "removed" };
+  const minHealthyTimeMs = strategy.minHealthyTimeMs;
+  const at = agent.runsRelease
+    ? now + workMs(pace, agent.turn) + minHealthyTimeMs
+    : Math.max(now + ANSWER_MS, agent.backAt === 0 ? 0 : agent.backAt + minHealthyTimeMs);
+  return { at: at as Instant, agent, generation, what: "healthy" };
+}

@@ -1,0 +1,70 @@
+/**
+ * What holds the gates of a planned wave, in words: what must come true before the next wave, in the order in which it is asked for.
+ */
+import type { Plan, PlannedWave } from "../plan/plan.ts";
+import type { Gate, OnSilence, PrometheusGate, Strategy, WebhookGate } from "../plan/strategy.ts";
+import { durationText, timeText } from "../rollout/words.ts";
+
+/** Of a query or a URL. */
+const SHOWN_MAX = 120;
+
+/** `index`: of the wave in the plan. */
+export function gateTexts({ waves }: Plan, index: number, strategy: Pick<Strategy, "minHealthyTimeMs">): readonly string[] {
+  const wave = waves[index]!;
+  const next = waves[index + 1];
+  return [healthyText(wave, strategy), ...wave.gates.map(gateText), ...(next === undefined ? [] : beginTexts(next, index + 1))];
+}
+
+/** When a wave may begin; `index`: of that wave. */
+export function beginTexts({ at, afterMs }: Pick<PlannedWave, "at" | "afterMs">, index: number): readonly string[] {
+  const since = index === 0 ? "the rollout began" : `wave ${index} was finished`;
+  return [
+    ...(afterMs > 0 ? [`not before ${durationText(afterMs)} after ${since} (after)`] : []),
+    ...(at === null ? [] : [`not before ${timeText(at)} (at)`]),
+  ];
+}
+
+function healthyText({ targets, maxFailures }: PlannedWave, { minHealthyTimeMs }: Pick<Strategy, "minHealthyTimeMs">): string {
+  const who = maxFailures === 0 ? (targets.length === 1 ? "it is" : `all ${targets.length} are`) : `all but at most ${maxFailures} of ${targets.length} are`;
+  return minHealthyTimeMs === 0 ? `${who} healthy` : `${who} healthy for ${durationText(minHealthyTimeMs)} (min_healthy_time)`;
+}
+
+function gateText(gate: Gate): string {
+  switch (gate.kind) {
+    case "soak":
+      return `no machine of the wave changes for ${durationText(gate.forMs)} (soak)`;
+    case "approval":
+      return "somebody approves";
+    case "webhook":
+      return webhookText(gate);
+    case "prometheus":
+      return prometheusText(gate);
+  }
+}
+
+function webhookText({ url, timeoutMs, retries, onSilence }: WebhookGate): string {
+  return `${shown(url)} says go (webhook; each answer within ${durationText(timeoutMs)}; ${silenceText(onSilence, retries)})`;
+}
+
+function prometheusText({ query, min, max, count, intervalMs, failureLimit, retries, onSilence }: PrometheusGate): string {
+  const limits = [...(min === null ? [] : [`at least ${min}`]), ...(max === null ? [] : [`at most ${max}`])].join(" and ");
+  const times = count === 1 ? "once" : `${count} times, ${durationText(intervalMs)} apart`;
+  const failures = failureLimit === 0 ? "one measurement outside stops the rollout" : `more than ${failureLimit} measurements outside stop the rollout`;
+  return `${shown(query)} is ${limits}, ${times} (prometheus; ${failures}; ${silenceText(onSilence, retries)})`;
+}
+
+function silenceText(onSilence: OnSilence, retries: number): string {
+  const unanswered = retries === 0 ? "a question without an answer" : `${retries + 1} questions in a row without an answer`;
+  switch (onSilence) {
+    case "stop":
+      return `${unanswered} ${retries === 0 ? "stops" : "stop"} the rollout`;
+    case "go":
+      return `${unanswered} ${retries === 0 ? "counts" : "count"} as go`;
+    case "wait":
+      return "without an answer it waits";
+  }
+}
+
+function shown(text: string): string {
+  return text.length <= SHOWN_MAX ? text : `${text.slice(0, SHOWN_MAX - 1)}…`;
+}

@@ -1,0 +1,302 @@
+/**
+ * One deployment in one world, from start to end: the rollout core itself, on a clock that jumps from one event to the next.
+ *
+ * A generator, so that whoever runs it can let others have their turn: it yields every few hundred events and says nothing by it. O(log n) an event.
+ * Gates that ask people or other systems are answered with go, at once: how those would judge a bad release nobody can know.
+ */
+import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Plan, PlanMachine } from "../plan/plan.ts";
+import { nextWake } from "../rollout/advance.ts";
+import type { RolloutChange } from "../rollout/change.ts";
+import type { RolloutEvent } from "../rollout/decide.ts";
+import { noteUnwell } from "../rollout/derived.ts";
+import { drive, type Recorder } from "../rollout/drive.ts";
+import { Heap } from "../rollout/heap.ts";
+import { isEnded, newRollout, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import type { Surroundings } from "../rollout/surroundings.ts";
+import { waitingOn } from "../rollout/words.ts";
+import { type Agent, type Happening, type Model, take, told } from "./agent.ts";
+import { Budgets, type Membership } from "./budgets.ts";
+import type { ForecastInputs } from "./inputs.ts";
+import { CUT_OFF_AFTER_MS, type World } from "./world.ts";
+
+/** What stays the same from world to world. */
+export interface Setting {
+  readonly inputs: ForecastInputs;
+  readonly plan: Plan;
+  /** Machines that would be changed. */
+  readonly targets: readonly PlanMachine[];
+  readonly startAt: Instant;
+  readonly model: Model;
+  readonly membership: Membership;
+}
+
+/** What came of it. Times are counted from the start of the rollout. */
+export interface Outcome {
+  readonly phase: RolloutPhase;
+  readonly reason: RolloutReason | null;
+  /** Undefined: it did not end. */
+  readonly endedAfterMs: number | undefined;
+  /** When it left its way forward for anything but success. */
+  readonly stoppedAfterMs: number | undefined;
+  /** When the last machine that ran the release was back; undefined: some run it, or none ever did. */
+  readonly restoredAfterMs: number | undefined;
+  /** Most machines at once on which the release was activated though it is bad there. */
+  readonly maxOnBadRelease: number;
+  /** Most targets at once that were silent, not well or on the move. */
+  readonly maxUnavailable: number;
+  readonly waves: readonly { readonly startMs: number | undefined; readonly endMs: number | undefined }[];
+  /** What it still waits for when nothing more happens; undefined: nothing. */
+  readonly waitsFor: string | undefined;
+}
+
+/** Longer than a year nobody waits for a window. */
+const HORIZON_MS = 400 * 86_400_000;
+const EVENTS_PER_YIELD = 256;
+
+type Event =
+  | Happening
+  | { readonly at: Instant; readonly what: "cut_off" | "fell_silent" | "approved" }
+  | { readonly at: Instant; readonly what: "answered"; readonly wave: number; readonly gate: number; readonly attempt: number };
+
+const SAYS_GO: RolloutReason = { code: "operator", message: "in this forecast somebody approves at once" };
+const SILENT: RolloutReason = { code: "silent", message: "cut off" };
+
+export function* simulate(setting: Setting, world: World): Generator<void, Outcome> {
+  const simulation = new Simulation(setting, world);
+  simulation.start();
+  for (let events = 0; simulation.goOn(); events += 1) if (events % EVENTS_PER_YIELD === 0) yield;
+  return simulation.outcome();
+}
+
+class Simulation {
+  readonly #setting: Setting;
+  readonly #world: World;
+  readonly #state: RolloutState;
+  readonly #surroundings: Surroundings;
+  readonly #agents = new Map<MachineId, Agent>();
+  readonly #budgets: Budgets;
+  readonly #silent = new Set<MachineId>();
+  readonly #events = new Heap<{ readonly event: Event; readonly order: number }>((a, b) => a.event.at < b.event.at || (a.event.at === b.event.at && a.order < b.order));
+  #order = 0;
+  #seq = 0;
+  #now: Instant;
+  #isCutOff = false;
+  #wakeAt: Instant | undefined;
+
+  #running = 0;
+  #onBadRelease = 0;
+  #maxOnBadRelease = 0;
+  #maxUnavailable = 0;
+  #lastBackAt: Instant | undefined;
+  #stoppedAt: Instant | undefined;
+  #endedAt: Instant | undefined;
+
+  constructor(setting: Setting, world: World) {
+    const { inputs, startAt, targets, membership } = setting;
+    this.#setting = setting;
+    this.#world = world;
+    this.#now = startAt;
+    this.#state = newRollout({ id: "d-0" as DeploymentId, app: inputs.app, release: inputs.releaseId, strategy: inputs.strategy }, startAt);
+    this.#budgets = new Budgets(inputs.budgets, membership);
+    const cordoned = new Set<MachineId>();
+    for (const { id, silent, cordoned: isCordoned } of targets) {
+      if (silent) this.#silent.add(id);
+      if (isCordoned) cordoned.add(id);
+    }
+    this.#surroundings = {
+      isSilent: (machine) => this.#silent.has(machine),
+      isCordoned: (machine) => cordoned.has(machine),
+      frozen: (now) => inputs.frozen(now),
+      opening: (window, now) => inputs.opening(window, now),
+      fullBudget: (machine, purpose) => this.#budgets.full(machine, purpose),
+    };
+  }
+
+  start(): void {
+    const { plan, targets, inputs } = this.#setting;
+    const { cutOff } = this.#world;
+    for (const { targets: planned } of plan.waves) {
+      for (const { machine, previous } of planned) {
+        const agent: Agent = {
+          machine,
+          turn: this.#agents.size,
+          fate: this.#world.fateOf(machine),
+          hasPrevious: previous !== null,
+          generation: 0 as Generation,
+          runsRelease: false,
+          backAt: 0 as Instant,
+        };
+        this.#agents.set(machine, agent);
+      }
+    }
+    if (cutOff.size > 0) {
+      const at = (this.#now + CUT_OFF_AFTER_MS) as Instant;
+      this.#push({ at, what: "cut_off" });
+      this.#push({ at: (at + inputs.silentAfterMs) as Instant, what: "fell_silent" });
+    }
+    // The plan first, then what is known of its machines, and then the first decision.
+    drive(this.#state, { kind: "start", plan }, this.#surroundings, this.#now, this.#recorder, 0);
+    for (const { id, silent, unhealthy } of targets) if (silent || unhealthy) this.#noteUnwell(id, true);
+    this.#drive(undefined);
+  }
+
+  /** False: nothing more happens. */
+  goOn(): boolean {
+    const next = this.#events.peek()?.event.at;
+    const at = next === undefined || (this.#wakeAt !== undefined && this.#wakeAt < next) ? this.#wakeAt : next;
+    if (at === undefined || at > this.#setting.startAt + HORIZON_MS) return false;
+    this.#now = at;
+    if (next === at) this.#happen(this.#events.pop()!.event);
+    else this.#drive(undefined);
+    return true;
+  }
+
+  outcome(): Outcome {
+    const { phase, reason, waves } = this.#state;
+    const since = (at: Instant | null | undefined) => (at === null || at === undefined ? undefined : at - this.#setting.startAt);
+    return {
+      phase,
+      reason,
+      endedAfterMs: since(this.#endedAt),
+      stoppedAfterMs: since(this.#stoppedAt),
+      restoredAfterMs: this.#running === 0 ? since(this.#lastBackAt) : undefined,
+      maxOnBadRelease: this.#maxOnBadRelease,
+      maxUnavailable: this.#maxUnavailable,
+      waves: waves.map(({ startedAt, finishedAt }) => ({ startMs: since(startedAt), endMs: since(finishedAt) })),
+      waitsFor: waitingOn(this.#state),
+    };
+  }
+
+  #happen(event: Event): void {
+    switch (event.what) {
+      case "cut_off":
+        this.#isCutOff = true;
+        return;
+      case "fell_silent":
+        return this.#fallSilent();
+      case "approved":
+        return this.#drive({ kind: "approve", reason: SAYS_GO, wave: null });
+      case "answered": {
+        const { wave, gate, attempt } = event;
+        return this.#drive({ kind: "gate_answered", wave, gate, attempt, verdict: "go", said: "" });
+      }
+      case "activated":
+      case "healthy":
+      case "unhealthy":
+      case "reverted":
+      case "failed":
+      case "removed":
+        return this.#onMachine(event);
+    }
+  }
+
+  #onMachine(happening: Happening): void {
+    const { agent, generation, what } = happening;
+    if (generation !== agent.generation) return;
+    const { machine } = agent;
+    const ran = agent.runsRelease;
+    take(happening);
+    const purpose = this.#state.targets.get(machine)!.purpose;
+    if (what === "healthy" && purpose === "revert") agent.runsRelease = false;
+    if (ran !== agent.runsRelease) this.#countRunning(agent);
+    if (what === "activated" || this.#isLost(machine)) return;
+    this.#noteUnwell(machine, what === "unhealthy" || what === "failed");
+    this.#drive({ kind: "reported", machine, generation, phase: what, reason: reasonOf(what), runs: "" });
+  }
+
+  #countRunning(agent: Agent): void {
+    const step = agent.runsRelease ? 1 : -1;
+    this.#running += step;
+    if (agent.fate.kind !== "well") this.#onBadRelease += step;
+    this.#maxOnBadRelease = Math.max(this.#maxOnBadRelease, this.#onBadRelease);
+    if (!agent.runsRelease) this.#lastBackAt = this.#now;
+  }
+
+  #fallSilent(): void {
+    for (const machine of this.#world.cutOff) {
+      if (this.#silent.has(machine)) continue;
+      this.#silent.add(machine);
+      this.#noteUnwell(machine, true);
+      this.#drive({ kind: "fell_silent", machine, reason: SILENT });
+    }
+  }
+
+  #isLost(machine: MachineId): boolean {
+    return this.#isCutOff && this.#world.cutOff.has(machine);
+  }
+
+  #noteUnwell(machine: MachineId, isUnwell: boolean): void {
+    noteUnwell(this.#state, machine, isUnwell);
+    this.#noteBudgets(machine);
+    this.#countUnavailable();
+  }
+
+  #noteBudgets(machine: MachineId): void {
+    this.#budgets.note(machine, this.#state.moving.has(machine), this.#state.unwell.has(machine));
+  }
+
+  #countUnavailable(): void {
+    this.#maxUnavailable = Math.max(this.#maxUnavailable, this.#state.moving.size + this.#state.unwellAtRest);
+  }
+
+  #drive(event: RolloutEvent | undefined): void {
+    drive(this.#state, event, this.#surroundings, this.#now, this.#recorder);
+    this.#countUnavailable();
+    this.#wakeAt = nextWake(this.#state, this.#surroundings, this.#now);
+    if (this.#wakeAt !== undefined && this.#wakeAt <= this.#now) throw new Error(`the rollout has more to do at ${this.#now} and does not do it`);
+  }
+
+  readonly #recorder: Recorder = {
+    record: (change) => {
+      this.#seq += 1;
+      this.#follow(change, this.#seq as Generation);
+      return { seq: this.#seq, at: this.#now };
+    },
+    applied: (change) => {
+      if (change.kind === "target_assigned" || change.kind === "target_changed") this.#noteBudgets(change.machine);
+    },
+  };
+
+  /** What a change sets off outside of the rollout. It has not been applied yet. */
+  #follow(change: RolloutChange, generation: Generation): void {
+    const at = this.#now;
+    if (change.kind === "target_assigned") {
+      this.#tell(change, generation);
+    } else if (change.kind === "gate_reached") {
+      if (this.#state.waves[change.wave]?.gates[change.gate]?.gate.kind === "approval") this.#push({ at, what: "approved" });
+    } else if (change.kind === "gate_asked") {
+      this.#push({ at, what: "answered", wave: change.wave, gate: change.gate, attempt: change.attempt });
+    } else if (change.kind === "phase_changed") {
+      if (this.#state.phase === "rolling" && change.phase !== "succeeded") this.#stoppedAt ??= at;
+      if (isEnded(change.phase)) this.#endedAt ??= at;
+    }
+  }
+
+  /** Who is cut off goes on with what it was told before. */
+  #tell({ machine, purpose }: Extract<RolloutChange, { readonly kind: "target_assigned" }>, generation: Generation): void {
+    const agent = this.#agents.get(machine)!;
+    if (this.#silent.has(machine) || this.#isLost(machine)) return;
+    agent.generation = generation;
+    for (const happening of told(agent, purpose, this.#now, this.#setting.model)) this.#push(happening);
+  }
+
+  #push(event: Event): void {
+    this.#order += 1;
+    this.#events.push({ event, order: this.#order });
+  }
+}
+
+function reasonOf(what: Happening["what"]): RolloutReason | null {
+  switch (what) {
+    case "reverted":
+    case "failed":
+      return { code: "never_healthy", message: "not well within healthy_deadline" };
+    case "unhealthy":
+      return { code: "turned_unhealthy", message: "well at first, and then not" };
+    case "activated":
+    case "healthy":
+    case "removed":
+      return null;
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * What warnings are drawn from.
+ */
+import type { MachineId } from "@muster/proto/ids.ts";
+import type { Plan, PlanMachine } from "../../plan/plan.ts";
+import type { ForecastInputs } from "../inputs.ts";
+import type { Pace } from "../pace.ts";
+import type { Outcome } from "../simulate.ts";
+import type { Worlds } from "../world.ts";
+
+export interface Facts {
+  readonly inputs: ForecastInputs;
+  readonly plan: Plan;
+  /** Machines that would be changed; there are some. */
+  readonly targets: readonly PlanMachine[];
+  readonly pace: Pace;
+  readonly worlds: Worlds;
+  /** If nothing fails. */
+  readonly expected: Outcome;
+  /** If it breaks after a while. */
+  readonly breaksLater: Outcome;
+}
+
+const NAMED_MAX = 3;
+
+/** `1 machine`, `20 machines`. */
+export function machinesText(count: number): string {
+  return `${count} machine${count === 1 ? "" : "s"}`;
+}
+
+/** `m-1, m-2, m-3 and 4 more`. */
+export function namesText(names: readonly (MachineId | string)[]): string {
+  const shown = names.slice(0, NAMED_MAX).join(", ");
+  return names.length > NAMED_MAX ? `${shown} and ${names.length - NAMED_MAX} more` : shown;
+}
+
+/** `wave 1`, `waves 1 and 3`; by index. */
+export function wavesText(indices: readonly number[]): string {
+  const numbers = indices.map((index) => index + 1);
+  return numbers.length === 1 ? `wave ${numbers[0]}` : `waves ${numbers.slice(0, -1).join(", ")} and ${numbers.at(-1)}`;
+}
