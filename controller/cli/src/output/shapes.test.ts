@@ -61,8 +61,8 @@ test("status of a deployment that waits at a gate", () => {
     counts: counts({ total: 5, healthy: 4, skipped: 1 }),
     members: "25%",
     gates: [
-      { kind: "soak", state: "open", asks: "soak 5m", said: null, since: "2026-01-31T11:59:00.000Z" },
-      { kind: "approval", state: "reached", asks: "approval", said: "asked twice", since: "2026-01-31T11:59:30.000Z" },
+      { kind: "soak", state: "open", asks: "no target changes for 5m", said: null, since: "2026-01-31T11:59:00.000Z" },
+      { kind: "approval", state: "reached", asks: "somebody approves it", said: "asked twice", since: "2026-01-31T11:59:30.000Z" },
     ],
     begins_at: null,
     max_failures: 1,

@@ -44,11 +44,13 @@ test("says how to approve, who belongs to a wave, who was skipped, and when the 
 
 test("names the gate that stopped a rollout, with what it said, also after the end", () => {
   const gates = [
-    { kind: "soak", state: GateState.OPEN, asks: "soak 5m" },
-    { kind: "prometheus", state: GateState.STOPPED, asks: "error rate at most 0.01", said: "0.2 three times in a row" },
+    { kind: "soak", state: GateState.OPEN, asks: "no target changes for 5m" },
+    { kind: "prometheus", state: GateState.STOPPED, asks: "error_rate is at most 0.01, 3 times, every 30s", said: "0.2" },
   ];
   const stopped = succeededDeployment({ waves: [wave({ index: 1, size: 3, phase: WavePhase.FAILED, gates })] });
-  expect(rolloutView(stopped, view(100)).slice(2)).toEqual(["      ✗ stopped by prometheus error rate at most 0.01: 0.2 three times in a row"]);
+  expect(rolloutView(stopped, view(100)).slice(2)).toEqual([
+    "      ✗ prometheus stopped it, as it asks that error_rate is at most 0.01, 3 times, every 30s: 0.2",
+  ]);
 });
 
 test("a soak that has not said since when, or for how long, is no sum", () => {
@@ -83,4 +85,25 @@ test("a log has a line for each gate that is reached or opens, and none for thos
 test("says what opens a gate, and offers a retry only where something failed", () => {
   expect(nextCommands(awaitingApproval(), colors).join("\n")).toContain("muster approve d-7");
   expect(nextCommands(soakingDeployment(), colors).join("\n")).toContain("muster promote d-7");
+});
+
+test("a gate that asks somebody outside says whom, and what was answered", () => {
+  const gates = [
+    { kind: "approval", state: GateState.OPEN, asks: "somebody approves it", said: "ada@laptop: looks well" },
+    { kind: "webhook", state: GateState.REACHED, asks: "ci.example.com says go", said: "503" },
+    { kind: "prometheus", state: GateState.PENDING, asks: "error_rate is at most 0.01, 3 times, every 30s" },
+  ];
+  const waves = [wave({ index: 1, size: 3, phase: WavePhase.ROLLING, gates })];
+  expect(rolloutView(rollingDeployment({ waves }), view(80)).slice(2, 5)).toEqual([
+    "      ✓ approval: ada@laptop: looks well",
+    "      ▸ waits until ci.example.com says go: 503",
+    "      then: prometheus",
+  ]);
+});
+
+test("offers a retry of what failed within the budget", () => {
+  const failed = succeededDeployment();
+  expect(nextCommands(failed, colors)).toEqual([]);
+  const counts = { ...failed.counts!, failed: 1, healthy: 2 };
+  expect(nextCommands({ ...failed, counts }, colors).join("\n")).toContain("muster retry d-7");
 });

@@ -53,17 +53,17 @@ function look({ kind, state }: Gate, colors: Colors): { readonly mark: string; r
   }
 }
 
-/** `soaking, 3m left of 5m`; `waits for approval: muster approve d-3` */
+/** `soaking, 3m left of 5m`; `waits for approval: muster approve d-3`; `waits until ci.example.com says go: no answer yet` */
 export function gateText(gate: Gate, deploymentId: string, now: number): string {
-  const state = gateStateWord(gate.state);
+  const { kind, asks, state } = gate;
   const said = gate.said === "" ? "" : `: ${gate.said}`;
-  switch (state) {
+  switch (gateStateWord(state)) {
     case "reached":
-      if (gate.kind === "approval") return `waits for approval: muster approve ${deploymentId}`;
-      if (gate.kind === "soak") return soaking(gate, now);
-      return `waits for ${gateName(gate)}${said}`;
+      if (kind === "approval") return `waits for approval: muster approve ${deploymentId}`;
+      if (kind === "soak") return soaking(gate, now);
+      return `waits until ${asks}${said}`;
     case "stopped":
-      return `stopped by ${gateName(gate)}${said}`;
+      return `${kind} stopped it, as it asks that ${asks}${said}`;
     case "open":
     case "pending":
     case "unspecified":
@@ -71,18 +71,24 @@ export function gateText(gate: Gate, deploymentId: string, now: number): string 
   }
 }
 
-/** `soak 5m`, `approval`, `prometheus error rate below 1%`: what it asks, and which kind of gate does. */
-function gateName({ kind, asks }: Gate): string {
-  if (asks === "") return kind;
-  return asks.startsWith(kind) ? asks : `${kind} ${asks}`;
+/** `soak 5m`, `approval`, `webhook` */
+function gateName(gate: Gate): string {
+  const soakMs = gate.kind === "soak" ? soakOf(gate) : undefined;
+  return soakMs === undefined ? gate.kind : `soak ${shortDuration(soakMs)}`;
 }
 
 function soaking(gate: Gate, now: number): string {
-  const [text = ""] = /[0-9][0-9.hmsd]*[hmsd]\b/.exec(gate.asks) ?? [];
-  const whole = parseDuration(text);
-  if (!whole.ok || gate.since === 0) return `soaking: ${gate.asks}`;
-  const leftMs = Math.max(0, gate.since + whole.durationMs - now);
-  return `soaking, ${shortDuration(Math.ceil(leftMs / 1000) * 1000)} left of ${shortDuration(whole.durationMs)}`;
+  const wholeMs = soakOf(gate);
+  if (wholeMs === undefined || gate.since === 0) return `soaking: ${gate.asks}`;
+  const leftMs = Math.max(0, gate.since + wholeMs - now);
+  return `soaking, ${shortDuration(Math.ceil(leftMs / 1000) * 1000)} left of ${shortDuration(wholeMs)}`;
+}
+
+/** It says how long in words: `no target changes for 5m`. */
+function soakOf({ asks }: Gate): number | undefined {
+  const [text = ""] = /[0-9][0-9.hmsd]*[hmsd]$/.exec(asks) ?? [];
+  const parsed = parseDuration(text);
+  return parsed.ok ? parsed.durationMs : undefined;
 }
 
 /** A wave that is to begin at a time of its own. */

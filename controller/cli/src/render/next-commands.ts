@@ -33,11 +33,12 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   const { id } = deployment;
   const why = { command: `muster why ${id}`, purpose: "each decision, and its reason" };
   const phase = phaseWord(deployment.phase);
+  const retry = { command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" };
   switch (phase) {
     case "paused":
       return [
         { command: `muster resume ${id}`, purpose: "go on; the failures so far count no more" },
-        ...(hasFailed(deployment) ? [{ command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" }] : []),
+        ...(hasFailed(deployment) ? [retry] : []),
         { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
         { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
         why,
@@ -50,6 +51,8 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
       ];
     case "soaking":
       return [{ command: `muster promote ${id}`, purpose: "do not wait for the rest of the soak" }, why];
+    case "succeeded":
+      return hasFailed(deployment) ? [retry, why] : [];
     case "failed":
     case "rolled_back":
     case "aborted":
@@ -60,7 +63,6 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "pending":
     case "rolling":
     case "rolling_back":
-    case "succeeded":
     case "superseded":
     case "unspecified":
       return [];
