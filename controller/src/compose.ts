@@ -18,6 +18,8 @@ import { createArtifactStore } from "./artifacts/artifact-store.ts";
 import type { Config } from "./config.ts";
 import { systemClock } from "./engine/clock.ts";
 import { Engine } from "./engine/engine.ts";
+import { Gatekeeper } from "./gates/gatekeeper.ts";
+import { Schedule } from "./gates/schedule.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { serveGrpc } from "./grpc/server.ts";
 import { rememberedPorts, rememberPorts, takeHome, writeJson } from "./home.ts";
@@ -69,7 +71,17 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const publisher = new Publisher(nats);
 
     const fleet = new Fleet(config.silentAfterMs);
-    const engine = new Engine({ journal, fleet, clock: systemClock, logger, tell: (assignment) => publisher.tell(assignment) });
+    const gatekeeper = new Gatekeeper(() => systemClock.now());
+    undo.push(() => gatekeeper.close());
+    const engine = new Engine({
+      journal,
+      fleet,
+      clock: systemClock,
+      logger,
+      schedule: new Schedule(),
+      tell: (assignment) => publisher.tell(assignment),
+      ask: (question) => gatekeeper.ask(question),
+    });
     undo.push(() => engine.stop());
     nats.onReconnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
@@ -82,9 +94,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
       [
         { definition: AgentServiceService, implementation: agentApi({ engine, logs, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs }) },
         { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
-        { definition: DeploymentsServiceService, implementation: deploymentsApi({ engine, views: new DeploymentViews(journal, engine), logger }) },
+        { definition: DeploymentsServiceService, implementation: deploymentsApi({ engine, views: new DeploymentViews(journal.db, (id) => engine.waitingOn(id)), logger }) },
         { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
-        { definition: FleetServiceService, implementation: fleetApi({ journal, fleet, logs, logger }) },
+        { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
       ],
       host,
       config.grpcPort === 0 ? before.grpc : config.grpcPort,

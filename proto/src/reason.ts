@@ -17,13 +17,19 @@ export const REASON_CODES = [
   "agent_restarted", // a step was taken up again after the agent's own restart
   // What the controller says of a target, a rollout or a machine.
   "silent", // nothing heard from the machine for longer than the controller waits
+  "cordoned", // an operator keeps rollouts away from the machine
   "unchanged", // it ran the release already
   "failures_exceeded", // more failed targets in a wave than max_failures
+  "unreachable_exceeded", // more silent targets in a wave than max_unreachable
+  "gate_stopped", // a webhook or a metric said stop
   "progress_deadline", // no target newly healthy for progress_deadline
   "operator", // somebody asked for it
   "superseded", // a newer deployment of the same app took its place
   "no_targets", // the selector selects no machine
   "queued", // waits for another deployment of the same app
 ] as const;
+
+/** Faults of the surroundings and not of the release: the agent tries again, with back-off, until healthy_deadline, and only then has the target failed. */
+export const INFRASTRUCTURE_CODES = ["artifact_unavailable", "disk_full", "io_error"] as const satisfies readonly (typeof REASON_CODES)[number][];
 
 export type ReasonCode = (typeof REASON_CODES)[number];

@@ -21,7 +21,7 @@ export function artifactsApi({ journal, engine, store, logger }: ArtifactsApiOpt
     hasArtifact: unary(logger, async ({ digest }) => {
       const parsed = parseDigest(digest);
       if (parsed === undefined) throw invalid(`"${digest.slice(0, 80)}" is not the digest of an artifact`);
-      return { present: engine.hasArtifact(parsed) && (await store.has(parsed)) };
+      return { present: engine.operators.hasArtifact(parsed) && (await store.has(parsed)) };
     }),
 
     pushArtifact: (call, callback) => {
@@ -53,7 +53,7 @@ export function artifactsApi({ journal, engine, store, logger }: ArtifactsApiOpt
       const stored = await receiver.finish();
       orRefuse(stored);
       const { digest, created, fileCount, sizeBytes, packBytes } = stored;
-      engine.recordArtifact({ kind: "artifact_stored", artifact: digest, fileCount, sizeBytes, packBytes });
+      engine.operators.recordArtifact({ kind: "artifact_stored", artifact: digest, fileCount, sizeBytes, packBytes });
       return { digest, created };
     } finally {
       await receiver.discard();

@@ -1,18 +1,28 @@
 /**
  * DeploymentsService: files come in, deployments go out, operators steer.
  */
-import { type Deployment, type DeploymentsServiceServer, DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
+import {
+  type AbortRequest,
+  type ApproveRequest,
+  type Deployment,
+  DeploymentPhase,
+  type DeploymentsServiceServer,
+  type PromoteRequest,
+  type SetMaxUnavailableRequest,
+} from "@muster/proto/gen/muster/v1/deployments.ts";
+import { type DeploymentId, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
-import type { Command, Engine } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Command } from "../engine/operators.ts";
 import { readDeploymentFile } from "../submit/read.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
+import { parseSize } from "../submit/size.ts";
+import { byOf, orderOf } from "./order.ts";
 import { serve, until } from "../grpc/stream.ts";
 import type { DeploymentViews } from "./views.ts";
 
 const LIST_DEFAULT = 50;
 const LIST_MAX = 1000;
-const REASON_CHARS_MAX = 500;
 /** Between two pictures of one deployment: a person can't read faster, and a fleet's reports would make hundreds a second. */
 const WATCH_INTERVAL_MS = 100;
 
@@ -28,11 +38,9 @@ export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions)
     if (deployment === undefined) throw missing(id === "" ? "there is no deployment yet" : `there is no deployment ${id}`);
     return deployment;
   };
-  const steer = (command: Command) => (request: { readonly id: string; readonly reason: string }) => {
-    const id = parseDeploymentId(request.id);
-    if (id === undefined) throw missing(`there is no deployment ${request.id}`);
-    if (request.reason.length > REASON_CHARS_MAX) throw invalid(`a reason has at most ${REASON_CHARS_MAX} characters`);
-    valueOf(engine.command(id, command, request.reason));
+  const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => (request: Request) => {
+    const id = deploymentIdOf(request);
+    valueOf(engine.operators.command(id, commandOf(request), orderOf(request)));
     return { deployment: one(id) };
   };
 
@@ -40,7 +48,7 @@ export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions)
     check: unary(logger, (request) => {
       const read = readDeploymentFile(request.content);
       if (!read.ok) return { faults: [...read.faults], app: "", version: "", artifactPath: "" };
-      valueOf(engine.check({ ...read.file, release: { ...read.file.release, artifact: request.artifact } }));
+      valueOf(engine.operators.check({ ...read.file, release: { ...read.file.release, artifact: request.artifact } }));
       return { faults: [], app: read.file.app, version: read.file.version, artifactPath: read.file.artifactPath };
     }),
 
@@ -50,7 +58,7 @@ export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions)
       const artifact = parseDigest(request.artifact);
       if (artifact === undefined) throw invalid(`"${request.artifact}" is not the digest of an artifact`);
       const { app, release, strategy, selector } = read.file;
-      const { deployment, notes } = valueOf(engine.submit({ app, release: { ...release, artifact }, strategy, selector }));
+      const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact }, strategy, selector }, byOf(request)));
       const view = one(deployment);
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),
@@ -89,11 +97,44 @@ export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions)
         }
       }),
 
-    pause: unary(logger, steer("pause")),
-    resume: unary(logger, steer("resume")),
-    abort: unary(logger, steer("abort")),
-    rollback: unary(logger, steer("rollback")),
+    pause: unary(logger, steer(() => ({ kind: "pause" }))),
+    resume: unary(logger, steer(() => ({ kind: "resume" }))),
+    abort: unary(logger, steer(({ revert }: AbortRequest) => ({ kind: revert ? "rollback" : "abort" }))),
+    approve: unary(logger, steer(({ wave }: ApproveRequest) => ({ kind: "approve", wave }))),
+    retry: unary(logger, steer(() => ({ kind: "retry" }))),
+    promote: unary(
+      logger,
+      steer((request: PromoteRequest) => {
+        if (request.all && request.reason === "") throw invalid("promote --all skips every gate that is left: say why with --reason");
+        return { kind: "promote", all: request.all };
+      }),
+    ),
+    setMaxUnavailable: unary(
+      logger,
+      steer(({ maxUnavailable }: SetMaxUnavailableRequest) => {
+        const parsed = parseSize(maxUnavailable);
+        if (!parsed.ok) throw invalid(`max_unavailable: ${parsed.message}`);
+        return { kind: "set_max_unavailable", size: parsed.size };
+      }),
+    ),
+    rollback: unary(logger, (request) => {
+      if (request.toVersion === "") return steer(() => ({ kind: "rollback" }))(request);
+      const { deployment } = valueOf(engine.operators.rollbackTo(deploymentIdOf(request), request.toVersion, orderOf(request)));
+      return { deployment: one(deployment) };
+    }),
   };
+}
+
+interface Steering {
+  readonly id: string;
+  readonly reason: string;
+  readonly by: string;
+}
+
+function deploymentIdOf({ id }: Steering): DeploymentId {
+  const parsed = parseDeploymentId(id);
+  if (parsed === undefined) throw missing(`there is no deployment ${id}`);
+  return parsed;
 }
 
 function hasEnded({ phase }: Deployment): boolean {

@@ -3,6 +3,7 @@
  */
 import type { Entry, ReportAccepted, RolloutEntry } from "../journal/entry.ts";
 import type { RolloutReason } from "../rollout/state.ts";
+import { durationText, timeText } from "../rollout/words.ts";
 
 export function eventText(entry: Entry): string {
   switch (entry.kind) {
@@ -17,9 +18,27 @@ export function eventText(entry: Entry): string {
     case "release_created":
       return `release ${entry.id} created`;
     case "deployment_submitted":
-      return `${entry.release} submitted for ${entry.strategy.targets}`;
+      return `${entry.release} submitted for ${entry.strategy.targets === "" ? "all machines" : entry.strategy.targets}${byText(entry.by)}${becauseText(entry.note)}`;
     case "command_accepted":
-      return `${entry.command} accepted${entry.reason === "" ? "" : `: ${entry.reason}`}`;
+      return `${entry.command.replaceAll("_", " ")}${entry.detail === "" ? "" : ` ${entry.detail}`}${byText(entry.by)}${becauseText(entry.reason)}`;
+    case "machine_cordoned":
+      return `${entry.machine} ${entry.drained ? "drained" : "cordoned"}${byText(entry.by)}${becauseText(entry.reason)}`;
+    case "machine_uncordoned":
+      return `${entry.machine} uncordoned${byText(entry.by)}${becauseText(entry.reason)}`;
+    case "assignment_renewed":
+      return `${entry.machine} told anew about ${entry.app}`;
+    case "budget_set":
+      return `budget of ${entry.selector === "" ? "all machines" : entry.selector} set to ${entry.maxUnavailable}${byText(entry.by)}`;
+    case "budget_removed":
+      return `budget of ${entry.selector === "" ? "all machines" : entry.selector} removed${byText(entry.by)}`;
+    case "freeze_added":
+      return `freeze ${entry.freeze} from ${timeText(entry.from)}${entry.until === null ? "" : ` until ${timeText(entry.until)}`}${byText(entry.by)}${becauseText(entry.reason)}`;
+    case "freeze_ended":
+      return `freeze ${entry.freeze} ended${byText(entry.by)}`;
+    case "retention_set":
+      return `retention set: the files of the newest ${entry.keep} releases of each app and of those younger than ${durationText(entry.keepForMs)} are kept${byText(entry.by)}`;
+    case "artifact_removed":
+      return `artifact ${entry.artifact.slice(0, 12)} removed by retention`;
     case "report_accepted":
       return reportText(entry);
     case "rollout_started":
@@ -27,7 +46,18 @@ export function eventText(entry: Entry): string {
     case "wave_finished":
     case "target_assigned":
     case "target_changed":
+    case "target_joined":
     case "failures_acknowledged":
+    case "held":
+    case "offline_passed":
+    case "deadline_extended":
+    case "promoted":
+    case "max_unavailable_changed":
+    case "gate_reached":
+    case "gate_asked":
+    case "gate_answered":
+    case "gate_opened":
+    case "gate_stopped":
     case "phase_changed":
       return rolloutText(entry);
   }
@@ -36,7 +66,7 @@ export function eventText(entry: Entry): string {
 function rolloutText(entry: RolloutEntry): string {
   switch (entry.kind) {
     case "rollout_started": {
-      const machines = entry.plan.waves.reduce((sum, wave) => sum + wave.length, 0);
+      const machines = entry.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0);
       return `started: ${machines} machines in ${entry.plan.waves.length} waves, at most ${entry.plan.maxUnavailable} at once`;
     }
     case "wave_started":
@@ -49,8 +79,30 @@ function rolloutText(entry: RolloutEntry): string {
     }
     case "target_changed":
       return `${entry.machine} is ${entry.state}${because(entry.reason)}`;
+    case "target_joined":
+      return `${entry.target.machine} joined later, and has its turn`;
     case "failures_acknowledged":
-      return `${entry.failures} failures of wave ${entry.wave + 1} acknowledged`;
+      return `${entry.failures} failures${entry.unreachable === 0 ? "" : ` and ${entry.unreachable} silent machines`} of wave ${entry.wave + 1} acknowledged`;
+    case "held":
+      return entry.hold === null ? "goes on" : `waits for ${entry.hold.message}`;
+    case "offline_passed":
+      return `the silent machines of wave ${entry.wave + 1} have been waited for long enough`;
+    case "deadline_extended":
+      return "no controller was there to hear of progress: the progress deadline counts from now";
+    case "promoted":
+      return "all gates that are left are skipped";
+    case "max_unavailable_changed":
+      return `at most ${entry.maxUnavailable} at once from now on`;
+    case "gate_reached":
+      return `gate ${entry.gate + 1} of wave ${entry.wave + 1} reached`;
+    case "gate_asked":
+      return `gate ${entry.gate + 1} of wave ${entry.wave + 1}: question ${entry.attempt} asked`;
+    case "gate_answered":
+      return `gate ${entry.gate + 1} of wave ${entry.wave + 1}: ${entry.verdict}${becauseText(entry.said)}`;
+    case "gate_opened":
+      return `gate ${entry.gate + 1} of wave ${entry.wave + 1} open${becauseText(entry.said)}`;
+    case "gate_stopped":
+      return `gate ${entry.gate + 1} of wave ${entry.wave + 1} said stop${becauseText(entry.said)}`;
     case "phase_changed":
       return `${entry.phase.replaceAll("_", " ")}${because(entry.reason)}`;
   }
@@ -59,6 +111,14 @@ function rolloutText(entry: RolloutEntry): string {
 function reportText({ machine, app, phase, runningVersion, reason }: ReportAccepted): string {
   const running = runningVersion === "" ? "" : ` (runs ${runningVersion})`;
   return `${machine} says ${app} is ${phase}${running}${because(reason)}`;
+}
+
+function byText(by: string): string {
+  return by === "" ? "" : ` by ${by}`;
+}
+
+function becauseText(reason: string): string {
+  return reason === "" ? "" : `: ${reason}`;
 }
 
 function because(reason: RolloutReason | null): string {

@@ -2,16 +2,20 @@
  * FleetService: the machines, what they run, and their logs.
  */
 import { status } from "@grpc/grpc-js";
-import { type FleetServiceServer, type Machine, type MachineApp, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
-import { type MachineId, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
+import { type Budget, type Cordon, type FleetServiceServer, type Freeze as FreezeMessage, type Machine, type MachineApp, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
+import type { BudgetUse } from "../engine/budgets.ts";
+import type { Freeze } from "../engine/calendar.ts";
+import type { Engine } from "../engine/engine.ts";
+import { type Instant, type MachineId, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet, Presence } from "../fleet/fleet.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { LogRelay } from "../report/log-relay.ts";
 import type { AgentPhase } from "../rollout/state.ts";
-import { CallError, invalid, missing, unary } from "../grpc/answer.ts";
+import { CallError, invalid, missing, unary, valueOf } from "../grpc/answer.ts";
 import { serve } from "../grpc/stream.ts";
+import { byOf, orderOf } from "./order.ts";
 import { appPhase, reasonOf } from "./views.ts";
 
 const TAIL_LINES_DEFAULT = 100;
@@ -19,12 +23,18 @@ const TAIL_LINES_MAX = 10_000;
 
 export interface FleetApiOptions {
   readonly journal: Journal;
+  readonly engine: Engine;
   readonly fleet: Fleet;
   readonly logs: LogRelay;
   readonly logger: Logger;
 }
 
-export function fleetApi({ journal, fleet, logs, logger }: FleetApiOptions): FleetServiceServer {
+export function fleetApi({ journal, engine, fleet, logs, logger }: FleetApiOptions): FleetServiceServer {
+  const one = (id: string): Machine => {
+    const row = journal.db.prepare("SELECT * FROM machines WHERE id = ?").get(id) as MachineRow | undefined;
+    if (row === undefined) throw missing(`there is no machine ${id}`);
+    return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? []);
+  };
   return {
     listMachines: unary(logger, (request) => {
       const parsed = parseSelector(request.selector);
@@ -35,11 +45,38 @@ export function fleetApi({ journal, fleet, logs, logger }: FleetApiOptions): Fle
       return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [])) };
     }),
 
-    getMachine: unary(logger, (request) => {
-      const row = journal.db.prepare("SELECT * FROM machines WHERE id = ?").get(request.id) as MachineRow | undefined;
-      if (row === undefined) throw missing(`there is no machine ${request.id}`);
-      return { machine: view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? []) };
+    getMachine: unary(logger, (request) => ({ machine: one(request.id) })),
+
+    cordon: unary(logger, (request) => {
+      valueOf(engine.orders.cordon(machineIdOf(request.machine), request, orderOf(request)));
+      return { machine: one(request.machine) };
     }),
+
+    uncordon: unary(logger, (request) => {
+      valueOf(engine.orders.uncordon(machineIdOf(request.machine), orderOf(request)));
+      return { machine: one(request.machine) };
+    }),
+
+    setBudget: unary(logger, (request) => ({ budget: budgetView(valueOf(engine.orders.setBudget(request.selector, request.maxUnavailable, byOf(request)))) })),
+
+    removeBudget: unary(logger, (request) => {
+      valueOf(engine.orders.removeBudget(request.selector, byOf(request)));
+      return {};
+    }),
+
+    listBudgets: unary(logger, () => ({ budgets: engine.orders.budgets().map(budgetView) })),
+
+    addFreeze: unary(logger, (request) => {
+      const period = { from: request.from as Instant, until: request.until === 0 ? null : (request.until as Instant) };
+      return { freeze: freezeView(valueOf(engine.orders.addFreeze(period, orderOf(request)))) };
+    }),
+
+    endFreeze: unary(logger, (request) => {
+      valueOf(engine.orders.endFreeze(request.id, byOf(request)));
+      return {};
+    }),
+
+    listFreezes: unary(logger, () => ({ freezes: engine.orders.freezes().map(freezeView) })),
 
     readLogs: (call) =>
       serve(call, logger, async (write, signal) => {
@@ -66,6 +103,10 @@ interface MachineRow {
   readonly os: string;
   readonly arch: string;
   readonly first_seen_at: number;
+  readonly cordoned_at: number | null;
+  readonly cordoned_by: string | null;
+  readonly cordon_reason: string | null;
+  readonly drained: number;
 }
 
 interface AppRow {
@@ -86,9 +127,9 @@ interface AppRow {
 }
 
 const APPS = `
-  SELECT a.machine, a.app, a.release AS wanted, a.deployment, a.generation, ma.phase, ma.generation AS said_generation, ma.reason_code,
+  SELECT a.machine, a.app, CASE m.drained WHEN 0 THEN a.release END AS wanted, a.deployment, a.generation, ma.phase, ma.generation AS said_generation, ma.reason_code,
          ma.reason_message, ma.running_version, ma.starts, ma.pid, ma.ports, ma.since
-  FROM assignments a LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app
+  FROM assignments a JOIN machines m ON m.id = a.machine LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app
   WHERE (@machine IS NULL OR a.machine = @machine) ORDER BY a.machine, a.app`;
 
 function appsByMachine(journal: Journal, machine: MachineId | undefined): ReadonlyMap<MachineId, MachineApp[]> {
@@ -133,7 +174,26 @@ function view(row: MachineRow, fleet: Fleet, apps: MachineApp[]): Machine {
     assignedGeneration: apps.reduce((newest, app) => Math.max(newest, app.generation), 0),
     acknowledgedGeneration,
     apps,
+    cordon: cordonView(row),
   };
+}
+
+function cordonView({ cordoned_at: since, cordoned_by: by, cordon_reason: reason, drained }: MachineRow): Cordon | undefined {
+  return since === null ? undefined : { since, by: by ?? "", reason: reason ?? "", drained: drained === 1 };
+}
+
+function budgetView({ selector, maxUnavailable, machines, unavailable }: BudgetUse): Budget {
+  return { selector, maxUnavailable, machines, unavailable: [...unavailable] };
+}
+
+function freezeView({ id, from, until, reason, by }: Freeze): FreezeMessage {
+  return { id, from, until: until ?? 0, reason, by };
+}
+
+function machineIdOf(text: string): MachineId {
+  const id = parseMachineId(text);
+  if (id === undefined) throw missing(`there is no machine ${text}`);
+  return id;
 }
 
 const MACHINE_STATE: Readonly<Record<Presence, MachineState>> = {

@@ -12,9 +12,10 @@ import {
   type Wave,
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
-import type { Engine } from "../engine/engine.ts";
-import type { Journal } from "../journal/journal.ts";
-import { waitingOn } from "../rollout/advance.ts";
+import type { Database } from "better-sqlite3";
+import type { Hold } from "../rollout/state.ts";
+import { gateView } from "./gate-view.ts";
+import type { GateState } from "../rollout/gates.ts";
 import { type AgentPhase, isEnded, type RolloutPhase, type TargetState as TargetStateName } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
@@ -31,8 +32,11 @@ interface DeploymentRow {
   readonly started_at: number | null;
   readonly ended_at: number | null;
   readonly wave: number;
+  readonly max_unavailable: number;
   readonly unchanged: string;
   readonly notes: string;
+  readonly promoted: number;
+  readonly hold_kind: Hold["kind"] | null;
 }
 
 const DEPLOYMENTS = "SELECT d.*, r.artifact FROM deployments d JOIN releases r ON r.id = d.release";
@@ -44,17 +48,18 @@ export interface DeploymentFilter {
 }
 
 export class DeploymentViews {
-  readonly #journal: Journal;
-  readonly #engine: Engine;
+  readonly #db: Database;
+  readonly #waiting: (id: DeploymentId) => string | undefined;
 
-  constructor(journal: Journal, engine: Engine) {
-    this.#journal = journal;
-    this.#engine = engine;
+  /** `waiting`: what a deployment waits for; undefined when it has ended. */
+  constructor(db: Database, waiting: (id: DeploymentId) => string | undefined) {
+    this.#db = db;
+    this.#waiting = waiting;
   }
 
   /** Undefined when there is none. An empty id: the newest. */
   one(id: string, includeTargets: boolean): Deployment | undefined {
-    const { db } = this.#journal;
+    const db = this.#db;
     const row = (id === "" ? db.prepare(`${DEPLOYMENTS} ORDER BY number DESC LIMIT 1`).get() : db.prepare(`${DEPLOYMENTS} WHERE d.id = ?`).get(id)) as
       | DeploymentRow
       | undefined;
@@ -63,7 +68,7 @@ export class DeploymentViews {
 
   /** Newest first. */
   list({ app, activeOnly, limit }: DeploymentFilter): Deployment[] {
-    const rows = this.#journal.db
+    const rows = this.#db
       .prepare(`${DEPLOYMENTS} WHERE (@app = '' OR d.app = @app) AND (@activeOnly = 0 OR ended_at IS NULL) ORDER BY number DESC LIMIT @limit`)
       .all({ app, activeOnly: activeOnly ? 1 : 0, limit }) as DeploymentRow[];
     return rows.map((row) => this.#view(row, false));
@@ -71,6 +76,7 @@ export class DeploymentViews {
 
   #view(row: DeploymentRow, includeTargets: boolean): Deployment {
     const waves = this.#waves(row);
+    const strategy = JSON.parse(row.strategy) as Strategy;
     const unchanged = JSON.parse(row.unchanged) as string[];
     const counts = waves.reduce((sum, wave) => add(sum, wave.counts), { ...noCounts(), total: unchanged.length, unchanged: unchanged.length });
     return {
@@ -78,33 +84,32 @@ export class DeploymentViews {
       app: row.app,
       version: row.release.slice(row.app.length + 1),
       artifact: row.artifact,
-      phase: deploymentPhase(row.phase),
+      phase: deploymentPhase(row),
       waitingOn: this.#waitingOn(row),
       reason: reasonOf(row),
       waves,
       counts,
-      targetsSelector: (JSON.parse(row.strategy) as Strategy).targets,
+      targetsSelector: strategy.targets,
       submittedAt: row.submitted_at,
       startedAt: row.started_at ?? 0,
       endedAt: row.ended_at ?? 0,
       notes: JSON.parse(row.notes) as string[],
+      maxUnavailable: row.max_unavailable,
+      priority: strategy.priority,
+      promoted: row.promoted === 1,
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
     };
   }
 
   #waitingOn(row: DeploymentRow): string {
-    const state = this.#engine.rollout(row.id);
-    if (state === undefined) return "";
-    const ahead = state.phase === "pending" ? this.#engine.aheadOf(state) : undefined;
-    if (ahead !== undefined) return `${ahead.id} (${ahead.release}, ${ahead.phase}) to end`;
-    const waiting = waitingOn(state) ?? "";
-    const trouble = this.#troubleUnderWay(row);
-    return waiting === "" || trouble === undefined ? waiting : `${waiting}; ${trouble}`;
+    const waiting = this.#waiting(row.id);
+    const trouble = waiting === undefined ? undefined : this.#troubleUnderWay(row);
+    return trouble === undefined ? (waiting ?? "") : `${waiting}; ${trouble}`;
   }
 
   /** What one of the machines under way says keeps it from being healthy. */
   #troubleUnderWay(row: DeploymentRow): string | undefined {
-    return this.#journal.db
+    return this.#db
       .prepare(
         `SELECT t.machine || ' says: ' || ma.reason_message FROM targets t JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ?
          WHERE t.deployment = ? AND t.wave = ? AND t.state IN ('updating', 'reverting') AND ma.generation = t.generation AND ma.reason_message <> '' LIMIT 1`,
@@ -114,8 +119,8 @@ export class DeploymentViews {
   }
 
   #waves(row: DeploymentRow): Wave[] {
-    const { db } = this.#journal;
-    const waves = db.prepare("SELECT wave, finished FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as { wave: number; finished: number }[];
+    const db = this.#db;
+    const waves = db.prepare("SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as WaveRow[];
     const counted = db.prepare("SELECT wave, state, count(*) AS n FROM targets WHERE deployment = ? GROUP BY wave, state").all(row.id) as {
       wave: number;
       state: TargetStateName;
@@ -128,16 +133,27 @@ export class DeploymentViews {
       own[state] += n;
       own.total += n;
     }
-    return waves.map(({ wave, finished }) => {
+    return waves.map((each) => {
+      const { wave } = each;
       const own = counts[wave] ?? noCounts();
-      return { index: wave + 1, size: own.total, phase: wavePhase(row, wave, finished === 1, own), counts: own };
+      return {
+        index: wave + 1,
+        size: own.total,
+        phase: wavePhase(row, each, own),
+        counts: own,
+        members: each.members,
+        gates: (JSON.parse(each.gates) as GateState[]).map(gateView),
+        beginsAt: beginsAt(each, row.started_at ?? 0, waves[wave - 1]),
+        maxFailures: each.max_failures,
+        ...(each.max_unreachable === null ? {} : { maxUnreachable: each.max_unreachable }),
+      };
     });
   }
 
   #targets(row: DeploymentRow): Target[] {
-    const rows = this.#journal.db
+    const rows = this.#db
       .prepare(
-        `SELECT t.*, ma.phase AS app_phase, ma.generation AS said_generation, ma.reason_code AS said_code, ma.reason_message AS said_message
+        `SELECT t.*, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code, ma.reason_message AS said_message
          FROM targets t LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ? WHERE t.deployment = ? ORDER BY t.wave, t.position`,
       )
       .all(row.app, row.id) as TargetRow[];
@@ -153,6 +169,7 @@ export class DeploymentViews {
         reason: reasonOf(target) ?? (said === null ? undefined : reasonOf({ reason_code: target.said_code, reason_message: target.said_message })),
         appPhase: appPhase(said),
         previousVersion: target.previous === null ? "" : target.previous.slice(row.app.length + 1),
+        runningVersion: target.running_version ?? "",
       };
     });
   }
@@ -168,8 +185,21 @@ export class DeploymentViews {
       reason: { code: "unchanged", message: "ran it already" },
       appPhase: AppPhase.UNSPECIFIED,
       previousVersion: row.release.slice(row.app.length + 1),
+      runningVersion: row.release.slice(row.app.length + 1),
     }));
   }
+}
+
+interface WaveRow {
+  readonly wave: number;
+  readonly members: string;
+  readonly gates: string;
+  readonly begins_at: number | null;
+  readonly after_ms: number;
+  readonly max_failures: number;
+  readonly max_unreachable: number | null;
+  readonly started_at: number | null;
+  readonly finished_at: number | null;
 }
 
 interface TargetRow {
@@ -182,6 +212,7 @@ interface TargetRow {
   readonly reason_code: string | null;
   readonly reason_message: string | null;
   readonly previous: string | null;
+  readonly running_version: string | null;
   readonly app_phase: AgentPhase | null;
   readonly said_generation: number | null;
   readonly said_code: string | null;
@@ -192,8 +223,10 @@ export function reasonOf(row: { readonly reason_code: string | null; readonly re
   return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
 }
 
-/** The generated enums spell `rolling_back` as `DEPLOYMENT_PHASE_ROLLING_BACK`. */
-function deploymentPhase(phase: RolloutPhase): DeploymentPhase {
+/** The generated enums spell `rolling_back` as `DEPLOYMENT_PHASE_ROLLING_BACK`. What a rollout waits for at a gate is a phase of its own to people. */
+function deploymentPhase({ phase, hold_kind: hold }: DeploymentRow): DeploymentPhase {
+  if (phase === "rolling" && hold === "soak") return DeploymentPhase.SOAKING;
+  if (phase === "rolling" && hold === "approval") return DeploymentPhase.AWAITING_APPROVAL;
   return DeploymentPhase[phase.toUpperCase() as Uppercase<RolloutPhase>];
 }
 
@@ -205,12 +238,19 @@ export function appPhase(phase: AgentPhase | null): AppPhase {
   return phase === null ? AppPhase.UNSPECIFIED : AppPhase[phase.toUpperCase() as Uppercase<AgentPhase>];
 }
 
-function wavePhase(row: DeploymentRow, wave: number, finished: boolean, { reverting, reverted }: TargetCounts): WavePhase {
+function wavePhase(row: DeploymentRow, { wave, started_at, finished_at }: WaveRow, { reverting, reverted }: TargetCounts): WavePhase {
+  const finished = finished_at !== null;
   if (finished && reverting > 0) return WavePhase.ROLLING_BACK;
   if (finished && reverted > 0) return row.phase === "rolling_back" ? WavePhase.ROLLING_BACK : WavePhase.ROLLED_BACK;
   if (finished) return WavePhase.DONE;
-  if (wave > row.wave) return WavePhase.PENDING;
+  if (started_at === null || wave > row.wave) return WavePhase.PENDING;
   return isEnded(row.phase) || row.phase === "rolling_back" ? WavePhase.FAILED : WavePhase.ROLLING;
+}
+
+/** 0: at once, or not known before the wave before it is finished. */
+function beginsAt({ begins_at, after_ms, wave }: WaveRow, startedAt: number, before: WaveRow | undefined): number {
+  const from = wave === 0 ? startedAt : (before?.finished_at ?? 0);
+  return Math.max(begins_at ?? 0, after_ms > 0 && from > 0 ? from + after_ms : 0);
 }
 
 function noCounts(): TargetCounts {

@@ -1,5 +1,5 @@
 /**
- * A machine's assignment, whole, as the tables have it now.
+ * A machine's assignment, whole, as the tables have it now. A drained machine is told to remove whatever is assigned to it.
  */
 import type { Generation, MachineId } from "@muster/proto/ids.ts";
 import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
@@ -28,7 +28,8 @@ export class Assignments {
 
   constructor(journal: Journal) {
     this.#rows = journal.db.prepare(`
-      SELECT app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms FROM assignments WHERE machine = ? ORDER BY app`);
+      SELECT app, generation, deployment, CASE m.drained WHEN 0 THEN release END AS release, min_healthy_time_ms, healthy_deadline_ms
+      FROM assignments a JOIN machines m ON m.id = a.machine WHERE machine = ? ORDER BY app`);
     this.#generation = journal.db.prepare("SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
     this.#newest = journal.db.prepare("SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
     this.#release = journal.db.prepare("SELECT release FROM releases WHERE id = ?").pluck();

@@ -10,6 +10,7 @@ import { loadActiveRollouts, loadRollout } from "../journal/load.ts";
 import type { Size, Strategy } from "../plan/strategy.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import { type AgentPhase, isEnded } from "../rollout/state.ts";
+import { ALL, wave } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const SEEDS = 100;
@@ -96,13 +97,13 @@ class Run {
     const newest = this.deployments().length;
     if (newest === 0) return;
     const id = `d-${this.chance(0.7) ? newest : 1 + Math.floor(this.#next() * newest)}` as DeploymentId;
-    this.world.engine.command(id, this.pick(["pause", "resume", "resume", "abort", "rollback"] as const), "");
+    this.world.command(id, this.pick(["pause", "resume", "resume", "abort", "rollback"] as const));
   }
 
   strategy(): Partial<Strategy> {
     const size = (): Size => (this.chance(0.5) ? { kind: "count", count: 1 + Math.floor(this.#next() * 4) } : { kind: "percent", percent: this.pick([10, 34, 50, 100]) });
     return {
-      waves: [size(), { kind: "percent", percent: 100 }],
+      waves: [wave(size()), ALL],
       maxUnavailable: size(),
       maxFailures: this.chance(0.5) ? { kind: "count", count: 0 } : size(),
       onFailure: this.pick(["rollback", "rollback", "pause", "abort"]),
@@ -132,7 +133,7 @@ class Run {
     for (let round = 0; round < 200; round += 1) {
       const open = this.deployments().filter((id) => !isEnded(loadRollout(this.world.journal, id)!.phase));
       if (open.length === 0) return;
-      for (const id of open) if (loadRollout(this.world.journal, id)!.phase === "paused") this.world.engine.command(id, "resume", "");
+      for (const id of open) if (loadRollout(this.world.journal, id)!.phase === "paused") this.world.command(id, "resume");
       for (const machine of MACHINES) {
         const generation = this.world.generation(machine);
         if (generation > 0) await this.world.say(machine, this.world.wanted(machine) === "remove" ? "removed" : "healthy", generation);

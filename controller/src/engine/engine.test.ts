@@ -8,6 +8,7 @@ import { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { parseSelector } from "@muster/proto/selector.ts";
 import { Journal } from "../journal/journal.ts";
 import { loadRollout } from "../journal/load.ts";
+import { ALL } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const folders: string[] = [];
@@ -36,7 +37,7 @@ test("a release that fails takes each machine back to its own last good release"
   world.deploy("1");
   await world.settle("a", "b");
   await world.join("c");
-  const id = world.deploy("2", { waves: [{ kind: "percent", percent: 100 }], maxUnavailable: { kind: "count", count: 3 } });
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: { kind: "count", count: 3 } });
   await world.say("a", "healthy");
   await world.say("c", "healthy");
   await world.say("b", "reverted");
@@ -77,8 +78,9 @@ test("a machine that is away ends on the newest assignment, not on those between
     await world.settle("a");
     expect(world.phase(id)).toBe("succeeded");
   }
-  expect(world.wanted("b")).toBe("3");
+  expect(world.wanted("b")).toBeUndefined();
   await world.join("b");
+  expect(world.wanted("b")).toBe("3");
   await world.say("b", "healthy");
   expect(loadRollout(world.journal, "d-3" as DeploymentId)!.targets.get("b" as MachineId)!.state).toBe("healthy");
 });
@@ -110,7 +112,7 @@ describe("of two deployments of one app", () => {
     await world.join("a");
     const first = world.deploy("1");
     const second = world.deploy("2");
-    expect(world.engine.command(first, "abort", "wrong one").ok).toBe(true);
+    expect(world.command(first, "abort", { reason: "wrong one" }).ok).toBe(true);
     expect([world.phase(first), world.phase(second)]).toEqual(["aborted", "rolling"]);
   });
 
@@ -121,11 +123,11 @@ describe("of two deployments of one app", () => {
     await world.settle("a");
     const second = world.deploy("2");
     await world.settle("a");
-    expect(world.engine.command(first, "rollback", "")).toMatchObject({ ok: false, refusal: { kind: "conflict" } });
-    expect(world.engine.command(second, "rollback", "").ok).toBe(true);
+    expect(world.command(first, "rollback")).toMatchObject({ ok: false, refusal: { kind: "conflict" } });
+    expect(world.command(second, "rollback").ok).toBe(true);
     await world.settle("a");
     expect([world.phase(second), world.wanted("a")]).toEqual(["rolled_back", "1"]);
-    expect(world.engine.command(first, "rollback", "").ok).toBe(true);
+    expect(world.command(first, "rollback").ok).toBe(true);
     await world.settle("a");
     expect([world.phase(first), world.wanted("a")]).toEqual(["rolled_back", "remove"]);
   });
@@ -148,7 +150,7 @@ describe("a submission is refused", () => {
       const parsed = parseSelector(targets);
       if (!parsed.ok) throw new Error(parsed.message);
       const strategy = { ...loadRollout(world.journal, "d-1" as DeploymentId)!.strategy, targets };
-      return world.engine.check({ app: "app" as AppName, release: Release.fromPartial({ app: "app", version, ...release }), selector: parsed.selector, strategy });
+      return world.engine.operators.check({ app: "app" as AppName, release: Release.fromPartial({ app: "app", version, ...release }), selector: parsed.selector, strategy });
     };
     expect(check("1", "role=web").ok).toBe(true);
     expect(check("2", "role=web").ok).toBe(true);
@@ -177,8 +179,8 @@ describe("the journal is the truth", () => {
     await world.settle("a", "b", "c", "d");
     const bad = world.deploy("2", { maxUnavailable: { kind: "percent", percent: 100 } });
     await world.say("a", "healthy");
-    world.engine.command(bad, "pause", "look first");
-    world.engine.command(bad, "resume", "");
+    world.command(bad, "pause", { reason: "look first" });
+    world.command(bad, "resume");
     world.clock.advance(20_000);
     await world.join("a", "c", "d");
     await world.say("c", "reverted");
@@ -262,7 +264,7 @@ test("a rollout with more targets than one turn allows is carried on in the next
   const world = new World();
   const machines = Array.from({ length: 1200 }, (_, index) => `m${index}`);
   await world.join(...machines);
-  world.deploy("1", { waves: [{ kind: "percent", percent: 100 }], maxUnavailable: { kind: "percent", percent: 100 } });
+  world.deploy("1", { waves: [ALL], maxUnavailable: { kind: "percent", percent: 100 } });
   expect(world.told.length).toBeLessThan(1200);
   world.clock.advance(1);
   expect(world.told.length).toBe(1200);

@@ -5,7 +5,9 @@ import type { Database, Statement } from "better-sqlite3";
 import type { AppName, DeploymentId, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
-import type { Purpose, TargetState } from "../rollout/state.ts";
+import type { Labels } from "@muster/proto/selector.ts";
+import type { Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
+import type { Freeze } from "./calendar.ts";
 
 interface MachineRow {
   readonly instance: string;
@@ -23,26 +25,31 @@ export interface OpenTarget {
   readonly purpose: Purpose;
 }
 
+/** Where the newest deployment of an app to some machines stands. */
+export interface Forerunner {
+  readonly id: DeploymentId;
+  readonly release: ReleaseId;
+  readonly phase: RolloutPhase;
+  readonly ended_at: Instant | null;
+}
+
+/** An app's standing deployment, as it concerns one machine. */
+export interface StandingTarget {
+  readonly deployment: DeploymentId;
+  readonly app: AppName;
+  readonly release: ReleaseId;
+  readonly strategy: string;
+  readonly lanes: string;
+  /** Null: the machine is no target of it. */
+  readonly state: TargetState | null;
+  readonly last_good: ReleaseId | null;
+}
+
 export class Facts {
-  readonly #sql: Readonly<Record<"machine" | "machines" | "cursor" | "release" | "artifact" | "newest" | "later" | "open", Statement>>;
+  readonly #sql: ReturnType<typeof prepare>;
 
   constructor(db: Database) {
-    this.#sql = {
-      machine: db.prepare("SELECT * FROM machines WHERE id = ?"),
-      machines: db.prepare("SELECT id, silent_since FROM machines"),
-      cursor: db.prepare("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck(),
-      release: db.prepare("SELECT release FROM releases WHERE id = ?").pluck(),
-      artifact: db.prepare("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
-      newest: db.prepare("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
-      later: db
-        .prepare("SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL AND phase <> 'rolled_back' ORDER BY number DESC LIMIT 1")
-        .pluck(),
-      // CROSS JOIN keeps SQLite from beginning with the targets.
-      open: db.prepare(
-        `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
-         WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.state IN ('updating', 'unreachable', 'reverting')`,
-      ),
-    };
+    this.#sql = prepare(db);
   }
 
   machines(): readonly { readonly id: MachineId; readonly silent_since: Instant | null }[] {
@@ -83,4 +90,119 @@ export class Facts {
   openTarget({ machine, app, generation }: ReportAccepted): OpenTarget | undefined {
     return this.#sql.open.get(machine, app, generation) as OpenTarget | undefined;
   }
+
+  /** Newest first of those of `app` to just these targets, and of just this release when there is one; `besides` itself is none of them. */
+  forerunner(app: AppName, targets: string, release: ReleaseId | null, besides: DeploymentId): Forerunner | undefined {
+    return this.#sql.forerunner.get({ app, targets, release, besides }) as Forerunner | undefined;
+  }
+
+  /** Of each app whose standing deployment the machine may still have to take up, at most one row. */
+  standingFor(machine: MachineId): readonly StandingTarget[] {
+    return this.#sql.standing.all({ machine }) as StandingTarget[];
+  }
+
+  /** The newest deployment of the app that has succeeded. */
+  standingOf(app: AppName): DeploymentId | undefined {
+    return this.#sql.standingOf.get(app) as DeploymentId | undefined;
+  }
+
+  /** Machines that may still have to take a deployment up: passed over by it, or unknown to it. */
+  outstandingFor(deployment: DeploymentId): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
+    return withLabels(this.#sql.outstanding.all({ deployment }));
+  }
+
+  /** Succeeded deployments in which somebody was on the way, or had the turn, when the last controller ended. */
+  interruptedTails(): readonly DeploymentId[] {
+    return this.#sql.tails.all() as DeploymentId[];
+  }
+
+  labels(): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
+    return withLabels(this.#sql.labels.all());
+  }
+
+  cordons(): readonly { readonly machine: MachineId; readonly drained: boolean }[] {
+    const rows = this.#sql.cordons.all() as { machine: MachineId; drained: number }[];
+    return rows.map(({ machine, drained }) => ({ machine, drained: drained === 1 }));
+  }
+
+  /** The same phases as `isSick` of wellness.ts. */
+  sickApps(): readonly { readonly machine: MachineId; readonly app: AppName }[] {
+    return this.#sql.sick.all() as { machine: MachineId; app: AppName }[];
+  }
+
+  /** Apps that are assigned to a machine, and not for removal. */
+  assignedApps(machine: MachineId): readonly AppName[] {
+    return this.#sql.assigned.all(machine) as AppName[];
+  }
+
+  budgets(): readonly { readonly selector: string; readonly max_unavailable: number }[] {
+    return this.#sql.budgets.all() as { selector: string; max_unavailable: number }[];
+  }
+
+  freezes(): readonly Freeze[] {
+    return this.#sql.freezes.all() as Freeze[];
+  }
+
+  nextFreezeId(): string {
+    return `f-${(this.#sql.newestFreeze.get() as number) + 1}`;
+  }
+}
+
+function withLabels(rows: readonly unknown[]): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
+  return (rows as readonly { machine: MachineId; labels: string }[]).map(({ machine, labels }) => ({ machine, labels: JSON.parse(labels) as Labels }));
+}
+
+function prepare(db: Database) {
+  const statement = (sql: string): Statement => db.prepare(sql);
+  return {
+    machine: statement("SELECT * FROM machines WHERE id = ?"),
+    machines: statement("SELECT id, silent_since FROM machines"),
+    labels: statement("SELECT id AS machine, labels FROM machines"),
+    cordons: statement("SELECT id AS machine, drained FROM machines WHERE cordoned_at IS NOT NULL"),
+    sick: statement("SELECT machine, app FROM machine_apps WHERE phase IN ('unhealthy', 'failed')"),
+    assigned: statement("SELECT app FROM assignments WHERE machine = ? AND release IS NOT NULL ORDER BY app").pluck(),
+    budgets: statement("SELECT selector, max_unavailable FROM budgets ORDER BY selector"),
+    freezes: statement(`SELECT 'f-' || number AS id, from_at AS "from", until_at AS until, reason, set_by AS "by" FROM freezes ORDER BY from_at, number`),
+    newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
+    cursor: statement("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck(),
+    release: statement("SELECT release FROM releases WHERE id = ?").pluck(),
+    artifact: statement("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
+    newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
+    later: statement(
+      "SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL AND phase <> 'rolled_back' ORDER BY number DESC LIMIT 1",
+    ).pluck(),
+    // CROSS JOIN keeps SQLite from beginning with the targets.
+    open: statement(
+      `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
+       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.state IN ('updating', 'unreachable', 'reverting')`,
+    ),
+    forerunner: statement(
+      `SELECT id, release, phase, ended_at FROM deployments
+       WHERE app = @app AND id <> @besides AND strategy ->> 'targets' = @targets AND (@release IS NULL OR release = @release) ORDER BY number DESC LIMIT 1`,
+    ),
+    standing: statement(
+      `WITH standing AS (SELECT app, max(number) AS number FROM deployments WHERE phase = 'succeeded' GROUP BY app)
+       SELECT d.id AS deployment, d.app, d.release, d.strategy, d.lanes, t.state, ma.last_good
+       FROM standing s JOIN deployments d ON d.number = s.number
+       LEFT JOIN targets t ON t.deployment = d.id AND t.machine = @machine
+       LEFT JOIN assignments a ON a.machine = @machine AND a.app = d.app
+       LEFT JOIN deployments o ON o.id = a.deployment
+       LEFT JOIN machine_apps ma ON ma.machine = @machine AND ma.app = d.app
+       WHERE coalesce(o.number, 0) <= d.number AND (t.state IN ('unreachable', 'skipped') OR t.state IS NULL AND a.release IS NOT d.release)
+       ORDER BY d.app`,
+    ),
+    standingOf: statement("SELECT id FROM deployments WHERE app = ? AND phase = 'succeeded' ORDER BY number DESC LIMIT 1").pluck(),
+    outstanding: statement(
+      `SELECT m.id AS machine, m.labels FROM deployments d JOIN machines m
+       LEFT JOIN targets t ON t.deployment = d.id AND t.machine = m.id
+       LEFT JOIN assignments a ON a.machine = m.id AND a.app = d.app
+       WHERE d.id = @deployment AND (t.state IN ('unreachable', 'skipped') OR t.state IS NULL AND a.release IS NOT d.release) ORDER BY m.id`,
+    ),
+    tails: statement(
+      `WITH standing AS (SELECT app, max(number) AS number FROM deployments WHERE phase = 'succeeded' GROUP BY app)
+       SELECT d.id FROM standing s JOIN deployments d ON d.number = s.number
+       WHERE EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+         WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')) ORDER BY d.number`,
+    ).pluck(),
+  };
 }

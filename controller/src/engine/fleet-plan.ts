@@ -2,7 +2,7 @@
  * The part of the fleet that a plan asks about, read from the tables.
  */
 import type { MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
+import { type Labels, parseSelector, type Selector, selects } from "@muster/proto/selector.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 
@@ -11,13 +11,16 @@ interface Row {
   readonly labels: string;
   readonly silent_since: number | null;
   readonly wanted: ReleaseId | null;
+  readonly cordoned: number;
   readonly healthy: number;
+  readonly unhealthy: number;
   readonly last_good: ReleaseId | null;
 }
 
 const SELECT = `
-  SELECT m.id, m.labels, m.silent_since, a.release AS wanted, ma.last_good,
-         coalesce(ma.phase = 'healthy' AND ma.generation = a.generation, 0) AS healthy
+  SELECT m.id, m.labels, m.silent_since, m.cordoned_at IS NOT NULL AS cordoned, a.release AS wanted, ma.last_good,
+         coalesce(ma.phase = 'healthy' AND ma.generation = a.generation, 0) AS healthy,
+         coalesce(ma.phase IN ('unhealthy', 'failed'), 0) AS unhealthy
   FROM machines m
   LEFT JOIN assignments a ON a.machine = m.id AND a.app = @app
   LEFT JOIN machine_apps ma ON ma.machine = m.id AND ma.app = @app
@@ -26,10 +29,14 @@ const SELECT = `
 export function selectMachines(journal: Journal, app: string, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
   const selected: PlanMachine[] = [];
   for (const row of journal.db.prepare(SELECT).iterate({ app }) as IterableIterator<Row>) {
-    if (!selects(selector, JSON.parse(row.labels) as Labels)) continue;
+    const labels = JSON.parse(row.labels) as Labels;
+    if (!selects(selector, labels)) continue;
     selected.push({
       id: row.id,
+      labels,
       silent: row.silent_since !== null,
+      cordoned: row.cordoned === 1,
+      unhealthy: row.unhealthy === 1,
       runsRelease: row.wanted === release && row.healthy === 1,
       lastGood: row.last_good,
     });
@@ -39,4 +46,11 @@ export function selectMachines(journal: Journal, app: string, selector: Selector
 
 export function countMachines(journal: Journal): number {
   return journal.db.prepare("SELECT count(*) FROM machines").pluck().get() as number;
+}
+
+/** A selector that was checked before it was written down. */
+export function parsedSelector(text: string): Selector {
+  const parsed = parseSelector(text);
+  if (!parsed.ok) throw new Error(`the journal holds the selector "${text}", which can't be read: ${parsed.message}`);
+  return parsed.selector;
 }

@@ -1,18 +1,21 @@
 /**
- * The rollouts that have not ended, in memory, and the loop that drives them: decide → journal → apply → advance → …
+ * The rollouts in memory, and the loop that drives them: decide → journal → apply → advance → … These are the ones that have not ended, and those that have succeeded
+ * while machines take their turn in their tail.
  *
  * Everything here runs inside one journal transaction of the engine. If that fails, what is in memory is thrown away and read again from the tables.
  */
 import assert from "node:assert/strict";
-import type { AppName, DeploymentId, Instant } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
-import { loadActiveRollouts } from "../journal/load.ts";
-import { advance, type FleetView, nextDeadline } from "../rollout/advance.ts";
-import { apply, type RolloutChange } from "../rollout/change.ts";
-import { decide, type RolloutEvent } from "../rollout/decide.ts";
-import { checkRollout, checkWindow } from "../rollout/invariants.ts";
-import { isEnded, type RolloutState } from "../rollout/state.ts";
+import { loadActiveRollouts, loadRollout } from "../journal/load.ts";
+import { nextWake } from "../rollout/advance.ts";
+import type { RolloutEvent } from "../rollout/decide.ts";
+import { noteUnwell } from "../rollout/derived.ts";
+import { drive, type Recorder } from "../rollout/drive.ts";
+import { isEnded, isMoving, type RolloutState } from "../rollout/state.ts";
+import { hasTail } from "../rollout/tail.ts";
+import type { World } from "./world.ts";
 
 /** Changes in one transaction before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
 const CHANGES_PER_TURN = 512;
@@ -22,55 +25,105 @@ export type Append = (entry: Entry) => JournalRow;
 
 export class Rollouts {
   readonly #journal: Journal;
-  readonly #fleet: FleetView;
-  readonly #active = new Map<DeploymentId, RolloutState>();
+  readonly #world: World;
+  /** In the order of submission, but for tails and rollbacks that were taken up later. */
+  readonly #known = new Map<DeploymentId, RolloutState>();
+  /** When each must be looked at though nothing was heard. */
+  readonly #wakes = new Map<DeploymentId, Instant>();
   /** Have more to do than one turn allowed. */
   readonly #unfinished = new Set<RolloutState>();
 
-  constructor(journal: Journal, fleet: FleetView) {
+  constructor(journal: Journal, world: World) {
     this.#journal = journal;
-    this.#fleet = fleet;
+    this.#world = world;
   }
 
   /** Forgets what is in memory and reads the tables. */
-  reload(): void {
-    this.#active.clear();
-    this.#unfinished.clear();
-    for (const state of loadActiveRollouts(this.#journal)) {
-      this.#active.set(state.id, state);
+  reload(tails: readonly DeploymentId[]): void {
+    for (const collection of [this.#known, this.#wakes, this.#unfinished]) collection.clear();
+    const states = [...tails.map((id) => loadRollout(this.#journal, id)!), ...loadActiveRollouts(this.#journal)];
+    for (const state of states) {
+      this.#known.set(state.id, state);
       this.#unfinished.add(state);
     }
   }
 
-  active(): Iterable<RolloutState> {
-    return this.#active.values();
+  /** Those that have not ended. */
+  active(): readonly RolloutState[] {
+    return [...this.#known.values()].filter(({ phase }) => !isEnded(phase));
+  }
+
+  all(): readonly RolloutState[] {
+    return [...this.#known.values()];
   }
 
   get(id: DeploymentId): RolloutState | undefined {
-    return this.#active.get(id);
+    return this.#known.get(id);
   }
 
-  /** Those of an app, in the order of submission: at most one is under way, the others are pending. */
+  /** Those of an app that have not ended, in the order of submission: at most one is under way, the others are pending. */
   ofApp(app: AppName): readonly RolloutState[] {
-    return [...this.#active.values()].filter((state) => state.app === app);
+    return this.active().filter((state) => state.app === app);
   }
 
-  /** A new rollout, or an ended one that is taken up again for its rollback. */
+  /** The rollout in which a machine was told this generation. */
+  told(app: AppName, machine: MachineId, generation: Generation): RolloutState | undefined {
+    for (const state of this.#known.values()) if (state.app === app && state.targets.get(machine)?.generation === generation) return state;
+    return undefined;
+  }
+
+  isMoving(machine: MachineId): boolean {
+    for (const { moving } of this.#known.values()) if (moving.has(machine)) return true;
+    return false;
+  }
+
+  /** A new rollout, or an ended one that is taken up again. */
   add(state: RolloutState): void {
-    this.#active.set(state.id, state);
+    this.#known.set(state.id, state);
+  }
+
+  /** From memory or, when it has ended, from the tables; then it must be driven or dropped. */
+  takeUp(id: DeploymentId): RolloutState | undefined {
+    return this.#known.get(id) ?? loadRollout(this.#journal, id);
+  }
+
+  /** Whether a machine is well has changed, as far as an app is concerned, or all of them. */
+  noteWellness(machine: MachineId, app?: AppName): void {
+    for (const state of this.#known.values()) {
+      if (app === undefined || state.app === app) noteUnwell(state, machine, this.#world.wellness.isUnwell(machine, state.app));
+    }
+    this.#world.budgets.changed(machine);
   }
 
   drive(state: RolloutState, event: RolloutEvent, append: Append, now: Instant): void {
-    this.#record(state, decide(state, event), append);
-    this.#advance(state, append, now);
+    this.#known.set(state.id, state);
+    this.#go(state, event, append, now);
   }
 
-  /** Goes on with what a turn left over, and with what time alone allows. */
-  goOn(append: Append, now: Instant): void {
-    for (const state of this.#active.values()) {
-      const deadline = nextDeadline(state);
-      if (this.#unfinished.has(state) || (deadline !== undefined && deadline <= now)) this.#advance(state, append, now);
+  /** What a new rollout changes is no longer for the tails of older ones. */
+  overtakeTails(by: RolloutState, append: Append, now: Instant): void {
+    const reason = { code: "superseded", message: `${by.id} (${by.release}) goes on with it` } as const;
+    for (const tail of this.all()) {
+      if (tail.phase !== "succeeded" || tail.app !== by.app || tail === by) continue;
+      const open = [...tail.targets.values()].filter((target) => (target.state === "pending" || isMoving(target)) && by.targets.has(target.machine));
+      for (const { machine } of open) this.drive(tail, { kind: "overtaken", machine, reason }, append, now);
     }
+  }
+
+  /** Goes on with what a turn left over, with what time alone allows, and with what waited for others, the most important first. */
+  goOn(append: Append, now: Instant): void {
+    const due = this.all().filter((state) => this.#unfinished.has(state) || (this.#wakes.get(state.id) ?? Infinity) <= now || waitsForOthers(state));
+    for (const state of due.sort(byPriority)) this.#go(state, undefined, append, now);
+  }
+
+  /** After something that concerns every rollout: a freeze, a budget. */
+  goOnAll(append: Append, now: Instant): void {
+    for (const state of this.all().toSorted(byPriority)) this.#go(state, undefined, append, now);
+  }
+
+  /** Those that a budget keeps waiting may have room now. */
+  goOnWaiting(append: Append, now: Instant): void {
+    for (const state of this.all().filter(waitsForOthers).sort(byPriority)) this.#go(state, undefined, append, now);
   }
 
   get hasUnfinished(): boolean {
@@ -78,45 +131,50 @@ export class Rollouts {
   }
 
   /** When `goOn` must be called though nothing happens. */
-  nextDeadline(): Instant | undefined {
+  nextWake(): Instant | undefined {
     let next: Instant | undefined;
-    for (const state of this.#active.values()) {
-      const deadline = nextDeadline(state);
-      if (deadline !== undefined && (next === undefined || deadline < next)) next = deadline;
-    }
+    for (const wake of this.#wakes.values()) if (next === undefined || wake < next) next = wake;
     return next;
   }
 
-  #advance(state: RolloutState, append: Append, now: Instant): void {
-    this.#unfinished.delete(state);
-    let changed = 0;
-    for (;;) {
-      const changes = advance(state, this.#fleet, now);
-      if (changes.length === 0) break;
-      this.#record(state, changes, append);
-      changed += changes.length;
-      if (changed >= CHANGES_PER_TURN && !isEnded(state.phase)) {
-        this.#unfinished.add(state);
-        return;
-      }
-    }
-    if (isEnded(state.phase)) this.#active.delete(state.id);
+  #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Instant): void {
+    const recorder: Recorder = {
+      record: (change) => append({ ...change, deployment: state.id, app: state.app }),
+      applied: (change) => {
+        if (change.kind === "target_assigned" || change.kind === "target_changed") this.#world.budgets.changed(change.machine);
+      },
+    };
+    const left = drive(state, event, this.#world, now, recorder, CHANGES_PER_TURN);
+    assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
+    this.#settle(state, left === "more" && !isOver(state), now);
   }
 
-  #record(state: RolloutState, changes: readonly RolloutChange[], append: Append): void {
-    for (const change of changes) {
-      const { seq, at } = append({ ...change, deployment: state.id, app: state.app });
-      apply(state, change, { seq, at });
-      checkRollout(state);
-      if (change.kind === "target_assigned" && change.purpose === "update" && change.state === "updating") checkWindow(state);
+  #settle(state: RolloutState, isUnfinished: boolean, now: Instant): void {
+    this.#wakes.delete(state.id);
+    if (isUnfinished) this.#unfinished.add(state);
+    else this.#unfinished.delete(state);
+    if (isOver(state)) {
+      this.#known.delete(state.id);
+      return;
     }
-    assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
+    const wake = isUnfinished ? undefined : nextWake(state, this.#world, now);
+    if (wake !== undefined) this.#wakes.set(state.id, wake);
   }
 
   #hasRival(state: RolloutState): boolean {
-    for (const other of this.#active.values()) {
-      if (other !== state && other.app === state.app && other.phase !== "pending") return true;
-    }
-    return false;
+    return this.ofApp(state.app).some((other) => other !== state && other.phase !== "pending");
   }
+}
+
+/** Nothing more will come of it by itself. */
+function isOver(state: RolloutState): boolean {
+  return isEnded(state.phase) && !(state.phase === "succeeded" && hasTail(state));
+}
+
+function waitsForOthers({ turns, turnsBack }: RolloutState): boolean {
+  return turns.parkedBehind.length > 0 || turnsBack.parkedBehind.length > 0;
+}
+
+function byPriority(a: RolloutState, b: RolloutState): number {
+  return b.strategy.priority - a.strategy.priority || Number(a.id.slice("d-".length)) - Number(b.id.slice("d-".length));
 }

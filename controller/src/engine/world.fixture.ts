@@ -5,15 +5,19 @@ import pino from "pino";
 import { type AppName, type DeploymentId, type Instant, type MachineId, parseDeploymentId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { parseSelector } from "@muster/proto/selector.ts";
+import { type Labels, parseSelector } from "@muster/proto/selector.ts";
 import { Fleet } from "../fleet/fleet.ts";
+import type { GateQuestion, Verdict } from "../gates/verdict.ts";
 import { Journal } from "../journal/journal.ts";
 import { loadRollout } from "../journal/load.ts";
 import { PROJECTION_TABLES } from "../journal/schema.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { AgentPhase } from "../rollout/state.ts";
+import { ALL, count, strategyOf, wave } from "../rollout/rollout.fixture.ts";
+import type { Schedule } from "./calendar.ts";
 import type { Clock } from "./clock.ts";
 import { Engine } from "./engine.ts";
+import type { Command, Order } from "./operators.ts";
 
 /** A clock that stands still until it is moved, and then wakes whoever asked, in order. */
 class FakeClock implements Clock {
@@ -43,11 +47,29 @@ class FakeClock implements Clock {
   }
 }
 
+/** Those that say nothing more than their name, and the others with what is meant most often. */
+function shortCommand(kind: Command["kind"]): Command {
+  switch (kind) {
+    case "approve":
+      return { kind, wave: 0 };
+    case "promote":
+      return { kind, all: true };
+    case "set_max_unavailable":
+      return { kind, size: count(1) };
+    default:
+      return { kind };
+  }
+}
+
 const ARTIFACT = "a".repeat(64);
 
 export class World {
   readonly clock = new FakeClock();
   readonly told: Assignment[] = [];
+  /** Questions of gates, to be answered by the test. */
+  readonly asked: { readonly question: GateQuestion; readonly answer: (verdict: Verdict) => void }[] = [];
+  /** Every window is open, until the test closes them. */
+  schedule: Schedule = { openingOf: (_window, now) => ({ open: true, until: (now + 1_000_000) as Instant }) };
   readonly #seqs = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
@@ -55,7 +77,7 @@ export class World {
   constructor(path = ":memory:") {
     this.journal = Journal.open(path);
     this.startEngine();
-    this.engine.recordArtifact({ kind: "artifact_stored", artifact: ARTIFACT as never, fileCount: 1, sizeBytes: 1, packBytes: 1 });
+    this.engine.operators.recordArtifact({ kind: "artifact_stored", artifact: ARTIFACT as never, fileCount: 1, sizeBytes: 1, packBytes: 1 });
   }
 
   startEngine(): void {
@@ -65,13 +87,19 @@ export class World {
       fleet: new Fleet(15_000),
       clock: this.clock,
       logger: pino({ level: "silent" }),
+      schedule: this.schedule,
       tell: (assignment) => this.told.push(assignment),
+      ask: (question) => new Promise((resolve) => this.asked.push({ question, answer: resolve })),
     });
     this.engine.start();
   }
 
-  async join(...machines: string[]): Promise<void> {
-    const joined = { kind: "machine_joined", labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
+  join(...machines: string[]): Promise<void> {
+    return this.joinAs({ role: "web" }, ...machines);
+  }
+
+  async joinAs(labels: Labels, ...machines: string[]): Promise<void> {
+    const joined = { kind: "machine_joined", labels, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
     await Promise.all(machines.map((machine) => this.engine.hello({ ...joined, machine: machine as MachineId, instance: `i-${machine}` }, 0)));
   }
 
@@ -79,23 +107,24 @@ export class World {
     const targets = changes.targets ?? "role=web";
     const parsed = parseSelector(targets);
     if (!parsed.ok) throw new Error(parsed.message);
-    return this.engine.submit({
+    return this.engine.operators.submit({
       app: "app" as AppName,
       release: Release.fromPartial({ app: "app", version, artifact: ARTIFACT, ...release }),
       selector: parsed.selector,
       strategy: {
-        targets,
-        waves: [{ kind: "count", count: 1 }, { kind: "percent", percent: 100 }],
-        maxUnavailable: { kind: "count", count: 1 },
-        minHealthyTimeMs: 1000,
-        healthyDeadlineMs: 60_000,
-        progressDeadlineMs: 600_000,
-        maxFailures: { kind: "count", count: 0 },
-        onFailure: "rollback",
-        onConflict: "queue",
+        ...strategyOf({ waves: [wave(count(1)), ALL], maxUnavailable: count(1), minHealthyTimeMs: 1000, healthyDeadlineMs: 60_000, progressDeadlineMs: 600_000 }),
         ...changes,
+        targets,
       },
     });
+  }
+
+  command(id: DeploymentId, command: Command["kind"], order: Partial<Order> = {}) {
+    return this.steer(id, shortCommand(command), order);
+  }
+
+  steer(id: DeploymentId, command: Command, order: Partial<Order> = {}) {
+    return this.engine.operators.command(id, command, { by: "anna", reason: "", ...order });
   }
 
   deploy(version: string, changes: Partial<Strategy> = {}): DeploymentId {

@@ -8,7 +8,6 @@
  * A machine that nothing was heard of since this controller began counts from that moment, so that a restart of the controller makes nobody silent.
  */
 import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
-import type { FleetView } from "../rollout/advance.ts";
 
 export type Presence = "connected" | "disconnected" | "silent";
 
@@ -19,7 +18,7 @@ interface Heard {
   acknowledgedGeneration: number;
 }
 
-export class Fleet implements FleetView {
+export class Fleet {
   readonly silentAfterMs: number;
   /** Not silent; in the order in which they were last heard, so that the first is the first to be overdue. */
   readonly #heard = new Map<MachineId, Heard>();

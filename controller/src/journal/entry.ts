@@ -27,16 +27,68 @@ export type Entry =
       readonly app: AppName;
       readonly release: ReleaseId;
       readonly strategy: Strategy;
+      /** Who submitted it; may be empty. */
+      readonly by: string;
+      /** What it came from when it was not a file: the rollback of another to an older release. */
+      readonly note: string;
     }
-  | {
-      readonly kind: "command_accepted";
-      readonly deployment: DeploymentId;
-      readonly command: "pause" | "resume" | "abort" | "rollback";
-      /** As the operator gave it; may be empty. */
-      readonly reason: string;
-    }
+  | CommandAccepted
+  | MachineCordoned
+  | { readonly kind: "machine_uncordoned"; readonly machine: MachineId; readonly by: string; readonly reason: string }
+  | AssignmentRenewed
+  | { readonly kind: "budget_set"; readonly selector: string; readonly maxUnavailable: number; readonly by: string }
+  | { readonly kind: "budget_removed"; readonly selector: string; readonly by: string }
+  | FreezeAdded
+  | { readonly kind: "freeze_ended"; readonly freeze: string; readonly by: string }
+  | { readonly kind: "retention_set"; readonly keep: number; readonly keepForMs: number; readonly by: string }
+  /** Retention took them from the store. */
+  | { readonly kind: "artifact_removed"; readonly artifact: Digest }
   | ReportAccepted
   | RolloutEntry;
+
+/** An operator steers a rollout. */
+export interface CommandAccepted {
+  readonly kind: "command_accepted";
+  readonly deployment: DeploymentId;
+  readonly command: "pause" | "resume" | "abort" | "rollback" | "approve" | "promote" | "retry" | "set_max_unavailable";
+  /** What the command says more: the wave, `all`, the number. May be empty. */
+  readonly detail: string;
+  /** As the operator gave them; may be empty. */
+  readonly reason: string;
+  readonly by: string;
+}
+
+/** Rollouts keep away from the machine. */
+export interface MachineCordoned {
+  readonly kind: "machine_cordoned";
+  readonly machine: MachineId;
+  readonly by: string;
+  readonly reason: string;
+  /** What runs there is stopped, too. */
+  readonly drained: boolean;
+}
+
+/**
+ * An app is to be stopped since its machine is drained, or to run again since that has ended. What it runs is untouched: a drained machine is told to
+ * remove whatever is assigned to it. The sequence of the row is the assignment's new generation.
+ */
+export interface AssignmentRenewed {
+  readonly kind: "assignment_renewed";
+  readonly machine: MachineId;
+  readonly app: AppName;
+}
+
+/** A time in which nothing new is started. */
+export interface FreezeAdded {
+  readonly kind: "freeze_added";
+  /** `f-1`, `f-2`, … */
+  readonly freeze: string;
+  readonly from: Instant;
+  /** Null: until it is ended. */
+  readonly until: Instant | null;
+  readonly reason: string;
+  readonly by: string;
+}
 
 /** A machine said hello for the first time, or says something else about itself than before. */
 export interface MachineJoined {

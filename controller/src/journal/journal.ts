@@ -9,6 +9,7 @@ import type { Instant } from "@muster/proto/ids.ts";
 import type { Entry, EntryKind, JournalRow } from "./entry.ts";
 import { createProjector, type Projector } from "./project.ts";
 import { createJournalTables, JOURNAL_VERSION, PROJECTION_VERSION, recreateProjections } from "./schema.ts";
+import { upcast } from "./upcast.ts";
 
 /** A fault of the database: the disk is full, the file can't be read, another process holds it. */
 export class JournalError extends Error {
@@ -162,5 +163,5 @@ export class Journal {
 
 /** Rows were written by this program alone, from checked values. */
 function fromStored({ seq, at, kind, data }: StoredRow): JournalRow {
-  return { seq, at, entry: { kind, ...(JSON.parse(data) as object) } as Entry };
+  return { seq, at, entry: { kind, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
 }

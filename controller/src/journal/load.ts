@@ -4,10 +4,13 @@
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { ReasonCode } from "@muster/proto/reason.ts";
 import type { Strategy } from "../plan/strategy.ts";
-import { aimRevert, settleTarget } from "../rollout/change.ts";
+import type { LaneLabel } from "../plan/plan.ts";
+import { noteUnwell, rebuild } from "../rollout/derived.ts";
+import type { GateState } from "../rollout/gates.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import {
   emptyCounts,
+  type Hold,
   newRollout,
   type Purpose,
   type RolloutPhase,
@@ -31,12 +34,33 @@ interface DeploymentRow {
   readonly wave: number;
   readonly max_unavailable: number;
   readonly unchanged: string;
+  readonly lanes: string;
+  readonly promoted: number;
+  readonly hold_kind: Hold["kind"] | null;
+  readonly hold_message: string | null;
+  readonly hold_since: Instant | null;
+}
+
+interface WaveRow {
+  readonly members: string;
+  readonly gates: string;
+  readonly begins_at: Instant | null;
+  readonly after_ms: number;
+  readonly max_failures: number;
+  readonly max_unreachable: number | null;
+  readonly acknowledged_failures: number;
+  readonly acknowledged_unreachable: number;
+  readonly started_at: Instant | null;
+  readonly finished_at: Instant | null;
+  readonly waited_out: number;
 }
 
 interface TargetRow {
   readonly machine: MachineId;
   readonly wave: number;
+  readonly position: number;
   readonly previous: ReleaseId | null;
+  readonly lane: string;
   readonly state: TargetState;
   readonly purpose: Purpose | null;
   readonly generation: Generation;
@@ -44,6 +68,8 @@ interface TargetRow {
   readonly attempts: number;
   readonly reason_code: ReasonCode | null;
   readonly reason_message: string | null;
+  readonly runs: string | null;
+  readonly unwell: number;
 }
 
 /** In the order of submission. */
@@ -56,48 +82,64 @@ export function loadActiveRollouts(journal: Journal): readonly RolloutState[] {
 export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | undefined {
   const row = journal.db.prepare("SELECT * FROM deployments WHERE id = ?").get(id) as DeploymentRow | undefined;
   if (row === undefined) return undefined;
-  const state = newRollout(
-    { id: row.id, app: row.app, release: row.release, strategy: JSON.parse(row.strategy) as Strategy },
-    row.progress_at,
-  );
+  const state = newRollout({ id: row.id, app: row.app, release: row.release, strategy: JSON.parse(row.strategy) as Strategy }, row.progress_at);
   state.phase = row.phase;
   state.reason = reasonOf(row);
   state.wave = row.wave;
   state.maxUnavailable = row.max_unavailable;
   state.unchanged = JSON.parse(row.unchanged) as MachineId[];
-  state.waves = loadWaves(journal, id);
-  for (const wave of state.waves) for (const target of wave.targets) state.targets.set(target.machine, target);
-  for (const wave of state.waves) {
-    if (state.phase === "rolling_back") aimRevert(wave, wave.targets.length - 1);
-    for (const target of wave.targets) settleTarget(state, target);
-  }
+  state.lanes = JSON.parse(row.lanes) as LaneLabel[];
+  state.promoted = row.promoted === 1;
+  state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: row.hold_since ?? row.progress_at };
+  const waves = journal.db.prepare("SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
+  state.waves = waves.map((wave) => waveOf(wave, row.progress_at));
+  const unwell = loadTargets(journal, state);
+  rebuild(state);
+  for (const machine of unwell) noteUnwell(state, machine, true);
   auditRollout(state);
   return state;
 }
 
-function loadWaves(journal: Journal, id: DeploymentId): readonly WaveState[] {
-  const waves = journal.db.prepare("SELECT max_failures, acknowledged_failures FROM waves WHERE deployment = ? ORDER BY wave").all(id) as {
-    readonly max_failures: number;
-    readonly acknowledged_failures: number;
-  }[];
-  const targets: Target[][] = waves.map(() => []);
-  const rows = journal.db.prepare("SELECT * FROM targets WHERE deployment = ? ORDER BY wave, position").iterate(id) as IterableIterator<TargetRow>;
-  for (const { machine, wave, previous, state, purpose, generation, since, attempts, ...row } of rows) {
-    targets[wave]?.push({ machine, wave, previous, state, purpose, generation, since, attempts, reason: reasonOf(row) });
+/** `changedAt` follows with the targets. */
+function waveOf(row: WaveRow, changedAt: Instant): WaveState {
+  return {
+    members: row.members,
+    targets: [],
+    counts: emptyCounts(),
+    gates: JSON.parse(row.gates) as GateState[],
+    at: row.begins_at,
+    afterMs: row.after_ms,
+    maxFailures: row.max_failures,
+    maxUnreachable: row.max_unreachable,
+    acknowledgedFailures: row.acknowledged_failures,
+    acknowledgedUnreachable: row.acknowledged_unreachable,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    changedAt,
+    waitedOut: row.waited_out === 1,
+  };
+}
+
+/** The same as `isUnwell` of the engine's wellness: silent, drained, or what runs there is not well. */
+const TARGETS = `
+  SELECT t.*, m.silent_since IS NOT NULL OR m.drained = 1 OR coalesce(ma.phase IN ('unhealthy', 'failed'), 0) AS unwell
+  FROM targets t JOIN machines m ON m.id = t.machine LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ?
+  WHERE t.deployment = ? ORDER BY t.wave, t.position`;
+
+/** Returns the machines that are not well. */
+function loadTargets(journal: Journal, state: RolloutState): readonly MachineId[] {
+  const unwell: MachineId[] = [];
+  for (const row of journal.db.prepare(TARGETS).iterate(state.app, state.id) as IterableIterator<TargetRow>) {
+    const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, runs } = row;
+    const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, reason: reasonOf(row), runs };
+    const wave = state.waves[index]!;
+    wave.changedAt = position === 0 ? since : (Math.max(wave.changedAt, since) as Instant);
+    wave.counts[stands] += 1;
+    wave.targets.push(target);
+    state.targets.set(machine, target);
+    if (row.unwell === 1) unwell.push(machine);
   }
-  return waves.map((wave, index) => {
-    const own = targets[index] ?? [];
-    const counts = emptyCounts();
-    for (const target of own) counts[target.state] += 1;
-    return {
-      targets: own,
-      counts,
-      maxFailures: wave.max_failures,
-      acknowledgedFailures: wave.acknowledged_failures,
-      nextPending: 0,
-      nextRevert: -1,
-    };
-  });
+  return unwell;
 }
 
 function reasonOf(row: { readonly reason_code: ReasonCode | null; readonly reason_message: string | null }): RolloutReason | null {

@@ -2,15 +2,19 @@
  * From one journal row to the tables. Reads nothing but the row and the tables that it writes, so that replaying the journal into empty tables yields
  * the same tables.
  */
-import type { Database, Statement } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
+import type { Instant } from "@muster/proto/ids.ts";
+import type { Plan } from "../plan/plan.ts";
+import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
+import { prepareWrites } from "./writes.ts";
 import type { JournalRow, MachineJoined, ReportAccepted, RolloutEntry } from "./entry.ts";
 
 export type Projector = (row: JournalRow) => void;
 
 /** `progressAt` and the counters follow the same rules as `apply` of rollout/change.ts; a test holds both together. */
 export function createProjector(db: Database): Projector {
-  const sql = prepare(db);
+  const sql = prepareWrites(db);
 
   function projectMachine(entry: MachineJoined, at: number): void {
     const { machine, instance, labels, agentVersion, hostname, os, arch } = entry;
@@ -41,36 +45,77 @@ export function createProjector(db: Database): Projector {
   function projectRollout(entry: RolloutEntry, seq: number, at: number): void {
     const id = entry.deployment;
     switch (entry.kind) {
-      case "rollout_started": {
-        const { waves, unchanged, maxUnavailable, maxFailures, notes } = entry.plan;
-        sql.startDeployment.run({ id, at, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes) });
-        waves.forEach((targets, wave) => {
-          sql.addWave.run(id, wave, maxFailures[wave]);
-          targets.forEach(({ machine, previous }, position) => sql.addTarget.run(id, machine, wave, position, previous, at));
-        });
-        return;
-      }
+      case "rollout_started":
+        return projectPlan(id, entry.plan, at);
       case "wave_started":
-        sql.startWave.run(entry.wave, id);
+        sql.startWave.run({ id, wave: entry.wave, at });
+        sql.enterWave.run({ id, wave: entry.wave, at });
+        sql.endHold.run({ id, at });
         return;
       case "wave_finished":
-        sql.finishWave.run(id, entry.wave);
+        sql.finishWave.run({ id, wave: entry.wave, at });
+        sql.endHold.run({ id, at });
         return;
       case "target_assigned":
+        if (entry.state !== "unreachable") sql.endHold.run({ id, at });
         sql.assign.run({ machine: entry.machine, app: entry.app, seq, id, release: entry.release });
         sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, seq, state: entry.state, at, ...reasonColumns(entry.reason) });
         return;
       case "target_changed":
         if (entry.state === "healthy" || entry.state === "reverted") sql.progress.run(at, id);
-        sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, at, ...reasonColumns(entry.reason) });
+        if (entry.state === "updating" || entry.state === "reverting") sql.endHold.run({ id, at });
+        sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, at, runs: entry.runs, ...reasonColumns(entry.reason) });
+        return;
+      case "target_joined":
+        sql.emptyWave.run({ id, at });
+        sql.joinTarget.run({ id, at, ...entry.target });
         return;
       case "failures_acknowledged":
-        sql.acknowledge.run(entry.failures, id, entry.wave);
+        sql.acknowledge.run(entry.failures, entry.unreachable, id, entry.wave);
         return;
+      case "held":
+        if (entry.hold === null) sql.endHold.run({ id, at });
+        else sql.hold.run({ id, at, ...entry.hold });
+        return;
+      case "offline_passed":
+        sql.waitOut.run(id, entry.wave);
+        return;
+      case "deadline_extended":
+        sql.progress.run(at, id);
+        return;
+      case "promoted":
+        sql.promote.run(id);
+        return;
+      case "max_unavailable_changed":
+        sql.setMaxUnavailable.run(entry.maxUnavailable, id);
+        return;
+      case "gate_reached":
+      case "gate_asked":
+      case "gate_answered":
+      case "gate_opened":
+      case "gate_stopped":
+        return projectGate(entry, at);
       case "phase_changed":
         sql.changePhase.run({ id, phase: entry.phase, at, endedAt: isEnded(entry.phase) ? at : null, ...reasonColumns(entry.reason) });
+        if (entry.phase === "rolling_back") sql.tryBackAgain.run(id);
         return;
     }
+  }
+
+  function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, at: number): void {
+    sql.startDeployment.run({ id, at, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
+    waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable }, wave) => {
+      sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable });
+      targets.forEach(({ machine, previous, lane }, position) => sql.addTarget.run({ id, machine, wave, position, previous, lane, at }));
+    });
+  }
+
+  function projectGate(entry: GateChange & { readonly deployment: string }, at: number): void {
+    const { deployment: id, wave } = entry;
+    const gates = JSON.parse(sql.gates.get(id, wave) as string) as GateState[];
+    applyGate(gates[entry.gate]!, entry, at as Instant);
+    sql.setGates.run(JSON.stringify(gates), id, wave);
+    if (entry.kind === "gate_opened" || entry.kind === "gate_stopped") sql.endHold.run({ id, at });
   }
 
   return ({ seq, at, entry }) => {
@@ -92,10 +137,29 @@ export function createProjector(db: Database): Projector {
           app: entry.app,
           release: entry.release,
           strategy: JSON.stringify(entry.strategy),
+          by: entry.by,
           at,
         });
       case "command_accepted":
         return;
+      case "machine_cordoned":
+        return void sql.cordon.run({ at, ...entry, drained: entry.drained ? 1 : 0 });
+      case "machine_uncordoned":
+        return void sql.uncordon.run(entry.machine);
+      case "assignment_renewed":
+        return void sql.renewAssignment.run(seq, entry.machine, entry.app);
+      case "budget_set":
+        return void sql.setBudget.run(entry.selector, entry.maxUnavailable, entry.by);
+      case "budget_removed":
+        return void sql.removeBudget.run(entry.selector);
+      case "freeze_added":
+        return void sql.addFreeze.run({ ...entry, number: Number(entry.freeze.slice("f-".length)) });
+      case "freeze_ended":
+        return void sql.endFreeze.run({ number: Number(entry.freeze.slice("f-".length)), at });
+      case "retention_set":
+        return void sql.setRetention.run(entry.keep, entry.keepForMs);
+      case "artifact_removed":
+        return void sql.removeArtifact.run(entry.artifact);
       case "report_accepted":
         return projectReport(entry, at);
       case "rollout_started":
@@ -103,7 +167,18 @@ export function createProjector(db: Database): Projector {
       case "wave_finished":
       case "target_assigned":
       case "target_changed":
+      case "target_joined":
       case "failures_acknowledged":
+      case "held":
+      case "offline_passed":
+      case "deadline_extended":
+      case "promoted":
+      case "max_unavailable_changed":
+      case "gate_reached":
+      case "gate_asked":
+      case "gate_answered":
+      case "gate_opened":
+      case "gate_stopped":
       case "phase_changed":
         return projectRollout(entry, seq, at);
     }
@@ -112,43 +187,4 @@ export function createProjector(db: Database): Projector {
 
 function reasonColumns(reason: { readonly code: string; readonly message: string } | null) {
   return { reasonCode: reason?.code ?? null, reasonMessage: reason?.message ?? null };
-}
-
-function prepare(db: Database) {
-  const statement = (sql: string): Statement => db.prepare(sql);
-  return {
-    joinMachine: statement(`INSERT INTO machines VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at, NULL)
-      ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
-    silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
-    moveCursor: statement(`INSERT INTO report_cursors VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq`),
-    reportApp: statement(`INSERT INTO machine_apps VALUES
-        (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at, NULL)
-      ON CONFLICT (machine, app) DO UPDATE SET generation = @generation, phase = @phase, reason_code = @reasonCode, reason_message = @reasonMessage,
-        running_version = @runningVersion, running_artifact = @runningArtifact, starts = @starts, pid = @pid, ports = @ports, since = @at`),
-    keepLastGood: statement(`UPDATE machine_apps SET last_good = (SELECT release FROM assignments a WHERE a.machine = @machine AND a.app = @app AND a.generation = @generation)
-      WHERE machine = @machine AND app = @app AND EXISTS (SELECT 1 FROM assignments a WHERE a.machine = @machine AND a.app = @app AND a.generation = @generation AND a.release IS NOT NULL)`),
-    forgetLastGood: statement("UPDATE machine_apps SET last_good = NULL WHERE machine = ? AND app = ?"),
-    storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
-    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?)"),
-    submit: statement(`INSERT INTO deployments VALUES
-      (@number, @id, @app, @release, @strategy, 'pending', NULL, NULL, @at, NULL, NULL, @at, 0, 1, '[]', '[]')`),
-    startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, progress_at = @at,
-      max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes WHERE id = @id`),
-    addWave: statement("INSERT INTO waves VALUES (?, ?, ?, 0, 0)"),
-    addTarget: statement("INSERT INTO targets VALUES (?, ?, ?, ?, ?, 'pending', NULL, 0, ?, 0, NULL, NULL)"),
-    startWave: statement("UPDATE deployments SET wave = ? WHERE id = ?"),
-    finishWave: statement("UPDATE waves SET finished = 1 WHERE deployment = ? AND wave = ?"),
-    assign: statement(`INSERT INTO assignments
-      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs' FROM deployments WHERE id = @id
-      ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
-        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms`),
-    assignTarget: statement(`UPDATE targets SET purpose = @purpose, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
-      reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
-    changeTarget: statement(`UPDATE targets SET state = @state, since = @at, reason_code = @reasonCode, reason_message = @reasonMessage
-      WHERE deployment = @id AND machine = @machine`),
-    progress: statement("UPDATE deployments SET progress_at = ? WHERE id = ?"),
-    acknowledge: statement("UPDATE waves SET acknowledged_failures = ? WHERE deployment = ? AND wave = ?"),
-    changePhase: statement(`UPDATE deployments SET phase = @phase, progress_at = @at, ended_at = @endedAt, reason_code = @reasonCode, reason_message = @reasonMessage
-      WHERE id = @id`),
-  };
 }

@@ -6,8 +6,8 @@
  */
 import type { Database } from "better-sqlite3";
 
-export const JOURNAL_VERSION = 1;
-export const PROJECTION_VERSION = 1;
+export const JOURNAL_VERSION = 2;
+export const PROJECTION_VERSION = 2;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -21,6 +21,7 @@ const JOURNAL = `
     data       TEXT NOT NULL
   ) STRICT;
   CREATE INDEX IF NOT EXISTS journal_by_deployment ON journal (deployment, seq) WHERE deployment IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS journal_by_machine ON journal (machine, seq) WHERE machine IS NOT NULL;
 `;
 
 const PROJECTIONS = {
@@ -33,7 +34,11 @@ const PROJECTIONS = {
     os            TEXT NOT NULL,
     arch          TEXT NOT NULL,
     first_seen_at INTEGER NOT NULL,
-    silent_since  INTEGER
+    silent_since  INTEGER,
+    cordoned_at   INTEGER,
+    cordoned_by   TEXT,
+    cordon_reason TEXT,
+    drained       INTEGER NOT NULL DEFAULT 0
   ) STRICT, WITHOUT ROWID`,
   report_cursors: `CREATE TABLE report_cursors (
     machine  TEXT NOT NULL,
@@ -97,14 +102,28 @@ const PROJECTIONS = {
     wave            INTEGER NOT NULL,
     max_unavailable INTEGER NOT NULL,
     unchanged       TEXT NOT NULL,
-    notes           TEXT NOT NULL
+    notes           TEXT NOT NULL,
+    submitted_by    TEXT NOT NULL,
+    lanes           TEXT NOT NULL,
+    promoted        INTEGER NOT NULL,
+    hold_kind       TEXT,
+    hold_message    TEXT,
+    hold_since      INTEGER
   ) STRICT`,
   waves: `CREATE TABLE waves (
-    deployment            TEXT NOT NULL,
-    wave                  INTEGER NOT NULL,
-    max_failures          INTEGER NOT NULL,
-    acknowledged_failures INTEGER NOT NULL,
-    finished              INTEGER NOT NULL,
+    deployment               TEXT NOT NULL,
+    wave                     INTEGER NOT NULL,
+    members                  TEXT NOT NULL,
+    gates                    TEXT NOT NULL,
+    begins_at                INTEGER,
+    after_ms                 INTEGER NOT NULL,
+    max_failures             INTEGER NOT NULL,
+    max_unreachable          INTEGER,
+    acknowledged_failures    INTEGER NOT NULL,
+    acknowledged_unreachable INTEGER NOT NULL,
+    started_at               INTEGER,
+    finished_at              INTEGER,
+    waited_out               INTEGER NOT NULL,
     PRIMARY KEY (deployment, wave)
   ) STRICT, WITHOUT ROWID`,
   targets: `CREATE TABLE targets (
@@ -113,6 +132,7 @@ const PROJECTIONS = {
     wave           INTEGER NOT NULL,
     position       INTEGER NOT NULL,
     previous       TEXT,
+    lane           TEXT NOT NULL,
     state          TEXT NOT NULL,
     purpose        TEXT,
     generation     INTEGER NOT NULL,
@@ -120,14 +140,33 @@ const PROJECTIONS = {
     attempts       INTEGER NOT NULL,
     reason_code    TEXT,
     reason_message TEXT,
+    runs           TEXT,
     PRIMARY KEY (deployment, machine)
   ) STRICT, WITHOUT ROWID`,
+  budgets: `CREATE TABLE budgets (
+    selector        TEXT PRIMARY KEY,
+    max_unavailable INTEGER NOT NULL,
+    set_by          TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID`,
+  freezes: `CREATE TABLE freezes (
+    number   INTEGER PRIMARY KEY,
+    from_at  INTEGER NOT NULL,
+    until_at INTEGER,
+    reason   TEXT NOT NULL,
+    set_by   TEXT NOT NULL
+  ) STRICT`,
+  retention: `CREATE TABLE retention (
+    only        INTEGER PRIMARY KEY CHECK (only = 1),
+    keep        INTEGER NOT NULL,
+    keep_for_ms INTEGER NOT NULL
+  ) STRICT`,
 } as const;
 
 const INDEXES = [
   "CREATE INDEX deployments_by_app ON deployments (app, number)",
   "CREATE INDEX deployments_active ON deployments (number) WHERE ended_at IS NULL",
   "CREATE INDEX targets_by_state ON targets (deployment, wave, state)",
+  "CREATE INDEX deployments_standing ON deployments (app, number) WHERE phase = 'succeeded'",
   "CREATE INDEX releases_by_artifact ON releases (artifact)",
 ];
 

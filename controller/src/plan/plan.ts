@@ -1,15 +1,22 @@
 /**
- * Deployment × fleet → plan: which machines in which wave, fixed when the rollout starts, so that execution has nothing left to choose.
+ * Deployment × fleet → plan: which machines in which wave, in which order, behind which gates; fixed when the rollout starts, so that execution has
+ * nothing left to choose.
  *
- * Pure. Always holds: every selected machine is in exactly one wave or among the unchanged; no wave is empty; within a wave, machines that are
- * heard come before silent ones, then by id, so that the first wave asks a machine that can answer.
+ * Pure. Always holds: every selected machine is in exactly one wave or among the unchanged; no wave is empty; no gate is lost: those of a wave that has
+ * nobody are asked for with the wave before it, or with the next when there is none; and the next begins no earlier than it would have.
  */
-import type { MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import type { Size, Strategy } from "./strategy.ts";
+import type { Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";
+import { roundedDown, roundedUp, sizeText } from "./size.ts";
+import type { Gate, Members, Size, Strategy, WaveSpec } from "./strategy.ts";
 
 export interface PlanMachine {
   readonly id: MachineId;
+  readonly labels: Labels;
   readonly silent: boolean;
+  readonly cordoned: boolean;
+  /** Its agent says that what runs there now is not well. */
+  readonly unhealthy: boolean;
   /** It is told to run this release, and says that it does, and that it is well. */
   readonly runsRelease: boolean;
   /** The machine's own last good release of this app: what a rollback takes it back to. Null: it had none. */
@@ -19,71 +26,194 @@ export interface PlanMachine {
 export interface PlannedTarget {
   readonly machine: MachineId;
   readonly previous: ReleaseId | null;
+  /** The machine's values of the plan's lane labels, joined with `/`; empty without such labels. */
+  readonly lane: string;
+}
+
+export interface PlannedWave {
+  /** As the file says it: `25%`, `canary=true`. */
+  readonly members: string;
+  /** In the order in which they take their turn. */
+  readonly targets: readonly PlannedTarget[];
+  readonly gates: readonly Gate[];
+  readonly at: Instant | null;
+  readonly afterMs: number;
+  /** More failed targets than this trip the rollout. */
+  readonly maxFailures: number;
+  /** More unreachable targets than this trip the rollout; null: any number is passed over. */
+  readonly maxUnreachable: number | null;
+}
+
+/** A label that limits who may be on the move together. */
+export interface LaneLabel {
+  readonly label: string;
+  /** So many targets of one value at once; null: one value at a time. */
+  readonly max: number | null;
 }
 
 export interface Plan {
-  readonly waves: readonly (readonly PlannedTarget[])[];
+  readonly waves: readonly PlannedWave[];
   /** Ran the release already; never touched. */
   readonly unchanged: readonly MachineId[];
-  /** Targets on the move at once, at least 1. */
+  /** Targets that may be unavailable at once, at least 1. */
   readonly maxUnavailable: number;
-  /** By wave: more failed targets than this trip the rollout. */
-  readonly maxFailures: readonly number[];
+  readonly lanes: readonly LaneLabel[];
   /** What the user may not expect, in sentences. */
   readonly notes: readonly string[];
 }
 
 /** `machines`: all that the selector selects, in any order. */
 export function planRollout(strategy: Strategy, machines: readonly PlanMachine[]): Plan {
+  const lanes = laneLabels(strategy);
   const unchanged = machines.filter((machine) => machine.runsRelease).map((machine) => machine.id);
-  const targets = machines.filter((machine) => !machine.runsRelease).sort(byTurn);
+  const targets = machines
+    .filter((machine) => !machine.runsRelease)
+    .map((machine): Candidate => ({ machine, lane: laneOf(lanes, machine.labels) }))
+    .sort(byMembership);
   const notes: string[] = [];
 
-  const waves: PlannedTarget[][] = [];
-  let planned = 0;
-  for (const size of strategy.waves) {
-    const upTo = Math.min(targets.length, roundedUp(size, targets.length));
-    if (upTo > planned) {
-      waves.push(targets.slice(planned, upTo).map(({ id, lastGood }) => ({ machine: id, previous: lastGood })));
-      planned = upTo;
-    } else if (targets.length > 0) {
-      notes.push(`wave ${sizeText(size)} adds nobody (${upTo} of ${count(targets.length, "machine")}) and is dropped`);
+  const waves: PlannedWave[] = [];
+  let carried = NOTHING_CARRIED;
+  for (const [spec, members] of membersByWave(strategy.waves, targets)) {
+    if (members.length > 0) {
+      waves.push(plannedWave(strategy, spec, members, carried));
+      carried = NOTHING_CARRIED;
+      continue;
     }
+    if (targets.length === 0) continue;
+    notes.push(droppedNote(spec, targets.length, waves.length > 0));
+    const before = waves.at(-1);
+    carried = { gates: before === undefined ? mergedGates(carried.gates, spec.gates) : [], at: laterOf(carried.at, spec.at), afterMs: Math.max(carried.afterMs, spec.afterMs) };
+    if (before !== undefined) waves[waves.length - 1] = { ...before, gates: mergedGates(before.gates, spec.gates) };
   }
-  if (unchanged.length > 0) notes.push(`${count(unchanged.length, "machine")} already ${unchanged.length === 1 ? "runs" : "run"} it and ${unchanged.length === 1 ? "is" : "are"} not touched`);
-  const silent = targets.filter((target) => target.silent).length;
-  if (silent > 0) notes.push(`${count(silent, "machine")} ${silent === 1 ? "is" : "are"} silent and will be changed when back`);
+  notes.push(...fleetNotes(unchanged.length, targets));
+  return { waves, unchanged, maxUnavailable: windowOf(strategy.maxUnavailable, targets.length), lanes, notes };
+}
 
+/** How many of `targets` may be unavailable at once. Never nothing: a percentage that rounds to 0 would hold a small fleet for ever. */
+export function windowOf(maxUnavailable: Size, targets: number): number {
+  return Math.max(1, roundedDown(maxUnavailable, targets));
+}
+
+/** The values that decide with whom a machine may be on the move. */
+export function laneOf(lanes: readonly LaneLabel[], labels: Labels): string {
+  return lanes.map(({ label }) => (Object.hasOwn(labels, label) ? labels[label] : "")).join("/");
+}
+
+export function laneLabels({ spread, maxUnavailablePer }: Pick<Strategy, "spread" | "maxUnavailablePer">): readonly LaneLabel[] {
+  return [...(spread === null ? [] : [{ label: spread, max: null }]), ...maxUnavailablePer];
+}
+
+export function membersText(members: Members): string {
+  return members.kind === "size" ? sizeText(members.size) : members.selector;
+}
+
+interface Candidate {
+  readonly machine: PlanMachine;
+  readonly lane: string;
+}
+
+/** Sizes count from the first wave on; named groups take whoever is not in an earlier wave. */
+function* membersByWave(specs: readonly WaveSpec[], targets: readonly Candidate[]): Generator<readonly [WaveSpec, readonly Candidate[]]> {
+  const tests = specs.map(({ members }) => (members.kind === "selector" ? memberTest(members.selector) : undefined));
+  let free = targets;
+  for (const [index, spec] of specs.entries()) {
+    const { members } = spec;
+    const chosen = new Set(members.kind === "selector" ? free.filter(tests[index]!) : bySize(members.size, free, targets.length, tests.slice(index + 1)));
+    yield [spec, [...chosen]];
+    if (chosen.size > 0) free = free.filter((target) => !chosen.has(target));
+  }
+}
+
+/** Who is named by a later wave is left to it, as long as there are others. */
+function bySize(size: Size, free: readonly Candidate[], all: number, later: readonly (MemberTest | undefined)[]): readonly Candidate[] {
+  const wanted = Math.min(all, roundedUp(size, all)) - (all - free.length);
+  if (wanted <= 0) return [];
+  if (wanted >= free.length || later.every((test) => test === undefined)) return free.slice(0, wanted);
+  const isNamed = (target: Candidate) => later.some((test) => test?.(target) === true);
+  return [...free.filter((target) => !isNamed(target)), ...free.filter(isNamed)].slice(0, wanted);
+}
+
+type MemberTest = (target: Candidate) => boolean;
+
+function memberTest(text: string): MemberTest {
+  const parsed = parseSelector(text);
+  if (!parsed.ok) throw new Error(`a wave has the selector "${text}", which can't be read: ${parsed.message}`);
+  return ({ machine }) => selects(parsed.selector, machine.labels);
+}
+
+/** What waves that were dropped leave to the next. */
+type Carried = Pick<WaveSpec, "gates" | "at" | "afterMs">;
+
+const NOTHING_CARRIED: Carried = { gates: [], at: null, afterMs: 0 };
+
+function laterOf(a: Instant | null, b: Instant | null): Instant | null {
+  return a === null || (b !== null && b > a) ? b : a;
+}
+
+function plannedWave(strategy: Strategy, spec: WaveSpec, members: readonly Candidate[], carried: Carried): PlannedWave {
+  const maxUnreachable = spec.maxUnreachable ?? strategy.maxUnreachable;
   return {
-    waves,
-    unchanged,
-    maxUnavailable: Math.max(1, roundedDown(strategy.maxUnavailable, targets.length)),
-    maxFailures: waves.map((wave) => roundedDown(strategy.maxFailures, wave.length)),
-    notes,
+    members: membersText(spec.members),
+    targets: [...members].sort(byTurn).map(({ machine, lane }) => ({ machine: machine.id, previous: machine.lastGood, lane })),
+    gates: mergedGates(carried.gates, spec.gates),
+    at: laterOf(carried.at, spec.at),
+    afterMs: Math.max(carried.afterMs, spec.afterMs),
+    maxFailures: roundedDown(spec.maxFailures ?? strategy.maxFailures, members.length),
+    maxUnreachable: maxUnreachable === null ? null : roundedDown(maxUnreachable, members.length),
   };
 }
 
-function byTurn(a: PlanMachine, b: PlanMachine): number {
-  if (a.silent !== b.silent) return a.silent ? 1 : -1;
-  return a.id < b.id ? -1 : a.id > b.id ? 1 : 0;
+/** The first waves ask machines that can answer; then neighbours by label stay together. */
+function byMembership(a: Candidate, b: Candidate): number {
+  return usable(a) - usable(b) || byLaneAndId(a, b);
 }
 
-/** Hundredths of a percent are whole numbers, so 30% of 10 is 3 and not the 3.0000000000000004 that rounds up to 4. */
-function hundredths(percent: number): number {
-  return Math.round(percent * 100);
+/** Within a wave: those that can answer, of these the unhealthy first, since they have the least to lose. */
+function byTurn(a: Candidate, b: Candidate): number {
+  return usable(a) - usable(b) || Number(b.machine.unhealthy) - Number(a.machine.unhealthy) || byLaneAndId(a, b);
 }
 
-function roundedUp(size: Size, of: number): number {
-  return size.kind === "count" ? size.count : Math.ceil((of * hundredths(size.percent)) / 10_000);
+function usable({ machine: { silent, cordoned } }: Candidate): number {
+  return silent || cordoned ? 1 : 0;
 }
 
-/** Limits round down: a limit of 10% is never passed by rounding. */
-function roundedDown(size: Size, of: number): number {
-  return size.kind === "count" ? size.count : Math.floor((of * hundredths(size.percent)) / 10_000);
+function byLaneAndId(a: Candidate, b: Candidate): number {
+  return compare(a.lane, b.lane) || compare(a.machine.id, b.machine.id);
 }
 
-function sizeText(size: Size): string {
-  return size.kind === "count" ? String(size.count) : `${size.percent}%`;
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** One soak as long as the longest, one approval, and every question. */
+function mergedGates(first: readonly Gate[], second: readonly Gate[]): readonly Gate[] {
+  const all = [...first, ...second];
+  const soakMs = Math.max(0, ...all.map((gate) => (gate.kind === "soak" ? gate.forMs : 0)));
+  const asked = all.filter((gate) => gate.kind === "webhook" || gate.kind === "prometheus");
+  const questions = asked.filter((gate, index) => asked.findIndex((other) => JSON.stringify(other) === JSON.stringify(gate)) === index);
+  return [
+    ...(soakMs > 0 ? [{ kind: "soak", forMs: soakMs } as const] : []),
+    ...questions,
+    ...(all.some((gate) => gate.kind === "approval") ? [{ kind: "approval" } as const] : []),
+  ];
+}
+
+function droppedNote({ members, gates }: WaveSpec, targets: number, hasBefore: boolean): string {
+  const nobody = `wave ${membersText(members)} adds nobody (of ${count(targets, "machine")}) and is dropped`;
+  if (gates.length === 0) return nobody;
+  return `${nobody}; its gates are asked for with the wave ${hasBefore ? "before it" : "after it"}`;
+}
+
+function fleetNotes(unchanged: number, targets: readonly Candidate[]): readonly string[] {
+  const notes: string[] = [];
+  const plural = (n: number, one: string, many: string) => (n === 1 ? one : many);
+  if (unchanged > 0) notes.push(`${count(unchanged, "machine")} already ${plural(unchanged, "runs", "run")} it and ${plural(unchanged, "is", "are")} not touched`);
+  const silent = targets.filter(({ machine }) => machine.silent).length;
+  if (silent > 0) notes.push(`${count(silent, "machine")} ${plural(silent, "is", "are")} silent and will be changed when back`);
+  const cordoned = targets.filter(({ machine }) => machine.cordoned && !machine.silent).length;
+  if (cordoned > 0) notes.push(`${count(cordoned, "machine")} ${plural(cordoned, "is", "are")} cordoned and will be changed when uncordoned`);
+  return notes;
 }
 
 function count(n: number, noun: string): string {

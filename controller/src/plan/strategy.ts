@@ -41,7 +41,8 @@ export interface PrometheusGate {
   readonly timeoutMs: number;
   readonly count: number;
   readonly failureLimit: number;
-  /** When more than `failureLimit` questions in a row found no answer. */
+  /** Questions in a row after the first that may find no answer. */
+  readonly retries: number;
   readonly onSilence: OnSilence;
 }
 

@@ -3,9 +3,14 @@
  * tables both read nothing else.
  */
 import type { Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { Plan, PlannedTarget } from "../plan/plan.ts";
+import { applyGate, type GateChange } from "./gates.ts";
+import { addTurns, aimBack, enterState } from "./derived.ts";
 import {
   adoptPlan,
+  emptyCounts,
+  type Hold,
+  newTarget,
   type Purpose,
   type RolloutPhase,
   type RolloutReason,
@@ -18,6 +23,7 @@ import {
 export type RolloutChange =
   | { readonly kind: "rollout_started"; readonly plan: Plan }
   | { readonly kind: "wave_started"; readonly wave: number }
+  /** Its targets have settled, and its gates are open. */
   | { readonly kind: "wave_finished"; readonly wave: number }
   /** The machine's assignment changes; the sequence of this row is its new generation. A null release removes the app. */
   | {
@@ -28,13 +34,27 @@ export type RolloutChange =
       readonly state: "updating" | "reverting" | "unreachable";
       readonly reason: RolloutReason | null;
     }
+  /** To `pending`: it has its turn again. `runs`: the version that its agent says it runs, when it said. */
   | {
       readonly kind: "target_changed";
       readonly machine: MachineId;
       readonly state: TargetState;
       readonly reason: RolloutReason | null;
+      readonly runs: string | null;
     }
-  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number }
+  /** A machine that came later has its turn in the last wave. */
+  | { readonly kind: "target_joined"; readonly target: PlannedTarget }
+  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number }
+  /** Nothing is on the move, and this is why; null: nothing outside holds it. */
+  | { readonly kind: "held"; readonly hold: Hold | null }
+  /** The silent machines of a wave have been waited for long enough. */
+  | { readonly kind: "offline_passed"; readonly wave: number }
+  /** The deadline passed while no controller was there to hear of progress: it counts from now. */
+  | { readonly kind: "deadline_extended" }
+  /** All gates that are left are skipped. */
+  | { readonly kind: "promoted" }
+  | { readonly kind: "max_unavailable_changed"; readonly maxUnavailable: number }
+  | GateChange
   | { readonly kind: "phase_changed"; readonly phase: RolloutPhase; readonly reason: RolloutReason | null };
 
 /** Where a change stands in the journal. */
@@ -52,10 +72,18 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
       state.reason = null;
       state.progressAt = at;
       return;
-    case "wave_started":
+    case "wave_started": {
+      const wave = waveOf(state, change.wave);
       state.wave = change.wave;
+      wave.startedAt = at;
+      state.progressAt = at;
+      addTurns(state, wave);
+      endHold(state, at);
       return;
+    }
     case "wave_finished":
+      waveOf(state, change.wave).finishedAt = at;
+      endHold(state, at);
       return;
     case "target_assigned": {
       const target = targetOf(state, change.machine);
@@ -65,51 +93,110 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
       moveTarget(state, target, change.state, change.reason, at);
       return;
     }
-    case "target_changed":
+    case "target_changed": {
+      const target = targetOf(state, change.machine);
       if (change.state === "healthy" || change.state === "reverted") state.progressAt = at;
-      moveTarget(state, targetOf(state, change.machine), change.state, change.reason, at);
+      if (change.state === "pending" || change.state === "skipped") target.purpose = null;
+      if (change.runs !== null) target.runs = change.runs;
+      moveTarget(state, target, change.state, change.reason, at);
       return;
-    case "failures_acknowledged":
-      waveOf(state, change.wave).acknowledgedFailures = change.failures;
+    }
+    case "target_joined":
+      join(state, change.target, at);
+      return;
+    case "failures_acknowledged": {
+      const wave = waveOf(state, change.wave);
+      wave.acknowledgedFailures = change.failures;
+      wave.acknowledgedUnreachable = change.unreachable;
+      return;
+    }
+    case "held":
+      if (change.hold === null) endHold(state, at);
+      else state.hold = { ...change.hold, since: state.hold?.kind === change.hold.kind ? state.hold.since : at };
+      return;
+    case "offline_passed":
+      waveOf(state, change.wave).waitedOut = true;
+      return;
+    case "deadline_extended":
+      state.progressAt = at;
+      return;
+    case "promoted":
+      state.promoted = true;
+      return;
+    case "max_unavailable_changed":
+      state.maxUnavailable = change.maxUnavailable;
+      return;
+    case "gate_reached":
+    case "gate_asked":
+    case "gate_answered":
+      applyGate(gateOf(state, change), change, at);
+      return;
+    case "gate_opened":
+    case "gate_stopped":
+      applyGate(gateOf(state, change), change, at);
+      endHold(state, at);
       return;
     case "phase_changed":
       state.phase = change.phase;
       state.reason = change.reason;
       state.progressAt = at;
-      if (change.phase === "rolling_back") for (const wave of state.waves) aimRevert(wave, wave.targets.length - 1);
+      endHold(state, at);
+      if (change.phase === "rolling_back") beginBack(state);
       return;
   }
 }
 
+/** Those whose way back failed in an earlier rollback try again. */
+function beginBack(state: RolloutState): void {
+  for (const { targets } of state.waves) for (const target of targets) if (target.purpose === "revert" && target.state === "failed") target.purpose = null;
+  aimBack(state);
+}
+
 function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Instant): void {
   const wave = waveOf(state, target.wave);
-  wave.counts[target.state] -= 1;
-  wave.counts[to] += 1;
-  target.state = to;
+  wave.changedAt = at;
   target.reason = reason;
   target.since = at;
-  settleTarget(state, target);
+  enterState(state, wave, target, to);
+  if (to === "updating" || to === "reverting") endHold(state, at);
 }
 
-/** Brings what is derived from a target's state (who moves, whose turn is next) up to date. */
-export function settleTarget(state: RolloutState, target: Target): void {
-  const wave = waveOf(state, target.wave);
-  if (target.state === "updating" || target.state === "reverting") state.moving.add(target.machine);
-  else state.moving.delete(target.machine);
-  while (wave.targets[wave.nextPending] !== undefined && wave.targets[wave.nextPending]!.state !== "pending") {
-    wave.nextPending += 1;
-  }
-  if (state.phase === "rolling_back") aimRevert(wave, wave.nextRevert);
+function join(state: RolloutState, planned: PlannedTarget, at: Instant): void {
+  const wave = state.waves.at(-1) ?? emptyWave(state, at);
+  const target = newTarget(state, planned, state.waves.length - 1, wave.targets.length, at);
+  wave.targets.push(target);
+  wave.counts.pending += 1;
+  wave.changedAt = at;
+  addTurns(state, { targets: [target] });
 }
 
-/** Moves a wave's turn of going back to the last target, from `from` down, that was changed and has not been told to go back. */
-export function aimRevert(wave: WaveState, from: number): void {
-  wave.nextRevert = from;
-  while (wave.nextRevert >= 0 && !toRevert(wave.targets[wave.nextRevert]!)) wave.nextRevert -= 1;
+/** For a rollout that had nobody to change. */
+function emptyWave(state: RolloutState, at: Instant): WaveState {
+  const wave: WaveState = {
+    members: "100%",
+    targets: [],
+    counts: emptyCounts(),
+    gates: [],
+    at: null,
+    afterMs: 0,
+    maxFailures: 0,
+    maxUnreachable: null,
+    acknowledgedFailures: 0,
+    acknowledgedUnreachable: 0,
+    startedAt: at,
+    finishedAt: at,
+    changedAt: at,
+    waitedOut: true,
+  };
+  state.waves.push(wave);
+  return wave;
 }
 
-function toRevert(target: Target): boolean {
-  return target.purpose === "update";
+/** From the moment at which nothing holds it any more, progress is expected again. */
+function endHold(state: RolloutState, at: Instant): void {
+  if (state.hold === null) return;
+  state.hold = null;
+  state.progressAt = at;
 }
 
 function targetOf(state: RolloutState, machine: MachineId): Target {
@@ -122,4 +209,10 @@ export function waveOf(state: RolloutState, index: number): WaveState {
   const wave = state.waves[index];
   if (wave === undefined) throw new Error(`${state.id} has no wave ${index + 1}`);
   return wave;
+}
+
+function gateOf(state: RolloutState, { wave, gate }: { readonly wave: number; readonly gate: number }) {
+  const found = waveOf(state, wave).gates[gate];
+  if (found === undefined) throw new Error(`${state.id} has no gate ${gate + 1} in wave ${wave + 1}`);
+  return found;
 }

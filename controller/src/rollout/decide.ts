@@ -4,10 +4,13 @@
  * `decide` says what an event changes at once; `advance` (advance.ts) then says, step by step, what follows from the state. A report of an older
  * generation, a doubled timer or a late answer changes nothing.
  */
-import type { Generation, MachineId } from "@muster/proto/ids.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Plan, PlannedTarget } from "../plan/plan.ts";
+import { forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
-import { type AgentPhase, isEnded, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
+import { decideCommand, type CommandEvent } from "./command.ts";
+import type { Verdict } from "./gates.ts";
+import { type AgentPhase, endsAt, isEnded, isMoving, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
   | { readonly kind: "start"; readonly plan: Plan }
@@ -17,85 +20,81 @@ export type RolloutEvent =
       readonly generation: Generation;
       readonly phase: AgentPhase;
       readonly reason: RolloutReason | null;
+      /** The version that runs there; empty: none. */
+      readonly runs: string;
     }
   /** Nothing heard from the machine for longer than the controller waits. */
   | { readonly kind: "fell_silent"; readonly machine: MachineId; readonly reason: RolloutReason }
   | { readonly kind: "heard_again"; readonly machine: MachineId }
-  | { readonly kind: "pause"; readonly reason: RolloutReason }
-  | { readonly kind: "resume"; readonly reason: RolloutReason }
-  | { readonly kind: "abort"; readonly reason: RolloutReason }
-  | { readonly kind: "rollback"; readonly reason: RolloutReason }
-  | { readonly kind: "supersede"; readonly reason: RolloutReason };
+  /** A newer rollout of the app has the machine among its targets. */
+  | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason }
+  /** What runs on the machine is stopped; it is cordoned. */
+  | { readonly kind: "drained"; readonly machine: MachineId }
+  | { readonly kind: "uncordoned"; readonly machine: MachineId }
+  /** A machine came that the plan did not know, after the rollout had succeeded. */
+  | { readonly kind: "joined"; readonly target: PlannedTarget }
+  | {
+      readonly kind: "gate_answered";
+      readonly wave: number;
+      readonly gate: number;
+      readonly attempt: number;
+      readonly verdict: Verdict;
+      readonly said: string;
+    }
+  /** A controller has just started with this rollout in its tables. */
+  | { readonly kind: "taken_up"; readonly now: Instant }
+  | { readonly kind: "supersede"; readonly reason: RolloutReason }
+  | CommandEvent;
 
 export function decide(state: RolloutState, event: RolloutEvent): readonly RolloutChange[] {
   switch (event.kind) {
     case "start":
-      return [{ kind: "rollout_started", plan: event.plan }, ...(event.plan.waves.length > 0 ? [{ kind: "wave_started", wave: 0 } as const] : [])];
+      return [{ kind: "rollout_started", plan: event.plan }];
     case "reported":
-      return onReport(state, event.machine, event.generation, event.phase, event.reason);
+      return onReport(state, event);
     case "fell_silent":
       return onSilence(state, event.machine, event.reason);
     case "heard_again":
       return onVoice(state, event.machine);
-    case "pause":
-      return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
-    case "resume":
-      return [...acknowledgeFailures(state), { kind: "phase_changed", phase: "rolling", reason: null }];
-    case "abort":
-      return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
-    case "rollback":
-      return [{ kind: "phase_changed", phase: "rolling_back", reason: event.reason }];
+    case "overtaken":
+      return onOvertaken(state, event.machine, event.reason);
+    case "drained":
+      return onDrained(state, event.machine);
+    case "uncordoned":
+      return onUncordoned(state, event.machine);
+    case "joined":
+      return state.phase !== "succeeded" || state.targets.has(event.target.machine) ? [] : [{ kind: "target_joined", target: event.target }];
+    case "gate_answered":
+      return onAnswer(state, event);
+    case "taken_up":
+      return state.hold === null && isActive(state) && event.now >= endsAt(state) ? [{ kind: "deadline_extended" }] : [];
     case "supersede":
       return [{ kind: "phase_changed", phase: "superseded", reason: event.reason }];
-  }
-}
-
-/** Why an operator's command can't be carried out now; undefined when it can. */
-export function refusal(state: RolloutState, command: "pause" | "resume" | "abort" | "rollback"): string | undefined {
-  const { phase } = state;
-  switch (command) {
     case "pause":
-      return phase === "rolling" ? undefined : `it is ${phase}; only a rolling deployment can be paused`;
     case "resume":
-      return phase === "paused" ? undefined : `it is ${phase}; only a paused deployment can be resumed`;
     case "abort":
-      return isEnded(phase) ? `it has ended (${phase})` : undefined;
     case "rollback":
-      switch (phase) {
-        case "pending":
-          return "it has not begun; abort it instead";
-        case "rolling_back":
-          return "it is being rolled back already";
-        case "rolled_back":
-          return "it has been rolled back already";
-        case "superseded":
-          return "a newer deployment of the app has taken its place; roll that back instead";
-        case "rolling":
-        case "paused":
-        case "succeeded":
-        case "failed":
-        case "aborted":
-          return hasChangedAny(state) ? undefined : "it changed no machine, so there is nothing to take back";
-      }
+    case "approve":
+    case "promote":
+    case "retry":
+    case "set_max_unavailable":
+      return decideCommand(state, event);
   }
 }
 
-function hasChangedAny({ waves }: RolloutState): boolean {
-  return waves.some(({ targets, counts }) => counts.pending < targets.length);
+function isActive({ phase }: RolloutState): boolean {
+  return phase === "rolling" || phase === "rolling_back";
 }
 
-function onReport(
-  state: RolloutState,
-  machine: MachineId,
-  generation: Generation,
-  phase: AgentPhase,
-  reason: RolloutReason | null,
-): readonly RolloutChange[] {
+type Reported = Extract<RolloutEvent, { readonly kind: "reported" }>;
+
+function onReport(state: RolloutState, { machine, generation, phase, reason, runs }: Reported): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose === null || generation !== target.generation) return [];
   const to = targetStateOf(target, phase);
   if (to === undefined || to === target.state) return [];
-  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target) }];
+  const changed = { kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs } as const;
+  return [changed, ...forgottenFailure(state, target)];
 }
 
 /** Undefined: the phase says nothing about where the target stands. */
@@ -127,22 +126,51 @@ function failureOf(target: Target): RolloutReason | null {
 }
 
 function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
-  if (isEnded(state.phase) || !state.moving.has(machine)) return [];
-  return [{ kind: "target_changed", machine, state: "unreachable", reason }];
+  const target = state.targets.get(machine);
+  if (target === undefined || !isMoving(target)) return [];
+  return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
 }
 
 function onVoice(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (isEnded(state.phase) || target?.state !== "unreachable") return [];
-  return [{ kind: "target_changed", machine, state: underWay(target), reason: failureOf(target) }];
+  if (target?.state !== "unreachable") return [];
+  if (isOver(state)) return [];
+  const to = target.purpose === null ? "pending" : underWay(target);
+  return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...forgottenFailure(state, target)];
+}
+
+/** In a tail: it is left to the newer one, and has its turn here again when that ends without it. */
+function onOvertaken(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || (target.state !== "pending" && !isMoving(target))) return [];
+  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
+}
+
+/** One on its way back will be back when the drain ends; one on its way forward has its turn again then. */
+function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || !isMoving(target)) return [];
+  const back = target.state === "reverting";
+  return [{ kind: "target_changed", machine, state: back ? "reverted" : "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null }];
+}
+
+/** It can't go on again: neither its tail nor a retry will want to know who is there. */
+function isOver({ phase }: RolloutState): boolean {
+  return isEnded(phase) && phase !== "succeeded" && phase !== "failed";
+}
+
+function onUncordoned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target?.state !== "skipped") return [];
+  return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }];
 }
 
 function underWay(target: Pick<Target, "purpose">): TargetState {
   return target.purpose === "revert" ? "reverting" : "updating";
 }
 
-function acknowledgeFailures(state: RolloutState): readonly RolloutChange[] {
-  return state.waves.flatMap(({ counts, acknowledgedFailures }, wave) =>
-    counts.failed > acknowledgedFailures ? [{ kind: "failures_acknowledged", wave, failures: counts.failed } as const] : [],
-  );
+function onAnswer(state: RolloutState, { wave, gate: index, attempt, verdict, said }: Extract<RolloutEvent, { readonly kind: "gate_answered" }>): readonly RolloutChange[] {
+  const gate = state.waves[wave]?.gates[index];
+  if (gate === undefined || gate.state !== "reached" || !gate.isAsked || gate.attempts !== attempt || isEnded(state.phase)) return [];
+  return [{ kind: "gate_answered", wave, gate: index, attempt, verdict, said }];
 }

@@ -2,9 +2,11 @@
  * What must hold of every rollout after every change: checked in tests, in simulation and in production. A violation is a bug and stops the engine
  * before anything is written.
  *
- * `checkRollout` costs O(waves). `auditRollout` counts everything again, O(targets): for tests and after loading.
+ * `checkRollout` costs O(waves), `checkChange` O(1). `auditRollout` counts everything again, O(targets): for tests and after loading.
  */
-import { emptyCounts, isEnded, TARGET_STATES, type RolloutState } from "./state.ts";
+import type { RolloutChange } from "./change.ts";
+import { laneKeys } from "./derived.ts";
+import { emptyCounts, isEnded, isMoving, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
 
 export class InvariantViolation extends Error {
   constructor(state: RolloutState, what: string) {
@@ -13,15 +15,20 @@ export class InvariantViolation extends Error {
   }
 }
 
+/** After each change: what that change could have broken. */
+export function checkChange(state: RolloutState, change: RolloutChange): void {
+  if (change.kind !== "target_assigned" && change.kind !== "target_changed") return checkRollout(state);
+  const target = state.targets.get(change.machine)!;
+  checkWave(state, target.wave, state.waves[target.wave]!);
+  demand(state, state.phase !== "rolled_back" || state.moving.size === 0, "ended its rollback with targets on the move");
+  if (change.kind === "target_assigned") checkStart(state, target);
+}
+
 export function checkRollout(state: RolloutState): void {
   let total = 0;
   let moving = 0;
   state.waves.forEach((wave, index) => {
-    const sum = TARGET_STATES.reduce((counted, name) => counted + wave.counts[name], 0);
-    demand(state, sum === wave.targets.length, `wave ${index + 1} counts ${sum} of its ${wave.targets.length} targets`);
-    demand(state, TARGET_STATES.every((name) => wave.counts[name] >= 0), `wave ${index + 1} has a negative count`);
-    const touched = wave.targets.length - wave.counts.pending;
-    demand(state, index <= state.wave || touched === 0, `wave ${index + 1} was touched before its turn (wave ${state.wave + 1} is under way)`);
+    checkWave(state, index, wave);
     total += wave.targets.length;
     moving += wave.counts.updating + wave.counts.reverting;
   });
@@ -29,29 +36,73 @@ export function checkRollout(state: RolloutState): void {
   demand(state, moving === state.moving.size, `${moving} targets move, ${state.moving.size} are known to`);
   demand(state, state.phase !== "rolled_back" || moving === 0, "ended its rollback with targets on the move");
   demand(state, state.phase === "pending" || isEnded(state.phase) || state.waves.length > 0 || state.phase === "rolling", "moves without a plan");
+  demand(state, state.hold === null || state.moving.size === 0, `is held by ${state.hold?.kind} with targets on the move`);
 }
 
-/** A new start must never go past the window; machines that come back from silence may, since nobody chose the moment. */
-export function checkWindow(state: RolloutState): void {
+function checkWave(state: RolloutState, index: number, wave: WaveState): void {
+  let sum = 0;
+  for (const name of TARGET_STATES) {
+    demand(state, wave.counts[name] >= 0, `wave ${index + 1} has a negative count`);
+    sum += wave.counts[name];
+  }
+  demand(state, sum === wave.targets.length, `wave ${index + 1} counts ${sum} of its ${wave.targets.length} targets`);
+  const touched = wave.targets.length - wave.counts.pending;
+  demand(state, wave.startedAt !== null || touched === 0, `wave ${index + 1} was touched before its turn (wave ${state.wave + 1} is under way)`);
+  const before = state.waves[index - 1];
+  demand(state, before === undefined || wave.startedAt === null || before.finishedAt !== null, `wave ${index + 1} has begun before wave ${index} was finished`);
+  demand(state, wave.finishedAt === null || wave.gates.every((gate) => gate.state === "open"), `wave ${index + 1} was finished with a gate closed`);
+}
+
+/** A new start must never go past the window or its lanes; machines that come back from silence may, since nobody chose the moment. */
+function checkStart(state: RolloutState, target: Target): void {
+  if (target.state !== "updating") return;
+  demand(state, state.phase === "rolling" || state.phase === "succeeded", `${target.machine} was told of the release`);
   demand(state, state.moving.size <= state.maxUnavailable, `${state.moving.size} targets on the move, ${state.maxUnavailable} allowed`);
+  if (state.lanes.length === 0) return;
+  const { values } = laneKeys(state, target);
+  for (const [index, { label, max }] of state.lanes.entries()) {
+    const inLane = state.movingIn.get(values[index]!) ?? 0;
+    if (max === null) demand(state, state.movingIn.get(label) === inLane, `targets of two values of ${label} are on the move`);
+    else demand(state, inLane <= max, `${inLane} targets with ${values[index]} on the move, ${max} allowed`);
+  }
 }
 
 export function auditRollout(state: RolloutState): void {
   checkRollout(state);
+  const unwellAtRest = [...state.unwell].filter((machine) => !state.moving.has(machine)).length;
+  demand(state, unwellAtRest === state.unwellAtRest, `${unwellAtRest} unwell targets at rest, ${state.unwellAtRest} counted`);
   state.waves.forEach((wave, index) => {
     const counts = emptyCounts();
-    for (const target of wave.targets) {
+    wave.targets.forEach((target, position) => {
       counts[target.state] += 1;
-      demand(state, target.wave === index, `${target.machine} is in wave ${index + 1} and says ${target.wave + 1}`);
+      demand(state, target.wave === index && target.position === position, `${target.machine} is at ${index + 1}/${position} and says ${target.wave + 1}/${target.position}`);
       demand(state, state.targets.get(target.machine) === target, `${target.machine} is known twice`);
-      const moves = target.state === "updating" || target.state === "reverting";
-      demand(state, moves === state.moving.has(target.machine), `${target.machine} is ${target.state} and ${moves ? "not " : ""}counted as moving`);
-      demand(state, (target.state === "pending") === (target.purpose === null), `${target.machine} is ${target.state} with purpose ${target.purpose}`);
-    }
+      demand(state, isMoving(target) === state.moving.has(target.machine), `${target.machine} is ${target.state} and ${isMoving(target) ? "not " : ""}counted as moving`);
+      demand(state, fits(state, target), `${target.machine} is ${target.state} with purpose ${target.purpose}`);
+    });
     for (const name of TARGET_STATES) {
       demand(state, counts[name] === wave.counts[name], `wave ${index + 1} has ${counts[name]} ${name} and counts ${wave.counts[name]}`);
     }
   });
+}
+
+/** Who has not been told can't be on the way or there. A machine whose way back failed may be about to try again. */
+function fits(state: RolloutState, { state: stands, purpose }: Target): boolean {
+  switch (stands) {
+    case "pending":
+    case "skipped":
+      return purpose === null;
+    case "unreachable":
+      return true;
+    case "failed":
+      return purpose !== null || state.phase === "rolling_back" || isEnded(state.phase);
+    case "updating":
+    case "healthy":
+      return purpose === "update";
+    case "reverting":
+    case "reverted":
+      return purpose === "revert";
+  }
 }
 
 function demand(state: RolloutState, holds: boolean, what: string): void {

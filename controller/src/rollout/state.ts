@@ -8,15 +8,22 @@
  *                         paused ───────▶ ▲            (a rollback may begin in any ended phase but rolled_back and superseded)
  *             any that has not ended ─▶ aborted | superseded | failed
  *
- *   targets:  pending ─▶ updating ⇄ unreachable          ─▶ reverting ⇄ unreachable
- *                           │  ▲ ╲___________________          │
- *                           ▼  ▼                     ╲         ▼
- *                         healthy ⇄ failed ───────────▶    reverted | failed
+ *   targets:  pending ⇄ unreachable (was silent at its turn) | skipped (was cordoned)
+ *                │ ▲╲_ retried _
+ *                ▼              ╲
+ *             updating ⇄ unreachable          ─▶ reverting ⇄ unreachable
+ *                │  ▲ ╲___________________          │
+ *                ▼  ▼                     ╲         ▼
+ *              healthy ⇄ failed ───────────▶    reverted | failed
+ *
+ * A succeeded rollout is the app's standing one until another succeeds: machines that were passed over or joined later still take their turn in it (its tail).
  */
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { ReasonCode } from "@muster/proto/reason.ts";
-import type { Plan } from "../plan/plan.ts";
+import type { LaneLabel, Plan, PlannedTarget } from "../plan/plan.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import { type GateState, pendingGate } from "./gates.ts";
+import { Turns } from "./turns.ts";
 
 export const ACTIVE_PHASES = ["pending", "rolling", "paused", "rolling_back"] as const;
 export const ENDED_PHASES = ["succeeded", "rolled_back", "failed", "aborted", "superseded"] as const;
@@ -24,7 +31,7 @@ export type ActivePhase = (typeof ACTIVE_PHASES)[number];
 export type EndedPhase = (typeof ENDED_PHASES)[number];
 export type RolloutPhase = ActivePhase | EndedPhase;
 
-export const TARGET_STATES = ["pending", "updating", "healthy", "failed", "unreachable", "reverting", "reverted"] as const;
+export const TARGET_STATES = ["pending", "updating", "healthy", "failed", "unreachable", "skipped", "reverting", "reverted"] as const;
 export type TargetState = (typeof TARGET_STATES)[number];
 
 /** Where an app stands on a machine, as its agent says it (`muster.v1.AppPhase`). */
@@ -55,30 +62,64 @@ export interface Target {
   readonly machine: MachineId;
   /** Index into `waves`. */
   readonly wave: number;
+  /** Place in its wave. */
+  readonly position: number;
   readonly previous: ReleaseId | null;
+  /** Its values of the lane labels, joined with `/`. */
+  readonly lane: string;
   state: TargetState;
-  /** Null before it was told anything. */
+  /** Null while it has not been told, or is to be told again. */
   purpose: Purpose | null;
   /** Of its last assignment; 0 before it has one. */
   generation: Generation;
   since: Instant;
+  /** How often it was told. 0: this rollout has never touched it. */
   attempts: number;
   reason: RolloutReason | null;
+  /** The version that its agent said it runs; empty: nothing. Null: it has not said. */
+  runs: string | null;
 }
 
 export type TargetCounts = Record<TargetState, number>;
 
 export interface WaveState {
+  /** As the file says it: `25%`, `canary=true`. */
+  readonly members: string;
   /** In the order in which they take their turn. */
-  readonly targets: readonly Target[];
+  readonly targets: Target[];
   readonly counts: TargetCounts;
+  readonly gates: readonly GateState[];
+  readonly at: Instant | null;
+  readonly afterMs: number;
   readonly maxFailures: number;
-  /** Failures that an operator knows of and that count no more. */
+  readonly maxUnreachable: number | null;
+  /** Failures and silences that an operator knows of and that count no more. */
   acknowledgedFailures: number;
-  /** Index of the first target that is still pending. */
-  nextPending: number;
-  /** While rolling back: index of the last target that was changed and has not been told to go back; -1: none. */
-  nextRevert: number;
+  acknowledgedUnreachable: number;
+  startedAt: Instant | null;
+  /** When its gates had opened. */
+  finishedAt: Instant | null;
+  /** Of the last change of one of its targets. */
+  changedAt: Instant;
+  /** Its silent machines have been waited for as long as the strategy asks. */
+  waitedOut: boolean;
+}
+
+/** What keeps a rollout from going on while none of its targets is on the move. Its progress deadline stands still. */
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget"] as const;
+
+export interface Hold {
+  readonly kind: (typeof HOLD_KINDS)[number];
+  /** What would let it go on, in words. */
+  readonly message: string;
+}
+
+/** What a target is counted under while it moves; worked out once for each lane. */
+export interface LaneKeys {
+  /** `label=value` for each lane label, in their order. */
+  readonly values: readonly string[];
+  /** These, and each label as a whole. */
+  readonly counted: readonly string[];
 }
 
 export interface RolloutState {
@@ -88,30 +129,61 @@ export interface RolloutState {
   readonly strategy: Strategy;
   phase: RolloutPhase;
   reason: RolloutReason | null;
-  waves: readonly WaveState[];
+  waves: WaveState[];
   readonly targets: Map<MachineId, Target>;
   unchanged: readonly MachineId[];
   maxUnavailable: number;
+  lanes: readonly LaneLabel[];
   /** The wave under way; while rolling back, the wave being taken back. */
   wave: number;
+  /** Somebody has skipped all gates that were left. */
+  promoted: boolean;
+  hold: (Hold & { readonly since: Instant }) | null;
   /** Targets that are updating or reverting. At most maxUnavailable, or as many as were under way when a rollback began. */
   readonly moving: Set<MachineId>;
-  /** Start, a target newly healthy or reverted, a resume, the begin of a rollback: `progress_deadline` counts from here. */
+  /** How many of them are in each lane, by `label=value`. */
+  readonly movingIn: Map<string, number>;
+  /** By the targets' `lane`. */
+  readonly laneKeys: Map<string, LaneKeys>;
+  /** Targets whose machine is silent, or not well for whatever reason. Kept by the engine; what is told about machines is journalled elsewhere. */
+  readonly unwell: Set<MachineId>;
+  /** How many of them are not on the move: they take a place in the window, too. */
+  unwellAtRest: number;
+  /** Start, a target newly healthy or reverted, a resume, the end of a hold, the begin of a rollback: `progress_deadline` counts from here. */
   progressAt: Instant;
+  /** Whose turn it is to be told of the release, and, while rolling back, to be taken back. */
+  turns: Turns<Target>;
+  turnsBack: Turns<Target>;
 }
 
 export function isEnded(phase: RolloutPhase): phase is EndedPhase {
   return (ENDED_PHASES as readonly string[]).includes(phase);
 }
 
-export function emptyCounts(): TargetCounts {
-  return { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, reverting: 0, reverted: 0 };
+export function isMoving(target: Pick<Target, "state">): boolean {
+  return target.state === "updating" || target.state === "reverting";
 }
 
-export function newRollout(
-  from: Pick<RolloutState, "id" | "app" | "release" | "strategy">,
-  at: Instant,
-): RolloutState {
+/** The release went to it, and it has not been told to go back. */
+export function isToRevert(target: Pick<Target, "attempts" | "purpose">): boolean {
+  return target.attempts > 0 && target.purpose !== "revert";
+}
+
+/** The end of patience. */
+export function endsAt({ progressAt, strategy }: RolloutState): Instant {
+  return (progressAt + strategy.progressDeadlineMs) as Instant;
+}
+
+/** The newest wave with a target on its way back. */
+export function waveGoingBack({ waves }: Pick<RolloutState, "waves">): WaveState | undefined {
+  return waves.findLast((wave) => wave.counts.reverting > 0);
+}
+
+export function emptyCounts(): TargetCounts {
+  return { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0 };
+}
+
+export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "strategy">, at: Instant): RolloutState {
   return {
     ...from,
     phase: "pending",
@@ -120,38 +192,68 @@ export function newRollout(
     targets: new Map(),
     unchanged: [],
     maxUnavailable: 1,
+    lanes: [],
     wave: 0,
+    promoted: false,
+    hold: null,
     moving: new Set(),
+    movingIn: new Map(),
+    laneKeys: new Map(),
+    unwell: new Set(),
+    unwellAtRest: 0,
     progressAt: at,
+    turns: forwardTurns(),
+    turnsBack: backwardTurns(),
   };
+}
+
+export function forwardTurns(): Turns<Target> {
+  return new Turns<Target>((target) => target.state === "pending", isEarlier);
+}
+
+/** Newest wave first, and in it the last that was told. */
+export function backwardTurns(): Turns<Target> {
+  return new Turns<Target>(isToRevert, (a, b) => isEarlier(b, a));
+}
+
+function isEarlier(a: Target, b: Target): boolean {
+  return a.wave !== b.wave ? a.wave < b.wave : a.position < b.position;
 }
 
 /** Gives a rollout its plan; every target is pending. */
 export function adoptPlan(state: RolloutState, plan: Plan, at: Instant): void {
   state.unchanged = plan.unchanged;
   state.maxUnavailable = plan.maxUnavailable;
-  state.waves = plan.waves.map((planned, wave) => {
-    const targets = planned.map(
-      ({ machine, previous }): Target => ({
-        machine,
-        wave,
-        previous,
-        state: "pending",
-        purpose: null,
-        generation: 0 as Generation,
-        since: at,
-        attempts: 0,
-        reason: null,
-      }),
-    );
-    for (const target of targets) state.targets.set(target.machine, target);
-    return {
-      targets,
-      counts: { ...emptyCounts(), pending: targets.length },
-      maxFailures: plan.maxFailures[wave] ?? 0,
-      acknowledgedFailures: 0,
-      nextPending: 0,
-      nextRevert: -1,
-    };
-  });
+  state.lanes = plan.lanes;
+  state.waves = plan.waves.map(({ members, targets, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable }, wave) => ({
+    members,
+    targets: targets.map((planned, position) => newTarget(state, planned, wave, position, at)),
+    counts: { ...emptyCounts(), pending: targets.length },
+    gates: gates.map(pendingGate),
+    at: beginsAt,
+    afterMs,
+    maxFailures,
+    maxUnreachable,
+    acknowledgedFailures: 0,
+    acknowledgedUnreachable: 0,
+    startedAt: null,
+    finishedAt: null,
+    changedAt: at,
+    waitedOut: false,
+  }));
+}
+
+export function newTarget(state: RolloutState, { machine, previous, lane }: PlannedTarget, wave: number, position: number, at: Instant): Target {
+  const target: Target = {
+    machine, wave, position, previous, lane,
+    state: "pending",
+    purpose: null,
+    generation: 0 as Generation,
+    since: at,
+    attempts: 0,
+    reason: null,
+    runs: null,
+  };
+  state.targets.set(machine, target);
+  return target;
 }

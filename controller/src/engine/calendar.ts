@@ -1,0 +1,61 @@
+/**
+ * When anything new may be started: freezes of the whole fleet, and a rollout's own maintenance window.
+ */
+import type { Instant } from "@muster/proto/ids.ts";
+import type { Window } from "../plan/strategy.ts";
+import type { Opening } from "../rollout/surroundings.ts";
+import { timeText } from "../rollout/words.ts";
+import type { Facts } from "./facts.ts";
+
+/** When a window is open; answered by a library for cron expressions. */
+export interface Schedule {
+  openingOf(window: Window, now: Instant): { readonly open: true; readonly until: Instant } | { readonly open: false; readonly opensAt: Instant | null };
+}
+
+export interface Freeze {
+  /** `f-1`, `f-2`, … */
+  readonly id: string;
+  readonly from: Instant;
+  /** Null: until it is ended. */
+  readonly until: Instant | null;
+  readonly reason: string;
+  readonly by: string;
+}
+
+export class Calendar {
+  readonly #schedule: Schedule;
+  /** By their beginning. */
+  #freezes: readonly Freeze[] = [];
+
+  constructor(schedule: Schedule) {
+    this.#schedule = schedule;
+  }
+
+  reload(facts: Facts): void {
+    this.#freezes = facts.freezes();
+  }
+
+  /** Those that are not over. */
+  freezes(now: Instant): readonly Freeze[] {
+    return this.#freezes.filter(({ until }) => until === null || until > now);
+  }
+
+  frozen(now: Instant): Opening {
+    const inForce = this.#freezes.find(({ from, until }) => from <= now && (until === null || until > now));
+    if (inForce !== undefined) {
+      const { id, reason, until } = inForce;
+      const end = until === null ? "until somebody ends it" : `until ${timeText(until)}`;
+      return { open: false, opensAt: until, message: `the freeze ${id} to be over (${end}${reason === "" ? "" : `: ${reason}`})` };
+    }
+    const next = this.#freezes.find(({ from }) => from > now);
+    return { open: true, until: next?.from ?? null };
+  }
+
+  opening(window: Window, now: Instant): Opening {
+    const opening = this.#schedule.openingOf(window, now);
+    if (opening.open) return opening;
+    const { opensAt } = opening;
+    const when = opensAt === null ? "which never opens again" : `which opens at ${timeText(opensAt)}`;
+    return { open: false, opensAt, message: `its window (${window.cron}, ${window.timeZone}), ${when}` };
+  }
+}

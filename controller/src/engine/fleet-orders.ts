@@ -1,0 +1,121 @@
+/**
+ * What operators ask about the fleet: keep rollouts away from a machine, limit a group, leave everybody alone for a while.
+ */
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
+import { parseSelector } from "@muster/proto/selector.ts";
+import { timeText } from "../rollout/words.ts";
+import type { BudgetUse } from "./budgets.ts";
+import type { Freeze } from "./calendar.ts";
+import type { Loop } from "./loop.ts";
+import type { Order } from "./operators.ts";
+import { type Answer, conflict, granted, notFound } from "./refusal.ts";
+import type { Append } from "./rollouts.ts";
+
+export class FleetOrders {
+  readonly #loop: Loop;
+
+  constructor(loop: Loop) {
+    this.#loop = loop;
+  }
+
+  /** `drain`: what runs there is stopped as well. Refused when a budget would be exceeded by that, unless it is forced. */
+  cordon(machine: MachineId, { drain, force }: { readonly drain: boolean; readonly force: boolean }, { by, reason }: Order): Answer<void> {
+    const { facts, world, rollouts } = this.#loop;
+    if (facts.machine(machine) === undefined) return notFound(`there is no machine ${machine}`);
+    const isDrained = world.wellness.isDrained(machine);
+    if (drain && isDrained) return conflict(`${machine} is drained already`);
+    if (!drain && world.isCordoned(machine)) return conflict(`${machine} is cordoned already`);
+    const exceeded = drain && !force ? world.budgets.exceededWithout(machine) : undefined;
+    if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${exceeded}; wait until others are well again, or use --force`);
+    this.#loop.commit((append, now) => {
+      append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
+      world.wellness.cordon(machine, drain);
+      if (!drain) return;
+      for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine }, append, now);
+      this.#renewAssignments(machine, append);
+      rollouts.noteWellness(machine);
+    });
+    return granted(undefined);
+  }
+
+  /** What was drained runs again, and what was missed is taken up. */
+  uncordon(machine: MachineId, { by, reason }: Order): Answer<void> {
+    const { facts, world, rollouts, standing } = this.#loop;
+    const known = facts.machine(machine);
+    if (known === undefined) return notFound(`there is no machine ${machine}`);
+    if (!world.isCordoned(machine)) return conflict(`${machine} is not cordoned`);
+    this.#loop.commit((append, now) => {
+      append({ kind: "machine_uncordoned", machine, by, reason });
+      const wasDrained = world.wellness.isDrained(machine);
+      world.wellness.uncordon(machine);
+      if (wasDrained) this.#renewAssignments(machine, append);
+      rollouts.noteWellness(machine);
+      for (const state of rollouts.all()) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
+      standing.takeUp(machine, known.labels, append, now);
+    });
+    return granted(undefined);
+  }
+
+  setBudget(selector: string, maxUnavailable: number, by: string): Answer<BudgetUse> {
+    const parsed = parseSelector(selector);
+    if (!parsed.ok) return conflict(`"${selector}" is not a selector: ${parsed.message}`);
+    const { world, facts, rollouts } = this.#loop;
+    this.#loop.commit((append, now) => {
+      append({ kind: "budget_set", selector, maxUnavailable, by });
+      world.budgets.set(selector, maxUnavailable, facts);
+      rollouts.goOnAll(append, now);
+    });
+    return granted(this.budgets().find((budget) => budget.selector === selector)!);
+  }
+
+  removeBudget(selector: string, by: string): Answer<void> {
+    const { world, rollouts } = this.#loop;
+    if (!world.budgets.has(selector)) return notFound(`there is no budget for "${selector}"; muster budget list shows them`);
+    this.#loop.commit((append, now) => {
+      append({ kind: "budget_removed", selector, by });
+      world.budgets.remove(selector);
+      rollouts.goOnAll(append, now);
+    });
+    return granted(undefined);
+  }
+
+  budgets(): readonly BudgetUse[] {
+    return this.#loop.world.budgets.list();
+  }
+
+  /** `from` 0: now. `until` null: until it is ended. */
+  addFreeze(period: { readonly from: Instant; readonly until: Instant | null }, { by, reason }: Order): Answer<Freeze> {
+    const { clock, facts, world, rollouts } = this.#loop;
+    const from = Math.max(period.from, clock.now()) as Instant;
+    const { until } = period;
+    if (until !== null && until <= from) return conflict(`the freeze would end at ${timeText(until)}, before it begins (${timeText(from)})`);
+    const id = facts.nextFreezeId();
+    this.#loop.commit((append, now) => {
+      append({ kind: "freeze_added", freeze: id, from, until, reason, by });
+      world.calendar.reload(facts);
+      rollouts.goOnAll(append, now);
+    });
+    return granted({ id, from, until, reason, by });
+  }
+
+  endFreeze(id: string, by: string): Answer<void> {
+    const { facts, world, rollouts } = this.#loop;
+    if (!this.freezes().some((freeze) => freeze.id === id)) return notFound(`there is no freeze ${id} that is not over; muster freeze list shows them`);
+    this.#loop.commit((append, now) => {
+      append({ kind: "freeze_ended", freeze: id, by });
+      world.calendar.reload(facts);
+      rollouts.goOnAll(append, now);
+    });
+    return granted(undefined);
+  }
+
+  /** Under way and to come, by their beginning. */
+  freezes(): readonly Freeze[] {
+    return this.#loop.world.calendar.freezes(this.#loop.clock.now());
+  }
+
+  /** Every app of the machine gets a new generation, and with it the word to stop, or to run again. */
+  #renewAssignments(machine: MachineId, append: Append): void {
+    for (const app of this.#loop.facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * The loop: load → decide → commit → effects. Everything that changes anything goes through here, in one transaction each, with no await inside.
+ *
+ * Always holds: an effect (telling a machine, asking a gate's question, waking a watcher) runs after the commit of what caused it; when a transaction fails, memory is
+ * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one.
+ */
+import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Logger } from "pino";
+import type { Fleet } from "../fleet/fleet.ts";
+import type { GateQuestion, Verdict } from "../gates/verdict.ts";
+import type { Entry, JournalRow } from "../journal/entry.ts";
+import type { Journal } from "../journal/journal.ts";
+import { planRollout } from "../plan/plan.ts";
+import { isEnded } from "../rollout/state.ts";
+import { Assignments } from "./assignments.ts";
+import type { Schedule } from "./calendar.ts";
+import type { Clock } from "./clock.ts";
+import { Facts } from "./facts.ts";
+import { parsedSelector, selectMachines } from "./fleet-plan.ts";
+import { questionOf } from "./questions.ts";
+import { type Append, Rollouts } from "./rollouts.ts";
+import { Standing } from "./standing.ts";
+import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
+import { World } from "./world.ts";
+
+export interface LoopOptions {
+  readonly journal: Journal;
+  readonly fleet: Fleet;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly schedule: Schedule;
+  /** Tells a machine its assignment; may fail or be lost, since every heartbeat says the newest generation. */
+  readonly tell: (assignment: Assignment) => void;
+  /** Asks the world outside whether a rollout may go on. Never rejects. */
+  readonly ask: (question: GateQuestion) => Promise<Verdict>;
+}
+
+/** After a fault of the disk, the time until the engine tries by itself again. */
+const RETRY_MS = 1000;
+
+export class Loop {
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly facts: Facts;
+  readonly world: World;
+  readonly rollouts: Rollouts;
+  readonly assignments: Assignments;
+  readonly standing: Standing;
+  readonly #options: LoopOptions;
+  readonly #listeners = new Set<(rows: readonly JournalRow[]) => void>();
+  /** Questions under way, so that none is asked twice. */
+  readonly #asked = new Set<string>();
+  #cancelWake: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(options: LoopOptions) {
+    const { journal, clock, fleet, schedule } = options;
+    this.#options = options;
+    this.journal = journal;
+    this.clock = clock;
+    this.facts = new Facts(journal.db);
+    this.assignments = new Assignments(journal);
+    this.world = new World(fleet, schedule, (machine) => this.rollouts.isMoving(machine));
+    this.rollouts = new Rollouts(journal, this.world);
+    this.standing = new Standing(this.facts, this.rollouts, this.world);
+    this.#reload();
+  }
+
+  /** Takes up what an earlier run left. */
+  start(): void {
+    this.byItself("start", () => {
+      this.commit((append, now) => {
+        for (const state of this.rollouts.active()) this.rollouts.drive(state, { kind: "taken_up", now }, append, now);
+      });
+    });
+    this.#tick();
+    this.#askAgain();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelWake?.();
+  }
+
+  get isStopped(): boolean {
+    return this.#stopped;
+  }
+
+  commit<T>(work: (append: Append, now: Instant) => T): T {
+    const now = this.clock.now();
+    const rows: JournalRow[] = [];
+    const ended = new Set<AppName>();
+    const append = (entry: Entry): JournalRow => {
+      const row = this.journal.append(entry, now);
+      rows.push(row);
+      if (entry.kind === "phase_changed" && isEnded(entry.phase)) ended.add(entry.app);
+      return row;
+    };
+    let result: T;
+    try {
+      result = this.journal.transaction(() => {
+        const done = work(append, now);
+        this.#beginWhatWaited(ended, append, now);
+        return done;
+      });
+    } catch (error) {
+      this.#reload();
+      throw error;
+    }
+    this.#afterCommit(rows);
+    return result;
+  }
+
+  /** Work that nobody waits for: a fault is logged, and it is tried again. */
+  byItself(what: string, work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#options.logger.error({ err: error, what }, "engine could not commit");
+      if (!this.#stopped) this.#cancelWake = this.clock.wake((this.clock.now() + RETRY_MS) as Instant, () => this.#tick());
+    }
+  }
+
+  tellMachine(machine: MachineId): void {
+    const assignment = this.assignments.of(machine);
+    if (assignment !== undefined) this.#options.tell(assignment);
+  }
+
+  /** Called with the rows of each commit, in order. Returns a function that ends it. */
+  onCommit(listener: (rows: readonly JournalRow[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The end of one rollout lets others begin, which may end at once, and the end of a start lets machines take up what they missed. */
+  #beginWhatWaited(ended: Set<AppName>, append: Append, now: Instant): void {
+    for (;;) {
+      const started = this.#startPending(append, now);
+      const apps = [...ended];
+      ended.clear();
+      for (const app of apps) this.standing.settled(app, append, now);
+      this.rollouts.goOnWaiting(append, now);
+      if (!started && apps.length === 0 && ended.size === 0) return;
+    }
+  }
+
+  #startPending(append: Append, now: Instant): boolean {
+    const apps = new Set(this.rollouts.active().filter((state) => state.phase === "pending").map(({ app }) => app));
+    let started = false;
+    for (const app of apps) {
+      for (let next = this.#next(app, now); next !== undefined; next = this.#next(app, now)) {
+        started = true;
+        const reason = { code: "superseded", message: `${next.id} (${next.release}) took its place` } as const;
+        for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
+        const machines = selectMachines(this.journal, app, parsedSelector(next.strategy.targets), next.release);
+        this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines) }, append, now);
+        this.rollouts.overtakeTails(next, append, now);
+        for (const machine of next.targets.keys()) this.rollouts.noteWellness(machine, app);
+      }
+    }
+    return started;
+  }
+
+  #next(app: AppName, now: Instant) {
+    return nextToStart(this.rollouts.ofApp(app), this.facts, now);
+  }
+
+  #afterCommit(rows: readonly JournalRow[]): void {
+    const told = new Set<MachineId>();
+    for (const { entry } of rows) if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") told.add(entry.machine);
+    for (const machine of told) this.tellMachine(machine);
+    for (const { entry } of rows) if (entry.kind === "gate_asked") this.#ask(entry.deployment, entry.wave, entry.gate);
+    if (rows.length > 0) for (const listener of this.#listeners) listener(rows);
+    this.#arm();
+  }
+
+  /** The answer becomes an event; a controller that died in between asks again. */
+  #ask(id: DeploymentId, wave: number, gate: number): void {
+    const question = questionOf(this.rollouts.get(id), wave, gate);
+    if (question === undefined) return;
+    const key = `${id}/${wave}/${gate}/${question.attempt}`;
+    if (this.#asked.has(key)) return;
+    this.#asked.add(key);
+    const answered = ({ kind: verdict, detail: said }: Verdict): void => {
+      this.#asked.delete(key);
+      if (this.#stopped) return;
+      this.byItself("gate", () => {
+        this.commit((append, now) => {
+          const state = this.rollouts.get(id);
+          if (state !== undefined) this.rollouts.drive(state, { kind: "gate_answered", wave, gate, attempt: question.attempt, verdict, said }, append, now);
+        });
+      });
+    };
+    void this.#options.ask(question).then(answered);
+  }
+
+  #askAgain(): void {
+    for (const { id, waves, wave } of this.rollouts.active()) {
+      const gate = waves[wave]?.gates.findIndex(({ isAsked }) => isAsked) ?? -1;
+      if (gate >= 0) this.#ask(id, wave, gate);
+    }
+  }
+
+  #arm(): void {
+    this.#cancelWake?.();
+    this.#cancelWake = undefined;
+    if (this.#stopped) return;
+    const now = this.clock.now();
+    const next = this.rollouts.hasUnfinished ? now : earliest([this.rollouts.nextWake(), ...this.#startTimes(now)]);
+    if (next !== undefined) this.#cancelWake = this.clock.wake(next, () => this.#tick());
+  }
+
+  #startTimes(now: Instant): readonly (Instant | undefined)[] {
+    const pending = this.rollouts.active().filter((state) => state.phase === "pending");
+    return pending.map((state) => waitingToStart(state, this.rollouts.ofApp(state.app), this.facts, now)?.until);
+  }
+
+  #tick(): void {
+    this.byItself("time", () => this.commit((append, now) => this.rollouts.goOn(append, now)));
+  }
+
+  #reload(): void {
+    const { fleet } = this.#options;
+    const now = this.clock.now();
+    for (const { id, silent_since } of this.facts.machines()) fleet.restore(id, now, silent_since);
+    this.rollouts.reload(this.facts.interruptedTails());
+    this.world.reload(this.facts);
+    this.#arm();
+  }
+}
+
+function earliest(times: readonly (Instant | undefined)[]): Instant | undefined {
+  return times.reduce((first, time) => (time !== undefined && (first === undefined || time < first) ? time : first), undefined);
+}

@@ -1,0 +1,182 @@
+/**
+ * What operators ask about deployments: submit one, steer one. Each is one transaction, and is refused in words when it can't be.
+ */
+import { type AppName, type DeploymentId, releaseId } from "@muster/proto/ids.ts";
+import type { Entry } from "../journal/entry.ts";
+import type { Size, Strategy } from "../plan/strategy.ts";
+import { windowOf } from "../plan/plan.ts";
+import { sizeText } from "../plan/size.ts";
+import { type CommandEvent, refusal } from "../rollout/command.ts";
+import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
+import { countMachines, parsedSelector, selectMachines } from "./fleet-plan.ts";
+import type { Loop } from "./loop.ts";
+import { type Answer, conflict, granted, notFound } from "./refusal.ts";
+import { waitingToStart } from "./starts.ts";
+import { differences, releaseExists, type Submission, type Submitted } from "./submission.ts";
+
+/** How a command came: who gave it, and why; both may be empty. */
+export interface Order {
+  readonly by: string;
+  readonly reason: string;
+}
+
+export type Command =
+  | { readonly kind: "pause" | "resume" | "abort" | "rollback" | "retry" }
+  /** `wave` from 1; 0: the one that it waits at. */
+  | { readonly kind: "approve"; readonly wave: number }
+  | { readonly kind: "promote"; readonly all: boolean }
+  | { readonly kind: "set_max_unavailable"; readonly size: Size };
+
+export class Operators {
+  readonly #loop: Loop;
+
+  constructor(loop: Loop) {
+    this.#loop = loop;
+  }
+
+  recordArtifact(stored: Extract<Entry, { kind: "artifact_stored" }>): void {
+    if (this.hasArtifact(stored.artifact)) return;
+    this.#loop.commit((append) => append(stored));
+  }
+
+  hasArtifact(digest: string): boolean {
+    return this.#loop.facts.hasArtifact(digest);
+  }
+
+  /** Refuses what can't be carried out. A release without an artifact is judged by all the rest: so it can be asked before that is sent. */
+  check({ app, release, strategy, selector }: Submission): Answer<void> {
+    const { facts, journal } = this.#loop;
+    const id = releaseId(app, release.version);
+    const stored = facts.release(id);
+    const differing = stored === undefined ? undefined : differences(stored, release.artifact === "" ? { ...release, artifact: stored.artifact } : release);
+    if (differing !== undefined) return conflict(releaseExists(id, differing));
+    const selected = selectMachines(journal, app, selector, id).length;
+    if (selected === 0) return conflict(`rollout.targets "${strategy.targets}" selects none of the ${countMachines(journal)} machines; muster machines lists them with their labels`);
+    return granted(undefined);
+  }
+
+  /** Creates the release, if it is new, and the deployment; begins it unless it has to wait. */
+  submit(submission: Submission, by = "", note = ""): Answer<Submitted> {
+    const { facts, rollouts } = this.#loop;
+    const { app, release, strategy } = submission;
+    const checked = this.check(submission);
+    if (!checked.ok) return checked;
+    if (!this.hasArtifact(release.artifact)) return notFound(`the artifact ${release.artifact.slice(0, 12)} is not stored; push it first`);
+    const id = releaseId(app, release.version);
+    const deployment = this.#loop.commit((append, now) => {
+      if (facts.release(id) === undefined) append({ kind: "release_created", id, app, release });
+      const deployment = facts.nextDeploymentId();
+      append({ kind: "deployment_submitted", deployment, app, release: id, strategy, by, note });
+      rollouts.add(newRollout({ id: deployment, app, release: id, strategy }, now));
+      return deployment;
+    });
+    const state = rollouts.get(deployment);
+    const waits = state?.phase === "pending" ? waitingToStart(state, rollouts.ofApp(app), facts, this.#loop.clock.now())?.message : undefined;
+    return granted({ deployment, notes: waits === undefined ? [] : [`waits for ${waits}`] });
+  }
+
+  command(id: DeploymentId, command: Command, { by, reason: why }: Order): Answer<void> {
+    const { rollouts } = this.#loop;
+    const state = rollouts.takeUp(id);
+    if (state === undefined) return notFound(`there is no deployment ${id}`);
+    const event = eventOf(state, command, { by, reason: why });
+    const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state) : undefined);
+    if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused}`);
+    this.#loop.commit((append, now) => {
+      append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
+      rollouts.drive(state, event, append, now);
+    });
+    return granted(undefined);
+  }
+
+  /** Deploys an older release again, to the machines of a deployment: at once, in one wave, within the same window. Takes the place of what is under way. */
+  rollbackTo(id: DeploymentId, version: string, order: Order): Answer<Submitted> {
+    const { facts, rollouts } = this.#loop;
+    const state = rollouts.takeUp(id);
+    if (state === undefined) return notFound(`there is no deployment ${id}`);
+    const target = releaseId(state.app, version);
+    const release = facts.release(target);
+    if (release === undefined) return notFound(`there is no release ${target}; muster releases ${state.app} lists them`);
+    if (!this.hasArtifact(release.artifact)) return conflict(`the files of ${target} were removed by retention; deploy it from its deployment file`);
+    const strategy = straightBack(state.strategy);
+    return this.submit({ app: state.app, release, strategy, selector: parsedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason));
+  }
+
+  /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
+  #overtaken({ id, app }: { readonly id: DeploymentId; readonly app: AppName }): string | undefined {
+    const later = this.#loop.facts.laterDeployment(app, id);
+    return later === undefined ? undefined : `${later} of ${app} has been carried out since; use that instead`;
+  }
+}
+
+/** The command begins anew what had ended. */
+function isComeback({ phase }: RolloutState, { kind }: Command): boolean {
+  return kind === "rollback" || (kind === "retry" && isEnded(phase));
+}
+
+function eventOf(state: RolloutState, command: Command, { by, reason: why }: Order): CommandEvent {
+  const who = by === "" ? "an operator" : by;
+  const reason = { code: "operator", message: `${who} ${DID[command.kind]}${why === "" ? "" : `: ${why}`}` } as const;
+  switch (command.kind) {
+    case "pause":
+    case "resume":
+    case "abort":
+    case "rollback":
+    case "retry":
+      return { kind: command.kind, reason };
+    case "approve":
+      return { kind: "approve", reason, wave: command.wave === 0 ? null : command.wave - 1 };
+    case "promote":
+      return { kind: "promote", reason, all: command.all };
+    case "set_max_unavailable":
+      return { kind: "set_max_unavailable", reason, maxUnavailable: windowOf(command.size, state.targets.size) };
+  }
+}
+
+function detailOf(command: Command): string {
+  switch (command.kind) {
+    case "pause":
+    case "resume":
+    case "abort":
+    case "rollback":
+    case "retry":
+      return "";
+    case "approve":
+      return command.wave === 0 ? "" : `wave ${command.wave}`;
+    case "promote":
+      return command.all ? "all" : "";
+    case "set_max_unavailable":
+      return sizeText(command.size);
+  }
+}
+
+/** Whoever rolls back is in a hurry: no waves, no gates, no window, nothing to wait for. */
+function straightBack(strategy: Strategy): Strategy {
+  const everybody = { members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null } as const;
+  return { ...strategy, waves: [everybody], offline: { kind: "skip" }, window: null, startAt: null, after: null, onFailure: "pause", onConflict: "supersede" };
+}
+
+function noteOf(id: DeploymentId, version: string, reason: string): string {
+  return `rollback of ${id} to ${version}${reason === "" ? "" : `: ${reason}`}`;
+}
+
+const DID: Readonly<Record<Command["kind"], string>> = {
+  pause: "paused it",
+  resume: "resumed it",
+  abort: "aborted it",
+  rollback: "rolled it back",
+  approve: "approved it",
+  promote: "promoted it",
+  retry: "retried what had failed",
+  set_max_unavailable: "changed max_unavailable",
+};
+const DONE: Readonly<Record<Command["kind"], string>> = {
+  pause: "paused",
+  resume: "resumed",
+  abort: "aborted",
+  rollback: "rolled back",
+  approve: "approved",
+  promote: "promoted",
+  retry: "retried",
+  set_max_unavailable: "changed",
+};

@@ -1,0 +1,72 @@
+/**
+ * The app's standing deployment: the newest one that succeeded. Machines that were away when it was carried out, or came later, have their turn in its tail.
+ */
+import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import { type Labels, selects } from "@muster/proto/selector.ts";
+import { type LaneLabel, laneOf } from "../plan/plan.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import type { RolloutEvent } from "../rollout/decide.ts";
+import type { Facts, StandingTarget } from "./facts.ts";
+import { parsedSelector } from "./fleet-plan.ts";
+import type { Append, Rollouts } from "./rollouts.ts";
+import type { World } from "./world.ts";
+
+export class Standing {
+  readonly #facts: Facts;
+  readonly #rollouts: Rollouts;
+  readonly #world: World;
+
+  constructor(facts: Facts, rollouts: Rollouts, world: World) {
+    this.#facts = facts;
+    this.#rollouts = rollouts;
+    this.#world = world;
+  }
+
+  /** A machine is there: for the first time, again, with other labels, or after a cordon. */
+  takeUp(machine: MachineId, labels: Labels, append: Append, now: Instant): void {
+    if (!this.#isUsable(machine)) return;
+    for (const row of this.#facts.standingFor(machine)) {
+      if (this.#isTargetOfActive(row.app, machine)) continue;
+      const event = eventOf(machine, labels, row);
+      if (event !== undefined) this.#drive(row.deployment, event, append, now);
+    }
+  }
+
+  /** A deployment of the app has ended: its standing one is for those that came while that was under way, or that it never told. */
+  settled(app: AppName, append: Append, now: Instant): void {
+    const id = this.#facts.standingOf(app);
+    if (id === undefined) return;
+    for (const { machine, labels } of this.#facts.outstandingFor(id)) this.takeUp(machine, labels, append, now);
+  }
+
+  #drive(deployment: string, event: RolloutEvent, append: Append, now: Instant): void {
+    const state = this.#rollouts.takeUp(deployment as DeploymentId);
+    if (state !== undefined) this.#rollouts.drive(state, event, append, now);
+  }
+
+  #isUsable(machine: MachineId): boolean {
+    return !this.#world.isSilent(machine) && !this.#world.isCordoned(machine);
+  }
+
+  /** The one under way knows better what the machine is to run. */
+  #isTargetOfActive(app: AppName, machine: MachineId): boolean {
+    return this.#rollouts.ofApp(app).some((state) => state.targets.has(machine));
+  }
+}
+
+function eventOf(machine: MachineId, labels: Labels, row: StandingTarget): RolloutEvent | undefined {
+  switch (row.state) {
+    case "unreachable":
+      return { kind: "heard_again", machine };
+    case "skipped":
+      return { kind: "uncordoned", machine };
+    case null: {
+      const strategy = JSON.parse(row.strategy) as Strategy;
+      if (strategy.lateJoiners === "ignore" || !selects(parsedSelector(strategy.targets), labels)) return undefined;
+      const lane = laneOf(JSON.parse(row.lanes) as LaneLabel[], labels);
+      return { kind: "joined", target: { machine, previous: row.last_good, lane } };
+    }
+    default:
+      return undefined;
+  }
+}

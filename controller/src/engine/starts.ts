@@ -1,0 +1,71 @@
+/**
+ * When a submitted deployment begins: at its time, after the one that it is promoted from, and not while another of its app is under way.
+ */
+import type { Instant } from "@muster/proto/ids.ts";
+import type { RolloutState } from "../rollout/state.ts";
+import { durationText, timeText } from "../rollout/words.ts";
+import type { Facts } from "./facts.ts";
+
+/** Why it does not begin yet. `until`: when to look again though nothing happens. */
+export interface Waiting {
+  readonly message: string;
+  readonly until: Instant | undefined;
+  /** For what nobody but another deployment of its app can end. */
+  readonly isQueued: boolean;
+}
+
+export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState[], facts: Facts, now: Instant): Waiting | undefined {
+  return beforeItsTime(state, now) ?? beforePromotion(state, facts, now) ?? queued(state, ofApp, facts, now);
+}
+
+/** The one of an app's deployments that begins now. */
+export function nextToStart(ofApp: readonly RolloutState[], facts: Facts, now: Instant): RolloutState | undefined {
+  const ready = ofApp.filter((state) => state.phase === "pending" && waitingToStart(state, ofApp, facts, now) === undefined);
+  return ready.toSorted((a, b) => b.strategy.priority - a.strategy.priority)[0];
+}
+
+/** Those that a deployment takes the place of when it begins. */
+export function supersededBy(state: RolloutState, ofApp: readonly RolloutState[]): readonly RolloutState[] {
+  if (state.strategy.onConflict === "queue") return [];
+  return ofApp.filter((other) => other !== state && (other.phase !== "pending" || isOlder(other, state)));
+}
+
+function beforeItsTime({ strategy: { startAt } }: RolloutState, now: Instant): Waiting | undefined {
+  if (startAt === null || now >= startAt) return undefined;
+  return { message: `its time: it begins at ${timeText(startAt)} (start_at)`, until: startAt, isQueued: false };
+}
+
+function beforePromotion({ id, app, release, strategy: { after } }: RolloutState, facts: Facts, now: Instant): Waiting | undefined {
+  if (after === null) return undefined;
+  const { deploymentOf, targets, soakMs } = after;
+  const what = deploymentOf === app ? release : deploymentOf;
+  const where = targets === "" ? "all machines" : targets;
+  const found = facts.forerunner(deploymentOf, targets, deploymentOf === app ? release : null, id);
+  const wanted = `a deployment of ${what} to ${where} to succeed`;
+  if (found === undefined) return { message: `${wanted}: there is none yet`, until: undefined, isQueued: false };
+  if (found.phase !== "succeeded" || found.ended_at === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined, isQueued: false };
+  const until = (found.ended_at + soakMs) as Instant;
+  if (now >= until) return undefined;
+  return { message: `${found.id} (${found.release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`, until, isQueued: false };
+}
+
+function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: Facts, now: Instant): Waiting | undefined {
+  if (state.strategy.onConflict === "supersede") return undefined;
+  const before = ofApp.find((other) => other.phase !== "pending") ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
+  if (before === undefined) return undefined;
+  return { message: `${before.id} (${before.release}, ${before.phase.replaceAll("_", " ")}) to end`, until: undefined, isQueued: true };
+}
+
+function isReady(state: RolloutState, facts: Facts, now: Instant): boolean {
+  return beforeItsTime(state, now) === undefined && beforePromotion(state, facts, now) === undefined;
+}
+
+function goesBefore(other: RolloutState, state: RolloutState): boolean {
+  if (other === state || other.phase !== "pending") return false;
+  const more = other.strategy.priority - state.strategy.priority;
+  return more > 0 || (more === 0 && isOlder(other, state));
+}
+
+function isOlder(a: RolloutState, b: RolloutState): boolean {
+  return Number(a.id.slice("d-".length)) < Number(b.id.slice("d-".length));
+}

@@ -1,0 +1,74 @@
+/**
+ * Rows that an older version wrote, in today's shape. The journal's own rows are never changed: they are read through here.
+ *
+ * Version 1 knew waves by their size alone, one failure budget, and nobody's name.
+ */
+import type { Gate, Size, Strategy } from "../plan/strategy.ts";
+import type { PlannedTarget } from "../plan/plan.ts";
+
+type Data = Readonly<Record<string, unknown>>;
+
+interface StrategyV1 extends Data {
+  readonly waves: readonly Size[];
+}
+
+interface PlanV1 extends Data {
+  readonly waves: readonly (readonly Omit<PlannedTarget, "lane">[])[];
+  readonly maxFailures: readonly number[];
+}
+
+export function upcast(kind: string, data: Data): Data {
+  switch (kind) {
+    case "deployment_submitted":
+      return "by" in data ? data : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) };
+    case "rollout_started":
+      return isPlanV1(data["plan"]) ? { ...data, plan: planOf(data["plan"]) } : data;
+    case "command_accepted":
+      return "by" in data ? data : { ...data, by: "", detail: "" };
+    case "failures_acknowledged":
+      return "unreachable" in data ? data : { ...data, unreachable: 0 };
+    case "target_changed":
+      return "runs" in data ? data : { ...data, runs: null };
+    default:
+      return data;
+  }
+}
+
+function strategyOf(old: StrategyV1): Partial<Strategy> {
+  const waves = old.waves.map((size) => ({ members: { kind: "size", size } as const, gates: NO_GATES, at: null, afterMs: 0, maxFailures: null, maxUnreachable: null }));
+  return {
+    ...old,
+    waves,
+    maxUnavailablePer: [],
+    spread: null,
+    maxUnreachable: null,
+    offline: { kind: "skip" },
+    lateJoiners: "ignore",
+    window: null,
+    startAt: null,
+    after: null,
+    priority: 0,
+  };
+}
+
+function isPlanV1(plan: unknown): plan is PlanV1 {
+  return typeof plan === "object" && plan !== null && "maxFailures" in plan;
+}
+
+function planOf({ waves, maxFailures, ...plan }: PlanV1): Data {
+  return {
+    ...plan,
+    lanes: [],
+    waves: waves.map((targets, wave) => ({
+      members: `${targets.length}`,
+      targets: targets.map((target) => ({ ...target, lane: "" })),
+      gates: NO_GATES,
+      at: null,
+      afterMs: 0,
+      maxFailures: maxFailures[wave] ?? 0,
+      maxUnreachable: null,
+    })),
+  };
+}
+
+const NO_GATES: readonly Gate[] = [];

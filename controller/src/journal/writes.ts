@@ -1,0 +1,68 @@
+/**
+ * Every statement that writes a projection, prepared once.
+ */
+import type { Database, Statement } from "better-sqlite3";
+
+export function prepareWrites(db: Database) {
+  const statement = (sql: string): Statement => db.prepare(sql);
+  return {
+    joinMachine: statement(`INSERT INTO machines VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at, NULL, NULL, NULL, NULL, 0)
+      ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
+    silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
+    moveCursor: statement(`INSERT INTO report_cursors VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq`),
+    reportApp: statement(`INSERT INTO machine_apps VALUES
+        (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at, NULL)
+      ON CONFLICT (machine, app) DO UPDATE SET generation = @generation, phase = @phase, reason_code = @reasonCode, reason_message = @reasonMessage,
+        running_version = @runningVersion, running_artifact = @runningArtifact, starts = @starts, pid = @pid, ports = @ports, since = @at`),
+    keepLastGood: statement(`UPDATE machine_apps SET last_good = (SELECT release FROM assignments a WHERE a.machine = @machine AND a.app = @app AND a.generation = @generation)
+      WHERE machine = @machine AND app = @app AND EXISTS (SELECT 1 FROM assignments a WHERE a.machine = @machine AND a.app = @app AND a.generation = @generation AND a.release IS NOT NULL)`),
+    forgetLastGood: statement("UPDATE machine_apps SET last_good = NULL WHERE machine = ? AND app = ?"),
+    storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
+    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?)"),
+    submit: statement(`INSERT INTO deployments VALUES
+      (@number, @id, @app, @release, @strategy, 'pending', NULL, NULL, @at, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', 0, NULL, NULL, NULL)`),
+    startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, progress_at = @at,
+      max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
+    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, 0, 0, NULL, NULL, 0)"),
+    // For a machine that joins a rollout that had nobody to change.
+    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, 0, 0, @at, @at, 1
+      WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
+    addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL)"),
+    joinTarget: statement(`INSERT INTO targets
+      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL
+      FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1`),
+    enterWave: statement("UPDATE deployments SET wave = @wave, progress_at = @at WHERE id = @id"),
+    startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
+    finishWave: statement("UPDATE waves SET finished_at = @at WHERE deployment = @id AND wave = @wave"),
+    waitOut: statement("UPDATE waves SET waited_out = 1 WHERE deployment = ? AND wave = ?"),
+    gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
+    setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
+    hold: statement(`UPDATE deployments SET hold_since = CASE WHEN hold_kind IS @kind THEN hold_since ELSE @at END, hold_kind = @kind, hold_message = @message WHERE id = @id`),
+    endHold: statement("UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, progress_at = @at WHERE id = @id AND hold_kind IS NOT NULL"),
+    promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
+    setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
+    assign: statement(`INSERT INTO assignments
+      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs' FROM deployments WHERE id = @id
+      ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
+        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms`),
+    renewAssignment: statement("UPDATE assignments SET generation = ? WHERE machine = ? AND app = ?"),
+    assignTarget: statement(`UPDATE targets SET purpose = @purpose, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
+      reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
+    changeTarget: statement(`UPDATE targets SET state = @state, since = @at, reason_code = @reasonCode, reason_message = @reasonMessage,
+      runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped') THEN NULL ELSE purpose END
+      WHERE deployment = @id AND machine = @machine`),
+    progress: statement("UPDATE deployments SET progress_at = ? WHERE id = ?"),
+    acknowledge: statement("UPDATE waves SET acknowledged_failures = ?, acknowledged_unreachable = ? WHERE deployment = ? AND wave = ?"),
+    changePhase: statement(`UPDATE deployments SET phase = @phase, progress_at = @at, ended_at = @endedAt, reason_code = @reasonCode, reason_message = @reasonMessage,
+      hold_kind = NULL, hold_message = NULL, hold_since = NULL WHERE id = @id`),
+    tryBackAgain: statement("UPDATE targets SET purpose = NULL WHERE deployment = ? AND state = 'failed' AND purpose = 'revert'"),
+    cordon: statement("UPDATE machines SET cordoned_at = @at, cordoned_by = @by, cordon_reason = @reason, drained = @drained WHERE id = @machine"),
+    uncordon: statement("UPDATE machines SET cordoned_at = NULL, cordoned_by = NULL, cordon_reason = NULL, drained = 0 WHERE id = ?"),
+    setBudget: statement("INSERT INTO budgets VALUES (?, ?, ?) ON CONFLICT (selector) DO UPDATE SET max_unavailable = excluded.max_unavailable, set_by = excluded.set_by"),
+    removeBudget: statement("DELETE FROM budgets WHERE selector = ?"),
+    addFreeze: statement("INSERT INTO freezes VALUES (@number, @from, @until, @reason, @by)"),
+    endFreeze: statement("UPDATE freezes SET until_at = max(from_at, @at) WHERE number = @number"),
+    setRetention: statement("INSERT INTO retention VALUES (1, ?, ?) ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms"),
+    removeArtifact: statement("DELETE FROM artifacts WHERE digest = ?"),
+  };
+}

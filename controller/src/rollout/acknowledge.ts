@@ -1,0 +1,23 @@
+/**
+ * Failures and silences that an operator knows of: they count no more, and only new ones trip the rollout again.
+ */
+import type { RolloutChange } from "./change.ts";
+import type { RolloutState, Target } from "./state.ts";
+
+export function acknowledge({ waves }: RolloutState): readonly RolloutChange[] {
+  return waves.flatMap(({ counts: { failed, unreachable }, acknowledgedFailures, acknowledgedUnreachable }, wave) =>
+    failed !== acknowledgedFailures || unreachable !== acknowledgedUnreachable
+      ? [{ kind: "failures_acknowledged", wave, failures: failed, unreachable } as const]
+      : [],
+  );
+}
+
+/** A failure that an operator had acknowledged and that is none any more must not stand in for a new one. */
+export function forgottenFailure(state: RolloutState, { state: before, wave: index }: Target, leaving = 1): readonly RolloutChange[] {
+  const wave = state.waves[index];
+  if (wave === undefined) return [];
+  const failures = Math.min(wave.acknowledgedFailures, wave.counts.failed - (before === "failed" ? leaving : 0));
+  const unreachable = Math.min(wave.acknowledgedUnreachable, wave.counts.unreachable - (before === "unreachable" ? leaving : 0));
+  if (failures === wave.acknowledgedFailures && unreachable === wave.acknowledgedUnreachable) return [];
+  return [{ kind: "failures_acknowledged", wave: index, failures, unreachable }];
+}

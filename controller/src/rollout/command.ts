@@ -1,0 +1,162 @@
+/**
+ * What operators ask of a rollout: whether it can be carried out, and what it changes at once. Pure.
+ */
+import { acknowledge, forgottenFailure } from "./acknowledge.ts";
+import type { RolloutChange } from "./change.ts";
+import type { GateState } from "./gates.ts";
+import { isEnded, type RolloutReason, type RolloutState } from "./state.ts";
+
+/** `said`: who asks, and why, in a sentence. */
+export type CommandEvent =
+  | { readonly kind: "pause"; readonly reason: RolloutReason }
+  | { readonly kind: "resume"; readonly reason: RolloutReason }
+  | { readonly kind: "abort"; readonly reason: RolloutReason }
+  | { readonly kind: "rollback"; readonly reason: RolloutReason }
+  /** `wave`: index of the one that is meant; null: the one that the rollout waits at. */
+  | { readonly kind: "approve"; readonly reason: RolloutReason; readonly wave: number | null }
+  | { readonly kind: "promote"; readonly reason: RolloutReason; readonly all: boolean }
+  | { readonly kind: "retry"; readonly reason: RolloutReason }
+  | { readonly kind: "set_max_unavailable"; readonly reason: RolloutReason; readonly maxUnavailable: number };
+
+export function decideCommand(state: RolloutState, event: CommandEvent): readonly RolloutChange[] {
+  switch (event.kind) {
+    case "pause":
+      return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
+    case "resume":
+      return [...acknowledge(state), ...askAgain(state), { kind: "phase_changed", phase: "rolling", reason: null }];
+    case "abort":
+      return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
+    case "rollback":
+      return [{ kind: "phase_changed", phase: "rolling_back", reason: event.reason }];
+    case "approve":
+      return openGate(state, event.reason.message);
+    case "promote":
+      return event.all ? [{ kind: "promoted" }] : skipHold(state, event.reason.message);
+    case "retry":
+      return retry(state);
+    case "set_max_unavailable":
+      return [{ kind: "max_unavailable_changed", maxUnavailable: event.maxUnavailable }];
+  }
+}
+
+/** Why a command can't be carried out now; undefined when it can. */
+export function refusal(state: RolloutState, event: CommandEvent): string | undefined {
+  const { phase } = state;
+  switch (event.kind) {
+    case "pause":
+      return phase === "rolling" ? undefined : `it is ${phase}; only a rolling deployment can be paused`;
+    case "resume":
+      return phase === "paused" ? undefined : `it is ${phase}; only a paused deployment can be resumed`;
+    case "abort":
+      return isEnded(phase) ? `it has ended (${phase})` : undefined;
+    case "rollback":
+      return rollbackRefusal(state);
+    case "approve":
+      return approveRefusal(state, event.wave);
+    case "promote":
+      if (phase !== "rolling") return `it is ${phase}; only a rolling deployment has gates to skip`;
+      return event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" ? undefined : "it waits at no gate now; --all skips those to come";
+    case "retry":
+      return retryRefusal(state);
+    case "set_max_unavailable":
+      return phase === "pending" || (isEnded(phase) && phase !== "succeeded") ? `it is ${phase}; that can be changed while it runs` : undefined;
+  }
+}
+
+/** The gate that the rollout waits at. */
+export function gateAt({ phase, waves, wave }: RolloutState): { readonly index: number; readonly gate: GateState } | undefined {
+  if (phase !== "rolling") return undefined;
+  const gates = waves[wave]?.gates ?? [];
+  const index = gates.findIndex(({ state }) => state !== "open");
+  const gate = gates[index];
+  return gate === undefined || gate.state === "pending" ? undefined : { index, gate };
+}
+
+function rollbackRefusal(state: RolloutState): string | undefined {
+  switch (state.phase) {
+    case "pending":
+      return "it has not begun; abort it instead";
+    case "rolling_back":
+      return "it is being rolled back already";
+    case "rolled_back":
+      return "it has been rolled back already";
+    case "superseded":
+      return "a newer deployment of the app has taken its place; roll that back instead";
+    case "rolling":
+    case "paused":
+    case "succeeded":
+    case "failed":
+    case "aborted":
+      return hasTouchedAny(state) ? undefined : "it changed no machine, so there is nothing to take back";
+  }
+}
+
+function hasTouchedAny({ waves }: RolloutState): boolean {
+  return waves.some(({ targets }) => targets.some((target) => target.attempts > 0));
+}
+
+function approveRefusal(state: RolloutState, wave: number | null): string | undefined {
+  const at = gateAt(state);
+  if (at?.gate.gate.kind !== "approval") {
+    const asks = state.waves.some(({ gates }) => gates.some(({ gate, state: stands }) => gate.kind === "approval" && stands !== "open"));
+    if (state.phase !== "rolling") return `it is ${state.phase}; only a rolling deployment waits for approval`;
+    return asks ? "it has not come to the gate that asks for it yet; muster status says what it waits for" : "none of its gates asks for it";
+  }
+  if (wave !== null && wave !== state.wave) return `it waits for the approval of wave ${state.wave + 1}, not of wave ${wave + 1}`;
+  return undefined;
+}
+
+function retryRefusal(state: RolloutState): string | undefined {
+  switch (state.phase) {
+    case "rolling":
+    case "paused":
+    case "succeeded":
+    case "failed":
+      if (wentBack(state)) return "it was being rolled back; roll it back again for those that could not, or deploy again";
+      return failedCount(state) > 0 ? undefined : "none of its targets has failed";
+    case "pending":
+      return "it has not begun";
+    case "rolling_back":
+    case "rolled_back":
+      return `it is ${state.phase.replaceAll("_", " ")}; deploy again instead`;
+    case "aborted":
+    case "superseded":
+      return `it is ${state.phase}; deploy again instead`;
+  }
+}
+
+function wentBack({ waves }: RolloutState): boolean {
+  return waves.some(({ targets }) => targets.some((target) => target.purpose === "revert"));
+}
+
+function failedCount({ waves }: RolloutState): number {
+  return waves.reduce((sum, { counts }) => sum + counts.failed, 0);
+}
+
+/** A gate that had stopped the rollout is asked anew. */
+function askAgain({ waves, wave }: RolloutState): readonly RolloutChange[] {
+  const gate = waves[wave]?.gates.findIndex(({ state }) => state === "stopped") ?? -1;
+  return gate < 0 ? [] : [{ kind: "gate_reached", wave, gate }];
+}
+
+function openGate(state: RolloutState, said: string): readonly RolloutChange[] {
+  const at = gateAt(state);
+  return at === undefined ? [] : [{ kind: "gate_opened", wave: state.wave, gate: at.index, said }];
+}
+
+/** The one thing that it waits for: the gate, or the moment at which its next wave begins. */
+function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
+  if (state.hold?.kind !== "begin") return openGate(state, said);
+  return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
+}
+
+function retry(state: RolloutState): readonly RolloutChange[] {
+  const failed = [...state.targets.values()].filter((target) => target.state === "failed");
+  const again = failed.map(({ machine }) => ({ kind: "target_changed", machine, state: "pending", reason: null, runs: null }) as const);
+  const forgotten = state.waves.flatMap(({ counts }, wave) => {
+    const first = failed.find((target) => target.wave === wave);
+    return first === undefined ? [] : forgottenFailure(state, first, counts.failed);
+  });
+  const goOn = state.phase === "failed" || state.phase === "paused" ? [{ kind: "phase_changed", phase: "rolling", reason: null } as const] : [];
+  return [...again, ...forgotten, ...askAgain(state), ...goOn];
+}

@@ -1,0 +1,117 @@
+/**
+ * A gate of a wave: whether it has been reached, what was answered, and what follows from that.
+ *
+ *     pending ─▶ reached ─▶ open
+ *                   │ ▲
+ *                   ▼ │ (resumed)
+ *                stopped
+ */
+import type { Instant } from "@muster/proto/ids.ts";
+import type { Gate, PrometheusGate, WebhookGate } from "../plan/strategy.ts";
+
+/** The answer to one question of a webhook or prometheus gate. `wait`: not yet, ask again. `silent`: there was no answer. */
+export type Verdict = "go" | "stop" | "wait" | "silent";
+
+export interface GateState {
+  readonly gate: Gate;
+  state: "pending" | "reached" | "open" | "stopped";
+  /** Of the last change of `state`; 0 before it was reached. */
+  since: Instant;
+  /** Questions asked. */
+  attempts: number;
+  /** A question is under way. */
+  isAsked: boolean;
+  /** Of the last question or answer. */
+  askedAt: Instant;
+  /** Answers `go`, answers `stop`, and questions in a row without an answer. */
+  passed: number;
+  failed: number;
+  unanswered: number;
+  /** The last answer, or who opened it and why. */
+  said: string;
+}
+
+export type GateChange =
+  | { readonly kind: "gate_reached"; readonly wave: number; readonly gate: number }
+  | { readonly kind: "gate_asked"; readonly wave: number; readonly gate: number; readonly attempt: number }
+  | {
+      readonly kind: "gate_answered";
+      readonly wave: number;
+      readonly gate: number;
+      readonly attempt: number;
+      readonly verdict: Verdict;
+      readonly said: string;
+    }
+  | { readonly kind: "gate_opened"; readonly wave: number; readonly gate: number; readonly said: string }
+  | { readonly kind: "gate_stopped"; readonly wave: number; readonly gate: number; readonly said: string };
+
+export function pendingGate(gate: Gate): GateState {
+  return { gate, state: "pending", since: 0 as Instant, attempts: 0, isAsked: false, askedAt: 0 as Instant, passed: 0, failed: 0, unanswered: 0, said: "" };
+}
+
+export function applyGate(gate: GateState, change: GateChange, at: Instant): void {
+  switch (change.kind) {
+    case "gate_reached":
+      Object.assign(gate, { ...pendingGate(gate.gate), attempts: gate.attempts, state: "reached", since: at });
+      return;
+    case "gate_asked":
+      gate.attempts = change.attempt;
+      gate.isAsked = true;
+      gate.askedAt = at;
+      return;
+    case "gate_answered":
+      gate.isAsked = false;
+      gate.askedAt = at;
+      gate.said = change.said;
+      gate.unanswered = change.verdict === "silent" ? gate.unanswered + 1 : 0;
+      if (change.verdict === "go") gate.passed += 1;
+      if (change.verdict === "stop") gate.failed += 1;
+      return;
+    case "gate_opened":
+    case "gate_stopped":
+      gate.state = change.kind === "gate_opened" ? "open" : "stopped";
+      gate.since = at;
+      gate.isAsked = false;
+      gate.said = change.said;
+      return;
+  }
+}
+
+/** What follows for a gate that was reached. */
+export type GateStep =
+  | { readonly kind: "open"; readonly said: string }
+  | { readonly kind: "stop"; readonly said: string }
+  | { readonly kind: "ask" }
+  /** `until` undefined: until somebody opens it or an answer comes. */
+  | { readonly kind: "wait"; readonly until: Instant | undefined };
+
+/** `changedAt`: when a target of the wave last changed. */
+export function stepOf(gate: GateState, changedAt: Instant, now: Instant): GateStep {
+  const asked = gate.gate;
+  switch (asked.kind) {
+    case "soak": {
+      const until = (Math.max(gate.since, changedAt) + asked.forMs) as Instant;
+      return now >= until ? { kind: "open", said: "" } : { kind: "wait", until };
+    }
+    case "approval":
+      return { kind: "wait", until: undefined };
+    case "webhook":
+      if (gate.failed > 0) return { kind: "stop", said: gate.said };
+      if (gate.passed > 0) return { kind: "open", said: gate.said };
+      return questionStep(gate, asked, asked.retryIntervalMs, now);
+    case "prometheus":
+      if (gate.failed > asked.failureLimit) return { kind: "stop", said: gate.said };
+      if (gate.passed >= asked.count) return { kind: "open", said: gate.said };
+      return questionStep(gate, asked, asked.intervalMs, now);
+  }
+}
+
+function questionStep(gate: GateState, { retries, onSilence }: WebhookGate | PrometheusGate, intervalMs: number, now: Instant): GateStep {
+  if (gate.isAsked) return { kind: "wait", until: undefined };
+  if (gate.unanswered > retries && onSilence !== "wait") {
+    const said = `no answer to ${gate.unanswered} questions: ${gate.said}`;
+    return onSilence === "go" ? { kind: "open", said } : { kind: "stop", said };
+  }
+  const due = (gate.askedAt === 0 ? gate.since : gate.askedAt + intervalMs) as Instant;
+  return now >= due ? { kind: "ask" } : { kind: "wait", until: due };
+}

@@ -1,0 +1,45 @@
+/**
+ * Who may move now: the window, the lanes, the budgets of groups, and the time.
+ */
+import type { Instant } from "@muster/proto/ids.ts";
+import { laneKeys } from "./derived.ts";
+import type { Purpose, RolloutState, Target } from "./state.ts";
+import type { Opening, Surroundings } from "./surroundings.ts";
+import type { Blocker } from "./turns.ts";
+
+/**
+ * Targets that are unavailable for other reasons take places, too; but one place is always left, so that a silent machine never holds a rollout for ever. A target
+ * that is unavailable already costs nothing more.
+ */
+export function hasPlace(state: RolloutState, target: Target, window: number): boolean {
+  const others = state.unwellAtRest - (state.unwell.has(target.machine) ? 1 : 0);
+  return state.moving.size < Math.max(1, window - others);
+}
+
+export function blockers(state: RolloutState, world: Surroundings, purpose: Purpose): (target: Target) => Blocker | undefined {
+  return (target) => {
+    const full = fullLane(state, target);
+    if (full !== undefined) return { of: "lane", key: full };
+    const budget = world.fullBudget(target.machine, purpose);
+    return budget === undefined ? undefined : { of: "target", key: budget };
+  };
+}
+
+function fullLane(state: RolloutState, target: Target): string | undefined {
+  if (state.lanes.length === 0) return undefined;
+  const { values } = laneKeys(state, target);
+  for (const [index, { label, max }] of state.lanes.entries()) {
+    const key = values[index]!;
+    const inLane = state.movingIn.get(key) ?? 0;
+    if (max !== null && inLane >= max) return key;
+    if (max === null && (state.movingIn.get(label) ?? 0) > inLane) return label;
+  }
+  return undefined;
+}
+
+/** Whether a target may be told of the release now. Going back is never a matter of time. */
+export function opening(state: RolloutState, world: Surroundings, now: Instant): Opening & { readonly kind: "freeze" | "window" } {
+  const frozen = world.frozen(now);
+  if (!frozen.open || state.promoted || state.strategy.window === null) return { ...frozen, kind: "freeze" };
+  return { ...world.opening(state.strategy.window, now), kind: "window" };
+}

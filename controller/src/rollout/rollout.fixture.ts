@@ -1,0 +1,288 @@
+/**
+ * Drives one rollout as the engine does, with a fleet that the test speaks for and a world that it changes. After every change everything is counted again,
+ * and a rollout that has not ended must say what it waits for.
+ */
+import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { Labels } from "@muster/proto/selector.ts";
+import { type PlanMachine, planRollout } from "../plan/plan.ts";
+import type { Gate, PrometheusGate, Size, Strategy, WaveSpec, WebhookGate } from "../plan/strategy.ts";
+import { nextWake } from "./advance.ts";
+import type { RolloutChange, Stamp } from "./change.ts";
+import { type CommandEvent, refusal } from "./command.ts";
+import type { RolloutEvent } from "./decide.ts";
+import { noteUnwell } from "./derived.ts";
+import { drive } from "./drive.ts";
+import type { Verdict } from "./gates.ts";
+import { auditRollout } from "./invariants.ts";
+import { type AgentPhase, isEnded, newRollout, type Purpose, type RolloutState, type Target } from "./state.ts";
+import type { Opening, Surroundings } from "./surroundings.ts";
+import { waitingOn } from "./words.ts";
+
+export const SECOND = 1000;
+export const MINUTE = 60 * SECOND;
+export const HOUR = 60 * MINUTE;
+
+/** When every rollout of the tests begins: a Monday, 10:00 UTC. */
+export const START = Date.UTC(2030, 0, 7, 10) as Instant;
+
+export const count = (value: number): Size => ({ kind: "count", count: value });
+export const percent = (value: number): Size => ({ kind: "percent", percent: value });
+
+export const APPROVAL: Gate = { kind: "approval" };
+export const soak = (forMs: number): Gate => ({ kind: "soak", forMs });
+
+export function webhook(changes: Partial<WebhookGate> = {}): WebhookGate {
+  return { kind: "webhook", url: "https://gate.example/", timeoutMs: 5 * SECOND, retries: 2, retryIntervalMs: 10 * SECOND, onSilence: "stop", ...changes };
+}
+
+export function prometheus(changes: Partial<PrometheusGate> = {}): PrometheusGate {
+  return {
+    kind: "prometheus",
+    url: "https://metrics.example/",
+    query: "errors",
+    max: 0.01,
+    min: null,
+    intervalMs: 30 * SECOND,
+    timeoutMs: 5 * SECOND,
+    count: 3,
+    failureLimit: 0,
+    retries: 1,
+    onSilence: "stop",
+    ...changes,
+  };
+}
+
+/** A wave of a size, or of a selector when a text is given. */
+export function wave(members: Size | string, changes: Partial<WaveSpec> = {}): WaveSpec {
+  return {
+    members: typeof members === "string" ? { kind: "selector", selector: members } : { kind: "size", size: members },
+    gates: [],
+    at: null,
+    afterMs: 0,
+    maxFailures: null,
+    maxUnreachable: null,
+    ...changes,
+  };
+}
+
+export const ALL = wave(percent(100));
+
+/** One wave, two targets at once, no failure allowed, and nothing else asked for. */
+export function strategyOf(changes: Partial<Strategy> = {}): Strategy {
+  return {
+    targets: "role=web",
+    waves: [ALL],
+    maxUnavailable: count(2),
+    maxUnavailablePer: [],
+    spread: null,
+    minHealthyTimeMs: 5 * SECOND,
+    healthyDeadlineMs: MINUTE,
+    progressDeadlineMs: 10 * MINUTE,
+    maxFailures: count(0),
+    maxUnreachable: null,
+    offline: { kind: "skip" },
+    lateJoiners: "deploy",
+    window: null,
+    startAt: null,
+    after: null,
+    priority: 0,
+    onFailure: "rollback",
+    onConflict: "queue",
+    ...changes,
+  };
+}
+
+export function machineId(index: number): MachineId {
+  return `m-${index}` as MachineId;
+}
+
+/** Machines m-0, m-1, … in this order of turns as long as there are at most ten. */
+export function fleetOf(size: number, changes: (index: number) => Partial<PlanMachine> = () => ({})): PlanMachine[] {
+  return Array.from({ length: size }, (_, index) => ({
+    id: machineId(index),
+    labels: {} as Labels,
+    silent: false,
+    cordoned: false,
+    unhealthy: false,
+    runsRelease: false,
+    lastGood: "app@1" as ReleaseId,
+    ...changes(index),
+  }));
+}
+
+/** What a rollout sees of the world, for the test to change. */
+export class FakeWorld implements Surroundings {
+  readonly silent = new Set<MachineId>();
+  readonly cordoned = new Set<MachineId>();
+  /** Until when: a freeze; until null: one that nobody can foresee the end of. */
+  freeze: { readonly until: Instant | null } | undefined;
+  /** When the rollout's own window opens, while it is closed. */
+  closedUntil: Instant | undefined;
+  /** Text of the budget that has no room for the machine. */
+  budget: (machine: MachineId, purpose: Purpose) => string | undefined = () => undefined;
+
+  isSilent(machine: MachineId): boolean {
+    return this.silent.has(machine);
+  }
+
+  isCordoned(machine: MachineId): boolean {
+    return this.cordoned.has(machine);
+  }
+
+  frozen(now: Instant): Opening {
+    const { freeze } = this;
+    if (freeze === undefined || (freeze.until !== null && now >= freeze.until)) return { open: true, until: null };
+    return { open: false, opensAt: freeze.until, message: "the end of the freeze" };
+  }
+
+  opening(_window: unknown, now: Instant): Opening {
+    const { closedUntil } = this;
+    return closedUntil === undefined || now >= closedUntil ? { open: true, until: null } : { open: false, opensAt: closedUntil, message: "the window to open" };
+  }
+
+  fullBudget(machine: MachineId, purpose: Purpose): string | undefined {
+    return this.budget(machine, purpose);
+  }
+}
+
+export type Command = CommandEvent["kind"];
+
+export class Harness {
+  readonly state: RolloutState;
+  readonly world = new FakeWorld();
+  readonly log: RolloutChange[] = [];
+  now: Instant = START;
+  #seq = 0;
+
+  constructor(machines: number | readonly PlanMachine[], changes: Partial<Strategy> = {}) {
+    const fleet = typeof machines === "number" ? fleetOf(machines) : machines;
+    const strategy = strategyOf(changes);
+    this.state = newRollout({ id: "d-1" as DeploymentId, app: "app" as AppName, release: "app@2" as ReleaseId, strategy }, this.now);
+    for (const { id, silent, cordoned } of fleet) {
+      if (silent) this.world.silent.add(id);
+      if (cordoned) this.world.cordoned.add(id);
+    }
+    this.event({ kind: "start", plan: planRollout(strategy, fleet) });
+  }
+
+  get phase(): RolloutState["phase"] {
+    return this.state.phase;
+  }
+
+  event(event?: RolloutEvent): void {
+    const record = (change: RolloutChange): Stamp => {
+      this.#seq += 1;
+      this.log.push(change);
+      return { seq: this.#seq, at: this.now };
+    };
+    drive(this.state, event, this.world, this.now, { record, applied: () => auditRollout(this.state) });
+    auditRollout(this.state);
+    if (!isEnded(this.phase) && waitingOn(this.state) === "") throw new Error("it moves nobody and waits for nothing");
+  }
+
+  /** Time passes, and the engine wakes whenever the rollout had asked for it. */
+  pass(ms: number): void {
+    const end = (this.now + ms) as Instant;
+    for (;;) {
+      const wake = this.wake();
+      if (wake === undefined || wake > end) break;
+      if (wake > this.now) this.now = wake;
+      const before = this.log.length;
+      this.event();
+      if (this.log.length === before && this.wake() === wake) throw new Error(`it woke at ${wake}, did nothing, and asks for the same again`);
+    }
+    this.now = end;
+  }
+
+  wake(): Instant | undefined {
+    return nextWake(this.state, this.world, this.now);
+  }
+
+  target(index: number): Target {
+    const target = this.state.targets.get(machineId(index));
+    if (target === undefined) throw new Error(`m-${index} is no target`);
+    return target;
+  }
+
+  report(index: number, phase: AgentPhase, { message = "it broke", runs = "2", generation = this.target(index).generation as Generation } = {}): void {
+    const isBad = phase === "failed" || phase === "reverted" || phase === "unhealthy";
+    this.event({ kind: "reported", machine: machineId(index), generation, phase, reason: isBad ? { code: "exited", message } : null, runs });
+  }
+
+  healthy(...indexes: readonly number[]): void {
+    for (const index of indexes) this.report(index, "healthy");
+  }
+
+  silence(index: number): void {
+    this.world.silent.add(machineId(index));
+    noteUnwell(this.state, machineId(index), true);
+    this.event({ kind: "fell_silent", machine: machineId(index), reason: { code: "silent", message: "nothing heard for 15s" } });
+  }
+
+  hear(index: number): void {
+    this.world.silent.delete(machineId(index));
+    noteUnwell(this.state, machineId(index), false);
+    this.event({ kind: "heard_again", machine: machineId(index) });
+  }
+
+  uncordon(index: number): void {
+    this.world.cordoned.delete(machineId(index));
+    this.event({ kind: "uncordoned", machine: machineId(index) });
+  }
+
+  unwell(index: number, isUnwell = true): void {
+    noteUnwell(this.state, machineId(index), isUnwell);
+    this.event();
+  }
+
+  answer(verdict: Verdict, said: string = verdict, attempt?: number): void {
+    const { waves, wave: index } = this.state;
+    const gate = waves[index]!.gates.findIndex(({ state }) => state === "reached");
+    this.event({ kind: "gate_answered", wave: index, gate, attempt: attempt ?? waves[index]!.gates[gate]!.attempts, verdict, said });
+  }
+
+  /** Throws with the refusal when the command can't be carried out. */
+  command(kind: Command, { wave: index = null, all = false, maxUnavailable = 1 }: { wave?: number | null; all?: boolean; maxUnavailable?: number } = {}): void {
+    const command = commandOf(kind, index, all, maxUnavailable);
+    const refused = refusal(this.state, command);
+    if (refused !== undefined) throw new Error(refused);
+    this.event(command);
+  }
+
+  /** Whose state is what, in the order of the plan. */
+  states(): string {
+    return [...this.state.targets.values()].map((target) => target.state).join(" ");
+  }
+
+  /** The indexes of the targets on the move. */
+  moving(): number[] {
+    return [...this.state.moving].map((machine) => Number(machine.slice(2))).sort((a, b) => a - b);
+  }
+
+  /** How often something has happened. */
+  times(kind: RolloutChange["kind"]): number {
+    return this.log.filter((change) => change.kind === kind).length;
+  }
+
+  waitsFor(): string {
+    return waitingOn(this.state) ?? "nothing";
+  }
+}
+
+function commandOf(kind: Command, index: number | null, all: boolean, maxUnavailable: number): CommandEvent {
+  const reason = { code: "operator", message: "alice: known" } as const;
+  switch (kind) {
+    case "pause":
+    case "resume":
+    case "abort":
+    case "rollback":
+    case "retry":
+      return { kind, reason };
+    case "approve":
+      return { kind, reason, wave: index };
+    case "promote":
+      return { kind, reason, all };
+    case "set_max_unavailable":
+      return { kind, reason, maxUnavailable };
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * The tail of a rollout that has succeeded: machines that were away, cordoned or not yet there when the others had their turn have it now, inside the same
+ * window, lanes and failure budget. It never ends and is never late.
+ */
+import type { Instant } from "@muster/proto/ids.ts";
+import type { RolloutState } from "./state.ts";
+import { type Step, turnStep } from "./step.ts";
+import type { Surroundings } from "./surroundings.ts";
+
+export function tailStep(state: RolloutState, world: Surroundings, now: Instant): Step {
+  const idle: Step = { kind: "wait", until: undefined };
+  if (!hasTail(state) || isTailTripped(state)) return idle;
+  return turnStep(state, world, state.maxUnavailable, now) ?? idle;
+}
+
+/** Somebody is on the way, or waits for the turn. */
+export function hasTail({ moving, waves }: Pick<RolloutState, "moving" | "waves">): boolean {
+  return moving.size > 0 || waves.some(({ counts }) => counts.pending > 0);
+}
+
+/** More machines than the budget allows have failed since it succeeded: the others are left as they are until somebody retries. */
+export function isTailTripped({ waves }: Pick<RolloutState, "waves">): boolean {
+  return waves.some(({ counts, acknowledgedFailures, maxFailures }) => counts.failed - acknowledgedFailures > maxFailures);
+}

@@ -1,0 +1,195 @@
+/**
+ * Whose turn it is: the targets that are still to be told, in their order, without ever going through all of them.
+ *
+ * Targets of one lane (the same values of the labels that limit who moves together) form a queue; the queues stand in a heap by the order of their heads. A lane that
+ * is full is set aside under the key of what fills it; a single target that must wait for something of its own (a budget) is set aside alone. Both come back one at
+ * a time, since each that goes on may fill up again what it waited for. Derived from the targets, and rebuilt after a restart.
+ *
+ * `next` costs O(log n), plus once for every target that left its turn by itself and every lane that was set aside.
+ */
+import { Heap } from "./heap.ts";
+
+/** What keeps a target from its turn: the whole lane, or it alone. */
+export type Blocker = { readonly of: "lane" | "target"; readonly key: string };
+
+type BlockerOf<T> = (target: T) => Blocker | undefined;
+
+interface InLane {
+  readonly lane: string;
+}
+
+interface Lane<T> {
+  /** In the order of their turns; those before `first` are done. */
+  readonly queue: T[];
+  first: number;
+  /** Came back later, in no order of their own. */
+  readonly returned: Heap<T>;
+  /** Its one valid entry in a heap; undefined: it has no targets left. */
+  entry: Entry<T> | undefined;
+  /** Where that is: among those set aside under this key, or, if null, among the ready. */
+  parkedUnder: string | null;
+}
+
+/** A lane at the place of its head. Void once its lane has another, so that nothing in a heap ever changes its order. */
+interface Entry<T> {
+  readonly lane: Lane<T>;
+  readonly head: T;
+}
+
+export class Turns<T extends InLane> {
+  readonly #isOpen: (target: T) => boolean;
+  readonly #before: (a: T, b: T) => boolean;
+  readonly #lanes = new Map<string, Lane<T>>();
+  readonly #ready: Heap<Entry<T>>;
+  readonly #parkedLanes = new Map<string, Heap<Entry<T>>>();
+  /** Keys of `#parkedLanes` that may have room. */
+  readonly #freed = new Set<string>();
+  readonly #parkedTargets = new Map<string, Heap<T>>();
+
+  /** `isOpen`: the target is still to be told. `before`: the order of turns. */
+  constructor(isOpen: (target: T) => boolean, before: (a: T, b: T) => boolean) {
+    this.#isOpen = isOpen;
+    this.#before = before;
+    this.#ready = this.#entries();
+  }
+
+  /** Targets in the order of their turns, all after those that were added before. */
+  addAll(targets: Iterable<T>): void {
+    for (const target of targets) {
+      const lane = this.#laneOf(target);
+      lane.queue.push(target);
+      if (lane.entry === undefined) this.#enter(lane, null);
+    }
+  }
+
+  /** A target has its turn again. */
+  giveBack(target: T): void {
+    const lane = this.#laneOf(target);
+    lane.returned.push(target);
+    if (lane.entry === undefined) this.#enter(lane, null);
+    else if (headOf(lane) === target) this.#enter(lane, lane.parkedUnder);
+  }
+
+  /** The first target that nothing blocks; it stays until `isOpen` denies it. */
+  next(blockerOf: BlockerOf<T>): T | undefined {
+    this.#unparkTargets(blockerOf);
+    this.#unparkLanes(blockerOf);
+    for (;;) {
+      const entry = this.#firstOf(this.#ready);
+      if (entry === undefined) return undefined;
+      const { lane, head } = entry;
+      if (!this.#isOpen(head)) {
+        this.#ready.pop();
+        this.#dropDone(lane);
+        this.#enter(lane, null);
+        continue;
+      }
+      const blocker = blockerOf(head);
+      if (blocker === undefined) return head;
+      this.#ready.pop();
+      if (blocker.of === "lane") {
+        this.#enter(lane, blocker.key);
+        this.#unparkLanes(blockerOf);
+      } else {
+        dropHead(lane);
+        heapAt(this.#parkedTargets, blocker.key, () => new Heap(this.#before)).push(head);
+        this.#enter(lane, null);
+      }
+    }
+  }
+
+  /** What had filled these lanes has room again. */
+  release(key: string): void {
+    if (this.#parkedLanes.has(key)) this.#freed.add(key);
+  }
+
+  /** The budgets that hold targets back. */
+  get parkedBehind(): readonly string[] {
+    return [...this.#parkedTargets.keys()];
+  }
+
+  #unparkTargets(blockerOf: BlockerOf<T>): void {
+    for (const [key, targets] of this.#parkedTargets) {
+      for (let head = targets.peek(); head !== undefined && !this.#isOpen(head); head = targets.peek()) targets.pop();
+      const head = targets.peek();
+      if (head !== undefined && blockerOf(head)?.key === key) continue;
+      if (head !== undefined) this.giveBack(targets.pop()!);
+      if (targets.size === 0) this.#parkedTargets.delete(key);
+    }
+  }
+
+  /**
+   * As long as the first of those behind a key is blocked by it, so are they all; but for machines that came back from silence while another value of a spread label
+   * was on the move. These wait until that has happened to their own.
+   */
+  #unparkLanes(blockerOf: BlockerOf<T>): void {
+    for (const key of this.#freed) {
+      const parked = this.#parkedLanes.get(key);
+      const first = parked === undefined ? undefined : this.#firstOf(parked);
+      if (parked === undefined || first === undefined) {
+        this.#parkedLanes.delete(key);
+        this.#freed.delete(key);
+      } else if (this.#isOpen(first.head) && blockerOf(first.head)?.key === key) {
+        this.#freed.delete(key);
+      } else {
+        parked.pop();
+        this.#enter(first.lane, null);
+      }
+    }
+  }
+
+  #laneOf({ lane: name }: T): Lane<T> {
+    let lane = this.#lanes.get(name);
+    if (lane === undefined) {
+      lane = { queue: [], first: 0, returned: new Heap(this.#before), entry: undefined, parkedUnder: null };
+      this.#lanes.set(name, lane);
+    }
+    return lane;
+  }
+
+  /** The lane's head takes its place among the ready, or among those behind a key. */
+  #enter(lane: Lane<T>, key: string | null): void {
+    const head = headOf(lane);
+    lane.entry = head === undefined ? undefined : { lane, head };
+    lane.parkedUnder = key;
+    if (lane.entry === undefined) return;
+    (key === null ? this.#ready : heapAt(this.#parkedLanes, key, () => this.#entries())).push(lane.entry);
+  }
+
+  #entries(): Heap<Entry<T>> {
+    return new Heap((a, b) => this.#before(a.head, b.head));
+  }
+
+  #firstOf(entries: Heap<Entry<T>>): Entry<T> | undefined {
+    for (let entry = entries.peek(); entry !== undefined; entry = entries.peek()) {
+      if (entry.lane.entry === entry) return entry;
+      entries.pop();
+    }
+    return undefined;
+  }
+
+  #dropDone(lane: Lane<T>): void {
+    for (let head = headOf(lane); head !== undefined && !this.#isOpen(head); head = headOf(lane)) dropHead(lane);
+  }
+}
+
+function headOf<T>({ queue, first, returned }: Lane<T>): T | undefined {
+  const planned = queue[first];
+  const back = returned.peek();
+  if (planned === undefined || back === undefined) return planned ?? back;
+  return returned.isBefore(back, planned) ? back : planned;
+}
+
+function dropHead<T>(lane: Lane<T>): void {
+  if (headOf(lane) === lane.returned.peek()) lane.returned.pop();
+  else lane.first += 1;
+}
+
+function heapAt<T>(map: Map<string, Heap<T>>, key: string, make: () => Heap<T>): Heap<T> {
+  let heap = map.get(key);
+  if (heap === undefined) {
+    heap = make();
+    map.set(key, heap);
+  }
+  return heap;
+}

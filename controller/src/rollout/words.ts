@@ -1,0 +1,177 @@
+/**
+ * What a rollout says to people: why it stopped, what it waits for, who runs what.
+ */
+import type { Instant } from "@muster/proto/ids.ts";
+import { waveOf } from "./change.ts";
+import type { GateState } from "./gates.ts";
+import { type Hold, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
+
+/** What a rollout waits for now; undefined once it has ended. Never empty before. */
+export function waitingOn(state: RolloutState): string | undefined {
+  switch (state.phase) {
+    case "pending":
+      return "its turn";
+    case "paused":
+      return "an operator to resume, roll back or abort it";
+    case "rolling":
+      return state.hold?.message ?? waitingInWave(state, waveOf(state, state.wave));
+    case "rolling_back": {
+      const wave = waveGoingBack(state);
+      return state.hold?.message ?? (wave === undefined ? "the end of its rollback" : waitingBack(wave));
+    }
+    case "succeeded":
+    case "rolled_back":
+    case "failed":
+    case "aborted":
+    case "superseded":
+      return undefined;
+  }
+}
+
+export function nothingToDo(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason } {
+  return state.unchanged.length > 0
+    ? { phase: "succeeded", reason: { code: "unchanged", message: "every machine runs it already" } }
+    : { phase: "failed", reason: { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` } };
+}
+
+export function failuresReason(state: RolloutState, index: number): RolloutReason {
+  const wave = waveOf(state, index);
+  const { failed } = wave.counts;
+  const examples = some(wave, "failed", 3).map(({ machine, reason }) => `${machine}: ${reason?.message ?? "no reason given"}`);
+  const more = failed > examples.length ? `; and ${failed - examples.length} more` : "";
+  const codes = new Set(some(wave, "failed", failed).map((target) => target.reason?.code));
+  const code = codes.size === 1 ? [...codes][0] : undefined;
+  return {
+    code: code ?? "failures_exceeded",
+    message: `${machines(failed)} failed in wave ${index + 1}, ${allowed(wave.maxFailures, wave.acknowledgedFailures)}: ${examples.join("; ")}${more}`,
+  };
+}
+
+export function unreachableReason(state: RolloutState, index: number): RolloutReason {
+  const wave = waveOf(state, index);
+  const { unreachable } = wave.counts;
+  return {
+    code: "unreachable_exceeded",
+    message: `${machines(unreachable)} of wave ${index + 1} ${unreachable === 1 ? "is" : "are"} silent, ${allowed(wave.maxUnreachable ?? 0, wave.acknowledgedUnreachable)} (max_unreachable): ${names(some(wave, "unreachable", 3), unreachable)}`,
+  };
+}
+
+export function progressReason(state: RolloutState, wave: WaveState): RolloutReason {
+  return {
+    code: "progress_deadline",
+    message: `no target became healthy for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline) in wave ${state.wave + 1}: ${holdUps(wave)}`,
+  };
+}
+
+export function stuckBackReason(state: RolloutState): RolloutReason {
+  const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
+  const stuck = [...state.moving].map((machine) => state.targets.get(machine)!);
+  const who = stuck.length === 0 ? "nothing was under way" : whoRunsWhat(stuck);
+  return {
+    code: "progress_deadline",
+    message: `the rollback made no progress for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}${cause}`,
+  };
+}
+
+/** The exact list, by what runs there. */
+export function whoRunsWhat(targets: readonly Target[]): string {
+  const byVersion = new Map<string, string[]>();
+  for (const { machine, runs } of targets) {
+    const what = runs === null ? "last said nothing" : runs === "" ? "nothing" : runs;
+    byVersion.set(what, [...(byVersion.get(what) ?? []), machine]);
+  }
+  return [...byVersion].map(([what, who]) => `${who.join(", ")} ${who.length === 1 ? "runs" : "run"} ${what}`).join("; ");
+}
+
+/** Scans one wave; used only where a rollout stops or a person asks. */
+export function some(wave: WaveState, state: Target["state"], most: number): readonly Target[] {
+  const found: Target[] = [];
+  if (wave.counts[state] === 0) return found;
+  for (const target of wave.targets) {
+    if (found.length === most) break;
+    if (target.state === state) found.push(target);
+  }
+  return found;
+}
+
+export function names(targets: readonly Target[], total: number): string {
+  const shown = targets.map((target) => target.machine).join(", ");
+  return total > targets.length ? `${shown} and ${total - targets.length} more` : shown;
+}
+
+export function machines(n: number): string {
+  return `${n} machine${n === 1 ? "" : "s"}`;
+}
+
+export function budgetHold(selector: string): Hold {
+  return { kind: "budget", message: `room in the budget of ${selector === "" ? "all machines" : selector}` };
+}
+
+export function gateText({ wave }: RolloutState, { gate, unanswered, passed, said }: GateState, until: Instant | undefined): string {
+  const of = `of wave ${wave + 1}`;
+  const last = said === "" ? "" : ` (last: ${said})`;
+  switch (gate.kind) {
+    case "soak":
+      return `the soak ${of} to be over${until === undefined ? "" : ` at ${timeText(until)}`}`;
+    case "approval":
+      return `somebody to approve wave ${wave + 1}`;
+    case "webhook":
+      return `the webhook ${of} to say go${unanswered > 0 ? `: ${unanswered} without an answer${last}` : last}`;
+    case "prometheus":
+      return `the metric ${of} to be within its limits: ${passed} of ${gate.count} measurements${last}`;
+  }
+}
+
+/** UTC, to the second. */
+export function timeText(at: Instant): string {
+  return `${UTC.format(at)} UTC`;
+}
+
+/** Swedish is how ISO 8601 is spoken. */
+const UTC = new Intl.DateTimeFormat("sv-SE", { timeZone: "UTC", dateStyle: "short", timeStyle: "medium" });
+
+export function durationText(ms: number): string {
+  const total = Math.round(ms / 1000);
+  const minutes = Math.floor(total / 60);
+  if (minutes === 0) return ms < 1000 ? `${ms}ms` : `${total}s`;
+  return total % 60 === 0 ? `${minutes}m` : `${minutes}m${total % 60}s`;
+}
+
+function allowed(max: number, acknowledged: number): string {
+  return acknowledged === 0 ? `${max} allowed` : `${max} allowed besides ${acknowledged} acknowledged`;
+}
+
+function holdUps(wave: WaveState): string {
+  const parts = (["updating", "reverting", "unreachable", "skipped"] as const)
+    .filter((state) => wave.counts[state] > 0)
+    .map((state) => `${wave.counts[state]} ${state} (${names(some(wave, state, 3), wave.counts[state])})`);
+  return parts.length > 0 ? parts.join(", ") : "nothing was under way";
+}
+
+function firstMoving(state: RolloutState, most: number): readonly Target[] {
+  const first: Target[] = [];
+  for (const machine of state.moving) {
+    if (first.length === most) break;
+    first.push(state.targets.get(machine)!);
+  }
+  return first;
+}
+
+function waitingBack(wave: WaveState): string {
+  const { reverting } = wave.counts;
+  return `${names(some(wave, "reverting", 3), reverting)} to be back on what ${reverting === 1 ? "it" : "they"} ran before`;
+}
+
+function waitingInWave(state: RolloutState, wave: WaveState): string {
+  const { counts } = wave;
+  if (state.moving.size > 0) {
+    const shown = names(firstMoving(state, 3), state.moving.size);
+    const rest = counts.pending > 0 ? `; ${counts.pending} more of wave ${state.wave + 1} to come` : "";
+    return `${shown} to be healthy for ${durationText(state.strategy.minHealthyTimeMs)}${rest}`;
+  }
+  if (counts.unreachable > 0) {
+    return `${names(some(wave, "unreachable", 3), counts.unreachable)} to be heard from: no machine has answered yet`;
+  }
+  if (counts.skipped > 0) return `${names(some(wave, "skipped", 3), counts.skipped)} to be uncordoned: no machine has answered yet`;
+  return `wave ${state.wave + 1} to go on`;
+}
