@@ -1,6 +1,7 @@
 /** What only a process has: signals, a pipe that closes, a Node that is too old. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { hostname, userInfo } from "node:os";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -27,6 +28,14 @@ test("the exit code is the process's", async () => {
   await run(process.execPath, [BIN, "watch", "d-7", "--address", controller.address]);
   await expect(run(process.execPath, [BIN, "status", "d-99", "--address", controller.address])).rejects.toMatchObject({ code: 4 });
   await expect(run(process.execPath, [BIN, "nonsense"])).rejects.toMatchObject({ code: 2 });
+});
+
+test("says who asks: user@host, or what MUSTER_USER says", async () => {
+  const pause = [BIN, "pause", "d-7", "--address", controller.address];
+  const { MUSTER_USER: _, ...env } = process.env;
+  await run(process.execPath, pause, { env });
+  await run(process.execPath, pause, { env: { ...env, MUSTER_USER: "release-bot" } });
+  expect(controller.steered.map(({ by }) => by)).toEqual([`${userInfo().username}@${hostname()}`, "release-bot"]);
 });
 
 test("`muster events | head` ends quietly", async () => {

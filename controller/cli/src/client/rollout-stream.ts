@@ -7,6 +7,9 @@ import { hasEnded } from "../output/words.ts";
 import type { Controller } from "./controller.ts";
 import { brokeOff, reconnecting, type Heard, type ReconnectOptions } from "./reconnecting.ts";
 
+/** The past is found by reading the journal up to it. */
+const PAST_DEADLINE_MS = 30_000;
+
 export function watchDeployment(id: string, options: ReconnectOptions): AsyncGenerator<Heard<Deployment>, void, undefined> {
   return reconnecting((controller) => once(controller, id, options.signal), options);
 }
@@ -28,7 +31,8 @@ async function* once(controller: Controller, id: string, signal: AbortSignal): A
 /** An empty id stands for the newest; `at` is a moment in the past, 0 stands for now. */
 export async function getDeployment(controller: Controller, id: string, includeTargets: boolean = false, at: number = 0): Promise<Deployment> {
   const { deployments } = controller;
-  const { deployment } = await controller.unary(deployments, deployments.getDeployment, { id, includeTargets, at });
+  const options = at === 0 ? {} : { deadlineMs: PAST_DEADLINE_MS };
+  const { deployment } = await controller.unary(deployments, deployments.getDeployment, { id, includeTargets, at }, options);
   if (deployment !== undefined) return deployment;
   throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });
 }

@@ -19,6 +19,8 @@ interface ReleasesOptions extends GlobalOptions {
 const LIMIT_DEFAULT = 50;
 /** The most that the controller gives. */
 const LIMIT_MAX = 1000;
+/** Two manifests of up to 16 MiB are read. */
+const DIFF_DEADLINE_MS = 30_000;
 
 export function registerReleases(program: Command, context: CliContext): void {
   const releases = program
@@ -58,7 +60,7 @@ async function listReleases(context: CliContext, app: string, options: ReleasesO
 
 async function diffReleases(context: CliContext, request: DiffReleasesRequest, options: GlobalOptions): Promise<void> {
   const difference = await withController(context, options, (controller) =>
-    controller.unary(controller.history, controller.history.diffReleases, request),
+    controller.unary(controller.history, controller.history.diffReleases, request, { deadlineMs: DIFF_DEADLINE_MS }),
   );
   if (options.output === "json") return printDocument(context, differenceJson(request, difference));
   await writeLines(context.stdout, differenceView(request, difference, viewOptions(context)));

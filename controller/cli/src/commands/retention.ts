@@ -21,6 +21,8 @@ interface SetOptions extends GlobalOptions {
 }
 
 const KEEP_MAX = 1_000_000;
+/** What the rule no longer keeps is removed before the answer. */
+const REMOVAL_DEADLINE_MS = 60_000;
 
 export function registerRetention(program: Command, context: CliContext): void {
   const retention = program
@@ -61,7 +63,7 @@ async function setRetention(context: CliContext, options: SetOptions): Promise<v
     const before = await current(controller);
     const retention = { keep: options.keep ?? before.keep, keepForMs: options.for ?? before.keepForMs };
     const { history } = controller;
-    return controller.unary(history, history.setRetention, { retention, by: context.user() });
+    return controller.unary(history, history.setRetention, { retention, by: context.user() }, { deadlineMs: REMOVAL_DEADLINE_MS });
   });
   const retention = given(answer);
   if (options.output === "json") return printDocument(context, { ...retentionJson(retention), removed: answer.removed });
