@@ -4,7 +4,7 @@
 import { status } from "@grpc/grpc-js";
 import { type Budget, type Cordon, type FleetServiceServer, type Freeze as FreezeMessage, type Machine, type MachineApp, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import type { BudgetUse } from "../engine/budgets.ts";
-import type { Freeze } from "../engine/calendar.ts";
+import type { Freeze } from "../engine/facts.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Instant, type MachineId, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";

@@ -5,21 +5,11 @@ import type { Instant } from "@muster/proto/ids.ts";
 import type { Window } from "../plan/strategy.ts";
 import type { Opening } from "../rollout/surroundings.ts";
 import { timeText } from "../rollout/words.ts";
-import type { Facts } from "./facts.ts";
+import type { Facts, Freeze } from "./facts.ts";
 
 /** When a window is open; answered by a library for cron expressions. */
 export interface Schedule {
   openingOf(window: Window, now: Instant): { readonly open: true; readonly until: Instant } | { readonly open: false; readonly opensAt: Instant | null };
-}
-
-export interface Freeze {
-  /** `f-1`, `f-2`, … */
-  readonly id: string;
-  readonly from: Instant;
-  /** Null: until it is ended. */
-  readonly until: Instant | null;
-  readonly reason: string;
-  readonly by: string;
 }
 
 export class Calendar {

@@ -7,7 +7,6 @@ import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
-import type { Freeze } from "./calendar.ts";
 
 interface MachineRow {
   readonly instance: string;
@@ -23,6 +22,17 @@ export interface OpenTarget {
   readonly deployment: DeploymentId;
   readonly state: TargetState;
   readonly purpose: Purpose;
+}
+
+/** A time in which the whole fleet is left alone. */
+export interface Freeze {
+  /** `f-1`, `f-2`, … */
+  readonly id: string;
+  readonly from: Instant;
+  /** Null: until it is ended. */
+  readonly until: Instant | null;
+  readonly reason: string;
+  readonly by: string;
 }
 
 /** Where the newest deployment of an app to some machines stands. */
@@ -41,7 +51,7 @@ export interface StandingTarget {
   readonly strategy: string;
   readonly lanes: string;
   /** Null: the machine is no target of it. */
-  readonly state: TargetState | null;
+  readonly state: "unreachable" | "skipped" | null;
   readonly last_good: ReleaseId | null;
 }
 

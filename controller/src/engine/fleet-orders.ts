@@ -5,7 +5,7 @@ import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { parseSelector } from "@muster/proto/selector.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
-import type { Freeze } from "./calendar.ts";
+import type { Freeze } from "./facts.ts";
 import type { Loop } from "./loop.ts";
 import type { Order } from "./operators.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";

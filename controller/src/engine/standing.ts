@@ -66,7 +66,5 @@ function eventOf(machine: MachineId, labels: Labels, row: StandingTarget): Rollo
       const lane = laneOf(JSON.parse(row.lanes) as LaneLabel[], labels);
       return { kind: "joined", target: { machine, previous: row.last_good, lane } };
     }
-    default:
-      return undefined;
   }
 }

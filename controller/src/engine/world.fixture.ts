@@ -56,7 +56,11 @@ function shortCommand(kind: Command["kind"]): Command {
       return { kind, all: true };
     case "set_max_unavailable":
       return { kind, size: count(1) };
-    default:
+    case "pause":
+    case "resume":
+    case "abort":
+    case "rollback":
+    case "retry":
       return { kind };
   }
 }
