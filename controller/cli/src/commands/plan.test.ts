@@ -35,7 +35,7 @@ test("tells waves, machines in their order, gates, time, warnings and how far a 
   expect([code, err]).toEqual([10, ""]);
   expect(out).toBe(`shop-web 1.4.2  →  42 machines in 3 waves, about 11m40s
   at most 5 unavailable at once
-  time from 120 machines of d-5 and d-6
+  time from 120 updates of shop-web (d-5, d-6): half took 12s at most
 
   warning: wave 2: soak 5s is shorter than the 15s that the probe needs to find
            a release unhealthy, so a release that breaks after its start passes
@@ -43,13 +43,13 @@ test("tells waves, machines in their order, gates, time, warnings and how far a 
 
   wave 1  canary=true, 1 machine, +0s to +5m30s
     web-1 (unhealthy)
-    then  healthy for 10s
-    then  soak 5m
-    then  approval
+    until it is healthy for 10s (min_healthy_time)
+      and no machine of the wave changes for 5m (soak)
+      and somebody approves
 
   wave 2  25%, 10 machines, +5m30s to +7m30s, up to 1 may fail
     web-2, web-3, web-4, web-5, web-6, web-7, web-8, web-9, web-10, web-11
-    then  healthy for 10s
+    until all but at most 1 of 10 are healthy for 10s (min_healthy_time)
 
   wave 3  100%, 31 machines, +7m30s to +11m40s, up to 1 may fail
     web-12, web-13, web-14, web-15, web-16, web-17, web-18, web-19, web-20,
@@ -83,12 +83,12 @@ test("-o json has the keys that are promised, and no others", async () => {
     index: 1,
     members: "canary=true",
     machines: ["web-1"],
-    gates: ["healthy for 10s", "soak 5m", "approval"],
+    gates: ["it is healthy for 10s (min_healthy_time)", "no machine of the wave changes for 5m (soak)", "somebody approves"],
     expected_start_ms: 0,
     expected_end_ms: 330_000,
   });
   expect(planned.waves[2].machines).toHaveLength(31);
-  expect(planned).toMatchObject({ unchanged: ["web-90", "web-91"], expected_ms: 700_000, expected_from: "120 machines of d-5 and d-6" });
+  expect(planned).toMatchObject({ unchanged: ["web-90", "web-91"], expected_ms: 700_000, expected_from: "120 updates of shop-web (d-5, d-6): half took 12s at most" });
   expect(planned.blast_radius).toStrictEqual([
     { world: "broken everywhere", max_machines: 1, stopped_after_ms: 12_000, restored_after_ms: 25_000, phase: "rolled_back" },
     { world: "broken on 10%", max_machines: 4, stopped_after_ms: 500_000, restored_after_ms: 620_000, phase: "rolled_back" },
@@ -107,8 +107,8 @@ test("nothing to change ends with 0, in words and in JSON", async () => {
 });
 
 test("a rollout that would not begin at once says when", async () => {
-  controller.plan = forecast({ beginsWhen: "when d-6 has ended" });
-  expect((await plan("-f", "muster.yaml")).out).toContain("\n  begins: when d-6 has ended\n");
+  controller.plan = forecast({ beginsWhen: "waits for d-6 to end" });
+  expect((await plan("-f", "muster.yaml")).out).toContain("\n  does not begin at once: waits for d-6 to end\n");
 });
 
 test("faults are printed as deploy prints them", async () => {

@@ -42,7 +42,7 @@ export function countMachines({ waves }: PlanResponse): number {
 
 function factLines({ beginsWhen, maxUnavailable, expectedFrom }: PlanResponse, { colors, columns }: PlanViewOptions): readonly string[] {
   const facts = [
-    beginsWhen === "" ? "" : `begins: ${plain(beginsWhen)}`,
+    beginsWhen === "" ? "" : `does not begin at once: ${plain(beginsWhen)}`,
     maxUnavailable === 0 ? "" : `at most ${maxUnavailable} unavailable at once`,
     expectedFrom === "" ? "" : `time from ${plain(expectedFrom)}`,
   ].filter((fact) => fact !== "");
@@ -103,10 +103,14 @@ function listed(names: readonly string[], columns: number): readonly string[] {
   return line === "" ? lines : [...lines, line];
 }
 
+/** `until all are healthy`, `and somebody approves`: the words stand below each other. */
 function gateLines(gates: readonly string[], { colors, columns }: PlanViewOptions): readonly string[] {
-  return gates.flatMap((gate) =>
-    wrap(plain(gate), columns - INDENT.length - 6).map((part, index) => `${INDENT}${index === 0 ? `${colors.cyan("then")}  ` : "      "}${part}`),
-  );
+  return gates.flatMap((gate, gateIndex) => {
+    const word = gateIndex === 0 ? "until" : "  and";
+    return wrap(plain(gate), columns - INDENT.length - word.length - 1).map(
+      (part, index) => `${INDENT}${index === 0 ? colors.cyan(word) : " ".repeat(word.length)} ${part}`,
+    );
+  });
 }
 
 function unchangedLines({ unchanged }: PlanResponse, { colors, columns, all }: PlanViewOptions): readonly string[] {
