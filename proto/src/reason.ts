@@ -29,7 +29,11 @@ export const REASON_CODES = [
   "queued", // waits for another deployment of the same app
 ] as const;
 
-/** Faults of the surroundings and not of the release: the agent tries again, with back-off, until healthy_deadline, and only then has the target failed. */
-export const INFRASTRUCTURE_CODES = ["artifact_unavailable", "disk_full", "io_error"] as const satisfies readonly (typeof REASON_CODES)[number][];
-
 export type ReasonCode = (typeof REASON_CODES)[number];
+
+/** Faults of the surroundings and not of the release: the agent tries again, with back-off, until healthy_deadline, and only then has the target failed. */
+const INFRASTRUCTURE_CODES: readonly ReasonCode[] = ["artifact_unavailable", "disk_full", "io_error"];
+
+export function isInfrastructure(code: ReasonCode): boolean {
+  return INFRASTRUCTURE_CODES.includes(code);
+}

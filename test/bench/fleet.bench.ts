@@ -131,6 +131,6 @@ rollout:
 
 function phase(client: DeploymentsServiceClient, id: string): Promise<DeploymentPhase | undefined> {
   return new Promise((resolve, reject) => {
-    client.getDeployment({ id, includeTargets: false }, (error, response) => (error === null ? resolve(response.deployment?.phase) : reject(error)));
+    client.getDeployment({ id, includeTargets: false, at: 0 }, (error, response) => (error === null ? resolve(response.deployment?.phase) : reject(error)));
   });
 }

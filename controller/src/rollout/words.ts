@@ -2,6 +2,7 @@
  * What a rollout says to people: why it stopped, what it waits for, who runs what.
  */
 import type { Instant } from "@muster/proto/ids.ts";
+import { isInfrastructure } from "@muster/proto/reason.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { type Hold, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
@@ -39,11 +40,13 @@ export function failuresReason(state: RolloutState, index: number): RolloutReaso
   const { failed } = wave.counts;
   const examples = some(wave, "failed", 3).map(({ machine, reason }) => `${machine}: ${reason?.message ?? "no reason given"}`);
   const more = failed > examples.length ? `; and ${failed - examples.length} more` : "";
-  const codes = new Set(some(wave, "failed", failed).map((target) => target.reason?.code));
-  const code = codes.size === 1 ? [...codes][0] : undefined;
+  const all = some(wave, "failed", failed).map((target) => target.reason?.code);
+  const code = new Set(all).size === 1 ? all[0] : undefined;
+  const surroundings = all.filter((each) => each !== undefined && isInfrastructure(each)).length;
+  const note = surroundings === 0 ? "" : `; ${surroundings === failed ? "all" : `${surroundings} of them`} for faults of the surroundings that lasted until healthy_deadline`;
   return {
     code: code ?? "failures_exceeded",
-    message: `${machines(failed)} failed in wave ${index + 1}, ${allowed(wave.maxFailures, wave.acknowledgedFailures)}: ${examples.join("; ")}${more}`,
+    message: `${machines(failed)} failed in wave ${index + 1}, ${allowed(wave.maxFailures, wave.acknowledgedFailures)}: ${examples.join("; ")}${more}${note}`,
   };
 }
 

@@ -67,7 +67,7 @@ async function endEarlier(context: CliContext, controller: Controller): Promise<
   const { deployments } = await controller.unary(client, client.listDeployments, { app: APP, activeOnly: true, limit: 0 });
   for (const { id, version } of deployments) {
     await say(context, ...paragraph(context, `An earlier tour left ${id} (${APP} ${version}) unfinished; it is aborted.`));
-    await controller.unary(client, client.abort, { id, reason: "a new tour begins" });
+    await controller.unary(client, client.abort, { id, reason: "a new tour begins", by: context.user(), revert: false });
   }
 }
 
@@ -77,7 +77,7 @@ async function submit(context: CliContext, controller: Controller, path: string)
   const { deployments } = controller;
   const { artifactPath } = await controller.unary(deployments, deployments.check, { fileName, content, artifact: "" });
   const { digest } = await publishArtifact(context, controller, resolve(folder, artifactPath), "text");
-  const { deployment, faults } = await controller.unary(deployments, deployments.submit, { fileName, content, artifact: digest });
+  const { deployment, faults } = await controller.unary(deployments, deployments.submit, { fileName, content, artifact: digest, by: context.user() });
   if (deployment !== undefined) return deployment.id;
   throw new CliError(`${fileName} was refused: ${faults.map(({ message }) => message).join("; ")}`, { code: "tour", exit: EXIT.failed });
 }
