@@ -1,7 +1,7 @@
 /**
  * One deployment in one world, from start to end: the rollout core itself, on a clock that jumps from one event to the next.
  *
- * A generator, so that whoever runs it can let others have their turn: it yields every few hundred events and says nothing by it. O(log n) an event.
+ * A generator, so that whoever runs it can let others have their turn: it yields every few hundred changes and says nothing by it. O(log n) an event.
  * Gates that ask people or other systems are answered with go, at once: how those would judge a bad release nobody can know.
  */
 import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
@@ -52,11 +52,14 @@ export interface Outcome {
 
 /** Longer than a year nobody waits for a window. */
 const HORIZON_MS = 400 * 86_400_000;
-const EVENTS_PER_YIELD = 256;
+const STEPS_PER_YIELD = 128;
+/** A wave that begins may be as large as the fleet: its machines are told in several steps. */
+const CHANGES_PER_STEP = 256;
 
 type Event =
   | Happening
-  | { readonly at: Instant; readonly what: "cut_off" | "fell_silent" | "approved" }
+  | { readonly at: Instant; readonly what: "cut_off" | "approved" }
+  | { readonly at: Instant; readonly what: "fell_silent"; readonly machine: MachineId }
   | { readonly at: Instant; readonly what: "answered"; readonly wave: number; readonly gate: number; readonly attempt: number };
 
 const SAYS_GO: RolloutReason = { code: "operator", message: "in this forecast somebody approves at once" };
@@ -65,7 +68,7 @@ const SILENT: RolloutReason = { code: "silent", message: "cut off" };
 export function* simulate(setting: Setting, world: World): Generator<void, Outcome> {
   const simulation = new Simulation(setting, world);
   simulation.start();
-  for (let events = 0; simulation.goOn(); events += 1) if (events % EVENTS_PER_YIELD === 0) yield;
+  for (let steps = 0; simulation.goOn(); steps += 1) if (simulation.hasMore || steps % STEPS_PER_YIELD === 0) yield;
   return simulation.outcome();
 }
 
@@ -83,6 +86,8 @@ class Simulation {
   #now: Instant;
   #isCutOff = false;
   #wakeAt: Instant | undefined;
+  /** What the last step left over; time stands still until it is done. */
+  #hasMore = false;
 
   #running = 0;
   #onBadRelease = 0;
@@ -133,7 +138,7 @@ class Simulation {
     if (cutOff.size > 0) {
       const at = (this.#now + CUT_OFF_AFTER_MS) as Instant;
       this.#push({ at, what: "cut_off" });
-      this.#push({ at: (at + inputs.silentAfterMs) as Instant, what: "fell_silent" });
+      for (const machine of cutOff) this.#push({ at: (at + inputs.silentAfterMs) as Instant, what: "fell_silent", machine });
     }
     // The plan first, then what is known of its machines, and then the first decision.
     drive(this.#state, { kind: "start", plan }, this.#surroundings, this.#now, this.#recorder, 0);
@@ -143,6 +148,10 @@ class Simulation {
 
   /** False: nothing more happens. */
   goOn(): boolean {
+    if (this.#hasMore) {
+      this.#drive(undefined);
+      return true;
+    }
     const next = this.#events.peek()?.event.at;
     const at = next === undefined || (this.#wakeAt !== undefined && this.#wakeAt < next) ? this.#wakeAt : next;
     if (at === undefined || at > this.#setting.startAt + HORIZON_MS) return false;
@@ -150,6 +159,10 @@ class Simulation {
     if (next === at) this.#happen(this.#events.pop()!.event);
     else this.#drive(undefined);
     return true;
+  }
+
+  get hasMore(): boolean {
+    return this.#hasMore;
   }
 
   outcome(): Outcome {
@@ -174,7 +187,7 @@ class Simulation {
         this.#isCutOff = true;
         return;
       case "fell_silent":
-        return this.#fallSilent();
+        return this.#fallSilent(event.machine);
       case "approved":
         return this.#drive({ kind: "approve", reason: SAYS_GO, wave: null });
       case "answered": {
@@ -213,13 +226,11 @@ class Simulation {
     if (!agent.runsRelease) this.#lastBackAt = this.#now;
   }
 
-  #fallSilent(): void {
-    for (const machine of this.#world.cutOff) {
-      if (this.#silent.has(machine)) continue;
-      this.#silent.add(machine);
-      this.#noteUnwell(machine, true);
-      this.#drive({ kind: "fell_silent", machine, reason: SILENT });
-    }
+  #fallSilent(machine: MachineId): void {
+    if (this.#silent.has(machine)) return;
+    this.#silent.add(machine);
+    this.#noteUnwell(machine, true);
+    this.#drive({ kind: "fell_silent", machine, reason: SILENT });
   }
 
   #isLost(machine: MachineId): boolean {
@@ -241,8 +252,9 @@ class Simulation {
   }
 
   #drive(event: RolloutEvent | undefined): void {
-    drive(this.#state, event, this.#surroundings, this.#now, this.#recorder);
+    this.#hasMore = drive(this.#state, event, this.#surroundings, this.#now, this.#recorder, CHANGES_PER_STEP) === "more";
     this.#countUnavailable();
+    if (this.#hasMore) return;
     this.#wakeAt = nextWake(this.#state, this.#surroundings, this.#now);
     if (this.#wakeAt !== undefined && this.#wakeAt <= this.#now) throw new Error(`the rollout has more to do at ${this.#now} and does not do it`);
   }

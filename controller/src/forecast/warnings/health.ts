@@ -32,10 +32,11 @@ function tooShort({ inputs: { release, strategy }, plan }: Facts): readonly stri
   ];
 }
 
-function breaksLater({ inputs: { release }, targets, breaksLater: { maxOnBadRelease } }: Facts): readonly string[] {
+function breaksLater({ inputs: { release }, plan, targets, breaksLater: { maxOnBadRelease } }: Facts): readonly string[] {
   const changeable = targets.filter(({ silent, cordoned }) => !silent && !cordoned).length;
   if (!canBeNoticed(release) || changeable < 2 || maxOnBadRelease < changeable) return [];
-  return [`a release that breaks after ${durationText(BREAKS_AFTER_MS)} would reach all ${machinesText(changeable)}: soak longer or use smaller waves`];
+  const wayOut = lostWaves(plan).length > 0 ? "allow fewer failures" : "soak longer or use smaller waves";
+  return [`a release that breaks after ${durationText(BREAKS_AFTER_MS)} would reach all ${machinesText(changeable)}: ${wayOut}`];
 }
 
 function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonly string[] {
@@ -51,9 +52,13 @@ function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonl
 }
 
 function failures({ plan }: Facts): readonly string[] {
-  const lost = plan.waves.flatMap(({ maxFailures, targets }, index) => (maxFailures >= targets.length ? [index] : []));
+  const lost = lostWaves(plan);
   if (lost.length === 0) return [];
   return [`max_failures lets every machine of ${wavesText(lost)} fail, and the rollout goes on`];
+}
+
+function lostWaves({ waves }: Facts["plan"]): readonly number[] {
+  return waves.flatMap(({ maxFailures, targets }, index) => (maxFailures >= targets.length ? [index] : []));
 }
 
 function stays({ inputs: { strategy } }: Facts): readonly string[] {

@@ -1,0 +1,102 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import type { PlanMachine } from "../plan/plan.ts";
+import type { Strategy, WaveSpec } from "../plan/strategy.ts";
+import { blast, count, fleet, forecastOf, inputs, machine, MINUTE, percent, soak, strategy, wave } from "./forecast.fixture.ts";
+import { forecast } from "./forecast.ts";
+import { drawTenth } from "./world.ts";
+
+const waves: fc.Arbitrary<readonly WaveSpec[]> = fc
+  .array(fc.tuple(fc.integer({ min: 1, max: 99 }), fc.boolean()), { maxLength: 3 })
+  .map((sizes) => [...sizes.toSorted(([a], [b]) => a - b).map(([size, soaks]) => wave(percent(size), soaks ? [soak(6 * MINUTE)] : [])), wave(percent(100))]);
+
+const machines: fc.Arbitrary<readonly PlanMachine[]> = fc
+  .array(
+    fc.record({
+      silent: fc.constantFrom(false, false, false, true),
+      cordoned: fc.constantFrom(false, false, false, true),
+      unhealthy: fc.boolean(),
+      runsRelease: fc.constantFrom(false, false, false, true),
+      labels: fc.record({ zone: fc.constantFrom("a", "b", "c"), rack: fc.constantFrom("r1", "r2", "r3", "r4") }),
+    }),
+    { minLength: 1, maxLength: 40 },
+  )
+  .map((states) => fleet(states.length, (index) => states[index]!));
+
+const strategies: fc.Arbitrary<Strategy> = fc
+  .record({
+    waves,
+    maxUnavailable: fc.oneof(fc.integer({ min: 1, max: 10 }).map(count), fc.integer({ min: 1, max: 100 }).map(percent)),
+    spread: fc.constantFrom(null, "zone"),
+    maxUnavailablePer: fc.constantFrom([], [{ label: "rack", max: 1 }]),
+    maxFailures: fc.constantFrom(count(0), count(2), percent(100)),
+    maxUnreachable: fc.constantFrom(null, count(0), count(3)),
+    onFailure: fc.constantFrom("rollback" as const, "pause" as const, "abort" as const),
+    offline: fc.constantFrom({ kind: "skip" } as const, { kind: "wait", forMs: 5 * MINUTE } as const, { kind: "wait", forMs: null } as const),
+  })
+  .map(strategy);
+
+test("no world has a bad release on more machines than are targets, and bad ones alone never on more than the window", () => {
+  fc.assert(
+    fc.property(strategies, machines, (how, of) => {
+      const made = forecastOf({ strategy: how, machines: of });
+      const targets = of.filter(({ runsRelease }) => !runsRelease).length;
+      for (const { maxMachines, stoppedAfterMs, restoredAfterMs } of made.blastRadius) {
+        expect(maxMachines).toBeLessThanOrEqual(targets);
+        for (const ms of [stoppedAfterMs, restoredAfterMs]) expect(ms ?? 0).toBeGreaterThanOrEqual(0);
+      }
+      if (made.blastRadius.length === 0) return;
+      for (const world of ["broken everywhere", "broken on 10%"]) expect(blast(made, world).maxMachines).toBeLessThanOrEqual(made.maxUnavailable);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("without allowed failures a release that is broken everywhere comes no further than one wave and its window, and all are put right", () => {
+  fc.assert(
+    fc.property(strategies, machines, (how, of) => {
+      const made = forecastOf({ strategy: { ...how, maxFailures: count(0), onFailure: "rollback", maxUnreachable: null, offline: { kind: "skip" } }, machines: of });
+      if (made.blastRadius.length === 0) return;
+      const { maxMachines, stoppedAfterMs, restoredAfterMs, phase } = blast(made, "broken everywhere");
+      const largest = Math.max(...made.waves.map((one) => Math.min(one.machines.length, made.maxUnavailable)));
+      expect(maxMachines).toBeLessThanOrEqual(largest);
+      if (maxMachines === 0) return;
+      expect(phase).toBe("rolled_back");
+      expect(stoppedAfterMs).toBeGreaterThanOrEqual(5 * MINUTE);
+      expect(restoredAfterMs).toBeGreaterThanOrEqual(stoppedAfterMs!);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test("the same fleet in another order has the same forecast, to the byte", () => {
+  fc.assert(
+    fc.property(strategies, machines, (how, of) => {
+      const text = (order: readonly PlanMachine[]) => {
+        const made = forecastOf({ strategy: how, machines: order });
+        return JSON.stringify({ ...made, unchanged: made.unchanged.toSorted() });
+      };
+      expect(text(of.toReversed())).toBe(text(of));
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("a tenth is a tenth, rounded up, of those that there are", () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 0, max: 300 }), (size) => {
+      const ids = Array.from({ length: size }, (_, index) => machine(index));
+      const drawn = drawTenth(ids);
+      expect(drawn.size).toBe(Math.ceil(size / 10));
+      expect(ids).toEqual(expect.arrayContaining([...drawn]));
+      expect(drawTenth(ids.toReversed())).toEqual(drawn);
+    }),
+  );
+});
+
+test("work on a large fleet is given in pieces", () => {
+  const work = forecast(inputs({ machines: fleet(2_000), strategy: strategy({ waves: [wave(percent(100))], maxUnavailable: percent(100) }) }));
+  let pieces = 0;
+  while (work.next().done !== true) pieces += 1;
+  expect(pieces).toBeGreaterThan(7 * (2_000 / 256));
+});

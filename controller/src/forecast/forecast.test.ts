@@ -1,0 +1,240 @@
+import { describe, expect, test } from "vitest";
+import type { Instant } from "@muster/proto/ids.ts";
+import type { Gate } from "../plan/strategy.ts";
+import { blast, count, fleet, forecastOf, machine, MINUTE, NOW, percent, SECOND, strategy, wave } from "./forecast.fixture.ts";
+
+/** 1, 4 and 15 of 20 machines, five at once, and nothing between them. Each takes 24 s: 14 s of work, 10 s of min_healthy_time. */
+const FLAT = [wave(count(1)), wave(percent(25)), wave(percent(100))];
+const times = (made: ReturnType<typeof forecastOf>) => made.waves.map(({ startMs, endMs }) => [startMs, endMs]);
+
+describe("if nothing fails", () => {
+  test("each wave takes its machines and its soak, and the last the batches of its window", () => {
+    const made = forecastOf();
+    expect(made.waves.map(({ machines }) => machines.length)).toEqual([1, 4, 15]);
+    expect(times(made)).toEqual([
+      [0, 24 * SECOND + 10 * MINUTE],
+      [24 * SECOND + 10 * MINUTE, 48 * SECOND + 20 * MINUTE],
+      [48 * SECOND + 20 * MINUTE, 2 * MINUTE + 20 * MINUTE],
+    ]);
+    expect(made).toMatchObject({ expectedMs: 22 * MINUTE, maxUnavailable: 5, beginsWhen: "", unchanged: [] });
+    expect(made.expectedFrom).toBe("20 updates of shop (d-7): half were well within 14s, nine in ten within 14s");
+  });
+
+  test("each tenth machine takes as long as the slowest tenth of the past", () => {
+    const workMs = [...Array.from({ length: 8 }, () => 14 * SECOND), 40 * SECOND, 90 * SECOND];
+    const made = forecastOf({ history: { workMs, deployments: ["d-9", "d-8"] }, strategy: strategy({ waves: [wave(percent(100))], maxUnavailable: percent(100) }) });
+    expect(made.expectedMs).toBe(50 * SECOND);
+    expect(made.expectedFrom).toBe("10 updates of shop (d-9, d-8): half were well within 14s, nine in ten within 40s");
+  });
+
+  test("without a history the file alone says how long it takes, and the forecast says so", () => {
+    const made = forecastOf({ history: { workMs: [], deployments: [] }, strategy: strategy({ waves: FLAT, minHealthyTimeMs: 20 * SECOND }) });
+    expect(made.expectedMs).toBe(5 * 34 * SECOND);
+    expect(made.expectedFrom).toBe(
+      "the file alone, as no earlier deployment of shop has made a machine healthy: 10s to fetch and start, 4s until its probes are satisfied, 20s of min_healthy_time",
+    );
+  });
+
+  test("a metric takes its measurements; webhooks and people answer at once", () => {
+    const metric = { kind: "prometheus", url: "http://p:9090", query: "errors", max: 1, min: null, intervalMs: MINUTE, timeoutMs: SECOND, count: 3, failureLimit: 0, retries: 0, onSilence: "stop" } as const;
+    const hook = { kind: "webhook", url: "http://hook", timeoutMs: SECOND, retries: 0, retryIntervalMs: SECOND, onSilence: "stop" } as const;
+    const gates: readonly Gate[] = [metric, hook, { kind: "approval" }];
+    const made = forecastOf({ strategy: strategy({ waves: [wave(count(1), gates), wave(percent(100))], maxUnavailable: percent(100) }) });
+    expect(times(made)).toEqual([
+      [0, 24 * SECOND + 2 * MINUTE],
+      [24 * SECOND + 2 * MINUTE, 48 * SECOND + 2 * MINUTE],
+    ]);
+    expect(made.expectedFrom).toContain("; approvals and webhooks and metrics are taken to say go at once");
+    expect(made.waves[0]!.gates).toEqual([
+      "it is healthy for 10s (min_healthy_time)",
+      "errors is at most 1, 3 times, 1m apart (prometheus; one measurement outside stops the rollout; a question without an answer stops the rollout)",
+      "http://hook says go (webhook; each answer within 1s; a question without an answer stops the rollout)",
+      "somebody approves",
+    ]);
+  });
+
+  test("the wait for a window, for a wave's own time and between waves is counted from the start", () => {
+    const opensAt = (NOW + 10 * 60 * MINUTE) as Instant;
+    const window = { cron: "0 22 * * *", durationMs: 60 * MINUTE, timeZone: "UTC" };
+    const made = forecastOf({
+      strategy: strategy({ waves: [wave(count(5)), wave(percent(100), [], { afterMs: 5 * MINUTE })], maxUnavailable: percent(100), window }),
+      opening: (_, now) => (now < opensAt ? { open: false, opensAt, message: "its window, which opens at 22:00" } : { open: true, until: null }),
+    });
+    expect(times(made)).toEqual([
+      [0, 600 * MINUTE + 24 * SECOND],
+      [605 * MINUTE + 24 * SECOND, 605 * MINUTE + 48 * SECOND],
+    ]);
+    expect(made.beginsWhen).toBe("waits for its window, which opens at 22:00");
+    expect(made.waves[0]!.gates).toEqual(["all 5 are healthy for 10s (min_healthy_time)", "not before 5m after wave 1 was finished (after)"]);
+  });
+
+  test("it begins when start_at, other deployments, freezes and the first wave let it", () => {
+    const startAt = (NOW + 30 * MINUTE) as Instant;
+    const made = forecastOf({
+      strategy: strategy({ startAt, waves: [wave(percent(100), [], { afterMs: MINUTE })] }),
+      waitsFor: ["d-7 (shop@1.0, rolling) to end"],
+      frozen: (now) => (now <= startAt ? { open: false, opensAt: (startAt + MINUTE) as Instant, message: "the freeze f-1 to be over" } : { open: true, until: null }),
+    });
+    expect(made.beginsWhen).toBe(
+      "not before 2026-01-05 12:30:00 UTC (start_at); waits for d-7 (shop@1.0, rolling) to end; waits for the freeze f-1 to be over; not before 1m after the rollout began (after)",
+    );
+    expect(times(made)[0]).toEqual([MINUTE, MINUTE + 4 * 24 * SECOND]);
+  });
+
+  test("machines are named in their turn, with what they ran and why they stand where they do", () => {
+    const machines = fleet(4, (index) => [{ lastGood: null }, { unhealthy: true }, { silent: true }, { cordoned: true, silent: true }][index]!);
+    const made = forecastOf({ machines, strategy: strategy({ waves: [wave(percent(100))] }) });
+    expect(made.waves[0]!.machines).toEqual([
+      { id: machine(2), previous: "shop@1.0", note: "unhealthy" },
+      { id: machine(1), previous: null, note: "" },
+      { id: machine(3), previous: "shop@1.0", note: "silent" },
+      { id: machine(4), previous: "shop@1.0", note: "cordoned" },
+    ]);
+  });
+
+  test("a budget of a group holds it back, and machines that are away elsewhere never take the last place", () => {
+    const one = { waves: [wave(percent(100))], maxUnavailable: percent(100) };
+    const zoneA = (restingElsewhere: number) => forecastOf({ strategy: strategy(one), budgets: [{ selector: "zone=a", max: 2, restingElsewhere }] });
+    expect(zoneA(0).expectedMs).toBe(4 * 24 * SECOND);
+    expect(zoneA(5).expectedMs).toBe(7 * 24 * SECOND);
+  });
+
+  test("nothing to change is no forecast", () => {
+    const made = forecastOf({ machines: fleet(3, () => ({ runsRelease: true })) });
+    expect(made).toMatchObject({ waves: [], expectedMs: 0, warnings: [], blastRadius: [], unchanged: [machine(1), machine(2), machine(3)] });
+    expect(forecastOf({ machines: [] }).warnings).toEqual(["no machine has the labels role=web"]);
+  });
+});
+
+describe("broken everywhere", () => {
+  test("the first machine waits for healthy_deadline, goes back by itself, and nobody else is touched", () => {
+    const back = 5 * MINUTE + 14 * SECOND;
+    expect(blast(forecastOf(), "broken everywhere")).toEqual({ world: "broken everywhere", maxMachines: 1, stoppedAfterMs: back, restoredAfterMs: back, phase: "rolled_back" });
+  });
+
+  test("in one wave as many as the window are broken at once, and those that were told meanwhile are called back", () => {
+    // Five are told at 0 s, and all have gone back at 5m14s.
+    const made = forecastOf({ strategy: strategy({ waves: [wave(percent(100))] }) });
+    expect(blast(made, "broken everywhere")).toMatchObject({ maxMachines: 5, stoppedAfterMs: 314 * SECOND, phase: "rolled_back" });
+  });
+
+  test("machines that had nothing before are rid of it", () => {
+    const made = forecastOf({ machines: fleet(20, () => ({ lastGood: null })) });
+    expect(blast(made, "broken everywhere")).toMatchObject({ maxMachines: 1, stoppedAfterMs: 301 * SECOND, restoredAfterMs: 301 * SECOND, phase: "rolled_back" });
+  });
+
+  test("when failures are allowed it goes through the whole fleet, and each agent goes back by itself", () => {
+    const made = forecastOf({ strategy: strategy({ waves: FLAT, maxFailures: percent(100), progressDeadlineMs: 60 * MINUTE }) });
+    expect(blast(made, "broken everywhere")).toEqual({
+      world: "broken everywhere",
+      maxMachines: 5,
+      stoppedAfterMs: 5 * 314 * SECOND,
+      restoredAfterMs: 5 * 314 * SECOND,
+      phase: "failed",
+    });
+  });
+
+  test("and if not, progress_deadline stops it in the wave in which nobody becomes healthy", () => {
+    // The third wave begins at 628 s, and ten minutes later five of its second batch are on the way; going back takes them 24 s.
+    const made = forecastOf({ strategy: strategy({ waves: FLAT, maxFailures: percent(100) }) });
+    expect(blast(made, "broken everywhere")).toMatchObject({ stoppedAfterMs: 1228 * SECOND, restoredAfterMs: 1252 * SECOND, phase: "rolled_back" });
+  });
+
+  test("what nothing can find out is never stopped", () => {
+    const made = forecastOf({ release: { driver: { $case: "files", value: {} }, health: [] } });
+    for (const world of ["broken everywhere", "broken after 5m"]) {
+      expect(blast(made, world)).toEqual({ world, maxMachines: 20, stoppedAfterMs: undefined, restoredAfterMs: undefined, phase: "succeeded" });
+    }
+  });
+});
+
+describe("broken on 10%", () => {
+  test("two of twenty are broken, whoever they are", () => {
+    const made = forecastOf({ strategy: strategy({ waves: [wave(percent(100))], maxUnavailable: percent(100) }) });
+    // All are told at 0 s; at 24 s eighteen are healthy; at 314 s the two are back and the others are told to go back, which takes them 24 s.
+    expect(blast(made, "broken on 10%")).toEqual({
+      world: "broken on 10%",
+      maxMachines: 2,
+      stoppedAfterMs: 314 * SECOND,
+      restoredAfterMs: (314 + 24) * SECOND,
+      phase: "rolled_back",
+    });
+  });
+
+  test("the two are passed over when so many may fail, and the others keep the release", () => {
+    const made = forecastOf({ strategy: strategy({ waves: [wave(percent(100))], maxUnavailable: percent(100), maxFailures: count(2) }) });
+    expect(blast(made, "broken on 10%")).toEqual({ world: "broken on 10%", maxMachines: 2, stoppedAfterMs: undefined, restoredAfterMs: undefined, phase: "succeeded" });
+  });
+});
+
+describe("broken after 5m", () => {
+  test("a soak that is longer finds it out on the first machine", () => {
+    // Activated at 10 s, breaks at 5m10s, its probe has failed three times at 5m16s, and going back takes 24 s.
+    expect(blast(forecastOf(), "broken after 5m")).toEqual({
+      world: "broken after 5m",
+      maxMachines: 1,
+      stoppedAfterMs: 316 * SECOND,
+      restoredAfterMs: 340 * SECOND,
+      phase: "rolled_back",
+    });
+  });
+
+  test("without a soak all have it before the first breaks", () => {
+    const made = forecastOf({ strategy: strategy({ waves: FLAT }) });
+    expect(blast(made, "broken after 5m")).toEqual({ world: "broken after 5m", maxMachines: 20, stoppedAfterMs: undefined, restoredAfterMs: undefined, phase: "succeeded" });
+  });
+
+  test("on_failure: pause stops it, and those that have it keep it", () => {
+    const made = forecastOf({ strategy: strategy({ onFailure: "pause" }) });
+    expect(blast(made, "broken after 5m")).toMatchObject({ maxMachines: 1, stoppedAfterMs: 316 * SECOND, restoredAfterMs: undefined, phase: "paused" });
+    expect(blast(made, "broken everywhere")).toMatchObject({ stoppedAfterMs: 314 * SECOND, restoredAfterMs: 314 * SECOND, phase: "paused" });
+  });
+
+  test("a min_healthy_time that is longer makes it one that is never healthy", () => {
+    const made = forecastOf({ strategy: strategy({ minHealthyTimeMs: 10 * MINUTE, healthyDeadlineMs: 20 * MINUTE, progressDeadlineMs: 60 * MINUTE }) });
+    expect(blast(made, "broken after 5m")).toMatchObject({ maxMachines: 1, stoppedAfterMs: 20 * MINUTE + 14 * SECOND, phase: "rolled_back" });
+  });
+});
+
+describe("a zone is cut off", () => {
+  test("what is left goes through with one machine at a time, as the window is taken by those that are away", () => {
+    // Seven (web-01, 04, … 19) are away from 30 s on, which is noticed at 45 s, while three others move. The second wave is done at 48 s, and then ten are left.
+    const made = forecastOf({ strategy: strategy({ waves: FLAT }) });
+    expect(made.blastRadius.slice(3).map(({ world }) => world)).toEqual(["cut off: zone=a", "cut off: zone=b", "cut off: zone=c"]);
+    expect(blast(made, "cut off: zone=a")).toEqual({
+      world: "cut off: zone=a",
+      maxMachines: 10,
+      stoppedAfterMs: undefined,
+      restoredAfterMs: (48 + 10 * 24) * SECOND,
+      phase: "succeeded",
+    });
+  });
+
+  test("max_unreachable stops it once the silence is noticed, and those under way go back", () => {
+    const made = forecastOf({ strategy: strategy({ waves: FLAT, maxUnreachable: count(0) }) });
+    // At 45 s: seven of zone a are silent, and web-02 to 05 are on the move, of which web-04 is of zone a. They were activated at 34 s.
+    expect(blast(made, "cut off: zone=a")).toEqual({
+      world: "cut off: zone=a",
+      maxMachines: 10,
+      stoppedAfterMs: 45 * SECOND,
+      restoredAfterMs: 69 * SECOND,
+      phase: "rolled_back",
+    });
+    expect(blast(made, "cut off: zone=c").maxMachines).toBe(9);
+  });
+
+  test("the label is that of spread, else of max_unavailable_per, else the zones, else there is none", () => {
+    const machines = fleet(4, (index) => ({ labels: { role: "web", zone: "a", rack: `r${index % 2}`, row: "x" } }));
+    const worlds = (over: Parameters<typeof strategy>[0], of = machines) =>
+      forecastOf({ machines: of, strategy: strategy(over) }).blastRadius.slice(3).map(({ world }) => world);
+    expect(worlds({ spread: "rack", maxUnavailablePer: [{ label: "row", max: 1 }] })).toEqual(["cut off: rack=r0", "cut off: rack=r1"]);
+    expect(worlds({ maxUnavailablePer: [{ label: "row", max: 1 }] })).toEqual(["cut off: row=x"]);
+    expect(worlds({})).toEqual(["cut off: zone=a"]);
+    expect(worlds({}, fleet(4, () => ({ labels: {} })))).toEqual([]);
+  });
+});
+
+test("the fixture's strategy is one that nobody needs to be warned of", () => {
+  expect(forecastOf().warnings).toEqual([]);
+  expect(forecastOf({ strategy: strategy({ spread: "zone", window: { cron: "0 22 * * *", durationMs: MINUTE, timeZone: "UTC" } }) }).warnings).toEqual([]);
+});
