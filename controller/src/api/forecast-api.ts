@@ -43,7 +43,7 @@ export function forecastApi({ source, logger }: ForecastApiOptions): ForecastSer
       const wanted: Wanted = { app, releaseId: releaseId(app, version), release, strategy };
       return inTurn(async () => {
         const picture = valueOf(source.picture({ ...wanted, selector }));
-        const made = await inSlices(forecast({ ...wanted, ...picture }));
+        const made = await inSlices(forecast({ ...picture, ...wanted }));
         return { ...NOTHING, app, version, ...messageOf(made, app) };
       });
     }),

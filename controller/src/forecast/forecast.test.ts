@@ -44,7 +44,7 @@ describe("if nothing fails", () => {
       [0, 24 * SECOND + 2 * MINUTE],
       [24 * SECOND + 2 * MINUTE, 48 * SECOND + 2 * MINUTE],
     ]);
-    expect(made.expectedFrom).toContain("; approvals and webhooks and metrics are taken to say go at once");
+    expect(made.expectedFrom).toContain("; approvals and webhooks are taken to say go at once; metrics are taken to be within their limits");
     expect(made.waves[0]!.gates).toEqual([
       "it is healthy for 10s (min_healthy_time)",
       "errors is at most 1, 3 times, 1m apart (prometheus; one measurement outside stops the rollout; a question without an answer stops the rollout)",

@@ -51,7 +51,8 @@ export interface Blast {
   readonly phase: RolloutPhase;
 }
 
-export function* forecast(inputs: ForecastInputs): Generator<void, Forecast> {
+export function* forecast(given: ForecastInputs): Generator<void, Forecast> {
+  const inputs = { ...given, machines: given.machines.toSorted((a, b) => (a.id < b.id ? -1 : 1)) };
   const plan = planRollout(inputs.strategy, inputs.machines);
   yield;
   const pace = paceOf(inputs);
@@ -90,7 +91,7 @@ export function* forecast(inputs: ForecastInputs): Generator<void, Forecast> {
     ...nothing,
     waves: wavesOf(inputs, plan, expected),
     expectedMs: expected.phase === "succeeded" ? expected.endedAfterMs : undefined,
-    expectedFrom: `${pace.from}${answeredAtOnce(plan)}`,
+    expectedFrom: `${pace.from}${answersTaken(plan)}`,
     beginsWhen: beginsWhen(inputs, plan),
     warnings: [...shapeWarnings(facts), ...healthWarnings(facts), ...courseWarnings(facts)],
     blastRadius: blasts,
@@ -120,12 +121,9 @@ function noteOf({ cordoned, silent, unhealthy }: PlanMachine): ForecastWave["mac
   return cordoned ? "cordoned" : silent ? "silent" : unhealthy ? "unhealthy" : "";
 }
 
-function answeredAtOnce({ waves }: Plan): string {
+function answersTaken({ waves }: Plan): string {
   const kinds = new Set(waves.flatMap(({ gates }) => gates.map(({ kind }) => kind)));
-  const asked = [
-    ...(kinds.has("approval") ? ["approvals"] : []),
-    ...(kinds.has("webhook") ? ["webhooks"] : []),
-    ...(kinds.has("prometheus") ? ["metrics"] : []),
-  ];
-  return asked.length === 0 ? "" : `; ${asked.join(" and ")} are taken to say go at once`;
+  const asked = [...(kinds.has("approval") ? ["approvals"] : []), ...(kinds.has("webhook") ? ["webhooks"] : [])].join(" and ");
+  const taken = [...(asked === "" ? [] : [`${asked} are taken to say go at once`]), ...(kinds.has("prometheus") ? ["metrics are taken to be within their limits"] : [])];
+  return taken.map((what) => `; ${what}`).join("");
 }

@@ -45,8 +45,8 @@ export interface Picture {
   /** After which a machine that is not heard counts as silent. */
   readonly silentAfterMs: number;
   /** As in `Surroundings`. */
-  frozen(now: Instant): Opening;
-  opening(window: Window, now: Instant): Opening;
+  readonly frozen: (now: Instant) => Opening;
+  readonly opening: (window: Window, now: Instant) => Opening;
   /** Why the rollout would not begin at once, other than for `start_at`: what it waits for, such as `d-7 (shop-web@1.4.1, rolling) to end`. */
   readonly waitsFor: readonly string[];
   /** The earliest begin that follows from `waitsFor`, where it can be known. */
