@@ -105,8 +105,9 @@ export class Rollouts {
     const reason = { code: "superseded", message: `${by.id} (${by.release}) goes on with it` } as const;
     for (const tail of this.all()) {
       if (tail.phase !== "succeeded" || tail.app !== by.app || tail === by) continue;
-      const open = [...tail.targets.values()].filter((target) => (target.state === "pending" || isMoving(target)) && by.targets.has(target.machine));
-      for (const { machine } of open) this.drive(tail, { kind: "overtaken", machine, reason }, append, now);
+      const shared = [...tail.targets.values()].filter(({ machine }) => by.targets.has(machine));
+      // Those that wait first, so that no place which becomes free is theirs.
+      for (const { machine } of [...shared.filter(({ state }) => state === "pending"), ...shared.filter(isMoving)]) this.drive(tail, { kind: "overtaken", machine, reason }, append, now);
     }
   }
 

@@ -2,7 +2,7 @@
  * A controller without its adapters: the real engine on a real journal, a clock that is moved by hand, and machines that say what the test tells them to.
  */
 import pino from "pino";
-import { type AppName, type DeploymentId, type Instant, type MachineId, parseDeploymentId } from "@muster/proto/ids.ts";
+import { type AppName, type DeploymentId, type Generation, type Instant, type MachineId, parseDeploymentId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { type Labels, parseSelector } from "@muster/proto/selector.ts";
@@ -111,9 +111,10 @@ export class World {
     const targets = changes.targets ?? "role=web";
     const parsed = parseSelector(targets);
     if (!parsed.ok) throw new Error(parsed.message);
+    const app = release.app ?? "app";
     return this.engine.operators.submit({
-      app: "app" as AppName,
-      release: Release.fromPartial({ app: "app", version, artifact: ARTIFACT, ...release }),
+      app: app as AppName,
+      release: Release.fromPartial({ app, version, artifact: ARTIFACT, ...release }),
       selector: parsed.selector,
       strategy: {
         ...strategyOf({ waves: [wave(count(1)), ALL], maxUnavailable: count(1), minHealthyTimeMs: 1000, healthyDeadlineMs: 60_000, progressDeadlineMs: 600_000 }),
@@ -131,24 +132,25 @@ export class World {
     return this.engine.operators.command(id, command, { by: "anna", reason: "", ...order });
   }
 
-  deploy(version: string, changes: Partial<Strategy> = {}): DeploymentId {
-    const answer = this.submit(version, changes);
+  deploy(version: string, changes: Partial<Strategy> = {}, release: Partial<Release> = {}): DeploymentId {
+    const answer = this.submit(version, changes, release);
     if (!answer.ok) throw new Error(answer.refusal.message);
     return parseDeploymentId(answer.value.deployment)!;
   }
 
-  async say(machine: string, phase: AgentPhase, generation = this.generation(machine)): Promise<void> {
+  /** About the app of the machine's newest assignment, unless another is named. */
+  async say(machine: string, phase: AgentPhase, generation = this.generation(machine), app = this.appOf(machine, generation)): Promise<void> {
     const seq = (this.#seqs.get(machine) ?? 0) + 1;
     this.#seqs.set(machine, seq);
-    await this.saySeq(machine, phase, generation, seq);
+    await this.saySeq(machine, phase, generation, seq, app);
   }
 
-  saySeq(machine: string, phase: AgentPhase, generation: number, reportSeq: number): Promise<void> {
+  saySeq(machine: string, phase: AgentPhase, generation: number, reportSeq: number, app = "app"): Promise<void> {
     return this.engine.report([
       {
         kind: "report_accepted",
         machine: machine as MachineId,
-        app: "app" as AppName,
+        app: app as AppName,
         instance: `i-${machine}`,
         reportSeq,
         observedAt: this.clock.now(),
@@ -168,9 +170,29 @@ export class World {
     return this.engine.assignmentFor(machine as MachineId)?.generation ?? 0;
   }
 
-  wanted(machine: string): string | undefined {
-    const goal = this.engine.assignmentFor(machine as MachineId)?.apps[0]?.goal;
+  appOf(machine: string, generation: number): string {
+    return this.engine.assignmentFor(machine as MachineId)?.apps.find((each) => each.generation === generation)?.app ?? "app";
+  }
+
+  wanted(machine: string, app = "app"): string | undefined {
+    const goal = this.engine.assignmentFor(machine as MachineId)?.apps.find((each) => each.app === app)?.goal;
     return goal?.$case === "run" ? goal.value.version : goal?.$case;
+  }
+
+  /** Time passes while these machines are heard. */
+  pass(ms: number, ...machines: string[]): void {
+    for (let passed = 0; passed < ms; passed += 1000) {
+      this.clock.advance(Math.min(1000, ms - passed));
+      for (const machine of machines) this.engine.heartbeat(machine as MachineId, 0 as Generation);
+    }
+  }
+
+  waitingOn(id: DeploymentId): string | undefined {
+    return this.engine.waitingOn(id);
+  }
+
+  state(id: DeploymentId, machine: string): string | undefined {
+    return loadRollout(this.journal, id)?.targets.get(machine as MachineId)?.state;
   }
 
   phase(id: DeploymentId): string {

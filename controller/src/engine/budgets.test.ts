@@ -1,0 +1,87 @@
+/**
+ * Budgets of groups, over all rollouts.
+ */
+import { expect, test } from "vitest";
+import type { MachineId } from "@muster/proto/ids.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const wide = { waves: [ALL], maxUnavailable: count(10) } as const;
+
+function used(world: World): readonly string[] {
+  return world.engine.orders.budgets()[0]!.unavailable;
+}
+
+test("two apps together never move more of a group than its budget", async () => {
+  const world = new World();
+  await world.join("a", "b", "c");
+  world.engine.orders.setBudget("role=web", 2, "anna");
+  world.deploy("1", wide);
+  const shop = world.deploy("1", wide, { app: "shop" });
+  expect(used(world)).toEqual(["a", "b"]);
+  // The same machine takes no second place.
+  expect([world.wanted("a", "shop"), world.wanted("b", "shop"), world.wanted("c", "shop")]).toEqual(["1", "1", undefined]);
+  await world.say("a", "healthy", world.generation("a"), "shop");
+  expect(world.wanted("c")).toBeUndefined();
+  expect(world.waitingOn(shop)).toMatch(/^b to be healthy/);
+  const generation = world.engine.assignmentFor("a" as MachineId)!.apps.find(({ app }) => app === "app")!.generation;
+  await world.say("a", "healthy", generation, "app");
+  expect(used(world)).toEqual(["b", "c"]);
+  expect(world.wanted("c")).toBe("1");
+});
+
+test("a rollout that waits for a budget says so, and the more important goes first when there is room", async () => {
+  const world = new World();
+  await world.joinAs({ role: "db", app: "x" }, "a");
+  await world.joinAs({ role: "db", app: "y" }, "b");
+  await world.joinAs({ role: "db", app: "z" }, "c");
+  world.engine.orders.setBudget("role=db", 1, "anna");
+  world.deploy("1", { ...wide, targets: "app=x" }, { app: "x" });
+  const low = world.deploy("1", { ...wide, targets: "app=y", progressDeadlineMs: 60_000 }, { app: "y" });
+  const high = world.deploy("1", { ...wide, targets: "app=z", priority: 5 }, { app: "z" });
+  expect(world.waitingOn(low)).toBe("room in the budget of role=db");
+  world.pass(120_000, "a", "b", "c");
+  expect(world.phase(low)).toBe("rolling");
+  await world.say("a", "healthy");
+  expect([world.wanted("b", "y"), world.wanted("c", "z")]).toEqual([undefined, "1"]);
+  expect(world.waitingOn(low)).toBe("room in the budget of role=db");
+  world.engine.orders.setBudget("role=db", 2, "anna");
+  expect(world.wanted("b", "y")).toBe("1");
+  expect(world.phase(high)).toBe("rolling");
+});
+
+test("a silent machine takes a place, but never the last one; a budget of 0 is nobody", async () => {
+  const world = new World();
+  await world.join("a", "b", "c");
+  world.pass(20_000, "a", "b");
+  world.engine.orders.setBudget("role=web", 2, "anna");
+  expect(used(world)).toEqual(["c"]);
+  world.deploy("1", wide);
+  expect([world.wanted("a"), world.wanted("b")]).toEqual(["1", undefined]);
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  await world.say("a", "healthy");
+  expect(world.wanted("b")).toBe("1");
+  await world.say("b", "healthy");
+  world.engine.orders.setBudget("role=web", 0, "anna");
+  const second = world.deploy("2", wide);
+  expect(world.wanted("a")).toBe("1");
+  expect(world.waitingOn(second)).toBe("room in the budget of role=web");
+  world.engine.orders.removeBudget("role=web", "anna");
+  expect(world.wanted("a")).toBe("2");
+  world.engine.orders.setBudget("role=web", 0, "anna");
+  world.command(second, "rollback");
+  await world.settle("a", "b");
+  expect(world.phase(second)).toBe("rolled_back");
+});
+
+test("draining is refused where it would exceed a budget, unless it is forced", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  world.deploy("1");
+  await world.settle("a", "b");
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  const drain = (machine: string, force = false) => world.engine.orders.cordon(machine as MachineId, { drain: true, force }, { by: "anna", reason: "" });
+  expect(drain("a").ok).toBe(true);
+  expect(drain("b")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("would exceed the budget of role=web") } });
+  expect(drain("b", true).ok).toBe(true);
+});

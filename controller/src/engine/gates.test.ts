@@ -1,0 +1,61 @@
+/**
+ * Gates that ask the world outside, through the engine: asked after the commit, answered in a transaction, asked again by the next controller.
+ */
+import { expect, test } from "vitest";
+import { ALL, count, webhook, wave } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const HOOK = webhook({ retries: 1, retryIntervalMs: 10_000 });
+
+async function atGate(): Promise<World> {
+  const world = new World();
+  await world.join("a", "b");
+  world.deploy("1", { waves: [wave(count(1), { gates: [HOOK] }), ALL] });
+  await world.say("a", "healthy");
+  return world;
+}
+
+const ID = "d-1" as never;
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+test("go opens the gate", async () => {
+  const world = await atGate();
+  expect(world.asked.map(({ question }) => [question.deployment, question.wave, question.attempt, question.counts["healthy"]])).toEqual([["d-1", 1, 1, 1]]);
+  expect(world.wanted("b")).toBeUndefined();
+  world.asked[0]!.answer({ kind: "go", detail: "go" });
+  await turn();
+  expect(world.wanted("b")).toBe("1");
+});
+
+test("stop takes it back", async () => {
+  const world = await atGate();
+  world.asked[0]!.answer({ kind: "stop", detail: "error rate is 3%" });
+  await turn();
+  expect(world.phase(ID)).toBe("rolling_back");
+  expect(world.engine.rollout(ID)?.reason).toEqual({ code: "gate_stopped", message: "the webhook gate of wave 1 said stop: error rate is 3%" });
+});
+
+test("silence is asked about again, and then stops it", async () => {
+  const world = await atGate();
+  world.asked[0]!.answer({ kind: "silent", detail: "connection refused" });
+  await turn();
+  expect(world.asked.length).toBe(1);
+  expect(world.waitingOn(ID)).toBe("the webhook of wave 1 to say go: 1 without an answer (last: connection refused)");
+  world.pass(10_000, "a", "b");
+  expect(world.asked.length).toBe(2);
+  world.asked[1]!.answer({ kind: "silent", detail: "connection refused" });
+  await turn();
+  expect(world.phase(ID)).toBe("rolling_back");
+});
+
+test("a controller that dies with a question open asks it again, and a late answer to the old one changes nothing", async () => {
+  const world = await atGate();
+  world.startEngine();
+  expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 1]);
+  world.asked[0]!.answer({ kind: "stop", detail: "said to a controller that is gone" });
+  await turn();
+  expect(world.phase(ID)).toBe("rolling");
+  world.asked[1]!.answer({ kind: "go", detail: "go" });
+  await turn();
+  expect(world.wanted("b")).toBe("1");
+});

@@ -1,0 +1,184 @@
+/**
+ * What becomes of machines that were not there when a deployment was carried out.
+ */
+import { describe, expect, test } from "vitest";
+import type { MachineId } from "@muster/proto/ids.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+async function deployed(version: string, ...machines: string[]): Promise<World> {
+  const world = new World();
+  await world.join(...machines);
+  world.deploy(version);
+  await world.settle(...machines);
+  return world;
+}
+
+describe("a machine that joins later", () => {
+  test("gets the last succeeded release", async () => {
+    const world = await deployed("1", "a", "b");
+    await world.join("c");
+    expect(world.wanted("c")).toBe("1");
+    await world.say("c", "healthy");
+    expect(world.state("d-1" as never, "c")).toBe("healthy");
+    expect(world.phase("d-1" as never)).toBe("succeeded");
+  });
+
+  test("is left alone with late_joiners: ignore, and when it does not match", async () => {
+    const world = new World();
+    await world.join("a");
+    world.deploy("1", { lateJoiners: "ignore" });
+    await world.settle("a");
+    await world.join("b");
+    expect(world.wanted("b")).toBeUndefined();
+    const other = await deployed("1", "a");
+    await other.joinAs({ role: "db" }, "b");
+    expect(other.wanted("b")).toBeUndefined();
+    await other.joinAs({ role: "web" }, "b");
+    expect(other.wanted("b")).toBe("1");
+  });
+
+  test("gets the release before while a newer one is under way, and the newer one when that has succeeded", async () => {
+    const world = await deployed("1", "a", "b");
+    const second = world.deploy("2");
+    await world.join("c");
+    expect(world.wanted("c")).toBe("1");
+    await world.settle("a", "b", "c");
+    expect(world.phase(second)).toBe("succeeded");
+    expect(world.wanted("c")).toBe("2");
+    await world.settle("c");
+    expect(world.state(second, "c")).toBe("healthy");
+  });
+
+  test("takes its turn in the window with others that came", async () => {
+    const world = await deployed("1", "a");
+    await world.join("b", "c", "d");
+    const told = () => ["b", "c", "d"].filter((machine) => world.wanted(machine) === "1");
+    expect(told()).toEqual(["b"]);
+    await world.say("b", "healthy");
+    expect(told()).toEqual(["b", "c"]);
+    world.startEngine();
+    await world.join("a", "b", "c", "d");
+    await world.say("c", "healthy");
+    expect(told()).toEqual(["b", "c", "d"]);
+  });
+
+  test("stops the others of its kind when it fails, until somebody retries", async () => {
+    const world = await deployed("1", "a");
+    await world.join("b", "c");
+    await world.say("b", "failed");
+    expect(world.state("d-1" as never, "b")).toBe("failed");
+    expect(world.wanted("c")).toBeUndefined();
+    expect(world.phase("d-1" as never)).toBe("succeeded");
+    expect(world.command("d-1" as never, "retry").ok).toBe(true);
+    await world.settle("b", "c");
+    expect([world.state("d-1" as never, "b"), world.state("d-1" as never, "c")]).toEqual(["healthy", "healthy"]);
+  });
+});
+
+describe("a machine that was silent at its turn", () => {
+  test("has its turn again in the open rollout when it is back", async () => {
+    const world = new World();
+    await world.join("a", "b", "c");
+    world.pass(20_000, "a", "b");
+    const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(1) });
+    await world.say("a", "healthy");
+    expect(world.wanted("b")).toBe("1");
+    expect(world.wanted("c")).toBeUndefined();
+    await world.join("c");
+    expect(world.wanted("c")).toBeUndefined();
+    await world.say("b", "healthy");
+    expect(world.wanted("c")).toBe("1");
+    await world.say("c", "healthy");
+    expect(world.phase(id)).toBe("succeeded");
+  });
+
+  test("takes up what the newest deployment brought when that has ended", async () => {
+    const world = new World();
+    await world.join("a", "b");
+    world.pass(20_000, "a");
+    for (const version of ["1", "2"]) {
+      world.deploy(version);
+      await world.settle("a");
+    }
+    expect(world.wanted("b")).toBeUndefined();
+    await world.join("b");
+    expect(world.wanted("b")).toBe("2");
+    await world.settle("b");
+    expect(world.state("d-2" as never, "b")).toBe("healthy");
+    expect(world.state("d-1" as never, "b")).toBe("unreachable");
+  });
+
+  test("is left alone when the deployment was taken back meanwhile", async () => {
+    const world = new World();
+    await world.join("a", "b");
+    world.pass(20_000, "a");
+    const id = world.deploy("1");
+    await world.settle("a");
+    world.command(id, "rollback");
+    await world.settle("a");
+    expect(world.phase(id)).toBe("rolled_back");
+    await world.join("b");
+    expect(world.wanted("b")).toBeUndefined();
+  });
+});
+
+describe("a cordoned machine", () => {
+  test("is passed over, and has its turn when that ends", async () => {
+    const world = new World();
+    await world.join("a", "b");
+    world.engine.orders.cordon("b" as MachineId, { drain: false, force: false }, { by: "anna", reason: "bad fan" });
+    const id = world.deploy("1");
+    await world.settle("a");
+    expect(world.phase(id)).toBe("succeeded");
+    expect(world.state(id, "b")).toBe("skipped");
+    world.engine.orders.uncordon("b" as MachineId, { by: "anna", reason: "" });
+    expect(world.wanted("b")).toBe("1");
+    await world.settle("b");
+    expect(world.state(id, "b")).toBe("healthy");
+  });
+
+  test("that is drained runs nothing until that ends, and then what it ran", async () => {
+    const world = await deployed("1", "a", "b");
+    world.engine.orders.cordon("b" as MachineId, { drain: true, force: false }, { by: "anna", reason: "" });
+    expect(world.wanted("b")).toBe("remove");
+    await world.say("b", "removed");
+    const second = world.deploy("2");
+    await world.settle("a");
+    expect(world.phase(second)).toBe("succeeded");
+    expect(world.wanted("b")).toBe("remove");
+    world.startEngine();
+    await world.join("a", "b");
+    expect(world.wanted("b")).toBe("remove");
+    world.engine.orders.uncordon("b" as MachineId, { by: "anna", reason: "" });
+    await world.settle("b");
+    expect(world.wanted("b")).toBe("2");
+    expect(world.state(second, "b")).toBe("healthy");
+  });
+
+  test("that is drained while it is on the move does not hold its rollout", async () => {
+    const world = new World();
+    await world.join("a", "b");
+    const id = world.deploy("1");
+    expect(world.state(id, "a")).toBe("updating");
+    world.engine.orders.cordon("a" as MachineId, { drain: true, force: false }, { by: "anna", reason: "" });
+    expect(world.state(id, "a")).toBe("skipped");
+    await world.settle("b");
+    expect(world.phase(id)).toBe("succeeded");
+    world.engine.orders.uncordon("a" as MachineId, { by: "anna", reason: "" });
+    await world.settle("a");
+    expect(world.state(id, "a")).toBe("healthy");
+  });
+});
+
+test("a newer rollout takes a machine over from the tail of an older one, and gives it back when it ends without it", async () => {
+  const world = await deployed("1", "a");
+  await world.join("b", "c");
+  expect(world.state("d-1" as never, "c")).toBe("pending");
+  const second = world.deploy("2", { onFailure: "abort" });
+  expect(world.state("d-1" as never, "c")).toBe("skipped");
+  world.command(second, "abort");
+  expect([world.wanted("b"), world.wanted("c")]).toEqual(["1", undefined]);
+  await world.settle("b", "c");
+  expect(world.state("d-1" as never, "c")).toBe("healthy");
+});

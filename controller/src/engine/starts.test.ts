@@ -1,0 +1,129 @@
+/**
+ * When deployments begin, and what they wait for in the meantime.
+ */
+import { describe, expect, test } from "vitest";
+import type { AppName, Instant } from "@muster/proto/ids.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const MINUTE = 60_000;
+
+test("start_at is waited for, also over a restart, and lets others of the app pass", async () => {
+  const world = new World();
+  await world.join("a");
+  const later = world.deploy("2", { startAt: (world.clock.now() + 10 * MINUTE) as Instant });
+  expect(world.phase(later)).toBe("pending");
+  expect(world.waitingOn(later)).toMatch(/^its time: it begins at .* UTC \(start_at\)$/);
+  const first = world.deploy("1");
+  await world.settle("a");
+  expect(world.phase(first)).toBe("succeeded");
+  world.startEngine();
+  await world.join("a");
+  world.pass(9 * MINUTE, "a");
+  expect(world.phase(later)).toBe("pending");
+  world.pass(2 * MINUTE, "a");
+  expect(world.phase(later)).toBe("rolling");
+});
+
+test("of those that wait for the same app, the more important goes first", async () => {
+  const world = new World();
+  await world.join("a");
+  world.deploy("1");
+  const normal = world.deploy("2");
+  const urgent = world.deploy("3", { priority: 10 });
+  expect(world.waitingOn(urgent)).toBe("d-1 (app@1, rolling) to end");
+  await world.say("a", "healthy");
+  expect([world.phase(normal), world.phase(urgent)]).toEqual(["pending", "rolling"]);
+  expect(world.waitingOn(normal)).toBe("d-3 (app@3, rolling) to end");
+});
+
+describe("promotion", () => {
+  const after = { deploymentOf: "app" as AppName, targets: "env=staging", soakMs: 5 * MINUTE };
+
+  test("waits until the same release has stood elsewhere for so long", async () => {
+    const world = new World();
+    await world.joinAs({ env: "staging" }, "s");
+    await world.joinAs({ env: "prod" }, "p");
+    const prod = world.deploy("1", { targets: "env=prod", after });
+    expect(world.waitingOn(prod)).toBe("a deployment of app@1 to env=staging to succeed: there is none yet");
+    const other = world.deploy("0", { targets: "env=staging" });
+    await world.settle("s");
+    expect(world.phase(other)).toBe("succeeded");
+    expect(world.phase(prod)).toBe("pending");
+    const staging = world.deploy("1", { targets: "env=staging" });
+    expect(world.waitingOn(prod)).toBe("a deployment of app@1 to env=staging to succeed: d-3 is rolling");
+    await world.settle("s");
+    expect(world.phase(staging)).toBe("succeeded");
+    expect(world.waitingOn(prod)).toMatch(/^d-3 \(app@1 on env=staging\) to have stood for 5m, at .* UTC$/);
+    world.pass(4 * MINUTE, "s", "p");
+    expect(world.phase(prod)).toBe("pending");
+    world.pass(2 * MINUTE, "s", "p");
+    expect(world.phase(prod)).toBe("rolling");
+  });
+
+  test("does not follow a release that was taken back", async () => {
+    const world = new World();
+    await world.joinAs({ env: "staging" }, "s");
+    await world.joinAs({ env: "prod" }, "p");
+    const staging = world.deploy("1", { targets: "env=staging" });
+    await world.settle("s");
+    const prod = world.deploy("1", { targets: "env=prod", after });
+    world.command(staging, "rollback");
+    await world.settle("s");
+    world.pass(10 * MINUTE, "s", "p");
+    expect(world.phase(prod)).toBe("pending");
+    expect(world.waitingOn(prod)).toBe("a deployment of app@1 to env=staging to succeed: d-1 is rolled back");
+  });
+});
+
+test("a freeze stops starts and never a rollback; the end of it is foreseen", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(1) });
+  const freeze = world.engine.orders.addFreeze({ from: 0 as Instant, until: (world.clock.now() + 10 * MINUTE) as Instant }, { by: "anna", reason: "launch" });
+  expect(freeze.ok).toBe(true);
+  await world.say("a", "healthy");
+  expect(world.wanted("b")).toBeUndefined();
+  expect(world.waitingOn(id)).toMatch(/^the freeze f-1 to be over \(until .* UTC: launch\)$/);
+  world.startEngine();
+  await world.join("a", "b");
+  expect(world.wanted("b")).toBeUndefined();
+  world.pass(11 * MINUTE, "a", "b");
+  expect(world.wanted("b")).toBe("1");
+  world.engine.orders.addFreeze({ from: 0 as Instant, until: null }, { by: "anna", reason: "" });
+  world.command(id, "rollback");
+  await world.settle("a", "b");
+  expect(world.phase(id)).toBe("rolled_back");
+});
+
+test("a closed window stops starts until it opens", async () => {
+  const world = new World();
+  await world.join("a");
+  const opensAt = (world.clock.now() + 30 * MINUTE) as Instant;
+  world.schedule = { openingOf: (_window, now) => (now >= opensAt ? { open: true, until: (opensAt + MINUTE) as Instant } : { open: false, opensAt }) };
+  world.startEngine();
+  await world.join("a");
+  const id = world.deploy("1", { window: { cron: "0 2 * * *", durationMs: MINUTE, timeZone: "UTC" }, progressDeadlineMs: 5 * MINUTE });
+  expect(world.wanted("a")).toBeUndefined();
+  expect(world.waitingOn(id)).toMatch(/^its window \(0 2 \* \* \*, UTC\), which opens at .* UTC$/);
+  world.pass(29 * MINUTE, "a");
+  expect(world.phase(id)).toBe("rolling");
+  world.pass(2 * MINUTE, "a");
+  expect(world.wanted("a")).toBe("1");
+});
+
+test("rollback --to deploys an older release to the same machines in one wave, and takes the place of what is under way", async () => {
+  const world = new World();
+  await world.join("a", "b", "c");
+  for (const version of ["1", "2"]) {
+    world.deploy(version);
+    await world.settle("a", "b", "c");
+  }
+  const third = world.deploy("3");
+  const answer = world.engine.operators.rollbackTo(third, "1", { by: "anna", reason: "bad" });
+  expect(answer).toMatchObject({ ok: true, value: { deployment: "d-4" } });
+  expect(world.phase(third)).toBe("superseded");
+  await world.settle("a", "b", "c");
+  expect(["a", "b", "c"].map((machine) => world.wanted(machine))).toEqual(["1", "1", "1"]);
+  expect(world.engine.operators.rollbackTo(third, "9", { by: "anna", reason: "" })).toMatchObject({ ok: false, refusal: { kind: "not_found" } });
+});
