@@ -18,6 +18,8 @@ export interface Agent {
   readonly hasPrevious: boolean;
   /** Of its last assignment: what was to come of an earlier one does not come any more. */
   generation: Generation;
+  /** What that told it. */
+  purpose: Purpose;
   /** The release was activated, and the machine is not back yet. */
   runsRelease: boolean;
   /** When it had gone back by itself; 0: it has not. */
@@ -41,8 +43,10 @@ export interface Model {
   readonly noticeMs: number | null;
 }
 
-/** What follows when the machine is told. Its generation is the new one already. */
-export function told(agent: Agent, purpose: Purpose, now: Instant, model: Model): readonly Happening[] {
+/** The machine is told; what comes of it. */
+export function tell(agent: Agent, purpose: Purpose, generation: Generation, now: Instant, model: Model): readonly Happening[] {
+  agent.generation = generation;
+  agent.purpose = purpose;
   return purpose === "update" ? toldToUpdate(agent, now, model) : [toldToGoBack(agent, now, model)];
 }
 
@@ -63,6 +67,8 @@ export function take(happened: Happening): void {
       agent.runsRelease = false;
       return;
     case "healthy":
+      if (agent.purpose === "revert") agent.runsRelease = false;
+      return;
     case "unhealthy":
       return;
   }

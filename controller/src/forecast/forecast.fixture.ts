@@ -98,7 +98,7 @@ export function forecastOf(over: Partial<ForecastInputs> = {}): Forecast {
   return finish(forecast(inputs(over)));
 }
 
-export function finish<T>(work: Generator<void, T>): T {
+function finish<T>(work: Generator<void, T>): T {
   for (;;) {
     const step = work.next();
     if (step.done === true) return step.value;

@@ -56,7 +56,7 @@ export interface Picture {
 export interface ForecastInputs extends Wanted, Picture {}
 
 /** Until failures in a row of this probe make a release unhealthy. */
-export function failureMs({ intervalMs, unhealthyAfter }: Probe): number {
+function failureMs({ intervalMs, unhealthyAfter }: Probe): number {
   return intervalMs * unhealthyAfter;
 }
 

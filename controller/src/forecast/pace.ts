@@ -11,7 +11,7 @@ import { durationText } from "../rollout/words.ts";
 import type { ForecastInputs, History } from "./inputs.ts";
 
 /** To fetch, stop and start, where nothing is known. */
-export const GUESSED_START_MS = 10_000;
+const GUESSED_START_MS = 10_000;
 /** Until a machine that is told to run what it runs has said that it does. */
 export const ANSWER_MS = 1_000;
 /** Deployments that are named; more make no sentence. */

@@ -12,12 +12,13 @@ import type { RolloutEvent } from "../rollout/decide.ts";
 import { noteUnwell } from "../rollout/derived.ts";
 import { drive, type Recorder } from "../rollout/drive.ts";
 import { Heap } from "../rollout/heap.ts";
-import { isEnded, newRollout, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { newRollout, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import type { Surroundings } from "../rollout/surroundings.ts";
 import { waitingOn } from "../rollout/words.ts";
-import { type Agent, type Happening, type Model, take, told } from "./agent.ts";
+import { type Agent, type Happening, type Model, take, tell } from "./agent.ts";
 import { Budgets, type Membership } from "./budgets.ts";
 import type { ForecastInputs } from "./inputs.ts";
+import { Tally } from "./tally.ts";
 import { CUT_OFF_AFTER_MS, type World } from "./world.ts";
 
 /** What stays the same from world to world. */
@@ -89,13 +90,7 @@ class Simulation {
   /** What the last step left over; time stands still until it is done. */
   #hasMore = false;
 
-  #running = 0;
-  #onBadRelease = 0;
-  #maxOnBadRelease = 0;
-  #maxUnavailable = 0;
-  #lastBackAt: Instant | undefined;
-  #stoppedAt: Instant | undefined;
-  #endedAt: Instant | undefined;
+  readonly #tally = new Tally();
 
   constructor(setting: Setting, world: World) {
     const { inputs, startAt, targets, membership } = setting;
@@ -129,6 +124,7 @@ class Simulation {
           fate: this.#world.fateOf(machine),
           hasPrevious: previous !== null,
           generation: 0 as Generation,
+          purpose: "update",
           runsRelease: false,
           backAt: 0 as Instant,
         };
@@ -171,11 +167,11 @@ class Simulation {
     return {
       phase,
       reason,
-      endedAfterMs: since(this.#endedAt),
-      stoppedAfterMs: since(this.#stoppedAt),
-      restoredAfterMs: this.#running === 0 ? since(this.#lastBackAt) : undefined,
-      maxOnBadRelease: this.#maxOnBadRelease,
-      maxUnavailable: this.#maxUnavailable,
+      endedAfterMs: since(this.#tally.endedAt),
+      stoppedAfterMs: since(this.#tally.stoppedAt),
+      restoredAfterMs: since(this.#tally.restoredAt),
+      maxOnBadRelease: this.#tally.maxOnBadRelease,
+      maxUnavailable: this.#tally.maxUnavailable,
       waves: waves.map(({ startedAt, finishedAt }) => ({ startMs: since(startedAt), endMs: since(finishedAt) })),
       waitsFor: waitingOn(this.#state),
     };
@@ -210,20 +206,10 @@ class Simulation {
     const { machine } = agent;
     const ran = agent.runsRelease;
     take(happening);
-    const purpose = this.#state.targets.get(machine)!.purpose;
-    if (what === "healthy" && purpose === "revert") agent.runsRelease = false;
-    if (ran !== agent.runsRelease) this.#countRunning(agent);
+    if (ran !== agent.runsRelease) this.#tally.switched(agent, this.#now);
     if (what === "activated" || this.#isLost(machine)) return;
     this.#noteUnwell(machine, what === "unhealthy" || what === "failed");
     this.#drive({ kind: "reported", machine, generation, phase: what, reason: reasonOf(what), runs: "" });
-  }
-
-  #countRunning(agent: Agent): void {
-    const step = agent.runsRelease ? 1 : -1;
-    this.#running += step;
-    if (agent.fate.kind !== "well") this.#onBadRelease += step;
-    this.#maxOnBadRelease = Math.max(this.#maxOnBadRelease, this.#onBadRelease);
-    if (!agent.runsRelease) this.#lastBackAt = this.#now;
   }
 
   #fallSilent(machine: MachineId): void {
@@ -240,20 +226,16 @@ class Simulation {
   #noteUnwell(machine: MachineId, isUnwell: boolean): void {
     noteUnwell(this.#state, machine, isUnwell);
     this.#noteBudgets(machine);
-    this.#countUnavailable();
+    this.#tally.unavailable(this.#state);
   }
 
   #noteBudgets(machine: MachineId): void {
     this.#budgets.note(machine, this.#state.moving.has(machine), this.#state.unwell.has(machine));
   }
 
-  #countUnavailable(): void {
-    this.#maxUnavailable = Math.max(this.#maxUnavailable, this.#state.moving.size + this.#state.unwellAtRest);
-  }
-
   #drive(event: RolloutEvent | undefined): void {
     this.#hasMore = drive(this.#state, event, this.#surroundings, this.#now, this.#recorder, CHANGES_PER_STEP) === "more";
-    this.#countUnavailable();
+    this.#tally.unavailable(this.#state);
     if (this.#hasMore) return;
     this.#wakeAt = nextWake(this.#state, this.#surroundings, this.#now);
     if (this.#wakeAt !== undefined && this.#wakeAt <= this.#now) throw new Error(`the rollout has more to do at ${this.#now} and does not do it`);
@@ -280,8 +262,7 @@ class Simulation {
     } else if (change.kind === "gate_asked") {
       this.#push({ at, what: "answered", wave: change.wave, gate: change.gate, attempt: change.attempt });
     } else if (change.kind === "phase_changed") {
-      if (this.#state.phase === "rolling" && change.phase !== "succeeded") this.#stoppedAt ??= at;
-      if (isEnded(change.phase)) this.#endedAt ??= at;
+      this.#tally.phase(this.#state.phase, change.phase, at);
     }
   }
 
@@ -289,8 +270,7 @@ class Simulation {
   #tell({ machine, purpose }: Extract<RolloutChange, { readonly kind: "target_assigned" }>, generation: Generation): void {
     const agent = this.#agents.get(machine)!;
     if (this.#silent.has(machine) || this.#isLost(machine)) return;
-    agent.generation = generation;
-    for (const happening of told(agent, purpose, this.#now, this.#setting.model)) this.#push(happening);
+    for (const happening of tell(agent, purpose, generation, this.#now, this.#setting.model)) this.#push(happening);
   }
 
   #push(event: Event): void {

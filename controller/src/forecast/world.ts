@@ -26,7 +26,7 @@ export interface World {
 export const CUT_OFF_AFTER_MS = 30_000;
 export const BREAKS_AFTER_MS = 300_000;
 /** Worlds that cut off a value of a label: a label with more values (a rack, a host) says little more, and each world costs a simulation. */
-export const CUT_OFF_WORLDS_MAX = 32;
+const CUT_OFF_WORLDS_MAX = 32;
 
 const WELL: Fate = { kind: "well" };
 const BROKEN: Fate = { kind: "broken" };
