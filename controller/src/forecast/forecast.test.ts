@@ -99,6 +99,19 @@ describe("if nothing fails", () => {
     expect(zoneA(5).expectedMs).toBe(7 * 24 * SECOND);
   });
 
+  test("machines that are silent already take places in the window, and are passed over", () => {
+    // Four of five places are taken: 1, 4 and 11 machines, one after another.
+    const made = forecastOf({ strategy: strategy({ waves: FLAT }), machines: fleet(20, (index) => ({ silent: index > 15 })) });
+    expect(made.expectedMs).toBe(16 * 24 * SECOND);
+    expect(blast(made, "cut off: zone=a").maxMachines).toBe(4 + 6 + 1);
+  });
+
+  test("a wave of any size begins in one moment", () => {
+    const made = forecastOf({ machines: fleet(1_000), strategy: strategy({ waves: [wave(percent(100))], maxUnavailable: percent(100) }) });
+    expect(made.expectedMs).toBe(24 * SECOND);
+    expect(blast(made, "broken everywhere")).toMatchObject({ maxMachines: 1_000, stoppedAfterMs: 314 * SECOND, restoredAfterMs: 338 * SECOND });
+  });
+
   test("nothing to change is no forecast", () => {
     const made = forecastOf({ machines: fleet(3, () => ({ runsRelease: true })) });
     expect(made).toMatchObject({ waves: [], expectedMs: 0, warnings: [], blastRadius: [], unchanged: [machine(1), machine(2), machine(3)] });
