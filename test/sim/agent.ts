@@ -1,0 +1,127 @@
+/**
+ * One life of an agent, from its start to its death. What it knows beyond the disk dies with it: whatever it was about to do is dropped.
+ */
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Picture } from "@muster/agent/machine/picture.ts";
+import { type AppState, emptyState } from "@muster/agent/machine/state.ts";
+import { SimApp } from "./app.ts";
+import type { Cancel, Timeline } from "./clock.ts";
+import { type ControllerSide, Link } from "./link.ts";
+import type { Machine } from "./machine.ts";
+import type { Network } from "./network.ts";
+import type { Random } from "./random.ts";
+import { Turn } from "./slot.ts";
+
+/** All that agents share. */
+export interface Surroundings {
+  readonly timeline: Timeline;
+  readonly random: Random;
+  readonly network: Network;
+  readonly controller: ControllerSide;
+  /** Chances of a fault in one step; zero in the end. `diesAfterReport`: also between a report and the record of what it says. */
+  readonly faults: { agentDies: number; stepFails: number; readonly diesAfterReport: boolean };
+}
+
+export class Agent {
+  readonly machine: Machine;
+  readonly random: Random;
+  readonly network: Network;
+  readonly controller: ControllerSide;
+  readonly turn = new Turn();
+  readonly link: Link;
+  readonly apps = new Map<string, SimApp>();
+  isAlive = true;
+  readonly #surroundings: Surroundings;
+  /** What the wall clock said at its start, against true time: later corrections do not reach it. */
+  readonly #offsetMs: number;
+  #knowsUrl = false;
+
+  constructor(machine: Machine, surroundings: Surroundings) {
+    this.machine = machine;
+    this.#surroundings = surroundings;
+    this.random = surroundings.random;
+    this.network = surroundings.network;
+    this.controller = surroundings.controller;
+    this.#offsetMs = machine.clockOffsetMs;
+    this.link = new Link(this);
+  }
+
+  /** Looks at what is written down, then at the world, and goes on. */
+  start(): void {
+    // Through JSON, as from a disk.
+    for (const [app, state] of this.machine.disk.apps) this.apps.set(app, new SimApp(this, JSON.parse(JSON.stringify(state)) as AppState));
+    for (const app of this.apps.values()) app.wake();
+    this.#hand();
+    this.link.open();
+  }
+
+  die(): void {
+    if (!this.isAlive) return;
+    this.isAlive = false;
+    this.link.drop();
+    this.machine.agentDied(this);
+  }
+
+  get generation(): number {
+    return this.machine.disk.assignment?.generation ?? 0;
+  }
+
+  get now(): number {
+    return this.#surroundings.timeline.now + this.#offsetMs;
+  }
+
+  after(delayMs: number, act: () => unknown): Cancel {
+    return this.#surroundings.timeline.after(delayMs, () => {
+      if (this.isAlive) act();
+    });
+  }
+
+  /** Once in a while the agent is killed exactly here. */
+  diesNow(): boolean {
+    if (!this.isAlive) return true;
+    if (!this.random.chance(this.#surroundings.faults.agentDies)) return false;
+    this.die();
+    return true;
+  }
+
+  diesAfterReport(): boolean {
+    return this.#surroundings.faults.diesAfterReport ? this.diesNow() : false;
+  }
+
+  stumbles(): boolean {
+    return this.random.chance(this.#surroundings.faults.stepFails);
+  }
+
+  hasUrl(): void {
+    this.#knowsUrl = true;
+  }
+
+  /** Artifacts come from the controller, by HTTP. */
+  canFetch(): boolean {
+    return this.#knowsUrl && this.controller.isUp && this.network.reaches(this.machine.id);
+  }
+
+  offer(assignment: Assignment): void {
+    if (!this.isAlive || assignment.generation <= this.generation || this.machine.isDiskFull) return;
+    this.machine.take(assignment);
+    if (this.diesNow()) return;
+    this.#hand();
+  }
+
+  spool(picture: Picture): void {
+    this.machine.spool(picture, this.now);
+    this.link.sendReports();
+  }
+
+  #hand(): void {
+    for (const goal of this.machine.disk.assignment?.apps ?? []) {
+      let app = this.apps.get(goal.app);
+      if (app === undefined) {
+        app = new SimApp(this, emptyState(goal.app, this.now));
+        this.apps.set(goal.app, app);
+      }
+      app.post({ kind: "goal", goal });
+      if (!this.isAlive) return;
+    }
+  }
+}

@@ -1,0 +1,29 @@
+/** The same seed is the same run, to the byte: every message, fault, act and row of the journal. */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { run } from "./run.ts";
+
+const SEEDS = Array.from({ length: 20 }, (_, index) => 1_000 + index);
+
+test.each(SEEDS)("seed %i runs twice alike", async (seed) => {
+  const first = await run(seed, { digest: true });
+  expect(await run(seed, { digest: true })).toEqual(first);
+});
+
+test("a seed runs alike in a process of its own, and is told as it was hashed", async () => {
+  const told = execFileSync(process.execPath, [join(import.meta.dirname, "main.ts"), "--verbose", "1000"], { encoding: "utf8", maxBuffer: 2 ** 26 });
+  const { digest } = await run(1_000, { digest: true });
+  expect(told).toContain(digest);
+});
+
+test("other seeds are other runs", async () => {
+  const digests = await Promise.all([1, 2, 3].map(async (seed) => (await run(seed, { digest: true })).digest));
+  expect(new Set(digests).size).toBe(3);
+});
+
+test("that somebody listens changes nothing", async () => {
+  const heard = await run(7, { digest: true });
+  const alone = await run(7);
+  expect({ ...alone, digest: heard.digest }).toEqual(heard);
+});

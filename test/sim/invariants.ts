@@ -1,0 +1,152 @@
+/**
+ * What must hold, each under its name: of every row at the moment at which it was written, and of everything after every step.
+ *
+ * They are held against `Model`, which reads the journal by rules of its own, and against what machines really did: never against what the engine says of itself, but
+ * where it is that saying that is checked.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { MachineId } from "@muster/proto/ids.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Engine } from "@muster/controller/src/engine/engine.ts";
+import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
+import type { Journal } from "@muster/controller/src/journal/journal.ts";
+import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
+import { auditRollout } from "@muster/controller/src/rollout/invariants.ts";
+import type { RolloutState } from "@muster/controller/src/rollout/state.ts";
+import { countOf, Model, type ModelRollout } from "./model.ts";
+import { checkRow, tripped } from "./rules.ts";
+
+export const INVARIANTS = [
+  "window", // a new start never brings more targets under way than max_unavailable, those that are unwell counted
+  "lanes", // nor more of one label's value than spread and max_unavailable_per allow
+  "budgets", // nor more of a group, over all rollouts
+  "wave_order", // no target of a wave is touched before the wave before it has settled
+  "gates_hold", // and its gates have opened, each for a reason
+  "begins_in_time", // nothing begins before its time, or before what it is promoted from
+  "closed_is_still", // a freeze, or a window that is closed, starts nothing
+  "cordoned_is_left", // a machine that is cordoned, or silent, is not started on
+  "failures_stop", // more failures, or silent machines, than allowed stop the rollout at once
+  "ended_is_still", // after its end a rollout touches nobody; while it goes back it tells nobody of the release
+  "paused_is_still", // while it is paused a rollout touches nobody
+  "one_of_an_app", // at most one rollout of an app is under way
+  "runs_what_was_named", // a machine runs nothing that no assignment named
+  "generation_rises", // neither the journal nor a machine goes back in generation
+  "acknowledged_is_stored", // no report is acknowledged that is not in the journal
+  "counts_add_up", // each target is in one state, and the counts say so
+  "memory_is_tables", // what the engine holds in memory is what the tables hold
+  "replay_is_tables", // the journal alone gives the same tables
+  "waits_for_something", // a rollout that has not ended says what it waits for
+  "ends", // without faults every rollout ends
+  "converges", // without faults every machine comes to what it was told last
+  "catches_up", // and machines that were passed over have had their turn
+  "engine_throws", // the engine throws nothing but faults of its surroundings
+  "agent_throws", // nor does an agent
+  "spins", // nothing asks for itself again and again without time passing
+] as const;
+export type Invariant = (typeof INVARIANTS)[number];
+
+export class Violation extends Error {
+  readonly invariant: Invariant;
+
+  constructor(invariant: Invariant, what: string, cause?: unknown) {
+    super(`${invariant}: ${what}`, { cause });
+    this.name = "Violation";
+    this.invariant = invariant;
+  }
+}
+
+/** Steps between two comparisons of everything with everything. */
+const AUDIT_STEPS = 97;
+
+export class Checks {
+  readonly model = new Model();
+  readonly #journal: Journal;
+  readonly #heard: (row: JournalRow) => void;
+  #seenSeq = 0;
+  #steps = 0;
+
+  /** `heard`: each row, before it is checked. */
+  constructor(journal: Journal, heard: (row: JournalRow) => void = () => {}) {
+    this.#journal = journal;
+    this.#heard = heard;
+  }
+
+  /** The rows of one commit, or those that nobody was told of because the controller died. */
+  rows(rows: readonly JournalRow[]): void {
+    for (const row of rows) {
+      if (row.seq <= this.#seenSeq) continue;
+      if (row.seq !== this.#seenSeq + 1) throw new Violation("replay_is_tables", `row ${row.seq} follows row ${this.#seenSeq}`);
+      this.#seenSeq = row.seq;
+      this.#heard(row);
+      checkRow(this.model, row);
+      this.model.take(row);
+    }
+  }
+
+  step(engine: Engine | undefined): void {
+    if (this.#journal.lastSeq > this.#seenSeq) this.rows([...this.#journal.read({ fromSeq: this.#seenSeq + 1 })]);
+    this.#steps += 1;
+    for (const rollout of this.model.open) this.#rollout(rollout, engine);
+    if (this.#steps % AUDIT_STEPS === 0) this.audit(engine);
+  }
+
+  /** All of memory against all of the tables. */
+  audit(engine: Engine | undefined): void {
+    for (const stored of loadActiveRollouts(this.#journal)) {
+      try {
+        auditRollout(stored);
+      } catch (error) {
+        throw new Violation("counts_add_up", String(error), error);
+      }
+      const held = engine?.rollout(stored.id);
+      if (engine !== undefined && !isDeepStrictEqual(lasting(held), lasting(stored))) throw new Violation("memory_is_tables", `${stored.id}: ${difference(lasting(held), lasting(stored))}`);
+    }
+  }
+
+  ran(machine: MachineId, app: string, artifact: string): void {
+    if (this.model.named.get(`${machine}/${app}`)?.has(artifact) === true) return;
+    throw new Violation("runs_what_was_named", `${machine} runs ${Buffer.from(artifact.replace(/(00)+$/, ""), "hex").toString()}, which no assignment named`);
+  }
+
+  took(machine: MachineId, before: number, { generation }: Assignment): void {
+    if (generation <= before) throw new Violation("generation_rises", `${machine} took generation ${generation} after ${before}`);
+    const newest = this.model.generations.get(machine) ?? 0;
+    if (generation > newest) throw new Violation("generation_rises", `${machine} took generation ${generation}; the journal has come to ${newest}`);
+  }
+
+  acknowledged(machine: MachineId, instance: string, seq: number): void {
+    const stored = (this.#journal.db.prepare("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck().get(machine, instance) ?? 0) as number;
+    if (seq > stored) throw new Violation("acknowledged_is_stored", `report ${seq} of ${machine} is acknowledged; stored is ${stored}`);
+  }
+
+  #rollout(rollout: ModelRollout, engine: Engine | undefined): void {
+    const over = rollout.phase === "rolling" ? tripped(rollout) : undefined;
+    if (over !== undefined) throw new Violation("failures_stop", `${rollout.id} rolls on though ${over}`);
+    if (engine === undefined) return;
+    const held = engine.rollout(rollout.id);
+    if (held === undefined || held.phase !== rollout.phase) throw new Violation("memory_is_tables", `${rollout.id} is ${rollout.phase} in the journal and ${held?.phase ?? "absent"} in memory`);
+    if ((engine.waitingOn(rollout.id) ?? "") === "") throw new Violation("waits_for_something", `${rollout.id} is ${held.phase} and waits for nothing`);
+    for (const [index, wave] of rollout.waves.entries()) {
+      const counts = held.waves[index]!.counts;
+      const failed = countOf(wave, "failed");
+      if (counts.failed !== failed) throw new Violation("counts_add_up", `${rollout.id} counts ${counts.failed} failed in wave ${index + 1}; the journal says ${failed}`);
+      let total = 0;
+      for (const count of Object.values(counts)) total += count;
+      if (total !== wave.targets.length) throw new Violation("counts_add_up", `${rollout.id} counts ${total} of the ${wave.targets.length} targets in wave ${index + 1}`);
+    }
+  }
+}
+
+/** But for what is worked out from the rest when it is asked for, and a time that is worked out from others after a restart. */
+function lasting(state: RolloutState | undefined): unknown {
+  if (state === undefined) return undefined;
+  return { ...state, turns: null, turnsBack: null, laneKeys: null, waves: state.waves.map((wave) => ({ ...wave, changedAt: null })) };
+}
+
+function difference(held: unknown, stored: unknown): string {
+  const show = (value: unknown) => JSON.stringify(value, (_, part: unknown) => (part instanceof Map || part instanceof Set ? [...part] : part)) ?? "nothing";
+  const [left, right] = [show(held), show(stored)];
+  let at = 0;
+  while (at < left.length && left[at] === right[at]) at += 1;
+  return `memory …${left.slice(Math.max(0, at - 40), at + 60)}…, tables …${right.slice(Math.max(0, at - 40), at + 60)}…`;
+}

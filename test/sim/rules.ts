@@ -1,0 +1,166 @@
+/**
+ * What must hold of a row at the moment at which it is written, against everything that was written before it. Each of these says in plain steps what the engine does in
+ * clever ones.
+ */
+import type { MachineId } from "@muster/proto/ids.ts";
+import { selects } from "@muster/proto/selector.ts";
+import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
+import { Violation } from "./invariants.ts";
+import { countOf, hasEnded, type Model, type ModelRollout, type ModelTarget, type ModelWave, moves } from "./model.ts";
+import { simulatedSchedule } from "./schedule.ts";
+
+type RowOf<Kind extends JournalRow["entry"]["kind"]> = Extract<JournalRow["entry"], { readonly kind: Kind }>;
+
+export function checkRow(model: Model, row: JournalRow): void {
+  const { entry, at, seq } = row;
+  if (entry.kind === "rollout_started") checkBegin(model, model.of(entry.deployment), at);
+  if (entry.kind === "wave_started") checkWaveBegin(model.of(entry.deployment), entry.wave, at);
+  if (entry.kind === "wave_finished") checkWaveEnd(model.of(entry.deployment), entry.wave);
+  if (entry.kind === "gate_opened") checkGate(model.of(entry.deployment), entry, at);
+  if (entry.kind !== "target_assigned") return;
+  if ((model.generations.get(entry.machine) ?? 0) >= seq) throw new Violation("generation_rises", `${entry.machine} is told ${seq} after ${model.generations.get(entry.machine)}`);
+  checkTold(model, model.of(entry.deployment), entry, at);
+}
+
+/** The wave that has more failures, or more silent machines, than it may. */
+export function tripped({ waves }: ModelRollout): string | undefined {
+  for (const [index, wave] of waves.entries()) {
+    const failed = countOf(wave, "failed");
+    const unreachable = countOf(wave, "unreachable");
+    const { maxFailures, maxUnreachable } = wave.plan;
+    if (failed - wave.acknowledgedFailures > maxFailures) return `wave ${index + 1} has ${failed} failures, ${maxFailures} allowed`;
+    if (maxUnreachable !== null && unreachable - wave.acknowledgedUnreachable > maxUnreachable) return `wave ${index + 1} has ${unreachable} unreachable, ${maxUnreachable} allowed`;
+  }
+  return undefined;
+}
+
+function checkBegin(model: Model, rollout: ModelRollout, at: number): void {
+  const { id, app, strategy } = rollout;
+  for (const other of model.open) {
+    if (other.app === app && other !== rollout && other.phase !== "pending") throw new Violation("one_of_an_app", `${id} begins while ${other.id} is ${other.phase}`);
+  }
+  if (strategy.startAt !== null && at < strategy.startAt) throw new Violation("begins_in_time", `${id} begins ${strategy.startAt - at} ms before its start_at`);
+  const { after } = strategy;
+  if (after === null) return;
+  const stood = [...model.rollouts.values()].some(
+    (other) => other !== rollout && other.app === after.deploymentOf && other.strategy.targets === after.targets && other.phase === "succeeded" && other.endedAt + after.soakMs <= at,
+  );
+  if (!stood) throw new Violation("begins_in_time", `${id} begins, and no deployment of ${after.deploymentOf} to ${after.targets} has succeeded for ${after.soakMs} ms`);
+}
+
+function checkWaveBegin({ id, waves, isPromoted, maySkip, startedAt }: ModelRollout, index: number, at: number): void {
+  const before = waves[index - 1];
+  if (before !== undefined && before.finishedAt === undefined) throw new Violation("wave_order", `${id} begins wave ${index + 1}, and wave ${index} was not finished`);
+  if (isPromoted || maySkip) return;
+  const { at: notBefore, afterMs } = waves[index]!.plan;
+  if (notBefore !== null && at < notBefore) throw new Violation("begins_in_time", `${id} begins wave ${index + 1} ${notBefore - at} ms early (at)`);
+  const since = before?.finishedAt ?? startedAt;
+  if (at < since + afterMs) throw new Violation("begins_in_time", `${id} begins wave ${index + 1} ${since + afterMs - at} ms early (after)`);
+}
+
+function checkWaveEnd({ id, waves, isPromoted, strategy, phase }: ModelRollout, index: number): void {
+  const wave = waves[index]!;
+  const open = wave.targets.find((target) => target.state === "pending" || moves(target));
+  if (open !== undefined) throw new Violation("wave_order", `${id} finishes wave ${index + 1} while ${open.machine} is ${open.state}`);
+  const shut = wave.gates.findIndex(({ isOpen }) => !isOpen);
+  if (shut >= 0) throw new Violation("gates_hold", `${id} finishes wave ${index + 1} while its gate ${shut + 1} (${wave.plan.gates[shut]!.kind}) is shut`);
+  const waits = strategy.offline.kind === "wait" && !wave.waitedOut && !isPromoted && phase === "rolling";
+  if (waits && countOf(wave, "unreachable") > 0) throw new Violation("gates_hold", `${id} finishes wave ${index + 1} without waiting for its silent machines (offline)`);
+}
+
+function checkGate({ id, waves, isPromoted, maySkip }: ModelRollout, { wave: index, gate: at }: RowOf<"gate_opened">, now: number): void {
+  if (isPromoted || maySkip) return;
+  const wave = waves[index]!;
+  const { reachedAt, go, stop } = wave.gates[at]!;
+  const gate = wave.plan.gates[at]!;
+  const what = `${id} opens the ${gate.kind} gate of wave ${index + 1}`;
+  switch (gate.kind) {
+    case "approval":
+      throw new Violation("gates_hold", `${what}, which nobody approved`);
+    case "soak":
+      if (now < Math.max(reachedAt, wave.changedAt) + gate.forMs) throw new Violation("gates_hold", `${what} too early`);
+      return;
+    case "webhook":
+      if (stop > 0 || (go === 0 && gate.onSilence !== "go")) throw new Violation("gates_hold", `${what} after ${go} go and ${stop} stop`);
+      return;
+    case "prometheus":
+      if (stop > gate.failureLimit || (go < gate.count && gate.onSilence !== "go")) throw new Violation("gates_hold", `${what} after ${go} within and ${stop} outside of its limits`);
+  }
+}
+
+function checkTold(model: Model, rollout: ModelRollout, { machine, purpose, state }: RowOf<"target_assigned">, at: number): void {
+  const what = `${machine} is told to ${purpose} by ${rollout.id}`;
+  const { phase } = rollout;
+  if (hasEnded(phase) && phase !== "succeeded") throw new Violation("ended_is_still", `${what}, which is ${phase}`);
+  if (phase === "paused" || phase === "pending") throw new Violation("paused_is_still", `${what}, which is ${phase}`);
+  if ((purpose === "update") === (phase === "rolling_back")) throw new Violation("ended_is_still", `${what}, which is ${phase}`);
+  const target = rollout.targets.get(machine)!;
+  if (state !== "unreachable" && !moves(target)) checkRoom(model, rollout, target, purpose, what);
+  if (purpose === "update") checkUpdate(model, rollout, target, what, at);
+}
+
+/** Only new starts: whoever comes back from silence by itself was chosen by nobody. */
+function checkRoom(model: Model, rollout: ModelRollout, target: ModelTarget, purpose: "update" | "revert", what: string): void {
+  const { machine } = target;
+  const others = [...rollout.targets.values()].filter((other) => other !== target);
+  const moving = others.filter(moves);
+  const unwell = others.filter((other) => !moves(other) && isUnwell(model, other.machine, rollout.app));
+  if (moving.length >= Math.max(1, rollout.maxUnavailable - unwell.length)) {
+    throw new Violation("window", `${what} while ${moving.length} are under way and ${unwell.length} unwell, of ${rollout.maxUnavailable}`);
+  }
+  rollout.lanes.forEach(({ label, max }, index) => {
+    const own = target.lane[index];
+    const alike = moving.filter(({ lane }) => lane[index] === own).length;
+    if (max === null && alike < moving.length) throw new Violation("lanes", `${what} while others with another ${label} are under way`);
+    if (max !== null && alike >= max) throw new Violation("lanes", `${what} while ${alike} with ${label}=${own} are under way, ${max} allowed`);
+  });
+  checkBudgets(model, machine, purpose, what);
+}
+
+function checkBudgets(model: Model, machine: MachineId, purpose: "update" | "revert", what: string): void {
+  const known = model.machines.get(machine)!;
+  for (const [text, { selector, max }] of model.budgets) {
+    if (!selects(selector, known.labels)) continue;
+    if (max === 0 && purpose === "update") throw new Violation("budgets", `${what} though the budget of "${text}" is 0`);
+    let moving = 0;
+    let atRest = 0;
+    for (const [other, { labels }] of model.machines) {
+      if (other === machine || !selects(selector, labels)) continue;
+      if (movesAnywhere(model, other)) moving += 1;
+      else if (isUnwell(model, other, undefined)) atRest += 1;
+    }
+    if (moving >= Math.max(1, max - atRest)) throw new Violation("budgets", `${what} while ${moving} of "${text}" are under way and ${atRest} unwell, of ${max}`);
+  }
+}
+
+function checkUpdate(model: Model, rollout: ModelRollout, target: ModelTarget, what: string, at: number): void {
+  const { strategy, isPromoted, waves, wave } = rollout;
+  const over = tripped({ ...rollout, waves: rollout.phase === "succeeded" ? waves.map(withoutSilence) : waves });
+  if (over !== undefined) throw new Violation("failures_stop", `${what} while ${over}`);
+  if (target.wave > wave) throw new Violation("wave_order", `${what} in wave ${target.wave + 1}, and wave ${wave + 1} is under way`);
+  for (const [id, { from, until }] of model.freezes) if (from <= at && at < until) throw new Violation("closed_is_still", `${what} in the freeze ${id}`);
+  if (strategy.window !== null && !isPromoted && !simulatedSchedule.openingOf(strategy.window, at as never).open) throw new Violation("closed_is_still", `${what} outside of its window`);
+  const machine = model.machines.get(target.machine)!;
+  if (machine.isCordoned) throw new Violation("cordoned_is_left", `${what} and is cordoned`);
+  if (machine.isSilent) throw new Violation("cordoned_is_left", `${what} and is silent`);
+}
+
+/** In its tail a rollout passes silent machines over, however many. */
+function withoutSilence(wave: ModelWave): ModelWave {
+  return { ...wave, plan: { ...wave.plan, maxUnreachable: null } };
+}
+
+function isUnwell(model: Model, machine: MachineId, app: string | undefined): boolean {
+  const { isSilent, isDrained, sick } = model.machines.get(machine)!;
+  return isSilent || isDrained || (app === undefined ? sick.size > 0 : sick.has(app));
+}
+
+/** Rollouts that can still change something: those that have not ended, and tails. */
+function movesAnywhere(model: Model, machine: MachineId): boolean {
+  for (const rollout of model.rollouts.values()) {
+    if (hasEnded(rollout.phase) && rollout.phase !== "succeeded") continue;
+    const target = rollout.targets.get(machine);
+    if (target !== undefined && moves(target)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,68 @@
+/** Strategies at random, within what a deployment file may say. Every time in them is short, so that a run comes to its end. */
+import type { AppName, Instant } from "@muster/proto/ids.ts";
+import type { Gate, Members, Size, Strategy, WaveSpec } from "@muster/controller/src/plan/strategy.ts";
+import type { Random } from "./random.ts";
+
+export function randomSize(random: Random): Size {
+  return random.chance(0.6) ? { kind: "count", count: random.whole(1, 4) } : { kind: "percent", percent: random.pick([10, 25, 34, 50, 75, 100]) };
+}
+
+function gate(random: Random): Gate {
+  const kind = random.weighted([[4, "soak"], [3, "approval"], [2, "webhook"], [2, "prometheus"]] as const);
+  const asked = { url: "http://gate", timeoutMs: 2_000, retries: random.whole(0, 2), onSilence: random.pick(["stop", "go", "wait"] as const) };
+  switch (kind) {
+    case "soak":
+      return { kind, forMs: random.pick([1_000, 10_000, 60_000]) };
+    case "approval":
+      return { kind };
+    case "webhook":
+      return { kind, ...asked, retryIntervalMs: random.pick([1_000, 10_000]) };
+    case "prometheus":
+      return { kind, ...asked, query: "errors", max: 1, min: null, intervalMs: random.pick([1_000, 5_000]), count: random.whole(1, 3), failureLimit: random.whole(0, 1) };
+  }
+}
+
+function wave(random: Random, members: Members, now: Instant): WaveSpec {
+  const gates: Gate[] = [];
+  while (random.chance(0.25) && gates.length < 3) gates.push(gate(random));
+  return {
+    members,
+    gates,
+    at: random.chance(0.05) ? ((now + random.whole(0, 120_000)) as Instant) : null,
+    afterMs: random.chance(0.1) ? random.whole(1_000, 60_000) : 0,
+    maxFailures: random.chance(0.1) ? randomSize(random) : null,
+    maxUnreachable: random.chance(0.1) ? randomSize(random) : null,
+  };
+}
+
+export function randomStrategy(random: Random, now: Instant, apps: readonly string[]): Strategy {
+  const members: Members[] = [];
+  const all = (percent: number): Members => ({ kind: "size", size: { kind: "percent", percent } });
+  if (random.chance(0.2)) members.push({ kind: "selector", selector: random.pick(["canary=true", "zone=a"]) });
+  if (random.chance(0.6)) members.push({ kind: "size", size: { kind: "count", count: random.whole(1, 2) } });
+  if (random.chance(0.4)) members.push(all(random.pick([40, 50, 60])));
+  members.push(all(100));
+  const perZone = random.chance(0.15);
+  const targets = random.weighted([[6, "role=web"], [1, "role=web,zone=a"], [1, "zone in (a,b)"], [1, "!canary"]] as const);
+  return {
+    targets,
+    waves: members.map((each) => wave(random, each, now)),
+    maxUnavailable: randomSize(random),
+    maxUnavailablePer: perZone ? [{ label: "zone", max: random.whole(1, 2) }] : [],
+    spread: random.chance(0.15) ? random.pick(perZone ? ["role"] : ["zone", "role"]) : null,
+    minHealthyTimeMs: random.pick([0, 1_000, 5_000, 10_000]),
+    healthyDeadlineMs: random.pick([10_000, 30_000, 60_000]),
+    progressDeadlineMs: random.pick([60_000, 120_000, 300_000]),
+    maxFailures: random.chance(0.5) ? { kind: "count", count: 0 } : randomSize(random),
+    maxUnreachable: random.chance(0.2) ? { kind: "count", count: random.whole(0, 1) } : null,
+    offline: random.weighted([[4, { kind: "skip" }], [1, { kind: "wait", forMs: null }], [1, { kind: "wait", forMs: 60_000 }]] as const),
+    lateJoiners: random.pick(["deploy", "ignore"] as const),
+    // Read by the simulated schedule, which knows no other cron expressions.
+    window: random.chance(0.1) ? { cron: `*/${random.pick([5, 10])} * * * *`, durationMs: random.whole(1, 4) * 60_000, timeZone: "UTC" } : null,
+    startAt: random.chance(0.05) ? ((now + random.whole(-10_000, 200_000)) as Instant) : null,
+    after: random.chance(0.06) ? { deploymentOf: random.pick(apps) as AppName, targets, soakMs: random.pick([0, 30_000]) } : null,
+    priority: random.chance(0.15) ? random.whole(-1, 2) : 0,
+    onFailure: random.weighted([[3, "rollback"], [2, "pause"], [1, "abort"]] as const),
+    onConflict: random.pick(["queue", "supersede"] as const),
+  };
+}
