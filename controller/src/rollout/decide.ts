@@ -92,7 +92,7 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose === null || generation !== target.generation) return [];
   const to = targetStateOf(target, phase);
-  if (to === undefined || to === target.state) return [];
+  if (to === undefined || to === target.state || (isMoving({ state: to }) && isOver(state))) return [];
   const changed = { kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs } as const;
   return [changed, ...forgottenFailure(state, target)];
 }

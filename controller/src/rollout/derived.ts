@@ -49,7 +49,8 @@ export function laneKeys(state: RolloutState, { lane }: Pick<Target, "lane">): L
   if (keys === undefined) {
     const parts = lane.split("/");
     const values = state.lanes.map(({ label }, index) => `${label}=${parts[index] ?? ""}`);
-    keys = { values, counted: [...values, ...state.lanes.map(({ label }) => label)] };
+    const others = state.lanes.map(({ label }, index) => `${label}!=${parts[index] ?? ""}`);
+    keys = { values, others, counted: [...values, ...state.lanes.map(({ label }) => label)] };
     state.laneKeys.set(lane, keys);
   }
   return keys;
@@ -59,7 +60,9 @@ function startMoving(state: RolloutState, target: Target): void {
   state.moving.add(target.machine);
   if (state.unwell.has(target.machine)) state.unwellAtRest -= 1;
   if (state.lanes.length === 0) return;
-  for (const key of laneKeys(state, target).counted) state.movingIn.set(key, (state.movingIn.get(key) ?? 0) + 1);
+  const { values, counted } = laneKeys(state, target);
+  for (const key of counted) state.movingIn.set(key, (state.movingIn.get(key) ?? 0) + 1);
+  for (const [index, { label }] of state.lanes.entries()) if (state.movingIn.get(values[index]!) === 1) releaseSpread(state, label, index);
 }
 
 function stopMoving(state: RolloutState, target: Target): void {
@@ -72,11 +75,18 @@ function stopMoving(state: RolloutState, target: Target): void {
     if (left === 0) state.movingIn.delete(key);
     else state.movingIn.set(key, left);
   }
-  for (const [index, key] of values.entries()) {
-    release(state, key);
-    // Other values of the label can only have their turn once the last of this one has stopped.
-    if (!state.movingIn.has(key)) release(state, state.lanes[index]!.label);
+  for (const [index, { label }] of state.lanes.entries()) {
+    release(state, values[index]!);
+    if (!state.movingIn.has(values[index]!)) releaseSpread(state, label, index);
   }
+}
+
+/** Once no value of a label is on the move, any may be next; while one is, only more of it. */
+function releaseSpread(state: RolloutState, label: string, index: number): void {
+  const [first] = state.moving;
+  if (!state.movingIn.has(label)) return release(state, label);
+  const { values, others } = laneKeys(state, state.targets.get(first!)!);
+  if (state.movingIn.get(values[index]!) === state.movingIn.get(label)) release(state, others[index]!);
 }
 
 function release({ turns, turnsBack }: RolloutState, key: string): void {

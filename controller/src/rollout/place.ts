@@ -19,20 +19,20 @@ export function hasPlace(state: RolloutState, target: Target, window: number): b
 export function blockers(state: RolloutState, world: Surroundings, purpose: Purpose): (target: Target) => Blocker | undefined {
   return (target) => {
     const full = fullLane(state, target);
-    if (full !== undefined) return { of: "lane", key: full };
+    if (full !== undefined) return { of: "lane", keys: full };
     const budget = world.fullBudget(target.machine, purpose);
     return budget === undefined ? undefined : { of: "target", key: budget };
   };
 }
 
-function fullLane(state: RolloutState, target: Target): string | undefined {
+/** A value that is full holds back its own; values of a spread label hold back one another, and each of them waits for all the others to stop. */
+function fullLane(state: RolloutState, target: Target): readonly string[] | undefined {
   if (state.lanes.length === 0) return undefined;
-  const { values } = laneKeys(state, target);
+  const { values, others } = laneKeys(state, target);
   for (const [index, { label, max }] of state.lanes.entries()) {
-    const key = values[index]!;
-    const inLane = state.movingIn.get(key) ?? 0;
-    if (max !== null && inLane >= max) return key;
-    if (max === null && (state.movingIn.get(label) ?? 0) > inLane) return label;
+    const inLane = state.movingIn.get(values[index]!) ?? 0;
+    if (max !== null && inLane >= max) return [values[index]!];
+    if (max === null && (state.movingIn.get(label) ?? 0) > inLane) return [others[index]!, label];
   }
   return undefined;
 }

@@ -50,7 +50,7 @@ function beginStep(state: RolloutState, index: number, now: Instant): Step {
   const after = before === undefined ? wave.changedAt : (before.finishedAt ?? now);
   const at = Math.max(wave.at ?? 0, wave.afterMs === 0 ? 0 : after + wave.afterMs) as Instant;
   if (state.promoted || now >= at) return change({ kind: "wave_started", wave: index });
-  return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} begins`) }, until: at };
+  return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`) }, until: at };
 }
 
 function offlineStep(state: RolloutState, wave: WaveState, now: Instant): Step | undefined {
@@ -133,7 +133,7 @@ function onFailure(state: RolloutState, reason: RolloutReason): RolloutChange {
 }
 
 function stoppedReason(state: RolloutState, kind: string, said: string): RolloutReason {
-  return { code: "gate_stopped", message: `the ${kind} gate of wave ${state.wave + 1} said stop: ${said}` };
+  return { code: "gate_stopped", message: `the ${kind} gate of wave ${state.wave + 1} stopped it: ${said}` };
 }
 
 /** Failures that were allowed or acknowledged do not keep a rollout from succeeding, unless they are all there is. */

@@ -145,6 +145,13 @@ export class FakeWorld implements Surroundings {
   }
 }
 
+interface CommandOptions {
+  readonly wave?: number | null;
+  readonly all?: boolean;
+  readonly maxUnavailable?: number;
+  readonly refused?: "throw" | "ignore";
+}
+
 export type Command = CommandEvent["kind"];
 
 export class Harness {
@@ -204,9 +211,9 @@ export class Harness {
     return target;
   }
 
-  report(index: number, phase: AgentPhase, { message = "it broke", runs = "2", generation = this.target(index).generation as Generation } = {}): void {
+  report(index: number, phase: AgentPhase, { message = "it broke", runs = "2", generation = this.target(index).generation as number } = {}): void {
     const isBad = phase === "failed" || phase === "reverted" || phase === "unhealthy";
-    this.event({ kind: "reported", machine: machineId(index), generation, phase, reason: isBad ? { code: "exited", message } : null, runs });
+    this.event({ kind: "reported", machine: machineId(index), generation: generation as Generation, phase, reason: isBad ? { code: "exited", message } : null, runs });
   }
 
   healthy(...indexes: readonly number[]): void {
@@ -241,12 +248,12 @@ export class Harness {
     this.event({ kind: "gate_answered", wave: index, gate, attempt: attempt ?? waves[index]!.gates[gate]!.attempts, verdict, said });
   }
 
-  /** Throws with the refusal when the command can't be carried out. */
-  command(kind: Command, { wave: index = null, all = false, maxUnavailable = 1 }: { wave?: number | null; all?: boolean; maxUnavailable?: number } = {}): void {
+  /** Throws with the refusal when the command can't be carried out, unless that may be. */
+  command(kind: Command, { wave: index = null, all = false, maxUnavailable = 1, refused: onRefused = "throw" }: CommandOptions = {}): void {
     const command = commandOf(kind, index, all, maxUnavailable);
     const refused = refusal(this.state, command);
-    if (refused !== undefined) throw new Error(refused);
-    this.event(command);
+    if (refused === undefined) this.event(command);
+    else if (onRefused === "throw") throw new Error(refused);
   }
 
   /** Whose state is what, in the order of the plan. */

@@ -120,6 +120,8 @@ export interface LaneKeys {
   readonly values: readonly string[];
   /** These, and each label as a whole. */
   readonly counted: readonly string[];
+  /** `label!=value`: under which it waits for other values. */
+  readonly others: readonly string[];
 }
 
 export interface RolloutState {

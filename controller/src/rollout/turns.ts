@@ -9,8 +9,8 @@
  */
 import { Heap } from "./heap.ts";
 
-/** What keeps a target from its turn: the whole lane, or it alone. */
-export type Blocker = { readonly of: "lane" | "target"; readonly key: string };
+/** What keeps a target from its turn: the whole lane, or it alone. At any time a key blocks all lanes that wait behind it or none, but for the last of several. */
+export type Blocker = { readonly of: "lane"; readonly keys: readonly string[] } | { readonly of: "target"; readonly key: string };
 
 type BlockerOf<T> = (target: T) => Blocker | undefined;
 
@@ -26,8 +26,8 @@ interface Lane<T> {
   readonly returned: Heap<T>;
   /** Its one valid entry in a heap; undefined: it has no targets left. */
   entry: Entry<T> | undefined;
-  /** Where that is: among those set aside under this key, or, if null, among the ready. */
-  parkedUnder: string | null;
+  /** Where that is: among those set aside under each of these keys; none: among the ready. */
+  parkedUnder: readonly string[];
 }
 
 /** A lane at the place of its head. Void once its lane has another, so that nothing in a heap ever changes its order. */
@@ -58,7 +58,7 @@ export class Turns<T extends InLane> {
     for (const target of targets) {
       const lane = this.#laneOf(target);
       lane.queue.push(target);
-      if (lane.entry === undefined) this.#enter(lane, null);
+      if (lane.entry === undefined) this.#enter(lane, READY);
     }
   }
 
@@ -66,7 +66,7 @@ export class Turns<T extends InLane> {
   giveBack(target: T): void {
     const lane = this.#laneOf(target);
     lane.returned.push(target);
-    if (lane.entry === undefined) this.#enter(lane, null);
+    if (lane.entry === undefined) this.#enter(lane, READY);
     else if (headOf(lane) === target) this.#enter(lane, lane.parkedUnder);
   }
 
@@ -81,20 +81,20 @@ export class Turns<T extends InLane> {
       if (!this.#isOpen(head)) {
         this.#ready.pop();
         this.#dropDone(lane);
-        this.#enter(lane, null);
+        this.#enter(lane, READY);
         continue;
       }
       const blocker = blockerOf(head);
       if (blocker === undefined) return head;
       this.#ready.pop();
       if (blocker.of === "lane") {
-        this.#enter(lane, blocker.key);
-        this.#unparkLanes(blockerOf);
+        this.#enter(lane, blocker.keys);
       } else {
         dropHead(lane);
         heapAt(this.#parkedTargets, blocker.key, () => new Heap(this.#before)).push(head);
-        this.#enter(lane, null);
+        this.#enter(lane, READY);
       }
+      this.#unparkLanes(blockerOf);
     }
   }
 
@@ -112,16 +112,13 @@ export class Turns<T extends InLane> {
     for (const [key, targets] of this.#parkedTargets) {
       for (let head = targets.peek(); head !== undefined && !this.#isOpen(head); head = targets.peek()) targets.pop();
       const head = targets.peek();
-      if (head !== undefined && blockerOf(head)?.key === key) continue;
+      if (head !== undefined && isBlocked(blockerOf(head), key)) continue;
       if (head !== undefined) this.giveBack(targets.pop()!);
       if (targets.size === 0) this.#parkedTargets.delete(key);
     }
   }
 
-  /**
-   * As long as the first of those behind a key is blocked by it, so are they all; but for machines that came back from silence while another value of a spread label
-   * was on the move. These wait until that has happened to their own.
-   */
+  /** As long as the first of those behind a key is blocked by it, so are they all. */
   #unparkLanes(blockerOf: BlockerOf<T>): void {
     for (const key of this.#freed) {
       const parked = this.#parkedLanes.get(key);
@@ -129,11 +126,11 @@ export class Turns<T extends InLane> {
       if (parked === undefined || first === undefined) {
         this.#parkedLanes.delete(key);
         this.#freed.delete(key);
-      } else if (this.#isOpen(first.head) && blockerOf(first.head)?.key === key) {
+      } else if (this.#isOpen(first.head) && isBlocked(blockerOf(first.head), key)) {
         this.#freed.delete(key);
       } else {
         parked.pop();
-        this.#enter(first.lane, null);
+        this.#enter(first.lane, READY);
       }
     }
   }
@@ -141,19 +138,21 @@ export class Turns<T extends InLane> {
   #laneOf({ lane: name }: T): Lane<T> {
     let lane = this.#lanes.get(name);
     if (lane === undefined) {
-      lane = { queue: [], first: 0, returned: new Heap(this.#before), entry: undefined, parkedUnder: null };
+      lane = { queue: [], first: 0, returned: new Heap(this.#before), entry: undefined, parkedUnder: READY };
       this.#lanes.set(name, lane);
     }
     return lane;
   }
 
-  /** The lane's head takes its place among the ready, or among those behind a key. */
-  #enter(lane: Lane<T>, key: string | null): void {
+  /** The lane's head takes its place among the ready, or among those behind each of the keys. */
+  #enter(lane: Lane<T>, keys: readonly string[]): void {
     const head = headOf(lane);
-    lane.entry = head === undefined ? undefined : { lane, head };
-    lane.parkedUnder = key;
-    if (lane.entry === undefined) return;
-    (key === null ? this.#ready : heapAt(this.#parkedLanes, key, () => this.#entries())).push(lane.entry);
+    const entry = head === undefined ? undefined : { lane, head };
+    lane.entry = entry;
+    lane.parkedUnder = keys;
+    if (entry === undefined) return;
+    if (keys.length === 0) this.#ready.push(entry);
+    for (const key of keys) heapAt(this.#parkedLanes, key, () => this.#entries()).push(entry);
   }
 
   #entries(): Heap<Entry<T>> {
@@ -171,6 +170,13 @@ export class Turns<T extends InLane> {
   #dropDone(lane: Lane<T>): void {
     for (let head = headOf(lane); head !== undefined && !this.#isOpen(head); head = headOf(lane)) dropHead(lane);
   }
+}
+
+const READY: readonly string[] = [];
+
+function isBlocked(blocker: Blocker | undefined, key: string): boolean {
+  if (blocker === undefined) return false;
+  return blocker.of === "lane" ? blocker.keys.includes(key) : blocker.key === key;
 }
 
 function headOf<T>({ queue, first, returned }: Lane<T>): T | undefined {

@@ -80,7 +80,7 @@ export function stuckBackReason(state: RolloutState): RolloutReason {
 export function whoRunsWhat(targets: readonly Target[]): string {
   const byVersion = new Map<string, string[]>();
   for (const { machine, runs } of targets) {
-    const what = runs === null ? "last said nothing" : runs === "" ? "nothing" : runs;
+    const what = runs === null ? "what has not been said" : runs === "" ? "nothing" : runs;
     byVersion.set(what, [...(byVersion.get(what) ?? []), machine]);
   }
   return [...byVersion].map(([what, who]) => `${who.join(", ")} ${who.length === 1 ? "runs" : "run"} ${what}`).join("; ");

@@ -1,0 +1,154 @@
+/** The way back: who goes, in which order, inside which limits, and how it ends. */
+import { describe, expect, test } from "vitest";
+import type { Strategy } from "../plan/strategy.ts";
+import { ALL, count, fleetOf, Harness, MINUTE, wave } from "./rollout.fixture.ts";
+
+function succeeded(machines: number, changes: Partial<Strategy> = {}): Harness {
+  const rollout = new Harness(machines, changes);
+  while (rollout.phase === "rolling") rollout.healthy(...rollout.moving());
+  return rollout;
+}
+
+describe("a rollback", () => {
+  test("takes those under way at once, and then every changed machine, the newest wave first", () => {
+    const rollout = new Harness(6, { waves: [wave(count(1)), wave(count(3)), ALL] });
+    rollout.healthy(0);
+    rollout.report(1, "reverted", { message: "exited with code 1" });
+    expect(rollout.states()).toBe("healthy reverting reverting pending pending pending");
+    rollout.healthy(1);
+    expect(rollout.target(0).state).toBe("healthy");
+    rollout.healthy(2);
+    expect(rollout.states()).toBe("reverting reverted reverted pending pending pending");
+    rollout.healthy(0);
+    expect([rollout.phase, rollout.state.reason?.code]).toEqual(["rolled_back", "exited"]);
+    expect(rollout.target(1).reason?.message).toBe("exited with code 1");
+    expect(rollout.target(2).reason).toBeNull();
+  });
+
+  test("keeps to the window", () => {
+    const rollout = succeeded(5);
+    rollout.command("rollback");
+    expect(rollout.moving()).toEqual([3, 4]);
+    rollout.healthy(3);
+    expect(rollout.moving()).toEqual([2, 4]);
+    rollout.healthy(2, 4);
+    expect(rollout.moving()).toEqual([0, 1]);
+  });
+
+  test("keeps to the lanes", () => {
+    const fleet = fleetOf(4, (index) => ({ labels: { zone: index < 2 ? "a" : "b" } }));
+    const rollout = new Harness(fleet, { maxUnavailablePer: [{ label: "zone", max: 1 }] });
+    while (rollout.phase === "rolling") rollout.healthy(...rollout.moving());
+    rollout.command("rollback");
+    expect(rollout.moving()).toEqual([1, 3]);
+    rollout.healthy(1);
+    expect(rollout.moving()).toEqual([0, 3]);
+  });
+
+  test("keeps to the budgets of groups, and waits for them however long", () => {
+    const rollout = succeeded(3);
+    rollout.world.budget = (machine, purpose) => (machine === "m-1" && purpose === "revert" ? "role=db" : undefined);
+    rollout.command("rollback");
+    expect(rollout.moving()).toEqual([0, 2]);
+    rollout.healthy(0, 2);
+    expect([rollout.phase, rollout.waitsFor()]).toEqual(["rolling_back", "room in the budget of role=db"]);
+    rollout.pass(1000 * MINUTE);
+    rollout.world.budget = () => undefined;
+    rollout.event();
+    expect(rollout.moving()).toEqual([1]);
+    rollout.healthy(1);
+    expect(rollout.phase).toBe("rolled_back");
+  });
+
+  test("is not held up by machines that are silent: they are told, and go back when they hear it", () => {
+    const rollout = new Harness(3, { maxUnavailable: count(3) });
+    rollout.silence(2);
+    rollout.report(0, "reverted");
+    rollout.healthy(0, 1);
+    expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "reverted reverted unreachable"]);
+    rollout.hear(2);
+    rollout.report(2, "pulling");
+    expect(rollout.target(2).state).toBe("unreachable");
+    rollout.healthy(2);
+    expect(rollout.target(2).state).toBe("reverted");
+  });
+
+  test("takes a machine back that comes back from silence before its turn", () => {
+    const rollout = new Harness(3, { maxUnavailable: count(1) });
+    rollout.silence(0);
+    rollout.healthy(1, 2);
+    rollout.command("rollback");
+    expect(rollout.moving()).toEqual([2]);
+    rollout.hear(0);
+    expect(rollout.states()).toBe("reverting healthy reverting");
+  });
+
+  test("leaves machines alone that were never told", () => {
+    const rollout = new Harness(4, { maxUnavailable: count(1) });
+    rollout.world.silent.add("m-1" as never);
+    rollout.healthy(0);
+    rollout.command("rollback");
+    rollout.healthy(2, 0);
+    expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "reverted unreachable reverted pending"]);
+  });
+
+  test("leaves a machine that had nothing before with the app removed", () => {
+    const rollout = new Harness(fleetOf(1, () => ({ lastGood: null })));
+    rollout.report(0, "failed");
+    expect(rollout.log.findLast((change) => change.kind === "target_assigned")).toMatchObject({ purpose: "revert", release: null });
+    rollout.report(0, "removed", { runs: "" });
+    expect(rollout.phase).toBe("rolled_back");
+  });
+
+  test("can be stopped, and then nobody is touched any more", () => {
+    const rollout = succeeded(4);
+    rollout.command("rollback");
+    rollout.command("abort");
+    rollout.healthy(2, 3);
+    expect([rollout.phase, rollout.states()]).toEqual(["aborted", "healthy healthy reverted reverted"]);
+  });
+});
+
+describe("a rollback that fails", () => {
+  test("goes on with the others, and lists exactly who runs what", () => {
+    const rollout = succeeded(4);
+    rollout.command("rollback");
+    rollout.report(3, "failed", { message: "port taken", runs: "2" });
+    rollout.report(2, "failed", { message: "disk full", runs: "" });
+    rollout.healthy(1, 0);
+    expect(rollout.phase).toBe("failed");
+    expect(rollout.state.reason).toEqual({
+      code: "revert_failed",
+      message: "2 machines could not go back to what they ran before: m-2 runs nothing; m-3 runs 2; it was being rolled back because alice: known",
+    });
+  });
+
+  test("does not loop: it is not rolled back again by itself", () => {
+    const rollout = new Harness(1);
+    rollout.report(0, "failed");
+    rollout.report(0, "failed");
+    rollout.pass(1000 * MINUTE);
+    expect([rollout.phase, rollout.target(0).attempts]).toEqual(["failed", 2]);
+  });
+
+  test("can be tried again, for those that could not go back and nobody else", () => {
+    const rollout = succeeded(3);
+    rollout.command("rollback");
+    rollout.report(2, "failed");
+    rollout.healthy(1, 0);
+    expect(rollout.phase).toBe("failed");
+    expect(() => rollout.command("retry")).toThrow("roll it back again");
+    rollout.command("rollback");
+    expect(rollout.moving()).toEqual([2]);
+    rollout.healthy(2);
+    expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "reverted reverted reverted"]);
+  });
+
+  test("gives up when nothing comes back for progress_deadline, and names those under way", () => {
+    const rollout = new Harness(2);
+    rollout.report(0, "failed");
+    rollout.pass(10 * MINUTE);
+    expect(rollout.phase).toBe("failed");
+    expect(rollout.state.reason?.message).toContain("the rollback made no progress for 10m (progress_deadline): m-1 runs what has not been said; m-0 runs 2");
+  });
+});
