@@ -23,6 +23,7 @@ const PURE = [
   ["proto", "^proto/src/(?!gen/)", "^proto/src/"],
   ["plan", "^controller/src/plan/", "^(controller/src/plan|proto/src)/"],
   ["rollout", "^controller/src/rollout/", "^(controller/src/(plan|rollout)|proto/src)/"],
+  ["forecast", "^controller/src/forecast/", "^(controller/src/(plan|rollout|forecast)|proto/src)/"],
   ["machine", "^agent/src/machine/", "^(agent/src/machine|proto/src)/"],
 ];
 

@@ -8,11 +8,13 @@ import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.t
 import { DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { EventsServiceService } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import type { Logger } from "pino";
 import { artifactsApi } from "./api/artifacts-api.ts";
 import { deploymentsApi } from "./api/deployments-api.ts";
 import { eventsApi } from "./api/events-api.ts";
 import { fleetApi } from "./api/fleet-api.ts";
+import { forecastApi } from "./api/forecast-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
 import type { Config } from "./config.ts";
@@ -96,6 +98,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
         { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ engine, views: new DeploymentViews(journal.db, (id) => engine.waitingOn(id)), logger }) },
         { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
+        { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
       ],
       host,

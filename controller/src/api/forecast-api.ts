@@ -7,6 +7,7 @@
 import { status } from "@grpc/grpc-js";
 import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { BlastRadius, ForecastServiceServer, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { releaseId } from "@muster/proto/ids.ts";
 import type { Selector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
@@ -20,7 +21,7 @@ import { readDeploymentFile } from "../submit/read.ts";
 /** Reads the fleet as it is. */
 export interface ForecastSource {
   /** `wanted.release` has no artifact: it is known when it is pushed. Refused where a deployment would be. */
-  picture(wanted: Wanted & { readonly selector: Selector }): Answer<Picture>;
+  picture(wanted: Wanted & { readonly release: Release; readonly selector: Selector }): Answer<Picture>;
 }
 
 export interface ForecastApiOptions {
@@ -42,7 +43,7 @@ export function forecastApi({ source, logger }: ForecastApiOptions): ForecastSer
       const { app, version, release, strategy, selector } = read.file;
       const wanted: Wanted = { app, releaseId: releaseId(app, version), release, strategy };
       return inTurn(async () => {
-        const picture = valueOf(source.picture({ ...wanted, selector }));
+        const picture = valueOf(source.picture({ ...wanted, release, selector }));
         const made = await inSlices(forecast({ ...picture, ...wanted }));
         return { ...NOTHING, app, version, ...messageOf(made, app) };
       });

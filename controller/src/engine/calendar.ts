@@ -21,8 +21,9 @@ export class Calendar {
     this.#schedule = schedule;
   }
 
+  /** Without those that were ended before they began. */
   reload(facts: Facts): void {
-    this.#freezes = facts.freezes();
+    this.#freezes = facts.freezes().filter(({ from, until }) => until === null || until > from);
   }
 
   /** Those that are not over. */
@@ -31,14 +32,7 @@ export class Calendar {
   }
 
   frozen(now: Instant): Opening {
-    const inForce = this.#freezes.find(({ from, until }) => from <= now && (until === null || until > now));
-    if (inForce !== undefined) {
-      const { id, reason, until } = inForce;
-      const end = until === null ? "until somebody ends it" : `until ${timeText(until)}`;
-      return { open: false, opensAt: until, message: `the freeze ${id} to be over (${end}${reason === "" ? "" : `: ${reason}`})` };
-    }
-    const next = this.#freezes.find(({ from }) => from > now);
-    return { open: true, until: next?.from ?? null };
+    return frozenBy(this.#freezes, now);
   }
 
   opening(window: Window, now: Instant): Opening {
@@ -48,4 +42,16 @@ export class Calendar {
     const when = opensAt === null ? "which never opens again" : `which opens at ${timeText(opensAt)}`;
     return { open: false, opensAt, message: `its window (${window.cron}, ${window.timeZone}), ${when}` };
   }
+}
+
+/** `freezes`: by their beginning. */
+export function frozenBy(freezes: readonly Freeze[], now: Instant): Opening {
+  const inForce = freezes.find(({ from, until }) => from <= now && (until === null || until > now));
+  if (inForce !== undefined) {
+    const { id, reason, until } = inForce;
+    const end = until === null ? "until somebody ends it" : `until ${timeText(until)}`;
+    return { open: false, opensAt: until, message: `the freeze ${id} to be over (${end}${reason === "" ? "" : `: ${reason}`})` };
+  }
+  const next = freezes.find(({ from }) => from > now);
+  return { open: true, until: next?.from ?? null };
 }

@@ -4,16 +4,17 @@
  * failing run, and the same seed gives the same run.
  */
 import { describe, expect, test } from "vitest";
-import type { DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Labels } from "@muster/proto/selector.ts";
 import { Journal } from "../journal/journal.ts";
 import { loadActiveRollouts, loadRollout } from "../journal/load.ts";
-import type { Size, Strategy } from "../plan/strategy.ts";
+import type { Gate, Size, Strategy } from "../plan/strategy.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import { type AgentPhase, isEnded } from "../rollout/state.ts";
-import { ALL, wave } from "../rollout/rollout.fixture.ts";
+import { ALL, APPROVAL, percent, prometheus, soak, webhook, wave } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
-const SEEDS = 100;
+const SEEDS = Number(process.env["SEEDS"] ?? 100);
 const STEPS = 120;
 const MACHINES = ["a", "b", "c", "d", "e", "f"];
 const VERSIONS = ["1", "2", "3", "4"];
@@ -49,7 +50,7 @@ class Run {
   }
 
   async step(): Promise<void> {
-    switch (this.pick(["report", "report", "report", "report", "report", "time", "time", "submit", "steer", "leave", "return", "restart"] as const)) {
+    switch (this.pick(["report", "report", "report", "report", "report", "time", "time", "submit", "steer", "steer", "leave", "return", "restart", "answer", "order", "relabel"] as const)) {
       case "report":
         return this.report(this.pick(MACHINES));
       case "time":
@@ -64,6 +65,14 @@ class Run {
         return;
       case "return":
         return this.comeBack(this.pick(MACHINES));
+      case "answer":
+        return this.answer();
+      case "order":
+        return this.order();
+      case "relabel": {
+        const machine = this.pick(MACHINES);
+        return this.#away.has(machine) ? undefined : this.world.joinAs(this.labels(machine), machine);
+      }
       case "restart":
         this.world.startEngine();
         return this.world.join(...MACHINES.filter((machine) => !this.#away.has(machine)));
@@ -90,26 +99,78 @@ class Run {
 
   async comeBack(machine: string): Promise<void> {
     this.#away.delete(machine);
-    await this.world.join(machine);
+    await this.world.joinAs(this.labels(machine), machine);
+  }
+
+  labels(machine: string): Labels {
+    return { role: this.chance(0.9) ? "web" : "db", zone: MACHINES.indexOf(machine) % 2 === 0 ? "a" : "b" };
+  }
+
+  /** The world outside answers one of the questions that gates have asked, or another time an old one. */
+  async answer(): Promise<void> {
+    const { asked } = this.world;
+    if (asked.length === 0) return;
+    const kind = this.pick(["go", "go", "go", "stop", "wait", "silent"] as const);
+    (this.chance(0.8) ? asked.at(-1)! : this.pick(asked)).answer({ kind, detail: kind });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  order(): void {
+    const { orders } = this.world.engine;
+    const by = { by: "anna", reason: "" };
+    const machine = this.pick(MACHINES) as MachineId;
+    switch (this.pick(["cordon", "drain", "uncordon", "uncordon", "budget", "unbudget", "freeze", "unfreeze"] as const)) {
+      case "cordon":
+        return void orders.cordon(machine, { drain: false, force: false }, by);
+      case "drain":
+        return void orders.cordon(machine, { drain: true, force: this.chance(0.5) }, by);
+      case "uncordon":
+        return void orders.uncordon(machine, by);
+      case "budget":
+        return void orders.setBudget(this.pick(["", "zone=a", "role=web"]), this.pick([0, 1, 2]), "anna");
+      case "unbudget":
+        return void orders.removeBudget(this.pick(["", "zone=a", "role=web"]), "anna");
+      case "freeze":
+        return void orders.addFreeze({ from: this.world.clock.now(), until: (this.world.clock.now() + this.pick([1000, 60_000])) as Instant }, by);
+      case "unfreeze":
+        for (const { id } of orders.freezes()) orders.endFreeze(id, "anna");
+    }
   }
 
   steer(): void {
     const newest = this.deployments().length;
     if (newest === 0) return;
     const id = `d-${this.chance(0.7) ? newest : 1 + Math.floor(this.#next() * newest)}` as DeploymentId;
-    this.world.command(id, this.pick(["pause", "resume", "resume", "abort", "rollback"] as const));
+    const kind = this.pick(["pause", "resume", "resume", "abort", "rollback", "approve", "approve", "retry", "promote", "set_max_unavailable", "to"] as const);
+    if (kind === "to") this.world.engine.operators.rollbackTo(id, this.pick(VERSIONS), { by: "anna", reason: "" });
+    else this.world.command(id, kind);
   }
 
   strategy(): Partial<Strategy> {
     const size = (): Size => (this.chance(0.5) ? { kind: "count", count: 1 + Math.floor(this.#next() * 4) } : { kind: "percent", percent: this.pick([10, 34, 50, 100]) });
     return {
-      waves: [wave(size()), ALL],
+      waves: [
+        this.chance(0.3) ? wave("zone=a", { gates: this.gates(), maxFailures: this.chance(0.3) ? size() : null }) : wave(size(), { gates: this.gates() }),
+        this.chance(0.2) ? wave(percent(100), { gates: this.gates(), afterMs: 5000 }) : ALL,
+      ],
       maxUnavailable: size(),
+      maxUnreachable: this.chance(0.3) ? size() : null,
+      ...this.pick([{}, {}, { spread: "zone" }, { maxUnavailablePer: [{ label: "zone", max: 1 }] }]),
+      offline: this.pick([{ kind: "skip" }, { kind: "skip" }, { kind: "wait", forMs: null }, { kind: "wait", forMs: 20_000 }] as const),
+      lateJoiners: this.pick(["deploy", "deploy", "ignore"]),
+      window: this.chance(0.2) ? { cron: "* * * * *", durationMs: 1000, timeZone: "UTC" } : null,
+      startAt: this.chance(0.1) ? ((this.world.clock.now() + 30_000) as Instant) : null,
+      priority: this.pick([0, 0, 1]),
       maxFailures: this.chance(0.5) ? { kind: "count", count: 0 } : size(),
       onFailure: this.pick(["rollback", "rollback", "pause", "abort"]),
       onConflict: this.pick(["queue", "supersede"]),
       progressDeadlineMs: 60_000,
     };
+  }
+
+  gates(): readonly Gate[] {
+    const all: readonly Gate[] = [soak(5000), webhook({ retryIntervalMs: 1000, onSilence: this.pick(["stop", "go", "wait"]) }), prometheus({ intervalMs: 1000, count: 2 }), APPROVAL];
+    return all.filter(() => this.chance(0.25));
   }
 
   deployments(): readonly DeploymentId[] {
@@ -123,17 +184,28 @@ class Run {
     expect(active.filter((state) => state.phase !== "pending").length).toBeLessThanOrEqual(1);
     for (const stored of active) {
       auditRollout(stored);
-      expect(engine.rollout(stored.id)).toEqual(stored);
+      // What it has learned of its lanes is a cache.
+      expect({ ...engine.rollout(stored.id), laneKeys: stored.laneKeys }).toEqual(stored);
+      expect(engine.waitingOn(stored.id)).not.toBe("");
     }
   }
 
   /** Everybody is there, everybody does as told, and paused rollouts are resumed: all must come to an end. */
   async settle(): Promise<void> {
     for (const machine of MACHINES) await this.comeBack(machine);
+    const { orders } = this.world.engine;
+    for (const { id } of orders.freezes()) orders.endFreeze(id, "anna");
+    for (const { selector } of orders.budgets()) orders.removeBudget(selector, "anna");
+    for (const machine of MACHINES) orders.uncordon(machine as MachineId, { by: "anna", reason: "" });
     for (let round = 0; round < 200; round += 1) {
       const open = this.deployments().filter((id) => !isEnded(loadRollout(this.world.journal, id)!.phase));
       if (open.length === 0) return;
-      for (const id of open) if (loadRollout(this.world.journal, id)!.phase === "paused") this.world.command(id, "resume");
+      for (const id of open) {
+        if (loadRollout(this.world.journal, id)!.phase === "paused") this.world.command(id, "resume");
+        this.world.command(id, "approve");
+      }
+      for (const { answer } of this.world.asked) answer({ kind: "go", detail: "go" });
+      await new Promise((resolve) => setImmediate(resolve));
       for (const machine of MACHINES) {
         const generation = this.world.generation(machine);
         if (generation > 0) await this.world.say(machine, this.world.wanted(machine) === "remove" ? "removed" : "healthy", generation);

@@ -13,6 +13,8 @@ import { waitingOn } from "../rollout/words.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
+import { Outlook } from "./outlook.ts";
+import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
 import { waitingToStart } from "./starts.ts";
 
@@ -33,6 +35,10 @@ export class Engine {
   readonly operators: Operators;
   /** The fleet: cordons, budgets, freezes. */
   readonly orders: FleetOrders;
+  /** What a deployment would find. */
+  readonly outlook: Outlook;
+  /** How long the files of releases are kept. */
+  readonly retention: Retention;
   readonly #loop: Loop;
   #said: Saying[] = [];
   #cancelSilence: (() => void) | undefined;
@@ -41,16 +47,20 @@ export class Engine {
     this.#loop = new Loop(options);
     this.operators = new Operators(this.#loop);
     this.orders = new FleetOrders(this.#loop);
+    this.outlook = new Outlook(this.#loop, this.operators);
+    this.retention = new Retention(this.#loop);
   }
 
   /** Takes up what an earlier run left, and begins to watch the time. */
   start(): void {
     this.#watchSilence();
     this.#loop.start();
+    this.retention.start();
   }
 
   stop(): void {
     this.#loop.stop();
+    this.retention.stop();
     this.#cancelSilence?.();
   }
 

@@ -32,7 +32,7 @@ test("stop takes it back", async () => {
   world.asked[0]!.answer({ kind: "stop", detail: "error rate is 3%" });
   await turn();
   expect(world.phase(ID)).toBe("rolling_back");
-  expect(world.engine.rollout(ID)?.reason).toEqual({ code: "gate_stopped", message: "the webhook gate of wave 1 said stop: error rate is 3%" });
+  expect(world.engine.rollout(ID)?.reason).toEqual({ code: "gate_stopped", message: "the webhook gate of wave 1 stopped it: error rate is 3%" });
 });
 
 test("silence is asked about again, and then stops it", async () => {

@@ -1,0 +1,101 @@
+/**
+ * The fleet as a forecast needs it: who is selected, how long the app took before, what a deployment would wait for.
+ */
+import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import { type Selector, selects } from "@muster/proto/selector.ts";
+import type { BudgetNow, History, Picture, Wanted } from "../forecast/inputs.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import { newRollout } from "../rollout/state.ts";
+import { frozenBy } from "./calendar.ts";
+import { parsedSelector, selectMachines } from "./fleet-plan.ts";
+import type { Loop } from "./loop.ts";
+import type { Operators } from "./operators.ts";
+import { type Answer, granted } from "./refusal.ts";
+import { waitingToStart } from "./starts.ts";
+
+/** Enough to know how long an app takes, and what it takes now rather than a year ago. */
+const DEPLOYMENTS_MAX = 5;
+const SAMPLES_MAX = 1000;
+
+interface TargetRow {
+  readonly machine: MachineId;
+  readonly at: Instant;
+  readonly kind: "target_assigned" | "target_changed";
+  readonly state: string;
+}
+
+export class Outlook {
+  readonly #loop: Loop;
+  readonly #operators: Operators;
+
+  constructor(loop: Loop, operators: Operators) {
+    this.#loop = loop;
+    this.#operators = operators;
+  }
+
+  /** Refused where a deployment would be. The picture is a copy: it stays as it is while the fleet goes on. */
+  picture(wanted: Wanted & { readonly release: Release; readonly selector: Selector }): Answer<Picture> {
+    const { journal, clock, world } = this.#loop;
+    const { app, releaseId, release, strategy, selector } = wanted;
+    const checked = this.#operators.check({ app, release, strategy, selector });
+    if (!checked.ok) return checked;
+    const now = clock.now();
+    const machines = selectMachines(journal, app, selector, releaseId);
+    const freezes = world.calendar.freezes(now);
+    return granted({
+      now,
+      machines,
+      history: this.#history(app),
+      budgets: this.#budgets(new Set(machines.map(({ id }) => id))),
+      silentAfterMs: world.fleet.silentAfterMs,
+      frozen: (at: Instant) => frozenBy(freezes, at),
+      opening: (window: NonNullable<Strategy["window"]>, at: Instant) => world.calendar.opening(window, at),
+      ...this.#waits(wanted, now),
+    });
+  }
+
+  #waits({ app, releaseId, strategy }: Wanted, now: Instant): Pick<Picture, "waitsFor" | "beginsAt"> {
+    const { rollouts, facts } = this.#loop;
+    // Its own time is the forecast's business.
+    const wouldBe = newRollout({ id: facts.nextDeploymentId(), app, release: releaseId, strategy: { ...strategy, startAt: null } }, now);
+    const waiting = waitingToStart(wouldBe, [...rollouts.ofApp(app), wouldBe], facts, now);
+    return { waitsFor: waiting === undefined ? [] : [waiting.message], beginsAt: waiting?.until ?? null };
+  }
+
+  #budgets(selected: ReadonlySet<MachineId>): readonly BudgetNow[] {
+    const { world, facts } = this.#loop;
+    const budgets = world.budgets.list();
+    if (budgets.length === 0) return [];
+    const resting = facts.labels().filter(({ machine }) => !selected.has(machine) && world.wellness.isUnwellAtAll(machine));
+    return budgets.map(({ selector, maxUnavailable: max }) => {
+      const group = parsedSelector(selector);
+      return { selector, max, restingElsewhere: resting.filter(({ labels }) => selects(group, labels)).length };
+    });
+  }
+
+  #history(app: AppName): History {
+    const { db } = this.#loop.journal;
+    const deployments = db
+      .prepare("SELECT id, strategy ->> 'minHealthyTimeMs' AS minHealthyMs FROM deployments WHERE app = ? AND started_at IS NOT NULL ORDER BY number DESC LIMIT ?")
+      .all(app, DEPLOYMENTS_MAX) as { readonly id: DeploymentId; readonly minHealthyMs: number }[];
+    const changes = db.prepare(
+      `SELECT machine, at, kind, data ->> 'state' AS state FROM journal
+       WHERE deployment = ? AND kind IN ('target_assigned', 'target_changed') ORDER BY seq LIMIT ${SAMPLES_MAX * 4}`,
+    );
+    const workMs: number[] = [];
+    const from: DeploymentId[] = [];
+    for (const { id, minHealthyMs } of deployments) {
+      const before = workMs.length;
+      const toldAt = new Map<MachineId, Instant>();
+      for (const { machine, at, kind, state } of changes.iterate(id) as IterableIterator<TargetRow>) {
+        const told = toldAt.get(machine);
+        if (kind === "target_assigned" && state === "updating") toldAt.set(machine, at);
+        else toldAt.delete(machine);
+        if (told !== undefined && state === "healthy" && workMs.length < SAMPLES_MAX) workMs.push(Math.max(0, at - told - minHealthyMs));
+      }
+      if (workMs.length > before) from.push(id);
+    }
+    return { workMs, deployments: from };
+  }
+}
