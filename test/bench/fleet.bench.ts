@@ -20,7 +20,7 @@ const STEP_TIMEOUT_MS = 120_000;
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "reports/s" | "MiB";
+  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "MiB" | "×";
 }
 
 export async function benchFleet(size: number): Promise<readonly Figure[]> {

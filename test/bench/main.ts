@@ -5,10 +5,15 @@ import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { benchFleet, type Figure } from "./fleet.bench.ts";
+import { benchEvents, benchMillion } from "./rollout.bench.ts";
 
 const BENCHMARKS: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   "fleet-100": () => benchFleet(100),
   "fleet-1000": () => benchFleet(1000),
+  "rollout-events": () => benchEvents("plain"),
+  "rollout-events-spread": () => benchEvents("spread"),
+  "rollout-events-racks": () => benchEvents("racks"),
+  "rollout-million": benchMillion,
 };
 
 const { only, json, list } = readArguments();
@@ -41,6 +46,6 @@ function readArguments(): { readonly only: string | undefined; readonly json: st
 }
 
 function line({ name, value, unit }: Figure): string {
-  const rounded = value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(1);
-  return `  ${name.padEnd(28)} ${rounded.padStart(10)} ${unit}\n`;
+  const rounded = value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(value < 10 ? 2 : 1);
+  return `  ${name.padEnd(36)} ${rounded.padStart(10)} ${unit}\n`;
 }
