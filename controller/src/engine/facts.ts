@@ -184,7 +184,7 @@ function prepare(db: Database) {
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
       `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
-       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.state IN ('updating', 'unreachable', 'reverting')`,
+       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.purpose IS NOT NULL AND t.state IN ('updating', 'unreachable', 'reverting')`,
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at FROM deployments
