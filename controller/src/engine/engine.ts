@@ -89,7 +89,12 @@ export class Engine {
 
   /** Returns the newest generation for the machine. */
   heartbeat(machine: MachineId, generation: Generation): Generation {
-    this.#loop.world.fleet.heard(machine, this.#loop.clock.now(), generation);
+    const { fleet } = this.#loop.world;
+    if (fleet.isSilent(machine)) {
+      // When that can't be written down, the next heartbeat tries again.
+      this.#share((append, now) => this.#noteVoice(machine, generation, append, now)).catch(() => {});
+    }
+    fleet.heard(machine, this.#loop.clock.now(), generation);
     return this.#loop.assignments.generation(machine);
   }
 
@@ -143,6 +148,16 @@ export class Engine {
     for (const state of rollouts.all()) rollouts.drive(state, { kind: "heard_again", machine }, append, now);
   }
 
+  /** One whose session has outlived its silence was held up, and says no hello. */
+  #noteVoice(machine: MachineId, generation: Generation, append: Append, now: Instant): void {
+    const { world, facts, standing } = this.#loop;
+    const labels = facts.machine(machine)?.labels;
+    if (labels === undefined || !world.fleet.isSilent(machine)) return;
+    world.fleet.connected(machine, now, generation);
+    this.#heardAgain(machine, append, now);
+    standing.takeUp(machine, labels, append, now);
+  }
+
   #watchSilence(): void {
     const { world, clock, rollouts } = this.#loop;
     this.#loop.byItself("silence", () => {
@@ -188,6 +203,7 @@ export class Engine {
     if (report.reportSeq <= facts.acknowledgedSeq(machine, report.instance)) return;
     append(report);
     const generation = report.generation as Generation;
+    this.#noteVoice(machine, generation, append, now);
     world.fleet.heard(machine, now, generation);
     world.wellness.reported(machine, app, phase);
     rollouts.noteWellness(machine, app);

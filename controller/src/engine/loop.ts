@@ -156,7 +156,6 @@ export class Loop {
         const machines = selectMachines(this.journal, app, parsedSelector(next.strategy.targets), next.release);
         this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines) }, append, now);
         this.rollouts.overtakeTails(next, append, now);
-        for (const machine of next.targets.keys()) this.rollouts.noteWellness(machine, app);
       }
     }
     return started;

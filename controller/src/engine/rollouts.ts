@@ -90,7 +90,7 @@ export class Rollouts {
   /** Whether a machine is well has changed, as far as an app is concerned, or all of them. */
   noteWellness(machine: MachineId, app?: AppName): void {
     for (const state of this.#known.values()) {
-      if (app === undefined || state.app === app) noteUnwell(state, machine, this.#world.wellness.isUnwell(machine, state.app));
+      if (app === undefined || state.app === app) this.#noteUnwell(state, machine);
     }
     this.#world.budgets.changed(machine);
   }
@@ -142,12 +142,19 @@ export class Rollouts {
     const recorder: Recorder = {
       record: (change) => append({ ...change, deployment: state.id, app: state.app }),
       applied: (change) => {
+        // Before anybody has a turn: who is not well takes a place in the window from the first.
+        if (change.kind === "rollout_started") for (const machine of state.targets.keys()) this.#noteUnwell(state, machine);
+        if (change.kind === "target_joined") this.#noteUnwell(state, change.target.machine);
         if (change.kind === "target_assigned" || change.kind === "target_changed") this.#world.budgets.changed(change.machine);
       },
     };
     const left = drive(state, event, this.#world, now, recorder, CHANGES_PER_TURN);
     assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
     this.#settle(state, left === "more" && !isOver(state), now);
+  }
+
+  #noteUnwell(state: RolloutState, machine: MachineId): void {
+    noteUnwell(state, machine, this.#world.wellness.isUnwell(machine, state.app));
   }
 
   #settle(state: RolloutState, isUnfinished: boolean, now: Instant): void {

@@ -1,0 +1,36 @@
+/**
+ * Machines that nothing is heard of: how they come back, and that they take their places from the first.
+ */
+import type { Generation, MachineId } from "@muster/proto/ids.ts";
+import { expect, test } from "vitest";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+test("a machine whose session has outlived its silence is heard again by its next heartbeat, and has its turn", async () => {
+  const world = new World();
+  await world.join("m1", "m2");
+  world.pass(20_000, "m2");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+  expect(world.state(id, "m1")).toBe("unreachable");
+  world.engine.heartbeat("m1" as MachineId, 0 as Generation);
+  await new Promise(setImmediate);
+  expect(world.state(id, "m1")).toBe("updating");
+});
+
+test("a report is a sign of life, too", async () => {
+  const world = new World();
+  await world.join("m1", "m2");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+  world.pass(20_000, "m2");
+  expect(world.state(id, "m1")).toBe("unreachable");
+  await world.say("m1", "healthy");
+  expect(world.state(id, "m1")).toBe("healthy");
+});
+
+test("machines that are silent when a rollout begins take their places from its first start", async () => {
+  const world = new World();
+  await world.join("m1", "m2", "m3", "m4");
+  world.pass(20_000, "m1", "m2");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(3) });
+  expect([world.state(id, "m1"), world.state(id, "m2")]).toEqual(["updating", "pending"]);
+});
