@@ -102,7 +102,7 @@ function rolloutText(entry: RolloutEntry): string {
     case "gate_opened":
       return `gate ${entry.gate + 1} of wave ${entry.wave + 1} open${becauseText(entry.said)}`;
     case "gate_stopped":
-      return `gate ${entry.gate + 1} of wave ${entry.wave + 1} said stop${becauseText(entry.said)}`;
+      return `gate ${entry.gate + 1} of wave ${entry.wave + 1} stopped it${becauseText(entry.said)}`;
     case "phase_changed":
       return `${entry.phase.replaceAll("_", " ")}${because(entry.reason)}`;
   }

@@ -63,7 +63,7 @@ export function gateText(gate: Gate, deploymentId: string, now: number): string 
       if (kind === "soak") return soaking(gate, now);
       return `waits until ${asks}${said}`;
     case "stopped":
-      return `${kind} stopped it, as it asks that ${asks}${said}`;
+      return `${kind} stopped it${said === "" ? `, as it asks that ${asks}` : said}`;
     case "open":
     case "pending":
     case "unspecified":
