@@ -55,6 +55,8 @@ export class Violation extends Error {
   }
 }
 
+/** Of one run; reaching it means that the engine writes without end. */
+const ROWS_MAX = 20_000;
 /** Steps between two comparisons of everything with everything. */
 const AUDIT_STEPS = 97;
 
@@ -77,6 +79,7 @@ export class Checks {
       if (row.seq <= this.#seenSeq) continue;
       if (row.seq !== this.#seenSeq + 1) throw new Violation("replay_is_tables", `row ${row.seq} follows row ${this.#seenSeq}`);
       this.#seenSeq = row.seq;
+      if (row.seq > ROWS_MAX) throw new Violation("spins", `the journal has come to ${row.seq} rows`);
       this.#heard(row);
       checkRow(this.model, row);
       this.model.take(row);

@@ -46,9 +46,11 @@ if (values.verbose !== undefined) {
   if (outcome.violation?.cause instanceof Error) console.log(outcome.violation.cause.stack);
   process.exitCode = outcome.violation === undefined ? 0 : 1;
 } else if (values.share !== undefined) {
+  // Whoever began it has gone, and nobody would hear of it.
+  process.once("disconnect", () => process.exit(1));
   const [index = 0, of = 1] = values.share.split("/").map(Number);
   const tally = await runShare(index, of);
-  process.send?.(tally);
+  process.send?.(tally, () => process.disconnect());
 } else {
   await runAll(Math.max(1, Number(values.processes)));
 }

@@ -19,75 +19,118 @@ export interface Mutation {
   readonly edits: readonly Edit[];
 }
 
-const ADVANCE = "controller/src/rollout/advance.ts";
-const CHANGE = "controller/src/rollout/change.ts";
-const CHECKS = "controller/src/rollout/invariants.ts";
-const ENGINE = "controller/src/engine/engine.ts";
-const ROLLOUTS = "controller/src/engine/rollouts.ts";
-const ASSIGNMENTS = "controller/src/engine/assignments.ts";
+const ROLLOUT = "controller/src/rollout";
+const ENGINE = "controller/src/engine";
+const CHECKS = `${ROLLOUT}/invariants.ts`;
 
 const NO_WINDOW_CHECK: Edit = { file: CHECKS, find: "demand(state, state.moving.size <= state.maxUnavailable,", put: "demand(state, true," };
-const NO_CHECKS: Edit = { file: CHECKS, find: "export function checkRollout(state: RolloutState): void {", put: "export function checkRollout(state: RolloutState): void {\n  if (state.id !== undefined) return;" };
+const NO_LANE_CHECK: Edit = { file: CHECKS, find: "if (state.lanes.length === 0) return;", put: "if (state.lanes.length >= 0) return;" };
+const NO_GATE_CHECK: Edit = { file: CHECKS, find: "demand(state, wave.finishedAt === null ||", put: "demand(state, wave.finishedAt !== undefined ||" };
+const NO_SUM_CHECK: Edit = { file: CHECKS, find: "demand(state, sum === wave.targets.length,", put: "demand(state, true," };
+const NO_PHASE_CHECK: Edit = { file: CHECKS, find: 'demand(state, state.phase === "rolling" || state.phase === "succeeded",', put: "demand(state, true," };
+const NO_RIVAL_CHECK: Edit = { file: `${ENGINE}/rollouts.ts`, find: 'assert(state.phase !== "rolling" ||', put: "assert(state.id !== undefined ||" };
+const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return state.moving.size < Math.max(1, window - others);", put: "return window + others > 0;" };
 
 export const MUTATIONS: readonly Mutation[] = [
+  { name: "max_unavailable is not looked at", breaks: "window", edits: [NO_WINDOW_CHECK, NO_PLACE] },
   {
-    name: "max_unavailable is not looked at",
+    name: "machines that are unwell take no place in the window",
     breaks: "window",
-    edits: [NO_WINDOW_CHECK, { file: ADVANCE, find: "state.moving.size >= updateWindow(state)", put: "false" }],
+    edits: [{ file: `${ROLLOUT}/place.ts`, find: "return state.moving.size < Math.max(1, window - others);", put: "return state.moving.size < Math.max(others < 0 ? 0 : 1, window);" }],
   },
   {
-    name: "the next wave does not wait for those under way",
+    name: "spread and max_unavailable_per are not looked at",
+    breaks: "lanes",
+    edits: [NO_LANE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "const inLane = state.movingIn.get(values[index]!) ?? 0;", put: "const inLane = Math.min(0, state.movingIn.get(values[index]!) ?? 0); if (label !== undefined) continue;" }],
+  },
+  {
+    name: "budgets of groups are not looked at",
+    breaks: "budgets",
+    edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (!group.members.has(machine)) continue;\n      const max", put: "if (group.max >= 0) continue;\n      const max" }],
+  },
+  {
+    name: "a wave is finished while targets are under way",
     breaks: "wave_order",
-    edits: [{ file: ADVANCE, find: "return counts.pending === 0 && moving.size === 0;", put: "return counts.pending === 0 && moving.size >= 0;" }],
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: 'if (state.moving.size > 0) return { kind: "wait", until: undefined };', put: 'if (state.moving.size > 1) return { kind: "wait", until: undefined };' }],
+  },
+  {
+    name: "gates are not asked",
+    breaks: "gates_hold",
+    edits: [NO_GATE_CHECK, { file: `${ROLLOUT}/rolling.ts`, find: "?? gateStep(state, wave, now) ??", put: "?? (state.waves.length < 0 ? gateStep(state, wave, now) : undefined) ??" }],
+  },
+  {
+    name: "a soak does not begin anew when a target changes",
+    breaks: "gates_hold",
+    edits: [{ file: `${ROLLOUT}/gates.ts`, find: "(Math.max(gate.since, changedAt) + asked.forMs)", put: "(Math.min(gate.since, changedAt) + asked.forMs)" }],
+  },
+  {
+    name: "nobody needs to approve",
+    breaks: "gates_hold",
+    edits: [{ file: `${ROLLOUT}/gates.ts`, find: 'case "approval":\n      return { kind: "wait", until: undefined };', put: 'case "approval":\n      return { kind: "open", said: "" };' }],
+  },
+  {
+    name: "start_at is not waited for",
+    breaks: "begins_in_time",
+    edits: [{ file: `${ENGINE}/starts.ts`, find: "if (startAt === null || now >= startAt) return undefined;", put: "if (startAt === null || now >= 0) return undefined;" }],
+  },
+  {
+    name: "a freeze starts what it should not",
+    breaks: "closed_is_still",
+    edits: [{ file: `${ENGINE}/calendar.ts`, find: "if (inForce !== undefined) {", put: "if (inForce !== undefined && now < 0) {" }],
+  },
+  {
+    name: "a cordoned machine has its turn",
+    breaks: "cordoned_is_left",
+    edits: [{ file: `${ROLLOUT}/step.ts`, find: "if (world.isCordoned(target.machine)) {", put: "if (world.isCordoned(target.machine) && target.position < 0) {" }],
   },
   {
     name: "one failure more than allowed",
     breaks: "failures_stop",
-    edits: [{ file: ADVANCE, find: "wave.counts.failed - wave.acknowledgedFailures > wave.maxFailures", put: "wave.counts.failed - wave.acknowledgedFailures > wave.maxFailures + 1" }],
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "counts.failed - acknowledgedFailures > maxFailures", put: "counts.failed - acknowledgedFailures > maxFailures + 1" }],
   },
   {
     name: "an aborted rollout goes on",
     breaks: "ended_is_still",
-    edits: [{ file: ADVANCE, find: '  switch (state.phase) {\n    case "rolling":\n      return advanceRolling', put: '  if (state.phase === "aborted") return advanceRolling(state, fleet, now);\n  switch (state.phase) {\n    case "rolling":\n      return advanceRolling' }],
+    edits: [
+      NO_PHASE_CHECK,
+      { file: `${ROLLOUT}/advance.ts`, find: "  switch (state.phase) {", put: '  if (state.phase === "aborted") return rollingStep(state, world, now);\n  switch (state.phase) {' },
+      { file: `${ENGINE}/rollouts.ts`, find: 'return isEnded(state.phase) && !(state.phase === "succeeded" &&', put: 'return isEnded(state.phase) && !((state.phase === "succeeded" || state.phase === "aborted") &&' },
+    ],
   },
   {
     name: "a paused rollout goes on",
     breaks: "paused_is_still",
-    edits: [{ file: ADVANCE, find: '  switch (state.phase) {\n    case "rolling":\n      return advanceRolling', put: '  if (state.phase === "paused") return advanceRolling(state, fleet, now);\n  switch (state.phase) {\n    case "rolling":\n      return advanceRolling' }],
+    edits: [NO_PHASE_CHECK, { file: `${ROLLOUT}/advance.ts`, find: "  switch (state.phase) {", put: '  if (state.phase === "paused" && state.reason?.code === "operator") return rollingStep(state, world, now);\n  switch (state.phase) {' }],
   },
   {
     name: "two rollouts of an app at once",
     breaks: "one_of_an_app",
-    edits: [
-      { file: ENGINE, find: 'if (next === undefined || ofApp.some((state) => state.phase !== "pending")) return;', put: 'if (next?.phase !== "pending") return;' },
-      { file: ENGINE, find: "const next = ofApp[0];", put: 'const next = ofApp.find(({ phase }) => phase === "pending");' },
-      { file: ROLLOUTS, find: 'assert(state.phase !== "rolling" ||', put: "assert(state.id !== undefined ||" },
-    ],
+    edits: [NO_RIVAL_CHECK, { file: `${ENGINE}/starts.ts`, find: "if (before === undefined) return undefined;", put: 'if (before?.phase !== "pending") return undefined;' }],
   },
   {
     name: "an assignment holds another release than was decided",
     breaks: "runs_what_was_named",
-    edits: [{ file: ASSIGNMENTS, find: '"SELECT release FROM releases WHERE id = ?"', put: '"SELECT release FROM releases WHERE id <> ? OR 1 ORDER BY created_at DESC LIMIT 1"' }],
+    edits: [{ file: `${ENGINE}/assignments.ts`, find: '"SELECT release FROM releases WHERE id = ?"', put: '"SELECT release FROM releases WHERE id <> ? OR 1 ORDER BY created_at DESC LIMIT 1"' }],
   },
   {
     name: "an assignment has a generation that the journal does not know",
     breaks: "generation_rises",
-    edits: [{ file: ASSIGNMENTS, find: "return { machine, generation, apps:", put: "return { machine, generation: (generation + 1) as Generation, apps:" }],
+    edits: [{ file: `${ENGINE}/assignments.ts`, find: "return { machine, generation, apps:", put: "return { machine, generation: (generation + 1) as Generation, apps:" }],
   },
   {
     name: "a report is acknowledged and not written",
     breaks: "acknowledged_is_stored",
-    edits: [{ file: ENGINE, find: "    append(report);\n", put: "    if (report.reportSeq % 5 !== 0) append(report);\n" }],
+    edits: [{ file: `${ENGINE}/engine.ts`, find: "    append(report);\n", put: "    if (report.reportSeq % 5 !== 0) append(report);\n" }],
   },
   {
     name: "a target that turns unreachable is not counted",
     breaks: "counts_add_up",
-    edits: [NO_CHECKS, { file: CHANGE, find: "wave.counts[to] += 1;", put: 'if (to !== "unreachable") wave.counts[to] += 1;' }],
+    edits: [NO_SUM_CHECK, { file: `${ROLLOUT}/derived.ts`, find: "wave.counts[to] += 1;", put: 'if (to !== "unreachable") wave.counts[to] += 1;' }],
   },
   {
     name: "memory counts attempts otherwise than the tables",
     breaks: "memory_is_tables",
-    edits: [{ file: CHANGE, find: "target.attempts += 1;", put: "target.attempts += 2;" }],
+    edits: [{ file: `${ROLLOUT}/change.ts`, find: "target.attempts += 1;", put: "target.attempts += 2;" }],
   },
   {
     name: "a table holds what the row does not say",
@@ -95,25 +138,26 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: "controller/src/journal/project.ts", find: "sql.silence.run(at, entry.machine)", put: "sql.silence.run(at + Math.floor(performance.now()), entry.machine)" }],
   },
   {
-    name: "a rollout under way does not say what it waits for",
+    name: "a rollout that is paused does not say what it waits for",
     breaks: "waits_for_something",
-    edits: [{ file: ADVANCE, find: 'return "its turn";', put: 'return "";' }],
+    edits: [{ file: `${ROLLOUT}/words.ts`, find: 'return "an operator to resume, roll back or abort it";', put: 'return "";' }],
   },
   {
-    name: "what waits for its turn never gets it",
+    name: "what waits for time is never looked at again",
     breaks: "ends",
-    edits: [{ file: ENGINE, find: "        this.#startPending(append, now);\n", put: "        if (rows.length < 0) this.#startPending(append, now);\n" }],
+    edits: [{ file: `${ROLLOUT}/advance.ts`, find: 'return step.kind === "change" ? now : step.until;', put: 'return step.kind === "change" ? now : undefined;' }],
   },
   {
     name: "a heartbeat's answer does not name the newest generation",
     breaks: "converges",
-    edits: [{ file: ENGINE, find: "return this.#assignments.generation(machine);", put: "return Math.min(1, this.#assignments.generation(machine)) as Generation;" }],
+    edits: [{ file: `${ENGINE}/engine.ts`, find: "return this.#loop.assignments.generation(machine);", put: "return Math.min(1, this.#loop.assignments.generation(machine)) as Generation;" }],
   },
   {
-    name: "the window is passed, and the engine sees it",
-    breaks: "engine_throws",
-    edits: [{ file: ADVANCE, find: "state.moving.size >= updateWindow(state)", put: "false" }],
+    name: "whoever comes back is not given what it missed",
+    breaks: "catches_up",
+    edits: [{ file: `${ENGINE}/standing.ts`, find: "if (!this.#isUsable(machine)) return;", put: "if (!this.#isUsable(machine) || labels !== undefined) return;" }],
   },
+  { name: "the window is passed, and the engine sees it", breaks: "engine_throws", edits: [NO_PLACE] },
   {
     name: "an agent does not remember what was good",
     breaks: "agent_throws",
@@ -122,6 +166,6 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the engine wakes itself without end",
     breaks: "spins",
-    edits: [{ file: ENGINE, find: "this.#rollouts.hasUnfinished ? this.#clock.now() :", put: "this.#rollouts.hasUnfinished || this.#said.length === 0 ? this.#clock.now() :" }],
+    edits: [{ file: `${ENGINE}/loop.ts`, find: "const next = this.rollouts.hasUnfinished ? now :", put: "const next = this.rollouts.hasUnfinished || now > 0 ? now :" }],
   },
 ];
