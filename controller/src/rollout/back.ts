@@ -10,7 +10,7 @@ import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
 
 export function backStep(state: RolloutState, world: Surroundings, now: Instant): Step {
   const interrupted = updatingTargets(state);
-  if (interrupted.length > 0) return change(...interrupted.map((target) => assignment(state, target, "revert", world)));
+  if (interrupted.length > 0) return { kind: "change", changes: interrupted.map((target) => assignment(state, target, "revert", world)) };
 
   const next = state.turnsBack.next(blockers(state, world, "revert"));
   const returning = waveGoingBack(state);
