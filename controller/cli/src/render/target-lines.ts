@@ -42,10 +42,11 @@ export function targetTable({ targets }: Deployment, { colors, columns, now }: V
 /** Those that failed or are silent, with their reason; needs the deployment with its targets. */
 export function failedTargetLines({ targets }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
   const failed = targets.filter(hasFailed);
-  const shown = failed.slice(0, FAILED_SHOWN_MAX).map((target) => {
+  const first = failed.slice(0, FAILED_SHOWN_MAX);
+  const width = Math.max(0, ...first.map(({ machine }) => machine.length));
+  const shown = first.map((target) => {
     const why = plain(target.reason?.message ?? targetStateWord(target.state));
-    const label = `  ${target.machine}  `;
-    return `  ${colors.red(target.machine)}  ${truncate(why, columns - label.length)}`;
+    return `  ${colors.red(target.machine.padEnd(width))}  ${truncate(why, columns - width - 4)}`;
   });
   const more = failed.length - shown.length;
   return more > 0 ? [...shown, colors.dim(`  … and ${more} more, see --targets`)] : shown;
