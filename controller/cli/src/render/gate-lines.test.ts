@@ -15,7 +15,7 @@ const withoutTime = (lines: readonly string[]): readonly string[] => lines.map((
 test("shows how long a soak has left, and which gates come then", () => {
   expect(rolloutView(soakingDeployment({ maxUnavailable: 5 }), view(80))).toEqual([
     "d-7  shop-web 1.4.2  soaking  1m02s",
-    "  ▸ wave 1  ██████████████████████████████  2/2 healthy  2",
+    "  ▸ wave 1  ██████████████████████████████  2/2 healthy",
     "      ▸ soaking, 3m left of 5m",
     "      then: approval",
     "    wave 2  ······························  0/18 healthy, 18 pending  100%",

@@ -2,8 +2,9 @@
  * A forecast: what a deployment would do, in which order, how long it would take, and how far a bad release would come. Pure.
  */
 import type { BlastRadius, PlannedMachine, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
+import type { Colors } from "../context.ts";
 import { phaseWord } from "../output/words.ts";
-import { phaseText } from "./rollout-view.ts";
+import { membersOf, phaseText } from "./rollout-view.ts";
 import { table } from "./table.ts";
 import { padStart, plain, plural, truncate, wrap } from "./text.ts";
 import { shortDuration } from "./time.ts";
@@ -60,10 +61,11 @@ function warningLines({ warnings }: PlanResponse, { colors, columns }: PlanViewO
 
 function waveLines(wave: PlannedWave, waveCount: number, options: PlanViewOptions): readonly string[] {
   const { colors, columns } = options;
-  const { index, members, machines, gates, expectedStartMs, expectedEndMs, maxFailures } = wave;
+  const { index, machines, gates, expectedStartMs, expectedEndMs, maxFailures } = wave;
   const label = `  wave ${padStart(String(index), String(waveCount).length)}`;
+  const members = plain(membersOf(wave));
   const facts = [
-    members === "" ? "" : plain(members),
+    members,
     plural(machines.length, "machine"),
     `${clock(expectedStartMs)} to ${clock(expectedEndMs)}`,
     maxFailures === 0 ? "" : `up to ${maxFailures} may fail`,
@@ -119,6 +121,11 @@ function unchangedLines({ unchanged }: PlanResponse, { colors, columns, all }: P
   return ["", colors.dim(`  ${plural(unchanged.length, "machine")} run it already`), ...lines.map((line) => colors.dim(line))];
 }
 
+/** A release that is good and goes on is what people want of a zone that is cut off. */
+function unstopped(world: string, phase: string, colors: Colors): { readonly text: string; readonly paint: (text: string) => string } {
+  return world.startsWith("cut off") && phase === "succeeded" ? { text: "goes on", paint: colors.dim } : { text: "never", paint: colors.red };
+}
+
 function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanViewOptions): readonly string[] {
   if (blasts.length === 0) return [];
   const rows = blasts.map(({ world, maxMachines, stoppedAfterMs, restoredAfterMs, phase }) => {
@@ -126,7 +133,7 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
     return [
       { text: plain(world) },
       { text: String(maxMachines) },
-      stoppedAfterMs === undefined ? { text: "never", paint: colors.red } : { text: shortDuration(stoppedAfterMs) },
+      stoppedAfterMs === undefined ? unstopped(world, word, colors) : { text: shortDuration(stoppedAfterMs) },
       restoredAfterMs === undefined ? { text: "never", paint: colors.red } : { text: shortDuration(restoredAfterMs) },
       { text: word.replaceAll("_", " "), paint: () => phaseText(word, colors) },
     ];

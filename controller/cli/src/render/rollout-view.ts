@@ -89,6 +89,11 @@ function waveLines(deployment: Deployment, options: ViewOptions): readonly strin
   return lines;
 }
 
+/** A plain number says nothing that the counts do not say. */
+export function membersOf({ members }: { readonly members: string }): string {
+  return /^[0-9]*$/.test(members) ? "" : members;
+}
+
 /** On a terminal too narrow for both, the counts go below the bar. Who belongs to the wave is said where there is room. */
 function waveLine(wave: Wave, digits: number, barColumns: number, { colors, columns }: ViewOptions): readonly string[] {
   const targets = countsOf(wave.counts, wave.size);
@@ -97,7 +102,8 @@ function waveLine(wave: Wave, digits: number, barColumns: number, { colors, colu
   if (width(label) + barColumns + 2 + width(counts) <= columns) {
     const line = `${label}${bar(targets, barColumns, colors)}  ${counts}`;
     const spare = columns - width(line) - 2;
-    return [wave.members === "" || spare < MEMBERS_COLUMNS_MIN ? line : `${line}  ${colors.dim(truncate(plain(wave.members), spare))}`];
+    const members = membersOf(wave);
+    return [members === "" || spare < MEMBERS_COLUMNS_MIN ? line : `${line}  ${colors.dim(truncate(plain(members), spare))}`];
   }
   const below = wrap(countsLine(targets, NO_COLORS), columns - 6).map((part) => `      ${part}`);
   return [label + bar(targets, Math.max(0, Math.min(barColumns, columns - width(label))), colors), ...below];
