@@ -47,6 +47,8 @@ export interface ArtifactReceiver {
 export interface ReceiverOptions {
   readonly dir: string;
   readonly has: (digest: Digest) => Promise<boolean>;
+  /** The same, at once: what is found so, and recorded in the same turn of the loop, can't have been removed in between. */
+  readonly isThere: (digest: Digest) => boolean;
 }
 
 type State =
@@ -131,7 +133,10 @@ class Receiver implements ArtifactReceiver {
     if (state.at === "refused") return refusal(state);
     assert(state.at !== "ended", "the artifact has ended");
     return this.#guard(async () => {
-      if (state.at === "known") return this.#end(state.named, false);
+      if (state.at === "known") {
+        if (!this.#options.isThere(state.named.digest)) return this.#refuse("its files were removed while it was being sent; push it again");
+        return this.#end(state.named, false);
+      }
       const fault: Fault = (await state.frames.finish()) ?? (await fileFault(state.named.manifest, state.pack));
       if (fault !== undefined) return this.#refuse(fault);
       await state.pack.sync();

@@ -42,7 +42,8 @@ function wayOut(code: string): string {
 /** Rows to read at once: bounds the memory of a replay and of one answer to a reader of events. */
 const PAGE_ROWS = 500;
 
-interface StoredRow {
+/** A row of the table `journal`, as far as it says what happened. */
+export interface StoredRow {
   readonly seq: number;
   readonly at: Instant;
   readonly kind: EntryKind;
@@ -162,6 +163,6 @@ export class Journal {
 }
 
 /** Rows were written by this program alone, from checked values. */
-function fromStored({ seq, at, kind, data }: StoredRow): JournalRow {
+export function fromStored({ seq, at, kind, data }: StoredRow): JournalRow {
   return { seq, at, entry: { kind, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
 }

@@ -1,0 +1,85 @@
+/**
+ * What one machine waits for now in a deployment, and what would let it go on. Pure.
+ */
+import { blockers } from "../rollout/place.ts";
+import { isEnded, type RolloutState, type Target } from "../rollout/state.ts";
+import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
+import { durationText } from "../rollout/words.ts";
+import type { ReportAccepted } from "../journal/entry.ts";
+import { holdsFor } from "./narrate-gate.ts";
+import { canAsk, type Standpoint, ways } from "./ways.ts";
+import { backText, because, is, listText } from "./words.ts";
+
+/** `said`: what its agent said last about what it was told. */
+export function machineNow(standpoint: Standpoint, target: Target, said: ReportAccepted | undefined): readonly string[] {
+  const { state, isStanding, later } = standpoint;
+  const { id, phase } = state;
+  const { machine } = target;
+  const isOpen = !isEnded(phase) || (phase === "succeeded" && isStanding);
+  switch (target.state) {
+    case "healthy":
+    case "reverted":
+      return [];
+    case "failed":
+      return canAsk(state, "retry") && later === undefined ? [`${machine} takes its turn again with: muster retry ${id}`] : [];
+    case "updating":
+      return [
+        `it waits for the agent of ${machine} to say that ${state.release} has been healthy for ${durationText(state.strategy.minHealthyTimeMs)}${saidText(said)}`,
+        `if that has not come within ${durationText(state.strategy.healthyDeadlineMs)} (healthy_deadline), ${machine} goes back by itself`,
+      ];
+    case "reverting":
+      return [`it waits for the agent of ${machine} to say that it is back ${backText(state, target.previous).replace(/^to (?!being)/, "on ")}${saidText(said)}`];
+    case "unreachable":
+      return isOpen ? [`${machine} ${target.purpose === null ? "has its turn" : target.purpose === "revert" ? "goes back" : "goes on"} when it is heard from again: is its agent running, and can it reach the controller?`] : [];
+    case "skipped":
+      if (!isOpen) return [];
+      if (target.reason?.code === "superseded") return [`${machine} has its turn here again when the newer deployment ends without it (${target.reason.message})`];
+      return [`${machine} is cordoned and has its turn after: muster uncordon ${machine}`];
+    case "pending":
+      return isOpen ? pendingNow(standpoint, target) : [];
+  }
+}
+
+function saidText(said: ReportAccepted | undefined): string {
+  return said === undefined ? "; it has not answered yet" : `; it says: ${said.phase}${because(said.reason)}`;
+}
+
+function pendingNow(standpoint: Standpoint, target: Target): readonly string[] {
+  const { state, waiting } = standpoint;
+  const { id, phase, hold } = state;
+  const wave = state.waves[target.wave]!;
+  if (phase === "paused") return [`${id} is paused`, ...ways(state)];
+  if (phase === "rolling_back") return [`nothing: ${id} is being rolled back, and ${target.machine} was never told of ${state.release}`];
+  if (wave.startedAt === null) {
+    const open = state.waves.slice(0, target.wave).flatMap(({ finishedAt }, index) => (finishedAt === null ? [String(index + 1)] : []));
+    const first = open.length === 0 ? `wave ${target.wave + 1} has not begun yet` : `${open.length === 1 ? "wave" : "waves"} ${listText(open, open.length)} must pass first`;
+    return [`${first}${waiting === "" ? "" : `: it waits for ${waiting}`}`, ...ways(state)];
+  }
+  if (hold !== null) return [`it waits for ${holdsFor(hold)}`, ...ways(state)];
+  const ahead = othersAhead(state, target);
+  return [
+    ahead === 0 ? "it has the next turn" : `it has its turn after ${ahead === 1 ? "1 other" : `${ahead} others`}`,
+    ...full(state, target),
+  ];
+}
+
+function othersAhead(state: RolloutState, target: Target): number {
+  let ahead = 0;
+  for (const wave of state.waves.slice(0, target.wave + 1)) {
+    if (wave.startedAt === null || wave.counts.pending === 0) continue;
+    for (const other of wave.targets) if (other.state === "pending" && (other.wave < target.wave || other.position < target.position)) ahead += 1;
+  }
+  return ahead;
+}
+
+function full(state: RolloutState, target: Target): readonly string[] {
+  const moving = [...state.moving];
+  const others = Math.max(0, state.unwellAtRest - (state.unwell.has(target.machine) ? 1 : 0));
+  if (moving.length >= Math.max(1, state.maxUnavailable - others)) {
+    const away = others === 0 ? "" : `, and ${others} more ${is(others)} not well for other reasons`;
+    return [`the window is full: ${listText(moving)} ${is(moving.length)} on the move${away}; ${state.maxUnavailable} may be unavailable at once (muster set ${state.id} max_unavailable N changes that)`];
+  }
+  const blocker = blockers(state, OPEN_SURROUNDINGS, "update")(target);
+  if (blocker === undefined) return [];
+  return [blocker.key.includes("=") ? `as many machines of ${blocker.key} are on the move as may be at once` : `machines of another ${blocker.key} are on the move, and only one ${blocker.key} may be at a time`];
+}

@@ -1,0 +1,96 @@
+/**
+ * The start, the turns and the end of a rollout, and what operators asked, in sentences: from the state before, and the row. Pure.
+ */
+import type { CommandAccepted } from "../journal/entry.ts";
+import type { Plan } from "../plan/plan.ts";
+import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isToRevert } from "../rollout/state.ts";
+import { colon, countsText, is, listText, machinesText, spanText, totals, whoText } from "./words.ts";
+
+/** Undefined: the rows that follow tell it. */
+export function commandSentence(state: RolloutState, { command, detail, reason, by }: CommandAccepted): string | undefined {
+  const who = whoText(by);
+  switch (command) {
+    case "pause":
+    case "abort":
+    case "rollback":
+    case "approve":
+      return undefined;
+    case "resume":
+      return `${who} resumed it${colon(reason)}`;
+    case "promote":
+      if (detail === "all") return `${who} skipped all gates that were left${colon(reason)}`;
+      return state.hold?.kind === "begin" ? `${who} let the next wave begin before its time${colon(reason)}` : undefined;
+    case "retry":
+      return `${who} let ${machinesText(totals(state).failed)} that had failed take ${totals(state).failed === 1 ? "its" : "their"} turn again${colon(reason)}`;
+    case "set_max_unavailable":
+      return `${who} changed max_unavailable to ${detail}${colon(reason)}`;
+  }
+}
+
+/** Who takes part, who does not, and what may surprise. */
+export function planSentences(state: RolloutState, { waves, unchanged, maxUnavailable, lanes, notes }: Plan): readonly string[] {
+  const sizes = waves.map(({ targets }) => targets.length);
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  const lane = lanes.map(({ label, max }) => (max === null ? `, one ${label} at a time` : `, at most ${max} of one ${label}`)).join("");
+  const began =
+    total === 0
+      ? "began, with nobody to change"
+      : `began: ${machinesText(total)} in ${waves.length === 1 ? "one wave" : `${waves.length} waves (${listText(sizes.map(String), 8)})`}, at most ${maxUnavailable} unavailable at once${lane}`;
+  const left = unchanged.length === 0 ? [] : [`${listText(unchanged)} ${is(unchanged.length)} left out: ${unchanged.length === 1 ? "it runs" : "they run"} ${state.release} already`];
+  return [began, ...left, ...notes.filter((note) => !/ already runs? it and /.test(note))];
+}
+
+export function waveBegan({ waves }: RolloutState, index: number): string {
+  const wave = waves[index]!;
+  return `wave ${index + 1} (${wave.members}) began: ${machinesText(wave.targets.length)}, ${listText(wave.targets.map(({ machine }) => machine))}`;
+}
+
+export function wavePassed({ waves }: RolloutState, index: number, at: number): string {
+  const { startedAt, counts } = waves[index]!;
+  return `wave ${index + 1} passed${startedAt === null ? "" : ` after ${spanText(at - startedAt)}`}: ${countsText(counts)}`;
+}
+
+/** Undefined: another row tells it. */
+export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: RolloutReason | null, at: number, beganAt: number | undefined): string | undefined {
+  const why = reason?.message ?? "";
+  const took = beganAt === undefined ? "" : ` after ${spanText(at - beganAt)}`;
+  const counts = totals(state);
+  const told = [...state.targets.values()].filter((target) => target.attempts > 0).length;
+  switch (phase) {
+    case "pending":
+    case "rolling":
+      return undefined;
+    case "paused":
+      return isOperators(reason) ? why : `${why}; as its file says (on_failure: pause), it is paused`;
+    case "rolling_back": {
+      const back = [...state.targets.values()].filter(isToRevert).length;
+      const way = `${machinesText(back)} that ${back === 1 ? "was" : "were"} told of ${state.release} ${back === 1 ? "goes" : "go"} back, newest wave first, at most ${state.maxUnavailable} at once`;
+      return isOperators(reason) ? `${why}: ${way}` : `${why}; as its file says (on_failure: rollback), ${way}`;
+    }
+    case "succeeded":
+      if (state.targets.size === 0) return `succeeded with nothing to do${colon(why)}`;
+      return `succeeded${took}: ${counts.healthy} of ${machinesText(state.targets.size)} ${counts.healthy === 1 ? "runs" : "run"} ${state.release}${othersText(state)}`;
+    case "rolled_back":
+      return `rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back on what ${counts.reverted === 1 ? "it" : "they"} ran before`;
+    case "failed":
+      return `failed${isEnded(state.phase) ? "" : took}${colon(why)}${state.phase === "rolling" && state.strategy.onFailure === "abort" && told > 0 ? "; as its file says (on_failure: abort), every machine stays as it is" : ""}`;
+    case "aborted":
+      return `${why}; every machine stays as it is${told === 0 ? ", and none had been told of it" : `: ${countsText(counts)}`}`;
+    case "superseded":
+      return `ended, since ${why}${told === 0 ? "" : `: ${countsText(counts)}`}`;
+  }
+}
+
+function othersText(state: RolloutState): string {
+  const { failed, unreachable, skipped } = totals(state);
+  const parts = [
+    ...(failed === 0 ? [] : [`${failed} failed`]),
+    ...(unreachable === 0 ? [] : [`${unreachable} ${is(unreachable)} silent and ${unreachable === 1 ? "has its" : "have their"} turn when back`]),
+    ...(skipped === 0 ? [] : [`${skipped} ${is(skipped)} passed over`]),
+  ];
+  return parts.length === 0 ? "" : `; ${parts.join(", ")}`;
+}
+
+function isOperators(reason: RolloutReason | null): boolean {
+  return reason?.code === "operator";
+}

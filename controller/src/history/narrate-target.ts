@@ -1,0 +1,72 @@
+/**
+ * What happened to one target, in a sentence: from the state before, and the row. Pure.
+ */
+import type { RolloutEntry } from "../journal/entry.ts";
+import { waveOf } from "../rollout/change.ts";
+import type { RolloutState, Target } from "../rollout/state.ts";
+import { backText, because, spanText, type Sum } from "./words.ts";
+
+export type TargetEntry = Extract<RolloutEntry, { readonly kind: "target_assigned" | "target_changed" | "target_joined" }>;
+
+export interface Sentence {
+  readonly text: string;
+  readonly sum?: Sum;
+  readonly isKey?: boolean;
+}
+
+export function targetSentence(state: RolloutState, entry: TargetEntry, at: number): Sentence {
+  switch (entry.kind) {
+    case "target_joined":
+      return { text: `${entry.target.machine} joined later and has its turn in wave ${Math.max(1, state.waves.length)}` };
+    case "target_assigned":
+      return assigned(state, entry);
+    case "target_changed":
+      return changed(state, entry, at);
+  }
+}
+
+function assigned(state: RolloutState, { machine, purpose, release, state: to }: Extract<TargetEntry, { readonly kind: "target_assigned" }>): Sentence {
+  if (purpose === "update") return { text: `${machine} was told to run ${state.release}`, sum: "told" };
+  if (to === "unreachable") return { text: `${machine} goes back ${backText(state, release)} when it is heard from: it is silent`, sum: "silent" };
+  return { text: `${machine} was told to go back ${backText(state, release)}`, sum: "told_back" };
+}
+
+function changed(state: RolloutState, entry: Extract<TargetEntry, { readonly kind: "target_changed" }>, at: number): Sentence {
+  const { machine, reason } = entry;
+  const before = state.targets.get(machine)!;
+  switch (entry.state) {
+    case "healthy":
+      return { text: `${machine} ${before.state === "failed" ? "is healthy after all" : "became healthy"}${wayText(before, at)}`, sum: "healthy" };
+    case "reverted":
+      return { text: `${machine} is back ${before.previous === null ? `to being without ${state.app}` : `on ${before.previous}`}${wayText(before, at)}`, sum: "back" };
+    case "failed":
+      if (before.purpose === "revert") return { text: `${machine} could not go back ${backText(state, before.previous)}${because(reason)}`, sum: "failed", isKey: true };
+      return { text: `${machine} failed in wave ${before.wave + 1}${because(reason)} (${failedText(state, before)})`, sum: "failed", isKey: true };
+    case "unreachable":
+      if (before.state === "pending") return { text: `${machine} was passed over${because(reason)}`, sum: "passed" };
+      return { text: `${machine} fell silent on its way${before.purpose === "revert" ? " back" : ""}${because(reason)}`, sum: "silent" };
+    case "skipped":
+      return { text: `${machine} was passed over${because(reason)}`, sum: "passed" };
+    case "pending":
+      return { text: `${machine} ${RETURNS[before.state] ?? "has its turn again"}`, sum: "again" };
+    case "updating":
+    case "reverting":
+      return { text: `${machine} is heard from again, still on its way${entry.state === "reverting" ? " back" : ""}`, sum: "again" };
+  }
+}
+
+const RETURNS: Readonly<Partial<Record<Target["state"], string>>> = {
+  unreachable: "is heard from again and has its turn",
+  skipped: "is not cordoned any more and has its turn",
+};
+
+function wayText({ state, since }: Target, at: number): string {
+  return state === "updating" || state === "reverting" ? ` after ${spanText(at - since)}` : "";
+}
+
+/** `1 failed, 0 allowed`. */
+function failedText(state: RolloutState, { wave, state: before }: Target): string {
+  const { counts, maxFailures, acknowledgedFailures } = waveOf(state, wave);
+  const failed = counts.failed + (before === "failed" ? 0 : 1);
+  return `${failed} failed in it, ${maxFailures} allowed${acknowledgedFailures === 0 ? "" : ` besides ${acknowledgedFailures} acknowledged`}`;
+}

@@ -1,0 +1,163 @@
+/**
+ * A deployment told row by row: takes the rows in their order, keeps the rollout as it stood (rollout/change.ts), and says of each what there is to say.
+ *
+ * Always holds: every sentence is about what the row and the state before it say, and nothing else; so the same journal tells the same story.
+ */
+import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
+import { apply } from "../rollout/change.ts";
+import { newRollout, type RolloutState } from "../rollout/state.ts";
+import { gateSentence, heldFor, holdsFor } from "./narrate-gate.ts";
+import { commandSentence, phaseSentence, planSentences, waveBegan, wavePassed } from "./narrate-phase.ts";
+import { type Sentence, targetSentence } from "./narrate-target.ts";
+import { isOfRollout } from "./past.ts";
+import type { Wait } from "./queue.ts";
+import { strategyText } from "./strategy-text.ts";
+import { colon, type Line, selectorText, spanText, whoText } from "./words.ts";
+
+export class Narrator {
+  readonly #waits: readonly Wait[];
+  #state: RolloutState | undefined;
+  #toldWaits = 0;
+  #beganAt: number | undefined;
+
+  /** `waits`: why it did not begin at once. */
+  constructor(waits: readonly Wait[]) {
+    this.#waits = waits;
+  }
+
+  /** As it stands after the last row that was taken; undefined before its submission. */
+  get state(): RolloutState | undefined {
+    return this.#state;
+  }
+
+  /** A row of the deployment; others say nothing here. */
+  take(row: JournalRow): readonly Line[] {
+    const { entry } = row;
+    if (entry.kind === "deployment_submitted") {
+      const { deployment: id, app, release, strategy, by, note } = entry;
+      this.#state = newRollout({ id, app, release, strategy }, row.at);
+      const submitted = `${whoText(by)} submitted ${id}: ${release} to ${selectorText(strategy.targets)}${colon(note)}`;
+      return [this.#line(row, { text: submitted, isKey: true }), this.#line(row, { text: strategyText(strategy) })];
+    }
+    const state = this.#state;
+    if (state === undefined) return [];
+    const waited = state.phase === "pending" ? this.#waited(row) : [];
+    if (entry.kind === "command_accepted") {
+      const text = commandSentence(state, entry);
+      return [...waited, ...(text === undefined ? [] : [this.#line(row, { text, isKey: true })])];
+    }
+    if (!isOfRollout(row)) return waited;
+    return [...waited, ...this.#change(state, row)];
+  }
+
+  /** What it waits for at the end of the story, if it has not begun. */
+  open(): readonly Line[] {
+    if (this.#state?.phase !== "pending") return [];
+    const finished = this.#waits.slice(this.#toldWaits, -1).map((wait, index) => this.#waitedLine(wait, this.#waits[this.#toldWaits + index + 1]!));
+    const last = this.#waits.at(-1);
+    return last === undefined ? finished : [...finished, lineOf(last, "waits", "", { text: `waits for ${last.message}` })];
+  }
+
+  #change(state: RolloutState, row: JournalRow & { readonly entry: RolloutEntry }): readonly Line[] {
+    const hold = state.hold;
+    const wave = state.wave;
+    const heldMs = hold === null ? 0 : row.at - hold.since;
+    const said = this.#sentences(state, row, heldMs).map((sentence) => this.#line(row, sentence));
+    if (row.entry.kind === "rollout_started") this.#beganAt = row.at;
+    apply(state, row.entry, row);
+    const isOver = hold !== null && state.hold?.kind !== hold.kind;
+    const isTold = row.entry.kind === "gate_opened";
+    if (!isOver || isTold || heldMs === 0) return said;
+    return [lineOf(row, "hold_ended", "", { text: `waited ${spanText(heldMs)} for ${heldFor(hold, wave)}` }), ...said];
+  }
+
+  #sentences(state: RolloutState, { at, entry }: JournalRow & { readonly entry: RolloutEntry }, heldMs: number): readonly Sentence[] {
+    switch (entry.kind) {
+      case "rollout_started":
+        return planSentences(state, entry.plan).map((text) => ({ text }));
+      case "wave_started":
+        return [{ text: waveBegan(state, entry.wave) }];
+      case "wave_finished":
+        return [{ text: wavePassed(state, entry.wave, at) }];
+      case "target_assigned":
+      case "target_changed":
+      case "target_joined":
+        return [targetSentence(state, entry, at)];
+      case "failures_acknowledged":
+        return acknowledged(state, entry);
+      case "held":
+        return entry.hold === null || state.hold?.kind === entry.hold.kind ? [] : [{ text: `waits for ${holdsFor(entry.hold)}` }];
+      case "offline_passed":
+        return [{ text: `the silent machines of wave ${entry.wave + 1} have been waited for long enough: it goes on without them` }];
+      case "deadline_extended":
+        return [{ text: "the controller had been away: progress_deadline counts from now" }];
+      case "promoted":
+        return [];
+      case "max_unavailable_changed":
+        return [{ text: `at most ${entry.maxUnavailable} may be unavailable at once from now on` }];
+      case "gate_reached":
+      case "gate_asked":
+      case "gate_answered":
+      case "gate_opened":
+      case "gate_stopped": {
+        const text = gateSentence(state, entry, heldMs);
+        if (text === undefined) return [];
+        const repeats = entry.kind === "gate_answered" && entry.verdict !== "stop";
+        return [{ text, isKey: entry.kind === "gate_stopped", ...(repeats ? { sum: "unanswered" as const } : {}) }];
+      }
+      case "phase_changed": {
+        const text = phaseSentence(state, entry.phase, entry.reason, at, this.#beganAt);
+        return text === undefined ? [] : [{ text, isKey: true }];
+      }
+    }
+  }
+
+  /** Reasons to wait that had ended when this row came. */
+  #waited(row: JournalRow): readonly Line[] {
+    const lines: Line[] = [];
+    for (let wait = this.#waits[this.#toldWaits]; wait !== undefined; wait = this.#waits[this.#toldWaits]) {
+      const next = this.#waits[this.#toldWaits + 1];
+      const isEnd = row.entry.kind === "rollout_started" || row.entry.kind === "phase_changed";
+      const end = next !== undefined && next.at <= row.at ? next : isEnd ? row : undefined;
+      if (end === undefined) break;
+      lines.push(this.#waitedLine(wait, end));
+      this.#toldWaits += 1;
+    }
+    return lines.filter(({ text }) => text !== "");
+  }
+
+  #waitedLine(wait: Wait, end: { readonly seq: number; readonly at: number }): Line {
+    const ms = end.at - wait.at;
+    return lineOf(end, "waited", "", { text: ms === 0 ? "" : `waited ${spanText(ms)} for ${wait.message}` });
+  }
+
+  #line(row: JournalRow, sentence: Sentence): Line {
+    return lineOf(row, kindOf(row), machineOf(row), sentence);
+  }
+}
+
+/** Only when somebody resumed it: others are the engine's own bookkeeping. */
+function acknowledged(state: RolloutState, { wave, failures, unreachable }: Extract<RolloutEntry, { readonly kind: "failures_acknowledged" }>): readonly Sentence[] {
+  const known = state.waves[wave]!;
+  const isMore = failures > known.acknowledgedFailures || unreachable > known.acknowledgedUnreachable;
+  if (state.phase !== "paused" || !isMore) return [];
+  const parts = [...(failures === 0 ? [] : [`${failures} failed`]), ...(unreachable === 0 ? [] : [`${unreachable} silent`])];
+  return [{ text: `${parts.join(" and ")} of wave ${wave + 1} count no more: only new ones stop it again` }];
+}
+
+export function lineOf({ seq, at }: { readonly seq: number; readonly at: number }, kind: string, machine: string, { text, sum, isKey = false }: Sentence): Line {
+  return { seq, at, kind, machine, text, sum, isKey };
+}
+
+/** What it is about, for those who look for what went wrong. */
+export function kindOf({ entry }: JournalRow): string {
+  if (entry.kind === "target_changed") return `target_${entry.state}`;
+  if (entry.kind === "target_assigned") return entry.purpose === "revert" ? "target_reverting" : entry.kind;
+  if (entry.kind === "phase_changed") return entry.phase;
+  return entry.kind === "report_accepted" ? `report_${entry.phase}` : entry.kind;
+}
+
+function machineOf({ entry }: JournalRow): string {
+  if (entry.kind === "target_joined") return entry.target.machine;
+  return "machine" in entry ? entry.machine : "";
+}

@@ -1,0 +1,133 @@
+/**
+ * One deployment as it stood at some time: its rows of the journal, taken one by one into empty tables and into a rollout in memory, by the same code that wrote the
+ * tables of today.
+ *
+ * Never writes anything but its own tables, which are in memory and gone when it is closed.
+ */
+import SqliteDatabase, { type Database } from "better-sqlite3";
+import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
+import { createProjector, type Projector } from "../journal/project.ts";
+import { recreateProjections } from "../journal/schema.ts";
+import { apply } from "../rollout/change.ts";
+import { newRollout, type RolloutState } from "../rollout/state.ts";
+import { waitingOn } from "../rollout/words.ts";
+import { Queue } from "./queue.ts";
+import { Rows, turn } from "./rows.ts";
+
+/** What history needs of the journal. */
+export interface Source {
+  readonly db: Database;
+}
+
+/** Look-ups between which nobody else has a turn. */
+const MACHINES_AT_ONCE = 500;
+
+export class Past {
+  /** The tables, with this one deployment. */
+  readonly db: Database;
+  readonly #source: Source;
+  readonly #rows: Rows;
+  readonly #project: Projector;
+  #state: RolloutState | undefined;
+  #at = 0 as Instant;
+
+  constructor(source: Source) {
+    this.#source = source;
+    this.#rows = new Rows(source.db);
+    this.db = new SqliteDatabase(":memory:");
+    recreateProjections(this.db);
+    this.#project = createProjector(this.db);
+  }
+
+  /** The deployment as it stood at a time; undefined when it had not been submitted. To be closed. */
+  static async at(source: Source, id: DeploymentId, at: Instant): Promise<Past | undefined> {
+    const past = new Past(source);
+    try {
+      for await (const rows of past.#rows.ofDeployment(id)) {
+        for (const row of rows) {
+          if (row.at > at) break;
+          past.take(row);
+        }
+        if (rows.at(-1)!.at > at) break;
+      }
+      if (past.#state === undefined) {
+        past.close();
+        return undefined;
+      }
+      await past.#hearTargets(past.#rows.firstAfter(at));
+      past.#at = at;
+      return past;
+    } catch (error) {
+      past.close();
+      throw error;
+    }
+  }
+
+  /** Undefined before its submission. */
+  get state(): RolloutState | undefined {
+    return this.#state;
+  }
+
+  /** The next row of the deployment, or a report about its app. */
+  take(row: JournalRow): void {
+    const { entry } = row;
+    this.#at = row.at;
+    if (entry.kind === "deployment_submitted") {
+      const { deployment: id, app, release, strategy } = entry;
+      this.#createRelease(release, row);
+      this.#project(row);
+      this.#state = newRollout({ id, app, release, strategy }, row.at);
+    } else if (entry.kind === "report_accepted") {
+      if (this.#state?.targets.has(entry.machine) === true) this.#project(row);
+    } else if (this.#state !== undefined && isOfRollout(row)) {
+      this.#project(row);
+      apply(this.#state, row.entry, row);
+    }
+  }
+
+  /** After `rollout_started`: what the targets had last said before. */
+  async hearTargetsBefore(seq: number): Promise<void> {
+    await this.#hearTargets(seq);
+  }
+
+  /** What it waited for; undefined when it had ended. */
+  waiting(): string | undefined {
+    const state = this.#state;
+    if (state?.phase !== "pending") return state === undefined ? undefined : waitingOn(state);
+    return new Queue(this.#source.db, state.id).at(this.#at) ?? waitingOn(state);
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  async #hearTargets(beforeSeq: number): Promise<void> {
+    const state = this.#state;
+    if (state === undefined) return;
+    let heard = 0;
+    for (const machine of state.targets.keys()) {
+      this.#hear(state.app, machine, beforeSeq);
+      heard += 1;
+      if (heard % MACHINES_AT_ONCE === 0) await turn();
+    }
+  }
+
+  #hear(app: AppName, machine: MachineId, beforeSeq: number): void {
+    const report = this.#rows.newestReport(machine, app, beforeSeq);
+    if (report !== undefined) this.#project(report);
+  }
+
+  /** Releases never change: today's row is the one of then. */
+  #createRelease(id: string, { seq, at }: JournalRow): void {
+    const row = this.#source.db.prepare("SELECT id, app, release FROM releases WHERE id = ?").get(id) as { id: never; app: AppName; release: string };
+    this.#project({ seq, at, entry: { kind: "release_created", id: row.id, app: row.app, release: JSON.parse(row.release) as Release } });
+  }
+}
+
+/** Of all rows of a deployment, those that change its rollout. */
+export function isOfRollout(row: JournalRow): row is JournalRow & { readonly entry: RolloutEntry } {
+  const { kind } = row.entry;
+  return "deployment" in row.entry && kind !== "deployment_submitted" && kind !== "command_accepted";
+}

@@ -1,0 +1,139 @@
+/**
+ * What a deployment waited for before it began, at any time: asked of the same code that lets it begin (engine/starts.ts), with the deployments that were there then and
+ * how far they had come.
+ */
+import SqliteDatabase, { type Database } from "better-sqlite3";
+import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
+import { Facts } from "../engine/facts.ts";
+import { waitingToStart } from "../engine/starts.ts";
+import type { JournalRow } from "../journal/entry.ts";
+import { createProjector } from "../journal/project.ts";
+import { recreateProjections } from "../journal/schema.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
+import { Rows } from "./rows.ts";
+
+/** A reason to wait, from a moment on. */
+export interface Wait {
+  /** Of the row that made it so. */
+  readonly seq: number;
+  readonly at: Instant;
+  readonly message: string;
+}
+
+interface Own {
+  readonly number: number;
+  readonly app: string;
+  readonly release: string;
+  readonly strategy: string;
+  readonly submitted_at: Instant;
+  readonly started_at: Instant | null;
+  readonly ended_at: Instant | null;
+}
+
+/** Of one that waits for long in a busy queue. */
+const WAITS_MAX = 1000;
+
+export class Queue {
+  readonly #id: DeploymentId;
+  readonly #db: Database;
+  readonly #rows: Rows;
+  readonly #own: Own | undefined;
+
+  constructor(db: Database, id: DeploymentId) {
+    this.#id = id;
+    this.#db = db;
+    this.#rows = new Rows(db);
+    this.#own = db.prepare("SELECT * FROM deployments WHERE id = ?").get(id) as Own | undefined;
+  }
+
+  /** What it waited for at a time at which it had not begun; undefined: nothing. */
+  at(at: Instant): string | undefined {
+    const waits = this.until(at);
+    return waits.at(-1)?.message;
+  }
+
+  /** Each change of what it waited for, until it began or until `now`. */
+  until(now: Instant): readonly Wait[] {
+    const own = this.#own;
+    if (own === undefined) return [];
+    const end = Math.min(now, own.started_at ?? own.ended_at ?? now) as Instant;
+    const scratch = new SqliteDatabase(":memory:");
+    try {
+      recreateProjections(scratch);
+      return this.#waits(own, this.#neighbours(own, end), scratch, end);
+    } finally {
+      scratch.close();
+    }
+  }
+
+  #waits(own: Own, rows: readonly JournalRow[], scratch: Database, end: Instant): readonly Wait[] {
+    const project = createProjector(scratch);
+    const facts = new Facts(scratch);
+    const states = new Map<DeploymentId, RolloutState>();
+    const waits: Wait[] = [];
+    let seq = 0;
+    const look = (at: Instant): Instant | undefined => {
+      const state = states.get(this.#id);
+      if (state?.phase !== "pending") return undefined;
+      const ofApp = [...states.values()].filter((other) => other.app === state.app && !isEnded(other.phase));
+      const waiting = waitingToStart(state, ofApp, facts, at);
+      if (waiting !== undefined && waiting.message !== waits.at(-1)?.message) waits.push({ seq, at, message: waiting.message });
+      return waiting?.until;
+    };
+    for (const [index, row] of rows.entries()) {
+      project(row);
+      seq = row.seq;
+      note(states, row);
+      const next = rows[index + 1];
+      // Rows of one instant were one decision.
+      if (next?.at === row.at || waits.length >= WAITS_MAX) continue;
+      const until = Math.min(next?.at ?? end, end) as Instant;
+      for (let at: Instant | undefined = row.at; at !== undefined && at <= until && waits.length < WAITS_MAX; ) {
+        const again = look(at);
+        at = again !== undefined && again > at ? again : undefined;
+      }
+    }
+    return waits.filter(({ at }) => at <= end && at >= own.submitted_at);
+  }
+
+  /** Rows of the deployments that it may have waited for, and its own submission, until `end`. */
+  #neighbours({ number, app, release, strategy, submitted_at: from }: Own, end: Instant): readonly JournalRow[] {
+    const { after } = JSON.parse(strategy) as Strategy;
+    const ids = new Set(
+      this.#db.prepare("SELECT id FROM deployments WHERE app = ? AND submitted_at <= ? AND (ended_at IS NULL OR ended_at >= ?)").pluck().all(app, end, from) as DeploymentId[],
+    );
+    if (after !== null) {
+      const wanted = "app = @app AND strategy ->> 'targets' = @targets AND (@release IS NULL OR release = @release)";
+      const forerunners = this.#db
+        .prepare(`SELECT id FROM deployments WHERE ${wanted} AND submitted_at <= @end AND number >= coalesce((SELECT max(number) FROM deployments WHERE ${wanted} AND number < @number), 0)`)
+        .pluck()
+        .all({ app: after.deploymentOf, targets: after.targets, release: after.deploymentOf === app ? release : null, end, number }) as DeploymentId[];
+      for (const id of forerunners) ids.add(id);
+    }
+    ids.add(this.#id);
+    const rows = [...ids].flatMap((id) => (id === this.#id ? this.#rows.phasesOf(id).slice(0, 1) : [...this.#rows.phasesOf(id), ...this.#start(id)]));
+    return rows.filter(({ at }) => at <= end).sort((a, b) => a.seq - b.seq);
+  }
+
+  /** That it started matters here, not with whom. */
+  #start(deployment: DeploymentId): readonly JournalRow[] {
+    const row = this.#db.prepare("SELECT seq, at, app FROM journal WHERE deployment = ? AND kind = 'rollout_started'").get(deployment) as { seq: number; at: Instant; app: never } | undefined;
+    if (row === undefined) return [];
+    const plan = { waves: [], unchanged: [], maxUnavailable: 1, lanes: [], notes: [] };
+    return [{ seq: row.seq, at: row.at, entry: { kind: "rollout_started", deployment, app: row.app, plan } }];
+  }
+}
+
+function note(states: Map<DeploymentId, RolloutState>, { at, entry }: JournalRow): void {
+  if (entry.kind === "deployment_submitted") {
+    const { deployment: id, app, release, strategy } = entry;
+    states.set(id, newRollout({ id, app, release, strategy }, at));
+    return;
+  }
+  if (!("deployment" in entry)) return;
+  const state = states.get(entry.deployment);
+  if (state === undefined) return;
+  if (entry.kind === "rollout_started") state.phase = "rolling";
+  if (entry.kind === "phase_changed") state.phase = entry.phase;
+}

@@ -1,0 +1,45 @@
+/**
+ * Every release, and what became of it: which machines run it now, which deployments brought it, whether its files are kept.
+ */
+import type { Database } from "better-sqlite3";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import type { ReleaseRecord } from "@muster/proto/gen/muster/v1/history.ts";
+
+/** Of each release, the newest. */
+const DEPLOYMENTS_MAX = 100;
+
+interface ReleaseRow {
+  readonly id: string;
+  readonly app: string;
+  readonly release: string;
+  readonly created_at: number;
+  readonly has_files: number;
+  readonly machines: number;
+  readonly deployments: string;
+}
+
+/** Newest first. An empty app: of all. */
+export function listReleases(db: Database, app: string, limit: number): ReleaseRecord[] {
+  const rows = db
+    .prepare(
+      `WITH running AS (SELECT app, running_version AS version, count(*) AS machines FROM machine_apps WHERE running_version <> '' AND (@app = '' OR app = @app) GROUP BY 1, 2),
+       newest AS (SELECT * FROM releases WHERE @app = '' OR app = @app ORDER BY created_at DESC, id DESC LIMIT @limit)
+       SELECT r.id, r.app, r.release, r.created_at, EXISTS (SELECT 1 FROM artifacts a WHERE a.digest = r.artifact) AS has_files, coalesce(u.machines, 0) AS machines,
+         (SELECT json_group_array(id) FROM (SELECT id FROM deployments d WHERE d.app = r.app AND d.release = r.id ORDER BY number DESC LIMIT ${DEPLOYMENTS_MAX})) AS deployments
+       FROM newest r LEFT JOIN running u ON u.app = r.app AND u.version = r.release ->> 'version'
+       ORDER BY r.created_at DESC, r.id DESC`,
+    )
+    .all({ app, limit }) as ReleaseRow[];
+  return rows.map((row) => ({
+    release: JSON.parse(row.release) as Release,
+    createdAt: row.created_at,
+    machines: row.machines,
+    deploymentIds: JSON.parse(row.deployments) as string[],
+    hasFiles: row.has_files === 1,
+  }));
+}
+
+export function findRelease(db: Database, id: string): Release | undefined {
+  const release = db.prepare("SELECT release FROM releases WHERE id = ?").pluck().get(id) as string | undefined;
+  return release === undefined ? undefined : (JSON.parse(release) as Release);
+}

@@ -1,0 +1,254 @@
+/**
+ * One machine's part in a deployment: what was decided for it, what its agent said, and of the rest only what concerned it.
+ */
+import type { MachineId } from "@muster/proto/ids.ts";
+import type { Labels } from "@muster/proto/selector.ts";
+import type { JournalRow, ReportAccepted } from "../journal/entry.ts";
+import type { RolloutState, Target } from "../rollout/state.ts";
+import { lineOf, kindOf, type Narrator } from "./narrate.ts";
+import { isOfRollout } from "./past.ts";
+import { absenceText, type Known, placeText } from "./selection.ts";
+import { because, colon, type Line, spanText, was, whoText } from "./words.ts";
+
+/** What was known of the machine before the deployment was submitted. */
+export interface Before {
+  readonly joined: JournalRow | undefined;
+  readonly known: Known;
+}
+
+export class Story {
+  readonly #machine: MachineId;
+  readonly #narrator: Narrator;
+  readonly #lines: Line[] = [];
+  #known: Known;
+  #labelsNow: Labels;
+  #lastReport: ReportAccepted | undefined;
+  #isOver = false;
+
+  constructor(machine: MachineId, narrator: Narrator, { joined, known }: Before) {
+    this.#machine = machine;
+    this.#narrator = narrator;
+    this.#known = known;
+    this.#labelsNow = known.labels ?? {};
+    if (joined !== undefined) this.#say(joined, joinedText(joined));
+  }
+
+  get lines(): readonly Line[] {
+    return this.#lines;
+  }
+
+  /** What it told of itself last, in this deployment. */
+  get lastReport(): ReportAccepted | undefined {
+    return this.#lastReport;
+  }
+
+  /** A later deployment has told it something else: what follows is another story. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get labels(): Labels {
+    return this.#labelsNow;
+  }
+
+  /** A row of the deployment, or of the machine, in the order of the journal. */
+  take(row: JournalRow): void {
+    const state = this.#narrator.state;
+    const { entry } = row;
+    if (isOfOther(row, state)) {
+      this.#takeOther(row, state);
+      return;
+    }
+    const target = state?.targets.get(this.#machine);
+    const isPending = state === undefined || state.phase === "pending" || target?.state === "pending" || target?.state === undefined;
+    // What the sentence needs of the state before is read before the narrator goes on.
+    const own = state === undefined ? undefined : this.#own(row, state, target);
+    const told = this.#narrator.take(row);
+    if (entry.kind === "rollout_started") this.#place(row, this.#narrator.state!);
+    if (own !== undefined) this.#say(row, own);
+    else this.#lines.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
+  }
+
+  #concerns(line: Line, index: number, { entry }: JournalRow, isPending: boolean): boolean {
+    if (line.machine !== "") return line.machine === this.#machine;
+    const wave = this.#narrator.state?.targets.get(this.#machine)?.wave;
+    switch (entry.kind) {
+      case "deployment_submitted":
+        return index === 0;
+      case "rollout_started":
+        return line.kind === "waited" || index === 0;
+      case "wave_started":
+        return isPending && (line.kind === "hold_ended" || entry.wave === wave);
+      case "wave_finished":
+        return isPending && wave !== undefined && entry.wave < wave;
+      case "held":
+      case "gate_opened":
+      case "target_assigned":
+        return isPending && wave !== undefined;
+      case "gate_asked":
+      case "gate_answered":
+        return false;
+      case "phase_changed":
+      case "command_accepted":
+      case "gate_stopped":
+      case "promoted":
+      case "max_unavailable_changed":
+      case "offline_passed":
+      case "failures_acknowledged":
+        return true;
+      case "machine_joined":
+      case "machine_silent":
+      case "machine_heard":
+      case "artifact_stored":
+      case "release_created":
+      case "machine_cordoned":
+      case "machine_uncordoned":
+      case "assignment_renewed":
+      case "budget_set":
+      case "budget_removed":
+      case "freeze_added":
+      case "freeze_ended":
+      case "retention_set":
+      case "artifact_removed":
+      case "report_accepted":
+      case "target_changed":
+      case "target_joined":
+      case "deadline_extended":
+      case "gate_reached":
+        return false;
+    }
+  }
+
+  /** A sentence that says more of this machine than of others; undefined: the narrator's will do. */
+  #own({ at, entry }: JournalRow, state: RolloutState, target: Target | undefined): string | undefined {
+    if (entry.kind === "target_assigned" && entry.machine === this.#machine && entry.purpose === "update" && target !== undefined) {
+      const begun = state.waves[target.wave]?.startedAt ?? target.since;
+      const waitedMs = at - Math.max(begun, target.since);
+      const places = `${state.moving.size} of ${state.maxUnavailable} places ${was(state.moving.size)} taken`;
+      return `${this.#machine} was told to run ${state.release}${waitedMs > 0 ? ` after ${spanText(waitedMs)} of waiting for its turn` : ""}: ${places}`;
+    }
+    if (entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && target?.purpose === "update") {
+      const { phase, runningVersion } = this.#lastReport ?? { phase: "failed", runningVersion: entry.runs ?? "" };
+      const runs = entry.runs === null ? "" : runningVersion === "" ? "nothing of it runs there now" : `${state.app}@${runningVersion} runs there now`;
+      const after = phase === "reverted" ? `; it went back by itself${colon(runs)}` : runs === "" || phase === "unhealthy" ? "" : `; ${runs}`;
+      return `${this.#machine} failed in wave ${target.wave + 1}${because(entry.reason)}${after}`;
+    }
+    return undefined;
+  }
+
+  #place(row: JournalRow, state: RolloutState): void {
+    if (row.entry.kind !== "rollout_started") return;
+    const { plan } = row.entry;
+    const place = placeText(plan, this.#machine, this.#known);
+    if (place !== undefined) {
+      const { previous } = state.targets.get(this.#machine)!;
+      this.#say(row, `${place}; ${previous === null ? `it did not run ${state.app} before` : `it goes back to ${previous} if need be`}`);
+    } else if (plan.unchanged.includes(this.#machine)) this.#say(row, `${this.#machine} is left out: it runs ${state.release} already`);
+    else this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow));
+  }
+
+  /** What happened to the machine beside this deployment, and what its agent said. */
+  #takeOther(row: JournalRow, state: RolloutState | undefined): void {
+    const { entry } = row;
+    const target = state?.targets.get(this.#machine);
+    if (entry.kind === "report_accepted") {
+      this.#report(row, entry, state, target);
+      return;
+    }
+    if (!("machine" in entry) || entry.machine !== this.#machine) return;
+    const isPlanned = state !== undefined && state.phase !== "pending";
+    switch (entry.kind) {
+      case "machine_joined": {
+        const changed = JSON.stringify(entry.labels) !== JSON.stringify(this.#labelsNow) || this.#lines.length === 0;
+        this.#labelsNow = entry.labels;
+        if (!isPlanned) this.#known = { ...this.#known, labels: entry.labels };
+        if (changed) this.#say(row, joinedText(row));
+        return;
+      }
+      case "machine_silent":
+      case "machine_heard": {
+        const isSilent = entry.kind === "machine_silent";
+        if (!isPlanned) this.#known = { ...this.#known, isSilent };
+        // Where it stands changes with it, and that is told.
+        const isTold = isSilent ? target?.state === "updating" || target?.state === "reverting" : target?.state === "unreachable";
+        if (!isTold) this.#say(row, isSilent ? `nothing is heard from ${this.#machine} any more` : `${this.#machine} is heard from again`);
+        return;
+      }
+      case "machine_cordoned":
+        if (!isPlanned) this.#known = { ...this.#known, isCordoned: true };
+        this.#say(row, `${whoText(entry.by)} ${entry.drained ? "drained" : "cordoned"} ${this.#machine}${colon(entry.reason)}`);
+        return;
+      case "machine_uncordoned":
+        if (!isPlanned) this.#known = { ...this.#known, isCordoned: false };
+        this.#say(row, `${whoText(entry.by)} uncordoned ${this.#machine}${colon(entry.reason)}`);
+        return;
+      case "target_assigned":
+        if (entry.app !== state?.app) return;
+        // An older deployment may still be at work while this one waits for its turn.
+        if (Number(entry.deployment.slice(2)) < Number(state.id.slice(2))) return;
+        this.#say(row, `${entry.deployment} told ${this.#machine} to ${entry.release === null ? `be without ${entry.app}` : `run ${entry.release}`}`);
+        this.#isOver = true;
+        return;
+      case "assignment_renewed":
+      case "target_changed":
+        return;
+    }
+  }
+
+  #report(row: JournalRow, report: ReportAccepted, state: RolloutState | undefined, target: Target | undefined): void {
+    if (report.app !== state?.app) return;
+    if (state.phase === "pending") this.#known = { ...this.#known, isUnhealthy: report.phase === "unhealthy" || report.phase === "failed" };
+    if (target === undefined || target.generation === 0 || report.generation !== target.generation) return;
+    const last = this.#lastReport;
+    this.#lastReport = report;
+    if (last?.generation === report.generation && last.phase === report.phase && last.reason?.message === report.reason?.message) return;
+    const text = reportText(report, state, target);
+    if (text !== undefined) this.#say(row, text);
+  }
+
+  #say(row: JournalRow, text: string): void {
+    this.#lines.push(lineOf(row, kindOf(row), this.#machine, { text }));
+  }
+}
+
+/** Neither of the deployment nor decided by it. */
+function isOfOther(row: JournalRow, state: RolloutState | undefined): boolean {
+  const { entry } = row;
+  if (!("deployment" in entry)) return true;
+  return state !== undefined && entry.deployment !== state.id && (isOfRollout(row) || entry.kind === "command_accepted");
+}
+
+function joinedText({ entry }: JournalRow): string {
+  if (entry.kind !== "machine_joined") return "";
+  const labels = Object.entries(entry.labels).map(([key, value]) => `${key}=${value}`);
+  return `${entry.machine} joined with ${labels.length === 0 ? "no labels" : `the label${labels.length === 1 ? "" : "s"} ${labels.join(", ")}`}`;
+}
+
+/** Undefined: what follows from it is told. */
+function reportText({ phase, reason, runningVersion }: ReportAccepted, state: RolloutState, target: Target): string | undefined {
+  const what = target.purpose === "revert" ? (target.previous ?? state.app) : state.release;
+  const why = because(reason);
+  switch (phase) {
+    case "pulling":
+      return `its agent fetches the files of ${what}${why}`;
+    case "staged":
+      return `its agent has all files of ${what}${why}`;
+    case "activating":
+      return `its agent switches to ${what}${why}`;
+    case "probing":
+      return `its agent has started ${what} and probes it${why}`;
+    case "reverting":
+      return `its agent takes it back by itself${why}`;
+    case "removing":
+      return `its agent stops and removes ${state.app}${why}`;
+    case "healthy":
+    case "removed":
+      return undefined;
+    case "reverted":
+      if (target.state !== "failed") return undefined;
+      return `it went back by itself${runningVersion === "" ? "" : ` and runs ${state.app}@${runningVersion} now`}${why}`;
+    case "unhealthy":
+    case "failed":
+      return target.state === "failed" ? `it is still not well${why}` : undefined;
+  }
+}

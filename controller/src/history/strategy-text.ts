@@ -1,0 +1,69 @@
+/**
+ * A strategy in words: in how many waves, how many at once, what a failure means, what it waits for. Pure.
+ */
+import type { Gate, Size, Strategy, WaveSpec } from "../plan/strategy.ts";
+import { membersText } from "../plan/plan.ts";
+import { sizeText } from "../plan/size.ts";
+import { timeText } from "../rollout/words.ts";
+import { listText, machinesText, spanText } from "./words.ts";
+
+const WAVES_SHOWN_MAX = 8;
+
+export function strategyText(strategy: Strategy): string {
+  const { waves, maxUnavailable, spread, maxUnavailablePer } = strategy;
+  return [
+    waves.length === 1 ? `its file asks for one wave${gatesText(waves[0]!.gates)}` : `its file asks for ${waves.length} waves (${listText(waves.map(waveText), WAVES_SHOWN_MAX)})`,
+    `${amount(maxUnavailable)} unavailable at once`,
+    ...(spread === null ? [] : [`one ${spread} at a time`]),
+    ...maxUnavailablePer.map(({ label, max }) => `at most ${machinesText(max)} of one ${label} at once`),
+    failureText(strategy),
+    ...offlineText(strategy),
+    ...(strategy.window === null ? [] : [`starts only in its window (${strategy.window.cron}, ${strategy.window.timeZone}, ${spanText(strategy.window.durationMs)} long)`]),
+    ...(strategy.priority === 0 ? [] : [`priority ${strategy.priority}`]),
+  ].join("; ");
+}
+
+function waveText(wave: WaveSpec): string {
+  const time = [...(wave.at === null ? [] : [`not before ${timeText(wave.at)}`]), ...(wave.afterMs === 0 ? [] : [`${spanText(wave.afterMs)} after the one before`])];
+  return `${membersText(wave.members)}${time.length === 0 ? "" : ` ${time.join(" and ")}`}${gatesText(wave.gates)}`;
+}
+
+function gatesText(gates: readonly Gate[]): string {
+  return gates.length === 0 ? "" : ` with ${listText(gates.map(gateText), gates.length)}`;
+}
+
+function gateText(gate: Gate): string {
+  switch (gate.kind) {
+    case "soak":
+      return `a soak of ${spanText(gate.forMs)}`;
+    case "approval":
+      return "an approval";
+    case "webhook":
+      return "a webhook";
+    case "prometheus":
+      return "a metric";
+  }
+}
+
+function amount(size: Size): string {
+  return size.kind === "count" ? `at most ${machinesText(size.count)}` : `at most ${sizeText(size)} of them`;
+}
+
+function failureText({ maxFailures, onFailure }: Strategy): string {
+  const none = (maxFailures.kind === "count" ? maxFailures.count : maxFailures.percent) === 0;
+  const when = none ? "if any machine fails" : `if more than ${sizeText(maxFailures)} of a wave fail`;
+  switch (onFailure) {
+    case "rollback":
+      return `${when}, all that were changed go back`;
+    case "pause":
+      return `${when}, it pauses`;
+    case "abort":
+      return `${when}, it stops and leaves all as it is`;
+  }
+}
+
+function offlineText({ offline, maxUnreachable }: Strategy): readonly string[] {
+  const limit = maxUnreachable === null ? [] : [`no more than ${sizeText(maxUnreachable)} of a wave may be silent`];
+  if (offline.kind === "skip") return limit;
+  return [`silent machines are waited for${offline.forMs === null ? "" : `, at most ${spanText(offline.forMs)} a wave`}`, ...limit];
+}

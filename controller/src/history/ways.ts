@@ -1,0 +1,117 @@
+/**
+ * What a deployment waits for now, and what would let it go on: with the command to type where somebody can act. Pure.
+ */
+import { type CommandEvent, refusal } from "../rollout/command.ts";
+import { isEnded, type RolloutState, type Target } from "../rollout/state.ts";
+import { hasTail, isTailTripped } from "../rollout/tail.ts";
+import { is, listText, totals } from "./words.ts";
+
+export interface Standpoint {
+  readonly state: RolloutState;
+  /** What it waits for, in words; empty when it has ended. */
+  readonly waiting: string;
+  /** The newest of its app that succeeded: machines that come late still have their turn in it. */
+  readonly isStanding: boolean;
+  /** A later deployment of its app that was carried out; taking this one up again would undo that. */
+  readonly later: string | undefined;
+}
+
+/** Empty once there is nothing to wait for. */
+export function deploymentNow(standpoint: Standpoint): readonly string[] {
+  const { state, waiting, isStanding } = standpoint;
+  if (isEnded(state.phase)) return state.phase === "succeeded" && isStanding ? tailNow(standpoint) : [];
+  return [...(waiting === "" ? [] : [`it waits for ${waiting}`]), ...ways(state), ...(state.phase === "rolling" ? awayNow(state) : [])];
+}
+
+/** What operators can do about what it waits for. */
+export function ways(state: RolloutState): readonly string[] {
+  const { id, phase, hold } = state;
+  switch (phase) {
+    case "pending":
+      return pendingWays(state);
+    case "paused":
+      return [
+        `muster resume ${id} lets it go on; what has failed so far counts no more`,
+        ...(canAsk(state, "retry") ? [`muster retry ${id} lets the failed machines take their turn again`] : []),
+        ...(canAsk(state, "rollback") ? [`muster rollback ${id} takes every machine back to what it ran before`] : []),
+        `muster abort ${id} leaves every machine as it is`,
+      ];
+    case "rolling":
+      return hold === null ? [] : holdWays(state, hold);
+    case "rolling_back":
+      return hold?.kind === "budget" ? [BUDGET_WAY] : [];
+    case "succeeded":
+    case "rolled_back":
+    case "failed":
+    case "aborted":
+    case "superseded":
+      return [];
+  }
+}
+
+function pendingWays({ id, strategy, waiting }: RolloutState & { readonly waiting?: string }): readonly string[] {
+  const wait = waiting ?? "";
+  if (wait.startsWith("its time")) return [`it begins then by itself; muster abort ${id} takes it out`];
+  return [`it begins by itself after that${strategy.onConflict === "queue" ? ` (on_conflict: queue)` : ""}; muster abort ${id} takes it out`];
+}
+
+function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutState["hold"]>): readonly string[] {
+  const skipAll = `muster promote ${id} --all --reason WHY`;
+  switch (kind) {
+    case "approval":
+      return [`muster approve ${id} lets it go on`, `muster rollback ${id} takes it back instead`];
+    case "soak":
+      return [`it goes on then by itself; muster promote ${id} skips the rest of the soak`];
+    case "webhook":
+    case "prometheus":
+      return [`it asks again by itself; muster promote ${id} goes on without the answer`];
+    case "begin":
+      return [`it goes on then by itself; muster promote ${id} lets it begin at once`];
+    case "window":
+      return [`it goes on then by itself; ${skipAll} lets it go on outside of its window`];
+    case "freeze": {
+      const freeze = /\bfreeze (f-[0-9]+)\b/.exec(message)?.[1];
+      return [freeze === undefined ? "muster freeze list shows the freezes" : `muster freeze end ${freeze} ends the freeze`];
+    }
+    case "offline":
+      return [`it goes on when they are heard from; ${skipAll} goes on without them`];
+    case "budget":
+      return [BUDGET_WAY];
+  }
+}
+
+const BUDGET_WAY = "muster budget list shows who takes the places; muster budget set changes how many there are";
+
+/** Machines that were passed over, and have their turn later. */
+function awayNow(state: RolloutState): readonly string[] {
+  const silent = named(state, (target) => target.state === "unreachable");
+  const cordoned = named(state, (target) => target.state === "skipped" && target.reason?.code === "cordoned");
+  const [first] = cordoned;
+  return [
+    ...(silent.length === 0 ? [] : [`${listText(silent)} ${is(silent.length)} silent and ${silent.length === 1 ? "has its" : "have their"} turn when heard from again`]),
+    ...(first === undefined ? [] : [`${listText(cordoned)} ${is(cordoned.length)} cordoned and ${cordoned.length === 1 ? "has its" : "have their"} turn after muster uncordon ${cordoned.length === 1 ? first : "MACHINE"}`]),
+  ];
+}
+
+function tailNow(standpoint: Standpoint): readonly string[] {
+  const { state } = standpoint;
+  const { pending } = totals(state);
+  const moving = [...state.moving];
+  const open = hasTail(state) && !isTailTripped(state);
+  return [
+    ...(open && moving.length > 0 ? [`${listText(moving)} ${is(moving.length)} on the way, though it has succeeded: late machines have their turn in it`] : []),
+    ...(open && pending > 0 && moving.length === 0 ? [`it waits for the turn of ${listText(named(state, (target) => target.state === "pending"))}`] : []),
+    ...(isTailTripped(state) ? [`more late machines have failed than max_failures allows, and the others are left as they are: muster retry ${state.id} goes on`] : []),
+    ...awayNow(state),
+  ];
+}
+
+export function named({ targets }: RolloutState, wanted: (target: Target) => boolean): readonly string[] {
+  return [...targets.values()].filter(wanted).map(({ machine }) => machine);
+}
+
+/** Whether it could be asked for now. */
+export function canAsk(state: RolloutState, kind: "retry" | "rollback" | "resume"): boolean {
+  const event: CommandEvent = { kind, reason: { code: "operator", message: "" } };
+  return refusal(state, event) === undefined;
+}

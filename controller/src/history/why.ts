@@ -1,0 +1,179 @@
+/**
+ * Why something is as it is: the chain of decisions from the journal, what it waits for now, and its state in a sentence.
+ *
+ * Reads the journal page by page, so that the engine has its turn in between, and changes nothing.
+ */
+import type { WhyResponse } from "@muster/proto/gen/muster/v1/history.ts";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Labels } from "@muster/proto/selector.ts";
+import { type Answer, granted, notFound } from "../engine/refusal.ts";
+import type { JournalRow } from "../journal/entry.ts";
+import type { RolloutState } from "../rollout/state.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import { Condenser, fit } from "./condense.ts";
+import { machineNow } from "./machine-now.ts";
+import { Narrator } from "./narrate.ts";
+import type { Source } from "./past.ts";
+import { Queue } from "./queue.ts";
+import { Rows } from "./rows.ts";
+import { absenceText, mismatch } from "./selection.ts";
+import { type Before, Story } from "./story.ts";
+import { deploymentSummary, targetSummary } from "./summary.ts";
+import { deploymentNow, type Standpoint } from "./ways.ts";
+import type { Line } from "./words.ts";
+
+export interface WhySource extends Source {
+  readonly now: () => Instant;
+  /** What a deployment waits for, in words; empty when it has ended. */
+  readonly waiting: (id: DeploymentId) => string;
+  /** One that is in memory, with what the engine knows of its machines. */
+  readonly rollout: (id: DeploymentId) => RolloutState | undefined;
+}
+
+export class Why {
+  readonly #source: WhySource;
+  readonly #rows: Rows;
+
+  constructor(source: WhySource) {
+    this.#source = source;
+    this.#rows = new Rows(source.db);
+  }
+
+  async deployment(id: DeploymentId): Promise<Answer<WhyResponse>> {
+    if (!this.#exists(id)) return notFound(`there is no deployment ${id}`);
+    const narrator = this.#narrator(id);
+    const condenser = new Condenser();
+    for await (const rows of this.#rows.ofDeployment(id)) for (const row of rows) for (const line of narrator.take(row)) condenser.push(line);
+    for (const line of narrator.open()) condenser.push(line);
+    const standpoint = this.#standpoint(id, narrator.state!);
+    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint)], summary: deploymentSummary(standpoint.state, standpoint.waiting) });
+  }
+
+  /** Without a deployment: the newest that has to do with the machine. */
+  async machine(machine: MachineId, wanted: DeploymentId | undefined): Promise<Answer<WhyResponse>> {
+    const stored = this.#source.db.prepare("SELECT labels FROM machines WHERE id = ?").pluck().get(machine) as string | undefined;
+    if (stored === undefined) return notFound(`there is no machine ${machine}; muster machines lists them`);
+    if (wanted !== undefined && !this.#exists(wanted)) return notFound(`there is no deployment ${wanted}`);
+    const labels = JSON.parse(stored) as Labels;
+    const id = wanted ?? this.#newestFor(machine, labels);
+    return granted(id === undefined ? this.#inNone(machine) : await this.#story(machine, labels, id));
+  }
+
+  async #story(machine: MachineId, labels: Labels, id: DeploymentId): Promise<WhyResponse> {
+    const { first } = this.#rows.bounds(id)!;
+    const app = this.#source.db.prepare("SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string;
+    const narrator = this.#narrator(id);
+    const story = new Story(machine, narrator, this.#before(machine, app, first));
+    for await (const row of merged(this.#rows.ofDeployment(id), this.#rows.ofMachine(machine, first))) {
+      story.take(row);
+      if (story.isOver) break;
+    }
+    const lines = [...story.lines, ...narrator.open()];
+    const standpoint = this.#standpoint(id, narrator.state!);
+    const { state } = standpoint;
+    const target = state.targets.get(machine);
+    if (target !== undefined) {
+      const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport);
+      return { ...answer(id, fit(lines)), now: [...now], summary: `${targetSummary(state, target)}${story.isOver ? " A later deployment has told it something else since." : ""}` };
+    }
+    return { ...answer(id, fit(lines)), ...this.#outside(standpoint, machine, labels, first) };
+  }
+
+  /** What there is to say of a machine that is no target. */
+  #outside({ state, waiting, isStanding }: Standpoint, machine: MachineId, labels: Labels, firstSeq: number): Pick<WhyResponse, "now" | "summary"> {
+    const { id, release, phase, strategy } = state;
+    if (state.unchanged.includes(machine)) return { now: [], summary: `${machine} ran ${release} already: ${id} left it out.` };
+    const missed = mismatch(strategy.targets, labels);
+    if (phase === "pending") {
+      if (missed === undefined) return { now: [...deploymentNow({ state, waiting, isStanding, later: undefined })], summary: `${machine} is among the machines that ${id} (${release}) selects; it has not begun.` };
+      return { now: [], summary: `${machine} is not selected by ${id}: ${missed}.` };
+    }
+    const started = this.#source.db.prepare("SELECT seq FROM journal WHERE deployment = ? AND kind = 'rollout_started'").pluck().get(id) as number | undefined;
+    const joined = this.#rows.newestOf(machine, ["machine_joined"], started ?? firstSeq);
+    const atPlan = joined?.entry.kind === "machine_joined" ? joined.entry.labels : undefined;
+    const waits = missed === undefined && strategy.lateJoiners === "deploy" && (phase === "rolling" || phase === "paused");
+    return {
+      now: waits ? [`${machine} has its turn when ${id} has succeeded (late_joiners: deploy)`, ...(waiting === "" ? [] : [`${id} waits for ${waiting}`])] : [],
+      summary: started === undefined ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels).replace("its machines", `the machines of ${id}`)}.`,
+    };
+  }
+
+  #inNone(machine: MachineId): WhyResponse {
+    const joined = this.#rows.firstOf(machine);
+    const total = this.#source.db.prepare("SELECT count(*) FROM deployments").pluck().get() as number;
+    const story = new Story(machine, this.#narrator("d-0" as DeploymentId), { joined, known: { labels: undefined, isSilent: false, isCordoned: false, isUnhealthy: false } });
+    const summary = total === 0 ? `${machine} is in no deployment: nothing has been deployed yet.` : `${machine} is in no deployment: none of the ${total === 1 ? "deployments" : `${total} deployments`} selects it by its labels.`;
+    return { ...answer("" as DeploymentId, story.lines), now: [], summary };
+  }
+
+  #narrator(id: DeploymentId): Narrator {
+    return new Narrator(new Queue(this.#source.db, id).until(this.#source.now()));
+  }
+
+  #exists(id: DeploymentId): boolean {
+    return this.#source.db.prepare("SELECT 1 FROM deployments WHERE id = ?").get(id) !== undefined;
+  }
+
+  #standpoint(id: DeploymentId, replayed: RolloutState): Standpoint {
+    const { db, waiting, rollout } = this.#source;
+    const { app } = replayed;
+    const standing = db.prepare("SELECT id FROM deployments WHERE app = ? AND phase = 'succeeded' ORDER BY number DESC LIMIT 1").pluck().get(app);
+    const later = db
+      .prepare("SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL AND phase <> 'rolled_back' ORDER BY number DESC LIMIT 1")
+      .pluck()
+      .get(app, Number(id.slice("d-".length))) as string | undefined;
+    return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: standing === id, later };
+  }
+
+  /** In which it is a target or left out, or which selects it by its labels. */
+  #newestFor(machine: MachineId, labels: Labels): DeploymentId | undefined {
+    const { db } = this.#source;
+    const target = (db.prepare("SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?").pluck().get(machine) ?? 0) as number;
+    const newer = db.prepare("SELECT id, strategy, unchanged FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
+      readonly id: DeploymentId;
+      readonly strategy: string;
+      readonly unchanged: string;
+    }>;
+    for (const { id, strategy, unchanged } of newer) {
+      const selects = mismatch((JSON.parse(strategy) as Strategy).targets, labels) === undefined;
+      if (selects || (JSON.parse(unchanged) as string[]).includes(machine)) return id;
+    }
+    return target === 0 ? undefined : (`d-${target}` as DeploymentId);
+  }
+
+  #before(machine: MachineId, app: string, seq: number): Before {
+    const joined = this.#rows.newestOf(machine, ["machine_joined"], seq)?.entry;
+    const last = (...kinds: Parameters<Rows["newestOf"]>[1]) => this.#rows.newestOf(machine, kinds, seq)?.entry.kind;
+    const report = this.#rows.newestReport(machine, app, seq)?.entry;
+    const first = this.#rows.firstOf(machine);
+    return {
+      joined: first !== undefined && first.seq < seq ? first : undefined,
+      known: {
+        labels: joined?.kind === "machine_joined" ? joined.labels : undefined,
+        isSilent: last("machine_silent", "machine_heard") === "machine_silent",
+        isCordoned: last("machine_cordoned", "machine_uncordoned") === "machine_cordoned",
+        isUnhealthy: report?.kind === "report_accepted" && (report.phase === "unhealthy" || report.phase === "failed"),
+      },
+    };
+  }
+}
+
+function answer(deploymentId: DeploymentId, lines: readonly Line[]): Pick<WhyResponse, "deploymentId" | "decisions"> {
+  return { deploymentId, decisions: lines.map(({ seq, at, kind, machine, text }) => ({ seq, at, kind, machine, text })) };
+}
+
+/** Two series of rows as one, in the order of the journal; a row of both comes once. */
+async function* merged(a: AsyncIterable<readonly JournalRow[]>, b: AsyncIterable<readonly JournalRow[]>): AsyncGenerator<JournalRow, void, undefined> {
+  const [left, right] = [each(a), each(b)];
+  let [next, other] = [await left.next(), await right.next()];
+  while (next.done !== true || other.done !== true) {
+    const [seq, otherSeq] = [next.done === true ? Infinity : next.value.seq, other.done === true ? Infinity : other.value.seq];
+    yield seq <= otherSeq ? (next.value as JournalRow) : (other.value as JournalRow);
+    if (seq <= otherSeq) next = await left.next();
+    if (otherSeq <= seq) other = await right.next();
+  }
+}
+
+async function* each(pages: AsyncIterable<readonly JournalRow[]>): AsyncGenerator<JournalRow, void, undefined> {
+  for await (const rows of pages) yield* rows;
+}

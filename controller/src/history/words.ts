@@ -1,0 +1,100 @@
+/**
+ * The small words of history: spans of time, names, who did it. Pure.
+ */
+import type { ReleaseId } from "@muster/proto/ids.ts";
+import type { RolloutReason, RolloutState, TargetCounts } from "../rollout/state.ts";
+
+/** One thing that was decided, asked or observed. */
+export interface Line {
+  readonly seq: number;
+  readonly at: number;
+  /** Of the journal's row; for changes of a target or a phase with what became of it: `target_changed_failed`. */
+  readonly kind: string;
+  /** Empty: about the deployment as a whole. */
+  readonly machine: string;
+  readonly text: string;
+  /** What may be told together with others like it; undefined: this stands by itself. */
+  readonly sum: Sum | undefined;
+  /** What nobody who asks why must miss. */
+  readonly isKey: boolean;
+}
+
+/** Of many at a time only the number is told. */
+export type Sum = "told" | "healthy" | "told_back" | "back" | "again" | "silent" | "passed" | "failed" | "unanswered";
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+
+/** The two largest units: `250ms`, `12s`, `4m12s`, `3h5m`, `2d4h`. */
+export function spanText(ms: number): string {
+  if (ms < SECOND_MS) return `${Math.max(0, Math.round(ms))}ms`;
+  const [big, small] = [["d", DAY_MS, "h", HOUR_MS], ["h", HOUR_MS, "m", MINUTE_MS], ["m", MINUTE_MS, "s", SECOND_MS]]
+    .filter(([, unit]) => ms >= (unit as number))
+    .map(([name, unit, smaller, rest]) => [`${Math.floor(ms / (unit as number))}${name}`, Math.floor((ms % (unit as number)) / (rest as number)), smaller] as const)
+    .map(([whole, rest, name]) => [whole, rest === 0 ? "" : `${rest}${name}`] as const)[0] ?? [`${Math.floor(ms / SECOND_MS)}s`, ""];
+  return `${big}${small}`;
+}
+
+export function machinesText(n: number): string {
+  return n === 1 ? "1 machine" : `${n} machines`;
+}
+
+export function is(n: number): string {
+  return n === 1 ? "is" : "are";
+}
+
+export function was(n: number): string {
+  return n === 1 ? "was" : "were";
+}
+
+/** `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`. */
+export function listText(names: readonly string[], most = 3): string {
+  if (names.length > most + 1) return `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
+  return names.length < 2 ? (names[0] ?? "") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+export function whoText(by: string): string {
+  return by === "" ? "an operator" : by;
+}
+
+export function colon(text: string): string {
+  return text === "" ? "" : `: ${text}`;
+}
+
+export function because(reason: RolloutReason | null): string {
+  return reason === null ? "" : colon(reason.message);
+}
+
+/** Where a machine goes back to. */
+export function backText({ app }: Pick<RolloutState, "app">, previous: ReleaseId | null): string {
+  return previous === null ? `to being without ${app}` : `to ${previous}`;
+}
+
+/** `3 healthy, 1 failed`. */
+export function countsText(counts: TargetCounts): string {
+  const words: Readonly<Record<keyof TargetCounts, string>> = {
+    healthy: "healthy",
+    failed: "failed",
+    unreachable: "silent",
+    skipped: "passed over",
+    pending: "not yet told",
+    updating: "on the way",
+    reverting: "on the way back",
+    reverted: "back on what they ran before",
+  };
+  const parts = (Object.keys(words) as (keyof TargetCounts)[]).filter((state) => counts[state] > 0).map((state) => `${counts[state]} ${words[state]}`);
+  return parts.length === 0 ? "nobody was in it" : parts.join(", ");
+}
+
+export function selectorText(selector: string): string {
+  return selector === "" ? "all machines" : `the machines with ${selector}`;
+}
+
+/** `app@1` is `1` to those who know the app. */
+export function totals({ waves }: Pick<RolloutState, "waves">): TargetCounts {
+  const sum = { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0 };
+  for (const { counts } of waves) for (const state of Object.keys(sum) as (keyof TargetCounts)[]) sum[state] += counts[state];
+  return sum;
+}
