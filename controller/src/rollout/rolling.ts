@@ -8,7 +8,7 @@ import { stepOf } from "./gates.ts";
 import { endsAt, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, notBefore, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
+import { durationText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Instant): Step {
   if (state.waves.length === 0) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -60,7 +60,7 @@ function offlineStep(state: RolloutState, wave: WaveState, now: Instant): Step |
   const until = state.hold?.kind === "offline" && offline.forMs !== null ? ((state.hold.since + offline.forMs) as Instant) : undefined;
   if (until !== undefined && now >= until) return change({ kind: "offline_passed", wave: state.wave });
   const silent = names(some(wave, "unreachable", 3), unreachable);
-  const message = `${silent} to be heard from (offline: ${offline.forMs === null ? "wait" : `waits ${offline.forMs / 60_000} min`})`;
+  const message = `${silent} to be heard from (offline: ${offline.forMs === null ? "wait" : `wait:${durationText(offline.forMs)}`})`;
   // Asked once more right after the hold has begun, and then the end of it is known.
   return { kind: "hold", hold: { kind: "offline", message }, until };
 }

@@ -111,7 +111,9 @@ async function submit(controller: Controller, file: DeploymentFile, artifact: st
 async function show(context: CliContext, { deployment, notes }: Submitted, { output, watch }: DeployOptions): Promise<void> {
   if (output === "json") return printDocument(context, submittedJson(deployment, notes));
   const next = watch === true ? [] : afterSubmission(deployment, context.colors);
-  await writeLines(context.stdout, [summary(deployment, context), ...notes.map((note) => `  note: ${plain(note)}`), ...next]);
+  // What it waits for stands in the summary.
+  const news = notes.filter((note) => note !== `waits for ${deployment.waitingOn}`);
+  await writeLines(context.stdout, [summary(deployment, context), ...news.map((note) => `  note: ${plain(note)}`), ...next]);
 }
 
 /** `d-7  shop-web 1.4.2  →  20 machines in 3 waves`; a deployment that waits for another has no waves yet. */

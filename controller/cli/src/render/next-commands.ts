@@ -18,12 +18,14 @@ export function nextCommands(deployment: Deployment, colors: Colors): readonly s
 }
 
 /** After `deploy`. */
-export function afterSubmission({ id }: Deployment, colors: Colors): readonly string[] {
+export function afterSubmission({ id, phase }: Deployment, colors: Colors): readonly string[] {
   return hintLines(
     [
       { command: `muster watch ${id}`, purpose: "see it happen" },
       { command: `muster status ${id}`, purpose: "see where it stands" },
-      { command: `muster pause ${id}`, purpose: "touch no further machine" },
+      phaseWord(phase) === "pending"
+        ? { command: `muster abort ${id}`, purpose: "take it back before it begins" }
+        : { command: `muster pause ${id}`, purpose: "touch no further machine" },
     ],
     colors,
   );

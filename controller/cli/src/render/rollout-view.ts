@@ -158,7 +158,7 @@ function settingLines(deployment: Deployment, { colors, columns }: ViewOptions):
   const { maxUnavailable, priority, promoted, phase } = deployment;
   if (hasEnded(phase)) return [];
   const settings = [
-    maxUnavailable === 0 ? "" : `at most ${maxUnavailable} unavailable at once`,
+    maxUnavailable === 0 || phaseWord(phase) === "pending" ? "" : `at most ${maxUnavailable} unavailable at once`,
     priority === 0 ? "" : `priority ${priority}`,
     promoted ? "promoted: the gates that were left are skipped" : "",
   ].filter((setting) => setting !== "");
