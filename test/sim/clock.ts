@@ -6,7 +6,7 @@ export type Cancel = () => void;
 type Act = () => void | Promise<unknown>;
 
 /** In one millisecond; reaching it means that something asks for itself again without end. */
-const ACTS_MAX = 10_000;
+const ACTS_MAX = 1_000;
 
 export class Spinning extends Error {}
 

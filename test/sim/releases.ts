@@ -34,6 +34,15 @@ export class Releases {
     this.#random = random;
   }
 
+  /** A process whose ways are known. */
+  define(app: string, version: string, character: Character): Release {
+    const driver: Release["driver"] = { $case: "process", value: { command: ["serve"], env: {}, stopTimeoutMs: 1_000 } };
+    const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [] };
+    this.#releases.set(`${app}@${version}`, release);
+    this.#characters.set(release.artifact, character);
+    return release;
+  }
+
   /** The same name is always the same release. */
   release(app: string, version: string): Release {
     const name = `${app}@${version}`;
@@ -46,10 +55,6 @@ export class Releases {
     this.#releases.set(name, release);
     this.#characters.set(release.artifact, this.#character(driver.$case === "files"));
     return release;
-  }
-
-  describe(): string {
-    return [...this.#releases.values()].map(({ app, version, artifact }) => `${app}@${version} ${JSON.stringify(this.#characters.get(artifact))}`).join("\n");
   }
 
   isCorrupt(artifact: string, machine: string): boolean {

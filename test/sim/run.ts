@@ -91,7 +91,7 @@ async function safety(world: World, forMs: number): Promise<void> {
   while ((world.timeline.nextAt ?? Infinity) <= forMs) await world.step();
 }
 
-async function liveness(world: World): Promise<void> {
+export async function liveness(world: World): Promise<void> {
   world.calm();
   const end = world.timeline.now + LIVENESS_MS_MAX;
   const caretaker = new Caretaker(world);

@@ -20,6 +20,8 @@ export interface WorldOptions {
   readonly say?: ((line: string) => void) | undefined;
   /** Agents may also die between a report and the record of what it says. Off: scenarios/an-agent-that-dies-after-its-report says why. */
   readonly diesAfterReport?: boolean;
+  /** For scenarios: so many machines, all alike, and nothing happens but what is asked for. */
+  readonly quietMachines?: number;
 }
 
 export interface Luck {
@@ -47,7 +49,7 @@ export class World {
   #failure: Violation | undefined;
   #isCalm = false;
 
-  constructor(seed: number, journal: Journal, { say, diesAfterReport = false }: WorldOptions) {
+  constructor(seed: number, journal: Journal, { say, diesAfterReport = false, quietMachines }: WorldOptions) {
     const random = new Random(seed, "world");
     this.#random = random;
     this.journal = journal;
@@ -67,7 +69,8 @@ export class World {
       onBug: (error) => this.fail(error instanceof Violation ? error : new Violation("engine_throws", String(error), error)),
       onCommit: (rows) => this.#committed(rows),
     });
-    const isLucky = random.chance(0.15);
+    const isQuiet = quietMachines !== undefined;
+    const isLucky = isQuiet || random.chance(0.15);
     this.luck = { faultEveryMs: random.pick([4_000, 10_000, 30_000]), actEveryMs: random.pick([20_000, 60_000, 120_000]) };
     this.network.faults = isLucky ? CALM : { loss: random.pick([0, 0.02, 0.2]), twice: random.pick([0, 0.1]), slow: random.pick([0, 0.05, 0.3]) };
     this.#surroundings = {
@@ -80,9 +83,9 @@ export class World {
     const apps = random.chance(0.7) ? ["web"] : ["web", "db"];
     this.operators = new Operators(new Random(seed, "operators"), this.releases, apps);
     this.controller.start();
-    const machines = random.whole(2, 7);
-    for (let index = 0; index < machines; index += 1) this.#join();
-    this.timeline.after(2_000, () => this.#act(true));
+    const machines = quietMachines ?? random.whole(2, 7);
+    for (let index = 0; index < machines; index += 1) this.#join(isQuiet ? { role: "web", zone: "a" } : this.#labels());
+    if (!isQuiet) this.timeline.after(2_000, () => this.#act(true));
     if (!isLucky) this.timeline.after(random.whole(0, 2 * this.luck.faultEveryMs), () => this.#fault());
   }
 
@@ -95,6 +98,8 @@ export class World {
     try {
       await this.timeline.step();
     } catch (error) {
+      // What was broken first; the rest follows from it.
+      if (this.#failure !== undefined) throw this.#failure;
       if (error instanceof Violation) throw error;
       throw new Violation(error instanceof Spinning ? "spins" : "agent_throws", String(error), error);
     }
@@ -118,11 +123,14 @@ export class World {
     }
   }
 
-  #join(): void {
+  #labels(): Readonly<Record<string, string>> {
+    const labels = { role: this.#random.chance(0.85) ? "web" : "db", zone: this.#random.pick(ZONES) };
+    return this.#random.chance(0.2) ? { ...labels, canary: "true" } : labels;
+  }
+
+  #join(labels: Readonly<Record<string, string>>): void {
     const index = this.machines.size + 1;
     const id = `m-${index}` as MachineId;
-    const labels: Record<string, string> = { role: this.#random.chance(0.85) ? "web" : "db", zone: this.#random.pick(ZONES) };
-    if (this.#random.chance(0.2)) labels["canary"] = "true";
     const machine = new Machine(id, labels, this.#surroundings, this.releases, {
       ran: (name, app, artifact) => this.checks.ran(name, app, artifact),
       took: (name, before, assignment) => this.checks.took(name, before, assignment),
@@ -215,7 +223,7 @@ export class World {
         machine.replaceDisk();
         break;
       case "machine joins":
-        if (this.machines.size < MACHINES_MAX) this.#join();
+        if (this.machines.size < MACHINES_MAX) this.#join(this.#labels());
         break;
       case "machine goes for ever":
         if ([...this.machines.values()].filter(({ isGone }) => !isGone).length > 2) {
