@@ -40,6 +40,7 @@ export async function benchMillion(): Promise<readonly Figure[]> {
   return [
     { name: "plan", value: of((run) => run.planMs), unit: "ms" },
     { name: "plan → succeeded", value: of((run) => run.totalMs), unit: "ms" },
+    { name: "CPU of its events, all threads", value: of((run) => run.eventsCpuMs), unit: "ms" },
     { name: "events", value: of((run) => (run.events * 1000) / run.eventsMs), unit: "events/s" },
     { name: "virtual time", value: of((run) => run.virtualMs), unit: "ms" },
     { name: "RSS", value: of((run) => run.rssBytes / 2 ** 20), unit: "MiB" },

@@ -207,15 +207,24 @@ describe("offline", () => {
     expect(rollout.times("offline_passed")).toBe(1);
   });
 
+  test("wait:30m: goes on counting when one of them says that it is healthy", () => {
+    const rollout = new Harness(4, { waves: [wave(count(3)), ALL], offline: { kind: "wait", forMs: 30 * MINUTE }, maxUnavailable: count(3) });
+    rollout.silence(0);
+    rollout.silence(1);
+    rollout.healthy(2);
+    rollout.pass(20 * MINUTE);
+    rollout.report(0, "healthy");
+    rollout.pass(10 * MINUTE);
+    expect(rollout.moving()).toEqual([3]);
+  });
+
   test("does not wait for machines that are cordoned", () => {
-    const rollout = new Harness(2, { offline: { kind: "wait", forMs: null } });
+    const rollout = new Harness(3, { offline: { kind: "wait", forMs: null }, maxUnavailable: count(1) });
     rollout.world.cordoned.add("m-1" as never);
-    const other = new Harness(3, { offline: { kind: "wait", forMs: null }, maxUnavailable: count(1) });
-    other.world.cordoned.add("m-1" as never);
-    other.healthy(0);
-    expect(other.states()).toBe("healthy skipped updating");
-    other.healthy(2);
-    expect(other.phase).toBe("succeeded");
+    rollout.healthy(0);
+    expect(rollout.states()).toBe("healthy skipped updating");
+    rollout.healthy(2);
+    expect(rollout.phase).toBe("succeeded");
   });
 });
 
