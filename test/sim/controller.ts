@@ -21,6 +21,8 @@ import { simulatedSchedule } from "./schedule.ts";
 /** Where a controller is killed. */
 export type Point = "append" | "commit" | "tell";
 
+const DEAD = Symbol("dead");
+
 class Killed extends Error {}
 
 interface Session {
@@ -56,6 +58,8 @@ export class SimController implements ControllerSide {
   readonly #sessions = new Map<MachineId, Session>();
   /** Counts starts: what a dead one had asked for does not happen. */
   #life = 0;
+  /** Whoever waits for a dead engine waits no more. */
+  #death = Promise.withResolvers<typeof DEAD>();
   #armed: { readonly point: Point; left: number } | undefined;
   #isKilled = false;
 
@@ -129,6 +133,8 @@ export class SimController implements ControllerSide {
     if (this.engine === undefined) return;
     this.#life += 1;
     this.#armed = undefined;
+    this.#death.resolve(DEAD);
+    this.#death = Promise.withResolvers();
     this.engine.stop();
     this.engine = undefined;
     for (const { stream, link } of this.#sessions.values()) this.#hangUp(stream, link);
@@ -141,7 +147,7 @@ export class SimController implements ControllerSide {
   ask<T>(question: (engine: Engine) => T): T | undefined {
     if (this.engine === undefined) return undefined;
     try {
-      return question(this.engine);
+      return this.#inTurn(question, this.engine);
     } catch (error) {
       this.#judge(error);
       return undefined;
@@ -150,12 +156,27 @@ export class SimController implements ControllerSide {
     }
   }
 
+  /** What the engine puts off to its next turn comes later in the same virtual millisecond, or never when it is killed before. */
+  #inTurn<T>(question: (engine: Engine) => T, engine: Engine): T {
+    const life = this.#life;
+    const real = globalThis.setImmediate;
+    const virtual = (next: () => void): void => {
+      this.#options.timeline.after(0, () => (life === this.#life ? void this.ask(() => next()) : undefined));
+    };
+    globalThis.setImmediate = virtual as unknown as typeof setImmediate;
+    try {
+      return question(engine);
+    } finally {
+      globalThis.setImmediate = real;
+    }
+  }
+
   async #await<T>(question: (engine: Engine) => Promise<T>): Promise<{ readonly value: T } | undefined> {
     if (this.engine === undefined) return undefined;
     const life = this.#life;
     try {
-      const value = await question(this.engine);
-      return life === this.#life ? { value } : undefined;
+      const value = await Promise.race([this.#inTurn(question, this.engine), this.#death.promise]);
+      return value === DEAD || life !== this.#life ? undefined : { value };
     } catch (error) {
       this.#judge(error);
       return undefined;

@@ -65,6 +65,8 @@ export class Checks {
   readonly #journal: Journal;
   readonly #heard: (row: JournalRow) => void;
   #seenSeq = 0;
+  /** The newest row after which everything was looked at. */
+  #toldSeq = 0;
   #steps = 0;
 
   /** `heard`: each row, before it is checked. */
@@ -87,9 +89,12 @@ export class Checks {
   }
 
   step(engine: Engine | undefined): void {
+    const isNews = this.#journal.lastSeq > this.#toldSeq;
+    this.#toldSeq = this.#journal.lastSeq;
     if (this.#journal.lastSeq > this.#seenSeq) this.rows([...this.#journal.read({ fromSeq: this.#seenSeq + 1 })]);
     this.#steps += 1;
-    for (const rollout of this.model.open) this.#rollout(rollout, engine);
+    // Nothing of what is looked at changes but with a row.
+    if (isNews) for (const rollout of this.model.open) this.#rollout(rollout, engine);
     if (this.#steps % AUDIT_STEPS === 0) this.audit(engine);
   }
 
