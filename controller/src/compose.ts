@@ -8,6 +8,7 @@ import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.t
 import { DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { EventsServiceService } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import type { Logger } from "pino";
 import { artifactsApi } from "./api/artifacts-api.ts";
@@ -15,8 +16,10 @@ import { deploymentsApi } from "./api/deployments-api.ts";
 import { eventsApi } from "./api/events-api.ts";
 import { fleetApi } from "./api/fleet-api.ts";
 import { forecastApi } from "./api/forecast-api.ts";
+import { historyApi } from "./api/history-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
+import { removeWhatWasLetGo } from "./artifacts/removal.ts";
 import type { Config } from "./config.ts";
 import { systemClock } from "./engine/clock.ts";
 import { Engine } from "./engine/engine.ts";
@@ -85,6 +88,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       ask: (question) => gatekeeper.ask(question),
     });
     undo.push(() => engine.stop());
+    undo.push(removeWhatWasLetGo({ store, isKnown: (digest) => engine.operators.hasArtifact(digest), onCommit: (listener) => engine.onCommit(listener), clock: systemClock, logger }));
     nats.onReconnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
@@ -92,14 +96,16 @@ export async function startController(config: Config, logger: Logger): Promise<C
     undo.push(() => http.close());
     const heartbeatIntervalMs = Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE));
     const artifactUrl = `${http.url}/v1/artifacts`;
+    const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
     const grpc = await serveGrpc(
       [
         { definition: AgentServiceService, implementation: agentApi({ engine, logs, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs }) },
         { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
-        { definition: DeploymentsServiceService, implementation: deploymentsApi({ engine, views: new DeploymentViews(journal.db, (id) => engine.waitingOn(id)), logger }) },
+        { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
         { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
         { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
+        { definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => systemClock.now(), logger }) },
       ],
       host,
       config.grpcPort === 0 ? before.grpc : config.grpcPort,

@@ -10,13 +10,15 @@ import {
   type PromoteRequest,
   type SetMaxUnavailableRequest,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { type DeploymentId, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
+import { type DeploymentId, type Instant, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import type { Engine } from "../engine/engine.ts";
 import type { Command } from "../engine/operators.ts";
 import { readDeploymentFile } from "../submit/read.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
+import type { Journal } from "../journal/journal.ts";
 import { parseSize } from "../submit/size.ts";
+import { deploymentAt } from "./deployment-at.ts";
 import { byOf, orderOf } from "./order.ts";
 import { serve, until } from "../grpc/stream.ts";
 import type { DeploymentViews } from "./views.ts";
@@ -27,12 +29,13 @@ const LIST_MAX = 1000;
 const WATCH_INTERVAL_MS = 100;
 
 export interface DeploymentsApiOptions {
+  readonly journal: Journal;
   readonly engine: Engine;
   readonly views: DeploymentViews;
   readonly logger: Logger;
 }
 
-export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
+export function deploymentsApi({ journal, engine, views, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
   const one = (id: string, includeTargets = false): Deployment => {
     const deployment = views.one(id, includeTargets);
     if (deployment === undefined) throw missing(id === "" ? "there is no deployment yet" : `there is no deployment ${id}`);
@@ -63,7 +66,9 @@ export function deploymentsApi({ engine, views, logger }: DeploymentsApiOptions)
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),
 
-    getDeployment: unary(logger, (request) => ({ deployment: one(request.id, request.includeTargets) })),
+    getDeployment: unary(logger, async ({ id, includeTargets, at }) => ({
+      deployment: at === 0 ? one(id, includeTargets) : await deploymentAt(journal, id, at as Instant, includeTargets),
+    })),
 
     listDeployments: unary(logger, ({ app, activeOnly, limit }) => ({
       deployments: views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),

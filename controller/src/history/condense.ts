@@ -28,14 +28,12 @@ export class Condenser {
       return;
     }
     this.#flush();
-    // What it waits for is told again, with how long, when that is over.
-    if (line.text.startsWith("waited ") && this.#lines.at(-1)?.kind === "held") this.#lines.pop();
     this.#lines.push(line);
   }
 
   lines(): readonly Line[] {
     this.#flush();
-    return fit(this.#lines);
+    return fit(withoutRepeats(this.#lines));
   }
 
   #standsAlone(sum: Sum): boolean {
@@ -92,6 +90,15 @@ function clause(sum: Sum, machines: readonly string[]): string {
 
 function joined(clauses: readonly string[]): string {
   return clauses.length < 2 ? (clauses[0] ?? "") : `${clauses.slice(0, -1).join(", ")} and ${clauses.at(-1)}`;
+}
+
+/** What it waited for is told when that is over, with how long; that it began to wait, then, need not be told before. */
+export function withoutRepeats(lines: readonly Line[]): readonly Line[] {
+  return lines.filter(({ kind }, index) => kind !== "held" || !tellsWaiting(lines[index + 1]));
+}
+
+function tellsWaiting(line: Line | undefined): boolean {
+  return line !== undefined && (line.kind === "gate_stopped" || line.text.startsWith("waited "));
 }
 
 /** The beginning, the end, and of the middle what matters most. */

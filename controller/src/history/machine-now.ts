@@ -2,7 +2,7 @@
  * What one machine waits for now in a deployment, and what would let it go on. Pure.
  */
 import { blockers } from "../rollout/place.ts";
-import { isEnded, type RolloutState, type Target } from "../rollout/state.ts";
+import { isEnded, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
 import { durationText } from "../rollout/words.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
@@ -16,6 +16,8 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
   const { id, phase } = state;
   const { machine } = target;
   const isOpen = !isEnded(phase) || (phase === "succeeded" && isStanding);
+  if (phase === "rolling_back" && isToRevert(target)) return [`${machine} goes back ${backText(state, target.previous)} when its turn comes: newest wave first, at most ${state.maxUnavailable} at once`];
+  const answered = said?.generation === target.generation ? said : undefined;
   switch (target.state) {
     case "healthy":
     case "reverted":
@@ -24,11 +26,11 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
       return canAsk(state, "retry") && later === undefined ? [`${machine} takes its turn again with: muster retry ${id}`] : [];
     case "updating":
       return [
-        `it waits for the agent of ${machine} to say that ${state.release} has been healthy for ${durationText(state.strategy.minHealthyTimeMs)}${saidText(said)}`,
+        `it waits for the agent of ${machine} to say that ${state.release} has been healthy for ${durationText(state.strategy.minHealthyTimeMs)}${saidText(answered)}`,
         `if that has not come within ${durationText(state.strategy.healthyDeadlineMs)} (healthy_deadline), ${machine} goes back by itself`,
       ];
     case "reverting":
-      return [`it waits for the agent of ${machine} to say that it is back ${backText(state, target.previous).replace(/^to (?!being)/, "on ")}${saidText(said)}`];
+      return [`it waits for the agent of ${machine} to say that it is back ${backText(state, target.previous).replace(/^to (?!being)/, "on ")}${saidText(answered)}`];
     case "unreachable":
       return isOpen ? [`${machine} ${target.purpose === null ? "has its turn" : target.purpose === "revert" ? "goes back" : "goes on"} when it is heard from again: is its agent running, and can it reach the controller?`] : [];
     case "skipped":
@@ -48,14 +50,14 @@ function pendingNow(standpoint: Standpoint, target: Target): readonly string[] {
   const { state, waiting } = standpoint;
   const { id, phase, hold } = state;
   const wave = state.waves[target.wave]!;
-  if (phase === "paused") return [`${id} is paused`, ...ways(state)];
-  if (phase === "rolling_back") return [`nothing: ${id} is being rolled back, and ${target.machine} was never told of ${state.release}`];
+  if (phase === "paused") return [`${id} is paused`, ...ways(state, waiting)];
+  if (phase === "rolling_back") return [];
   if (wave.startedAt === null) {
     const open = state.waves.slice(0, target.wave).flatMap(({ finishedAt }, index) => (finishedAt === null ? [String(index + 1)] : []));
     const first = open.length === 0 ? `wave ${target.wave + 1} has not begun yet` : `${open.length === 1 ? "wave" : "waves"} ${listText(open, open.length)} must pass first`;
-    return [`${first}${waiting === "" ? "" : `: it waits for ${waiting}`}`, ...ways(state)];
+    return [`${first}${waiting === "" ? "" : `: it waits for ${waiting}`}`, ...ways(state, waiting)];
   }
-  if (hold !== null) return [`it waits for ${holdsFor(hold)}`, ...ways(state)];
+  if (hold !== null) return [`it waits for ${holdsFor(hold)}`, ...ways(state, waiting)];
   const ahead = othersAhead(state, target);
   return [
     ahead === 0 ? "it has the next turn" : `it has its turn after ${ahead === 1 ? "1 other" : `${ahead} others`}`,
@@ -80,6 +82,7 @@ function full(state: RolloutState, target: Target): readonly string[] {
     return [`the window is full: ${listText(moving)} ${is(moving.length)} on the move${away}; ${state.maxUnavailable} may be unavailable at once (muster set ${state.id} max_unavailable N changes that)`];
   }
   const blocker = blockers(state, OPEN_SURROUNDINGS, "update")(target);
-  if (blocker === undefined) return [];
-  return [blocker.key.includes("=") ? `as many machines of ${blocker.key} are on the move as may be at once` : `machines of another ${blocker.key} are on the move, and only one ${blocker.key} may be at a time`];
+  if (blocker?.of !== "lane") return [];
+  const key = blocker.keys.at(-1)!;
+  return [key.includes("=") ? `as many machines of ${key} are on the move as may be at once` : `machines of another ${key} are on the move, and only one ${key} may be at a time`];
 }

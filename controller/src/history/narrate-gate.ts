@@ -5,7 +5,7 @@ import type { RolloutEntry } from "../journal/entry.ts";
 import type { GateState } from "../rollout/gates.ts";
 import type { Hold, RolloutState } from "../rollout/state.ts";
 import { waveOf } from "../rollout/change.ts";
-import { colon, spanText } from "./words.ts";
+import { afterText, colon, spanText } from "./words.ts";
 
 type GateEntry = Extract<RolloutEntry, { readonly kind: "gate_reached" | "gate_asked" | "gate_answered" | "gate_opened" | "gate_stopped" }>;
 
@@ -21,7 +21,7 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
     case "prometheus":
       return `the metric of wave ${wave + 1} to be within its limits`;
     case "begin":
-      return `its time: ${message}`;
+      return message.replace(/^(wave \d+) begins at /, "the time of $1, ");
     case "window":
     case "freeze":
     case "offline":
@@ -43,15 +43,28 @@ export function gateSentence(state: RolloutState, entry: GateEntry, waitedMs: nu
     case "gate_reached":
       return undefined;
     case "gate_asked":
-      return entry.attempt === 1 ? `${name} is asked whether to go on` : undefined;
+      return undefined;
     case "gate_answered":
-      // A first and only `go` is told when it opens the gate.
-      return entry.verdict === "go" ? undefined : `${name} ${VERDICTS[entry.verdict]}${colon(entry.said)}`;
+      return answerSentence(gate, name, entry);
     case "gate_opened":
       if (waitedMs > 0 && state.hold !== null) return `waited ${spanText(waitedMs)} for ${heldFor(state.hold, entry.wave)}${colon(entry.said)}`;
       return `${name} ${OPENED[gate.gate.kind]}${colon(entry.said)}`;
     case "gate_stopped":
-      return `${name} said stop${colon(entry.said)}`;
+      return `${name} said stop${afterText(waitedMs)}${colon(entry.said)}`;
+  }
+}
+
+/** What opens or stops the gate is told when it does. */
+function answerSentence({ gate, failed }: GateState, name: string, { verdict, said }: Extract<GateEntry, { readonly kind: "gate_answered" }>): string | undefined {
+  switch (verdict) {
+    case "go":
+      return undefined;
+    case "stop":
+      return gate.kind === "prometheus" && failed < gate.failureLimit ? `${name} is outside of its limits${colon(said)}` : undefined;
+    case "wait":
+      return `${name} said not yet${colon(said)}`;
+    case "silent":
+      return `${name} did not answer${colon(said)}`;
   }
 }
 
@@ -61,4 +74,3 @@ export function gateName({ gate }: Pick<GateState, "gate">, wave: number): strin
 }
 
 const OPENED = { soak: "is over", approval: "was given", webhook: "said go", prometheus: "is within its limits" } as const;
-const VERDICTS = { stop: "said stop", wait: "said not yet", silent: "did not answer" } as const;

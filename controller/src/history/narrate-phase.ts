@@ -4,7 +4,7 @@
 import type { CommandAccepted } from "../journal/entry.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isToRevert } from "../rollout/state.ts";
-import { colon, countsText, is, listText, machinesText, spanText, totals, whoText } from "./words.ts";
+import { afterText, colon, countsText, is, listText, machinesText, membersSaid, totals, whoText } from "./words.ts";
 
 /** Undefined: the rows that follow tell it. */
 export function commandSentence(state: RolloutState, { command, detail, reason, by }: CommandAccepted): string | undefined {
@@ -42,18 +42,18 @@ export function planSentences(state: RolloutState, { waves, unchanged, maxUnavai
 
 export function waveBegan({ waves }: RolloutState, index: number): string {
   const wave = waves[index]!;
-  return `wave ${index + 1} (${wave.members}) began: ${machinesText(wave.targets.length)}, ${listText(wave.targets.map(({ machine }) => machine))}`;
+  return `wave ${index + 1}${membersSaid(wave.members)} began: ${machinesText(wave.targets.length)}, ${listText(wave.targets.map(({ machine }) => machine))}`;
 }
 
 export function wavePassed({ waves }: RolloutState, index: number, at: number): string {
   const { startedAt, counts } = waves[index]!;
-  return `wave ${index + 1} passed${startedAt === null ? "" : ` after ${spanText(at - startedAt)}`}: ${countsText(counts)}`;
+  return `wave ${index + 1} passed${startedAt === null ? "" : afterText(at - startedAt)}: ${countsText(counts)}`;
 }
 
 /** Undefined: another row tells it. */
 export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: RolloutReason | null, at: number, beganAt: number | undefined): string | undefined {
   const why = reason?.message ?? "";
-  const took = beganAt === undefined ? "" : ` after ${spanText(at - beganAt)}`;
+  const took = beganAt === undefined ? "" : afterText(at - beganAt);
   const counts = totals(state);
   const told = [...state.targets.values()].filter((target) => target.attempts > 0).length;
   switch (phase) {
@@ -61,11 +61,11 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
     case "rolling":
       return undefined;
     case "paused":
-      return isOperators(reason) ? why : `${why}; as its file says (on_failure: pause), it is paused`;
+      return isOperators(reason) ? why : `${why}; it is paused, as on_failure: pause says`;
     case "rolling_back": {
       const back = [...state.targets.values()].filter(isToRevert).length;
       const way = `${machinesText(back)} that ${back === 1 ? "was" : "were"} told of ${state.release} ${back === 1 ? "goes" : "go"} back, newest wave first, at most ${state.maxUnavailable} at once`;
-      return isOperators(reason) ? `${why}: ${way}` : `${why}; as its file says (on_failure: rollback), ${way}`;
+      return isOperators(reason) ? `${why}: ${way}` : `${why}; as on_failure: rollback says, ${way}`;
     }
     case "succeeded":
       if (state.targets.size === 0) return `succeeded with nothing to do${colon(why)}`;
@@ -73,7 +73,7 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
     case "rolled_back":
       return `rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back on what ${counts.reverted === 1 ? "it" : "they"} ran before`;
     case "failed":
-      return `failed${isEnded(state.phase) ? "" : took}${colon(why)}${state.phase === "rolling" && state.strategy.onFailure === "abort" && told > 0 ? "; as its file says (on_failure: abort), every machine stays as it is" : ""}`;
+      return `failed${isEnded(state.phase) ? "" : took}${colon(why)}${state.phase === "rolling" && state.strategy.onFailure === "abort" && told > 0 ? "; every machine stays as it is, as on_failure: abort says" : ""}`;
     case "aborted":
       return `${why}; every machine stays as it is${told === 0 ? ", and none had been told of it" : `: ${countsText(counts)}`}`;
     case "superseded":

@@ -4,7 +4,7 @@
 import type { RolloutEntry } from "../journal/entry.ts";
 import { waveOf } from "../rollout/change.ts";
 import type { RolloutState, Target } from "../rollout/state.ts";
-import { backText, because, spanText, type Sum } from "./words.ts";
+import { afterText, backText, because, type Sum } from "./words.ts";
 
 export type TargetEntry = Extract<RolloutEntry, { readonly kind: "target_assigned" | "target_changed" | "target_joined" }>;
 
@@ -61,7 +61,7 @@ const RETURNS: Readonly<Partial<Record<Target["state"], string>>> = {
 };
 
 function wayText({ state, since }: Target, at: number): string {
-  return state === "updating" || state === "reverting" ? ` after ${spanText(at - since)}` : "";
+  return state === "updating" || state === "reverting" ? afterText(at - since) : "";
 }
 
 /** `1 failed, 0 allowed`. */

@@ -53,7 +53,10 @@ export class Narrator {
   /** What it waits for at the end of the story, if it has not begun. */
   open(): readonly Line[] {
     if (this.#state?.phase !== "pending") return [];
-    const finished = this.#waits.slice(this.#toldWaits, -1).map((wait, index) => this.#waitedLine(wait, this.#waits[this.#toldWaits + index + 1]!));
+    const finished = this.#waits
+      .slice(this.#toldWaits, -1)
+      .map((wait, index) => this.#waitedLine(wait, this.#waits[this.#toldWaits + index + 1]!))
+      .filter(({ text }) => text !== "");
     const last = this.#waits.at(-1);
     return last === undefined ? finished : [...finished, lineOf(last, "waits", "", { text: `waits for ${last.message}` })];
   }
@@ -66,7 +69,7 @@ export class Narrator {
     if (row.entry.kind === "rollout_started") this.#beganAt = row.at;
     apply(state, row.entry, row);
     const isOver = hold !== null && state.hold?.kind !== hold.kind;
-    const isTold = row.entry.kind === "gate_opened";
+    const isTold = row.entry.kind === "gate_opened" || row.entry.kind === "gate_stopped";
     if (!isOver || isTold || heldMs === 0) return said;
     return [lineOf(row, "hold_ended", "", { text: `waited ${spanText(heldMs)} for ${heldFor(hold, wave)}` }), ...said];
   }
@@ -102,7 +105,7 @@ export class Narrator {
       case "gate_stopped": {
         const text = gateSentence(state, entry, heldMs);
         if (text === undefined) return [];
-        const repeats = entry.kind === "gate_answered" && entry.verdict !== "stop";
+        const repeats = entry.kind === "gate_answered";
         return [{ text, isKey: entry.kind === "gate_stopped", ...(repeats ? { sum: "unanswered" as const } : {}) }];
       }
       case "phase_changed": {
@@ -128,7 +131,7 @@ export class Narrator {
 
   #waitedLine(wait: Wait, end: { readonly seq: number; readonly at: number }): Line {
     const ms = end.at - wait.at;
-    return lineOf(end, "waited", "", { text: ms === 0 ? "" : `waited ${spanText(ms)} for ${wait.message}` });
+    return lineOf(end, "waited", "", { text: ms === 0 ? "" : `waited ${spanText(ms)} for ${wait.message.replace("its time: it begins at", "its time,")}` });
   }
 
   #line(row: JournalRow, sentence: Sentence): Line {
@@ -142,7 +145,8 @@ function acknowledged(state: RolloutState, { wave, failures, unreachable }: Extr
   const isMore = failures > known.acknowledgedFailures || unreachable > known.acknowledgedUnreachable;
   if (state.phase !== "paused" || !isMore) return [];
   const parts = [...(failures === 0 ? [] : [`${failures} failed`]), ...(unreachable === 0 ? [] : [`${unreachable} silent`])];
-  return [{ text: `${parts.join(" and ")} of wave ${wave + 1} count no more: only new ones stop it again` }];
+  const one = failures + unreachable === 1;
+  return [{ text: `${parts.join(" and ")} machine${one ? "" : "s"} of wave ${wave + 1} ${one ? "counts" : "count"} no more: only new ones stop it again` }];
 }
 
 export function lineOf({ seq, at }: { readonly seq: number; readonly at: number }, kind: string, machine: string, { text, sum, isKey = false }: Sentence): Line {

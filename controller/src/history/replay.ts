@@ -3,7 +3,7 @@
  */
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { JournalRow } from "../journal/entry.ts";
-import { Past, type Source } from "./past.ts";
+import type { Past, Source } from "./past.ts";
 import { Rows } from "./rows.ts";
 
 /** More than anybody looks at; each picture of 10,000 machines costs some milliseconds. */

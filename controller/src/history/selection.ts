@@ -5,7 +5,7 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, type Requirement, selects } from "@muster/proto/selector.ts";
 import type { LaneLabel, Plan } from "../plan/plan.ts";
 import type { Strategy } from "../plan/strategy.ts";
-import { listText } from "./words.ts";
+import { listText, membersSaid } from "./words.ts";
 
 /** The machine, as it was when the plan was made. */
 export interface Known {
@@ -28,13 +28,13 @@ function missedText({ key, operator, values }: Requirement, labels: Labels): str
   const has = Object.hasOwn(labels, key) ? `it has ${key}=${labels[key]}` : `it has no label ${key}`;
   switch (operator) {
     case "in":
-      return `${values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(",")})`} is wanted and ${has}`;
+      return `${values.length === 1 ? `${key}=${values[0]}` : `${key} in (${values.join(",")})`} is wanted, and ${has}`;
     case "notin":
-      return `${values.length === 1 ? `${key}!=${values[0]}` : `${key} notin (${values.join(",")})`} is wanted and ${has}`;
+      return `${values.length === 1 ? `${key}!=${values[0]}` : `${key} notin (${values.join(",")})`} is wanted, and ${has}`;
     case "exists":
-      return `the label ${key} is wanted and it has none`;
+      return `the label ${key} is wanted, and it has none`;
     case "absent":
-      return `no label ${key} is wanted and ${has}`;
+      return `no label ${key} is wanted, and ${has}`;
   }
 }
 
@@ -43,9 +43,9 @@ export function placeText(plan: Plan, machine: MachineId, known: Known): string 
   for (const [index, wave] of plan.waves.entries()) {
     const position = wave.targets.findIndex((target) => target.machine === machine);
     if (position < 0) continue;
-    const which = plan.waves.length === 1 ? "the only wave" : `wave ${index + 1} of ${plan.waves.length} (${wave.members})`;
-    const turn = wave.targets.length === 1 ? ", alone" : `, at turn ${position + 1} of ${wave.targets.length}: ${orderText(plan.lanes, known)}`;
-    return `${machine} is in ${which}${turn}`;
+    const which = plan.waves.length === 1 ? "the only wave" : `wave ${index + 1} of ${plan.waves.length}${membersSaid(wave.members)}`;
+    if (wave.targets.length === 1) return `${machine} is alone in ${which}`;
+    return `${machine} is in ${which}, at turn ${position + 1} of ${wave.targets.length}: ${orderText(plan.lanes, known)}`;
   }
   return undefined;
 }

@@ -5,6 +5,7 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { JournalRow, ReportAccepted } from "../journal/entry.ts";
 import type { RolloutState, Target } from "../rollout/state.ts";
+import { withoutRepeats } from "./condense.ts";
 import { lineOf, kindOf, type Narrator } from "./narrate.ts";
 import { isOfRollout } from "./past.ts";
 import { absenceText, type Known, placeText } from "./selection.ts";
@@ -23,6 +24,7 @@ export class Story {
   #known: Known;
   #labelsNow: Labels;
   #lastReport: ReportAccepted | undefined;
+  #hasJoined: boolean;
   #isOver = false;
 
   constructor(machine: MachineId, narrator: Narrator, { joined, known }: Before) {
@@ -30,11 +32,12 @@ export class Story {
     this.#narrator = narrator;
     this.#known = known;
     this.#labelsNow = known.labels ?? {};
+    this.#hasJoined = joined !== undefined;
     if (joined !== undefined) this.#say(joined, joinedText(joined));
   }
 
   get lines(): readonly Line[] {
-    return this.#lines;
+    return withoutRepeats(this.#lines);
   }
 
   /** What it told of itself last, in this deployment. */
@@ -64,9 +67,9 @@ export class Story {
     // What the sentence needs of the state before is read before the narrator goes on.
     const own = state === undefined ? undefined : this.#own(row, state, target);
     const told = this.#narrator.take(row);
-    if (entry.kind === "rollout_started") this.#place(row, this.#narrator.state!);
     if (own !== undefined) this.#say(row, own);
     else this.#lines.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
+    if (entry.kind === "rollout_started") this.#place(row, this.#narrator.state!);
   }
 
   #concerns(line: Line, index: number, { entry }: JournalRow, isPending: boolean): boolean {
@@ -76,7 +79,7 @@ export class Story {
       case "deployment_submitted":
         return index === 0;
       case "rollout_started":
-        return line.kind === "waited" || index === 0;
+        return line.kind === "waited" || line.text.startsWith("began");
       case "wave_started":
         return isPending && (line.kind === "hold_ended" || entry.wave === wave);
       case "wave_finished":
@@ -128,9 +131,9 @@ export class Story {
       return `${this.#machine} was told to run ${state.release}${waitedMs > 0 ? ` after ${spanText(waitedMs)} of waiting for its turn` : ""}: ${places}`;
     }
     if (entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && target?.purpose === "update") {
-      const { phase, runningVersion } = this.#lastReport ?? { phase: "failed", runningVersion: entry.runs ?? "" };
-      const runs = entry.runs === null ? "" : runningVersion === "" ? "nothing of it runs there now" : `${state.app}@${runningVersion} runs there now`;
-      const after = phase === "reverted" ? `; it went back by itself${colon(runs)}` : runs === "" || phase === "unhealthy" ? "" : `; ${runs}`;
+      const isBack = this.#lastReport?.generation === target.generation && this.#lastReport.phase === "reverted";
+      const runs = entry.runs === null ? "" : entry.runs === "" ? `nothing of ${state.app} runs there now` : `${state.app}@${entry.runs} runs there now`;
+      const after = [...(isBack ? ["it went back by itself"] : []), ...(runs === "" || this.#lastReport?.phase === "unhealthy" ? [] : [runs])].map((part) => `; ${part}`).join("");
       return `${this.#machine} failed in wave ${target.wave + 1}${because(entry.reason)}${after}`;
     }
     return undefined;
@@ -144,7 +147,11 @@ export class Story {
       const { previous } = state.targets.get(this.#machine)!;
       this.#say(row, `${place}; ${previous === null ? `it did not run ${state.app} before` : `it goes back to ${previous} if need be`}`);
     } else if (plan.unchanged.includes(this.#machine)) this.#say(row, `${this.#machine} is left out: it runs ${state.release} already`);
-    else this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow));
+    else if (this.#known.labels !== undefined) this.#sayAbsence(row, state);
+  }
+
+  #sayAbsence(row: JournalRow, state: RolloutState): void {
+    this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow));
   }
 
   /** What happened to the machine beside this deployment, and what its agent said. */
@@ -159,10 +166,15 @@ export class Story {
     const isPlanned = state !== undefined && state.phase !== "pending";
     switch (entry.kind) {
       case "machine_joined": {
-        const changed = JSON.stringify(entry.labels) !== JSON.stringify(this.#labelsNow) || this.#lines.length === 0;
+        const isFirst = !this.#hasJoined;
+        const changed = JSON.stringify(entry.labels) !== JSON.stringify(this.#labelsNow);
+        this.#hasJoined = true;
         this.#labelsNow = entry.labels;
         if (!isPlanned) this.#known = { ...this.#known, labels: entry.labels };
-        if (changed) this.#say(row, joinedText(row));
+        if (isFirst) this.#say(row, joinedText(row));
+        else if (changed) this.#say(row, `${this.#machine} has other labels now: ${labelsText(entry.labels)}`);
+        // A machine of the fleet's tail gets a row of its own when it joins the deployment.
+        if ((isFirst || changed) && isPlanned && target === undefined && !state.unchanged.includes(this.#machine)) this.#sayAbsence(row, state);
         return;
       }
       case "machine_silent":
@@ -220,8 +232,13 @@ function isOfOther(row: JournalRow, state: RolloutState | undefined): boolean {
 
 function joinedText({ entry }: JournalRow): string {
   if (entry.kind !== "machine_joined") return "";
-  const labels = Object.entries(entry.labels).map(([key, value]) => `${key}=${value}`);
-  return `${entry.machine} joined with ${labels.length === 0 ? "no labels" : `the label${labels.length === 1 ? "" : "s"} ${labels.join(", ")}`}`;
+  const count = Object.keys(entry.labels).length;
+  return `${entry.machine} joined with ${count === 0 ? "" : `the label${count === 1 ? "" : "s"} `}${labelsText(entry.labels)}`;
+}
+
+function labelsText(labels: Labels): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}=${value}`);
+  return pairs.length === 0 ? "no labels" : pairs.join(", ");
 }
 
 /** Undefined: what follows from it is told. */

@@ -12,7 +12,7 @@ const WAVES_SHOWN_MAX = 8;
 export function strategyText(strategy: Strategy): string {
   const { waves, maxUnavailable, spread, maxUnavailablePer } = strategy;
   return [
-    waves.length === 1 ? `its file asks for one wave${gatesText(waves[0]!.gates)}` : `its file asks for ${waves.length} waves (${listText(waves.map(waveText), WAVES_SHOWN_MAX)})`,
+    waves.length === 1 ? `it asks for one wave${gatesText(waves[0]!.gates)}` : `it asks for ${waves.length} waves (${wavesText(waves)})`,
     `${amount(maxUnavailable)} unavailable at once`,
     ...(spread === null ? [] : [`one ${spread} at a time`]),
     ...maxUnavailablePer.map(({ label, max }) => `at most ${machinesText(max)} of one ${label} at once`),
@@ -21,6 +21,11 @@ export function strategyText(strategy: Strategy): string {
     ...(strategy.window === null ? [] : [`starts only in its window (${strategy.window.cron}, ${strategy.window.timeZone}, ${spanText(strategy.window.durationMs)} long)`]),
     ...(strategy.priority === 0 ? [] : [`priority ${strategy.priority}`]),
   ].join("; ");
+}
+
+function wavesText(waves: readonly WaveSpec[]): string {
+  const left = waves.length - WAVES_SHOWN_MAX;
+  return `${waves.slice(0, WAVES_SHOWN_MAX).map(waveText).join(", then ")}${left > 0 ? `, and ${left} more` : ""}`;
 }
 
 function waveText(wave: WaveSpec): string {

@@ -27,7 +27,7 @@ export function deploymentSummary(state: RolloutState, waiting: string): string 
     case "failed":
       return `${what} failed${why}.`;
     case "aborted":
-      return `${what} was aborted: ${reason?.message ?? "somebody asked for it"}; ${run}.`;
+      return `${what} was aborted: ${reason?.message ?? "somebody asked for it"}; ${targets.size === 0 ? "it had not begun" : run}.`;
     case "superseded":
       return `${what} gave way to a newer deployment${why}.`;
   }
@@ -37,13 +37,14 @@ export function targetSummary(state: RolloutState, target: Target): string {
   const { id, app, release } = state;
   const { machine, previous, reason } = target;
   const where = `wave ${target.wave + 1} of ${id}`;
-  const before = previous === null ? `being without ${app}` : previous;
+  const before = previous ?? `being without ${app}`;
   switch (target.state) {
     case "pending":
       return pendingSummary(state, target);
     case "updating":
       return `${machine} was told to run ${release} in ${where} and is on the way.`;
     case "healthy":
+      if (state.phase === "rolling_back") return `${machine} runs ${release} and goes back to ${before} when its turn comes: ${id} is being rolled back.`;
       return `${machine} runs ${release}: it became healthy in ${where}.`;
     case "failed":
       if (target.purpose === "revert") return `${machine} could not go back to ${before} in ${id}${because(reason)}${runsText(app, target)}.`;

@@ -20,15 +20,15 @@ export interface Standpoint {
 export function deploymentNow(standpoint: Standpoint): readonly string[] {
   const { state, waiting, isStanding } = standpoint;
   if (isEnded(state.phase)) return state.phase === "succeeded" && isStanding ? tailNow(standpoint) : [];
-  return [...(waiting === "" ? [] : [`it waits for ${waiting}`]), ...ways(state), ...(state.phase === "rolling" ? awayNow(state) : [])];
+  return [...(waiting === "" ? [] : [`it waits for ${waiting}`]), ...ways(state, waiting), ...(state.phase === "rolling" ? awayNow(state) : [])];
 }
 
 /** What operators can do about what it waits for. */
-export function ways(state: RolloutState): readonly string[] {
+export function ways(state: RolloutState, waiting: string): readonly string[] {
   const { id, phase, hold } = state;
   switch (phase) {
     case "pending":
-      return pendingWays(state);
+      return pendingWays(state, waiting);
     case "paused":
       return [
         `muster resume ${id} lets it go on; what has failed so far counts no more`,
@@ -49,10 +49,9 @@ export function ways(state: RolloutState): readonly string[] {
   }
 }
 
-function pendingWays({ id, strategy, waiting }: RolloutState & { readonly waiting?: string }): readonly string[] {
-  const wait = waiting ?? "";
-  if (wait.startsWith("its time")) return [`it begins then by itself; muster abort ${id} takes it out`];
-  return [`it begins by itself after that${strategy.onConflict === "queue" ? ` (on_conflict: queue)` : ""}; muster abort ${id} takes it out`];
+function pendingWays({ id }: RolloutState, waiting: string): readonly string[] {
+  if (waiting.startsWith("its time")) return [`it begins then by itself; muster abort ${id} takes it out`];
+  return [`it begins by itself after that${waiting.endsWith(") to end") ? " (on_conflict: queue)" : ""}; muster abort ${id} takes it out`];
 }
 
 function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutState["hold"]>): readonly string[] {
@@ -99,7 +98,7 @@ function tailNow(standpoint: Standpoint): readonly string[] {
   const moving = [...state.moving];
   const open = hasTail(state) && !isTailTripped(state);
   return [
-    ...(open && moving.length > 0 ? [`${listText(moving)} ${is(moving.length)} on the way, though it has succeeded: late machines have their turn in it`] : []),
+    ...(open && moving.length > 0 ? [`${listText(moving)} ${is(moving.length)} on the way: machines that come late, or try again, have their turn though it has succeeded`] : []),
     ...(open && pending > 0 && moving.length === 0 ? [`it waits for the turn of ${listText(named(state, (target) => target.state === "pending"))}`] : []),
     ...(isTailTripped(state) ? [`more late machines have failed than max_failures allows, and the others are left as they are: muster retry ${state.id} goes on`] : []),
     ...awayNow(state),

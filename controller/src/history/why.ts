@@ -102,7 +102,7 @@ export class Why {
     const joined = this.#rows.firstOf(machine);
     const total = this.#source.db.prepare("SELECT count(*) FROM deployments").pluck().get() as number;
     const story = new Story(machine, this.#narrator("d-0" as DeploymentId), { joined, known: { labels: undefined, isSilent: false, isCordoned: false, isUnhealthy: false } });
-    const summary = total === 0 ? `${machine} is in no deployment: nothing has been deployed yet.` : `${machine} is in no deployment: none of the ${total === 1 ? "deployments" : `${total} deployments`} selects it by its labels.`;
+    const summary = total === 0 ? `${machine} is in no deployment: nothing has been deployed yet.` : `${machine} is in no deployment: ${total === 1 ? "the only one does not select" : `none of the ${total} selects`} it by its labels.`;
     return { ...answer("" as DeploymentId, story.lines), now: [], summary };
   }
 

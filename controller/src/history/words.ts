@@ -37,6 +37,11 @@ export function spanText(ms: number): string {
   return `${big}${small}`;
 }
 
+/** ` after 12s`; nothing when it was at once. */
+export function afterText(ms: number): string {
+  return ms > 0 ? ` after ${spanText(ms)}` : "";
+}
+
 export function machinesText(n: number): string {
   return n === 1 ? "1 machine" : `${n} machines`;
 }
@@ -92,7 +97,11 @@ export function selectorText(selector: string): string {
   return selector === "" ? "all machines" : `the machines with ${selector}`;
 }
 
-/** `app@1` is `1` to those who know the app. */
+/** ` (25%)`, ` (canary=true)`; a mere number says nothing, since sizes add up. */
+export function membersSaid(members: string): string {
+  return /^[0-9]+$/.test(members) ? "" : ` (${members})`;
+}
+
 export function totals({ waves }: Pick<RolloutState, "waves">): TargetCounts {
   const sum = { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0 };
   for (const { counts } of waves) for (const state of Object.keys(sum) as (keyof TargetCounts)[]) sum[state] += counts[state];

@@ -1,0 +1,25 @@
+/**
+ * `GetDeploymentRequest.at`: a deployment as it stood then, read from the journal.
+ */
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
+import { missing } from "../grpc/answer.ts";
+import { Past } from "../history/past.ts";
+import type { Journal } from "../journal/journal.ts";
+import { timeText } from "../rollout/words.ts";
+import { DeploymentViews } from "./views.ts";
+
+/** A deployment as it stood; NOT_FOUND when there was none. An empty id: the newest of then. */
+export async function deploymentAt(journal: Journal, id: string, at: Instant, includeTargets: boolean): Promise<Deployment | undefined> {
+  const known = journal.db
+    .prepare("SELECT id, submitted_at FROM deployments WHERE (@id = '' AND submitted_at <= @at) OR id = @id ORDER BY number DESC LIMIT 1")
+    .get({ id, at }) as { readonly id: DeploymentId; readonly submitted_at: Instant } | undefined;
+  if (known === undefined) throw missing(id === "" ? `there was no deployment at ${timeText(at)}` : `there is no deployment ${id}`);
+  const past = await Past.at(journal, known.id, at);
+  if (past === undefined) throw missing(`there was no ${known.id} at ${timeText(at)}: it was submitted at ${timeText(known.submitted_at)}`);
+  try {
+    return new DeploymentViews(past.db, () => past.waiting()).one(known.id, includeTargets);
+  } finally {
+    past.close();
+  }
+}

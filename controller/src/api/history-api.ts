@@ -1,0 +1,117 @@
+/**
+ * HistoryService: what was, and why; how long it is kept.
+ */
+import type { DiffReleasesRequest, DiffReleasesResponse, HistoryServiceServer } from "@muster/proto/gen/muster/v1/history.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import { type DeploymentId, type Digest, type Instant, parseDeploymentId, parseMachineId, releaseId } from "@muster/proto/ids.ts";
+import type { Manifest } from "@muster/proto/manifest.ts";
+import type { Logger } from "pino";
+import type { Engine } from "../engine/engine.ts";
+import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
+import { serve } from "../grpc/stream.ts";
+import { differingFiles } from "../history/file-diff.ts";
+import { Past } from "../history/past.ts";
+import { differingFields } from "../history/release-diff.ts";
+import { findRelease, listReleases } from "../history/releases.ts";
+import { pictures } from "../history/replay.ts";
+import { turn } from "../history/rows.ts";
+import { Why } from "../history/why.ts";
+import type { JournalRow } from "../journal/entry.ts";
+import type { Journal } from "../journal/journal.ts";
+import { eventText } from "./event-text.ts";
+import { byOf } from "./order.ts";
+import { DeploymentViews } from "./views.ts";
+
+const LIST_DEFAULT = 50;
+const LIST_MAX = 1000;
+/** Sentences in one picture: many machines may have changed in one instant. */
+const HAPPENED_MAX = 100;
+const KEEP_MAX = 1_000_000;
+/** A century. */
+const KEEP_FOR_MS_MAX = 100 * 365 * 86_400_000;
+
+export interface HistoryApiOptions {
+  readonly journal: Journal;
+  readonly engine: Engine;
+  readonly views: DeploymentViews;
+  readonly store: { manifest(digest: Digest): Promise<Manifest | undefined> };
+  readonly now: () => Instant;
+  readonly logger: Logger;
+}
+
+export function historyApi({ journal, engine, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
+  const { db } = journal;
+  const why = new Why({ db, now, waiting: (id) => views.one(id, false)?.waitingOn ?? "", rollout: (id) => engine.rollout(id) });
+  const retention = () => ({ retention: { ...engine.retention.rule() } });
+  return {
+    why: unary(logger, async ({ machine, deploymentId }) => {
+      if (machine === "" && deploymentId === "") throw invalid("name a machine, a deployment or both");
+      const id = deploymentId === "" ? undefined : deploymentIdOf(deploymentId);
+      if (machine === "") return valueOf(await why.deployment(id!));
+      const parsed = parseMachineId(machine);
+      if (parsed === undefined) throw missing(`there is no machine ${machine}`);
+      return valueOf(await why.machine(parsed, id));
+    }),
+
+    replay: (call) =>
+      serve(call, logger, async (write, signal) => {
+        const id = deploymentIdOf(call.request.deploymentId);
+        if (views.one(id, false) === undefined) throw missing(`there is no deployment ${id}`);
+        const past = new Past(journal);
+        try {
+          const pastViews = new DeploymentViews(past.db, () => past.waiting());
+          for await (const { at, happened } of pictures(journal, id, past)) {
+            if (signal.aborted) return;
+            await write({ at, deployment: pastViews.one(id, call.request.includeTargets), happened: sentences(happened) });
+            await turn();
+          }
+        } finally {
+          past.close();
+        }
+      }),
+
+    listReleases: unary(logger, ({ app, limit }) => ({ releases: listReleases(db, app, limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX)) })),
+
+    diffReleases: unary(logger, async (request) => {
+      const release = (version: string): Release => {
+        const found = findRelease(db, releaseId(request.app, version));
+        if (found === undefined) throw missing(`there is no release ${request.app}@${version}; muster releases ${request.app} lists them`);
+        return found;
+      };
+      const before = release(request.fromVersion);
+      const after = release(request.toVersion);
+      return { fields: differingFields(before, after), ...(await differingFilesOf(before, after, request)) };
+    }),
+
+    getRetention: unary(logger, retention),
+
+    setRetention: unary(logger, (request) => {
+      const { keep, keepForMs } = request.retention ?? { keep: 0, keepForMs: 0 };
+      if (keep < 1 || keep > KEEP_MAX) throw invalid(`keep is ${keep}; from 1 to ${KEEP_MAX} of the newest releases of each app can be kept`);
+      if (keepForMs < 0 || keepForMs > KEEP_FOR_MS_MAX) throw invalid(`keep_for is ${keepForMs} ms; from 0 to a hundred years are allowed`);
+      const removed = engine.retention.set({ keep, keepForMs }, byOf(request));
+      return { ...retention(), removed: [...removed] };
+    }),
+  };
+
+  async function differingFilesOf(before: Release, after: Release, { app, fromVersion, toVersion }: DiffReleasesRequest): Promise<Omit<DiffReleasesResponse, "fields">> {
+    const [from, to] = [await store.manifest(before.artifact as Digest), await store.manifest(after.artifact as Digest)];
+    if (from === undefined || to === undefined) {
+      const gone = [...(from === undefined ? [fromVersion] : []), ...(to === undefined ? [toVersion] : [])];
+      return { files: [], unchangedFiles: 0, filesUnknown: `the files of ${gone.map((version) => `${app}@${version}`).join(" and ")} were removed by retention` };
+    }
+    const { files, unchanged, left } = differingFiles(from, to);
+    return { files, unchangedFiles: unchanged, filesUnknown: left === 0 ? "" : `${left} more files differ than can be listed` };
+  }
+}
+
+function sentences(rows: readonly JournalRow[]): string[] {
+  const shown = rows.slice(0, HAPPENED_MAX).map(({ entry }) => eventText(entry));
+  return rows.length > HAPPENED_MAX ? [...shown, `and ${rows.length - HAPPENED_MAX} more changes`] : shown;
+}
+
+function deploymentIdOf(text: string): DeploymentId {
+  const id = parseDeploymentId(text);
+  if (id === undefined) throw missing(`there is no deployment ${text}`);
+  return id;
+}

@@ -1,0 +1,485 @@
+/** What is told of real engine runs, word for word. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
+import { ALL, APPROVAL, count, percent, soak, wave, webhook } from "../rollout/rollout.fixture.ts";
+import { Scene } from "./history.fixture.ts";
+
+const FOUR = ["m-1", "m-2", "m-3", "m-4"];
+
+let scene: Scene;
+
+beforeEach(async () => {
+  scene = new Scene();
+  await scene.join(...FOUR);
+});
+
+afterEach(() => {
+  scene.engine.stop();
+  scene.journal.close();
+});
+
+/** All run version 1. */
+async function upgraded(): Promise<void> {
+  scene.deploy("1", { waves: [ALL], maxUnavailable: count(4) });
+  for (const machine of FOUR) await scene.tell(machine, "healthy", "1");
+}
+
+describe("a deployment", () => {
+  test("that went as planned, wave by wave, through a soak and an approval", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [wave(count(1), { gates: [soak(60_000), APPROVAL] }), ALL], maxUnavailable: count(2) });
+    scene.elapse(4000);
+    await scene.tell("m-1", "healthy", "2");
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) is under way in wave 1 of 2: 1 of 4 machines runs it.
+        > it waits for the soak of wave 1 to be over at 1970-01-01 00:17:44 UTC
+        > it goes on then by itself; muster promote d-2 skips the rest of the soak
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for 2 waves (1 with a soak of 1m and an approval, then 100%); at most 2 machines unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 2 unavailable at once
+           0s wave_started: wave 1 began: 1 machine, m-1
+           0s target_assigned: m-1 was told to run app@2
+           4s target_healthy: m-1 became healthy after 4s
+           4s held: waits for the soak of wave 1 to be over at 1970-01-01 00:17:44 UTC"
+    `);
+    scene.elapse(140_000, ...FOUR);
+    expect((await scene.whyDeployment(id)).split("\n").slice(0, 4)).toMatchInlineSnapshot(`
+      [
+        "d-2 (app@2) is under way in wave 1 of 2: 1 of 4 machines runs it.",
+        "  > it waits for somebody to approve wave 1",
+        "  > muster approve d-2 lets it go on",
+        "  > muster rollback d-2 takes it back instead",
+      ]
+    `);
+    scene.command(id, "approve", { reason: "looks fine" });
+    scene.elapse(3000, ...FOUR);
+    for (const machine of FOUR) await scene.tell(machine, "healthy", "2");
+    await scene.tell("m-4", "healthy", "2");
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) succeeded: 4 of 4 machines run it.
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for 2 waves (1 with a soak of 1m and an approval, then 100%); at most 2 machines unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 2 unavailable at once
+           0s wave_started: wave 1 began: 1 machine, m-1
+           0s target_assigned: m-1 was told to run app@2
+           4s target_healthy: m-1 became healthy after 4s
+          64s gate_opened: waited 1m for the soak of wave 1 to be over
+         144s gate_opened: waited 1m20s for somebody to approve wave 1: anna approved it: looks fine
+         144s wave_finished: wave 1 passed after 2m24s: 1 healthy
+         144s wave_started: wave 2 (100%) began: 3 machines, m-2, m-3 and m-4
+         144s target_assigned: m-2 was told to run app@2
+         144s target_assigned: m-3 was told to run app@2
+         147s target_healthy: m-2 became healthy after 3s
+         147s target_assigned: m-4 was told to run app@2
+         147s target_healthy: m-3 became healthy after 3s
+         147s target_healthy: m-4 became healthy
+         147s wave_finished: wave 2 passed after 3s: 3 healthy
+         147s succeeded: succeeded after 2m27s: 4 of 4 machines run app@2"
+    `);
+  });
+
+  test("that failed on one machine too many and was rolled back", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(2), maxFailures: count(0) });
+    scene.elapse(3000);
+    await scene.tell("m-1", "healthy", "2");
+    scene.elapse(3000);
+    await scene.tell("m-2", "reverted", "1");
+    scene.elapse(3000);
+    for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "1");
+    await scene.tell("m-1", "healthy", "1");
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) was rolled back: 1 machine failed in wave 1, 0 allowed: m-2: exited with code 1.
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for one wave; at most 2 machines unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 4 machines in one wave, at most 2 unavailable at once
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@2
+           0s target_assigned: m-2 was told to run app@2
+           3s target_healthy: m-1 became healthy after 3s
+           3s target_assigned: m-3 was told to run app@2
+           6s target_failed: m-2 failed in wave 1: exited with code 1 (1 failed in it, 0 allowed)
+           6s rolling_back: 1 machine failed in wave 1, 0 allowed: m-2: exited with code 1; as on_failure: rollback says, 3 machines that were told of app@2 go back, newest wave first, at most 2 at once
+           6s target_reverting: m-3 was told to go back to app@1
+           6s target_reverting: m-2 was told to go back to app@1
+           9s target_reverted: m-2 is back on app@1 after 3s
+           9s target_reverting: m-1 was told to go back to app@1
+           9s target_reverted: m-3 is back on app@1 after 3s
+           9s target_reverted: m-1 is back on app@1
+           9s rolled_back: rolled back: 3 machines are back on what they ran before"
+    `);
+  });
+
+  test("that waited for its time, for another, and was then taken out", async () => {
+    await upgraded();
+    const first = scene.deploy("2", { waves: [ALL] });
+    scene.elapse(5000);
+    const id = scene.deploy("3", { startAt: (scene.clock.now() + 60_000) as Instant });
+    scene.elapse(30_000, ...FOUR);
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-3 (app@3) has not begun: it waits for its time: it begins at 1970-01-01 00:17:45 UTC (start_at).
+        > it waits for its time: it begins at 1970-01-01 00:17:45 UTC (start_at)
+        > it begins then by itself; muster abort d-3 takes it out
+           5s deployment_submitted: an operator submitted d-3: app@3 to the machines with role=web
+           5s deployment_submitted: it asks for 2 waves (1, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
+           5s waits: waits for its time: it begins at 1970-01-01 00:17:45 UTC (start_at)"
+    `);
+    scene.elapse(60_000, ...FOUR);
+    expect((await scene.whyDeployment(id)).split("\n").slice(0, 4)).toMatchInlineSnapshot(`
+      [
+        "d-3 (app@3) has not begun: it waits for d-2 (app@2, rolling) to end.",
+        "  > it waits for d-2 (app@2, rolling) to end",
+        "  > it begins by itself after that (on_conflict: queue); muster abort d-3 takes it out",
+        "     5s deployment_submitted: an operator submitted d-3: app@3 to the machines with role=web",
+      ]
+    `);
+    scene.command(id, "abort", { reason: "not today" });
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-3 (app@3) was aborted: anna aborted it: not today; it had not begun.
+           5s deployment_submitted: an operator submitted d-3: app@3 to the machines with role=web
+           5s deployment_submitted: it asks for 2 waves (1, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
+          65s waited: waited 1m for its time, 1970-01-01 00:17:45 UTC (start_at)
+          95s waited: waited 30s for d-2 (app@2, rolling) to end
+          95s aborted: anna aborted it: not today; every machine stays as it is, and none had been told of it"
+    `);
+    scene.command(first, "abort");
+  });
+
+  test("that paused, was resumed, and had its failure acknowledged", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1), onFailure: "pause" });
+    scene.elapse(2000);
+    await scene.tell("m-1", "reverted", "1");
+    expect((await scene.whyDeployment(id)).split("\n").slice(0, 5)).toMatchInlineSnapshot(`
+      [
+        "d-2 (app@2) is paused: 1 machine failed in wave 1, 0 allowed: m-1: exited with code 1.",
+        "  > it waits for an operator to resume, roll back or abort it",
+        "  > muster resume d-2 lets it go on; what has failed so far counts no more",
+        "  > muster retry d-2 lets the failed machines take their turn again",
+        "  > muster rollback d-2 takes every machine back to what it ran before",
+      ]
+    `);
+    scene.elapse(60_000, ...FOUR);
+    scene.command(id, "resume", { reason: "m-1 is known to be broken" });
+    for (const machine of ["m-2", "m-3", "m-4"]) await scene.tell(machine, "healthy", "2");
+    scene.command(id, "retry");
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) succeeded: 3 of 4 machines run it.
+        > m-1 is on the way: machines that come late, or try again, have their turn though it has succeeded
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for one wave; at most 1 machine unavailable at once; if any machine fails, it pauses
+           0s rollout_started: began: 4 machines in one wave, at most 1 unavailable at once
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@2
+           2s target_failed: m-1 failed in wave 1: exited with code 1 (1 failed in it, 0 allowed)
+           2s paused: 1 machine failed in wave 1, 0 allowed: m-1: exited with code 1; it is paused, as on_failure: pause says
+          62s command_accepted: anna resumed it: m-1 is known to be broken
+          62s failures_acknowledged: 1 failed machine of wave 1 counts no more: only new ones stop it again
+          62s target_assigned: m-2 was told to run app@2
+          62s target_healthy: m-2 became healthy
+          62s target_assigned: m-3 was told to run app@2
+          62s target_healthy: m-3 became healthy
+          62s target_assigned: m-4 was told to run app@2
+          62s target_healthy: m-4 became healthy
+          62s wave_finished: wave 1 passed after 1m2s: 3 healthy, 1 failed
+          62s succeeded: succeeded after 1m2s: 3 of 4 machines run app@2; 1 failed
+          62s command_accepted: anna let 1 machine that had failed take its turn again
+          62s target_pending: m-1 has its turn again
+          62s target_assigned: m-1 was told to run app@2"
+    `);
+  });
+
+  test("that a freeze and a silent machine held, and whose webhook said stop", async () => {
+    await upgraded();
+    scene.elapse(20_000, "m-1", "m-2", "m-4");
+    scene.engine.orders.addFreeze({ from: 0 as Instant, until: null }, { by: "otto", reason: "fair" });
+    const id = scene.deploy("2", { waves: [wave(count(3), { gates: [webhook()] }), ALL], maxUnavailable: count(3), offline: { kind: "wait", forMs: 60_000 }, onFailure: "abort" });
+    expect((await scene.whyDeployment(id)).split("\n").slice(0, 4)).toMatchInlineSnapshot(`
+      [
+        "d-2 (app@2) is under way in wave 1 of 2: 0 of 4 machines run it.",
+        "  > it waits for the freeze f-1 to be over (until somebody ends it: fair)",
+        "  > muster freeze end f-1 ends the freeze",
+        "    20s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web",
+      ]
+    `);
+    scene.elapse(30_000, "m-1", "m-2", "m-4");
+    scene.engine.orders.endFreeze("f-1", "otto");
+    for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "2");
+    scene.elapse(90_000, "m-1", "m-2", "m-4");
+    scene.asked.at(-1)?.answer({ kind: "stop", detail: "too many complaints" });
+    await Promise.resolve();
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) failed: the webhook gate of wave 1 stopped it: too many complaints.
+          20s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+          20s deployment_submitted: it asks for 2 waves (3 with a webhook, then 100%); at most 3 machines unavailable at once; if any machine fails, it stops and leaves all as it is; silent machines are waited for, at most 1m a wave
+          20s rollout_started: began: 4 machines in 2 waves (3 and 1), at most 3 unavailable at once
+          20s rollout_started: 1 machine is silent and will be changed when back
+          20s wave_started: wave 1 began: 3 machines, m-1, m-2 and m-4
+          50s hold_ended: waited 30s for the freeze f-1 to be over (until somebody ends it: fair)
+          50s target_assigned: m-1 was told to run app@2
+          50s target_assigned: m-2 was told to run app@2
+          50s target_healthy: m-1 became healthy
+          50s target_assigned: m-4 was told to run app@2
+          50s target_healthy: m-2 became healthy
+          50s target_healthy: m-4 became healthy
+         140s gate_stopped: the webhook of wave 1 said stop after 1m30s: too many complaints
+         140s failed: failed after 2m: the webhook gate of wave 1 stopped it: too many complaints; every machine stays as it is, as on_failure: abort says"
+    `);
+  });
+
+  test("that took the place of another", async () => {
+    await upgraded();
+    const older = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+    scene.elapse(5000, ...FOUR);
+    scene.deploy("3", { waves: [ALL], onConflict: "supersede" });
+    expect(await scene.whyDeployment(older)).toMatchInlineSnapshot(`
+      "d-2 (app@2) gave way to a newer deployment: d-3 (app@3) took its place.
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for one wave; at most 1 machine unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 4 machines in one wave, at most 1 unavailable at once
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@2
+           5s superseded: ended, since d-3 (app@3) took its place: 3 not yet told, 1 on the way"
+    `);
+  });
+
+  test("that nobody has heard of", async () => {
+    expect(await scene.whyDeployment("d-9" as DeploymentId)).toBe("there is no deployment d-9");
+  });
+});
+
+describe("a machine", () => {
+  test("that waits for its turn, in a wave that has not begun and in one that has", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [wave(count(1), { gates: [soak(60_000)] }), ALL], maxUnavailable: count(1) });
+    await scene.tell("m-1", "healthy", "2");
+    expect(await scene.whyMachine("m-4")).toMatchInlineSnapshot(`
+      "m-4 waits for its turn in wave 2 of d-2 (app@2).
+        > wave 1 must pass first: it waits for the soak of wave 1 to be over at 1970-01-01 00:17:40 UTC
+        > it goes on then by itself; muster promote d-2 skips the rest of the soak
+           0s machine_joined: m-4 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
+           0s rollout_started: m-4 is in wave 2 of 2 (100%), at turn 3 of 3: turns go by name; it goes back to app@1 if need be
+           0s held: waits for the soak of wave 1 to be over at 1970-01-01 00:17:40 UTC"
+    `);
+    scene.elapse(61_000, ...FOUR);
+    expect(await scene.whyMachine("m-4")).toMatchInlineSnapshot(`
+      "m-4 waits for its turn in wave 2 of d-2 (app@2).
+        > it has its turn after 1 other
+        > the window is full: m-2 is on the move; 1 may be unavailable at once (muster set d-2 max_unavailable N changes that)
+           0s machine_joined: m-4 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
+           0s rollout_started: m-4 is in wave 2 of 2 (100%), at turn 3 of 3: turns go by name; it goes back to app@1 if need be
+          60s gate_opened: waited 1m for the soak of wave 1 to be over
+          60s wave_finished: wave 1 passed after 1m: 1 healthy
+          60s wave_started: wave 2 (100%) began: 3 machines, m-2, m-3 and m-4"
+    `);
+    scene.command(id, "pause", { reason: "lunch" });
+    expect((await scene.whyMachine("m-4")).split("\n").slice(0, 6)).toMatchInlineSnapshot(`
+      [
+        "m-4 waits for its turn in wave 2 of d-2 (app@2).",
+        "  > d-2 is paused",
+        "  > muster resume d-2 lets it go on; what has failed so far counts no more",
+        "  > muster rollback d-2 takes every machine back to what it ran before",
+        "  > muster abort d-2 leaves every machine as it is",
+        "     0s machine_joined: m-4 joined with the label role=web",
+      ]
+    `);
+  });
+
+  test("on its way, with what its agent says, then failed, then told to go back", async () => {
+    await upgraded();
+    scene.deploy("2", { waves: [ALL], maxUnavailable: count(2), maxFailures: count(1) });
+    scene.elapse(1000);
+    await scene.tell("m-1", "pulling", "1");
+    scene.elapse(1000);
+    await scene.tell("m-1", "probing", "2");
+    expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
+      "m-1 was told to run app@2 in wave 1 of d-2 and is on the way.
+        > it waits for the agent of m-1 to say that app@2 has been healthy for 1s; it says: probing
+        > if that has not come within 1m (healthy_deadline), m-1 goes back by itself
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 2 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it goes back to app@1 if need be
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@2: 0 of 2 places were taken
+           1s report_pulling: its agent fetches the files of app@2
+           2s report_probing: its agent has started app@2 and probes it"
+    `);
+    scene.elapse(1000);
+    await scene.tell("m-1", "reverted", "1");
+    expect((await scene.whyMachine("m-1")).split("\n").slice(0, 2)).toMatchInlineSnapshot(`
+      [
+        "m-1 failed with app@2 in wave 1 of d-2: exited with code 1; app@1 runs there now.",
+        "  > m-1 takes its turn again with: muster retry d-2",
+      ]
+    `);
+    scene.elapse(1000);
+    await scene.tell("m-2", "failed", "");
+    scene.elapse(1000);
+    await scene.tell("m-1", "healthy", "1");
+    expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
+      "m-1 runs app@2 and goes back to app@1 when its turn comes: d-2 is being rolled back.
+        > m-1 goes back to app@1 when its turn comes: newest wave first, at most 2 at once
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 2 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it goes back to app@1 if need be
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@2: 0 of 2 places were taken
+           1s report_pulling: its agent fetches the files of app@2
+           2s report_probing: its agent has started app@2 and probes it
+           3s target_failed: m-1 failed in wave 1: exited with code 1; it went back by itself; app@1 runs there now
+           4s rolling_back: 2 machines failed in wave 1, 1 allowed: m-1: exited with code 1; m-2: exited with code 1; as on_failure: rollback says, 3 machines that were told of app@2 go back, newest wave first, at most 2 at once
+           5s target_healthy: m-1 is healthy after all"
+    `);
+    expect((await scene.whyMachine("m-4")).split("\n").slice(0, 2)).toMatchInlineSnapshot(`
+      [
+        "m-4 was never told of app@2: d-2 is being rolled back.",
+        "     0s machine_joined: m-4 joined with the label role=web",
+      ]
+    `);
+  });
+
+  test("that was silent at its turn and caught up when it was back", async () => {
+    await upgraded();
+    scene.elapse(20_000, "m-1", "m-2", "m-4");
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+    for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "2");
+    expect((await scene.whyMachine("m-3")).split("\n").slice(0, 2)).toMatchInlineSnapshot(`
+      [
+        "m-3 was passed over in wave 1 of d-2: nothing is heard from it.",
+        "  > m-3 has its turn when it is heard from again: is its agent running, and can it reach the controller?",
+      ]
+    `);
+    expect((await scene.whyDeployment(id)).split("\n").slice(0, 2)).toMatchInlineSnapshot(`
+      [
+        "d-2 (app@2) succeeded: 3 of 4 machines run it.",
+        "  > m-3 is silent and has its turn when heard from again",
+      ]
+    `);
+    scene.elapse(20_000, "m-1", "m-2", "m-4");
+    await scene.join("m-3");
+    scene.elapse(2000, ...FOUR);
+    await scene.tell("m-3", "healthy", "2");
+    expect(await scene.whyMachine("m-3")).toMatchInlineSnapshot(`
+      "m-3 runs app@2: it became healthy in wave 1 of d-2.
+           0s machine_joined: m-3 joined with the label role=web
+          20s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+          20s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+          20s rollout_started: m-3 is in the only wave, at turn 4 of 4: nothing was heard from it, and those that answer go first; it goes back to app@1 if need be
+          20s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-4 and m-3
+          20s target_unreachable: m-3 was passed over: nothing is heard from the machine; it has its turn when it is back
+          20s succeeded: succeeded: 3 of 4 machines run app@2; 1 is silent and has its turn when back
+          40s target_pending: m-3 is heard from again and has its turn
+          40s target_assigned: m-3 was told to run app@2: 0 of 4 places were taken
+          42s target_healthy: m-3 became healthy after 2s"
+    `);
+  });
+
+  test("that is cordoned", async () => {
+    await upgraded();
+    scene.engine.orders.cordon("m-2" as never, { drain: false, force: false }, { by: "otto", reason: "new disk" });
+    scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+    for (const machine of ["m-1", "m-3", "m-4"]) await scene.tell(machine, "healthy", "2");
+    expect(await scene.whyMachine("m-2")).toMatchInlineSnapshot(`
+      "m-2 was passed over in wave 1 of d-2: the machine is cordoned; it has its turn when that ends.
+        > m-2 is cordoned and has its turn after: muster uncordon m-2
+           0s machine_joined: m-2 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+           0s rollout_started: m-2 is in the only wave, at turn 4 of 4: it was cordoned, and those that are not go first; it goes back to app@1 if need be
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-3, m-4 and m-2
+           0s target_skipped: m-2 was passed over: the machine is cordoned; it has its turn when that ends
+           0s succeeded: succeeded: 3 of 4 machines run app@2; 1 is passed over"
+    `);
+  });
+
+  test("that is not selected, ran it already, came late, or is in no deployment", async () => {
+    await scene.joinAs({ role: "db", zone: "a" }, "x-1");
+    expect(await scene.whyMachine("x-1")).toMatchInlineSnapshot(`
+      "x-1 is in no deployment: nothing has been deployed yet.
+           0s machine_joined: x-1 joined with the labels role=db, zone=a"
+    `);
+    await upgraded();
+    expect(await scene.whyMachine("x-1")).toMatchInlineSnapshot(`
+      "x-1 is in no deployment: the only one does not select it by its labels.
+           0s machine_joined: x-1 joined with the labels role=db, zone=a"
+    `);
+    expect(await scene.whyMachine("x-1", "d-1" as DeploymentId)).toMatchInlineSnapshot(`
+      "x-1 is not selected: role=web is wanted, and it has role=db.
+           0s machine_joined: x-1 joined with the labels role=db, zone=a
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+           0s rollout_started: x-1 is not selected: role=web is wanted, and it has role=db
+           0s succeeded: succeeded: 4 of 4 machines run app@1"
+    `);
+    const again = scene.deploy("1", { waves: [ALL], lateJoiners: "ignore" });
+    expect(await scene.whyMachine("m-1", again)).toMatchInlineSnapshot(`
+      "m-1 ran app@1 already: d-2 left it out.
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-2: app@1 to the machines with role=web
+           0s rollout_started: began, with nobody to change
+           0s rollout_started: m-1 is left out: it runs app@1 already
+           0s succeeded: succeeded with nothing to do: every machine runs it already"
+    `);
+    await scene.join("m-9");
+    expect(await scene.whyMachine("m-9")).toMatchInlineSnapshot(`
+      "m-9 is not among the machines of d-2: it joined after the plan was made; late_joiners: ignore leaves such machines as they are.
+           0s deployment_submitted: an operator submitted d-2: app@1 to the machines with role=web
+           0s rollout_started: began, with nobody to change
+           0s succeeded: succeeded with nothing to do: every machine runs it already
+           0s machine_joined: m-9 joined with the label role=web
+           0s machine_joined: m-9 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
+    `);
+    expect(await scene.whyMachine("m-77")).toBe("there is no machine m-77; muster machines lists them");
+  });
+
+  test("that another deployment has told something else since", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+    for (const machine of FOUR) await scene.tell(machine, "healthy", "2");
+    scene.elapse(1000);
+    scene.deploy("3", { waves: [ALL], maxUnavailable: count(4), targets: "role=web" });
+    expect(await scene.whyMachine("m-1", id)).toMatchInlineSnapshot(`
+      "m-1 runs app@2: it became healthy in wave 1 of d-2. A later deployment has told it something else since.
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it goes back to app@1 if need be
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@2: 0 of 4 places were taken
+           0s target_healthy: m-1 became healthy
+           0s succeeded: succeeded: 4 of 4 machines run app@2
+           1s target_assigned: d-3 told m-1 to run app@3"
+    `);
+  });
+});
+
+describe("a large rollout", () => {
+  test("is told in few lines, with every failure of the first twenty", async () => {
+    const many = Array.from({ length: 600 }, (_, index) => `n-${String(index).padStart(3, "0")}`);
+    await scene.join(...many);
+    const id = scene.deploy("1", { waves: [wave(percent(5)), ALL], maxUnavailable: percent(10), maxFailures: percent(50) });
+    const told = new Map<string, number>();
+    for (let round = 0; round < 60; round += 1) {
+      const open = [...many, ...FOUR].filter((machine) => scene.generation(machine) > (told.get(machine) ?? 0));
+      if (open.length === 0) break;
+      scene.elapse(1000, ...many, ...FOUR);
+      for (const machine of open) {
+        told.set(machine, scene.generation(machine));
+        await scene.tell(machine, machine.endsWith("7") ? "reverted" : "healthy", "1");
+      }
+    }
+    const answer = await scene.why.deployment(id);
+    if (!answer.ok) throw new Error(answer.refusal.message);
+    const { decisions } = answer.value;
+    expect(decisions.length).toBeLessThan(200);
+    expect(decisions.filter(({ kind }) => kind === "target_failed")).toHaveLength(20);
+    expect(decisions.some(({ text }) => /\d+ machines failed, too/.test(text))).toBe(true);
+    expect(decisions.at(-1)!.text).toMatch(/^succeeded after \d+s: 544 of 604 machines run app@1; 60 failed$/);
+  });
+});
