@@ -14,7 +14,7 @@ import { type AgentPhase, isEnded } from "../rollout/state.ts";
 import { ALL, APPROVAL, percent, prometheus, soak, webhook, wave } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
-const SEEDS = Number(process.env["SEEDS"] ?? 100);
+const SEEDS = 100;
 const STEPS = 120;
 const MACHINES = ["a", "b", "c", "d", "e", "f"];
 const VERSIONS = ["1", "2", "3", "4"];

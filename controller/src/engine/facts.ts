@@ -6,6 +6,7 @@ import type { AppName, DeploymentId, Instant, MachineId, ReleaseId } from "@must
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import type { Labels } from "@muster/proto/selector.ts";
+import type { Strategy } from "../plan/strategy.ts";
 import type { Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -43,16 +44,21 @@ export interface Forerunner {
   readonly ended_at: Instant | null;
 }
 
-/** An app's standing deployment, as it concerns one machine. */
+/** A standing deployment, as it concerns one machine. */
 export interface StandingTarget {
   readonly deployment: DeploymentId;
   readonly app: AppName;
   readonly release: ReleaseId;
-  readonly strategy: string;
+  readonly selector: string;
+  readonly late_joiners: Strategy["lateJoiners"];
   readonly lanes: string;
   /** Null: the machine is no target of it. */
-  readonly state: "unreachable" | "skipped" | null;
+  readonly state: TargetState | null;
   readonly last_good: ReleaseId | null;
+  /** What the machine is to run. */
+  readonly assigned: ReleaseId | null;
+  /** A deployment that began later has told the machine something. */
+  readonly is_overtaken: number;
 }
 
 export class Facts {
@@ -92,9 +98,9 @@ export class Facts {
     return `d-${(this.#sql.newest.get() as number) + 1}` as DeploymentId;
   }
 
-  /** A deployment of the app that began after this one and was not taken back. */
-  laterDeployment(app: AppName, id: DeploymentId): DeploymentId | undefined {
-    return this.#sql.later.get(app, Number(id.slice("d-".length))) as DeploymentId | undefined;
+  /** A deployment that began after this one, told some of its machines something else, and was not taken back. */
+  laterDeployment(id: DeploymentId): DeploymentId | undefined {
+    return this.#sql.later.get(id) as DeploymentId | undefined;
   }
 
   openTarget({ machine, app, generation }: ReportAccepted): OpenTarget | undefined {
@@ -106,19 +112,14 @@ export class Facts {
     return this.#sql.forerunner.get({ app, targets, release, besides }) as Forerunner | undefined;
   }
 
-  /** Of each app whose standing deployment the machine may still have to take up, at most one row. */
+  /** All of them, by app, the newest first. */
   standingFor(machine: MachineId): readonly StandingTarget[] {
     return this.#sql.standing.all({ machine }) as StandingTarget[];
   }
 
-  /** The newest deployment of the app that has succeeded. */
-  standingOf(app: AppName): DeploymentId | undefined {
-    return this.#sql.standingOf.get(app) as DeploymentId | undefined;
-  }
-
-  /** Machines that may still have to take a deployment up: passed over by it, or unknown to it. */
-  outstandingFor(deployment: DeploymentId): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
-    return withLabels(this.#sql.outstanding.all({ deployment }));
+  /** Machines that may still have to take up one of the app's standing deployments: passed over by it, or unknown to it. */
+  outstandingFor(app: AppName): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
+    return withLabels(this.#sql.outstanding.all({ app }));
   }
 
   /** Succeeded deployments in which somebody was on the way, or had the turn, when the last controller ended. */
@@ -179,7 +180,9 @@ function prepare(db: Database) {
     artifact: statement("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     later: statement(
-      "SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL AND phase <> 'rolled_back' ORDER BY number DESC LIMIT 1",
+      `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0
+       JOIN assignments a ON a.machine = t.machine AND a.app = this.app JOIN deployments later ON later.id = a.deployment
+       WHERE this.id = ? AND later.start_seq > this.start_seq AND later.phase <> 'rolled_back' ORDER BY later.start_seq DESC LIMIT 1`,
     ).pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
@@ -188,31 +191,34 @@ function prepare(db: Database) {
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at FROM deployments
-       WHERE app = @app AND id <> @besides AND strategy ->> 'targets' = @targets AND (@release IS NULL OR release = @release) ORDER BY number DESC LIMIT 1`,
+       WHERE app = @app AND id <> @besides AND selector = @targets AND (@release IS NULL OR release = @release) ORDER BY number DESC LIMIT 1`,
     ),
     standing: statement(
-      `WITH standing AS (SELECT app, max(number) AS number FROM deployments WHERE phase = 'succeeded' GROUP BY app)
-       SELECT d.id AS deployment, d.app, d.release, d.strategy, d.lanes, t.state, ma.last_good
-       FROM standing s JOIN deployments d ON d.number = s.number
+      `WITH ${STANDING}
+       SELECT d.id AS deployment, d.app, d.release, d.selector, d.strategy ->> 'lateJoiners' AS late_joiners, d.lanes, t.state, ma.last_good,
+              a.release AS assigned, coalesce(o.start_seq, 0) > d.start_seq AS is_overtaken
+       FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq
        LEFT JOIN targets t ON t.deployment = d.id AND t.machine = @machine
        LEFT JOIN assignments a ON a.machine = @machine AND a.app = d.app
        LEFT JOIN deployments o ON o.id = a.deployment
        LEFT JOIN machine_apps ma ON ma.machine = @machine AND ma.app = d.app
-       WHERE coalesce(o.number, 0) <= d.number AND (t.state IN ('unreachable', 'skipped') OR t.state IS NULL AND a.release IS NOT d.release)
-       ORDER BY d.app`,
+       ORDER BY d.app, d.start_seq DESC`,
     ),
-    standingOf: statement("SELECT id FROM deployments WHERE app = ? AND phase = 'succeeded' ORDER BY number DESC LIMIT 1").pluck(),
     outstanding: statement(
-      `SELECT m.id AS machine, m.labels FROM deployments d JOIN machines m
+      `WITH ${STANDING}
+       SELECT DISTINCT m.id AS machine, m.labels FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq JOIN machines m
        LEFT JOIN targets t ON t.deployment = d.id AND t.machine = m.id
        LEFT JOIN assignments a ON a.machine = m.id AND a.app = d.app
-       WHERE d.id = @deployment AND (t.state IN ('unreachable', 'skipped') OR t.state IS NULL AND a.release IS NOT d.release) ORDER BY m.id`,
+       WHERE s.app = @app AND (t.state IN ('unreachable', 'skipped') OR t.state IS NULL AND a.release IS NOT d.release) ORDER BY m.id`,
     ),
     tails: statement(
-      `WITH standing AS (SELECT app, max(number) AS number FROM deployments WHERE phase = 'succeeded' GROUP BY app)
-       SELECT d.id FROM standing s JOIN deployments d ON d.number = s.number
+      `WITH ${STANDING}
+       SELECT d.id FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq
        WHERE EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
          WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')) ORDER BY d.number`,
     ).pluck(),
   };
 }
+
+/** Of each app the newest deployment to each selector that has succeeded. */
+const STANDING = "standing AS (SELECT app, selector, max(start_seq) AS start_seq FROM deployments WHERE phase = 'succeeded' GROUP BY app, selector)";

@@ -1,7 +1,7 @@
 /**
  * What operators ask about deployments: submit one, steer one. Each is one transaction, and is refused in words when it can't be.
  */
-import { type AppName, type DeploymentId, releaseId } from "@muster/proto/ids.ts";
+import { type DeploymentId, releaseId } from "@muster/proto/ids.ts";
 import type { Entry } from "../journal/entry.ts";
 import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
@@ -80,7 +80,7 @@ export class Operators {
     const state = rollouts.takeUp(id);
     if (state === undefined) return notFound(`there is no deployment ${id}`);
     const event = eventOf(state, command, { by, reason: why });
-    const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state) : undefined);
+    const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state, command) : undefined);
     if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused}`);
     this.#loop.commit((append, now) => {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
@@ -103,9 +103,11 @@ export class Operators {
   }
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
-  #overtaken({ id, app }: { readonly id: DeploymentId; readonly app: AppName }): string | undefined {
-    const later = this.#loop.facts.laterDeployment(app, id);
-    return later === undefined ? undefined : `${later} of ${app} has been carried out since; use that instead`;
+  #overtaken({ id, app }: RolloutState, { kind }: Command): string | undefined {
+    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && other.phase !== "pending");
+    if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
+    const later = this.#loop.facts.laterDeployment(id);
+    return later === undefined ? undefined : `${later} of ${app} has been carried out since; ${kind === "rollback" ? "roll that back" : "deploy again"} instead`;
   }
 }
 

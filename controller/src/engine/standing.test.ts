@@ -182,3 +182,16 @@ test("a newer rollout takes a machine over from the tail of an older one, and gi
   await world.settle("b", "c");
   expect(world.state("d-1" as never, "c")).toBe("healthy");
 });
+
+test("staging and production stand side by side: who comes later gets what stands for it", async () => {
+  const world = new World();
+  await world.joinAs({ env: "prod" }, "p");
+  await world.joinAs({ env: "staging" }, "s");
+  world.deploy("1", { targets: "env=prod" });
+  await world.settle("p");
+  world.deploy("2", { targets: "env=staging" });
+  await world.settle("s");
+  await world.joinAs({ env: "prod" }, "q");
+  await world.joinAs({ env: "staging" }, "t");
+  expect([world.wanted("q"), world.wanted("t")]).toEqual(["1", "2"]);
+});

@@ -1,10 +1,9 @@
 /**
- * The app's standing deployment: the newest one that succeeded. Machines that were away when it was carried out, or came later, have their turn in its tail.
+ * Standing deployments: of each app, to each selector, the newest one that succeeded. Machines that were away when it was carried out, or came later, have their turn in its tail.
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { type Labels, selects } from "@muster/proto/selector.ts";
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
-import type { Strategy } from "../plan/strategy.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Facts, StandingTarget } from "./facts.ts";
 import { parsedSelector } from "./fleet-plan.ts";
@@ -25,18 +24,18 @@ export class Standing {
   /** A machine is there: for the first time, again, with other labels, or after a cordon. */
   takeUp(machine: MachineId, labels: Labels, append: Append, now: Instant): void {
     if (!this.#isUsable(machine)) return;
+    const decided = new Set<AppName>();
     for (const row of this.#facts.standingFor(machine)) {
-      if (this.#isTargetOfActive(row.app, machine)) continue;
-      const event = eventOf(machine, labels, row);
+      if (decided.has(row.app) || !isFor(row, labels)) continue;
+      decided.add(row.app);
+      const event = this.#isTargetOfActive(row.app, machine) ? undefined : eventOf(machine, labels, row);
       if (event !== undefined) this.#drive(row.deployment, event, append, now);
     }
   }
 
-  /** A deployment of the app has ended: its standing one is for those that came while that was under way, or that it never told. */
+  /** A deployment of the app has ended: the standing ones are for those that came while that was under way, or that it never told. */
   settled(app: AppName, append: Append, now: Instant): void {
-    const id = this.#facts.standingOf(app);
-    if (id === undefined) return;
-    for (const { machine, labels } of this.#facts.outstandingFor(id)) this.takeUp(machine, labels, append, now);
+    for (const { machine, labels } of this.#facts.outstandingFor(app)) this.takeUp(machine, labels, append, now);
   }
 
   #drive(deployment: string, event: RolloutEvent, append: Append, now: Instant): void {
@@ -54,17 +53,29 @@ export class Standing {
   }
 }
 
+/** The newest that is for a machine is the one that counts: staging and production stand side by side. */
+function isFor({ state, selector }: StandingTarget, labels: Labels): boolean {
+  return state !== null || selects(parsedSelector(selector), labels);
+}
+
 function eventOf(machine: MachineId, labels: Labels, row: StandingTarget): RolloutEvent | undefined {
+  if (row.is_overtaken === 1) return undefined;
   switch (row.state) {
     case "unreachable":
       return { kind: "heard_again", machine };
     case "skipped":
       return { kind: "uncordoned", machine };
     case null: {
-      const strategy = JSON.parse(row.strategy) as Strategy;
-      if (strategy.lateJoiners === "ignore" || !selects(parsedSelector(strategy.targets), labels)) return undefined;
+      if (row.late_joiners === "ignore" || row.assigned === row.release) return undefined;
       const lane = laneOf(JSON.parse(row.lanes) as LaneLabel[], labels);
       return { kind: "joined", target: { machine, previous: row.last_good, lane } };
     }
+    case "pending":
+    case "updating":
+    case "healthy":
+    case "failed":
+    case "reverting":
+    case "reverted":
+      return undefined;
   }
 }

@@ -46,7 +46,7 @@ export function createProjector(db: Database): Projector {
     const id = entry.deployment;
     switch (entry.kind) {
       case "rollout_started":
-        return projectPlan(id, entry.plan, at);
+        return projectPlan(id, entry.plan, seq, at);
       case "wave_started":
         sql.startWave.run({ id, wave: entry.wave, at });
         sql.enterWave.run({ id, wave: entry.wave, at });
@@ -102,8 +102,8 @@ export function createProjector(db: Database): Projector {
     }
   }
 
-  function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, at: number): void {
-    sql.startDeployment.run({ id, at, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
+  function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, seq: number, at: number): void {
+    sql.startDeployment.run({ id, seq, at, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
     waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable }, wave) => {
       sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable });
       targets.forEach(({ machine, previous, lane }, position) => sql.addTarget.run({ id, machine, wave, position, previous, lane, at }));
@@ -137,6 +137,7 @@ export function createProjector(db: Database): Projector {
           app: entry.app,
           release: entry.release,
           strategy: JSON.stringify(entry.strategy),
+          selector: entry.strategy.targets,
           by: entry.by,
           at,
         });

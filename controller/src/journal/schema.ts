@@ -92,11 +92,13 @@ const PROJECTIONS = {
     app             TEXT NOT NULL,
     release         TEXT NOT NULL,
     strategy        TEXT NOT NULL,
+    selector        TEXT NOT NULL,
     phase           TEXT NOT NULL,
     reason_code     TEXT,
     reason_message  TEXT,
     submitted_at    INTEGER NOT NULL,
     started_at      INTEGER,
+    start_seq       INTEGER,
     ended_at        INTEGER,
     progress_at     INTEGER NOT NULL,
     wave            INTEGER NOT NULL,
@@ -166,7 +168,7 @@ const INDEXES = [
   "CREATE INDEX deployments_by_app ON deployments (app, number)",
   "CREATE INDEX deployments_active ON deployments (number) WHERE ended_at IS NULL",
   "CREATE INDEX targets_by_state ON targets (deployment, wave, state)",
-  "CREATE INDEX deployments_standing ON deployments (app, number) WHERE phase = 'succeeded'",
+  "CREATE INDEX deployments_standing ON deployments (app, selector, start_seq) WHERE phase = 'succeeded'",
   "CREATE INDEX releases_by_artifact ON releases (artifact)",
 ];
 

@@ -1,0 +1,165 @@
+/** What retention lets go, and what it never does. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { AppName, Digest, MachineId } from "@muster/proto/ids.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { RETENTION_DEFAULT } from "./retention.ts";
+import { World } from "./world.fixture.ts";
+
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+let world: World;
+
+beforeEach(async () => {
+  world = new World();
+  await world.join("a", "b");
+});
+
+afterEach(() => {
+  world.engine.stop();
+  world.journal.close();
+});
+
+/** Artifacts by the version that is made of them. */
+const digestOf = (version: string): Digest => version.padStart(64, "0") as Digest;
+
+function push(version: string): void {
+  world.engine.operators.recordArtifact({ kind: "artifact_stored", artifact: digestOf(version), fileCount: 1, sizeBytes: 1, packBytes: 1 });
+}
+
+function submit(version: string, changes: Parameters<World["submit"]>[1] = {}): void {
+  const answer = world.submit(version, { waves: [ALL], maxUnavailable: count(2), ...changes }, { artifact: digestOf(version) });
+  if (!answer.ok) throw new Error(answer.refusal.message);
+}
+
+async function release(version: string): Promise<void> {
+  world.clock.advance(1000);
+  push(version);
+  submit(version);
+  for (const machine of ["a", "b"]) await world.say(machine, "healthy");
+}
+
+const kept = (): string[] => (world.journal.db.prepare("SELECT digest FROM artifacts ORDER BY digest").pluck().all() as string[]).map((digest) => digest.replace(/^0+/, "")).filter((name) => !/^a+$/.test(name));
+
+test("without a rule the default holds, and a rule that was set is shown", () => {
+  expect(world.engine.retention.rule()).toEqual(RETENTION_DEFAULT);
+  expect(RETENTION_DEFAULT).toEqual({ keep: 20, keepForMs: 90 * DAY });
+  world.engine.retention.set({ keep: 3, keepForMs: DAY }, "anna");
+  expect(world.engine.retention.rule()).toEqual({ keep: 3, keepForMs: DAY });
+});
+
+test("files go when both limits are passed, and what went is said", async () => {
+  for (const version of ["1", "2", "3", "4"]) await release(version);
+  expect(world.engine.retention.set({ keep: 2, keepForMs: HOUR }, "anna")).toEqual([]);
+  expect(world.engine.retention.set({ keep: 10, keepForMs: 0 }, "anna")).toEqual([]);
+  expect(world.engine.retention.set({ keep: 2, keepForMs: 0 }, "anna")).toEqual(["app@1", "app@2"]);
+  expect(kept()).toEqual(["3", "4"]);
+  expect(world.engine.retention.set({ keep: 2, keepForMs: 0 }, "anna")).toEqual([]);
+});
+
+test("a rollback to a release whose files are gone is refused; its files can be pushed again", async () => {
+  for (const version of ["1", "2", "3"]) await release(version);
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  expect(kept()).toEqual(["3"]);
+  expect(world.engine.operators.rollbackTo("d-3" as never, "1", { by: "", reason: "" })).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("removed by retention") } });
+  push("1");
+  expect(world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna")).toEqual([]);
+  expect(kept()).toEqual(["1", "3"]);
+  submit("1");
+  for (const machine of ["a", "b"]) await world.say(machine, "healthy");
+  world.clock.advance(1);
+  expect(kept()).toEqual(["1", "3"]);
+});
+
+test("what a machine runs, ran last, or is told to run stays, however old", async () => {
+  await release("1");
+  await world.joinAs({ role: "db" }, "x");
+  push("2");
+  submit("2", { targets: "role=db" });
+  await world.say("x", "healthy");
+  await release("3");
+  push("4");
+  submit("4", { onFailure: "pause" });
+  // `a` and `b` are told of 4 and have 3 as their last good one; 1 is nobody's.
+  world.clock.advance(2 * DAY);
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  expect(kept()).toEqual(["2", "3", "4"]);
+});
+
+test("what an agent says that it runs stays though nothing else knows of it", async () => {
+  for (const version of ["1", "2", "3"]) await release(version);
+  await world.engine.report([
+    {
+      kind: "report_accepted",
+      machine: "a" as MachineId,
+      app: "app" as AppName,
+      instance: "i-a",
+      reportSeq: 99,
+      observedAt: world.clock.now(),
+      generation: 1,
+      phase: "healthy",
+      reason: null,
+      runningVersion: "1",
+      runningArtifact: digestOf("1"),
+      starts: 1,
+      pid: 1,
+      ports: {},
+    },
+  ]);
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  expect(kept()).toEqual(["1", "3"]);
+});
+
+test("what machines go back to while a deployment has not ended stays", async () => {
+  await release("1");
+  await release("2");
+  push("3");
+  submit("3");
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  expect(kept()).toEqual(["2", "3"]);
+});
+
+test("files without a release stay for a day at least", () => {
+  push("9");
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  world.clock.advance(DAY - HOUR);
+  expect(kept()).toEqual(["9"]);
+  world.clock.advance(2 * HOUR);
+  expect(kept()).toEqual([]);
+});
+
+test("it looks by itself after each deployment that ends, and every hour", async () => {
+  await release("1");
+  world.engine.retention.set({ keep: 1, keepForMs: HOUR * 3 }, "anna");
+  await release("2");
+  world.clock.advance(2 * HOUR);
+  expect(kept()).toEqual(["1", "2"]);
+  world.clock.advance(2 * HOUR);
+  expect(kept()).toEqual(["2"]);
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  await release("3");
+  world.clock.advance(1);
+  expect(kept()).toEqual(["3"]);
+});
+
+test("two apps made of the same files keep them as long as one of them does", async () => {
+  await release("1");
+  await release("2");
+  await release("3");
+  const other = world.engine.operators.submit({
+    app: "other" as AppName,
+    release: { app: "other", version: "1", artifact: digestOf("1"), driver: { $case: "files", value: {} }, ports: {}, health: [] },
+    selector: { text: "role=web", requirements: [] },
+    strategy: { ...(JSON.parse(world.journal.db.prepare("SELECT strategy FROM deployments").pluck().get() as string) as never) },
+  });
+  expect(other.ok).toBe(true);
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  expect(kept()).toEqual(["1", "3"]);
+});
+
+test("the journal tells it, and its replay gives the same tables", async () => {
+  for (const version of ["1", "2"]) await release(version);
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  const kinds = world.journal.db.prepare("SELECT kind FROM journal ORDER BY seq DESC LIMIT 2").pluck().all();
+  expect(kinds).toEqual(["artifact_removed", "retention_set"]);
+});
