@@ -106,6 +106,7 @@ export class Loop {
       });
     } catch (error) {
       this.#reload();
+      this.#retryLater();
       throw error;
     }
     this.#afterCommit(rows);
@@ -118,7 +119,6 @@ export class Loop {
       work();
     } catch (error) {
       this.#options.logger.error({ err: error, what }, "engine could not commit");
-      if (!this.#stopped) this.#cancelWake = this.clock.wake((this.clock.now() + RETRY_MS) as Instant, () => this.#tick());
     }
   }
 
@@ -210,6 +210,12 @@ export class Loop {
     if (next !== undefined) this.#cancelWake = this.clock.wake(next, () => this.#tick());
   }
 
+  /** What was read again is looked at when the disk may be well, and not at once: a full disk must not keep a CPU busy. */
+  #retryLater(): void {
+    this.#cancelWake?.();
+    if (!this.#stopped) this.#cancelWake = this.clock.wake((this.clock.now() + RETRY_MS) as Instant, () => this.#tick());
+  }
+
   #startTimes(now: Instant): readonly (Instant | undefined)[] {
     const pending = this.rollouts.active().filter((state) => state.phase === "pending");
     return pending.map((state) => waitingToStart(state, this.rollouts.ofApp(state.app), this.facts, now)?.until);
@@ -225,7 +231,6 @@ export class Loop {
     for (const { id, silent_since } of this.facts.machines()) fleet.restore(id, now, silent_since);
     this.rollouts.reload(this.facts.interruptedTails());
     this.world.reload(this.facts);
-    this.#arm();
   }
 }
 
