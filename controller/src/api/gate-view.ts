@@ -11,7 +11,7 @@ export function gateView({ gate, state, since, said }: GateState): GateMessage {
 }
 
 /** What a gate asks for. */
-export function asksText(gate: Gate): string {
+function asksText(gate: Gate): string {
   switch (gate.kind) {
     case "soak":
       return `no target changes for ${durationText(gate.forMs)}`;

@@ -100,7 +100,7 @@ export function laneOf(lanes: readonly LaneLabel[], labels: Labels): string {
   return lanes.map(({ label }) => (Object.hasOwn(labels, label) ? labels[label] : "")).join("/");
 }
 
-export function laneLabels({ spread, maxUnavailablePer }: Pick<Strategy, "spread" | "maxUnavailablePer">): readonly LaneLabel[] {
+function laneLabels({ spread, maxUnavailablePer }: Pick<Strategy, "spread" | "maxUnavailablePer">): readonly LaneLabel[] {
   return [...(spread === null ? [] : [{ label: spread, max: null }]), ...maxUnavailablePer];
 }
 

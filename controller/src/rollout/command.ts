@@ -64,7 +64,7 @@ export function refusal(state: RolloutState, event: CommandEvent): string | unde
 }
 
 /** The gate that the rollout waits at. */
-export function gateAt({ phase, waves, wave }: RolloutState): { readonly index: number; readonly gate: GateState } | undefined {
+function gateAt({ phase, waves, wave }: RolloutState): { readonly index: number; readonly gate: GateState } | undefined {
   if (phase !== "rolling") return undefined;
   const gates = waves[wave]?.gates ?? [];
   const index = gates.findIndex(({ state }) => state !== "open");
