@@ -6,8 +6,10 @@ import type { Gate, PrometheusGate } from "../plan/strategy.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { durationText } from "../rollout/words.ts";
 
-export function gateView({ gate, state, since, said }: GateState): GateMessage {
-  return { kind: gate.kind, state: STATES[state], asks: asksText(gate), said, since };
+/** `changedAt`: when a target of its wave last changed; a soak begins anew with each change. */
+export function gateView({ gate, state, since, said }: GateState, changedAt: number): GateMessage {
+  const begunAt = gate.kind === "soak" && state === "reached" ? Math.max(since, changedAt) : since;
+  return { kind: gate.kind, state: STATES[state], asks: asksText(gate), said, since: begunAt };
 }
 
 /** What a gate asks for. */

@@ -44,23 +44,27 @@ export function refusal(state: RolloutState, event: CommandEvent): string | unde
   const { phase } = state;
   switch (event.kind) {
     case "pause":
-      return phase === "rolling" ? undefined : `it is ${phase}; only a rolling deployment can be paused`;
+      return phase === "rolling" ? undefined : `it is ${inWords(phase)}; only a rolling deployment can be paused`;
     case "resume":
-      return phase === "paused" ? undefined : `it is ${phase}; only a paused deployment can be resumed`;
+      return phase === "paused" ? undefined : `it is ${inWords(phase)}; only a paused deployment can be resumed`;
     case "abort":
-      return isEnded(phase) ? `it has ended (${phase})` : undefined;
+      return isEnded(phase) ? `it has ended (${inWords(phase)})` : undefined;
     case "rollback":
       return rollbackRefusal(state);
     case "approve":
       return approveRefusal(state, event.wave);
     case "promote":
-      if (phase !== "rolling") return `it is ${phase}; only a rolling deployment has gates to skip`;
+      if (phase !== "rolling") return `it is ${inWords(phase)}; only a rolling deployment has gates to skip`;
       return event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" ? undefined : "it waits at no gate now; --all skips those to come";
     case "retry":
       return retryRefusal(state);
     case "set_max_unavailable":
-      return phase === "pending" || (isEnded(phase) && phase !== "succeeded") ? `it is ${phase}; that can be changed while it runs` : undefined;
+      return phase === "pending" || (isEnded(phase) && phase !== "succeeded") ? `it is ${inWords(phase)}; that can be changed while it runs` : undefined;
   }
+}
+
+function inWords(phase: RolloutState["phase"]): string {
+  return phase.replaceAll("_", " ");
 }
 
 /** The gate that the rollout waits at. */
@@ -99,7 +103,7 @@ function approveRefusal(state: RolloutState, wave: number | null): string | unde
   const at = gateAt(state);
   if (at?.gate.gate.kind !== "approval") {
     const asks = state.waves.some(({ gates }) => gates.some(({ gate, state: stands }) => gate.kind === "approval" && stands !== "open"));
-    if (state.phase !== "rolling") return `it is ${state.phase}; only a rolling deployment waits for approval`;
+    if (state.phase !== "rolling") return `it is ${inWords(state.phase)}; only a rolling deployment waits for approval`;
     return asks ? "it has not come to the gate that asks for it yet; muster status says what it waits for" : "none of its gates asks for it";
   }
   if (wave !== null && wave !== state.wave) return `it waits for the approval of wave ${state.wave + 1}, not of wave ${wave + 1}`;
@@ -118,7 +122,7 @@ function retryRefusal(state: RolloutState): string | undefined {
       return "it has not begun";
     case "rolling_back":
     case "rolled_back":
-      return `it is ${state.phase.replaceAll("_", " ")}; deploy again instead`;
+      return `it is ${inWords(state.phase)}; deploy again instead`;
     case "aborted":
     case "superseded":
       return `it is ${state.phase}; deploy again instead`;

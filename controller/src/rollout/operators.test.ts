@@ -206,5 +206,5 @@ test("max_unavailable can be changed in the tail and on the way back, and not af
   rollout.command("rollback");
   expect(rollout.moving()).toEqual([0, 1, 2, 3]);
   rollout.healthy(0, 1, 2, 3);
-  expect(() => rollout.command("set_max_unavailable")).toThrow("it is rolled_back; that can be changed while it runs");
+  expect(() => rollout.command("set_max_unavailable")).toThrow("it is rolled back; that can be changed while it runs");
 });

@@ -46,9 +46,10 @@ function waveText(wave: Wave, waveCount: number): string {
 
 /** How long a soak has left is no change. */
 function gateChanges(previous: Deployment | undefined, next: Deployment, wave: Wave, now: number): readonly string[] {
+  const waits = !hasEnded(next.phase) && phaseWord(next.phase) !== "rolling_back";
   const before = previous?.waves.find(({ index }) => index === wave.index)?.gates ?? [];
   return wave.gates
-    .filter((gate, index) => isNews(gate, before[index]))
+    .filter((gate, index) => isNews(gate, before[index]) && (waits || gateStateWord(gate.state) !== "reached"))
     .map((gate) => `wave ${wave.index}/${next.waves.length}  ${gateStateWord(gate.state) === "open" ? "passed " : ""}${plain(gateText(gate, next.id, now))}`);
 }
 

@@ -3,7 +3,7 @@
  */
 import type { Deployment, Gate, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
-import { gateStateWord, hasEnded, wavePhaseWord } from "../output/words.ts";
+import { gateStateWord, hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
 import { plain, truncate, wrap } from "./text.ts";
 import { ahead, moment, parseDuration, shortDuration } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
@@ -12,7 +12,8 @@ const INDENT = "      ";
 
 /** For a wave whose gates matter now: each that was reached on lines of its own, those to come together on one. */
 export function gateLines(wave: Wave, deployment: Deployment, options: ViewOptions): readonly string[] {
-  const isOver = hasEnded(deployment.phase);
+  // On the way back nobody waits for a gate.
+  const isOver = hasEnded(deployment.phase) || phaseWord(deployment.phase) === "rolling_back";
   const shown = wave.gates.filter(({ state }) => isShown(wave, state, isOver));
   const pending = isOver ? [] : wave.gates.filter(({ state }) => gateStateWord(state) === "pending");
   const lines = shown.flatMap((gate) => gateLine(gate, deployment.id, options));
@@ -21,7 +22,7 @@ export function gateLines(wave: Wave, deployment: Deployment, options: ViewOptio
   return [...lines, options.colors.dim(truncate(toCome, options.columns))];
 }
 
-/** Of a rollout that has ended only the gate that stopped it is of interest. */
+/** Of a rollout that has ended, or goes back, only the gate that stopped it is of interest. */
 function isShown(wave: Wave, state: Gate["state"], isOver: boolean): boolean {
   const word = gateStateWord(state);
   if (word === "stopped") return true;
