@@ -1,6 +1,7 @@
 /** What retention lets go, and what it never does. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AppName, Digest, MachineId } from "@muster/proto/ids.ts";
+import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { RETENTION_DEFAULT } from "./retention.ts";
 import { World } from "./world.fixture.ts";
@@ -137,6 +138,7 @@ test("it looks by itself after each deployment that ends, and every hour", async
   world.clock.advance(2 * HOUR);
   expect(kept()).toEqual(["2"]);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  await world.join("a", "b");
   await release("3");
   world.clock.advance(1);
   expect(kept()).toEqual(["3"]);
@@ -150,7 +152,7 @@ test("two apps made of the same files keep them as long as one of them does", as
     app: "other" as AppName,
     release: { app: "other", version: "1", artifact: digestOf("1"), driver: { $case: "files", value: {} }, ports: {}, health: [] },
     selector: { text: "role=web", requirements: [] },
-    strategy: { ...(JSON.parse(world.journal.db.prepare("SELECT strategy FROM deployments").pluck().get() as string) as never) },
+    strategy: JSON.parse(world.journal.db.prepare("SELECT strategy FROM deployments").pluck().get() as string) as Strategy,
   });
   expect(other.ok).toBe(true);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
