@@ -55,7 +55,7 @@ export function refusal(state: RolloutState, event: CommandEvent): string | unde
       return approveRefusal(state, event.wave);
     case "promote":
       if (phase !== "rolling") return `it is ${inWords(phase)}; only a rolling deployment has gates to skip`;
-      return event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" ? undefined : "it waits at no gate now; --all skips those to come";
+      return event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" || state.hold?.kind === "offline" ? undefined : "it waits at no gate now; --all skips those to come";
     case "retry":
       return retryRefusal(state);
     case "set_max_unavailable":
@@ -148,8 +148,9 @@ function openGate(state: RolloutState, said: string): readonly RolloutChange[] {
   return at === undefined ? [] : [{ kind: "gate_opened", wave: state.wave, gate: at.index, said }];
 }
 
-/** The one thing that it waits for: the gate, or the moment at which its next wave begins. */
+/** The one thing that it waits for: the silent machines of its wave, the gate, or the moment at which its next wave begins. */
 function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
+  if (state.hold?.kind === "offline") return [{ kind: "offline_passed", wave: state.wave }];
   if (state.hold?.kind !== "begin") return openGate(state, said);
   return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
 }

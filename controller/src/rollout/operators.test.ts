@@ -151,6 +151,14 @@ describe("promote", () => {
     expect(rollout.moving()).toEqual([1]);
   });
 
+  test("waits no longer for the silent machines of its wave", () => {
+    const rollout = new Harness(3, { waves: [wave(count(2), { gates: [APPROVAL] }), ALL], offline: { kind: "wait", forMs: null } });
+    rollout.silence(0);
+    rollout.healthy(1);
+    rollout.command("promote");
+    expect(rollout.waitsFor()).toBe("somebody to approve wave 1");
+  });
+
   test("of all skips every gate to come, and waves still go one after another inside the window", () => {
     const gates = [soak(HOUR), webhook(), APPROVAL];
     const rollout = new Harness(4, { waves: [wave(count(1), { gates }), wave(count(2), { gates, afterMs: HOUR }), wave(percent(100), { gates })], maxUnavailable: count(1) });
