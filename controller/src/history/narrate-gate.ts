@@ -68,7 +68,7 @@ function answerSentence({ gate, failed }: GateState, name: string, { verdict, sa
   }
 }
 
-export function gateName({ gate }: Pick<GateState, "gate">, wave: number): string {
+function gateName({ gate }: Pick<GateState, "gate">, wave: number): string {
   const names = { soak: "the soak", approval: "the approval", webhook: "the webhook", prometheus: "the metric" } as const;
   return `${names[gate.kind]} of wave ${wave + 1}`;
 }

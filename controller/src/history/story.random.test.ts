@@ -10,7 +10,7 @@ import { Scene } from "./history.fixture.ts";
 import { Past } from "./past.ts";
 import { pictures } from "./replay.ts";
 
-const SEEDS = 20;
+const SEEDS = 15;
 const STEPS = 60;
 const MACHINES = ["a", "b", "c", "d", "e", "f"];
 

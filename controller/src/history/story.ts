@@ -13,7 +13,10 @@ import { because, colon, type Line, spanText, was, whoText } from "./words.ts";
 
 /** What was known of the machine before the deployment was submitted. */
 export interface Before {
+  /** Its first hello; undefined: it came later. */
   readonly joined: JournalRow | undefined;
+  /** When it said the labels that it had then, if these were not its first. */
+  readonly relabelled: JournalRow | undefined;
   readonly known: Known;
 }
 
@@ -27,13 +30,14 @@ export class Story {
   #hasJoined: boolean;
   #isOver = false;
 
-  constructor(machine: MachineId, narrator: Narrator, { joined, known }: Before) {
+  constructor(machine: MachineId, narrator: Narrator, { joined, relabelled, known }: Before) {
     this.#machine = machine;
     this.#narrator = narrator;
     this.#known = known;
     this.#labelsNow = known.labels ?? {};
     this.#hasJoined = joined !== undefined;
     if (joined !== undefined) this.#say(joined, joinedText(joined));
+    if (relabelled !== undefined) this.#say(relabelled, this.#relabelled());
   }
 
   get lines(): readonly Line[] {
@@ -150,6 +154,10 @@ export class Story {
     else if (this.#known.labels !== undefined) this.#sayAbsence(row, state);
   }
 
+  #relabelled(): string {
+    return `${this.#machine} has other labels now: ${labelsText(this.#labelsNow)}`;
+  }
+
   #sayAbsence(row: JournalRow, state: RolloutState): void {
     this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow));
   }
@@ -172,7 +180,7 @@ export class Story {
         this.#labelsNow = entry.labels;
         if (!isPlanned) this.#known = { ...this.#known, labels: entry.labels };
         if (isFirst) this.#say(row, joinedText(row));
-        else if (changed) this.#say(row, `${this.#machine} has other labels now: ${labelsText(entry.labels)}`);
+        else if (changed) this.#say(row, this.#relabelled());
         // A machine of the fleet's tail gets a row of its own when it joins the deployment.
         if ((isFirst || changed) && isPlanned && target === undefined && !state.unchanged.includes(this.#machine)) this.#sayAbsence(row, state);
         return;

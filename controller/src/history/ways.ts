@@ -105,7 +105,7 @@ function tailNow(standpoint: Standpoint): readonly string[] {
   ];
 }
 
-export function named({ targets }: RolloutState, wanted: (target: Target) => boolean): readonly string[] {
+function named({ targets }: RolloutState, wanted: (target: Target) => boolean): readonly string[] {
   return [...targets.values()].filter(wanted).map(({ machine }) => machine);
 }
 

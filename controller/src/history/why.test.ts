@@ -438,6 +438,88 @@ describe("a machine", () => {
     expect(await scene.whyMachine("m-77")).toBe("there is no machine m-77; muster machines lists them");
   });
 
+  test("that came late, cordoned, and that was drained after it was changed", async () => {
+    await upgraded();
+    await scene.joinAs({ role: "db" }, "m-9");
+    scene.engine.orders.cordon("m-9" as never, { drain: false, force: false }, { by: "otto", reason: "" });
+    await scene.join("m-9");
+    expect(await scene.whyMachine("m-9")).toMatchInlineSnapshot(`
+      "m-9 has not had its turn in d-1 (app@1) yet: it came after the plan was made.
+        > m-9 is cordoned and has its turn after: muster uncordon m-9
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+           0s succeeded: succeeded: 4 of 4 machines run app@1
+           0s machine_joined: m-9 joined with the label role=db
+           0s machine_joined: m-9 is not selected: role=web is wanted, and it has role=db
+           0s machine_cordoned: otto cordoned m-9
+           0s machine_joined: m-9 has other labels now: role=web
+           0s machine_joined: m-9 is not among its machines: it joined after the plan was made; such machines have their turn when it has succeeded (late_joiners: deploy)"
+    `);
+    scene.engine.orders.cordon("m-1" as never, { drain: true, force: false }, { by: "otto", reason: "move" });
+    expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
+      "m-1 runs app@1: it became healthy in wave 1 of d-1.
+        > what runs on m-1 is stopped, since it is drained: muster uncordon m-1 starts it again
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@1: 0 of 4 places were taken
+           0s target_healthy: m-1 became healthy
+           0s succeeded: succeeded: 4 of 4 machines run app@1
+           0s machine_cordoned: otto drained m-1: move"
+    `);
+  });
+
+  test("whose wave goes by zone, and whose zone has to wait", async () => {
+    await scene.joinAs({ role: "db", zone: "a" }, "x-1", "x-2");
+    await scene.joinAs({ role: "db", zone: "b" }, "y-1");
+    scene.deploy("1", { waves: [ALL], targets: "role=db", spread: "zone", maxUnavailable: count(3) });
+    expect(await scene.whyMachine("y-1")).toMatchInlineSnapshot(`
+      "y-1 waits for its turn in wave 1 of d-1 (app@1).
+        > it has the next turn
+        > machines of another zone are on the move, and only one zone may be at a time
+           0s machine_joined: y-1 joined with the labels role=db, zone=b
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=db
+           0s rollout_started: began: 3 machines in one wave, at most 3 unavailable at once, one zone at a time
+           0s rollout_started: y-1 is in the only wave, at turn 3 of 3: turns go by zone, and then by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 3 machines, x-1, x-2 and y-1"
+    `);
+  });
+
+  test("that was chosen by name for a wave, and fell silent on its way", async () => {
+    await upgraded();
+    await scene.joinAs({ role: "web", canary: "true" }, "m-4");
+    const id = scene.deploy("2", { waves: [wave("canary=true"), ALL] });
+    scene.elapse(20_000, "m-1", "m-2", "m-3");
+    expect(await scene.whyMachine("m-4")).toMatchInlineSnapshot(`
+      "m-4 fell silent on its way to app@2 in wave 1 of d-2.
+        > m-4 goes on when it is heard from again: is its agent running, and can it reach the controller?
+           0s machine_joined: m-4 joined with the label role=web
+           0s machine_joined: m-4 has other labels now: role=web, canary=true
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
+           0s rollout_started: m-4 is alone in wave 1 of 2 (canary=true); it goes back to app@1 if need be
+           0s wave_started: wave 1 (canary=true) began: 1 machine, m-4
+           0s target_assigned: m-4 was told to run app@2: 0 of 1 places were taken
+          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s"
+    `);
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) is under way in wave 2 of 2: 0 of 4 machines run it.
+        > it waits for m-1 to be healthy for 1s; 2 more of wave 2 to come
+        > m-4 is silent and has its turn when heard from again
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for 2 waves (canary=true, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
+           0s wave_started: wave 1 (canary=true) began: 1 machine, m-4
+           0s target_assigned: m-4 was told to run app@2
+          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s
+          15s wave_finished: wave 1 passed after 15s: 1 silent
+          15s wave_started: wave 2 (100%) began: 3 machines, m-1, m-2 and m-3
+          15s target_assigned: m-1 was told to run app@2"
+    `);
+  });
+
   test("that another deployment has told something else since", async () => {
     await upgraded();
     const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });

@@ -3,12 +3,13 @@
  *
  * Reads the journal page by page, so that the engine has its turn in between, and changes nothing.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { WhyResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
 import type { JournalRow } from "../journal/entry.ts";
-import type { RolloutState } from "../rollout/state.ts";
+import { isEnded, type RolloutPhase, type RolloutState } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
@@ -74,7 +75,8 @@ export class Why {
     const target = state.targets.get(machine);
     if (target !== undefined) {
       const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport);
-      return { ...answer(id, fit(lines)), now: [...now], summary: `${targetSummary(state, target)}${story.isOver ? " A later deployment has told it something else since." : ""}` };
+      const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is stopped, since it is drained: muster uncordon ${machine} starts it again`] : [];
+      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target)}${story.isOver ? " A later deployment has told it something else since." : ""}` };
     }
     return { ...answer(id, fit(lines)), ...this.#outside(standpoint, machine, labels, first) };
   }
@@ -91,17 +93,32 @@ export class Why {
     const started = this.#source.db.prepare("SELECT seq FROM journal WHERE deployment = ? AND kind = 'rollout_started'").pluck().get(id) as number | undefined;
     const joined = this.#rows.newestOf(machine, ["machine_joined"], started ?? firstSeq);
     const atPlan = joined?.entry.kind === "machine_joined" ? joined.entry.labels : undefined;
-    const waits = missed === undefined && strategy.lateJoiners === "deploy" && (phase === "rolling" || phase === "paused");
+    const isLate = missed === undefined && strategy.lateJoiners === "deploy";
+    const waits = isLate && (phase === "rolling" || phase === "paused");
+    if (isLate && phase === "succeeded" && isStanding) return { now: this.#lateNow(machine), summary: `${machine} has not had its turn in ${id} (${release}) yet: it came after the plan was made.` };
     return {
       now: waits ? [`${machine} has its turn when ${id} has succeeded (late_joiners: deploy)`, ...(waiting === "" ? [] : [`${id} waits for ${waiting}`])] : [],
       summary: started === undefined ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels).replace("its machines", `the machines of ${id}`)}.`,
     };
   }
 
+  /** What keeps a machine that came late from its turn. */
+  #lateNow(machine: MachineId): string[] {
+    const { cordoned_at, silent_since } = this.#presence(machine);
+    return [
+      ...(silent_since === null ? [] : [`${machine} has its turn when it is heard from again`]),
+      ...(cordoned_at === null ? [] : [`${machine} is cordoned and has its turn after: muster uncordon ${machine}`]),
+    ];
+  }
+
+  #presence(machine: MachineId): { readonly cordoned_at: number | null; readonly silent_since: number | null; readonly drained: number } {
+    return this.#source.db.prepare("SELECT cordoned_at, silent_since, drained FROM machines WHERE id = ?").get(machine) as never;
+  }
+
   #inNone(machine: MachineId): WhyResponse {
     const joined = this.#rows.firstOf(machine);
     const total = this.#source.db.prepare("SELECT count(*) FROM deployments").pluck().get() as number;
-    const story = new Story(machine, this.#narrator("d-0" as DeploymentId), { joined, known: { labels: undefined, isSilent: false, isCordoned: false, isUnhealthy: false } });
+    const story = new Story(machine, this.#narrator("d-0" as DeploymentId), { joined, relabelled: undefined, known: { labels: undefined, isSilent: false, isCordoned: false, isUnhealthy: false } });
     const summary = total === 0 ? `${machine} is in no deployment: nothing has been deployed yet.` : `${machine} is in no deployment: ${total === 1 ? "the only one does not select" : `none of the ${total} selects`} it by its labels.`;
     return { ...answer("" as DeploymentId, story.lines), now: [], summary };
   }
@@ -129,25 +146,29 @@ export class Why {
   #newestFor(machine: MachineId, labels: Labels): DeploymentId | undefined {
     const { db } = this.#source;
     const target = (db.prepare("SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?").pluck().get(machine) ?? 0) as number;
-    const newer = db.prepare("SELECT id, strategy, unchanged FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
+    const newer = db.prepare("SELECT id, strategy, unchanged, phase FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
       readonly id: DeploymentId;
       readonly strategy: string;
       readonly unchanged: string;
+      readonly phase: RolloutPhase;
     }>;
-    for (const { id, strategy, unchanged } of newer) {
-      const selects = mismatch((JSON.parse(strategy) as Strategy).targets, labels) === undefined;
-      if (selects || (JSON.parse(unchanged) as string[]).includes(machine)) return id;
+    for (const { id, strategy, unchanged, phase } of newer) {
+      // One that ended without success and without the machine never had to do with it.
+      const matters = !isEnded(phase) || phase === "succeeded";
+      if ((matters && mismatch((JSON.parse(strategy) as Strategy).targets, labels) === undefined) || (JSON.parse(unchanged) as string[]).includes(machine)) return id;
     }
     return target === 0 ? undefined : (`d-${target}` as DeploymentId);
   }
 
   #before(machine: MachineId, app: string, seq: number): Before {
-    const joined = this.#rows.newestOf(machine, ["machine_joined"], seq)?.entry;
+    const newest = this.#rows.newestOf(machine, ["machine_joined"], seq);
+    const joined = newest?.entry;
     const last = (...kinds: Parameters<Rows["newestOf"]>[1]) => this.#rows.newestOf(machine, kinds, seq)?.entry.kind;
     const report = this.#rows.newestReport(machine, app, seq)?.entry;
     const first = this.#rows.firstOf(machine);
     return {
       joined: first !== undefined && first.seq < seq ? first : undefined,
+      relabelled: isDeepStrictEqual(labelsOf(first), labelsOf(newest)) ? undefined : newest,
       known: {
         labels: joined?.kind === "machine_joined" ? joined.labels : undefined,
         isSilent: last("machine_silent", "machine_heard") === "machine_silent",
@@ -156,6 +177,10 @@ export class Why {
       },
     };
   }
+}
+
+function labelsOf(row: JournalRow | undefined): Labels | undefined {
+  return row?.entry.kind === "machine_joined" ? row.entry.labels : undefined;
 }
 
 function answer(deploymentId: DeploymentId, lines: readonly Line[]): Pick<WhyResponse, "deploymentId" | "decisions"> {
