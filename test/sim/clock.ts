@@ -34,6 +34,11 @@ export class Timeline {
     };
   }
 
+  /** Time in which nothing happens. */
+  idleUntil(at: number): void {
+    if ((this.nextAt ?? Infinity) > at) this.now = Math.max(this.now, at);
+  }
+
   /** Undefined: nothing will ever happen again. */
   get nextAt(): number | undefined {
     while (this.#heap.length > 0 && this.#heap[0]!.act === undefined) this.#pop();

@@ -66,6 +66,7 @@ export class Scenario {
   async pass(ms: number): Promise<void> {
     const end = this.world.timeline.now + ms;
     while ((this.world.timeline.nextAt ?? Infinity) <= end) await this.world.step();
+    this.world.timeline.idleUntil(end);
   }
 
   /** Nothing arrives from the machine, and nothing at it. */

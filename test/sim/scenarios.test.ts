@@ -15,12 +15,11 @@ test("a controller whose disk is full tries again once a second, and not without
   await scenario.settle();
 });
 
-test("a machine that was called silent because the controller's clock jumped is heard again, though its session never ended", async () => {
+test("a machine is not called silent for ever because the controller's clock jumped, though its session never ended", async () => {
   const scenario = new Scenario(2);
   await scenario.pass(2_000);
   scenario.world.controller.clockOffsetMs += 300_000;
   await scenario.pass(1_000);
-  expect(scenario.world.controller.fleet.isSilent("m-1" as MachineId)).toBe(true);
   await scenario.settle();
 });
 
@@ -74,4 +73,23 @@ test("the tail of a deployment does not wait for a machine that a newer one has 
   scenario.deploy("2", {}, { kind: "broken", how: "start_failed" });
   await scenario.settle();
   expect(scenario.world.checks.model.of(first).targets.get("m-2" as MachineId)?.state).not.toBe("updating");
+});
+
+// Fails as long as an agent that wakes tells nothing but what has changed since its record: what it said last may be newer than that.
+test.fails("an agent that dies after a report and before the record of it, and finds the world changed again, corrects what it said", async () => {
+  const scenario = new Scenario(1);
+  await scenario.pass(2_000);
+  scenario.deploy("1", {}, { kind: "flaps", everyMs: 20_000 });
+  const machine = scenario.machine("m-1");
+  const phase = () => machine.disk.apps.get("web")?.phase.kind;
+  while (phase() !== "healthy") await scenario.pass(100);
+  const recorded = machine.disk.apps.get("web")!;
+  while (phase() !== "unhealthy") await scenario.pass(100);
+  machine.isGone = true;
+  machine.agent?.die();
+  machine.disk.apps.set("web", recorded);
+  await scenario.pass(25_000);
+  machine.isGone = false;
+  machine.startAgent();
+  await scenario.settle();
 });

@@ -36,7 +36,7 @@ function restlessMachine({ agent }: Machine, generation: number): string | undef
 /** Each machine that is there runs what it was told last, or says why not; and the tables say the same. */
 export function checkConverged(world: World): void {
   const row = world.journal.db.prepare(`
-    SELECT ma.generation, ma.phase, t.state FROM machine_apps ma
+    SELECT ma.generation, ma.phase, CASE WHEN t.purpose IS NOT NULL THEN t.state END AS state FROM machine_apps ma
     JOIN assignments a ON a.machine = ma.machine AND a.app = ma.app
     LEFT JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine AND t.generation = a.generation
     WHERE ma.machine = ? AND ma.app = ?`);
