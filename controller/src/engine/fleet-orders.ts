@@ -31,9 +31,10 @@ export class FleetOrders {
       append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
       world.wellness.cordon(machine, drain);
       if (!drain) return;
+      // Its place in the windows is known to be taken before its turn passes to the next.
+      rollouts.noteWellness(machine);
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine }, append, now);
       this.#renewAssignments(machine, append);
-      rollouts.noteWellness(machine);
     });
     return granted(undefined);
   }
