@@ -6,7 +6,6 @@ import { isEnded, isToRevert, type RolloutState, type Target } from "../rollout/
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
 import { durationText } from "../rollout/words.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
-import { holdsFor } from "./narrate-gate.ts";
 import { canAsk, type Standpoint, ways } from "./ways.ts";
 import { backText, because, is, listText } from "./words.ts";
 
@@ -57,7 +56,7 @@ function pendingNow(standpoint: Standpoint, target: Target): readonly string[] {
     const first = open.length === 0 ? `wave ${target.wave + 1} has not begun yet` : `${open.length === 1 ? "wave" : "waves"} ${listText(open, open.length)} must pass first`;
     return [`${first}${waiting === "" ? "" : `: it waits for ${waiting}`}`, ...ways(state, waiting)];
   }
-  if (hold !== null) return [`it waits for ${holdsFor(hold)}`, ...ways(state, waiting)];
+  if (hold !== null) return [`it waits for ${hold.message}`, ...ways(state, waiting)];
   const ahead = othersAhead(state, target);
   return [
     ahead === 0 ? "it has the next turn" : `it has its turn after ${ahead === 1 ? "1 other" : `${ahead} others`}`,

@@ -21,18 +21,12 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
     case "prometheus":
       return `the metric of wave ${wave + 1} to be within its limits`;
     case "begin":
-      return message.replace(/^(wave \d+) begins at /, "the time of $1, ");
     case "window":
     case "freeze":
     case "offline":
     case "budget":
       return message;
   }
-}
-
-/** What it waits for now. */
-export function holdsFor({ kind, message }: Hold): string {
-  return kind === "begin" ? `its time: ${message}` : message;
 }
 
 /** `waitedMs`: at this gate. Undefined: nothing to tell. */

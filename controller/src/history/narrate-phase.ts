@@ -19,6 +19,7 @@ export function commandSentence(state: RolloutState, { command, detail, reason, 
       return `${who} resumed it${colon(reason)}`;
     case "promote":
       if (detail === "all") return `${who} skipped all gates that were left${colon(reason)}`;
+      if (state.hold?.kind === "offline") return `${who} ended the wait for the silent machines of wave ${state.wave + 1}${colon(reason)}`;
       return state.hold?.kind === "begin" ? `${who} let the next wave begin before its time${colon(reason)}` : undefined;
     case "retry":
       return `${who} let ${machinesText(totals(state).failed)} that had failed take ${totals(state).failed === 1 ? "its" : "their"} turn again${colon(reason)}`;

@@ -6,7 +6,7 @@
 import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
 import { apply } from "../rollout/change.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
-import { gateSentence, heldFor, holdsFor } from "./narrate-gate.ts";
+import { gateSentence, heldFor } from "./narrate-gate.ts";
 import { commandSentence, phaseSentence, planSentences, waveBegan, wavePassed } from "./narrate-phase.ts";
 import { type Sentence, targetSentence } from "./narrate-target.ts";
 import { isOfRollout } from "./past.ts";
@@ -89,9 +89,9 @@ export class Narrator {
       case "failures_acknowledged":
         return acknowledged(state, entry);
       case "held":
-        return entry.hold === null || state.hold?.kind === entry.hold.kind ? [] : [{ text: `waits for ${holdsFor(entry.hold)}` }];
+        return entry.hold === null || state.hold?.kind === entry.hold.kind ? [] : [{ text: `waits for ${entry.hold.message}` }];
       case "offline_passed":
-        return [{ text: `the silent machines of wave ${entry.wave + 1} have been waited for long enough: it goes on without them` }];
+        return [{ text: `the silent machines of wave ${entry.wave + 1} are waited for no longer: it goes on without them` }];
       case "deadline_extended":
         return [{ text: "the controller had been away: progress_deadline counts from now" }];
       case "promoted":

@@ -73,7 +73,7 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
       return [freeze === undefined ? "muster freeze list shows the freezes" : `muster freeze end ${freeze} ends the freeze`];
     }
     case "offline":
-      return [`it goes on when they are heard from; ${skipAll} goes on without them`];
+      return [`it goes on when they are heard from; muster promote ${id} goes on without them`];
     case "budget":
       return [BUDGET_WAY];
   }

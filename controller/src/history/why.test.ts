@@ -227,6 +227,57 @@ describe("a deployment", () => {
     `);
   });
 
+  test("that waited for a silent machine, until somebody had enough of it", async () => {
+    await upgraded();
+    scene.elapse(20_000, "m-1", "m-2", "m-4");
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4), offline: { kind: "wait", forMs: null } });
+    for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "2");
+    scene.elapse(30_000, "m-1", "m-2", "m-4");
+    expect((await scene.whyDeployment(id)).split("\n").slice(0, 4)).toMatchInlineSnapshot(`
+      [
+        "d-2 (app@2) is under way: 3 of 4 machines run it.",
+        "  > it waits for m-3 to be heard from (offline: wait)",
+        "  > it goes on when they are heard from; muster promote d-2 goes on without them",
+        "  > m-3 is silent and has its turn when heard from again",
+      ]
+    `);
+    scene.steer(id, { kind: "promote", all: false }, { reason: "m-3 is in repair" });
+    expect((await scene.whyDeployment(id)).split("\n").slice(-5)).toMatchInlineSnapshot(`
+      [
+        "    50s command_accepted: anna ended the wait for the silent machines of wave 1: m-3 is in repair",
+        "    50s offline_passed: the silent machines of wave 1 are waited for no longer: it goes on without them",
+        "    50s hold_ended: waited 30s for m-3 to be heard from (offline: wait)",
+        "    50s wave_finished: wave 1 passed after 30s: 3 healthy, 1 silent",
+        "    50s succeeded: succeeded after 30s: 3 of 4 machines run app@2; 1 is silent and has its turn when back",
+      ]
+    `);
+  });
+
+  test("that skipped what was left, and one that waits for its wave to begin", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [wave(count(1)), wave(percent(100), { afterMs: 600_000 })], maxUnavailable: count(4) });
+    await scene.tell("m-1", "healthy", "2");
+    expect((await scene.whyDeployment(id)).split("\n").slice(0, 3)).toMatchInlineSnapshot(`
+      [
+        "d-2 (app@2) is under way in wave 1 of 2: 1 of 4 machines runs it.",
+        "  > it waits for wave 2 to begin at 1970-01-01 00:26:40 UTC",
+        "  > it goes on then by itself; muster promote d-2 lets it begin at once",
+      ]
+    `);
+    scene.elapse(60_000, ...FOUR);
+    scene.steer(id, { kind: "promote", all: true }, { reason: "urgent" });
+    expect((await scene.whyDeployment(id)).split("\n").slice(6, 12)).toMatchInlineSnapshot(`
+      [
+        "     0s target_assigned: m-1 was told to run app@2",
+        "     0s target_healthy: m-1 became healthy",
+        "     0s wave_finished: wave 1 passed: 1 healthy",
+        "     0s held: waits for wave 2 to begin at 1970-01-01 00:26:40 UTC",
+        "    60s command_accepted: anna skipped all gates that were left: urgent",
+        "    60s hold_ended: waited 1m for wave 2 to begin at 1970-01-01 00:26:40 UTC",
+      ]
+    `);
+  });
+
   test("that took the place of another", async () => {
     await upgraded();
     const older = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
