@@ -42,6 +42,10 @@ export class Engine {
   readonly #loop: Loop;
   #said: Saying[] = [];
   #cancelSilence: (() => void) | undefined;
+  /** Of the last look at who is silent. */
+  #watchedAt = 0 as Instant;
+  /** Nobody is declared silent before. */
+  #judgesFrom = 0 as Instant;
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
@@ -53,6 +57,7 @@ export class Engine {
 
   /** Takes up what an earlier run left, and begins to watch the time. */
   start(): void {
+    this.#watchedAt = this.#loop.clock.now();
     this.#watchSilence();
     this.#loop.start();
     this.retention.start();
@@ -160,8 +165,13 @@ export class Engine {
 
   #watchSilence(): void {
     const { world, clock, rollouts } = this.#loop;
+    const now = clock.now();
+    const { silentAfterMs } = world.fleet;
+    // A controller that was held up itself, as with a suspended machine, knows nothing of anybody until all had time to speak again.
+    if (now - this.#watchedAt > silentAfterMs / 2) this.#judgesFrom = (now + silentAfterMs) as Instant;
+    this.#watchedAt = now;
     this.#loop.byItself("silence", () => {
-      const overdue = world.fleet.overdue(clock.now());
+      const overdue = now < this.#judgesFrom ? [] : world.fleet.overdue(now);
       if (overdue.length === 0) return;
       this.#loop.commit((append, now) => {
         const reason = { code: "silent", message: `nothing heard for ${Math.round(world.fleet.silentAfterMs / 1000)}s` } as const;
