@@ -18,8 +18,8 @@ export interface Surroundings {
   readonly random: Random;
   readonly network: Network;
   readonly controller: ControllerSide;
-  /** Chances of a fault in one step; zero in the end. `diesAfterReport`: also between a report and the record of what it says. */
-  readonly faults: { agentDies: number; stepFails: number; readonly diesAfterReport: boolean };
+  /** Chances of a fault in one step; zero in the end. */
+  readonly faults: { agentDies: number; stepFails: number };
 }
 
 export class Agent {
@@ -82,10 +82,6 @@ export class Agent {
     if (!this.random.chance(this.#surroundings.faults.agentDies)) return false;
     this.die();
     return true;
-  }
-
-  diesAfterReport(): boolean {
-    return this.#surroundings.faults.diesAfterReport ? this.diesNow() : false;
   }
 
   stumbles(): boolean {

@@ -87,7 +87,7 @@ export class SimApp {
     }
     if (report !== undefined && !isSpooled) {
       this.#agent.spool(report);
-      if (this.#agent.diesAfterReport()) return;
+      if (this.#agent.diesNow()) return;
     }
     if (!isRecorded) {
       machine.disk.apps.set(this.name, state);

@@ -49,6 +49,8 @@ export interface ModelRollout {
   maxUnavailable: number;
   wave: number;
   startedAt: number;
+  /** Rises with each that begins. */
+  startOrder: number;
   endedAt: number;
   isPromoted: boolean;
   /** The row before allowed one thing to be skipped. */
@@ -142,6 +144,7 @@ export class Model {
           maxUnavailable: 1,
           wave: 0,
           startedAt: 0,
+          startOrder: 0,
           endedAt: 0,
           isPromoted: false,
           maySkip: false,
@@ -188,6 +191,7 @@ export class Model {
       case "rollout_started":
         rollout.phase = "rolling";
         rollout.startedAt = at;
+        rollout.startOrder = seq;
         rollout.maxUnavailable = entry.plan.maxUnavailable;
         rollout.lanes = entry.plan.lanes;
         rollout.waves = entry.plan.waves.map((plan, index) => newWave(rollout, plan, index, at));

@@ -24,7 +24,6 @@ export interface Outcome {
 export interface RunOptions {
   readonly say?: (line: string) => void;
   readonly digest?: boolean;
-  readonly diesAfterReport?: boolean;
 }
 
 const SAFETY_MS = { least: 120_000, most: 900_000 };
@@ -64,10 +63,10 @@ function keepStatements(db: Journal["db"]): void {
   }) as typeof db.prepare;
 }
 
-export async function run(seed: number, { say, digest = false, diesAfterReport = false }: RunOptions = {}): Promise<Outcome> {
+export async function run(seed: number, { say, digest = false }: RunOptions = {}): Promise<Outcome> {
   const journal = openJournal();
   const hash = digest ? createHash("sha256") : undefined;
-  const world = new World(seed, journal, { say: sayer(say, hash), diesAfterReport });
+  const world = new World(seed, journal, { say: sayer(say, hash) });
   let violation: Violation | undefined;
   try {
     await safety(world, new Random(seed, "run").whole(SAFETY_MS.least, SAFETY_MS.most));

@@ -5,6 +5,7 @@ import { type AppState, wanted } from "@muster/agent/machine/state.ts";
 import type { Journal } from "@muster/controller/src/journal/journal.ts";
 import { PROJECTION_TABLES } from "@muster/controller/src/journal/schema.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
+import { parseSelector, type Selector, selects } from "@muster/proto/selector.ts";
 import { isAtRest } from "./app.ts";
 import { type Invariant, Violation } from "./invariants.ts";
 import type { ModelRollout } from "./model.ts";
@@ -89,25 +90,35 @@ function brokenRecord(state: AppState, stored: StoredApp | undefined): string | 
   return stored.state !== null && ["updating", "reverting", "unreachable"].includes(stored.state) ? `is ${state.phase.kind}; its target is still ${stored.state}` : undefined;
 }
 
-/** Whoever was passed over, and is there again, has caught up with what its app stands at. */
+/** Whoever was passed over, and is there again, has caught up with what its app stands at, as far as that is for it. */
 function notCaughtUp(world: World): string | undefined {
-  const standing = new Map<string, ModelRollout>();
-  for (const rollout of world.checks.model.rollouts.values()) if (rollout.phase === "succeeded") standing.set(rollout.app, rollout);
-  for (const rollout of standing.values()) {
-    if (tripped(rollout) !== undefined) continue;
-    for (const { machine, state } of rollout.targets.values()) {
-      if (world.machines.get(machine)?.isGone === true || !["pending", "unreachable", "skipped", "updating"].includes(state)) continue;
-      if (isToldLater(world, rollout, machine)) continue;
-      return `${machine} is there, and still ${state} in ${rollout.id}, at which ${rollout.app} stands`;
+  const { rollouts, machines } = world.checks.model;
+  const standing = [...rollouts.values()].filter(({ phase }) => phase === "succeeded").sort((a, b) => b.startOrder - a.startOrder);
+  for (const [machine, { labels }] of machines) {
+    if (world.machines.get(machine)?.isGone !== false) continue;
+    const apps = new Set<string>();
+    for (const rollout of standing) {
+      const target = rollout.targets.get(machine);
+      if (apps.has(rollout.app) || !(target !== undefined || selects(parsed(rollout.strategy.targets), labels))) continue;
+      apps.add(rollout.app);
+      if (target === undefined || tripped(rollout) !== undefined || isToldLater(world, rollout, machine)) continue;
+      if (!["pending", "unreachable", "skipped", "updating"].includes(target.state)) continue;
+      return `${machine} is there, and still ${target.state} in ${rollout.id}, at which ${rollout.app} stands`;
     }
   }
   return undefined;
 }
 
+function parsed(text: string): Selector {
+  const selector = parseSelector(text);
+  if (!selector.ok) throw new Error(`a deployment has the selector "${text}", which can't be read`);
+  return selector.selector;
+}
+
 /** A later deployment, whatever became of it, had its own word. */
 function isToldLater({ checks }: World, standing: ModelRollout, machine: MachineId): boolean {
   for (const later of checks.model.rollouts.values()) {
-    if (later.app === standing.app && Number(later.id.slice(2)) > Number(standing.id.slice(2)) && later.targets.get(machine)?.wasTold === true) return true;
+    if (later.app === standing.app && later.startOrder > standing.startOrder && later.targets.get(machine)?.wasTold === true) return true;
   }
   return false;
 }

@@ -18,8 +18,6 @@ import { Releases } from "./releases.ts";
 
 export interface WorldOptions {
   readonly say?: ((line: string) => void) | undefined;
-  /** Agents may also die between a report and the record of what it says. Off: scenarios/an-agent-that-dies-after-its-report says why. */
-  readonly diesAfterReport?: boolean;
   /** For scenarios: so many machines, all alike, and nothing happens but what is asked for. */
   readonly quietMachines?: number;
 }
@@ -49,7 +47,7 @@ export class World {
   #failure: Violation | undefined;
   #isCalm = false;
 
-  constructor(seed: number, journal: Journal, { say, diesAfterReport = false, quietMachines }: WorldOptions) {
+  constructor(seed: number, journal: Journal, { say, quietMachines }: WorldOptions) {
     const random = new Random(seed, "world");
     this.#random = random;
     this.journal = journal;
@@ -78,7 +76,7 @@ export class World {
       random: new Random(seed, "agents"),
       network: this.network,
       controller: this.controller,
-      faults: { agentDies: isLucky ? 0 : random.pick([0, 0.01, 0.05]), stepFails: isLucky ? 0 : random.pick([0, 0.02]), diesAfterReport },
+      faults: { agentDies: isLucky ? 0 : random.pick([0, 0.01, 0.05]), stepFails: isLucky ? 0 : random.pick([0, 0.02]) },
     };
     const apps = random.chance(0.7) ? ["web"] : ["web", "db"];
     this.operators = new Operators(new Random(seed, "operators"), this.releases, apps);
@@ -117,6 +115,7 @@ export class World {
     this.#surroundings.faults.stepFails = 0;
     this.controller.disarm();
     this.controller.isDiskFull = false;
+    this.controller.outsideIsWell = true;
     for (const machine of this.machines.values()) {
       machine.isDiskFull = false;
       machine.startAgent();

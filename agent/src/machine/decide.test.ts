@@ -377,7 +377,8 @@ describe("an agent that starts again", () => {
     const count = app.reports.length;
     wake(app, "found").work().healthy();
     expect(app.state).toMatchObject({ phase: { kind: "healthy" }, launch });
-    expect(app.reports).toHaveLength(count);
+    expect(app.reports).toHaveLength(count + 1);
+    expect(app.reports.at(-1)).toEqual(app.reports.at(-2));
   });
 
   it("does not start a second time what was started just before it died", () => {

@@ -30,7 +30,8 @@ export function decide(state: AppState, event: Event, moment: Moment): Decision 
   const broken = brokenInvariant(state, next);
   if (broken !== undefined) throw new Error(`bug: ${broken} (after ${event.kind} in ${state.phase.kind}: ${JSON.stringify(next)})`);
   const picture = pictureOf(next);
-  return { state: next, report: isNews(pictureOf(state), picture) ? picture : undefined, demand: demandOf(next) };
+  // An agent that died between report and record has told what it does not remember; so whoever wakes says how things stand.
+  return { state: next, report: event.kind === "woken" || isNews(pictureOf(state), picture) ? picture : undefined, demand: demandOf(next) };
 }
 
 function settle(state: AppState, moment: Moment): AppState {

@@ -150,7 +150,8 @@ export class Engine {
     const { rollouts } = this.#loop;
     append({ kind: "machine_heard", machine });
     rollouts.noteWellness(machine);
-    for (const state of rollouts.all()) rollouts.drive(state, { kind: "heard_again", machine }, append, now);
+    // Which tail it is for, the standing deployments know.
+    for (const state of rollouts.active()) rollouts.drive(state, { kind: "heard_again", machine, wasRenewed: false }, append, now);
   }
 
   /** One whose session has outlived its silence was held up, and says no hello. */

@@ -54,6 +54,8 @@ export interface StandingTarget {
   readonly lanes: string;
   /** Null: the machine is no target of it. */
   readonly state: TargetState | null;
+  /** What the target was told is not what the machine was told last, though it is of the same deployment: it was drained. */
+  readonly was_renewed: number;
   readonly last_good: ReleaseId | null;
   /** What the machine is to run. */
   readonly assigned: ReleaseId | null;
@@ -195,7 +197,7 @@ function prepare(db: Database) {
     ),
     standing: statement(
       `WITH ${STANDING}
-       SELECT d.id AS deployment, d.app, d.release, d.selector, d.strategy ->> 'lateJoiners' AS late_joiners, d.lanes, t.state, ma.last_good,
+       SELECT d.id AS deployment, d.app, d.release, d.selector, d.strategy ->> 'lateJoiners' AS late_joiners, d.lanes, t.state, t.generation IS NOT a.generation AS was_renewed, ma.last_good,
               a.release AS assigned, coalesce(o.start_seq, 0) > d.start_seq AS is_overtaken
        FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq
        LEFT JOIN targets t ON t.deployment = d.id AND t.machine = @machine

@@ -51,7 +51,7 @@ export class FleetOrders {
       world.wellness.uncordon(machine);
       if (wasDrained) this.#renewAssignments(machine, append);
       rollouts.noteWellness(machine);
-      for (const state of rollouts.all()) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
+      for (const state of rollouts.active()) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
       standing.takeUp(machine, known.labels, append, now);
     });
     return granted(undefined);

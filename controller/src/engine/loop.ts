@@ -155,7 +155,7 @@ export class Loop {
         for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
         const machines = selectMachines(this.journal, app, parsedSelector(next.strategy.targets), next.release);
         this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines) }, append, now);
-        this.rollouts.overtakeTails(next, append, now);
+        this.rollouts.overtakeTails(next, next.targets, append, now);
       }
     }
     return started;

@@ -100,12 +100,12 @@ export class Rollouts {
     this.#go(state, event, append, now);
   }
 
-  /** What a new rollout changes is no longer for the tails of older ones. */
-  overtakeTails(by: RolloutState, append: Append, now: Instant): void {
+  /** What a new rollout changes, and what an older one takes up, is for no other's tail. */
+  overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Instant): void {
     const reason = { code: "superseded", message: `${by.id} (${by.release}) goes on with it` } as const;
     for (const tail of this.all()) {
-      if (tail.phase !== "succeeded" || tail.app !== by.app || tail === by) continue;
-      const shared = [...tail.targets.values()].filter(({ machine }) => by.targets.has(machine));
+      if (tail.phase !== "succeeded" || tail.app !== by.app || tail.id === by.id) continue;
+      const shared = [...tail.targets.values()].filter(({ machine }) => targets.has(machine));
       // Those that wait first, so that no place which becomes free is theirs.
       for (const { machine } of [...shared.filter(({ state }) => state === "pending"), ...shared.filter(isMoving)]) this.drive(tail, { kind: "overtaken", machine, reason }, append, now);
     }

@@ -29,7 +29,9 @@ export class Standing {
       if (decided.has(row.app) || !isFor(row, labels)) continue;
       decided.add(row.app);
       const event = this.#isTargetOfActive(row.app, machine) ? undefined : eventOf(machine, labels, row);
-      if (event !== undefined) this.#drive(row.deployment, event, append, now);
+      if (event === undefined) continue;
+      this.#rollouts.overtakeTails({ ...row, id: row.deployment }, new Set([machine]), append, now);
+      this.#drive(row.deployment, event, append, now);
     }
   }
 
@@ -62,7 +64,7 @@ function eventOf(machine: MachineId, labels: Labels, row: StandingTarget): Rollo
   if (row.is_overtaken === 1) return undefined;
   switch (row.state) {
     case "unreachable":
-      return { kind: "heard_again", machine };
+      return { kind: "heard_again", machine, wasRenewed: row.was_renewed === 1 };
     case "skipped":
       return { kind: "uncordoned", machine };
     case null: {

@@ -25,7 +25,8 @@ export type RolloutEvent =
     }
   /** Nothing heard from the machine for longer than the controller waits. */
   | { readonly kind: "fell_silent"; readonly machine: MachineId; readonly reason: RolloutReason }
-  | { readonly kind: "heard_again"; readonly machine: MachineId }
+  /** `wasRenewed`: its assignment has another generation by now, so it will say nothing about the one that it was told. */
+  | { readonly kind: "heard_again"; readonly machine: MachineId; readonly wasRenewed: boolean }
   /** A newer rollout of the app has the machine among its targets. */
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason }
   /** What runs on the machine is stopped; it is cordoned. */
@@ -55,7 +56,7 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
     case "fell_silent":
       return onSilence(state, event.machine, event.reason);
     case "heard_again":
-      return onVoice(state, event.machine);
+      return onVoice(state, event.machine, event.wasRenewed);
     case "overtaken":
       return onOvertaken(state, event.machine, event.reason);
     case "drained":
@@ -131,11 +132,11 @@ function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReaso
   return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
 }
 
-function onVoice(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+function onVoice(state: RolloutState, machine: MachineId, wasRenewed: boolean): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target?.state !== "unreachable") return [];
   if (isOver(state)) return [];
-  const to = target.purpose === null ? "pending" : underWay(target);
+  const to = target.purpose === null || wasRenewed ? "pending" : underWay(target);
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...forgottenFailure(state, target)];
 }
 
@@ -149,14 +150,19 @@ function onOvertaken(state: RolloutState, machine: MachineId, reason: RolloutRea
 /** One on its way back will be back when the drain ends; one on its way forward has its turn again then. */
 function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || !isMoving(target)) return [];
-  const back = target.state === "reverting";
+  if (target === undefined || !(isMoving(target) || isToldAndSilent(target))) return [];
+  const back = target.purpose === "revert";
   return [{ kind: "target_changed", machine, state: back ? "reverted" : "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null }];
 }
 
 /** It can't go on again: neither its tail nor a retry will want to know who is there. */
 function isOver({ phase }: RolloutState): boolean {
   return isEnded(phase) && phase !== "succeeded" && phase !== "failed";
+}
+
+/** What it is told from now on has another generation, so what it says about this one will be for nobody. */
+function isToldAndSilent({ state, purpose }: Target): boolean {
+  return state === "unreachable" && purpose !== null;
 }
 
 function onUncordoned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {

@@ -229,7 +229,7 @@ export class Harness {
   hear(index: number): void {
     this.world.silent.delete(machineId(index));
     noteUnwell(this.state, machineId(index), false);
-    this.event({ kind: "heard_again", machine: machineId(index) });
+    this.event({ kind: "heard_again", machine: machineId(index), wasRenewed: false });
   }
 
   uncordon(index: number): void {
