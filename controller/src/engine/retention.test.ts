@@ -61,11 +61,11 @@ test("files go when both limits are passed, and what went is said", async () => 
 test("a rollback to a release whose files are gone is refused; its files can be pushed again", async () => {
   for (const version of ["1", "2", "3"]) await release(version);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
-  expect(kept()).toEqual(["3"]);
+  expect(kept()).toEqual(["2", "3"]);
   expect(world.engine.operators.rollbackTo("d-3" as never, "1", { by: "", reason: "" })).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("removed by retention") } });
   push("1");
   expect(world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna")).toEqual([]);
-  expect(kept()).toEqual(["1", "3"]);
+  expect(kept()).toEqual(["1", "2", "3"]);
   submit("1");
   for (const machine of ["a", "b"]) await world.say(machine, "healthy");
   world.clock.advance(1);
@@ -73,6 +73,7 @@ test("a rollback to a release whose files are gone is refused; its files can be 
 });
 
 test("what a machine runs, ran last, or is told to run stays, however old", async () => {
+  await release("8");
   await release("1");
   await world.joinAs({ role: "db" }, "x");
   push("2");
@@ -81,14 +82,14 @@ test("what a machine runs, ran last, or is told to run stays, however old", asyn
   await release("3");
   push("4");
   submit("4", { onFailure: "pause" });
-  // `a` and `b` are told of 4 and have 3 as their last good one; 1 is nobody's.
+  // `a` and `b` are told of 4, have 3 as their last good one, and would go back to 1 from that; 8 is nobody's.
   world.clock.advance(2 * DAY);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
-  expect(kept()).toEqual(["2", "3", "4"]);
+  expect(kept()).toEqual(["1", "2", "3", "4"]);
 });
 
 test("what an agent says that it runs stays though nothing else knows of it", async () => {
-  for (const version of ["1", "2", "3"]) await release(version);
+  for (const version of ["8", "1", "2", "3"]) await release(version);
   await world.engine.report([
     {
       kind: "report_accepted",
@@ -108,16 +109,17 @@ test("what an agent says that it runs stays though nothing else knows of it", as
     },
   ]);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
-  expect(kept()).toEqual(["1", "3"]);
+  expect(kept()).toEqual(["1", "2", "3"]);
 });
 
-test("what machines go back to while a deployment has not ended stays", async () => {
+test("what machines go back to while a deployment has not ended stays, and what they would go back to from what stands", async () => {
+  await release("8");
   await release("1");
   await release("2");
   push("3");
   submit("3");
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
-  expect(kept()).toEqual(["2", "3"]);
+  expect(kept()).toEqual(["1", "2", "3"]);
 });
 
 test("files without a release stay for a day at least", () => {
@@ -130,21 +132,23 @@ test("files without a release stay for a day at least", () => {
 });
 
 test("it looks by itself after each deployment that ends, and every hour", async () => {
+  await release("8");
   await release("1");
   world.engine.retention.set({ keep: 1, keepForMs: HOUR * 3 }, "anna");
   await release("2");
   world.clock.advance(2 * HOUR);
-  expect(kept()).toEqual(["1", "2"]);
+  expect(kept()).toEqual(["1", "2", "8"]);
   world.clock.advance(2 * HOUR);
-  expect(kept()).toEqual(["2"]);
+  expect(kept()).toEqual(["1", "2"]);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
   await world.join("a", "b");
   await release("3");
   world.clock.advance(1);
-  expect(kept()).toEqual(["3"]);
+  expect(kept()).toEqual(["2", "3"]);
 });
 
 test("two apps made of the same files keep them as long as one of them does", async () => {
+  await release("8");
   await release("1");
   await release("2");
   await release("3");
@@ -156,11 +160,11 @@ test("two apps made of the same files keep them as long as one of them does", as
   });
   expect(other.ok).toBe(true);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
-  expect(kept()).toEqual(["1", "3"]);
+  expect(kept()).toEqual(["1", "2", "3"]);
 });
 
 test("the journal tells it, and its replay gives the same tables", async () => {
-  for (const version of ["1", "2"]) await release(version);
+  for (const version of ["8", "1", "2"]) await release(version);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
   const kinds = world.journal.db.prepare("SELECT kind FROM journal ORDER BY seq DESC LIMIT 2").pluck().all();
   expect(kinds).toEqual(["artifact_removed", "retention_set"]);

@@ -13,6 +13,22 @@ function atGate(gates: readonly Gate[], changes: Partial<Strategy> = {}): Harnes
 const OPEN = [1, 2];
 
 describe("soak", () => {
+  test("that is interrupted again and again ends with progress_deadline, and not never", () => {
+    const rollout = new Harness(3, { waves: [wave(count(2), { gates: [soak(5 * MINUTE)] }), ALL], maxFailures: count(1), progressDeadlineMs: 10 * MINUTE });
+    rollout.healthy(0);
+    rollout.healthy(1);
+    for (let minutes = 0; minutes < 14; minutes += 2) {
+      rollout.report(0, "unhealthy");
+      rollout.pass(MINUTE);
+      rollout.report(0, "healthy");
+      rollout.pass(MINUTE);
+    }
+    expect(rollout.phase).toBe("rolling");
+    rollout.pass(MINUTE);
+    expect(rollout.phase).toBe("rolling_back");
+    expect(rollout.state.reason?.message).toContain("its targets kept changing until progress_deadline");
+  });
+
   test("lets the next wave begin when all targets have been as they are for so long", () => {
     const rollout = atGate([soak(5 * MINUTE)]);
     expect(rollout.waitsFor()).toBe("the soak of wave 1 to be over at 2030-01-07 10:05:00 UTC");

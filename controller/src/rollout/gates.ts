@@ -85,13 +85,16 @@ export type GateStep =
   /** `until` undefined: until somebody opens it or an answer comes. */
   | { readonly kind: "wait"; readonly until: Instant | undefined };
 
-/** `changedAt`: when a target of the wave last changed. */
-export function stepOf(gate: GateState, changedAt: Instant, now: Instant): GateStep {
+/** `changedAt`: when a target of the wave last changed. `patienceMs`: so much longer than it asks for, a soak may be interrupted. */
+export function stepOf(gate: GateState, changedAt: Instant, patienceMs: number, now: Instant): GateStep {
   const asked = gate.gate;
   switch (asked.kind) {
     case "soak": {
       const until = (Math.max(gate.since, changedAt) + asked.forMs) as Instant;
-      return now >= until ? { kind: "open", said: "" } : { kind: "wait", until };
+      if (now >= until) return { kind: "open", said: "" };
+      const end = (gate.since + asked.forMs + patienceMs) as Instant;
+      if (now >= end) return { kind: "stop", said: "its targets kept changing until progress_deadline" };
+      return { kind: "wait", until: Math.min(until, end) as Instant };
     }
     case "approval":
       return { kind: "wait", until: undefined };

@@ -10,6 +10,7 @@ import { rebuild } from "./derived.ts";
 import { hasPlace, blockers, opening } from "./place.ts";
 import { count, fleetOf, Harness, HOUR, machineId, MINUTE, percent, prometheus, SECOND, soak, START, wave, webhook } from "./rollout.fixture.ts";
 import { AGENT_PHASES, isEnded, type Target } from "./state.ts";
+import { isTailTripped } from "./tail.ts";
 
 const MACHINES = 12;
 
@@ -199,7 +200,7 @@ test("whatever happens, no limit is passed, and when everybody answers every rol
       phases.set(rollout.phase, (phases.get(rollout.phase) ?? 0) + 1);
       const states = new Set([...rollout.state.targets.values()].map(({ state }) => state));
       const untouched = [...states].filter((state) => state === "pending" || state === "unreachable" || state === "skipped" || state === "updating");
-      if (rollout.phase === "succeeded" && !rollout.log.some((change) => change.kind === "failures_acknowledged")) expect(untouched).toEqual([]);
+      if (rollout.phase === "succeeded" && !isTailTripped(rollout.state) && !rollout.log.some((change) => change.kind === "failures_acknowledged")) expect(untouched).toEqual([]);
       if (rollout.phase === "rolled_back") expect(states).not.toContain("healthy");
     }),
     { numRuns: 1500 },

@@ -72,7 +72,7 @@ function gateStep(state: RolloutState, wave: WaveState, now: Instant): Step | un
   const at = { wave: state.wave, gate: index } as const;
   if (state.promoted) return change({ kind: "gate_opened", ...at, said: "skipped: the deployment was promoted" });
   if (gate.state !== "reached") return change({ kind: "gate_reached", ...at });
-  const step = stepOf(gate, wave.changedAt, now);
+  const step = stepOf(gate, wave.changedAt, state.strategy.progressDeadlineMs, now);
   switch (step.kind) {
     case "open":
       return change({ kind: "gate_opened", ...at, said: step.said });
