@@ -85,3 +85,17 @@ test("draining is refused where it would exceed a budget, unless it is forced", 
   expect(drain("b")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("would exceed the budget of role=web") } });
   expect(drain("b", true).ok).toBe(true);
 });
+
+test("a budget and a lane of one name are two things", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
+  const id = world.deploy("1", { ...wide, maxUnavailablePer: [{ label: "zone", max: 1 }] });
+  world.deploy("1", { ...wide, targets: "zone=a" }, { app: "shop" });
+  world.engine.orders.setBudget("zone=a", 1, "anna");
+  const generationOf = (app: string) => world.engine.assignmentFor("a" as MachineId)!.apps.find((each) => each.app === app)!.generation;
+  await world.say("a", "healthy", generationOf("app"), "app");
+  expect([world.phase(id), world.wanted("b")]).toEqual(["rolling", undefined]);
+  await world.say("a", "healthy", generationOf("shop"), "shop");
+  await world.say("b", "healthy", world.generation("b"), "shop");
+  expect(world.wanted("b")).toBe("1");
+});

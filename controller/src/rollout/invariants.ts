@@ -17,6 +17,10 @@ export class InvariantViolation extends Error {
 
 /** After each change: what that change could have broken. */
 export function checkChange(state: RolloutState, change: RolloutChange): void {
+  if (change.kind === "wave_finished") {
+    const { pending } = state.waves[change.wave]!.counts;
+    demand(state, pending === 0, `wave ${change.wave + 1} was finished with ${pending} targets that had no turn`);
+  }
   if (change.kind !== "target_assigned" && change.kind !== "target_changed") return checkRollout(state);
   const target = state.targets.get(change.machine)!;
   checkWave(state, target.wave, state.waves[target.wave]!);

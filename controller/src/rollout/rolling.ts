@@ -25,8 +25,7 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Insta
 function forwardStep(state: RolloutState, world: Surroundings, now: Instant): Step {
   const wave = waveOf(state, state.wave);
   if (isPendingInBegun(state)) {
-    const turn = turnStep(state, world, updateWindow(state), now);
-    if (turn !== undefined) return turn;
+    return turnStep(state, world, updateWindow(state), now) ?? { kind: "wait", until: undefined };
   }
   if (state.moving.size > 0) return { kind: "wait", until: undefined };
   if (wave.startedAt === null) return beginStep(state, state.wave, now);

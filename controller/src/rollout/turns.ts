@@ -112,7 +112,7 @@ export class Turns<T extends InLane> {
     for (const [key, targets] of this.#parkedTargets) {
       for (let head = targets.peek(); head !== undefined && !this.#isOpen(head); head = targets.peek()) targets.pop();
       const head = targets.peek();
-      if (head !== undefined && isBlocked(blockerOf(head), key)) continue;
+      if (head !== undefined && isBlocked(blockerOf(head), "target", key)) continue;
       if (head !== undefined) this.giveBack(targets.pop()!);
       if (targets.size === 0) this.#parkedTargets.delete(key);
     }
@@ -126,7 +126,7 @@ export class Turns<T extends InLane> {
       if (parked === undefined || first === undefined) {
         this.#parkedLanes.delete(key);
         this.#freed.delete(key);
-      } else if (this.#isOpen(first.head) && isBlocked(blockerOf(first.head), key)) {
+      } else if (this.#isOpen(first.head) && isBlocked(blockerOf(first.head), "lane", key)) {
         this.#freed.delete(key);
       } else {
         parked.pop();
@@ -174,8 +174,9 @@ export class Turns<T extends InLane> {
 
 const READY: readonly string[] = [];
 
-function isBlocked(blocker: Blocker | undefined, key: string): boolean {
-  if (blocker === undefined) return false;
+/** A lane and a budget may have the same name: `zone=a` is both a place and a selector. */
+function isBlocked(blocker: Blocker | undefined, of: Blocker["of"], key: string): boolean {
+  if (blocker?.of !== of) return false;
   return blocker.of === "lane" ? blocker.keys.includes(key) : blocker.key === key;
 }
 
