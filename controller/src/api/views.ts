@@ -240,11 +240,12 @@ export function appPhase(phase: AgentPhase | null): AppPhase {
   return phase === null ? AppPhase.UNSPECIFIED : AppPhase[phase.toUpperCase() as Uppercase<AgentPhase>];
 }
 
-function wavePhase(row: DeploymentRow, { wave, started_at, finished_at }: WaveRow, { reverting, reverted }: TargetCounts): WavePhase {
+function wavePhase(row: DeploymentRow, { wave, started_at, finished_at }: WaveRow, { pending, updating, reverting, reverted }: TargetCounts): WavePhase {
   const finished = finished_at !== null;
   if (finished && reverting > 0) return WavePhase.ROLLING_BACK;
   if (finished && reverted > 0) return row.phase === "rolling_back" ? WavePhase.ROLLING_BACK : WavePhase.ROLLED_BACK;
-  if (finished) return WavePhase.DONE;
+  // Who was away, or is tried again, has the turn after its wave was done.
+  if (finished) return row.phase === "rolling" && pending + updating > 0 ? WavePhase.ROLLING : WavePhase.DONE;
   if (started_at === null || wave > row.wave) return WavePhase.PENDING;
   return isEnded(row.phase) || row.phase === "rolling_back" ? WavePhase.FAILED : WavePhase.ROLLING;
 }

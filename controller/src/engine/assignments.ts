@@ -6,6 +6,7 @@ import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assi
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
 import type { Journal } from "../journal/journal.ts";
+import { statement } from "../journal/statement.ts";
 
 interface Row {
   readonly app: string;
@@ -25,19 +26,36 @@ export class Assignments {
   readonly #newest: Statement;
   readonly #release: Statement;
   readonly #releases = new Map<string, Release>();
+  /** Asked with every heartbeat. */
+  readonly #generations = new Map<MachineId, Generation>();
 
   constructor(journal: Journal) {
-    this.#rows = journal.db.prepare(`
+    this.#rows = statement(journal.db, `
       SELECT app, generation, deployment, CASE m.drained WHEN 0 THEN release END AS release, min_healthy_time_ms, healthy_deadline_ms
       FROM assignments a JOIN machines m ON m.id = a.machine WHERE machine = ? ORDER BY app`);
-    this.#generation = journal.db.prepare("SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
-    this.#newest = journal.db.prepare("SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
-    this.#release = journal.db.prepare("SELECT release FROM releases WHERE id = ?").pluck();
+    this.#generation = statement(journal.db, "SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
+    this.#newest = statement(journal.db, "SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
+    this.#release = statement(journal.db, "SELECT release FROM releases WHERE id = ?").pluck();
   }
 
   /** 0: none yet. */
   generation(machine: MachineId): Generation {
-    return this.#generation.get(machine) as Generation;
+    let newest = this.#generations.get(machine);
+    if (newest === undefined) {
+      newest = this.#generation.get(machine) as Generation;
+      this.#generations.set(machine, newest);
+    }
+    return newest;
+  }
+
+  /** It has another one in the tables, or may have. */
+  forget(machine: MachineId): void {
+    this.#generations.delete(machine);
+  }
+
+  /** What was kept at hand may be ahead of the tables. */
+  forgetAll(): void {
+    this.#generations.clear();
   }
 
   /** Of every machine that has one. */

@@ -7,6 +7,7 @@ import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import { statement as statementOf } from "../journal/statement.ts";
 import type { Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -166,7 +167,7 @@ function withLabels(rows: readonly unknown[]): readonly { readonly machine: Mach
 }
 
 function prepare(db: Database) {
-  const statement = (sql: string): Statement => db.prepare(sql);
+  const statement = (sql: string): Statement => statementOf(db, sql);
   return {
     machine: statement("SELECT * FROM machines WHERE id = ?"),
     machines: statement("SELECT id, silent_since FROM machines"),

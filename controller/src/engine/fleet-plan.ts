@@ -4,6 +4,7 @@
 import type { MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, type Selector, selects } from "@muster/proto/selector.ts";
 import type { Journal } from "../journal/journal.ts";
+import { statement } from "../journal/statement.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 
 interface Row {
@@ -28,7 +29,7 @@ const SELECT = `
 
 export function selectMachines(journal: Journal, app: string, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
   const selected: PlanMachine[] = [];
-  for (const row of journal.db.prepare(SELECT).iterate({ app }) as IterableIterator<Row>) {
+  for (const row of statement(journal.db, SELECT).iterate({ app }) as IterableIterator<Row>) {
     const labels = JSON.parse(row.labels) as Labels;
     if (!selects(selector, labels)) continue;
     selected.push({

@@ -95,6 +95,7 @@ export class Loop {
       const row = this.journal.append(entry, now);
       rows.push(row);
       if (entry.kind === "phase_changed" && isEnded(entry.phase)) ended.add(entry.app);
+      if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") this.assignments.forget(entry.machine);
       return row;
     };
     let result: T;
@@ -228,6 +229,7 @@ export class Loop {
   #reload(): void {
     const { fleet } = this.#options;
     const now = this.clock.now();
+    this.assignments.forgetAll();
     for (const { id, silent_since } of this.facts.machines()) fleet.restore(id, now, silent_since);
     this.rollouts.reload(this.facts.interruptedTails());
     this.world.reload(this.facts);

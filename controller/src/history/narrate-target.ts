@@ -60,8 +60,11 @@ const RETURNS: Readonly<Partial<Record<Target["state"], string>>> = {
   skipped: "is not cordoned any more and has its turn",
 };
 
+/** Shorter, and it had just been heard from again: how long it was on its way is not known. */
+const WAY_MS_MIN = 1000;
+
 function wayText({ state, since }: Target, at: number): string {
-  return state === "updating" || state === "reverting" ? afterText(at - since) : "";
+  return (state === "updating" || state === "reverting") && at - since >= WAY_MS_MIN ? afterText(at - since) : "";
 }
 
 /** `1 failed, 0 allowed`. */

@@ -21,6 +21,7 @@ import {
   type WaveState,
 } from "../rollout/state.ts";
 import type { Journal } from "./journal.ts";
+import { statement } from "./statement.ts";
 
 interface DeploymentRow {
   readonly id: DeploymentId;
@@ -74,13 +75,13 @@ interface TargetRow {
 
 /** In the order of submission. */
 export function loadActiveRollouts(journal: Journal): readonly RolloutState[] {
-  const ids = journal.db.prepare("SELECT id FROM deployments WHERE ended_at IS NULL ORDER BY number").pluck().all() as DeploymentId[];
+  const ids = statement(journal.db, "SELECT id FROM deployments WHERE ended_at IS NULL ORDER BY number").pluck().all() as DeploymentId[];
   return ids.map((id) => loadRollout(journal, id)!);
 }
 
 /** Any rollout, ended or not; undefined when there is none. O(targets). */
 export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | undefined {
-  const row = journal.db.prepare("SELECT * FROM deployments WHERE id = ?").get(id) as DeploymentRow | undefined;
+  const row = statement(journal.db, "SELECT * FROM deployments WHERE id = ?").get(id) as DeploymentRow | undefined;
   if (row === undefined) return undefined;
   const state = newRollout({ id: row.id, app: row.app, release: row.release, strategy: JSON.parse(row.strategy) as Strategy }, row.progress_at);
   state.phase = row.phase;
@@ -91,7 +92,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.lanes = JSON.parse(row.lanes) as LaneLabel[];
   state.promoted = row.promoted === 1;
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: row.hold_since ?? row.progress_at };
-  const waves = journal.db.prepare("SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
+  const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
   state.waves = waves.map((wave) => waveOf(wave, row.progress_at));
   const unwell = loadTargets(journal, state);
   rebuild(state);
@@ -129,7 +130,7 @@ const TARGETS = `
 /** Returns the machines that are not well. */
 function loadTargets(journal: Journal, state: RolloutState): readonly MachineId[] {
   const unwell: MachineId[] = [];
-  for (const row of journal.db.prepare(TARGETS).iterate(state.app, state.id) as IterableIterator<TargetRow>) {
+  for (const row of statement(journal.db, TARGETS).iterate(state.app, state.id) as IterableIterator<TargetRow>) {
     const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, runs } = row;
     const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, reason: reasonOf(row), runs };
     const wave = state.waves[index]!;
