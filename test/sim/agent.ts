@@ -5,25 +5,16 @@ import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Picture } from "@muster/agent/machine/picture.ts";
 import { type AppState, emptyState } from "@muster/agent/machine/state.ts";
 import { SimApp } from "./app.ts";
-import type { Cancel, Timeline } from "./clock.ts";
-import { type ControllerSide, Link } from "./link.ts";
-import type { Machine } from "./machine.ts";
+import type { Cancel } from "./clock.ts";
+import type { Host } from "./host.ts";
+import type { ControllerSide, Life, Surroundings } from "./life.ts";
+import { Link } from "./link.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import { Turn } from "./slot.ts";
 
-/** All that agents share. */
-export interface Surroundings {
-  readonly timeline: Timeline;
-  readonly random: Random;
-  readonly network: Network;
-  readonly controller: ControllerSide;
-  /** Chances of a fault in one step; zero in the end. */
-  readonly faults: { agentDies: number; stepFails: number };
-}
-
-export class Agent {
-  readonly machine: Machine;
+export class Agent implements Life {
+  readonly machine: Host;
   readonly random: Random;
   readonly network: Network;
   readonly controller: ControllerSide;
@@ -32,12 +23,14 @@ export class Agent {
   readonly apps = new Map<string, SimApp>();
   isAlive = true;
   readonly #surroundings: Surroundings;
+  readonly #onDeath: () => void;
   /** What the wall clock said at its start, against true time: later corrections do not reach it. */
   readonly #offsetMs: number;
   #knowsUrl = false;
 
-  constructor(machine: Machine, surroundings: Surroundings) {
+  constructor(machine: Host, surroundings: Surroundings, onDeath: () => void) {
     this.machine = machine;
+    this.#onDeath = onDeath;
     this.#surroundings = surroundings;
     this.random = surroundings.random;
     this.network = surroundings.network;
@@ -59,7 +52,7 @@ export class Agent {
     if (!this.isAlive) return;
     this.isAlive = false;
     this.link.drop();
-    this.machine.agentDied(this);
+    this.#onDeath();
   }
 
   get generation(): number {

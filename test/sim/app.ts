@@ -10,15 +10,15 @@ import { decide, type Decision } from "@muster/agent/machine/decide.ts";
 import type { Event } from "@muster/agent/machine/event.ts";
 import type { AppState, Fault } from "@muster/agent/machine/state.ts";
 import { type Demand, demandOf, type FileStep, type ProcessStep } from "@muster/agent/machine/step.ts";
-import type { Agent } from "./agent.ts";
 import type { Cancel } from "./clock.ts";
+import type { Life } from "./life.ts";
 import { Slot } from "./slot.ts";
 
 const RECORD_RETRY_MS = { least: 500, most: 2_500 };
 const DISK_FULL: Fault = { code: "disk_full", message: "no space left on the disk", retryable: true };
 
 export class SimApp {
-  readonly #agent: Agent;
+  readonly #agent: Life;
   readonly #files: Slot<FileStep>;
   readonly #process: Slot<ProcessStep>;
   readonly #queue: Event[] = [];
@@ -28,7 +28,7 @@ export class SimApp {
   #probed: { readonly key: string; cancel: Cancel } | undefined;
   #cancelTimer: Cancel = () => {};
 
-  constructor(agent: Agent, state: AppState) {
+  constructor(agent: Life, state: AppState) {
     this.#agent = agent;
     this.#state = state;
     this.#files = new Slot((step, isAborted, end) => this.#perform(step, isAborted, end, () => this.#performFiles(step, isAborted)));

@@ -3,7 +3,7 @@
  * whatever should go on by itself has to.
  */
 import type { Engine } from "@muster/controller/src/engine/engine.ts";
-import { Violation } from "./invariants.ts";
+import { Violation } from "./violation.ts";
 import type { ModelRollout } from "./model.ts";
 import type { World } from "./world.ts";
 

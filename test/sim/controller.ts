@@ -13,7 +13,8 @@ import type { GateQuestion, Verdict } from "@muster/controller/src/gates/verdict
 import type { JournalRow, MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import { type Journal, JournalError } from "@muster/controller/src/journal/journal.ts";
 import type { Timeline } from "./clock.ts";
-import { type ControllerSide, HEARTBEAT_MS, type Link } from "./link.ts";
+import type { AgentEnd, ControllerSide } from "./life.ts";
+import { HEARTBEAT_MS } from "./link.ts";
 import type { Network, Stream } from "./network.ts";
 import type { Random } from "./random.ts";
 import { simulatedSchedule } from "./schedule.ts";
@@ -27,7 +28,7 @@ class Killed extends Error {}
 
 interface Session {
   readonly stream: Stream;
-  readonly link: Link;
+  readonly link: AgentEnd;
   readonly instance: string;
   heardAt: number;
 }
@@ -189,7 +190,7 @@ export class SimController implements ControllerSide {
 
   // What agents say.
 
-  async hello(stream: Stream, link: Link, said: MachineJoined, generation: number): Promise<void> {
+  async hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number): Promise<void> {
     const { network, timeline } = this.#options;
     const { machine, instance } = said;
     const other = this.#sessions.get(machine);
@@ -266,7 +267,7 @@ export class SimController implements ControllerSide {
     this.#hangUp(stream, link);
   }
 
-  #hangUp(stream: Stream, link: Link): void {
+  #hangUp(stream: Stream, link: AgentEnd): void {
     stream.isBroken.toController = true;
     this.#options.network.send(stream, "toMachine", () => link.end(stream));
   }

@@ -2,21 +2,8 @@
  * The agent's side of the link, by the rules of the real one: a session that is opened again for ever with back-off, one batch of reports under way, a heartbeat
  * whose answer names the newest generation, and `Sync` for what was missed.
  */
-import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
-import type { MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
-import type { Agent } from "./agent.ts";
+import type { AgentEnd, Life } from "./life.ts";
 import { Stream } from "./network.ts";
-
-/** What an agent can say. Each is called when the message arrives. */
-export interface ControllerSide {
-  /** Down: whatever arrives is lost. */
-  readonly isUp: boolean;
-  hello(stream: Stream, link: Link, said: MachineJoined, generation: number): void | Promise<unknown>;
-  heartbeat(stream: Stream, generation: number): void;
-  report(stream: Stream, reports: readonly ReportAccepted[]): void | Promise<unknown>;
-  assignmentFor(machine: string): Assignment | undefined;
-  ended(stream: Stream): void;
-}
 
 export const HEARTBEAT_MS = 10_000;
 const WELCOME_TIMEOUT_MS = 10_000;
@@ -24,8 +11,8 @@ const SYNC_TIMEOUT_MS = 10_000;
 const MISSED_ACKS_MAX = 3;
 const BACK_OFF_MS = { first: 250, most: 5_000 };
 
-export class Link {
-  readonly #agent: Agent;
+export class Link implements AgentEnd {
+  readonly #agent: Life;
   #stream: Stream | undefined;
   #isWelcomed = false;
   #failures = 0;
@@ -36,7 +23,7 @@ export class Link {
   #isSyncing = false;
   #mustSyncAgain = false;
 
-  constructor(agent: Agent) {
+  constructor(agent: Life) {
     this.#agent = agent;
   }
 

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { describe, expect, test } from "vitest";
-import { INVARIANTS } from "./invariants.ts";
+import { INVARIANTS } from "./violation.ts";
 import { MUTATIONS } from "./mutations.ts";
 
 /** Of which one must find the bug; without it all of them pass (sim.test.ts). */

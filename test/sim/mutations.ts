@@ -2,7 +2,7 @@
  * Bugs to put into the engine or the agent, one for each invariant of the simulation at least: the simulation must find each of them. Where the engine would catch
  * the bug itself, that check of its own is taken out too, so that what is tried is the simulation's.
  */
-import type { Invariant } from "./invariants.ts";
+import type { Invariant } from "./violation.ts";
 
 export interface Edit {
   /** From the repository's root. */

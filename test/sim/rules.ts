@@ -5,7 +5,7 @@
 import type { MachineId } from "@muster/proto/ids.ts";
 import { selects } from "@muster/proto/selector.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
-import { Violation } from "./invariants.ts";
+import { Violation } from "./violation.ts";
 import { countOf, hasEnded, type Model, type ModelRollout, type ModelTarget, type ModelWave, moves } from "./model.ts";
 import { simulatedSchedule } from "./schedule.ts";
 

@@ -7,7 +7,7 @@ import { Journal } from "@muster/controller/src/journal/journal.ts";
 import { Caretaker } from "./caretaker.ts";
 import { Random } from "./random.ts";
 import { checkConverged, checkReplay, restless } from "./settled.ts";
-import { Violation } from "./invariants.ts";
+import { Violation } from "./violation.ts";
 import { World } from "./world.ts";
 
 export interface Outcome {

@@ -7,7 +7,7 @@ import { PROJECTION_TABLES } from "@muster/controller/src/journal/schema.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import { parseSelector, type Selector, selects } from "@muster/proto/selector.ts";
 import { isAtRest } from "./app.ts";
-import { type Invariant, Violation } from "./invariants.ts";
+import { type Invariant, Violation } from "./violation.ts";
 import type { ModelRollout } from "./model.ts";
 import { tripped } from "./rules.ts";
 import type { Machine } from "./machine.ts";

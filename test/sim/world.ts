@@ -6,10 +6,11 @@
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import type { Journal } from "@muster/controller/src/journal/journal.ts";
-import type { Surroundings } from "./agent.ts";
 import { Spinning, Timeline } from "./clock.ts";
 import { type Point, SimController } from "./controller.ts";
-import { Checks, Violation } from "./invariants.ts";
+import { Checks } from "./invariants.ts";
+import { Violation } from "./violation.ts";
+import type { Surroundings } from "./life.ts";
 import { Machine } from "./machine.ts";
 import { CALM, Network } from "./network.ts";
 import { Operators } from "./operators.ts";

@@ -1,0 +1,192 @@
+/**
+ * A simulated host without its agent. Its disk outlives everything but a new disk; its processes outlive the agent but not a reboot.
+ */
+import type { AppName, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import type { MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
+import type { Picture } from "@muster/agent/machine/picture.ts";
+import { type AppState, isProcess, type Workload } from "@muster/agent/machine/state.ts";
+import type { Cancel, Timeline } from "./clock.ts";
+import type { Course, Releases } from "./releases.ts";
+
+interface Disk {
+  readonly instance: string;
+  /** The spool: not acknowledged, oldest first. */
+  reports: ReportAccepted[];
+  nextSeq: number;
+  assignment: Assignment | undefined;
+  readonly apps: Map<string, AppState>;
+  /** `app/artifact`. */
+  readonly releases: Set<string>;
+  readonly links: Map<string, string>;
+}
+
+interface Process {
+  readonly workload: Workload;
+  readonly app: string;
+  readonly artifact: string;
+  readonly course: Course;
+  readonly startedAt: number;
+  readonly cancelExit: Cancel;
+}
+
+/** Told of what a machine does, so that it can be held against what it was told to do. */
+export interface MachineWatcher {
+  ran(machine: MachineId, app: string, artifact: string): void;
+  took(machine: MachineId, before: number, assignment: Assignment): void;
+  acknowledged(machine: MachineId, instance: string, seq: number): void;
+}
+
+export class Host {
+  readonly id: MachineId;
+  readonly labels: Readonly<Record<string, string>>;
+  disk: Disk;
+  readonly processes = new Map<string, Process>();
+  bootId = "boot-1";
+  isDiskFull = false;
+  clockOffsetMs = 0;
+  /** A process ended by itself. */
+  onExit: (app: string, launchId: string) => void = () => {};
+  readonly #timeline: Timeline;
+  readonly #releases: Releases;
+  readonly #watcher: MachineWatcher;
+  readonly #switched = new Map<string, { readonly at: number; readonly course: Course }>();
+  #launches = 0;
+  #disks = 0;
+  #boots = 1;
+
+  constructor(id: MachineId, labels: Readonly<Record<string, string>>, timeline: Timeline, releases: Releases, watcher: MachineWatcher) {
+    this.id = id;
+    this.labels = labels;
+    this.#timeline = timeline;
+    this.#releases = releases;
+    this.#watcher = watcher;
+    this.disk = this.#newDisk();
+  }
+
+  reboot(): void {
+    for (const launchId of [...this.processes.keys()]) this.#forget(launchId);
+    this.#boots += 1;
+    this.bootId = `boot-${this.#boots}`;
+  }
+
+  /** As after a reinstallation under the same name. */
+  replaceDisk(): void {
+    this.disk = this.#newDisk();
+    this.#switched.clear();
+    this.reboot();
+  }
+
+  hello(): MachineJoined {
+    return { kind: "machine_joined", machine: this.id, instance: this.disk.instance, labels: this.labels, agentVersion: "0", hostname: this.id, os: "linux", arch: "x64" };
+  }
+
+  take(assignment: Assignment): void {
+    this.#watcher.took(this.id, this.disk.assignment?.generation ?? 0, assignment);
+    this.disk.assignment = assignment;
+  }
+
+  spool(picture: Picture, now: number): void {
+    const { app, generation, phase, reason, runningVersion, runningArtifact, starts, pid, ports } = picture;
+    this.disk.reports.push({
+      kind: "report_accepted",
+      machine: this.id,
+      app: app as AppName,
+      instance: this.disk.instance,
+      reportSeq: this.disk.nextSeq,
+      observedAt: now as Instant,
+      generation,
+      phase,
+      reason: reason === undefined ? null : { code: reason.code, message: reason.message },
+      runningVersion,
+      runningArtifact,
+      starts,
+      pid,
+      ports,
+    });
+    this.disk.nextSeq += 1;
+  }
+
+  acknowledge(seq: number): void {
+    this.#watcher.acknowledged(this.id, this.disk.instance, seq);
+    this.disk.reports = this.disk.reports.filter(({ reportSeq }) => reportSeq > seq);
+    this.disk.nextSeq = Math.max(this.disk.nextSeq, seq + 1);
+  }
+
+  newLaunchId(app: string): string {
+    this.#launches += 1;
+    return `${app}.${this.#launches}`;
+  }
+
+  isCorrupt(artifact: string): boolean {
+    return this.#releases.isCorrupt(artifact, this.id);
+  }
+
+  switchTo(app: string, artifact: string | undefined): void {
+    if (artifact === undefined) {
+      this.disk.links.delete(app);
+      return;
+    }
+    this.disk.links.set(app, artifact);
+    this.#switched.set(app, { at: this.#timeline.now, course: this.#releases.course(artifact, this.id) });
+    this.#watcher.ran(this.id, app, artifact);
+  }
+
+  /** Undefined: it could not be started. */
+  start(launchId: string, release: Release): Workload | undefined {
+    const known = this.processes.get(launchId);
+    if (known !== undefined) return known.workload;
+    const { app, artifact } = release;
+    const course = this.#releases.course(artifact, this.id);
+    if (!course.startsAtAll || !this.disk.releases.has(`${app}/${artifact}`)) return undefined;
+    const timeline = this.#timeline;
+    const workload: Workload = { launchId, pid: Number(launchId.slice(app.length + 1)), startTicks: "1", bootId: this.bootId };
+    const cancelExit = course.exitsAfterMs === undefined ? () => {} : timeline.after(course.exitsAfterMs, () => this.#exit(launchId));
+    this.processes.set(launchId, { workload, app, artifact, course, startedAt: timeline.now, cancelExit });
+    this.#watcher.ran(this.id, app, artifact);
+    return workload;
+  }
+
+  stop(launchId: string): void {
+    this.#forget(launchId);
+  }
+
+  /** What a probe sees now, and when it will see something else. Undefined: nothing that could be probed. */
+  look(app: string, release: Release, workload: Workload | undefined): { readonly isHealthy: boolean; readonly nextMs: number | undefined } | undefined {
+    const found = isProcess(release) ? (workload === undefined ? undefined : this.processes.get(workload.launchId)) : this.#filesOf(app, release.artifact);
+    if (found === undefined) return undefined;
+    const age = this.#timeline.now - found.startedAt;
+    const at = found.course.health.findLastIndex(({ fromMs }) => fromMs <= age);
+    const next = found.course.health[at + 1];
+    return { isHealthy: found.course.health[at]?.isHealthy ?? false, nextMs: next === undefined ? undefined : next.fromMs - age };
+  }
+
+  /** The artifact of what runs, by app; of files, what is linked. */
+  running(app: string): string | undefined {
+    for (const process of this.processes.values()) if (process.app === app) return process.artifact;
+    return undefined;
+  }
+
+  #filesOf(app: string, artifact: string): { readonly startedAt: number; readonly course: Course } | undefined {
+    const switched = this.#switched.get(app);
+    return switched === undefined || this.disk.links.get(app) !== artifact ? undefined : { startedAt: switched.at, course: switched.course };
+  }
+
+  #exit(launchId: string): void {
+    const process = this.processes.get(launchId);
+    if (process === undefined) return;
+    this.processes.delete(launchId);
+    this.onExit(process.app, launchId);
+  }
+
+  #forget(launchId: string): void {
+    this.processes.get(launchId)?.cancelExit();
+    this.processes.delete(launchId);
+  }
+
+  #newDisk(): Disk {
+    this.#disks += 1;
+    return { instance: `${this.id}-disk-${this.#disks}`, reports: [], nextSeq: 1, assignment: undefined, apps: new Map(), releases: new Set(), links: new Map() };
+  }
+}
