@@ -24,6 +24,7 @@ export class SimApp {
   readonly #queue: Event[] = [];
   #state: AppState;
   #isBusy = false;
+  #isPumping = false;
   #watched: string | undefined;
   #probed: { readonly key: string; cancel: Cancel } | undefined;
   #cancelTimer: Cancel = () => {};
@@ -63,13 +64,17 @@ export class SimApp {
     if (this.#watched === launchId) this.post({ kind: "exited", launchId, exit: { code, signal: null }, lastLine: "" });
   }
 
+  /** What is posted while a decision is met waits until it has been met whole. */
   #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
     while (!this.#isBusy && this.#agent.isAlive) {
       const event = this.#queue.shift();
-      if (event === undefined) return;
+      if (event === undefined) break;
       const moment = { now: this.#agent.now, chance: this.#agent.random.fraction(), launchId: this.#agent.machine.newLaunchId(this.name) };
       this.#writeDown(decide(this.#state, event, moment), false);
     }
+    this.#isPumping = false;
   }
 
   #writeDown(decision: Decision, isSpooled: boolean): void {

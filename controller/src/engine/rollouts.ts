@@ -96,7 +96,10 @@ export class Rollouts {
   }
 
   drive(state: RolloutState, event: RolloutEvent, append: Append, now: Instant): void {
-    this.#known.set(state.id, state);
+    if (!this.#known.has(state.id)) {
+      this.#known.set(state.id, state);
+      this.#recount(state);
+    }
     this.#go(state, event, append, now);
   }
 
@@ -164,10 +167,16 @@ export class Rollouts {
     else this.#unfinished.delete(state);
     if (isOver(state)) {
       this.#known.delete(state.id);
+      this.#recount(state);
       return;
     }
     const wake = isUnfinished ? undefined : nextWake(state, this.#world, now);
     if (wake !== undefined) this.#wakes.set(state.id, wake);
+  }
+
+  /** Whether its machines move is known, or is not any more. */
+  #recount({ moving }: RolloutState): void {
+    for (const machine of moving) this.#world.budgets.changed(machine);
   }
 
   #hasRival(state: RolloutState): boolean {
