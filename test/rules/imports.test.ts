@@ -84,6 +84,10 @@ const VIOLATIONS: Readonly<Record<string, Planted>> = {
     "controller/src/rollout/npm.ts": `import { z } from "zod"; export const y = z;`,
     "controller/src/rollout/knows-engine.ts": `import type { Publisher } from "../engine/ports.ts"; export type Y = Publisher;`,
   },
+  "pure-forecast": {
+    "controller/src/forecast/npm.ts": `import { z } from "zod"; export const y = z;`,
+    "controller/src/forecast/knows-engine.ts": `import type { Publisher } from "../engine/ports.ts"; export type Y = Publisher;`,
+  },
   "pure-machine": {
     "agent/src/machine/reads.ts": `import { readFileSync } from "node:fs"; export const y = readFileSync;`,
     "agent/src/machine/npm.ts": `import type { z } from "zod"; export type Y = typeof z;`,

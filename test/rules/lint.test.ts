@@ -54,6 +54,13 @@ const CASES: readonly Case[] = [
     text: `import { type Pull, pull } from "../../pull/puller.ts"; export const x = (y: Pull) => pull(y);`,
     rule: "eslint(no-restricted-imports)",
   },
+  {
+    what: "a gate's adapter in the engine",
+    file: "controller/src/engine/asks.ts",
+    text: `import { askWebhook } from "../gates/webhook.ts"; export const x = askWebhook;`,
+    rule: "eslint(no-restricted-imports)",
+  },
+  { what: "the rule of crons where files are read", file: "controller/src/submit/cron.ts", text: `import { validateCron } from "../gates/cron-rule.ts"; export const x = validateCron;`, rule: undefined },
   { what: "the type of an adapter", file: "controller/src/api/knows-type.ts", text: `import type { Relay } from "../report/relay.ts"; export type X = Relay;`, rule: undefined },
   { what: "an adapter in itself", file: "controller/src/nats/itself.ts", text: `import { x } from "./client.ts"; export const y = x;`, rule: undefined },
   { what: "an adapter in compose.ts", file: "controller/src/compose.ts", text: `import { x } from "./nats/client.ts"; export const y = x;`, rule: undefined },
