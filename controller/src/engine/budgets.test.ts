@@ -99,3 +99,16 @@ test("a budget and a lane of one name are two things", async () => {
   await world.say("b", "healthy", world.generation("b"), "shop");
   expect(world.wanted("b")).toBe("1");
 });
+
+test("machines that an ended rollout left on the move count again when it is retried", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("1", { ...wide, onFailure: "abort" });
+  await world.say("a", "failed");
+  expect([world.phase(id), world.state(id, "b")]).toEqual(["failed", "updating"]);
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  expect(world.command(id, "retry").ok).toBe(true);
+  expect([world.state(id, "a"), used(world)]).toEqual(["pending", ["a", "b"]]);
+  await world.say("b", "healthy");
+  expect(world.state(id, "a")).toBe("updating");
+});

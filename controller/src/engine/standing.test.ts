@@ -195,3 +195,17 @@ test("staging and production stand side by side: who comes later gets what stand
   await world.joinAs({ env: "staging" }, "t");
   expect([world.wanted("q"), world.wanted("t")]).toEqual(["1", "2"]);
 });
+
+test("a machine takes its turn in one standing deployment at a time: the newest that is for it", async () => {
+  const world = await deployed("1", "a");
+  await world.joinAs({ role: "web", zone: "a" }, "z");
+  await world.settle("z");
+  const second = world.deploy("2", { targets: "zone=a" });
+  await world.settle("z");
+  await world.join("b", "c");
+  expect([world.wanted("b"), world.state("d-1" as never, "c")]).toEqual(["1", "pending"]);
+  await world.joinAs({ role: "web", zone: "a" }, "c");
+  expect([world.wanted("c"), world.state("d-1" as never, "c")]).toEqual(["2", "skipped"]);
+  await world.settle("b", "c");
+  expect([world.wanted("c"), world.state(second, "c")]).toEqual(["2", "healthy"]);
+});

@@ -127,3 +127,14 @@ test("rollback --to deploys an older release to the same machines in one wave, a
   expect(["a", "b", "c"].map((machine) => world.wanted(machine))).toEqual(["1", "1", "1"]);
   expect(world.engine.operators.rollbackTo(third, "9", { by: "anna", reason: "" })).toMatchObject({ ok: false, refusal: { kind: "not_found" } });
 });
+
+test("an ended deployment is neither retried nor rolled back while another of its app is under way", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const first = world.deploy("1", { onFailure: "abort" });
+  await world.say("a", "failed");
+  const second = world.deploy("2");
+  for (const command of ["retry", "rollback"] as const) {
+    expect(world.command(first, command)).toMatchObject({ ok: false, refusal: { message: expect.stringContaining(`${second} (app@2) is under way`) } });
+  }
+});
