@@ -3,7 +3,7 @@
  */
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, type Selector } from "@muster/proto/selector.ts";
-import type { JournalRow, RolloutEntry } from "@muster/controller/src/journal/entry.ts";
+import { isRolloutEntry, type JournalRow, type RolloutEntry } from "@muster/controller/src/journal/entry.ts";
 import type { LaneLabel, PlannedTarget, PlannedWave } from "@muster/controller/src/plan/plan.ts";
 import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
 import type { RolloutPhase, TargetState } from "@muster/controller/src/rollout/state.ts";
@@ -88,6 +88,10 @@ export class Model {
 
   take(row: JournalRow): void {
     const { seq, at, entry } = row;
+    if (isRolloutEntry(entry)) {
+      this.#takeChange(this.of(entry.deployment), entry, row);
+      return;
+    }
     switch (entry.kind) {
       case "machine_joined": {
         const { machine, labels } = entry;
@@ -160,25 +164,6 @@ export class Model {
       case "command_accepted":
         this.of(entry.deployment).maySkip = entry.command === "approve" || entry.command === "promote";
         return;
-      case "rollout_started":
-      case "wave_started":
-      case "wave_finished":
-      case "target_assigned":
-      case "target_changed":
-      case "target_joined":
-      case "failures_acknowledged":
-      case "held":
-      case "offline_passed":
-      case "deadline_extended":
-      case "promoted":
-      case "max_unavailable_changed":
-      case "gate_reached":
-      case "gate_asked":
-      case "gate_answered":
-      case "gate_opened":
-      case "gate_stopped":
-      case "phase_changed":
-        this.#takeChange(this.of(entry.deployment), entry, row);
     }
   }
 

@@ -1,11 +1,12 @@
 /**
  * Each journal entry as a sentence for people.
  */
-import type { Entry, ReportAccepted, RolloutEntry } from "../journal/entry.ts";
+import { type Entry, isRolloutEntry, type ReportAccepted, type RolloutEntry } from "../journal/entry.ts";
 import type { RolloutReason } from "../rollout/state.ts";
 import { durationText, timeText } from "../rollout/words.ts";
 
 export function eventText(entry: Entry): string {
+  if (isRolloutEntry(entry)) return rolloutText(entry);
   switch (entry.kind) {
     case "machine_joined":
       return `${entry.machine} joined with ${labelsText(entry.labels)}`;
@@ -41,25 +42,6 @@ export function eventText(entry: Entry): string {
       return `artifact ${entry.artifact.slice(0, 12)} removed by retention`;
     case "report_accepted":
       return reportText(entry);
-    case "rollout_started":
-    case "wave_started":
-    case "wave_finished":
-    case "target_assigned":
-    case "target_changed":
-    case "target_joined":
-    case "failures_acknowledged":
-    case "held":
-    case "offline_passed":
-    case "deadline_extended":
-    case "promoted":
-    case "max_unavailable_changed":
-    case "gate_reached":
-    case "gate_asked":
-    case "gate_answered":
-    case "gate_opened":
-    case "gate_stopped":
-    case "phase_changed":
-      return rolloutText(entry);
   }
 }
 

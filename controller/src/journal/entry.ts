@@ -120,6 +120,32 @@ export interface ReportAccepted {
   readonly ports: Readonly<Record<string, number>>;
 }
 
+/** Every kind once, or it does not compile. */
+const ROLLOUT_KINDS: Readonly<Record<RolloutChange["kind"], true>> = {
+  rollout_started: true,
+  wave_started: true,
+  wave_finished: true,
+  target_assigned: true,
+  target_changed: true,
+  target_joined: true,
+  failures_acknowledged: true,
+  held: true,
+  offline_passed: true,
+  deadline_extended: true,
+  promoted: true,
+  max_unavailable_changed: true,
+  gate_reached: true,
+  gate_asked: true,
+  gate_answered: true,
+  gate_opened: true,
+  gate_stopped: true,
+  phase_changed: true,
+};
+
+export function isRolloutEntry(entry: Entry): entry is RolloutEntry {
+  return Object.hasOwn(ROLLOUT_KINDS, entry.kind);
+}
+
 export type RolloutEntry = RolloutChange & { readonly deployment: DeploymentId; readonly app: AppName };
 
 export type EntryKind = Entry["kind"];

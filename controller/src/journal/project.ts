@@ -8,7 +8,7 @@ import type { Plan } from "../plan/plan.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
 import { prepareWrites } from "./writes.ts";
-import type { JournalRow, MachineJoined, ReportAccepted, RolloutEntry } from "./entry.ts";
+import { isRolloutEntry, type JournalRow, type MachineJoined, type ReportAccepted, type RolloutEntry } from "./entry.ts";
 
 export type Projector = (row: JournalRow) => void;
 
@@ -119,6 +119,7 @@ export function createProjector(db: Database): Projector {
   }
 
   return ({ seq, at, entry }) => {
+    if (isRolloutEntry(entry)) return projectRollout(entry, seq, at);
     switch (entry.kind) {
       case "machine_joined":
         return projectMachine(entry, at);
@@ -163,25 +164,6 @@ export function createProjector(db: Database): Projector {
         return void sql.removeArtifact.run(entry.artifact);
       case "report_accepted":
         return projectReport(entry, at);
-      case "rollout_started":
-      case "wave_started":
-      case "wave_finished":
-      case "target_assigned":
-      case "target_changed":
-      case "target_joined":
-      case "failures_acknowledged":
-      case "held":
-      case "offline_passed":
-      case "deadline_extended":
-      case "promoted":
-      case "max_unavailable_changed":
-      case "gate_reached":
-      case "gate_asked":
-      case "gate_answered":
-      case "gate_opened":
-      case "gate_stopped":
-      case "phase_changed":
-        return projectRollout(entry, seq, at);
     }
   };
 }
