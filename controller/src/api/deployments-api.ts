@@ -105,11 +105,18 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
     pause: unary(logger, steer(() => ({ kind: "pause" }))),
     resume: unary(logger, steer(() => ({ kind: "resume" }))),
     abort: unary(logger, steer(({ revert }: AbortRequest) => ({ kind: revert ? "rollback" : "abort" }))),
-    approve: unary(logger, steer(({ wave }: ApproveRequest) => ({ kind: "approve", wave }))),
+    approve: unary(
+      logger,
+      steer(({ wave, by }: ApproveRequest) => {
+        if (by === "") throw invalid("an approval needs the name of who gives it");
+        return { kind: "approve", wave };
+      }),
+    ),
     retry: unary(logger, steer(() => ({ kind: "retry" }))),
     promote: unary(
       logger,
       steer((request: PromoteRequest) => {
+        if (request.all && request.by === "") throw invalid("promote --all needs the name of who asks for it");
         if (request.all && request.reason === "") throw invalid("promote --all skips every gate that is left: say why with --reason");
         return { kind: "promote", all: request.all };
       }),

@@ -1,0 +1,70 @@
+/**
+ * What operators reach over a real connection: deployments and fleet of an engine without its adapters.
+ */
+import { type CallOptions, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import pino from "pino";
+import { DeploymentsServiceClient, DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { FleetServiceClient, FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { World } from "../engine/world.fixture.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import { type GrpcServer, serveGrpc } from "../grpc/server.ts";
+import { LogRelay } from "../report/log-relay.ts";
+import { deploymentsApi } from "./deployments-api.ts";
+import { fleetApi } from "./fleet-api.ts";
+import { DeploymentViews } from "./views.ts";
+
+type Method<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => unknown;
+
+export class Office {
+  readonly world = new World();
+  #server!: GrpcServer;
+  deployments!: DeploymentsServiceClient;
+  fleet!: FleetServiceClient;
+
+  async open(): Promise<void> {
+    const { journal, engine } = this.world;
+    const logger = pino({ level: "silent" });
+    const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
+    this.#server = await serveGrpc(
+      [
+        { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
+        { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), logger }) },
+      ],
+      "127.0.0.1",
+      0,
+    );
+    this.deployments = new DeploymentsServiceClient(this.#server.address, credentials.createInsecure());
+    this.fleet = new FleetServiceClient(this.#server.address, credentials.createInsecure());
+  }
+
+  async close(): Promise<void> {
+    this.deployments.close();
+    this.fleet.close();
+    await this.#server.close();
+    this.world.engine.stop();
+    this.world.journal.close();
+  }
+
+  /** `method` belongs to `client`. */
+  ask<Request, Response>(client: object, method: Method<Request, Response>, request: Request): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      method.call(client, request, new Metadata(), {}, (error, response) => (error === null ? resolve(response) : reject(error)));
+    });
+  }
+
+  /** The name of the status and the words of the refusal. */
+  async refused<Request, Response>(client: object, method: Method<Request, Response>, request: Request): Promise<readonly [string | undefined, string]> {
+    try {
+      await this.ask(client, method, request);
+    } catch (error) {
+      const { code, details } = error as ServiceError;
+      return [status[code], details];
+    }
+    throw new Error("it was granted");
+  }
+}

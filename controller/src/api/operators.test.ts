@@ -1,0 +1,129 @@
+/** What operators ask, over a real connection: each command, what it answers, and how it is refused. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Deployment, DeploymentPhase, GateState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { ALL, APPROVAL, count, soak, wave } from "../rollout/rollout.fixture.ts";
+import { Office } from "./operators.fixture.ts";
+
+let office: Office;
+beforeEach(async () => {
+  office = new Office();
+  await office.open();
+  await office.world.join("a", "b", "c");
+});
+afterEach(() => office.close());
+
+const BY = { reason: "", by: "anna@desk" };
+const GATED = { waves: [wave(count(1), { gates: [soak(5000), APPROVAL] }), ALL] };
+
+async function status(id = "d-1"): Promise<Deployment> {
+  const { deployments } = office;
+  return (await office.ask(deployments, deployments.getDeployment, { id, includeTargets: true, at: 0 })).deployment!;
+}
+
+describe("a deployment at its gates", () => {
+  test("shows where it stands, is approved by name, and goes on", async () => {
+    const { world, deployments } = office;
+    world.deploy("1", GATED);
+    await world.say("a", "healthy");
+    let shown = await status();
+    expect([shown.phase, shown.waves[0]!.gates.map(({ kind, state }) => [kind, state])]).toEqual([
+      DeploymentPhase.SOAKING,
+      [["soak", GateState.REACHED], ["approval", GateState.PENDING]],
+    ]);
+    expect(await office.refused(deployments, deployments.approve, { id: "d-1", wave: 0, ...BY })).toEqual([
+      "FAILED_PRECONDITION",
+      "d-1 can't be approved: it has not come to the gate that asks for it yet; muster status says what it waits for",
+    ]);
+    world.pass(5000, "a", "b", "c");
+    shown = await status();
+    expect([shown.phase, shown.waitingOn]).toEqual([DeploymentPhase.AWAITING_APPROVAL, "somebody to approve wave 1"]);
+    expect(await office.refused(deployments, deployments.approve, { id: "d-1", wave: 0, reason: "", by: "" })).toEqual(["INVALID_ARGUMENT", "an approval needs the name of who gives it"]);
+    expect(await office.refused(deployments, deployments.approve, { id: "d-1", wave: 2, ...BY })).toEqual([
+      "FAILED_PRECONDITION",
+      "d-1 can't be approved: it waits for the approval of wave 1, not of wave 2",
+    ]);
+    const { deployment } = await office.ask(deployments, deployments.approve, { id: "d-1", wave: 1, reason: "looks good", by: "anna@desk" });
+    expect(deployment!.waves[0]!.gates[1]).toMatchObject({ state: GateState.OPEN, said: "anna@desk approved it: looks good" });
+    expect(deployment!.waves.map(({ phase }) => phase)).toEqual([WavePhase.DONE, WavePhase.ROLLING]);
+  });
+
+  test("is promoted past all of them only with a name and a reason", async () => {
+    const { world, deployments } = office;
+    world.deploy("1", GATED);
+    await world.say("a", "healthy");
+    expect((await office.refused(deployments, deployments.promote, { id: "d-1", all: true, ...BY }))[0]).toBe("INVALID_ARGUMENT");
+    expect((await office.refused(deployments, deployments.promote, { id: "d-1", all: true, reason: "hurry", by: "" }))[0]).toBe("INVALID_ARGUMENT");
+    const { deployment } = await office.ask(deployments, deployments.promote, { id: "d-1", all: true, reason: "hurry", by: "anna@desk" });
+    expect([deployment!.promoted, deployment!.waves[1]!.phase]).toEqual([true, WavePhase.ROLLING]);
+    const kept = world.journal.db.prepare("SELECT data FROM journal WHERE kind = 'command_accepted'").pluck().get() as string;
+    expect(JSON.parse(kept)).toMatchObject({ command: "promote", detail: "all", reason: "hurry", by: "anna@desk" });
+  });
+});
+
+test("a wave that a retry takes up again is shown as rolling", async () => {
+  const { world, deployments } = office;
+  world.deploy("1", { waves: [wave(count(2)), ALL], maxUnavailable: count(3), maxFailures: count(1) });
+  await world.say("a", "reverted");
+  await world.say("b", "healthy");
+  expect((await status()).waves.map(({ phase }) => phase)).toEqual([WavePhase.DONE, WavePhase.ROLLING]);
+  const { deployment } = await office.ask(deployments, deployments.retry, { id: "d-1", ...BY });
+  expect(deployment!.waves[0]).toMatchObject({ phase: WavePhase.ROLLING, counts: { updating: 1, failed: 0 } });
+});
+
+test("max_unavailable is changed while it runs, as it is written in the file", async () => {
+  const { world, deployments } = office;
+  world.deploy("1", { waves: [ALL] });
+  expect(await office.refused(deployments, deployments.setMaxUnavailable, { id: "d-1", maxUnavailable: "0", ...BY })).toEqual([
+    "INVALID_ARGUMENT",
+    'max_unavailable: 0 is too small: at least 1, or a percentage such as "10%"',
+  ]);
+  const { deployment } = await office.ask(deployments, deployments.setMaxUnavailable, { id: "d-1", maxUnavailable: "67%", ...BY });
+  expect([deployment!.maxUnavailable, deployment!.counts!.updating]).toEqual([2, 2]);
+});
+
+test("abort leaves all as it is, or takes it back; rollback with a version is a deployment of its own", async () => {
+  const { world, deployments } = office;
+  for (const version of ["1", "2"]) {
+    world.deploy(version);
+    await world.settle("a", "b", "c");
+  }
+  world.deploy("3");
+  const back = await office.ask(deployments, deployments.abort, { id: "d-3", revert: true, ...BY });
+  expect(back.deployment!.phase).toBe(DeploymentPhase.ROLLING_BACK);
+  await world.settle("a", "b", "c");
+  const older = await office.ask(deployments, deployments.rollback, { id: "d-3", toVersion: "1", ...BY });
+  expect(older.deployment).toMatchObject({ id: "d-4", version: "1" });
+  const kept = await office.ask(deployments, deployments.abort, { id: "d-4", revert: false, ...BY });
+  expect(kept.deployment!.phase).toBe(DeploymentPhase.ABORTED);
+});
+
+describe("the fleet", () => {
+  test("has machines that are cordoned, by whom and why", async () => {
+    const { fleet } = office;
+    const { machine } = await office.ask(fleet, fleet.cordon, { machine: "a", reason: "bad fan", by: "anna@desk", drain: false, force: false });
+    expect(machine!.cordon).toMatchObject({ by: "anna@desk", reason: "bad fan", drained: false });
+    expect(await office.refused(fleet, fleet.cordon, { machine: "a", ...BY, drain: false, force: false })).toEqual(["FAILED_PRECONDITION", "a is cordoned already"]);
+    expect(await office.refused(fleet, fleet.uncordon, { machine: "nobody", ...BY })).toEqual(["NOT_FOUND", "there is no machine nobody"]);
+    expect((await office.ask(fleet, fleet.uncordon, { machine: "a", ...BY })).machine!.cordon).toBeUndefined();
+  });
+
+  test("has budgets of groups", async () => {
+    const { fleet } = office;
+    const { budget } = await office.ask(fleet, fleet.setBudget, { selector: "role=web", maxUnavailable: 1, by: "anna" });
+    expect(budget).toEqual({ selector: "role=web", maxUnavailable: 1, machines: 3, unavailable: [] });
+    expect((await office.refused(fleet, fleet.setBudget, { selector: "role in web", maxUnavailable: 1, by: "" }))[0]).toBe("FAILED_PRECONDITION");
+    await office.ask(fleet, fleet.removeBudget, { selector: "role=web", by: "anna" });
+    expect((await office.refused(fleet, fleet.removeBudget, { selector: "role=web", by: "anna" }))[0]).toBe("NOT_FOUND");
+  });
+
+  test("has freezes, which end by themselves or by hand", async () => {
+    const { fleet, world } = office;
+    const now = world.clock.now();
+    const { freeze } = await office.ask(fleet, fleet.addFreeze, { from: 0, until: now + 60_000, reason: "launch", by: "anna" });
+    expect(freeze).toEqual({ id: "f-1", from: now, until: now + 60_000, reason: "launch", by: "anna" });
+    expect((await office.refused(fleet, fleet.addFreeze, { from: 0, until: now - 1, ...BY }))[0]).toBe("FAILED_PRECONDITION");
+    await office.ask(fleet, fleet.endFreeze, { id: "f-1", by: "anna" });
+    expect((await office.ask(fleet, fleet.listFreezes, {})).freezes).toEqual([]);
+    expect((await office.refused(fleet, fleet.endFreeze, { id: "f-1", by: "anna" }))[0]).toBe("NOT_FOUND");
+  });
+});
