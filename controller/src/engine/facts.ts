@@ -120,6 +120,11 @@ export class Facts {
     return this.#sql.standing.all({ machine }) as StandingTarget[];
   }
 
+  /** Whether it is the newest to its selector that has succeeded. */
+  isStanding(id: DeploymentId): boolean {
+    return this.#sql.isStanding.get(id) !== undefined;
+  }
+
   /** Machines that may still have to take up one of the app's standing deployments: passed over by it, or unknown to it. */
   outstandingFor(app: AppName): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
     return withLabels(this.#sql.outstanding.all({ app }));
@@ -206,6 +211,10 @@ function prepare(db: Database) {
        LEFT JOIN deployments o ON o.id = a.deployment
        LEFT JOIN machine_apps ma ON ma.machine = @machine AND ma.app = d.app
        ORDER BY d.app, d.start_seq DESC`,
+    ),
+    isStanding: statement(
+      `SELECT 1 FROM deployments this WHERE this.id = ? AND this.phase = 'succeeded' AND NOT EXISTS (
+         SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.phase = 'succeeded' AND d.start_seq > this.start_seq)`,
     ),
     outstanding: statement(
       `WITH ${STANDING}

@@ -7,6 +7,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { WhyResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
+import { Facts } from "../engine/facts.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { isEnded, type RolloutPhase, type RolloutState } from "../rollout/state.ts";
@@ -133,13 +134,8 @@ export class Why {
 
   #standpoint(id: DeploymentId, replayed: RolloutState): Standpoint {
     const { db, waiting, rollout } = this.#source;
-    const { app } = replayed;
-    const standing = db.prepare("SELECT id FROM deployments WHERE app = ? AND phase = 'succeeded' ORDER BY number DESC LIMIT 1").pluck().get(app);
-    const later = db
-      .prepare("SELECT id FROM deployments WHERE app = ? AND number > ? AND started_at IS NOT NULL AND phase <> 'rolled_back' ORDER BY number DESC LIMIT 1")
-      .pluck()
-      .get(app, Number(id.slice("d-".length))) as string | undefined;
-    return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: standing === id, later };
+    const facts = new Facts(db);
+    return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: facts.isStanding(id), later: facts.laterDeployment(id) };
   }
 
   /** In which it is a target or left out, or which selects it by its labels. */
