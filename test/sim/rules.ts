@@ -78,7 +78,8 @@ function checkGate({ id, waves, isPromoted, maySkip }: ModelRollout, { wave: ind
     case "approval":
       throw new Violation("gates_hold", `${what}, which nobody approved`);
     case "soak":
-      if (now < Math.max(reachedAt, wave.changedAt) + gate.forMs) throw new Violation("gates_hold", `${what} too early`);
+      // A change that lies ahead was stamped before the clock was set back.
+      if (now < Math.max(reachedAt, wave.changedAt > now ? 0 : wave.changedAt) + gate.forMs) throw new Violation("gates_hold", `${what} too early`);
       return;
     case "webhook":
       if (stop > 0 || (go === 0 && gate.onSilence !== "go")) throw new Violation("gates_hold", `${what} after ${go} go and ${stop} stop`);

@@ -1,6 +1,8 @@
 /** The gates of a wave: soak, approval, and those that ask the world. */
+import type { Instant } from "@muster/proto/ids.ts";
 import { describe, expect, test } from "vitest";
 import { ALL, APPROVAL, count, Harness, MINUTE, prometheus, SECOND, soak, START, wave, webhook } from "./rollout.fixture.ts";
+import { applyGate, pendingGate, stepOf } from "./gates.ts";
 import type { Gate, Strategy } from "../plan/strategy.ts";
 
 /** One canary behind these gates, which is healthy; two more to come. */
@@ -13,6 +15,14 @@ function atGate(gates: readonly Gate[], changes: Partial<Strategy> = {}): Harnes
 const OPEN = [1, 2];
 
 describe("soak", () => {
+  test("is not held up by a change from before the clock was set back", () => {
+    const gate = pendingGate(soak(5 * MINUTE));
+    applyGate(gate, { kind: "gate_reached", wave: 0, gate: 0 }, START);
+    const at = (ms: number) => (START + ms) as Instant;
+    expect(stepOf(gate, at(60 * MINUTE), MINUTE, at(4 * MINUTE))).toEqual({ kind: "wait", until: at(5 * MINUTE) });
+    expect(stepOf(gate, at(60 * MINUTE), MINUTE, at(5 * MINUTE))).toEqual({ kind: "open", said: "" });
+  });
+
   test("that is interrupted again and again ends with progress_deadline, and not never", () => {
     const rollout = new Harness(3, { waves: [wave(count(2), { gates: [soak(5 * MINUTE)] }), ALL], maxFailures: count(1), progressDeadlineMs: 10 * MINUTE });
     rollout.healthy(0);

@@ -90,7 +90,9 @@ export function stepOf(gate: GateState, changedAt: Instant, patienceMs: number, 
   const asked = gate.gate;
   switch (asked.kind) {
     case "soak": {
-      const until = (Math.max(gate.since, changedAt) + asked.forMs) as Instant;
+      // A change that lies ahead was stamped before the clock was set back, and is over.
+      const from = changedAt > now ? gate.since : Math.max(gate.since, changedAt);
+      const until = (from + asked.forMs) as Instant;
       if (now >= until) return { kind: "open", said: "" };
       const end = (gate.since + asked.forMs + patienceMs) as Instant;
       if (now >= end) return { kind: "stop", said: "its targets kept changing until progress_deadline" };
