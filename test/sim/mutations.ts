@@ -61,7 +61,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a soak does not begin anew when a target changes",
     breaks: "gates_hold",
-    edits: [{ file: `${ROLLOUT}/gates.ts`, find: "(Math.max(gate.since, changedAt) + asked.forMs)", put: "(Math.min(gate.since, changedAt) + asked.forMs)" }],
+    edits: [{ file: `${ROLLOUT}/gates.ts`, find: "changedAt > now ? gate.since : Math.max(gate.since, changedAt)", put: "gate.since" }],
   },
   {
     name: "nobody needs to approve",

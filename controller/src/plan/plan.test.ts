@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Instant, ReleaseId } from "@muster/proto/ids.ts";
 import { ALL, APPROVAL, count, fleetOf, machineId, percent, prometheus, soak, strategyOf, wave, webhook } from "../rollout/rollout.fixture.ts";
-import { laneOf, type Plan, type PlanMachine, planRollout, windowOf } from "./plan.ts";
+import { laneOf, membersText, type Plan, type PlanMachine, planRollout, windowOf } from "./plan.ts";
 import { roundedDown, roundedUp } from "./size.ts";
 import type { Gate, Size, Strategy, WaveSpec } from "./strategy.ts";
 
@@ -164,7 +164,8 @@ describe("whatever the strategy and the fleet", () => {
         const isKept = (wanted: Gate) => all.some((kept) => (wanted.kind === "soak" ? kept.kind === "soak" && kept.forMs >= wanted.forMs : JSON.stringify(kept) === JSON.stringify(wanted)));
         if (made.waves.length > 0) for (const { gates } of specs) for (const wanted of gates) expect(isKept(wanted)).toBe(true);
         // Those that are asked for before the last wave's own: it has none, and must have been given none unless it is the only one.
-        if (made.waves.length > 1 && made.waves.at(-1)!.members === "100%") expect(made.waves.at(-1)!.gates).toEqual([]);
+        const isLastAll = specs.every(({ members }) => membersText(members) !== "100%") && made.waves.at(-1)?.members === "100%";
+        if (made.waves.length > 1 && isLastAll) expect(made.waves.at(-1)!.gates).toEqual([]);
         for (const { gates } of made.waves) expect(gates.filter(({ kind }) => kind === "soak" || kind === "approval").length).toBeLessThanOrEqual(2);
       }),
     );
