@@ -44,6 +44,11 @@ export function parseDeploymentId(text: string): DeploymentId | undefined {
   return DEPLOYMENT.test(text) ? (text as DeploymentId) : undefined;
 }
 
+/** Its place in the order of submission, from 1. */
+export function deploymentNumber(id: DeploymentId): number {
+  return Number(id.slice("d-".length));
+}
+
 export function parseDigest(text: string): Digest | undefined {
   return DIGEST.test(text) ? (text as Digest) : undefined;
 }

@@ -50,6 +50,13 @@ export function parseSelector(text: string): ParsedSelector {
   }
 }
 
+/** Of a text that was read without fault before it was kept; anything else is a bug, and throws. */
+export function checkedSelector(text: string): Selector {
+  const parsed = parseSelector(text);
+  if (!parsed.ok) throw new Error(`"${text}" was kept as a selector and can't be read: ${parsed.message}`);
+  return parsed.selector;
+}
+
 export function selects(selector: Selector, labels: Labels): boolean {
   return selector.requirements.every((requirement) => holds(requirement, labels));
 }

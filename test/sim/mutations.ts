@@ -29,14 +29,14 @@ const NO_GATE_CHECK: Edit = { file: CHECKS, find: "demand(state, wave.finishedAt
 const NO_SUM_CHECK: Edit = { file: CHECKS, find: "demand(state, sum === wave.targets.length,", put: "demand(state, true," };
 const NO_PHASE_CHECK: Edit = { file: CHECKS, find: 'demand(state, state.phase === "rolling" || state.phase === "succeeded",', put: "demand(state, true," };
 const NO_RIVAL_CHECK: Edit = { file: `${ENGINE}/rollouts.ts`, find: 'assert(state.phase !== "rolling" ||', put: "assert(state.id !== undefined ||" };
-const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return state.moving.size < Math.max(1, window - others);", put: "return window + others > 0;" };
+const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom(window, state.moving.size, others);", put: "return window + others > 0;" };
 
 export const MUTATIONS: readonly Mutation[] = [
   { name: "max_unavailable is not looked at", breaks: "window", edits: [NO_WINDOW_CHECK, NO_PLACE] },
   {
     name: "machines that are unwell take no place in the window",
     breaks: "window",
-    edits: [{ file: `${ROLLOUT}/place.ts`, find: "return state.moving.size < Math.max(1, window - others);", put: "return state.moving.size < Math.max(others < 0 ? 0 : 1, window);" }],
+    edits: [{ file: `${ROLLOUT}/place.ts`, find: "return hasRoom(window, state.moving.size, others);", put: "return state.moving.size < Math.max(others < 0 ? 0 : 1, window);" }],
   },
   {
     name: "spread and max_unavailable_per are not looked at",
@@ -46,7 +46,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "budgets of groups are not looked at",
     breaks: "budgets",
-    edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (!group.members.has(machine)) continue;\n      const max", put: "if (group.max >= 0) continue;\n      const max" }],
+    edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (!group.members.has(machine)) continue;\n      if (!budgetHasRoom", put: "if (group.max >= 0) continue;\n      if (!budgetHasRoom" }],
   },
   {
     name: "a wave is finished while targets are under way",

@@ -5,7 +5,7 @@ import { type AppState, wanted } from "@muster/agent/machine/state.ts";
 import type { Journal } from "@muster/controller/src/journal/journal.ts";
 import { PROJECTION_TABLES } from "@muster/controller/src/journal/schema.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { parseSelector, type Selector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { isAtRest } from "./app.ts";
 import { type Invariant, Violation } from "./violation.ts";
 import type { ModelRollout } from "./model.ts";
@@ -99,7 +99,7 @@ function notCaughtUp(world: World): string | undefined {
     const apps = new Set<string>();
     for (const rollout of standing) {
       const target = rollout.targets.get(machine);
-      if (apps.has(rollout.app) || !(target !== undefined || selects(parsed(rollout.strategy.targets), labels))) continue;
+      if (apps.has(rollout.app) || !(target !== undefined || selects(checkedSelector(rollout.strategy.targets), labels))) continue;
       apps.add(rollout.app);
       if (target === undefined || tripped(rollout) !== undefined || isToldLater(world, rollout, machine)) continue;
       if (!["pending", "unreachable", "skipped", "updating"].includes(target.state)) continue;
@@ -107,12 +107,6 @@ function notCaughtUp(world: World): string | undefined {
     }
   }
   return undefined;
-}
-
-function parsed(text: string): Selector {
-  const selector = parseSelector(text);
-  if (!selector.ok) throw new Error(`a deployment has the selector "${text}", which can't be read`);
-  return selector.selector;
 }
 
 /** A later deployment, whatever became of it, had its own word. */

@@ -6,7 +6,8 @@
  * for ever; a budget of 0 is nobody at all. A way back needs a place like a way forward, but always has one.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { type Labels, parseSelector, type Selector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
+import { budgetHasRoom } from "../rollout/place.ts";
 import type { Purpose } from "../rollout/state.ts";
 import type { Facts } from "./facts.ts";
 import type { Wellness } from "./wellness.ts";
@@ -46,9 +47,7 @@ export class Budgets {
   }
 
   set(text: string, max: number, facts: Facts): void {
-    const parsed = parseSelector(text);
-    if (!parsed.ok) throw new Error(`a budget has the selector "${text}", which can't be read: ${parsed.message}`);
-    const group: Group = { selector: parsed.selector, max, members: new Set(), moving: new Set(), atRest: new Set() };
+    const group: Group = { selector: checkedSelector(text), max, members: new Set(), moving: new Set(), atRest: new Set() };
     this.#groups.set(text, group);
     for (const { machine, labels } of facts.labels()) this.#place(group, machine, labels);
   }
@@ -71,11 +70,7 @@ export class Budgets {
   full(machine: MachineId, purpose: Purpose): string | undefined {
     for (const [text, group] of this.#groups) {
       if (!group.members.has(machine)) continue;
-      const max = purpose === "revert" ? Math.max(1, group.max) : group.max;
-      if (max === 0) return text;
-      const moving = group.moving.size - (group.moving.has(machine) ? 1 : 0);
-      const others = group.atRest.size - (group.atRest.has(machine) ? 1 : 0);
-      if (moving >= Math.max(1, max - others)) return text;
+      if (!budgetHasRoom(group, machine, purpose)) return text;
     }
     return undefined;
   }

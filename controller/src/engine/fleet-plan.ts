@@ -2,7 +2,7 @@
  * The part of the fleet that a plan asks about, read from the tables.
  */
 import type { MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { type Labels, parseSelector, type Selector, selects } from "@muster/proto/selector.ts";
+import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import type { PlanMachine } from "../plan/plan.ts";
@@ -47,11 +47,4 @@ export function selectMachines(journal: Journal, app: string, selector: Selector
 
 export function countMachines(journal: Journal): number {
   return journal.db.prepare("SELECT count(*) FROM machines").pluck().get() as number;
-}
-
-/** A selector that was checked before it was written down. */
-export function parsedSelector(text: string): Selector {
-  const parsed = parseSelector(text);
-  if (!parsed.ok) throw new Error(`the journal holds the selector "${text}", which can't be read: ${parsed.message}`);
-  return parsed.selector;
 }

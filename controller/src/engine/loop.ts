@@ -6,6 +6,7 @@
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
 import type { GateQuestion, Verdict } from "../gates/verdict.ts";
@@ -17,7 +18,7 @@ import { Assignments } from "./assignments.ts";
 import type { Schedule } from "./calendar.ts";
 import type { Clock } from "./clock.ts";
 import { Facts } from "./facts.ts";
-import { parsedSelector, selectMachines } from "./fleet-plan.ts";
+import { selectMachines } from "./fleet-plan.ts";
 import { questionOf } from "./questions.ts";
 import { type Append, Rollouts } from "./rollouts.ts";
 import { Standing } from "./standing.ts";
@@ -154,7 +155,7 @@ export class Loop {
         started = true;
         const reason = { code: "superseded", message: `${next.id} (${next.release}) took its place` } as const;
         for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
-        const machines = selectMachines(this.journal, app, parsedSelector(next.strategy.targets), next.release);
+        const machines = selectMachines(this.journal, app, checkedSelector(next.strategy.targets), next.release);
         this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines) }, append, now);
         this.rollouts.overtakeTails(next, next.targets, append, now);
       }

@@ -2,13 +2,14 @@
  * What operators ask about deployments: submit one, steer one. Each is one transaction, and is refused in words when it can't be.
  */
 import { type DeploymentId, releaseId } from "@muster/proto/ids.ts";
+import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Entry } from "../journal/entry.ts";
 import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { type CommandEvent, refusal } from "../rollout/command.ts";
 import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
-import { countMachines, parsedSelector, selectMachines } from "./fleet-plan.ts";
+import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
 import { waitingToStart } from "./starts.ts";
@@ -99,7 +100,7 @@ export class Operators {
     if (release === undefined) return notFound(`there is no release ${target}; muster releases ${state.app} lists them`);
     if (!this.hasArtifact(release.artifact)) return conflict(`the files of ${target} were removed by retention; deploy it from its deployment file`);
     const strategy = straightBack(state.strategy);
-    return this.submit({ app: state.app, release, strategy, selector: parsedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason));
+    return this.submit({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason));
   }
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */

@@ -3,12 +3,12 @@
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { type Selector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, type Selector, selects } from "@muster/proto/selector.ts";
 import type { BudgetNow, History, Picture, Wanted } from "../forecast/inputs.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { newRollout } from "../rollout/state.ts";
 import { frozenBy } from "./calendar.ts";
-import { parsedSelector, selectMachines } from "./fleet-plan.ts";
+import { selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import type { Operators } from "./operators.ts";
 import { type Answer, granted } from "./refusal.ts";
@@ -69,7 +69,7 @@ export class Outlook {
     if (budgets.length === 0) return [];
     const resting = facts.labels().filter(({ machine }) => !selected.has(machine) && world.wellness.isUnwellAtAll(machine));
     return budgets.map(({ selector, maxUnavailable: max }) => {
-      const group = parsedSelector(selector);
+      const group = checkedSelector(selector);
       return { selector, max, restingElsewhere: resting.filter(({ labels }) => selects(group, labels)).length };
     });
   }

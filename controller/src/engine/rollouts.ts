@@ -5,7 +5,7 @@
  * Everything here runs inside one journal transaction of the engine. If that fails, what is in memory is thrown away and read again from the tables.
  */
 import assert from "node:assert/strict";
-import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import { type AppName, type DeploymentId, deploymentNumber, type Generation, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { loadActiveRollouts, loadRollout } from "../journal/load.ts";
@@ -190,9 +190,9 @@ function isOver(state: RolloutState): boolean {
 }
 
 function waitsForOthers({ turns, turnsBack }: RolloutState): boolean {
-  return turns.parkedBehind.length > 0 || turnsBack.parkedBehind.length > 0;
+  return turns.parkedBehind !== undefined || turnsBack.parkedBehind !== undefined;
 }
 
 function byPriority(a: RolloutState, b: RolloutState): number {
-  return b.strategy.priority - a.strategy.priority || Number(a.id.slice("d-".length)) - Number(b.id.slice("d-".length));
+  return b.strategy.priority - a.strategy.priority || deploymentNumber(a.id) - deploymentNumber(b.id);
 }

@@ -2,11 +2,10 @@
  * Standing deployments: of each app, to each selector, the newest one that succeeded. Machines that were away when it was carried out, or came later, have their turn in its tail.
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
-import { type Labels, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Facts, StandingTarget } from "./facts.ts";
-import { parsedSelector } from "./fleet-plan.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
 
@@ -57,7 +56,7 @@ export class Standing {
 
 /** The newest that is for a machine is the one that counts: staging and production stand side by side. */
 function isFor({ state, selector }: StandingTarget, labels: Labels): boolean {
-  return state !== null || selects(parsedSelector(selector), labels);
+  return state !== null || selects(checkedSelector(selector), labels);
 }
 
 function eventOf(machine: MachineId, labels: Labels, row: StandingTarget): RolloutEvent | undefined {

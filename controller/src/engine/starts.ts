@@ -1,7 +1,7 @@
 /**
  * When a submitted deployment begins: at its time, after the one that it is promoted from, and not while another of its app is under way.
  */
-import type { Instant } from "@muster/proto/ids.ts";
+import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import { durationText, timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
@@ -10,8 +10,6 @@ import type { Facts } from "./facts.ts";
 export interface Waiting {
   readonly message: string;
   readonly until: Instant | undefined;
-  /** For what nobody but another deployment of its app can end. */
-  readonly isQueued: boolean;
 }
 
 export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState[], facts: Facts, now: Instant): Waiting | undefined {
@@ -32,7 +30,7 @@ export function supersededBy(state: RolloutState, ofApp: readonly RolloutState[]
 
 function beforeItsTime({ strategy: { startAt } }: RolloutState, now: Instant): Waiting | undefined {
   if (startAt === null || now >= startAt) return undefined;
-  return { message: `its time: it begins at ${timeText(startAt)} (start_at)`, until: startAt, isQueued: false };
+  return { message: `its time: it begins at ${timeText(startAt)} (start_at)`, until: startAt };
 }
 
 function beforePromotion({ id, app, release, strategy: { after } }: RolloutState, facts: Facts, now: Instant): Waiting | undefined {
@@ -42,18 +40,18 @@ function beforePromotion({ id, app, release, strategy: { after } }: RolloutState
   const where = targets === "" ? "all machines" : targets;
   const found = facts.forerunner(deploymentOf, targets, deploymentOf === app ? release : null, id);
   const wanted = `a deployment of ${what} to ${where} to succeed`;
-  if (found === undefined) return { message: `${wanted}: there is none yet`, until: undefined, isQueued: false };
-  if (found.phase !== "succeeded" || found.ended_at === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined, isQueued: false };
+  if (found === undefined) return { message: `${wanted}: there is none yet`, until: undefined };
+  if (found.phase !== "succeeded" || found.ended_at === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined };
   const until = (found.ended_at + soakMs) as Instant;
   if (now >= until) return undefined;
-  return { message: `${found.id} (${found.release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`, until, isQueued: false };
+  return { message: `${found.id} (${found.release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`, until };
 }
 
 function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: Facts, now: Instant): Waiting | undefined {
   if (state.strategy.onConflict === "supersede") return undefined;
   const before = ofApp.find((other) => other.phase !== "pending") ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
   if (before === undefined) return undefined;
-  return { message: `${before.id} (${before.release}, ${before.phase.replaceAll("_", " ")}) to end`, until: undefined, isQueued: true };
+  return { message: `${before.id} (${before.release}, ${before.phase.replaceAll("_", " ")}) to end`, until: undefined };
 }
 
 function isReady(state: RolloutState, facts: Facts, now: Instant): boolean {
@@ -67,5 +65,5 @@ function goesBefore(other: RolloutState, state: RolloutState): boolean {
 }
 
 function isOlder(a: RolloutState, b: RolloutState): boolean {
-  return Number(a.id.slice("d-".length)) < Number(b.id.slice("d-".length));
+  return deploymentNumber(a.id) < deploymentNumber(b.id);
 }

@@ -3,8 +3,9 @@
  * than a rollout never take the last place, a budget of 0 is nobody at all, and a way back always has a place.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { parseSelector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import type { PlanMachine } from "../plan/plan.ts";
+import { budgetHasRoom } from "../rollout/place.ts";
 import type { Purpose } from "../rollout/state.ts";
 import type { BudgetNow } from "./inputs.ts";
 
@@ -12,11 +13,7 @@ import type { BudgetNow } from "./inputs.ts";
 export type Membership = ReadonlyMap<MachineId, readonly number[]>;
 
 export function membershipOf(budgets: readonly BudgetNow[], targets: readonly PlanMachine[]): Membership {
-  const groups = budgets.map(({ selector: text }) => {
-    const parsed = parseSelector(text);
-    if (!parsed.ok) throw new Error(`a budget has the selector "${text}", which can't be read: ${parsed.message}`);
-    return parsed.selector;
-  });
+  const groups = budgets.map(({ selector }) => checkedSelector(selector));
   const membership = new Map<MachineId, readonly number[]>();
   for (const { id, labels } of targets) {
     const of = groups.flatMap((selector, index) => (selects(selector, labels) ? [index] : []));
@@ -30,7 +27,7 @@ interface Group {
   readonly max: number;
   readonly restingElsewhere: number;
   readonly moving: Set<MachineId>;
-  readonly resting: Set<MachineId>;
+  readonly atRest: Set<MachineId>;
 }
 
 export class Budgets {
@@ -38,26 +35,21 @@ export class Budgets {
   readonly #membership: Membership;
 
   constructor(budgets: readonly BudgetNow[], membership: Membership) {
-    this.#groups = budgets.map((budget) => ({ ...budget, moving: new Set(), resting: new Set() }));
+    this.#groups = budgets.map((budget) => ({ ...budget, moving: new Set(), atRest: new Set() }));
     this.#membership = membership;
   }
 
   /** The selector of one that has no room for the machine; undefined: it may move. */
   full(machine: MachineId, purpose: Purpose): string | undefined {
-    return this.#of(machine).find(({ max: most, restingElsewhere, moving, resting }) => {
-      const max = purpose === "revert" ? Math.max(1, most) : most;
-      const onTheMove = moving.size - (moving.has(machine) ? 1 : 0);
-      const atRest = restingElsewhere + resting.size - (resting.has(machine) ? 1 : 0);
-      return max === 0 || onTheMove >= Math.max(1, max - atRest);
-    })?.selector;
+    return this.#of(machine).find((group) => !budgetHasRoom(group, machine, purpose))?.selector;
   }
 
   note(machine: MachineId, isMoving: boolean, isUnwell: boolean): void {
-    for (const { moving, resting } of this.#of(machine)) {
+    for (const { moving, atRest } of this.#of(machine)) {
       if (isMoving) moving.add(machine);
       else moving.delete(machine);
-      if (isUnwell && !isMoving) resting.add(machine);
-      else resting.delete(machine);
+      if (isUnwell && !isMoving) atRest.add(machine);
+      else atRest.delete(machine);
     }
   }
 

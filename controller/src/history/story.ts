@@ -1,7 +1,7 @@
 /**
  * One machine's part in a deployment: what was decided for it, what its agent said, and of the rest only what concerned it.
  */
-import type { MachineId } from "@muster/proto/ids.ts";
+import { deploymentNumber, type MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { JournalRow, ReportAccepted } from "../journal/entry.ts";
 import type { RolloutState, Target } from "../rollout/state.ts";
@@ -205,7 +205,7 @@ export class Story {
       case "target_assigned":
         if (entry.app !== state?.app) return;
         // An older deployment may still be at work while this one waits for its turn.
-        if (Number(entry.deployment.slice(2)) < Number(state.id.slice(2))) return;
+        if (deploymentNumber(entry.deployment) < deploymentNumber(state.id)) return;
         this.#say(row, `${entry.deployment} told ${this.#machine} to ${entry.release === null ? `be without ${entry.app}` : `run ${entry.release}`}`);
         this.#isOver = true;
         return;

@@ -3,7 +3,7 @@
  * the same tables.
  */
 import type { Database } from "better-sqlite3";
-import type { Instant } from "@muster/proto/ids.ts";
+import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import type { Plan } from "../plan/plan.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
@@ -133,7 +133,7 @@ export function createProjector(db: Database): Projector {
         return void sql.createRelease.run(entry.id, entry.app, entry.release.artifact, JSON.stringify(entry.release), at);
       case "deployment_submitted":
         return void sql.submit.run({
-          number: Number(entry.deployment.slice("d-".length)),
+          number: deploymentNumber(entry.deployment),
           id: entry.deployment,
           app: entry.app,
           release: entry.release,

@@ -6,7 +6,7 @@
  * nobody are asked for with the wave before it, or with the next when there is none; and the next begins no earlier than it would have.
  */
 import type { Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
 import { roundedDown, roundedUp, sizeText } from "./size.ts";
 import type { Gate, Members, Size, Strategy, WaveSpec } from "./strategy.ts";
 
@@ -137,9 +137,8 @@ function bySize(size: Size, free: readonly Candidate[], all: number, later: read
 type MemberTest = (target: Candidate) => boolean;
 
 function memberTest(text: string): MemberTest {
-  const parsed = parseSelector(text);
-  if (!parsed.ok) throw new Error(`a wave has the selector "${text}", which can't be read: ${parsed.message}`);
-  return ({ machine }) => selects(parsed.selector, machine.labels);
+  const selector = checkedSelector(text);
+  return ({ machine }) => selects(selector, machine.labels);
 }
 
 /** What waves that were dropped leave to the next. */

@@ -14,7 +14,7 @@ export function backStep(state: RolloutState, world: Surroundings, now: Instant)
 
   const next = state.turnsBack.next(blockers(state, world, "revert"));
   const returning = waveGoingBack(state);
-  const budget = next === undefined && state.moving.size === 0 ? state.turnsBack.parkedBehind[0] : undefined;
+  const budget = next === undefined && state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
   if (budget !== undefined) return { kind: "hold", hold: budgetHold(budget), until: undefined };
   if (next === undefined && returning === undefined) return change({ kind: "phase_changed", ...outcome(state) });
   if (now >= endsAt(state) && state.hold === null) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state) });

@@ -1,7 +1,7 @@
 /**
  * Who may move now: the window, the lanes, the budgets of groups, and the time.
  */
-import type { Instant } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { laneKeys } from "./derived.ts";
 import type { Purpose, RolloutState, Target } from "./state.ts";
 import type { Opening, Surroundings } from "./surroundings.ts";
@@ -13,7 +13,29 @@ import type { Blocker } from "./turns.ts";
  */
 export function hasPlace(state: RolloutState, target: Target, window: number): boolean {
   const others = state.unwellAtRest - (state.unwell.has(target.machine) ? 1 : 0);
-  return state.moving.size < Math.max(1, window - others);
+  return hasRoom(window, state.moving.size, others);
+}
+
+/** A group of machines of which only `max` may be unavailable at once, over all rollouts; 0 is nobody at all. */
+export interface Occupied {
+  readonly max: number;
+  readonly moving: ReadonlySet<MachineId>;
+  /** Unavailable for other reasons. */
+  readonly atRest: ReadonlySet<MachineId>;
+  /** Those for other reasons that are not counted in `atRest`. Default 0. */
+  readonly restingElsewhere?: number;
+}
+
+/** As in a rollout's own window. A way back needs a place like a way forward, but always has one. */
+export function budgetHasRoom({ max: most, moving, atRest, restingElsewhere = 0 }: Occupied, machine: MachineId, purpose: Purpose): boolean {
+  const max = purpose === "revert" ? Math.max(1, most) : most;
+  const besides = (machines: ReadonlySet<MachineId>) => machines.size - (machines.has(machine) ? 1 : 0);
+  return max > 0 && hasRoom(max, besides(moving), restingElsewhere + besides(atRest));
+}
+
+/** One place is always left. */
+function hasRoom(max: number, moving: number, others: number): boolean {
+  return moving < Math.max(1, max - others);
 }
 
 export function blockers(state: RolloutState, world: Surroundings, purpose: Purpose): (target: Target) => Blocker | undefined {

@@ -35,7 +35,7 @@ export function turnStep(state: RolloutState, world: Surroundings, window: numbe
     return state.moving.size > 0 ? { kind: "wait", until } : { kind: "hold", hold: { kind: open.kind, message: open.message }, until };
   }
   if (target === undefined) {
-    const [budget] = state.turns.parkedBehind;
+    const budget = state.turns.parkedBehind;
     return state.moving.size > 0 || budget === undefined ? undefined : { kind: "hold", hold: budgetHold(budget), until: undefined };
   }
   return hasPlace(state, target, window) ? change(assignment(state, target, "update", world)) : undefined;

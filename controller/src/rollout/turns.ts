@@ -103,9 +103,10 @@ export class Turns<T extends InLane> {
     if (this.#parkedLanes.has(key)) this.#freed.add(key);
   }
 
-  /** The budgets that hold targets back. */
-  get parkedBehind(): readonly string[] {
-    return [...this.#parkedTargets.keys()];
+  /** The first of the budgets that hold targets back. */
+  get parkedBehind(): string | undefined {
+    const [first] = this.#parkedTargets.keys();
+    return first;
   }
 
   #unparkTargets(blockerOf: BlockerOf<T>): void {

@@ -12,7 +12,7 @@ import { appName } from "./schema/release.ts";
 import { Rollout } from "./schema/rollout.ts";
 import { Promotion } from "./schema/schedule.ts";
 import { WaveMap, WaveSize } from "./schema/wave.ts";
-import { formatSize } from "./size.ts";
+import { sizeText } from "../plan/size.ts";
 import type { Path, YamlTree } from "./yaml-tree.ts";
 
 export function rolloutFaults(tree: YamlTree): readonly Fault[] {
@@ -69,7 +69,7 @@ function risingSizes(waves: readonly (Members | undefined)[], tree: YamlTree): r
       highest[size.kind] = size;
       return [];
     }
-    return [fault(tree, path, `${formatSize(size)} is not more than ${formatSize(before)} before it: waves are cumulative and rise`)];
+    return [fault(tree, path, `${sizeText(size)} is not more than ${sizeText(before)} before it: waves are cumulative and rise`)];
   });
 }
 
@@ -80,7 +80,7 @@ function amount(size: Size): number {
 function lastWave(waves: readonly (Members | undefined)[], tree: YamlTree): readonly Fault[] {
   const last = waves.at(-1);
   if (last === undefined || (last.kind === "size" && last.size.kind === "percent" && last.size.percent === 100)) return [];
-  const what = last.kind === "size" ? formatSize(last.size) : JSON.stringify(last.selector.text);
+  const what = last.kind === "size" ? sizeText(last.size) : JSON.stringify(last.selector.text);
   return [fault(tree, last.path, `the last wave is ${what}: it must be 100%, so that no machine is left out`)];
 }
 

@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { COUNT_MAX, formatSize, parseSize } from "./size.ts";
+import { sizeText } from "../plan/size.ts";
+import { COUNT_MAX, parseSize } from "./size.ts";
 
 describe("parseSize", () => {
   it.each([
@@ -32,14 +33,14 @@ describe("parseSize", () => {
     expect(parseSize(text)).toEqual({ ok: false, message });
   });
 
-  it("gives back what formatSize writes", () => {
+  it("gives back what sizeText writes", () => {
     const size = fc.oneof(
       fc.integer({ min: 1, max: COUNT_MAX }).map((count) => ({ kind: "count", count }) as const),
       fc.integer({ min: 100, max: 10_000 }).map((hundredths) => ({ kind: "percent", percent: hundredths / 100 }) as const),
     );
     fc.assert(
       fc.property(size, (found) => {
-        expect(parseSize(formatSize(found))).toEqual({ ok: true, size: found });
+        expect(parseSize(sizeText(found))).toEqual({ ok: true, size: found });
       }),
     );
   });
@@ -49,7 +50,7 @@ describe("parseSize", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), pieces), (text) => {
         const parsed = parseSize(text);
-        expect(parsed.ok ? formatSize(parsed.size) !== "" : parsed.message !== "").toBe(true);
+        expect(parsed.ok ? sizeText(parsed.size) !== "" : parsed.message !== "").toBe(true);
       }),
     );
   });

@@ -15,15 +15,6 @@ export function toSize(found: number | string): Size {
   return typeof found === "number" ? { kind: "count", count: found } : { kind: "percent", percent: Number(found.slice(0, -1)) };
 }
 
-export function formatSize(size: Size): string {
-  switch (size.kind) {
-    case "count":
-      return String(size.count);
-    case "percent":
-      return `${size.percent}%`;
-  }
-}
-
 export type ParsedSize = { readonly ok: true; readonly size: Size } | { readonly ok: false; readonly message: string };
 
 /** A size as it is typed where there are no quotes: `10` or `25%`; at least one machine, or 1%. */
