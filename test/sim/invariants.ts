@@ -107,10 +107,10 @@ export class Checks {
   }
 }
 
-/** But for what is worked out from the rest when it is asked for, and a time that is worked out from others after a restart. */
+/** But for what is worked out from the rest when it is asked for. */
 function lasting(state: RolloutState | undefined): unknown {
   if (state === undefined) return undefined;
-  return { ...state, turns: null, turnsBack: null, laneKeys: null, waves: state.waves.map((wave) => ({ ...wave, changedAt: null })) };
+  return { ...state, turns: null, turnsBack: null, laneKeys: null };
 }
 
 function difference(held: unknown, stored: unknown): string {

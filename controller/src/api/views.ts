@@ -121,11 +121,10 @@ export class DeploymentViews {
   #waves(row: DeploymentRow): Wave[] {
     const db = this.#db;
     const waves = db.prepare("SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as WaveRow[];
-    const counted = db.prepare("SELECT wave, state, count(*) AS n, max(since) AS changedAt FROM targets WHERE deployment = ? GROUP BY wave, state").all(row.id) as {
+    const counted = db.prepare("SELECT wave, state, count(*) AS n FROM targets WHERE deployment = ? GROUP BY wave, state").all(row.id) as {
       wave: number;
       state: TargetStateName;
       n: number;
-      changedAt: number;
     }[];
     const counts = waves.map(noCounts);
     for (const { wave, state, n } of counted) {
@@ -137,14 +136,13 @@ export class DeploymentViews {
     return waves.map((each) => {
       const { wave } = each;
       const own = counts[wave] ?? noCounts();
-      const changedAt = Math.max(0, ...counted.filter((some) => some.wave === wave).map((some) => some.changedAt));
       return {
         index: wave + 1,
         size: own.total,
         phase: wavePhase(row, each, own),
         counts: own,
         members: each.members,
-        gates: (JSON.parse(each.gates) as GateState[]).map((gate) => gateView(gate, changedAt)),
+        gates: (JSON.parse(each.gates) as GateState[]).map((gate) => gateView(gate, each.changed_at)),
         beginsAt: beginsAt(each, row.started_at ?? 0, waves[wave - 1]),
         maxFailures: each.max_failures,
         ...(each.max_unreachable === null ? {} : { maxUnreachable: each.max_unreachable }),
@@ -202,6 +200,7 @@ interface WaveRow {
   readonly max_unreachable: number | null;
   readonly started_at: number | null;
   readonly finished_at: number | null;
+  readonly changed_at: number;
 }
 
 interface TargetRow {

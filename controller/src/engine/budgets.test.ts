@@ -112,3 +112,19 @@ test("machines that an ended rollout left on the move count again when it is ret
   await world.say("b", "healthy");
   expect(world.state(id, "a")).toBe("updating");
 });
+
+test("a machine on its way in the tail of a deployment that stands no more takes a place, also for the next controller", async () => {
+  const world = new World();
+  await world.join("a");
+  world.deploy("1");
+  await world.settle("a");
+  await world.join("b");
+  world.deploy("1");
+  await world.join("c");
+  await world.say("b", "healthy");
+  expect([world.phase("d-2" as never), world.state("d-1" as never, "c")]).toEqual(["succeeded", "updating"]);
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  world.startEngine();
+  await world.join("a", "b", "c");
+  expect(used(world)).toEqual(["c"]);
+});

@@ -224,9 +224,8 @@ function prepare(db: Database) {
        WHERE s.app = @app AND (t.state IN ('unreachable', 'skipped') OR t.state IS NULL AND a.release IS NOT d.release) ORDER BY m.id`,
     ),
     tails: statement(
-      `WITH ${STANDING}
-       SELECT d.id FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq
-       WHERE EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+      `SELECT d.id FROM deployments d
+       WHERE d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
          WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')) ORDER BY d.number`,
     ).pluck(),
   };

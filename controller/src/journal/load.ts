@@ -54,6 +54,7 @@ interface WaveRow {
   readonly started_at: Instant | null;
   readonly finished_at: Instant | null;
   readonly waited_out: number;
+  readonly changed_at: Instant;
 }
 
 interface TargetRow {
@@ -93,7 +94,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.promoted = row.promoted === 1;
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: row.hold_since ?? row.progress_at };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
-  state.waves = waves.map((wave) => waveOf(wave, row.progress_at));
+  state.waves = waves.map(waveOf);
   const unwell = loadTargets(journal, state);
   rebuild(state);
   for (const machine of unwell) noteUnwell(state, machine, true);
@@ -101,8 +102,8 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   return state;
 }
 
-/** `changedAt` follows with the targets. */
-function waveOf(row: WaveRow, changedAt: Instant): WaveState {
+/** Its targets and their counts follow. */
+function waveOf(row: WaveRow): WaveState {
   return {
     members: row.members,
     targets: [],
@@ -116,7 +117,7 @@ function waveOf(row: WaveRow, changedAt: Instant): WaveState {
     acknowledgedUnreachable: row.acknowledged_unreachable,
     startedAt: row.started_at,
     finishedAt: row.finished_at,
-    changedAt,
+    changedAt: row.changed_at,
     waitedOut: row.waited_out === 1,
   };
 }
@@ -134,7 +135,6 @@ function loadTargets(journal: Journal, state: RolloutState): readonly MachineId[
     const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, runs } = row;
     const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, reason: reasonOf(row), runs };
     const wave = state.waves[index]!;
-    wave.changedAt = position === 0 ? since : (Math.max(wave.changedAt, since) as Instant);
     wave.counts[stands] += 1;
     wave.targets.push(target);
     state.targets.set(machine, target);

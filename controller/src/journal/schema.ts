@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 2;
-export const PROJECTION_VERSION = 3;
+export const PROJECTION_VERSION = 4;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -126,6 +126,7 @@ const PROJECTIONS = {
     started_at               INTEGER,
     finished_at              INTEGER,
     waited_out               INTEGER NOT NULL,
+    changed_at               INTEGER NOT NULL,
     PRIMARY KEY (deployment, wave)
   ) STRICT, WITHOUT ROWID`,
   targets: `CREATE TABLE targets (

@@ -23,9 +23,9 @@ export function prepareWrites(db: Database) {
       (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', 0, NULL, NULL, NULL)`),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_at = @at,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
-    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, 0, 0, NULL, NULL, 0)"),
+    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, 0, 0, NULL, NULL, 0, @at)"),
     // For a machine that joins a rollout that had nobody to change.
-    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, 0, 0, @at, @at, 1
+    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, 0, 0, @at, @at, 1, @at
       WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
     addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL)"),
     joinTarget: statement(`INSERT INTO targets
@@ -34,6 +34,7 @@ export function prepareWrites(db: Database) {
     enterWave: statement("UPDATE deployments SET wave = @wave, progress_at = @at WHERE id = @id"),
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at WHERE deployment = @id AND wave = @wave"),
+    touchWave: statement("UPDATE waves SET changed_at = @at WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)"),
     waitOut: statement("UPDATE waves SET waited_out = 1 WHERE deployment = ? AND wave = ?"),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
