@@ -30,8 +30,7 @@ export class Scenario {
   }
 
   /** To all machines, in one wave, one at a time. */
-  deploy(version: string, changes: Partial<Strategy> = {}, character: Character = GOOD): DeploymentId {
-    const app = "web" as AppName;
+  deploy(version: string, changes: Partial<Strategy> = {}, character: Character = GOOD, app = "web" as AppName): DeploymentId {
     const release = this.world.releases.define(app, version, character);
     const { operators } = this.engine;
     operators.recordArtifact({ kind: "artifact_stored", artifact: release.artifact as Digest, fileCount: 1, sizeBytes: 1, packBytes: 1 });
@@ -76,6 +75,18 @@ export class Scenario {
 
   mend(name: string): void {
     this.world.network.mend(name as MachineId);
+  }
+
+  restartController(): void {
+    this.world.controller.kill();
+    this.world.controller.start();
+  }
+
+  async until(isSo: () => boolean): Promise<void> {
+    for (let waited = 0; !isSo(); waited += 100) {
+      if (waited > 3_600_000) throw new Error(`it has not come to ${isSo.toString()} in an hour`);
+      await this.pass(100);
+    }
   }
 
   stateOf(id: DeploymentId, name: string): TargetState {

@@ -2,8 +2,16 @@
  * What the simulation has found, each as the shortest story that shows it. The checks of the simulation run along: most of these need no expectation of their own.
  */
 import { expect, test } from "vitest";
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { AppName, MachineId } from "@muster/proto/ids.ts";
+import type { Gate } from "@muster/controller/src/plan/strategy.ts";
 import { ORDER, Scenario } from "./scenario.fixture.ts";
+
+const SLOW = { kind: "good", readyMs: 10_000 } as const;
+const SHOP = "shop" as AppName;
+
+function ofTwo(gate: Gate) {
+  return { members: { kind: "size", size: { kind: "count", count: 2 } }, gates: [gate], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null } as const;
+}
 
 test("a controller whose disk is full tries again once a second, and not without end", async () => {
   const scenario = new Scenario(2);
@@ -81,14 +89,83 @@ test("an agent that dies after a report and before the record of it, and finds t
   scenario.deploy("1", {}, { kind: "flaps", everyMs: 20_000 });
   const machine = scenario.machine("m-1");
   const phase = () => machine.disk.apps.get("web")?.phase.kind;
-  while (phase() !== "healthy") await scenario.pass(100);
+  await scenario.until(() => phase() === "healthy");
   const recorded = machine.disk.apps.get("web")!;
-  while (phase() !== "unhealthy") await scenario.pass(100);
+  await scenario.until(() => phase() === "unhealthy");
   machine.isGone = true;
   machine.agent?.die();
   machine.disk.apps.set("web", recorded);
   await scenario.pass(25_000);
   machine.isGone = false;
   machine.startAgent();
+  await scenario.settle();
+});
+
+test("a soak that is interrupted again and again does not hold the rollout for ever", async () => {
+  const scenario = new Scenario(3);
+  await scenario.pass(2_000);
+  const id = scenario.deploy("1", { waves: [ofTwo({ kind: "soak", forMs: 60_000 })], progressDeadlineMs: 30_000 }, { kind: "flaps", everyMs: 15_000 });
+  await scenario.until(() => scenario.phaseOf(id) === "paused");
+  expect(scenario.engine.rollout(id)?.reason?.message).toContain("kept changing");
+  await scenario.settle();
+});
+
+test("a soak begins with the last change, though the clock was set back and the controller restarted", async () => {
+  const scenario = new Scenario(3);
+  await scenario.pass(2_000);
+  const id = scenario.deploy("1", { waves: [ofTwo({ kind: "soak", forMs: 30_000 })] }, { kind: "flaps", everyMs: 20_000 });
+  const turns = async (machine: string, state: string) => scenario.until(() => scenario.stateOf(id, machine) === state);
+  for (let time = 0; time < 2; time += 1) {
+    await turns("m-1", "healthy");
+    await turns("m-1", "failed");
+  }
+  scenario.world.controller.clockOffsetMs -= 10_000;
+  await turns("m-2", "failed");
+  scenario.restartController();
+  await scenario.settle();
+});
+
+test("a machine on its way in the tail of a deployment that stands no more takes a place of its group, also after a restart", async () => {
+  const scenario = new Scenario(3);
+  scenario.cutOff("m-2");
+  scenario.cutOff("m-3");
+  await scenario.pass(2_000);
+  const first = scenario.deploy("1", {}, SLOW);
+  await scenario.until(() => scenario.phaseOf(first) === "succeeded");
+  scenario.mend("m-2");
+  await scenario.until(() => scenario.world.checks.model.of(first).targets.size === 2);
+  const second = scenario.deploy("1", {}, SLOW);
+  await scenario.pass(5_000);
+  scenario.mend("m-3");
+  await scenario.until(() => scenario.phaseOf(second) === "succeeded");
+  expect(scenario.stateOf(first, "m-3")).toBe("updating");
+  scenario.engine.orders.setBudget("role=web", 1, ORDER.by);
+  scenario.restartController();
+  scenario.deploy("1", {}, SLOW, SHOP);
+  await scenario.settle();
+});
+
+test("a machine that an ended rollout left on the move takes a place of its group again when that is retried", async () => {
+  const scenario = new Scenario(4);
+  await scenario.pass(2_000);
+  const all = { kind: "count", count: 4 } as const;
+  const id = scenario.deploy("1", { maxUnavailable: all, maxFailures: { kind: "count", count: 0 }, onFailure: "abort" }, { kind: "broken", how: "never_healthy" });
+  await scenario.until(() => scenario.phaseOf(id) === "failed");
+  expect([...scenario.world.checks.model.of(id).targets.values()].map(({ state }) => state)).toContain("updating");
+  scenario.engine.orders.setBudget("role=web", 1, ORDER.by);
+  expect(scenario.engine.operators.command(id, { kind: "retry" }, ORDER).ok).toBe(true);
+  await scenario.settle();
+});
+
+test("a budget and a lane of one name hold back different machines", async () => {
+  const scenario = new Scenario(2);
+  await scenario.pass(2_000);
+  const all = { maxUnavailable: { kind: "count", count: 2 } } as const;
+  const first = scenario.deploy("1", { ...all, maxUnavailablePer: [{ label: "zone", max: 1 }] });
+  const second = scenario.deploy("1", all, SLOW, SHOP);
+  scenario.engine.orders.setBudget("zone=a", 1, ORDER.by);
+  await scenario.until(() => scenario.phaseOf(second) === "succeeded");
+  await scenario.pass(5_000);
+  expect(scenario.phaseOf(first)).toBe("succeeded");
   await scenario.settle();
 });
