@@ -22,6 +22,7 @@ export const REASON_CODES = [
   "failures_exceeded", // more failed targets in a wave than max_failures
   "unreachable_exceeded", // more silent targets in a wave than max_unreachable
   "gate_stopped", // a webhook or a metric said stop
+  "alarm_active", // an alarm went off, or could not be asked
   "progress_deadline", // no target newly healthy for progress_deadline
   "operator", // somebody asked for it
   "superseded", // a newer deployment of the same app took its place

@@ -164,6 +164,7 @@ function strategyOf(shape: Shape, soakMs: number): Strategy {
   return {
     targets: "role=web",
     waves: [wave(1), wave(10), wave(50), wave(100)],
+    alarms: [],
     maxUnavailable: { kind: "percent", percent: 10 },
     maxUnavailablePer: shape === "racks" ? [{ label: "rack", max: 20 }] : [],
     spread: shape === "spread" ? "zone" : null,

@@ -9,7 +9,7 @@ import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { Engine } from "@muster/controller/src/engine/engine.ts";
 import { Fleet } from "@muster/controller/src/fleet/fleet.ts";
-import type { GateQuestion, Verdict } from "@muster/controller/src/gates/verdict.ts";
+import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
 import type { JournalRow, MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import { type Journal, JournalError } from "@muster/controller/src/journal/journal.ts";
 import type { Timeline } from "./clock.ts";
@@ -244,11 +244,11 @@ export class SimController implements ControllerSide {
   }
 
   /** A webhook or a metric: it says yes or no, or nothing, after a while; in the end, yes. */
-  #askOutside({ gate }: GateQuestion): Promise<Verdict> {
+  #askOutside({ check }: Question): Promise<Verdict> {
     const { random, timeline } = this.#options;
     const kind = this.outsideIsWell ? "go" : random.weighted([[6, "go"], [1, "stop"], [1, "wait"], [2, "silent"]] as const);
     const { promise, resolve } = Promise.withResolvers<Verdict>();
-    timeline.after(kind === "silent" ? gate.timeoutMs : random.whole(1, gate.timeoutMs), async () => {
+    timeline.after(kind === "silent" ? check.timeoutMs : random.whole(1, check.timeoutMs), async () => {
       resolve({ kind, detail: `it said ${kind}` });
       await promise;
     });

@@ -14,7 +14,7 @@ import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
 import { auditRollout } from "@muster/controller/src/rollout/invariants.ts";
 import type { RolloutState } from "@muster/controller/src/rollout/state.ts";
 import { countOf, Model, type ModelRollout } from "./model.ts";
-import { checkRow, tripped } from "./rules.ts";
+import { alarmed, checkRow, tripped } from "./rules.ts";
 import { Violation } from "./violation.ts";
 
 /** Of one run; reaching it means that the engine writes without end. */
@@ -92,6 +92,8 @@ export class Checks {
   #rollout(rollout: ModelRollout, engine: Engine | undefined): void {
     const over = rollout.phase === "rolling" ? tripped(rollout) : undefined;
     if (over !== undefined) throw new Violation("failures_stop", `${rollout.id} rolls on though ${over}`);
+    const alarm = rollout.phase === "rolling" ? alarmed(rollout) : undefined;
+    if (alarm !== undefined) throw new Violation("alarms_stop", `${rollout.id} rolls on though ${alarm}`);
     if (engine === undefined) return;
     const held = engine.rollout(rollout.id);
     if (held === undefined || held.phase !== rollout.phase) throw new Violation("memory_is_tables", `${rollout.id} is ${rollout.phase} in the journal and ${held?.phase ?? "absent"} in memory`);

@@ -25,6 +25,14 @@ export interface ModelGate {
   stop: number;
 }
 
+export interface ModelAlarm {
+  /** In a row. */
+  active: number;
+  silent: number;
+  /** Said that all is well since the rollout goes forward, or is silent and may be. */
+  wasQuiet: boolean;
+}
+
 export interface ModelWave {
   readonly plan: PlannedWave;
   readonly targets: ModelTarget[];
@@ -43,6 +51,7 @@ export interface ModelRollout {
   readonly app: string;
   readonly strategy: Strategy;
   phase: RolloutPhase;
+  alarms: readonly ModelAlarm[];
   waves: ModelWave[];
   readonly targets: Map<MachineId, ModelTarget>;
   lanes: readonly LaneLabel[];
@@ -142,6 +151,7 @@ export class Model {
         const rollout: ModelRollout = {
           id, app, strategy,
           phase: "pending",
+          alarms: strategy.alarms.map(newAlarm),
           waves: [],
           targets: new Map(),
           lanes: [],
@@ -234,7 +244,17 @@ export class Model {
         rollout.waves[entry.wave]!.gates[entry.gate]!.isOpen = true;
         rollout.maySkip = false;
         return;
+      case "alarm_answered": {
+        const alarm = rollout.alarms[entry.alarm]!;
+        const { retries, onSilence } = rollout.strategy.alarms[entry.alarm]!;
+        if (entry.verdict === "go") alarm.active = 0;
+        if (entry.verdict === "stop") alarm.active += 1;
+        alarm.silent = entry.verdict === "silent" ? alarm.silent + 1 : 0;
+        if (entry.verdict === "go" || (alarm.silent > retries && onSilence === "go")) alarm.wasQuiet = true;
+        return;
+      }
       case "phase_changed":
+        if (entry.phase === "rolling") rollout.alarms = rollout.alarms.map(newAlarm);
         rollout.phase = entry.phase;
         if (hasEnded(entry.phase)) {
           this.open.delete(rollout);
@@ -245,12 +265,17 @@ export class Model {
       case "deadline_extended":
       case "gate_asked":
       case "gate_stopped":
+      case "alarm_asked":
         return;
     }
   }
 }
 
 const EMPTY_WAVE: PlannedWave = { members: "100%", targets: [], gates: [], at: null, afterMs: 0, maxFailures: 0, maxUnreachable: null };
+
+function newAlarm(): ModelAlarm {
+  return { active: 0, silent: 0, wasQuiet: false };
+}
 
 function newWave(rollout: ModelRollout, plan: PlannedWave, index: number, at: Instant): ModelWave {
   return {

@@ -89,6 +89,16 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "counts.failed - acknowledgedFailures > maxFailures", put: "counts.failed - acknowledgedFailures > maxFailures + 1" }],
   },
   {
+    name: "an alarm stops the rollout one answer too late",
+    breaks: "alarms_stop",
+    edits: [{ file: `${ROLLOUT}/alarms.ts`, find: "state.rung > state.alarm.failureLimit", put: "state.rung > state.alarm.failureLimit + 1" }],
+  },
+  {
+    name: "machines are told before the alarms were quiet",
+    breaks: "alarms_stop",
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "alarmStep(state) ?? forwardStep", put: "(state.waves.length < 0 ? alarmStep(state) : undefined) ?? forwardStep" }],
+  },
+  {
     name: "an aborted rollout goes on",
     breaks: "ended_is_still",
     edits: [

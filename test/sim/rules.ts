@@ -34,6 +34,17 @@ export function tripped({ waves }: ModelRollout): string | undefined {
   return undefined;
 }
 
+/** The alarm that has gone off. */
+export function alarmed({ alarms, strategy, isPromoted }: ModelRollout): string | undefined {
+  if (isPromoted) return undefined;
+  for (const [index, { active, silent }] of alarms.entries()) {
+    const { failureLimit, retries, onSilence } = strategy.alarms[index]!;
+    if (active > failureLimit) return `alarm ${index + 1} is active for the ${active}th time, ${failureLimit} allowed`;
+    if (silent > retries && onSilence === "stop") return `alarm ${index + 1} has not answered ${silent} times`;
+  }
+  return undefined;
+}
+
 function checkBegin(model: Model, rollout: ModelRollout, at: number): void {
   const { id, app, strategy } = rollout;
   for (const other of model.open) {
@@ -55,7 +66,7 @@ function checkWaveBegin({ id, waves, isPromoted, maySkip, startedAt }: ModelRoll
   const { at: notBefore, afterMs } = waves[index]!.plan;
   if (notBefore !== null && at < notBefore) throw new Violation("begins_in_time", `${id} begins wave ${index + 1} ${notBefore - at} ms early (at)`);
   const since = before?.finishedAt ?? startedAt;
-  if (at < since + afterMs) throw new Violation("begins_in_time", `${id} begins wave ${index + 1} ${since + afterMs - at} ms early (after)`);
+  if (afterMs > 0 && at < since + afterMs) throw new Violation("begins_in_time", `${id} begins wave ${index + 1} ${since + afterMs - at} ms early (after)`);
 }
 
 function checkWaveEnd({ id, waves, isPromoted, strategy, phase }: ModelRollout, index: number): void {
@@ -138,6 +149,10 @@ function checkUpdate(model: Model, rollout: ModelRollout, target: ModelTarget, w
   const { strategy, isPromoted, waves, wave } = rollout;
   const over = tripped({ ...rollout, waves: rollout.phase === "succeeded" ? waves.map(withoutSilence) : waves });
   if (over !== undefined) throw new Violation("failures_stop", `${what} while ${over}`);
+  if (rollout.phase === "rolling" && !isPromoted) {
+    const alarm = rollout.alarms.findIndex(({ wasQuiet }) => !wasQuiet);
+    if (alarm >= 0) throw new Violation("alarms_stop", `${what}, and alarm ${alarm + 1} was not quiet yet`);
+  }
   if (target.wave > wave) throw new Violation("wave_order", `${what} in wave ${target.wave + 1}, and wave ${wave + 1} is under way`);
   for (const [id, { from, until }] of model.freezes) if (from <= at && at < until) throw new Violation("closed_is_still", `${what} in the freeze ${id}`);
   if (strategy.window !== null && !isPromoted && !simulatedSchedule.openingOf(strategy.window, at as never).open) throw new Violation("closed_is_still", `${what} outside of its window`);

@@ -37,6 +37,7 @@ export class Scenario {
     const strategy: Strategy = {
       targets: "role=web",
       waves: [{ members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null }],
+      alarms: [],
       maxUnavailable: { kind: "count", count: 1 },
       maxUnavailablePer: [],
       spread: null,

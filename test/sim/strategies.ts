@@ -1,6 +1,6 @@
 /** Strategies at random, within what a deployment file may say. Every time in them is short, so that a run comes to its end. */
 import type { AppName, Instant } from "@muster/proto/ids.ts";
-import type { Gate, Members, Size, Strategy, WaveSpec } from "@muster/controller/src/plan/strategy.ts";
+import type { Alarm, Gate, Members, Size, Strategy, WaveSpec } from "@muster/controller/src/plan/strategy.ts";
 import type { Random } from "./random.ts";
 
 export function randomSize(random: Random): Size {
@@ -20,6 +20,16 @@ function gate(random: Random): Gate {
     case "prometheus":
       return { kind, ...asked, query: "errors", max: 1, min: null, intervalMs: random.pick([1_000, 5_000]), count: random.whole(1, 3), failureLimit: random.whole(0, 1) };
   }
+}
+
+function alarm(random: Random): Alarm {
+  return {
+    check: { kind: "prometheus", url: "http://gate", query: "errors", max: 1, min: null, timeoutMs: 2_000 },
+    intervalMs: random.pick([5_000, 30_000]),
+    failureLimit: random.whole(0, 2),
+    retries: random.whole(0, 2),
+    onSilence: random.pick(["stop", "go"] as const),
+  };
 }
 
 function wave(random: Random, members: Members, now: Instant): WaveSpec {
@@ -46,6 +56,7 @@ export function randomStrategy(random: Random, now: Instant, apps: readonly stri
   const targets = random.weighted([[6, "role=web"], [1, "role=web,zone=a"], [1, "zone in (a,b)"], [1, "!canary"]] as const);
   return {
     targets,
+    alarms: random.chance(0.12) ? [alarm(random)] : [],
     waves: members.map((each) => wave(random, each, now)),
     maxUnavailable: randomSize(random),
     maxUnavailablePer: perZone ? [{ label: "zone", max: random.whole(1, 2) }] : [],

@@ -10,6 +10,7 @@ export const INVARIANTS = [
   "begins_in_time", // nothing begins before its time, or before what it is promoted from
   "closed_is_still", // a freeze, or a window that is closed, starts nothing
   "cordoned_is_left", // a machine that is cordoned, or silent, is not started on
+  "alarms_stop", // nobody is told before each alarm was quiet; one that goes off stops the rollout at once
   "failures_stop", // more failures, or silent machines, than allowed stop the rollout at once
   "ended_is_still", // after its end a rollout touches nobody; while it goes back it tells nobody of the release
   "paused_is_still", // while it is paused a rollout touches nobody

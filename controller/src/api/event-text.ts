@@ -85,10 +85,16 @@ function rolloutText(entry: RolloutEntry): string {
       return `gate ${entry.gate + 1} of wave ${entry.wave + 1} open${becauseText(entry.said)}`;
     case "gate_stopped":
       return `gate ${entry.gate + 1} of wave ${entry.wave + 1} stopped it${becauseText(entry.said)}`;
+    case "alarm_asked":
+      return `alarm ${entry.alarm + 1}: question ${entry.attempt} asked`;
+    case "alarm_answered":
+      return `alarm ${entry.alarm + 1}: ${ALARM_SAYS[entry.verdict]}${becauseText(entry.said)}`;
     case "phase_changed":
       return `${entry.phase.replaceAll("_", " ")}${because(entry.reason)}`;
   }
 }
+
+const ALARM_SAYS = { go: "quiet", stop: "active", wait: "undecided", silent: "no answer" } as const;
 
 function reportText({ machine, app, phase, runningVersion, reason }: ReportAccepted): string {
   const running = runningVersion === "" ? "" : ` (runs ${runningVersion})`;

@@ -88,6 +88,7 @@ const NOTHING: PlanResponse = {
   blastRadius: [],
   maxUnavailable: 0,
   beginsWhen: "",
+  alarms: [],
 };
 
 function messageOf({ waves, unchanged, expectedMs, expectedFrom, warnings, blastRadius, ...made }: Forecast, app: string): Partial<PlanResponse> {
@@ -100,6 +101,7 @@ function messageOf({ waves, unchanged, expectedMs, expectedFrom, warnings, blast
     blastRadius: blastRadius.map(blastOf),
     maxUnavailable: made.maxUnavailable,
     beginsWhen: made.beginsWhen,
+    alarms: [...made.alarms],
   };
 }
 

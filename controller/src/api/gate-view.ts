@@ -1,8 +1,9 @@
 /**
- * A gate as operators see it.
+ * A gate, and an alarm, as operators see them.
  */
-import { type Gate as GateMessage, GateState as GateStateMessage } from "@muster/proto/gen/muster/v1/deployments.ts";
-import type { Gate, PrometheusGate } from "../plan/strategy.ts";
+import { type Alarm as AlarmMessage, AlarmState as AlarmStateMessage, type Gate as GateMessage, GateState as GateStateMessage } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Check, Gate, PrometheusCheck } from "../plan/strategy.ts";
+import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { durationText } from "../rollout/words.ts";
 
@@ -10,6 +11,12 @@ import { durationText } from "../rollout/words.ts";
 export function gateView({ gate, state, since, said }: GateState, changedAt: number): GateMessage {
   const begunAt = gate.kind === "soak" && state === "reached" ? Math.max(since, changedAt) : since;
   return { kind: gate.kind, state: STATES[state], asks: asksText(gate), said, since: begunAt };
+}
+
+export function alarmView({ alarm, rung, unanswered, isClear, said, askedAt }: AlarmState): AlarmMessage {
+  const { check, intervalMs } = alarm;
+  const state = rung > 0 ? AlarmStateMessage.ACTIVE : unanswered > 0 ? AlarmStateMessage.SILENT : isClear ? AlarmStateMessage.QUIET : AlarmStateMessage.PENDING;
+  return { kind: check.kind, state, asks: `${checkText(check)}, asked every ${durationText(intervalMs)}`, said, askedAt };
 }
 
 /** What a gate asks for. */
@@ -20,13 +27,17 @@ function asksText(gate: Gate): string {
     case "approval":
       return "somebody approves it";
     case "webhook":
-      return `${hostOf(gate.url)} says go`;
+      return checkText(gate);
     case "prometheus":
-      return `${gate.query} is ${limits(gate)}, ${gate.count} times, every ${durationText(gate.intervalMs)}`;
+      return `${checkText(gate)}, ${gate.count} times, every ${durationText(gate.intervalMs)}`;
   }
 }
 
-function limits({ min, max }: PrometheusGate): string {
+function checkText(check: Check): string {
+  return check.kind === "webhook" ? `${hostOf(check.url)} says go` : `${check.query} is ${limits(check)}`;
+}
+
+function limits({ min, max }: PrometheusCheck): string {
   if (min === null) return `at most ${max}`;
   return max === null ? `at least ${min}` : `from ${min} to ${max}`;
 }

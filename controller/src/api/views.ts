@@ -14,7 +14,8 @@ import {
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
 import type { Hold } from "../rollout/state.ts";
-import { gateView } from "./gate-view.ts";
+import { alarmView, gateView } from "./gate-view.ts";
+import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { type AgentPhase, isEnded, type RolloutPhase, type TargetState as TargetStateName } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
@@ -36,6 +37,7 @@ interface DeploymentRow {
   readonly unchanged: string;
   readonly notes: string;
   readonly promoted: number;
+  readonly alarms: string;
   readonly hold_kind: Hold["kind"] | null;
 }
 
@@ -97,6 +99,7 @@ export class DeploymentViews {
       maxUnavailable: row.max_unavailable,
       priority: strategy.priority,
       promoted: row.promoted === 1,
+      alarms: (JSON.parse(row.alarms) as AlarmState[]).map(alarmView),
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
     };
   }

@@ -9,7 +9,7 @@ import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
-import type { GateQuestion, Verdict } from "../gates/verdict.ts";
+import type { Asker, Question, Verdict } from "../gates/verdict.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { planRollout } from "../plan/plan.ts";
@@ -19,7 +19,7 @@ import type { Schedule } from "./calendar.ts";
 import type { Clock } from "./clock.ts";
 import { Facts } from "./facts.ts";
 import { selectMachines } from "./fleet-plan.ts";
-import { questionOf } from "./questions.ts";
+import { answerOf, askerOf, askersOf, questionOf } from "./questions.ts";
 import { type Append, Rollouts } from "./rollouts.ts";
 import { Standing } from "./standing.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
@@ -34,7 +34,7 @@ export interface LoopOptions {
   /** Tells a machine its assignment; may fail or be lost, since every heartbeat says the newest generation. */
   readonly tell: (assignment: Assignment) => void;
   /** Asks the world outside whether a rollout may go on. Never rejects. */
-  readonly ask: (question: GateQuestion) => Promise<Verdict>;
+  readonly ask: (question: Question) => Promise<Verdict>;
 }
 
 /** After a fault of the disk, the time until the engine tries by itself again. */
@@ -171,25 +171,26 @@ export class Loop {
     const told = new Set<MachineId>();
     for (const { entry } of rows) if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") told.add(entry.machine);
     for (const machine of told) this.tellMachine(machine);
-    for (const { entry } of rows) if (entry.kind === "gate_asked") this.#ask(entry.deployment, entry.wave, entry.gate);
+    for (const { entry } of rows) if (entry.kind === "gate_asked" || entry.kind === "alarm_asked") this.#ask(entry.deployment, askerOf(entry));
     if (rows.length > 0) for (const listener of this.#listeners) listener(rows);
     this.#arm();
   }
 
   /** The answer becomes an event; a controller that died in between asks again. */
-  #ask(id: DeploymentId, wave: number, gate: number): void {
-    const question = questionOf(this.rollouts.get(id), wave, gate);
+  #ask(id: DeploymentId, asker: Asker): void {
+    const rollout = this.rollouts.get(id);
+    const question = rollout === undefined ? undefined : questionOf(rollout, asker);
     if (question === undefined) return;
-    const key = `${id}/${wave}/${gate}/${question.attempt}`;
+    const key = `${id}/${Object.values(asker).join("/")}/${question.attempt}`;
     if (this.#asked.has(key)) return;
     this.#asked.add(key);
-    const answered = ({ kind: verdict, detail: said }: Verdict): void => {
+    const answered = (verdict: Verdict): void => {
       this.#asked.delete(key);
       if (this.#stopped) return;
-      this.byItself("gate", () => {
+      this.byItself("answer", () => {
         this.commit((append, now) => {
           const state = this.rollouts.get(id);
-          if (state !== undefined) this.rollouts.drive(state, { kind: "gate_answered", wave, gate, attempt: question.attempt, verdict, said }, append, now);
+          if (state !== undefined) this.rollouts.drive(state, answerOf(question, verdict), append, now);
         });
       });
     };
@@ -197,10 +198,7 @@ export class Loop {
   }
 
   #askAgain(): void {
-    for (const { id, waves, wave } of this.rollouts.active()) {
-      const gate = waves[wave]?.gates.findIndex(({ isAsked }) => isAsked) ?? -1;
-      if (gate >= 0) this.#ask(id, wave, gate);
-    }
+    for (const state of this.rollouts.active()) for (const asker of askersOf(state)) this.#ask(state.id, asker);
   }
 
   #arm(): void {

@@ -1,17 +1,49 @@
 /**
- * What a gate asks the world outside: the rollout as it stands.
+ * What a gate or an alarm asks the world outside: the rollout as it stands.
  */
-import type { GateQuestion } from "../gates/verdict.ts";
+import type { Asker, Question, Verdict } from "../gates/verdict.ts";
+import type { Check } from "../plan/strategy.ts";
+import type { RolloutChange } from "../rollout/change.ts";
+import type { RolloutEvent } from "../rollout/decide.ts";
 import { emptyCounts, type RolloutState, TARGET_STATES } from "../rollout/state.ts";
 
-/** Undefined: the gate is gone, or asks nobody outside. */
-export function questionOf(state: RolloutState | undefined, wave: number, index: number): GateQuestion | undefined {
-  const asked = state?.waves[wave]?.gates[index];
-  if (state === undefined || asked === undefined) return undefined;
-  const { gate, attempts: attempt } = asked;
-  if (gate.kind !== "webhook" && gate.kind !== "prometheus") return undefined;
-  const { id: deployment, app, release, waves } = state;
+export function askerOf(change: Extract<RolloutChange, { readonly kind: "gate_asked" | "alarm_asked" }>): Asker {
+  return change.kind === "gate_asked" ? { kind: "gate", wave: change.wave, gate: change.gate } : { kind: "alarm", alarm: change.alarm };
+}
+
+/** All who wait for an answer. */
+export function askersOf({ waves, wave, alarms }: RolloutState): readonly Asker[] {
+  const gate = waves[wave]?.gates.findIndex(({ isAsked }) => isAsked) ?? -1;
+  return [
+    ...(gate < 0 ? [] : [{ kind: "gate", wave, gate } as const]),
+    ...alarms.flatMap(({ isAsked }, alarm) => (isAsked ? [{ kind: "alarm", alarm } as const] : [])),
+  ];
+}
+
+/** Undefined: it is gone, or asks nobody outside. */
+export function questionOf(state: RolloutState, asker: Asker): Question | undefined {
+  const asked = checkOf(state, asker);
+  if (asked === undefined) return undefined;
+  const { id: deployment, app, release, waves, wave } = state;
   const counts = emptyCounts();
   for (const each of waves) for (const name of TARGET_STATES) counts[name] += each.counts[name];
-  return { gate, deployment, app, version: release.slice(app.length + 1), wave: wave + 1, waves: waves.length, gateIndex: index, attempt, counts };
+  return { ...asked, asker, deployment, app, version: release.slice(app.length + 1), wave: wave + 1, waves: waves.length, counts };
+}
+
+export function answerOf({ asker, attempt }: Question, { kind: verdict, detail: said }: Verdict): RolloutEvent {
+  const answer = { attempt, verdict, said };
+  return asker.kind === "gate"
+    ? { kind: "gate_answered", wave: asker.wave, gate: asker.gate, ...answer }
+    : { kind: "alarm_answered", alarm: asker.alarm, ...answer };
+}
+
+function checkOf({ waves, alarms }: RolloutState, asker: Asker): { readonly check: Check; readonly attempt: number } | undefined {
+  if (asker.kind === "alarm") {
+    const state = alarms[asker.alarm];
+    return state === undefined ? undefined : { check: state.alarm.check, attempt: state.attempts };
+  }
+  const state = waves[asker.wave]?.gates[asker.gate];
+  if (state === undefined) return undefined;
+  const { gate, attempts: attempt } = state;
+  return gate.kind === "webhook" || gate.kind === "prometheus" ? { check: gate, attempt } : undefined;
 }

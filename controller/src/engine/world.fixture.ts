@@ -7,7 +7,7 @@ import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { type Labels, parseSelector } from "@muster/proto/selector.ts";
 import { Fleet } from "../fleet/fleet.ts";
-import type { GateQuestion, Verdict } from "../gates/verdict.ts";
+import type { Question, Verdict } from "../gates/verdict.ts";
 import { Journal } from "../journal/journal.ts";
 import { loadRollout } from "../journal/load.ts";
 import { PROJECTION_TABLES } from "../journal/schema.ts";
@@ -71,7 +71,7 @@ export class World {
   readonly clock = new FakeClock();
   readonly told: Assignment[] = [];
   /** Questions of gates, to be answered by the test. */
-  readonly asked: { readonly question: GateQuestion; readonly answer: (verdict: Verdict) => void }[] = [];
+  readonly asked: { readonly question: Question; readonly answer: (verdict: Verdict) => void }[] = [];
   /** Every window is open, until the test closes them. */
   schedule: Schedule = { openingOf: (_window, now) => ({ open: true, until: (now + 1_000_000) as Instant }) };
   readonly #seqs = new Map<string, number>();

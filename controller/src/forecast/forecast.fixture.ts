@@ -27,6 +27,7 @@ export function strategy(over: Partial<Strategy> = {}): Strategy {
     targets: "role=web",
     waves: [wave(count(1), [soak(10 * MINUTE)]), wave(percent(25), [soak(10 * MINUTE)]), wave(percent(100))],
     maxUnavailable: percent(25),
+    alarms: [],
     maxUnavailablePer: [],
     spread: null,
     minHealthyTimeMs: 10 * SECOND,

@@ -9,7 +9,7 @@ import { type Plan, type PlanMachine, planRollout } from "../plan/plan.ts";
 import type { RolloutPhase } from "../rollout/state.ts";
 import { beginsWhen, startOf } from "./begins.ts";
 import { membershipOf } from "./budgets.ts";
-import { gateTexts } from "./gates-text.ts";
+import { alarmText, gateTexts } from "./gates-text.ts";
 import { canBeNoticed, type ForecastInputs, slowestFailureMs } from "./inputs.ts";
 import { paceOf } from "./pace.ts";
 import { type Outcome, type Setting, simulate } from "./simulate.ts";
@@ -27,6 +27,8 @@ export interface Forecast {
   readonly expectedFrom: string;
   /** Empty: at once. */
   readonly beginsWhen: string;
+  /** What must hold all the while. */
+  readonly alarms: readonly string[];
   readonly warnings: readonly string[];
   readonly blastRadius: readonly Blast[];
 }
@@ -63,6 +65,7 @@ export function* forecast(given: ForecastInputs): Generator<void, Forecast> {
     expectedMs: 0,
     expectedFrom: "",
     beginsWhen: "",
+    alarms: inputs.strategy.alarms.map(alarmText),
     warnings: plan.unchanged.length > 0 ? [] : [`no machine has the labels ${inputs.strategy.targets}`],
     blastRadius: [],
   };

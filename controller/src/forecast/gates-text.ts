@@ -2,7 +2,7 @@
  * What holds the gates of a planned wave, in words: what must come true before the next wave, in the order in which it is asked for.
  */
 import type { Plan, PlannedWave } from "../plan/plan.ts";
-import type { Gate, OnSilence, PrometheusGate, Strategy, WebhookGate } from "../plan/strategy.ts";
+import type { Alarm, Gate, OnSilence, PrometheusCheck, PrometheusGate, Strategy, WebhookGate } from "../plan/strategy.ts";
 import { durationText, timeText } from "../rollout/words.ts";
 
 /** Of a query or a URL. */
@@ -46,11 +46,20 @@ function webhookText({ url, timeoutMs, retries, onSilence }: WebhookGate): strin
   return `${shown(url)} says go (webhook; each answer within ${durationText(timeoutMs)}; ${silenceText(onSilence, retries)})`;
 }
 
-function prometheusText({ query, min, max, count, intervalMs, failureLimit, retries, onSilence }: PrometheusGate): string {
-  const limits = [...(min === null ? [] : [`at least ${min}`]), ...(max === null ? [] : [`at most ${max}`])].join(" and ");
+export function alarmText({ check, intervalMs, failureLimit, retries, onSilence }: Alarm): string {
+  const holds = check.kind === "webhook" ? `${shown(check.url)} says go` : `${shown(check.query)} is ${limitsText(check)}`;
+  const failures = failureLimit === 0 ? "the first answer otherwise stops it" : `more than ${failureLimit} answers otherwise in a row stop it`;
+  return `${holds} (${check.kind}, every ${durationText(intervalMs)}; ${failures}; ${silenceText(onSilence, retries)})`;
+}
+
+function limitsText({ min, max }: PrometheusCheck): string {
+  return [...(min === null ? [] : [`at least ${min}`]), ...(max === null ? [] : [`at most ${max}`])].join(" and ");
+}
+
+function prometheusText({ count, intervalMs, failureLimit, retries, onSilence, ...check }: PrometheusGate): string {
   const times = count === 1 ? "once" : `${count} times, ${durationText(intervalMs)} apart`;
   const failures = failureLimit === 0 ? "one measurement outside stops the rollout" : `more than ${failureLimit} measurements outside stop the rollout`;
-  return `${shown(query)} is ${limits}, ${times} (prometheus; ${failures}; ${silenceText(onSilence, retries)})`;
+  return `${shown(check.query)} is ${limitsText(check)}, ${times} (prometheus; ${failures}; ${silenceText(onSilence, retries)})`;
 }
 
 function silenceText(onSilence: OnSilence, retries: number): string {

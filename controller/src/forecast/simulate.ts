@@ -2,7 +2,7 @@
  * One deployment in one world, from start to end: the rollout core itself, on a clock that jumps from one event to the next.
  *
  * A generator, so that whoever runs it can let others have their turn: it yields every few hundred changes and says nothing by it. O(log n) an event.
- * Gates that ask people or other systems are answered with go, at once: how those would judge a bad release nobody can know.
+ * Gates that ask people or other systems are answered with go, at once, and alarms stay quiet: how those would judge a bad release nobody can know.
  */
 import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Plan, PlanMachine } from "../plan/plan.ts";
@@ -97,7 +97,7 @@ class Simulation {
     this.#setting = setting;
     this.#world = world;
     this.#now = startAt;
-    this.#state = newRollout({ id: "d-0" as DeploymentId, app: inputs.app, release: inputs.releaseId, strategy: inputs.strategy }, startAt);
+    this.#state = newRollout({ id: "d-0" as DeploymentId, app: inputs.app, release: inputs.releaseId, strategy: { ...inputs.strategy, alarms: [] } }, startAt);
     this.#budgets = new Budgets(inputs.budgets, membership);
     const cordoned = new Set<MachineId>();
     for (const { id, silent, cordoned: isCordoned } of targets) {

@@ -3,7 +3,7 @@ import type { Instant } from "@muster/proto/ids.ts";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Gatekeeper } from "./gatekeeper.ts";
 import { prometheusGate, questionOf, says, serve, webhookGate, type TestServer } from "./server.fixture.ts";
-import type { GateQuestion, Verdict } from "./verdict.ts";
+import type { Question, Verdict } from "./verdict.ts";
 
 const STOPPING: Verdict = { kind: "wait", detail: "not asked: the controller is stopping" };
 let gatekeeper: Gatekeeper;
@@ -47,7 +47,7 @@ describe("the gatekeeper", () => {
 
   test("does not reject, though a question can't even be written", async () => {
     server = await serve(says("go"));
-    const question: GateQuestion = { ...questionOf(webhookGate(server.url)), version: "1\r\nx: y", counts: { healthy: 1n as unknown as number } };
+    const question: Question = { ...questionOf(webhookGate(server.url)), version: "1\r\nx: y", counts: { healthy: 1n as unknown as number } };
     expect(await gatekeeper.ask(question)).toEqual({ kind: "silent", detail: expect.stringMatching(/^could not be asked: .*BigInt/) as string });
     expect((await gatekeeper.ask(questionOf(webhookGate(server.url)))).kind).toBe("go");
   });

@@ -1,5 +1,5 @@
 /**
- * Asks what gates ask of the outside world, one answer to each question. Never rejects, and never decides: what silence means and when to ask
+ * Asks what gates and alarms ask of the outside world, one answer to each question. Never rejects, and never decides: what silence means and when to ask
  * again is the engine's.
  *
  * Always holds: at most `ASKING_MAX` questions are under way, the others wait their turn in the order in which they came, and a question's
@@ -8,7 +8,7 @@
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import { judge, measure } from "./prometheus.ts";
-import type { GateQuestion, Verdict } from "./verdict.ts";
+import type { Question, Verdict } from "./verdict.ts";
 import { askWebhook } from "./webhook.ts";
 
 /** Enough that one slow server holds up few others, and few enough that the controller is no burden. */
@@ -31,7 +31,7 @@ export class Gatekeeper {
     this.#now = now;
   }
 
-  async ask(question: GateQuestion): Promise<Verdict> {
+  async ask(question: Question): Promise<Verdict> {
     if (this.#isClosed) return CLOSED;
     if (this.#asking.size < ASKING_MAX) return this.#begin(question);
     if (this.#waiting.length >= WAITING_MAX) return BUSY;
@@ -47,7 +47,7 @@ export class Gatekeeper {
     await Promise.all(asking.map(([, verdict]) => verdict));
   }
 
-  #begin(question: GateQuestion): Promise<Verdict> {
+  #begin(question: Question): Promise<Verdict> {
     const controller = new AbortController();
     const verdict = this.#answer(question, controller.signal)
       .catch((error: unknown): Verdict => ({ kind: "silent", detail: `could not be asked: ${error instanceof Error ? error.message : String(error)}` }))
@@ -60,16 +60,16 @@ export class Gatekeeper {
     return verdict;
   }
 
-  async #answer(question: GateQuestion, signal: AbortSignal): Promise<Verdict> {
-    const { gate, ...about } = question;
-    switch (gate.kind) {
+  async #answer(question: Question, signal: AbortSignal): Promise<Verdict> {
+    const { check, ...about } = question;
+    switch (check.kind) {
       case "webhook":
-        return askWebhook(gate, { ...about, askedAt: this.#now() }, signal);
+        return askWebhook(check, { ...about, askedAt: this.#now() }, signal);
       case "prometheus": {
-        const found = await measure(gate, signal);
+        const found = await measure(check, signal);
         switch (found.kind) {
           case "values":
-            return judge(gate, found.samples);
+            return judge(check, found.samples);
           case "silent":
             return found;
           case "cancelled":

@@ -1,10 +1,10 @@
 /**
- * The Prometheus gate: asks for the value of a query now, and holds it against the limits. Asks once; never throws.
+ * A metric: asks for the value of a query now, and holds it against the limits. Asks once; never throws.
  *
  * Of several series the worst counts. A series that is out of bounds stops whatever the others are; one without a number (NaN) leaves the
  * measurement unanswered, since nothing divided by nothing says nothing about a release. Infinity is a number.
  */
-import type { PrometheusGate } from "../plan/strategy.ts";
+import type { PrometheusCheck } from "../plan/strategy.ts";
 import { askHttp } from "./ask-http.ts";
 import { oneLine, type Verdict } from "./verdict.ts";
 
@@ -26,15 +26,15 @@ const ANSWER_BYTES_MAX = 1024 * 1024;
 /** Of the query, in sentences. */
 const QUERY_CHARACTERS_MAX = 80;
 
-export async function measure(gate: PrometheusGate, signal: AbortSignal): Promise<Measurement> {
+export async function measure(check: PrometheusCheck, signal: AbortSignal): Promise<Measurement> {
   const answer = await askHttp(
     {
       method: "GET",
-      url: gate.url,
+      url: check.url,
       path: "/api/v1/query",
-      query: { query: gate.query },
+      query: { query: check.query },
       headers: { accept: "application/json" },
-      timeoutMs: gate.timeoutMs,
+      timeoutMs: check.timeoutMs,
       answerBytesMax: ANSWER_BYTES_MAX,
     },
     signal,
@@ -67,14 +67,14 @@ function samplesOf(server: string, data: Readonly<Record<string, unknown>>): Mea
 }
 
 /** `samples`: at least one. A value that equals a limit is within it. */
-export function judge(gate: PrometheusGate, samples: readonly Sample[]): Verdict {
-  const { max, min } = gate;
+export function judge(check: PrometheusCheck, samples: readonly Sample[]): Verdict {
+  const { max, min } = check;
   const numbers = samples.filter(({ value }) => !Number.isNaN(value));
   const highest = extreme(numbers, (value, other) => value > other);
   const lowest = extreme(numbers, (value, other) => value < other);
   const tell = ({ labels, value }: Sample): string => {
     const worst = samples.length === 1 ? "" : `${labels}, the worst of ${samples.length} series,`;
-    return `${oneLine(gate.query, QUERY_CHARACTERS_MAX)}${worst} is ${shown(value, [max, min])}`;
+    return `${oneLine(check.query, QUERY_CHARACTERS_MAX)}${worst} is ${shown(value, [max, min])}`;
   };
   if (highest !== undefined && max !== null && highest.value > max) return { kind: "stop", detail: `${tell(highest)}, more than max ${shown(max)}` };
   if (lowest !== undefined && min !== null && lowest.value < min) return { kind: "stop", detail: `${tell(lowest)}, less than min ${shown(min)}` };

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type RequestListener, type ServerRe
 import type { AddressInfo, Socket } from "node:net";
 import { parseAppName, parseDeploymentId } from "@muster/proto/ids.ts";
 import type { PrometheusGate, WebhookGate } from "../plan/strategy.ts";
-import type { GateQuestion } from "./verdict.ts";
+import type { Question } from "./verdict.ts";
 
 export interface TestServer {
   readonly port: number;
@@ -58,7 +58,7 @@ export function prometheusGate(url: string, change: Partial<PrometheusGate> = {}
   return { kind: "prometheus", url, query: "error_rate", max: 0.01, min: null, intervalMs: 1_000, timeoutMs: 10_000, count: 3, failureLimit: 0, retries: 0, onSilence: "stop", ...change };
 }
 
-export function questionOf(gate: GateQuestion["gate"], attempt = 1): GateQuestion {
+export function questionOf(check: Question["check"], attempt = 1): Question {
   const [deployment, app] = [parseDeploymentId("d-7")!, parseAppName("shop")!];
-  return { gate, deployment, app, version: "1.4.0", wave: 2, waves: 3, gateIndex: 0, attempt, counts: { healthy: 4, pending: 6 } };
+  return { check, asker: { kind: "gate", wave: 1, gate: 0 }, deployment, app, version: "1.4.0", wave: 2, waves: 3, attempt, counts: { healthy: 4, pending: 6 } };
 }

@@ -1,19 +1,22 @@
 /** What the outside world said about going on, and the words in which it is told. */
 import type { AppName, DeploymentId } from "@muster/proto/ids.ts";
-import type { PrometheusGate, WebhookGate } from "../plan/strategy.ts";
+import type { Check } from "../plan/strategy.ts";
 
-/** One question of a gate; the engine repeats it. */
-export interface GateQuestion {
-  readonly gate: WebhookGate | PrometheusGate;
+/** Who asks: a gate behind its wave, or an alarm of the rollout. */
+export type Asker = { readonly kind: "gate"; readonly wave: number; readonly gate: number } | { readonly kind: "alarm"; readonly alarm: number };
+
+/** One question of a gate or an alarm; the engine repeats it. */
+export interface Question {
+  readonly check: Check;
+  /** Its indexes count from 0. */
+  readonly asker: Asker;
   readonly deployment: DeploymentId;
   readonly app: AppName;
   readonly version: string;
-  /** From 1. */
+  /** Under way, from 1. */
   readonly wave: number;
   readonly waves: number;
-  /** Of the wave's gates, from 0. */
-  readonly gateIndex: number;
-  /** Of this gate; rises with each question. */
+  /** Of this gate or alarm; rises with each question. */
   readonly attempt: number;
   /** Targets of the rollout by state. */
   readonly counts: Readonly<Record<string, number>>;

@@ -36,7 +36,7 @@ describe("a webhook", () => {
     expect(headers).toMatchObject({ "content-type": "application/json", "user-agent": "muster", "idempotency-key": "d-7/2/0/1", connection: "close" });
     expect(headers).not.toHaveProperty("authorization");
     expect(JSON.parse(body)).toEqual({
-      deployment: "d-7", app: "shop", version: "1.4.0", wave: 2, waves: 3, attempt: 1, counts: { healthy: 4, pending: 6 }, asked_at: "2026-06-01T20:00:00.000Z",
+      asks: "gate", deployment: "d-7", app: "shop", version: "1.4.0", wave: 2, waves: 3, attempt: 1, counts: { healthy: 4, pending: 6 }, asked_at: "2026-06-01T20:00:00.000Z",
     });
   });
 

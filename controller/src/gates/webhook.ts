@@ -1,11 +1,11 @@
 /**
- * The webhook gate: POSTs what is being rolled out, and reads `go`, `stop` or `wait`, as plain text or as
+ * A webhook: POSTs what is being rolled out, and reads `go`, `stop` or `wait`, as plain text or as
  * `{"decision": "go", "reason": "…"}`. Asks once; never throws. Whatever else comes back is silence, and its detail says what it was.
  */
 import type { Instant } from "@muster/proto/ids.ts";
-import type { WebhookGate } from "../plan/strategy.ts";
+import type { WebhookCheck } from "../plan/strategy.ts";
 import { askHttp } from "./ask-http.ts";
-import { type GateQuestion, oneLine, type Verdict } from "./verdict.ts";
+import { type Asker, oneLine, type Question, type Verdict } from "./verdict.ts";
 
 /** A decision and its reason are a few lines. */
 const ANSWER_BYTES_MAX = 64 * 1024;
@@ -14,19 +14,19 @@ const EXCERPT_CHARACTERS_MAX = 60;
 
 const NOT_ASKED: Verdict = { kind: "wait", detail: "the question was cancelled" };
 
-export type WebhookQuestion = Omit<GateQuestion, "gate"> & { readonly askedAt: Instant };
+export type WebhookQuestion = Omit<Question, "check"> & { readonly askedAt: Instant };
 
-export async function askWebhook(gate: WebhookGate, question: WebhookQuestion, signal: AbortSignal): Promise<Verdict> {
-  const { deployment, app, version, wave, waves, gateIndex, attempt, counts, askedAt } = question;
-  const body = { deployment, app, version, wave, waves, attempt, counts, asked_at: new Date(askedAt).toISOString() };
+export async function askWebhook(check: WebhookCheck, question: WebhookQuestion, signal: AbortSignal): Promise<Verdict> {
+  const { asker, deployment, app, version, wave, waves, attempt, counts, askedAt } = question;
+  const body = { asks: asker.kind, deployment, app, version, wave, waves, attempt, counts, asked_at: new Date(askedAt).toISOString() };
   const headers = {
     "content-type": "application/json",
     accept: "application/json, text/plain",
     // The same attempt asked again, by a controller that died over it, is the same question.
-    "idempotency-key": `${deployment}/${wave}/${gateIndex}/${attempt}`,
+    "idempotency-key": `${deployment}/${placeOf(asker)}/${attempt}`,
   };
   const answer = await askHttp(
-    { method: "POST", url: gate.url, headers, body: JSON.stringify(body), timeoutMs: gate.timeoutMs, answerBytesMax: ANSWER_BYTES_MAX },
+    { method: "POST", url: check.url, headers, body: JSON.stringify(body), timeoutMs: check.timeoutMs, answerBytesMax: ANSWER_BYTES_MAX },
     signal,
   );
   switch (answer.kind) {
@@ -37,6 +37,10 @@ export async function askWebhook(gate: WebhookGate, question: WebhookQuestion, s
     case "answered":
       return verdictOf(answer.server, answer.status, answer.text);
   }
+}
+
+function placeOf(asker: Asker): string {
+  return asker.kind === "gate" ? `${asker.wave + 1}/${asker.gate}` : `alarm/${asker.alarm}`;
 }
 
 function verdictOf(server: string, status: number, text: string): Verdict {

@@ -85,6 +85,8 @@ function clause(sum: Sum, machines: readonly string[]): string {
       return `${who} failed, too`;
     case "unanswered":
       return `the gate was asked ${n} times without a go`;
+    case "alarmed":
+      return `alarms were active, or did not answer, ${n} times`;
   }
 }
 

@@ -26,6 +26,8 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
     case "offline":
     case "budget":
       return message;
+    case "alarm":
+      return "its alarms to be quiet";
   }
 }
 
@@ -59,6 +61,19 @@ function answerSentence({ gate, failed }: GateState, name: string, { verdict, sa
       return `${name} said not yet${colon(said)}`;
     case "silent":
       return `${name} did not answer${colon(said)}`;
+  }
+}
+
+/** What stops the rollout is told when it does, and a quiet alarm is nothing to tell. */
+export function alarmSentence({ alarm, verdict, said }: Extract<RolloutEntry, { readonly kind: "alarm_answered" }>): string | undefined {
+  switch (verdict) {
+    case "go":
+    case "wait":
+      return undefined;
+    case "stop":
+      return `alarm ${alarm + 1} is active${colon(said)}`;
+    case "silent":
+      return `alarm ${alarm + 1} did not answer${colon(said)}`;
   }
 }
 

@@ -6,7 +6,7 @@
 import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
 import { apply } from "../rollout/change.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
-import { gateSentence, heldFor } from "./narrate-gate.ts";
+import { alarmSentence, gateSentence, heldFor } from "./narrate-gate.ts";
 import { commandSentence, phaseSentence, planSentences, waveBegan, wavePassed } from "./narrate-phase.ts";
 import { type Sentence, targetSentence } from "./narrate-target.ts";
 import { isOfRollout } from "./past.ts";
@@ -107,6 +107,12 @@ export class Narrator {
         if (text === undefined) return [];
         const repeats = entry.kind === "gate_answered";
         return [{ text, isKey: entry.kind === "gate_stopped", ...(repeats ? { sum: "unanswered" as const } : {}) }];
+      }
+      case "alarm_asked":
+        return [];
+      case "alarm_answered": {
+        const text = alarmSentence(entry);
+        return text === undefined ? [] : [{ text, sum: "alarmed" }];
       }
       case "phase_changed": {
         const text = phaseSentence(state, entry.phase, entry.reason, at, this.#beganAt);

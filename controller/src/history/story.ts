@@ -94,6 +94,8 @@ export class Story {
         return isPending && wave !== undefined;
       case "gate_asked":
       case "gate_answered":
+      case "alarm_asked":
+      case "alarm_answered":
         return false;
       case "phase_changed":
       case "command_accepted":

@@ -10,9 +10,10 @@ import { listText, machinesText, spanText } from "./words.ts";
 const WAVES_SHOWN_MAX = 8;
 
 export function strategyText(strategy: Strategy): string {
-  const { waves, maxUnavailable, spread, maxUnavailablePer } = strategy;
+  const { waves, alarms, maxUnavailable, spread, maxUnavailablePer } = strategy;
   return [
     waves.length === 1 ? `it asks for one wave${gatesText(waves[0]!.gates)}` : `it asks for ${waves.length} waves (${wavesText(waves)})`,
+    ...(alarms.length === 0 ? [] : [`${alarms.length === 1 ? "an alarm stops" : `${alarms.length} alarms stop`} it when active`]),
     `${amount(maxUnavailable)} unavailable at once`,
     ...(spread === null ? [] : [`one ${spread} at a time`]),
     ...maxUnavailablePer.map(({ label, max }) => `at most ${machinesText(max)} of one ${label} at once`),

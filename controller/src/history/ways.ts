@@ -64,6 +64,8 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
     case "webhook":
     case "prometheus":
       return [`it asks again by itself; muster promote ${id} goes on without the answer`];
+    case "alarm":
+      return [`it asks again by itself, and goes on when they are quiet; ${skipAll} goes on without them`];
     case "begin":
       return [`it goes on then by itself; muster promote ${id} lets it begin at once`];
     case "window":

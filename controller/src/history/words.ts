@@ -20,7 +20,7 @@ export interface Line {
 }
 
 /** Of many at a time only the number is told. */
-export type Sum = "told" | "healthy" | "told_back" | "back" | "again" | "silent" | "passed" | "failed" | "unanswered";
+export type Sum = "told" | "healthy" | "told_back" | "back" | "again" | "silent" | "passed" | "failed" | "unanswered" | "alarmed";
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;

@@ -139,6 +139,8 @@ const ROLLOUT_KINDS: Readonly<Record<RolloutChange["kind"], true>> = {
   gate_answered: true,
   gate_opened: true,
   gate_stopped: true,
+  alarm_asked: true,
+  alarm_answered: true,
   phase_changed: true,
 };
 

@@ -5,6 +5,7 @@ import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId }
 import type { ReasonCode } from "@muster/proto/reason.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { LaneLabel } from "../plan/plan.ts";
+import type { AlarmState } from "../rollout/alarms.ts";
 import { noteUnwell, rebuild } from "../rollout/derived.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { auditRollout } from "../rollout/invariants.ts";
@@ -36,6 +37,7 @@ interface DeploymentRow {
   readonly max_unavailable: number;
   readonly unchanged: string;
   readonly lanes: string;
+  readonly alarms: string;
   readonly promoted: number;
   readonly hold_kind: Hold["kind"] | null;
   readonly hold_message: string | null;
@@ -91,6 +93,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.maxUnavailable = row.max_unavailable;
   state.unchanged = JSON.parse(row.unchanged) as MachineId[];
   state.lanes = JSON.parse(row.lanes) as LaneLabel[];
+  state.alarms = JSON.parse(row.alarms) as AlarmState[];
   state.promoted = row.promoted === 1;
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: row.hold_since ?? row.progress_at };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];

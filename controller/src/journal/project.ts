@@ -5,6 +5,7 @@
 import type { Database } from "better-sqlite3";
 import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import type { Plan } from "../plan/plan.ts";
+import { type AlarmState, applyAlarm, quietAlarm, resetAlarm } from "../rollout/alarms.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
 import { prepareWrites } from "./writes.ts";
@@ -98,7 +99,11 @@ export function createProjector(db: Database): Projector {
       case "gate_opened":
       case "gate_stopped":
         return projectGate(entry, at);
+      case "alarm_asked":
+      case "alarm_answered":
+        return changeAlarms(id, (alarms) => applyAlarm(alarms[entry.alarm]!, entry, at as Instant));
       case "phase_changed":
+        if (entry.phase === "rolling") changeAlarms(id, (alarms) => alarms.forEach(resetAlarm));
         sql.changePhase.run({ id, phase: entry.phase, at, endedAt: isEnded(entry.phase) ? at : null, ...reasonColumns(entry.reason) });
         if (entry.phase === "rolling_back") sql.tryBackAgain.run(id);
         return;
@@ -119,6 +124,13 @@ export function createProjector(db: Database): Projector {
     applyGate(gates[entry.gate]!, entry, at as Instant);
     sql.setGates.run(JSON.stringify(gates), id, wave);
     if (entry.kind === "gate_opened" || entry.kind === "gate_stopped") sql.endHold.run({ id, at });
+  }
+
+  function changeAlarms(id: string, change: (alarms: readonly AlarmState[]) => void): void {
+    const alarms = JSON.parse(sql.alarms.get(id) as string) as AlarmState[];
+    if (alarms.length === 0) return;
+    change(alarms);
+    sql.setAlarms.run(JSON.stringify(alarms), id);
   }
 
   return ({ seq, at, entry }) => {
@@ -142,6 +154,7 @@ export function createProjector(db: Database): Projector {
           release: entry.release,
           strategy: JSON.stringify(entry.strategy),
           selector: entry.strategy.targets,
+          alarms: JSON.stringify(entry.strategy.alarms.map(quietAlarm)),
           by: entry.by,
           at,
         });

@@ -1,7 +1,7 @@
 /**
  * Rows that an older version wrote, in today's shape. The journal's own rows are never changed: they are read through here.
  *
- * Version 1 knew waves by their size alone, one failure budget, and nobody's name.
+ * Version 1 knew waves by their size alone, one failure budget, and nobody's name. What version 2 learned later has its default here.
  */
 import type { Gate, Size, Strategy } from "../plan/strategy.ts";
 import type { PlannedTarget } from "../plan/plan.ts";
@@ -20,7 +20,9 @@ interface PlanV1 extends Data {
 export function upcast(kind: string, data: Data): Data {
   switch (kind) {
     case "deployment_submitted":
-      return "by" in data ? data : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) };
+      return "by" in data
+        ? { ...data, strategy: withDefaults(data["strategy"] as Data) }
+        : { ...data, by: "", note: "", strategy: withDefaults(strategyOf(data["strategy"] as StrategyV1)) };
     case "rollout_started":
       return isPlanV1(data["plan"]) ? { ...data, plan: planOf(data["plan"]) } : data;
     case "command_accepted":
@@ -32,6 +34,14 @@ export function upcast(kind: string, data: Data): Data {
     default:
       return data;
   }
+}
+
+/** Of a strategy in which nothing is said of it. */
+const DEFAULTS = { alarms: [] } as const satisfies Partial<Strategy>;
+
+function withDefaults(strategy: Partial<Strategy>): Partial<Strategy> {
+  const missing = Object.entries(DEFAULTS).filter(([key]) => !(key in strategy));
+  return { ...strategy, ...Object.fromEntries(missing) };
 }
 
 function strategyOf(old: StrategyV1): Partial<Strategy> {

@@ -20,7 +20,7 @@ export function prepareWrites(db: Database) {
     storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
     createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?)"),
     submit: statement(`INSERT INTO deployments VALUES
-      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', 0, NULL, NULL, NULL)`),
+      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, NULL, NULL, NULL)`),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_at = @at,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
     addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, 0, 0, NULL, NULL, 0, @at)"),
@@ -38,6 +38,8 @@ export function prepareWrites(db: Database) {
     waitOut: statement("UPDATE waves SET waited_out = 1 WHERE deployment = ? AND wave = ?"),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
+    alarms: statement("SELECT alarms FROM deployments WHERE id = ?").pluck(),
+    setAlarms: statement("UPDATE deployments SET alarms = ? WHERE id = ?"),
     hold: statement(`UPDATE deployments SET hold_since = CASE WHEN hold_kind IS @kind THEN hold_since ELSE @at END, hold_kind = @kind, hold_message = @message WHERE id = @id`),
     endHold: statement("UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, progress_at = @at WHERE id = @id AND hold_kind IS NOT NULL"),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),

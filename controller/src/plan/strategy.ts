@@ -18,11 +18,28 @@ export type Gate =
   /** Somebody says go. */
   | { readonly kind: "approval" };
 
-/** POSTs what is being rolled out, and reads `go` or `stop`. */
-export interface WebhookGate {
+/** One question to a webhook: POSTs what is being rolled out, and reads `go` or `stop`. */
+export interface WebhookCheck {
   readonly kind: "webhook";
   readonly url: string;
   readonly timeoutMs: number;
+}
+
+/** One measurement of a metric, within its limits or not. */
+export interface PrometheusCheck {
+  readonly kind: "prometheus";
+  /** Of the server: its `/api/v1/query` is asked. */
+  readonly url: string;
+  readonly query: string;
+  readonly max: number | null;
+  readonly min: number | null;
+  readonly timeoutMs: number;
+}
+
+export type Check = WebhookCheck | PrometheusCheck;
+
+/** The first answer decides. */
+export interface WebhookGate extends WebhookCheck {
   /** Questions after the first that found no answer. */
   readonly retries: number;
   readonly retryIntervalMs: number;
@@ -30,20 +47,24 @@ export interface WebhookGate {
 }
 
 /** Asks a metric again and again: `count` measurements within the limits open it, more than `failureLimit` outside of them stop the rollout. */
-export interface PrometheusGate {
-  readonly kind: "prometheus";
-  /** Of the server: its `/api/v1/query` is asked. */
-  readonly url: string;
-  readonly query: string;
-  readonly max: number | null;
-  readonly min: number | null;
+export interface PrometheusGate extends PrometheusCheck {
   readonly intervalMs: number;
-  readonly timeoutMs: number;
   readonly count: number;
   readonly failureLimit: number;
   /** Questions in a row after the first that may find no answer. */
   readonly retries: number;
   readonly onSilence: OnSilence;
+}
+
+/** Asked every `intervalMs` for as long as the rollout goes forward: more than `failureLimit` answers `stop` in a row stop the rollout. */
+export interface Alarm {
+  readonly check: Check;
+  readonly intervalMs: number;
+  readonly failureLimit: number;
+  /** Questions in a row after the first that may find no answer. */
+  readonly retries: number;
+  /** `go`: whatever it would have said, the rollout goes on. */
+  readonly onSilence: Exclude<OnSilence, "wait">;
 }
 
 /** Who belongs to a wave: so many of all, counted from the first wave; or those with the labels that are in none yet. */
@@ -84,6 +105,8 @@ export interface Strategy {
   readonly targets: string;
   /** Sizes are cumulative and rise; the last is 100%. */
   readonly waves: readonly WaveSpec[];
+  /** Asked all the while, and not behind waves alone. */
+  readonly alarms: readonly Alarm[];
   /** How many targets may be unavailable at once. */
   readonly maxUnavailable: Size;
   /** Of the targets that share a value of the label, so many may be on the move at once. */

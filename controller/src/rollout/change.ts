@@ -4,6 +4,7 @@
  */
 import type { Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
+import { type AlarmChange, applyAlarm, resetAlarm } from "./alarms.ts";
 import { applyGate, type GateChange } from "./gates.ts";
 import { addTurns, aimBack, enterState } from "./derived.ts";
 import {
@@ -55,6 +56,7 @@ export type RolloutChange =
   | { readonly kind: "promoted" }
   | { readonly kind: "max_unavailable_changed"; readonly maxUnavailable: number }
   | GateChange
+  | AlarmChange
   | { readonly kind: "phase_changed"; readonly phase: RolloutPhase; readonly reason: RolloutReason | null };
 
 /** Where a change stands in the journal. */
@@ -136,7 +138,12 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
       applyGate(gateOf(state, change), change, at);
       endHold(state, at);
       return;
+    case "alarm_asked":
+    case "alarm_answered":
+      applyAlarm(state.alarms[change.alarm]!, change, at);
+      return;
     case "phase_changed":
+      if (change.phase === "rolling") for (const alarm of state.alarms) resetAlarm(alarm);
       state.phase = change.phase;
       state.reason = change.reason;
       state.progressAt = at;

@@ -42,6 +42,7 @@ export type RolloutEvent =
       readonly verdict: Verdict;
       readonly said: string;
     }
+  | { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string }
   /** A controller has just started with this rollout in its tables. */
   | { readonly kind: "taken_up"; readonly now: Instant }
   | { readonly kind: "supersede"; readonly reason: RolloutReason }
@@ -67,6 +68,8 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return state.phase !== "succeeded" || state.targets.has(event.target.machine) ? [] : [{ kind: "target_joined", target: event.target }];
     case "gate_answered":
       return onAnswer(state, event);
+    case "alarm_answered":
+      return onAlarm(state, event);
     case "taken_up":
       return state.hold === null && isActive(state) && event.now >= endsAt(state) ? [{ kind: "deadline_extended" }] : [];
     case "supersede":
@@ -179,4 +182,9 @@ function onAnswer(state: RolloutState, { wave, gate: index, attempt, verdict, sa
   const gate = state.waves[wave]?.gates[index];
   if (gate === undefined || gate.state !== "reached" || !gate.isAsked || gate.attempts !== attempt || isEnded(state.phase)) return [];
   return [{ kind: "gate_answered", wave, gate: index, attempt, verdict, said }];
+}
+
+function onAlarm(state: RolloutState, event: Extract<RolloutEvent, { readonly kind: "alarm_answered" }>): readonly RolloutChange[] {
+  const alarm = state.alarms[event.alarm];
+  return state.phase === "rolling" && alarm?.isAsked === true && alarm.attempts === event.attempt ? [event] : [];
 }

@@ -4,22 +4,44 @@
 import type { Instant } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
+import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { stepOf } from "./gates.ts";
 import { endsAt, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, notBefore, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { durationText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, durationText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Instant): Step {
   if (state.waves.length === 0) return change({ kind: "phase_changed", ...nothingToDo(state) });
-  const tripped = tripReason(state);
+  const tripped = tripReason(state) ?? alarmReason(state);
   if (tripped !== undefined) return change(onFailure(state, tripped));
-  const step = forwardStep(state, world, now);
-  if (step.kind === "hold") return step;
+  const due = dueAlarm(alarmsOf(state), now);
+  if (due !== undefined) return change({ kind: "alarm_asked", alarm: due, attempt: state.alarms[due]!.attempts + 1 });
+  const step = alarmStep(state) ?? forwardStep(state, world, now);
+  const alarmAt = nextAlarmAt(alarmsOf(state));
+  if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
   // After a hold the clock begins anew with the first start.
   const isLate = state.hold === null && now >= endsAt(state);
   if (isLate && !isPastWork(step)) return change(onFailure(state, progressReason(state, waveOf(state, state.wave))));
-  return step.kind === "wait" ? { kind: "wait", until: earlier(step.until, endsAt(state)) } : step;
+  return step.kind === "wait" ? { kind: "wait", until: earlier(earlier(step.until, alarmAt), endsAt(state)) } : step;
+}
+
+/** Whoever skips the gates that are left skips its alarms, too. */
+function alarmsOf({ promoted, alarms }: RolloutState): readonly AlarmState[] {
+  return promoted ? [] : alarms;
+}
+
+/** Nobody has a turn before every alarm was quiet once. */
+function alarmStep(state: RolloutState): Step | undefined {
+  const index = alarmsOf(state).findIndex(({ isClear }) => !isClear);
+  if (index < 0) return undefined;
+  const isIdle = state.moving.size === 0;
+  return isIdle ? { kind: "hold", hold: { kind: "alarm", message: alarmText(state, index) }, until: undefined } : { kind: "wait", until: undefined };
+}
+
+function alarmReason(state: RolloutState): RolloutReason | undefined {
+  const index = ringing(alarmsOf(state));
+  return index === undefined ? undefined : activeAlarmReason(state, index);
 }
 
 function forwardStep(state: RolloutState, world: Surroundings, now: Instant): Step {
@@ -154,6 +176,6 @@ function isPastWork(step: Step): boolean {
   return step.kind === "change" && step.changes.every(({ kind }) => kind !== "target_assigned" && kind !== "target_changed");
 }
 
-function earlier(a: Instant | undefined, b: Instant): Instant {
-  return a === undefined || b < a ? b : a;
+function earlier(a: Instant | undefined, b: Instant | undefined): Instant | undefined {
+  return a === undefined || (b !== undefined && b < a) ? b : a;
 }

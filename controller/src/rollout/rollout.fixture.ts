@@ -5,7 +5,7 @@
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import { type PlanMachine, planRollout } from "../plan/plan.ts";
-import type { Gate, PrometheusGate, Size, Strategy, WaveSpec, WebhookGate } from "../plan/strategy.ts";
+import type { Alarm, Gate, PrometheusGate, Size, Strategy, WaveSpec, WebhookGate } from "../plan/strategy.ts";
 import { nextWake } from "./advance.ts";
 import type { RolloutChange, Stamp } from "./change.ts";
 import { type CommandEvent, refusal } from "./command.ts";
@@ -52,6 +52,11 @@ export function prometheus(changes: Partial<PrometheusGate> = {}): PrometheusGat
   };
 }
 
+export function alarm(changes: Partial<Alarm> = {}): Alarm {
+  const check = { kind: "prometheus", url: "https://metrics.example/", query: "errors", max: 0.01, min: null, timeoutMs: 5 * SECOND } as const;
+  return { check, intervalMs: 30 * SECOND, failureLimit: 0, retries: 1, onSilence: "stop", ...changes };
+}
+
 /** A wave of a size, or of a selector when a text is given. */
 export function wave(members: Size | string, changes: Partial<WaveSpec> = {}): WaveSpec {
   return {
@@ -72,6 +77,7 @@ export function strategyOf(changes: Partial<Strategy> = {}): Strategy {
   return {
     targets: "role=web",
     waves: [ALL],
+    alarms: [],
     maxUnavailable: count(2),
     maxUnavailablePer: [],
     spread: null,

@@ -22,6 +22,7 @@ import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId }
 import type { ReasonCode } from "@muster/proto/reason.ts";
 import type { LaneLabel, Plan, PlannedTarget } from "../plan/plan.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import { type AlarmState, quietAlarm } from "./alarms.ts";
 import { type GateState, pendingGate } from "./gates.ts";
 import { Turns } from "./turns.ts";
 
@@ -106,7 +107,7 @@ export interface WaveState {
 }
 
 /** What keeps a rollout from going on while none of its targets is on the move. Its progress deadline stands still. */
-export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget"] as const;
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm"] as const;
 
 export interface Hold {
   readonly kind: (typeof HOLD_KINDS)[number];
@@ -134,6 +135,7 @@ export interface RolloutState {
   waves: WaveState[];
   readonly targets: Map<MachineId, Target>;
   unchanged: readonly MachineId[];
+  alarms: readonly AlarmState[];
   maxUnavailable: number;
   lanes: readonly LaneLabel[];
   /** The wave under way; while rolling back, the wave being taken back. */
@@ -193,6 +195,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     waves: [],
     targets: new Map(),
     unchanged: [],
+    alarms: from.strategy.alarms.map(quietAlarm),
     maxUnavailable: 1,
     lanes: [],
     wave: 0,

@@ -3,6 +3,7 @@
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import { isInfrastructure } from "@muster/proto/reason.ts";
+import { isSilent } from "./alarms.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { type Hold, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
@@ -123,6 +124,19 @@ export function gateText({ wave }: RolloutState, { gate, unanswered, passed, sai
     case "prometheus":
       return `the metric ${of} to be within its limits: ${passed} of ${gate.count} measurements${last}`;
   }
+}
+
+export function alarmText({ alarms }: RolloutState, index: number): string {
+  const { said } = alarms[index]!;
+  return said === "" ? `the first answer of alarm ${index + 1}` : `alarm ${index + 1} to be quiet (last: ${said})`;
+}
+
+export function activeAlarmReason({ alarms }: RolloutState, index: number): RolloutReason {
+  const state = alarms[index]!;
+  const { unanswered, rung, said } = state;
+  const times = rung > 1 ? ` (${rung} times in a row)` : "";
+  const what = isSilent(state) ? `gave no answer to ${unanswered} question${unanswered === 1 ? "" : "s"} in a row` : `is active${times}`;
+  return { code: "alarm_active", message: `alarm ${index + 1} ${what}: ${said}` };
 }
 
 /** UTC, to the second. */

@@ -45,6 +45,9 @@ rollout:
         failure_limit: 1
         retries: 2
         on_silence: go
+  alarms:
+    - webhook: { url: https://pager.example.com/quiet, timeout: 3s, interval: 1m, failure_limit: 2, retries: 1, on_silence: go }
+    - prometheus: { url: http://prometheus:9090, query: up, min: 1 }
   max_unavailable: 20%
   max_unavailable_per: { rack: 1, host-group: 5 }
   spread: zone
@@ -134,6 +137,16 @@ describe("readDeploymentFile", () => {
         { ...PLAIN, members: sized({ kind: "percent", percent: 25 }), gates: [METRIC, CHAT], at: Date.UTC(2026, 11, 1, 7) },
         { ...PLAIN, members: sized({ kind: "percent", percent: 100 }), gates: [METRIC, CHAT] },
       ],
+      alarms: [
+        { check: { kind: "webhook", url: "https://pager.example.com/quiet", timeoutMs: 3_000 }, intervalMs: 60_000, failureLimit: 2, retries: 1, onSilence: "go" },
+        {
+          check: { kind: "prometheus", url: "http://prometheus:9090", query: "up", max: null, min: 1, timeoutMs: 10_000 },
+          intervalMs: 30_000,
+          failureLimit: 0,
+          retries: 3,
+          onSilence: "stop",
+        },
+      ],
       maxUnavailable: { kind: "percent", percent: 20 },
       maxUnavailablePer: [{ label: "host-group", max: 5 }, { label: "rack", max: 1 }],
       spread: "zone",
@@ -164,6 +177,7 @@ describe("readDeploymentFile", () => {
         { ...PLAIN, members: sized({ kind: "percent", percent: 25 }) },
         { ...PLAIN, members: sized({ kind: "percent", percent: 100 }) },
       ],
+      alarms: [],
       maxUnavailable: { kind: "percent", percent: 25 },
       maxUnavailablePer: [],
       spread: null,

@@ -126,7 +126,7 @@ function spreadTwice(tree: YamlTree): readonly Fault[] {
 
 function emptyRanges(tree: YamlTree): readonly Fault[] {
   const waves = listOf(valueAt(tree.value, ["rollout", "waves"]));
-  const lists: readonly Path[] = [["rollout", "gates"], ...waves.map((_, index) => ["rollout", "waves", index, "gates"])];
+  const lists: readonly Path[] = [["rollout", "gates"], ["rollout", "alarms"], ...waves.map((_, index) => ["rollout", "waves", index, "gates"])];
   return lists.flatMap((list) =>
     listOf(valueAt(tree.value, list)).flatMap((gate, index) => {
       const { min, max } = readable(Prometheus, mapOf(gate)["prometheus"]);

@@ -5,6 +5,7 @@
  * rollout and its waves, gates and times, and the leaves of all. What needs more than one key to be judged is in cross-rules.ts and rollout-rules.ts.
  */
 import { z } from "zod";
+import { Alarm, PrometheusAlarm, WebhookAlarm } from "./schema/alarm.ts";
 import { Gate, Prometheus, Webhook } from "./schema/gate.ts";
 import { says } from "./schema/leaf.ts";
 import { App, Artifact, FilesRun, Health, Probe, ProcessRun, Run, Version } from "./schema/release.ts";
@@ -46,9 +47,12 @@ const MAPS: readonly KeyedMap[] = [
   { at: "rollout.after", name: "rollout.after", shape: Promotion.shape },
   ...["rollout.gates", "rollout.waves.gates"].flatMap((at) => [
     { at, name: "an entry of gates", shape: Gate.shape },
-    { at: `${at}.webhook`, name: "webhook", shape: Webhook.shape },
-    { at: `${at}.prometheus`, name: "prometheus", shape: Prometheus.shape },
+    { at: `${at}.webhook`, name: "a gate's webhook", shape: Webhook.shape },
+    { at: `${at}.prometheus`, name: "a gate's prometheus", shape: Prometheus.shape },
   ]),
+  { at: "rollout.alarms", name: "an entry of alarms", shape: Alarm.shape },
+  { at: "rollout.alarms.webhook", name: "an alarm's webhook", shape: WebhookAlarm.shape },
+  { at: "rollout.alarms.prometheus", name: "an alarm's prometheus", shape: PrometheusAlarm.shape },
 ];
 
 type KeyPath = readonly (string | number)[];
@@ -66,9 +70,16 @@ export function keysAt(path: KeyPath, driver: unknown): readonly string[] {
 /** Where a key belongs that stands in a wrong place: as near to it as may be. */
 export function homeOf(key: string, path: KeyPath): string | undefined {
   if (path.length > 0 && Object.hasOwn(DeploymentFileSchema.shape, key)) return "it belongs at the top of the file";
-  const homes = MAPS.filter(({ at, shape }) => at !== withoutPlaces(path) && Object.hasOwn(shape, key));
-  const home = homes.find(({ at }) => at.split(".", 1)[0] === path[0]) ?? homes[0];
+  const here = withoutPlaces(path);
+  const [home] = MAPS.filter(({ at, shape }) => at !== here && Object.hasOwn(shape, key)).toSorted((a, b) => shared(b.at, here) - shared(a.at, here));
   return home === undefined ? undefined : `it belongs in ${home.name}`;
+}
+
+/** How many of the first parts of two paths are the same. */
+function shared(one: string, other: string): number {
+  const parts = other.split(".");
+  const differ = one.split(".").findIndex((part, index) => part !== parts[index]);
+  return differ < 0 ? one.split(".").length : differ;
 }
 
 function explainRoot(found: unknown): string {

@@ -2,7 +2,7 @@
  * The `rollout` of a valid file → the strategy that is planned and carried out.
  */
 import { parseAppName } from "@muster/proto/ids.ts";
-import type { Gate, Promotion, Strategy, WaveSpec, Window } from "../plan/strategy.ts";
+import type { Alarm, Gate, Promotion, Strategy, WaveSpec, Window } from "../plan/strategy.ts";
 import type { ValidFile } from "./schema.ts";
 
 type ValidRollout = ValidFile["rollout"];
@@ -12,6 +12,7 @@ type ValidGate = ValidRollout["gates"][number];
 export function toStrategy(rollout: ValidRollout): Strategy {
   return {
     targets: rollout.targets.text,
+    alarms: rollout.alarms.map(toAlarm),
     waves: rollout.waves.map((wave) => ("kind" in wave ? toWave({ ...PLAIN, size: wave }, rollout.gates) : toWave(wave, rollout.gates))),
     maxUnavailable: rollout.max_unavailable,
     maxUnavailablePer: Object.entries(rollout.max_unavailable_per)
@@ -72,6 +73,15 @@ function toGate({ webhook, prometheus }: ValidGate): Gate {
   }
   const { url, query, max = null, min = null, interval, timeout, count, failure_limit: failureLimit, retries, on_silence: onSilence } = prometheus!;
   return { kind: "prometheus", url, query, max, min, intervalMs: interval, timeoutMs: timeout, count, failureLimit, retries, onSilence };
+}
+
+function toAlarm({ webhook, prometheus }: ValidRollout["alarms"][number]): Alarm {
+  if (webhook !== undefined) {
+    const { url, timeout: timeoutMs, interval: intervalMs, failure_limit: failureLimit, retries, on_silence: onSilence } = webhook;
+    return { check: { kind: "webhook", url, timeoutMs }, intervalMs, failureLimit, retries, onSilence };
+  }
+  const { url, query, max = null, min = null, timeout: timeoutMs, interval: intervalMs, failure_limit: failureLimit, retries, on_silence: onSilence } = prometheus!;
+  return { check: { kind: "prometheus", url, query, max, min, timeoutMs }, intervalMs, failureLimit, retries, onSilence };
 }
 
 function toWindow({ cron, duration, time_zone: timeZone }: NonNullable<ValidRollout["window"]>): Window {

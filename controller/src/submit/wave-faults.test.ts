@@ -214,15 +214,15 @@ describe("gates", () => {
       rollout("  gates:\n    - webhook: { url: 'http://w/', retires: 1 }\n    - prometheus: { url: 'http://p/', query: up, max: 1, failures_limit: 1 }"),
       [
         '9:36 rollout.gates[0].webhook.retires: unknown key "retires"; did you mean "retries"? (allowed here: url, timeout, retries, retry_interval, on_silence)',
-        '10:58 rollout.gates[1].prometheus.failures_limit: unknown key "failures_limit"; did you mean "failure_limit"? (allowed here: url, query, max, min, interval, timeout, count, failure_limit, retries, on_silence)',
+        '10:58 rollout.gates[1].prometheus.failures_limit: unknown key "failures_limit"; did you mean "failure_limit"? (allowed here: url, query, max, min, timeout, interval, count, failure_limit, retries, on_silence)',
       ],
     ],
     [
       "a key of the one in the other",
       rollout("  gates:\n    - webhook: { url: 'http://w/', query: up }\n    - prometheus: { url: 'http://p/', query: up, max: 1, retry_interval: 1s }"),
       [
-        '9:36 rollout.gates[0].webhook.query: unknown key "query"; it belongs in prometheus (allowed here: url, timeout, retries, retry_interval, on_silence)',
-        '10:58 rollout.gates[1].prometheus.retry_interval: unknown key "retry_interval"; it belongs in webhook (allowed here: url, query, max, min, interval, timeout, count, failure_limit, retries, on_silence)',
+        '9:36 rollout.gates[0].webhook.query: unknown key "query"; it belongs in a gate\'s prometheus (allowed here: url, timeout, retries, retry_interval, on_silence)',
+        '10:58 rollout.gates[1].prometheus.retry_interval: unknown key "retry_interval"; it belongs in a gate\'s webhook (allowed here: url, query, max, min, timeout, interval, count, failure_limit, retries, on_silence)',
       ],
     ],
     [
@@ -255,7 +255,7 @@ describe("gates", () => {
     [
       "a template in a URL, at the character",
       rollout("  gates: [{ webhook: { url: 'http://w/${app}' } }]"),
-      ['8:39 rollout.gates[0].webhook.url: "${…}" is filled in on machines, and a gate is asked by the controller: write it out'],
+      ['8:39 rollout.gates[0].webhook.url: "${…}" is filled in on machines, and this is asked by the controller: write it out'],
     ],
     [
       "the address of Prometheus' query API for that of the server",
@@ -316,6 +316,43 @@ describe("gates", () => {
       "more gates than allowed",
       rollout(`  gates: [${Array(17).fill("{ webhook: { url: 'http://w/' } }").join(", ")}]`),
       ["8:10 rollout.gates: 17 entries: at most 16 are allowed"],
+    ],
+  ])("refuses %s", (_title, text, faults) => {
+    expect(faultLines(text)).toEqual(faults);
+  });
+});
+
+describe("alarms", () => {
+  it.each<readonly [string, string, readonly string[]]>([
+    ["one that asks nobody", rollout("  alarms: [{}]"), ["8:12 rollout.alarms[0]: asks nobody: one of webhook, prometheus is wanted, for example webhook: { url: https://ci.example.com/gate }"]],
+    [
+      "two kinds in one",
+      rollout("  alarms: [{ webhook: { url: 'http://w/' }, prometheus: { url: 'http://p/', query: up, max: 1 } }]"),
+      ["8:12 rollout.alarms[0]: webhook and prometheus in one alarm: write an alarm for each, as any of them stops the rollout"],
+    ],
+    [
+      "keys of a gate",
+      rollout("  alarms: [{ prometheus: { url: 'http://p/', query: up, max: 1, count: 3 } }, { webhook: { url: 'http://w/', retry_interval: 1s } }]"),
+      [
+        '8:65 rollout.alarms[0].prometheus.count: unknown key "count"; it belongs in a gate\'s prometheus (allowed here: url, query, max, min, timeout, interval, failure_limit, retries, on_silence)',
+        '8:110 rollout.alarms[1].webhook.retry_interval: unknown key "retry_interval"; it belongs in a gate\'s webhook (allowed here: url, timeout, interval, failure_limit, retries, on_silence)',
+      ],
+    ],
+    [
+      "waiting for one that is silent",
+      rollout("  alarms: [{ webhook: { url: 'http://w/', on_silence: wait } }]"),
+      ['8:55 rollout.alarms[0].webhook.on_silence: "wait" is not one of stop, go'],
+    ],
+    [
+      "no limit, one that nothing can be within, and an interval that would fill the journal",
+      rollout(
+        "  alarms: [{ prometheus: { url: 'http://p/', query: up } }, { prometheus: { url: 'http://p/', query: up, max: 1, min: 2 } }, { webhook: { url: 'http://w/', interval: 100ms } }]",
+      ),
+      [
+        "8:26 rollout.alarms[0].prometheus: no limit: at least one of max, min is wanted, for example max: 0.01",
+        "8:119 rollout.alarms[1].prometheus.min: min (2) is greater than max (1): no value could be within",
+        "8:167 rollout.alarms[2].webhook.interval: 100ms is too short for interval: at least 1s",
+      ],
     ],
   ])("refuses %s", (_title, text, faults) => {
     expect(faultLines(text)).toEqual(faults);

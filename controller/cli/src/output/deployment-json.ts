@@ -2,10 +2,10 @@
  * Deployments in `-o json`. Once released, a key keeps its name and its meaning.
  */
 import type { Reason } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { Deployment, Gate, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Alarm, Deployment, Gate, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { countsOf } from "./counts.ts";
 import { isoOrNull, textOrNull, type Json } from "./json.ts";
-import { appPhaseWord, gateStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
+import { alarmStateWord, appPhaseWord, gateStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
 
 /** `status`, `watch`, `list` and the steering commands. */
 export function deploymentJson(deployment: Deployment): { readonly [key: string]: Json } {
@@ -25,6 +25,7 @@ export function deploymentJson(deployment: Deployment): { readonly [key: string]
     max_unavailable: deployment.maxUnavailable,
     priority: deployment.priority,
     promoted: deployment.promoted,
+    alarms: deployment.alarms.map(alarmJson),
   };
 }
 
@@ -60,6 +61,10 @@ function waveJson(wave: Wave): Json {
 
 function gateJson({ kind, state, asks, said, since }: Gate): Json {
   return { kind, state: gateStateWord(state), asks, said: textOrNull(said), since: isoOrNull(since) };
+}
+
+function alarmJson({ kind, state, asks, said, askedAt }: Alarm): Json {
+  return { kind, state: alarmStateWord(state), asks, said: textOrNull(said), asked_at: isoOrNull(askedAt) };
 }
 
 function countsJson(counts: TargetCounts | undefined): Json {

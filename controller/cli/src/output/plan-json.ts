@@ -5,13 +5,14 @@ import type { BlastRadius, PlannedWave, PlanResponse } from "@muster/proto/gen/m
 import type { Json } from "./json.ts";
 import { phaseWord } from "./words.ts";
 
-export function planJson({ waves, unchanged, expectedMs, expectedFrom, warnings, blastRadius }: PlanResponse): Json {
+export function planJson({ waves, unchanged, expectedMs, expectedFrom, warnings, alarms, blastRadius }: PlanResponse): Json {
   return {
     waves: waves.map(waveJson),
     unchanged,
     expected_ms: expectedMs,
     expected_from: expectedFrom,
     warnings,
+    alarms,
     blast_radius: blastRadius.map(blastJson),
   };
 }

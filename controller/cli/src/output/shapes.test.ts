@@ -48,6 +48,7 @@ test("status", () => {
     max_unavailable: 0,
     priority: 0,
     promoted: false,
+    alarms: [],
   });
 });
 

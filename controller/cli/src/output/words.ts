@@ -2,7 +2,7 @@
  * The enums of the protocol as people and scripts see them: `DEPLOYMENT_PHASE_ROLLED_BACK` is `rolled_back`.
  */
 import type { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { DeploymentPhase, GateState, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { AlarmState, DeploymentPhase, GateState, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 
 type WordOf<Value extends string, Prefix extends string> = Value extends `${Prefix}_${infer Word}` ? Lowercase<Word> : never;
@@ -10,6 +10,7 @@ type WordOf<Value extends string, Prefix extends string> = Value extends `${Pref
 export type PhaseWord = WordOf<DeploymentPhase, "DEPLOYMENT_PHASE">;
 export type WavePhaseWord = WordOf<WavePhase, "WAVE_PHASE">;
 export type GateStateWord = WordOf<GateState, "GATE_STATE">;
+export type AlarmStateWord = WordOf<AlarmState, "ALARM_STATE">;
 export type TargetStateWord = WordOf<TargetState, "TARGET_STATE">;
 export type AppPhaseWord = Exclude<WordOf<AppPhase, "APP_PHASE">, "unspecified">;
 export type MachineStateWord = WordOf<MachineState, "MACHINE_STATE">;
@@ -28,6 +29,10 @@ export function wavePhaseWord(phase: WavePhase): WavePhaseWord {
 
 export function gateStateWord(state: GateState): GateStateWord {
   return word("GATE_STATE", state);
+}
+
+export function alarmStateWord(state: AlarmState): AlarmStateWord {
+  return word("ALARM_STATE", state);
 }
 
 export function targetStateWord(state: TargetState): TargetStateWord {

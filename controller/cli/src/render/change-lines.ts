@@ -3,7 +3,8 @@
  */
 import type { Deployment, Gate, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import picocolors from "picocolors";
-import { gateStateWord, hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
+import { alarmStateWord, gateStateWord, hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
+import { alarmText } from "./alarm-lines.ts";
 import { countsLine } from "./bar.ts";
 import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
@@ -17,7 +18,8 @@ export function changeLines(previous: Deployment | undefined, next: Deployment, 
   const phase = phaseChange(previous, next, now);
   const waves = next.waves.flatMap((wave) => waveChange(previous, next, wave));
   const gates = next.waves.flatMap((wave) => gateChanges(previous, next, wave, now));
-  const changes = hasEnded(next.phase) ? [...waves, ...gates, ...phase] : [...phase, ...waves, ...gates];
+  const others = [...waves, ...gates, ...alarmChanges(previous, next)];
+  const changes = hasEnded(next.phase) ? [...others, ...phase] : [...phase, ...others];
   const waiting = waitingChange(previous, next, changes.length > 0);
   if (changes.length > 0 && waiting !== undefined) changes.push(`${changes.pop() ?? ""}  ${waiting}`);
   else if (waiting !== undefined) changes.push(waiting);
@@ -56,6 +58,13 @@ function gateChanges(previous: Deployment | undefined, next: Deployment, wave: W
 function isNews({ state }: Gate, before: Gate | undefined): boolean {
   const word = gateStateWord(state);
   return word !== "pending" && word !== "unspecified" && state !== before?.state;
+}
+
+function alarmChanges(previous: Deployment | undefined, next: Deployment): readonly string[] {
+  return next.alarms.flatMap((alarm, index) => {
+    const isKnown = alarmStateWord(alarm.state) === "pending" || alarm.state === previous?.alarms[index]?.state;
+    return isKnown ? [] : [plain(alarmText(alarm, index))];
+  });
 }
 
 /** A countdown in the words is no change worth a line of its own. */

@@ -41,10 +41,11 @@ export function countMachines({ waves }: PlanResponse): number {
   return waves.reduce((sum, { machines }) => sum + machines.length, 0);
 }
 
-function factLines({ beginsWhen, maxUnavailable, expectedFrom }: PlanResponse, { colors, columns }: PlanViewOptions): readonly string[] {
+function factLines({ beginsWhen, maxUnavailable, alarms, expectedFrom }: PlanResponse, { colors, columns }: PlanViewOptions): readonly string[] {
   const facts = [
     beginsWhen === "" ? "" : `does not begin at once: ${plain(beginsWhen)}`,
     maxUnavailable === 0 ? "" : `at most ${maxUnavailable} unavailable at once`,
+    ...alarms.map((alarm, index) => `alarm ${index + 1}, all the while: ${plain(alarm)}`),
     expectedFrom === "" ? "" : `time from ${plain(expectedFrom)}`,
   ].filter((fact) => fact !== "");
   return facts.flatMap((fact) => wrap(fact, columns - 2).map((line) => colors.dim(`  ${line}`)));

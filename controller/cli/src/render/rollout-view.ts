@@ -8,6 +8,7 @@ import picocolors from "picocolors";
 import type { Colors } from "../context.ts";
 import { countsOf } from "../output/counts.ts";
 import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord, type WavePhaseWord } from "../output/words.ts";
+import { alarmLines } from "./alarm-lines.ts";
 import { bar, countsLine } from "./bar.ts";
 import { gateLines } from "./gate-lines.ts";
 import { padEnd, padStart, plain, plural, truncate, width, wrap } from "./text.ts";
@@ -28,6 +29,7 @@ export function rolloutView(deployment: Deployment, options: ViewOptions): reado
     headerLine(deployment, options),
     ...waveLines(deployment, options),
     ...unchangedLines(deployment, options),
+    ...alarmLines(deployment, options),
     ...waitingLines(deployment, options),
     ...reasonLines(deployment, options),
     ...settingLines(deployment, options),
@@ -78,7 +80,7 @@ function waveLines(deployment: Deployment, options: ViewOptions): readonly strin
   const { colors, columns, rows } = options;
   const gates = new Map(deployment.waves.map((wave) => [wave, gateLines(wave, deployment, options)]));
   const gateRows = [...gates.values()].reduce((sum, lines) => sum + lines.length, 0);
-  const room = rows === undefined ? deployment.waves.length : Math.max(1, rows - ROWS_BESIDE_WAVES - gateRows);
+  const room = rows === undefined ? deployment.waves.length : Math.max(1, rows - ROWS_BESIDE_WAVES - gateRows - alarmLines(deployment, options).length);
   const { before, shown, after } = fold(deployment.waves, room);
   const digits = String(deployment.waves.length).length;
   const barColumns = Math.max(BAR_COLUMNS_MIN, Math.min(BAR_COLUMNS_MAX, columns - 50));

@@ -4,6 +4,7 @@
 import { z } from "zod";
 import { explainMap, explainText, explainWhole } from "../explain.ts";
 import { COUNT_MAX } from "../size.ts";
+import { alarms } from "./alarm.ts";
 import { gates } from "./gate.ts";
 import { choice, DEADLINE_MAX, duration, instant, LABEL_KEY, says, selector, size, text, tolerance, whole } from "./leaf.ts";
 import { Offline, Promotion, Window } from "./schedule.ts";
@@ -47,6 +48,10 @@ export const Rollout = z.strictObject(
       examples: [[1, "25%", "100%"], [{ targets: "canary=true" }, { size: "10%", soak: "5m", approve: true }, "100%"]],
     }),
     gates: gates().meta({ description: "Asked after every wave; all must open.", examples: [[{ webhook: { url: "https://ci.example.com/gate" } }]] }),
+    alarms: alarms().meta({
+      description: "Asked for as long as the rollout goes forward; each must be quiet before anybody is changed, and stops the rollout when it goes off.",
+      examples: [[{ prometheus: { url: "http://prometheus:9090", query: "error_rate", max: 0.01 } }]],
+    }),
     max_unavailable: size().prefault("25%").meta({ description: "How many targets may be unavailable at once.", examples: [5, "20%"] }),
     max_unavailable_per: MaxUnavailablePer,
     spread: text(labelRule).optional().meta({ description: "Label of which only one value may be on the move at a time.", examples: ["zone"] }),

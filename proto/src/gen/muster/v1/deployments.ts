@@ -160,6 +160,83 @@ export function deploymentPhaseToNumber(object: DeploymentPhase): number {
   }
 }
 
+/** What an alarm said last. */
+export const AlarmState = {
+  UNSPECIFIED: "ALARM_STATE_UNSPECIFIED",
+  /** PENDING - It has not been asked, or has not decided yet. */
+  PENDING: "ALARM_STATE_PENDING",
+  QUIET: "ALARM_STATE_QUIET",
+  ACTIVE: "ALARM_STATE_ACTIVE",
+  /** SILENT - It did not answer. */
+  SILENT: "ALARM_STATE_SILENT",
+} as const;
+
+export type AlarmState = typeof AlarmState[keyof typeof AlarmState];
+
+export namespace AlarmState {
+  export type UNSPECIFIED = typeof AlarmState.UNSPECIFIED;
+  export type PENDING = typeof AlarmState.PENDING;
+  export type QUIET = typeof AlarmState.QUIET;
+  export type ACTIVE = typeof AlarmState.ACTIVE;
+  export type SILENT = typeof AlarmState.SILENT;
+}
+
+export function alarmStateFromJSON(object: any): AlarmState {
+  switch (object) {
+    case 0:
+    case "ALARM_STATE_UNSPECIFIED":
+      return AlarmState.UNSPECIFIED;
+    case 1:
+    case "ALARM_STATE_PENDING":
+      return AlarmState.PENDING;
+    case 2:
+    case "ALARM_STATE_QUIET":
+      return AlarmState.QUIET;
+    case 3:
+    case "ALARM_STATE_ACTIVE":
+      return AlarmState.ACTIVE;
+    case 4:
+    case "ALARM_STATE_SILENT":
+      return AlarmState.SILENT;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum AlarmState");
+  }
+}
+
+export function alarmStateToJSON(object: AlarmState): string {
+  switch (object) {
+    case AlarmState.UNSPECIFIED:
+      return "ALARM_STATE_UNSPECIFIED";
+    case AlarmState.PENDING:
+      return "ALARM_STATE_PENDING";
+    case AlarmState.QUIET:
+      return "ALARM_STATE_QUIET";
+    case AlarmState.ACTIVE:
+      return "ALARM_STATE_ACTIVE";
+    case AlarmState.SILENT:
+      return "ALARM_STATE_SILENT";
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum AlarmState");
+  }
+}
+
+export function alarmStateToNumber(object: AlarmState): number {
+  switch (object) {
+    case AlarmState.UNSPECIFIED:
+      return 0;
+    case AlarmState.PENDING:
+      return 1;
+    case AlarmState.QUIET:
+      return 2;
+    case AlarmState.ACTIVE:
+      return 3;
+    case AlarmState.SILENT:
+      return 4;
+    default:
+      throw new globalThis.Error("Unrecognized enum value " + object + " for enum AlarmState");
+  }
+}
+
 /** Where a gate stands. */
 export const GateState = {
   UNSPECIFIED: "GATE_STATE_UNSPECIFIED",
@@ -687,6 +764,8 @@ export interface Deployment {
   priority: number;
   /** Somebody has skipped all gates that were left. */
   promoted: boolean;
+  /** What is asked for as long as it goes forward. */
+  alarms: Alarm[];
 }
 
 /** Machines that may be changed before the next gate. */
@@ -720,6 +799,19 @@ export interface Gate {
   said: string;
   /** Of the last change of `state`; 0 before it was reached. */
   since: number;
+}
+
+/** What stops a rollout when it goes off. */
+export interface Alarm {
+  /** `prometheus` or `webhook`. */
+  kind: string;
+  state: AlarmState;
+  /** What must hold, in words. */
+  asks: string;
+  /** The last answer; empty before the first. */
+  said: string;
+  /** When it was asked or answered last; 0 before. */
+  askedAt: number;
 }
 
 /** How many targets are in each state; they add up to `total`. */
@@ -3280,6 +3372,7 @@ function createBaseDeployment(): Deployment {
     maxUnavailable: 0,
     priority: 0,
     promoted: false,
+    alarms: [],
   };
 }
 
@@ -3338,6 +3431,9 @@ export const Deployment: MessageFns<Deployment> = {
     }
     if (message.promoted !== false) {
       writer.uint32(144).bool(message.promoted);
+    }
+    for (const v of message.alarms) {
+      Alarm.encode(v!, writer.uint32(154).fork()).join();
     }
     return writer;
   },
@@ -3499,6 +3595,14 @@ export const Deployment: MessageFns<Deployment> = {
             message.promoted = reader.bool();
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.alarms.push(Alarm.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3559,6 +3663,9 @@ export const Deployment: MessageFns<Deployment> = {
         : 0,
       priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
       promoted: isSet(object.promoted) ? globalThis.Boolean(object.promoted) : false,
+      alarms: globalThis.Array.isArray(object?.alarms)
+        ? object.alarms.map((e: any) => Alarm.fromJSON(e))
+        : [],
     };
   },
 
@@ -3618,6 +3725,9 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.promoted !== false) {
       obj.promoted = message.promoted;
     }
+    if (message.alarms?.length) {
+      obj.alarms = message.alarms.map((e) => Alarm.toJSON(e));
+    }
     return obj;
   },
 
@@ -3648,6 +3758,7 @@ export const Deployment: MessageFns<Deployment> = {
     message.maxUnavailable = object.maxUnavailable ?? 0;
     message.priority = object.priority ?? 0;
     message.promoted = object.promoted ?? false;
+    message.alarms = object.alarms?.map((e) => Alarm.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4002,6 +4113,143 @@ export const Gate: MessageFns<Gate> = {
     message.asks = object.asks ?? "";
     message.said = object.said ?? "";
     message.since = object.since ?? 0;
+    return message;
+  },
+};
+
+function createBaseAlarm(): Alarm {
+  return { kind: "", state: AlarmState.UNSPECIFIED, asks: "", said: "", askedAt: 0 };
+}
+
+export const Alarm: MessageFns<Alarm> = {
+  encode(message: Alarm, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.state !== AlarmState.UNSPECIFIED) {
+      writer.uint32(16).int32(alarmStateToNumber(message.state));
+    }
+    if (message.asks !== "") {
+      writer.uint32(26).string(message.asks);
+    }
+    if (message.said !== "") {
+      writer.uint32(34).string(message.said);
+    }
+    if (message.askedAt !== 0) {
+      writer.uint32(40).int64(message.askedAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Alarm {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlarm();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = alarmStateFromJSON(reader.int32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.asks = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.said = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.askedAt = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Alarm {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      state: isSet(object.state) ? alarmStateFromJSON(object.state) : AlarmState.UNSPECIFIED,
+      asks: isSet(object.asks) ? globalThis.String(object.asks) : "",
+      said: isSet(object.said) ? globalThis.String(object.said) : "",
+      askedAt: isSet(object.askedAt)
+        ? globalThis.Number(object.askedAt)
+        : isSet(object.asked_at)
+        ? globalThis.Number(object.asked_at)
+        : 0,
+    };
+  },
+
+  toJSON(message: Alarm): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.state !== AlarmState.UNSPECIFIED) {
+      obj.state = alarmStateToJSON(message.state);
+    }
+    if (message.asks !== "") {
+      obj.asks = message.asks;
+    }
+    if (message.said !== "") {
+      obj.said = message.said;
+    }
+    if (message.askedAt !== 0) {
+      obj.askedAt = Math.round(message.askedAt);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Alarm>): Alarm {
+    return Alarm.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Alarm>): Alarm {
+    const message = createBaseAlarm();
+    message.kind = object.kind ?? "";
+    message.state = object.state ?? AlarmState.UNSPECIFIED;
+    message.asks = object.asks ?? "";
+    message.said = object.said ?? "";
+    message.askedAt = object.askedAt ?? 0;
     return message;
   },
 };

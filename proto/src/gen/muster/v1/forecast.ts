@@ -51,6 +51,8 @@ export interface PlanResponse {
   maxUnavailable: number;
   /** Why it would not begin at once; empty when it would. */
   beginsWhen: string;
+  /** What must hold all the while, in words. */
+  alarms: string[];
 }
 
 /** One wave. */
@@ -196,6 +198,7 @@ function createBasePlanResponse(): PlanResponse {
     blastRadius: [],
     maxUnavailable: 0,
     beginsWhen: "",
+    alarms: [],
   };
 }
 
@@ -233,6 +236,9 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     }
     if (message.beginsWhen !== "") {
       writer.uint32(90).string(message.beginsWhen);
+    }
+    for (const v of message.alarms) {
+      writer.uint32(98).string(v!);
     }
     return writer;
   },
@@ -338,6 +344,14 @@ export const PlanResponse: MessageFns<PlanResponse> = {
             message.beginsWhen = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.alarms.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -385,6 +399,9 @@ export const PlanResponse: MessageFns<PlanResponse> = {
         : isSet(object.begins_when)
         ? globalThis.String(object.begins_when)
         : "",
+      alarms: globalThis.Array.isArray(object?.alarms)
+        ? object.alarms.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -423,6 +440,9 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     if (message.beginsWhen !== "") {
       obj.beginsWhen = message.beginsWhen;
     }
+    if (message.alarms?.length) {
+      obj.alarms = message.alarms;
+    }
     return obj;
   },
 
@@ -442,6 +462,7 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     message.blastRadius = object.blastRadius?.map((e) => BlastRadius.fromPartial(e)) || [];
     message.maxUnavailable = object.maxUnavailable ?? 0;
     message.beginsWhen = object.beginsWhen ?? "";
+    message.alarms = object.alarms?.map((e) => e) || [];
     return message;
   },
 };
