@@ -74,6 +74,11 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ENGINE}/starts.ts`, find: "if (startAt === null || now >= startAt) return undefined;", put: "if (startAt === null || now >= 0) return undefined;" }],
   },
   {
+    name: "nobody needs to start what asks for it",
+    breaks: "begins_in_time",
+    edits: [{ file: `${ENGINE}/starts.ts`, find: "return beforeApproval(state) ??", put: "return" }],
+  },
+  {
     name: "a freeze starts what it should not",
     breaks: "closed_is_still",
     edits: [{ file: `${ENGINE}/calendar.ts`, find: "if (inForce !== undefined) {", put: "if (inForce !== undefined && now < 0) {" }],

@@ -39,6 +39,7 @@ function checkBegin(model: Model, rollout: ModelRollout, at: number): void {
   for (const other of model.open) {
     if (other.app === app && other !== rollout && other.phase !== "pending") throw new Violation("one_of_an_app", `${id} begins while ${other.id} is ${other.phase}`);
   }
+  if (strategy.start === "manual" && !rollout.isStartApproved) throw new Violation("begins_in_time", `${id} begins, and nobody has started it`);
   if (strategy.startAt !== null && at < strategy.startAt) throw new Violation("begins_in_time", `${id} begins ${strategy.startAt - at} ms before its start_at`);
   const { after } = strategy;
   if (after === null) return;

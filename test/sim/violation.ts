@@ -7,7 +7,7 @@ export const INVARIANTS = [
   "budgets", // nor more of a group, over all rollouts
   "wave_order", // no target of a wave is touched before the wave before it has settled
   "gates_hold", // and its gates have opened, each for a reason
-  "begins_in_time", // nothing begins before its time, or before what it is promoted from
+  "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
   "closed_is_still", // a freeze, or a window that is closed, starts nothing
   "cordoned_is_left", // a machine that is cordoned, or silent, is not started on
   "failures_stop", // more failures, or silent machines, than allowed stop the rollout at once

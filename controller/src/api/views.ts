@@ -16,7 +16,7 @@ import type { Database } from "better-sqlite3";
 import type { Hold } from "../rollout/state.ts";
 import { gateView } from "./gate-view.ts";
 import type { GateState } from "../rollout/gates.ts";
-import { type AgentPhase, isEnded, type RolloutPhase, type TargetState as TargetStateName } from "../rollout/state.ts";
+import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type TargetState as TargetStateName } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
 interface DeploymentRow {
@@ -35,6 +35,7 @@ interface DeploymentRow {
   readonly max_unavailable: number;
   readonly unchanged: string;
   readonly notes: string;
+  readonly start_approved: number;
   readonly promoted: number;
   readonly hold_kind: Hold["kind"] | null;
 }
@@ -97,6 +98,7 @@ export class DeploymentViews {
       maxUnavailable: row.max_unavailable,
       priority: strategy.priority,
       promoted: row.promoted === 1,
+      awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
     };
   }

@@ -36,6 +36,7 @@ interface DeploymentRow {
   readonly max_unavailable: number;
   readonly unchanged: string;
   readonly lanes: string;
+  readonly start_approved: number;
   readonly promoted: number;
   readonly hold_kind: Hold["kind"] | null;
   readonly hold_message: string | null;
@@ -91,6 +92,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.maxUnavailable = row.max_unavailable;
   state.unchanged = JSON.parse(row.unchanged) as MachineId[];
   state.lanes = JSON.parse(row.lanes) as LaneLabel[];
+  state.startApproved = row.start_approved === 1;
   state.promoted = row.promoted === 1;
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: row.hold_since ?? row.progress_at };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];

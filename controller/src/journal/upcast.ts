@@ -1,7 +1,7 @@
 /**
  * Rows that an older version wrote, in today's shape. The journal's own rows are never changed: they are read through here.
  *
- * Version 1 knew waves by their size alone, one failure budget, and nobody's name.
+ * Version 1 knew waves by their size alone, one failure budget, and nobody's name. Later ones lacked single keys of the strategy.
  */
 import type { Gate, Size, Strategy } from "../plan/strategy.ts";
 import type { PlannedTarget } from "../plan/plan.ts";
@@ -20,7 +20,7 @@ interface PlanV1 extends Data {
 export function upcast(kind: string, data: Data): Data {
   switch (kind) {
     case "deployment_submitted":
-      return "by" in data ? data : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) };
+      return withNewKeys("by" in data ? data : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) });
     case "rollout_started":
       return isPlanV1(data["plan"]) ? { ...data, plan: planOf(data["plan"]) } : data;
     case "command_accepted":
@@ -32,6 +32,15 @@ export function upcast(kind: string, data: Data): Data {
     default:
       return data;
   }
+}
+
+/** Keys of the strategy that came later, with the values that they had without being written. */
+const NEW_KEYS = { order: [], start: "auto" } as const satisfies Partial<Strategy>;
+
+/** A row that has them all stays as it is, to the order of its keys. */
+function withNewKeys(submitted: Data): Data {
+  const strategy = submitted["strategy"] as Partial<Strategy>;
+  return Object.keys(NEW_KEYS).every((key) => key in strategy) ? submitted : { ...submitted, strategy: { ...NEW_KEYS, ...strategy } };
 }
 
 function strategyOf(old: StrategyV1): Partial<Strategy> {

@@ -687,6 +687,8 @@ export interface Deployment {
   priority: number;
   /** Somebody has skipped all gates that were left. */
   promoted: boolean;
+  /** Pending until somebody starts it with Approve. */
+  awaitsStart: boolean;
 }
 
 /** Machines that may be changed before the next gate. */
@@ -3280,6 +3282,7 @@ function createBaseDeployment(): Deployment {
     maxUnavailable: 0,
     priority: 0,
     promoted: false,
+    awaitsStart: false,
   };
 }
 
@@ -3338,6 +3341,9 @@ export const Deployment: MessageFns<Deployment> = {
     }
     if (message.promoted !== false) {
       writer.uint32(144).bool(message.promoted);
+    }
+    if (message.awaitsStart !== false) {
+      writer.uint32(152).bool(message.awaitsStart);
     }
     return writer;
   },
@@ -3499,6 +3505,14 @@ export const Deployment: MessageFns<Deployment> = {
             message.promoted = reader.bool();
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.awaitsStart = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3559,6 +3573,11 @@ export const Deployment: MessageFns<Deployment> = {
         : 0,
       priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
       promoted: isSet(object.promoted) ? globalThis.Boolean(object.promoted) : false,
+      awaitsStart: isSet(object.awaitsStart)
+        ? globalThis.Boolean(object.awaitsStart)
+        : isSet(object.awaits_start)
+        ? globalThis.Boolean(object.awaits_start)
+        : false,
     };
   },
 
@@ -3618,6 +3637,9 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.promoted !== false) {
       obj.promoted = message.promoted;
     }
+    if (message.awaitsStart !== false) {
+      obj.awaitsStart = message.awaitsStart;
+    }
     return obj;
   },
 
@@ -3648,6 +3670,7 @@ export const Deployment: MessageFns<Deployment> = {
     message.maxUnavailable = object.maxUnavailable ?? 0;
     message.priority = object.priority ?? 0;
     message.promoted = object.promoted ?? false;
+    message.awaitsStart = object.awaitsStart ?? false;
     return message;
   },
 };
@@ -4566,7 +4589,7 @@ export const DeploymentsServiceService = {
     responseSerialize: (value: RollbackResponse): Buffer => Buffer.from(RollbackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RollbackResponse => RollbackResponse.decode(value),
   },
-  /** Opens the approval gate that a deployment waits at. */
+  /** Opens the approval gate that a deployment waits at, or starts one that does not begin by itself. */
   approve: {
     path: "/muster.v1.DeploymentsService/Approve" as const,
     requestStream: false as const,
@@ -4629,7 +4652,7 @@ export interface DeploymentsServiceServer extends UntypedServiceImplementation {
   abort: handleUnaryCall<AbortRequest, AbortResponse>;
   /** Takes each machine back to what it ran before this deployment; or, with a version, deploys that release again to the same machines. */
   rollback: handleUnaryCall<RollbackRequest, RollbackResponse>;
-  /** Opens the approval gate that a deployment waits at. */
+  /** Opens the approval gate that a deployment waits at, or starts one that does not begin by itself. */
   approve: handleUnaryCall<ApproveRequest, ApproveResponse>;
   /** Failed targets take their turn again. */
   retry: handleUnaryCall<RetryRequest, RetryResponse>;
@@ -4778,7 +4801,7 @@ export interface DeploymentsServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RollbackResponse) => void,
   ): ClientUnaryCall;
-  /** Opens the approval gate that a deployment waits at. */
+  /** Opens the approval gate that a deployment waits at, or starts one that does not begin by itself. */
   approve(
     request: ApproveRequest,
     callback: (error: ServiceError | null, response: ApproveResponse) => void,
