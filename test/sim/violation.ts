@@ -5,6 +5,7 @@ export const INVARIANTS = [
   "window", // a new start never brings more targets under way than max_unavailable, those that are unwell counted
   "lanes", // nor more of one label's value than spread and max_unavailable_per allow
   "budgets", // nor more of a group, over all rollouts
+  "in_order", // a plan puts machines in the order that its strategy asks for
   "wave_order", // no target of a wave is touched before the wave before it has settled
   "gates_hold", // and its gates have opened, each for a reason
   "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
