@@ -35,6 +35,7 @@ export interface Run {
 const ANSWERS: readonly AgentPhase[] = ["pulling", "probing", "healthy"];
 const RACKS = 1000;
 const SOAK_MS = 60_000;
+const RELEASE = "bench@2" as ReleaseId;
 
 if (import.meta.main) {
   const { values } = parseArgs({
@@ -51,7 +52,7 @@ if (import.meta.main) {
 function answer(shape: Shape, targets: number, events: number): Run {
   const startedAt = performance.now();
   const strategy = strategyOf(shape, 0);
-  const plan = planRollout(strategy, fleetOf(targets));
+  const plan = planRollout(strategy, fleetOf(targets), RELEASE);
   const planMs = performance.now() - startedAt;
   // The first run is for the compiler.
   takeReports(strategy, plan, Math.min(events, 200_000));
@@ -110,7 +111,7 @@ interface Answer {
 function simulate(shape: Shape, targets: number, seed: number): Run {
   const startedAt = performance.now();
   const strategy = strategyOf(shape, SOAK_MS);
-  const plan = planRollout(strategy, fleetOf(targets));
+  const plan = planRollout(strategy, fleetOf(targets), RELEASE);
   const planMs = performance.now() - startedAt;
   const random = randomOf(seed);
   const answers = new Heap<Answer>((a, b) => (a.at === b.at ? a.generation < b.generation : a.at < b.at));
@@ -168,6 +169,7 @@ function strategyOf(shape: Shape, soakMs: number): Strategy {
     maxUnavailable: { kind: "percent", percent: 10 },
     maxUnavailablePer: shape === "racks" ? [{ label: "rack", max: 20 }] : [],
     spread: shape === "spread" ? "zone" : null,
+    order: [],
     minHealthyTimeMs: 1000,
     healthyDeadlineMs: 60_000,
     progressDeadlineMs: 600_000,
@@ -176,6 +178,7 @@ function strategyOf(shape: Shape, soakMs: number): Strategy {
     offline: { kind: "skip" },
     lateJoiners: "ignore",
     window: null,
+    start: "auto",
     startAt: null,
     after: null,
     priority: 0,
@@ -185,7 +188,7 @@ function strategyOf(shape: Shape, soakMs: number): Strategy {
 }
 
 function rolloutOf(strategy: Strategy, at: Instant): RolloutState {
-  return newRollout({ id: "bench" as DeploymentId, app: "bench" as AppName, release: "bench@2" as ReleaseId, strategy }, at);
+  return newRollout({ id: "bench" as DeploymentId, app: "bench" as AppName, release: RELEASE, strategy }, at);
 }
 
 function fleetOf(targets: number): readonly PlanMachine[] {

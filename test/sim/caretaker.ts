@@ -1,5 +1,5 @@
 /**
- * Somebody who looks after what waits for somebody, once the faults have ended: resumes, approves, lets machines be used again. Does no more than is needed, so that
+ * Somebody who looks after what waits for somebody, once the faults have ended: resumes, approves, starts, lets machines be used again. Does no more than is needed, so that
  * whatever should go on by itself has to.
  */
 import type { Engine } from "@muster/controller/src/engine/engine.ts";
@@ -40,7 +40,7 @@ export class Caretaker {
     const { id, phase } = rollout;
     const held = engine.rollout(id)?.hold;
     if (phase === "paused") return this.#resume(engine, rollout);
-    if (held?.kind === "approval") engine.operators.command(id, { kind: "approve", wave: 0 }, ORDER);
+    if (held?.kind === "approval" || (phase === "pending" && rollout.strategy.start === "manual" && !rollout.isStartApproved)) engine.operators.command(id, { kind: "approve", wave: 0 }, ORDER);
     const isLate = this.#world.timeline.now - this.#calmAt > PATIENCE_MS;
     if (!isLate) return;
     // A webhook that says nothing, a machine that never comes back.

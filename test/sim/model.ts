@@ -61,6 +61,8 @@ export interface ModelRollout {
   /** Rises with each that begins. */
   startOrder: number;
   endedAt: number;
+  /** Somebody has said that it may begin. */
+  isStartApproved: boolean;
   isPromoted: boolean;
   /** The row before allowed one thing to be skipped. */
   maySkip: boolean;
@@ -160,6 +162,7 @@ export class Model {
           startedAt: 0,
           startOrder: 0,
           endedAt: 0,
+          isStartApproved: false,
           isPromoted: false,
           maySkip: false,
         };
@@ -183,6 +186,10 @@ export class Model {
 
   #takeChange(rollout: ModelRollout, entry: RolloutEntry, { seq, at }: JournalRow): void {
     switch (entry.kind) {
+      case "start_approved":
+        rollout.isStartApproved = true;
+        rollout.maySkip = false;
+        return;
       case "rollout_started":
         rollout.phase = "rolling";
         rollout.startedAt = at;

@@ -44,6 +44,11 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [NO_LANE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "const inLane = state.movingIn.get(values[index]!) ?? 0;", put: "const inLane = Math.min(0, state.movingIn.get(values[index]!) ?? 0); if (label !== undefined) continue;" }],
   },
   {
+    name: "what comes first is not looked at when it is reversed",
+    breaks: "in_order",
+    edits: [{ file: "controller/src/plan/order.ts", find: 'const isReversed = key.kind !== "shuffle" && key.reversed;', put: "const isReversed = false;" }],
+  },
+  {
     name: "budgets of groups are not looked at",
     breaks: "budgets",
     edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (!group.members.has(machine)) continue;\n      if (!budgetHasRoom", put: "if (group.max >= 0) continue;\n      if (!budgetHasRoom" }],
@@ -72,6 +77,11 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "start_at is not waited for",
     breaks: "begins_in_time",
     edits: [{ file: `${ENGINE}/starts.ts`, find: "if (startAt === null || now >= startAt) return undefined;", put: "if (startAt === null || now >= 0) return undefined;" }],
+  },
+  {
+    name: "nobody needs to start what asks for it",
+    breaks: "begins_in_time",
+    edits: [{ file: `${ENGINE}/starts.ts`, find: "return beforeApproval(state) ??", put: "return" }],
   },
   {
     name: "a freeze starts what it should not",

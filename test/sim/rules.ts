@@ -5,15 +5,20 @@
 import type { MachineId } from "@muster/proto/ids.ts";
 import { selects } from "@muster/proto/selector.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
+import type { Plan } from "@muster/controller/src/plan/plan.ts";
+import type { OrderKey } from "@muster/controller/src/plan/strategy.ts";
 import { Violation } from "./violation.ts";
-import { countOf, hasEnded, type Model, type ModelRollout, type ModelTarget, type ModelWave, moves } from "./model.ts";
+import { countOf, hasEnded, type Model, type ModelMachine, type ModelRollout, type ModelTarget, type ModelWave, moves } from "./model.ts";
 import { simulatedSchedule } from "./schedule.ts";
 
 type RowOf<Kind extends JournalRow["entry"]["kind"]> = Extract<JournalRow["entry"], { readonly kind: Kind }>;
 
 export function checkRow(model: Model, row: JournalRow): void {
   const { entry, at, seq } = row;
-  if (entry.kind === "rollout_started") checkBegin(model, model.of(entry.deployment), at);
+  if (entry.kind === "rollout_started") {
+    checkBegin(model, model.of(entry.deployment), at);
+    checkOrder(model, model.of(entry.deployment), entry.plan);
+  }
   if (entry.kind === "wave_started") checkWaveBegin(model.of(entry.deployment), entry.wave, at);
   if (entry.kind === "wave_finished") checkWaveEnd(model.of(entry.deployment), entry.wave);
   if (entry.kind === "gate_opened") checkGate(model.of(entry.deployment), entry, at);
@@ -50,6 +55,7 @@ function checkBegin(model: Model, rollout: ModelRollout, at: number): void {
   for (const other of model.open) {
     if (other.app === app && other !== rollout && other.phase !== "pending") throw new Violation("one_of_an_app", `${id} begins while ${other.id} is ${other.phase}`);
   }
+  if (strategy.start === "manual" && !rollout.isStartApproved) throw new Violation("begins_in_time", `${id} begins, and nobody has started it`);
   if (strategy.startAt !== null && at < strategy.startAt) throw new Violation("begins_in_time", `${id} begins ${strategy.startAt - at} ms before its start_at`);
   const { after } = strategy;
   if (after === null) return;
@@ -57,6 +63,37 @@ function checkBegin(model: Model, rollout: ModelRollout, at: number): void {
     (other) => other !== rollout && other.app === after.deploymentOf && other.strategy.targets === after.targets && other.phase === "succeeded" && other.endedAt + after.soakMs <= at,
   );
   if (!stood) throw new Violation("begins_in_time", `${id} begins, and no deployment of ${after.deploymentOf} to ${after.targets} has succeeded for ${after.soakMs} ms`);
+}
+
+/** Of those that answer alike, nobody is in an earlier wave than whoever goes before it; in a wave, of those that are alike well, too. */
+function checkOrder(model: Model, { id, app, strategy }: ModelRollout, { waves }: Plan): void {
+  if (strategy.order.length === 0) return;
+  const isAway = ({ isSilent, isCordoned }: ModelMachine) => isSilent || isCordoned;
+  const namesNobody = strategy.waves.every(({ members }) => members.kind === "size");
+  const all = waves.flatMap(({ targets }, wave) => targets.map(({ machine }) => ({ machine, wave, known: model.machines.get(machine)! })));
+  for (const [index, first] of all.entries()) {
+    for (const second of all.slice(index + 1)) {
+      const isAlike = isAway(first.known) === isAway(second.known) && (first.wave === second.wave ? first.known.sick.has(app) === second.known.sick.has(app) : namesNobody);
+      if (isAlike && goesBefore(strategy.order, second, first)) throw new Violation("in_order", `${id} puts ${first.machine} before ${second.machine}`);
+    }
+  }
+}
+
+interface Placed {
+  readonly machine: MachineId;
+  readonly known: ModelMachine;
+}
+
+/** As far as can be said: a shuffle may put anybody first. Labels here have no numbers in their values. */
+function goesBefore(order: readonly OrderKey[], one: Placed, other: Placed): boolean {
+  for (const key of order) {
+    if (key.kind === "shuffle") return false;
+    const [a, b] = [one, other].map(({ machine, known }) => (key.kind === "id" ? Number(/[0-9]+$/.exec(machine)![0]) : known.labels[key.label]));
+    if (a === b) continue;
+    if (a === undefined || b === undefined) return b === undefined;
+    return key.reversed ? a > b : a < b;
+  }
+  return false;
 }
 
 function checkWaveBegin({ id, waves, isPromoted, maySkip, startedAt }: ModelRollout, index: number, at: number): void {

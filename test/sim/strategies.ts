@@ -1,6 +1,6 @@
 /** Strategies at random, within what a deployment file may say. Every time in them is short, so that a run comes to its end. */
 import type { AppName, Instant } from "@muster/proto/ids.ts";
-import type { Alarm, Gate, Members, Size, Strategy, WaveSpec } from "@muster/controller/src/plan/strategy.ts";
+import type { Alarm, Gate, Members, OrderKey, Size, Strategy, WaveSpec } from "@muster/controller/src/plan/strategy.ts";
 import type { Random } from "./random.ts";
 
 export function randomSize(random: Random): Size {
@@ -45,6 +45,12 @@ function wave(random: Random, members: Members, now: Instant): WaveSpec {
   };
 }
 
+function randomOrder(random: Random): readonly OrderKey[] {
+  const reversed = random.chance(0.5);
+  const label: OrderKey = { kind: "label", label: random.pick(["zone", "canary"]), reversed };
+  return random.pick<readonly OrderKey[]>([[{ kind: "id", reversed }], [{ kind: "shuffle" }], [label], [label, { kind: "shuffle" }]]);
+}
+
 export function randomStrategy(random: Random, now: Instant, apps: readonly string[]): Strategy {
   const members: Members[] = [];
   const all = (percent: number): Members => ({ kind: "size", size: { kind: "percent", percent } });
@@ -75,5 +81,7 @@ export function randomStrategy(random: Random, now: Instant, apps: readonly stri
     priority: random.chance(0.15) ? random.whole(-1, 2) : 0,
     onFailure: random.weighted([[3, "rollback"], [2, "pause"], [1, "abort"]] as const),
     onConflict: random.pick(["queue", "supersede"] as const),
+    order: random.chance(0.2) ? randomOrder(random) : [],
+    start: random.chance(0.06) ? "manual" : "auto",
   };
 }

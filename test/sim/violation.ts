@@ -5,9 +5,10 @@ export const INVARIANTS = [
   "window", // a new start never brings more targets under way than max_unavailable, those that are unwell counted
   "lanes", // nor more of one label's value than spread and max_unavailable_per allow
   "budgets", // nor more of a group, over all rollouts
+  "in_order", // a plan puts machines in the order that its strategy asks for
   "wave_order", // no target of a wave is touched before the wave before it has settled
   "gates_hold", // and its gates have opened, each for a reason
-  "begins_in_time", // nothing begins before its time, or before what it is promoted from
+  "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
   "closed_is_still", // a freeze, or a window that is closed, starts nothing
   "cordoned_is_left", // a machine that is cordoned, or silent, is not started on
   "alarms_stop", // nobody is told before each alarm was quiet; one that goes off stops the rollout at once

@@ -47,6 +47,8 @@ export function eventText(entry: Entry): string {
 
 function rolloutText(entry: RolloutEntry): string {
   switch (entry.kind) {
+    case "start_approved":
+      return `may begin${becauseText(entry.said)}`;
     case "rollout_started": {
       const machines = entry.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0);
       return `started: ${machines} machines in ${entry.plan.waves.length} waves, at most ${entry.plan.maxUnavailable} at once`;

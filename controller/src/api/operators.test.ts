@@ -60,6 +60,15 @@ describe("a deployment at its gates", () => {
   });
 });
 
+test("one that is to be started by hand says so, and takes a name", async () => {
+  const { world, deployments } = office;
+  world.deploy("1", { start: "manual" });
+  expect(await status()).toMatchObject({ phase: DeploymentPhase.PENDING, awaitsStart: true, waitingOn: "somebody to start it (muster approve d-1)" });
+  expect((await office.refused(deployments, deployments.approve, { id: "d-1", wave: 0, reason: "", by: "" }))[0]).toBe("INVALID_ARGUMENT");
+  const { deployment } = await office.ask(deployments, deployments.approve, { id: "d-1", wave: 0, reason: "", by: "anna@desk" });
+  expect(deployment).toMatchObject({ phase: DeploymentPhase.ROLLING, awaitsStart: false });
+});
+
 test("a wave that a retry takes up again is shown as rolling", async () => {
   const { world, deployments } = office;
   world.deploy("1", { waves: [wave(count(2)), ALL], maxUnavailable: count(3), maxFailures: count(1) });

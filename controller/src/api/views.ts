@@ -17,7 +17,7 @@ import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
-import { type AgentPhase, isEnded, type RolloutPhase, type TargetState as TargetStateName } from "../rollout/state.ts";
+import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type TargetState as TargetStateName } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
 interface DeploymentRow {
@@ -36,6 +36,7 @@ interface DeploymentRow {
   readonly max_unavailable: number;
   readonly unchanged: string;
   readonly notes: string;
+  readonly start_approved: number;
   readonly promoted: number;
   readonly alarms: string;
   readonly hold_kind: Hold["kind"] | null;
@@ -100,6 +101,7 @@ export class DeploymentViews {
       priority: strategy.priority,
       promoted: row.promoted === 1,
       alarms: (JSON.parse(row.alarms) as AlarmState[]).map(alarmView),
+      awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
     };
   }

@@ -159,6 +159,8 @@ class Run {
       offline: this.pick([{ kind: "skip" }, { kind: "skip" }, { kind: "wait", forMs: null }, { kind: "wait", forMs: 20_000 }] as const),
       lateJoiners: this.pick(["deploy", "deploy", "ignore"]),
       window: this.chance(0.2) ? { cron: "* * * * *", durationMs: 1000, timeZone: "UTC" } : null,
+      order: this.pick([[], [], [{ kind: "shuffle" }], [{ kind: "label", label: "zone", reversed: true }]] as const),
+      start: this.chance(0.1) ? "manual" : "auto",
       startAt: this.chance(0.1) ? ((this.world.clock.now() + 30_000) as Instant) : null,
       priority: this.pick([0, 0, 1]),
       maxFailures: this.chance(0.5) ? { kind: "count", count: 0 } : size(),

@@ -156,7 +156,7 @@ export class Loop {
         const reason = { code: "superseded", message: `${next.id} (${next.release}) took its place` } as const;
         for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
         const machines = selectMachines(this.journal, app, checkedSelector(next.strategy.targets), next.release);
-        this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines) }, append, now);
+        this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines, next.release) }, append, now);
         this.rollouts.overtakeTails(next, next.targets, append, now);
       }
     }

@@ -57,8 +57,8 @@ export class Outlook {
 
   #waits({ app, releaseId, strategy }: Wanted, now: Instant): Pick<Picture, "waitsFor" | "beginsAt"> {
     const { rollouts, facts } = this.#loop;
-    // Its own time is the forecast's business.
-    const wouldBe = newRollout({ id: facts.nextDeploymentId(), app, release: releaseId, strategy: { ...strategy, startAt: null } }, now);
+    // Its own time, and who starts it, are the forecast's business.
+    const wouldBe = newRollout({ id: facts.nextDeploymentId(), app, release: releaseId, strategy: { ...strategy, start: "auto", startAt: null } }, now);
     const waiting = waitingToStart(wouldBe, [...rollouts.ofApp(app), wouldBe], facts, now);
     return { waitsFor: waiting === undefined ? [] : [waiting.message], beginsAt: waiting?.until ?? null };
   }

@@ -2,7 +2,7 @@
  * When deployments begin, and what they wait for in the meantime.
  */
 import { describe, expect, test } from "vitest";
-import type { AppName, Instant } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Instant } from "@muster/proto/ids.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
@@ -35,6 +35,74 @@ test("of those that wait for the same app, the more important goes first", async
   await world.say("a", "healthy");
   expect([world.phase(normal), world.phase(urgent)]).toEqual(["pending", "rolling"]);
   expect(world.waitingOn(normal)).toBe("d-3 (app@3, rolling) to end");
+});
+
+describe("start: manual", () => {
+  test("waits until somebody starts it, also over a restart, and holds nobody up meanwhile", async () => {
+    const world = new World();
+    await world.join("a");
+    const manual = world.deploy("2", { start: "manual", priority: 10 });
+    expect([world.phase(manual), world.waitingOn(manual)]).toEqual(["pending", "somebody to start it (muster approve d-1)"]);
+    const other = world.deploy("1");
+    await world.settle("a");
+    expect(world.phase(other)).toBe("succeeded");
+    world.startEngine();
+    await world.join("a");
+    world.pass(60 * MINUTE, "a");
+    expect(world.phase(manual)).toBe("pending");
+    expect(world.command(manual, "approve", { reason: "go" }).ok).toBe(true);
+    expect(world.phase(manual)).toBe("rolling");
+    expect(world.journal.db.prepare("SELECT data ->> 'said' FROM journal WHERE kind = 'start_approved'").pluck().all()).toEqual(["anna approved it: go"]);
+  });
+
+  test("that was started still waits for its time and its turn, also over a restart", async () => {
+    const world = new World();
+    await world.join("a");
+    const manual = world.deploy("2", { start: "manual", startAt: (world.clock.now() + 10 * MINUTE) as Instant });
+    expect(world.waitingOn(manual)).toBe("somebody to start it (muster approve d-1)");
+    world.command(manual, "approve");
+    expect(world.waitingOn(manual)).toMatch(/^its time: it begins at .* UTC \(start_at\)$/);
+    world.startEngine();
+    await world.join("a");
+    world.pass(8 * MINUTE, "a");
+    world.deploy("1");
+    world.pass(3 * MINUTE, "a");
+    expect(world.waitingOn(manual)).toBe("d-2 (app@1, rolling) to end");
+    await world.settle("a");
+    expect([world.phase(manual), world.wanted("a")]).toEqual(["succeeded", "2"]);
+  });
+
+  test("is refused where nothing is to be started, and started once", async () => {
+    const world = new World();
+    await world.join("a");
+    const refused = (id: DeploymentId, wave = 0) => {
+      const answer = world.steer(id, { kind: "approve", wave });
+      return answer.ok ? "" : answer.refusal.message;
+    };
+    world.deploy("1");
+    const queued = world.deploy("2");
+    expect(refused(queued)).toBe("d-2 can't be approved: it is pending and begins by itself; only one with start: manual waits for somebody to start it");
+    const manual = world.deploy("3", { start: "manual" });
+    expect(refused(manual, 1)).toBe("d-3 can't be approved: it has not begun, and waits for its start to be approved, not for a wave: leave out --wave");
+    expect(refused(manual)).toBe("");
+    expect(world.waitingOn(manual)).toBe("d-1 (app@1, rolling) to end");
+    expect(refused(manual)).toBe("d-3 can't be approved: its start has been approved already; muster status says what it waits for");
+  });
+
+  test("can be aborted, and a rollback to its release asks nobody again", async () => {
+    const world = new World();
+    await world.join("a");
+    const first = world.deploy("1", { start: "manual" });
+    world.command(first, "approve");
+    await world.settle("a");
+    const second = world.deploy("2", { start: "manual" });
+    expect(world.command(second, "abort").ok).toBe(true);
+    expect(world.phase(second)).toBe("aborted");
+    const third = world.deploy("3");
+    await world.settle("a");
+    expect(world.engine.operators.rollbackTo(third, "1", { by: "anna", reason: "" })).toMatchObject({ ok: true });
+    expect(world.phase("d-4" as DeploymentId)).toBe("rolling");
+  });
 });
 
 describe("promotion", () => {

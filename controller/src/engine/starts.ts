@@ -1,8 +1,9 @@
 /**
- * When a submitted deployment begins: at its time, after the one that it is promoted from, and not while another of its app is under way.
+ * When a submitted deployment begins: when somebody has started it, if it asks for that; at its time, after the one that it is promoted from, and not while another
+ * of its app is under way.
  */
 import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
-import type { RolloutState } from "../rollout/state.ts";
+import { awaitsStart, type RolloutState } from "../rollout/state.ts";
 import { durationText, timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
 
@@ -13,7 +14,7 @@ export interface Waiting {
 }
 
 export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState[], facts: Facts, now: Instant): Waiting | undefined {
-  return beforeItsTime(state, now) ?? beforePromotion(state, facts, now) ?? queued(state, ofApp, facts, now);
+  return beforeApproval(state) ?? beforeItsTime(state, now) ?? beforePromotion(state, facts, now) ?? queued(state, ofApp, facts, now);
 }
 
 /** The one of an app's deployments that begins now. */
@@ -26,6 +27,11 @@ export function nextToStart(ofApp: readonly RolloutState[], facts: Facts, now: I
 export function supersededBy(state: RolloutState, ofApp: readonly RolloutState[]): readonly RolloutState[] {
   if (state.strategy.onConflict === "queue") return [];
   return ofApp.filter((other) => other !== state && (other.phase !== "pending" || isOlder(other, state)));
+}
+
+/** First of all reasons: it is the one that somebody must do something about. */
+function beforeApproval(state: RolloutState): Waiting | undefined {
+  return awaitsStart(state) ? { message: `somebody to start it (muster approve ${state.id})`, until: undefined } : undefined;
 }
 
 function beforeItsTime({ strategy: { startAt } }: RolloutState, now: Instant): Waiting | undefined {
@@ -55,7 +61,7 @@ function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: Fact
 }
 
 function isReady(state: RolloutState, facts: Facts, now: Instant): boolean {
-  return beforeItsTime(state, now) === undefined && beforePromotion(state, facts, now) === undefined;
+  return !awaitsStart(state) && beforeItsTime(state, now) === undefined && beforePromotion(state, facts, now) === undefined;
 }
 
 function goesBefore(other: RolloutState, state: RolloutState): boolean {

@@ -21,6 +21,7 @@ export function beginsWhen(inputs: ForecastInputs, plan: Plan): string {
   const frozen = inputs.frozen(startAt);
   const opening = strategy.window === null ? undefined : inputs.opening(strategy.window, startAt);
   const reasons = [
+    ...(strategy.start === "manual" ? ["waits for somebody to start it with muster approve (start: manual)"] : []),
     ...(strategy.startAt !== null && strategy.startAt > now ? [`not before ${timeText(strategy.startAt)} (start_at)`] : []),
     ...waitsFor.map((what) => `waits for ${what}`),
     ...(frozen.open ? [] : [`waits for ${frozen.message}`]),

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { Instant } from "@muster/proto/ids.ts";
-import type { Gate } from "../plan/strategy.ts";
+import type { Instant, ReleaseId } from "@muster/proto/ids.ts";
+import { planRollout } from "../plan/plan.ts";
+import type { Gate, Strategy } from "../plan/strategy.ts";
 import { blast, count, fleet, forecastOf, machine, MINUTE, NOW, percent, SECOND, strategy, wave } from "./forecast.fixture.ts";
 
 /** 1, 4 and 15 of 20 machines, five at once, and nothing between them. Each takes 24 s: 14 s of work, 10 s of min_healthy_time. */
@@ -79,6 +80,18 @@ describe("if nothing fails", () => {
       "not before 2026-01-05 12:30:00 UTC (start_at); waits for d-7 (shop@1.0, rolling) to end; waits for the freeze f-1 to be over; not before 1m after the rollout began (after)",
     );
     expect(times(made)[0]).toEqual([MINUTE, MINUTE + 4 * 24 * SECOND]);
+  });
+
+  test("somebody who must start it comes before all else that it waits for", () => {
+    const made = forecastOf({ strategy: strategy({ start: "manual" }), waitsFor: ["d-7 (shop@1.0, rolling) to end"] });
+    expect(made.beginsWhen).toBe("waits for somebody to start it with muster approve (start: manual); waits for d-7 (shop@1.0, rolling) to end");
+  });
+
+  test("machines are in the order that is asked for, shuffled as the deployment will be", () => {
+    const inOrder = (order: Strategy["order"], release: string) =>
+      forecastOf({ releaseId: release as ReleaseId, machines: fleet(4), strategy: strategy({ order, waves: [wave(percent(100))] }) }).waves[0]!.machines.map(({ id }) => id);
+    expect(inOrder([{ kind: "id", reversed: true }], "shop@2")).toEqual(["web-04", "web-03", "web-02", "web-01"]);
+    expect(inOrder([{ kind: "shuffle" }], "shop@2")).toEqual(planRollout(strategy({ order: [{ kind: "shuffle" }], waves: [wave(percent(100))] }), fleet(4), "shop@2" as ReleaseId).waves[0]!.targets.map(({ machine: id }) => id));
   });
 
   test("machines are named in their turn, with what they ran and why they stand where they do", () => {

@@ -55,7 +55,7 @@ export interface Blast {
 
 export function* forecast(given: ForecastInputs): Generator<void, Forecast> {
   const inputs = { ...given, machines: given.machines.toSorted((a, b) => (a.id < b.id ? -1 : 1)) };
-  const plan = planRollout(inputs.strategy, inputs.machines);
+  const plan = planRollout(inputs.strategy, inputs.machines, inputs.releaseId);
   yield;
   const pace = paceOf(inputs);
   const nothing: Forecast = {

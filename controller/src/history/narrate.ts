@@ -76,6 +76,8 @@ export class Narrator {
 
   #sentences(state: RolloutState, { at, entry }: JournalRow & { readonly entry: RolloutEntry }, heldMs: number): readonly Sentence[] {
     switch (entry.kind) {
+      case "start_approved":
+        return [{ text: entry.said, isKey: true }];
       case "rollout_started":
         return planSentences(state, entry.plan).map((text) => ({ text }));
       case "wave_started":
@@ -126,7 +128,9 @@ export class Narrator {
     const lines: Line[] = [];
     for (let wait = this.#waits[this.#toldWaits]; wait !== undefined; wait = this.#waits[this.#toldWaits]) {
       const next = this.#waits[this.#toldWaits + 1];
-      const isEnd = row.entry.kind === "rollout_started" || row.entry.kind === "phase_changed";
+      // That somebody starts it is the first thing that a deployment waits for.
+      const isStarted = row.entry.kind === "start_approved" && this.#toldWaits === 0;
+      const isEnd = isStarted || row.entry.kind === "rollout_started" || row.entry.kind === "phase_changed";
       const end = next !== undefined && next.at <= row.at ? next : isEnd ? row : undefined;
       if (end === undefined) break;
       lines.push(this.#waitedLine(wait, end));
@@ -137,12 +141,17 @@ export class Narrator {
 
   #waitedLine(wait: Wait, end: { readonly seq: number; readonly at: number }): Line {
     const ms = end.at - wait.at;
-    return lineOf(end, "waited", "", { text: ms === 0 ? "" : `waited ${spanText(ms)} for ${wait.message.replace("its time: it begins at", "its time,")}` });
+    return lineOf(end, "waited", "", { text: ms === 0 ? "" : `waited ${spanText(ms)} for ${inHindsight(wait.message)}` });
   }
 
   #line(row: JournalRow, sentence: Sentence): Line {
     return lineOf(row, kindOf(row), machineOf(row), sentence);
   }
+}
+
+/** What it waited for, once that is over: what one could have done about it is left out. */
+function inHindsight(message: string): string {
+  return message.replace("its time: it begins at", "its time,").replace(/ \(muster approve d-[0-9]+\)$/, "");
 }
 
 /** Only when somebody resumed it: others are the engine's own bookkeeping. */

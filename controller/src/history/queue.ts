@@ -97,7 +97,7 @@ export class Queue {
     return waits.filter(({ at }) => at <= end && at >= own.submitted_at);
   }
 
-  /** Rows of the deployments that it may have waited for, and its own submission, until `end`. */
+  /** Rows of the deployments that it may have waited for, and its own until it began, until `end`. */
   #neighbours({ number, app, release, strategy, submitted_at: from }: Own, end: Instant): readonly JournalRow[] {
     const { after } = JSON.parse(strategy) as Strategy;
     const ids = new Set(
@@ -112,7 +112,7 @@ export class Queue {
       for (const id of forerunners) ids.add(id);
     }
     ids.add(this.#id);
-    const rows = [...ids].flatMap((id) => (id === this.#id ? this.#rows.phasesOf(id).slice(0, 1) : [...this.#rows.phasesOf(id), ...this.#start(id)]));
+    const rows = [...ids].flatMap((id) => (id === this.#id ? this.#rows.phasesOf(id).filter(({ entry }) => entry.kind !== "phase_changed") : [...this.#rows.phasesOf(id), ...this.#start(id)]));
     return rows.filter(({ at }) => at <= end).sort((a, b) => a.seq - b.seq);
   }
 
@@ -134,6 +134,7 @@ function note(states: Map<DeploymentId, RolloutState>, { at, entry }: JournalRow
   if (!("deployment" in entry)) return;
   const state = states.get(entry.deployment);
   if (state === undefined) return;
+  if (entry.kind === "start_approved") state.startApproved = true;
   if (entry.kind === "rollout_started") state.phase = "rolling";
   if (entry.kind === "phase_changed") state.phase = entry.phase;
 }

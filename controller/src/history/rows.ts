@@ -24,7 +24,7 @@ export class Rows {
       first: db.prepare(`${columns} WHERE machine = ? ORDER BY seq LIMIT 1`),
       newest: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind IN (SELECT value FROM json_each(@kinds)) ORDER BY seq DESC LIMIT 1`),
       newestReport: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'report_accepted' AND app = @app ORDER BY seq DESC LIMIT 1`),
-      phases: db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'phase_changed') ORDER BY seq"),
+      phases: db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq"),
       bounds: db.prepare("SELECT min(seq) AS first, max(seq) AS last FROM journal WHERE deployment = ?"),
       at: db.prepare("SELECT at FROM journal WHERE seq = ?").pluck(),
       last: db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck(),
@@ -66,7 +66,7 @@ export class Rows {
     return found(this.#sql.newestReport.get({ machine, app, beforeSeq }));
   }
 
-  /** When a deployment was submitted, and each of its changes of phase but its start. */
+  /** When a deployment was submitted, when somebody started it, and each of its changes of phase but its start. */
   phasesOf(deployment: DeploymentId): readonly JournalRow[] {
     return (this.#sql.phases.all(deployment) as StoredRow[]).map(fromStored);
   }

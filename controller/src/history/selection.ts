@@ -4,7 +4,8 @@
 import type { MachineId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, type Requirement, selects } from "@muster/proto/selector.ts";
 import type { LaneLabel, Plan } from "../plan/plan.ts";
-import type { Strategy } from "../plan/strategy.ts";
+import type { OrderKey, Strategy } from "../plan/strategy.ts";
+import { orderText } from "./strategy-text.ts";
 import { listText, membersSaid } from "./words.ts";
 
 /** The machine, as it was when the plan was made. */
@@ -39,23 +40,26 @@ function missedText({ key, operator, values }: Requirement, labels: Labels): str
 }
 
 /** Undefined: the plan leaves it out. */
-export function placeText(plan: Plan, machine: MachineId, known: Known): string | undefined {
+export function placeText(plan: Plan, order: readonly OrderKey[], machine: MachineId, known: Known): string | undefined {
   for (const [index, wave] of plan.waves.entries()) {
     const position = wave.targets.findIndex((target) => target.machine === machine);
     if (position < 0) continue;
     const which = plan.waves.length === 1 ? "the only wave" : `wave ${index + 1} of ${plan.waves.length}${membersSaid(wave.members)}`;
     if (wave.targets.length === 1) return `${machine} is alone in ${which}`;
-    return `${machine} is in ${which}, at turn ${position + 1} of ${wave.targets.length}: ${orderText(plan.lanes, known)}`;
+    return `${machine} is in ${which}, at turn ${position + 1} of ${wave.targets.length}: ${turnText(order, plan.lanes, known)}`;
   }
   return undefined;
 }
 
 /** The same order as `byTurn` of the plan. */
-function orderText(lanes: readonly LaneLabel[], { isSilent, isCordoned, isUnhealthy }: Known): string {
+function turnText(order: readonly OrderKey[], lanes: readonly LaneLabel[], { isSilent, isCordoned, isUnhealthy }: Known): string {
   if (isSilent) return "nothing was heard from it, and those that answer go first";
   if (isCordoned) return "it was cordoned, and those that are not go first";
   if (isUnhealthy) return "what it ran was not well, and such machines go first";
-  return lanes.length === 0 ? "turns go by name" : `turns go by ${listText(lanes.map(({ label }) => label))}, and then by name`;
+  const isDecided = order.some(({ kind }) => kind !== "label");
+  const keys = [...order.map(orderText), ...(isDecided ? [] : lanes.map(({ label }) => label))];
+  const by = keys.length === 0 ? "name" : listText(keys, keys.length);
+  return `turns go by ${by}${keys.length === 0 || isDecided ? "" : ", and then by name"}`;
 }
 
 /** Why the plan knows nothing of it. */

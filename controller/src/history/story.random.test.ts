@@ -38,6 +38,8 @@ async function play(scene: Scene, seed: number): Promise<void> {
     onConflict: pick(["queue", "queue", "supersede"]),
     offline: pick([{ kind: "skip" }, { kind: "wait", forMs: 30_000 }]),
     lateJoiners: pick(["deploy", "ignore"]),
+    order: pick([[], [{ kind: "shuffle" }], [{ kind: "label", label: "zone", reversed: true }]] as const),
+    start: pick(["auto", "auto", "auto", "manual"]),
     startAt: pick([null, null, (scene.clock.now() + 20_000) as Instant]),
     after: pick([null, null, { deploymentOf: "app" as never, targets: "role=web", soakMs: 5000 }]),
     progressDeadlineMs: 60_000,

@@ -97,6 +97,7 @@ export class Story {
       case "alarm_asked":
       case "alarm_answered":
         return false;
+      case "start_approved":
       case "phase_changed":
       case "command_accepted":
       case "gate_stopped":
@@ -148,7 +149,7 @@ export class Story {
   #place(row: JournalRow, state: RolloutState): void {
     if (row.entry.kind !== "rollout_started") return;
     const { plan } = row.entry;
-    const place = placeText(plan, this.#machine, this.#known);
+    const place = placeText(plan, state.strategy.order, this.#machine, this.#known);
     if (place !== undefined) {
       const { previous } = state.targets.get(this.#machine)!;
       this.#say(row, `${place}; ${previous === null ? `it did not run ${state.app} before` : `it goes back to ${previous} if need be`}`);

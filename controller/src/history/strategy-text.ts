@@ -1,7 +1,7 @@
 /**
  * A strategy in words: in how many waves, how many at once, what a failure means, what it waits for. Pure.
  */
-import type { Gate, Size, Strategy, WaveSpec } from "../plan/strategy.ts";
+import type { Gate, OrderKey, Size, Strategy, WaveSpec } from "../plan/strategy.ts";
 import { membersText } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { timeText } from "../rollout/words.ts";
@@ -17,8 +17,10 @@ export function strategyText(strategy: Strategy): string {
     `${amount(maxUnavailable)} unavailable at once`,
     ...(spread === null ? [] : [`one ${spread} at a time`]),
     ...maxUnavailablePer.map(({ label, max }) => `at most ${machinesText(max)} of one ${label} at once`),
+    ...(strategy.order.length === 0 ? [] : [`in the order of ${listText(strategy.order.map(orderText), strategy.order.length)}`]),
     failureText(strategy),
     ...offlineText(strategy),
+    ...(strategy.start === "manual" ? ["begins when somebody starts it"] : []),
     ...(strategy.window === null ? [] : [`starts only in its window (${strategy.window.cron}, ${strategy.window.timeZone}, ${spanText(strategy.window.durationMs)} long)`]),
     ...(strategy.priority === 0 ? [] : [`priority ${strategy.priority}`]),
   ].join("; ");
@@ -48,6 +50,18 @@ function gateText(gate: Gate): string {
       return "a webhook";
     case "prometheus":
       return "a metric";
+  }
+}
+
+/** What machines are ordered by, in words. */
+export function orderText(key: OrderKey): string {
+  switch (key.kind) {
+    case "id":
+      return key.reversed ? "name (reversed)" : "name";
+    case "label":
+      return key.reversed ? `${key.label} (reversed)` : key.label;
+    case "shuffle":
+      return "a shuffle by release";
   }
 }
 

@@ -2,7 +2,7 @@
  * What a deployment waits for now, and what would let it go on: with the command to type where somebody can act. Pure.
  */
 import { type CommandEvent, refusal } from "../rollout/command.ts";
-import { isEnded, type RolloutState, type Target } from "../rollout/state.ts";
+import { awaitsStart, isEnded, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail, isTailTripped } from "../rollout/tail.ts";
 import { is, listText, totals } from "./words.ts";
 
@@ -49,7 +49,9 @@ export function ways(state: RolloutState, waiting: string): readonly string[] {
   }
 }
 
-function pendingWays({ id }: RolloutState, waiting: string): readonly string[] {
+function pendingWays(state: RolloutState, waiting: string): readonly string[] {
+  const { id } = state;
+  if (awaitsStart(state)) return [`muster approve ${id} starts it; muster abort ${id} takes it out`];
   if (waiting.startsWith("its time")) return [`it begins then by itself; muster abort ${id} takes it out`];
   return [`it begins by itself after that${waiting.endsWith(") to end") ? " (on_conflict: queue)" : ""}; muster abort ${id} takes it out`];
 }

@@ -145,6 +145,33 @@ describe("a deployment", () => {
     scene.command(first, "abort");
   });
 
+  test("that somebody had to start, in an order of its own", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [ALL], start: "manual", order: [{ kind: "label", label: "zone", reversed: true }, { kind: "shuffle" }] });
+    scene.elapse(30_000, ...FOUR);
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) has not begun: it waits for somebody to start it (muster approve d-2).
+        > it waits for somebody to start it (muster approve d-2)
+        > muster approve d-2 starts it; muster abort d-2 takes it out
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for one wave; at most 1 machine unavailable at once; in the order of zone (reversed) and a shuffle by release; if any machine fails, all that were changed go back; begins when somebody starts it
+           0s waits: waits for somebody to start it (muster approve d-2)"
+    `);
+    scene.command(id, "approve", { reason: "checked the shop" });
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) is under way: 0 of 4 machines run it.
+        > it waits for m-3 to be healthy for 1s; 3 more of wave 1 to come
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for one wave; at most 1 machine unavailable at once; in the order of zone (reversed) and a shuffle by release; if any machine fails, all that were changed go back; begins when somebody starts it
+          30s waited: waited 30s for somebody to start it
+          30s start_approved: anna approved it: checked the shop
+          30s rollout_started: began: 4 machines in one wave, at most 1 unavailable at once
+          30s rollout_started: no machine has the label zone, so ordering by it changes nothing
+          30s wave_started: wave 1 (100%) began: 4 machines, m-3, m-1, m-4 and m-2
+          30s target_assigned: m-3 was told to run app@2"
+    `);
+  });
+
   test("that paused, was resumed, and had its failure acknowledged", async () => {
     await upgraded();
     const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1), onFailure: "pause" });

@@ -122,6 +122,7 @@ export interface ReportAccepted {
 
 /** Every kind once, or it does not compile. */
 const ROLLOUT_KINDS: Readonly<Record<RolloutChange["kind"], true>> = {
+  start_approved: true,
   rollout_started: true,
   wave_started: true,
   wave_finished: true,

@@ -38,6 +38,7 @@ interface DeploymentRow {
   readonly unchanged: string;
   readonly lanes: string;
   readonly alarms: string;
+  readonly start_approved: number;
   readonly promoted: number;
   readonly hold_kind: Hold["kind"] | null;
   readonly hold_message: string | null;
@@ -94,6 +95,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.unchanged = JSON.parse(row.unchanged) as MachineId[];
   state.lanes = JSON.parse(row.lanes) as LaneLabel[];
   state.alarms = JSON.parse(row.alarms) as AlarmState[];
+  state.startApproved = row.start_approved === 1;
   state.promoted = row.promoted === 1;
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: row.hold_since ?? row.progress_at };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];

@@ -46,6 +46,9 @@ export function createProjector(db: Database): Projector {
   function projectRollout(entry: RolloutEntry, seq: number, at: number): void {
     const id = entry.deployment;
     switch (entry.kind) {
+      case "start_approved":
+        sql.approveStart.run(id);
+        return;
       case "rollout_started":
         return projectPlan(id, entry.plan, seq, at);
       case "wave_started":

@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 2;
-export const PROJECTION_VERSION = 5;
+export const PROJECTION_VERSION = 6;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -108,6 +108,7 @@ const PROJECTIONS = {
     submitted_by    TEXT NOT NULL,
     lanes           TEXT NOT NULL,
     alarms          TEXT NOT NULL,
+    start_approved  INTEGER NOT NULL,
     promoted        INTEGER NOT NULL,
     hold_kind       TEXT,
     hold_message    TEXT,

@@ -10,6 +10,7 @@ import type { DeploymentId } from "@muster/proto/ids.ts";
 import { Journal } from "./journal.ts";
 import { loadRollout } from "./load.ts";
 import { createJournalTables } from "./schema.ts";
+import { upcast } from "./upcast.ts";
 
 const STRATEGY_V1 = {
   targets: "role=web",
@@ -83,11 +84,18 @@ test("the tables are built from it, and its rollouts go on", () => {
     { members: "1", maxFailures: 0, maxUnreachable: null, gates: [] },
   ]);
   expect([...state.targets.values()].map(({ machine: id, state: stands, runs }) => [id, stands, runs])).toEqual([["a", "healthy", null], ["b", "unreachable", null]]);
-  expect(state.strategy).toMatchObject({ offline: { kind: "skip" }, lateJoiners: "ignore", window: null, priority: 0, maxUnreachable: null });
+  expect(state.strategy).toMatchObject({ offline: { kind: "skip" }, lateJoiners: "ignore", window: null, priority: 0, maxUnreachable: null, order: [], start: "auto" });
   // Its rows are as they were.
   const before = journal.db.prepare("SELECT data FROM journal WHERE kind = 'target_changed'").pluck().get() as string;
   expect(JSON.parse(before)).not.toHaveProperty("runs");
   journal.close();
+});
+
+test("a strategy that lacks later keys gets them; one that has them stays as it is", () => {
+  const submitted = { by: "", note: "", strategy: { targets: "role=web", start: "manual" } };
+  expect(upcast("deployment_submitted", submitted)["strategy"]).toEqual({ alarms: [], order: [], start: "manual", targets: "role=web" });
+  const today = { ...submitted, strategy: { ...submitted.strategy, alarms: [], order: [] } };
+  expect(upcast("deployment_submitted", today)).toBe(today);
 });
 
 test("every row of it is read in today's shape", () => {

@@ -1,7 +1,7 @@
 /**
  * Rows that an older version wrote, in today's shape. The journal's own rows are never changed: they are read through here.
  *
- * Version 1 knew waves by their size alone, one failure budget, and nobody's name. What version 2 learned later has its default here.
+ * Version 1 knew waves by their size alone, one failure budget, and nobody's name. Later ones lacked single keys of the strategy.
  */
 import type { Gate, Size, Strategy } from "../plan/strategy.ts";
 import type { PlannedTarget } from "../plan/plan.ts";
@@ -20,9 +20,7 @@ interface PlanV1 extends Data {
 export function upcast(kind: string, data: Data): Data {
   switch (kind) {
     case "deployment_submitted":
-      return "by" in data
-        ? { ...data, strategy: withDefaults(data["strategy"] as Data) }
-        : { ...data, by: "", note: "", strategy: withDefaults(strategyOf(data["strategy"] as StrategyV1)) };
+      return withNewKeys("by" in data ? data : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) });
     case "rollout_started":
       return isPlanV1(data["plan"]) ? { ...data, plan: planOf(data["plan"]) } : data;
     case "command_accepted":
@@ -36,12 +34,13 @@ export function upcast(kind: string, data: Data): Data {
   }
 }
 
-/** Of a strategy in which nothing is said of it. */
-const DEFAULTS = { alarms: [] } as const satisfies Partial<Strategy>;
+/** Keys of the strategy that came later, with the values that they had without being written. */
+const NEW_KEYS = { alarms: [], order: [], start: "auto" } as const satisfies Partial<Strategy>;
 
-function withDefaults(strategy: Partial<Strategy>): Partial<Strategy> {
-  const missing = Object.entries(DEFAULTS).filter(([key]) => !(key in strategy));
-  return { ...strategy, ...Object.fromEntries(missing) };
+/** A row that has them all stays as it is, to the order of its keys. */
+function withNewKeys(submitted: Data): Data {
+  const strategy = submitted["strategy"] as Partial<Strategy>;
+  return Object.keys(NEW_KEYS).every((key) => key in strategy) ? submitted : { ...submitted, strategy: { ...NEW_KEYS, ...strategy } };
 }
 
 function strategyOf(old: StrategyV1): Partial<Strategy> {

@@ -20,7 +20,8 @@ export function prepareWrites(db: Database) {
     storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
     createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?)"),
     submit: statement(`INSERT INTO deployments VALUES
-      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, NULL, NULL, NULL)`),
+      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL)`),
+    approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_at = @at,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
     addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, 0, 0, NULL, NULL, 0, @at)"),

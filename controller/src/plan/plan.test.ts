@@ -6,8 +6,8 @@ import { laneOf, membersText, type Plan, type PlanMachine, planRollout, windowOf
 import { roundedDown, roundedUp } from "./size.ts";
 import type { Gate, Size, Strategy, WaveSpec } from "./strategy.ts";
 
-function plan(waves: readonly WaveSpec[], machines: number | readonly PlanMachine[], changes: Partial<Strategy> = {}): Plan {
-  return planRollout(strategyOf({ waves, ...changes }), typeof machines === "number" ? fleetOf(machines) : machines);
+function plan(waves: readonly WaveSpec[], machines: number | readonly PlanMachine[], changes: Partial<Strategy> = {}, release = "app@2" as ReleaseId): Plan {
+  return planRollout(strategyOf({ waves, ...changes }), typeof machines === "number" ? fleetOf(machines) : machines, release);
 }
 
 const sizes = ({ waves }: Plan) => waves.map(({ targets }) => targets.length);

@@ -7,8 +7,9 @@
  */
 import type { Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
+import { compareRanks, type Ranks, ranksOf } from "./order.ts";
 import { roundedDown, roundedUp, sizeText } from "./size.ts";
-import type { Gate, Members, Size, Strategy, WaveSpec } from "./strategy.ts";
+import type { Gate, Members, OrderKey, Size, Strategy, WaveSpec } from "./strategy.ts";
 
 export interface PlanMachine {
   readonly id: MachineId;
@@ -62,15 +63,15 @@ export interface Plan {
   readonly notes: readonly string[];
 }
 
-/** `machines`: all that the selector selects, in any order. */
-export function planRollout(strategy: Strategy, machines: readonly PlanMachine[]): Plan {
+/** `machines`: all that the selector selects, in any order. `release`: what they shall run, which decides a shuffle. */
+export function planRollout(strategy: Strategy, machines: readonly PlanMachine[], release: ReleaseId): Plan {
   const lanes = laneLabels(strategy);
   const unchanged = machines.filter((machine) => machine.runsRelease).map((machine) => machine.id);
   const targets = machines
     .filter((machine) => !machine.runsRelease)
-    .map((machine): Candidate => ({ machine, lane: laneOf(lanes, machine.labels) }))
-    .sort(byMembership);
-  const notes: string[] = [];
+    .map((machine): Candidate => ({ machine, lane: laneOf(lanes, machine.labels), ranks: ranksOf(strategy.order, machine, release) }))
+    .sort(byMembership(strategy.order));
+  const notes = orderNotes(strategy.order, targets);
 
   const waves: PlannedWave[] = [];
   let carried = NOTHING_CARRIED;
@@ -111,6 +112,8 @@ export function membersText(members: Members): string {
 interface Candidate {
   readonly machine: PlanMachine;
   readonly lane: string;
+  /** Where the strategy's own order puts it. */
+  readonly ranks: Ranks;
 }
 
 /** Sizes count from the first wave on; named groups take whoever is not in an earlier wave. */
@@ -154,7 +157,7 @@ function plannedWave(strategy: Strategy, spec: WaveSpec, members: readonly Candi
   const maxUnreachable = spec.maxUnreachable ?? strategy.maxUnreachable;
   return {
     members: membersText(spec.members),
-    targets: [...members].sort(byTurn).map(({ machine, lane }) => ({ machine: machine.id, previous: machine.lastGood, lane })),
+    targets: [...members].sort(byTurn(strategy.order)).map(({ machine, lane }) => ({ machine: machine.id, previous: machine.lastGood, lane })),
     gates: mergedGates(carried.gates, spec.gates),
     at: laterOf(carried.at, spec.at),
     afterMs: Math.max(carried.afterMs, spec.afterMs),
@@ -163,14 +166,16 @@ function plannedWave(strategy: Strategy, spec: WaveSpec, members: readonly Candi
   };
 }
 
-/** The first waves ask machines that can answer; then neighbours by label stay together. */
-function byMembership(a: Candidate, b: Candidate): number {
-  return usable(a) - usable(b) || byLaneAndId(a, b);
+type Comparison = (a: Candidate, b: Candidate) => number;
+
+/** The first waves ask machines that can answer; then neighbours by label stay together, where nothing else is asked for. */
+function byMembership(order: readonly OrderKey[]): Comparison {
+  return (a, b) => usable(a) - usable(b) || compareRanks(order, a.ranks, b.ranks) || byLaneAndId(a, b);
 }
 
 /** Within a wave: those that can answer, of these the unhealthy first, since they have the least to lose. */
-function byTurn(a: Candidate, b: Candidate): number {
-  return usable(a) - usable(b) || Number(b.machine.unhealthy) - Number(a.machine.unhealthy) || byLaneAndId(a, b);
+function byTurn(order: readonly OrderKey[]): Comparison {
+  return (a, b) => usable(a) - usable(b) || Number(b.machine.unhealthy) - Number(a.machine.unhealthy) || compareRanks(order, a.ranks, b.ranks) || byLaneAndId(a, b);
 }
 
 function usable({ machine: { silent, cordoned } }: Candidate): number {
@@ -196,6 +201,13 @@ function mergedGates(first: readonly Gate[], second: readonly Gate[]): readonly 
     ...questions,
     ...(all.some((gate) => gate.kind === "approval") ? [{ kind: "approval" } as const] : []),
   ];
+}
+
+/** A label that nobody has orders nobody: it is likely misspelt. */
+function orderNotes(order: readonly OrderKey[], targets: readonly Candidate[]): string[] {
+  if (targets.length === 0) return [];
+  const missing = order.flatMap((key, index) => (key.kind === "label" && targets.every(({ ranks }) => ranks[index] === null) ? [key.label] : []));
+  return missing.map((label) => `no machine has the label ${label}, so ordering by it changes nothing`);
 }
 
 function droppedNote({ members, gates }: WaveSpec, targets: number, hasBefore: boolean): string {

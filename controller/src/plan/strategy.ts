@@ -100,6 +100,14 @@ export interface Promotion {
   readonly soakMs: number;
 }
 
+/** What decides which of two machines comes first. */
+export type OrderKey =
+  | { readonly kind: "id"; readonly reversed: boolean }
+  /** Whoever lacks the label comes last, reversed or not. */
+  | { readonly kind: "label"; readonly label: string; readonly reversed: boolean }
+  /** By a chance that the release decides. */
+  | { readonly kind: "shuffle" };
+
 export interface Strategy {
   /** The selector as written. */
   readonly targets: string;
@@ -113,6 +121,8 @@ export interface Strategy {
   readonly maxUnavailablePer: readonly { readonly label: string; readonly max: number }[];
   /** Label of which only one value may be on the move at a time. */
   readonly spread: string | null;
+  /** Who comes into the first waves, and has the first turns in a wave; where the first key does not decide, the next. Empty: by the lanes' labels, then by id. */
+  readonly order: readonly OrderKey[];
   readonly minHealthyTimeMs: number;
   readonly healthyDeadlineMs: number;
   readonly progressDeadlineMs: number;
@@ -125,6 +135,8 @@ export interface Strategy {
   /** Whether machines that match later get the release once it has succeeded. */
   readonly lateJoiners: "deploy" | "ignore";
   readonly window: Window | null;
+  /** Whether it begins by itself, or when somebody starts it. */
+  readonly start: "auto" | "manual";
   readonly startAt: Instant | null;
   readonly after: Promotion | null;
   /** Higher goes first where rollouts wait for the same. Default 0. */

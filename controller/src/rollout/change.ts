@@ -22,6 +22,8 @@ import {
 } from "./state.ts";
 
 export type RolloutChange =
+  /** Somebody has said that it may begin. `said`: who, and why. */
+  | { readonly kind: "start_approved"; readonly said: string }
   | { readonly kind: "rollout_started"; readonly plan: Plan }
   | { readonly kind: "wave_started"; readonly wave: number }
   /** Its targets have settled, and its gates are open. */
@@ -68,6 +70,9 @@ export interface Stamp {
 /** The only function that changes a rollout. */
 export function apply(state: RolloutState, change: RolloutChange, { seq, at }: Stamp): void {
   switch (change.kind) {
+    case "start_approved":
+      state.startApproved = true;
+      return;
     case "rollout_started":
       adoptPlan(state, change.plan, at);
       state.phase = "rolling";

@@ -4,7 +4,7 @@
 import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { isEnded, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, isEnded, type RolloutReason, type RolloutState } from "./state.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -29,7 +29,7 @@ export function decideCommand(state: RolloutState, event: CommandEvent): readonl
     case "rollback":
       return [{ kind: "phase_changed", phase: "rolling_back", reason: event.reason }];
     case "approve":
-      return openGate(state, event.reason.message);
+      return awaitsStart(state) ? [{ kind: "start_approved", said: event.reason.message }] : openGate(state, event.reason.message);
     case "promote":
       return event.all ? [{ kind: "promoted" }] : skipHold(state, event.reason.message);
     case "retry":
@@ -100,6 +100,7 @@ function hasTouchedAny({ waves }: RolloutState): boolean {
 }
 
 function approveRefusal(state: RolloutState, wave: number | null): string | undefined {
+  if (state.phase === "pending") return startRefusal(state, wave);
   const at = gateAt(state);
   if (at?.gate.gate.kind !== "approval") {
     const asks = state.waves.some(({ gates }) => gates.some(({ gate, state: stands }) => gate.kind === "approval" && stands !== "open"));
@@ -108,6 +109,12 @@ function approveRefusal(state: RolloutState, wave: number | null): string | unde
   }
   if (wave !== null && wave !== state.wave) return `it waits for the approval of wave ${state.wave + 1}, not of wave ${wave + 1}`;
   return undefined;
+}
+
+function startRefusal(state: RolloutState, wave: number | null): string | undefined {
+  if (state.startApproved) return "its start has been approved already; muster status says what it waits for";
+  if (!awaitsStart(state)) return "it is pending and begins by itself; only one with start: manual waits for somebody to start it";
+  return wave === null ? undefined : "it has not begun, and waits for its start to be approved, not for a wave: leave out --wave";
 }
 
 function retryRefusal(state: RolloutState): string | undefined {

@@ -81,6 +81,7 @@ export function strategyOf(changes: Partial<Strategy> = {}): Strategy {
     maxUnavailable: count(2),
     maxUnavailablePer: [],
     spread: null,
+    order: [],
     minHealthyTimeMs: 5 * SECOND,
     healthyDeadlineMs: MINUTE,
     progressDeadlineMs: 10 * MINUTE,
@@ -89,6 +90,7 @@ export function strategyOf(changes: Partial<Strategy> = {}): Strategy {
     offline: { kind: "skip" },
     lateJoiners: "deploy",
     window: null,
+    start: "auto",
     startAt: null,
     after: null,
     priority: 0,
@@ -175,7 +177,7 @@ export class Harness {
       if (silent) this.world.silent.add(id);
       if (cordoned) this.world.cordoned.add(id);
     }
-    this.event({ kind: "start", plan: planRollout(strategy, fleet) });
+    this.event({ kind: "start", plan: planRollout(strategy, fleet, this.state.release) });
   }
 
   get phase(): RolloutState["phase"] {

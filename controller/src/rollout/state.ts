@@ -140,6 +140,8 @@ export interface RolloutState {
   lanes: readonly LaneLabel[];
   /** The wave under way; while rolling back, the wave being taken back. */
   wave: number;
+  /** Somebody has started it, where it does not begin by itself. */
+  startApproved: boolean;
   /** Somebody has skipped all gates that were left. */
   promoted: boolean;
   hold: (Hold & { readonly since: Instant }) | null;
@@ -162,6 +164,11 @@ export interface RolloutState {
 
 export function isEnded(phase: RolloutPhase): phase is EndedPhase {
   return (ENDED_PHASES as readonly string[]).includes(phase);
+}
+
+/** Pending, and not to begin before somebody says so. */
+export function awaitsStart({ phase, strategy, startApproved }: Pick<RolloutState, "phase" | "strategy" | "startApproved">): boolean {
+  return phase === "pending" && strategy.start === "manual" && !startApproved;
 }
 
 export function isMoving(target: Pick<Target, "state">): boolean {
@@ -199,6 +206,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     maxUnavailable: 1,
     lanes: [],
     wave: 0,
+    startApproved: false,
     promoted: false,
     hold: null,
     moving: new Set(),

@@ -29,5 +29,5 @@ export function faultLines(content: string | Uint8Array): readonly string[] {
 
 /** The keys that may stand in `rollout`, as a fault lists them. */
 export const ROLLOUT_KEYS =
-  "targets, waves, gates, alarms, max_unavailable, max_unavailable_per, spread, min_healthy_time, healthy_deadline, progress_deadline, max_failures, " +
-  "max_unreachable, offline, late_joiners, window, start_at, after, priority, on_failure, on_conflict";
+  "targets, waves, gates, alarms, max_unavailable, max_unavailable_per, spread, order, min_healthy_time, healthy_deadline, progress_deadline, max_failures, " +
+  "max_unreachable, offline, late_joiners, window, start, start_at, after, priority, on_failure, on_conflict";

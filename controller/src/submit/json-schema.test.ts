@@ -67,6 +67,8 @@ describe("docs/muster.schema.json", () => {
       ),
     ],
     ["a wait without an end", rollout("  offline: wait")],
+    ["one key of the order", rollout("  order: -id")],
+    ["a list of keys, and a start by hand", rollout("  order: [a.b/c, -zone, shuffle]\n  start: manual")],
   ])("accepts what the reader accepts: %s", (_title, text) => {
     expect(faultLines(text)).toEqual([]);
     expect(accepts(parse(text)), JSON.stringify(accepts.errors)).toBe(true);
@@ -112,6 +114,9 @@ describe("docs/muster.schema.json", () => {
     ["an unknown rule for silence", rollout("  gates: [{ webhook: { url: 'http://x', on_silence: x } }]")],
     ["a percentage per label", rollout("  max_unavailable_per: { zone: 50% }")],
     ["a label's name that is none", rollout("  max_unavailable_per: { -a: 1 }")],
+    ["a key of the order that is none", rollout("  order: +id")],
+    ["no keys of the order", rollout("  order: []")],
+    ["a bad start", rollout("  start: soon")],
     ["a list of labels to spread over", rollout("  spread: [zone]")],
     ["a wait without a unit", rollout("  offline: wait:30")],
     ["a cron line of six fields", rollout('  window: { cron: "0 0 2 * * *", duration: 1h }')],

@@ -51,6 +51,7 @@ rollout:
   max_unavailable: 20%
   max_unavailable_per: { rack: 1, host-group: 5 }
   spread: zone
+  order: [-zone, rack, id]
   min_healthy_time: 5s
   healthy_deadline: 2m
   progress_deadline: 10m
@@ -59,6 +60,7 @@ rollout:
   offline: wait:30m
   late_joiners: ignore
   window: { cron: "0  2 * * MON-FRI", duration: 4h, time_zone: Europe/Berlin }
+  start: manual
   start_at: 2026-11-30T12:00:00.5Z
   after: { deployment_of: shop-web, targets: env=staging, soak: 1h }
   priority: -10
@@ -150,6 +152,7 @@ describe("readDeploymentFile", () => {
       maxUnavailable: { kind: "percent", percent: 20 },
       maxUnavailablePer: [{ label: "host-group", max: 5 }, { label: "rack", max: 1 }],
       spread: "zone",
+      order: [{ kind: "label", label: "zone", reversed: true }, { kind: "label", label: "rack", reversed: false }, { kind: "id", reversed: false }],
       minHealthyTimeMs: 5_000,
       healthyDeadlineMs: 120_000,
       progressDeadlineMs: 600_000,
@@ -158,6 +161,7 @@ describe("readDeploymentFile", () => {
       offline: { kind: "wait", forMs: 1_800_000 },
       lateJoiners: "ignore",
       window: { cron: "0 2 * * MON-FRI", durationMs: 14_400_000, timeZone: "Europe/Berlin" },
+      start: "manual",
       startAt: Date.UTC(2026, 10, 30, 12, 0, 0, 500),
       after: { deploymentOf: "shop-web", targets: "env=staging", soakMs: 3_600_000 },
       priority: -10,
@@ -181,6 +185,7 @@ describe("readDeploymentFile", () => {
       maxUnavailable: { kind: "percent", percent: 25 },
       maxUnavailablePer: [],
       spread: null,
+      order: [],
       minHealthyTimeMs: 10_000,
       healthyDeadlineMs: 300_000,
       progressDeadlineMs: 600_000,
@@ -189,12 +194,20 @@ describe("readDeploymentFile", () => {
       offline: { kind: "skip" },
       lateJoiners: "deploy",
       window: null,
+      start: "auto",
       startAt: null,
       after: null,
       priority: 0,
       onFailure: "rollback",
       onConflict: "queue",
     });
+  });
+
+  it("takes one key of the order without a list", () => {
+    const orderOf = (order: string) => read(small({ extra: `  order: ${order}\n` })).strategy.order;
+    expect(orderOf("-id")).toEqual([{ kind: "id", reversed: true }]);
+    expect(orderOf("shuffle")).toEqual([{ kind: "shuffle" }]);
+    expect(orderOf("example.com/rack")).toEqual([{ kind: "label", label: "example.com/rack", reversed: false }]);
   });
 
   it("reads the files driver", () => {

@@ -12,6 +12,7 @@ import { appName } from "./schema/release.ts";
 import { Rollout } from "./schema/rollout.ts";
 import { Promotion } from "./schema/schedule.ts";
 import { WaveMap, WaveSize } from "./schema/wave.ts";
+import { orderKeyText } from "../plan/order.ts";
 import { sizeText } from "../plan/size.ts";
 import type { Path, YamlTree } from "./yaml-tree.ts";
 
@@ -25,6 +26,7 @@ export function rolloutFaults(tree: YamlTree): readonly Fault[] {
     ...sameSelectors(waves, tree),
     ...risingTimes(tree),
     ...spreadTwice(tree),
+    ...idleOrderKeys(tree),
     ...emptyRanges(tree),
     ...waitsForItself(tree),
   ];
@@ -122,6 +124,19 @@ function spreadTwice(tree: YamlTree): readonly Fault[] {
   if (spread === undefined || per === undefined || !Object.hasOwn(per, spread)) return [];
   const message = `"${spread}" is spread's label already, which lets one value of it be on the move at a time: take out one of the two`;
   return [fault(tree, ["rollout", "max_unavailable_per", spread], message)];
+}
+
+/** A key that can't decide anything, since those before it have. */
+function idleOrderKeys(tree: YamlTree): readonly Fault[] {
+  const { order = [] } = readable(Rollout, mapOf(tree.value)["rollout"]);
+  return order.slice(1).flatMap((key, index) => {
+    const before = order.slice(0, index + 1);
+    const path = ["rollout", "order", index + 1];
+    const decided = before.find(({ kind }) => kind !== "label");
+    if (decided !== undefined) return [fault(tree, path, `${orderKeyText(decided)} before it leaves nothing to order: put it last, or take it out`)];
+    if (key.kind !== "label" || !before.some((other) => other.kind === "label" && other.label === key.label)) return [];
+    return [fault(tree, path, `"${key.label}" stands before already: take out one of the two`)];
+  });
 }
 
 function emptyRanges(tree: YamlTree): readonly Fault[] {

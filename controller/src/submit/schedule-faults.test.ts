@@ -292,6 +292,29 @@ describe("priority, offline and late_joiners", () => {
   });
 });
 
+describe("order and start", () => {
+  const KEYS = "id, -id, shuffle, or a label's name such as zone or -zone";
+
+  it.each<readonly [string, string, readonly string[]]>([
+    ["Ansible's word", rollout("  order: reverse_sorted"), ['8:10 rollout.order: "reverse_sorted" is no order: write -id']],
+    ["a shuffle backwards", rollout("  order: -shuffle"), ['8:10 rollout.order: "-shuffle" is no order: write shuffle']],
+    ["what is no label's name", rollout("  order: zone desc"), [`8:10 rollout.order: "zone desc" is nothing to order machines by: ${KEYS} is wanted`]],
+    ["a plus", rollout("  order: +id"), [`8:10 rollout.order: "+id" is nothing to order machines by: ${KEYS} is wanted`]],
+    ["a number", rollout("  order: 1"), [`8:10 rollout.order: 1 where text is wanted: what to order machines by: ${KEYS}`]],
+    ["a map", rollout("  order: { zone: desc }"), [`8:10 rollout.order: a map where text is wanted: what to order machines by: ${KEYS}`]],
+    ["no value", rollout("  order:"), [`8:3 rollout.order: empty: what to order machines by: ${KEYS}`]],
+    ["an empty list", rollout("  order: []"), ["8:10 rollout.order: an empty list: what to order machines by, for example [-zone, id]"]],
+    ["a bad key in a list, at its place", rollout("  order: [zone, a b]"), [`8:17 rollout.order[1]: "a b" is nothing to order machines by: ${KEYS} is wanted`]],
+    ["a list in the list", rollout("  order: [[zone]]"), [`8:11 rollout.order[0]: a list where text is wanted: what to order machines by: ${KEYS}`]],
+    ["more keys than allowed", rollout("  order: [a, b, c, d, e, f, g, h, i]"), ["8:10 rollout.order: 9 entries: at most 8 are allowed"]],
+    ["a key after one that decides all", rollout("  order: [-id, zone]"), ["8:16 rollout.order[1]: -id before it leaves nothing to order: put it last, or take it out"]],
+    ["a label twice", rollout("  order: [zone, rack, -zone]"), ['8:23 rollout.order[2]: "zone" stands before already: take out one of the two']],
+    ["an unknown start", rollout("  start: manually"), ['8:10 rollout.start: "manually" is not one of auto, manual; did you mean "manual"?']],
+  ])("refuses %s", (_title, text, faults) => {
+    expect(faultLines(text)).toEqual(faults);
+  });
+});
+
 describe("how many at once", () => {
   it.each<readonly [string, string, readonly string[]]>([
     [

@@ -19,6 +19,7 @@ export function toStrategy(rollout: ValidRollout): Strategy {
       .map(([label, max]) => ({ label, max }))
       .toSorted((a, b) => (a.label < b.label ? -1 : 1)),
     spread: rollout.spread ?? null,
+    order: rollout.order ?? [],
     minHealthyTimeMs: rollout.min_healthy_time,
     healthyDeadlineMs: rollout.healthy_deadline,
     progressDeadlineMs: rollout.progress_deadline,
@@ -27,6 +28,7 @@ export function toStrategy(rollout: ValidRollout): Strategy {
     offline: rollout.offline,
     lateJoiners: rollout.late_joiners,
     window: rollout.window === undefined ? null : toWindow(rollout.window),
+    start: rollout.start,
     startAt: rollout.start_at ?? null,
     after: rollout.after === undefined ? null : toPromotion(rollout.after),
     priority: rollout.priority,

@@ -66,8 +66,9 @@ const resume: Steering = {
 
 const approve: Steering = {
   name: "approve",
-  summary: "open the approval gate that a rollout waits at",
-  description: "Opens the approval gate that the rollout waits at. With --wave it is the gate of that wave, and no other.",
+  summary: "open the approval gate that a rollout waits at, or start it",
+  description:
+    "Opens the approval gate that the rollout waits at. With --wave it is the gate of that wave, and no other. A deployment with start: manual, which has not begun, is started.",
   options: (command) =>
     command.option("--wave <n>", "the wave whose gate is meant; else the one that it waits at", wholeNumber(1, WAVE_MAX)),
   goal: () => "succeeded",

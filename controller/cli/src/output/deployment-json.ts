@@ -24,6 +24,7 @@ export function deploymentJson(deployment: Deployment): { readonly [key: string]
     ended_at: isoOrNull(deployment.endedAt),
     max_unavailable: deployment.maxUnavailable,
     priority: deployment.priority,
+    awaits_start: deployment.awaitsStart,
     promoted: deployment.promoted,
     alarms: deployment.alarms.map(alarmJson),
   };

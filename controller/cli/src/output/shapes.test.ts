@@ -47,6 +47,7 @@ test("status", () => {
     ended_at: null,
     max_unavailable: 0,
     priority: 0,
+    awaits_start: false,
     promoted: false,
     alarms: [],
   });

@@ -18,9 +18,10 @@ export function nextCommands(deployment: Deployment, colors: Colors): readonly s
 }
 
 /** After `deploy`. */
-export function afterSubmission({ id, phase }: Deployment, colors: Colors): readonly string[] {
+export function afterSubmission({ id, phase, awaitsStart }: Deployment, colors: Colors): readonly string[] {
   return hintLines(
     [
+      ...(awaitsStart ? [startHint(id)] : []),
       { command: `muster watch ${id}`, purpose: "see it happen" },
       { command: `muster status ${id}`, purpose: "see where it stands" },
       phaseWord(phase) === "pending"
@@ -63,12 +64,17 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
         { command: `muster why ${id}`, purpose: "why, step by step" },
       ];
     case "pending":
+      return deployment.awaitsStart ? [startHint(id), { command: `muster abort ${id}`, purpose: "take it back before it begins" }] : [];
     case "rolling":
     case "rolling_back":
     case "superseded":
     case "unspecified":
       return [];
   }
+}
+
+function startHint(id: string): Hint {
+  return { command: `muster approve ${id}`, purpose: "let it begin" };
 }
 
 function hasFailed({ counts }: Deployment): boolean {

@@ -1,13 +1,13 @@
 /** What all views of many things promise alike: they fit, and they say what matters. */
 import { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
-import { Target, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { DeploymentPhase, Target, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import picocolors from "picocolors";
 import { expect, test } from "vitest";
 import { machine, NOON, rolledBackDeployment, rollingDeployment } from "../fakes/samples.ts";
 import { artifactTable, deploymentTable } from "./list-view.ts";
 import { machineTable, machineView } from "./machine-view.ts";
-import { nextCommands } from "./next-commands.ts";
+import { afterSubmission, nextCommands } from "./next-commands.ts";
 import { failedTargetLines, targetTable } from "./target-lines.ts";
 import { size } from "./sizes.ts";
 import { width } from "./text.ts";
@@ -90,6 +90,10 @@ test("shows every target with --targets", () => {
 test("says what to try next when a rollout waits for somebody or went wrong, and nothing else", () => {
   expect(nextCommands(rolledBackDeployment(), colors).join("\n")).toContain("muster status d-7 --targets");
   expect(nextCommands(rollingDeployment(), colors)).toEqual([]);
+  const pending = rollingDeployment({ phase: DeploymentPhase.PENDING });
+  expect(nextCommands(pending, colors)).toEqual([]);
+  expect(nextCommands({ ...pending, awaitsStart: true }, colors).join("\n")).toContain("muster approve d-7");
+  expect(afterSubmission({ ...pending, awaitsStart: true }, colors).join("\n")).toContain("muster approve d-7");
 });
 
 test.each([

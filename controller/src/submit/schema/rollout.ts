@@ -7,6 +7,7 @@ import { COUNT_MAX } from "../size.ts";
 import { alarms } from "./alarm.ts";
 import { gates } from "./gate.ts";
 import { choice, DEADLINE_MAX, duration, instant, LABEL_KEY, says, selector, size, text, tolerance, whole } from "./leaf.ts";
+import { Order } from "./order.ts";
 import { Offline, Promotion, Window } from "./schedule.ts";
 import { Waves } from "./wave.ts";
 
@@ -55,6 +56,10 @@ export const Rollout = z.strictObject(
     max_unavailable: size().prefault("25%").meta({ description: "How many targets may be unavailable at once.", examples: [5, "20%"] }),
     max_unavailable_per: MaxUnavailablePer,
     spread: text(labelRule).optional().meta({ description: "Label of which only one value may be on the move at a time.", examples: ["zone"] }),
+    order: Order.optional().meta({
+      description: "Who comes into the first waves, and has the first turns in them: id, shuffle, a label, or a list of these; - before it reverses.",
+      examples: ["-id", "shuffle", ["-zone", "id"]],
+    }),
     min_healthy_time: duration("min_healthy_time", 0, DEADLINE_MAX)
       .prefault("10s")
       .meta({ description: "Healthy without a break for so long; a restart starts it again. Shorter than healthy_deadline.", examples: ["30s"] }),
@@ -75,6 +80,9 @@ export const Rollout = z.strictObject(
       .prefault("deploy")
       .meta({ description: "Whether machines that match later get the release once it has succeeded." }),
     window: Window.optional().meta({ description: "Recurring times in which targets may be started.", examples: [{ cron: "0 2 * * 1-5", duration: "4h" }] }),
+    start: choice("how the rollout begins", ["auto", "manual"])
+      .prefault("auto")
+      .meta({ description: "Whether the rollout begins by itself, or when somebody starts it with muster approve." }),
     start_at: instant("when the rollout begins")
       .optional()
       .meta({ description: "The rollout begins not before: RFC 3339, with a time zone.", examples: ["2026-12-01T08:00:00Z"] }),

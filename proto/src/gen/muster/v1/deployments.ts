@@ -766,6 +766,8 @@ export interface Deployment {
   promoted: boolean;
   /** What is asked for as long as it goes forward. */
   alarms: Alarm[];
+  /** Pending until somebody starts it with Approve. */
+  awaitsStart: boolean;
 }
 
 /** Machines that may be changed before the next gate. */
@@ -3373,6 +3375,7 @@ function createBaseDeployment(): Deployment {
     priority: 0,
     promoted: false,
     alarms: [],
+    awaitsStart: false,
   };
 }
 
@@ -3434,6 +3437,9 @@ export const Deployment: MessageFns<Deployment> = {
     }
     for (const v of message.alarms) {
       Alarm.encode(v!, writer.uint32(154).fork()).join();
+    }
+    if (message.awaitsStart !== false) {
+      writer.uint32(160).bool(message.awaitsStart);
     }
     return writer;
   },
@@ -3603,6 +3609,14 @@ export const Deployment: MessageFns<Deployment> = {
             message.alarms.push(Alarm.decode(reader, reader.uint32()));
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.awaitsStart = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3666,6 +3680,11 @@ export const Deployment: MessageFns<Deployment> = {
       alarms: globalThis.Array.isArray(object?.alarms)
         ? object.alarms.map((e: any) => Alarm.fromJSON(e))
         : [],
+      awaitsStart: isSet(object.awaitsStart)
+        ? globalThis.Boolean(object.awaitsStart)
+        : isSet(object.awaits_start)
+        ? globalThis.Boolean(object.awaits_start)
+        : false,
     };
   },
 
@@ -3728,6 +3747,9 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.alarms?.length) {
       obj.alarms = message.alarms.map((e) => Alarm.toJSON(e));
     }
+    if (message.awaitsStart !== false) {
+      obj.awaitsStart = message.awaitsStart;
+    }
     return obj;
   },
 
@@ -3759,6 +3781,7 @@ export const Deployment: MessageFns<Deployment> = {
     message.priority = object.priority ?? 0;
     message.promoted = object.promoted ?? false;
     message.alarms = object.alarms?.map((e) => Alarm.fromPartial(e)) || [];
+    message.awaitsStart = object.awaitsStart ?? false;
     return message;
   },
 };
@@ -4814,7 +4837,7 @@ export const DeploymentsServiceService = {
     responseSerialize: (value: RollbackResponse): Buffer => Buffer.from(RollbackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RollbackResponse => RollbackResponse.decode(value),
   },
-  /** Opens the approval gate that a deployment waits at. */
+  /** Opens the approval gate that a deployment waits at, or starts one that does not begin by itself. */
   approve: {
     path: "/muster.v1.DeploymentsService/Approve" as const,
     requestStream: false as const,
@@ -4877,7 +4900,7 @@ export interface DeploymentsServiceServer extends UntypedServiceImplementation {
   abort: handleUnaryCall<AbortRequest, AbortResponse>;
   /** Takes each machine back to what it ran before this deployment; or, with a version, deploys that release again to the same machines. */
   rollback: handleUnaryCall<RollbackRequest, RollbackResponse>;
-  /** Opens the approval gate that a deployment waits at. */
+  /** Opens the approval gate that a deployment waits at, or starts one that does not begin by itself. */
   approve: handleUnaryCall<ApproveRequest, ApproveResponse>;
   /** Failed targets take their turn again. */
   retry: handleUnaryCall<RetryRequest, RetryResponse>;
@@ -5026,7 +5049,7 @@ export interface DeploymentsServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RollbackResponse) => void,
   ): ClientUnaryCall;
-  /** Opens the approval gate that a deployment waits at. */
+  /** Opens the approval gate that a deployment waits at, or starts one that does not begin by itself. */
   approve(
     request: ApproveRequest,
     callback: (error: ServiceError | null, response: ApproveResponse) => void,
