@@ -60,11 +60,15 @@ function checkWaveBegin({ id, waves, isPromoted, maySkip, startedAt }: ModelRoll
 
 function checkWaveEnd({ id, waves, isPromoted, strategy, phase }: ModelRollout, index: number): void {
   const wave = waves[index]!;
-  const open = wave.targets.find((target) => target.state === "pending" || moves(target));
-  if (open !== undefined) throw new Violation("wave_order", `${id} finishes wave ${index + 1} while ${open.machine} is ${open.state}`);
+  const { successThreshold } = wave.plan;
+  const healthy = countOf(wave, "healthy");
+  const isEnough = successThreshold !== null && index < waves.length - 1 && healthy >= successThreshold;
+  // Those of earlier waves, too, which may have been finished without them.
+  const open = isEnough ? undefined : waves.slice(0, index + 1).flatMap(({ targets }) => targets).find((target) => target.state === "pending" || moves(target));
+  if (open !== undefined) throw new Violation("wave_order", `${id} finishes wave ${index + 1} with ${healthy} healthy while ${open.machine} is ${open.state}`);
   const shut = wave.gates.findIndex(({ isOpen }) => !isOpen);
   if (shut >= 0) throw new Violation("gates_hold", `${id} finishes wave ${index + 1} while its gate ${shut + 1} (${wave.plan.gates[shut]!.kind}) is shut`);
-  const waits = strategy.offline.kind === "wait" && !wave.waitedOut && !isPromoted && phase === "rolling";
+  const waits = !isEnough && strategy.offline.kind === "wait" && !wave.waitedOut && !isPromoted && phase === "rolling";
   if (waits && countOf(wave, "unreachable") > 0) throw new Violation("gates_hold", `${id} finishes wave ${index + 1} without waiting for its silent machines (offline)`);
 }
 

@@ -10,7 +10,7 @@ const SLOW = { kind: "good", readyMs: 10_000 } as const;
 const SHOP = "shop" as AppName;
 
 function ofTwo(gate: Gate) {
-  return { members: { kind: "size", size: { kind: "count", count: 2 } }, gates: [gate], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null } as const;
+  return { members: { kind: "size", size: { kind: "count", count: 2 } }, gates: [gate], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null } as const;
 }
 
 test("a controller whose disk is full tries again once a second, and not without end", async () => {

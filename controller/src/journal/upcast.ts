@@ -1,7 +1,7 @@
 /**
  * Rows that an older version wrote, in today's shape. The journal's own rows are never changed: they are read through here.
  *
- * Version 1 knew waves by their size alone, one failure budget, and nobody's name.
+ * Version 1 knew waves by their size alone, one failure budget, and nobody's name. Later ones came to know: how many healthy targets of a wave are enough.
  */
 import type { Gate, Size, Strategy } from "../plan/strategy.ts";
 import type { PlannedTarget } from "../plan/plan.ts";
@@ -17,12 +17,16 @@ interface PlanV1 extends Data {
   readonly maxFailures: readonly number[];
 }
 
+interface HasWaves extends Data {
+  readonly waves: readonly Data[];
+}
+
 export function upcast(kind: string, data: Data): Data {
   switch (kind) {
     case "deployment_submitted":
-      return "by" in data ? data : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) };
+      return "by" in data ? { ...data, strategy: waitsForAll(data["strategy"] as HasWaves) } : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) };
     case "rollout_started":
-      return isPlanV1(data["plan"]) ? { ...data, plan: planOf(data["plan"]) } : data;
+      return { ...data, plan: isPlanV1(data["plan"]) ? planOf(data["plan"]) : waitsForAll(data["plan"] as HasWaves) };
     case "command_accepted":
       return "by" in data ? data : { ...data, by: "", detail: "" };
     case "failures_acknowledged":
@@ -34,8 +38,13 @@ export function upcast(kind: string, data: Data): Data {
   }
 }
 
+/** Of a strategy or a plan: a wave that does not say how many are enough. */
+function waitsForAll<Of extends HasWaves>(of: Of): Of {
+  return { ...of, waves: of.waves.map((wave) => ("successThreshold" in wave ? wave : { ...wave, successThreshold: null })) };
+}
+
 function strategyOf(old: StrategyV1): Partial<Strategy> {
-  const waves = old.waves.map((size) => ({ members: { kind: "size", size } as const, gates: NO_GATES, at: null, afterMs: 0, maxFailures: null, maxUnreachable: null }));
+  const waves = old.waves.map((size) => ({ members: { kind: "size", size } as const, gates: NO_GATES, at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null }));
   return {
     ...old,
     waves,
@@ -67,6 +76,7 @@ function planOf({ waves, maxFailures, ...plan }: PlanV1): Data {
       afterMs: 0,
       maxFailures: maxFailures[wave] ?? 0,
       maxUnreachable: null,
+      successThreshold: null,
     })),
   };
 }

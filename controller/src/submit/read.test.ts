@@ -64,7 +64,7 @@ rollout:
 `;
 
 /** What a wave is of which only the size is said. */
-const PLAIN = { gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null };
+const PLAIN = { gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null };
 const CI = { kind: "webhook", url: "https://ci.example.com/gate", timeoutMs: 10_000, retries: 3, retryIntervalMs: 10_000, onSilence: "stop" };
 const CHAT = { kind: "webhook", url: "https://chat.example.com/ask", timeoutMs: 30_000, retries: 0, retryIntervalMs: 60_000, onSilence: "wait" };
 const METRIC = {
