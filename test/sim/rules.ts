@@ -143,11 +143,19 @@ function checkUpdate(model: Model, rollout: ModelRollout, target: ModelTarget, w
   const over = tripped({ ...rollout, waves: rollout.phase === "succeeded" ? waves.map(withoutSilence) : waves });
   if (over !== undefined) throw new Violation("failures_stop", `${what} while ${over}`);
   if (target.wave > wave) throw new Violation("wave_order", `${what} in wave ${target.wave + 1}, and wave ${wave + 1} is under way`);
+  const before = waves.slice(0, target.wave).flatMap(({ targets }) => targets).find((other) => other.state === "pending" && isHeldAlike(model, other, target));
+  if (before !== undefined) throw new Violation("wave_order", `${what} in wave ${target.wave + 1}, before ${before.machine} of wave ${before.wave + 1}`);
   for (const [id, { from, until }] of model.freezes) if (from <= at && at < until) throw new Violation("closed_is_still", `${what} in the freeze ${id}`);
   if (strategy.window !== null && !isPromoted && !simulatedSchedule.openingOf(strategy.window, at as never).open) throw new Violation("closed_is_still", `${what} outside of its window`);
   const machine = model.machines.get(target.machine)!;
   if (machine.isCordoned) throw new Violation("cordoned_is_left", `${what} and is cordoned`);
   if (machine.isSilent) throw new Violation("cordoned_is_left", `${what} and is silent`);
+}
+
+/** What would keep one from its turn would keep the other. */
+function isHeldAlike(model: Model, one: ModelTarget, other: ModelTarget): boolean {
+  const labelsOf = ({ machine }: ModelTarget) => model.machines.get(machine)!.labels;
+  return one.lane.join("/") === other.lane.join("/") && [...model.budgets.values()].every(({ selector }) => selects(selector, labelsOf(one)) === selects(selector, labelsOf(other)));
 }
 
 /** In its tail a rollout passes silent machines over, however many. */

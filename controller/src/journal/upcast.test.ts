@@ -10,6 +10,7 @@ import type { DeploymentId } from "@muster/proto/ids.ts";
 import { Journal } from "./journal.ts";
 import { loadRollout } from "./load.ts";
 import { createJournalTables } from "./schema.ts";
+import { upcast } from "./upcast.ts";
 
 const STRATEGY_V1 = {
   targets: "role=web",
@@ -78,9 +79,9 @@ test("the tables are built from it, and its rollouts go on", () => {
   const journal = Journal.open(path);
   const state = loadRollout(journal, "d-1" as DeploymentId)!;
   expect(state.phase).toBe("paused");
-  expect(state.waves.map(({ members, maxFailures, maxUnreachable, gates }) => ({ members, maxFailures, maxUnreachable, gates }))).toEqual([
-    { members: "1", maxFailures: 0, maxUnreachable: null, gates: [] },
-    { members: "1", maxFailures: 0, maxUnreachable: null, gates: [] },
+  expect(state.waves.map(({ members, maxFailures, maxUnreachable, successThreshold, gates }) => ({ members, maxFailures, maxUnreachable, successThreshold, gates }))).toEqual([
+    { members: "1", maxFailures: 0, maxUnreachable: null, successThreshold: null, gates: [] },
+    { members: "1", maxFailures: 0, maxUnreachable: null, successThreshold: null, gates: [] },
   ]);
   expect([...state.targets.values()].map(({ machine: id, state: stands, runs }) => [id, stands, runs])).toEqual([["a", "healthy", null], ["b", "unreachable", null]]);
   expect(state.strategy).toMatchObject({ offline: { kind: "skip" }, lateJoiners: "ignore", window: null, priority: 0, maxUnreachable: null });
@@ -99,4 +100,16 @@ test("every row of it is read in today's shape", () => {
   expect(byKind.get("failures_acknowledged")).toMatchObject({ unreachable: 0 });
   expect(byKind.get("deployment_submitted")).toMatchObject({ by: "", note: "", strategy: { waves: [{ members: { kind: "size", size: { kind: "count", count: 1 } } }, {}] } });
   journal.close();
+});
+
+test("a wave that does not say how many are enough waits for all, and one that does is left as it is", () => {
+  const rows = [
+    ["deployment_submitted", "strategy"],
+    ["rollout_started", "plan"],
+  ] as const;
+  for (const [kind, key] of rows) {
+    const read = (waves: readonly object[]) => upcast(kind, { by: "", [key]: { waves } })[key];
+    expect(read([{ afterMs: 0 }])).toEqual({ waves: [{ afterMs: 0, successThreshold: null }] });
+    expect(read([{ successThreshold: 3 }])).toEqual({ waves: [{ successThreshold: 3 }] });
+  }
 });

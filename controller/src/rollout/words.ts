@@ -172,7 +172,7 @@ function toCome({ waves }: RolloutState): string {
 }
 
 function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState): string {
-  return successThreshold === null ? "" : `; ${successThreshold} healthy of the ${targets.length} of wave ${wave + 1} are enough`;
+  return successThreshold === null ? "" : `; wave ${wave + 1} passes with ${successThreshold} of ${targets.length} healthy`;
 }
 
 function waitingInWave(state: RolloutState, wave: WaveState): string {

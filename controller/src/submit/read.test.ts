@@ -29,7 +29,7 @@ rollout:
       soak: 5m
       gates: [{ webhook: { url: "https://ci.example.com/gate" } }]
     - 1
-    - { size: 12.5%, approve: true, after: 2h, max_failures: 5%, max_unreachable: 2 }
+    - { size: 12.5%, approve: true, after: 2h, max_failures: 5%, max_unreachable: 2, success_threshold: 80% }
     - { size: 25%, at: 2026-12-01T08:00:00+01:00 }
     - 100%
   gates:
@@ -130,6 +130,7 @@ describe("readDeploymentFile", () => {
           afterMs: 7_200_000,
           maxFailures: { kind: "percent", percent: 5 },
           maxUnreachable: { kind: "count", count: 2 },
+          successThreshold: { kind: "percent", percent: 80 },
         },
         { ...PLAIN, members: sized({ kind: "percent", percent: 25 }), gates: [METRIC, CHAT], at: Date.UTC(2026, 11, 1, 7) },
         { ...PLAIN, members: sized({ kind: "percent", percent: 100 }), gates: [METRIC, CHAT] },

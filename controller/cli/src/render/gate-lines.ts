@@ -34,7 +34,7 @@ function isCurrent({ phase, gates }: Wave): boolean {
   return wavePhaseWord(phase) === "rolling" || gates.some(({ state }) => gateStateWord(state) === "reached");
 }
 
-/** While it is still to come to that. */
+/** Why a wave may be passed, or was, while others of it are under way. */
 function enoughLine({ phase, successThreshold, size }: Wave, { colors, columns }: ViewOptions): readonly string[] {
   if (successThreshold === undefined || wavePhaseWord(phase) !== "rolling") return [];
   return [colors.dim(truncate(`${INDENT}${successThreshold} of ${size} healthy are enough`, columns))];
