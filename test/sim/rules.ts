@@ -152,10 +152,14 @@ function checkUpdate(model: Model, rollout: ModelRollout, target: ModelTarget, w
   if (machine.isSilent) throw new Violation("cordoned_is_left", `${what} and is silent`);
 }
 
-/** What would keep one from its turn would keep the other. */
+/** What would keep one from its turn would keep the other. Whoever is unavailable already takes no further place in its groups. */
 function isHeldAlike(model: Model, one: ModelTarget, other: ModelTarget): boolean {
   const labelsOf = ({ machine }: ModelTarget) => model.machines.get(machine)!.labels;
-  return one.lane.join("/") === other.lane.join("/") && [...model.budgets.values()].every(({ selector }) => selects(selector, labelsOf(one)) === selects(selector, labelsOf(other)));
+  return (
+    one.lane.join("/") === other.lane.join("/") &&
+    isUnwell(model, one.machine, undefined) === isUnwell(model, other.machine, undefined) &&
+    [...model.budgets.values()].every(({ selector }) => selects(selector, labelsOf(one)) === selects(selector, labelsOf(other)))
+  );
 }
 
 /** In its tail a rollout passes silent machines over, however many. */
