@@ -161,6 +161,7 @@ function strategyOf(shape: Shape, soakMs: number): Strategy {
     afterMs: 0,
     maxFailures: null,
     maxUnreachable: null,
+    successThreshold: null,
   });
   return {
     targets: "role=web",

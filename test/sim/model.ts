@@ -278,7 +278,7 @@ export class Model {
   }
 }
 
-const EMPTY_WAVE: PlannedWave = { members: "100%", targets: [], gates: [], at: null, afterMs: 0, maxFailures: 0, maxUnreachable: null };
+const EMPTY_WAVE: PlannedWave = { members: "100%", targets: [], gates: [], at: null, afterMs: 0, maxFailures: 0, maxUnreachable: null, successThreshold: null };
 
 function newAlarm(): ModelAlarm {
   return { active: 0, silent: 0, wasQuiet: false };
@@ -308,7 +308,8 @@ function enter(rollout: ModelRollout, machine: MachineId, state: TargetState, at
   const target = rollout.targets.get(machine)!;
   target.state = state;
   const wave = rollout.waves[target.wave]!;
-  wave.changedAt = at;
+  // Who need not be waited for does not change the wave by going on.
+  if (wave.plan.successThreshold === null || !["pending", "updating", "healthy"].includes(state)) wave.changedAt = at;
   wave.changes += 1;
 }
 

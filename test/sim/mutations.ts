@@ -26,6 +26,7 @@ const CHECKS = `${ROLLOUT}/invariants.ts`;
 const NO_WINDOW_CHECK: Edit = { file: CHECKS, find: "demand(state, state.moving.size <= state.maxUnavailable,", put: "demand(state, true," };
 const NO_LANE_CHECK: Edit = { file: CHECKS, find: "if (state.lanes.length === 0) return;", put: "if (state.lanes.length >= 0) return;" };
 const NO_GATE_CHECK: Edit = { file: CHECKS, find: "demand(state, wave.finishedAt === null ||", put: "demand(state, wave.finishedAt !== undefined ||" };
+const NO_FINISH_CHECK: Edit = { file: CHECKS, find: "demand(state, outstanding === 0 || isEnough,", put: "demand(state, true," };
 const NO_SUM_CHECK: Edit = { file: CHECKS, find: "demand(state, sum === wave.targets.length,", put: "demand(state, true," };
 const NO_PHASE_CHECK: Edit = { file: CHECKS, find: 'demand(state, state.phase === "rolling" || state.phase === "succeeded",', put: "demand(state, true," };
 const NO_RIVAL_CHECK: Edit = { file: `${ENGINE}/rollouts.ts`, find: 'assert(state.phase !== "rolling" ||', put: "assert(state.id !== undefined ||" };
@@ -56,7 +57,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a wave is finished while targets are under way",
     breaks: "wave_order",
-    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: 'if (state.moving.size > 0) return { kind: "wait", until: undefined };', put: 'if (state.moving.size > 1) return { kind: "wait", until: undefined };' }],
+    edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/rolling.ts`, find: "if (state.moving.size > 0) return WAIT;", put: "if (state.moving.size > 1) return WAIT;" }],
+  },
+  {
+    name: "a wave is passed on one healthy target too early",
+    breaks: "wave_order",
+    edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/state.ts`, find: "counts.healthy >= successThreshold", put: "counts.healthy + 1 >= successThreshold" }],
   },
   {
     name: "gates are not asked",

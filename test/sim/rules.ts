@@ -108,11 +108,15 @@ function checkWaveBegin({ id, waves, isPromoted, maySkip, startedAt }: ModelRoll
 
 function checkWaveEnd({ id, waves, isPromoted, strategy, phase }: ModelRollout, index: number): void {
   const wave = waves[index]!;
-  const open = wave.targets.find((target) => target.state === "pending" || moves(target));
-  if (open !== undefined) throw new Violation("wave_order", `${id} finishes wave ${index + 1} while ${open.machine} is ${open.state}`);
+  const { successThreshold } = wave.plan;
+  const healthy = countOf(wave, "healthy");
+  const isEnough = successThreshold !== null && index < waves.length - 1 && healthy >= successThreshold;
+  // Those of earlier waves, too, which may have been finished without them.
+  const open = isEnough ? undefined : waves.slice(0, index + 1).flatMap(({ targets }) => targets).find((target) => target.state === "pending" || moves(target));
+  if (open !== undefined) throw new Violation("wave_order", `${id} finishes wave ${index + 1} with ${healthy} healthy while ${open.machine} is ${open.state}`);
   const shut = wave.gates.findIndex(({ isOpen }) => !isOpen);
   if (shut >= 0) throw new Violation("gates_hold", `${id} finishes wave ${index + 1} while its gate ${shut + 1} (${wave.plan.gates[shut]!.kind}) is shut`);
-  const waits = strategy.offline.kind === "wait" && !wave.waitedOut && !isPromoted && phase === "rolling";
+  const waits = !isEnough && strategy.offline.kind === "wait" && !wave.waitedOut && !isPromoted && phase === "rolling";
   if (waits && countOf(wave, "unreachable") > 0) throw new Violation("gates_hold", `${id} finishes wave ${index + 1} without waiting for its silent machines (offline)`);
 }
 
@@ -191,11 +195,23 @@ function checkUpdate(model: Model, rollout: ModelRollout, target: ModelTarget, w
     if (alarm >= 0) throw new Violation("alarms_stop", `${what}, and alarm ${alarm + 1} was not quiet yet`);
   }
   if (target.wave > wave) throw new Violation("wave_order", `${what} in wave ${target.wave + 1}, and wave ${wave + 1} is under way`);
+  const before = waves.slice(0, target.wave).flatMap(({ targets }) => targets).find((other) => other.state === "pending" && isHeldAlike(model, other, target));
+  if (before !== undefined) throw new Violation("wave_order", `${what} in wave ${target.wave + 1}, before ${before.machine} of wave ${before.wave + 1}`);
   for (const [id, { from, until }] of model.freezes) if (from <= at && at < until) throw new Violation("closed_is_still", `${what} in the freeze ${id}`);
   if (strategy.window !== null && !isPromoted && !simulatedSchedule.openingOf(strategy.window, at as never).open) throw new Violation("closed_is_still", `${what} outside of its window`);
   const machine = model.machines.get(target.machine)!;
   if (machine.isCordoned) throw new Violation("cordoned_is_left", `${what} and is cordoned`);
   if (machine.isSilent) throw new Violation("cordoned_is_left", `${what} and is silent`);
+}
+
+/** What would keep one from its turn would keep the other. Whoever is unavailable already takes no further place in its groups. */
+function isHeldAlike(model: Model, one: ModelTarget, other: ModelTarget): boolean {
+  const labelsOf = ({ machine }: ModelTarget) => model.machines.get(machine)!.labels;
+  return (
+    one.lane.join("/") === other.lane.join("/") &&
+    isUnwell(model, one.machine, undefined) === isUnwell(model, other.machine, undefined) &&
+    [...model.budgets.values()].every(({ selector }) => selects(selector, labelsOf(one)) === selects(selector, labelsOf(other)))
+  );
 }
 
 /** In its tail a rollout passes silent machines over, however many. */

@@ -36,7 +36,7 @@ export class Scenario {
     operators.recordArtifact({ kind: "artifact_stored", artifact: release.artifact as Digest, fileCount: 1, sizeBytes: 1, packBytes: 1 });
     const strategy: Strategy = {
       targets: "role=web",
-      waves: [{ members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null }],
+      waves: [{ members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null }],
       alarms: [],
       maxUnavailable: { kind: "count", count: 1 },
       maxUnavailablePer: [],

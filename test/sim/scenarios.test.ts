@@ -10,7 +10,7 @@ const SLOW = { kind: "good", readyMs: 10_000 } as const;
 const SHOP = "shop" as AppName;
 
 function ofTwo(gate: Gate) {
-  return { members: { kind: "size", size: { kind: "count", count: 2 } }, gates: [gate], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null } as const;
+  return { members: { kind: "size", size: { kind: "count", count: 2 } }, gates: [gate], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null } as const;
 }
 
 test("a controller whose disk is full tries again once a second, and not without end", async () => {
@@ -167,5 +167,22 @@ test("a budget and a lane of one name hold back different machines", async () =>
   await scenario.until(() => scenario.phaseOf(second) === "succeeded");
   await scenario.pass(5_000);
   expect(scenario.phaseOf(first)).toBe("succeeded");
+  await scenario.settle();
+});
+
+test("a gate behind enough of a wave is waited for beside those under way, also after a restart", async () => {
+  const scenario = new Scenario(6);
+  await scenario.pass(2_000);
+  const first = { ...ofTwo({ kind: "approval" }), members: { kind: "size", size: { kind: "count", count: 3 } }, successThreshold: { kind: "count", count: 1 } } as const;
+  const rest = { ...first, members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], successThreshold: null } as const;
+  const id = scenario.deploy("1", { waves: [first, rest] }, SLOW);
+  await scenario.until(() => scenario.engine.rollout(id)?.hold?.kind === "approval");
+  await scenario.until(() => scenario.stateOf(id, "m-2") === "healthy");
+  expect(scenario.engine.rollout(id)).toMatchObject({ hold: { kind: "approval" }, moving: new Set(["m-3"]) });
+  scenario.restartController();
+  await scenario.pass(1_000);
+  expect(scenario.engine.rollout(id)).toMatchObject({ hold: { kind: "approval" }, moving: new Set(["m-3"]) });
+  expect(scenario.engine.operators.command(id, { kind: "approve", wave: 1 }, ORDER).ok).toBe(true);
+  expect(scenario.engine.rollout(id)).toMatchObject({ hold: null, wave: 1, moving: new Set(["m-3"]) });
   await scenario.settle();
 });

@@ -32,7 +32,7 @@ function alarm(random: Random): Alarm {
   };
 }
 
-function wave(random: Random, members: Members, now: Instant): WaveSpec {
+function wave(random: Random, members: Members, isLast: boolean, now: Instant): WaveSpec {
   const gates: Gate[] = [];
   while (random.chance(0.25) && gates.length < 3) gates.push(gate(random));
   return {
@@ -42,6 +42,7 @@ function wave(random: Random, members: Members, now: Instant): WaveSpec {
     afterMs: random.chance(0.1) ? random.whole(1_000, 60_000) : 0,
     maxFailures: random.chance(0.1) ? randomSize(random) : null,
     maxUnreachable: random.chance(0.1) ? randomSize(random) : null,
+    successThreshold: isLast || random.chance(0.7) ? null : randomSize(random),
   };
 }
 
@@ -63,7 +64,7 @@ export function randomStrategy(random: Random, now: Instant, apps: readonly stri
   return {
     targets,
     alarms: random.chance(0.12) ? [alarm(random)] : [],
-    waves: members.map((each) => wave(random, each, now)),
+    waves: members.map((each, index) => wave(random, each, index === members.length - 1, now)),
     maxUnavailable: randomSize(random),
     maxUnavailablePer: perZone ? [{ label: "zone", max: random.whole(1, 2) }] : [],
     spread: random.chance(0.15) ? random.pick(perZone ? ["role"] : ["zone", "role"]) : null,

@@ -7,10 +7,10 @@ import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { durationText } from "../rollout/words.ts";
 
-/** `changedAt`: when a target of its wave last changed; a soak begins anew with each change. */
-export function gateView({ gate, state, since, said }: GateState, changedAt: number): GateMessage {
+/** `changedAt`: when a target of its wave last changed, or, where not all are waited for, got worse; a soak begins anew with it. */
+export function gateView({ gate, state, since, said }: GateState, changedAt: number, isForAll: boolean): GateMessage {
   const begunAt = gate.kind === "soak" && state === "reached" ? Math.max(since, changedAt) : since;
-  return { kind: gate.kind, state: STATES[state], asks: asksText(gate), said, since: begunAt };
+  return { kind: gate.kind, state: STATES[state], asks: asksText(gate, isForAll), said, since: begunAt };
 }
 
 export function alarmView({ alarm, rung, unanswered, isClear, said, askedAt }: AlarmState): AlarmMessage {
@@ -20,10 +20,10 @@ export function alarmView({ alarm, rung, unanswered, isClear, said, askedAt }: A
 }
 
 /** What a gate asks for. */
-function asksText(gate: Gate): string {
+function asksText(gate: Gate, isForAll: boolean): string {
   switch (gate.kind) {
     case "soak":
-      return `no target changes for ${durationText(gate.forMs)}`;
+      return `no target ${isForAll ? "changes" : "gets worse"} for ${durationText(gate.forMs)}`;
     case "approval":
       return "somebody approves it";
     case "webhook":

@@ -147,10 +147,11 @@ export class DeploymentViews {
         phase: wavePhase(row, each, own),
         counts: own,
         members: each.members,
-        gates: (JSON.parse(each.gates) as GateState[]).map((gate) => gateView(gate, each.changed_at)),
+        gates: (JSON.parse(each.gates) as GateState[]).map((gate) => gateView(gate, each.changed_at, each.success_threshold === null)),
         beginsAt: beginsAt(each, row.started_at ?? 0, waves[wave - 1]),
         maxFailures: each.max_failures,
         ...(each.max_unreachable === null ? {} : { maxUnreachable: each.max_unreachable }),
+        ...(each.success_threshold === null ? {} : { successThreshold: each.success_threshold }),
       };
     });
   }
@@ -203,6 +204,7 @@ interface WaveRow {
   readonly after_ms: number;
   readonly max_failures: number;
   readonly max_unreachable: number | null;
+  readonly success_threshold: number | null;
   readonly started_at: number | null;
   readonly finished_at: number | null;
   readonly changed_at: number;

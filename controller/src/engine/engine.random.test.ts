@@ -150,7 +150,7 @@ class Run {
     const size = (): Size => (this.chance(0.5) ? { kind: "count", count: 1 + Math.floor(this.#next() * 4) } : { kind: "percent", percent: this.pick([10, 34, 50, 100]) });
     return {
       waves: [
-        this.chance(0.3) ? wave("zone=a", { gates: this.gates(), maxFailures: this.chance(0.3) ? size() : null }) : wave(size(), { gates: this.gates() }),
+        this.chance(0.3) ? wave("zone=a", { gates: this.gates(), maxFailures: this.chance(0.3) ? size() : null }) : wave(size(), { gates: this.gates(), successThreshold: this.chance(0.3) ? size() : null }),
         this.chance(0.2) ? wave(percent(100), { gates: this.gates(), afterMs: 5000 }) : ALL,
       ],
       maxUnavailable: size(),

@@ -155,7 +155,7 @@ function detailOf(command: Command): string {
 
 /** Whoever rolls back is in a hurry: no waves, no gates, no window, nothing to wait for. */
 function straightBack(strategy: Strategy): Strategy {
-  const everybody = { members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null } as const;
+  const everybody = { members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null } as const;
   return { ...strategy, waves: [everybody], offline: { kind: "skip" }, window: null, start: "auto", startAt: null, after: null, onFailure: "pause", onConflict: "supersede" };
 }
 

@@ -19,7 +19,7 @@ export const soak = (forMs: number): Gate => ({ kind: "soak", forMs });
 
 export function wave(size: Size | string, gates: readonly Gate[] = [], over: Partial<WaveSpec> = {}): WaveSpec {
   const members = typeof size === "string" ? ({ kind: "selector", selector: size } as const) : ({ kind: "size", size } as const);
-  return { members, gates, at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, ...over };
+  return { members, gates, at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null, ...over };
 }
 
 export function strategy(over: Partial<Strategy> = {}): Strategy {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Instant, ReleaseId } from "@muster/proto/ids.ts";
 import { planRollout } from "../plan/plan.ts";
 import type { Gate, Strategy } from "../plan/strategy.ts";
-import { blast, count, fleet, forecastOf, machine, MINUTE, NOW, percent, SECOND, strategy, wave } from "./forecast.fixture.ts";
+import { blast, count, fleet, forecastOf, machine, MINUTE, NOW, percent, SECOND, soak, strategy, wave } from "./forecast.fixture.ts";
 
 /** 1, 4 and 15 of 20 machines, five at once, and nothing between them. Each takes 24 s: 14 s of work, 10 s of min_healthy_time. */
 const FLAT = [wave(count(1)), wave(percent(25)), wave(percent(100))];
@@ -67,6 +67,16 @@ describe("if nothing fails", () => {
     ]);
     expect(made.beginsWhen).toBe("waits for its window, which opens at 22:00");
     expect(made.waves[0]!.gates).toEqual(["all 5 are healthy for 10s (min_healthy_time)", "not before 5m after wave 1 was finished (after)"]);
+  });
+
+  test("a wave of which some are enough ends when these are healthy, and the next begins", () => {
+    const waves = [wave(count(10), [soak(MINUTE)], { successThreshold: percent(50) }), wave(percent(100))];
+    const made = forecastOf({ strategy: strategy({ waves, maxUnavailable: count(5) }) });
+    expect(times(made)).toEqual([[0, 84 * SECOND], [84 * SECOND, 132 * SECOND]]);
+    expect(made.waves.map(({ gates }) => gates)).toEqual([
+      ["5 of 10 are healthy for 10s (min_healthy_time), while the others go on (success_threshold), or all have settled", "no machine of the wave gets worse for 1m (soak)"],
+      ["all 10 are healthy for 10s (min_healthy_time)"],
+    ]);
   });
 
   test("it begins when start_at, other deployments, freezes and the first wave let it", () => {

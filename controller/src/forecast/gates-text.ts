@@ -12,7 +12,7 @@ const SHOWN_MAX = 120;
 export function gateTexts({ waves }: Plan, index: number, strategy: Pick<Strategy, "minHealthyTimeMs">): readonly string[] {
   const wave = waves[index]!;
   const next = waves[index + 1];
-  return [healthyText(wave, strategy), ...wave.gates.map(gateText), ...(next === undefined ? [] : beginTexts(next, index + 1))];
+  return [healthyText(wave, strategy), ...wave.gates.map((gate) => gateText(gate, wave)), ...(next === undefined ? [] : beginTexts(next, index + 1))];
 }
 
 /** When a wave may begin; `index`: of that wave. */
@@ -24,15 +24,19 @@ export function beginTexts({ at, afterMs }: Pick<PlannedWave, "at" | "afterMs">,
   ];
 }
 
-function healthyText({ targets, maxFailures }: PlannedWave, { minHealthyTimeMs }: Pick<Strategy, "minHealthyTimeMs">): string {
+function healthyText({ targets, maxFailures, successThreshold }: PlannedWave, { minHealthyTimeMs }: Pick<Strategy, "minHealthyTimeMs">): string {
+  if (successThreshold !== null) {
+    const time = minHealthyTimeMs === 0 ? "" : ` for ${durationText(minHealthyTimeMs)} (min_healthy_time)`;
+    return `${successThreshold} of ${targets.length} are healthy${time}, while the others go on (success_threshold), or all have settled`;
+  }
   const who = maxFailures === 0 ? (targets.length === 1 ? "it is" : `all ${targets.length} are`) : `all but at most ${maxFailures} of ${targets.length} are`;
   return minHealthyTimeMs === 0 ? `${who} healthy` : `${who} healthy for ${durationText(minHealthyTimeMs)} (min_healthy_time)`;
 }
 
-function gateText(gate: Gate): string {
+function gateText(gate: Gate, { successThreshold }: Pick<PlannedWave, "successThreshold">): string {
   switch (gate.kind) {
     case "soak":
-      return `no machine of the wave changes for ${durationText(gate.forMs)} (soak)`;
+      return `no machine of the wave ${successThreshold === null ? "changes" : "gets worse"} for ${durationText(gate.forMs)} (soak)`;
     case "approval":
       return "somebody approves";
     case "webhook":

@@ -2,7 +2,7 @@
  * What one machine waits for now in a deployment, and what would let it go on. Pure.
  */
 import { blockers } from "../rollout/place.ts";
-import { isEnded, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
+import { isEnded, isHeldBesideMoves, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
 import { durationText } from "../rollout/words.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
@@ -56,7 +56,7 @@ function pendingNow(standpoint: Standpoint, target: Target): readonly string[] {
     const first = open.length === 0 ? `wave ${target.wave + 1} has not begun yet` : `${open.length === 1 ? "wave" : "waves"} ${listText(open, open.length)} must pass first`;
     return [`${first}${waiting === "" ? "" : `: it waits for ${waiting}`}`, ...ways(state, waiting)];
   }
-  if (hold !== null) return [`it waits for ${hold.message}`, ...ways(state, waiting)];
+  if (hold !== null && !isHeldBesideMoves(state)) return [`it waits for ${hold.message}`, ...ways(state, waiting)];
   const ahead = othersAhead(state, target);
   return [
     ahead === 0 ? "it has the next turn" : `it has its turn after ${ahead === 1 ? "1 other" : `${ahead} others`}`,

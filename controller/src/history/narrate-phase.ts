@@ -47,8 +47,10 @@ export function waveBegan({ waves }: RolloutState, index: number): string {
 }
 
 export function wavePassed({ waves }: RolloutState, index: number, at: number): string {
-  const { startedAt, counts } = waves[index]!;
-  return `wave ${index + 1} passed${startedAt === null ? "" : afterText(at - startedAt)}: ${countsText(counts)}`;
+  const { startedAt, counts, successThreshold, targets } = waves[index]!;
+  const isBeside = counts.pending + counts.updating > 0;
+  const enough = isBeside && successThreshold !== null ? `; ${successThreshold} of ${targets.length} are enough, and the others go on` : "";
+  return `wave ${index + 1} passed${startedAt === null ? "" : afterText(at - startedAt)}: ${countsText(counts)}${enough}`;
 }
 
 /** Undefined: another row tells it. */

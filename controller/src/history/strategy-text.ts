@@ -33,7 +33,8 @@ function wavesText(waves: readonly WaveSpec[]): string {
 
 function waveText(wave: WaveSpec): string {
   const time = [...(wave.at === null ? [] : [`not before ${timeText(wave.at)}`]), ...(wave.afterMs === 0 ? [] : [`${spanText(wave.afterMs)} after the one before`])];
-  return `${membersText(wave.members)}${time.length === 0 ? "" : ` ${time.join(" and ")}`}${gatesText(wave.gates)}`;
+  const enough = wave.successThreshold === null ? "" : ` until ${sizeText(wave.successThreshold)} of it are healthy`;
+  return `${membersText(wave.members)}${enough}${time.length === 0 ? "" : ` ${time.join(" and ")}`}${gatesText(wave.gates)}`;
 }
 
 function gatesText(gates: readonly Gate[]): string {

@@ -25,6 +25,42 @@ async function upgraded(): Promise<void> {
 }
 
 describe("a deployment", () => {
+  test("of which enough of a wave let the next begin, while another of it is under way", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [wave(count(2), { successThreshold: percent(50), gates: [APPROVAL] }), ALL], maxUnavailable: count(1) });
+    await scene.tell("m-1", "healthy", "2");
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) is under way in wave 1 of 2: 1 of 4 machines runs it.
+        > it waits for somebody to approve wave 1
+        > muster approve d-2 lets it go on
+        > muster rollback d-2 takes it back instead
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for 2 waves (2 until 50% of it are healthy with an approval, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 4 machines in 2 waves (2 and 2), at most 1 unavailable at once
+           0s wave_started: wave 1 began: 2 machines, m-1 and m-2
+           0s target_assigned: m-1 was told to run app@2
+           0s target_healthy: m-1 became healthy
+           0s target_assigned: m-2 was told to run app@2
+           0s held: waits for somebody to approve wave 1"
+    `);
+    scene.command(id, "approve", { reason: "" });
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-2 (app@2) is under way in wave 2 of 2: 1 of 4 machines runs it.
+        > it waits for m-2 to be healthy for 1s; 2 more of wave 2 to come
+           0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
+           0s deployment_submitted: it asks for 2 waves (2 until 50% of it are healthy with an approval, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 4 machines in 2 waves (2 and 2), at most 1 unavailable at once
+           0s wave_started: wave 1 began: 2 machines, m-1 and m-2
+           0s target_assigned: m-1 was told to run app@2
+           0s target_healthy: m-1 became healthy
+           0s target_assigned: m-2 was told to run app@2
+           0s held: waits for somebody to approve wave 1
+           0s gate_opened: the approval of wave 1 was given: anna approved it
+           0s wave_finished: wave 1 passed: 1 healthy, 1 on the way; 1 of 2 are enough, and the others go on
+           0s wave_started: wave 2 (100%) began: 2 machines, m-3 and m-4"
+    `);
+  });
+
   test("that went as planned, wave by wave, through a soak and an approval", async () => {
     await upgraded();
     const id = scene.deploy("2", { waves: [wave(count(1), { gates: [soak(60_000), APPROVAL] }), ALL], maxUnavailable: count(2) });

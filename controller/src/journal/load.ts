@@ -52,6 +52,7 @@ interface WaveRow {
   readonly after_ms: number;
   readonly max_failures: number;
   readonly max_unreachable: number | null;
+  readonly success_threshold: number | null;
   readonly acknowledged_failures: number;
   readonly acknowledged_unreachable: number;
   readonly started_at: Instant | null;
@@ -118,6 +119,7 @@ function waveOf(row: WaveRow): WaveState {
     afterMs: row.after_ms,
     maxFailures: row.max_failures,
     maxUnreachable: row.max_unreachable,
+    successThreshold: row.success_threshold,
     acknowledgedFailures: row.acknowledged_failures,
     acknowledgedUnreachable: row.acknowledged_unreachable,
     startedAt: row.started_at,

@@ -61,21 +61,21 @@ export function createProjector(db: Database): Projector {
         sql.endHold.run({ id, at });
         return;
       case "target_assigned":
-        if (entry.state !== "unreachable") sql.endHold.run({ id, at });
+        if (entry.state !== "unreachable") sql.endHoldByMove.run({ id, at });
         sql.assign.run({ machine: entry.machine, app: entry.app, seq, id, release: entry.release });
         sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, seq, state: entry.state, at, ...reasonColumns(entry.reason) });
-        sql.touchWave.run({ id, machine: entry.machine, at });
+        sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at });
         return;
       case "target_changed":
         if (entry.state === "healthy" || entry.state === "reverted") sql.progress.run(at, id);
-        if (entry.state === "updating" || entry.state === "reverting") sql.endHold.run({ id, at });
+        if (entry.state === "updating" || entry.state === "reverting") sql.endHoldByMove.run({ id, at });
         sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, at, runs: entry.runs, ...reasonColumns(entry.reason) });
-        sql.touchWave.run({ id, machine: entry.machine, at });
+        sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at });
         return;
       case "target_joined":
         sql.emptyWave.run({ id, at });
         sql.joinTarget.run({ id, at, ...entry.target });
-        sql.touchWave.run({ id, machine: entry.target.machine, at });
+        sql.touchWave.run({ id, machine: entry.target.machine, state: "pending", at });
         return;
       case "failures_acknowledged":
         sql.acknowledge.run(entry.failures, entry.unreachable, id, entry.wave);
@@ -115,8 +115,8 @@ export function createProjector(db: Database): Projector {
 
   function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, seq: number, at: number): void {
     sql.startDeployment.run({ id, seq, at, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
-    waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable }, wave) => {
-      sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable, at });
+    waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => {
+      sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold, at });
       targets.forEach(({ machine, previous, lane }, position) => sql.addTarget.run({ id, machine, wave, position, previous, lane, at }));
     });
   }

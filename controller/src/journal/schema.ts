@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 2;
-export const PROJECTION_VERSION = 6;
+export const PROJECTION_VERSION = 7;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -123,6 +123,7 @@ const PROJECTIONS = {
     after_ms                 INTEGER NOT NULL,
     max_failures             INTEGER NOT NULL,
     max_unreachable          INTEGER,
+    success_threshold        INTEGER,
     acknowledged_failures    INTEGER NOT NULL,
     acknowledged_unreachable INTEGER NOT NULL,
     started_at               INTEGER,

@@ -79,9 +79,9 @@ test("the tables are built from it, and its rollouts go on", () => {
   const journal = Journal.open(path);
   const state = loadRollout(journal, "d-1" as DeploymentId)!;
   expect(state.phase).toBe("paused");
-  expect(state.waves.map(({ members, maxFailures, maxUnreachable, gates }) => ({ members, maxFailures, maxUnreachable, gates }))).toEqual([
-    { members: "1", maxFailures: 0, maxUnreachable: null, gates: [] },
-    { members: "1", maxFailures: 0, maxUnreachable: null, gates: [] },
+  expect(state.waves.map(({ members, maxFailures, maxUnreachable, successThreshold, gates }) => ({ members, maxFailures, maxUnreachable, successThreshold, gates }))).toEqual([
+    { members: "1", maxFailures: 0, maxUnreachable: null, successThreshold: null, gates: [] },
+    { members: "1", maxFailures: 0, maxUnreachable: null, successThreshold: null, gates: [] },
   ]);
   expect([...state.targets.values()].map(({ machine: id, state: stands, runs }) => [id, stands, runs])).toEqual([["a", "healthy", null], ["b", "unreachable", null]]);
   expect(state.strategy).toMatchObject({ offline: { kind: "skip" }, lateJoiners: "ignore", window: null, priority: 0, maxUnreachable: null, order: [], start: "auto" });
@@ -92,10 +92,10 @@ test("the tables are built from it, and its rollouts go on", () => {
 });
 
 test("a strategy that lacks later keys gets them; one that has them stays as it is", () => {
-  const submitted = { by: "", note: "", strategy: { targets: "role=web", start: "manual" } };
-  expect(upcast("deployment_submitted", submitted)["strategy"]).toEqual({ alarms: [], order: [], start: "manual", targets: "role=web" });
-  const today = { ...submitted, strategy: { ...submitted.strategy, alarms: [], order: [] } };
-  expect(upcast("deployment_submitted", today)).toBe(today);
+  const submitted = { by: "", note: "", strategy: { targets: "role=web", waves: [], start: "manual" } };
+  expect(upcast("deployment_submitted", submitted)["strategy"]).toEqual({ alarms: [], order: [], start: "manual", targets: "role=web", waves: [] });
+  const today = { ...submitted, strategy: { order: [], ...submitted.strategy, alarms: [] } };
+  expect(JSON.stringify(upcast("deployment_submitted", today))).toBe(JSON.stringify(today));
 });
 
 test("every row of it is read in today's shape", () => {
@@ -107,4 +107,16 @@ test("every row of it is read in today's shape", () => {
   expect(byKind.get("failures_acknowledged")).toMatchObject({ unreachable: 0 });
   expect(byKind.get("deployment_submitted")).toMatchObject({ by: "", note: "", strategy: { waves: [{ members: { kind: "size", size: { kind: "count", count: 1 } } }, {}] } });
   journal.close();
+});
+
+test("a wave that does not say how many are enough waits for all, and one that does is left as it is", () => {
+  const rows = [
+    ["deployment_submitted", "strategy"],
+    ["rollout_started", "plan"],
+  ] as const;
+  for (const [kind, key] of rows) {
+    const read = (waves: readonly object[]) => upcast(kind, { by: "", [key]: { waves } })[key];
+    expect(read([{ afterMs: 0 }])).toMatchObject({ waves: [{ afterMs: 0, successThreshold: null }] });
+    expect(read([{ successThreshold: 3 }])).toMatchObject({ waves: [{ successThreshold: 3 }] });
+  }
 });

@@ -1,7 +1,7 @@
 /**
  * Rows that an older version wrote, in today's shape. The journal's own rows are never changed: they are read through here.
  *
- * Version 1 knew waves by their size alone, one failure budget, and nobody's name. Later ones lacked single keys of the strategy.
+ * Version 1 knew waves by their size alone, one failure budget, and nobody's name. Later ones lacked single keys of the strategy and of its waves.
  */
 import type { Gate, Size, Strategy } from "../plan/strategy.ts";
 import type { PlannedTarget } from "../plan/plan.ts";
@@ -17,12 +17,18 @@ interface PlanV1 extends Data {
   readonly maxFailures: readonly number[];
 }
 
+interface HasWaves extends Data {
+  readonly waves: readonly Data[];
+}
+
 export function upcast(kind: string, data: Data): Data {
   switch (kind) {
     case "deployment_submitted":
-      return withNewKeys("by" in data ? data : { ...data, by: "", note: "", strategy: strategyOf(data["strategy"] as StrategyV1) });
+      return "by" in data
+        ? { ...data, strategy: withNewKeys(data["strategy"] as HasWaves) }
+        : { ...data, by: "", note: "", strategy: withNewKeys(strategyOf(data["strategy"] as StrategyV1)) };
     case "rollout_started":
-      return isPlanV1(data["plan"]) ? { ...data, plan: planOf(data["plan"]) } : data;
+      return { ...data, plan: isPlanV1(data["plan"]) ? planOf(data["plan"]) : waitsForAll(data["plan"] as HasWaves) };
     case "command_accepted":
       return "by" in data ? data : { ...data, by: "", detail: "" };
     case "failures_acknowledged":
@@ -37,13 +43,18 @@ export function upcast(kind: string, data: Data): Data {
 /** Keys of the strategy that came later, with the values that they had without being written. */
 const NEW_KEYS = { alarms: [], order: [], start: "auto" } as const satisfies Partial<Strategy>;
 
-/** A row that has them all stays as it is, to the order of its keys. */
-function withNewKeys(submitted: Data): Data {
-  const strategy = submitted["strategy"] as Partial<Strategy>;
-  return Object.keys(NEW_KEYS).every((key) => key in strategy) ? submitted : { ...submitted, strategy: { ...NEW_KEYS, ...strategy } };
+/** Those that it has stay as they are, to their order: tables must come out the same from a replay. */
+function withNewKeys(strategy: HasWaves): Data {
+  const missing = Object.entries(NEW_KEYS).filter(([key]) => !(key in strategy));
+  return { ...waitsForAll(strategy), ...Object.fromEntries(missing) };
 }
 
-function strategyOf(old: StrategyV1): Partial<Strategy> {
+/** Of a strategy or a plan: a wave that does not say how many are enough. */
+function waitsForAll<Of extends HasWaves>(of: Of): Of {
+  return { ...of, waves: of.waves.map((wave) => ("successThreshold" in wave ? wave : { ...wave, successThreshold: null })) };
+}
+
+function strategyOf(old: StrategyV1): HasWaves {
   const waves = old.waves.map((size) => ({ members: { kind: "size", size } as const, gates: NO_GATES, at: null, afterMs: 0, maxFailures: null, maxUnreachable: null }));
   return {
     ...old,
@@ -76,6 +87,7 @@ function planOf({ waves, maxFailures, ...plan }: PlanV1): Data {
       afterMs: 0,
       maxFailures: maxFailures[wave] ?? 0,
       maxUnreachable: null,
+      successThreshold: null,
     })),
   };
 }

@@ -2,6 +2,7 @@
  * Every statement that writes a projection, prepared once.
  */
 import type { Database, Statement } from "better-sqlite3";
+import { HOLDS_BEHIND_WAVES } from "../rollout/state.ts";
 
 export function prepareWrites(db: Database) {
   const statement = (sql: string): Statement => db.prepare(sql);
@@ -24,9 +25,9 @@ export function prepareWrites(db: Database) {
     approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_at = @at,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
-    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, 0, 0, NULL, NULL, 0, @at)"),
+    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, 0, 0, NULL, NULL, 0, @at)"),
     // For a machine that joins a rollout that had nobody to change.
-    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, 0, 0, @at, @at, 1, @at
+    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, NULL, 0, 0, @at, @at, 1, @at
       WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
     addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL)"),
     joinTarget: statement(`INSERT INTO targets
@@ -35,7 +36,8 @@ export function prepareWrites(db: Database) {
     enterWave: statement("UPDATE deployments SET wave = @wave, progress_at = @at WHERE id = @id"),
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at WHERE deployment = @id AND wave = @wave"),
-    touchWave: statement("UPDATE waves SET changed_at = @at WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)"),
+    touchWave: statement(`UPDATE waves SET changed_at = @at WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
+      AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
     waitOut: statement("UPDATE waves SET waited_out = 1 WHERE deployment = ? AND wave = ?"),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
@@ -43,6 +45,10 @@ export function prepareWrites(db: Database) {
     setAlarms: statement("UPDATE deployments SET alarms = ? WHERE id = ?"),
     hold: statement(`UPDATE deployments SET hold_since = CASE WHEN hold_kind IS @kind THEN hold_since ELSE @at END, hold_kind = @kind, hold_message = @message WHERE id = @id`),
     endHold: statement("UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, progress_at = @at WHERE id = @id AND hold_kind IS NOT NULL"),
+    // What stands behind a wave with a success threshold is waited for beside those on the move.
+    endHoldByMove: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, progress_at = @at WHERE id = @id AND hold_kind IS NOT NULL
+      AND NOT (hold_kind IN (${HOLDS_BEHIND_WAVES.map((kind) => `'${kind}'`).join(", ")})
+        AND EXISTS (SELECT 1 FROM waves w WHERE w.deployment = @id AND w.wave = deployments.wave AND w.success_threshold IS NOT NULL))`),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     assign: statement(`INSERT INTO assignments

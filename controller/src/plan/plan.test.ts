@@ -88,6 +88,15 @@ describe("limits", () => {
     const made = plan([wave(percent(50)), wave(percent(100), { maxFailures: count(7), maxUnreachable: percent(50) })], 38, { maxFailures: percent(10) });
     expect(made.waves.map((planned) => [planned.maxFailures, planned.maxUnreachable])).toEqual([[1, null], [7, 9]]);
   });
+
+  test("enough is a share of the wave, rounded up, and never in the last wave", () => {
+    const thresholds = (machines: number, ...waves: WaveSpec[]) => plan(waves, machines).waves.map(({ successThreshold }) => successThreshold);
+    const half = wave(percent(50), { successThreshold: percent(80) });
+    expect(thresholds(38, wave(count(1), { successThreshold: percent(1) }), half, ALL)).toEqual([1, 15, null]);
+    expect(thresholds(4, wave(count(2), { successThreshold: count(9) }), ALL)).toEqual([2, null]);
+    // Nobody is left for the wave after it.
+    expect(thresholds(1, half, ALL)).toEqual([null]);
+  });
 });
 
 describe("who is where", () => {

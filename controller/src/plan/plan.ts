@@ -43,6 +43,8 @@ export interface PlannedWave {
   readonly maxFailures: number;
   /** More unreachable targets than this trip the rollout; null: any number is passed over. */
   readonly maxUnreachable: number | null;
+  /** So many healthy targets, of at least 1, are enough for the next wave to begin while the others go on; null: all settle first, as always in the last wave. */
+  readonly successThreshold: number | null;
 }
 
 /** A label that limits who may be on the move together. */
@@ -87,6 +89,8 @@ export function planRollout(strategy: Strategy, machines: readonly PlanMachine[]
     carried = { gates: before === undefined ? mergedGates(carried.gates, spec.gates) : [], at: laterOf(carried.at, spec.at), afterMs: Math.max(carried.afterMs, spec.afterMs) };
     if (before !== undefined) waves[waves.length - 1] = { ...before, gates: mergedGates(before.gates, spec.gates) };
   }
+  const last = waves.pop();
+  if (last !== undefined) waves.push({ ...last, successThreshold: null });
   notes.push(...fleetNotes(unchanged.length, targets));
   return { waves, unchanged, maxUnavailable: windowOf(strategy.maxUnavailable, targets.length), lanes, notes };
 }
@@ -163,6 +167,7 @@ function plannedWave(strategy: Strategy, spec: WaveSpec, members: readonly Candi
     afterMs: Math.max(carried.afterMs, spec.afterMs),
     maxFailures: roundedDown(spec.maxFailures ?? strategy.maxFailures, members.length),
     maxUnreachable: maxUnreachable === null ? null : roundedDown(maxUnreachable, members.length),
+    successThreshold: spec.successThreshold === null ? null : Math.min(roundedUp(spec.successThreshold, members.length), members.length),
   };
 }
 

@@ -81,6 +81,8 @@ export interface WaveSpec {
   /** Null: the rollout's. */
   readonly maxFailures: Size | null;
   readonly maxUnreachable: Size | null;
+  /** So many healthy targets of the wave are enough for the next to begin; null: it waits until all have settled. */
+  readonly successThreshold: Size | null;
 }
 
 /** Recurring times in which targets may be started. */

@@ -11,6 +11,8 @@ import {
   adoptPlan,
   emptyCounts,
   type Hold,
+  isChangeOf,
+  isHeldBesideMoves,
   newTarget,
   type Purpose,
   type RolloutPhase,
@@ -26,7 +28,7 @@ export type RolloutChange =
   | { readonly kind: "start_approved"; readonly said: string }
   | { readonly kind: "rollout_started"; readonly plan: Plan }
   | { readonly kind: "wave_started"; readonly wave: number }
-  /** Its targets have settled, and its gates are open. */
+  /** Its targets have settled, or enough of them are healthy, and its gates are open. */
   | { readonly kind: "wave_finished"; readonly wave: number }
   /** The machine's assignment changes; the sequence of this row is its new generation. A null release removes the app. */
   | {
@@ -48,7 +50,7 @@ export type RolloutChange =
   /** A machine that came later has its turn in the last wave. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
   | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number }
-  /** Nothing is on the move, and this is why; null: nothing outside holds it. */
+  /** It goes no further, and this is why; null: nothing outside holds it. */
   | { readonly kind: "held"; readonly hold: Hold | null }
   /** The silent machines of a wave have been waited for long enough. */
   | { readonly kind: "offline_passed"; readonly wave: number }
@@ -166,11 +168,11 @@ function beginBack(state: RolloutState): void {
 
 function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Instant): void {
   const wave = waveOf(state, target.wave);
-  wave.changedAt = at;
+  if (isChangeOf(wave, to)) wave.changedAt = at;
   target.reason = reason;
   target.since = at;
   enterState(state, wave, target, to);
-  if (to === "updating" || to === "reverting") endHold(state, at);
+  if ((to === "updating" || to === "reverting") && !isHeldBesideMoves(state)) endHold(state, at);
 }
 
 function join(state: RolloutState, planned: PlannedTarget, at: Instant): void {
@@ -193,6 +195,7 @@ function emptyWave(state: RolloutState, at: Instant): WaveState {
     afterMs: 0,
     maxFailures: 0,
     maxUnreachable: null,
+    successThreshold: null,
     acknowledgedFailures: 0,
     acknowledgedUnreachable: 0,
     startedAt: at,

@@ -25,6 +25,8 @@ describe("the invariants catch", () => {
     ["a wave that was finished with a gate closed", (state) => (state.waves[1]!.finishedAt = START), checkRollout],
     ["a mover that nobody counts", (state) => state.moving.clear(), checkRollout],
     ["a hold while targets are on the move", (state) => (state.hold = { kind: "window", message: "", since: START }), checkRollout],
+    ["a wave that was finished with too few healthy", (state) => { const { counts } = state.waves[0]!; Object.assign(state.waves[0]!, { successThreshold: 1 }); expect(counts.healthy).toBe(0); checkChange(state, { kind: "wave_finished", wave: 0 }); }, () => {}],
+    ["a freeze that holds while targets are on the move, though few are enough", (state) => { Object.assign(state.waves[0]!, { successThreshold: 1 }); state.hold = { kind: "freeze", message: "", since: START }; }, checkRollout],
     ["targets that were lost", (state) => state.targets.delete(machineId(5)), checkRollout],
     ["an end of a rollback with targets on the move", (state) => (state.phase = "rolled_back"), checkRollout],
     ["a state that its wave does not count", (state) => (state.targets.get(machineId(0))!.state = "healthy"), auditRollout],

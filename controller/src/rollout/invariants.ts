@@ -6,7 +6,7 @@
  */
 import type { RolloutChange } from "./change.ts";
 import { laneKeys } from "./derived.ts";
-import { emptyCounts, isEnded, isMoving, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
+import { emptyCounts, isEnded, isHeldBesideMoves, isMoving, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
 
 export class InvariantViolation extends Error {
   constructor(state: RolloutState, what: string) {
@@ -18,8 +18,10 @@ export class InvariantViolation extends Error {
 /** After each change: what that change could have broken. */
 export function checkChange(state: RolloutState, change: RolloutChange): void {
   if (change.kind === "wave_finished") {
-    const { pending } = state.waves[change.wave]!.counts;
-    demand(state, pending === 0, `wave ${change.wave + 1} was finished with ${pending} targets that had no turn`);
+    const { successThreshold, counts } = state.waves[change.wave]!;
+    const outstanding = counts.pending + counts.updating + counts.reverting;
+    const isEnough = successThreshold !== null && counts.healthy >= successThreshold;
+    demand(state, outstanding === 0 || isEnough, `wave ${change.wave + 1} was finished with ${outstanding} targets that had not settled, and ${counts.healthy} healthy`);
   }
   if (change.kind !== "target_assigned" && change.kind !== "target_changed") return checkRollout(state);
   const target = state.targets.get(change.machine)!;
@@ -40,7 +42,7 @@ export function checkRollout(state: RolloutState): void {
   demand(state, moving === state.moving.size, `${moving} targets move, ${state.moving.size} are known to`);
   demand(state, state.phase !== "rolled_back" || moving === 0, "ended its rollback with targets on the move");
   demand(state, state.phase === "pending" || isEnded(state.phase) || state.waves.length > 0 || state.phase === "rolling", "moves without a plan");
-  demand(state, state.hold === null || state.moving.size === 0, `is held by ${state.hold?.kind} with targets on the move`);
+  demand(state, state.hold === null || state.moving.size === 0 || isHeldBesideMoves(state), `is held by ${state.hold?.kind} with targets on the move`);
 }
 
 function checkWave(state: RolloutState, index: number, wave: WaveState): void {

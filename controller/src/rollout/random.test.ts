@@ -30,6 +30,7 @@ const waveSpec: fc.Arbitrary<WaveSpec> = fc
       afterMs: fc.constantFrom(0, 0, 5 * MINUTE),
       maxFailures: fc.option(fc.nat(2).map(count)),
       maxUnreachable: fc.option(fc.nat(2).map(count)),
+      successThreshold: fc.option(fc.oneof(fc.integer({ min: 1, max: 4 }).map(count), fc.integer({ min: 1, max: 100 }).map(percent))),
     }),
   })
   .map(({ members, changes }) => wave(members, changes));

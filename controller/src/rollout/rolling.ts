@@ -6,7 +6,7 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { stepOf } from "./gates.ts";
-import { endsAt, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, hasEnough, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, notBefore, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, durationText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
@@ -45,11 +45,24 @@ function alarmReason(state: RolloutState): RolloutReason | undefined {
 }
 
 function forwardStep(state: RolloutState, world: Surroundings, now: Instant): Step {
-  const wave = waveOf(state, state.wave);
-  if (isPendingInBegun(state)) {
-    return turnStep(state, world, updateWindow(state), now) ?? { kind: "wait", until: undefined };
+  const turn = isPendingInBegun(state) ? (turnStep(state, world, updateWindow(state), now) ?? WAIT) : undefined;
+  if (!hasEnough(waveOf(state, state.wave))) {
+    if (turn !== undefined) return turn;
+    if (state.moving.size > 0) return WAIT;
+    return passStep(state, now);
   }
-  if (state.moving.size > 0) return { kind: "wait", until: undefined };
+  // The others go on beside the gates, and have their turn first.
+  if (turn?.kind === "change") return turn;
+  const step = passStep(state, now);
+  if (step.kind === "change" || turn?.until === undefined) return step;
+  return { ...step, until: step.until === undefined ? turn.until : earlier(step.until, turn.until) };
+}
+
+const WAIT: Step = { kind: "wait", until: undefined };
+
+/** On from the wave under way, which need not wait for anybody on the move. */
+function passStep(state: RolloutState, now: Instant): Step {
+  const wave = waveOf(state, state.wave);
   if (wave.startedAt === null) return beginStep(state, state.wave, now);
   if (wave.finishedAt !== null) return beginStep(state, state.wave + 1, now);
   return offlineStep(state, wave, now) ?? gateStep(state, wave, now) ?? lastStep(state);
@@ -77,7 +90,7 @@ function beginStep(state: RolloutState, index: number, now: Instant): Step {
 function offlineStep(state: RolloutState, wave: WaveState, now: Instant): Step | undefined {
   const { offline } = state.strategy;
   const { unreachable } = wave.counts;
-  if (offline.kind === "skip" || wave.waitedOut || unreachable === 0 || state.promoted) return undefined;
+  if (offline.kind === "skip" || wave.waitedOut || unreachable === 0 || state.promoted || hasEnough(wave)) return undefined;
   const until = state.hold?.kind === "offline" && offline.forMs !== null ? ((state.hold.since + offline.forMs) as Instant) : undefined;
   if (until !== undefined && now >= until) return change({ kind: "offline_passed", wave: state.wave });
   const silent = names(some(wave, "unreachable", 3), unreachable);

@@ -66,6 +66,7 @@ export function wave(members: Size | string, changes: Partial<WaveSpec> = {}): W
     afterMs: 0,
     maxFailures: null,
     maxUnreachable: null,
+    successThreshold: null,
     ...changes,
   };
 }

@@ -94,20 +94,28 @@ export interface WaveState {
   readonly afterMs: number;
   readonly maxFailures: number;
   readonly maxUnreachable: number | null;
+  /** So many healthy targets are enough for the next wave to begin while the others go on; null: all settle first. */
+  readonly successThreshold: number | null;
   /** Failures and silences that an operator knows of and that count no more. */
   acknowledgedFailures: number;
   acknowledgedUnreachable: number;
   startedAt: Instant | null;
   /** When its gates had opened. */
   finishedAt: Instant | null;
-  /** Of the last change of one of its targets. */
+  /** Of the last change of one of its targets; with a success threshold, of the last for the worse. */
   changedAt: Instant;
   /** Its silent machines have been waited for as long as the strategy asks. */
   waitedOut: boolean;
 }
 
-/** What keeps a rollout from going on while none of its targets is on the move. Its progress deadline stands still. */
+/**
+ * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
+ * progress deadline stands still.
+ */
 export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm"] as const;
+
+/** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
+export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "begin"];
 
 export interface Hold {
   readonly kind: (typeof HOLD_KINDS)[number];
@@ -180,6 +188,21 @@ export function isToRevert(target: Pick<Target, "attempts" | "purpose">): boolea
   return target.attempts > 0 && target.purpose !== "revert";
 }
 
+/** Enough of the wave are healthy, or were when it was finished. */
+export function hasEnough({ successThreshold, counts, finishedAt }: WaveState): boolean {
+  return successThreshold !== null && (finishedAt !== null || counts.healthy >= successThreshold);
+}
+
+/** What holds it may do so while targets are on the move. */
+export function isHeldBesideMoves({ hold, waves, wave }: RolloutState): boolean {
+  return hold !== null && HOLDS_BEHIND_WAVES.includes(hold.kind) && (waves[wave]?.successThreshold ?? null) !== null;
+}
+
+/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. */
+export function isChangeOf({ successThreshold }: Pick<WaveState, "successThreshold">, to: TargetState): boolean {
+  return successThreshold === null || (to !== "pending" && to !== "updating" && to !== "healthy");
+}
+
 /** The end of patience. */
 export function endsAt({ progressAt, strategy }: RolloutState): Instant {
   return (progressAt + strategy.progressDeadlineMs) as Instant;
@@ -238,7 +261,7 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Instant): void {
   state.unchanged = plan.unchanged;
   state.maxUnavailable = plan.maxUnavailable;
   state.lanes = plan.lanes;
-  state.waves = plan.waves.map(({ members, targets, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable }, wave) => ({
+  state.waves = plan.waves.map(({ members, targets, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => ({
     members,
     targets: targets.map((planned, position) => newTarget(state, planned, wave, position, at)),
     counts: { ...emptyCounts(), pending: targets.length },
@@ -247,6 +270,7 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Instant): void {
     afterMs,
     maxFailures,
     maxUnreachable,
+    successThreshold,
     acknowledgedFailures: 0,
     acknowledgedUnreachable: 0,
     startedAt: null,

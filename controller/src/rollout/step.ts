@@ -10,7 +10,7 @@ import { budgetHold, timeText } from "./words.ts";
 
 export type Step =
   | { readonly kind: "change"; readonly changes: readonly RolloutChange[] }
-  /** Nothing is on the move, and something outside must change first. `until`: look again then. */
+  /** Nothing is on the move that is waited for, and something outside must change first. `until`: look again then. */
   | { readonly kind: "hold"; readonly hold: Hold; readonly until: Instant | undefined }
   /** For reports of those on the move, or for the end of patience. */
   | { readonly kind: "wait"; readonly until: Instant | undefined };

@@ -179,12 +179,21 @@ function waitingBack(wave: WaveState): string {
   return `${names(some(wave, "reverting", 3), reverting)} to be back on what ${reverting === 1 ? "it" : "they"} ran before`;
 }
 
+/** Those that have begun and still have targets without a turn. */
+function toCome({ waves }: RolloutState): string {
+  const parts = waves.flatMap(({ startedAt, counts: { pending } }, index) => (startedAt !== null && pending > 0 ? [`${pending} more of wave ${index + 1}`] : []));
+  return parts.length === 0 ? "" : `; ${parts.join(" and ")} to come`;
+}
+
+function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState): string {
+  return successThreshold === null ? "" : `; wave ${wave + 1} passes with ${successThreshold} of ${targets.length} healthy`;
+}
+
 function waitingInWave(state: RolloutState, wave: WaveState): string {
   const { counts } = wave;
   if (state.moving.size > 0) {
     const shown = names(firstMoving(state, 3), state.moving.size);
-    const rest = counts.pending > 0 ? `; ${counts.pending} more of wave ${state.wave + 1} to come` : "";
-    return `${shown} to be healthy for ${durationText(state.strategy.minHealthyTimeMs)}${rest}`;
+    return `${shown} to be healthy for ${durationText(state.strategy.minHealthyTimeMs)}${toCome(state)}${enough(state, wave)}`;
   }
   if (counts.unreachable > 0) {
     return `${names(some(wave, "unreachable", 3), counts.unreachable)} to be heard from: no machine has answered yet`;

@@ -48,7 +48,7 @@ describe("docs/muster.schema.json", () => {
     ["all of rollout", rollout("  waves: [1, 12.25%, 100.00%]\n  max_unavailable: 99%\n  max_failures: 0%\n  min_healthy_time: 0\n  on_failure: pause\n  on_conflict: supersede")],
     [
       "waves as maps",
-      rollout("  waves: [{ size: 1 }, { targets: canary=true, soak: 5m, approve: true, after: 0 }, { size: 100%, at: 2026-12-01T08:00:00.5+01:00, max_failures: 0, max_unreachable: 0% }]"),
+      rollout("  waves: [{ size: 1, success_threshold: 1 }, { targets: canary=true, success_threshold: 12.5%, soak: 5m, approve: true, after: 0 }, { size: 100%, at: 2026-12-01T08:00:00.5+01:00, max_failures: 0, max_unreachable: 0% }]"),
     ],
     [
       "all of gates",

@@ -29,7 +29,7 @@ rollout:
       soak: 5m
       gates: [{ webhook: { url: "https://ci.example.com/gate" } }]
     - 1
-    - { size: 12.5%, approve: true, after: 2h, max_failures: 5%, max_unreachable: 2 }
+    - { size: 12.5%, approve: true, after: 2h, max_failures: 5%, max_unreachable: 2, success_threshold: 80% }
     - { size: 25%, at: 2026-12-01T08:00:00+01:00 }
     - 100%
   gates:
@@ -69,7 +69,7 @@ rollout:
 `;
 
 /** What a wave is of which only the size is said. */
-const PLAIN = { gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null };
+const PLAIN = { gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null };
 const CI = { kind: "webhook", url: "https://ci.example.com/gate", timeoutMs: 10_000, retries: 3, retryIntervalMs: 10_000, onSilence: "stop" };
 const CHAT = { kind: "webhook", url: "https://chat.example.com/ask", timeoutMs: 30_000, retries: 0, retryIntervalMs: 60_000, onSilence: "wait" };
 const METRIC = {
@@ -135,6 +135,7 @@ describe("readDeploymentFile", () => {
           afterMs: 7_200_000,
           maxFailures: { kind: "percent", percent: 5 },
           maxUnreachable: { kind: "count", count: 2 },
+          successThreshold: { kind: "percent", percent: 80 },
         },
         { ...PLAIN, members: sized({ kind: "percent", percent: 25 }), gates: [METRIC, CHAT], at: Date.UTC(2026, 11, 1, 7) },
         { ...PLAIN, members: sized({ kind: "percent", percent: 100 }), gates: [METRIC, CHAT] },

@@ -23,6 +23,7 @@ export function rolloutFaults(tree: YamlTree): readonly Fault[] {
     ...deadlineOrder(tree),
     ...risingSizes(waves, tree),
     ...lastWave(waves, tree),
+    ...thresholdOfLast(tree),
     ...sameSelectors(waves, tree),
     ...risingTimes(tree),
     ...spreadTwice(tree),
@@ -84,6 +85,14 @@ function lastWave(waves: readonly (Members | undefined)[], tree: YamlTree): read
   if (last === undefined || (last.kind === "size" && last.size.kind === "percent" && last.size.percent === 100)) return [];
   const what = last.kind === "size" ? sizeText(last.size) : JSON.stringify(last.selector.text);
   return [fault(tree, last.path, `the last wave is ${what}: it must be 100%, so that no machine is left out`)];
+}
+
+/** A rollout ends when nobody is under way any more, so its last wave always settles. */
+function thresholdOfLast(tree: YamlTree): readonly Fault[] {
+  const waves = listOf(valueAt(tree.value, ["rollout", "waves"]));
+  if (!Object.hasOwn(mapOf(waves.at(-1)), "success_threshold")) return [];
+  const message = "the last wave always waits until all of its targets have settled: success_threshold is for waves before it";
+  return [fault(tree, ["rollout", "waves", waves.length - 1, "success_threshold"], message)];
 }
 
 /** A machine is in the first wave that it belongs to. */

@@ -48,6 +48,7 @@ function toWave(wave: ValidWave, everyWave: readonly ValidGate[]): WaveSpec {
     afterMs: wave.after,
     maxFailures: wave.max_failures ?? null,
     maxUnreachable: wave.max_unreachable ?? null,
+    successThreshold: wave.success_threshold ?? null,
   };
 }
 

@@ -51,21 +51,21 @@ describe("waves", () => {
       "a misspelt key, and says nothing of the key that it stands for",
       rollout("  waves: [{ szie: 5 }, 100%]"),
       [
-        '8:13 rollout.waves[0].szie: unknown key "szie"; did you mean "size"? (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, gates)',
+        '8:13 rollout.waves[0].szie: unknown key "szie"; did you mean "size"? (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, success_threshold, gates)',
       ],
     ],
     [
       "a misspelt key beside others",
       rollout("  waves:\n    - size: 5\n      sok: 5m\n    - 100%"),
       [
-        '10:7 rollout.waves[0].sok: unknown key "sok"; did you mean "soak"? (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, gates)',
+        '10:7 rollout.waves[0].sok: unknown key "sok"; did you mean "soak"? (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, success_threshold, gates)',
       ],
     ],
     [
       "a key of the rollout in a wave",
       rollout("  waves: [{ size: 5, max_unavailable: 1 }, 100%]"),
       [
-        '8:22 rollout.waves[0].max_unavailable: unknown key "max_unavailable"; it belongs in rollout (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, gates)',
+        '8:22 rollout.waves[0].max_unavailable: unknown key "max_unavailable"; it belongs in rollout (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, success_threshold, gates)',
       ],
     ],
     [
@@ -78,7 +78,7 @@ describe("waves", () => {
     ],
     [
       "every value that is none, each at its place",
-      rollout("  waves:\n    - size: ten\n      soak: 5\n      approve: yes\n      after: -1h\n      at: noon\n      max_failures: 150%\n      max_unreachable: '1'\n      gates: metric\n    - 100%"),
+      rollout("  waves:\n    - size: ten\n      soak: 5\n      approve: yes\n      after: -1h\n      at: noon\n      max_failures: 150%\n      max_unreachable: '1'\n      gates: metric\n      success_threshold: 0\n    - 100%"),
       [
         '9:13 rollout.waves[0].size: "ten" is neither a count nor a percentage (try 10 or "10%")',
         "10:13 rollout.waves[0].soak: 5 has no unit: try 5s",
@@ -88,7 +88,13 @@ describe("waves", () => {
         '14:21 rollout.waves[0].max_failures: "150%" is not from 0% to 100%',
         '15:24 rollout.waves[0].max_unreachable: "1" is text: write 1 without quotes for a count, or "1%" for a percentage',
         '16:14 rollout.waves[0].gates: "metric" where a list is wanted: the gates, for example [{ webhook: { url: https://ci.example.com/gate } }]',
+        '17:26 rollout.waves[0].success_threshold: 0 is too small: at least 1, or a percentage such as "10%"',
       ],
+    ],
+    [
+      "a success_threshold in the last wave",
+      rollout("  waves: [{ size: 1, success_threshold: 100% }, { size: 100%, success_threshold: 80% }]"),
+      ["8:82 rollout.waves[1].success_threshold: the last wave always waits until all of its targets have settled: success_threshold is for waves before it"],
     ],
     [
       "keys without values",
@@ -124,7 +130,7 @@ describe("waves", () => {
       [
         '8:28 rollout.waves[0].soak: "x" is not a duration, for example 10s or 1m30s; "x" is not a unit: ns us ms s m h are',
         "8:41 rollout.waves[1].size: 4 is not more than 5 before it: waves are cumulative and rise",
-        '8:44 rollout.waves[1].sok: unknown key "sok"; did you mean "soak"? (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, gates)',
+        '8:44 rollout.waves[1].sok: unknown key "sok"; did you mean "soak"? (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, success_threshold, gates)',
       ],
     ],
     [

@@ -87,6 +87,7 @@ export function awaitingApproval(change: Partial<Deployment> = {}): Deployment {
         ],
         maxFailures: 1,
         maxUnreachable: 2,
+        successThreshold: 4,
       }),
       wave({
         index: 3,

@@ -57,6 +57,7 @@ function waveJson(wave: Wave): Json {
     begins_at: isoOrNull(wave.beginsAt),
     max_failures: wave.maxFailures,
     max_unreachable: wave.maxUnreachable ?? null,
+    success_threshold: wave.successThreshold ?? null,
   };
 }
 

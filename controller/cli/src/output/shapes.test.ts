@@ -25,7 +25,7 @@ const counts = (change: object): object => ({
   ...change,
 });
 
-const shapeOfWave = { members: "", gates: [], begins_at: null, max_failures: 0, max_unreachable: null };
+const shapeOfWave = { members: "", gates: [], begins_at: null, max_failures: 0, max_unreachable: null, success_threshold: null };
 
 test("status", () => {
   expect(deploymentJson(rollingDeployment())).toStrictEqual({
@@ -69,6 +69,7 @@ test("status of a deployment that waits at a gate", () => {
     begins_at: null,
     max_failures: 1,
     max_unreachable: 2,
+    success_threshold: 4,
   });
   expect(waves[2]).toMatchObject({ begins_at: "2026-01-31T13:00:00.000Z", gates: [{ kind: "prometheus", state: "pending", since: null }] });
 });

@@ -24,18 +24,19 @@ test("shows how long a soak has left, and which gates come then", () => {
   ]);
 });
 
-test("says how to approve, who belongs to a wave, who was skipped, and when the next one begins", () => {
+test("says how to approve, how many are enough, who belongs to a wave, who was skipped, and when the next one begins", () => {
   const lines = rolloutView(awaitingApproval(), view(80));
-  expect(lines.slice(0, 6)).toEqual([
+  expect(lines.slice(0, 7)).toEqual([
     "d-7  shop-web 1.4.2  awaiting approval  1m02s",
     "  ✓ wave 1  ██████████████████████████████  1/1 healthy  canary=true",
     "  ▸ wave 2  ████████████████████████»»»»»»  4/5 healthy, 1 skipped  25%",
+    "      4 of 5 healthy are enough",
     "      ✓ soak 5m",
     "      ▸ waits for approval: muster approve d-7",
     "    wave 3  ······························  0/14 healthy, 14 pending  100%",
   ]);
-  expect(lines[6]).toMatch(/^ {6}begins at (2026-01-31|2026-02-01)? ?\d\d:00:00, in 1h$/);
-  expect(lines.slice(7)).toEqual([
+  expect(lines[7]).toMatch(/^ {6}begins at (2026-01-31|2026-02-01)? ?\d\d:00:00, in 1h$/);
+  expect(lines.slice(8)).toEqual([
     "  waiting on: somebody to approve wave 2",
     "  at most 5 unavailable at once; priority 2; promoted: the gates that were left",
     "  are skipped",

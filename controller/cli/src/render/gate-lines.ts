@@ -16,7 +16,7 @@ export function gateLines(wave: Wave, deployment: Deployment, options: ViewOptio
   const isOver = hasEnded(deployment.phase) || phaseWord(deployment.phase) === "rolling_back";
   const shown = wave.gates.filter(({ state }) => isShown(wave, state, isOver));
   const pending = isOver ? [] : wave.gates.filter(({ state }) => gateStateWord(state) === "pending");
-  const lines = shown.flatMap((gate) => gateLine(gate, deployment.id, options));
+  const lines = [...(isOver ? [] : enoughLine(wave, options)), ...shown.flatMap((gate) => gateLine(gate, deployment.id, options))];
   if (pending.length === 0 || !isCurrent(wave)) return [...beginLine(wave, deployment, options), ...lines];
   const toCome = `${INDENT}then: ${pending.map((gate) => plain(gateName(gate))).join(", ")}`;
   return [...lines, options.colors.dim(truncate(toCome, options.columns))];
@@ -32,6 +32,12 @@ function isShown(wave: Wave, state: Gate["state"], isOver: boolean): boolean {
 /** The rollout is in this wave, or waits behind it. */
 function isCurrent({ phase, gates }: Wave): boolean {
   return wavePhaseWord(phase) === "rolling" || gates.some(({ state }) => gateStateWord(state) === "reached");
+}
+
+/** Why a wave may be passed, or was, while others of it are under way. */
+function enoughLine({ phase, successThreshold, size }: Wave, { colors, columns }: ViewOptions): readonly string[] {
+  if (successThreshold === undefined || wavePhaseWord(phase) !== "rolling") return [];
+  return [colors.dim(truncate(`${INDENT}${successThreshold} of ${size} healthy are enough`, columns))];
 }
 
 function gateLine(gate: Gate, deploymentId: string, { colors, columns, now }: ViewOptions): readonly string[] {

@@ -39,6 +39,9 @@ const shape = {
   at: instant("when the wave begins").optional().meta({ description: "The wave begins not before: RFC 3339, with a time zone.", examples: ["2026-12-01T08:00:00Z"] }),
   max_failures: tolerance().optional().meta({ description: "In place of the rollout's, for this wave.", examples: [1, "5%"] }),
   max_unreachable: tolerance().optional().meta({ description: "In place of the rollout's, for this wave.", examples: [1, "5%"] }),
+  success_threshold: size()
+    .optional()
+    .meta({ description: "So many healthy targets, a count or a percentage of the wave, are enough for the next wave to begin while the others go on. Not in the last wave.", examples: [8, "80%"] }),
   gates: gates().meta({ description: "Asked after this wave, beside those of the rollout.", examples: [[{ webhook: { url: "https://ci.example.com/gate" } }]] }),
 };
 

@@ -787,7 +787,11 @@ export interface Wave {
   beginsAt: number;
   maxFailures: number;
   /** Absent: any number is passed over. */
-  maxUnreachable?: number | undefined;
+  maxUnreachable?:
+    | number
+    | undefined;
+  /** So many healthy targets are enough for the next wave to begin while the others go on. Absent: all settle first. */
+  successThreshold?: number | undefined;
 }
 
 /** A condition for going on. */
@@ -3797,6 +3801,7 @@ function createBaseWave(): Wave {
     beginsAt: 0,
     maxFailures: 0,
     maxUnreachable: undefined,
+    successThreshold: undefined,
   };
 }
 
@@ -3828,6 +3833,9 @@ export const Wave: MessageFns<Wave> = {
     }
     if (message.maxUnreachable !== undefined) {
       writer.uint32(72).uint32(message.maxUnreachable);
+    }
+    if (message.successThreshold !== undefined) {
+      writer.uint32(80).uint32(message.successThreshold);
     }
     return writer;
   },
@@ -3917,6 +3925,14 @@ export const Wave: MessageFns<Wave> = {
             message.maxUnreachable = reader.uint32();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.successThreshold = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3952,6 +3968,11 @@ export const Wave: MessageFns<Wave> = {
         : isSet(object.max_unreachable)
         ? globalThis.Number(object.max_unreachable)
         : undefined,
+      successThreshold: isSet(object.successThreshold)
+        ? globalThis.Number(object.successThreshold)
+        : isSet(object.success_threshold)
+        ? globalThis.Number(object.success_threshold)
+        : undefined,
     };
   },
 
@@ -3984,6 +4005,9 @@ export const Wave: MessageFns<Wave> = {
     if (message.maxUnreachable !== undefined) {
       obj.maxUnreachable = Math.round(message.maxUnreachable);
     }
+    if (message.successThreshold !== undefined) {
+      obj.successThreshold = Math.round(message.successThreshold);
+    }
     return obj;
   },
 
@@ -4003,6 +4027,7 @@ export const Wave: MessageFns<Wave> = {
     message.beginsAt = object.beginsAt ?? 0;
     message.maxFailures = object.maxFailures ?? 0;
     message.maxUnreachable = object.maxUnreachable ?? undefined;
+    message.successThreshold = object.successThreshold ?? undefined;
     return message;
   },
 };
