@@ -3,7 +3,7 @@ import type { Moment } from "./event.ts";
 import type { Fault, Retry } from "./state.ts";
 
 const RESTART_FIRST_MS = 500;
-const RESTART_MAX_MS = 60_000;
+export const RESTART_MAX_MS = 60_000;
 const RETRY_FIRST_MS = 500;
 const RETRY_MAX_MS = 15_000;
 

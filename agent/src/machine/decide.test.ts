@@ -430,6 +430,25 @@ describe("an agent that starts again", () => {
     expect(app.healthy().pass(5_000).phase).toBe("healthy");
   });
 
+  it("does not wait longer for a clock that was set back", () => {
+    const hour = 3_600_000;
+    const probing = new HandDriven().goal(run(1, v1)).work();
+    const { deadlineAt } = probing.state;
+    probing.now -= hour;
+    expect(wake(probing, "found").state.deadlineAt).toBe(probing.now + 60_000);
+    expect(deadlineAt).toBeGreaterThan(probing.now + 60_000);
+
+    const halted = new HandDriven().deploy(run(1, v1)).say({ kind: "halted" });
+    halted.now -= hour;
+    expect(wake(halted, "gone", "boot-2").demand.process).toMatchObject({ kind: "start", release: v1 });
+
+    const crashed = new HandDriven().deploy(run(1, v1));
+    crashed.say({ kind: "exited", launchId: crashed.state.launch.kind === "running" ? crashed.state.launch.workload.launchId : "", exit: { code: 1, signal: null }, lastLine: "" });
+    crashed.now -= hour;
+    wake(crashed, "gone", "boot-2").pass(60_000);
+    expect(crashed.demand.process).toMatchObject({ kind: "start", release: v1 });
+  });
+
   it("starts what was halted on purpose again, and does not call it an exit", () => {
     const app = new HandDriven().deploy(run(1, v1)).say({ kind: "halted" });
     expect(app.demand.process).toBeUndefined();

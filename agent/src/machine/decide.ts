@@ -4,7 +4,8 @@
  * Pure. Never waits, logs or asks the clock; chance and fresh ids are handed in. Its caller writes down reports and state, in this order, before it acts.
  */
 import type { Event, Moment } from "./event.ts";
-import { nextRetry } from "./back-off.ts";
+import { nextRetry, RESTART_MAX_MS } from "./back-off.ts";
+import { revertDeadlineMs } from "./fail.ts";
 import { onGoal } from "./goal.ts";
 import { brokenInvariant } from "./invariants.ts";
 import { onExited, onHalted, onStartFailed, onStarted, onStopped, onVerdict, onWoken } from "./launch.ts";
@@ -50,7 +51,7 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
     case "goal":
       return onGoal(state, event.goal, now);
     case "woken":
-      return onWoken(extendMissed(state, now), event.found, event.bootId, now);
+      return onWoken(inTime(state, now), event.found, event.bootId, now);
     case "tick":
       return state;
     case "step_done":
@@ -69,25 +70,32 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
     case "verdict":
       return onVerdict(state, event.verdict, now);
     case "halted":
-      return onHalted(state, now);
+      return onHalted(state);
     default:
       return unreachable(event);
   }
 }
 
-/** A deadline that passed while nobody looked says nothing about the release: it gets a new one. */
-function extendMissed(state: AppState, now: number): AppState {
-  const newDeadlineAt = now + (state.goal?.healthyDeadlineMs ?? 0);
-  const { phase } = state;
-  const woken: AppState = state.retry === undefined ? state : { ...state, retry: { ...state.retry, due: true } };
+/**
+ * What was written down in the wall clock of an earlier life. A deadline that passed while nobody looked says nothing about the release, and one further ahead than it
+ * ever was is of a clock that was set back since, as on a machine that boots without knowing the time: both begin anew. No wait is longer than it was meant to be.
+ */
+function inTime(state: AppState, now: number): AppState {
+  const { phase, launch } = state;
+  const woken: AppState = {
+    ...state,
+    retry: state.retry === undefined ? undefined : { ...state.retry, due: true },
+    launch: launch.kind === "waiting" ? { kind: "waiting", until: Math.min(launch.until, now + RESTART_MAX_MS) } : launch,
+  };
+  const fresh = (deadlineAt: number, fullMs: number): number => (deadlineAt > now && deadlineAt <= now + fullMs ? deadlineAt : now + fullMs);
   switch (phase.kind) {
     case "pulling":
     case "staged":
     case "activating":
     case "probing":
-      return now < state.deadlineAt ? woken : { ...woken, deadlineAt: newDeadlineAt };
+      return { ...woken, deadlineAt: fresh(state.deadlineAt, state.goal?.healthyDeadlineMs ?? 0) };
     case "reverting":
-      return now < phase.deadlineAt ? woken : { ...woken, phase: { ...phase, deadlineAt: newDeadlineAt } };
+      return { ...woken, phase: { ...phase, deadlineAt: fresh(phase.deadlineAt, revertDeadlineMs(state)) } };
     case "idle":
     case "healthy":
     case "unhealthy":

@@ -14,6 +14,10 @@ import { withNote } from "./words.ts";
  */
 const REVERT_DEADLINE_MS_MIN = 30_000;
 
+export function revertDeadlineMs({ goal }: Pick<AppState, "goal">): number {
+  return Math.max(goal?.healthyDeadlineMs ?? 0, REVERT_DEADLINE_MS_MIN);
+}
+
 export function fail(state: AppState, reason: Reason, now: number): AppState {
   const after: AppState = { ...state, retry: undefined };
   if (state.settled && state.current === undefined) return enter(after, { kind: "failed", reason: plain(reason) }, now);
@@ -22,7 +26,7 @@ export function fail(state: AppState, reason: Reason, now: number): AppState {
     if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason) }, now);
     return enter(after, { kind: "reverted", reason: withNote(reason, `still on ${state.current?.version}`) }, now);
   }
-  const deadlineAt = now + Math.max(state.goal?.healthyDeadlineMs ?? 0, REVERT_DEADLINE_MS_MIN);
+  const deadlineAt = now + revertDeadlineMs(state);
   return enter({ ...after, settled: false, health: { kind: "unknown" } }, { kind: "reverting", move: "stop", cause: plain(reason), deadlineAt }, now);
 }
 

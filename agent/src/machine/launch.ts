@@ -105,7 +105,7 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
 }
 
 /** Stopped on purpose, together with the agent. */
-export function onHalted(state: AppState, now: number): AppState {
+export function onHalted(state: AppState): AppState {
   switch (state.launch.kind) {
     case "none":
     case "waiting":
@@ -113,9 +113,12 @@ export function onHalted(state: AppState, now: number): AppState {
     case "starting":
     case "running":
     case "stopping":
-      return { ...state, health: { kind: "unknown" }, launch: again(state, now) };
+      return { ...state, health: { kind: "unknown" }, launch: again(state, AT_ONCE) };
   }
 }
+
+/** Whatever the clock says by then: a machine may boot without knowing the time. */
+const AT_ONCE = 0;
 
 export function freshProbing(now: number): Probing {
   return { startedAt: now, exits: 0, brokenHealthyMs: 0, lastDetail: "" };
