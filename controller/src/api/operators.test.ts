@@ -1,7 +1,7 @@
 /** What operators ask, over a real connection: each command, what it answers, and how it is refused. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Deployment, DeploymentPhase, GateState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { ALL, APPROVAL, count, soak, wave } from "../rollout/rollout.fixture.ts";
+import { AlarmState, type Deployment, DeploymentPhase, GateState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { alarm, ALL, APPROVAL, count, soak, wave } from "../rollout/rollout.fixture.ts";
 import { Office } from "./operators.fixture.ts";
 
 let office: Office;
@@ -45,6 +45,15 @@ describe("a deployment at its gates", () => {
     const { deployment } = await office.ask(deployments, deployments.approve, { id: "d-1", wave: 1, reason: "looks good", by: "anna@desk" });
     expect(deployment!.waves[0]!.gates[1]).toMatchObject({ state: GateState.OPEN, said: "anna@desk approved it: looks good" });
     expect(deployment!.waves.map(({ phase }) => phase)).toEqual([WavePhase.DONE, WavePhase.ROLLING]);
+  });
+
+  test("shows its alarms: what each asks, and what it said last", async () => {
+    const { world } = office;
+    world.deploy("1", { alarms: [alarm()] });
+    expect((await status()).alarms).toMatchObject([{ kind: "prometheus", state: AlarmState.PENDING, asks: "errors is at most 0.01, asked every 30s", said: "" }]);
+    world.asked[0]!.answer({ kind: "go", detail: "errors is 0, within max 0.01" });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect((await status()).alarms).toMatchObject([{ state: AlarmState.QUIET, said: "errors is 0, within max 0.01" }]);
   });
 
   test("is promoted past all of them only with a name and a reason", async () => {

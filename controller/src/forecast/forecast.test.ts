@@ -54,6 +54,14 @@ describe("if nothing fails", () => {
     ]);
   });
 
+  test("alarms are told, and taken to be quiet", () => {
+    const check = { kind: "prometheus", url: "http://p:9090", query: "errors", max: 1, min: null, timeoutMs: SECOND } as const;
+    const quiet = forecastOf({ strategy: strategy({ waves: [wave(count(1)), wave(percent(100))] }) });
+    const made = forecastOf({ strategy: strategy({ waves: [wave(count(1)), wave(percent(100))], alarms: [{ check, intervalMs: MINUTE, failureLimit: 1, retries: 0, onSilence: "go" }] }) });
+    expect(times(made)).toEqual(times(quiet));
+    expect(made.alarms).toEqual(["errors is at most 1 (prometheus, every 1m; more than 1 answers otherwise in a row stop it; a question without an answer counts as go)"]);
+  });
+
   test("the wait for a window, for a wave's own time and between waves is counted from the start", () => {
     const opensAt = (NOW + 10 * 60 * MINUTE) as Instant;
     const window = { cron: "0 22 * * *", durationMs: 60 * MINUTE, timeZone: "UTC" };
