@@ -65,9 +65,10 @@ export class SimApp {
   }
 
   /** What is posted while a decision is met waits until it has been met whole. */
-  #pump(): void {
+  #pump(unfinished?: () => void): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
+    unfinished?.();
     while (!this.#isBusy && this.#agent.isAlive) {
       const event = this.#queue.shift();
       if (event === undefined) break;
@@ -85,8 +86,7 @@ export class SimApp {
       this.#isBusy = true;
       this.#agent.after(this.#agent.random.whole(RECORD_RETRY_MS.least, RECORD_RETRY_MS.most), () => {
         this.#isBusy = false;
-        this.#writeDown(decision, isSpooled);
-        this.#pump();
+        this.#pump(() => this.#writeDown(decision, isSpooled));
       });
       return;
     }

@@ -186,3 +186,31 @@ test("a gate behind enough of a wave is waited for beside those under way, also 
   expect(scenario.engine.rollout(id)).toMatchObject({ hold: null, wave: 1, moving: new Set(["m-3"]) });
   await scenario.settle();
 });
+
+test("an answer that comes while the controller's disk is full is asked for again", async () => {
+  const scenario = new Scenario(2);
+  await scenario.pass(2_000);
+  const { controller } = scenario.world;
+  controller.outsideIsWell = true;
+  const check = { kind: "prometheus", url: "http://gate", query: "errors", max: 1, min: null, timeoutMs: 2_000 } as const;
+  const id = scenario.deploy("1", { alarms: [{ check, intervalMs: 5_000, failureLimit: 0, retries: 0, onSilence: "stop" }] });
+  controller.isDiskFull = true;
+  await scenario.pass(5_000);
+  controller.isDiskFull = false;
+  await scenario.until(() => scenario.phaseOf(id) === "succeeded");
+  await scenario.settle();
+});
+
+test("an agent whose clock was set back while it was away waits no longer for a release to become healthy", async () => {
+  const scenario = new Scenario(1);
+  await scenario.pass(2_000);
+  const id = scenario.deploy("1", { progressDeadlineMs: 3_600_000 }, { kind: "broken", how: "never_healthy" });
+  const machine = scenario.machine("m-1");
+  await scenario.until(() => machine.disk.apps.get("web")?.phase.kind === "probing");
+  machine.agent?.die();
+  machine.clockOffsetMs -= 600_000;
+  machine.startAgent();
+  await scenario.pass(60_000);
+  expect(scenario.stateOf(id, "m-1")).toBe("failed");
+  await scenario.settle();
+});

@@ -3,6 +3,7 @@
  */
 import { expect, test } from "vitest";
 import { ALL, count, webhook, wave } from "../rollout/rollout.fixture.ts";
+import { JournalError } from "../journal/journal.ts";
 import { World } from "./world.fixture.ts";
 
 const HOOK = webhook({ retries: 1, retryIntervalMs: 10_000 });
@@ -69,4 +70,21 @@ test("a soak begins with the last change, also for the next controller and thoug
   await world.say("b", "healthy");
   world.startEngine();
   expect(world.engine.rollout(ID)?.waves[0]?.changedAt).toBe(world.clock.now());
+});
+
+test("an answer that came while the disk was full is asked for again when it has room", async () => {
+  const world = await atGate();
+  const commit = world.journal.transaction;
+  world.journal.transaction = () => {
+    throw new JournalError("SQLITE_FULL", "database or disk is full", undefined);
+  };
+  world.asked[0]!.answer({ kind: "go", detail: "go" });
+  await turn();
+  world.pass(5_000);
+  world.journal.transaction = commit;
+  world.pass(2_000, "a", "b");
+  expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 1]);
+  world.asked[1]!.answer({ kind: "go", detail: "go" });
+  await turn();
+  expect(world.wanted("b")).toBe("1");
 });

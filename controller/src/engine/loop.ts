@@ -76,7 +76,6 @@ export class Loop {
       });
     });
     this.#tick();
-    this.#askAgain();
   }
 
   stop(): void {
@@ -197,6 +196,7 @@ export class Loop {
     void this.#options.ask(question).then(answered);
   }
 
+  /** Questions whose answer was lost: to a controller that died, or to a disk that was full when it came. */
   #askAgain(): void {
     for (const state of this.rollouts.active()) for (const asker of askersOf(state)) this.#ask(state.id, asker);
   }
@@ -222,7 +222,10 @@ export class Loop {
   }
 
   #tick(): void {
-    this.byItself("time", () => this.commit((append, now) => this.rollouts.goOn(append, now)));
+    this.byItself("time", () => {
+      this.commit((append, now) => this.rollouts.goOn(append, now));
+      this.#askAgain();
+    });
   }
 
   #reload(): void {
