@@ -72,7 +72,7 @@ describe("while it rolls", () => {
     expect(rollout.moving()).toEqual([1, 2]);
     rollout.pass(30 * SECOND);
     rollout.says("stop", { said: "errors is 0.2, more than max 0.01" });
-    expect([rollout.phase, rollout.state.reason]).toEqual(["rolling_back", { code: "alarm_active", message: "alarm 1 is active: errors is 0.2, more than max 0.01" }]);
+    expect([rollout.phase, rollout.state.reason]).toEqual(["rolling_back", { code: "alarm_active", message: "alarm 1 was active: errors is 0.2, more than max 0.01" }]);
   });
 
   test("it stops the rollout at a gate, too", () => {
@@ -92,7 +92,7 @@ describe("while it rolls", () => {
     }
     rollout.pass(30 * SECOND);
     rollout.says("stop", { said: "errors is 0.2" });
-    expect(rollout.state.reason?.message).toBe("alarm 1 is active (2 times in a row): errors is 0.2");
+    expect(rollout.state.reason?.message).toBe("alarm 1 was active 2 times in a row: errors is 0.2");
   });
 
   test("its silence stops the rollout after its retries, unless the file says go", () => {

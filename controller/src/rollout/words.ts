@@ -134,8 +134,8 @@ export function alarmText({ alarms }: RolloutState, index: number): string {
 export function activeAlarmReason({ alarms }: RolloutState, index: number): RolloutReason {
   const state = alarms[index]!;
   const { unanswered, rung, said } = state;
-  const times = rung > 1 ? ` (${rung} times in a row)` : "";
-  const what = isSilent(state) ? `gave no answer to ${unanswered} question${unanswered === 1 ? "" : "s"} in a row` : `is active${times}`;
+  const times = rung > 1 ? ` ${rung} times in a row` : "";
+  const what = isSilent(state) ? `gave no answer to ${unanswered} question${unanswered === 1 ? "" : "s"} in a row` : `was active${times}`;
   return { code: "alarm_active", message: `alarm ${index + 1} ${what}: ${said}` };
 }
 
