@@ -78,7 +78,7 @@ test("-o json has the keys that are promised, and no others", async () => {
   const { code, out } = await plan("-f", "muster.yaml", "-o", "json");
   expect(code).toBe(10);
   const planned = JSON.parse(out);
-  expect(Object.keys(planned)).toEqual(["waves", "unchanged", "expected_ms", "expected_from", "warnings", "alarms", "blast_radius"]);
+  expect(Object.keys(planned)).toEqual(["waves", "unchanged", "expected_ms", "expected_from", "begins_when", "max_unavailable", "warnings", "alarms", "blast_radius"]);
   expect(planned.waves[0]).toStrictEqual({
     index: 1,
     members: "canary=true",

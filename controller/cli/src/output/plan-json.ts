@@ -2,15 +2,17 @@
  * The forecast in `plan -o json`. Once released, a key keeps its name and its meaning.
  */
 import type { BlastRadius, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
-import type { Json } from "./json.ts";
+import { textOrNull, type Json } from "./json.ts";
 import { phaseWord } from "./words.ts";
 
-export function planJson({ waves, unchanged, expectedMs, expectedFrom, warnings, alarms, blastRadius }: PlanResponse): Json {
+export function planJson({ waves, unchanged, expectedMs, expectedFrom, beginsWhen, maxUnavailable, warnings, alarms, blastRadius }: PlanResponse): Json {
   return {
     waves: waves.map(waveJson),
     unchanged,
     expected_ms: expectedMs,
     expected_from: expectedFrom,
+    begins_when: textOrNull(beginsWhen),
+    max_unavailable: maxUnavailable,
     warnings,
     alarms,
     blast_radius: blastRadius.map(blastJson),
