@@ -41,3 +41,13 @@ test("a controller that dies with a question open asks it again, and knows what 
   await turn();
   expect(world.phase(ID)).toBe("rolling_back");
 });
+
+test("a clock that is set back does not make it deaf", async () => {
+  const world = await begun();
+  world.asked[0]!.answer({ kind: "go", detail: "errors is 0" });
+  await turn();
+  world.clock.advance(-3_600_000);
+  world.engine.stop();
+  world.startEngine();
+  expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 2]);
+});

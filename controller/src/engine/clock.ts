@@ -9,8 +9,8 @@ export interface Clock {
   wake(at: Instant, callback: () => void): () => void;
 }
 
-/** setTimeout fires at once for longer delays than this; waking early is harmless, since every timer is checked against `now`. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** A clock that is set, and a machine that slept, are noticed after so long; waking early is harmless, since every timer is checked against `now`. */
+const TIMEOUT_MS_MAX = 60_000;
 
 export const systemClock: Clock = {
   now: () => Date.now() as Instant,

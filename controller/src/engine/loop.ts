@@ -53,6 +53,8 @@ export class Loop {
   /** Questions under way, so that none is asked twice. */
   readonly #asked = new Set<string>();
   #cancelWake: (() => void) | undefined;
+  /** When time was looked at last: what was to be done at a time may have to be done sooner when the clock is set back. */
+  #tickedAt = 0;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -223,7 +225,12 @@ export class Loop {
 
   #tick(): void {
     this.byItself("time", () => {
-      this.commit((append, now) => this.rollouts.goOn(append, now));
+      this.commit((append, now) => {
+        const wasSetBack = now < this.#tickedAt;
+        this.#tickedAt = now;
+        if (wasSetBack) this.rollouts.goOnAll(append, now);
+        else this.rollouts.goOn(append, now);
+      });
       this.#askAgain();
     });
   }

@@ -60,14 +60,17 @@ export function ringing(alarms: readonly AlarmState[]): number | undefined {
 
 /** The first alarm that is to be asked now. */
 export function dueAlarm(alarms: readonly AlarmState[], now: Instant): number | undefined {
-  const index = alarms.findIndex((state) => !state.isAsked && now >= askedNextAt(state));
+  const index = alarms.findIndex((state) => !state.isAsked && now >= askedNextAt(state, now));
   return index < 0 ? undefined : index;
 }
 
 /** When the next one is to be asked; undefined: all are being asked, or there are none. */
-export function nextAlarmAt(alarms: readonly AlarmState[]): Instant | undefined {
+export function nextAlarmAt(alarms: readonly AlarmState[], now: Instant): Instant | undefined {
   let next: Instant | undefined;
-  for (const state of alarms) if (!state.isAsked && (next === undefined || askedNextAt(state) < next)) next = askedNextAt(state);
+  for (const state of alarms) {
+    const at = askedNextAt(state, now);
+    if (!state.isAsked && (next === undefined || at < next)) next = at;
+  }
   return next;
 }
 
@@ -75,6 +78,7 @@ export function isSilent({ unanswered, alarm }: AlarmState): boolean {
   return unanswered > alarm.retries;
 }
 
-function askedNextAt({ askedAt, alarm }: AlarmState): Instant {
-  return (askedAt === 0 ? 0 : askedAt + alarm.intervalMs) as Instant;
+/** A question that lies ahead was asked before the clock was set back. */
+function askedNextAt({ askedAt, alarm }: AlarmState, now: Instant): Instant {
+  return (askedAt === 0 || askedAt > now ? 0 : askedAt + alarm.intervalMs) as Instant;
 }

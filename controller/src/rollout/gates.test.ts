@@ -84,6 +84,14 @@ describe("soak", () => {
   });
 });
 
+test("a question that lies ahead, of a clock that was set back, is asked again at once", () => {
+  const gate = pendingGate(webhook());
+  applyGate(gate, { kind: "gate_reached", wave: 0, gate: 0 }, START);
+  applyGate(gate, { kind: "gate_asked", wave: 0, gate: 0, attempt: 1 }, START);
+  applyGate(gate, { kind: "gate_answered", wave: 0, gate: 0, attempt: 1, verdict: "wait", said: "wait" }, START);
+  expect(stepOf(gate, START, MINUTE, (START - MINUTE) as Instant)).toEqual({ kind: "ask" });
+});
+
 describe("approval", () => {
   test("waits for somebody, for as long as it takes", () => {
     const rollout = atGate([APPROVAL]);

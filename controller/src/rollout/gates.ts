@@ -117,6 +117,7 @@ function questionStep(gate: GateState, { retries, onSilence }: WebhookGate | Pro
     const said = `no answer to ${gate.unanswered} questions: ${gate.said}`;
     return onSilence === "go" ? { kind: "open", said } : { kind: "stop", said };
   }
-  const due = (gate.askedAt === 0 ? gate.since : gate.askedAt + intervalMs) as Instant;
+  // A question that lies ahead was asked before the clock was set back.
+  const due = (gate.askedAt === 0 || gate.askedAt > now ? Math.min(gate.since, now) : gate.askedAt + intervalMs) as Instant;
   return now >= due ? { kind: "ask" } : { kind: "wait", until: due };
 }

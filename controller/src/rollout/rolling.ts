@@ -18,7 +18,7 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Insta
   const due = dueAlarm(alarmsOf(state), now);
   if (due !== undefined) return change({ kind: "alarm_asked", alarm: due, attempt: state.alarms[due]!.attempts + 1 });
   const step = alarmStep(state) ?? forwardStep(state, world, now);
-  const alarmAt = nextAlarmAt(alarmsOf(state));
+  const alarmAt = nextAlarmAt(alarmsOf(state), now);
   if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
   // After a hold the clock begins anew with the first start.
   const isLate = state.hold === null && now >= endsAt(state);
