@@ -187,7 +187,7 @@ test("a gate behind enough of a wave is waited for beside those under way, also 
   await scenario.settle();
 });
 
-test("an answer that comes while the controller's disk is full is asked for again", async () => {
+test("an answer that comes while the controller's disk is full is kept when it has room", async () => {
   const scenario = new Scenario(2);
   await scenario.pass(2_000);
   const { controller } = scenario.world;

@@ -50,7 +50,7 @@ export class Loop {
   readonly standing: Standing;
   readonly #options: LoopOptions;
   readonly #listeners = new Set<(rows: readonly JournalRow[]) => void>();
-  /** Questions under way, so that none is asked twice. */
+  /** Questions under way, or whose answer is still to be kept, so that none is asked twice. */
   readonly #asked = new Set<string>();
   #cancelWake: (() => void) | undefined;
   /** When time was looked at last: what was to be done at a time may have to be done sooner when the clock is set back. */
@@ -78,6 +78,7 @@ export class Loop {
       });
     });
     this.#tick();
+    this.#askAgain();
   }
 
   stop(): void {
@@ -116,12 +117,14 @@ export class Loop {
     return result;
   }
 
-  /** Work that nobody waits for: a fault is logged, and it is tried again. */
-  byItself(what: string, work: () => void): void {
+  /** Work that nobody waits for: a fault is logged. Whether it was done. */
+  byItself(what: string, work: () => void): boolean {
     try {
       work();
+      return true;
     } catch (error) {
       this.#options.logger.error({ err: error, what }, "engine could not commit");
+      return false;
     }
   }
 
@@ -186,19 +189,20 @@ export class Loop {
     if (this.#asked.has(key)) return;
     this.#asked.add(key);
     const answered = (verdict: Verdict): void => {
-      this.#asked.delete(key);
       if (this.#stopped) return;
-      this.byItself("answer", () => {
+      const isKept = this.byItself("answer", () => {
         this.commit((append, now) => {
           const state = this.rollouts.get(id);
           if (state !== undefined) this.rollouts.drive(state, answerOf(question, verdict), append, now);
         });
       });
+      if (isKept) this.#asked.delete(key);
+      else this.clock.wake((this.clock.now() + RETRY_MS) as Instant, () => answered(verdict));
     };
     void this.#options.ask(question).then(answered);
   }
 
-  /** Questions whose answer was lost: to a controller that died, or to a disk that was full when it came. */
+  /** Questions whose answer was lost with an earlier controller. */
   #askAgain(): void {
     for (const state of this.rollouts.active()) for (const asker of askersOf(state)) this.#ask(state.id, asker);
   }
@@ -231,7 +235,6 @@ export class Loop {
         if (wasSetBack) this.rollouts.goOnAll(append, now);
         else this.rollouts.goOn(append, now);
       });
-      this.#askAgain();
     });
   }
 
