@@ -209,7 +209,8 @@ function isHeldAlike(model: Model, one: ModelTarget, other: ModelTarget): boolea
   const labelsOf = ({ machine }: ModelTarget) => model.machines.get(machine)!.labels;
   return (
     one.lane.join("/") === other.lane.join("/") &&
-    isUnavailable(model, one.machine) === isUnavailable(model, other.machine) &&
+    movesAnywhere(model, one.machine) === movesAnywhere(model, other.machine) &&
+    isUnwell(model, one.machine, undefined) === isUnwell(model, other.machine, undefined) &&
     [...model.budgets.values()].every(({ selector }) => selects(selector, labelsOf(one)) === selects(selector, labelsOf(other)))
   );
 }
@@ -217,10 +218,6 @@ function isHeldAlike(model: Model, one: ModelTarget, other: ModelTarget): boolea
 /** In its tail a rollout passes silent machines over, however many. */
 function withoutSilence(wave: ModelWave): ModelWave {
   return { ...wave, plan: { ...wave.plan, maxUnreachable: null } };
-}
-
-function isUnavailable(model: Model, machine: MachineId): boolean {
-  return movesAnywhere(model, machine) || isUnwell(model, machine, undefined);
 }
 
 function isUnwell(model: Model, machine: MachineId, app: string | undefined): boolean {
