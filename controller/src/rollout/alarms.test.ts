@@ -130,6 +130,7 @@ describe("while it rolls", () => {
 
   test("promote --all goes on without it", () => {
     const rollout = new Alarmed([alarm()]);
+    expect(() => rollout.command("promote")).toThrow("it waits for its alarms to be quiet; --all goes on without them");
     rollout.command("promote", { all: true });
     expect(rollout.moving()).toEqual([0]);
     rollout.says("stop");

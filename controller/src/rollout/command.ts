@@ -55,7 +55,8 @@ export function refusal(state: RolloutState, event: CommandEvent): string | unde
       return approveRefusal(state, event.wave);
     case "promote":
       if (phase !== "rolling") return `it is ${inWords(phase)}; only a rolling deployment has gates to skip`;
-      return event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" || state.hold?.kind === "offline" ? undefined : "it waits at no gate now; --all skips those to come";
+      if (event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" || state.hold?.kind === "offline") return undefined;
+      return state.hold?.kind === "alarm" ? "it waits for its alarms to be quiet; --all goes on without them" : "it waits at no gate now; --all skips those to come";
     case "retry":
       return retryRefusal(state);
     case "set_max_unavailable":
