@@ -1,7 +1,7 @@
 /** Alarms: asked all the while, and what their answers do. */
 import { describe, expect, test } from "vitest";
 import type { Alarm, Strategy } from "../plan/strategy.ts";
-import type { Verdict } from "./gates.ts";
+import type { Verdict } from "./asking.ts";
 import { ALL, alarm, APPROVAL, count, Harness, MINUTE, SECOND, wave } from "./rollout.fixture.ts";
 
 class Alarmed extends Harness {

@@ -4,23 +4,14 @@
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Alarm } from "../plan/strategy.ts";
-import type { Verdict } from "./gates.ts";
+import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Verdict } from "./asking.ts";
 
-export interface AlarmState {
+export interface AlarmState extends Asking {
   readonly alarm: Alarm;
-  /** Questions asked. */
-  attempts: number;
-  /** A question is under way. */
-  isAsked: boolean;
-  /** Of the last question or answer; 0: it is to be asked at once. */
-  askedAt: Instant;
-  /** Answers `stop`, and questions without an answer, in a row. */
+  /** Answers `stop` in a row. */
   rung: number;
-  unanswered: number;
   /** It was quiet at least once since the rollout goes forward, or its silence is put up with. */
   isClear: boolean;
-  /** The last answer. */
-  said: string;
 }
 
 /** `alarm`: index into the strategy's. */
@@ -38,29 +29,23 @@ export function resetAlarm(state: AlarmState): void {
 }
 
 export function applyAlarm(state: AlarmState, change: AlarmChange, at: Instant): void {
-  state.askedAt = at;
-  state.isAsked = change.kind === "alarm_asked";
-  if (change.kind === "alarm_asked") {
-    state.attempts = change.attempt;
-    return;
-  }
+  if (change.kind === "alarm_asked") return noteQuestion(state, change.attempt, at);
   const { verdict, said } = change;
-  state.said = said;
-  state.unanswered = verdict === "silent" ? state.unanswered + 1 : 0;
+  noteAnswer(state, verdict, said, at);
   if (verdict === "go") state.rung = 0;
   if (verdict === "stop") state.rung += 1;
-  if (verdict === "go" || (isSilent(state) && state.alarm.onSilence === "go")) state.isClear = true;
+  if (verdict === "go" || (isSilent(state, state.alarm) && state.alarm.onSilence === "go")) state.isClear = true;
 }
 
 /** The first alarm that has gone off. */
 export function ringing(alarms: readonly AlarmState[]): number | undefined {
-  const index = alarms.findIndex((state) => state.rung > state.alarm.failureLimit || (isSilent(state) && state.alarm.onSilence === "stop"));
+  const index = alarms.findIndex((state) => state.rung > state.alarm.failureLimit || (isSilent(state, state.alarm) && state.alarm.onSilence === "stop"));
   return index < 0 ? undefined : index;
 }
 
 /** The first alarm that is to be asked now. */
 export function dueAlarm(alarms: readonly AlarmState[], now: Instant): number | undefined {
-  const index = alarms.findIndex((state) => !state.isAsked && now >= askedNextAt(state, now));
+  const index = alarms.findIndex((state) => !state.isAsked && now >= dueAt(state, now));
   return index < 0 ? undefined : index;
 }
 
@@ -68,17 +53,13 @@ export function dueAlarm(alarms: readonly AlarmState[], now: Instant): number | 
 export function nextAlarmAt(alarms: readonly AlarmState[], now: Instant): Instant | undefined {
   let next: Instant | undefined;
   for (const state of alarms) {
-    const at = askedNextAt(state, now);
+    const at = dueAt(state, now);
     if (!state.isAsked && (next === undefined || at < next)) next = at;
   }
   return next;
 }
 
-export function isSilent({ unanswered, alarm }: AlarmState): boolean {
-  return unanswered > alarm.retries;
-}
-
-/** A question that lies ahead was asked before the clock was set back. */
-function askedNextAt({ askedAt, alarm }: AlarmState, now: Instant): Instant {
-  return (askedAt === 0 || askedAt > now ? 0 : askedAt + alarm.intervalMs) as Instant;
+/** The first question at once. */
+function dueAt(state: AlarmState, now: Instant): Instant {
+  return askedNextAt(state, 0, state.alarm.intervalMs, now);
 }

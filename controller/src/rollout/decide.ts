@@ -9,7 +9,7 @@ import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
-import type { Verdict } from "./gates.ts";
+import type { Verdict } from "./asking.ts";
 import { type AgentPhase, endsAt, isEnded, isMoving, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =

@@ -8,27 +8,16 @@
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Gate, PrometheusGate, WebhookGate } from "../plan/strategy.ts";
+import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Verdict } from "./asking.ts";
 
-/** The answer to one question of a webhook or prometheus gate. `wait`: not yet, ask again. `silent`: there was no answer. */
-export type Verdict = "go" | "stop" | "wait" | "silent";
-
-export interface GateState {
+export interface GateState extends Asking {
   readonly gate: Gate;
   state: "pending" | "reached" | "open" | "stopped";
   /** Of the last change of `state`; 0 before it was reached. */
   since: Instant;
-  /** Questions asked. */
-  attempts: number;
-  /** A question is under way. */
-  isAsked: boolean;
-  /** Of the last question or answer. */
-  askedAt: Instant;
-  /** Answers `go`, answers `stop`, and questions in a row without an answer. */
+  /** Answers `go`, and answers `stop`. */
   passed: number;
   failed: number;
-  unanswered: number;
-  /** The last answer, or who opened it and why. */
-  said: string;
 }
 
 export type GateChange =
@@ -55,15 +44,9 @@ export function applyGate(gate: GateState, change: GateChange, at: Instant): voi
       Object.assign(gate, { ...pendingGate(gate.gate), attempts: gate.attempts, state: "reached", since: at });
       return;
     case "gate_asked":
-      gate.attempts = change.attempt;
-      gate.isAsked = true;
-      gate.askedAt = at;
-      return;
+      return noteQuestion(gate, change.attempt, at);
     case "gate_answered":
-      gate.isAsked = false;
-      gate.askedAt = at;
-      gate.said = change.said;
-      gate.unanswered = change.verdict === "silent" ? gate.unanswered + 1 : 0;
+      noteAnswer(gate, change.verdict, change.said, at);
       if (change.verdict === "go") gate.passed += 1;
       if (change.verdict === "stop") gate.failed += 1;
       return;
@@ -113,11 +96,10 @@ export function stepOf(gate: GateState, changedAt: Instant, patienceMs: number, 
 
 function questionStep(gate: GateState, { retries, onSilence }: WebhookGate | PrometheusGate, intervalMs: number, now: Instant): GateStep {
   if (gate.isAsked) return { kind: "wait", until: undefined };
-  if (gate.unanswered > retries && onSilence !== "wait") {
+  if (isSilent(gate, { retries }) && onSilence !== "wait") {
     const said = `no answer to ${gate.unanswered} questions: ${gate.said}`;
     return onSilence === "go" ? { kind: "open", said } : { kind: "stop", said };
   }
-  // A question that lies ahead was asked before the clock was set back.
-  const due = (gate.askedAt === 0 || gate.askedAt > now ? Math.min(gate.since, now) : gate.askedAt + intervalMs) as Instant;
+  const due = askedNextAt(gate, gate.since, intervalMs, now);
   return now >= due ? { kind: "ask" } : { kind: "wait", until: due };
 }

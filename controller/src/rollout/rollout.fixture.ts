@@ -12,7 +12,7 @@ import { type CommandEvent, refusal } from "./command.ts";
 import type { RolloutEvent } from "./decide.ts";
 import { noteUnwell } from "./derived.ts";
 import { drive } from "./drive.ts";
-import type { Verdict } from "./gates.ts";
+import type { Verdict } from "./asking.ts";
 import { auditRollout } from "./invariants.ts";
 import { type AgentPhase, isEnded, newRollout, type Purpose, type RolloutState, type Target } from "./state.ts";
 import type { Opening, Surroundings } from "./surroundings.ts";

@@ -3,7 +3,7 @@
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import { isInfrastructure } from "@muster/proto/reason.ts";
-import { isSilent } from "./alarms.ts";
+import { isSilent } from "./asking.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { type Hold, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
@@ -135,7 +135,7 @@ export function activeAlarmReason({ alarms }: RolloutState, index: number): Roll
   const state = alarms[index]!;
   const { unanswered, rung, said } = state;
   const times = rung > 1 ? ` ${rung} times in a row` : "";
-  const what = isSilent(state) ? `gave no answer to ${unanswered} question${unanswered === 1 ? "" : "s"} in a row` : `was active${times}`;
+  const what = isSilent(state, state.alarm) ? `gave no answer to ${unanswered} question${unanswered === 1 ? "" : "s"} in a row` : `was active${times}`;
   return { code: "alarm_active", message: `alarm ${index + 1} ${what}: ${said}` };
 }
 

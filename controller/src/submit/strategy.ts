@@ -2,12 +2,13 @@
  * The `rollout` of a valid file → the strategy that is planned and carried out.
  */
 import { parseAppName } from "@muster/proto/ids.ts";
-import type { Alarm, Gate, Promotion, Strategy, WaveSpec, Window } from "../plan/strategy.ts";
+import type { Alarm, Check, Gate, Promotion, Strategy, WaveSpec, Window } from "../plan/strategy.ts";
 import type { ValidFile } from "./schema.ts";
 
 type ValidRollout = ValidFile["rollout"];
 type ValidWave = Exclude<ValidRollout["waves"][number], { readonly kind: "count" | "percent" }>;
 type ValidGate = ValidRollout["gates"][number];
+type ValidAlarm = ValidRollout["alarms"][number];
 
 export function toStrategy(rollout: ValidRollout): Strategy {
   return {
@@ -78,13 +79,15 @@ function toGate({ webhook, prometheus }: ValidGate): Gate {
   return { kind: "prometheus", url, query, max, min, intervalMs: interval, timeoutMs: timeout, count, failureLimit, retries, onSilence };
 }
 
-function toAlarm({ webhook, prometheus }: ValidRollout["alarms"][number]): Alarm {
-  if (webhook !== undefined) {
-    const { url, timeout: timeoutMs, interval: intervalMs, failure_limit: failureLimit, retries, on_silence: onSilence } = webhook;
-    return { check: { kind: "webhook", url, timeoutMs }, intervalMs, failureLimit, retries, onSilence };
-  }
-  const { url, query, max = null, min = null, timeout: timeoutMs, interval: intervalMs, failure_limit: failureLimit, retries, on_silence: onSilence } = prometheus!;
-  return { check: { kind: "prometheus", url, query, max, min, timeoutMs }, intervalMs, failureLimit, retries, onSilence };
+function toAlarm(alarm: ValidAlarm): Alarm {
+  const { interval: intervalMs, failure_limit: failureLimit, retries, on_silence: onSilence } = alarm.webhook ?? alarm.prometheus!;
+  return { check: toCheck(alarm), intervalMs, failureLimit, retries, onSilence };
+}
+
+function toCheck({ webhook, prometheus }: ValidAlarm): Check {
+  if (webhook !== undefined) return { kind: "webhook", url: webhook.url, timeoutMs: webhook.timeout };
+  const { url, query, max = null, min = null, timeout: timeoutMs } = prometheus!;
+  return { kind: "prometheus", url, query, max, min, timeoutMs };
 }
 
 function toWindow({ cron, duration, time_zone: timeZone }: NonNullable<ValidRollout["window"]>): Window {

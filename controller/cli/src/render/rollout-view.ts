@@ -25,11 +25,12 @@ const ROWS_BESIDE_WAVES = 8;
 
 /** The whole view, without a trailing empty line. */
 export function rolloutView(deployment: Deployment, options: ViewOptions): readonly string[] {
+  const alarms = alarmLines(deployment, options);
   return [
     headerLine(deployment, options),
-    ...waveLines(deployment, options),
+    ...waveLines(deployment, alarms.length, options),
     ...unchangedLines(deployment, options),
-    ...alarmLines(deployment, options),
+    ...alarms,
     ...waitingLines(deployment, options),
     ...reasonLines(deployment, options),
     ...settingLines(deployment, options),
@@ -76,11 +77,11 @@ export function elapsedMs({ submittedAt, startedAt, endedAt }: Deployment, now: 
   return Math.max(0, (endedAt === 0 ? now : endedAt) - from);
 }
 
-function waveLines(deployment: Deployment, options: ViewOptions): readonly string[] {
+function waveLines(deployment: Deployment, alarmRows: number, options: ViewOptions): readonly string[] {
   const { colors, columns, rows } = options;
   const gates = new Map(deployment.waves.map((wave) => [wave, gateLines(wave, deployment, options)]));
   const gateRows = [...gates.values()].reduce((sum, lines) => sum + lines.length, 0);
-  const room = rows === undefined ? deployment.waves.length : Math.max(1, rows - ROWS_BESIDE_WAVES - gateRows - alarmLines(deployment, options).length);
+  const room = rows === undefined ? deployment.waves.length : Math.max(1, rows - ROWS_BESIDE_WAVES - gateRows - alarmRows);
   const { before, shown, after } = fold(deployment.waves, room);
   const digits = String(deployment.waves.length).length;
   const barColumns = Math.max(BAR_COLUMNS_MIN, Math.min(BAR_COLUMNS_MAX, columns - 50));
