@@ -1,0 +1,124 @@
+/**
+ * The one TLS listener of the gRPC port: TLS 1.3 alone, client certificates asked for and checked here, and bounds on what nobody knows.
+ *
+ * Always holds: a connection is handed on only after its handshake, with what its certificate proves; connections that are still shaking hands, and those of
+ * callers who have not been admitted to anything yet, are bounded in number and time, and when there are too many the oldest go. So whoever opens
+ * connections and says nothing takes no place from machines and operators.
+ */
+import { constants, type X509Certificate } from "node:crypto";
+import type { AddressInfo, Socket } from "node:net";
+import { createServer, type SecureContext, type TLSSocket } from "node:tls";
+import type { Certified, Peer } from "./caller.ts";
+import { ListenError } from "./listen-error.ts";
+
+export interface TlsDoorOptions {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** For the name that the client asked for; `undefined`, and one that is not known, get the default one. */
+  readonly contextFor: (serverName: string | undefined) => SecureContext;
+  readonly certify: (certificate: X509Certificate) => Certified;
+  readonly onConnection: (socket: TLSSocket) => void;
+  readonly bounds?: Partial<Bounds>;
+}
+
+interface Bounds {
+  /** For the whole handshake. */
+  readonly handshakeMs: number;
+  readonly handshakesMax: number;
+  readonly strangersMax: number;
+}
+
+const BOUNDS: Bounds = { handshakeMs: 10_000, handshakesMax: 1_024, strangersMax: 1_024 };
+
+export interface TlsDoor {
+  readonly port: number;
+  /** `address`: as `remoteAddress:remotePort`. Undefined when that connection has gone. */
+  peerAt(address: string): Peer | undefined;
+  /** The connection has proved to be somebody's: it is bounded no more. */
+  know(address: string): void;
+  /** Cuts the connections of a machine at once; returns how many there were. */
+  cut(machine: string): number;
+  counts(): { readonly handshakes: number; readonly strangers: number; readonly connections: number };
+  close(): Promise<void>;
+}
+
+interface Connection {
+  readonly socket: TLSSocket;
+  readonly peer: Peer;
+}
+
+/** Throws ListenError. */
+export async function openTlsDoor(options: TlsDoorOptions): Promise<TlsDoor> {
+  const { host, port, contextFor, certify, onConnection } = options;
+  const bounds = { ...BOUNDS, ...options.bounds };
+  // Both keep the order of insertion: the first is the oldest.
+  const handshakes = new Map<string, Socket>();
+  const strangers = new Set<string>();
+  const connections = new Map<string, Connection>();
+
+  const server = createServer({
+    // No session tickets: a resumed session would keep a certificate that has been revoked or has expired meanwhile.
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    minVersion: "TLSv1.3",
+    SNICallback: (name, done) => done(null, contextFor(name)),
+    requestCert: true,
+    // What it shows is judged by `certify`: one that has expired may still be good for a renewal.
+    rejectUnauthorized: false,
+    ALPNProtocols: ["h2"],
+    handshakeTimeout: bounds.handshakeMs,
+    noDelay: true,
+  });
+
+  server.on("connection", (raw: Socket) => {
+    const address = addressOf(raw);
+    handshakes.set(address, raw);
+    raw.once("close", () => handshakes.delete(address));
+    if (handshakes.size > bounds.handshakesMax) handshakes.values().next().value?.destroy();
+  });
+
+  server.on("secureConnection", (socket: TLSSocket) => {
+    const address = addressOf(socket);
+    handshakes.delete(address);
+    socket.on("error", () => socket.destroy());
+    const certificate = socket.getPeerX509Certificate();
+    const certified = certificate === undefined ? { kind: "nobody" as const } : certify(certificate);
+    connections.set(address, { socket, peer: { via: "tls", address, certified } });
+    strangers.add(address);
+    socket.once("close", () => {
+      connections.delete(address);
+      strangers.delete(address);
+    });
+    onConnection(socket);
+    const [oldest] = strangers;
+    if (strangers.size > bounds.strangersMax && oldest !== undefined) connections.get(oldest)?.socket.destroy();
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(new ListenError(host, port, error)));
+    server.listen(port, host, resolve);
+  });
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    peerAt: (address) => connections.get(address)?.peer,
+    know: (address) => void strangers.delete(address),
+    cut(machine) {
+      const cut = [...connections.values()].filter(({ peer }) => peer.via === "tls" && peer.certified.kind === "machine" && peer.certified.machine === machine);
+      for (const { socket } of cut) socket.destroy();
+      return cut.length;
+    },
+    counts: () => ({ handshakes: handshakes.size, strangers: strangers.size, connections: connections.size }),
+    async close() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const raw of handshakes.values()) raw.destroy();
+      for (const { socket } of connections.values()) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+/** As gRPC names the other end of a call. */
+function addressOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress}:${remotePort}`;
+}
