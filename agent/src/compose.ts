@@ -12,7 +12,10 @@ import { createLogReader } from "./drivers/process/log-reader.ts";
 import { createPortPicker } from "./drivers/process/port-picker.ts";
 import { birthOf, currentBootId } from "./drivers/process/proc.ts";
 import { createProber } from "./health/prober.ts";
-import { Link } from "./link/link.ts";
+import { channelOf, type TlsIdentity, tlsIdentityOf } from "./identity/channel.ts";
+import { RunningIdentity } from "./identity/identity.ts";
+import type { Identity, IdentityStore } from "./identity/identity-store.ts";
+import { type Connection, Link, reachable } from "./link/link.ts";
 import { createPuller } from "./pull/puller.ts";
 import { openSpool } from "./report/spool.ts";
 import { createClock } from "./runner/clock.ts";
@@ -22,6 +25,14 @@ import { strayLaunches } from "./runner/strays.ts";
 
 /** The agent can't begin, for a reason that whoever started it can do something about. */
 export class CannotStart extends Error {}
+
+export interface AgentOptions {
+  /** As `usableDirectory` has it. */
+  readonly dir: string;
+  readonly identity: Identity;
+  readonly store: IdentityStore;
+  readonly environment: Config["environment"];
+}
 
 export interface Agent {
   /** Ends, and leaves all workloads running. */
@@ -33,23 +44,24 @@ export interface Agent {
 /** What is being started or stopped is waited for, but not for ever: the next agent takes it up where it stands. */
 const CLOSE_TIMEOUT_MS = 3_000;
 
-export async function startAgent(config: Config, logger: Logger): Promise<Agent> {
-  const dir = usableDirectory(config.dir);
+export async function startAgent({ dir, identity: known, store, environment }: AgentOptions, logger: Logger): Promise<Agent> {
   const lock = takeLock({ dir, pid: process.pid, birthOf });
-  if (!lock.ok) throw new CannotStart(`another agent, with pid ${lock.holderPid}, uses ${config.dir}: end it, or give this one another --dir`);
+  if (!lock.ok) throw new CannotStart(`another agent, with pid ${lock.holderPid}, uses ${dir}: end it, or give this one another --dir`);
 
-  const baseEnv = minimalEnvironment(config.environment);
+  const baseEnv = minimalEnvironment(environment);
+  const identity = new RunningIdentity({ identity: known, store, fraction: Math.random, now: Date.now, logger });
+  const tls = tlsOf(identity);
   const spool = openSpool({ dir, newInstanceId: randomUUID, now: Date.now, onDamage: (what) => logger.error({ dir }, what) });
   const driver = createProcessDriver({ dir, baseEnv, logger });
   const logs = createLogReader({ dir });
   const runner = new MachineRunner({
     dir,
-    machineId: config.machineId,
-    labels: config.labels,
+    machineId: identity.machine,
+    labels: () => identity.labels,
     logger,
     spool: (report) => void spool.append(report),
     world: {
-      puller: createPuller({ dir, logger }),
+      puller: createPuller({ dir, logger, tls }),
       store: createReleaseStore({ dir }),
       driver,
       prober: createProber({ baseEnv }),
@@ -64,26 +76,32 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
   await runner.start();
 
   const link = new Link({
-    controller: config.controller,
+    controller: identity.controller,
+    connect: () => connectionOf(identity),
     hello: {
-      machine: config.machineId,
+      machine: identity.machine,
       instanceId: spool.instanceId,
       agentVersion: AGENT_VERSION,
-      labels: { ...config.labels },
+      labels: { ...identity.labels },
       hostname: hostname(),
       os: platform(),
       arch: arch(),
     },
     reports: spool,
     assignments: runner,
-    onArtifactUrl: (url) => runner.setArtifactUrl(url),
+    onWelcome: ({ artifactUrl, labels }) => {
+      identity.describe(labels);
+      runner.setArtifactUrl(reachable(artifactUrl, identity.controller));
+    },
     logs,
     fraction: Math.random,
     logger,
   });
   link.open();
+  identity.open(() => link.reconnect());
 
   const end = async (): Promise<void> => {
+    await identity.close();
     await link.close();
     driver.close();
     spool.close();
@@ -104,8 +122,35 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
   };
 }
 
+/** With the credentials of this moment, which learn from it how they did. */
+function connectionOf(identity: RunningIdentity): Connection {
+  const { credentials } = identity;
+  return {
+    ...channelOf(credentials),
+    onWelcome: () => identity.worked(credentials),
+    onRenew: () => identity.renewSoon(),
+    onEnd: ({ kind }) => {
+      if (kind === "not_accepted") identity.renewSoon();
+      if (kind === "not_accepted" || kind === "never_welcomed") identity.failed(credentials);
+    },
+  };
+}
+
+/** The same object until the credentials are renewed. */
+function tlsOf(identity: RunningIdentity): () => TlsIdentity {
+  let credentials = identity.credentials;
+  let tls = tlsIdentityOf(credentials);
+  return () => {
+    if (credentials !== identity.credentials) {
+      credentials = identity.credentials;
+      tls = tlsIdentityOf(credentials);
+    }
+    return tls;
+  };
+}
+
 /** Resolved, so that what the kernel says of a process's directory can be compared with it. */
-function usableDirectory(dir: string): string {
+export function usableDirectory(dir: string): string {
   try {
     mkdirSync(dir, { recursive: true });
     accessSync(dir, constants.W_OK | constants.X_OK);

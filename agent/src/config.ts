@@ -14,14 +14,34 @@ export const AGENT_VERSION = manifest.version;
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export interface Config {
+/** What joining takes. */
+export interface JoinConfig {
   /** `host:port` of the controller's gRPC. */
   readonly controller: string;
-  /** Absolute. */
-  readonly dir: string;
+  /** Path of a file with the token; undefined: standard input. */
+  readonly tokenFile: string | undefined;
+  /** In place of the file, from the environment. */
+  readonly token: string | undefined;
   readonly machineId: string;
   readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface RunConfig {
+  readonly kind: "run";
+  /** Another address than the one it joined at. */
+  readonly controller: string | undefined;
+  /** Given: this is the machine's id, or it is not started. */
+  readonly machineId: string | undefined;
+  /** Given: a machine that has not joined yet joins first. */
+  readonly join: JoinConfig | undefined;
   readonly stopWithParent: boolean;
+}
+
+export interface Config {
+  /** Absolute. */
+  readonly dir: string;
+  /** `isAgain`: in place of what it was. */
+  readonly command: RunConfig | { readonly kind: "join"; readonly join: JoinConfig; readonly isAgain: boolean };
   readonly logLevel: LogLevel;
   /** The agent's own, of which workloads see a part. */
   readonly environment: Environment;
@@ -42,77 +62,107 @@ export type Parsed =
   | { readonly kind: "said"; readonly text: string }
   | { readonly kind: "fault"; readonly message: string };
 
+/** A token is taken out of the process's environment at once: nothing that is started later sees it. */
 export function readConfig(args: readonly string[]): Parsed {
-  return parseConfig(args, { environment: process.env, hostname: hostname(), homeDir: homedir(), isRoot: userInfo().uid === 0 });
+  const environment = { ...process.env };
+  delete process.env[TOKEN_VARIABLE];
+  return parseConfig(args, { environment, hostname: hostname(), homeDir: homedir(), isRoot: userInfo().uid === 0 });
 }
 
+const TOKEN_VARIABLE = "MUSTER_JOIN_TOKEN";
+
 const EXAMPLES = `
-MUSTER_CONTROLLER, MUSTER_AGENT_DIR and MUSTER_AGENT_ID stand in for --controller, --dir and --id.
+MUSTER_CONTROLLER, MUSTER_AGENT_DIR and MUSTER_AGENT_ID stand in for --controller, --dir and --id, and ${TOKEN_VARIABLE} for the token's file.
 
 Examples:
-  muster-agent --controller 127.0.0.1:4440
-  muster-agent --controller 127.0.0.1:4440 --id web-1 --label role=web --label zone=a
-  muster-agent --controller 127.0.0.1:4440 --dir /tmp/m1 --id m1 --log-level debug
+  muster-agent join --controller muster.example:4440 --token-file token     become a machine of the fleet, once
+  muster-agent                                                              run
+  muster-agent --controller muster.example:4440 --token-file token          both: join if need be, then run
 
-Exit codes: 0 ended as it was told to, 1 a bug, 2 bad input, a directory that cannot be used or that another agent uses.
-Its workloads go on without it, and the next agent on the same directory takes them up.`;
+Exit codes: 0 ended as it was told to, 1 a bug, or a controller that can't be reached for joining, 2 bad input, a token that is not accepted, a directory
+that cannot be used or that another agent uses. Workloads go on without the agent, and the next agent on the same directory takes them up.`;
 
 interface Options {
   readonly controller?: string;
+  readonly tokenFile?: string;
   readonly dir?: string;
   readonly id?: string;
   readonly label: readonly string[];
-  readonly stopWithParent: boolean;
+  readonly again?: boolean;
+  readonly stopWithParent?: boolean;
   readonly logLevel: string;
 }
 
 export function parseConfig(args: readonly string[], surroundings: Surroundings): Parsed {
   let said = "";
+  let config: Config | undefined;
   const say = (text: string): void => {
     said += text;
   };
-  const command = new Command("muster-agent")
-    .description("Runs on a machine what its Muster controller assigns to it.")
-    .version(AGENT_VERSION)
-    .option("--controller <HOST:PORT>", "where the controller listens for agents")
-    .option("--dir <DIR>", "where releases and state are kept (default: /var/lib/muster-agent for root, else ~/.local/state/muster-agent)")
-    .option("--id <ID>", "the machine's id (default: its host name)")
-    .option("--label <KEY=VALUE>", "a label of the machine; may be given again", (label: string, labels: readonly string[]) => [...labels, label], [])
+  const program = new Command("muster-agent").description("Runs on a machine what its Muster controller assigns to it.").version(AGENT_VERSION).addHelpText("after", EXAMPLES);
+  const run = withOptions(program.command("run", { isDefault: true }).description("run what the controller assigns; done when no command is given"))
     .option("--stop-with-parent", "when stdin ends, stop all workloads and exit", false)
-    .option("--log-level <LEVEL>", LOG_LEVELS.join(", "), "info")
-    .addHelpText("after", EXAMPLES)
-    .allowExcessArguments(false)
-    .exitOverride()
-    .configureOutput({ writeOut: say, writeErr: say });
+    .action((options: Options) => void (config = check("run", options, surroundings)));
+  const join = withOptions(program.command("join").description("become a machine of the fleet, with a token from: muster token create"))
+    .option("--again", "although this machine has joined before: what it was is given up", false)
+    .action((options: Options) => void (config = check("join", options, surroundings)));
+  for (const command of [program, run, join]) command.allowExcessArguments(false).exitOverride().configureOutput({ writeOut: say, writeErr: say });
   try {
-    command.parse([...args], { from: "user" });
+    program.parse([...args], { from: "user" });
   } catch (error) {
+    if (error instanceof BadInput) return { kind: "fault", message: error.message };
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: "said", text: said };
     const message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").replace(/\.$/, "");
     return { kind: "fault", message: `${message}. See: muster-agent --help` };
   }
-  try {
-    return { kind: "config", config: check(command.opts<Options>(), surroundings) };
-  } catch (error) {
-    if (error instanceof BadInput) return { kind: "fault", message: error.message };
-    throw error;
-  }
+  if (config === undefined) throw new Error("neither a command nor a fault");
+  return { kind: "config", config };
+}
+
+function withOptions(command: Command): Command {
+  return command
+    .option("--controller <HOST:PORT>", "where the controller listens for machines")
+    .option("--token-file <FILE>", "the token to join with; - for standard input")
+    .option("--dir <DIR>", "where releases and state are kept (default: /var/lib/muster-agent for root, else ~/.local/state/muster-agent)")
+    .option("--id <ID>", "the machine's id (default: its host name)")
+    .option("--label <KEY=VALUE>", "a label of the machine when it joins; may be given again", (label: string, labels: readonly string[]) => [...labels, label], [])
+    .option("--log-level <LEVEL>", LOG_LEVELS.join(", "), "info");
 }
 
 class BadInput extends Error {}
 
-function check(options: Options, { environment, hostname: host, homeDir, isRoot }: Surroundings): Config {
+function check(kind: "run" | "join", options: Options, surroundings: Surroundings): Config {
+  const { environment, homeDir, isRoot } = surroundings;
   const given = (option: string | undefined, variable: string): string | undefined => option ?? (environment[variable] === "" ? undefined : environment[variable]);
   const dir = given(options.dir, "MUSTER_AGENT_DIR") ?? (isRoot ? "/var/lib/muster-agent" : join(homeDir, ".local/state/muster-agent"));
+  const controller = given(options.controller, "MUSTER_CONTROLLER");
+  const id = given(options.id, "MUSTER_AGENT_ID");
+  const token = given(undefined, TOKEN_VARIABLE);
+  const { [TOKEN_VARIABLE]: _, ...passedOn } = environment;
+  const labels = checkLabels(options.label);
+  const joining = (): JoinConfig => ({
+    controller: checkAddress(controller),
+    tokenFile: options.tokenFile === "-" ? undefined : options.tokenFile,
+    token: options.tokenFile === undefined ? token : undefined,
+    machineId: checkId(id, surroundings.hostname),
+    labels,
+  });
+  const mayJoin = options.tokenFile !== undefined || token !== undefined;
   return {
-    controller: checkAddress(given(options.controller, "MUSTER_CONTROLLER")),
     dir: resolve(dir),
-    machineId: checkId(given(options.id, "MUSTER_AGENT_ID"), host),
-    labels: checkLabels(options.label),
-    stopWithParent: options.stopWithParent,
+    command:
+      kind === "join"
+        ? { kind, join: joining(), isAgain: options.again === true }
+        : {
+            kind,
+            controller: controller === undefined ? undefined : checkAddress(controller),
+            machineId: id === undefined ? undefined : checkId(id, surroundings.hostname),
+            join: mayJoin ? joining() : undefined,
+            stopWithParent: options.stopWithParent === true,
+          },
     logLevel: checkLevel(options.logLevel),
-    environment,
+    environment: passedOn,
   };
 }
 

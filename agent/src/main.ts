@@ -5,8 +5,11 @@
  * the parent: a terminal sends it to both, and the parent decides.
  */
 import pino from "pino";
-import { type Agent, CannotStart, startAgent } from "./compose.ts";
-import { type Config, readConfig } from "./config.ts";
+import { type Agent, type AgentOptions, CannotStart, startAgent, usableDirectory } from "./compose.ts";
+import { type Config, type LogLevel, readConfig } from "./config.ts";
+import { becomeMember, identityFor } from "./enter.ts";
+import { IdentityStore } from "./identity/identity-store.ts";
+import { JoinError } from "./identity/join.ts";
 
 const parsed = readConfig(process.argv.slice(2));
 switch (parsed.kind) {
@@ -16,26 +19,38 @@ switch (parsed.kind) {
   case "fault":
     refuse(parsed.message);
   case "config":
-    await run(parsed.config);
+    await perform(parsed.config);
     break;
 }
 
-async function run(config: Config): Promise<void> {
-  const logger = pino({ level: config.logLevel, base: { machineId: config.machineId } }, pino.destination({ fd: 2, sync: true }));
+async function perform({ dir: wantedDir, command, environment, logLevel }: Config): Promise<void> {
+  try {
+    const dir = usableDirectory(wantedDir);
+    const store = new IdentityStore(dir);
+    if (command.kind === "run") {
+      const identity = await identityFor(command, store, say);
+      return await run({ dir, identity, store, environment }, logLevel, command.stopWithParent);
+    }
+    const { machine, controller } = await becomeMember(command.join, store, { isAgain: command.isAgain, say });
+    say(`${machine} is a machine of the fleet at ${controller} now. Start its agent with: muster-agent --dir ${dir}`);
+  } catch (error) {
+    if (error instanceof JoinError) refuse(error.message, error.isFinal ? 2 : 1);
+    if (error instanceof CannotStart) refuse(error.message);
+    refuse(`cannot start in ${wantedDir}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+async function run(options: AgentOptions, level: LogLevel, stopWithParent: boolean): Promise<void> {
+  const { identity, dir } = options;
+  const logger = pino({ level, base: { machineId: identity.machine } }, pino.destination({ fd: 2, sync: true }));
   const crash = (err: unknown): never => {
     logger.fatal({ err }, "agent crashed; its workloads go on");
     process.exit(1);
   };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
-
-  let agent: Agent;
-  try {
-    agent = await startAgent(config, logger);
-  } catch (error) {
-    return refuse(error instanceof CannotStart ? error.message : `cannot start in ${config.dir}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  logger.info({ controller: config.controller, dir: config.dir, pid: process.pid }, "agent started");
+  const agent: Agent = await startAgent(options, logger);
+  logger.info({ controller: identity.controller, dir, pid: process.pid }, "agent started");
 
   let isEnding = false;
   const end = (how: "close" | "halt", cause: string): void => {
@@ -46,15 +61,19 @@ async function run(config: Config): Promise<void> {
   };
   process.on("SIGTERM", () => end("close", "SIGTERM"));
   process.on("SIGINT", () => {
-    if (!config.stopWithParent) end("close", "SIGINT");
+    if (!stopWithParent) end("close", "SIGINT");
   });
-  if (!config.stopWithParent) return;
+  if (!stopWithParent) return;
   process.stdin.on("end", () => end("halt", "parent ended"));
   process.stdin.on("error", () => end("halt", "parent ended"));
   process.stdin.resume();
 }
 
-function refuse(message: string): never {
-  process.stderr.write(`muster-agent: ${message}\n`);
-  process.exit(2);
+function say(line: string): void {
+  process.stderr.write(`muster-agent: ${line}\n`);
+}
+
+function refuse(message: string, code: 1 | 2 = 2): never {
+  say(message);
+  process.exit(code);
 }

@@ -2,6 +2,7 @@
  * The one file that knows every adapter: builds the controller from its configuration and takes it down again, in order.
  */
 import { rmSync } from "node:fs";
+import type { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
@@ -10,13 +11,16 @@ import { EventsServiceService } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
+import { IdentityServiceService, JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
 import type { Logger } from "pino";
+import { createAdmission } from "./access/admission.ts";
 import { artifactsApi } from "./api/artifacts-api.ts";
 import { deploymentsApi } from "./api/deployments-api.ts";
 import { eventsApi } from "./api/events-api.ts";
 import { fleetApi } from "./api/fleet-api.ts";
 import { forecastApi } from "./api/forecast-api.ts";
 import { historyApi } from "./api/history-api.ts";
+import { identityApi } from "./api/identity-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
 import { removeWhatWasLetGo } from "./artifacts/removal.ts";
@@ -26,9 +30,15 @@ import { Engine } from "./engine/engine.ts";
 import { Gatekeeper } from "./gates/gatekeeper.ts";
 import { Schedule } from "./gates/schedule.ts";
 import { Fleet } from "./fleet/fleet.ts";
-import { serveGrpc } from "./grpc/server.ts";
-import { rememberedPorts, rememberPorts, takeHome, writeJson } from "./home.ts";
-import { createHttpServer } from "./http/http-server.ts";
+import type { CertifiedMachine } from "./grpc/caller.ts";
+import { serveSocket, serveTls } from "./grpc/server.ts";
+import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } from "./home.ts";
+import { openArtifactDoor } from "./http/artifact-door.ts";
+import { Authorities } from "./identity/authorities.ts";
+import { joinApi } from "./identity/join-api.ts";
+import type { Member } from "./identity/members.ts";
+import { Membership } from "./identity/membership.ts";
+import { makePrivateDir, refuseExposed } from "./identity/private-files.ts";
 import { Journal } from "./journal/journal.ts";
 import { createEmbeddedNats } from "./nats/embedded-nats.ts";
 import { createNatsClient } from "./nats/nats-client.ts";
@@ -41,8 +51,12 @@ export interface Addresses {
   readonly pid: number;
   /** `host:port`. */
   readonly grpc: string;
-  /** Base URL of the artifact server. Plain HTTP on loopback until there are identities. */
+  /** Base URL of the artifact server. */
   readonly https: string;
+  /** Path of the unix socket for operators of this machine. */
+  readonly socket: string;
+  /** sha256 of the newest certificate authority, hex. */
+  readonly ca: string;
   readonly nats: { readonly pid: number; readonly url: string };
 }
 
@@ -64,6 +78,10 @@ export async function startController(config: Config, logger: Logger): Promise<C
   try {
     const home = takeHome(dir);
     undo.push(() => home.release());
+    const identityDir = join(dir, "identity");
+    makePrivateDir(identityDir);
+    refuseExposed(identityDir);
+    const authorities = await Authorities.open(join(identityDir, "authorities"), () => systemClock.now());
     const journal = Journal.open(join(dir, "muster.db"));
     undo.push(() => journal.close());
     const store = await createArtifactStore({ dir: join(dir, "artifacts") });
@@ -92,28 +110,63 @@ export async function startController(config: Config, logger: Logger): Promise<C
     nats.onReconnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
-    const http = await createHttpServer({ dir: store.dir, host, port: config.httpPort === 0 ? before.http : config.httpPort, logger });
+    const membership = new Membership({
+      db: journal.db,
+      authorities,
+      natsJwt: () => "",
+      credentialTtlMs: config.credentialTtlMs,
+      renewalGraceMs: config.renewalGraceMs,
+      now: () => systemClock.now(),
+    });
+    const admit = createAdmission({ membership });
+    const tls = { host, contextFor: (name: string | undefined) => authorities.contextFor(name), certify: (certificate: X509Certificate) => authorities.certify(certificate) };
+
+    const isMember = (certified: CertifiedMachine): boolean => membership.judge(certified).kind === "member";
+    const http = await openArtifactDoor({
+      dir: store.dir,
+      tls: { ...tls, port: config.httpPort === 0 ? before.http : config.httpPort },
+      isMember,
+      isAssigned: (machine, digest) => engine.isAssigned(machine, digest),
+      logger,
+    });
     undo.push(() => http.close());
+
     const heartbeatIntervalMs = Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE));
-    const artifactUrl = `${http.url}/v1/artifacts`;
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
-    const grpc = await serveGrpc(
-      [
-        { definition: AgentServiceService, implementation: agentApi({ engine, logs, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs }) },
-        { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
-        { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
-        { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
-        { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
-        { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
-        { definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => systemClock.now(), logger }) },
-      ],
-      host,
-      config.grpcPort === 0 ? before.grpc : config.grpcPort,
-    );
+    const cutOff = async ({ machine }: Member): Promise<void> => {
+      grpc.cut(machine);
+      http.cut(machine);
+    };
+    const agents = agentApi({
+      engine,
+      logs,
+      logger,
+      natsUrl: () => embedded.url,
+      artifactUrl: `${http.url}/v1/artifacts`,
+      heartbeatIntervalMs,
+      labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
+      shouldRenew: (caller) => membership.shouldRenew(caller),
+      onForeign: (caller, named) => logger.warn({ machineId: caller.machine, named, address: caller.address }, "machine spoke for another"),
+    });
+    const services = [
+      { definition: AgentServiceService, implementation: agents },
+      { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
+      { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
+      { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
+      { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
+      { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
+      { definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => systemClock.now(), logger }) },
+      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: async () => undefined, now: () => systemClock.now(), logger }) },
+      { definition: JoinServiceService, implementation: joinApi({ membership, authorities, logger }) },
+    ];
+    const socketPath = socketPathOf(dir);
+    const local = await serveSocket({ services, admit }, socketPath);
+    undo.push(() => local.close());
+    const grpc = await serveTls({ services, admit }, { ...tls, port: config.grpcPort === 0 ? before.grpc : config.grpcPort });
     undo.push(() => grpc.close());
     rememberPorts(dir, { grpc: grpc.port, http: http.port });
 
-    const addresses = (): Addresses => ({ pid: process.pid, grpc: grpc.address, https: http.url, nats: { pid: embedded.pid(), url: embedded.url } });
+    const addresses = (): Addresses => ({ pid: process.pid, grpc: grpc.address, https: http.url, socket: socketPath, ca: authorities.newest.pin, nats: { pid: embedded.pid(), url: embedded.url } });
     const addressFile = join(dir, "controller.json");
     embedded.onPid(() => writeJson(addressFile, addresses()));
     writeJson(addressFile, addresses());

@@ -1,7 +1,7 @@
 /**
  * The controller's configuration: arguments parsed once, every default explicit, whatever is unknown or malformed refused.
  */
-import { isIPv4 } from "node:net";
+import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { parseDuration } from "./submit/duration.ts";
@@ -9,13 +9,17 @@ import { parseDuration } from "./submit/duration.ts";
 export interface Config {
   /** Absolute. Holds the journal, the artifacts and the nats-server's files. */
   readonly dir: string;
-  /** A loopback address: without identity and TLS nothing else may be listened on. */
+  /** An address of this machine; a wildcard listens on all of them. */
   readonly host: string;
   /** 0: a free one, the same at each start. */
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly natsPort: number;
   readonly silentAfterMs: number;
+  /** How long certificates and NATS credentials of machines live; they renew at half of it. */
+  readonly credentialTtlMs: number;
+  /** For so long after its end a certificate may still be renewed. */
+  readonly renewalGraceMs: number;
   readonly stopWithParent: boolean;
   readonly logLevel: LogLevel;
 }
@@ -23,21 +27,18 @@ export interface Config {
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-const SILENT_AFTER_DEFAULT = "15s";
-/** Shorter, and one lost heartbeat makes a machine silent; longer, and a rollout waits for the dead. */
-const SILENT_AFTER_MS_MIN = 1000;
-const SILENT_AFTER_MS_MAX = 24 * 60 * 60 * 1000;
-
 /** Prints help or a fault and exits the process: 0 for help, 2 for a fault. */
 export function readConfig(args: readonly string[]): Config {
   const command = new Command("muster-controller")
     .description("Plans rollouts, tells agents what to run, and decides by what they report.")
     .requiredOption("--dir <dir>", "where the journal, the artifacts and nats-server's files live")
-    .option("--host <address>", "loopback address to listen on", loopback, "127.0.0.1")
+    .option("--host <address>", "address to listen on; 0.0.0.0 or :: for all of this machine's", address, "127.0.0.1")
     .option("--grpc-port <port>", "for operators and agents; 0 picks a free one and keeps it", port, 0)
     .option("--http-port <port>", "for artifacts; 0 picks a free one and keeps it", port, 0)
     .option("--nats-port <port>", "for the embedded nats-server; 0 picks a free one and keeps it", port, 0)
-    .option("--silent-after <duration>", "a machine that is not heard for so long counts as silent", silentAfter, silentAfter(SILENT_AFTER_DEFAULT))
+    .option("--silent-after <duration>", "a machine that is not heard for so long counts as silent", between("1s", "24h"), between("1s", "24h")("15s"))
+    .option("--credential-ttl <duration>", "life of a machine's credentials, which renew at half of it", between("10s", "2160h"), between("10s", "2160h")("24h"))
+    .option("--renewal-grace <duration>", "how long after their end a machine may still renew them", between("1s", "8784h"), between("1s", "8784h")("720h"))
     .option("--stop-with-parent", "stop when standard input ends", false)
     .addOption(new Option("--log-level <level>", "least level of log lines").choices(LOG_LEVELS).default("info"))
     .allowExcessArguments(false)
@@ -51,11 +52,13 @@ export function readConfig(args: readonly string[]): Config {
     httpPort: number;
     natsPort: number;
     silentAfter: number;
+    credentialTtl: number;
+    renewalGrace: number;
     stopWithParent: boolean;
     logLevel: LogLevel;
   }>();
-  const { dir, silentAfter: silentAfterMs, ...rest } = options;
-  return { dir: resolve(dir), silentAfterMs, ...rest };
+  const { dir, silentAfter: silentAfterMs, credentialTtl: credentialTtlMs, renewalGrace: renewalGraceMs, ...rest } = options;
+  return { dir: resolve(dir), silentAfterMs, credentialTtlMs, renewalGraceMs, ...rest };
 }
 
 function port(text: string): number {
@@ -64,17 +67,23 @@ function port(text: string): number {
   return value;
 }
 
-function loopback(text: string): string {
+function address(text: string): string {
   const host = text === "localhost" ? "127.0.0.1" : text;
-  if (!(isIPv4(host) && host.startsWith("127.")) && host !== "::1") {
-    throw new InvalidArgumentError(`"${text}" is not a loopback address; until agents and operators have identities, only loopback is listened on.`);
-  }
+  if (isIP(host) === 0) throw new InvalidArgumentError(`"${text}" is not an IP address (try 0.0.0.0 for all of this machine's).`);
   return host;
 }
 
-function silentAfter(text: string): number {
+function between(least: string, most: string): (text: string) => number {
+  const [leastMs, mostMs] = [durationOf(least), durationOf(most)];
+  return (text) => {
+    const ms = durationOf(text);
+    if (ms < leastMs || ms > mostMs) throw new InvalidArgumentError(`"${text}" is not between ${least} and ${most}.`);
+    return ms;
+  };
+}
+
+function durationOf(text: string): number {
   const parsed = parseDuration(text);
   if (!parsed.ok) throw new InvalidArgumentError(`${parsed.message}.`);
-  if (parsed.ms < SILENT_AFTER_MS_MIN || parsed.ms > SILENT_AFTER_MS_MAX) throw new InvalidArgumentError(`"${text}" is not between 1s and 24h.`);
   return parsed.ms;
 }

@@ -1,7 +1,9 @@
 /**
  * The controller's directory: that it can be written, that no other controller uses it, and which ports it had before.
  */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import SqliteDatabase, { type Database } from "better-sqlite3";
 
@@ -89,6 +91,20 @@ export function rememberedPorts(dir: string): RememberedPorts {
 
 export function rememberPorts(dir: string, ports: RememberedPorts): void {
   writeJson(join(dir, "ports.json"), ports);
+}
+
+/** Paths of unix sockets have at most 107 bytes; a directory that is too deep gets its socket elsewhere, in a folder of its own. */
+const SOCKET_PATH_BYTES_MAX = 107;
+
+/** Where operators of this machine reach the controller; nobody but the controller's own user can. */
+export function socketPathOf(dir: string): string {
+  const path = join(dir, "operators.sock");
+  if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
+  const folder = join(tmpdir(), `muster-${createHash("sha256").update(dir).digest("hex").slice(0, 16)}`);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const { uid, mode } = lstatSync(folder);
+  if (uid !== process.getuid?.() || (mode & 0o077) !== 0) throw new HomeError("unusable", `${folder} belongs to somebody else, and the socket for operators must lie there since the path of ${dir} is too long; remove it, or choose a shorter directory with --dir`, undefined);
+  return join(folder, "operators.sock");
 }
 
 /** Whole or not at all, for readers that look at any moment. */

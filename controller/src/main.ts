@@ -6,6 +6,9 @@ import { startController } from "./compose.ts";
 import { readConfig } from "./config.ts";
 import { isAdapterFault } from "./grpc/answer.ts";
 
+// Whatever the controller writes is for its own user.
+process.umask(0o077);
+
 const config = readConfig(process.argv.slice(2));
 const logger = pino({ level: config.logLevel, base: undefined, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
 

@@ -132,7 +132,7 @@ const TABLE: readonly BadInput[] = [
       mkdirSync(join(at, "dist"));
       writeFileSync(join(at, "dist", "secret"), "x");
       chmodSync(join(at, "dist", "secret"), 0o000);
-      return asOrdinary([...MUSTER, "artifact", "push", "dist", "--address", fleet.file().controller.grpc]);
+      return asOrdinary([...MUSTER, "artifact", "push", "dist", "--address", `unix:${fleet.file().controller.socket}`]);
     },
     exit: EXIT.badInput,
     says: /^muster: <at>\/dist: "secret" can't be read \(EACCES: permission denied\)\n$/,
@@ -209,7 +209,7 @@ function flipped(bytes: Buffer): Buffer {
 
 /** Sends as a client does that looks at the answer last. */
 async function push(fleet: DevFleet, parts: readonly Part[]): Promise<ServiceError> {
-  const client = new ArtifactsServiceClient(fleet.file().controller.grpc, credentials.createInsecure());
+  const client = new ArtifactsServiceClient(`unix:${fleet.file().controller.socket}`, credentials.createInsecure());
   try {
     return await new Promise<ServiceError>((refused, fail) => {
       const call = client.pushArtifact((error) => (error === null ? fail(new Error("it was taken")) : refused(error)));

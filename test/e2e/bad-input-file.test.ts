@@ -54,7 +54,7 @@ const TABLE: readonly BadInput[] = [
     command: (at, fleet) => {
       written(at, "app: shop\n");
       chmodSync(join(at, "muster.yaml"), 0o000);
-      return asOrdinary([...MUSTER, "deploy", "-f", "muster.yaml", "--address", fleet.file().controller.grpc]);
+      return asOrdinary([...MUSTER, "deploy", "-f", "muster.yaml", "--address", `unix:${fleet.file().controller.socket}`]);
     },
     exit: EXIT.badInput,
     says: /^muster: muster\.yaml: no permission to read it\n$/,

@@ -158,7 +158,7 @@ const TABLE: readonly BadInput[] = [
     command: (at, fleet) => {
       for (const dir of ["dist", "tmp"]) mkdirSync(join(at, dir));
       execFileSync("dd", ["if=/dev/urandom", `of=${join(at, "dist", "blob")}`, "bs=1M", "count=1"], { stdio: "ignore" });
-      const push = [...MUSTER, "artifact", "push", "dist", "--address", fleet.file().controller.grpc];
+      const push = [...MUSTER, "artifact", "push", "dist", "--address", `unix:${fleet.file().controller.socket}`];
       return withMount(`mount -t tmpfs -o size=256k tmpfs '${join(at, "tmp")}' && export TMPDIR='${join(at, "tmp")}'`, push);
     },
     exit: EXIT.failed,
@@ -170,7 +170,7 @@ const TABLE: readonly BadInput[] = [
     command: (at, fleet) => {
       mkdirSync(join(at, "dist"));
       writeFileSync(join(at, "dist", "a"), "a");
-      return ["/usr/bin/env", "TMPDIR=/no/such/folder", ...MUSTER, "artifact", "push", "dist", "--address", fleet.file().controller.grpc];
+      return ["/usr/bin/env", "TMPDIR=/no/such/folder", ...MUSTER, "artifact", "push", "dist", "--address", `unix:${fleet.file().controller.socket}`];
     },
     exit: EXIT.failed,
     says: /^muster: cannot make a scratch directory in \/no\/such\/folder: ENOENT: .*\. Set TMPDIR to a directory with room\n$/,

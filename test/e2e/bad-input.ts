@@ -122,7 +122,7 @@ export function namesIn(dir: string): readonly string[] {
 
 /** Every accepted command and every change is in the journal, so a sequence that has not risen says that nothing was done. */
 export async function lastSeq(fleet: DevFleet): Promise<number> {
-  const client = new EventsServiceClient(fleet.file().controller.grpc, credentials.createInsecure());
+  const client = new EventsServiceClient(`unix:${fleet.file().controller.socket}`, credentials.createInsecure());
   try {
     let seq = 0;
     for await (const { events } of client.readEvents({ fromSeq: 1, follow: false, deploymentId: "" }) as AsyncIterable<{ events: readonly { seq: number }[] }>) {

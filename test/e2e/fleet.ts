@@ -21,7 +21,7 @@ export interface FleetOptions {
 }
 
 export interface DevFile {
-  readonly controller: { readonly pid: number; readonly grpc: string; readonly https: string };
+  readonly controller: { readonly pid: number; readonly grpc: string; readonly https: string; readonly socket: string };
   readonly nats: { readonly pid: number; readonly url: string };
   readonly agents: readonly DevAgent[];
 }
@@ -279,7 +279,7 @@ export class DevFleet {
 
   #address(): string {
     const remembered = join(this.dir, "dev.json");
-    return existsSync(remembered) ? this.file().controller.grpc : "127.0.0.1:1";
+    return existsSync(remembered) ? `unix:${this.file().controller.socket}` : "unix:/nowhere";
   }
 
   #env(): NodeJS.ProcessEnv {
@@ -290,8 +290,7 @@ export class DevFleet {
 
 function listens(address: string): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
-  const { hostname, port } = new URL(`tcp://${address}`);
-  const socket = connect(Number(port), hostname, () => resolve(true));
+  const socket = connect(address.replace(/^unix:/, ""), () => resolve(true));
   socket.once("error", () => resolve(false));
   return promise.finally(() => socket.destroy());
 }

@@ -11,20 +11,28 @@ import { fileURLToPath } from "node:url";
 const MAIN = fileURLToPath(new URL("../../controller/src/main.ts", import.meta.url));
 const START_TIMEOUT_MS = 30_000;
 
+interface Addresses {
+  readonly grpc: string;
+  readonly socket: string;
+}
+
 export class ControllerProcess {
   readonly grpc: string;
+  /** For operators: the unix socket. */
+  readonly operators: string;
   readonly #dir: string;
   readonly #child: ChildProcess;
 
-  private constructor(dir: string, child: ChildProcess, grpc: string) {
+  private constructor(dir: string, child: ChildProcess, { grpc, socket }: Addresses) {
     this.#dir = dir;
     this.#child = child;
     this.grpc = grpc;
+    this.operators = `unix:${socket}`;
   }
 
   static async start(): Promise<ControllerProcess> {
     const dir = mkdtempSync(join(tmpdir(), "muster-bench-"));
-    const child = spawn(process.execPath, [...(process.env.MUSTER_BENCH_PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []), MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", "error", "--stop-with-parent"], {
+    const child = spawn(process.execPath, [MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", "error", "--stop-with-parent"], {
       stdio: ["pipe", "ignore", "inherit"],
     });
     const file = join(dir, "controller.json");
@@ -32,8 +40,7 @@ export class ControllerProcess {
       if (child.exitCode !== null) throw new Error(`the controller ended with ${child.exitCode}`);
       if (Date.now() > end) throw new Error("the controller did not start");
     }
-    const { grpc } = JSON.parse(readFileSync(file, "utf8")) as { readonly grpc: string };
-    return new ControllerProcess(dir, child, grpc);
+    return new ControllerProcess(dir, child, JSON.parse(readFileSync(file, "utf8")) as Addresses);
   }
 
   rssBytes(): number {

@@ -91,6 +91,8 @@ export class FakeController {
           heartbeatIntervalMs: 50,
           generation: this.assignment?.generation ?? 0,
           acknowledgedSeq: this.newestSeq,
+          renew: false,
+          labels: {},
           ...this.welcome,
         };
         call.write({ message: { $case: "welcome", value: welcome } });
@@ -103,7 +105,7 @@ export class FakeController {
       }
       if (message?.$case === "heartbeat") {
         this.heartbeats += 1;
-        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation: this.assignment?.generation ?? 0 } } });
+        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation: this.assignment?.generation ?? 0, renew: false } } });
       }
     });
   }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { type Socket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { status } from "@grpc/grpc-js";
+import { credentials, status } from "@grpc/grpc-js";
 import { AppPhase, LogsWanted } from "@muster/proto/gen/muster/v1/agent.ts";
 import { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
@@ -53,7 +53,8 @@ function open(options: Partial<LinkOptions> = {}): Link {
     hello: { machine: "m-1", instanceId: "instance-1", agentVersion: "0", labels: {}, hostname: "h", os: "linux", arch: "x64" },
     reports: spool,
     assignments,
-    onArtifactUrl: () => {},
+    connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
+    onWelcome: () => {},
     logs: { async *read() {} },
     fraction: () => 0.1,
     logger: pino({ level: "silent" }),

@@ -3,7 +3,7 @@
  * this machine may be behind. Nothing here touches a workload: a controller that is away is only waited for.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ClientOptions, Metadata, credentials } from "@grpc/grpc-js";
+import { type ChannelCredentials, type ClientOptions, Metadata } from "@grpc/grpc-js";
 import { AgentServiceClient, type Hello, type LogsWanted, type SyncResponse, type Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Logger } from "pino";
@@ -15,6 +15,8 @@ import { Subscription } from "./subscription.ts";
 export interface LinkOptions {
   /** `host:port`. */
   readonly controller: string;
+  /** How the controller is spoken to. Asked for each session: credentials are renewed. */
+  readonly connect: () => Connection;
   /** All but the generation, which changes. */
   readonly hello: Omit<Hello, "generation">;
   readonly reports: ReportSource;
@@ -23,12 +25,22 @@ export interface LinkOptions {
     /** Ignores what is not newer; throws when it can't be kept. */
     offer(assignment: Assignment): void;
   };
-  readonly onArtifactUrl: (url: string) => void;
+  readonly onWelcome: (welcome: Welcome) => void;
   readonly logs: LogReader;
   /** From 0 to below 1. */
   readonly fraction: () => number;
   readonly logger: Logger;
   readonly welcomeTimeoutMs?: number;
+}
+
+export interface Connection {
+  readonly credentials: ChannelCredentials;
+  readonly options: Partial<ClientOptions>;
+  /** How a session with it ended; called once. */
+  onEnd(end: SessionEnd): void;
+  onWelcome(): void;
+  /** They should be renewed soon. */
+  onRenew(): void;
 }
 
 const WELCOME_TIMEOUT_MS = 10_000;
@@ -54,6 +66,7 @@ export class Link {
   readonly #subscription: Subscription;
   /** Of the session that was welcomed; `stop` aborts with it. */
   #live: LogsCall | undefined;
+  #session = new AbortController();
   #ended: Promise<void> | undefined;
   #isSyncing = false;
   #mustSyncAgain = false;
@@ -71,6 +84,11 @@ export class Link {
     });
   }
 
+  /** There are newer credentials: the session begins anew with them. */
+  reconnect(): void {
+    this.#session.abort();
+  }
+
   open(): void {
     this.#ended = this.#keepSession();
   }
@@ -86,7 +104,7 @@ export class Link {
     const { signal } = this.#closing;
     let failures = 0;
     while (!signal.aborted) {
-      const end = await this.#session();
+      const end = await this.#openSession();
       if (signal.aborted) return;
       failures = end.kind === "lost" ? 0 : failures + 1;
       const bound = Math.min(BACK_OFF_MS.most, BACK_OFF_MS.first * 2 ** Math.min(failures, 16));
@@ -97,23 +115,31 @@ export class Link {
   }
 
   /** Each session has a client of its own: one that is stuck in connecting is thrown away with it. */
-  async #session(): Promise<SessionEnd> {
-    const { controller, hello, reports, assignments, welcomeTimeoutMs = WELCOME_TIMEOUT_MS } = this.#options;
-    const client = new AgentServiceClient(controller, credentials.createInsecure(), CHANNEL);
+  async #openSession(): Promise<SessionEnd> {
+    const { controller, connect, hello, reports, assignments, welcomeTimeoutMs = WELCOME_TIMEOUT_MS } = this.#options;
+    const connection = connect();
+    const client = new AgentServiceClient(controller, connection.credentials, { ...CHANNEL, ...connection.options });
     const ended = new AbortController();
+    this.#session = new AbortController();
     try {
-      return await runSession({
+      const end = await runSession({
         client,
         hello: { ...hello, generation: assignments.generation },
         reports,
         generation: () => assignments.generation,
-        onWelcome: (welcome) => this.#onWelcome(welcome, { client, stop: ended.signal }),
+        onWelcome: (welcome) => {
+          connection.onWelcome();
+          this.#onWelcome(welcome, { client, stop: ended.signal });
+        },
         onGeneration: (generation) => {
           if (generation > assignments.generation) void this.#sync();
         },
+        onRenew: () => connection.onRenew(),
         welcomeTimeoutMs,
-        signal: this.#closing.signal,
+        signal: AbortSignal.any([this.#closing.signal, this.#session.signal]),
       });
+      connection.onEnd(end);
+      return end;
     } finally {
       this.#live = undefined;
       ended.abort();
@@ -124,8 +150,8 @@ export class Link {
   #onWelcome(welcome: Welcome, live: LogsCall): void {
     this.#live = live;
     this.#options.logger.info({ generation: welcome.generation, acknowledgedSeq: welcome.acknowledgedSeq }, "controller connected");
-    this.#options.onArtifactUrl(welcome.artifactUrl);
-    this.#subscription.listenAt(welcome.natsUrl);
+    this.#options.onWelcome(welcome);
+    this.#subscription.listenAt(reachable(welcome.natsUrl, this.#options.controller));
   }
 
   /** Asks for the newest assignment. Asked again meanwhile, it asks once more: what it has by then may be older. */
@@ -168,10 +194,19 @@ export class Link {
     const { logger, controller } = this.#options;
     const fields = { controller, detail, failures, delayMs };
     if (kind === "refused_as_second") logger.error(fields, "another agent holds the session of this machine");
+    else if (kind === "not_accepted" && failures === 1) logger.warn(fields, "controller does not accept this machine");
     else if (kind === "lost") logger.warn(fields, "controller lost");
     else if (failures === 1) logger.warn(fields, "controller not reached");
     else logger.debug(fields, "controller not reached");
   }
+}
+
+/** A controller that listens on all its addresses can't know by which one this machine reaches it; this machine does. */
+export function reachable(url: string, controller: string): string {
+  const parsed = new URL(url);
+  if (parsed.hostname !== "0.0.0.0" && parsed.hostname !== "[::]") return url;
+  parsed.hostname = new URL(`tcp://${controller}`).hostname;
+  return parsed.href.replace(/\/$/, "");
 }
 
 function callSync(client: AgentServiceClient, machine: string): Promise<SyncResponse> {

@@ -31,13 +31,15 @@ export interface SessionOptions {
   readonly onWelcome: (welcome: Welcome) => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
+  /** The controller wants the credentials renewed soon. */
+  readonly onRenew: () => void;
   /** From the first packet to welcome: a peer that accepts connections and says nothing must not hold the agent. */
   readonly welcomeTimeoutMs: number;
   readonly signal: AbortSignal;
 }
 
 export interface SessionEnd {
-  readonly kind: "closed" | "never_welcomed" | "lost" | "refused_as_second";
+  readonly kind: "closed" | "never_welcomed" | "lost" | "refused_as_second" | "not_accepted";
   readonly detail: string;
 }
 
@@ -91,6 +93,7 @@ class Session {
     this.#call.on("error", () => {});
     this.#call.on("status", ({ code, details }: StatusObject) => {
       if (code === status.ALREADY_EXISTS) this.#end("refused_as_second", details);
+      else if (code === status.UNAUTHENTICATED) this.#end("not_accepted", details);
       else this.#end("lost", code === status.OK ? "the controller ended the session" : details);
     });
     this.#write({ $case: "hello", value: hello });
@@ -105,6 +108,7 @@ class Session {
         return this.#acknowledge(message.value.seq);
       case "heartbeatAck":
         this.#missedAcks = 0;
+        if (message.value.renew) this.#options.onRenew();
         return this.#options.onGeneration(message.value.generation);
       default:
         return unreachable(message);
@@ -119,6 +123,7 @@ class Session {
     const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
     onWelcome(welcome);
+    if (welcome.renew) this.#options.onRenew();
     onGeneration(welcome.generation);
     this.#sentSeq = welcome.acknowledgedSeq;
     reports.onAppend(() => this.#sendReports());

@@ -7,6 +7,7 @@
  * Always holds: each chunk's bytes are hashed before they are written and none is trusted for having been written before, so a try may
  * end anywhere, by kill -9 too, and the next one fetches only what is missing.
  */
+import type { AgentOptions } from "node:https";
 import { mkdir, readFile, statfs } from "node:fs/promises";
 import { MANIFEST_BYTES_MAX, parseManifest, type Manifest } from "@muster/proto/manifest.ts";
 import type { Logger } from "pino";
@@ -22,7 +23,7 @@ import { chunkKey, chunksOf, needsOf, unsafePath, type Need, type Place } from "
 import { corrupt, PullError, short } from "./pull-error.ts";
 import { planRanges, type Frame, type Range } from "./ranges.ts";
 import { findSeeds, type Seed } from "./seeds.ts";
-import { createConnections, createSource, type Source } from "./source.ts";
+import { type Connections, createConnections, createSource, type Source } from "./source.ts";
 import { openStaging, readAt, seal, writeAt, type Staging } from "./staging.ts";
 
 export interface PullerOptions {
@@ -32,6 +33,8 @@ export interface PullerOptions {
   /** Bytes free for this agent where `path` is; by default what the filesystem says. */
   readonly freeBytes?: (path: string) => Promise<number>;
   readonly limits?: Partial<PullLimits>;
+  /** What is shown and trusted over HTTPS; another object once it has changed. */
+  readonly tls?: () => AgentOptions | undefined;
 }
 
 export interface PullLimits {
@@ -69,9 +72,17 @@ interface WantedFrame extends Frame {
   readonly need: Need;
 }
 
-export function createPuller({ dir, logger, freeBytes = freeBytesAt, limits: given }: PullerOptions): Puller {
+export function createPuller({ dir, logger, freeBytes = freeBytesAt, limits: given, tls = () => undefined }: PullerOptions): Puller {
   const limits = { ...PULL_LIMITS, ...given };
-  const connections = createConnections();
+  let connections = createConnections(tls());
+  let shown = tls();
+  /** Credentials are renewed; connections that were made with older ones are used no more. */
+  const current = (): Connections => {
+    const now = tls();
+    if (now !== shown) connections = createConnections(now);
+    shown = now;
+    return connections;
+  };
   /** The end of the newest pull of each app: two of one app would write the same files. */
   const lastByApp = new Map<string, Promise<unknown>>();
 
@@ -80,7 +91,7 @@ export function createPuller({ dir, logger, freeBytes = freeBytesAt, limits: giv
       const url = `${artifactUrl.replace(/\/+$/, "")}/${artifact}`;
       const layout = appLayout(dir, app);
       const run = (lastByApp.get(app) ?? Promise.resolve()).then(() =>
-        pullJob({ layout, artifact, source: createSource({ url, inactivityMs: limits.inactivityMs, connections }), signal }),
+        pullJob({ layout, artifact, source: createSource({ url, inactivityMs: limits.inactivityMs, connections: current() }), signal }),
       );
       const settled = run.catch(() => undefined);
       lastByApp.set(app, settled);

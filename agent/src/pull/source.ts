@@ -22,8 +22,9 @@ export interface Connections {
   readonly https: https.Agent;
 }
 
-export function createConnections(): Connections {
-  return { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true }) };
+/** `tls`: what is shown and what is trusted over HTTPS. */
+export function createConnections(tls: https.AgentOptions = {}): Connections {
+  return { http: new http.Agent({ keepAlive: true }), https: new https.Agent({ keepAlive: true, ...tls }) };
 }
 
 export interface SourceOptions {

@@ -25,7 +25,8 @@ export interface MachineRunnerOptions {
   /** The agent's directory, resolved. */
   readonly dir: string;
   readonly machineId: string;
-  readonly labels: Readonly<Record<string, string>>;
+  /** As the controller has them; they may change. */
+  readonly labels: () => Readonly<Record<string, string>>;
   readonly world: World;
   /** Durable when it returns; throws when it can't be. */
   readonly spool: (report: NewReport) => void;
@@ -116,7 +117,9 @@ export class MachineRunner {
         app,
         world,
         machineId,
-        labels,
+        get labels() {
+          return labels();
+        },
         artifactUrl: (signal) => this.#knownArtifactUrl(signal),
         takenPorts: () => this.#portsOfOthers(app),
         mayHaveStrays: this.#lostRecords.has(app),

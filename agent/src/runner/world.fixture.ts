@@ -86,7 +86,7 @@ export class FakeWorld {
     const runner = new MachineRunner({
       dir: this.dir,
       machineId,
-      labels,
+      labels: () => labels,
       world: this.#world(this.#life),
       spool: (report) => {
         if (this.spoolFault !== undefined) throw this.spoolFault;

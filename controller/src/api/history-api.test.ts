@@ -7,7 +7,7 @@ import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { HistoryServiceClient, HistoryServiceService, type ListReleasesResponse, type ReplayResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
 import { artifactOf } from "../artifacts/artifact.fixture.ts";
-import { type GrpcServer, serveGrpc } from "../grpc/server.ts";
+import { serveOpenly } from "../grpc/open.fixture.ts";
 import { Scene } from "../history/history.fixture.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { deploymentAt } from "./deployment-at.ts";
@@ -15,7 +15,7 @@ import { historyApi } from "./history-api.ts";
 import { DeploymentViews } from "./views.ts";
 
 let scene: Scene;
-let server: GrpcServer;
+let server: Awaited<ReturnType<typeof serveOpenly>>;
 let client: HistoryServiceClient;
 let manifests: Map<string, Manifest>;
 let id: DeploymentId;
@@ -33,13 +33,13 @@ beforeEach(async () => {
   const { journal, engine, clock } = scene;
   const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment));
   const store = { manifest: async (digest: string) => manifests.get(digest) };
-  server = await serveGrpc([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => clock.now(), logger }) }], "127.0.0.1", 0);
+  server = await serveOpenly([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => clock.now(), logger }) }]);
   client = new HistoryServiceClient(server.address, credentials.createInsecure());
 });
 
 afterEach(async () => {
   client.close();
-  await server.close();
+  server.close();
   scene.engine.stop();
   scene.journal.close();
 });

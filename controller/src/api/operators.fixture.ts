@@ -7,7 +7,7 @@ import { DeploymentsServiceClient, DeploymentsServiceService } from "@muster/pro
 import { FleetServiceClient, FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { World } from "../engine/world.fixture.ts";
 import { Fleet } from "../fleet/fleet.ts";
-import { type GrpcServer, serveGrpc } from "../grpc/server.ts";
+import { serveOpenly } from "../grpc/open.fixture.ts";
 import { LogRelay } from "../report/log-relay.ts";
 import { deploymentsApi } from "./deployments-api.ts";
 import { fleetApi } from "./fleet-api.ts";
@@ -22,7 +22,7 @@ type Method<Request, Response> = (
 
 export class Office {
   readonly world = new World();
-  #server!: GrpcServer;
+  #server!: Awaited<ReturnType<typeof serveOpenly>>;
   deployments!: DeploymentsServiceClient;
   fleet!: FleetServiceClient;
 
@@ -30,14 +30,10 @@ export class Office {
     const { journal, engine } = this.world;
     const logger = pino({ level: "silent" });
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
-    this.#server = await serveGrpc(
-      [
+    this.#server = await serveOpenly([
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), logger }) },
-      ],
-      "127.0.0.1",
-      0,
-    );
+      ]);
     this.deployments = new DeploymentsServiceClient(this.#server.address, credentials.createInsecure());
     this.fleet = new FleetServiceClient(this.#server.address, credentials.createInsecure());
   }
@@ -45,7 +41,7 @@ export class Office {
   async close(): Promise<void> {
     this.deployments.close();
     this.fleet.close();
-    await this.#server.close();
+    this.#server.close();
     this.world.engine.stop();
     this.world.journal.close();
   }

@@ -1,7 +1,7 @@
 /**
  * A machine's assignment, whole, as the tables have it now. A drained machine is told to remove whatever is assigned to it.
  */
-import type { Generation, MachineId } from "@muster/proto/ids.ts";
+import type { Digest, Generation, MachineId } from "@muster/proto/ids.ts";
 import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
@@ -25,6 +25,7 @@ export class Assignments {
   readonly #generation: Statement;
   readonly #newest: Statement;
   readonly #release: Statement;
+  readonly #names: Statement;
   readonly #releases = new Map<string, Release>();
   /** Asked with every heartbeat. */
   readonly #generations = new Map<MachineId, Generation>();
@@ -35,6 +36,9 @@ export class Assignments {
       FROM assignments a JOIN machines m ON m.id = a.machine WHERE machine = ? ORDER BY app`);
     this.#generation = statement(journal.db, "SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
     this.#newest = statement(journal.db, "SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
+    this.#names = statement(journal.db, `
+      SELECT 1 FROM assignments a JOIN machines m ON m.id = a.machine JOIN releases r ON r.id = a.release
+      WHERE a.machine = ? AND m.drained = 0 AND r.artifact = ?`);
     this.#release = statement(journal.db, "SELECT release FROM releases WHERE id = ?").pluck();
   }
 
@@ -61,6 +65,11 @@ export class Assignments {
   /** Of every machine that has one. */
   newest(): readonly { readonly machine: MachineId; readonly generation: Generation }[] {
     return this.#newest.all() as { machine: MachineId; generation: Generation }[];
+  }
+
+  /** Whether the machine should run a release of this artifact. */
+  names(machine: MachineId, artifact: Digest): boolean {
+    return this.#names.get(machine, artifact) !== undefined;
   }
 
   of(machine: MachineId): Assignment | undefined {

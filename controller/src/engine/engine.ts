@@ -4,7 +4,7 @@
  * Always holds: a report is acknowledged after the commit that holds it.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, Digest, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
@@ -116,6 +116,11 @@ export class Engine {
 
   assignmentFor(machine: MachineId): Assignment | undefined {
     return this.#loop.assignments.of(machine);
+  }
+
+  /** Whether the machine should run a release of this artifact. */
+  isAssigned(machine: MachineId, artifact: Digest): boolean {
+    return this.#loop.assignments.names(machine, artifact);
   }
 
   /** The way to the machines was cut and is back: tells those that have not said that they have their newest assignment. */

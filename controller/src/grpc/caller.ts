@@ -6,9 +6,18 @@ import type { MachineId } from "@muster/proto/ids.ts";
 
 /** What a client certificate says, after its signature and its dates have been checked. */
 export type Certified =
-  | { readonly kind: "machine"; readonly machine: MachineId; readonly membership: number; readonly expiresAt: number }
+  | {
+      readonly kind: "machine";
+      readonly machine: MachineId;
+      readonly membership: number;
+      readonly expiresAt: number;
+      /** Pin of the authority that signed it. */
+      readonly authority: string;
+    }
   /** None was shown, or one that no authority of ours has signed. */
   | { readonly kind: "nobody" };
+
+export type CertifiedMachine = Extract<Certified, { readonly kind: "machine" }>;
 
 /** The other end of a connection. */
 export type Peer =
@@ -25,7 +34,7 @@ export type Caller =
   /** Somebody on the controller's own machine; the name is what they call themselves. */
   | { readonly kind: "local"; readonly name: string }
   | { readonly kind: "operator"; readonly name: string; readonly role: Role; readonly apps: string; readonly targets: string; readonly address: string }
-  | { readonly kind: "machine"; readonly machine: MachineId; readonly membership: number; readonly address: string }
+  | { readonly kind: "machine"; readonly machine: MachineId; readonly membership: number; readonly authority: string; readonly address: string }
   | { readonly kind: "anonymous"; readonly address: string };
 
 const CALLERS = new WeakMap<Metadata, Caller>();
@@ -42,9 +51,23 @@ export function callerOf({ metadata }: { readonly metadata: Metadata }): Caller 
   return caller;
 }
 
+export type MachineCaller = Extract<Caller, { readonly kind: "machine" }>;
+
 /** The machine that calls, for methods which the gate opens to machines alone. */
-export function machineOf(call: { readonly metadata: Metadata }): Extract<Caller, { kind: "machine" }> {
-  const caller = callerOf(call);
+export function machineOf(caller: Caller): MachineCaller {
   if (caller.kind !== "machine") throw new Error("a call that only machines may make reached its handler from somebody else");
   return caller;
+}
+
+/** For records and logs. */
+export function nameOf(caller: Caller): string {
+  switch (caller.kind) {
+    case "local":
+    case "operator":
+      return caller.name;
+    case "machine":
+      return caller.machine;
+    case "anonymous":
+      return caller.address;
+  }
 }

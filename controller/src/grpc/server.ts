@@ -3,6 +3,7 @@
  * through the gate.
  */
 import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { createServer as createTlsServer } from "node:tls";
 import { fileURLToPath } from "node:url";
 import {
   logVerbosity,
@@ -17,7 +18,7 @@ import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
 import { type Admission, type Admit, gate, type Knock } from "./gate.ts";
-import { openTlsDoor, type TlsDoorOptions } from "./tls-door.ts";
+import { openTlsDoor, type TlsDoorOptions, tlsOptions } from "./tls-door.ts";
 
 /** Messages that come in: artifact pieces of 1 MiB and batches of reports are the largest. */
 const RECEIVE_BYTES_MAX = 4 * 1024 * 1024;
@@ -32,8 +33,32 @@ export interface GrpcService {
   readonly implementation: object;
 }
 
-export interface GrpcServer {
-  /** `host:port`, for machines and for operators elsewhere. */
+export interface Served {
+  readonly services: readonly GrpcService[];
+  readonly admit: Admit;
+}
+
+/** For operators of the controller's own machine: only the controller's user may open the socket. Replaces one that a killed controller left. */
+export async function serveSocket({ services, admit }: Served, socketPath: string): Promise<{ close(): void }> {
+  const server = createServer(services, gate(admit, () => ({ via: "socket" })));
+  rmSync(socketPath, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) => {
+      if (error === null) resolve();
+      else reject(new Error(`can't listen on the socket ${socketPath}: ${error.message}`, { cause: error }));
+    });
+  });
+  chmodSync(socketPath, 0o600);
+  return {
+    close: () => {
+      server.forceShutdown();
+      rmSync(socketPath, { force: true });
+    },
+  };
+}
+
+export interface TlsServer {
+  /** `host:port` */
   readonly address: string;
   readonly port: number;
   /** Cuts a machine's connections at once; returns how many there were. */
@@ -42,34 +67,14 @@ export interface GrpcServer {
   close(): Promise<void>;
 }
 
-export interface GrpcOptions {
-  readonly services: readonly GrpcService[];
-  readonly admit: Admit;
-  /** Where operators of this machine are answered: a unix socket, which only the controller's own user may open. */
-  readonly socketPath: string;
-  /** Where everybody else is. */
-  readonly tls: Omit<TlsDoorOptions, "onConnection">;
-}
+/** For machines, and for operators elsewhere. Throws ListenError. */
+export async function serveTls({ services, admit }: Served, tls: Omit<TlsDoorOptions, "protocol" | "portOption">): Promise<TlsServer> {
+  const server = createServer(services, gate(admitKnown, (address) => door.peerAt(address)));
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const doorOptions = { ...tls, protocol: "h2", portOption: "--grpc-port" } as const;
+  const door = await openTlsDoor(createTlsServer(tlsOptions(doorOptions), (socket) => injector.injectConnection(socket)), doorOptions);
 
-/** Throws ListenError. */
-export async function serveGrpc({ services, admit, socketPath, tls }: GrpcOptions): Promise<GrpcServer> {
-  // What it has to say comes as errors; its own lines on stderr would stand between the log's.
-  setLogVerbosity(logVerbosity.NONE);
-  // Two servers, so that how a call came in never rests on what a socket says of itself.
-  const remote = createServer(services, gate(admitRemote, (address) => door.peerAt(address)));
-  const injector = remote.createConnectionInjector(ServerCredentials.createInsecure());
-  const door = await openTlsDoor({ ...tls, onConnection: (socket) => injector.injectConnection(socket) });
-  const local = createServer(services, gate(admit, () => ({ via: "socket" })));
-  try {
-    rmSync(socketPath, { force: true }); // of a controller that was killed: the directory is ours alone
-    await bind(local, socketPath);
-    chmodSync(socketPath, 0o600);
-  } catch (error) {
-    await door.close();
-    throw error;
-  }
-
-  function admitRemote(knock: Knock): Admission | Promise<Admission> {
+  function admitKnown(knock: Knock): Admission | Promise<Admission> {
     const admission = admit(knock);
     return admission instanceof Promise ? admission.then((settled) => known(knock, settled)) : known(knock, admission);
   }
@@ -85,15 +90,15 @@ export async function serveGrpc({ services, admit, socketPath, tls }: GrpcOption
     port: door.port,
     cut: (machine) => door.cut(machine),
     close: async () => {
-      local.forceShutdown();
-      remote.forceShutdown();
+      server.forceShutdown();
       await door.close();
-      rmSync(socketPath, { force: true });
     },
   };
 }
 
 function createServer(services: readonly GrpcService[], interceptor: ServerInterceptor): Server {
+  // What it has to say comes as errors; its own lines on stderr would stand between the log's.
+  setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     "grpc.max_receive_message_length": RECEIVE_BYTES_MAX,
     "grpc.max_concurrent_streams": STREAMS_MAX,
@@ -112,15 +117,6 @@ function createServer(services: readonly GrpcService[], interceptor: ServerInter
   health.addToServer(server);
   new ReflectionService(loadFileDescriptorSetFromBuffer(descriptorSet())).addToServer(server);
   return server;
-}
-
-function bind(server: Server, socketPath: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) resolve();
-      else reject(new Error(`can't listen on the socket ${socketPath}: ${error.message}`, { cause: error }));
-    });
-  });
 }
 
 function descriptorSet(): Buffer {

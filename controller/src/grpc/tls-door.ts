@@ -1,13 +1,13 @@
 /**
- * The one TLS listener of the gRPC port: TLS 1.3 alone, client certificates asked for and checked here, and bounds on what nobody knows.
+ * A TLS listener: TLS 1.3 alone, client certificates asked for and checked here, and bounds on what nobody knows.
  *
- * Always holds: a connection is handed on only after its handshake, with what its certificate proves; connections that are still shaking hands, and those of
+ * Always holds: a connection is handed on only after its handshake, with what its certificate proves, and not beyond that certificate's end; connections that are still shaking hands, and those of
  * callers who have not been admitted to anything yet, are bounded in number and time, and when there are too many the oldest go. So whoever opens
  * connections and says nothing takes no place from machines and operators.
  */
 import { constants, type X509Certificate } from "node:crypto";
 import type { AddressInfo, Socket } from "node:net";
-import { createServer, type SecureContext, type TLSSocket } from "node:tls";
+import type { SecureContext, Server, TlsOptions, TLSSocket } from "node:tls";
 import type { Certified, Peer } from "./caller.ts";
 import { ListenError } from "./listen-error.ts";
 
@@ -15,10 +15,13 @@ export interface TlsDoorOptions {
   readonly host: string;
   /** 0: a free one. */
   readonly port: number;
+  /** How another port is chosen, for messages. */
+  readonly portOption: string;
+  /** What is spoken inside. */
+  readonly protocol: "h2" | "http/1.1";
   /** For the name that the client asked for; `undefined`, and one that is not known, get the default one. */
   readonly contextFor: (serverName: string | undefined) => SecureContext;
   readonly certify: (certificate: X509Certificate) => Certified;
-  readonly onConnection: (socket: TLSSocket) => void;
   readonly bounds?: Partial<Bounds>;
 }
 
@@ -30,6 +33,10 @@ interface Bounds {
 }
 
 const BOUNDS: Bounds = { handshakeMs: 10_000, handshakesMax: 1_024, strangersMax: 1_024 };
+
+const RENEWAL_MS = 60_000;
+/** What a timer can hold, 24 days. A longer-lived certificate makes its holder connect again by then. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export interface TlsDoor {
   readonly port: number;
@@ -48,16 +55,9 @@ interface Connection {
   readonly peer: Peer;
 }
 
-/** Throws ListenError. */
-export async function openTlsDoor(options: TlsDoorOptions): Promise<TlsDoor> {
-  const { host, port, contextFor, certify, onConnection } = options;
-  const bounds = { ...BOUNDS, ...options.bounds };
-  // Both keep the order of insertion: the first is the oldest.
-  const handshakes = new Map<string, Socket>();
-  const strangers = new Set<string>();
-  const connections = new Map<string, Connection>();
-
-  const server = createServer({
+/** With these a server is made that a door is then put in front of. */
+export function tlsOptions({ contextFor, protocol, bounds }: TlsDoorOptions): TlsOptions {
+  return {
     // No session tickets: a resumed session would keep a certificate that has been revoked or has expired meanwhile.
     secureOptions: constants.SSL_OP_NO_TICKET,
     minVersion: "TLSv1.3",
@@ -65,10 +65,20 @@ export async function openTlsDoor(options: TlsDoorOptions): Promise<TlsDoor> {
     requestCert: true,
     // What it shows is judged by `certify`: one that has expired may still be good for a renewal.
     rejectUnauthorized: false,
-    ALPNProtocols: ["h2"],
-    handshakeTimeout: bounds.handshakeMs,
+    ALPNProtocols: [protocol],
+    handshakeTimeout: bounds?.handshakeMs ?? BOUNDS.handshakeMs,
     noDelay: true,
-  });
+  };
+}
+
+/** `server` does not listen yet; what is spoken inside is its own. Throws ListenError. */
+export async function openTlsDoor(server: Server, options: TlsDoorOptions): Promise<TlsDoor> {
+  const { host, port, portOption, certify } = options;
+  const bounds = { ...BOUNDS, ...options.bounds };
+  // Both keep the order of insertion: the first is the oldest.
+  const handshakes = new Map<string, Socket>();
+  const strangers = new Set<string>();
+  const connections = new Map<string, Connection>();
 
   server.on("connection", (raw: Socket) => {
     const address = addressOf(raw);
@@ -77,7 +87,8 @@ export async function openTlsDoor(options: TlsDoorOptions): Promise<TlsDoor> {
     if (handshakes.size > bounds.handshakesMax) handshakes.values().next().value?.destroy();
   });
 
-  server.on("secureConnection", (socket: TLSSocket) => {
+  // Before whoever speaks inside: it may ask at once who is there.
+  server.prependListener("secureConnection", (socket: TLSSocket) => {
     const address = addressOf(socket);
     handshakes.delete(address);
     socket.on("error", () => socket.destroy());
@@ -85,17 +96,18 @@ export async function openTlsDoor(options: TlsDoorOptions): Promise<TlsDoor> {
     const certified = certificate === undefined ? { kind: "nobody" as const } : certify(certificate);
     connections.set(address, { socket, peer: { via: "tls", address, certified } });
     strangers.add(address);
+    const timer = setTimeout(() => socket.destroy(), lifetimeMs(certified));
     socket.once("close", () => {
+      clearTimeout(timer);
       connections.delete(address);
       strangers.delete(address);
     });
-    onConnection(socket);
     const [oldest] = strangers;
     if (strangers.size > bounds.strangersMax && oldest !== undefined) connections.get(oldest)?.socket.destroy();
   });
 
   await new Promise<void>((resolve, reject) => {
-    server.once("error", (error) => reject(new ListenError(host, port, error)));
+    server.once("error", (error) => reject(new ListenError(portOption, host, port, error)));
     server.listen(port, host, resolve);
   });
 
@@ -116,6 +128,13 @@ export async function openTlsDoor(options: TlsDoorOptions): Promise<TlsDoor> {
       await closed;
     },
   };
+}
+
+/** Until its certificate ends. One that has ended already is good for a renewal, which takes a moment. */
+function lifetimeMs(certified: Certified): number {
+  if (certified.kind === "nobody") return TIMER_MS_MAX;
+  const leftMs = certified.expiresAt - Date.now();
+  return leftMs > 0 ? Math.min(leftMs, TIMER_MS_MAX) : RENEWAL_MS;
 }
 
 /** As gRPC names the other end of a call. */

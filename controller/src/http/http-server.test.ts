@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
-import { get } from "node:http";
-import { connect } from "node:net";
+import { createServer, get, type Server } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -14,6 +14,10 @@ const pack = randomBytes(8 * 1024 * 1024);
 const logger = pino({ level: "silent" });
 let dir: string;
 let server: HttpServer;
+let listener: Server;
+let port: number;
+/** Digests that the caller may not have. */
+let forbidden: string[];
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "muster-http-"));
@@ -23,7 +27,15 @@ beforeEach(async () => {
     writeFileSync(join(dir, "store", name, "pack"), content);
   }
   writeFileSync(join(dir, "pack"), "secret");
-  server = await createHttpServer({ dir: join(dir, "store"), host: "127.0.0.1", port: 0, logger });
+  forbidden = [];
+  server = await createHttpServer({
+    dir: join(dir, "store"),
+    mayFetch: (_, wanted) => !forbidden.includes(wanted),
+    createServer: (answer) => (listener = createServer(answer)),
+    logger,
+  });
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  port = (listener.address() as AddressInfo).port;
 });
 
 afterEach(async () => {
@@ -32,7 +44,7 @@ afterEach(async () => {
 });
 
 function ask(path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Response> {
-  return fetch(`${server.url}${path}`, { method, headers });
+  return fetch(`http://127.0.0.1:${port}${path}`, { method, headers });
 }
 
 const packPath = `/v1/artifacts/${digest}/pack`;
@@ -98,7 +110,7 @@ describe("the artifact server", () => {
     async (path) => {
       // fetch would clean the path up.
       const [status, body] = await new Promise<[number | undefined, string]>((resolve, reject) => {
-        get({ port: server.port, path }, (response) => {
+        get({ port, path }, (response) => {
           let text = "";
           response.on("data", (data) => (text += data)).on("end", () => resolve([response.statusCode, text]));
         }).on("error", reject);
@@ -124,7 +136,7 @@ describe("the artifact server", () => {
     await Promise.all(
       Array.from({ length: 20 }, async () => {
         await new Promise<void>((resolve) => {
-          const socket = connect(server.port, "127.0.0.1", () => socket.write(`GET ${packPath} HTTP/1.1\r\nhost: x\r\n\r\n`));
+          const socket = connect(port, "127.0.0.1", () => socket.write(`GET ${packPath} HTTP/1.1\r\nhost: x\r\n\r\n`));
           socket.once("data", () => socket.destroy()).once("close", () => resolve());
         });
       }),
@@ -134,7 +146,7 @@ describe("the artifact server", () => {
   });
 
   test("closes at once although a client is reading", async () => {
-    const socket = connect(server.port, "127.0.0.1", () => socket.write(`GET ${packPath} HTTP/1.1\r\nhost: x\r\n\r\n`));
+    const socket = connect(port, "127.0.0.1", () => socket.write(`GET ${packPath} HTTP/1.1\r\nhost: x\r\n\r\n`));
     socket.on("error", () => undefined);
     await new Promise((resolve) => socket.once("data", resolve));
     socket.pause();
@@ -144,9 +156,13 @@ describe("the artifact server", () => {
     await ended;
   });
 
-  test("says when its port is taken", async () => {
-    const second = createHttpServer({ dir, host: "127.0.0.1", port: server.port, logger });
-    await expect(second).rejects.toMatchObject({ code: "port_in_use", message: `port ${server.port} on 127.0.0.1 is in use by another program; free it, or choose another with --http-port` });
+  test("gives nobody what they may not have, and tells them no more than that", async () => {
+    forbidden = [digest, "c".repeat(64)];
+    for (const each of forbidden) {
+      const answer = await ask(`/v1/artifacts/${each}/pack`);
+      expect([answer.status, await answer.json()]).toEqual([403, { message: `no assignment of this machine names the artifact ${each}` }]);
+    }
+    expect((await ask(`/v1/artifacts/${empty}/pack`)).status).toBe(200);
   });
 });
 

@@ -1,11 +1,11 @@
 /**
- * Serves artifacts to agents: `GET /v1/artifacts/<digest>/manifest` and `…/pack`, with byte ranges; and `GET /healthz`.
+ * Serves artifacts to machines: `GET /v1/artifacts/<digest>/manifest` and `…/pack`, with byte ranges; and `GET /healthz`.
  *
- * Reads, never writes. A path is made of nothing but a checked digest and one of two fixed names, so no request leads elsewhere.
- * Artifacts never change, so their digest is the entity tag and caches may keep them for ever.
+ * Reads, never writes, and nothing that the caller may not have. A path is made of nothing but a checked digest and one of two fixed names, so no request leads
+ * elsewhere. Artifacts never change, so their digest is the entity tag and caches may keep them for ever.
  */
 import { open, type FileHandle } from "node:fs/promises";
-import type { AddressInfo } from "node:net";
+import type { RequestListener, Server } from "node:http";
 import { join } from "node:path";
 import { fastify, type FastifyReply, type FastifyRequest } from "fastify";
 import { parseDigest, type Digest } from "@muster/proto/ids.ts";
@@ -15,48 +15,42 @@ import { parseRange } from "./range.ts";
 export interface HttpServerOptions {
   /** Of the artifact store: `<dir>/<digest>/{manifest,pack}`. */
   readonly dir: string;
-  readonly host: string;
-  /** 0: a free one. */
-  readonly port: number;
+  /** Whether the other end of the connection may have the artifact; `address`: its `host:port`. */
+  readonly mayFetch: (address: string, digest: Digest) => boolean;
+  /** Makes what will listen; whoever made it lets it listen. */
+  readonly createServer: (answer: RequestListener) => Server;
   readonly logger: Logger;
 }
 
 export interface HttpServer {
-  /** Without a slash at the end. */
-  readonly url: string;
-  readonly port: number;
   /** Cuts off what is under way: agents go on where they stopped. */
   close(): Promise<void>;
-}
-
-/** The address can't be listened on. */
-export class HttpServerError extends Error {
-  readonly code: "port_in_use" | "listen_failed";
-  readonly retryable: boolean;
-
-  constructor(code: "port_in_use" | "listen_failed", message: string, cause: unknown) {
-    super(message, { cause });
-    this.name = "HttpServerError";
-    this.code = code;
-    this.retryable = code === "port_in_use";
-  }
 }
 
 const PARTS = { manifest: "application/json", pack: "application/zstd" } as const;
 /** A client that takes nothing for so long has gone. */
 const SOCKET_IDLE_MS = 60_000;
+/** For the whole of a request, which has no body. */
+const REQUEST_MS = 30_000;
 const READ_BYTES = 256 * 1024;
 
 type PartRequest = FastifyRequest<{ Params: { digest: string } }>;
 
-/** Throws HttpServerError. */
-export async function createHttpServer({ dir, host, port, logger }: HttpServerOptions): Promise<HttpServer> {
-  const app = fastify({ connectionTimeout: SOCKET_IDLE_MS, forceCloseConnections: true });
+export async function createHttpServer({ dir, mayFetch, createServer, logger }: HttpServerOptions): Promise<HttpServer> {
+  const app = fastify({ forceCloseConnections: true, connectionTimeout: SOCKET_IDLE_MS, requestTimeout: REQUEST_MS, serverFactory: (answer) => createServer(answer) });
+  app.server.setTimeout(SOCKET_IDLE_MS);
   for (const part of ["manifest", "pack"] as const) {
     app.route({
       method: ["GET", "HEAD"],
       url: `/v1/artifacts/:digest/${part}`,
-      handler: (request: PartRequest, reply) => servePart(dir, part, request, reply),
+      handler: (request: PartRequest, reply) => {
+        const digest = parseDigest(request.params.digest);
+        if (digest === undefined) return reply.code(400).send({ message: "an artifact's digest is 64 lower-case hex digits" });
+        // Whether there is such an artifact is no business of whoever may not have it.
+        const { remoteAddress, remotePort } = request.socket;
+        if (!mayFetch(`${remoteAddress}:${remotePort}`, digest)) return reply.code(403).send({ message: `no assignment of this machine names the artifact ${digest}` });
+        return servePart(dir, part, digest, request, reply);
+      },
     });
   }
   app.get("/healthz", () => ({ status: "ok" }));
@@ -66,24 +60,11 @@ export async function createHttpServer({ dir, host, port, logger }: HttpServerOp
     if (statusCode >= 500) logger.error({ err: error, method: request.method, url: request.url }, "http request failed");
     return reply.code(statusCode).send({ message: statusCode >= 500 ? "the controller could not read this" : error.message });
   });
-  try {
-    await app.listen({ host, port });
-  } catch (cause) {
-    const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
-    throw new HttpServerError(
-      isTaken ? "port_in_use" : "listen_failed",
-      isTaken ? `port ${port} on ${host} is in use by another program; free it, or choose another with --http-port` : `can't listen on port ${port} of ${host}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      cause,
-    );
-  }
-  const address = app.server.address() as AddressInfo;
-  const shownHost = address.family === "IPv6" ? `[${address.address}]` : address.address;
-  return { url: `http://${shownHost}:${address.port}`, port: address.port, close: () => app.close() };
+  await app.ready();
+  return { close: () => app.close() };
 }
 
-async function servePart(dir: string, part: keyof typeof PARTS, request: PartRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const digest = parseDigest(request.params.digest);
-  if (digest === undefined) return reply.code(400).send({ message: "an artifact's digest is 64 lower-case hex digits" });
+async function servePart(dir: string, part: keyof typeof PARTS, digest: Digest, request: PartRequest, reply: FastifyReply): Promise<FastifyReply> {
   const file = await openPart(join(dir, digest, part));
   if (file === undefined) return reply.code(404).send({ message: `there is no artifact ${digest}` });
   try {

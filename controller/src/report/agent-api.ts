@@ -6,9 +6,11 @@
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { AgentServiceServer, Hello, ReportBatch, SendLogsRequest, SessionRequest, SessionResponse } from "@muster/proto/gen/muster/v1/agent.ts";
-import { type Generation, type MachineId, parseMachineId } from "@muster/proto/ids.ts";
+import { type Generation, type MachineId } from "@muster/proto/ids.ts";
+import type { Labels } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import { CallError, invalid, toServiceError, unary } from "../grpc/answer.ts";
+import { callerOf, type MachineCaller, machineOf } from "../grpc/caller.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { MachineJoined } from "../journal/entry.ts";
 import type { LogRelay } from "./log-relay.ts";
@@ -24,12 +26,19 @@ export interface AgentApiOptions {
   readonly natsUrl: () => string;
   readonly artifactUrl: string;
   readonly heartbeatIntervalMs: number;
+  /** Labels are the record's, not what an agent says of itself. */
+  readonly labelsOf: (machine: MachineId) => Labels;
+  /** Its credentials are of an authority that will be retired. */
+  readonly shouldRenew: (caller: MachineCaller) => boolean;
+  /** A machine spoke of another one as itself. */
+  readonly onForeign: (caller: MachineCaller, named: string) => void;
 }
 
 type Call = ServerDuplexStream<SessionRequest, SessionResponse>;
 
 interface Session {
   readonly call: Call;
+  readonly caller: MachineCaller;
   readonly machine: MachineId;
   readonly instance: string;
   /** Monotonic, for telling a living session from a forgotten one. */
@@ -42,10 +51,9 @@ export function agentApi(options: AgentApiOptions): AgentServiceServer {
   return {
     session: (call) => sessions.serve(call),
 
-    sync: unary(logger, ({ machine }) => {
-      const id = parseMachineId(machine);
-      if (id === undefined) throw invalid("the machine id can't be read");
-      return { assignment: engine.assignmentFor(id) };
+    sync: unary(logger, (request, caller) => {
+      const { machine } = own(options, machineOf(caller), request.machine);
+      return { assignment: engine.assignmentFor(machine) };
     }),
 
     sendLogs: (call, callback) => {
@@ -53,7 +61,7 @@ export function agentApi(options: AgentApiOptions): AgentServiceServer {
         let sink: ReturnType<LogRelay["claim"]>;
         try {
           for await (const message of call as AsyncIterable<SendLogsRequest>) {
-            sink ??= logs.claim(message.requestId);
+            sink ??= logs.claim(machineOf(callerOf(call)).machine, message.requestId);
             if (sink === undefined || sink.stopped.aborted) break;
             sink.stopped.addEventListener("abort", () => call.destroy(), { once: true });
             if (message.error !== undefined) {
@@ -70,6 +78,13 @@ export function agentApi(options: AgentApiOptions): AgentServiceServer {
       })();
     },
   };
+}
+
+/** The caller, when it speaks of itself. */
+function own({ onForeign }: AgentApiOptions, caller: MachineCaller, named: string): MachineCaller {
+  if (caller.machine === named) return caller;
+  onForeign(caller, named);
+  throw new CallError(status.PERMISSION_DENIED, `this machine is ${caller.machine} by its certificate, and may speak for itself alone`);
 }
 
 class Sessions {
@@ -116,6 +131,7 @@ class Sessions {
   #open(call: Call, hello: Hello): Session {
     const checked = checkHello(hello);
     if (!checked.ok) throw invalid(checked.message);
+    const caller = own(this.#options, machineOf(callerOf(call)), checked.value.machine);
     const { machine, instance } = checked.value;
     const { heartbeatIntervalMs } = this.#options;
     const other = this.#live.get(machine);
@@ -126,14 +142,14 @@ class Sessions {
       }
       other.call.end();
     }
-    const session: Session = { call, machine, instance, heardAt: performance.now() };
+    const session: Session = { call, caller, machine, instance, heardAt: performance.now() };
     this.#live.set(machine, session);
-    this.#welcome(session, checked.value, hello.generation as Generation).catch((error: unknown) => this.#refuse(call, error));
+    this.#welcome(session, { ...checked.value, labels: this.#options.labelsOf(machine) }, hello.generation as Generation).catch((error: unknown) => this.#refuse(call, error));
     return session;
   }
 
   async #welcome(session: Session, said: MachineJoined, stored: Generation): Promise<void> {
-    const { engine, natsUrl, artifactUrl, heartbeatIntervalMs, logger } = this.#options;
+    const { engine, natsUrl, artifactUrl, heartbeatIntervalMs, shouldRenew, logger } = this.#options;
     const { machine } = session;
     const acknowledgedSeq = await engine.hello(said, stored);
     if (this.#live.get(machine) !== session) {
@@ -142,12 +158,13 @@ class Sessions {
       return;
     }
     const generation = engine.heartbeat(machine, stored);
-    this.#write(session, { $case: "welcome", value: { natsUrl: natsUrl(), artifactUrl, heartbeatIntervalMs, generation, acknowledgedSeq } });
+    this.#write(session, { $case: "welcome", value: { natsUrl: natsUrl(), artifactUrl, heartbeatIntervalMs, generation, acknowledgedSeq, renew: shouldRenew(session.caller), labels: { ...said.labels } } });
     logger.info({ machineId: machine, generation }, "agent connected");
   }
 
   #heartbeat(session: Session, generation: Generation): void {
-    this.#write(session, { $case: "heartbeatAck", value: { generation: this.#options.engine.heartbeat(session.machine, generation) } });
+    const { engine, shouldRenew } = this.#options;
+    this.#write(session, { $case: "heartbeatAck", value: { generation: engine.heartbeat(session.machine, generation), renew: shouldRenew(session.caller) } });
   }
 
   #reports(session: Session, { reports }: ReportBatch): void {

@@ -36,7 +36,7 @@ export interface LogSink {
 export class LogRelay {
   readonly #ask: (machine: string, wanted: LogsWanted) => void;
   /** By request; taken out when an agent begins to answer. */
-  readonly #waiting = new Map<string, { readonly sink: LogSink; readonly onClaim: () => void }>();
+  readonly #waiting = new Map<string, { readonly machine: string; readonly sink: LogSink; readonly onClaim: () => void }>();
 
   constructor(ask: (machine: string, wanted: LogsWanted) => void) {
     this.#ask = ask;
@@ -60,7 +60,7 @@ export class LogRelay {
       end: () => pipe.end(),
       stopped: stopped.signal,
     };
-    this.#waiting.set(requestId, { sink, onClaim: () => clearTimeout(timer) });
+    this.#waiting.set(requestId, { machine, sink, onClaim: () => clearTimeout(timer) });
     try {
       this.#ask(machine, { requestId, app, tailLines, follow });
       for await (const lines of pipe) yield lines as readonly LogLine[];
@@ -72,12 +72,13 @@ export class LogRelay {
     }
   }
 
-  /** An agent begins to answer; undefined when nobody waits for that. */
-  claim(requestId: string): LogSink | undefined {
+  /** A machine begins to answer; undefined when nobody waits for that, or waits for it from another machine. */
+  claim(machine: string, requestId: string): LogSink | undefined {
     const waiting = this.#waiting.get(requestId);
+    if (waiting?.machine !== machine) return undefined;
     this.#waiting.delete(requestId);
-    waiting?.onClaim();
-    return waiting?.sink;
+    waiting.onClaim();
+    return waiting.sink;
   }
 }
 

@@ -15,6 +15,7 @@ export interface ControllerAddress {
 
 /** The first that is there speaks for its folder. */
 const FILES = ["dev.json", "controller.json"] as const;
+const SOCKET = /^unix:.+$/;
 const ADDRESS = /^(?:\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/;
 
 export function findController(option: string | undefined, env: Env, cwd: string): ControllerAddress {
@@ -37,6 +38,7 @@ export function findController(option: string | undefined, env: Env, cwd: string
 }
 
 function checked(text: string, source: string): ControllerAddress {
+  if (SOCKET.test(text)) return { target: text, source };
   const port = Number(ADDRESS.exec(text)?.[1]);
   if (port >= 1 && port <= 65_535) return { target: text, source };
   throw badInput(`${source}: "${text}" is not HOST:PORT (try 127.0.0.1:4000)`);
@@ -51,21 +53,21 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-/** dev.json holds `controller.grpc`; controller.json holds `grpc`. */
+/** dev.json holds `controller.socket`; controller.json holds `socket`. */
 function readAddress(text: string, source: string): ControllerAddress {
-  const target = grpcOf(text);
-  if (target !== undefined && ADDRESS.test(target)) return { target, source };
+  const target = socketOf(text);
+  if (target !== undefined) return { target, source };
   throw new CliError(`${source} names no controller; it may have been cut off. Start one with: muster dev`, {
     code: "unreachable",
     exit: EXIT.unreachable,
   });
 }
 
-function grpcOf(text: string): string | undefined {
+function socketOf(text: string): string | undefined {
   try {
-    const record = JSON.parse(text) as { readonly grpc?: unknown; readonly controller?: { readonly grpc?: unknown } } | null;
-    const grpc = record?.controller?.grpc ?? record?.grpc;
-    return typeof grpc === "string" ? grpc : undefined;
+    const record = JSON.parse(text) as { readonly socket?: unknown; readonly controller?: { readonly socket?: unknown } } | null;
+    const socket = record?.controller?.socket ?? record?.socket;
+    return typeof socket === "string" ? `unix:${socket}` : undefined;
   } catch {
     return undefined;
   }

@@ -18,6 +18,7 @@ import { DeploymentsServiceClient } from "@muster/proto/gen/muster/v1/deployment
 import { EventsServiceClient } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceClient } from "@muster/proto/gen/muster/v1/forecast.ts";
+import { IdentityServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
 import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
 import { CliError } from "../errors.ts";
 import type { ControllerAddress } from "./address.ts";
@@ -62,6 +63,7 @@ export class Controller {
   readonly events: EventsServiceClient;
   readonly history: HistoryServiceClient;
   readonly forecast: ForecastServiceClient;
+  readonly identity: IdentityServiceClient;
 
   /** Connects with the first call. All services share one connection. */
   constructor(address: ControllerAddress) {
@@ -72,6 +74,7 @@ export class Controller {
     this.artifacts = new ArtifactsServiceClient(address.target, credentials.createInsecure(), shared);
     this.events = new EventsServiceClient(address.target, credentials.createInsecure(), shared);
     this.history = new HistoryServiceClient(address.target, credentials.createInsecure(), shared);
+    this.identity = new IdentityServiceClient(address.target, credentials.createInsecure(), shared);
     this.forecast = new ForecastServiceClient(address.target, credentials.createInsecure(), shared);
   }
 

@@ -82,5 +82,5 @@ export async function keepUntil(fleet: DevFleet, signal: AbortSignal): Promise<v
 function eventText(event: DevEvent, dir: string): string {
   const line = eventLine(event);
   if (event.event !== "controller_ready" || basename(dir) === DEFAULT_DIR) return line;
-  return `${line}\nfor other commands: export MUSTER_ADDRESS=${event.grpc}`;
+  return `${line}\nfor other commands: export MUSTER_ADDRESS=${event.address}`;
 }

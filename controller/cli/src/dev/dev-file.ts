@@ -11,6 +11,8 @@ const controllerFileShape = z.object({
   grpc: z.string(),
   /** A URL. */
   https: z.string(),
+  /** Path of the unix socket for operators. */
+  socket: z.string(),
   nats: z.object({ pid: z.int().positive(), url: z.string() }),
 });
 export type ControllerFile = z.infer<typeof controllerFileShape>;
@@ -24,7 +26,7 @@ export interface DevAgent {
 }
 
 export interface DevFile {
-  readonly controller: { readonly pid: number; readonly grpc: string; readonly https: string };
+  readonly controller: { readonly pid: number; readonly grpc: string; readonly https: string; readonly socket: string };
   readonly nats: { readonly pid: number; readonly url: string };
   readonly agents: readonly DevAgent[];
 }

@@ -6,7 +6,7 @@ import type { DevFile } from "./dev-file.ts";
 export type DevEvent =
   | { readonly event: "waiting_for_earlier"; readonly children: readonly string[] }
   | { readonly event: "earlier_killed"; readonly children: readonly string[] }
-  | { readonly event: "controller_ready"; readonly pid: number; readonly grpc: string; readonly https: string }
+  | { readonly event: "controller_ready"; readonly pid: number; readonly grpc: string; readonly https: string; readonly address: string }
   | { readonly event: "agents_connected"; readonly connected: number; readonly total: number }
   | { readonly event: "agents_missing"; readonly ids: readonly string[] }
   | { readonly event: "agents_off"; readonly ids: readonly string[] }

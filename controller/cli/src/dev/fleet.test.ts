@@ -79,7 +79,7 @@ describe("a dev fleet", { timeout: PATIENCE_MS }, () => {
     process.kill(devFile().agents[0]!.pid!, "SIGTERM");
     await vi.waitFor(() => expect(said("agent_away")).toHaveLength(1), patience);
     expect(devFile().agents[0]!.pid).toBeNull();
-    expect(said("agent_away")[0]).toMatchObject({ id: "dev-0", command: expect.stringContaining(`--controller ${fleet.grpc} --dir`) });
+    expect(said("agent_away")[0]).toMatchObject({ id: "dev-0", command: expect.stringContaining(`--controller ${devFile().controller.grpc} --token-file ${join(dir, "join-token")} --dir`) });
     expect(groupsBelow(dir)).toHaveLength(1);
     await fleet.stop();
     expect(groupsBelow(dir)).toEqual([]);

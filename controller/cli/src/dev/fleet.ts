@@ -6,7 +6,7 @@
  *
  * Always holds: dev.json is there only while the fleet is ready, and the pids in it are those of now.
  */
-import { existsSync, mkdirSync, realpathSync, rmSync, unwatchFile, watchFile } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, rmSync, unwatchFile, watchFile, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { Controller } from "../client/controller.ts";
@@ -44,6 +44,8 @@ const MISSING_NOTE_MS = 10_000;
 const STOP_MS = 30_000;
 /** From SIGTERM to SIGKILL for a workload that has no agent any more. */
 const WORKLOAD_STOP_MS = 3_000;
+/** An agent that is started again and again until it joins has so long. */
+const INVITATION_MS = 24 * 60 * 60_000;
 const POLL_MS = 100;
 const CONTROLLER_FILE_POLL_MS = 250;
 
@@ -97,9 +99,9 @@ export class DevFleet {
     return this.#end.promise;
   }
 
-  /** `host:port` of the controller's gRPC services. */
-  get grpc(): string {
-    return this.#known().grpc;
+  /** Where operators of this machine reach the controller. */
+  get address(): string {
+    return `unix:${this.#known().socket}`;
   }
 
   /** Agents first, so that they stop their workloads and can still say so; then the controller. */
@@ -131,7 +133,8 @@ export class DevFleet {
     this.#controller.start();
     await this.#waitForController();
     const { pid, grpc, https } = this.#known();
-    this.#say({ event: "controller_ready", pid, grpc, https });
+    this.#say({ event: "controller_ready", pid, grpc, https, address: this.address });
+    await this.#inviteNewcomers();
     this.#agents = this.members.map((member) => ({ member, child: this.#agentChild(member) }));
     for (const { child } of this.#agents) child.start();
     await this.#waitForConnections();
@@ -172,8 +175,26 @@ export class DevFleet {
     });
   }
 
+  /** A token for the agents that have not joined yet, in a file that they read it from. */
+  async #inviteNewcomers(): Promise<void> {
+    const newcomers = this.members.filter(({ dir }) => !existsSync(join(dir, "identity", "identity.json")));
+    if (newcomers.length === 0) return;
+    const controller = this.#connection();
+    try {
+      const request = { uses: newcomers.length, ttlMs: INVITATION_MS, labels: {}, approve: false };
+      const { token } = await controller.unary(controller.identity, controller.identity.createToken, request);
+      writeFileSync(this.layout.tokenFile, `${token}\n`, { mode: 0o600 });
+    } finally {
+      controller.close();
+    }
+  }
+
+  #connection(): Controller {
+    return new Controller({ target: this.address, source: this.layout.controllerFile });
+  }
+
   async #waitForConnections(): Promise<void> {
-    const controller = new Controller({ target: this.grpc, source: this.layout.controllerFile });
+    const controller = this.#connection();
     const total = this.members.length;
     let missing = this.members.map(({ id }) => id);
     let progressAt = performance.now();
@@ -233,7 +254,7 @@ export class DevFleet {
   }
 
   #agentChild(member: Member): SupervisedChild {
-    const command = (): readonly string[] => [...this.#options.programs.agent, ...agentArguments(member, this.grpc)];
+    const command = (): readonly string[] => [...this.#options.programs.agent, ...agentArguments(member, this.#known().grpc, this.layout.tokenFile)];
     return this.#child(member.id, "agent", () => [...command(), "--stop-with-parent"], () =>
       this.#say({ event: "agent_away", id: member.id, command: shellCommand(command()) }),
     );
@@ -276,9 +297,9 @@ export class DevFleet {
   }
 
   #devFile(): DevFile {
-    const { pid, grpc, https, nats } = this.#known();
+    const { pid, grpc, https, socket, nats } = this.#known();
     const agents = this.#agents.map(({ member, child }) => ({ id: member.id, pid: child.pid ?? null, dir: member.dir, labels: member.labels }));
-    return { controller: { pid, grpc, https }, nats, agents };
+    return { controller: { pid, grpc, https, socket }, nats, agents };
   }
 
   #known(): ControllerFile {
@@ -315,6 +336,7 @@ export class DevFleet {
 
   #forget(): void {
     process.off("exit", this.#onExit);
+    rmSync(this.layout.tokenFile, { force: true });
     rmSync(this.layout.devFile, { force: true });
     this.#lock.release();
   }

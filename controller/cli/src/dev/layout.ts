@@ -12,6 +12,8 @@ export interface Layout {
   readonly controllerFile: string;
   readonly agentsDir: string;
   readonly logsDir: string;
+  /** What agents join with. */
+  readonly tokenFile: string;
 }
 
 /** `dir` is absolute, with symlinks resolved. */
@@ -24,6 +26,7 @@ export function layoutOf(dir: string): Layout {
     controllerFile: join(dir, "controller", "controller.json"),
     agentsDir: join(dir, "agents"),
     logsDir: join(dir, "logs"),
+    tokenFile: join(dir, "join-token"),
   };
 }
 

@@ -20,9 +20,9 @@ export function ownPrograms(): Programs {
   };
 }
 
-export function agentArguments(member: Member, grpc: string): readonly string[] {
+export function agentArguments(member: Member, grpc: string, tokenFile: string): readonly string[] {
   const labels = Object.entries(member.labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]);
-  return ["--controller", grpc, "--dir", member.dir, "--id", member.id, ...labels];
+  return ["--controller", grpc, "--token-file", tokenFile, "--dir", member.dir, "--id", member.id, ...labels];
 }
 
 /** A command line to paste into a shell. */

@@ -48,7 +48,7 @@ async function runTour({ once = false, dir }: TourCommandOptions, context: CliCo
     fleet = await DevFleet.start(fleetOptions(resolve(context.cwd, dir), context, (line) => say(line === "" ? "" : context.colors.dim(`  ${line}`))), signal);
     const end = await walk(fleet, signal, context);
     if (once) return await fleet.stop();
-    const address = resolve(context.cwd, dir) === resolve(context.cwd, DEFAULT_DIR) ? [] : [`  export MUSTER_ADDRESS=${fleet.grpc}`];
+    const address = resolve(context.cwd, dir) === resolve(context.cwd, DEFAULT_DIR) ? [] : [`  export MUSTER_ADDRESS=${fleet.address}`];
     say("", context.colors.bold("The fleet stays up. In another terminal, try:"), "", ...address, ...invitation(end, context));
     await keepUntil(fleet, signal);
   } catch (error) {
@@ -76,7 +76,7 @@ function fleetOptions(dir: string, context: CliContext, say: (line: string) => v
 
 async function walk(fleet: DevFleet, signal: AbortSignal, context: CliContext): Promise<TourEnd> {
   const { walkTour } = await import("./tour.ts");
-  const options = { grpc: fleet.grpc, machineIds: fleet.members.map(({ id }) => id), exampleDir: EXAMPLE_DIR };
+  const options = { address: fleet.address, machineIds: fleet.members.map(({ id }) => id), exampleDir: EXAMPLE_DIR };
   return Promise.race([walkTour({ ...context, interruption: () => signal }, options), fleet.failure]);
 }
 

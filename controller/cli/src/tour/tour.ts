@@ -19,7 +19,7 @@ import { APP, aftermath, judge, type Step, STEPS } from "./script.ts";
 
 export interface TourOptions {
   /** `host:port` of the fleet's controller. */
-  readonly grpc: string;
+  readonly address: string;
   /** The fleet's; others may be known from earlier. */
   readonly machineIds: readonly string[];
   /** Holds a folder for each version. */
@@ -37,7 +37,7 @@ const INDENT = "  ";
 
 /** Throws a CliError when a step ends otherwise than it should. */
 export async function walkTour(context: CliContext, options: TourOptions): Promise<TourEnd> {
-  const controller = new Controller({ target: options.grpc, source: "the tour" });
+  const controller = new Controller({ target: options.address, source: "the tour" });
   try {
     await endEarlier(context, controller);
     const deploymentIds: string[] = [];
@@ -83,10 +83,10 @@ async function submit(context: CliContext, controller: Controller, path: string)
 }
 
 /** The picture of `muster watch`, until the deployment has ended. */
-async function show(context: CliContext, id: string, { grpc }: TourOptions): Promise<Deployment> {
+async function show(context: CliContext, id: string, { address }: TourOptions): Promise<Deployment> {
   const signal = context.interruption();
   const screen = await openScreen(context, "text");
-  const connect = async (): Promise<Controller> => new Controller({ target: grpc, source: "the tour" });
+  const connect = async (): Promise<Controller> => new Controller({ target: address, source: "the tour" });
   let last: Deployment | undefined;
   try {
     for await (const heard of watchDeployment(id, { connect, reconnectForMs: RECONNECT_FOR_MS, clock: context.clock, signal })) {

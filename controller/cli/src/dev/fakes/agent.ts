@@ -12,6 +12,7 @@ import { AgentServiceClient, Hello } from "@muster/proto/gen/muster/v1/agent.ts"
 const { values } = parseArgs({
   options: {
     controller: { type: "string" },
+    "token-file": { type: "string" },
     dir: { type: "string" },
     id: { type: "string" },
     label: { type: "string", multiple: true },

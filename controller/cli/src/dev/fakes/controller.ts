@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { type AgentServiceServer, AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
+import { type IdentityServiceServer, IdentityServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
 import { type FleetServiceServer, FleetServiceService, Machine, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 
 const { values } = parseArgs({
@@ -47,14 +48,22 @@ const fleetService: Pick<FleetServiceServer, "listMachines"> = {
   },
 };
 
+const identityService: Pick<IdentityServiceServer, "createToken"> = {
+  createToken: (_, respond) => respond(null, { token: "a token", description: undefined }),
+};
+
 const server = new Server();
 server.addService({ session: AgentServiceService.session }, agentService);
+server.addService({ createToken: IdentityServiceService.createToken }, identityService);
 server.addService({ listMachines: FleetServiceService.listMachines }, fleetService);
-server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) => {
-  if (error !== null) throw error;
-  mkdirSync(values.dir!, { recursive: true });
+mkdirSync(values.dir!, { recursive: true });
+const socket = join(values.dir!, "operators.sock");
+rmSync(socket, { force: true });
+const bind = (address: string): Promise<number> =>
+  new Promise((resolve, reject) => server.bindAsync(address, ServerCredentials.createInsecure(), (error, port) => (error === null ? resolve(port) : reject(error))));
+void Promise.all([bind("127.0.0.1:0"), bind(`unix:${socket}`)]).then(([port]) => {
   const nats = { pid: process.pid, url: "nats://127.0.0.1:1" };
-  writeFileSync(`${file}.next`, JSON.stringify({ pid: process.pid, grpc: `127.0.0.1:${port}`, https: "http://127.0.0.1:1", nats }));
+  writeFileSync(`${file}.next`, JSON.stringify({ pid: process.pid, grpc: `127.0.0.1:${port}`, https: "https://127.0.0.1:1", socket, nats }));
   renameSync(`${file}.next`, file);
 });
 

@@ -212,6 +212,15 @@ export interface Welcome {
   generation: number;
   /** The newest report sequence of this instance that is stored; the agent forgets those up to it. */
   acknowledgedSeq: number;
+  /** The machine's credentials should be renewed soon: those who signed them will not count for ever. */
+  renew: boolean;
+  /** The machine's labels, as the controller has them. */
+  labels: { [key: string]: string };
+}
+
+export interface Welcome_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 /** Reports in the order of their sequence. */
@@ -234,6 +243,8 @@ export interface Heartbeat {
 export interface HeartbeatAck {
   /** The newest generation for this machine: an agent that is behind calls Sync. */
   generation: number;
+  /** As in Welcome. */
+  renew: boolean;
 }
 
 /** What an agent observed of one app: the whole picture at that moment, so only the newest matters. */
@@ -864,7 +875,15 @@ export const Hello_LabelsEntry: MessageFns<Hello_LabelsEntry> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { natsUrl: "", artifactUrl: "", heartbeatIntervalMs: 0, generation: 0, acknowledgedSeq: 0 };
+  return {
+    natsUrl: "",
+    artifactUrl: "",
+    heartbeatIntervalMs: 0,
+    generation: 0,
+    acknowledgedSeq: 0,
+    renew: false,
+    labels: {},
+  };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -884,6 +903,12 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.acknowledgedSeq !== 0) {
       writer.uint32(40).int64(message.acknowledgedSeq);
     }
+    if (message.renew !== false) {
+      writer.uint32(160).bool(message.renew);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      Welcome_LabelsEntry.encode({ key: key as any, value }, writer.uint32(170).fork()).join();
+    });
     return writer;
   },
 
@@ -940,6 +965,25 @@ export const Welcome: MessageFns<Welcome> = {
             message.acknowledgedSeq = longToNumber(reader.int64());
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.renew = reader.bool();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            const entry21 = Welcome_LabelsEntry.decode(reader, reader.uint32());
+            if (entry21.value !== undefined) {
+              message.labels[entry21.key] = entry21.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -975,6 +1019,21 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.acknowledged_seq)
         ? globalThis.Number(object.acknowledged_seq)
         : 0,
+      renew: isSet(object.renew) ? globalThis.Boolean(object.renew) : false,
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -995,6 +1054,18 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.acknowledgedSeq !== 0) {
       obj.acknowledgedSeq = Math.round(message.acknowledgedSeq);
     }
+    if (message.renew !== false) {
+      obj.renew = message.renew;
+    }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -1008,6 +1079,101 @@ export const Welcome: MessageFns<Welcome> = {
     message.heartbeatIntervalMs = object.heartbeatIntervalMs ?? 0;
     message.generation = object.generation ?? 0;
     message.acknowledgedSeq = object.acknowledgedSeq ?? 0;
+    message.renew = object.renew ?? false;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseWelcome_LabelsEntry(): Welcome_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Welcome_LabelsEntry: MessageFns<Welcome_LabelsEntry> = {
+  encode(message: Welcome_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Welcome_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWelcome_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Welcome_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Welcome_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Welcome_LabelsEntry>): Welcome_LabelsEntry {
+    return Welcome_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Welcome_LabelsEntry>): Welcome_LabelsEntry {
+    const message = createBaseWelcome_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -1216,13 +1382,16 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatAck(): HeartbeatAck {
-  return { generation: 0 };
+  return { generation: 0, renew: false };
 }
 
 export const HeartbeatAck: MessageFns<HeartbeatAck> = {
   encode(message: HeartbeatAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.generation !== 0) {
       writer.uint32(8).int64(message.generation);
+    }
+    if (message.renew !== false) {
+      writer.uint32(160).bool(message.renew);
     }
     return writer;
   },
@@ -1248,6 +1417,14 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
             message.generation = longToNumber(reader.int64());
             continue;
           }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.renew = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1261,13 +1438,19 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
   },
 
   fromJSON(object: any): HeartbeatAck {
-    return { generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0 };
+    return {
+      generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
+      renew: isSet(object.renew) ? globalThis.Boolean(object.renew) : false,
+    };
   },
 
   toJSON(message: HeartbeatAck): unknown {
     const obj: any = {};
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
+    }
+    if (message.renew !== false) {
+      obj.renew = message.renew;
     }
     return obj;
   },
@@ -1278,6 +1461,7 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
   fromPartial(object: DeepPartial<HeartbeatAck>): HeartbeatAck {
     const message = createBaseHeartbeatAck();
     message.generation = object.generation ?? 0;
+    message.renew = object.renew ?? false;
     return message;
   },
 };

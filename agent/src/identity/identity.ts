@@ -1,0 +1,219 @@
+/**
+ * The identity of a running agent: says which credentials to use, and renews them at about half their life.
+ *
+ * Always holds: new keys each time; the credentials in use are given up only for such as the controller has welcomed; what fails is tried again for ever, and said
+ * once.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { JoinServiceClient, type RenewResponse } from "@muster/proto/gen/muster/v1/identity.ts";
+import type { Logger } from "pino";
+import { channelOf } from "./channel.ts";
+import type { Credentials, Identity, IdentityStore } from "./identity-store.ts";
+import { credentialsOf } from "./join.ts";
+import { makeKeys, publicHalves } from "./keys.ts";
+
+export interface RunningIdentityOptions {
+  readonly identity: Identity;
+  readonly store: IdentityStore;
+  /** From 0 to below 1. */
+  readonly fraction: () => number;
+  readonly now: () => number;
+  readonly logger: Logger;
+}
+
+const CALL_MS = 15_000;
+const RETRY_MS = { least: 1_000, most: 60_000 };
+/** Refused for good, as far as the controller knows now; an operator may still change that. */
+const REFUSED_RETRY_MS = 5 * 60_000;
+const JITTER = 0.1;
+/** So often in a row may new credentials fail before the old ones are used in between. */
+const NEXT_FAILURES_MAX = 3;
+/** A controller that wants all machines to renew is not asked by all of them at once. */
+const ASKED_SPREAD_MS = 10_000;
+/** What a timer can hold. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+export class RunningIdentity {
+  readonly #options: RunningIdentityOptions;
+  readonly #closing = new AbortController();
+  #identity: Identity;
+  #nextFailures = 0;
+  /** Aborted when the wait for the next renewal is to end early. */
+  #waiting = new AbortController();
+  #isAsked = false;
+  #hasComplained = false;
+  #onRenewed: () => void = () => undefined;
+  #ended: Promise<void> | undefined;
+
+  constructor(options: RunningIdentityOptions) {
+    this.#options = options;
+    this.#identity = options.identity;
+  }
+
+  get machine(): string {
+    return this.#identity.machine;
+  }
+
+  get controller(): string {
+    return this.#identity.controller;
+  }
+
+  get labels(): Readonly<Record<string, string>> {
+    return this.#identity.labels;
+  }
+
+  /** What to connect with now: the newest, unless they have failed and the old ones shall have a turn. */
+  get credentials(): Credentials {
+    const next = this.#identity.next?.credentials;
+    return next !== undefined && this.#nextFailures < NEXT_FAILURES_MAX ? next : this.#identity.current;
+  }
+
+  /** Private halves (PEM) that something may have been sealed to, newest first. */
+  get sealingKeys(): readonly string[] {
+    const { next, current, previousSealingKey } = this.#identity;
+    return [next?.keys.sealing, current.keys.sealing, previousSealingKey].filter((key) => key !== undefined);
+  }
+
+  /** `onRenewed`: there are newer credentials, to connect with. */
+  open(onRenewed: () => void): void {
+    this.#onRenewed = onRenewed;
+    this.#ended = this.#keepRenewed();
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#waiting.abort();
+    await this.#ended;
+  }
+
+  /** The controller has welcomed somebody with these. */
+  worked(credentials: Credentials): void {
+    const { next, current } = this.#identity;
+    if (next?.credentials !== credentials) return;
+    this.#nextFailures = 0;
+    const { next: _, ...identity } = this.#identity;
+    this.#keep({ ...identity, current: credentials, previousSealingKey: current.keys.sealing });
+  }
+
+  /** What the controller says of this machine; kept for a start without network. */
+  describe(labels: Readonly<Record<string, string>>): void {
+    const text = (record: Readonly<Record<string, string>>): string => JSON.stringify(Object.entries(record).toSorted());
+    if (text(labels) !== text(this.#identity.labels)) this.#keep({ ...this.#identity, labels: { ...labels } });
+  }
+
+  failed(credentials: Credentials): void {
+    if (this.#identity.next?.credentials !== credentials) this.#nextFailures = 0;
+    else this.#nextFailures += 1;
+  }
+
+  /** The controller wants it renewed soon, or takes the credentials no longer. */
+  renewSoon(): void {
+    if (this.#isAsked || this.#identity.next?.credentials !== undefined) return;
+    this.#isAsked = true;
+    this.#waiting.abort();
+  }
+
+  async #keepRenewed(): Promise<void> {
+    const { fraction, logger } = this.#options;
+    let retryMs = RETRY_MS.least;
+    let delayMs = this.#dueInMs();
+    while (!this.#closing.signal.aborted) {
+      this.#waiting = new AbortController();
+      if (!this.#isAsked) await sleep(Math.min(delayMs, TIMER_MS_MAX), undefined, { signal: this.#waiting.signal }).catch(() => undefined);
+      if (this.#closing.signal.aborted) return;
+      if (this.#isAsked) {
+        await sleep(fraction() * ASKED_SPREAD_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+        this.#isAsked = false;
+      } else if (this.#dueInMs() > 0) {
+        delayMs = this.#dueInMs();
+        continue;
+      }
+      const outcome = await this.#renew();
+      switch (outcome.kind) {
+        case "renewed":
+          retryMs = RETRY_MS.least;
+          this.#hasComplained = false;
+          logger.info({ expiresAt: new Date(this.credentials.expiresAt).toISOString() }, "credentials renewed");
+          delayMs = this.#dueInMs();
+          this.#onRenewed();
+          break;
+        case "refused":
+          this.#complain("this machine is not accepted any more; join again: muster token create on the controller's side, then muster-agent join --again", outcome.why);
+          delayMs = REFUSED_RETRY_MS;
+          break;
+        case "failed":
+          this.#complain("credentials not renewed yet", outcome.why);
+          delayMs = retryMs * (1 + fraction());
+          retryMs = Math.min(RETRY_MS.most, retryMs * 2);
+          break;
+      }
+      // What failed is tried again after its delay, though it is due.
+      if (outcome.kind !== "renewed") {
+        await sleep(delayMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
+        delayMs = 0;
+      }
+    }
+  }
+
+  /** At half of their life, more or less: a fleet that joined in one minute does not renew in one. */
+  #dueInMs(): number {
+    const { issuedAt, expiresAt } = this.credentials;
+    const lifeMs = expiresAt - issuedAt;
+    return issuedAt + lifeMs * this.#share - this.#options.now();
+  }
+
+  /** Drawn once for each set of credentials. */
+  #drawn: { readonly issuedAt: number; readonly share: number } | undefined;
+  get #share(): number {
+    const { issuedAt } = this.credentials;
+    if (this.#drawn?.issuedAt !== issuedAt) this.#drawn = { issuedAt, share: 0.5 * (1 + JITTER * (2 * this.#options.fraction() - 1)) };
+    return this.#drawn.share;
+  }
+
+  async #renew(): Promise<{ readonly kind: "renewed" } | { readonly kind: "refused" | "failed"; readonly why: string }> {
+    // Keys that were sent and not answered are sent again: the controller may have given credentials for them.
+    const pending = this.#identity.next;
+    const keys = pending !== undefined && pending.credentials === undefined ? pending.keys : makeKeys();
+    const { next: _, ...identity } = this.#identity;
+    try {
+      this.#keep({ ...identity, next: { keys } });
+      const { credentials: message } = await this.#call(await publicHalves(keys));
+      if (message === undefined) return { kind: "failed", why: "the answer was empty" };
+      this.#keep({ ...this.#identity, next: { keys, credentials: credentialsOf(message, keys) } });
+      this.#nextFailures = 0;
+      return { kind: "renewed" };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      return { kind: isRefusal(error) ? "refused" : "failed", why };
+    }
+  }
+
+  async #call(keys: Awaited<ReturnType<typeof publicHalves>>): Promise<RenewResponse> {
+    const { credentials, options } = channelOf(this.#identity.current);
+    const client = new JoinServiceClient(this.controller, credentials, { ...options, "grpc.enable_channelz": 0, "grpc.enable_http_proxy": 0, "grpc.use_local_subchannel_pool": 1 });
+    try {
+      return await new Promise<RenewResponse>((resolve, reject) => {
+        client.renew({ keys }, new Metadata(), { deadline: Date.now() + CALL_MS }, (error, response) => (error === null ? resolve(response) : reject(error)));
+      });
+    } finally {
+      client.close();
+    }
+  }
+
+  #keep(identity: Identity): void {
+    this.#options.store.save(identity);
+    this.#identity = identity;
+  }
+
+  #complain(message: string, detail: string): void {
+    const fields = { controller: this.controller, detail };
+    if (this.#hasComplained) this.#options.logger.debug(fields, message);
+    else this.#options.logger.error(fields, message);
+    this.#hasComplained = true;
+  }
+}
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error as ServiceError).code === status.UNAUTHENTICATED;
+}

@@ -1,0 +1,68 @@
+/**
+ * The keys of a machine. They are made here, and their private halves never leave it.
+ */
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, webcrypto } from "node:crypto";
+import type { MachineKeys } from "@muster/proto/gen/muster/v1/identity.ts";
+import { formatNkeySeed, formatPublicNkey, parseNkeySeed } from "@muster/proto/nkey.ts";
+
+/** Private halves, as they are kept. */
+export interface PrivateKeys {
+  /** P-256, PEM: for TLS. */
+  readonly tls: string;
+  /** `SU…`: for NATS. */
+  readonly nats: string;
+  /** X25519, PEM: what is meant for this machine alone is sealed to it. */
+  readonly sealing: string;
+}
+
+const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
+const NKEY_BYTES = 32;
+/** What stands before the 32 bytes in PKCS#8 of ed25519 (RFC 8410). */
+const ED25519_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
+
+export function makeKeys(): PrivateKeys {
+  return {
+    tls: pemOf(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey),
+    nats: formatNkeySeed("user", randomBytes(NKEY_BYTES)),
+    sealing: pemOf(generateKeyPairSync("x25519").privateKey),
+  };
+}
+
+/** What the controller is told of them. */
+export async function publicHalves({ tls, nats, sealing }: PrivateKeys): Promise<MachineKeys> {
+  return { certificateRequest: await certificateRequest(tls), natsKey: natsKeyOf(nats), sealingKey: sealingPublicKey(sealing) };
+}
+
+/** X25519, raw. */
+export function sealingPublicKey(privatePem: string): Buffer {
+  const { x = "" } = createPublicKey(createPrivateKey(privatePem)).export({ format: "jwk" });
+  return Buffer.from(x, "base64url");
+}
+
+function natsKeyOf(seed: string): string {
+  const parsed = parseNkeySeed(seed);
+  if (parsed === undefined) throw new Error("the seed of the NATS key can't be read");
+  const privateKey = createPrivateKey({ key: Buffer.concat([ED25519_PREFIX, parsed.seed]), format: "der", type: "pkcs8" });
+  const { x = "" } = createPublicKey(privateKey).export({ format: "jwk" });
+  return formatPublicNkey("user", Buffer.from(x, "base64url"));
+}
+
+/** PKCS#10, DER. It says nothing but the key: names are the controller's to give. Its library is loaded only now: most days nobody needs it. */
+async function certificateRequest(privatePem: string): Promise<Buffer> {
+  await import("reflect-metadata");
+  const { cryptoProvider, Pkcs10CertificateRequestGenerator } = await import("@peculiar/x509");
+  cryptoProvider.set(webcrypto as typeof globalThis.crypto);
+  const privateKey = createPrivateKey(privatePem);
+  const request = await Pkcs10CertificateRequestGenerator.create({
+    keys: {
+      privateKey: await webcrypto.subtle.importKey("pkcs8", privateKey.export({ type: "pkcs8", format: "der" }), ALGORITHM, false, ["sign"]),
+      publicKey: await webcrypto.subtle.importKey("spki", createPublicKey(privateKey).export({ type: "spki", format: "der" }), ALGORITHM, true, ["verify"]),
+    },
+    signingAlgorithm: ALGORITHM,
+  });
+  return Buffer.from(request.rawData);
+}
+
+function pemOf(key: KeyObject): string {
+  return key.export({ type: "pkcs8", format: "pem" }) as string;
+}

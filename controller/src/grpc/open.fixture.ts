@@ -1,0 +1,18 @@
+/** For tests alone: services on a unix socket of their own, to whoever opens it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type GrpcService, serveSocket } from "./server.ts";
+
+export async function serveOpenly(services: readonly GrpcService[]): Promise<{ readonly address: string; close(): void }> {
+  const dir = mkdtempSync(join(tmpdir(), "muster-grpc-"));
+  const path = join(dir, "socket");
+  const server = await serveSocket({ services, admit: () => ({ ok: true, caller: { kind: "local", name: "tester" } }) }, path);
+  return {
+    address: `unix:${path}`,
+    close: () => {
+      server.close();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,137 @@
+/**
+ * The certificate authorities that count, oldest first: one, or during a rotation two. The newest signs what machines get; a caller is answered with a certificate
+ * of the one that it trusts, which it names in the handshake; where only one can be shown (NATS), it is the oldest, which everybody trusts.
+ *
+ *     one ── rotate ──▶ two ── retire (nobody depends on the old one, or forced) ──▶ one
+ */
+import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createSecureContext, type SecureContext } from "node:tls";
+import type { X509Certificate } from "node:crypto";
+import { authorityName, parseMachineUri } from "@muster/proto/identity.ts";
+import type { Certified } from "../grpc/caller.ts";
+import { Authority, type AuthorityFiles, type ServerCertificate } from "./authority.ts";
+import { IdentityError, makePrivateDir, writePrivate } from "./private-files.ts";
+
+const SERVER_DAYS = 30;
+const DAY_MS = 24 * 60 * 60_000;
+const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
+const URI_PREFIX = "URI:";
+
+interface Serving {
+  readonly authority: Authority;
+  readonly server: ServerCertificate;
+  readonly context: SecureContext;
+}
+
+export class Authorities {
+  readonly #dir: string;
+  readonly #now: () => number;
+  #serving: readonly Serving[] = [];
+
+  private constructor(dir: string, now: () => number) {
+    this.#dir = dir;
+    this.#now = now;
+  }
+
+  /** Makes the first one when there is none. Throws IdentityError. */
+  static async open(dir: string, now: () => number): Promise<Authorities> {
+    const authorities = new Authorities(dir, now);
+    makePrivateDir(dir);
+    if (numbers(dir).length === 0) await authorities.#make(1);
+    await authorities.refresh();
+    return authorities;
+  }
+
+  /** Oldest first. */
+  get all(): readonly Authority[] {
+    return this.#serving.map(({ authority }) => authority);
+  }
+
+  /** The one that signs. */
+  get newest(): Authority {
+    return this.#serving.at(-1)!.authority;
+  }
+
+  /** DER, oldest first. */
+  get bundle(): readonly Buffer[] {
+    return this.all.map(({ certificate }) => certificate.raw);
+  }
+
+  /** Certificates of servers anew, for all authorities on disk. They live for 30 days: a controller that runs for longer does this every day. */
+  async refresh(): Promise<void> {
+    const now = this.#now();
+    const expiresAt = now + SERVER_DAYS * DAY_MS;
+    this.#serving = await Promise.all(
+      numbers(this.#dir).map(async (number) => {
+        const authority = await this.#load(number);
+        const server = await authority.issueServer(now, expiresAt);
+        return { authority, server, context: createSecureContext({ key: server.key, cert: server.chain, minVersion: "TLSv1.3" }) };
+      }),
+    );
+  }
+
+  /** For the TLS name that a client asks for; the newest one's where it asks for none that is known. */
+  contextFor(serverName: string | undefined): SecureContext {
+    const asked = this.#serving.find(({ authority }) => authorityName(authority.pin) === serverName);
+    return (asked ?? this.#serving.at(-1)!).context;
+  }
+
+  /** For a server that can show only one certificate. */
+  get shownToAll(): ServerCertificate {
+    return this.#serving[0]!.server;
+  }
+
+  /** Who shows this certificate. Its date is part of the answer; whether the machine is still a member is for its record to say. */
+  certify(certificate: X509Certificate): Certified {
+    const authority = this.all.find((each) => each.hasSigned(certificate));
+    if (authority === undefined || certificate.keyUsage?.includes(CLIENT_AUTH) !== true) return { kind: "nobody" };
+    const name = certificate.subjectAltName ?? "";
+    const named = name.startsWith(URI_PREFIX) ? parseMachineUri(name.slice(URI_PREFIX.length)) : undefined;
+    return named === undefined ? { kind: "nobody" } : { kind: "machine", ...named, expiresAt: certificate.validToDate.getTime(), authority: authority.pin };
+  }
+
+  /** Begins a rotation: a further one, which signs from now on. */
+  async rotate(): Promise<void> {
+    await this.#make(Math.max(...numbers(this.#dir)) + 1);
+    await this.refresh();
+  }
+
+  /** Ends a rotation: all but the newest are forgotten. */
+  async retire(): Promise<void> {
+    for (const number of numbers(this.#dir).slice(0, -1)) {
+      // The key first: without it the rest is no authority, and a death in between leaves nothing that signs.
+      rmSync(this.#path(number, "key"), { force: true });
+      rmSync(this.#path(number, "crt"), { force: true });
+    }
+    await this.refresh();
+  }
+
+  async #make(number: number): Promise<void> {
+    const { key, certificate } = await Authority.make(this.#now());
+    writePrivate(this.#path(number, "crt"), certificate);
+    writePrivate(this.#path(number, "key"), key);
+  }
+
+  async #load(number: number): Promise<Authority> {
+    try {
+      const read = (part: "key" | "crt"): string => readFileSync(this.#path(number, part), "utf8");
+      const files: AuthorityFiles = { key: read("key"), certificate: read("crt") };
+      return await Authority.load(files);
+    } catch (cause) {
+      throw new IdentityError("damaged", `the certificate authority in ${this.#dir} can't be read: restore it from a backup`, { cause });
+    }
+  }
+
+  #path(number: number, part: "key" | "crt"): string {
+    return join(this.#dir, `${number}.${part}`);
+  }
+}
+
+/** Of the authorities whose key is there, rising. */
+function numbers(dir: string): readonly number[] {
+  return readdirSync(dir)
+    .map((name) => Number(/^([1-9]\d{0,5})\.key$/.exec(name)?.[1]))
+    .filter((number) => !Number.isNaN(number))
+    .sort((a, b) => a - b);
+}
