@@ -28,7 +28,7 @@ describe("reflection", () => {
     const loaded = loadPackageDefinition(loadSync(proto)) as unknown as {
       grpc: { reflection: { v1: { ServerReflection: new (address: string, channel: ReturnType<typeof credentials.createInsecure>) => Client } } };
     };
-    const client = new loaded.grpc.reflection.v1.ServerReflection(controller.grpc, credentials.createInsecure());
+    const client = new loaded.grpc.reflection.v1.ServerReflection(controller.operators, credentials.createInsecure());
     const stream = (client as unknown as { ServerReflectionInfo(): NodeJS.ReadWriteStream }).ServerReflectionInfo();
     const answers: { listServicesResponse?: { service: { name: string }[] }; fileDescriptorResponse?: { fileDescriptorProto: Buffer[] } }[] = [];
     const done = new Promise<void>((resolve, reject) => {
@@ -49,7 +49,7 @@ describe("reflection", () => {
 
 test("the standard health service says that each service serves", async () => {
   const Health = makeClientConstructor(healthService as never, "grpc.health.v1.Health");
-  const client = new Health(controller.grpc, credentials.createInsecure());
+  const client = new Health(controller.operators, credentials.createInsecure());
   for (const service of ["", "muster.v1.DeploymentsService", "muster.v1.AgentService"]) {
     expect(await unary(client, "check", { service })).toEqual({ status: "SERVING" });
   }

@@ -16,7 +16,7 @@ export interface JoinOptions {
   readonly token: JoinToken;
   readonly machine: string;
   readonly about: Pick<JoinRequest, "labels" | "hostname" | "os" | "arch" | "agentVersion">;
-  readonly store: IdentityStore;
+  readonly store: Pick<IdentityStore, "joining" | "saveJoining" | "save">;
   /** Somebody must approve this machine first; told once. `fingerprint`: of its key, as operators see it. */
   readonly onWaiting: (machine: string) => void;
   readonly signal: AbortSignal;

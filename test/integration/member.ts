@@ -1,0 +1,45 @@
+/**
+ * A machine that joins a real controller by the real protocol, and what it is then spoken to with; nothing is kept on disk.
+ */
+import { credentials } from "@grpc/grpc-js";
+import { channelOf } from "@muster/agent/identity/channel.ts";
+import type { Credentials, Identity } from "@muster/agent/identity/identity-store.ts";
+import { join } from "@muster/agent/identity/join.ts";
+import { AgentServiceClient } from "@muster/proto/gen/muster/v1/agent.ts";
+import { type CreateTokenRequest, type CreateTokenResponse, IdentityServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
+import { type JoinToken, parseJoinToken } from "@muster/proto/join-token.ts";
+import type { ControllerProcess } from "./controller-process.ts";
+
+const HOUR_MS = 60 * 60_000;
+
+/** A token, as an operator on the controller's machine makes it. */
+export async function makeToken({ operators }: ControllerProcess, wanted: Partial<CreateTokenRequest> = {}): Promise<JoinToken> {
+  const client = new IdentityServiceClient(operators, credentials.createInsecure());
+  try {
+    const { token } = await new Promise<CreateTokenResponse>((resolve, reject) => {
+      client.createToken({ uses: 1, ttlMs: HOUR_MS, labels: {}, approve: false, ...wanted }, (error, response) => (error === null ? resolve(response) : reject(error)));
+    });
+    return parseJoinToken(token)!;
+  } finally {
+    client.close();
+  }
+}
+
+export async function joinAs({ grpc }: ControllerProcess, token: JoinToken, machine: string, labels: Readonly<Record<string, string>> = {}): Promise<Identity> {
+  return join({
+    controller: grpc,
+    token,
+    machine,
+    about: { labels: { ...labels }, hostname: "test", os: "linux", arch: "x64", agentVersion: "0" },
+    store: { joining: () => undefined, saveJoining: () => undefined, save: () => undefined },
+    onWaiting: () => undefined,
+    signal: new AbortController().signal,
+  });
+}
+
+/** The agent's service, to somebody with these credentials. */
+export function agentClient({ grpc }: ControllerProcess, shown: Credentials): AgentServiceClient {
+  const channel = channelOf(shown);
+  // A connection of its own: connections are somebody's.
+  return new AgentServiceClient(grpc, channel.credentials, { ...channel.options, "grpc.use_local_subchannel_pool": 1 });
+}
