@@ -19,6 +19,8 @@ import { createClock } from "./runner/clock.ts";
 import { takeLock } from "./runner/lock.ts";
 import { MachineRunner } from "./runner/machine-runner.ts";
 import { strayLaunches } from "./runner/strays.ts";
+import { Believer } from "./trust/believer.ts";
+import { openTrustStore } from "./trust/trust-store.ts";
 
 /** The agent can't begin, for a reason that whoever started it can do something about. */
 export class CannotStart extends Error {}
@@ -63,6 +65,14 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
   });
   await runner.start();
 
+  const trust = new Believer({
+    machineId: config.machineId,
+    store: openTrustStore({ dir, onDamage: (file) => logger.error({ file }, "what the agent believes by cannot be read and was set aside: the controller says it again") }),
+    generation: runner.generation,
+    maxAgeMs: config.maxAssignmentAgeMs,
+    now: Date.now,
+    logger,
+  });
   const link = new Link({
     controller: config.controller,
     hello: {
@@ -75,6 +85,7 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
       arch: arch(),
     },
     reports: spool,
+    trust,
     assignments: runner,
     onArtifactUrl: (url) => runner.setArtifactUrl(url),
     logs,

@@ -21,6 +21,8 @@ export interface Config {
   readonly dir: string;
   readonly machineId: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** An assignment that was signed longer ago is not begun; what runs goes on. */
+  readonly maxAssignmentAgeMs: number;
   readonly stopWithParent: boolean;
   readonly logLevel: LogLevel;
   /** The agent's own, of which workloads see a part. */
@@ -62,6 +64,7 @@ interface Options {
   readonly dir?: string;
   readonly id?: string;
   readonly label: readonly string[];
+  readonly maxAssignmentAge: string;
   readonly stopWithParent: boolean;
   readonly logLevel: string;
 }
@@ -78,6 +81,7 @@ export function parseConfig(args: readonly string[], surroundings: Surroundings)
     .option("--dir <DIR>", "where releases and state are kept (default: /var/lib/muster-agent for root, else ~/.local/state/muster-agent)")
     .option("--id <ID>", "the machine's id (default: its host name)")
     .option("--label <KEY=VALUE>", "a label of the machine; may be given again", (label: string, labels: readonly string[]) => [...labels, label], [])
+    .option("--max-assignment-age <DURATION>", "refuse assignments that were signed longer ago, by this machine's clock; 1m to 24h", "1h")
     .option("--stop-with-parent", "when stdin ends, stop all workloads and exit", false)
     .option("--log-level <LEVEL>", LOG_LEVELS.join(", "), "info")
     .addHelpText("after", EXAMPLES)
@@ -110,6 +114,7 @@ function check(options: Options, { environment, hostname: host, homeDir, isRoot 
     dir: resolve(dir),
     machineId: checkId(given(options.id, "MUSTER_AGENT_ID"), host),
     labels: checkLabels(options.label),
+    maxAssignmentAgeMs: checkAge(options.maxAssignmentAge),
     stopWithParent: options.stopWithParent,
     logLevel: checkLevel(options.logLevel),
     environment,
@@ -146,6 +151,17 @@ function checkLabels(texts: readonly string[]): Readonly<Record<string, string>>
     labels.set(key, value);
   }
   return Object.fromEntries(labels);
+}
+
+/** Shorter, and clocks that differ by a little stop everything; longer, and the controller's own limit is the one that counts. */
+const AGE_MS = { least: 60_000, most: 24 * 60 * 60_000 };
+const UNIT_MS = { s: 1000, m: 60_000, h: 60 * 60_000 };
+
+function checkAge(text: string): number {
+  const [, count, unit] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
+  const ms = Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+  if (!(ms >= AGE_MS.least && ms <= AGE_MS.most)) throw new BadInput(`--max-assignment-age "${text}" is not a duration from 1m to 24h (for example 1h)`);
+  return ms;
 }
 
 function checkLevel(level: string): LogLevel {

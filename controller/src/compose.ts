@@ -27,6 +27,9 @@ import { Gatekeeper } from "./gates/gatekeeper.ts";
 import { Schedule } from "./gates/schedule.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { serveGrpc } from "./grpc/server.ts";
+import { AssignmentKeys } from "./identity/assignment-key.ts";
+import { AssignmentSigner } from "./identity/assignment-signer.ts";
+import { readEpoch } from "./identity/epoch.ts";
 import { rememberedPorts, rememberPorts, takeHome, writeJson } from "./home.ts";
 import { createHttpServer } from "./http/http-server.ts";
 import { Journal } from "./journal/journal.ts";
@@ -73,18 +76,22 @@ export async function startController(config: Config, logger: Logger): Promise<C
     undo.push(() => embedded.stop());
     const nats = await createNatsClient({ url: embedded.url, logger });
     undo.push(() => nats.close());
-    const publisher = new Publisher(nats);
+    const now = (): number => systemClock.now();
+    const epoch = readEpoch(dir);
+    const signer = new AssignmentSigner(AssignmentKeys.open(dir, now), epoch, now);
+    const publisher = new Publisher({ nats, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
+    undo.push(() => publisher.stop());
 
     const fleet = new Fleet(config.silentAfterMs);
     const gatekeeper = new Gatekeeper(() => systemClock.now());
     undo.push(() => gatekeeper.close());
-    const engine = new Engine({
+    const engine: Engine = new Engine({
       journal,
       fleet,
       clock: systemClock,
       logger,
       schedule: new Schedule(),
-      tell: (assignment) => publisher.tell(assignment),
+      tell: (machine) => publisher.tell(machine),
       ask: (question) => gatekeeper.ask(question),
     });
     undo.push(() => engine.stop());
@@ -99,13 +106,13 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
     const grpc = await serveGrpc(
       [
-        { definition: AgentServiceService, implementation: agentApi({ engine, logs, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs }) },
+        { definition: AgentServiceService, implementation: agentApi({ engine, logs, signer, epoch, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs }) },
         { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
         { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
         { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
-        { definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => systemClock.now(), logger }) },
+        { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
       ],
       host,
       config.grpcPort === 0 ? before.grpc : config.grpcPort,

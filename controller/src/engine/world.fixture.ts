@@ -92,7 +92,7 @@ export class World {
       clock: this.clock,
       logger: pino({ level: "silent" }),
       schedule: this.schedule,
-      tell: (assignment) => this.told.push(assignment),
+      tell: (machine) => this.told.push(this.engine.assignmentFor(machine)!),
       ask: (question) => new Promise((resolve) => this.asked.push({ question, answer: resolve })),
     });
     this.engine.start();

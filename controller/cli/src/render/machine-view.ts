@@ -69,6 +69,7 @@ export function machineView(machine: Machine, options: ViewOptions): readonly st
     ["labels", labelText(machine.labels).replaceAll(",", ", ")],
     ["seen", `${ago(machine.lastSeenAt, now)}, first ${machine.firstSeenAt === 0 ? "never" : dateAndTime(machine.firstSeenAt)}`],
     ["assignment", generation],
+    ["refuses", machine.refusal === undefined ? "" : `${plain(machine.refusal.message)} (${plain(machine.refusal.code)}, since ${ago(machine.refusedSince, now)})`],
     ["cordon", machine.cordon === undefined ? "" : cordonText(machine.cordon, options)],
   ];
   const header = `${colors.bold(machine.id)}  ${statePaint(state, colors)(state)}  ${colors.dim(`since ${ago(machine.stateSince, now)}`)}`;
