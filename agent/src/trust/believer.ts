@@ -6,10 +6,9 @@
  */
 import type { AssignmentKeys, LogsWanted, Refusal } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
-import { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
-import { ENVELOPE_BYTES_MAX } from "@muster/proto/envelope.ts";
+import type { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
 import type { Logger } from "pino";
-import { type Believed, checkEnvelope, checkRequest, type Highest, type Listener, refused, type Refused } from "./check-envelope.ts";
+import { type Believed, checkEnvelope, checkRequest, type Highest, type Listener, readEnvelope, refused, type Refused } from "./check-envelope.ts";
 import { keyidOf, type Keys, keyOf } from "./signatures.ts";
 import type { TrustStore } from "./trust-store.ts";
 
@@ -82,8 +81,8 @@ export class Believer {
 
   /** Undefined: not believed. What is believed is still to be taken. */
   read(bytes: Uint8Array): Believed | undefined {
-    const envelope = decode(bytes);
-    return envelope.ok ? this.check(envelope.envelope, "nats") : this.#refuse("assignment", "nats", envelope);
+    const read = readEnvelope(bytes);
+    return read.ok ? this.check(read.envelope, "nats") : this.#refuse("assignment", "nats", read);
   }
 
   check(envelope: Envelope, source: Source): Believed | undefined {
@@ -108,9 +107,9 @@ export class Believer {
 
   /** Undefined: not believed, or answered before. */
   readRequest(bytes: Uint8Array): LogsWanted | undefined {
-    const envelope = decode(bytes);
-    if (!envelope.ok) return this.#refuse("request", "nats", envelope);
-    const checked = checkRequest(envelope.envelope, this.#listener());
+    const read = readEnvelope(bytes);
+    if (!read.ok) return this.#refuse("request", "nats", read);
+    const checked = checkRequest(read.envelope, this.#listener());
     if (!checked.ok) return this.#refuse("request", "nats", checked);
     const { request, expiresAt } = checked.request;
     const wanted = request!.value;
@@ -156,13 +155,4 @@ function keysOf(publicKeys: readonly Uint8Array[]): Keys {
     const key = keyOf(publicKey);
     return key === undefined ? [] : [[keyidOf(publicKey), key] as const];
   }));
-}
-
-function decode(bytes: Uint8Array): { readonly ok: true; readonly envelope: Envelope } | Refused {
-  if (bytes.byteLength > ENVELOPE_BYTES_MAX) return refused("too_large", `has ${bytes.byteLength} bytes: at most ${ENVELOPE_BYTES_MAX} are read`);
-  try {
-    return { ok: true, envelope: Envelope.decode(bytes) };
-  } catch {
-    return refused("unreadable", "is no envelope");
-  }
 }

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { SignedRequest } from "@muster/proto/gen/muster/v1/agent.ts";
 import { Assignment, SignedAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
-import type { Audience, Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
+import { type Audience, Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
 import { ASSIGNMENT_PAYLOAD, ENVELOPE_BYTES_MAX, REQUEST_PAYLOAD, SIGNATURES_MAX } from "@muster/proto/envelope.ts";
 import { epochOf, numberOf } from "@muster/proto/generation.ts";
 import type { RefusalCode } from "@muster/proto/refusal.ts";
@@ -51,6 +51,17 @@ export interface Believed {
 
 /** What a Date can hold. */
 const INSTANT_MAX = 8.64e15;
+
+/**
+ * Protobuf lets the same be written in several ways, and readers are lenient besides: whoever carries an envelope could change bytes of it and not be noticed. So it
+ * is read in the one way alone in which it is written.
+ */
+export function readEnvelope(bytes: Uint8Array): { readonly ok: true; readonly envelope: Envelope } | Refused {
+  if (bytes.byteLength > ENVELOPE_BYTES_MAX) return refused("too_large", `has ${bytes.byteLength} bytes: at most ${ENVELOPE_BYTES_MAX} are read`);
+  const envelope = decode(Envelope, bytes);
+  const isPlain = envelope !== undefined && Buffer.compare(Envelope.encode(envelope).finish(), bytes) === 0;
+  return isPlain ? { ok: true, envelope } : refused("unreadable", "is no envelope");
+}
 
 export function checkEnvelope(envelope: Envelope, listener: Listener): Believed | Refused {
   const fault = faultOfSeal(envelope, ASSIGNMENT_PAYLOAD, listener.keys);

@@ -7,6 +7,7 @@ import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { HistoryServiceClient, HistoryServiceService, type ListReleasesResponse, type ReplayResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
 import { artifactOf } from "../artifacts/artifact.fixture.ts";
+import { Fleet } from "../fleet/fleet.ts";
 import { type GrpcServer, serveGrpc } from "../grpc/server.ts";
 import { Scene } from "../history/history.fixture.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
@@ -14,6 +15,7 @@ import { deploymentAt } from "./deployment-at.ts";
 import { historyApi } from "./history-api.ts";
 import { DeploymentViews } from "./views.ts";
 
+let fleet: Fleet;
 let scene: Scene;
 let server: GrpcServer;
 let client: HistoryServiceClient;
@@ -31,9 +33,10 @@ beforeEach(async () => {
   await scene.tell("b", "healthy", "1");
   const logger = pino({ level: "silent" });
   const { journal, engine, clock } = scene;
+  fleet = new Fleet(15_000);
   const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment));
   const store = { manifest: async (digest: string) => manifests.get(digest) };
-  server = await serveGrpc([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => clock.now(), logger }) }], "127.0.0.1", 0);
+  server = await serveGrpc([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => clock.now(), logger }) }], "127.0.0.1", 0);
   client = new HistoryServiceClient(server.address, credentials.createInsecure());
 });
 
