@@ -2,7 +2,7 @@
 import { credentials, status } from "@grpc/grpc-js";
 import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { HistoryServiceClient, HistoryServiceService, type ListReleasesResponse, type ReplayResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
@@ -61,6 +61,13 @@ test("why is asked about a machine, a deployment, or both", async () => {
   await expect(call(client.why, { machine: "", deploymentId: "" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   await expect(call(client.why, { machine: "a", deploymentId: "d-9" })).rejects.toMatchObject({ code: status.NOT_FOUND, details: "there is no deployment d-9" });
   await expect(call(client.why, { machine: "A!", deploymentId: "" })).rejects.toMatchObject({ code: status.NOT_FOUND });
+});
+
+test("why of a machine begins with what its agent does not believe", async () => {
+  fleet.connected("a" as MachineId, scene.clock.now(), 0);
+  fleet.refuses("a" as MachineId, scene.clock.now(), { code: "expired", message: "the assignment that came from the controller was good until noon" });
+  expect(await call(client.why, { machine: "a", deploymentId: "" })).toMatchObject({ now: ["a does not believe what it is sent: the assignment that came from the controller was good until noon"] });
+  expect(await call(client.why, { machine: "b", deploymentId: "" })).toMatchObject({ now: [] });
 });
 
 test("a replay streams its pictures and ends", async () => {

@@ -68,8 +68,6 @@ export class Rollouts {
 
   /** The rollout in which a machine was told this generation. */
   told(app: AppName, machine: MachineId, generation: Generation): RolloutState | undefined {
-    // That of a target which was told nothing, and of a report about what this journal does not know.
-    if (generation === 0) return undefined;
     for (const state of this.#known.values()) if (state.app === app && state.targets.get(machine)?.generation === generation) return state;
     return undefined;
   }

@@ -71,6 +71,12 @@ test("says when a machine lags behind, and when it has no apps", () => {
   expect(lines).toContain("no apps");
 });
 
+test("says what an agent does not believe, and why", () => {
+  const refusal = { code: "not_fresh", message: "the assignment that came from the controller was signed at noon" };
+  const lines = machineView(machine({ acknowledgedGeneration: 9, refusal, refusedSince: NOON - 120_000 }), view(160)).join("\n");
+  expect(lines).toContain("refuses     the assignment that came from the controller was signed at noon (not_fresh, since 2m ago)");
+});
+
 test("shows ten failed targets and says how many more there are", () => {
   const targets = Array.from({ length: 13 }, (_, index) =>
     Target.fromPartial({ machine: `web-${index}`, state: TargetState.FAILED, reason: { code: "exited", message: "exited with code 1" } }),
