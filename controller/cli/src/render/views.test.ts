@@ -68,6 +68,7 @@ test("shows one machine with each app: wanted, running, since when, where and wh
 test("says when a machine lags behind, and when it has no apps", () => {
   const lines = machineView(machine({ acknowledgedGeneration: 9, apps: [] }), view(80)).join("\n");
   expect(lines).toContain("12, the agent still has 9");
+  expect(machineView(machine({ acknowledgedGeneration: 13 }), view(80)).join("\n")).toContain("12, the agent has a newer one, 13");
   expect(lines).toContain("no apps");
 });
 
