@@ -15,14 +15,16 @@ import type { AssignmentSigner } from "../identity/assignment-signer.ts";
 
 /** Below nats-server's max_payload of 1 MiB. A larger assignment is not published: the agent fetches it after its next heartbeat. */
 const PAYLOAD_BYTES_MAX = 1_000_000;
-/** About ten milliseconds of reading and signing. */
-const SLICE_MACHINES = 100;
+/** Of reading and signing before everything else has its turn: a few hundred machines, on a machine that is not busy otherwise. */
+const SLICE_MS = 20;
 
 export interface PublisherOptions {
   readonly nats: { publish(subject: string, payload: Uint8Array): void };
   readonly signer: Pick<AssignmentSigner, "assignment" | "logsWanted">;
   readonly assignmentFor: (machine: MachineId) => Assignment | undefined;
   readonly logger: Logger;
+  /** Monotonic. */
+  readonly elapsedMs?: () => number;
 }
 
 export class Publisher {
@@ -51,10 +53,10 @@ export class Publisher {
   }
 
   #tellSome(): void {
-    let left = SLICE_MACHINES;
+    const { elapsedMs = () => performance.now() } = this.#options;
+    const until = elapsedMs() + SLICE_MS;
     for (const machine of this.#waiting) {
-      if (left === 0) return void setImmediate(() => this.#tellSome());
-      left -= 1;
+      if (elapsedMs() >= until) return void setImmediate(() => this.#tellSome());
       this.#waiting.delete(machine);
       this.#tellNow(machine);
     }
