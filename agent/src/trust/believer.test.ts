@@ -122,10 +122,11 @@ describe("the highest generation", () => {
     expect(take(believer, assignmentOf("m-1", generationOf(1, 4)))).toBe(generationOf(1, 4));
   });
 
-  it("is that of the stored assignment when its own record is gone", () => {
+  it("is that of the stored assignment when its own record is gone, or behind it", () => {
     expect(take(joined({ generation: 7 }), assignmentOf("m-1", 6))).toBeUndefined();
     expect(take(joined({ generation: 7 }), assignmentOf("m-1", 7))).toBe(7);
     expect(open().highest?.generation).toBe(7);
+    expect(take(start({ generation: 9 }), assignmentOf("m-1", 8))).toBeUndefined();
   });
 
   it("that cannot be written means that the assignment is not taken, and may come again", () => {
