@@ -22,6 +22,8 @@ import { createClock } from "./runner/clock.ts";
 import { takeLock } from "./runner/lock.ts";
 import { MachineRunner } from "./runner/machine-runner.ts";
 import { strayLaunches } from "./runner/strays.ts";
+import { Believer } from "./trust/believer.ts";
+import { openTrustStore } from "./trust/trust-store.ts";
 
 /** The agent can't begin, for a reason that whoever started it can do something about. */
 export class CannotStart extends Error {}
@@ -32,6 +34,7 @@ export interface AgentOptions {
   readonly identity: Identity;
   readonly store: IdentityStore;
   readonly environment: Config["environment"];
+  readonly maxAssignmentAgeMs: number;
 }
 
 export interface Agent {
@@ -44,7 +47,7 @@ export interface Agent {
 /** What is being started or stopped is waited for, but not for ever: the next agent takes it up where it stands. */
 const CLOSE_TIMEOUT_MS = 3_000;
 
-export async function startAgent({ dir, identity: known, store, environment }: AgentOptions, logger: Logger): Promise<Agent> {
+export async function startAgent({ dir, identity: known, store, environment, maxAssignmentAgeMs }: AgentOptions, logger: Logger): Promise<Agent> {
   const lock = takeLock({ dir, pid: process.pid, birthOf });
   if (!lock.ok) throw new CannotStart(`another agent, with pid ${lock.holderPid}, uses ${dir}: end it, or give this one another --dir`);
 
@@ -75,6 +78,14 @@ export async function startAgent({ dir, identity: known, store, environment }: A
   });
   await runner.start();
 
+  const trust = new Believer({
+    machineId: identity.machine,
+    store: openTrustStore({ dir, onDamage: (file) => logger.error({ file }, "what the agent believes by cannot be read and was set aside: the controller says it again") }),
+    generation: runner.generation,
+    maxAgeMs: maxAssignmentAgeMs,
+    now: Date.now,
+    logger,
+  });
   const link = new Link({
     controller: identity.controller,
     connect: () => connectionOf(identity),
@@ -88,6 +99,7 @@ export async function startAgent({ dir, identity: known, store, environment }: A
       arch: arch(),
     },
     reports: spool,
+    trust,
     assignments: runner,
     onWelcome: ({ artifactUrl, labels }) => {
       identity.describe(labels);

@@ -19,6 +19,7 @@ describe("the agent's configuration", () => {
         dir: "/home/ann/.local/state/muster-agent",
         machineId: "web-1",
         labels: {},
+        maxAssignmentAgeMs: 3_600_000,
         stopWithParent: false,
         logLevel: "info",
         environment: {},
@@ -27,9 +28,9 @@ describe("the agent's configuration", () => {
   });
 
   it("takes options, and several labels", () => {
-    const args = [...base, "--dir", "/d", "--id", "m1", "--label", "role=web", "--label", "zone=", "--stop-with-parent", "--log-level", "debug"];
+    const args = [...base, "--dir", "/d", "--id", "m1", "--label", "role=web", "--label", "zone=", "--stop-with-parent", "--log-level", "debug", "--max-assignment-age", "5m"];
     expect(parseConfig(args, around)).toMatchObject({
-      config: { dir: "/d", machineId: "m1", labels: { role: "web", zone: "" }, stopWithParent: true, logLevel: "debug" },
+      config: { dir: "/d", machineId: "m1", labels: { role: "web", zone: "" }, maxAssignmentAgeMs: 300_000, stopWithParent: true, logLevel: "debug" },
     });
   });
 
@@ -56,6 +57,7 @@ describe("the agent's configuration", () => {
     expect(fault(...base, "--label", "-x=1")).toContain('"-x" is not a label\'s name');
     expect(fault(...base, "--label", "role=a b")).toContain('"a b" is not a label\'s value');
     expect(fault(...base, "--label", "role=a", "--label", "role=b")).toContain("given twice");
+    for (const age of ["1", "59s", "25h", "-1h", "h", "1d"]) expect(fault(...base, "--max-assignment-age", age)).toContain("1m to 24h");
     expect(fault(...base, "--log-level", "loud")).toContain("trace, debug, info");
     expect(fault(...base, "--colour")).toContain("--colour");
     expect(fault(...base, "more")).toContain("too many arguments");

@@ -34,6 +34,8 @@ export interface RunConfig {
   readonly machineId: string | undefined;
   /** Given: a machine that has not joined yet joins first. */
   readonly join: JoinConfig | undefined;
+  /** An assignment that was signed longer ago is not begun; what runs goes on. */
+  readonly maxAssignmentAgeMs: number;
   readonly stopWithParent: boolean;
 }
 
@@ -69,6 +71,7 @@ export function readConfig(args: readonly string[]): Parsed {
   return parseConfig(args, { environment, hostname: hostname(), homeDir: homedir(), isRoot: userInfo().uid === 0 });
 }
 
+const MAX_ASSIGNMENT_AGE = "1h";
 const TOKEN_VARIABLE = "MUSTER_JOIN_TOKEN";
 
 const EXAMPLES = `
@@ -89,6 +92,7 @@ interface Options {
   readonly id?: string;
   readonly label: readonly string[];
   readonly again?: boolean;
+  readonly maxAssignmentAge?: string;
   readonly stopWithParent?: boolean;
   readonly logLevel: string;
 }
@@ -101,6 +105,7 @@ export function parseConfig(args: readonly string[], surroundings: Surroundings)
   };
   const program = new Command("muster-agent").description("Runs on a machine what its Muster controller assigns to it.").version(AGENT_VERSION).addHelpText("after", EXAMPLES);
   const run = withOptions(program.command("run", { isDefault: true }).description("run what the controller assigns; done when no command is given"))
+    .option("--max-assignment-age <DURATION>", "refuse assignments that were signed longer ago, by this machine's clock; 1m to 24h", MAX_ASSIGNMENT_AGE)
     .option("--stop-with-parent", "when stdin ends, stop all workloads and exit", false)
     .action((options: Options) => void (config = check("run", options, surroundings)));
   const join = withOptions(program.command("join").description("become a machine of the fleet, with a token from: muster token create"))
@@ -159,6 +164,7 @@ function check(kind: "run" | "join", options: Options, surroundings: Surrounding
             controller: controller === undefined ? undefined : checkAddress(controller),
             machineId: id === undefined ? undefined : checkId(id, surroundings.hostname),
             join: mayJoin ? joining() : undefined,
+            maxAssignmentAgeMs: checkAge(options.maxAssignmentAge ?? MAX_ASSIGNMENT_AGE),
             stopWithParent: options.stopWithParent === true,
           },
     logLevel: checkLevel(options.logLevel),
@@ -196,6 +202,17 @@ function checkLabels(texts: readonly string[]): Readonly<Record<string, string>>
     labels.set(key, value);
   }
   return Object.fromEntries(labels);
+}
+
+/** Shorter, and clocks that differ by a little stop everything; longer, and the controller's own limit is the one that counts. */
+const AGE_MS = { least: 60_000, most: 24 * 60 * 60_000 };
+const UNIT_MS = { s: 1000, m: 60_000, h: 60 * 60_000 };
+
+function checkAge(text: string): number {
+  const [, count, unit] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
+  const ms = Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
+  if (!(ms >= AGE_MS.least && ms <= AGE_MS.most)) throw new BadInput(`--max-assignment-age "${text}" is not a duration from 1m to 24h (for example 1h)`);
+  return ms;
 }
 
 function checkLevel(level: string): LogLevel {

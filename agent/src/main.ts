@@ -29,7 +29,7 @@ async function perform({ dir: wantedDir, command, environment, logLevel }: Confi
     const store = new IdentityStore(dir);
     if (command.kind === "run") {
       const identity = await identityFor(command, store, say);
-      return await run({ dir, identity, store, environment }, logLevel, command.stopWithParent);
+      return await run({ dir, identity, store, environment, maxAssignmentAgeMs: command.maxAssignmentAgeMs }, logLevel, command.stopWithParent);
     }
     const { machine, controller } = await becomeMember(command.join, store, { isAgain: command.isAgain, say });
     say(`${machine} is a machine of the fleet at ${controller} now. Start its agent with: muster-agent --dir ${dir}`);

@@ -1,7 +1,7 @@
 /**
  * The one file that knows every adapter: builds the controller from its configuration and takes it down again, in order.
  */
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import type { X509Certificate } from "node:crypto";
 import { join } from "node:path";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
@@ -34,11 +34,14 @@ import type { CertifiedMachine } from "./grpc/caller.ts";
 import { serveSocket, serveTls } from "./grpc/server.ts";
 import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } from "./home.ts";
 import { openArtifactDoor } from "./http/artifact-door.ts";
+import { AssignmentKeys } from "./identity/assignment-key.ts";
+import { AssignmentSigner } from "./identity/assignment-signer.ts";
 import { Authorities } from "./identity/authorities.ts";
+import { readEpoch } from "./identity/epoch.ts";
 import { joinApi } from "./identity/join-api.ts";
 import type { Member } from "./identity/members.ts";
 import { Membership } from "./identity/membership.ts";
-import { makePrivateDir, refuseExposed } from "./identity/private-files.ts";
+import { identityDir, refuseExposed } from "./identity/private-file.ts";
 import { Journal } from "./journal/journal.ts";
 import { createEmbeddedNats } from "./nats/embedded-nats.ts";
 import { createNatsClient } from "./nats/nats-client.ts";
@@ -78,10 +81,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
   try {
     const home = takeHome(dir);
     undo.push(() => home.release());
-    const identityDir = join(dir, "identity");
-    makePrivateDir(identityDir);
-    refuseExposed(identityDir);
-    const authorities = await Authorities.open(join(identityDir, "authorities"), () => systemClock.now());
+    mkdirSync(identityDir(dir), { recursive: true, mode: 0o700 });
+    refuseExposed(identityDir(dir));
+    const authorities = await Authorities.open(join(identityDir(dir), "authorities"), () => systemClock.now());
     const journal = Journal.open(join(dir, "muster.db"));
     undo.push(() => journal.close());
     const store = await createArtifactStore({ dir: join(dir, "artifacts") });
@@ -91,18 +93,22 @@ export async function startController(config: Config, logger: Logger): Promise<C
     undo.push(() => embedded.stop());
     const nats = await createNatsClient({ url: embedded.url, logger });
     undo.push(() => nats.close());
-    const publisher = new Publisher(nats);
+    const now = (): number => systemClock.now();
+    const epoch = readEpoch(dir);
+    const signer = new AssignmentSigner(AssignmentKeys.open(dir, now), epoch, now);
+    const publisher = new Publisher({ nats, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
+    undo.push(() => publisher.stop());
 
     const fleet = new Fleet(config.silentAfterMs);
     const gatekeeper = new Gatekeeper(() => systemClock.now());
     undo.push(() => gatekeeper.close());
-    const engine = new Engine({
+    const engine: Engine = new Engine({
       journal,
       fleet,
       clock: systemClock,
       logger,
       schedule: new Schedule(),
-      tell: (assignment) => publisher.tell(assignment),
+      tell: (machine) => publisher.tell(machine),
       ask: (question) => gatekeeper.ask(question),
     });
     undo.push(() => engine.stop());
@@ -140,6 +146,8 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const agents = agentApi({
       engine,
       logs,
+      signer,
+      epoch,
       logger,
       natsUrl: () => embedded.url,
       artifactUrl: `${http.url}/v1/artifacts`,
@@ -155,7 +163,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
       { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
       { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
-      { definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => systemClock.now(), logger }) },
+      { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
       { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: async () => undefined, now: () => systemClock.now(), logger }) },
       { definition: JoinServiceService, implementation: joinApi({ membership, authorities, logger }) },
     ];

@@ -15,7 +15,7 @@ export type DeploymentId = Brand<string, "DeploymentId">;
 export type ReleaseId = Brand<string, "ReleaseId">;
 /** 64 lower-case hex digits: a sha256. */
 export type Digest = Brand<string, "Digest">;
-/** Ever-rising number of an assignment: the journal sequence of the row that made it. */
+/** Ever-rising number of an assignment: the journal sequence of the row that made it. On the wire its epoch stands above it: generation.ts. */
 export type Generation = Brand<number, "Generation">;
 /** Wall clock, milliseconds since 1970. */
 export type Instant = Brand<number, "Instant">;

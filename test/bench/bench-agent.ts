@@ -1,16 +1,20 @@
 /**
  * An agent that speaks the real protocols (the agent's own link: its own gRPC session and its own NATS connection) and applies nothing: whatever it is
- * told, it says at once that it is healthy.
+ * told, it believes, and says at once that it is healthy: checking is the work of ten thousand machines, and would be done here by one.
  */
 import type { Report } from "@muster/proto/gen/muster/v1/agent.ts";
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { type Assignment, SignedAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
 import type { Logger } from "pino";
-import { Link } from "@muster/agent/link.ts";
+import { channelOf } from "@muster/agent/identity/channel.ts";
+import type { Credentials } from "@muster/agent/identity/identity-store.ts";
+import { Link, type Trust } from "@muster/agent/link.ts";
 
 export interface BenchAgentOptions {
   readonly id: string;
   readonly controller: string;
+  readonly credentials: Credentials;
   readonly logger: Logger;
   readonly onTold: (machine: string) => void;
   readonly onAcknowledged: (reports: number) => void;
@@ -32,19 +36,21 @@ export class BenchAgent {
     const stored = this.#stored;
     this.#link = new Link({
       controller: options.controller,
+      connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
       hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", labels: { role: "bench" }, hostname: "bench", os: "linux", arch: "x64" },
       reports: {
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
         acknowledge: (seq) => this.#acknowledge(seq),
         onAppend: (listener) => (this.#wake = listener),
       },
+      trust: CREDULOUS,
       assignments: {
         get generation() {
           return stored.generation;
         },
         offer: (assignment) => this.#take(assignment),
       },
-      onArtifactUrl: () => {},
+      onWelcome: () => {},
       logs: { read: () => noLogs() },
       fraction: Math.random,
       logger: options.logger,
@@ -96,5 +102,19 @@ export class BenchAgent {
     this.#options.onAcknowledged(before - this.#pending.length);
   }
 }
+
+function taken({ payload }: Envelope): ReturnType<Trust["check"]> {
+  const assignment = SignedAssignment.decode(payload).assignment!;
+  return { ok: true, assignment, highest: { generation: assignment.generation, content: "" }, aheadMs: 0 };
+}
+
+const CREDULOUS: Trust = {
+  refusal: undefined,
+  hearKeys: () => {},
+  read: (bytes) => taken(Envelope.decode(bytes)),
+  readRequest: () => undefined,
+  check: taken,
+  take: ({ assignment }) => assignment,
+};
 
 async function* noLogs(): AsyncGenerator<never> {}

@@ -12,6 +12,7 @@ import { encodeManifest, MANIFEST_FORMAT } from "@muster/proto/manifest.ts";
 import pino from "pino";
 import { BenchAgent } from "./bench-agent.ts";
 import { ControllerProcess } from "../integration/controller-process.ts";
+import { joinAs, makeToken } from "../integration/member.ts";
 
 /** Enough that the first commits, caches and connections do not count for much. */
 const REPORTS_PER_FLEET = 40_000;
@@ -28,12 +29,16 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
   const told = new Set<string>();
   let acknowledged = 0;
   let lastToldAt = 0;
-  const agents = Array.from(
-    { length: size },
-    (_, index) =>
+  const token = await makeToken(controller, { uses: size });
+  const joinAt = performance.now();
+  const identities = await eachOf(size, (index) => joinAs(controller, token, `bench-${index}`, { role: "bench" }));
+  const joinMs = performance.now() - joinAt;
+  const agents = identities.map(
+    ({ machine, current }) =>
       new BenchAgent({
-        id: `bench-${index}`,
+        id: machine,
         controller: controller.grpc,
+        credentials: current,
         logger: pino({ level: "silent" }),
         onTold: (machine) => {
           told.add(machine);
@@ -44,9 +49,9 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
   );
   const channel = credentials.createInsecure();
   const clients = {
-    artifacts: new ArtifactsServiceClient(controller.grpc, channel),
-    deployments: new DeploymentsServiceClient(controller.grpc, channel),
-    fleet: new FleetServiceClient(controller.grpc, channel),
+    artifacts: new ArtifactsServiceClient(controller.operators, channel),
+    deployments: new DeploymentsServiceClient(controller.operators, channel),
+    fleet: new FleetServiceClient(controller.operators, channel),
   };
   try {
     const connectAt = performance.now();
@@ -71,6 +76,7 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
     const reportMs = performance.now() - reportAt;
 
     return [
+      { name: "all machines joined", value: joinMs, unit: "ms" },
       { name: "all agents connected", value: connectMs, unit: "ms" },
       { name: "submit → last machine told", value: lastToldAt - submitAt, unit: "ms" },
       { name: "submit → all healthy", value: healthyMs, unit: "ms" },
@@ -82,6 +88,19 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
     await Promise.all(agents.map((agent) => agent.close()));
     await controller.stop();
   }
+}
+
+/** So many at once, as when a fleet is brought up. */
+const JOINS_AT_ONCE = 16;
+
+async function eachOf<T>(size: number, make: (index: number) => Promise<T>): Promise<readonly T[]> {
+  const made: T[] = [];
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let index = next++; index < size; index = next++) made[index] = await make(index);
+  };
+  await Promise.all(Array.from({ length: JOINS_AT_ONCE }, worker));
+  return made;
 }
 
 async function until(what: string, holds: () => Promise<boolean>, everyMs = 10): Promise<void> {

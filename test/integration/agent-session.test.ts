@@ -67,7 +67,7 @@ test("hello is welcomed with addresses, and reports are acknowledged and remembe
   session.say(report(1)).say(report(2));
   expect(await session.answer()).toEqual({ $case: "reportsAck", value: { seq: 1 } });
   expect(await session.answer()).toEqual({ $case: "reportsAck", value: { seq: 2 } });
-  session.say({ $case: "heartbeat", value: { generation: 0 } });
+  session.say({ $case: "heartbeat", value: { generation: 0, refusal: undefined } });
   expect(await session.answer()).toEqual({ $case: "heartbeatAck", value: { generation: 0, renew: false } });
   session.end();
   const again = new Session("m-1").say(hello("m-1"));
@@ -112,7 +112,7 @@ describe("a session is ended", () => {
 
 test("a machine without an assignment is told that it has none", async () => {
   const response = await new Promise<SyncResponse>((resolve, reject) => clients.get("m-1")!.sync({ machine: "m-1" }, (error, answer) => (error === null ? resolve(answer) : reject(error))));
-  expect(response.assignment).toBeUndefined();
+  expect(response.envelope).toBeUndefined();
 });
 
 test("a machine that speaks for another one is refused, whatever it says of itself", async () => {

@@ -110,9 +110,10 @@ export class SimController implements ControllerSide {
         logger: this.#logger,
         schedule: simulatedSchedule,
         ask: (question) => this.#askOutside(question),
-        tell: (assignment) => {
+        tell: (machine) => {
+          const assignment = this.engine!.assignmentFor(machine)!;
           this.#pass("tell");
-          network.tell(assignment.machine as MachineId, () => deliver(assignment));
+          network.tell(machine, () => deliver(assignment));
         },
       });
       this.engine.onCommit(onCommit);

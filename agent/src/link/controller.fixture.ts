@@ -6,6 +6,7 @@ import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-j
 import {
   type AgentServiceServer,
   AgentServiceService,
+  type Refusal,
   type Report,
   type SendLogsRequest,
   type SessionRequest,
@@ -13,6 +14,7 @@ import {
   type Welcome,
 } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { Signer } from "../trust/signer.fixture.ts";
 
 /** On PATH. */
 const NATS_SERVER = "nats-server";
@@ -25,7 +27,10 @@ export class FakeController {
   readonly batches: number[][] = [];
   readonly logs: SendLogsRequest[] = [];
   readonly sessions: SessionCall[] = [];
+  signer = new Signer();
   heartbeats = 0;
+  /** As the newest heartbeat said. */
+  refusal: Refusal | undefined;
   syncs = 0;
   assignment: Assignment | undefined;
   welcome: Partial<Welcome> = {};
@@ -44,7 +49,7 @@ export class FakeController {
       session: (call) => this.#session(call),
       sync: (_call, answer) => {
         this.syncs += 1;
-        answer(null, { assignment: this.assignment });
+        answer(null, { envelope: this.assignment === undefined ? undefined : this.signer.assignment(this.assignment) });
       },
       sendLogs: (call, answer) => {
         let isAnswered = false;
@@ -93,6 +98,7 @@ export class FakeController {
           acknowledgedSeq: this.newestSeq,
           renew: false,
           labels: {},
+          assignmentKeys: this.signer.announced(),
           ...this.welcome,
         };
         call.write({ message: { $case: "welcome", value: welcome } });
@@ -105,6 +111,7 @@ export class FakeController {
       }
       if (message?.$case === "heartbeat") {
         this.heartbeats += 1;
+        this.refusal = message.value.refusal;
         if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation: this.assignment?.generation ?? 0, renew: false } } });
       }
     });

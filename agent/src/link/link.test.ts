@@ -4,14 +4,17 @@ import { type Socket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials, status } from "@grpc/grpc-js";
-import { AppPhase, LogsWanted } from "@muster/proto/gen/muster/v1/agent.ts";
-import { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
 import { connect } from "nats";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Spool, openSpool } from "../report/spool.ts";
 import type { LogReader } from "../runner/ports.ts";
+import { Believer } from "../trust/believer.ts";
+import { assignmentOf, bytesOf, Signer } from "../trust/signer.fixture.ts";
+import { openTrustStore } from "../trust/trust-store.ts";
 import { Link, type LinkOptions } from "./link.ts";
 import { FakeController, freePort, startNats, stopNats, until } from "./controller.fixture.ts";
 
@@ -52,6 +55,7 @@ function open(options: Partial<LinkOptions> = {}): Link {
     controller: `127.0.0.1:${controller.port}`,
     hello: { machine: "m-1", instanceId: "instance-1", agentVersion: "0", labels: {}, hostname: "h", os: "linux", arch: "x64" },
     reports: spool,
+    trust: new Believer({ machineId: "m-1", store: openTrustStore({ dir, onDamage: () => {} }), generation: 0, maxAgeMs: 3_600_000, now: Date.now, logger: pino({ level: "silent" }) }),
     assignments,
     connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
     onWelcome: () => {},
@@ -172,7 +176,8 @@ describe("the session", () => {
   });
 });
 
-const newest = (generation: number): Assignment => ({ machine: "m-1", generation, apps: [] });
+const newest = (generation: number): Assignment => assignmentOf("m-1", generation);
+const told = (generation: number): Uint8Array => bytesOf(controller.signer.assignment(newest(generation)));
 
 describe("assignments", () => {
   it("that the welcome knows of are asked for", async () => {
@@ -213,9 +218,9 @@ describe("assignments", () => {
     open();
     await until(() => controller.syncs === 1);
     const client = await connect({ servers: `nats://127.0.0.1:${port}` });
-    client.publish(assignmentSubject("m-2"), Assignment.encode(newest(99)).finish());
+    client.publish(assignmentSubject("m-2"), told(99));
     client.publish(assignmentSubject("m-1"), new Uint8Array([255, 255, 255]));
-    client.publish(assignmentSubject("m-1"), Assignment.encode(newest(3)).finish());
+    client.publish(assignmentSubject("m-1"), told(3));
     await until(() => assignments.generation === 3);
     await client.close();
 
@@ -226,8 +231,116 @@ describe("assignments", () => {
   });
 });
 
+describe("whoever controls NATS", () => {
+  async function inControl() {
+    const port = await freePort();
+    nats = await startNats(port);
+    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}` };
+    const link = open();
+    await until(() => controller.syncs === 1);
+    const client = await connect({ servers: `nats://127.0.0.1:${port}` });
+    return { link, client, send: (bytes: Uint8Array) => client.publish(assignmentSubject("m-1"), bytes) };
+  }
+  const versions = (): string[] => taken.map(({ apps }) => (apps[0]?.goal?.$case === "run" ? apps[0].goal.value.version : ""));
+
+  it("cannot make a machine take what the controller did not say, by editing, forging or mixing", async () => {
+    const { client, send } = await inControl();
+    const good = controller.signer.assignment(newest(3));
+    const forger = new Signer();
+    const other = controller.signer.assignment(assignmentOf("m-1", 9, "2"));
+    for (const bytes of [
+      bytesOf(forger.assignment(assignmentOf("m-1", 9, "evil"))),
+      bytesOf({ ...good, payload: forger.assignment(assignmentOf("m-1", 9, "evil")).payload }),
+      bytesOf({ ...good, signatures: other.signatures }),
+      bytesOf(controller.signer.assignment(assignmentOf("m-2", 9))),
+      told(3).map((byte, at) => (at === 100 ? byte ^ 1 : byte)),
+      new Uint8Array(1_000_000),
+    ]) {
+      send(bytes);
+    }
+    await until(() => controller.refusal !== undefined);
+    expect(taken).toEqual([]);
+    send(bytesOf(good));
+    await until(() => taken.length === 1);
+    expect(versions()).toEqual(["1"]);
+    await until(() => controller.refusal === undefined);
+    await client.close();
+  });
+
+  it("cannot bring back what was, by replaying or reordering, nor after a restart of the agent", async () => {
+    const { link, client, send } = await inControl();
+    const [three, four, five] = [told(3), told(4), told(5)];
+    send(four);
+    await until(() => assignments.generation === 4);
+    send(three);
+    send(four);
+    send(five);
+    await until(() => assignments.generation === 5);
+    expect(taken.map(({ generation }) => generation)).toEqual([4, 5]);
+
+    await link.close();
+    open();
+    await until(() => controller.syncs === 2);
+    for (const bytes of [three, four]) send(bytes);
+    send(told(6));
+    await until(() => assignments.generation === 6);
+    expect(taken.map(({ generation }) => generation)).toEqual([6]);
+    await client.close();
+  });
+
+  it("cannot push a good assignment aside with a forged one of a higher number", async () => {
+    const { client, send } = await inControl();
+    const forged = bytesOf(new Signer().assignment(assignmentOf("m-1", 99)));
+    for (const bytes of [forged, told(3), forged]) send(bytes);
+    await until(() => assignments.generation === 3);
+    await client.close();
+  });
+
+  it("cannot read logs, or have them sent once more", async () => {
+    let reads = 0;
+    const port = await freePort();
+    nats = await startNats(port);
+    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}` };
+    open({ logs: { async *read() { reads += 1; yield [{ stream: "stdout", text: "hello" }]; } } });
+    await until(() => controller.syncs === 1);
+    const client = await connect({ servers: `nats://127.0.0.1:${port}` });
+    const ask = (signer: Signer, requestId: string): void => client.publish(requestSubject("m-1"), bytesOf(signer.request("m-1", { requestId })));
+    ask(new Signer(), "r-1");
+    ask(controller.signer, "r-2");
+    ask(controller.signer, "r-2");
+    ask(controller.signer, "r-3");
+    await until(() => controller.logCallsEnded === 2);
+    expect(reads).toBe(2);
+    expect(new Set(controller.logs.map(({ requestId }) => requestId))).toEqual(new Set(["r-2", "r-3"]));
+    await client.close();
+  });
+});
+
+describe("assignment keys", () => {
+  it("that change are heard in the session, before they are used", async () => {
+    controller.assignment = newest(1);
+    open();
+    await until(() => assignments.generation === 1);
+    const before = controller.signer;
+    controller.signer = new Signer();
+    controller.sessions.at(-1)?.write({ message: { $case: "assignmentKeys", value: before.announced(controller.signer.key) } });
+    controller.assignment = newest(2);
+    await until(() => assignments.generation === 2);
+  });
+
+  it("that are not known are refused until the controller has said them", async () => {
+    controller.assignment = newest(1);
+    controller.welcome = { assignmentKeys: new Signer().announced() };
+    open();
+    await until(() => controller.refusal?.code === "unknown_key");
+    expect(taken).toEqual([]);
+    controller.sessions.at(-1)?.write({ message: { $case: "assignmentKeys", value: controller.signer.announced() } });
+    await until(() => assignments.generation === 1);
+  });
+});
+
 describe("logs", () => {
-  const wanted = (requestId: string, follow: boolean): Uint8Array => LogsWanted.encode({ requestId, app: "web", tailLines: 2, follow }).finish();
+  const wanted = (requestId: string, follow: boolean): Uint8Array => bytesOf(controller.signer.request("m-1", { requestId, follow }));
 
   async function withLogs(logs: LogReader) {
     const port = await freePort();

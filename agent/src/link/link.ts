@@ -4,13 +4,27 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelCredentials, type ClientOptions, Metadata } from "@grpc/grpc-js";
-import { AgentServiceClient, type Hello, type LogsWanted, type SyncResponse, type Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
+import { AgentServiceClient, type AssignmentKeys, type Hello, type LogsWanted, type Refusal, type SyncResponse, type Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
 import type { Logger } from "pino";
 import type { LogReader } from "../runner/ports.ts";
 import { type LogsCall, sendLogs } from "./send-logs.ts";
 import { type ReportSource, type SessionEnd, runSession } from "./session.ts";
+import type { Believed } from "../trust/check-envelope.ts";
 import { Subscription } from "./subscription.ts";
+
+/** Who is believed; what is not is neither kept nor answered. */
+export interface Trust {
+  readonly refusal: Refusal | undefined;
+  hearKeys(keys: AssignmentKeys): void;
+  /** From bytes that came over NATS. */
+  read(bytes: Uint8Array): Believed | undefined;
+  readRequest(bytes: Uint8Array): LogsWanted | undefined;
+  check(envelope: Envelope, source: "sync"): Believed | undefined;
+  /** Throws when it can't be kept. */
+  take(believed: Believed): Assignment | undefined;
+}
 
 export interface LinkOptions {
   /** `host:port`. */
@@ -20,6 +34,7 @@ export interface LinkOptions {
   /** All but the generation, which changes. */
   readonly hello: Omit<Hello, "generation">;
   readonly reports: ReportSource;
+  readonly trust: Trust;
   readonly assignments: {
     readonly generation: number;
     /** Ignores what is not newer; throws when it can't be kept. */
@@ -64,6 +79,8 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #closing = new AbortController();
   readonly #subscription: Subscription;
+  /** One slot: of assignments that arrive faster than they are taken, only the newest counts, and nothing that is not believed gets there. */
+  #newest: Believed | undefined;
   /** Of the session that was welcomed; `stop` aborts with it. */
   #live: LogsCall | undefined;
   #session = new AbortController();
@@ -78,8 +95,8 @@ export class Link {
       machineId: options.hello.machine,
       fraction: options.fraction,
       logger: options.logger,
-      onAssignment: (assignment) => this.#offer(assignment),
-      onLogsWanted: (wanted) => void this.#sendLogs(wanted),
+      onAssignment: (bytes) => this.#hear(bytes),
+      onRequest: (bytes) => this.#answer(bytes),
       onConnected: () => void this.#sync(),
     });
   }
@@ -116,7 +133,7 @@ export class Link {
 
   /** Each session has a client of its own: one that is stuck in connecting is thrown away with it. */
   async #openSession(): Promise<SessionEnd> {
-    const { controller, connect, hello, reports, assignments, welcomeTimeoutMs = WELCOME_TIMEOUT_MS } = this.#options;
+    const { controller, connect, hello, reports, trust, assignments, welcomeTimeoutMs = WELCOME_TIMEOUT_MS } = this.#options;
     const connection = connect();
     const client = new AgentServiceClient(controller, connection.credentials, { ...CHANNEL, ...connection.options });
     const ended = new AbortController();
@@ -126,7 +143,8 @@ export class Link {
         client,
         hello: { ...hello, generation: assignments.generation },
         reports,
-        generation: () => assignments.generation,
+        heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal }),
+        onKeys: (keys) => trust.hearKeys(keys),
         onWelcome: (welcome) => {
           connection.onWelcome();
           this.#onWelcome(welcome, { client, stop: ended.signal });
@@ -162,8 +180,9 @@ export class Link {
     while (this.#mustSyncAgain && this.#live !== undefined) {
       this.#mustSyncAgain = false;
       try {
-        const { assignment } = await callSync(this.#live.client, this.#options.hello.machine);
-        if (assignment !== undefined) this.#offer(assignment);
+        const { envelope } = await callSync(this.#live.client, this.#options.hello.machine);
+        const believed = envelope === undefined ? undefined : this.#options.trust.check(envelope, "sync");
+        if (believed !== undefined) this.#offer(believed);
       } catch (error) {
         // The next heartbeat's answer leads here again.
         this.#options.logger.warn({ err: error }, "sync failed");
@@ -172,13 +191,33 @@ export class Link {
     this.#isSyncing = false;
   }
 
-  #offer(assignment: Assignment): void {
+  #hear(bytes: Uint8Array): void {
+    const believed = this.#options.trust.read(bytes);
+    if (believed === undefined || believed.highest.generation <= (this.#newest?.highest.generation ?? 0)) return;
+    if (this.#newest === undefined) setImmediate(() => this.#hand());
+    this.#newest = believed;
+  }
+
+  #hand(): void {
+    const believed = this.#newest;
+    this.#newest = undefined;
+    if (believed !== undefined) this.#offer(believed);
+  }
+
+  #offer(believed: Believed): void {
+    const { trust, assignments, logger } = this.#options;
     try {
-      this.#options.assignments.offer(assignment);
+      const assignment = trust.take(believed);
+      if (assignment !== undefined) assignments.offer(assignment);
     } catch (error) {
       // Not kept, so the answer to the next heartbeat is newer still, and it is asked for again.
-      this.#options.logger.error({ generation: assignment.generation, err: error }, "assignment not written");
+      logger.error({ generation: believed.highest.generation, err: error }, "assignment not written");
     }
+  }
+
+  #answer(bytes: Uint8Array): void {
+    const wanted = this.#options.trust.readRequest(bytes);
+    if (wanted !== undefined) void this.#sendLogs(wanted);
   }
 
   async #sendLogs(wanted: LogsWanted): Promise<void> {

@@ -7,7 +7,7 @@
  * Always holds: at most one batch is under way, and nothing is written while the stream is blocked.
  */
 import { type StatusObject, status } from "@grpc/grpc-js";
-import type { AgentServiceClient, Hello, Report, SessionRequest, SessionResponse, Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { AgentServiceClient, AssignmentKeys, Heartbeat, Hello, Report, SessionRequest, SessionResponse, Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
 import { unreachable } from "../machine/state.ts";
 
 /** The contract's bound of one ReportBatch. */
@@ -27,7 +27,8 @@ export interface SessionOptions {
   readonly client: AgentServiceClient;
   readonly hello: Hello;
   readonly reports: ReportSource;
-  readonly generation: () => number;
+  readonly heartbeat: () => Heartbeat;
+  readonly onKeys: (keys: AssignmentKeys) => void;
   readonly onWelcome: (welcome: Welcome) => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
@@ -110,6 +111,8 @@ class Session {
         this.#missedAcks = 0;
         if (message.value.renew) this.#options.onRenew();
         return this.#options.onGeneration(message.value.generation);
+      case "assignmentKeys":
+        return this.#options.onKeys(message.value);
       default:
         return unreachable(message);
     }
@@ -119,9 +122,11 @@ class Session {
     if (this.#isWelcomed) return;
     this.#isWelcomed = true;
     clearTimeout(this.#welcomeTimer);
-    const { reports, onWelcome, onGeneration } = this.#options;
+    const { reports, onKeys, onWelcome, onGeneration } = this.#options;
     const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
+    // Before anything that is to be believed by them.
+    if (welcome.assignmentKeys !== undefined) onKeys(welcome.assignmentKeys);
     onWelcome(welcome);
     if (welcome.renew) this.#options.onRenew();
     onGeneration(welcome.generation);
@@ -152,7 +157,7 @@ class Session {
     if (this.#missedAcks >= MISSED_ACKS_MAX) return this.#end("lost", "heartbeats are not answered");
     if (this.#batchAge > MISSED_ACKS_MAX) return this.#end("lost", "reports are not acknowledged");
     this.#missedAcks += 1;
-    if (!this.#isBlocked) this.#write({ $case: "heartbeat", value: { generation: this.#options.generation() } });
+    if (!this.#isBlocked) this.#write({ $case: "heartbeat", value: this.#options.heartbeat() });
   }
 
   #write(message: SessionRequest["message"]): void {

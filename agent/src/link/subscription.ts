@@ -3,10 +3,8 @@
  * is called each time there is one again, and whoever listens asks for the newest.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { LogsWanted } from "@muster/proto/gen/muster/v1/agent.ts";
-import { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
-import { Events, type Msg, type NatsConnection, connect } from "nats";
+import { Events, type NatsConnection, connect } from "nats";
 import type { Logger } from "pino";
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -18,8 +16,9 @@ const PINGS_OUT_MAX = 2;
 export interface SubscriptionOptions {
   readonly machineId: string;
   readonly fraction: () => number;
-  readonly onAssignment: (assignment: Assignment) => void;
-  readonly onLogsWanted: (wanted: LogsWanted) => void;
+  /** Bytes that anybody may have sent. */
+  readonly onAssignment: (envelope: Uint8Array) => void;
+  readonly onRequest: (envelope: Uint8Array) => void;
   readonly onConnected: () => void;
   readonly logger: Logger;
 }
@@ -28,8 +27,6 @@ export class Subscription {
   readonly #options: SubscriptionOptions;
   #url: string | undefined;
   #stop = new AbortController();
-  /** One slot: of assignments that arrive faster than they are taken, only the newest counts. */
-  #newest: Assignment | undefined;
 
   constructor(options: SubscriptionOptions) {
     this.#options = options;
@@ -67,7 +64,7 @@ export class Subscription {
   }
 
   async #listen(url: string, signal: AbortSignal): Promise<void> {
-    const { machineId, fraction, logger, onConnected } = this.#options;
+    const { machineId, fraction, logger, onAssignment, onRequest, onConnected } = this.#options;
     const connection = await connect({
       servers: url,
       name: machineId,
@@ -82,8 +79,8 @@ export class Subscription {
     signal.addEventListener("abort", close, { once: true });
     if (signal.aborted) close();
     try {
-      connection.subscribe(assignmentSubject(machineId), { callback: (error, message) => error === null && this.#takeAssignment(message) });
-      connection.subscribe(requestSubject(machineId), { callback: (error, message) => error === null && this.#takeRequest(message) });
+      connection.subscribe(assignmentSubject(machineId), { callback: (error, { data }) => error === null && onAssignment(data) });
+      connection.subscribe(requestSubject(machineId), { callback: (error, { data }) => error === null && onRequest(data) });
       await connection.flush();
       logger.info({ url }, "nats connected");
       onConnected();
@@ -100,33 +97,6 @@ export class Subscription {
       if (type !== Events.Reconnect) continue;
       this.#options.logger.info({}, "nats connected again");
       this.#options.onConnected();
-    }
-  }
-
-  #takeAssignment(message: Msg): void {
-    const assignment = this.#decode(Assignment, message);
-    if (assignment === undefined || assignment.generation <= (this.#newest?.generation ?? 0)) return;
-    if (this.#newest === undefined) setImmediate(() => this.#hand());
-    this.#newest = assignment;
-  }
-
-  #hand(): void {
-    const assignment = this.#newest;
-    this.#newest = undefined;
-    if (assignment !== undefined) this.#options.onAssignment(assignment);
-  }
-
-  #takeRequest(message: Msg): void {
-    const wanted = this.#decode(LogsWanted, message);
-    if (wanted !== undefined) this.#options.onLogsWanted(wanted);
-  }
-
-  #decode<T>(type: { decode(bytes: Uint8Array): T }, { subject, data }: Msg): T | undefined {
-    try {
-      return type.decode(data);
-    } catch (error) {
-      this.#options.logger.error({ subject, sizeBytes: data.length, err: error }, "message that cannot be read ignored");
-      return undefined;
     }
   }
 }

@@ -1,3 +1,5 @@
+import { generationOf } from "@muster/proto/generation.ts";
+import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { describe, expect, it } from "vitest";
 import { HandDriven, filesRelease, processRelease, remove, run, workload } from "./hand-driven.fixture.ts";
 
@@ -329,6 +331,47 @@ describe("a newer goal", () => {
     const { launch } = app.state;
     app.goal(run(3, { ...v1 })).pass(5_000);
     expect(app.state).toMatchObject({ phase: { kind: "healthy" }, launch });
+  });
+});
+
+describe("a goal that is told anew after the controller was restored", () => {
+  const anew = (goal: AppAssignment): AppAssignment => ({ ...goal, generation: generationOf(1, goal.generation) });
+  const one = run(1, processRelease("1"));
+  const two = run(2, processRelease("2"));
+
+  it("is reported under its new number, and touches nothing that runs", () => {
+    const app = new HandDriven().deploy(one).goal(anew(one));
+    expect(app.lastReport).toMatchObject({ generation: generationOf(1, 1), phase: "healthy", starts: 1 });
+    expect(app.demand).toMatchObject({ files: undefined, process: undefined });
+  });
+
+  it("is gone on with where it was, without a restart, when it was being probed", () => {
+    const app = new HandDriven().deploy(one).goal(two).work();
+    const { launch, deadlineAt } = app.state;
+    app.goal(anew(two));
+    expect(app.state).toMatchObject({ phase: { kind: "probing" }, launch, deadlineAt });
+    expect(app.healthy().pass(5_000).lastReport).toMatchObject({ generation: generationOf(1, 2), phase: "healthy" });
+  });
+
+  it("is not tried again when it had failed", () => {
+    const app = new HandDriven().deploy(one).goal(two).work().pass(60_000).work().healthy();
+    expect(app.phase).toBe("reverted");
+    app.goal(anew(two));
+    expect(app.lastReport).toMatchObject({ generation: generationOf(1, 2), phase: "reverted", runningVersion: "1" });
+    expect(app.demand.files).toBeUndefined();
+  });
+
+  it("takes the result of a step that was under way", () => {
+    const app = new HandDriven().goal(one).workTo("pull");
+    const { key } = app.demand.files!;
+    expect(app.goal(anew(one)).say({ kind: "step_done", key }).phase).toBe("staged");
+  });
+
+  it("is a goal like any other when it asks for something else, or once more", () => {
+    const app = new HandDriven().deploy(one).goal(two).work().pass(60_000).work().healthy();
+    expect(app.goal({ ...anew(two), generation: generationOf(1, 3) }).phase).toBe("pulling");
+    expect(app.goal({ ...two, generation: generationOf(2, 3), deploymentId: "d-2" }).phase).toBe("pulling");
+    expect(app.goal({ ...remove(3), generation: generationOf(3, 3) }).phase).toBe("removing");
   });
 });
 

@@ -160,6 +160,7 @@ function appView(row: AppRow): MachineApp {
 
 function view(row: MachineRow, fleet: Fleet, apps: MachineApp[]): Machine {
   const { presence, since, lastSeenAt, acknowledgedGeneration } = fleet.presence(row.id);
+  const refusal = fleet.refusal(row.id);
   return {
     id: row.id,
     labels: { ...labelsOf(row) },
@@ -175,6 +176,8 @@ function view(row: MachineRow, fleet: Fleet, apps: MachineApp[]): Machine {
     acknowledgedGeneration,
     apps,
     cordon: cordonView(row),
+    refusal: refusal === undefined ? undefined : { code: refusal.code, message: refusal.message },
+    refusedSince: refusal?.since ?? 0,
   };
 }
 

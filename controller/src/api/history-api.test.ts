@@ -2,11 +2,12 @@
 import { credentials, status } from "@grpc/grpc-js";
 import pino from "pino";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { HistoryServiceClient, HistoryServiceService, type ListReleasesResponse, type ReplayResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
 import { artifactOf } from "../artifacts/artifact.fixture.ts";
+import { Fleet } from "../fleet/fleet.ts";
 import { serveOpenly } from "../grpc/open.fixture.ts";
 import { Scene } from "../history/history.fixture.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
@@ -14,6 +15,7 @@ import { deploymentAt } from "./deployment-at.ts";
 import { historyApi } from "./history-api.ts";
 import { DeploymentViews } from "./views.ts";
 
+let fleet: Fleet;
 let scene: Scene;
 let server: Awaited<ReturnType<typeof serveOpenly>>;
 let client: HistoryServiceClient;
@@ -31,9 +33,10 @@ beforeEach(async () => {
   await scene.tell("b", "healthy", "1");
   const logger = pino({ level: "silent" });
   const { journal, engine, clock } = scene;
+  fleet = new Fleet(15_000);
   const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment));
   const store = { manifest: async (digest: string) => manifests.get(digest) };
-  server = await serveOpenly([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => clock.now(), logger }) }]);
+  server = await serveOpenly([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => clock.now(), logger }) }]);
   client = new HistoryServiceClient(server.address, credentials.createInsecure());
 });
 
@@ -58,6 +61,13 @@ test("why is asked about a machine, a deployment, or both", async () => {
   await expect(call(client.why, { machine: "", deploymentId: "" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   await expect(call(client.why, { machine: "a", deploymentId: "d-9" })).rejects.toMatchObject({ code: status.NOT_FOUND, details: "there is no deployment d-9" });
   await expect(call(client.why, { machine: "A!", deploymentId: "" })).rejects.toMatchObject({ code: status.NOT_FOUND });
+});
+
+test("why of a machine begins with what its agent does not believe", async () => {
+  fleet.connected("a" as MachineId, scene.clock.now(), 0);
+  fleet.refuses("a" as MachineId, scene.clock.now(), { code: "expired", message: "the assignment that came from the controller was good until noon" });
+  expect(await call(client.why, { machine: "a", deploymentId: "" })).toMatchObject({ now: ["a does not believe what it is sent: the assignment that came from the controller was good until noon"] });
+  expect(await call(client.why, { machine: "b", deploymentId: "" })).toMatchObject({ now: [] });
 });
 
 test("a replay streams its pictures and ends", async () => {

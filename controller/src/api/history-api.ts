@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import type { Engine } from "../engine/engine.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
 import { serve } from "../grpc/stream.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 import { differingFiles } from "../history/file-diff.ts";
 import { Past } from "../history/past.ts";
 import { differingFields } from "../history/release-diff.ts";
@@ -33,13 +34,14 @@ const KEEP_FOR_MS_MAX = 100 * 365 * 86_400_000;
 export interface HistoryApiOptions {
   readonly journal: Journal;
   readonly engine: Engine;
+  readonly fleet: Pick<Fleet, "refusal">;
   readonly views: DeploymentViews;
   readonly store: { manifest(digest: Digest): Promise<Manifest | undefined> };
   readonly now: () => Instant;
   readonly logger: Logger;
 }
 
-export function historyApi({ journal, engine, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
+export function historyApi({ journal, engine, fleet, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
   const { db } = journal;
   const why = new Why({ db, now, waiting: (id) => views.one(id, false)?.waitingOn ?? "", rollout: (id) => engine.rollout(id) });
   const retention = () => ({ retention: { ...engine.retention.rule() } });
@@ -50,7 +52,9 @@ export function historyApi({ journal, engine, views, store, now, logger }: Histo
       if (machine === "") return valueOf(await why.deployment(id!));
       const parsed = parseMachineId(machine);
       if (parsed === undefined) throw missing(`there is no machine ${machine}`);
-      return valueOf(await why.machine(parsed, id));
+      const answer = valueOf(await why.machine(parsed, id));
+      const refusal = fleet.refusal(parsed);
+      return refusal === undefined ? answer : { ...answer, now: [`${parsed} does not believe what it is sent: ${refusal.message}`, ...answer.now] };
     }),
 
     replay: (call) =>

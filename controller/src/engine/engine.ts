@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { DeploymentId, Digest, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
@@ -92,14 +93,15 @@ export class Engine {
     return facts.acknowledgedSeq(machine, instance);
   }
 
-  /** Returns the newest generation for the machine. */
-  heartbeat(machine: MachineId, generation: Generation): Generation {
+  /** `refusal`: what the agent does not believe now. Returns the newest generation for the machine. */
+  heartbeat(machine: MachineId, generation: Generation, refusal?: AgentRefusal): Generation {
     const { fleet } = this.#loop.world;
     if (fleet.isSilent(machine)) {
       // When that can't be written down, the next heartbeat tries again.
       this.#share((append, now) => this.#noteVoice(machine, generation, append, now)).catch(() => {});
     }
     fleet.heard(machine, this.#loop.clock.now(), generation);
+    fleet.refuses(machine, this.#loop.clock.now(), refusal);
     return this.#loop.assignments.generation(machine);
   }
 

@@ -5,7 +5,6 @@
  * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one.
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
-import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -31,8 +30,8 @@ export interface LoopOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly schedule: Schedule;
-  /** Tells a machine its assignment; may fail or be lost, since every heartbeat says the newest generation. */
-  readonly tell: (assignment: Assignment) => void;
+  /** Tells a machine its newest assignment, soon; may be lost, since every heartbeat says the newest generation. */
+  readonly tell: (machine: MachineId) => void;
   /** Asks the world outside whether a rollout may go on. Never rejects. */
   readonly ask: (question: Question) => Promise<Verdict>;
 }
@@ -129,8 +128,7 @@ export class Loop {
   }
 
   tellMachine(machine: MachineId): void {
-    const assignment = this.assignments.of(machine);
-    if (assignment !== undefined) this.#options.tell(assignment);
+    this.#options.tell(machine);
   }
 
   /** Called with the rows of each commit, in order. Returns a function that ends it. */

@@ -77,6 +77,7 @@ export class World {
   readonly #seqs = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
+  fleet!: Fleet;
 
   constructor(path = ":memory:") {
     this.journal = Journal.open(path);
@@ -86,13 +87,14 @@ export class World {
 
   startEngine(): void {
     this.engine?.stop();
+    this.fleet = new Fleet(15_000);
     this.engine = new Engine({
       journal: this.journal,
-      fleet: new Fleet(15_000),
+      fleet: this.fleet,
       clock: this.clock,
       logger: pino({ level: "silent" }),
       schedule: this.schedule,
-      tell: (assignment) => this.told.push(assignment),
+      tell: (machine) => this.told.push(this.engine.assignmentFor(machine)!),
       ask: (question) => new Promise((resolve) => this.asked.push({ question, answer: resolve })),
     });
     this.engine.start();

@@ -26,6 +26,22 @@ describe("a machine", () => {
     expect(fleet.presence(a)).toEqual({ presence: "connected", since: 0, lastSeenAt: 5000, acknowledgedGeneration: 7 });
   });
 
+  test("refuses what it is sent until it says nothing of it any more, since it said so first", () => {
+    const fleet = new Fleet(10_000);
+    const refusal = (code: "expired" | "not_fresh") => ({ code, message: "the assignment is no good" }) as const;
+    fleet.connected(a, at(0), 0);
+    expect(fleet.refusal(a)).toBeUndefined();
+    fleet.refuses(a, at(1000), refusal("expired"));
+    fleet.refuses(a, at(2000), refusal("expired"));
+    expect(fleet.refusal(a)).toEqual({ ...refusal("expired"), since: 1000 });
+    fleet.refuses(a, at(3000), refusal("not_fresh"));
+    expect(fleet.refusal(a)).toEqual({ ...refusal("not_fresh"), since: 3000 });
+    fleet.refuses(a, at(4000), undefined);
+    expect(fleet.refusal(a)).toBeUndefined();
+    fleet.refuses(b, at(4000), refusal("expired"));
+    expect(fleet.refusal(b)).toBeUndefined();
+  });
+
   test("is silent until it says hello again", () => {
     const fleet = new Fleet(10_000);
     fleet.connected(a, at(0), 0);

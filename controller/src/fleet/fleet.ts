@@ -8,14 +8,23 @@
  * A machine that nothing was heard of since this controller began counts from that moment, so that a restart of the controller makes nobody silent.
  */
 import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { RefusalCode } from "@muster/proto/refusal.ts";
 
 export type Presence = "connected" | "disconnected" | "silent";
+
+/** What an agent was sent and does not believe. */
+export interface AgentRefusal {
+  readonly code: RefusalCode;
+  /** What was sent, and why it is not believed. */
+  readonly message: string;
+}
 
 interface Heard {
   lastSeenAt: Instant;
   presenceSince: Instant;
   connected: boolean;
   acknowledgedGeneration: number;
+  refusal?: AgentRefusal & { readonly since: Instant };
 }
 
 export class Fleet {
@@ -50,6 +59,19 @@ export class Fleet {
     if (generation !== undefined) record.acknowledgedGeneration = Math.max(record.acknowledgedGeneration, generation);
     this.#heard.delete(machine);
     this.#heard.set(machine, record);
+  }
+
+  /** Undefined: it believes what it is told. */
+  refuses(machine: MachineId, now: Instant, refusal: AgentRefusal | undefined): void {
+    const record = this.#heard.get(machine);
+    if (record === undefined) return;
+    if (refusal === undefined) delete record.refusal;
+    else record.refusal = { ...refusal, since: record.refusal?.code === refusal.code ? record.refusal.since : now };
+  }
+
+  /** Of one that is heard, and when it was first said. */
+  refusal(machine: MachineId): (AgentRefusal & { readonly since: Instant }) | undefined {
+    return this.#heard.get(machine)?.refusal;
   }
 
   disconnected(machine: MachineId, now: Instant): void {

@@ -4,14 +4,14 @@
  *
  *     one ── rotate ──▶ two ── retire (nobody depends on the old one, or forced) ──▶ one
  */
-import { readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { X509Certificate } from "node:crypto";
 import { authorityName, parseMachineUri } from "@muster/proto/identity.ts";
 import type { Certified } from "../grpc/caller.ts";
 import { Authority, type AuthorityFiles, type ServerCertificate } from "./authority.ts";
-import { IdentityError, makePrivateDir, writePrivate } from "./private-files.ts";
+import { PrivateFileError, writePrivate } from "./private-file.ts";
 
 const SERVER_DAYS = 30;
 const DAY_MS = 24 * 60 * 60_000;
@@ -34,10 +34,10 @@ export class Authorities {
     this.#now = now;
   }
 
-  /** Makes the first one when there is none. Throws IdentityError. */
+  /** Makes the first one when there is none. Throws PrivateFileError. */
   static async open(dir: string, now: () => number): Promise<Authorities> {
     const authorities = new Authorities(dir, now);
-    makePrivateDir(dir);
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
     if (numbers(dir).length === 0) await authorities.#make(1);
     await authorities.refresh();
     return authorities;
@@ -119,7 +119,7 @@ export class Authorities {
       const files: AuthorityFiles = { key: read("key"), certificate: read("crt") };
       return await Authority.load(files);
     } catch (cause) {
-      throw new IdentityError("damaged", `the certificate authority in ${this.#dir} can't be read: restore it from a backup`, { cause });
+      throw new PrivateFileError("damaged", `the certificate authority in ${this.#dir} can't be read: restore it from a backup`, { cause });
     }
   }
 

@@ -5,16 +5,18 @@
  * with a message, and touches no other machine.
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
-import type { AgentServiceServer, Hello, ReportBatch, SendLogsRequest, SessionRequest, SessionResponse } from "@muster/proto/gen/muster/v1/agent.ts";
-import { type Generation, type MachineId } from "@muster/proto/ids.ts";
+import type { AgentServiceServer, Heartbeat, Hello, ReportBatch, SendLogsRequest, SessionRequest, SessionResponse } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import { CallError, invalid, toServiceError, unary } from "../grpc/answer.ts";
 import { callerOf, type MachineCaller, machineOf } from "../grpc/caller.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { AssignmentSigner } from "../identity/assignment-signer.ts";
+import type { Epoch } from "../identity/epoch.ts";
 import type { MachineJoined } from "../journal/entry.ts";
 import type { LogRelay } from "./log-relay.ts";
-import { checkHello, checkReport } from "./said.ts";
+import { checkHello, checkReport, refusalOf } from "./said.ts";
 
 /** As the contract says: muster.v1.ReportBatch. */
 const REPORTS_MAX = 256;
@@ -22,6 +24,8 @@ const REPORTS_MAX = 256;
 export interface AgentApiOptions {
   readonly engine: Engine;
   readonly logs: LogRelay;
+  readonly signer: AssignmentSigner;
+  readonly epoch: Epoch;
   readonly logger: Logger;
   readonly natsUrl: () => string;
   readonly artifactUrl: string;
@@ -46,14 +50,16 @@ interface Session {
 }
 
 export function agentApi(options: AgentApiOptions): AgentServiceServer {
-  const { engine, logs, logger } = options;
+  const { engine, logs, signer, logger } = options;
   const sessions = new Sessions(options);
+  signer.onAnnounce(() => sessions.announce());
   return {
     session: (call) => sessions.serve(call),
 
     sync: unary(logger, (request, caller) => {
       const { machine } = own(options, machineOf(caller), request.machine);
-      return { assignment: engine.assignmentFor(machine) };
+      const assignment = engine.assignmentFor(machine);
+      return { envelope: assignment === undefined ? undefined : signer.assignment(assignment) };
     }),
 
     sendLogs: (call, callback) => {
@@ -112,7 +118,7 @@ class Sessions {
         }
         if (session === undefined) throw invalid("a session begins with hello");
         session.heardAt = performance.now();
-        if (message.$case === "heartbeat") this.#heartbeat(session, message.value.generation as Generation);
+        if (message.$case === "heartbeat") this.#heartbeat(session, message.value);
         else this.#reports(session, message.value);
       } catch (error) {
         this.#refuse(call, error);
@@ -126,6 +132,12 @@ class Sessions {
     call.on("cancelled", end);
     call.on("close", end);
     call.on("error", end);
+  }
+
+  /** Those that connect later hear of new keys in their welcome. */
+  announce(): void {
+    const value = this.#options.signer.announced();
+    for (const session of this.#live.values()) this.#write(session, { $case: "assignmentKeys", value });
   }
 
   #open(call: Call, hello: Hello): Session {
@@ -144,13 +156,14 @@ class Sessions {
     }
     const session: Session = { call, caller, machine, instance, heardAt: performance.now() };
     this.#live.set(machine, session);
-    this.#welcome(session, { ...checked.value, labels: this.#options.labelsOf(machine) }, hello.generation as Generation).catch((error: unknown) => this.#refuse(call, error));
+    this.#welcome(session, { ...checked.value, labels: this.#options.labelsOf(machine) }, hello.generation).catch((error: unknown) => this.#refuse(call, error));
     return session;
   }
 
-  async #welcome(session: Session, said: MachineJoined, stored: Generation): Promise<void> {
-    const { engine, natsUrl, artifactUrl, heartbeatIntervalMs, shouldRenew, logger } = this.#options;
+  async #welcome(session: Session, said: MachineJoined, wireGeneration: number): Promise<void> {
+    const { engine, signer, epoch, natsUrl, artifactUrl, heartbeatIntervalMs, shouldRenew, logger } = this.#options;
     const { machine } = session;
+    const stored = epoch.fromWire(wireGeneration);
     const acknowledgedSeq = await engine.hello(said, stored);
     if (this.#live.get(machine) !== session) {
       // It went while its hello was written down; whoever took its place has been heard by now.
@@ -158,19 +171,30 @@ class Sessions {
       return;
     }
     const generation = engine.heartbeat(machine, stored);
-    this.#write(session, { $case: "welcome", value: { natsUrl: natsUrl(), artifactUrl, heartbeatIntervalMs, generation, acknowledgedSeq, renew: shouldRenew(session.caller), labels: { ...said.labels } } });
+    const value = {
+      natsUrl: natsUrl(),
+      artifactUrl,
+      heartbeatIntervalMs,
+      generation: epoch.toWire(generation),
+      acknowledgedSeq,
+      assignmentKeys: signer.announced(),
+      renew: shouldRenew(session.caller),
+      labels: { ...said.labels },
+    };
+    this.#write(session, { $case: "welcome", value });
     logger.info({ machineId: machine, generation }, "agent connected");
   }
 
-  #heartbeat(session: Session, generation: Generation): void {
-    const { engine, shouldRenew } = this.#options;
-    this.#write(session, { $case: "heartbeatAck", value: { generation: engine.heartbeat(session.machine, generation), renew: shouldRenew(session.caller) } });
+  #heartbeat(session: Session, { generation, refusal }: Heartbeat): void {
+    const { engine, epoch, shouldRenew } = this.#options;
+    const newest = engine.heartbeat(session.machine, epoch.fromWire(generation), refusalOf(refusal));
+    this.#write(session, { $case: "heartbeatAck", value: { generation: epoch.toWire(newest), renew: shouldRenew(session.caller) } });
   }
 
   #reports(session: Session, { reports }: ReportBatch): void {
     if (reports.length > REPORTS_MAX) throw invalid(`${reports.length} reports in one batch; at most ${REPORTS_MAX} are allowed`);
     const entries = reports.map((report) => {
-      const checked = checkReport(session.machine, session.instance, report);
+      const checked = checkReport(session.machine, session.instance, { ...report, generation: this.#options.epoch.fromWire(report.generation) });
       if (!checked.ok) throw invalid(checked.message);
       return checked.value;
     });

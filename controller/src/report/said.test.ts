@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { AppPhase, Hello, Report } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { checkHello, checkReport } from "./said.ts";
+import { checkHello, checkReport, refusalOf } from "./said.ts";
 
 const hello = (changes: Partial<Hello>) => checkHello(Hello.fromPartial({ machine: "web-1", instanceId: "i-1", ...changes }));
 const report = (changes: Partial<Report>) => checkReport("web-1" as MachineId, "i-1", Report.fromPartial({ seq: 1, app: "shop", phase: AppPhase.HEALTHY, ...changes }));
@@ -43,4 +43,10 @@ test("a report's message is cut where it would fill the journal", () => {
 
 test("every phase of the contract but the unspecified is understood", () => {
   for (const phase of Object.values(AppPhase)) expect(report({ phase }).ok).toBe(phase !== AppPhase.UNSPECIFIED);
+});
+
+test("a refusal is kept with a code that is known and a message that is not endless", () => {
+  expect(refusalOf(undefined)).toBeUndefined();
+  expect(refusalOf({ code: "not_fresh", message: "too old" })).toEqual({ code: "not_fresh", message: "too old" });
+  expect(refusalOf({ code: "of a newer agent", message: "x".repeat(9000) })).toEqual({ code: "unreadable", message: `${"x".repeat(1999)}…` });
 });

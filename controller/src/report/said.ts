@@ -1,10 +1,12 @@
 /**
  * What an agent says, checked: from the wire's messages to the engine's entries. Whatever is malformed is refused with a message that says what and why.
  */
-import { AppPhase, type Hello, type Report } from "@muster/proto/gen/muster/v1/agent.ts";
+import { AppPhase, type Hello, type Refusal, type Report } from "@muster/proto/gen/muster/v1/agent.ts";
 import { type Instant, type MachineId, NAME_RULE, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
 import { REASON_CODES, type ReasonCode } from "@muster/proto/reason.ts";
+import { REFUSAL_CODES } from "@muster/proto/refusal.ts";
 import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
+import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import type { AgentPhase } from "../rollout/state.ts";
 
@@ -69,6 +71,13 @@ export function checkReport(machine: MachineId, instance: string, report: Report
       ports: report.ports,
     },
   };
+}
+
+/** Undefined: it believes what it is told. A newer agent may know codes that this controller does not. */
+export function refusalOf(refusal: Refusal | undefined): AgentRefusal | undefined {
+  if (refusal === undefined) return undefined;
+  const code = REFUSAL_CODES.find((known) => known === refusal.code) ?? "unreadable";
+  return { code, message: clip(refusal.message, MESSAGE_CHARS_MAX) };
 }
 
 const AGENT_PHASE: Readonly<Partial<Record<AppPhase, AgentPhase>>> = {

@@ -23,6 +23,7 @@ export function machineJson(machine: Machine): Json {
     acknowledged_generation: machine.acknowledgedGeneration,
     apps: machine.apps.map(appJson),
     cordon: machine.cordon === undefined ? null : cordonJson(machine.cordon),
+    refusal: machine.refusal === undefined ? null : { ...machine.refusal, since: isoOrNull(machine.refusedSince) },
   };
 }
 

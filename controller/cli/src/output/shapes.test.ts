@@ -144,6 +144,13 @@ test("machine", () => {
       },
     ],
     cordon: null,
+    refusal: null,
+  });
+});
+
+test("machine that does not believe what it is sent", () => {
+  expect(machineJson(machine({ refusal: { code: "expired", message: "the assignment was good until noon" }, refusedSince: NOON }))).toMatchObject({
+    refusal: { code: "expired", message: "the assignment was good until noon", since: "2026-01-31T12:00:00.000Z" },
   });
 });
 

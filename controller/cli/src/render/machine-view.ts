@@ -62,18 +62,23 @@ export function machineView(machine: Machine, options: ViewOptions): readonly st
   const state = machineStateWord(machine.state);
   const host = [plain(machine.hostname), plain(`${machine.os} ${machine.arch}`), plain(`agent ${machine.agentVersion}`)].join(", ");
   const { assignedGeneration: assigned, acknowledgedGeneration: acknowledged } = machine;
-  const agentHas = acknowledged < assigned ? `the agent still has ${acknowledged}` : "and the agent has it";
-  const generation = assigned === 0 ? "none yet" : `${assigned}, ${agentHas}`;
+  const generation = assigned === 0 ? "none yet" : `${assigned}, ${agentHas(acknowledged, assigned)}`;
   const facts: readonly (readonly [string, string])[] = [
     ["host", host],
     ["labels", labelText(machine.labels).replaceAll(",", ", ")],
     ["seen", `${ago(machine.lastSeenAt, now)}, first ${machine.firstSeenAt === 0 ? "never" : dateAndTime(machine.firstSeenAt)}`],
     ["assignment", generation],
+    ["refuses", machine.refusal === undefined ? "" : `${plain(machine.refusal.message)} (${plain(machine.refusal.code)}, since ${ago(machine.refusedSince, now)})`],
     ["cordon", machine.cordon === undefined ? "" : cordonText(machine.cordon, options)],
   ];
   const header = `${colors.bold(machine.id)}  ${statePaint(state, colors)(state)}  ${colors.dim(`since ${ago(machine.stateSince, now)}`)}`;
   const apps = machine.apps.length === 0 ? ["", colors.dim("no apps")] : machine.apps.flatMap((app) => ["", ...appLines(app, options)]);
   return [header, ...factLines(facts, columns, colors), ...apps];
+}
+
+function agentHas(acknowledged: number, assigned: number): string {
+  if (acknowledged > assigned) return `the agent has a newer one, ${acknowledged}`;
+  return acknowledged < assigned ? `the agent still has ${acknowledged}` : "and the agent has it";
 }
 
 function appLines(app: MachineApp, { colors, columns, now }: ViewOptions): readonly string[] {

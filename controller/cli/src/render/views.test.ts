@@ -68,7 +68,14 @@ test("shows one machine with each app: wanted, running, since when, where and wh
 test("says when a machine lags behind, and when it has no apps", () => {
   const lines = machineView(machine({ acknowledgedGeneration: 9, apps: [] }), view(80)).join("\n");
   expect(lines).toContain("12, the agent still has 9");
+  expect(machineView(machine({ acknowledgedGeneration: 13 }), view(80)).join("\n")).toContain("12, the agent has a newer one, 13");
   expect(lines).toContain("no apps");
+});
+
+test("says what an agent does not believe, and why", () => {
+  const refusal = { code: "not_fresh", message: "the assignment that came from the controller was signed at noon" };
+  const lines = machineView(machine({ acknowledgedGeneration: 9, refusal, refusedSince: NOON - 120_000 }), view(160)).join("\n");
+  expect(lines).toContain("refuses     the assignment that came from the controller was signed at noon (not_fresh, since 2m ago)");
 });
 
 test("shows ten failed targets and says how many more there are", () => {

@@ -22,7 +22,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { Assignment } from "./assignment.ts";
+import { Audience, Envelope } from "./envelope.ts";
 
 /** Where an app stands on a machine. */
 export const AppPhase = {
@@ -179,7 +179,9 @@ export interface SessionResponse {
   message: { $case: "welcome"; value: Welcome } | { $case: "reportsAck"; value: ReportsAck } | {
     $case: "heartbeatAck";
     value: HeartbeatAck;
-  } | undefined;
+  } | //
+  /** Whenever they change. */
+  { $case: "assignmentKeys"; value: AssignmentKeys } | undefined;
 }
 
 /** The first message of a session. */
@@ -212,6 +214,9 @@ export interface Welcome {
   generation: number;
   /** The newest report sequence of this instance that is stored; the agent forgets those up to it. */
   acknowledgedSeq: number;
+  assignmentKeys:
+    | AssignmentKeys
+    | undefined;
   /** The machine's credentials should be renewed soon: those who signed them will not count for ever. */
   renew: boolean;
   /** The machine's labels, as the controller has them. */
@@ -221,6 +226,22 @@ export interface Welcome {
 export interface Welcome_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** What an agent believes its controller by. They come over a session alone, and are kept on the machine's disk. */
+export interface AssignmentKeys {
+  /** Names the controller for as long as it lives, whatever keys it has. An agent takes it from its first session and holds every later one to it. */
+  controllerId: string;
+  /** All that are good now, and that which comes next; at most 16. */
+  keys: AssignmentKey[];
+}
+
+/** A key that assignments and requests are signed with. */
+export interface AssignmentKey {
+  /** sha256 of `public_key`, 64 lower-case hex digits. */
+  keyid: string;
+  /** Ed25519, 32 bytes. */
+  publicKey: Buffer;
 }
 
 /** Reports in the order of their sequence. */
@@ -237,6 +258,16 @@ export interface ReportsAck {
 /** Sent every heartbeat_interval_ms. */
 export interface Heartbeat {
   generation: number;
+  /** What the agent refuses to believe, until it has believed something again. */
+  refusal: Refusal | undefined;
+}
+
+/** Why an agent does not follow. */
+export interface Refusal {
+  /** One of the codes in proto/src/refusal.ts. */
+  code: string;
+  /** A sentence: what was sent, and why it is not believed. */
+  message: string;
 }
 
 /** The answer to each heartbeat. */
@@ -290,11 +321,21 @@ export interface SyncRequest {
 
 /** Absent when the machine has none yet. */
 export interface SyncResponse {
-  assignment: Assignment | undefined;
+  /** Holds a SignedAssignment. */
+  envelope: Envelope | undefined;
 }
 
-/** Published on the machine's request subject when an operator wants to read logs. */
+/** What an Envelope of type `application/vnd.muster.request.v1+protobuf` holds, published on the machine's request subject. */
+export interface SignedRequest {
+  audience: Audience | undefined;
+  issuedAt: number;
+  expiresAt: number;
+  request: { $case: "logsWanted"; value: LogsWanted } | undefined;
+}
+
+/** An operator wants to read logs. */
 export interface LogsWanted {
+  /** Taken once by an agent. */
   requestId: string;
   app: string;
   /** Lines from the end to begin with. */
@@ -460,6 +501,9 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "heartbeatAck":
         HeartbeatAck.encode(message.message.value, writer.uint32(26).fork()).join();
         break;
+      case "assignmentKeys":
+        AssignmentKeys.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
     }
     return writer;
   },
@@ -501,6 +545,14 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             message.message = { $case: "heartbeatAck", value: HeartbeatAck.decode(reader, reader.uint32()) };
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "assignmentKeys", value: AssignmentKeys.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -525,6 +577,10 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         ? { $case: "heartbeatAck", value: HeartbeatAck.fromJSON(object.heartbeatAck) }
         : isSet(object.heartbeat_ack)
         ? { $case: "heartbeatAck", value: HeartbeatAck.fromJSON(object.heartbeat_ack) }
+        : isSet(object.assignmentKeys)
+        ? { $case: "assignmentKeys", value: AssignmentKeys.fromJSON(object.assignmentKeys) }
+        : isSet(object.assignment_keys)
+        ? { $case: "assignmentKeys", value: AssignmentKeys.fromJSON(object.assignment_keys) }
         : undefined,
     };
   },
@@ -537,6 +593,8 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       obj.reportsAck = ReportsAck.toJSON(message.message.value);
     } else if (message.message?.$case === "heartbeatAck") {
       obj.heartbeatAck = HeartbeatAck.toJSON(message.message.value);
+    } else if (message.message?.$case === "assignmentKeys") {
+      obj.assignmentKeys = AssignmentKeys.toJSON(message.message.value);
     }
     return obj;
   },
@@ -562,6 +620,12 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "heartbeatAck": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "heartbeatAck", value: HeartbeatAck.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "assignmentKeys": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "assignmentKeys", value: AssignmentKeys.fromPartial(object.message.value) };
         }
         break;
       }
@@ -881,6 +945,7 @@ function createBaseWelcome(): Welcome {
     heartbeatIntervalMs: 0,
     generation: 0,
     acknowledgedSeq: 0,
+    assignmentKeys: undefined,
     renew: false,
     labels: {},
   };
@@ -902,6 +967,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.acknowledgedSeq !== 0) {
       writer.uint32(40).int64(message.acknowledgedSeq);
+    }
+    if (message.assignmentKeys !== undefined) {
+      AssignmentKeys.encode(message.assignmentKeys, writer.uint32(50).fork()).join();
     }
     if (message.renew !== false) {
       writer.uint32(160).bool(message.renew);
@@ -965,6 +1033,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.acknowledgedSeq = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.assignmentKeys = AssignmentKeys.decode(reader, reader.uint32());
+            continue;
+          }
           case 20: {
             if (tag !== 160) {
               break;
@@ -1019,6 +1095,11 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.acknowledged_seq)
         ? globalThis.Number(object.acknowledged_seq)
         : 0,
+      assignmentKeys: isSet(object.assignmentKeys)
+        ? AssignmentKeys.fromJSON(object.assignmentKeys)
+        : isSet(object.assignment_keys)
+        ? AssignmentKeys.fromJSON(object.assignment_keys)
+        : undefined,
       renew: isSet(object.renew) ? globalThis.Boolean(object.renew) : false,
       labels: isObject(object.labels)
         ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
@@ -1054,6 +1135,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.acknowledgedSeq !== 0) {
       obj.acknowledgedSeq = Math.round(message.acknowledgedSeq);
     }
+    if (message.assignmentKeys !== undefined) {
+      obj.assignmentKeys = AssignmentKeys.toJSON(message.assignmentKeys);
+    }
     if (message.renew !== false) {
       obj.renew = message.renew;
     }
@@ -1079,6 +1163,9 @@ export const Welcome: MessageFns<Welcome> = {
     message.heartbeatIntervalMs = object.heartbeatIntervalMs ?? 0;
     message.generation = object.generation ?? 0;
     message.acknowledgedSeq = object.acknowledgedSeq ?? 0;
+    message.assignmentKeys = (object.assignmentKeys !== undefined && object.assignmentKeys !== null)
+      ? AssignmentKeys.fromPartial(object.assignmentKeys)
+      : undefined;
     message.renew = object.renew ?? false;
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
@@ -1174,6 +1261,184 @@ export const Welcome_LabelsEntry: MessageFns<Welcome_LabelsEntry> = {
     const message = createBaseWelcome_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseAssignmentKeys(): AssignmentKeys {
+  return { controllerId: "", keys: [] };
+}
+
+export const AssignmentKeys: MessageFns<AssignmentKeys> = {
+  encode(message: AssignmentKeys, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.controllerId !== "") {
+      writer.uint32(10).string(message.controllerId);
+    }
+    for (const v of message.keys) {
+      AssignmentKey.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignmentKeys {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignmentKeys();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.controllerId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.keys.push(AssignmentKey.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssignmentKeys {
+    return {
+      controllerId: isSet(object.controllerId)
+        ? globalThis.String(object.controllerId)
+        : isSet(object.controller_id)
+        ? globalThis.String(object.controller_id)
+        : "",
+      keys: globalThis.Array.isArray(object?.keys) ? object.keys.map((e: any) => AssignmentKey.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: AssignmentKeys): unknown {
+    const obj: any = {};
+    if (message.controllerId !== "") {
+      obj.controllerId = message.controllerId;
+    }
+    if (message.keys?.length) {
+      obj.keys = message.keys.map((e) => AssignmentKey.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssignmentKeys>): AssignmentKeys {
+    return AssignmentKeys.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssignmentKeys>): AssignmentKeys {
+    const message = createBaseAssignmentKeys();
+    message.controllerId = object.controllerId ?? "";
+    message.keys = object.keys?.map((e) => AssignmentKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAssignmentKey(): AssignmentKey {
+  return { keyid: "", publicKey: Buffer.alloc(0) };
+}
+
+export const AssignmentKey: MessageFns<AssignmentKey> = {
+  encode(message: AssignmentKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.keyid !== "") {
+      writer.uint32(10).string(message.keyid);
+    }
+    if (message.publicKey.length !== 0) {
+      writer.uint32(18).bytes(message.publicKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignmentKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignmentKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.keyid = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.publicKey = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssignmentKey {
+    return {
+      keyid: isSet(object.keyid) ? globalThis.String(object.keyid) : "",
+      publicKey: isSet(object.publicKey)
+        ? Buffer.from(bytesFromBase64(object.publicKey))
+        : isSet(object.public_key)
+        ? Buffer.from(bytesFromBase64(object.public_key))
+        : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: AssignmentKey): unknown {
+    const obj: any = {};
+    if (message.keyid !== "") {
+      obj.keyid = message.keyid;
+    }
+    if (message.publicKey.length !== 0) {
+      obj.publicKey = base64FromBytes(message.publicKey);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssignmentKey>): AssignmentKey {
+    return AssignmentKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssignmentKey>): AssignmentKey {
+    const message = createBaseAssignmentKey();
+    message.keyid = object.keyid ?? "";
+    message.publicKey = object.publicKey ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -1315,13 +1580,16 @@ export const ReportsAck: MessageFns<ReportsAck> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { generation: 0 };
+  return { generation: 0, refusal: undefined };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
   encode(message: Heartbeat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.generation !== 0) {
       writer.uint32(8).int64(message.generation);
+    }
+    if (message.refusal !== undefined) {
+      Refusal.encode(message.refusal, writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -1347,6 +1615,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.generation = longToNumber(reader.int64());
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.refusal = Refusal.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1360,13 +1636,19 @@ export const Heartbeat: MessageFns<Heartbeat> = {
   },
 
   fromJSON(object: any): Heartbeat {
-    return { generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0 };
+    return {
+      generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
+      refusal: isSet(object.refusal) ? Refusal.fromJSON(object.refusal) : undefined,
+    };
   },
 
   toJSON(message: Heartbeat): unknown {
     const obj: any = {};
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
+    }
+    if (message.refusal !== undefined) {
+      obj.refusal = Refusal.toJSON(message.refusal);
     }
     return obj;
   },
@@ -1377,6 +1659,94 @@ export const Heartbeat: MessageFns<Heartbeat> = {
   fromPartial(object: DeepPartial<Heartbeat>): Heartbeat {
     const message = createBaseHeartbeat();
     message.generation = object.generation ?? 0;
+    message.refusal = (object.refusal !== undefined && object.refusal !== null)
+      ? Refusal.fromPartial(object.refusal)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRefusal(): Refusal {
+  return { code: "", message: "" };
+}
+
+export const Refusal: MessageFns<Refusal> = {
+  encode(message: Refusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.code !== "") {
+      writer.uint32(10).string(message.code);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Refusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRefusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Refusal {
+    return {
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+    };
+  },
+
+  toJSON(message: Refusal): unknown {
+    const obj: any = {};
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Refusal>): Refusal {
+    return Refusal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Refusal>): Refusal {
+    const message = createBaseRefusal();
+    message.code = object.code ?? "";
+    message.message = object.message ?? "";
     return message;
   },
 };
@@ -1989,13 +2359,13 @@ export const SyncRequest: MessageFns<SyncRequest> = {
 };
 
 function createBaseSyncResponse(): SyncResponse {
-  return { assignment: undefined };
+  return { envelope: undefined };
 }
 
 export const SyncResponse: MessageFns<SyncResponse> = {
   encode(message: SyncResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.assignment !== undefined) {
-      Assignment.encode(message.assignment, writer.uint32(10).fork()).join();
+    if (message.envelope !== undefined) {
+      Envelope.encode(message.envelope, writer.uint32(10).fork()).join();
     }
     return writer;
   },
@@ -2018,7 +2388,7 @@ export const SyncResponse: MessageFns<SyncResponse> = {
               break;
             }
 
-            message.assignment = Assignment.decode(reader, reader.uint32());
+            message.envelope = Envelope.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -2034,13 +2404,13 @@ export const SyncResponse: MessageFns<SyncResponse> = {
   },
 
   fromJSON(object: any): SyncResponse {
-    return { assignment: isSet(object.assignment) ? Assignment.fromJSON(object.assignment) : undefined };
+    return { envelope: isSet(object.envelope) ? Envelope.fromJSON(object.envelope) : undefined };
   },
 
   toJSON(message: SyncResponse): unknown {
     const obj: any = {};
-    if (message.assignment !== undefined) {
-      obj.assignment = Assignment.toJSON(message.assignment);
+    if (message.envelope !== undefined) {
+      obj.envelope = Envelope.toJSON(message.envelope);
     }
     return obj;
   },
@@ -2050,9 +2420,149 @@ export const SyncResponse: MessageFns<SyncResponse> = {
   },
   fromPartial(object: DeepPartial<SyncResponse>): SyncResponse {
     const message = createBaseSyncResponse();
-    message.assignment = (object.assignment !== undefined && object.assignment !== null)
-      ? Assignment.fromPartial(object.assignment)
+    message.envelope = (object.envelope !== undefined && object.envelope !== null)
+      ? Envelope.fromPartial(object.envelope)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseSignedRequest(): SignedRequest {
+  return { audience: undefined, issuedAt: 0, expiresAt: 0, request: undefined };
+}
+
+export const SignedRequest: MessageFns<SignedRequest> = {
+  encode(message: SignedRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.audience !== undefined) {
+      Audience.encode(message.audience, writer.uint32(10).fork()).join();
+    }
+    if (message.issuedAt !== 0) {
+      writer.uint32(16).int64(message.issuedAt);
+    }
+    if (message.expiresAt !== 0) {
+      writer.uint32(24).int64(message.expiresAt);
+    }
+    switch (message.request?.$case) {
+      case "logsWanted":
+        LogsWanted.encode(message.request.value, writer.uint32(34).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignedRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignedRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.audience = Audience.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.issuedAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.expiresAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.request = { $case: "logsWanted", value: LogsWanted.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SignedRequest {
+    return {
+      audience: isSet(object.audience) ? Audience.fromJSON(object.audience) : undefined,
+      issuedAt: isSet(object.issuedAt)
+        ? globalThis.Number(object.issuedAt)
+        : isSet(object.issued_at)
+        ? globalThis.Number(object.issued_at)
+        : 0,
+      expiresAt: isSet(object.expiresAt)
+        ? globalThis.Number(object.expiresAt)
+        : isSet(object.expires_at)
+        ? globalThis.Number(object.expires_at)
+        : 0,
+      request: isSet(object.logsWanted)
+        ? { $case: "logsWanted", value: LogsWanted.fromJSON(object.logsWanted) }
+        : isSet(object.logs_wanted)
+        ? { $case: "logsWanted", value: LogsWanted.fromJSON(object.logs_wanted) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: SignedRequest): unknown {
+    const obj: any = {};
+    if (message.audience !== undefined) {
+      obj.audience = Audience.toJSON(message.audience);
+    }
+    if (message.issuedAt !== 0) {
+      obj.issuedAt = Math.round(message.issuedAt);
+    }
+    if (message.expiresAt !== 0) {
+      obj.expiresAt = Math.round(message.expiresAt);
+    }
+    if (message.request?.$case === "logsWanted") {
+      obj.logsWanted = LogsWanted.toJSON(message.request.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SignedRequest>): SignedRequest {
+    return SignedRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SignedRequest>): SignedRequest {
+    const message = createBaseSignedRequest();
+    message.audience = (object.audience !== undefined && object.audience !== null)
+      ? Audience.fromPartial(object.audience)
+      : undefined;
+    message.issuedAt = object.issuedAt ?? 0;
+    message.expiresAt = object.expiresAt ?? 0;
+    switch (object.request?.$case) {
+      case "logsWanted": {
+        if (object.request?.value !== undefined && object.request?.value !== null) {
+          message.request = { $case: "logsWanted", value: LogsWanted.fromPartial(object.request.value) };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -2524,6 +3034,14 @@ export const AgentServiceClient = makeGenericClientConstructor(
   service: typeof AgentServiceService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 

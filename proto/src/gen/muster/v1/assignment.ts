@@ -6,7 +6,24 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
+import { Audience } from "./envelope.ts";
 import { Release } from "./release.ts";
+
+/** What an Envelope of type `application/vnd.muster.assignment.v1+protobuf` holds: an assignment, and what an agent needs to know in order to believe it. */
+export interface SignedAssignment {
+  audience:
+    | Audience
+    | undefined;
+  /** Raised whenever a controller is restored from a backup: all that it says then is newer than all that was said before. */
+  epoch: number;
+  /** That of the assignment. epoch * 2^40 + the controller's own number, so it rises over all epochs. */
+  generation: number;
+  /** When it was signed, by the controller's clock, milliseconds since 1970. */
+  issuedAt: number;
+  /** Nobody acts on it any more from here on. */
+  expiresAt: number;
+  assignment: Assignment | undefined;
+}
 
 /** All that one machine should run now. It is the whole wanted state: a machine that missed ten of them needs only the newest. */
 export interface Assignment {
@@ -39,6 +56,167 @@ export interface AppAssignment {
 /** Stop the app and forget its releases. */
 export interface Removal {
 }
+
+function createBaseSignedAssignment(): SignedAssignment {
+  return { audience: undefined, epoch: 0, generation: 0, issuedAt: 0, expiresAt: 0, assignment: undefined };
+}
+
+export const SignedAssignment: MessageFns<SignedAssignment> = {
+  encode(message: SignedAssignment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.audience !== undefined) {
+      Audience.encode(message.audience, writer.uint32(10).fork()).join();
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(16).int64(message.epoch);
+    }
+    if (message.generation !== 0) {
+      writer.uint32(24).int64(message.generation);
+    }
+    if (message.issuedAt !== 0) {
+      writer.uint32(32).int64(message.issuedAt);
+    }
+    if (message.expiresAt !== 0) {
+      writer.uint32(40).int64(message.expiresAt);
+    }
+    if (message.assignment !== undefined) {
+      Assignment.encode(message.assignment, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignedAssignment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignedAssignment();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.audience = Audience.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.epoch = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.generation = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.issuedAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.expiresAt = longToNumber(reader.int64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.assignment = Assignment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SignedAssignment {
+    return {
+      audience: isSet(object.audience) ? Audience.fromJSON(object.audience) : undefined,
+      epoch: isSet(object.epoch) ? globalThis.Number(object.epoch) : 0,
+      generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
+      issuedAt: isSet(object.issuedAt)
+        ? globalThis.Number(object.issuedAt)
+        : isSet(object.issued_at)
+        ? globalThis.Number(object.issued_at)
+        : 0,
+      expiresAt: isSet(object.expiresAt)
+        ? globalThis.Number(object.expiresAt)
+        : isSet(object.expires_at)
+        ? globalThis.Number(object.expires_at)
+        : 0,
+      assignment: isSet(object.assignment) ? Assignment.fromJSON(object.assignment) : undefined,
+    };
+  },
+
+  toJSON(message: SignedAssignment): unknown {
+    const obj: any = {};
+    if (message.audience !== undefined) {
+      obj.audience = Audience.toJSON(message.audience);
+    }
+    if (message.epoch !== 0) {
+      obj.epoch = Math.round(message.epoch);
+    }
+    if (message.generation !== 0) {
+      obj.generation = Math.round(message.generation);
+    }
+    if (message.issuedAt !== 0) {
+      obj.issuedAt = Math.round(message.issuedAt);
+    }
+    if (message.expiresAt !== 0) {
+      obj.expiresAt = Math.round(message.expiresAt);
+    }
+    if (message.assignment !== undefined) {
+      obj.assignment = Assignment.toJSON(message.assignment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SignedAssignment>): SignedAssignment {
+    return SignedAssignment.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SignedAssignment>): SignedAssignment {
+    const message = createBaseSignedAssignment();
+    message.audience = (object.audience !== undefined && object.audience !== null)
+      ? Audience.fromPartial(object.audience)
+      : undefined;
+    message.epoch = object.epoch ?? 0;
+    message.generation = object.generation ?? 0;
+    message.issuedAt = object.issuedAt ?? 0;
+    message.expiresAt = object.expiresAt ?? 0;
+    message.assignment = (object.assignment !== undefined && object.assignment !== null)
+      ? Assignment.fromPartial(object.assignment)
+      : undefined;
+    return message;
+  },
+};
 
 function createBaseAssignment(): Assignment {
   return { machine: "", generation: 0, apps: [] };

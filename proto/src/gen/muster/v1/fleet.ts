@@ -20,7 +20,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { AppPhase, appPhaseFromJSON, appPhaseToJSON, appPhaseToNumber, LogLine, Reason } from "./agent.ts";
+import { AppPhase, appPhaseFromJSON, appPhaseToJSON, appPhaseToNumber, LogLine, Reason, Refusal } from "./agent.ts";
 
 /** Whether a machine is heard. */
 export const MachineState = {
@@ -244,7 +244,15 @@ export interface Machine {
   acknowledgedGeneration: number;
   apps: MachineApp[];
   /** Absent: rollouts may use it. */
-  cordon: Cordon | undefined;
+  cordon:
+    | Cordon
+    | undefined;
+  /** What the agent refuses to believe, and so does not follow. Absent: nothing. */
+  refusal:
+    | Refusal
+    | undefined;
+  /** When the agent said so first, milliseconds since 1970; 0 without a refusal. */
+  refusedSince: number;
 }
 
 export interface Machine_LabelsEntry {
@@ -2088,6 +2096,8 @@ function createBaseMachine(): Machine {
     acknowledgedGeneration: 0,
     apps: [],
     cordon: undefined,
+    refusal: undefined,
+    refusedSince: 0,
   };
 }
 
@@ -2134,6 +2144,12 @@ export const Machine: MessageFns<Machine> = {
     }
     if (message.cordon !== undefined) {
       Cordon.encode(message.cordon, writer.uint32(114).fork()).join();
+    }
+    if (message.refusal !== undefined) {
+      Refusal.encode(message.refusal, writer.uint32(122).fork()).join();
+    }
+    if (message.refusedSince !== 0) {
+      writer.uint32(128).int64(message.refusedSince);
     }
     return writer;
   },
@@ -2266,6 +2282,22 @@ export const Machine: MessageFns<Machine> = {
             message.cordon = Cordon.decode(reader, reader.uint32());
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.refusal = Refusal.decode(reader, reader.uint32());
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.refusedSince = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2333,6 +2365,12 @@ export const Machine: MessageFns<Machine> = {
         ? object.apps.map((e: any) => MachineApp.fromJSON(e))
         : [],
       cordon: isSet(object.cordon) ? Cordon.fromJSON(object.cordon) : undefined,
+      refusal: isSet(object.refusal) ? Refusal.fromJSON(object.refusal) : undefined,
+      refusedSince: isSet(object.refusedSince)
+        ? globalThis.Number(object.refusedSince)
+        : isSet(object.refused_since)
+        ? globalThis.Number(object.refused_since)
+        : 0,
     };
   },
 
@@ -2386,6 +2424,12 @@ export const Machine: MessageFns<Machine> = {
     if (message.cordon !== undefined) {
       obj.cordon = Cordon.toJSON(message.cordon);
     }
+    if (message.refusal !== undefined) {
+      obj.refusal = Refusal.toJSON(message.refusal);
+    }
+    if (message.refusedSince !== 0) {
+      obj.refusedSince = Math.round(message.refusedSince);
+    }
     return obj;
   },
 
@@ -2418,6 +2462,10 @@ export const Machine: MessageFns<Machine> = {
     message.cordon = (object.cordon !== undefined && object.cordon !== null)
       ? Cordon.fromPartial(object.cordon)
       : undefined;
+    message.refusal = (object.refusal !== undefined && object.refusal !== null)
+      ? Refusal.fromPartial(object.refusal)
+      : undefined;
+    message.refusedSince = object.refusedSince ?? 0;
     return message;
   },
 };
