@@ -31,7 +31,7 @@ import { rememberedPorts, rememberPorts, takeHome, writeJson } from "./home.ts";
 import { createHttpServer } from "./http/http-server.ts";
 import { Journal } from "./journal/journal.ts";
 import { createEmbeddedNats } from "./nats/embedded-nats.ts";
-import { createNatsClient } from "./nats/nats-client.ts";
+import { NatsClient } from "./nats/nats-client.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { agentApi } from "./report/agent-api.ts";
 import { LogRelay } from "./report/log-relay.ts";
@@ -71,8 +71,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
 
     const embedded = await createEmbeddedNats({ dir: join(dir, "nats"), host, port: config.natsPort, logger });
     undo.push(() => embedded.stop());
-    const nats = await createNatsClient({ url: embedded.url, logger });
+    const nats = new NatsClient({ url: embedded.url, logger });
     undo.push(() => nats.close());
+    await nats.firstConnected;
     const publisher = new Publisher(nats);
 
     const fleet = new Fleet(config.silentAfterMs);
@@ -89,7 +90,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     });
     undo.push(() => engine.stop());
     undo.push(removeWhatWasLetGo({ store, isKnown: (digest) => engine.operators.hasArtifact(digest), onCommit: (listener) => engine.onCommit(listener), clock: systemClock, logger }));
-    nats.onReconnect(() => engine.tellAgain());
+    nats.onConnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
     const http = await createHttpServer({ dir: store.dir, host, port: config.httpPort === 0 ? before.http : config.httpPort, logger });

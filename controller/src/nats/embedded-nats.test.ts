@@ -8,7 +8,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createEmbeddedNats, type EmbeddedNats } from "./embedded-nats.ts";
 import { findNatsServer } from "./find-nats-server.ts";
-import { createNatsClient } from "./nats-client.ts";
+import { NatsClient } from "./nats-client.ts";
 
 const host = "127.0.0.1";
 const logger = pino({ level: "silent" });
@@ -33,8 +33,9 @@ async function embedded(port = 0, more: { readonly onExit?: () => void } = {}): 
 }
 
 async function client(url: string) {
-  const made = await createNatsClient({ url, logger });
+  const made = new NatsClient({ url, logger });
   undo.push(() => made.close());
+  await made.firstConnected;
   return made;
 }
 
@@ -95,7 +96,7 @@ describe("an embedded nats-server", () => {
     const { heard } = await listener(nats.url);
     const publisher = await client(nats.url);
     let reconnects = 0;
-    publisher.onReconnect(() => (reconnects += 1));
+    publisher.onConnect(() => (reconnects += 1));
 
     for (let round = 1; round <= 2; round += 1) {
       const before = nats.pid();

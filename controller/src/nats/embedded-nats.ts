@@ -5,27 +5,32 @@
  *         └──────────────────────┴───── stop ─────┴──▶ stopped
  *
  * Always holds: it listens where it listened before, it never outlives the controller (guardian.ts), and a Ctrl-C in the terminal
- * reaches the controller alone, which then stops it. It has no JetStream: what it loses, agents ask for over gRPC.
+ * reaches the controller alone, which then stops it. It has no JetStream: what it loses, agents ask for over gRPC. Whenever it starts, it knows
+ * who is revoked by then.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { findNatsServer } from "./find-nats-server.ts";
 import { stopFormerServer } from "./former-server.ts";
 import { guard, type Guardian } from "./guardian.ts";
+import type { NatsAuthority } from "./nats-authority.ts";
 import { NatsServerError } from "./nats-server-error.ts";
+import { embeddedConfig } from "./server-config.ts";
 import { choosePort, rememberPort } from "./server-port.ts";
 import { whenAccepting } from "./server-ready.ts";
 
 export interface EmbeddedNatsOptions {
   /** Its own; made when it is not there. */
   readonly dir: string;
-  /** Where it listens: loopback. */
+  /** Where it listens. */
   readonly host: string;
   /** 0: the one it had before, else a free one. */
   readonly port: number;
+  /** Whom it lets in, and the certificate (PEM) that it shows; without it everybody, over plain TCP. */
+  readonly trust?: { readonly authority: NatsAuthority; readonly certFile: string; readonly keyFile: string };
   readonly logger: Logger;
   /** It ended without being told to; it is started again by itself. */
   readonly onExit?: () => void;
@@ -34,10 +39,13 @@ export interface EmbeddedNatsOptions {
 export interface EmbeddedNats {
   /** Stays the same as long as the controller lives. */
   readonly url: string;
+  readonly port: number;
   /** The newest one, which may have ended a moment ago. */
   pid(): number;
   /** Calls back after each later start. */
   onPid(callback: (pid: number) => void): void;
+  /** Reads the certificate again; connections stay. */
+  reload(): void;
   stop(): Promise<void>;
 }
 
@@ -50,7 +58,7 @@ const BACKOFF_RESET_MS = 10_000;
 const STDERR_CHARS_MAX = 4000;
 
 /** Resolves once it accepts connections. Throws NatsServerError. */
-export async function createEmbeddedNats({ dir, host, port: wantedPort, logger, onExit }: EmbeddedNatsOptions): Promise<EmbeddedNats> {
+export async function createEmbeddedNats({ dir, host, port: wantedPort, trust, logger, onExit }: EmbeddedNatsOptions): Promise<EmbeddedNats> {
   const home = resolve(dir);
   const configPath = join(home, "nats-server.conf");
   const pidPath = join(home, "nats-server.pid");
@@ -60,8 +68,16 @@ export async function createEmbeddedNats({ dir, host, port: wantedPort, logger, 
     await stopFormerServer(configPath, pidPath, logger);
     const port = await choosePort(home, host, wantedPort, logger);
     const logPath = join(home, "nats-server.log");
-    writeFileSync(configPath, configText({ host, port, pidPath, logPath }));
-    const nats = new NatsProcess({ binary, configPath, logPath, host, port, logger, onExit });
+    const accountsDir = join(home, "accounts");
+    // What a former run was told is in the configuration too, or was taken back meanwhile.
+    rmSync(accountsDir, { recursive: true, force: true });
+    const configure = (): void => {
+      const config = { host, port, pidPath, logPath };
+      writeWhole(configPath, embeddedConfig(trust === undefined ? config : { ...config, trust: { ...trust, accountsDir } }));
+    };
+    configure();
+    trust?.authority.onChange(configure);
+    const nats = new NatsProcess({ binary, configPath, logPath, host, port, scheme: trust === undefined ? "nats" : "tls", logger, onExit });
     await nats.start();
     rememberPort(home, port);
     return nats;
@@ -71,26 +87,9 @@ export async function createEmbeddedNats({ dir, host, port: wantedPort, logger, 
   }
 }
 
-interface ConfigValues {
-  readonly host: string;
-  readonly port: number;
-  readonly pidPath: string;
-  readonly logPath: string;
-}
-
-function configText({ host, port, pidPath, logPath }: ConfigValues): string {
-  return [
-    "# Written by the controller at each start.",
-    `host: ${JSON.stringify(host)}`,
-    `port: ${port}`,
-    `pid_file: ${JSON.stringify(pidPath)}`,
-    `log_file: ${JSON.stringify(logPath)}`,
-    "logfile_size_limit: 8MB",
-    "max_payload: 1MB",
-    "max_connections: 65536",
-    'write_deadline: "10s"',
-    "",
-  ].join("\n");
+function writeWhole(path: string, text: string): void {
+  writeFileSync(`${path}.tmp`, text);
+  renameSync(`${path}.tmp`, path);
 }
 
 interface ProcessOptions {
@@ -99,6 +98,7 @@ interface ProcessOptions {
   readonly logPath: string;
   readonly host: string;
   readonly port: number;
+  readonly scheme: "nats" | "tls";
   readonly logger: Logger;
   readonly onExit: (() => void) | undefined;
 }
@@ -114,6 +114,7 @@ interface Running {
 
 class NatsProcess implements EmbeddedNats {
   readonly url: string;
+  readonly port: number;
   readonly #options: ProcessOptions;
   readonly #listeners: ((pid: number) => void)[] = [];
   #running: Running | undefined;
@@ -124,7 +125,8 @@ class NatsProcess implements EmbeddedNats {
 
   constructor(options: ProcessOptions) {
     this.#options = options;
-    this.url = `nats://${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
+    this.port = options.port;
+    this.url = `${options.scheme}://${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
   }
 
   pid(): number {
@@ -133,6 +135,10 @@ class NatsProcess implements EmbeddedNats {
 
   onPid(callback: (pid: number) => void): void {
     this.#listeners.push(callback);
+  }
+
+  reload(): void {
+    this.#running?.child.kill("SIGHUP");
   }
 
   /** Throws NatsServerError, and then nothing runs. */
