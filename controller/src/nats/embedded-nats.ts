@@ -17,6 +17,7 @@ import { findNatsServer } from "./find-nats-server.ts";
 import { stopFormerServer } from "./former-server.ts";
 import { guard, type Guardian } from "./guardian.ts";
 import type { NatsAuthority } from "./nats-authority.ts";
+import type { NatsServer } from "./nats-server.ts";
 import { NatsServerError } from "./nats-server-error.ts";
 import { embeddedConfig } from "./server-config.ts";
 import { choosePort, rememberPort } from "./server-port.ts";
@@ -36,17 +37,9 @@ export interface EmbeddedNatsOptions {
   readonly onExit?: () => void;
 }
 
-export interface EmbeddedNats {
-  /** Stays the same as long as the controller lives. */
-  readonly url: string;
+export interface EmbeddedNats extends NatsServer {
   readonly port: number;
-  /** The newest one, which may have ended a moment ago. */
   pid(): number;
-  /** Calls back after each later start. */
-  onPid(callback: (pid: number) => void): void;
-  /** Reads the certificate again; connections stay. */
-  reload(): void;
-  stop(): Promise<void>;
 }
 
 const READY_MS = 10_000;
@@ -76,7 +69,14 @@ export async function createEmbeddedNats({ dir, host, port: wantedPort, trust, l
       writeWhole(configPath, embeddedConfig(trust === undefined ? config : { ...config, trust: { ...trust, accountsDir } }));
     };
     configure();
-    trust?.authority.onChange(configure);
+    trust?.authority.onChange(() => {
+      try {
+        configure();
+      } catch (error) {
+        // The running one is told in any case (account-push.ts); this is for the next.
+        logger.error({ err: error, configPath }, "configuration of nats-server not written");
+      }
+    });
     const nats = new NatsProcess({ binary, configPath, logPath, host, port, scheme: trust === undefined ? "nats" : "tls", logger, onExit });
     await nats.start();
     rememberPort(home, port);
