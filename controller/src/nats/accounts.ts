@@ -19,8 +19,11 @@ export const SYSTEM_INBOX_PREFIX = "_INBOX.muster";
 
 const NOTHING = { deny: [">"] };
 const NO_LIMIT = -1;
-/** Of a connection, in every account: two for a machine, one for answers of nats-server. */
-export const SUBSCRIPTIONS_MAX = 2;
+/**
+ * Of a connection, in every account. A machine needs two, whoever asks nats-server one, the rest none; but nats-server cuts whoever stands at the limit
+ * when it connects (with none), and whenever the account changes, as it does at each revocation.
+ */
+export const SUBSCRIPTIONS_MAX = 8;
 /** A fleet as large as one nats-server carries (docs/benchmarks.md), each machine with the next connection beside the last. */
 export const CONNECTIONS_MAX = 65_536;
 /** The controller's own: the one in use, and those which a broken network has left behind. */
@@ -69,7 +72,7 @@ function user({ publish, subscribe }: Allowed): UserClaims {
     version: 2,
     pub: publish === undefined ? NOTHING : { allow: [publish] },
     sub: subscribe === undefined ? NOTHING : { allow: subscribe },
-    subs: subscribe?.length ?? 0,
+    subs: SUBSCRIPTIONS_MAX,
     data: NO_LIMIT,
     payload: publish === undefined ? 0 : NO_LIMIT,
     allowed_connection_types: ["STANDARD"],

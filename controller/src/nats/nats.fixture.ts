@@ -1,4 +1,5 @@
 /** For tests alone: certificates, and somebody who speaks NATS by hand, as an attacker would. */
+import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { type Socket, connect as connectPlain } from "node:net";
@@ -6,7 +7,7 @@ import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import * as x509 from "@peculiar/x509";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { type NatsAuthority } from "./nats-authority.ts";
+import type { NatsAuthority } from "./nats-authority.ts";
 import { type Nkey, newNkey } from "./nkey.ts";
 
 export const SERVER_NAME = "nats.test";
@@ -21,7 +22,6 @@ export interface Certified {
 /** A new authority, and a server's certificate of it; written to the same files each time. */
 export async function certify(dir: string): Promise<Certified> {
   const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-  x509.cryptoProvider.set(webcrypto as unknown as Crypto);
   const authorityKeys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const serverKeys = await webcrypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
   const dates = { notBefore: new Date(Date.now() - 60_000), notAfter: new Date(Date.now() + 3_600_000), signingAlgorithm: algorithm };
