@@ -154,7 +154,7 @@ describe("an embedded nats-server", () => {
       await nats.stop();
       return nats;
     })();
-    const orphan = spawn(await findNatsServer(), ["-c", config, "-n", "orphan"], { stdio: "ignore", detached: true });
+    const orphan = spawn(await findNatsServer(), ["-c", config], { stdio: "ignore", detached: true });
     undo.push(() => orphan.kill("SIGKILL"));
     const ended = new Promise((resolve) => orphan.once("exit", resolve));
     await vi.waitFor(() => expect(readFileSync(join(dir, "nats-server.pid"), "utf8").trim()).toBe(String(orphan.pid)), patience);

@@ -64,20 +64,12 @@ export async function createEmbeddedNats({ dir, host, port: wantedPort, trust, l
     const accountsDir = join(home, "accounts");
     // What a former run was told is in the configuration too, or was taken back meanwhile.
     rmSync(accountsDir, { recursive: true, force: true });
-    const configure = (): void => {
-      const config = { host, port, pidPath, logPath };
+    const writeConfig = (name: string): void => {
+      const config = { name, host, port, pidPath, logPath };
       writeWhole(configPath, embeddedConfig(trust === undefined ? config : { ...config, trust: { ...trust, accountsDir } }));
     };
-    configure();
-    trust?.authority.onChange(() => {
-      try {
-        configure();
-      } catch (error) {
-        // The running one is told in any case (account-push.ts); this is for the next.
-        logger.error({ err: error, configPath }, "configuration of nats-server not written");
-      }
-    });
-    const nats = new NatsProcess({ binary, configPath, logPath, host, port, scheme: trust === undefined ? "nats" : "tls", logger, onExit });
+    const nats = new NatsProcess({ binary, configPath, writeConfig, logPath, host, port, scheme: trust === undefined ? "nats" : "tls", logger, onExit });
+    trust?.authority.onChange(() => nats.configure());
     await nats.start();
     rememberPort(home, port);
     return nats;
@@ -95,6 +87,8 @@ function writeWhole(path: string, text: string): void {
 interface ProcessOptions {
   readonly binary: string;
   readonly configPath: string;
+  /** As everything is at that moment. */
+  readonly writeConfig: (name: string) => void;
   readonly logPath: string;
   readonly host: string;
   readonly port: number;
@@ -118,6 +112,8 @@ class NatsProcess implements EmbeddedNats {
   readonly #options: ProcessOptions;
   readonly #listeners: ((pid: number) => void)[] = [];
   #running: Running | undefined;
+  /** Of the newest one. It is in the configuration, since nats-server reads it again only when the name is the same. */
+  #name = "";
   #pid = 0;
   #timer: NodeJS.Timeout | undefined;
   #backoffMs = BACKOFF_MIN_MS;
@@ -141,15 +137,26 @@ class NatsProcess implements EmbeddedNats {
     this.#running?.child.kill("SIGHUP");
   }
 
+  /** For the next start: the running one is told in another way (account-push.ts). */
+  configure(): void {
+    const { writeConfig, configPath, logger } = this.#options;
+    try {
+      writeConfig(this.#name);
+    } catch (error) {
+      logger.error({ err: error, configPath }, "configuration of nats-server not written");
+    }
+  }
+
   /** Throws NatsServerError, and then nothing runs. */
   async start(): Promise<void> {
-    const { host, port, logPath, logger } = this.#options;
-    const name = `muster-${randomUUID()}`;
-    const running = this.#spawn(name);
+    const { host, port, logPath, logger, writeConfig } = this.#options;
+    this.#name = `muster-${randomUUID()}`;
+    writeConfig(this.#name);
+    const running = this.#spawn();
     const giveUp = new AbortController();
     const deadline = setTimeout(() => giveUp.abort(), READY_MS);
     void running.ended.then(() => giveUp.abort());
-    const accepting = await whenAccepting(host, port, name, giveUp.signal);
+    const accepting = await whenAccepting(host, port, this.#name, giveUp.signal);
     clearTimeout(deadline);
     if (!accepting) {
       this.#running = undefined;
@@ -168,9 +175,9 @@ class NatsProcess implements EmbeddedNats {
     if (this.#running !== undefined) await end(this.#running, "SIGTERM");
   }
 
-  #spawn(name: string): Running {
+  #spawn(): Running {
     const { binary, configPath } = this.#options;
-    const child = spawn(binary, ["-c", configPath, "-n", name], { detached: true, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(binary, ["-c", configPath], { detached: true, stdio: ["ignore", "ignore", "pipe"] });
     const { pid } = child;
     let said = "";
     child.stderr.on("data", (data: Buffer) => (said = (said + data.toString("utf8")).slice(-STDERR_CHARS_MAX)));

@@ -148,7 +148,7 @@ describe("a machine that is revoked", () => {
     authority.revoke(Array.from({ length: 5001 }, () => ({ publicKey: newNkey("user").publicKey, expiresAt: Date.now() + HOUR_MS })));
     await vi.waitFor(() => expect(visitor.isEnded).toBe(true), patience);
     await refused(nats.url, old);
-    await vi.waitFor(async () => void (await listeningOnce(nats, machine(authority, "m-2"))), patience);
+    await vi.waitFor(() => listeningOnce(nats, machine(authority, "m-2")), patience);
   });
 });
 
@@ -167,7 +167,7 @@ describe("a certificate that is replaced", () => {
     const former = certified.ca;
     certified = await certify(dir);
     nats.reload();
-    await vi.waitFor(async () => void (await listeningOnce(nats, machine(authority, "m-3"))), patience);
+    await vi.waitFor(() => listeningOnce(nats, machine(authority, "m-3")), patience);
     await expect(stranger(Number(new URL(nats.url).port), former, other)).rejects.toMatchObject({ code: expect.stringMatching(/SIGNATURE|UNABLE|SELF_SIGNED/) });
     await hears(nats, "m-2", stays);
     revoke(gone);
@@ -236,6 +236,7 @@ describe("a nats-server that is somebody else's", () => {
   test("that was away during a revocation learns of it as soon as it is back", async () => {
     await run();
     const nats = await external();
+    await nats.client.firstConnected;
     const [gone, other] = [machine(authority, "m-1"), machine(authority, "m-2")];
     await listening(nats, "m-1", gone);
     await kill();
@@ -251,6 +252,7 @@ describe("a nats-server that is somebody else's", () => {
   test("keeps what it was told when it is started again with the configuration of before, without the controller", async () => {
     await run();
     const nats = await external();
+    await nats.client.firstConnected;
     const gone = machine(authority, "m-1");
     const visitor = await listening(nats, "m-1", gone);
     revoke(gone);

@@ -6,6 +6,7 @@ import { CONNECTIONS_MAX, SUBSCRIPTIONS_MAX } from "./accounts.ts";
 import type { NatsAuthority } from "./nats-authority.ts";
 
 export interface EmbeddedConfig {
+  readonly name: string;
   readonly host: string;
   readonly port: number;
   readonly pidPath: string;
@@ -30,9 +31,10 @@ const WRITE_DEADLINE = "10s";
 /** Seconds for the handshake, and then to say who one is; until then a connection costs its socket and little more. */
 const HANDSHAKE_TIMEOUT_S = 5;
 
-export function embeddedConfig({ host, port, pidPath, logPath, trust }: EmbeddedConfig): string {
+export function embeddedConfig({ name, host, port, pidPath, logPath, trust }: EmbeddedConfig): string {
   return lines([
     "# Written by the controller at each start.",
+    `server_name: ${JSON.stringify(name)}`,
     `host: ${JSON.stringify(host)}`,
     `port: ${port}`,
     `pid_file: ${JSON.stringify(pidPath)}`,
