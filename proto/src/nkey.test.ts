@@ -5,6 +5,9 @@ import { type NkeyKind, base32, formatNkeySeed, formatPublicNkey, parseNkeySeed,
 const key = fc.uint8Array({ minLength: 32, maxLength: 32 });
 const kind = fc.constantFrom<NkeyKind>("operator", "account", "user");
 
+/** Those of base32, and some that are none. */
+const LETTERS = Array.from("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567=a1 ");
+
 /** Of the bytes 1 to 32, by the library of NATS (nkeys.js). */
 const KNOWN = [
   { kind: "operator", seed: "SOAACAQDAQCQMBYIBEFAWDANBYHRAEISCMKBKFQXDAMRUGY4DUPB6IHCVI", publicKey: "OB43KVROR7TFJ6KAPCYRF2FJROTZAH4FHLTJLPWX4DRZCC5NASLGIT25" },
@@ -43,7 +46,7 @@ test("is read again as it was written, and as nothing else", () => {
 
 test("with one letter changed, or cut, or longer, it is none", () => {
   fc.assert(
-    fc.property(key, fc.nat(), fc.constantFrom(..."ABCDEFGHIJKLMNOPQRSTUVWXYZ234567=a1 "), (bytes, at, letter) => {
+    fc.property(key, fc.nat(), fc.constantFrom(...LETTERS), (bytes, at, letter) => {
       const text = formatPublicNkey("user", bytes);
       const place = at % text.length;
       const changed = text.slice(0, place) + letter + text.slice(place + 1);

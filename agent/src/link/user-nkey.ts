@@ -1,7 +1,7 @@
 /**
  * The key by which this machine is known to NATS: made here, never leaves the machine. It answers what nats-server asks of whoever connects.
  */
-import { createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 import { formatNkeySeed, formatPublicNkey, parseNkeySeed } from "@muster/proto/nkey.ts";
 import type { Authenticator } from "nats";
 
@@ -31,5 +31,7 @@ export function answerWith({ jwt, seed }: NatsCredentials): Authenticator {
   const parsed = parseNkeySeed(Buffer.from(seed).toString("utf8"));
   if (parsed?.kind !== "user") throw new Error("the key for NATS is not the seed of a user");
   const key = createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, parsed.seed]), format: "der", type: "pkcs8" });
-  return (nonce = "") => ({ jwt, sig: sign(null, Buffer.from(nonce), key).toString("base64url") });
+  const { x = "" } = createPublicKey(key).export({ format: "jwk" });
+  const nkey = formatPublicNkey("user", Buffer.from(x, "base64url"));
+  return (nonce = "") => ({ jwt, nkey, sig: sign(null, Buffer.from(nonce), key).toString("base64url") });
 }

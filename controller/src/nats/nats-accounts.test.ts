@@ -10,7 +10,7 @@ import { signJwt, type UserClaims } from "./jwt.ts";
 import { type Nats, startNats } from "./nats.ts";
 import { type NatsAuthority, openNatsAuthority } from "./nats-authority.ts";
 import { newNkey } from "./nkey.ts";
-import { type Certified, type Identity, SERVER_NAME, Stranger, certify, machine, stranger, strangerInPlain } from "./nats.fixture.ts";
+import { type Certified, type Identity, SERVER_NAME, type Stranger, certify, machine, stranger, strangerInPlain } from "./nats.fixture.ts";
 
 const logger = pino({ level: "silent" });
 const patience = { timeout: 15_000, interval: 20 };
