@@ -146,4 +146,24 @@ describe("a subscription", () => {
     ({ seed } = user);
     await until(() => connects === 1);
   });
+
+  it("leaves no socket behind with a server that takes connections and says nothing, before or after TLS is offered", async () => {
+    for (const greeting of ["", `INFO ${JSON.stringify({ version: "2.9.10", proto: 1, tls_required: true, max_payload: 1 })}\r\n`]) {
+      let count = 0;
+      const sockets = new Set<Socket>();
+      const silent = createServer((socket) => {
+        count += 1;
+        sockets.add(socket);
+        socket.on("close", () => sockets.delete(socket)).on("error", () => {});
+        socket.resume().write(greeting);
+      });
+      await new Promise<void>((resolve) => silent.listen(port, "127.0.0.1", resolve));
+      listen({ connectTimeoutMs: 50 });
+      await until(() => count >= 4);
+      await until(() => sockets.size <= 1);
+      subscription?.close();
+      await until(() => sockets.size === 0);
+      await new Promise((resolve) => silent.close(resolve));
+    }
+  });
 });

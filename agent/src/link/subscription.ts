@@ -9,32 +9,27 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LogsWanted } from "@muster/proto/gen/muster/v1/agent.ts";
 import { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
-import { type Msg, type NatsConnection, type TlsOptions, connect } from "nats";
+import type { Msg } from "nats";
 import type { Logger } from "pino";
-import { type NatsCredentials, answerWith } from "./user-nkey.ts";
+import { type NatsTls, connectNats } from "./connect-nats.ts";
+import type { NatsCredentials } from "./user-nkey.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A whole fleet comes back at once after the server was away: full jitter spreads it. The bound doubles while it fails. */
 const RECONNECT_DELAY_MS = { first: 2_000, most: 10_000 };
-const PING_INTERVAL_MS = 20_000;
-const PINGS_OUT_MAX = 2;
-
-export interface NatsTls {
-  readonly ca: readonly string[];
-  readonly servername: string;
-}
 
 export interface SubscriptionOptions {
   readonly machineId: string;
   /** Asked at each connection. */
   readonly credentials?: () => NatsCredentials;
-  /** Asked at each connection: the authorities, PEM, and the name that the server's certificate must have. */
+  /** Asked at each connection. */
   readonly tls?: () => NatsTls;
   readonly fraction: () => number;
   readonly onAssignment: (assignment: Assignment) => void;
   readonly onLogsWanted: (wanted: LogsWanted) => void;
   readonly onConnected: () => void;
   readonly logger: Logger;
+  readonly connectTimeoutMs?: number;
 }
 
 export class Subscription {
@@ -82,8 +77,8 @@ export class Subscription {
 
   /** Resolves when a connection that stood has ended. */
   async #listen(url: string, signal: AbortSignal): Promise<void> {
-    const { machineId, logger, onConnected } = this.#options;
-    const connection = await this.#connect(url);
+    const { machineId, credentials, tls, connectTimeoutMs: timeoutMs = CONNECT_TIMEOUT_MS, logger, onConnected } = this.#options;
+    const connection = await connectNats({ url, machineId, credentials: credentials?.(), tls: tls?.(), timeoutMs });
     const close = (): void => void connection.close();
     signal.addEventListener("abort", close, { once: true });
     if (signal.aborted) close();
@@ -99,21 +94,6 @@ export class Subscription {
       signal.removeEventListener("abort", close);
       await connection.close();
     }
-  }
-
-  #connect(url: string): Promise<NatsConnection> {
-    const { machineId, credentials, tls } = this.#options;
-    return connect({
-      servers: url,
-      name: machineId,
-      timeout: CONNECT_TIMEOUT_MS,
-      pingInterval: PING_INTERVAL_MS,
-      maxPingOut: PINGS_OUT_MAX,
-      reconnect: false,
-      ignoreClusterUpdates: true,
-      ...(credentials === undefined ? {} : { authenticator: answerWith(credentials()) }),
-      ...(tls === undefined ? {} : { tls: tlsOptions(tls()) }),
-    });
   }
 
   #takeAssignment(message: Msg): void {
@@ -142,9 +122,4 @@ export class Subscription {
       return undefined;
     }
   }
-}
-
-/** nats.js hands what it gets to node:tls; its own type lists only a part of that. */
-function tlsOptions({ ca, servername }: NatsTls): TlsOptions {
-  return { minVersion: "TLSv1.3", ca: ca.join("\n"), servername } as TlsOptions;
 }
