@@ -2,6 +2,9 @@
  * A connection to NATS that is made again for ever. Each time with what is trusted and answered at that moment, so that a new certificate authority or a new
  * JWT is used from the next connection on; therefore nats.js does not reconnect by itself, which would use the old ones.
  */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe } from "node:diagnostics_channel";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type NatsConnection, type TlsOptions, connect } from "nats";
 import type { Logger } from "pino";
@@ -55,7 +58,7 @@ export class KeptConnection {
     let isSaid = false;
     while (!signal.aborted) {
       try {
-        const connection = await this.#connect();
+        const connection = await endingSockets(() => this.#connect());
         this.#connection = connection;
         if (signal.aborted) await connection.close();
         else onUp(connection);
@@ -92,4 +95,18 @@ export class KeptConnection {
 /** nats.js hands what it gets to node:tls; its own type lists only a part of that. */
 function tlsOptions({ ca, servername }: Trusted): TlsOptions {
   return { minVersion: "TLSv1.3", ...(ca === undefined ? {} : { ca: ca.join("\n") }), ...(servername === undefined ? {} : { servername }) } as TlsOptions;
+}
+
+const opened = new AsyncLocalStorage<Socket[]>();
+subscribe("net.client.socket", (message) => opened.getStore()?.push((message as { readonly socket: Socket }).socket));
+
+/** nats.js forgets the socket of a server that takes the connection and then says nothing: one more would stay open at each attempt. */
+async function endingSockets<T>(attempt: () => Promise<T>): Promise<T> {
+  const sockets: Socket[] = [];
+  try {
+    return await opened.run(sockets, attempt);
+  } catch (error) {
+    for (const socket of sockets) socket.destroy();
+    throw error;
+  }
 }
