@@ -7,6 +7,8 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as x509 from "@peculiar/x509";
 
+/** On PATH. */
+const NATS_SERVER = "nats-server";
 export const SERVER_NAME = "nats.test";
 
 export interface ServerIdentity {
@@ -47,7 +49,7 @@ tls { cert_file: "${certFile}", key_file: "${keyFile}" }
 authorization { users: [${users.map((user) => `{ nkey: ${user} }`).join(", ")}] }
 `,
   );
-  const server = spawn("nats-server", ["-c", config], { stdio: ["ignore", "ignore", "pipe"] });
+  const server = spawn(NATS_SERVER, ["-c", config], { stdio: ["ignore", "ignore", "pipe"] });
   for await (const data of server.stderr.iterator({ destroyOnReturn: false })) {
     if (String(data).includes("Server is ready")) return server;
   }

@@ -88,6 +88,13 @@ describe("an embedded nats-server", () => {
     expect((await embedded()).url).toBe(first.url);
   });
 
+  test("that listens on every address is reached by loopback", async () => {
+    const nats = await createEmbeddedNats({ dir, host: "0.0.0.0", port: 0, logger });
+    undo.push(() => nats.stop());
+    expect(nats.url).toBe(`nats://127.0.0.1:${nats.port}`);
+    expect((await client(nats.url)).connected).toBe(true);
+  });
+
   test("is started again on the same port when it is killed, and everybody reconnects", async () => {
     let exits = 0;
     const nats = await embedded(0, { onExit: () => (exits += 1) });

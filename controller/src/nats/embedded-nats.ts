@@ -122,7 +122,8 @@ class NatsProcess implements EmbeddedNats {
   constructor(options: ProcessOptions) {
     this.#options = options;
     this.port = options.port;
-    this.url = `${options.scheme}://${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
+    const host = loopbackOf(options.host);
+    this.url = `${options.scheme}://${host.includes(":") ? `[${host}]` : host}:${options.port}`;
   }
 
   pid(): number {
@@ -156,7 +157,7 @@ class NatsProcess implements EmbeddedNats {
     const giveUp = new AbortController();
     const deadline = setTimeout(() => giveUp.abort(), READY_MS);
     void running.ended.then(() => giveUp.abort());
-    const accepting = await whenAccepting(host, port, this.#name, giveUp.signal);
+    const accepting = await whenAccepting(loopbackOf(host), port, this.#name, giveUp.signal);
     clearTimeout(deadline);
     if (!accepting) {
       this.#running = undefined;
@@ -211,6 +212,12 @@ class NatsProcess implements EmbeddedNats {
     }, this.#backoffMs);
     this.#backoffMs = Math.min(this.#backoffMs * 2, BACKOFF_MAX_MS);
   }
+}
+
+/** How this machine reaches what listens on all of its addresses. */
+function loopbackOf(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
 }
 
 /** The guardian stays until it has ended. */
