@@ -3,6 +3,8 @@ import { randomUUID } from "node:crypto";
 import { constants, accessSync, mkdirSync, realpathSync } from "node:fs";
 import { arch, hostname, platform } from "node:os";
 import { join } from "node:path";
+import { rootCertificates } from "node:tls";
+import type { ExternalNats } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Logger } from "pino";
 import { createReleaseStore } from "./apply/release-store.ts";
 import { AGENT_VERSION, type Config } from "./config.ts";
@@ -15,6 +17,7 @@ import { createProber } from "./health/prober.ts";
 import { channelOf, type TlsIdentity, tlsIdentityOf } from "./identity/channel.ts";
 import { RunningIdentity } from "./identity/identity.ts";
 import type { Identity, IdentityStore } from "./identity/identity-store.ts";
+import type { NatsTls } from "./link/connect-nats.ts";
 import { type Connection, Link, reachable } from "./link/link.ts";
 import { createPuller } from "./pull/puller.ts";
 import { openSpool } from "./report/spool.ts";
@@ -86,9 +89,14 @@ export async function startAgent({ dir, identity: known, store, environment, max
     now: Date.now,
     logger,
   });
+  let external: NatsTls | undefined;
   const link = new Link({
     controller: identity.controller,
     connect: () => connectionOf(identity),
+    nats: {
+      credentials: () => ({ jwt: identity.credentials.natsJwt, seed: Buffer.from(identity.credentials.keys.nats) }),
+      tls: () => external ?? { ca: tls().ca, servername: tls().servername },
+    },
     hello: {
       machine: identity.machine,
       instanceId: spool.instanceId,
@@ -101,7 +109,8 @@ export async function startAgent({ dir, identity: known, store, environment, max
     reports: spool,
     trust,
     assignments: runner,
-    onWelcome: ({ artifactUrl, labels }) => {
+    onWelcome: ({ artifactUrl, labels, natsUrl, externalNats }) => {
+      external = externalNats === undefined ? undefined : { ca: trustedBy(externalNats), servername: new URL(natsUrl).hostname };
       identity.describe(labels);
       runner.setArtifactUrl(reachable(artifactUrl, identity.controller));
     },
@@ -146,6 +155,11 @@ function connectionOf(identity: RunningIdentity): Connection {
       if (kind === "not_accepted" || kind === "never_welcomed") identity.failed(credentials);
     },
   };
+}
+
+/** Authorities (PEM) of a nats-server that is not the controller's. */
+function trustedBy({ authorities }: ExternalNats): readonly string[] {
+  return authorities.length === 0 ? rootCertificates : authorities;
 }
 
 /** The same object until the credentials are renewed. */

@@ -4,6 +4,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { X509Certificate } from "node:crypto";
 import { join } from "node:path";
+import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
@@ -41,10 +42,11 @@ import { readEpoch } from "./identity/epoch.ts";
 import { joinApi } from "./identity/join-api.ts";
 import type { Member } from "./identity/members.ts";
 import { Membership } from "./identity/membership.ts";
+import { ServerFiles } from "./identity/server-files.ts";
 import { identityDir, refuseExposed } from "./identity/private-file.ts";
 import { Journal } from "./journal/journal.ts";
-import { createEmbeddedNats } from "./nats/embedded-nats.ts";
-import { createNatsClient } from "./nats/nats-client.ts";
+import { startNats } from "./nats/nats.ts";
+import { openNatsAuthority } from "./nats/nats-authority.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { agentApi } from "./report/agent-api.ts";
 import { LogRelay } from "./report/log-relay.ts";
@@ -60,7 +62,8 @@ export interface Addresses {
   readonly socket: string;
   /** sha256 of the newest certificate authority, hex. */
   readonly ca: string;
-  readonly nats: { readonly pid: number; readonly url: string };
+  /** `pid` is null when the server is somebody else's. */
+  readonly nats: { readonly pid: number | null; readonly url: string };
 }
 
 export interface Controller {
@@ -71,6 +74,8 @@ export interface Controller {
 /** Heartbeats in the time after which a machine counts as silent, so that losing two of them changes nothing. */
 const HEARTBEATS_PER_SILENCE = 4;
 const HEARTBEAT_MS_MAX = 10_000;
+/** Certificates of servers live for 30 days. */
+const SERVER_RENEWAL_MS = 24 * 60 * 60_000;
 
 export async function startController(config: Config, logger: Logger): Promise<Controller> {
   const { dir, host } = config;
@@ -89,14 +94,23 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const store = await createArtifactStore({ dir: join(dir, "artifacts") });
     const before = rememberedPorts(dir);
 
-    const embedded = await createEmbeddedNats({ dir: join(dir, "nats"), host, port: config.natsPort, logger });
-    undo.push(() => embedded.stop());
-    const nats = await createNatsClient({ url: embedded.url, logger });
-    undo.push(() => nats.close());
+    const natsAuthority = openNatsAuthority({ dir: join(identityDir(dir), "nats"), now: () => systemClock.now() });
+    const serverFiles = new ServerFiles(join(dir, "nats"), authorities);
+    serverFiles.write();
+    const nats = await startNats({
+      server:
+        config.nats.kind === "external"
+          ? config.nats
+          : { kind: "embedded", dir: join(dir, "nats"), host, port: config.nats.port, certFile: serverFiles.certFile, keyFile: serverFiles.keyFile },
+      authority: natsAuthority,
+      trusted: () => (config.nats.kind === "external" ? { ca: config.nats.authorities } : { ca: authorities.pem, servername: CONTROLLER_NAME }),
+      logger,
+    });
+    undo.push(() => nats.stop());
     const now = (): number => systemClock.now();
     const epoch = readEpoch(dir);
     const signer = new AssignmentSigner(AssignmentKeys.open(dir, now), epoch, now);
-    const publisher = new Publisher({ nats, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
+    const publisher = new Publisher({ nats: nats.client, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
     undo.push(() => publisher.stop());
 
     const fleet = new Fleet(config.silentAfterMs);
@@ -113,20 +127,28 @@ export async function startController(config: Config, logger: Logger): Promise<C
     });
     undo.push(() => engine.stop());
     undo.push(removeWhatWasLetGo({ store, isKnown: (digest) => engine.operators.hasArtifact(digest), onCommit: (listener) => engine.onCommit(listener), clock: systemClock, logger }));
-    nats.onReconnect(() => engine.tellAgain());
+    nats.client.onConnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
     const membership = new Membership({
       db: journal.db,
       authorities,
-      natsJwt: () => "",
+      natsJwt: (machine, publicKey, expiresAt) => natsAuthority.machineJwt({ machine, publicKey, expiresAt }),
       credentialTtlMs: config.credentialTtlMs,
       renewalGraceMs: config.renewalGraceMs,
       now: () => systemClock.now(),
     });
+    // What was revoked just before an end may not have reached the file yet.
+    for (const member of membership.members.list(false)) if (member.state === "revoked") natsAuthority.revoke(membership.natsUsers(member));
     const admit = createAdmission({ membership });
     const tls = { host, contextFor: (name: string | undefined) => authorities.contextFor(name), certify: (certificate: X509Certificate) => authorities.certify(certificate) };
 
+    const showCertificates = (): void => {
+      serverFiles.write();
+      nats.reload();
+    };
+    const renewing = setInterval(() => void authorities.refresh().then(showCertificates, (error: unknown) => logger.error({ err: error }, "server certificates not renewed")), SERVER_RENEWAL_MS);
+    undo.push(() => clearInterval(renewing));
     const isMember = (certified: CertifiedMachine): boolean => membership.judge(certified).kind === "member";
     const http = await openArtifactDoor({
       dir: store.dir,
@@ -139,7 +161,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
 
     const heartbeatIntervalMs = Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE));
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
-    const cutOff = async ({ machine }: Member): Promise<void> => {
+    const cutOff = (member: Member): void => {
+      const { machine } = member;
+      natsAuthority.revoke(membership.natsUsers(member));
       grpc.cut(machine);
       http.cut(machine);
     };
@@ -149,7 +173,8 @@ export async function startController(config: Config, logger: Logger): Promise<C
       signer,
       epoch,
       logger,
-      natsUrl: () => embedded.url,
+      ...(config.nats.kind === "external" ? { externalNats: { authorities: config.nats.authorities ?? [] } } : {}),
+      natsUrl: config.nats.kind === "external" ? config.nats.url : `tls://${host.includes(":") ? `[${host}]` : host}:${new URL(nats.url).port}`,
       artifactUrl: `${http.url}/v1/artifacts`,
       heartbeatIntervalMs,
       labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
@@ -164,7 +189,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
       { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
       { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
-      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: async () => undefined, now: () => systemClock.now(), logger }) },
+      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: () => void showCertificates(), now: () => systemClock.now(), logger }) },
       { definition: JoinServiceService, implementation: joinApi({ membership, authorities, logger }) },
     ];
     const socketPath = socketPathOf(dir);
@@ -174,9 +199,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
     undo.push(() => grpc.close());
     rememberPorts(dir, { grpc: grpc.port, http: http.port });
 
-    const addresses = (): Addresses => ({ pid: process.pid, grpc: grpc.address, https: http.url, socket: socketPath, ca: authorities.newest.pin, nats: { pid: embedded.pid(), url: embedded.url } });
+    const addresses = (): Addresses => ({ pid: process.pid, grpc: grpc.address, https: http.url, socket: socketPath, ca: authorities.newest.pin, nats: { pid: nats.pid() ?? null, url: nats.url } });
     const addressFile = join(dir, "controller.json");
-    embedded.onPid(() => writeJson(addressFile, addresses()));
+    nats.onPid(() => writeJson(addressFile, addresses()));
     writeJson(addressFile, addresses());
     undo.push(() => rmSync(addressFile, { force: true }));
     engine.start();

@@ -1,6 +1,7 @@
 /**
  * The controller's configuration: arguments parsed once, every default explicit, whatever is unknown or malformed refused.
  */
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -14,7 +15,8 @@ export interface Config {
   /** 0: a free one, the same at each start. */
   readonly grpcPort: number;
   readonly httpPort: number;
-  readonly natsPort: number;
+  /** `url`: `tls://host:port`; `authorities`: PEM, by which its certificate is judged, undefined for those of the system. */
+  readonly nats: { readonly kind: "embedded"; readonly port: number } | { readonly kind: "external"; readonly url: string; readonly authorities: string[] | undefined };
   readonly silentAfterMs: number;
   /** How long certificates and NATS credentials of machines live; they renew at half of it. */
   readonly credentialTtlMs: number;
@@ -36,6 +38,8 @@ export function readConfig(args: readonly string[]): Config {
     .option("--grpc-port <port>", "for operators and agents; 0 picks a free one and keeps it", port, 0)
     .option("--http-port <port>", "for artifacts; 0 picks a free one and keeps it", port, 0)
     .option("--nats-port <port>", "for the embedded nats-server; 0 picks a free one and keeps it", port, 0)
+    .option("--nats-url <url>", "a nats-server of your own, tls://HOST:PORT, configured with what muster nats export prints", natsUrl)
+    .option("--nats-ca <file>", "authorities (PEM) by which its certificate is judged; else the system's", authoritiesFile)
     .option("--silent-after <duration>", "a machine that is not heard for so long counts as silent", between("1s", "24h"), between("1s", "24h")("15s"))
     .option("--credential-ttl <duration>", "life of a machine's credentials, which renew at half of it", between("10s", "2160h"), between("10s", "2160h")("24h"))
     .option("--renewal-grace <duration>", "how long after their end a machine may still renew them", between("1s", "8784h"), between("1s", "8784h")("720h"))
@@ -51,20 +55,37 @@ export function readConfig(args: readonly string[]): Config {
     grpcPort: number;
     httpPort: number;
     natsPort: number;
+    natsUrl?: string;
+    natsCa?: string[];
     silentAfter: number;
     credentialTtl: number;
     renewalGrace: number;
     stopWithParent: boolean;
     logLevel: LogLevel;
   }>();
-  const { dir, silentAfter: silentAfterMs, credentialTtl: credentialTtlMs, renewalGrace: renewalGraceMs, ...rest } = options;
-  return { dir: resolve(dir), silentAfterMs, credentialTtlMs, renewalGraceMs, ...rest };
+  const { dir, silentAfter: silentAfterMs, credentialTtl: credentialTtlMs, renewalGrace: renewalGraceMs, natsPort, natsUrl: url, natsCa, ...rest } = options;
+  const nats = url === undefined ? ({ kind: "embedded", port: natsPort } as const) : ({ kind: "external", url, authorities: natsCa } as const);
+  return { dir: resolve(dir), silentAfterMs, credentialTtlMs, renewalGraceMs, nats, ...rest };
 }
 
 function port(text: string): number {
   const value = Number(text);
   if (!/^\d{1,5}$/.test(text) || value > 65_535) throw new InvalidArgumentError(`"${text}" is not a port (0 to 65535).`);
   return value;
+}
+
+function natsUrl(text: string): string {
+  const parsed = URL.parse(text);
+  if (parsed === null || parsed.protocol !== "tls:" || parsed.hostname === "" || parsed.port === "") throw new InvalidArgumentError(`"${text}" is not tls://HOST:PORT.`);
+  return text;
+}
+
+function authoritiesFile(path: string): string[] {
+  try {
+    return [readFileSync(path, "utf8")];
+  } catch (error) {
+    throw new InvalidArgumentError(`${path} can't be read: ${error instanceof Error ? error.message : String(error)}.`);
+  }
 }
 
 function address(text: string): string {

@@ -1,9 +1,9 @@
 /**
  * The keys of a machine. They are made here, and their private halves never leave it.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, webcrypto } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
 import type { MachineKeys } from "@muster/proto/gen/muster/v1/identity.ts";
-import { formatNkeySeed, formatPublicNkey, parseNkeySeed } from "@muster/proto/nkey.ts";
+import { createUserNkey, publicKeyOf } from "./user-nkey.ts";
 
 /** Private halves, as they are kept. */
 export interface PrivateKeys {
@@ -16,35 +16,24 @@ export interface PrivateKeys {
 }
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-const NKEY_BYTES = 32;
-/** What stands before the 32 bytes in PKCS#8 of ed25519 (RFC 8410). */
-const ED25519_PREFIX = Buffer.from("302e020100300506032b657004220420", "hex");
 
 export function makeKeys(): PrivateKeys {
   return {
     tls: pemOf(generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey),
-    nats: formatNkeySeed("user", randomBytes(NKEY_BYTES)),
+    nats: Buffer.from(createUserNkey().seed).toString(),
     sealing: pemOf(generateKeyPairSync("x25519").privateKey),
   };
 }
 
 /** What the controller is told of them. */
 export async function publicHalves({ tls, nats, sealing }: PrivateKeys): Promise<MachineKeys> {
-  return { certificateRequest: await certificateRequest(tls), natsKey: natsKeyOf(nats), sealingKey: sealingPublicKey(sealing) };
+  return { certificateRequest: await certificateRequest(tls), natsKey: publicKeyOf(nats), sealingKey: sealingPublicKey(sealing) };
 }
 
 /** X25519, raw. */
 export function sealingPublicKey(privatePem: string): Buffer {
   const { x = "" } = createPublicKey(createPrivateKey(privatePem)).export({ format: "jwk" });
   return Buffer.from(x, "base64url");
-}
-
-function natsKeyOf(seed: string): string {
-  const parsed = parseNkeySeed(seed);
-  if (parsed === undefined) throw new Error("the seed of the NATS key can't be read");
-  const privateKey = createPrivateKey({ key: Buffer.concat([ED25519_PREFIX, parsed.seed]), format: "der", type: "pkcs8" });
-  const { x = "" } = createPublicKey(privateKey).export({ format: "jwk" });
-  return formatPublicNkey("user", Buffer.from(x, "base64url"));
 }
 
 /** PKCS#10, DER. It says nothing but the key: names are the controller's to give. Its library is loaded only now: most days nobody needs it. */

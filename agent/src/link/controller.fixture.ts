@@ -98,6 +98,7 @@ export class FakeController {
           acknowledgedSeq: this.newestSeq,
           renew: false,
           labels: {},
+          externalNats: undefined,
           assignmentKeys: this.signer.announced(),
           ...this.welcome,
         };

@@ -12,7 +12,7 @@ import type { LogReader } from "../runner/ports.ts";
 import { type LogsCall, sendLogs } from "./send-logs.ts";
 import { type ReportSource, type SessionEnd, runSession } from "./session.ts";
 import type { Believed } from "../trust/check-envelope.ts";
-import { Subscription } from "./subscription.ts";
+import { Subscription, type SubscriptionOptions } from "./subscription.ts";
 
 /** Who is believed; what is not is neither kept nor answered. */
 export interface Trust {
@@ -40,6 +40,7 @@ export interface LinkOptions {
     /** Ignores what is not newer; throws when it can't be kept. */
     offer(assignment: Assignment): void;
   };
+  readonly nats?: Pick<SubscriptionOptions, "credentials" | "tls">;
   readonly onWelcome: (welcome: Welcome) => void;
   readonly logs: LogReader;
   /** From 0 to below 1. */
@@ -93,6 +94,7 @@ export class Link {
     this.#options = options;
     this.#subscription = new Subscription({
       machineId: options.hello.machine,
+      ...options.nats,
       fraction: options.fraction,
       logger: options.logger,
       onAssignment: (bytes) => this.#hear(bytes),

@@ -1,26 +1,33 @@
 /**
  * Listens on NATS for what the controller tells this machine. Publishes nothing. What is lost while there is no connection costs nothing: `onConnected`
  * is called each time there is one again, and whoever listens asks for the newest.
+ *
+ * Each connection is made with the credentials and authorities of that moment, and never without TLS where there are any. One that is refused is tried
+ * again for ever, since credentials are renewed meanwhile; nats.js does not reconnect by itself, which would use the old ones.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
-import { Events, type NatsConnection, connect } from "nats";
 import type { Logger } from "pino";
+import { type NatsTls, connectNats } from "./connect-nats.ts";
+import type { NatsCredentials } from "../identity/user-nkey.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A whole fleet comes back at once after the server was away: full jitter spreads it. */
-const RECONNECT_DELAY_MAX_MS = 2_000;
-const PING_INTERVAL_MS = 20_000;
-const PINGS_OUT_MAX = 2;
+/** A whole fleet comes back at once after the server was away: full jitter spreads it. The bound doubles while it fails. */
+const RECONNECT_DELAY_MS = { first: 2_000, most: 10_000 };
 
 export interface SubscriptionOptions {
   readonly machineId: string;
+  /** Asked at each connection. */
+  readonly credentials?: () => NatsCredentials;
+  /** Asked at each connection. */
+  readonly tls?: () => NatsTls;
   readonly fraction: () => number;
   /** Bytes that anybody may have sent. */
   readonly onAssignment: (envelope: Uint8Array) => void;
   readonly onRequest: (envelope: Uint8Array) => void;
   readonly onConnected: () => void;
   readonly logger: Logger;
+  readonly connectTimeoutMs?: number;
 }
 
 export class Subscription {
@@ -59,22 +66,15 @@ export class Subscription {
         if (failures === 1) logger.warn(fields, "nats not reached");
         else logger.debug(fields, "nats not reached");
       }
-      await sleep(fraction() * RECONNECT_DELAY_MAX_MS, undefined, { signal }).catch(() => {});
+      const bound = Math.min(RECONNECT_DELAY_MS.most, RECONNECT_DELAY_MS.first * 2 ** Math.min(Math.max(failures - 1, 0), 16));
+      await sleep(fraction() * bound, undefined, { signal }).catch(() => {});
     }
   }
 
+  /** Resolves when a connection that stood has ended. */
   async #listen(url: string, signal: AbortSignal): Promise<void> {
-    const { machineId, fraction, logger, onAssignment, onRequest, onConnected } = this.#options;
-    const connection = await connect({
-      servers: url,
-      name: machineId,
-      timeout: CONNECT_TIMEOUT_MS,
-      maxReconnectAttempts: -1,
-      reconnectDelayHandler: () => fraction() * RECONNECT_DELAY_MAX_MS,
-      pingInterval: PING_INTERVAL_MS,
-      maxPingOut: PINGS_OUT_MAX,
-      ignoreAuthErrorAbort: true,
-    });
+    const { machineId, credentials, tls, connectTimeoutMs: timeoutMs = CONNECT_TIMEOUT_MS, logger, onAssignment, onRequest, onConnected } = this.#options;
+    const connection = await connectNats({ url, machineId, credentials: credentials?.(), tls: tls?.(), timeoutMs });
     const close = (): void => void connection.close();
     signal.addEventListener("abort", close, { once: true });
     if (signal.aborted) close();
@@ -84,19 +84,11 @@ export class Subscription {
       await connection.flush();
       logger.info({ url }, "nats connected");
       onConnected();
-      await this.#heedReconnects(connection);
+      const fault = await connection.closed();
+      if (!signal.aborted) logger.warn({ url, detail: fault === undefined ? undefined : fault.message }, "nats disconnected");
     } finally {
       signal.removeEventListener("abort", close);
       await connection.close();
-    }
-  }
-
-  async #heedReconnects(connection: NatsConnection): Promise<void> {
-    for await (const { type } of connection.status()) {
-      if (type === Events.Disconnect) this.#options.logger.warn({}, "nats disconnected");
-      if (type !== Events.Reconnect) continue;
-      this.#options.logger.info({}, "nats connected again");
-      this.#options.onConnected();
     }
   }
 }

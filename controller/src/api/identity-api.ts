@@ -17,9 +17,9 @@ export interface IdentityApiOptions {
   readonly membership: Membership;
   readonly authorities: Authorities;
   /** Ends whatever the machine has open, and keeps it from coming back. */
-  readonly cutOff: (member: Member) => Promise<void>;
+  readonly cutOff: (member: Member) => void;
   /** Servers show certificates of the authorities that are left. */
-  readonly onAuthoritiesChanged: () => Promise<void>;
+  readonly onAuthoritiesChanged: () => void;
   readonly now: () => number;
   readonly logger: Logger;
 }
@@ -85,10 +85,10 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
       return {};
     }),
 
-    revokeMachine: unary(logger, async ({ machine, reason }, caller) => {
+    revokeMachine: unary(logger, ({ machine, reason }, caller) => {
       const member = known(machine);
       members.revoke(member.machine, now());
-      await cutOff(member);
+      cutOff(member);
       logger.warn({ machineId: machine, by: nameOf(caller), reason }, "machine revoked");
       return { member: memberMessage(members.find(member.machine)!) };
     }),
@@ -98,7 +98,7 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
     rotateAuthority: unary(logger, async (_, caller) => {
       if (authorities.all.length > 1) throw new CallError(status.FAILED_PRECONDITION, "an earlier rotation is not finished: see muster ca show, and end it with muster ca retire");
       await authorities.rotate();
-      await onAuthoritiesChanged();
+      onAuthoritiesChanged();
       logger.warn({ by: nameOf(caller), pin: authorities.newest.pin }, "certificate authority rotated");
       return { authorities: listed() };
     }),
@@ -111,7 +111,7 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
         throw new CallError(status.FAILED_PRECONDITION, `${named} would be lost: they have not renewed under the new authority yet. Wait until they have been connected, or use --force and let them join again`);
       }
       await authorities.retire();
-      await onAuthoritiesChanged();
+      onAuthoritiesChanged();
       logger.warn({ by: nameOf(caller), lost: dependants.length }, "certificate authority retired");
       return { authorities: listed() };
     }),

@@ -58,6 +58,11 @@ export class Authorities {
     return this.all.map(({ certificate }) => certificate.raw);
   }
 
+  /** PEM, oldest first. */
+  get pem(): string[] {
+    return this.all.map(({ certificate }) => certificate.toString());
+  }
+
   /** Certificates of servers anew, for all authorities on disk. They live for 30 days: a controller that runs for longer does this every day. */
   async refresh(): Promise<void> {
     const now = this.#now();

@@ -169,9 +169,9 @@ export class Membership {
     return authority !== this.#options.authorities.newest.pin;
   }
 
-  /** Public keys with which it may still listen on NATS. */
-  natsKeys({ membership }: Member): readonly string[] {
-    return this.members.allIssued(membership).map(({ natsKey }) => natsKey);
+  /** As whom it may still listen on NATS. */
+  natsUsers({ membership }: Member): readonly { readonly publicKey: string; readonly expiresAt: number }[] {
+    return this.members.allIssued(membership).map(({ natsKey, expiresAt }) => ({ publicKey: natsKey, expiresAt }));
   }
 
   /** Nobody could come back with what its last credentials were: the id may be joined anew. */

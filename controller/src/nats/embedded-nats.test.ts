@@ -8,7 +8,7 @@ import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createEmbeddedNats, type EmbeddedNats } from "./embedded-nats.ts";
 import { findNatsServer } from "./find-nats-server.ts";
-import { createNatsClient } from "./nats-client.ts";
+import { NatsClient } from "./nats-client.ts";
 
 const host = "127.0.0.1";
 const logger = pino({ level: "silent" });
@@ -33,8 +33,9 @@ async function embedded(port = 0, more: { readonly onExit?: () => void } = {}): 
 }
 
 async function client(url: string) {
-  const made = await createNatsClient({ url, logger });
+  const made = new NatsClient({ url, logger });
   undo.push(() => made.close());
+  await made.firstConnected;
   return made;
 }
 
@@ -87,6 +88,13 @@ describe("an embedded nats-server", () => {
     expect((await embedded()).url).toBe(first.url);
   });
 
+  test("that listens on every address is reached by loopback", async () => {
+    const nats = await createEmbeddedNats({ dir, host: "0.0.0.0", port: 0, logger });
+    undo.push(() => nats.stop());
+    expect(nats.url).toBe(`nats://127.0.0.1:${nats.port}`);
+    expect((await client(nats.url)).connected).toBe(true);
+  });
+
   test("is started again on the same port when it is killed, and everybody reconnects", async () => {
     let exits = 0;
     const nats = await embedded(0, { onExit: () => (exits += 1) });
@@ -95,7 +103,7 @@ describe("an embedded nats-server", () => {
     const { heard } = await listener(nats.url);
     const publisher = await client(nats.url);
     let reconnects = 0;
-    publisher.onReconnect(() => (reconnects += 1));
+    publisher.onConnect(() => (reconnects += 1));
 
     for (let round = 1; round <= 2; round += 1) {
       const before = nats.pid();
@@ -153,7 +161,7 @@ describe("an embedded nats-server", () => {
       await nats.stop();
       return nats;
     })();
-    const orphan = spawn(await findNatsServer(), ["-c", config, "-n", "orphan"], { stdio: "ignore", detached: true });
+    const orphan = spawn(await findNatsServer(), ["-c", config], { stdio: "ignore", detached: true });
     undo.push(() => orphan.kill("SIGKILL"));
     const ended = new Promise((resolve) => orphan.once("exit", resolve));
     await vi.waitFor(() => expect(readFileSync(join(dir, "nats-server.pid"), "utf8").trim()).toBe(String(orphan.pid)), patience);

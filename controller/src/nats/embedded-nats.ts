@@ -5,40 +5,41 @@
  *         └──────────────────────┴───── stop ─────┴──▶ stopped
  *
  * Always holds: it listens where it listened before, it never outlives the controller (guardian.ts), and a Ctrl-C in the terminal
- * reaches the controller alone, which then stops it. It has no JetStream: what it loses, agents ask for over gRPC.
+ * reaches the controller alone, which then stops it. It has no JetStream: what it loses, agents ask for over gRPC. Whenever it starts, it knows
+ * who is revoked by then.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { findNatsServer } from "./find-nats-server.ts";
 import { stopFormerServer } from "./former-server.ts";
 import { guard, type Guardian } from "./guardian.ts";
+import type { NatsAuthority } from "./nats-authority.ts";
+import type { NatsServer } from "./nats-server.ts";
 import { NatsServerError } from "./nats-server-error.ts";
+import { embeddedConfig } from "./server-config.ts";
 import { choosePort, rememberPort } from "./server-port.ts";
 import { whenAccepting } from "./server-ready.ts";
 
 export interface EmbeddedNatsOptions {
   /** Its own; made when it is not there. */
   readonly dir: string;
-  /** Where it listens: loopback. */
+  /** Where it listens. */
   readonly host: string;
   /** 0: the one it had before, else a free one. */
   readonly port: number;
+  /** Whom it lets in, and the certificate (PEM) that it shows; without it everybody, over plain TCP. */
+  readonly trust?: { readonly authority: NatsAuthority; readonly certFile: string; readonly keyFile: string };
   readonly logger: Logger;
   /** It ended without being told to; it is started again by itself. */
   readonly onExit?: () => void;
 }
 
-export interface EmbeddedNats {
-  /** Stays the same as long as the controller lives. */
-  readonly url: string;
-  /** The newest one, which may have ended a moment ago. */
+export interface EmbeddedNats extends NatsServer {
+  readonly port: number;
   pid(): number;
-  /** Calls back after each later start. */
-  onPid(callback: (pid: number) => void): void;
-  stop(): Promise<void>;
 }
 
 const READY_MS = 10_000;
@@ -50,7 +51,7 @@ const BACKOFF_RESET_MS = 10_000;
 const STDERR_CHARS_MAX = 4000;
 
 /** Resolves once it accepts connections. Throws NatsServerError. */
-export async function createEmbeddedNats({ dir, host, port: wantedPort, logger, onExit }: EmbeddedNatsOptions): Promise<EmbeddedNats> {
+export async function createEmbeddedNats({ dir, host, port: wantedPort, trust, logger, onExit }: EmbeddedNatsOptions): Promise<EmbeddedNats> {
   const home = resolve(dir);
   const configPath = join(home, "nats-server.conf");
   const pidPath = join(home, "nats-server.pid");
@@ -60,8 +61,15 @@ export async function createEmbeddedNats({ dir, host, port: wantedPort, logger, 
     await stopFormerServer(configPath, pidPath, logger);
     const port = await choosePort(home, host, wantedPort, logger);
     const logPath = join(home, "nats-server.log");
-    writeFileSync(configPath, configText({ host, port, pidPath, logPath }));
-    const nats = new NatsProcess({ binary, configPath, logPath, host, port, logger, onExit });
+    const accountsDir = join(home, "accounts");
+    // What a former run was told is in the configuration too, or was taken back meanwhile.
+    rmSync(accountsDir, { recursive: true, force: true });
+    const writeConfig = (name: string): void => {
+      const config = { name, host, port, pidPath, logPath };
+      writeWhole(configPath, embeddedConfig(trust === undefined ? config : { ...config, trust: { ...trust, accountsDir } }));
+    };
+    const nats = new NatsProcess({ binary, configPath, writeConfig, logPath, host, port, scheme: trust === undefined ? "nats" : "tls", logger, onExit });
+    trust?.authority.onChange(() => nats.configure());
     await nats.start();
     rememberPort(home, port);
     return nats;
@@ -71,34 +79,20 @@ export async function createEmbeddedNats({ dir, host, port: wantedPort, logger, 
   }
 }
 
-interface ConfigValues {
-  readonly host: string;
-  readonly port: number;
-  readonly pidPath: string;
-  readonly logPath: string;
-}
-
-function configText({ host, port, pidPath, logPath }: ConfigValues): string {
-  return [
-    "# Written by the controller at each start.",
-    `host: ${JSON.stringify(host)}`,
-    `port: ${port}`,
-    `pid_file: ${JSON.stringify(pidPath)}`,
-    `log_file: ${JSON.stringify(logPath)}`,
-    "logfile_size_limit: 8MB",
-    "max_payload: 1MB",
-    "max_connections: 65536",
-    'write_deadline: "10s"',
-    "",
-  ].join("\n");
+function writeWhole(path: string, text: string): void {
+  writeFileSync(`${path}.tmp`, text);
+  renameSync(`${path}.tmp`, path);
 }
 
 interface ProcessOptions {
   readonly binary: string;
   readonly configPath: string;
+  /** As everything is at that moment. */
+  readonly writeConfig: (name: string) => void;
   readonly logPath: string;
   readonly host: string;
   readonly port: number;
+  readonly scheme: "nats" | "tls";
   readonly logger: Logger;
   readonly onExit: (() => void) | undefined;
 }
@@ -114,9 +108,12 @@ interface Running {
 
 class NatsProcess implements EmbeddedNats {
   readonly url: string;
+  readonly port: number;
   readonly #options: ProcessOptions;
   readonly #listeners: ((pid: number) => void)[] = [];
   #running: Running | undefined;
+  /** Of the newest one. It is in the configuration, since nats-server reads it again only when the name is the same. */
+  #name = "";
   #pid = 0;
   #timer: NodeJS.Timeout | undefined;
   #backoffMs = BACKOFF_MIN_MS;
@@ -124,7 +121,9 @@ class NatsProcess implements EmbeddedNats {
 
   constructor(options: ProcessOptions) {
     this.#options = options;
-    this.url = `nats://${options.host.includes(":") ? `[${options.host}]` : options.host}:${options.port}`;
+    this.port = options.port;
+    const host = loopbackOf(options.host);
+    this.url = `${options.scheme}://${host.includes(":") ? `[${host}]` : host}:${options.port}`;
   }
 
   pid(): number {
@@ -135,15 +134,30 @@ class NatsProcess implements EmbeddedNats {
     this.#listeners.push(callback);
   }
 
+  reload(): void {
+    this.#running?.child.kill("SIGHUP");
+  }
+
+  /** For the next start: the running one is told in another way (account-push.ts). */
+  configure(): void {
+    const { writeConfig, configPath, logger } = this.#options;
+    try {
+      writeConfig(this.#name);
+    } catch (error) {
+      logger.error({ err: error, configPath }, "configuration of nats-server not written");
+    }
+  }
+
   /** Throws NatsServerError, and then nothing runs. */
   async start(): Promise<void> {
-    const { host, port, logPath, logger } = this.#options;
-    const name = `muster-${randomUUID()}`;
-    const running = this.#spawn(name);
+    const { host, port, logPath, logger, writeConfig } = this.#options;
+    this.#name = `muster-${randomUUID()}`;
+    writeConfig(this.#name);
+    const running = this.#spawn();
     const giveUp = new AbortController();
     const deadline = setTimeout(() => giveUp.abort(), READY_MS);
     void running.ended.then(() => giveUp.abort());
-    const accepting = await whenAccepting(host, port, name, giveUp.signal);
+    const accepting = await whenAccepting(loopbackOf(host), port, this.#name, giveUp.signal);
     clearTimeout(deadline);
     if (!accepting) {
       this.#running = undefined;
@@ -162,9 +176,9 @@ class NatsProcess implements EmbeddedNats {
     if (this.#running !== undefined) await end(this.#running, "SIGTERM");
   }
 
-  #spawn(name: string): Running {
+  #spawn(): Running {
     const { binary, configPath } = this.#options;
-    const child = spawn(binary, ["-c", configPath, "-n", name], { detached: true, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(binary, ["-c", configPath], { detached: true, stdio: ["ignore", "ignore", "pipe"] });
     const { pid } = child;
     let said = "";
     child.stderr.on("data", (data: Buffer) => (said = (said + data.toString("utf8")).slice(-STDERR_CHARS_MAX)));
@@ -198,6 +212,12 @@ class NatsProcess implements EmbeddedNats {
     }, this.#backoffMs);
     this.#backoffMs = Math.min(this.#backoffMs * 2, BACKOFF_MAX_MS);
   }
+}
+
+/** How this machine reaches what listens on all of its addresses. */
+function loopbackOf(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
 }
 
 /** The guardian stays until it has ended. */

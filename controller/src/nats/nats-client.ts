@@ -2,54 +2,35 @@
  * The controller's connection to NATS, over which it only tells.
  *
  * Never holds anything back: what is published while the connection is down is dropped and counted, since the controller sends again what
- * is not confirmed (`onReconnect`) and agents ask for what they missed. Never gives up reconnecting.
+ * is not confirmed (`onConnect`) and agents ask for what they missed. Never gives up reconnecting.
  */
-import { connect, Events, type NatsConnection } from "nats";
+import type { NatsConnection } from "nats";
 import type { Logger } from "pino";
+import { KeptConnection, type Trusted } from "./connection.ts";
+import type { Answer } from "./nats-authority.ts";
 
 export interface NatsClientOptions {
   readonly url: string;
+  readonly answer?: Answer;
+  readonly trusted?: () => Trusted;
   readonly logger: Logger;
 }
 
-/** A dead connection is noticed after two of these. */
-const PING_INTERVAL_MS = 10_000;
-const RECONNECT_WAIT_MS = 250;
-const RECONNECT_JITTER_MS = 250;
-
-/** Resolves once it is connected, however long that takes. */
-export async function createNatsClient({ url, logger }: NatsClientOptions): Promise<NatsClient> {
-  const connection = await connect({
-    servers: url,
-    name: "muster-controller",
-    noEcho: true,
-    pingInterval: PING_INTERVAL_MS,
-    maxPingOut: 2,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: RECONNECT_WAIT_MS,
-    reconnectJitter: RECONNECT_JITTER_MS,
-    waitOnFirstConnect: true,
-    ignoreAuthErrorAbort: true,
-    ignoreClusterUpdates: true,
-  });
-  return new NatsClient(connection, logger);
-}
-
 export class NatsClient {
-  readonly #connection: NatsConnection;
+  readonly #kept: KeptConnection;
   readonly #logger: Logger;
   readonly #listeners: (() => void)[] = [];
-  #connected = true;
+  readonly #firstConnected = Promise.withResolvers<void>();
+  #connection: NatsConnection | undefined;
   #droppedCount = 0;
 
-  constructor(connection: NatsConnection, logger: Logger) {
-    this.#connection = connection;
+  constructor({ logger, ...where }: NatsClientOptions) {
     this.#logger = logger;
-    void this.#follow();
+    this.#kept = new KeptConnection({ ...where, logger, onUp: (connection) => this.#onUp(connection), onDown: () => this.#onDown() });
   }
 
   get connected(): boolean {
-    return this.#connected;
+    return this.#connection !== undefined;
   }
 
   /** Messages that were not sent, since the beginning. */
@@ -57,14 +38,19 @@ export class NatsClient {
     return this.#droppedCount;
   }
 
-  /** Calls back each time the connection is there again. */
-  onReconnect(callback: () => void): void {
+  /** Resolves once it has been connected, however long that takes. */
+  get firstConnected(): Promise<void> {
+    return this.#firstConnected.promise;
+  }
+
+  /** Calls back each time there is a connection. */
+  onConnect(callback: () => void): void {
     this.#listeners.push(callback);
   }
 
   /** Never throws and never waits; see above for what is lost. */
   publish(subject: string, payload: Uint8Array): void {
-    if (!this.#connected) {
+    if (this.#connection === undefined) {
       this.#droppedCount += 1;
       return;
     }
@@ -77,20 +63,20 @@ export class NatsClient {
   }
 
   async close(): Promise<void> {
-    this.#connected = false;
-    await this.#connection.close();
+    this.#connection = undefined;
+    await this.#kept.close();
   }
 
-  async #follow(): Promise<void> {
-    for await (const { type } of this.#connection.status()) {
-      if (type === Events.Disconnect) {
-        this.#connected = false;
-        this.#logger.warn({}, "nats connection lost");
-      } else if (type === Events.Reconnect) {
-        this.#connected = true;
-        this.#logger.info({ droppedCount: this.#droppedCount }, "nats connection is back");
-        for (const listener of this.#listeners) listener();
-      }
-    }
+  #onUp(connection: NatsConnection): void {
+    this.#connection = connection;
+    this.#logger.info({ droppedCount: this.#droppedCount }, "nats connected");
+    this.#firstConnected.resolve();
+    for (const listener of this.#listeners) listener();
+  }
+
+  #onDown(): void {
+    if (this.#connection === undefined) return;
+    this.#connection = undefined;
+    this.#logger.warn({}, "nats connection lost");
   }
 }

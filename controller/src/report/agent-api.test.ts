@@ -47,7 +47,7 @@ beforeEach(async () => {
     signer,
     epoch,
     logger,
-    natsUrl: () => "nats://x",
+    natsUrl: "nats://x",
     artifactUrl: "http://x",
     heartbeatIntervalMs: 1000,
     labelsOf: () => ({ role: "web" }),

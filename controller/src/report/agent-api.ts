@@ -5,7 +5,7 @@
  * with a message, and touches no other machine.
  */
 import { type ServerDuplexStream, status } from "@grpc/grpc-js";
-import type { AgentServiceServer, Heartbeat, Hello, ReportBatch, SendLogsRequest, SessionRequest, SessionResponse } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { AgentServiceServer, ExternalNats, Heartbeat, Hello, ReportBatch, SendLogsRequest, SessionRequest, SessionResponse } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
@@ -27,7 +27,9 @@ export interface AgentApiOptions {
   readonly signer: AssignmentSigner;
   readonly epoch: Epoch;
   readonly logger: Logger;
-  readonly natsUrl: () => string;
+  readonly natsUrl: string;
+  /** When the server is not the controller's own. */
+  readonly externalNats?: ExternalNats;
   readonly artifactUrl: string;
   readonly heartbeatIntervalMs: number;
   /** Labels are the record's, not what an agent says of itself. */
@@ -161,7 +163,7 @@ class Sessions {
   }
 
   async #welcome(session: Session, said: MachineJoined, wireGeneration: number): Promise<void> {
-    const { engine, signer, epoch, natsUrl, artifactUrl, heartbeatIntervalMs, shouldRenew, logger } = this.#options;
+    const { engine, signer, epoch, natsUrl, externalNats, artifactUrl, heartbeatIntervalMs, shouldRenew, logger } = this.#options;
     const { machine } = session;
     const stored = epoch.fromWire(wireGeneration);
     const acknowledgedSeq = await engine.hello(said, stored);
@@ -172,7 +174,8 @@ class Sessions {
     }
     const generation = engine.heartbeat(machine, stored);
     const value = {
-      natsUrl: natsUrl(),
+      natsUrl,
+      externalNats,
       artifactUrl,
       heartbeatIntervalMs,
       generation: epoch.toWire(generation),

@@ -221,11 +221,19 @@ export interface Welcome {
   renew: boolean;
   /** The machine's labels, as the controller has them. */
   labels: { [key: string]: string };
+  /** Present when nats_url is not the controller's own server, whose certificate is of the controller's authority. */
+  externalNats: ExternalNats | undefined;
 }
 
 export interface Welcome_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** A nats-server that somebody else runs: its certificate has the name in nats_url. */
+export interface ExternalNats {
+  /** PEM: who may have signed its certificate; empty: whom the machine trusts anyway. */
+  authorities: string[];
 }
 
 /** What an agent believes its controller by. They come over a session alone, and are kept on the machine's disk. */
@@ -948,6 +956,7 @@ function createBaseWelcome(): Welcome {
     assignmentKeys: undefined,
     renew: false,
     labels: {},
+    externalNats: undefined,
   };
 }
 
@@ -977,6 +986,9 @@ export const Welcome: MessageFns<Welcome> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       Welcome_LabelsEntry.encode({ key: key as any, value }, writer.uint32(170).fork()).join();
     });
+    if (message.externalNats !== undefined) {
+      ExternalNats.encode(message.externalNats, writer.uint32(178).fork()).join();
+    }
     return writer;
   },
 
@@ -1060,6 +1072,14 @@ export const Welcome: MessageFns<Welcome> = {
             }
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.externalNats = ExternalNats.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1115,6 +1135,11 @@ export const Welcome: MessageFns<Welcome> = {
           {},
         )
         : {},
+      externalNats: isSet(object.externalNats)
+        ? ExternalNats.fromJSON(object.externalNats)
+        : isSet(object.external_nats)
+        ? ExternalNats.fromJSON(object.external_nats)
+        : undefined,
     };
   },
 
@@ -1150,6 +1175,9 @@ export const Welcome: MessageFns<Welcome> = {
         });
       }
     }
+    if (message.externalNats !== undefined) {
+      obj.externalNats = ExternalNats.toJSON(message.externalNats);
+    }
     return obj;
   },
 
@@ -1176,6 +1204,9 @@ export const Welcome: MessageFns<Welcome> = {
       },
       {},
     );
+    message.externalNats = (object.externalNats !== undefined && object.externalNats !== null)
+      ? ExternalNats.fromPartial(object.externalNats)
+      : undefined;
     return message;
   },
 };
@@ -1261,6 +1292,77 @@ export const Welcome_LabelsEntry: MessageFns<Welcome_LabelsEntry> = {
     const message = createBaseWelcome_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseExternalNats(): ExternalNats {
+  return { authorities: [] };
+}
+
+export const ExternalNats: MessageFns<ExternalNats> = {
+  encode(message: ExternalNats, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.authorities) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExternalNats {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExternalNats();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.authorities.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExternalNats {
+    return {
+      authorities: globalThis.Array.isArray(object?.authorities)
+        ? object.authorities.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ExternalNats): unknown {
+    const obj: any = {};
+    if (message.authorities?.length) {
+      obj.authorities = message.authorities;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExternalNats>): ExternalNats {
+    return ExternalNats.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExternalNats>): ExternalNats {
+    const message = createBaseExternalNats();
+    message.authorities = object.authorities?.map((e) => e) || [];
     return message;
   },
 };

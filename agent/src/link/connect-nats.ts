@@ -1,0 +1,62 @@
+/**
+ * One connection to NATS: known by this machine's key, never without TLS where there are authorities, and with nothing left behind when it fails.
+ */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { subscribe } from "node:diagnostics_channel";
+import type { Socket } from "node:net";
+import { type NatsConnection, type TlsOptions, connect } from "nats";
+import { type NatsCredentials, answerWith } from "../identity/user-nkey.ts";
+
+export interface NatsTls {
+  /** Authorities, PEM. */
+  readonly ca: readonly string[];
+  /** The name that the server's certificate must have. */
+  readonly servername: string;
+}
+
+export interface NatsAddress {
+  readonly url: string;
+  readonly machineId: string;
+  readonly credentials: NatsCredentials | undefined;
+  readonly tls: NatsTls | undefined;
+  readonly timeoutMs: number;
+}
+
+const PING_INTERVAL_MS = 20_000;
+const PINGS_OUT_MAX = 2;
+
+/** Rejects when it is not there in time, or refused. It ends when it is lost: nats.js would make it again with what it was given here. */
+export async function connectNats({ url, machineId, credentials, tls, timeoutMs }: NatsAddress): Promise<NatsConnection> {
+  return endingSockets(() =>
+    connect({
+      servers: url,
+      name: machineId,
+      timeout: timeoutMs,
+      pingInterval: PING_INTERVAL_MS,
+      maxPingOut: PINGS_OUT_MAX,
+      reconnect: false,
+      ignoreClusterUpdates: true,
+      ...(credentials === undefined ? {} : { authenticator: answerWith(credentials) }),
+      ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
+    }),
+  );
+}
+
+/** nats.js hands what it gets to node:tls; its own type lists only a part of that. */
+function tlsOptions({ ca, servername }: NatsTls): TlsOptions {
+  return { minVersion: "TLSv1.3", ca: ca.join("\n"), servername } as TlsOptions;
+}
+
+const opened = new AsyncLocalStorage<Socket[]>();
+subscribe("net.client.socket", (message) => opened.getStore()?.push((message as { readonly socket: Socket }).socket));
+
+/** nats.js forgets the socket of a server that takes the connection and then says nothing: one more would stay open at each attempt. */
+async function endingSockets<T>(attempt: () => Promise<T>): Promise<T> {
+  const sockets: Socket[] = [];
+  try {
+    return await opened.run(sockets, attempt);
+  } catch (error) {
+    for (const socket of sockets) socket.destroy();
+    throw error;
+  }
+}
