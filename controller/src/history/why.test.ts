@@ -556,7 +556,7 @@ describe("a machine", () => {
     await upgraded();
     await scene.joinAs({ role: "db" }, "m-9");
     scene.engine.orders.cordon("m-9" as never, { drain: false, force: false }, { by: "otto", reason: "" });
-    await scene.join("m-9");
+    scene.label({ role: "web" }, "m-9");
     expect(await scene.whyMachine("m-9")).toMatchInlineSnapshot(`
       "m-9 has not had its turn in d-1 (app@1) yet: it came after the plan was made.
         > m-9 is cordoned and has its turn after: muster uncordon m-9
@@ -566,8 +566,8 @@ describe("a machine", () => {
            0s machine_joined: m-9 joined with the label role=db
            0s machine_joined: m-9 is not selected: role=web is wanted, and it has role=db
            0s machine_cordoned: otto cordoned m-9
-           0s machine_joined: m-9 has other labels now: role=web
-           0s machine_joined: m-9 is not among its machines: it joined after the plan was made; such machines have their turn when it has succeeded (late_joiners: deploy)"
+           0s machine_labelled: anna gave m-9 other labels: role=web
+           0s machine_labelled: m-9 is not among its machines: it joined after the plan was made; such machines have their turn when it has succeeded (late_joiners: deploy)"
     `);
     scene.engine.orders.cordon("m-1" as never, { drain: true, force: false }, { by: "otto", reason: "move" });
     expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
@@ -603,14 +603,14 @@ describe("a machine", () => {
 
   test("that was chosen by name for a wave, and fell silent on its way", async () => {
     await upgraded();
-    await scene.joinAs({ role: "web", canary: "true" }, "m-4");
+    scene.label({ role: "web", canary: "true" }, "m-4");
     const id = scene.deploy("2", { waves: [wave("canary=true"), ALL] });
     scene.elapse(20_000, "m-1", "m-2", "m-3");
     expect(await scene.whyMachine("m-4")).toMatchInlineSnapshot(`
       "m-4 fell silent on its way to app@2 in wave 1 of d-2.
         > m-4 goes on when it is heard from again: is its agent running, and can it reach the controller?
            0s machine_joined: m-4 joined with the label role=web
-           0s machine_joined: m-4 has other labels now: role=web, canary=true
+           0s machine_labelled: anna gave m-4 other labels: canary=true, role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
            0s rollout_started: m-4 is alone in wave 1 of 2 (canary=true); it goes back to app@1 if need be
