@@ -14,7 +14,7 @@ import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
 import { auditRollout } from "@muster/controller/src/rollout/invariants.ts";
 import type { RolloutState } from "@muster/controller/src/rollout/state.ts";
 import { countOf, Model, type ModelRollout } from "./model.ts";
-import { alarmed, checkRow, tripped } from "./rules.ts";
+import { alarmed, checkAbsence, checkRow, tripped } from "./rules.ts";
 import { Violation } from "./violation.ts";
 
 /** Of one run; reaching it means that the engine writes without end. */
@@ -48,6 +48,7 @@ export class Checks {
       checkRow(this.model, row);
       this.model.take(row);
     }
+    if (rows.some(({ entry }) => entry.kind === "machine_removed")) checkAbsence(this.model);
   }
 
   step(engine: Engine | undefined): void {
@@ -62,6 +63,7 @@ export class Checks {
 
   /** All of memory against all of the tables. */
   audit(engine: Engine | undefined): void {
+    this.#machines();
     for (const stored of loadActiveRollouts(this.#journal)) {
       try {
         auditRollout(stored);
@@ -71,6 +73,14 @@ export class Checks {
       const held = engine?.rollout(stored.id);
       if (engine !== undefined && !isDeepStrictEqual(lasting(held), lasting(stored))) throw new Violation("memory_is_tables", `${stored.id}: ${difference(lasting(held), lasting(stored))}`);
     }
+  }
+
+  /** Who is there, and with which labels. */
+  #machines(): void {
+    const stored = this.#journal.db.prepare("SELECT id, labels FROM machines ORDER BY id").all() as { id: MachineId; labels: string }[];
+    const known = [...this.model.machines].map(([id, { labels }]) => ({ id, labels })).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const held = stored.map(({ id, labels }) => ({ id, labels: JSON.parse(labels) as unknown }));
+    if (!isDeepStrictEqual(held, known)) throw new Violation("labels_are_given", `the tables hold ${JSON.stringify(held)}, the journal ${JSON.stringify(known)}`);
   }
 
   ran(machine: MachineId, app: string, artifact: string): void {
@@ -85,7 +95,7 @@ export class Checks {
   }
 
   acknowledged(machine: MachineId, instance: string, seq: number): void {
-    const stored = (this.#journal.db.prepare("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck().get(machine, instance) ?? 0) as number;
+    const stored = this.model.stored.get(instance) ?? 0;
     if (seq > stored) throw new Violation("acknowledged_is_stored", `report ${seq} of ${machine} is acknowledged; stored is ${stored}`);
   }
 

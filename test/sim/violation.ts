@@ -10,6 +10,8 @@ export const INVARIANTS = [
   "gates_hold", // and its gates have opened, each for a reason
   "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
   "closed_is_still", // a freeze, or a window that is closed, starts nothing
+  "removed_is_left", // a machine that was removed is told nothing and heard no more, and is in the way of no rollout; one that joins under its name is new
+  "labels_are_given", // a machine's labels are those that it joined with, and then what operators say
   "cordoned_is_left", // a machine that is cordoned, or silent, is not started on
   "alarms_stop", // nobody is told before each alarm was quiet; one that goes off stops the rollout at once
   "failures_stop", // more failures, or silent machines, than allowed stop the rollout at once
