@@ -100,6 +100,39 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/step.ts`, find: "if (world.isCordoned(target.machine)) {", put: "if (world.isCordoned(target.machine) && target.position < 0) {" }],
   },
   {
+    name: "a removed machine that is on the move goes on holding its wave up",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'if (target === undefined || target.state === "removed") return [];', put: 'if (target === undefined || target.state === "removed" || isMoving(target)) return [];' }],
+  },
+  {
+    name: "a rollback touches machines that were removed",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ROLLOUT}/state.ts`, find: 'return attempts > 0 && state !== "removed";', put: 'return attempts > 0 && state !== "pending";' }],
+  },
+  {
+    name: "deployments that have ended still count on a machine that was removed",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "      this.#leaveEnded(machine, reason, append);", put: "      if (why !== why.trim()) this.#leaveEnded(machine, reason, append);" }],
+  },
+  {
+    name: "a removed machine is still watched for silence",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "world.fleet.forget(machine);", put: "" }],
+  },
+  {
+    name: "a new machine is taken for the one that was removed under its name",
+    breaks: "labels_are_given",
+    edits: [{ file: "controller/src/journal/writes.ts", find: 'statement("DELETE FROM machines WHERE id = ?"),', put: "" }],
+  },
+  {
+    name: "an agent's hello brings its own labels back",
+    breaks: "labels_are_given",
+    edits: [
+      { file: `${ENGINE}/engine.ts`, find: "if (known === undefined) {\n      append(said);", put: "if (known === undefined || !isDeepStrictEqual(labels, said.labels)) {\n      append(said);" },
+      { file: `${ENGINE}/engine.ts`, find: "|| isOther(known, said)) await", put: "|| !isDeepStrictEqual(known, said)) await" },
+    ],
+  },
+  {
     name: "one failure more than allowed",
     breaks: "failures_stop",
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "counts.failed - acknowledgedFailures > maxFailures", put: "counts.failed - acknowledgedFailures > maxFailures + 1" }],

@@ -30,7 +30,7 @@ export class Operators {
   act(engine: Engine, machines: readonly MachineId[], now: Instant): string {
     const random = this.#random;
     if (this.#submitted === 0 || random.chance(0.25)) return this.deploy(engine, now);
-    if (random.chance(0.25)) return this.#order(engine, machines, now);
+    if (random.chance(0.35)) return this.#order(engine, machines, now);
     const id = `d-${random.chance(0.7) ? this.#submitted : random.whole(1, this.#submitted)}` as DeploymentId;
     if (random.chance(0.05)) {
       const version = String(random.whole(1, VERSIONS_MAX));
@@ -96,7 +96,7 @@ export class Operators {
     const random = this.#random;
     const machine = random.pick(machines);
     const { orders } = engine;
-    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [2, "label"], [2, "remove"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"]] as const);
+    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [3, "label"], [5, "remove"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"]] as const);
     switch (kind) {
       case "cordon":
         return `cordon ${machine}: ${told(orders.cordon(machine, { drain: false, force: false }, ORDER))}`;

@@ -194,7 +194,7 @@ export class World {
       [1, "machine's clock jumps"],
       [1, "disk is replaced"],
       [2, "machine joins"],
-      [3, "machine joins again"],
+      [6, "machine joins again"],
       [0.5, "machine goes for ever"],
     ] as const);
     const lastMs = random.chance(0.7) ? random.whole(100, 20_000) : random.whole(20_000, 180_000);
