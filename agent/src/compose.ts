@@ -45,7 +45,6 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
   const runner = new MachineRunner({
     dir,
     machineId: config.machineId,
-    labels: config.labels,
     logger,
     spool: (report) => void spool.append(report),
     world: {

@@ -72,3 +72,20 @@ test("a silent machine has what they bring it when it is back", async () => {
   await world.join("b");
   expect(world.wanted("b")).toBe("1");
 });
+
+test("a release is told the labels of the time of its assignment, and other ones only with a newer generation", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web", zone: "a" }, "a");
+  const labelsTold = () => world.engine.assignmentFor("a" as MachineId)?.apps[0]?.labels;
+  world.deploy("1", { waves: [ALL] });
+  await world.settle("a");
+  const generation = world.generation("a");
+  world.label({ role: "web", zone: "b" }, "a");
+  expect([world.generation("a"), labelsTold()]).toEqual([generation, { role: "web", zone: "a" }]);
+  world.engine.orders.cordon("a" as MachineId, { drain: true, force: true }, { by: "", reason: "" });
+  expect(labelsTold()).toEqual({ role: "web", zone: "b" });
+  world.engine.orders.uncordon("a" as MachineId, { by: "", reason: "" });
+  world.label({ role: "web", zone: "c" }, "a");
+  world.deploy("2", { waves: [ALL] });
+  expect(labelsTold()).toEqual({ role: "web", zone: "c" });
+});

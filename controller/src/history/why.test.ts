@@ -679,3 +679,85 @@ describe("a large rollout", () => {
     expect(decisions.at(-1)!.text).toMatch(/^succeeded after \d+s: 544 of 604 machines run app@1; 60 failed$/);
   });
 });
+
+describe("a machine that was removed", () => {
+  test("is told of by its own story, and by that of its deployment", async () => {
+    await scene.join("m-5");
+    const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(5) });
+    await scene.tell("m-1", "healthy", "1");
+    scene.remove("m-5", "broken disk");
+    expect(await scene.whyMachine("m-5")).toMatchInlineSnapshot(`
+      "anna removed m-5 from the fleet: broken disk.
+           0s machine_joined: m-5 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
+           0s rollout_started: m-5 is in the only wave, at turn 5 of 5: turns go by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
+           0s target_assigned: m-5 was told to run app@1: 4 of 5 places were taken
+           0s target_removed: m-5 counts no more: anna removed it from the fleet: broken disk"
+    `);
+    await scene.settle("m-1", "m-2", "m-3", "m-4");
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-1 (app@1) succeeded: 4 of 4 machines run it.
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s deployment_submitted: it asks for one wave; at most 5 machines unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
+           0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
+           0s target_assigned: m-1 was told to run app@1
+           0s target_assigned: m-2 was told to run app@1
+           0s target_assigned: m-3 was told to run app@1
+           0s target_assigned: m-4 was told to run app@1
+           0s target_assigned: m-5 was told to run app@1
+           0s target_healthy: m-1 became healthy
+           0s target_removed: m-5 counts no more: anna removed it from the fleet: broken disk
+           0s target_healthy: m-2 became healthy
+           0s target_healthy: m-3 became healthy
+           0s target_healthy: m-4 became healthy
+           0s wave_finished: wave 1 passed: 4 healthy, 1 removed from the fleet
+           0s succeeded: succeeded: 4 of 4 machines run app@1"
+    `);
+    scene.remove("m-1");
+    expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
+      "anna removed m-1 from the fleet: scrapped.
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 5: turns go by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
+           0s target_assigned: m-1 was told to run app@1: 0 of 5 places were taken
+           0s target_healthy: m-1 became healthy
+           0s succeeded: succeeded: 4 of 4 machines run app@1
+           0s target_removed: m-1 counts no more: anna removed it from the fleet: scrapped"
+    `);
+    expect(await scene.whyMachine("m-5", id)).toContain("anna removed m-5 from the fleet: broken disk.");
+  });
+
+  test("without ever having been in a deployment is known, too; one that never was is not", async () => {
+    await scene.joinAs({ role: "db" }, "x");
+    scene.remove("x", "");
+    expect(await scene.whyMachine("x")).toMatchInlineSnapshot(`"anna removed x from the fleet."`);
+    expect(await scene.whyMachine("y")).toBe("there is no machine y; muster machines lists them");
+  });
+
+  test("leaves nothing to one that joins under its name: that came after the plan was made", async () => {
+    const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4), lateJoiners: "ignore" });
+    await scene.settle("m-1", "m-2", "m-3", "m-4");
+    scene.remove("m-1");
+    await scene.joinAs({ role: "web", zone: "a" }, "m-1");
+    expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
+      "m-1 is not among the machines of d-1: it joined after the plan was made; late_joiners: ignore leaves such machines as they are.
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@1: 0 of 4 places were taken
+           0s target_healthy: m-1 became healthy
+           0s succeeded: succeeded: 4 of 4 machines run app@1
+           0s target_removed: m-1 counts no more: anna removed it from the fleet: scrapped
+           0s machine_joined: m-1 joined with the labels role=web, zone=a
+           0s machine_joined: m-1 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
+    `);
+    expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 3 machines run it.");
+  });
+});

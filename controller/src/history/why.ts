@@ -94,7 +94,10 @@ export class Why {
       return { now: [], summary: `${machine} is not selected by ${id}: ${missed}.` };
     }
     const started = this.#source.db.prepare("SELECT seq FROM journal WHERE deployment = ? AND kind = 'rollout_started'").pluck().get(id) as number | undefined;
-    const atPlan = this.#labelsBefore(machine, started ?? firstSeq);
+    const plannedSeq = started ?? firstSeq;
+    // Of this machine: another of its name may have been there then.
+    const wasThere = (this.#rows.joinOf(machine)?.seq ?? Infinity) < plannedSeq;
+    const atPlan = wasThere ? this.#labelsBefore(machine, plannedSeq) : undefined;
     const isLate = missed === undefined && strategy.lateJoiners === "deploy";
     const waits = isLate && (phase === "rolling" || phase === "paused");
     if (isLate && phase === "succeeded" && isStanding) return { now: this.#lateNow(machine), summary: `${machine} has not had its turn in ${id} (${release}) yet: it came after the plan was made.` };

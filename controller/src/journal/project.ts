@@ -22,8 +22,8 @@ export function createProjector(db: Database): Projector {
     sql.joinMachine.run({ machine, instance, labels: JSON.stringify(labels), agentVersion, hostname, os, arch, at });
   }
 
-  function projectAgent({ kind: _, ...entry }: AgentChanged): void {
-    sql.changeAgent.run(entry);
+  function projectAgent({ machine, instance, agentVersion, hostname, os, arch }: AgentChanged): void {
+    sql.changeAgent.run({ machine, instance, agentVersion, hostname, os, arch });
   }
 
   function forgetMachine(machine: MachineId): void {
@@ -182,7 +182,7 @@ export function createProjector(db: Database): Projector {
       case "machine_uncordoned":
         return void sql.uncordon.run(entry.machine);
       case "assignment_renewed":
-        return void sql.renewAssignment.run(seq, entry.machine, entry.app);
+        return void sql.renewAssignment.run({ seq, machine: entry.machine, app: entry.app });
       case "budget_set":
         return void sql.setBudget.run(entry.selector, entry.maxUnavailable, entry.by);
       case "budget_removed":

@@ -70,6 +70,7 @@ const PROJECTIONS = {
     release                TEXT,
     min_healthy_time_ms    INTEGER NOT NULL,
     healthy_deadline_ms    INTEGER NOT NULL,
+    labels                 TEXT NOT NULL,
     PRIMARY KEY (machine, app)
   ) STRICT, WITHOUT ROWID`,
   artifacts: `CREATE TABLE artifacts (

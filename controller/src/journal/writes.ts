@@ -63,10 +63,11 @@ export function prepareWrites(db: Database) {
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     assign: statement(`INSERT INTO assignments
-      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs' FROM deployments WHERE id = @id
+      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs',
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}') FROM deployments WHERE id = @id
       ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
-        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms`),
-    renewAssignment: statement("UPDATE assignments SET generation = ? WHERE machine = ? AND app = ?"),
+        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, labels = excluded.labels`),
+    renewAssignment: statement("UPDATE assignments SET generation = @seq, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
     changeTarget: statement(`UPDATE targets SET state = @state, since = @at, reason_code = @reasonCode, reason_message = @reasonMessage,
