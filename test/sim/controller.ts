@@ -41,6 +41,8 @@ export interface ControllerOptions {
   readonly random: Random;
   /** Hands an assignment to whoever is at the other end. */
   readonly deliver: (assignment: Assignment) => void;
+  /** An assignment was told, or asked for. */
+  readonly onAssignment: (assignment: Assignment) => void;
   /** The engine threw what no fault explains. */
   readonly onBug: (error: unknown) => void;
   /** Whether its credentials are good: not those of a machine that was removed. */
@@ -115,6 +117,7 @@ export class SimController implements ControllerSide {
         ask: (question) => this.#askOutside(question),
         tell: (assignment) => {
           this.#pass("tell");
+          this.#options.onAssignment(assignment);
           network.tell(assignment.machine as MachineId, () => deliver(assignment));
         },
       });
@@ -247,7 +250,9 @@ export class SimController implements ControllerSide {
   }
 
   assignmentFor(machine: string): Assignment | undefined {
-    return this.ask((engine) => engine.assignmentFor(machine as MachineId));
+    const assignment = this.ask((engine) => engine.assignmentFor(machine as MachineId));
+    if (assignment !== undefined) this.#options.onAssignment(assignment);
+    return assignment;
   }
 
   ended(stream: Stream): void {

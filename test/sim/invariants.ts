@@ -26,6 +26,8 @@ export class Checks {
   readonly model = new Model();
   readonly #journal: Journal;
   readonly #heard: (row: JournalRow) => void;
+  /** `machine/generation` to its assignment. */
+  readonly #said = new Map<string, string>();
   #seenSeq = 0;
   /** The newest row after which everything was looked at. */
   #toldSeq = 0;
@@ -86,6 +88,16 @@ export class Checks {
   ran(machine: MachineId, app: string, artifact: string): void {
     if (this.model.named.get(`${machine}/${app}`)?.has(artifact) === true) return;
     throw new Violation("runs_what_was_named", `${machine} runs ${Buffer.from(artifact.replace(/(00)+$/, ""), "hex").toString()}, which no assignment named`);
+  }
+
+  /** An assignment left the controller. */
+  told(assignment: Assignment): void {
+    const { machine, generation } = assignment;
+    const key = `${machine}/${generation}`;
+    const said = JSON.stringify(assignment);
+    const before = this.#said.get(key);
+    this.#said.set(key, said);
+    if (before !== undefined && before !== said) throw new Violation("generation_says_one_thing", `${key} was ${before}, and is ${said}`);
   }
 
   took(machine: MachineId, before: number, { generation }: Assignment): void {

@@ -177,6 +177,11 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ENGINE}/assignments.ts`, find: "return { machine, generation, apps:", put: "return { machine, generation: (generation + 1) as Generation, apps:" }],
   },
   {
+    name: "an assignment follows the labels of its machine without a new generation",
+    breaks: "generation_says_one_thing",
+    edits: [{ file: `${ENGINE}/assignments.ts`, find: "healthy_deadline_ms, a.labels", put: "healthy_deadline_ms, m.labels" }],
+  },
+  {
     name: "a report is acknowledged and not written",
     breaks: "acknowledged_is_stored",
     edits: [{ file: `${ENGINE}/engine.ts`, find: "    append(report);\n", put: "    if (report.reportSeq % 5 !== 0) append(report);\n" }],

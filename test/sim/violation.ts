@@ -20,6 +20,7 @@ export const INVARIANTS = [
   "one_of_an_app", // at most one rollout of an app is under way
   "runs_what_was_named", // a machine runs nothing that no assignment named
   "generation_rises", // neither the journal nor a machine goes back in generation
+  "generation_says_one_thing", // and whoever asks for the assignment of one generation, whenever, gets the same
   "acknowledged_is_stored", // no report is acknowledged that is not in the journal
   "counts_add_up", // each target is in one state, and the counts say so
   "memory_is_tables", // what the engine holds in memory is what the tables hold

@@ -67,6 +67,7 @@ export class World {
         this.say?.(`${this.timeline.now} ${assignment.machine} hears of ${assignment.generation}`);
         this.machines.get(assignment.machine as MachineId)?.agent?.offer(assignment);
       },
+      onAssignment: (assignment) => this.checks.told(assignment),
       onBug: (error) => this.fail(error instanceof Violation ? error : new Violation("engine_throws", String(error), error)),
       isAdmitted: (machine) => this.machines.get(machine)?.isRemoved === false,
       onCommit: (rows) => this.#committed(rows),
