@@ -63,7 +63,6 @@ export async function startAgent({ dir, identity: known, store, environment, max
   const runner = new MachineRunner({
     dir,
     machineId: identity.machine,
-    labels: () => identity.labels,
     logger,
     spool: (report) => void spool.append(report),
     world: {
@@ -101,7 +100,7 @@ export async function startAgent({ dir, identity: known, store, environment, max
       machine: identity.machine,
       instanceId: spool.instanceId,
       agentVersion: AGENT_VERSION,
-      labels: { ...identity.labels },
+      labels: {},
       hostname: hostname(),
       os: platform(),
       arch: arch(),
@@ -109,9 +108,8 @@ export async function startAgent({ dir, identity: known, store, environment, max
     reports: spool,
     trust,
     assignments: runner,
-    onWelcome: ({ artifactUrl, labels, natsUrl, externalNats }) => {
+    onWelcome: ({ artifactUrl, natsUrl, externalNats }) => {
       external = externalNats === undefined ? undefined : { ca: trustedBy(externalNats), servername: new URL(natsUrl).hostname };
-      identity.describe(labels);
       runner.setArtifactUrl(reachable(artifactUrl, identity.controller));
     },
     logs,

@@ -88,7 +88,7 @@ function assign(generation: number, { digest }: TestArtifact, version: string): 
       },
     ],
   };
-  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000 };
+  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" } };
   controller.assignment = { machine: "m-1", generation, apps: [goal] };
 }
 

@@ -124,6 +124,12 @@ export async function startController(config: Config, logger: Logger): Promise<C
       schedule: new Schedule(),
       tell: (machine) => publisher.tell(machine),
       ask: (question) => gatekeeper.ask(question),
+      onMachineRemoved: (machine) => {
+        const member = membership.members.find(machine);
+        if (member === undefined) return;
+        natsAuthority.revoke(membership.natsUsers(member));
+        membership.members.remove(machine);
+      },
     });
     undo.push(() => engine.stop());
     undo.push(removeWhatWasLetGo({ store, isKnown: (digest) => engine.operators.hasArtifact(digest), onCommit: (listener) => engine.onCommit(listener), clock: systemClock, logger }));
@@ -161,12 +167,17 @@ export async function startController(config: Config, logger: Logger): Promise<C
 
     const heartbeatIntervalMs = Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE));
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
-    const cutOff = (member: Member): void => {
-      const { machine } = member;
-      natsAuthority.revoke(membership.natsUsers(member));
+    const cut = (machine: MachineId): void => {
       grpc.cut(machine);
       http.cut(machine);
     };
+    const cutOff = (member: Member): void => {
+      natsAuthority.revoke(membership.natsUsers(member));
+      cut(member.machine);
+    };
+    engine.onCommit((rows) => {
+      for (const { entry } of rows) if (entry.kind === "machine_removed") cut(entry.machine);
+    });
     const agents = agentApi({
       engine,
       logs,

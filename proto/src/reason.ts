@@ -18,6 +18,7 @@ export const REASON_CODES = [
   // What the controller says of a target, a rollout or a machine.
   "silent", // nothing heard from the machine for longer than the controller waits
   "cordoned", // an operator keeps rollouts away from the machine
+  "removed", // an operator removed the machine from the fleet
   "unchanged", // it ran the release already
   "failures_exceeded", // more failed targets in a wave than max_failures
   "unreachable_exceeded", // more silent targets in a wave than max_unreachable

@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { Engine } from "@muster/controller/src/engine/engine.ts";
+import { MachineGone } from "@muster/controller/src/engine/refusal.ts";
 import { Fleet } from "@muster/controller/src/fleet/fleet.ts";
 import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
 import type { JournalRow, MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
@@ -40,8 +41,12 @@ export interface ControllerOptions {
   readonly random: Random;
   /** Hands an assignment to whoever is at the other end. */
   readonly deliver: (assignment: Assignment) => void;
+  /** An assignment was told, or asked for. */
+  readonly onAssignment: (assignment: Assignment) => void;
   /** The engine threw what no fault explains. */
   readonly onBug: (error: unknown) => void;
+  /** Whether its credentials are good: not those of a machine that was removed. */
+  readonly isAdmitted: (machine: MachineId) => boolean;
   readonly onCommit: (rows: readonly JournalRow[]) => void;
 }
 
@@ -113,6 +118,7 @@ export class SimController implements ControllerSide {
         tell: (machine) => {
           const assignment = this.engine!.assignmentFor(machine)!;
           this.#pass("tell");
+          this.#options.onAssignment(assignment);
           network.tell(machine, () => deliver(assignment));
         },
       });
@@ -194,6 +200,10 @@ export class SimController implements ControllerSide {
   async hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number): Promise<void> {
     const { network, timeline } = this.#options;
     const { machine, instance } = said;
+    if (!this.#options.isAdmitted(machine)) {
+      network.send(stream, "toMachine", () => link.end(stream));
+      return;
+    }
     const other = this.#sessions.get(machine);
     if (other !== undefined) {
       if (timeline.now - other.heardAt < 3 * HEARTBEAT_MS && other.instance !== instance) {
@@ -234,8 +244,16 @@ export class SimController implements ControllerSide {
     this.#options.network.send(stream, "toMachine", () => session.link.acknowledge(stream, last.reportSeq));
   }
 
+  /** Its credentials have been revoked. */
+  cutOff(machine: MachineId): void {
+    const session = this.#sessions.get(machine);
+    if (session !== undefined) this.#refuse(session);
+  }
+
   assignmentFor(machine: string): Assignment | undefined {
-    return this.ask((engine) => engine.assignmentFor(machine as MachineId));
+    const assignment = this.ask((engine) => engine.assignmentFor(machine as MachineId));
+    if (assignment !== undefined) this.#options.onAssignment(assignment);
+    return assignment;
   }
 
   ended(stream: Stream): void {
@@ -291,6 +309,8 @@ export class SimController implements ControllerSide {
   #judge(error: unknown): void {
     if (error instanceof Killed || this.#isKilled) return;
     if (error instanceof JournalError && error.retryable) return;
+    // What a machine said just before it was removed.
+    if (error instanceof MachineGone) return;
     this.#options.onBug(error);
   }
 

@@ -40,7 +40,8 @@ export interface MachineWatcher {
 
 export class Host {
   readonly id: MachineId;
-  readonly labels: Readonly<Record<string, string>>;
+  /** As its agent was started with them. */
+  labels: Readonly<Record<string, string>>;
   disk: Disk;
   readonly processes = new Map<string, Process>();
   bootId = "boot-1";

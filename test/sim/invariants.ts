@@ -14,7 +14,7 @@ import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
 import { auditRollout } from "@muster/controller/src/rollout/invariants.ts";
 import type { RolloutState } from "@muster/controller/src/rollout/state.ts";
 import { countOf, Model, type ModelRollout } from "./model.ts";
-import { alarmed, checkRow, tripped } from "./rules.ts";
+import { alarmed, checkAbsence, checkRow, tripped } from "./rules.ts";
 import { Violation } from "./violation.ts";
 
 /** Of one run; reaching it means that the engine writes without end. */
@@ -26,6 +26,8 @@ export class Checks {
   readonly model = new Model();
   readonly #journal: Journal;
   readonly #heard: (row: JournalRow) => void;
+  /** `machine/generation` to its assignment. */
+  readonly #said = new Map<string, string>();
   #seenSeq = 0;
   /** The newest row after which everything was looked at. */
   #toldSeq = 0;
@@ -48,6 +50,7 @@ export class Checks {
       checkRow(this.model, row);
       this.model.take(row);
     }
+    if (rows.some(({ entry }) => entry.kind === "machine_removed")) checkAbsence(this.model);
   }
 
   step(engine: Engine | undefined): void {
@@ -62,6 +65,7 @@ export class Checks {
 
   /** All of memory against all of the tables. */
   audit(engine: Engine | undefined): void {
+    this.#machines();
     for (const stored of loadActiveRollouts(this.#journal)) {
       try {
         auditRollout(stored);
@@ -73,9 +77,27 @@ export class Checks {
     }
   }
 
+  /** Who is there, and with which labels. */
+  #machines(): void {
+    const stored = this.#journal.db.prepare("SELECT id, labels FROM machines ORDER BY id").all() as { id: MachineId; labels: string }[];
+    const known = [...this.model.machines].map(([id, { labels }]) => ({ id, labels })).sort((a, b) => (a.id < b.id ? -1 : 1));
+    const held = stored.map(({ id, labels }) => ({ id, labels: JSON.parse(labels) as unknown }));
+    if (!isDeepStrictEqual(held, known)) throw new Violation("labels_are_given", `the tables hold ${JSON.stringify(held)}, the journal ${JSON.stringify(known)}`);
+  }
+
   ran(machine: MachineId, app: string, artifact: string): void {
     if (this.model.named.get(`${machine}/${app}`)?.has(artifact) === true) return;
     throw new Violation("runs_what_was_named", `${machine} runs ${Buffer.from(artifact.replace(/(00)+$/, ""), "hex").toString()}, which no assignment named`);
+  }
+
+  /** An assignment left the controller. */
+  told(assignment: Assignment): void {
+    const { machine, generation } = assignment;
+    const key = `${machine}/${generation}`;
+    const said = JSON.stringify(assignment);
+    const before = this.#said.get(key);
+    this.#said.set(key, said);
+    if (before !== undefined && before !== said) throw new Violation("generation_says_one_thing", `${key} was ${before}, and is ${said}`);
   }
 
   took(machine: MachineId, before: number, { generation }: Assignment): void {
@@ -85,7 +107,7 @@ export class Checks {
   }
 
   acknowledged(machine: MachineId, instance: string, seq: number): void {
-    const stored = (this.#journal.db.prepare("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck().get(machine, instance) ?? 0) as number;
+    const stored = this.model.stored.get(instance) ?? 0;
     if (seq > stored) throw new Violation("acknowledged_is_stored", `report ${seq} of ${machine} is acknowledged; stored is ${stored}`);
   }
 

@@ -11,6 +11,8 @@ export class Machine extends Host {
   agent: Agent | undefined;
   /** Never comes back. */
   isGone = false;
+  /** From the fleet, and not admitted again. */
+  isRemoved = false;
   readonly #surroundings: Surroundings;
 
   constructor(id: MachineId, labels: Readonly<Record<string, string>>, surroundings: Surroundings, releases: Releases, watcher: MachineWatcher) {

@@ -75,6 +75,9 @@ export interface ModelMachine {
   isDrained: boolean;
   /** Apps that are not well. */
   readonly sick: Set<string>;
+  /** Apps that it was told something about, and the newest generation that it was told; 0: none. */
+  readonly told: Set<string>;
+  newest: number;
 }
 
 export interface ModelFreeze {
@@ -93,8 +96,10 @@ export class Model {
   readonly freezes = new Map<string, ModelFreeze>();
   /** `machine/app` to every artifact that it was ever told to run. */
   readonly named = new Map<string, Set<string>>();
-  /** The newest generation of each machine. */
+  /** The newest generation of each machine, of those that were removed under the same name too. */
   readonly generations = new Map<MachineId, number>();
+  /** The newest report of each instance that was stored, though it may have been forgotten since. */
+  readonly stored = new Map<string, number>();
   readonly #artifacts = new Map<string, string>();
 
   take(row: JournalRow): void {
@@ -106,11 +111,17 @@ export class Model {
     switch (entry.kind) {
       case "machine_joined": {
         const { machine, labels } = entry;
-        const known = this.machines.get(machine);
-        if (known === undefined) this.machines.set(machine, { labels, isSilent: false, isCordoned: false, isDrained: false, sick: new Set() });
-        else known.labels = labels;
+        this.machines.set(machine, { labels, isSilent: false, isCordoned: false, isDrained: false, sick: new Set(), told: new Set(), newest: 0 });
         return;
       }
+      case "agent_changed":
+        return;
+      case "machine_labelled":
+        this.machines.get(entry.machine)!.labels = entry.labels;
+        return;
+      case "machine_removed":
+        this.machines.delete(entry.machine);
+        return;
       case "machine_silent":
       case "machine_heard":
         this.machines.get(entry.machine)!.isSilent = entry.kind === "machine_silent";
@@ -122,7 +133,7 @@ export class Model {
         Object.assign(this.machines.get(entry.machine)!, { isCordoned: false, isDrained: false });
         return;
       case "assignment_renewed":
-        this.generations.set(entry.machine, seq);
+        this.#tell(entry.machine, entry.app, seq);
         return;
       case "budget_set": {
         const parsed = parseSelector(entry.selector);
@@ -141,6 +152,7 @@ export class Model {
         return;
       case "report_accepted": {
         const { sick } = this.machines.get(entry.machine)!;
+        this.stored.set(entry.instance, Math.max(entry.reportSeq, this.stored.get(entry.instance) ?? 0));
         if (entry.phase === "unhealthy" || entry.phase === "failed") sick.add(entry.app);
         else sick.delete(entry.app);
         return;
@@ -184,6 +196,13 @@ export class Model {
     return this.rollouts.get(id)!;
   }
 
+  #tell(machine: MachineId, app: string, generation: number): void {
+    this.generations.set(machine, generation);
+    const known = this.machines.get(machine)!;
+    known.newest = generation;
+    known.told.add(app);
+  }
+
   #takeChange(rollout: ModelRollout, entry: RolloutEntry, { seq, at }: JournalRow): void {
     switch (entry.kind) {
       case "start_approved":
@@ -212,7 +231,7 @@ export class Model {
           if (!this.named.has(key)) this.named.set(key, new Set());
           this.named.get(key)!.add(artifact);
         }
-        this.generations.set(entry.machine, seq);
+        this.#tell(entry.machine, entry.app, seq);
         rollout.targets.get(entry.machine)!.wasTold = true;
         enter(rollout, entry.machine, entry.state, at);
         return;
@@ -222,6 +241,12 @@ export class Model {
         return;
       case "target_joined": {
         if (rollout.waves.length === 0) rollout.waves.push(newWave(rollout, EMPTY_WAVE, 0, at));
+        const before = rollout.targets.get(entry.target.machine);
+        if (before !== undefined) {
+          const { targets } = rollout.waves[before.wave]!;
+          targets[targets.indexOf(before)] = newTarget(rollout, entry.target, before.wave);
+          return;
+        }
         const last = rollout.waves.length - 1;
         rollout.waves[last]!.targets.push(newTarget(rollout, entry.target, last));
         return;
@@ -308,8 +333,8 @@ function enter(rollout: ModelRollout, machine: MachineId, state: TargetState, at
   const target = rollout.targets.get(machine)!;
   target.state = state;
   const wave = rollout.waves[target.wave]!;
-  // Who need not be waited for does not change the wave by going on.
-  if (wave.plan.successThreshold === null || !["pending", "updating", "healthy"].includes(state)) wave.changedAt = at;
+  // Who need not be waited for does not change the wave by going on, and who leaves the fleet says nothing of it.
+  if (state !== "removed" && (wave.plan.successThreshold === null || !["pending", "updating", "healthy"].includes(state))) wave.changedAt = at;
   wave.changes += 1;
 }
 

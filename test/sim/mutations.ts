@@ -100,6 +100,39 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/step.ts`, find: "if (world.isCordoned(target.machine)) {", put: "if (world.isCordoned(target.machine) && target.position < 0) {" }],
   },
   {
+    name: "a removed machine that is on the move goes on holding its wave up",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'if (target === undefined || target.state === "removed") return [];', put: 'if (target === undefined || target.state === "removed" || isMoving(target)) return [];' }],
+  },
+  {
+    name: "a rollback touches machines that were removed",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ROLLOUT}/state.ts`, find: 'return attempts > 0 && state !== "removed";', put: 'return attempts > 0 && state !== "pending";' }],
+  },
+  {
+    name: "deployments that have ended still count on a machine that was removed",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "      this.#leaveEnded(machine, reason, append);", put: "      if (why !== why.trim()) this.#leaveEnded(machine, reason, append);" }],
+  },
+  {
+    name: "a removed machine is still watched for silence",
+    breaks: "removed_is_left",
+    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "world.fleet.forget(machine);", put: "" }],
+  },
+  {
+    name: "a new machine is taken for the one that was removed under its name",
+    breaks: "labels_are_given",
+    edits: [{ file: "controller/src/journal/writes.ts", find: 'statement("DELETE FROM machines WHERE id = ?"),', put: "" }],
+  },
+  {
+    name: "an agent's hello brings its own labels back",
+    breaks: "labels_are_given",
+    edits: [
+      { file: `${ENGINE}/engine.ts`, find: "if (known === undefined) {\n      append(said);", put: "if (known === undefined || !isDeepStrictEqual(labels, said.labels)) {\n      append(said);" },
+      { file: `${ENGINE}/engine.ts`, find: "|| isOther(known, said)) await", put: "|| !isDeepStrictEqual(known, said)) await" },
+    ],
+  },
+  {
     name: "one failure more than allowed",
     breaks: "failures_stop",
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "counts.failed - acknowledgedFailures > maxFailures", put: "counts.failed - acknowledgedFailures > maxFailures + 1" }],
@@ -142,6 +175,11 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "an assignment has a generation that the journal does not know",
     breaks: "generation_rises",
     edits: [{ file: `${ENGINE}/assignments.ts`, find: "return { machine, generation, apps:", put: "return { machine, generation: (generation + 1) as Generation, apps:" }],
+  },
+  {
+    name: "an assignment follows the labels of its machine without a new generation",
+    breaks: "generation_says_one_thing",
+    edits: [{ file: `${ENGINE}/assignments.ts`, find: "healthy_deadline_ms, a.labels", put: "healthy_deadline_ms, m.labels" }],
   },
   {
     name: "a report is acknowledged and not written",

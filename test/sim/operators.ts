@@ -11,6 +11,7 @@ import type { Releases } from "./releases.ts";
 import { randomSize, randomStrategy } from "./strategies.ts";
 
 const VERSIONS_MAX = 5;
+export const ZONES = ["a", "b", "c"];
 const GROUPS = ["role=web", "zone=a", ""];
 const ORDER = { by: "ops", reason: "" };
 
@@ -29,7 +30,7 @@ export class Operators {
   act(engine: Engine, machines: readonly MachineId[], now: Instant): string {
     const random = this.#random;
     if (this.#submitted === 0 || random.chance(0.25)) return this.deploy(engine, now);
-    if (random.chance(0.25)) return this.#order(engine, machines, now);
+    if (random.chance(0.35)) return this.#order(engine, machines, now);
     const id = `d-${random.chance(0.7) ? this.#submitted : random.whole(1, this.#submitted)}` as DeploymentId;
     if (random.chance(0.05)) {
       const version = String(random.whole(1, VERSIONS_MAX));
@@ -73,11 +74,29 @@ export class Operators {
     }
   }
 
+  #labels(): { readonly set: Readonly<Record<string, string>>; readonly remove: readonly string[] } {
+    const random = this.#random;
+    const zone = random.pick(ZONES);
+    const kind = random.weighted([[3, "zone"], [1, "no zone"], [1, "role"], [1, "canary"], [1, "no canary"]] as const);
+    switch (kind) {
+      case "zone":
+        return { set: { zone }, remove: [] };
+      case "no zone":
+        return { set: {}, remove: ["zone"] };
+      case "role":
+        return { set: { role: random.chance(0.7) ? "web" : "db", zone }, remove: [] };
+      case "canary":
+        return { set: { canary: "true" }, remove: [] };
+      case "no canary":
+        return { set: {}, remove: ["canary"] };
+    }
+  }
+
   #order(engine: Engine, machines: readonly MachineId[], now: Instant): string {
     const random = this.#random;
     const machine = random.pick(machines);
     const { orders } = engine;
-    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"]] as const);
+    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [3, "label"], [5, "remove"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"]] as const);
     switch (kind) {
       case "cordon":
         return `cordon ${machine}: ${told(orders.cordon(machine, { drain: false, force: false }, ORDER))}`;
@@ -85,6 +104,10 @@ export class Operators {
         return `drain ${machine}: ${told(orders.cordon(machine, { drain: true, force: random.chance(0.5) }, ORDER))}`;
       case "uncordon":
         return `uncordon ${machine}: ${told(orders.uncordon(machine, ORDER))}`;
+      case "label":
+        return `label ${machine}: ${told(orders.labelMachine(machine, this.#labels(), "ops"))}`;
+      case "remove":
+        return `remove ${machine}: ${told(orders.removeMachine(machine, ORDER))}`;
       case "budget": {
         const group = random.pick(GROUPS);
         const most = random.whole(0, 3);

@@ -15,6 +15,7 @@ type RowOf<Kind extends JournalRow["entry"]["kind"]> = Extract<JournalRow["entry
 
 export function checkRow(model: Model, row: JournalRow): void {
   const { entry, at, seq } = row;
+  checkPresence(model, entry);
   if (entry.kind === "rollout_started") {
     checkBegin(model, model.of(entry.deployment), at);
     checkOrder(model, model.of(entry.deployment), entry.plan);
@@ -25,6 +26,34 @@ export function checkRow(model: Model, row: JournalRow): void {
   if (entry.kind !== "target_assigned") return;
   if ((model.generations.get(entry.machine) ?? 0) >= seq) throw new Violation("generation_rises", `${entry.machine} is told ${seq} after ${model.generations.get(entry.machine)}`);
   checkTold(model, model.of(entry.deployment), entry, at);
+}
+
+/** Nothing is written about a machine that is not there, but that it was removed; and whoever joins was not there before. */
+function checkPresence(model: Model, entry: JournalRow["entry"]): void {
+  const machine = entry.kind === "target_joined" ? entry.target.machine : "machine" in entry ? entry.machine : undefined;
+  if (machine === undefined) return;
+  const isThere = model.machines.has(machine);
+  if (entry.kind === "machine_joined") {
+    if (isThere) throw new Violation("labels_are_given", `${machine} joins, and is there already`);
+    return;
+  }
+  if (entry.kind === "target_changed" && entry.state === "removed") {
+    if (isThere) throw new Violation("removed_is_left", `${machine} is removed from ${entry.deployment}, and is there`);
+    return;
+  }
+  if (!isThere) throw new Violation("removed_is_left", `${entry.kind} of ${machine}, which is not there`);
+  const target = "deployment" in entry && entry.kind !== "target_joined" ? model.of(entry.deployment).targets.get(machine) : undefined;
+  if (target?.state === "removed") throw new Violation("removed_is_left", `${entry.kind} of ${machine}, which counts as removed`);
+}
+
+/** After a commit: no rollout that goes on, or that could be taken up again, counts on a machine that is not there. */
+export function checkAbsence(model: Model): void {
+  for (const { id, phase, targets } of model.rollouts.values()) {
+    if (phase === "rolled_back" || phase === "superseded") continue;
+    for (const { machine, state } of targets.values()) {
+      if (state !== "removed" && !model.machines.has(machine)) throw new Violation("removed_is_left", `${machine} was removed from the fleet, and is ${state} in ${id}, which is ${phase}`);
+    }
+  }
 }
 
 /** The wave that has more failures, or more silent machines, than it may. */
@@ -155,7 +184,7 @@ function checkTold(model: Model, rollout: ModelRollout, { machine, purpose, stat
 /** Only new starts: whoever comes back from silence by itself was chosen by nobody. */
 function checkRoom(model: Model, rollout: ModelRollout, target: ModelTarget, purpose: "update" | "revert", what: string): void {
   const { machine } = target;
-  const others = [...rollout.targets.values()].filter((other) => other !== target);
+  const others = [...rollout.targets.values()].filter((other) => other !== target && other.state !== "removed");
   const moving = others.filter(moves);
   const unwell = others.filter((other) => !moves(other) && isUnwell(model, other.machine, rollout.app));
   if (moving.length >= Math.max(1, rollout.maxUnavailable - unwell.length)) {

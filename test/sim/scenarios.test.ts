@@ -214,3 +214,38 @@ test("an agent whose clock was set back while it was away waits no longer for a 
   expect(scenario.stateOf(id, "m-1")).toBe("failed");
   await scenario.settle();
 });
+
+test("a machine that is removed on its way holds its rollout up no longer, and its agent is not let in again", async () => {
+  const scenario = new Scenario(3);
+  await scenario.pass(2_000);
+  const id = scenario.deploy("1", {}, SLOW);
+  await scenario.until(() => scenario.stateOf(id, "m-1") === "updating");
+  scenario.engine.orders.removeMachine("m-1" as MachineId, ORDER);
+  await scenario.pass(60_000);
+  expect([scenario.phaseOf(id), scenario.stateOf(id, "m-1")]).toEqual(["succeeded", "removed"]);
+  expect(scenario.world.checks.model.machines.has("m-1" as MachineId)).toBe(false);
+  await scenario.settle();
+});
+
+test("a machine that was removed and joins again as it was, in the middle of what it was told, is new and has its turn", async () => {
+  const scenario = new Scenario(2);
+  await scenario.pass(2_000);
+  const id = scenario.deploy("1", {}, SLOW);
+  await scenario.until(() => scenario.stateOf(id, "m-1") === "updating");
+  scenario.engine.orders.removeMachine("m-1" as MachineId, ORDER);
+  scenario.machine("m-1").isRemoved = false;
+  await scenario.settle();
+  expect([scenario.phaseOf(id), scenario.stateOf(id, "m-1"), scenario.stateOf(id, "m-2")]).toEqual(["succeeded", "healthy", "healthy"]);
+});
+
+test("labels that an operator gave outlast the agent that still says others", async () => {
+  const scenario = new Scenario(2);
+  await scenario.pass(2_000);
+  scenario.engine.orders.labelMachine("m-2" as MachineId, { set: { role: "db" }, remove: [] }, "ops");
+  scenario.machine("m-2").agent?.die();
+  scenario.restartController();
+  await scenario.pass(120_000);
+  const id = scenario.deploy("1");
+  await scenario.settle();
+  expect([...scenario.world.checks.model.of(id).targets.keys()]).toEqual(["m-1"]);
+});

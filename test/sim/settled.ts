@@ -17,8 +17,8 @@ import type { World } from "./world.ts";
 export function restless(world: World): { readonly invariant: Invariant; readonly what: string } | undefined {
   for (const rollout of world.checks.model.open) return { invariant: "ends", what: `${rollout.id} is ${rollout.phase}` };
   for (const machine of world.machines.values()) {
-    if (machine.isGone) continue;
-    const what = restlessMachine(machine, world.checks.model.generations.get(machine.id) ?? 0);
+    if (machine.isGone || machine.isRemoved) continue;
+    const what = restlessMachine(machine, world.checks.model.machines.get(machine.id)?.newest);
     if (what !== undefined) return { invariant: "converges", what: `${machine.id} ${what}` };
     if (world.controller.fleet.isSilent(machine.id)) return { invariant: "converges", what: `${machine.id} counts as silent, and speaks` };
   }
@@ -26,9 +26,11 @@ export function restless(world: World): { readonly invariant: Invariant; readonl
   return behind === undefined ? undefined : { invariant: "catches_up", what: behind };
 }
 
-function restlessMachine({ agent }: Machine, generation: number): string | undefined {
+/** `generation`: what it was told last; 0: nothing, and so whatever one of its name was told before it is still on its disk. Undefined: it is not known. */
+function restlessMachine({ agent }: Machine, generation: number | undefined): string | undefined {
   if (agent === undefined) return "has no agent";
-  if (agent.generation !== generation) return `has generation ${agent.generation} of ${generation}`;
+  if (generation === undefined) return "has not joined";
+  if (generation > 0 && agent.generation !== generation) return `has generation ${agent.generation} of ${generation}`;
   if (!agent.link.isIdle) return "has something to say";
   for (const app of agent.apps.values()) if (!isAtRest(app.state)) return `has ${app.name} in ${app.state.phase.kind}`;
   return undefined;
@@ -42,8 +44,11 @@ export function checkConverged(world: World): void {
     LEFT JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine AND t.generation = a.generation
     WHERE ma.machine = ? AND ma.app = ?`);
   for (const machine of world.machines.values()) {
+    if (machine.isRemoved) continue;
+    const told = world.checks.model.machines.get(machine.id)?.told;
     for (const { state } of machine.agent?.apps.values() ?? []) {
-      const broken = brokenApp(machine, state) ?? brokenRecord(state, row.get(machine.id, state.app) as StoredApp | undefined);
+      const isTold = told?.has(state.app) === true;
+      const broken = brokenApp(machine, state) ?? (isTold ? brokenRecord(state, row.get(machine.id, state.app) as StoredApp | undefined) : undefined);
       if (broken !== undefined) throw new Violation("converges", `${state.app} on ${machine.id}: ${broken}`);
     }
   }
@@ -98,7 +103,8 @@ function notCaughtUp(world: World): string | undefined {
     if (world.machines.get(machine)?.isGone !== false) continue;
     const apps = new Set<string>();
     for (const rollout of standing) {
-      const target = rollout.targets.get(machine);
+      const known = rollout.targets.get(machine);
+      const target = known?.state === "removed" ? undefined : known;
       if (apps.has(rollout.app) || !(target !== undefined || selects(checkedSelector(rollout.strategy.targets), labels))) continue;
       apps.add(rollout.app);
       if (target === undefined || tripped(rollout) !== undefined || isToldLater(world, rollout, machine)) continue;

@@ -10,6 +10,8 @@ export const INVARIANTS = [
   "gates_hold", // and its gates have opened, each for a reason
   "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
   "closed_is_still", // a freeze, or a window that is closed, starts nothing
+  "removed_is_left", // a machine that was removed is told nothing and heard no more, and is in the way of no rollout; one that joins under its name is new
+  "labels_are_given", // a machine's labels are those that it joined with, and then what operators say
   "cordoned_is_left", // a machine that is cordoned, or silent, is not started on
   "alarms_stop", // nobody is told before each alarm was quiet; one that goes off stops the rollout at once
   "failures_stop", // more failures, or silent machines, than allowed stop the rollout at once
@@ -18,6 +20,7 @@ export const INVARIANTS = [
   "one_of_an_app", // at most one rollout of an app is under way
   "runs_what_was_named", // a machine runs nothing that no assignment named
   "generation_rises", // neither the journal nor a machine goes back in generation
+  "generation_says_one_thing", // and whoever asks for the assignment of one generation, whenever, gets the same
   "acknowledged_is_stored", // no report is acknowledged that is not in the journal
   "counts_add_up", // each target is in one state, and the counts say so
   "memory_is_tables", // what the engine holds in memory is what the tables hold

@@ -13,7 +13,7 @@ import { Violation } from "./violation.ts";
 import type { Surroundings } from "./life.ts";
 import { Machine } from "./machine.ts";
 import { CALM, Network } from "./network.ts";
-import { Operators } from "./operators.ts";
+import { Operators, ZONES } from "./operators.ts";
 import { Random } from "./random.ts";
 import { Releases } from "./releases.ts";
 
@@ -29,7 +29,6 @@ export interface Luck {
   readonly actEveryMs: number;
 }
 
-const ZONES = ["a", "b", "c"];
 const MACHINES_MAX = 10;
 
 export class World {
@@ -53,7 +52,10 @@ export class World {
     this.#random = random;
     this.journal = journal;
     this.say = say;
-    this.checks = new Checks(journal, ({ seq, at, entry }) => this.say?.(`${this.timeline.now} journal ${seq} ${at} ${JSON.stringify(entry)}`));
+    this.checks = new Checks(journal, ({ seq, at, entry }) => {
+      this.say?.(`${this.timeline.now} journal ${seq} ${at} ${JSON.stringify(entry)}`);
+      if (entry.kind === "machine_removed") this.#revoke(entry.machine);
+    });
     this.network = new Network(this.timeline, new Random(seed, "network"));
     this.releases = new Releases(new Random(seed, "releases"));
     this.controller = new SimController({
@@ -65,7 +67,9 @@ export class World {
         this.say?.(`${this.timeline.now} ${assignment.machine} hears of ${assignment.generation}`);
         this.machines.get(assignment.machine as MachineId)?.agent?.offer(assignment);
       },
+      onAssignment: (assignment) => this.checks.told(assignment),
       onBug: (error) => this.fail(error instanceof Violation ? error : new Violation("engine_throws", String(error), error)),
+      isAdmitted: (machine) => this.machines.get(machine)?.isRemoved === false,
       onCommit: (rows) => this.#committed(rows),
     });
     const isQuiet = quietMachines !== undefined;
@@ -140,6 +144,19 @@ export class World {
     machine.startAgent();
   }
 
+  /** Its agent runs on, and is refused from now on. */
+  #revoke(id: MachineId): void {
+    this.machines.get(id)!.isRemoved = true;
+    this.controller.cutOff(id);
+  }
+
+  /** Under the same name, as it is or reinstalled; its agent was told its labels anew. */
+  #readmit(machine: Machine): void {
+    if (this.#random.chance(0.5)) machine.replaceDisk();
+    if (this.#random.chance(0.5)) machine.labels = this.#labels();
+    machine.isRemoved = false;
+  }
+
   #committed(rows: readonly JournalRow[]): void {
     try {
       this.checks.rows(rows);
@@ -178,6 +195,7 @@ export class World {
       [1, "machine's clock jumps"],
       [1, "disk is replaced"],
       [2, "machine joins"],
+      [6, "machine joins again"],
       [0.5, "machine goes for ever"],
     ] as const);
     const lastMs = random.chance(0.7) ? random.whole(100, 20_000) : random.whole(20_000, 180_000);
@@ -224,6 +242,9 @@ export class World {
         break;
       case "machine joins":
         if (this.machines.size < MACHINES_MAX) this.#join(this.#labels());
+        break;
+      case "machine joins again":
+        for (const removed of this.machines.values()) if (removed.isRemoved && random.chance(0.5)) this.#readmit(removed);
         break;
       case "machine goes for ever":
         if ([...this.machines.values()].filter(({ isGone }) => !isGone).length > 2) {

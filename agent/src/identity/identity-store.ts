@@ -28,8 +28,6 @@ export interface Identity {
   readonly machine: string;
   /** `host:port`. */
   readonly controller: string;
-  /** As the controller has them. */
-  readonly labels: Readonly<Record<string, string>>;
   readonly current: Credentials;
   /** Renewed, and not tried yet; without credentials while the answer is waited for. */
   readonly next?: { readonly keys: PrivateKeys; readonly credentials?: Credentials };

@@ -59,10 +59,6 @@ export class RunningIdentity {
     return this.#identity.controller;
   }
 
-  get labels(): Readonly<Record<string, string>> {
-    return this.#identity.labels;
-  }
-
   /** What to connect with now: the newest, unless they have failed and the old ones shall have a turn. */
   get credentials(): Credentials {
     const next = this.#identity.next?.credentials;
@@ -94,12 +90,6 @@ export class RunningIdentity {
     this.#nextFailures = 0;
     const { next: _, ...identity } = this.#identity;
     this.#keep({ ...identity, current: credentials, previousSealingKey: current.keys.sealing });
-  }
-
-  /** What the controller says of this machine; kept for a start without network. */
-  describe(labels: Readonly<Record<string, string>>): void {
-    const text = (record: Readonly<Record<string, string>>): string => JSON.stringify(Object.entries(record).toSorted());
-    if (text(labels) !== text(this.#identity.labels)) this.#keep({ ...this.#identity, labels: { ...labels } });
   }
 
   failed(credentials: Credentials): void {

@@ -49,7 +49,7 @@ export async function join({ controller, token, machine, about, store, onWaiting
     for (let isTold = false; ; isTold = true) {
       const { result } = await ask(client, request, controller);
       if (result?.$case === "credentials") {
-        const identity: Identity = { machine: result.value.machine, controller, labels: result.value.labels, current: credentialsOf(result.value, joining.keys) };
+        const identity: Identity = { machine: result.value.machine, controller, current: credentialsOf(result.value, joining.keys) };
         store.save(identity);
         return identity;
       }

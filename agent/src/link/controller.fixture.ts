@@ -97,7 +97,6 @@ export class FakeController {
           generation: this.assignment?.generation ?? 0,
           acknowledgedSeq: this.newestSeq,
           renew: false,
-          labels: {},
           externalNats: undefined,
           assignmentKeys: this.signer.announced(),
           ...this.welcome,

@@ -22,7 +22,7 @@ export function filesRelease(version: string): Release {
 
 export function run(generation: number, release: Release, more: Partial<AppAssignment> = {}): AppAssignment {
   const goal: AppAssignment["goal"] = { $case: "run", value: release };
-  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, ...more };
+  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, ...more };
 }
 
 export function remove(generation: number): AppAssignment {

@@ -98,6 +98,17 @@ describe("what a release is given", () => {
     expect(world.reports.findLast(({ app }) => app === "db")?.ports).toEqual({ http: 41_001 });
   });
 
+  it("has the labels that came with its own assignment, also after a restart of the agent", async () => {
+    const agent = await running(processRelease("1", { driver, ports: { http: 0 } }));
+    agent.offer(assignment(2, run(2, processRelease("2", { driver, ports: { http: 0 } }), { labels: { zone: "b" } })));
+    await until("web", 2, "HEALTHY");
+    await agent.close();
+    world.reboot();
+    await world.agent().start();
+    await world.clock.until(() => world.running.length > 0);
+    expect([...world.living.values()].map(({ spec }) => spec.env["ZONE"])).toEqual(["b"]);
+  });
+
   it("may name a label that this machine lacks: then the old release is not touched", async () => {
     const agent = await running();
     const lacking: Release["driver"] = { $case: "process", value: { command: ["serve"], env: { R: "${labels.rack}" }, stopTimeoutMs: 0 } };

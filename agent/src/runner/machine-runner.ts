@@ -25,8 +25,6 @@ export interface MachineRunnerOptions {
   /** The agent's directory, resolved. */
   readonly dir: string;
   readonly machineId: string;
-  /** As the controller has them; they may change. */
-  readonly labels: () => Readonly<Record<string, string>>;
   readonly world: World;
   /** Durable when it returns; throws when it can't be. */
   readonly spool: (report: NewReport) => void;
@@ -106,7 +104,7 @@ export class MachineRunner {
   }
 
   #open(app: string, state: AppState): AppRunner {
-    const { machineId, labels, world, spool, logger } = this.#options;
+    const { machineId, world, spool, logger } = this.#options;
     const runner = new AppRunner({
       state,
       turn: this.#turn,
@@ -117,9 +115,6 @@ export class MachineRunner {
         app,
         world,
         machineId,
-        get labels() {
-          return labels();
-        },
         artifactUrl: (signal) => this.#knownArtifactUrl(signal),
         takenPorts: () => this.#portsOfOthers(app),
         mayHaveStrays: this.#lostRecords.has(app),

@@ -31,7 +31,6 @@ export interface StepContext {
   readonly app: string;
   readonly world: World;
   readonly machineId: string;
-  readonly labels: Readonly<Record<string, string>>;
   /** Resolves once the controller has said where artifacts are; rejects when the signal aborts. */
   readonly artifactUrl: (signal: AbortSignal) => Promise<string>;
   /** Ports of this machine's other apps. */
@@ -109,7 +108,8 @@ async function start(launchId: string, release: Release, state: AppState, contex
   }
 }
 
-export function resolveFor(release: Release, state: AppState, { app, world, machineId, labels }: StepContext): Resolution {
+export function resolveFor(release: Release, state: AppState, { app, world, machineId }: StepContext): Resolution {
+  const labels = state.goal?.labels ?? {};
   return resolveRelease(release, { machineId, labels, releaseDir: world.store.releaseDir(app, release.artifact), ports: portsOf(release.ports, state.ports) });
 }
 

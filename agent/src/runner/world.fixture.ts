@@ -79,14 +79,13 @@ export class FakeWorld {
   #pid = 100;
 
   /** An agent that has just been started. */
-  agent(machineId = "m-1", labels: Readonly<Record<string, string>> = { zone: "a" }): MachineRunner {
+  agent(machineId = "m-1"): MachineRunner {
     this.#life += 1;
     this.clock.clear();
     this.callsToLive = Infinity;
     const runner = new MachineRunner({
       dir: this.dir,
       machineId,
-      labels: () => labels,
       world: this.#world(this.#life),
       spool: (report) => {
         if (this.spoolFault !== undefined) throw this.spoolFault;

@@ -52,6 +52,8 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
     readLogs: "viewer",
     cordon: "deployer",
     uncordon: "deployer",
+    labelMachine: "admin",
+    removeMachine: "admin",
     setBudget: "admin",
     removeBudget: "admin",
     listBudgets: "viewer",

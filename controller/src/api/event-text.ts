@@ -10,6 +10,12 @@ export function eventText(entry: Entry): string {
   switch (entry.kind) {
     case "machine_joined":
       return `${entry.machine} joined with ${labelsText(entry.labels)}`;
+    case "agent_changed":
+      return `${entry.machine} is back with agent ${entry.agentVersion} on ${entry.hostname}`;
+    case "machine_labelled":
+      return `${entry.machine} has ${labelsText(entry.labels)} now${byText(entry.by)}`;
+    case "machine_removed":
+      return `${entry.machine} removed from the fleet${byText(entry.by)}${becauseText(entry.reason)}`;
     case "machine_silent":
       return `nothing is heard from ${entry.machine} any more`;
     case "machine_heard":

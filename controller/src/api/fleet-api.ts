@@ -2,12 +2,12 @@
  * FleetService: the machines, what they run, and their logs.
  */
 import { status } from "@grpc/grpc-js";
-import { type Budget, type Cordon, type FleetServiceServer, type Freeze as FreezeMessage, type Machine, type MachineApp, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { type Budget, type Cordon, type FleetServiceServer, type Freeze as FreezeMessage, type LabelMachineRequest, type Machine, type MachineApp, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import type { BudgetUse } from "../engine/budgets.ts";
 import type { Freeze } from "../engine/facts.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Instant, type MachineId, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
-import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";
+import { isLabelKey, isLabelValue, type Labels, LABELS_MAX, parseSelector, selects } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet, Presence } from "../fleet/fleet.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -55,6 +55,16 @@ export function fleetApi({ journal, engine, fleet, logs, logger }: FleetApiOptio
     uncordon: unary(logger, (request) => {
       valueOf(engine.orders.uncordon(machineIdOf(request.machine), orderOf(request)));
       return { machine: one(request.machine) };
+    }),
+
+    labelMachine: unary(logger, (request) => {
+      valueOf(engine.orders.labelMachine(machineIdOf(request.machine), checkedLabels(request), byOf(request)));
+      return { machine: one(request.machine) };
+    }),
+
+    removeMachine: unary(logger, (request) => {
+      valueOf(engine.orders.removeMachine(machineIdOf(request.machine), orderOf(request)));
+      return {};
     }),
 
     setBudget: unary(logger, (request) => ({ budget: budgetView(valueOf(engine.orders.setBudget(request.selector, request.maxUnavailable, byOf(request)))) })),
@@ -197,6 +207,17 @@ function machineIdOf(text: string): MachineId {
   const id = parseMachineId(text);
   if (id === undefined) throw missing(`there is no machine ${text}`);
   return id;
+}
+
+function checkedLabels({ set, remove }: LabelMachineRequest): Pick<LabelMachineRequest, "set" | "remove"> {
+  const pairs = Object.entries(set);
+  if (pairs.length > LABELS_MAX || remove.length > LABELS_MAX) throw invalid(`a machine has at most ${LABELS_MAX} labels`);
+  for (const [key, value] of pairs) if (!isLabelKey(key) || !isLabelValue(value)) throw invalid(`"${key.slice(0, 80)}=${value.slice(0, 80)}" is not a label`);
+  for (const key of remove) {
+    if (!isLabelKey(key)) throw invalid(`"${key.slice(0, 80)}" is not the name of a label`);
+    if (Object.hasOwn(set, key)) throw invalid(`${key} is both set and removed`);
+  }
+  return { set, remove };
 }
 
 const MACHINE_STATE: Readonly<Record<Presence, MachineState>> = {

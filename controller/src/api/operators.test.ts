@@ -1,6 +1,6 @@
 /** What operators ask, over a real connection: each command, what it answers, and how it is refused. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { AlarmState, type Deployment, DeploymentPhase, GateState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { AlarmState, type Deployment, DeploymentPhase, GateState, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { alarm, ALL, APPROVAL, count, soak, wave } from "../rollout/rollout.fixture.ts";
 import { Office } from "./operators.fixture.ts";
 
@@ -143,5 +143,33 @@ describe("the fleet", () => {
     await office.ask(fleet, fleet.endFreeze, { id: "f-1", by: "anna" });
     expect((await office.ask(fleet, fleet.listFreezes, {})).freezes).toEqual([]);
     expect((await office.refused(fleet, fleet.endFreeze, { id: "f-1", by: "anna" }))[0]).toBe("NOT_FOUND");
+  });
+});
+
+describe("a machine", () => {
+  const change = { machine: "a", set: {}, remove: [] as string[], by: "anna@desk" };
+
+  test("gets labels and loses others, and what can't be read is refused", async () => {
+    const { world, fleet } = office;
+    const { machine } = await office.ask(fleet, fleet.labelMachine, { ...change, set: { zone: "b" }, remove: ["role"] });
+    expect(machine?.labels).toEqual({ zone: "b" });
+    expect(await office.refused(fleet, fleet.labelMachine, { ...change, set: { "a b": "" } })).toEqual(["INVALID_ARGUMENT", '"a b=" is not a label']);
+    expect(await office.refused(fleet, fleet.labelMachine, { ...change, remove: ["a b"] })).toEqual(["INVALID_ARGUMENT", '"a b" is not the name of a label']);
+    expect(await office.refused(fleet, fleet.labelMachine, { ...change, set: { zone: "a" }, remove: ["zone"] })).toEqual(["INVALID_ARGUMENT", "zone is both set and removed"]);
+    const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`l${index}`, ""]));
+    expect(await office.refused(fleet, fleet.labelMachine, { ...change, set: many })).toEqual(["INVALID_ARGUMENT", "a machine has at most 64 labels"]);
+    expect(await office.refused(fleet, fleet.labelMachine, { ...change, machine: "nobody" })).toEqual(["NOT_FOUND", "there is no machine nobody"]);
+    expect(world.journal.lastSeq).toBe(5);
+  });
+
+  test("is removed, and its targets say so", async () => {
+    const { world, fleet } = office;
+    world.deploy("1", { waves: [ALL] });
+    await office.ask(fleet, fleet.removeMachine, { machine: "a", ...BY, reason: "scrapped" });
+    expect((await office.ask(fleet, fleet.listMachines, { selector: "" })).machines.map(({ id }) => id)).toEqual(["b", "c"]);
+    expect(await office.refused(fleet, fleet.removeMachine, { machine: "a", ...BY })).toEqual(["NOT_FOUND", "there is no machine a"]);
+    const { targets, waves } = await status();
+    expect(targets[0]).toMatchObject({ machine: "a", state: TargetState.REMOVED, reason: { code: "removed", message: "anna@desk removed it from the fleet: scrapped" } });
+    expect(waves[0]!.counts).toMatchObject({ total: 3, removed: 1, updating: 1, pending: 1 });
   });
 });

@@ -175,7 +175,8 @@ export class DeploymentViews {
         reason: reasonOf(target) ?? (said === null ? undefined : reasonOf({ reason_code: target.said_code, reason_message: target.said_message })),
         appPhase: appPhase(said),
         previousVersion: target.previous === null ? "" : target.previous.slice(row.app.length + 1),
-        runningVersion: target.running_version ?? "",
+        // A machine of its name that joined later is another one.
+        runningVersion: target.state === "removed" ? "" : (target.running_version ?? ""),
       };
     });
   }

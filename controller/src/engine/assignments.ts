@@ -15,6 +15,7 @@ interface Row {
   readonly release: string | null;
   readonly min_healthy_time_ms: number;
   readonly healthy_deadline_ms: number;
+  readonly labels: string;
 }
 
 /** Parsed releases kept at hand; immutable, so they never go stale. */
@@ -32,7 +33,7 @@ export class Assignments {
 
   constructor(journal: Journal) {
     this.#rows = statement(journal.db, `
-      SELECT app, generation, deployment, CASE m.drained WHEN 0 THEN release END AS release, min_healthy_time_ms, healthy_deadline_ms
+      SELECT app, generation, deployment, CASE m.drained WHEN 0 THEN release END AS release, min_healthy_time_ms, healthy_deadline_ms, a.labels
       FROM assignments a JOIN machines m ON m.id = a.machine WHERE machine = ? ORDER BY app`);
     this.#generation = statement(journal.db, "SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
     this.#newest = statement(journal.db, "SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
@@ -87,6 +88,7 @@ export class Assignments {
       goal: row.release === null ? { $case: "remove", value: {} } : { $case: "run", value: this.#releaseOf(row.release) },
       minHealthyTimeMs: row.min_healthy_time_ms,
       healthyDeadlineMs: row.healthy_deadline_ms,
+      labels: JSON.parse(row.labels) as Record<string, string>,
     };
   }
 

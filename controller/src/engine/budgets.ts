@@ -61,6 +61,11 @@ export class Budgets {
     for (const group of this.#groups.values()) this.#place(group, machine, labels);
   }
 
+  /** It is no part of the fleet any more, and so of no group. */
+  forget(machine: MachineId): void {
+    for (const group of this.#groups.values()) leave(group, machine);
+  }
+
   /** A machine began or ceased to move, or to be well. */
   changed(machine: MachineId): void {
     for (const group of this.#groups.values()) if (group.members.has(machine)) this.#count(group, machine);
@@ -103,7 +108,7 @@ export class Budgets {
     if (selects(group.selector, labels)) {
       group.members.add(machine);
       this.#count(group, machine);
-    } else for (const set of [group.members, group.moving, group.atRest]) set.delete(machine);
+    } else leave(group, machine);
   }
 
   #count({ moving, atRest }: Group, machine: MachineId): void {
@@ -113,4 +118,8 @@ export class Budgets {
     if (!moves && this.#wellness.isUnwellAtAll(machine)) atRest.add(machine);
     else atRest.delete(machine);
   }
+}
+
+function leave({ members, moving, atRest }: Group, machine: MachineId): void {
+  for (const machines of [members, moving, atRest]) machines.delete(machine);
 }

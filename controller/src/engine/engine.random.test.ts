@@ -50,7 +50,7 @@ class Run {
   }
 
   async step(): Promise<void> {
-    switch (this.pick(["report", "report", "report", "report", "report", "time", "time", "submit", "steer", "steer", "leave", "return", "restart", "answer", "order", "relabel"] as const)) {
+    switch (this.pick(["report", "report", "report", "report", "report", "time", "time", "submit", "steer", "steer", "leave", "return", "restart", "answer", "order", "relabel", "remove"] as const)) {
       case "report":
         return this.report(this.pick(MACHINES));
       case "time":
@@ -71,7 +71,16 @@ class Run {
         return this.order();
       case "relabel": {
         const machine = this.pick(MACHINES);
-        return this.#away.has(machine) ? undefined : this.world.joinAs(this.labels(machine), machine);
+        if (this.isThere(machine)) this.world.label(this.labels(machine), machine);
+        return;
+      }
+      case "remove": {
+        const machine = this.pick(MACHINES);
+        if (!this.isThere(machine) || this.chance(0.5)) return;
+        this.world.remove(machine);
+        // Until it joins anew.
+        this.#away.add(machine);
+        return;
       }
       case "restart":
         this.world.startEngine();
@@ -100,6 +109,10 @@ class Run {
   async comeBack(machine: string): Promise<void> {
     this.#away.delete(machine);
     await this.world.joinAs(this.labels(machine), machine);
+  }
+
+  isThere(machine: string): boolean {
+    return this.world.journal.db.prepare("SELECT 1 FROM machines WHERE id = ?").get(machine) !== undefined;
   }
 
   labels(machine: string): Labels {

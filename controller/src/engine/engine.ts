@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { DeploymentId, Digest, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
-import type { JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
+import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
@@ -15,6 +15,7 @@ import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
 import { Outlook } from "./outlook.ts";
+import { MachineGone } from "./refusal.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
 import { waitingToStart } from "./starts.ts";
@@ -72,23 +73,17 @@ export class Engine {
 
   // What agents say.
 
-  /** A session began. Resolves to the newest report sequence of this instance that is stored. */
+  /**
+   * A session began. Resolves to the newest report sequence of this instance that is stored. The labels are taken of a new machine alone; afterwards they change when an
+   * operator says so.
+   */
   async hello(said: MachineJoined, generation: number): Promise<number> {
     const { facts, world, clock } = this.#loop;
     const { machine, instance } = said;
-    const isNews = !isDeepStrictEqual(facts.machine(machine), said);
-    if (isNews || world.fleet.isSilent(machine)) {
-      await this.#share((append, now) => {
-        if (isNews) {
-          append(said);
-          world.budgets.labelled(machine, said.labels);
-        }
-        const wasSilent = world.fleet.isSilent(machine);
-        world.fleet.connected(machine, now, generation);
-        if (wasSilent) this.#heardAgain(machine, append, now);
-        this.#loop.standing.takeUp(machine, said.labels, append, now);
-      });
-    }
+    const known = facts.machine(machine);
+    const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
+    if (known === undefined) await this.#share(take);
+    else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take);
     world.fleet.connected(machine, clock.now(), generation);
     return facts.acknowledgedSeq(machine, instance);
   }
@@ -109,9 +104,11 @@ export class Engine {
     this.#loop.world.fleet.disconnected(machine, this.#loop.clock.now());
   }
 
-  /** Resolves when all are on disk. */
+  /** All of one machine. Resolves when they are on disk; rejects with MachineGone when it has been removed. */
   report(reports: readonly ReportAccepted[]): Promise<void> {
-    return this.#share((append, now) => {
+    const [first] = reports;
+    if (first === undefined) return Promise.resolve();
+    return this.#shareOf(first.machine, (append, now) => {
       for (const report of reports) this.#takeReport(report, append, now);
     });
   }
@@ -151,6 +148,21 @@ export class Engine {
   /** Called with the rows of each commit, in order. Returns a function that ends it. */
   onCommit(listener: (rows: readonly JournalRow[]) => void): () => void {
     return this.#loop.onCommit(listener);
+  }
+
+  #introduce(said: MachineJoined, generation: number, append: Append, now: Instant): void {
+    const { facts, world, standing } = this.#loop;
+    const { machine } = said;
+    const known = facts.machine(machine);
+    const { labels } = known ?? said;
+    if (known === undefined) {
+      append(said);
+      world.budgets.labelled(machine, labels);
+    } else if (isOther(known, said)) append(changedAgent(said));
+    const wasSilent = world.fleet.isSilent(machine);
+    world.fleet.connected(machine, now, generation);
+    if (wasSilent) this.#heardAgain(machine, append, now);
+    standing.takeUp(machine, labels, append, now);
   }
 
   #heardAgain(machine: MachineId, append: Append, now: Instant): void {
@@ -202,6 +214,16 @@ export class Engine {
     });
   }
 
+  /** Of a machine that is known now, and may be no more when its turn comes. */
+  async #shareOf(machine: MachineId, take: Saying["take"]): Promise<void> {
+    let isGone = false;
+    await this.#share((append, now) => {
+      isGone = !this.#loop.facts.hasMachine(machine);
+      if (!isGone) take(append, now);
+    });
+    if (isGone) throw new MachineGone(machine);
+  }
+
   #takeSaid(): void {
     const batch = this.#said;
     this.#said = [];
@@ -239,4 +261,13 @@ export class Engine {
     if (to === undefined || to === "updating" || to === "reverting") return;
     append({ kind: "target_changed", deployment: target.deployment, app, machine, state: to, reason: to === "failed" ? report.reason : null, runs });
   }
+}
+
+/** Besides its labels. */
+function isOther(known: MachineJoined, said: MachineJoined): boolean {
+  return !isDeepStrictEqual(changedAgent(known), changedAgent(said));
+}
+
+function changedAgent({ machine, instance, agentVersion, hostname, os, arch }: MachineJoined): AgentChanged {
+  return { kind: "agent_changed", machine, instance, agentVersion, hostname, os, arch };
 }

@@ -26,6 +26,18 @@ export interface OpenTarget {
   readonly purpose: Purpose;
 }
 
+/** A target of a deployment that has ended and could be taken up again, with what its wave counts. */
+export interface EndedTarget {
+  readonly deployment: DeploymentId;
+  readonly app: AppName;
+  readonly wave: number;
+  readonly state: TargetState;
+  readonly failed: number;
+  readonly unreachable: number;
+  readonly acknowledgedFailures: number;
+  readonly acknowledgedUnreachable: number;
+}
+
 /** A time in which the whole fleet is left alone. */
 export interface Freeze {
   /** `f-1`, `f-2`, … */
@@ -53,7 +65,7 @@ export interface StandingTarget {
   readonly selector: string;
   readonly late_joiners: Strategy["lateJoiners"];
   readonly lanes: string;
-  /** Null: the machine is no target of it. */
+  /** Null: the machine is no target of it; removed: one of its name was. */
   readonly state: TargetState | null;
   /** What the target was told is not what the machine was told last, though it is of the same deployment: it was drained. */
   readonly was_renewed: number;
@@ -73,6 +85,10 @@ export class Facts {
 
   machines(): readonly { readonly id: MachineId; readonly silent_since: Instant | null }[] {
     return this.#sql.machines.all() as { id: MachineId; silent_since: Instant | null }[];
+  }
+
+  hasMachine(machine: MachineId): boolean {
+    return this.#sql.hasMachine.get(machine) !== undefined;
   }
 
   machine(machine: MachineId): MachineJoined | undefined {
@@ -108,6 +124,11 @@ export class Facts {
 
   openTarget({ machine, app, generation }: ReportAccepted): OpenTarget | undefined {
     return this.#sql.open.get(machine, app, generation) as OpenTarget | undefined;
+  }
+
+  /** Those of a machine, but for the ones that count it as removed. */
+  endedTargets(machine: MachineId): readonly EndedTarget[] {
+    return this.#sql.ended.all({ machine }) as EndedTarget[];
   }
 
   /** Newest first of those of `app` to just these targets, and of just this release when there is one; `besides` itself is none of them. */
@@ -175,6 +196,7 @@ function prepare(db: Database) {
   const statement = (sql: string): Statement => statementOf(db, sql);
   return {
     machine: statement("SELECT * FROM machines WHERE id = ?"),
+    hasMachine: statement("SELECT 1 FROM machines WHERE id = ?"),
     machines: statement("SELECT id, silent_since FROM machines"),
     labels: statement("SELECT id AS machine, labels FROM machines"),
     cordons: statement("SELECT id AS machine, drained FROM machines WHERE cordoned_at IS NOT NULL"),
@@ -188,7 +210,7 @@ function prepare(db: Database) {
     artifact: statement("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     later: statement(
-      `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0
+      `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0 AND t.state <> 'removed'
        JOIN assignments a ON a.machine = t.machine AND a.app = this.app JOIN deployments later ON later.id = a.deployment
        WHERE this.id = ? AND later.start_seq > this.start_seq AND later.phase <> 'rolled_back' ORDER BY later.start_seq DESC LIMIT 1`,
     ).pluck(),
@@ -196,6 +218,13 @@ function prepare(db: Database) {
     open: statement(
       `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.purpose IS NOT NULL AND t.state IN ('updating', 'unreachable', 'reverting')`,
+    ),
+    ended: statement(
+      `SELECT t.deployment, d.app, t.wave, t.state, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable,
+              (SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND o.state = 'failed') AS failed,
+              (SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND o.state = 'unreachable') AS unreachable
+       FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
+       WHERE d.phase IN ('succeeded', 'failed', 'aborted') AND t.state <> 'removed' ORDER BY d.number`,
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at FROM deployments
@@ -221,7 +250,7 @@ function prepare(db: Database) {
        SELECT DISTINCT m.id AS machine, m.labels FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq JOIN machines m
        LEFT JOIN targets t ON t.deployment = d.id AND t.machine = m.id
        LEFT JOIN assignments a ON a.machine = m.id AND a.app = d.app
-       WHERE s.app = @app AND (t.state IN ('unreachable', 'skipped') OR t.state IS NULL AND a.release IS NOT d.release) ORDER BY m.id`,
+       WHERE s.app = @app AND (t.state IN ('unreachable', 'skipped') OR coalesce(t.state, 'removed') = 'removed' AND a.release IS NOT d.release) ORDER BY m.id`,
     ),
     tails: statement(
       `SELECT d.id FROM deployments d

@@ -1,8 +1,11 @@
 /**
- * What operators ask about the fleet: keep rollouts away from a machine, limit a group, leave everybody alone for a while.
+ * What operators ask about the fleet: give a machine labels, keep rollouts away from it, remove it; limit a group, leave everybody alone for a while.
  */
+import { isDeepStrictEqual } from "node:util";
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
-import { parseSelector } from "@muster/proto/selector.ts";
+import { type Labels, LABELS_MAX, parseSelector } from "@muster/proto/selector.ts";
+import { forgottenIn } from "../rollout/acknowledge.ts";
+import type { RolloutReason } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
 import type { Freeze } from "./facts.ts";
@@ -16,6 +19,42 @@ export class FleetOrders {
 
   constructor(loop: Loop) {
     this.#loop = loop;
+  }
+
+  /** `set` over those that it has, without those in `remove`. What selects it, and what counts it, changes at once; targets of rollouts under way stay as they are. */
+  labelMachine(machine: MachineId, { set, remove }: { readonly set: Labels; readonly remove: readonly string[] }, by: string): Answer<Labels> {
+    const { facts, world, standing } = this.#loop;
+    const before = facts.machine(machine)?.labels;
+    if (before === undefined) return notFound(`there is no machine ${machine}`);
+    const kept = Object.entries(before).filter(([key]) => !remove.includes(key));
+    const after = Object.entries({ ...Object.fromEntries(kept), ...set }).sort(([a], [b]) => (a < b ? -1 : 1));
+    if (after.length > LABELS_MAX) return conflict(`${machine} would have ${after.length} labels; at most ${LABELS_MAX} are allowed`);
+    const labels: Labels = Object.fromEntries(after);
+    if (!isDeepStrictEqual(labels, before)) {
+      this.#loop.commit((append, now) => {
+        append({ kind: "machine_labelled", machine, labels, by });
+        world.budgets.labelled(machine, labels);
+        standing.takeUp(machine, labels, append, now);
+      });
+    }
+    return granted(labels);
+  }
+
+  /** It counts nowhere any more, no rollout waits for it or touches it, and all that is kept about it beside the journal goes. */
+  removeMachine(machine: MachineId, { by, reason: why }: Order): Answer<void> {
+    const { facts, world, rollouts } = this.#loop;
+    if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
+    const reason: RolloutReason = { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${why === "" ? "" : `: ${why}`}` };
+    this.#loop.commit((append, now) => {
+      this.#loop.forgetElsewhere(machine);
+      append({ kind: "machine_removed", machine, by, reason: why });
+      world.forget(machine);
+      for (const state of rollouts.all()) rollouts.drive(state, { kind: "removed", machine, reason }, append, now);
+      this.#leaveEnded(machine, reason, append);
+    });
+    // Only now: a transaction that fails brings everything else back from the tables.
+    world.fleet.forget(machine);
+    return granted(undefined);
   }
 
   /** `drain`: what runs there is stopped as well. Refused when a budget would be exceeded by that, unless it is forced. */
@@ -113,6 +152,14 @@ export class FleetOrders {
   /** Under way and to come, by their beginning. */
   freezes(): readonly Freeze[] {
     return this.#loop.world.calendar.freezes(this.#loop.clock.now());
+  }
+
+  /** Deployments that somebody may still retry or roll back must not look for it then. They are not read into memory for that: nothing else is decided. */
+  #leaveEnded(machine: MachineId, reason: RolloutReason, append: Append): void {
+    for (const { deployment, app, failed, unreachable, ...target } of this.#loop.facts.endedTargets(machine)) {
+      append({ kind: "target_changed", deployment, app, machine, state: "removed", reason, runs: null });
+      for (const change of forgottenIn({ ...target, counts: { failed, unreachable } }, target)) append({ ...change, deployment, app });
+    }
   }
 
   /** Every app of the machine gets a new generation, and with it the word to stop, or to run again. */

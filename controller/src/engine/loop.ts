@@ -34,6 +34,8 @@ export interface LoopOptions {
   readonly tell: (machine: MachineId) => void;
   /** Asks the world outside whether a rollout may go on. Never rejects. */
   readonly ask: (question: Question) => Promise<Verdict>;
+  /** Called in the transaction that removes a machine: whoever keeps more about it in the same database forgets that here. Default: nobody does. */
+  readonly onMachineRemoved?: (machine: MachineId) => void;
 }
 
 /** After a fault of the disk, the time until the engine tries by itself again. */
@@ -97,7 +99,7 @@ export class Loop {
       const row = this.journal.append(entry, now);
       rows.push(row);
       if (entry.kind === "phase_changed" && isEnded(entry.phase)) ended.add(entry.app);
-      if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") this.assignments.forget(entry.machine);
+      if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed" || entry.kind === "machine_removed") this.assignments.forget(entry.machine);
       return row;
     };
     let result: T;
@@ -125,6 +127,11 @@ export class Loop {
       this.#options.logger.error({ err: error, what }, "engine could not commit");
       return false;
     }
+  }
+
+  /** In the transaction that removes it. */
+  forgetElsewhere(machine: MachineId): void {
+    this.#options.onMachineRemoved?.(machine);
   }
 
   tellMachine(machine: MachineId): void {

@@ -149,7 +149,6 @@ export class Rollouts {
         if (change.kind === "rollout_started") for (const machine of state.targets.keys()) this.#noteUnwell(state, machine);
         if (change.kind === "target_joined") this.#noteUnwell(state, change.target.machine);
         if (change.kind === "target_assigned" || change.kind === "target_changed") this.#world.budgets.changed(change.machine);
-        if (change.kind === "target_joined") noteUnwell(state, change.target.machine, this.#world.wellness.isUnwell(change.target.machine, state.app));
       },
     };
     const left = drive(state, event, this.#world, now, recorder, CHANGES_PER_TURN);

@@ -34,7 +34,7 @@ describe("a machine that joins later", () => {
     const other = await deployed("1", "a");
     await other.joinAs({ role: "db" }, "b");
     expect(other.wanted("b")).toBeUndefined();
-    await other.joinAs({ role: "web" }, "b");
+    other.label({ role: "web" }, "b");
     expect(other.wanted("b")).toBe("1");
   });
 
@@ -204,7 +204,7 @@ test("a machine takes its turn in one standing deployment at a time: the newest 
   await world.settle("z");
   await world.join("b", "c");
   expect([world.wanted("b"), world.state("d-1" as never, "c")]).toEqual(["1", "pending"]);
-  await world.joinAs({ role: "web", zone: "a" }, "c");
+  world.label({ role: "web", zone: "a" }, "c");
   expect([world.wanted("c"), world.state("d-1" as never, "c")]).toEqual(["2", "skipped"]);
   await world.settle("b", "c");
   expect([world.wanted("c"), world.state(second, "c")]).toEqual(["2", "healthy"]);

@@ -5,6 +5,7 @@ import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/id
 import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
+import type { TargetState } from "../rollout/state.ts";
 import type { Facts, StandingTarget } from "./facts.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
@@ -50,13 +51,18 @@ export class Standing {
 
   /** The one under way knows better what the machine is to run. */
   #isTargetOfActive(app: AppName, machine: MachineId): boolean {
-    return this.#rollouts.ofApp(app).some((state) => state.targets.has(machine));
+    return this.#rollouts.ofApp(app).some(({ targets }) => !isNone(targets.get(machine)?.state));
   }
 }
 
 /** The newest that is for a machine is the one that counts: staging and production stand side by side. */
 function isFor({ state, selector }: StandingTarget, labels: Labels): boolean {
-  return state !== null || selects(checkedSelector(selector), labels);
+  return !isNone(state) || selects(checkedSelector(selector), labels);
+}
+
+/** Whoever was removed left its place to a new machine of its name, which is a late joiner like any other. */
+function isNone(state: TargetState | null | undefined): boolean {
+  return (state ?? "removed") === "removed";
 }
 
 function eventOf(machine: MachineId, labels: Labels, row: StandingTarget): RolloutEvent | undefined {
@@ -66,6 +72,7 @@ function eventOf(machine: MachineId, labels: Labels, row: StandingTarget): Rollo
       return { kind: "heard_again", machine, wasRenewed: row.was_renewed === 1 };
     case "skipped":
       return { kind: "uncordoned", machine };
+    case "removed":
     case null: {
       if (row.late_joiners === "ignore" || row.assigned === row.release) return undefined;
       const lane = laneOf(JSON.parse(row.lanes) as LaneLabel[], labels);

@@ -40,6 +40,12 @@ export class Wellness {
     this.#drained.delete(machine);
   }
 
+  /** It is no part of the fleet any more. */
+  forget(machine: MachineId): void {
+    this.uncordon(machine);
+    this.#sick.delete(machine);
+  }
+
   isCordoned(machine: MachineId): boolean {
     return this.#cordoned.has(machine);
   }

@@ -74,6 +74,8 @@ export class World {
   readonly asked: { readonly question: Question; readonly answer: (verdict: Verdict) => void }[] = [];
   /** Every window is open, until the test closes them. */
   schedule: Schedule = { openingOf: (_window, now) => ({ open: true, until: (now + 1_000_000) as Instant }) };
+  /** In the transaction that removes a machine. */
+  onMachineRemoved: (machine: MachineId) => void = () => {};
   readonly #seqs = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
@@ -95,6 +97,7 @@ export class World {
       logger: pino({ level: "silent" }),
       schedule: this.schedule,
       tell: (machine) => this.told.push(this.engine.assignmentFor(machine)!),
+      onMachineRemoved: (machine) => this.onMachineRemoved(machine),
       ask: (question) => new Promise((resolve) => this.asked.push({ question, answer: resolve })),
     });
     this.engine.start();
@@ -107,6 +110,19 @@ export class World {
   async joinAs(labels: Labels, ...machines: string[]): Promise<void> {
     const joined = { kind: "machine_joined", labels, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
     await Promise.all(machines.map((machine) => this.engine.hello({ ...joined, machine: machine as MachineId, instance: `i-${machine}` }, 0)));
+  }
+
+  /** All of its labels. */
+  label(labels: Labels, machine: string): void {
+    const before = this.journal.db.prepare("SELECT labels FROM machines WHERE id = ?").pluck().get(machine) as string;
+    const remove = Object.keys(JSON.parse(before) as Labels).filter((key) => !Object.hasOwn(labels, key));
+    const answer = this.engine.orders.labelMachine(machine as MachineId, { set: labels, remove }, "anna");
+    if (!answer.ok) throw new Error(answer.refusal.message);
+  }
+
+  remove(machine: string, reason = "scrapped"): void {
+    const answer = this.engine.orders.removeMachine(machine as MachineId, { by: "anna", reason });
+    if (!answer.ok) throw new Error(answer.refusal.message);
   }
 
   submit(version: string, changes: Partial<Strategy> = {}, release: Partial<Release> = {}) {

@@ -32,6 +32,12 @@ export class World implements Surroundings {
     this.budgets.reload(facts);
   }
 
+  /** It is no part of the fleet any more, and counts nowhere. */
+  forget(machine: MachineId): void {
+    this.wellness.forget(machine);
+    this.budgets.forget(machine);
+  }
+
   isSilent(machine: MachineId): boolean {
     return this.fleet.isSilent(machine);
   }

@@ -98,6 +98,12 @@ export class Fleet {
     this.#silent.set(machine, { ...record, connected: false, presenceSince: now });
   }
 
+  /** It is no part of the fleet any more. */
+  forget(machine: MachineId): void {
+    this.#heard.delete(machine);
+    this.#silent.delete(machine);
+  }
+
   isSilent(machine: MachineId): boolean {
     return this.#silent.has(machine);
   }

@@ -20,6 +20,7 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
   switch (target.state) {
     case "healthy":
     case "reverted":
+    case "removed":
       return [];
     case "failed":
       return canAsk(state, "retry") && later === undefined ? [`${machine} takes its turn again with: muster retry ${id}`] : [];

@@ -3,7 +3,7 @@
  */
 import type { CommandAccepted } from "../journal/entry.ts";
 import type { Plan } from "../plan/plan.ts";
-import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isToRevert } from "../rollout/state.ts";
+import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isTouched, isToRevert } from "../rollout/state.ts";
 import { afterText, colon, countsText, is, listText, machinesText, membersSaid, totals, whoText } from "./words.ts";
 
 /** Undefined: the rows that follow tell it. */
@@ -58,7 +58,7 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
   const why = reason?.message ?? "";
   const took = beganAt === undefined ? "" : afterText(at - beganAt);
   const counts = totals(state);
-  const told = [...state.targets.values()].filter((target) => target.attempts > 0).length;
+  const told = [...state.targets.values()].filter(isTouched).length;
   switch (phase) {
     case "pending":
     case "rolling":
@@ -72,7 +72,7 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
     }
     case "succeeded":
       if (state.targets.size === 0) return `succeeded with nothing to do${colon(why)}`;
-      return `succeeded${took}: ${counts.healthy} of ${machinesText(state.targets.size)} ${counts.healthy === 1 ? "runs" : "run"} ${state.release}${othersText(state)}`;
+      return `succeeded${took}: ${counts.healthy} of ${machinesText(state.targets.size - counts.removed)} ${counts.healthy === 1 ? "runs" : "run"} ${state.release}${othersText(state)}`;
     case "rolled_back":
       return `rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back on what ${counts.reverted === 1 ? "it" : "they"} ran before`;
     case "failed":

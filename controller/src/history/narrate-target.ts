@@ -47,6 +47,8 @@ function changed(state: RolloutState, entry: Extract<TargetEntry, { readonly kin
       return { text: `${machine} fell silent on its way${before.purpose === "revert" ? " back" : ""}${because(reason)}`, sum: "silent" };
     case "skipped":
       return { text: `${machine} was passed over${because(reason)}`, sum: "passed" };
+    case "removed":
+      return { text: `${machine} counts no more${because(reason)}`, isKey: true };
     case "pending":
       return { text: `${machine} ${RETURNS[before.state] ?? "has its turn again"}`, sum: "again" };
     case "updating":

@@ -12,7 +12,7 @@ const PAGE_ROWS = 500;
 const SPAN_ROWS = 5000;
 
 export class Rows {
-  readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "first" | "newest" | "newestReport" | "phases" | "bounds" | "at" | "last", Statement>>;
+  readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "phases" | "bounds" | "at" | "last", Statement>>;
 
   constructor(db: Database) {
     const columns = "SELECT seq, at, kind, data FROM journal";
@@ -21,7 +21,10 @@ export class Rows {
       ofMachine: db.prepare(`${columns} WHERE machine = @machine AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS}`),
       // The unary plus keeps SQLite from the index by deployment, which knows nothing of reports.
       span: db.prepare(`${columns} WHERE seq >= @fromSeq AND seq < @toSeq AND (+deployment = @deployment OR (kind = 'report_accepted' AND app = @app)) ORDER BY seq`),
-      first: db.prepare(`${columns} WHERE machine = ? ORDER BY seq LIMIT 1`),
+      join: db.prepare(
+        `${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'machine_joined'
+           AND seq > coalesce((SELECT max(seq) FROM journal WHERE machine = @machine AND seq < @beforeSeq AND kind = 'machine_removed'), 0) ORDER BY seq LIMIT 1`,
+      ),
       newest: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind IN (SELECT value FROM json_each(@kinds)) ORDER BY seq DESC LIMIT 1`),
       newestReport: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'report_accepted' AND app = @app ORDER BY seq DESC LIMIT 1`),
       phases: db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq"),
@@ -52,13 +55,13 @@ export class Rows {
     }
   }
 
-  /** Its first hello. */
-  firstOf(machine: MachineId): JournalRow | undefined {
-    return found(this.#sql.first.get(machine));
+  /** Its first hello; of a machine that was there before under the same name, and was removed, that is another's. Undefined: it was not there then. */
+  joinOf(machine: MachineId, beforeSeq = Number.MAX_SAFE_INTEGER): JournalRow | undefined {
+    return found(this.#sql.join.get({ machine, beforeSeq }));
   }
 
   /** The last one of these kinds about a machine. */
-  newestOf(machine: MachineId, kinds: readonly EntryKind[], beforeSeq: number): JournalRow | undefined {
+  newestOf(machine: MachineId, kinds: readonly EntryKind[], beforeSeq = Number.MAX_SAFE_INTEGER): JournalRow | undefined {
     return found(this.#sql.newest.get({ machine, beforeSeq, kinds: JSON.stringify(kinds) }));
   }
 

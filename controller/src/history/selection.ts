@@ -17,6 +17,9 @@ export interface Known {
   readonly isUnhealthy: boolean;
 }
 
+/** Nothing: it was not there. */
+export const UNKNOWN: Known = { labels: undefined, isSilent: false, isCordoned: false, isUnhealthy: false };
+
 /** In words that follow "since"; undefined: the selector selects it. */
 export function mismatch(selector: string, labels: Labels): string | undefined {
   const parsed = parseSelector(selector);

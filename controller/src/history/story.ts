@@ -8,7 +8,7 @@ import type { RolloutState, Target } from "../rollout/state.ts";
 import { withoutRepeats } from "./condense.ts";
 import { lineOf, kindOf, type Narrator } from "./narrate.ts";
 import { isOfRollout } from "./past.ts";
-import { absenceText, type Known, placeText } from "./selection.ts";
+import { absenceText, type Known, placeText, UNKNOWN } from "./selection.ts";
 import { because, colon, type Line, spanText, was, whoText } from "./words.ts";
 
 /** What was known of the machine before the deployment was submitted. */
@@ -37,7 +37,7 @@ export class Story {
     this.#labelsNow = known.labels ?? {};
     this.#hasJoined = joined !== undefined;
     if (joined !== undefined) this.#say(joined, joinedText(joined));
-    if (relabelled !== undefined) this.#say(relabelled, this.#relabelled());
+    if (relabelled !== undefined) this.#say(relabelled, this.#relabelled(relabelled.entry.kind === "machine_labelled" ? relabelled.entry.by : undefined));
   }
 
   get lines(): readonly Line[] {
@@ -107,6 +107,9 @@ export class Story {
       case "failures_acknowledged":
         return true;
       case "machine_joined":
+      case "agent_changed":
+      case "machine_labelled":
+      case "machine_removed":
       case "machine_silent":
       case "machine_heard":
       case "artifact_stored":
@@ -157,8 +160,15 @@ export class Story {
     else if (this.#known.labels !== undefined) this.#sayAbsence(row, state);
   }
 
-  #relabelled(): string {
-    return `${this.#machine} has other labels now: ${labelsText(this.#labelsNow)}`;
+  /** `by`: who gave them to it; undefined: its agent said so. */
+  #relabelled(by?: string): string {
+    const labels = labelsText(this.#labelsNow);
+    return by === undefined ? `${this.#machine} has other labels now: ${labels}` : `${whoText(by)} gave ${this.#machine} other labels: ${labels}`;
+  }
+
+  /** A machine of the tail gets a row of its own when it joins the deployment. */
+  #sayWhyLate(row: JournalRow, state: RolloutState, target: Target | undefined): void {
+    if ((target?.state ?? "removed") === "removed" && !state.unchanged.includes(this.#machine)) this.#sayAbsence(row, state);
   }
 
   #sayAbsence(row: JournalRow, state: RolloutState): void {
@@ -184,10 +194,24 @@ export class Story {
         if (!isPlanned) this.#known = { ...this.#known, labels: entry.labels };
         if (isFirst) this.#say(row, joinedText(row));
         else if (changed) this.#say(row, this.#relabelled());
-        // A machine of the fleet's tail gets a row of its own when it joins the deployment.
-        if ((isFirst || changed) && isPlanned && target === undefined && !state.unchanged.includes(this.#machine)) this.#sayAbsence(row, state);
+        if (isPlanned && (isFirst || changed)) this.#sayWhyLate(row, state, target);
         return;
       }
+      case "machine_labelled":
+        this.#labelsNow = entry.labels;
+        if (!isPlanned) this.#known = { ...this.#known, labels: entry.labels };
+        this.#say(row, this.#relabelled(entry.by));
+        if (isPlanned) this.#sayWhyLate(row, state, target);
+        return;
+      case "machine_removed":
+        this.#hasJoined = false;
+        this.#known = UNKNOWN;
+        this.#labelsNow = {};
+        // What became of it in the deployment is told by a row of that, while anything can become of it.
+        if (target === undefined || target.state === "removed" || isFinal(state)) this.#say(row, `${whoText(entry.by)} removed ${this.#machine} from the fleet${colon(entry.reason)}`);
+        return;
+      case "agent_changed":
+        return;
       case "machine_silent":
       case "machine_heard": {
         const isSilent = entry.kind === "machine_silent";
@@ -232,6 +256,11 @@ export class Story {
   #say(row: JournalRow, text: string): void {
     this.#lines.push(lineOf(row, kindOf(row), this.#machine, { text }));
   }
+}
+
+/** Nobody can take it up again. */
+function isFinal(state: RolloutState | undefined): boolean {
+  return state?.phase === "rolled_back" || state?.phase === "superseded";
 }
 
 /** Neither of the deployment nor decided by it. */

@@ -8,7 +8,7 @@ export function deploymentSummary(state: RolloutState, waiting: string): string 
   const { id, release, phase, reason, waves, wave, targets } = state;
   const counts = totals(state);
   const what = `${id} (${release})`;
-  const run = `${counts.healthy} of ${machinesText(targets.size)} ${counts.healthy === 1 ? "runs" : "run"} it`;
+  const run = `${counts.healthy} of ${machinesText(targets.size - counts.removed)} ${counts.healthy === 1 ? "runs" : "run"} it`;
   const where = waves.length < 2 ? "" : ` in wave ${wave + 1} of ${waves.length}`;
   const why = because(reason);
   switch (phase) {
@@ -58,6 +58,8 @@ export function targetSummary(state: RolloutState, target: Target): string {
       return `${machine} was told to go back from ${release} to ${before} in ${id} and is on the way.`;
     case "reverted":
       return `${machine} is back ${previous === null ? `to ${before}` : `on ${before}`}: ${id} (${release}) was taken back.`;
+    case "removed":
+      return `${machine} counts no more in ${id} (${release})${because(reason)}.`;
   }
 }
 

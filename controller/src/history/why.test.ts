@@ -556,7 +556,7 @@ describe("a machine", () => {
     await upgraded();
     await scene.joinAs({ role: "db" }, "m-9");
     scene.engine.orders.cordon("m-9" as never, { drain: false, force: false }, { by: "otto", reason: "" });
-    await scene.join("m-9");
+    scene.label({ role: "web" }, "m-9");
     expect(await scene.whyMachine("m-9")).toMatchInlineSnapshot(`
       "m-9 has not had its turn in d-1 (app@1) yet: it came after the plan was made.
         > m-9 is cordoned and has its turn after: muster uncordon m-9
@@ -566,8 +566,8 @@ describe("a machine", () => {
            0s machine_joined: m-9 joined with the label role=db
            0s machine_joined: m-9 is not selected: role=web is wanted, and it has role=db
            0s machine_cordoned: otto cordoned m-9
-           0s machine_joined: m-9 has other labels now: role=web
-           0s machine_joined: m-9 is not among its machines: it joined after the plan was made; such machines have their turn when it has succeeded (late_joiners: deploy)"
+           0s machine_labelled: anna gave m-9 other labels: role=web
+           0s machine_labelled: m-9 is not among its machines: it joined after the plan was made; such machines have their turn when it has succeeded (late_joiners: deploy)"
     `);
     scene.engine.orders.cordon("m-1" as never, { drain: true, force: false }, { by: "otto", reason: "move" });
     expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
@@ -603,14 +603,14 @@ describe("a machine", () => {
 
   test("that was chosen by name for a wave, and fell silent on its way", async () => {
     await upgraded();
-    await scene.joinAs({ role: "web", canary: "true" }, "m-4");
+    scene.label({ role: "web", canary: "true" }, "m-4");
     const id = scene.deploy("2", { waves: [wave("canary=true"), ALL] });
     scene.elapse(20_000, "m-1", "m-2", "m-3");
     expect(await scene.whyMachine("m-4")).toMatchInlineSnapshot(`
       "m-4 fell silent on its way to app@2 in wave 1 of d-2.
         > m-4 goes on when it is heard from again: is its agent running, and can it reach the controller?
            0s machine_joined: m-4 joined with the label role=web
-           0s machine_joined: m-4 has other labels now: role=web, canary=true
+           0s machine_labelled: anna gave m-4 other labels: canary=true, role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
            0s rollout_started: m-4 is alone in wave 1 of 2 (canary=true); it goes back to app@1 if need be
@@ -677,5 +677,87 @@ describe("a large rollout", () => {
     expect(decisions.filter(({ kind }) => kind === "target_failed")).toHaveLength(20);
     expect(decisions.some(({ text }) => /\d+ machines failed, too/.test(text))).toBe(true);
     expect(decisions.at(-1)!.text).toMatch(/^succeeded after \d+s: 544 of 604 machines run app@1; 60 failed$/);
+  });
+});
+
+describe("a machine that was removed", () => {
+  test("is told of by its own story, and by that of its deployment", async () => {
+    await scene.join("m-5");
+    const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(5) });
+    await scene.tell("m-1", "healthy", "1");
+    scene.remove("m-5", "broken disk");
+    expect(await scene.whyMachine("m-5")).toMatchInlineSnapshot(`
+      "anna removed m-5 from the fleet: broken disk.
+           0s machine_joined: m-5 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
+           0s rollout_started: m-5 is in the only wave, at turn 5 of 5: turns go by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
+           0s target_assigned: m-5 was told to run app@1: 4 of 5 places were taken
+           0s target_removed: m-5 counts no more: anna removed it from the fleet: broken disk"
+    `);
+    await scene.settle("m-1", "m-2", "m-3", "m-4");
+    expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
+      "d-1 (app@1) succeeded: 4 of 4 machines run it.
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s deployment_submitted: it asks for one wave; at most 5 machines unavailable at once; if any machine fails, all that were changed go back
+           0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
+           0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
+           0s target_assigned: m-1 was told to run app@1
+           0s target_assigned: m-2 was told to run app@1
+           0s target_assigned: m-3 was told to run app@1
+           0s target_assigned: m-4 was told to run app@1
+           0s target_assigned: m-5 was told to run app@1
+           0s target_healthy: m-1 became healthy
+           0s target_removed: m-5 counts no more: anna removed it from the fleet: broken disk
+           0s target_healthy: m-2 became healthy
+           0s target_healthy: m-3 became healthy
+           0s target_healthy: m-4 became healthy
+           0s wave_finished: wave 1 passed: 4 healthy, 1 removed from the fleet
+           0s succeeded: succeeded: 4 of 4 machines run app@1"
+    `);
+    scene.remove("m-1");
+    expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
+      "anna removed m-1 from the fleet: scrapped.
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 5: turns go by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
+           0s target_assigned: m-1 was told to run app@1: 0 of 5 places were taken
+           0s target_healthy: m-1 became healthy
+           0s succeeded: succeeded: 4 of 4 machines run app@1
+           0s target_removed: m-1 counts no more: anna removed it from the fleet: scrapped"
+    `);
+    expect(await scene.whyMachine("m-5", id)).toContain("anna removed m-5 from the fleet: broken disk.");
+  });
+
+  test("without ever having been in a deployment is known, too; one that never was is not", async () => {
+    await scene.joinAs({ role: "db" }, "x");
+    scene.remove("x", "");
+    expect(await scene.whyMachine("x")).toMatchInlineSnapshot(`"anna removed x from the fleet."`);
+    expect(await scene.whyMachine("y")).toBe("there is no machine y; muster machines lists them");
+  });
+
+  test("leaves nothing to one that joins under its name: that came after the plan was made", async () => {
+    const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4), lateJoiners: "ignore" });
+    await scene.settle("m-1", "m-2", "m-3", "m-4");
+    scene.remove("m-1");
+    await scene.joinAs({ role: "web", zone: "a" }, "m-1");
+    expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
+      "m-1 is not among the machines of d-1: it joined after the plan was made; late_joiners: ignore leaves such machines as they are.
+           0s machine_joined: m-1 joined with the label role=web
+           0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
+           0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it did not run app before
+           0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
+           0s target_assigned: m-1 was told to run app@1: 0 of 4 places were taken
+           0s target_healthy: m-1 became healthy
+           0s succeeded: succeeded: 4 of 4 machines run app@1
+           0s target_removed: m-1 counts no more: anna removed it from the fleet: scrapped
+           0s machine_joined: m-1 joined with the labels role=web, zone=a
+           0s machine_joined: m-1 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
+    `);
+    expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 3 machines run it.");
   });
 });

@@ -18,11 +18,11 @@ import { Narrator } from "./narrate.ts";
 import type { Source } from "./past.ts";
 import { Queue } from "./queue.ts";
 import { Rows } from "./rows.ts";
-import { absenceText, mismatch } from "./selection.ts";
+import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
 import { type Before, Story } from "./story.ts";
 import { deploymentSummary, targetSummary } from "./summary.ts";
 import { deploymentNow, type Standpoint } from "./ways.ts";
-import type { Line } from "./words.ts";
+import { colon, type Line, whoText } from "./words.ts";
 
 export interface WhySource extends Source {
   readonly now: () => Instant;
@@ -54,11 +54,13 @@ export class Why {
   /** Without a deployment: the newest that has to do with the machine. */
   async machine(machine: MachineId, wanted: DeploymentId | undefined): Promise<Answer<WhyResponse>> {
     const stored = this.#source.db.prepare("SELECT labels FROM machines WHERE id = ?").pluck().get(machine) as string | undefined;
-    if (stored === undefined) return notFound(`there is no machine ${machine}; muster machines lists them`);
+    const removed = stored === undefined ? this.#rows.newestOf(machine, ["machine_removed"]) : undefined;
+    if (stored === undefined && removed === undefined) return notFound(`there is no machine ${machine}; muster machines lists them`);
     if (wanted !== undefined && !this.#exists(wanted)) return notFound(`there is no deployment ${wanted}`);
-    const labels = JSON.parse(stored) as Labels;
+    const labels = stored === undefined ? undefined : (JSON.parse(stored) as Labels);
     const id = wanted ?? this.#newestFor(machine, labels);
-    return granted(id === undefined ? this.#inNone(machine) : await this.#story(machine, labels, id));
+    const told = id === undefined ? this.#inNone(machine) : await this.#story(machine, labels ?? {}, id);
+    return granted(removed === undefined ? told : { ...told, now: [], summary: removedSummary(removed) });
   }
 
   async #story(machine: MachineId, labels: Labels, id: DeploymentId): Promise<WhyResponse> {
@@ -74,7 +76,7 @@ export class Why {
     const standpoint = this.#standpoint(id, narrator.state!);
     const { state } = standpoint;
     const target = state.targets.get(machine);
-    if (target !== undefined) {
+    if (target !== undefined && target.state !== "removed") {
       const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport);
       const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is stopped, since it is drained: muster uncordon ${machine} starts it again`] : [];
       return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target)}${story.isOver ? " A later deployment has told it something else since." : ""}` };
@@ -92,8 +94,10 @@ export class Why {
       return { now: [], summary: `${machine} is not selected by ${id}: ${missed}.` };
     }
     const started = this.#source.db.prepare("SELECT seq FROM journal WHERE deployment = ? AND kind = 'rollout_started'").pluck().get(id) as number | undefined;
-    const joined = this.#rows.newestOf(machine, ["machine_joined"], started ?? firstSeq);
-    const atPlan = joined?.entry.kind === "machine_joined" ? joined.entry.labels : undefined;
+    const plannedSeq = started ?? firstSeq;
+    // Of this machine: another of its name may have been there then.
+    const wasThere = (this.#rows.joinOf(machine)?.seq ?? Infinity) < plannedSeq;
+    const atPlan = wasThere ? this.#labelsBefore(machine, plannedSeq) : undefined;
     const isLate = missed === undefined && strategy.lateJoiners === "deploy";
     const waits = isLate && (phase === "rolling" || phase === "paused");
     if (isLate && phase === "succeeded" && isStanding) return { now: this.#lateNow(machine), summary: `${machine} has not had its turn in ${id} (${release}) yet: it came after the plan was made.` };
@@ -112,16 +116,22 @@ export class Why {
     ];
   }
 
-  #presence(machine: MachineId): { readonly cordoned_at: number | null; readonly silent_since: number | null; readonly drained: number } {
-    return this.#source.db.prepare("SELECT cordoned_at, silent_since, drained FROM machines WHERE id = ?").get(machine) as never;
+  #presence(machine: MachineId): typeof ABSENT {
+    return (this.#source.db.prepare("SELECT cordoned_at, silent_since, drained FROM machines WHERE id = ?").get(machine) ?? ABSENT) as typeof ABSENT;
   }
 
   #inNone(machine: MachineId): WhyResponse {
-    const joined = this.#rows.firstOf(machine);
+    const joined = this.#rows.joinOf(machine);
     const total = this.#source.db.prepare("SELECT count(*) FROM deployments").pluck().get() as number;
-    const story = new Story(machine, this.#narrator("d-0" as DeploymentId), { joined, relabelled: undefined, known: { labels: undefined, isSilent: false, isCordoned: false, isUnhealthy: false } });
+    const story = new Story(machine, this.#narrator("d-0" as DeploymentId), { joined, relabelled: undefined, known: UNKNOWN });
     const summary = total === 0 ? `${machine} is in no deployment: nothing has been deployed yet.` : `${machine} is in no deployment: ${total === 1 ? "the only one does not select" : `none of the ${total} selects`} it by its labels.`;
     return { ...answer("" as DeploymentId, story.lines), now: [], summary };
+  }
+
+  /** Undefined: it was not there. */
+  #labelsBefore(machine: MachineId, seq: number): Labels | undefined {
+    const newest = this.#rows.newestOf(machine, [...LABELLING, "machine_removed"], seq);
+    return newest === undefined ? undefined : labelsOf(newest);
   }
 
   #narrator(id: DeploymentId): Narrator {
@@ -138,10 +148,11 @@ export class Why {
     return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: facts.isStanding(id), later: facts.laterDeployment(id) };
   }
 
-  /** In which it is a target or left out, or which selects it by its labels. */
-  #newestFor(machine: MachineId, labels: Labels): DeploymentId | undefined {
+  /** In which it is a target or left out, or which selects it by its labels; undefined: it has been removed. */
+  #newestFor(machine: MachineId, labels: Labels | undefined): DeploymentId | undefined {
     const { db } = this.#source;
-    const target = (db.prepare("SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?").pluck().get(machine) ?? 0) as number;
+    const isHere = labels === undefined ? "" : " AND t.state <> 'removed'";
+    const target = (db.prepare(`SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?${isHere}`).pluck().get(machine) ?? 0) as number;
     const newer = db.prepare("SELECT id, strategy, unchanged, phase FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
       readonly id: DeploymentId;
       readonly strategy: string;
@@ -150,23 +161,25 @@ export class Why {
     }>;
     for (const { id, strategy, unchanged, phase } of newer) {
       // One that ended without success and without the machine never had to do with it.
-      const matters = !isEnded(phase) || phase === "succeeded";
+      const matters = labels !== undefined && (!isEnded(phase) || phase === "succeeded");
       if ((matters && mismatch((JSON.parse(strategy) as Strategy).targets, labels) === undefined) || (JSON.parse(unchanged) as string[]).includes(machine)) return id;
     }
     return target === 0 ? undefined : (`d-${target}` as DeploymentId);
   }
 
   #before(machine: MachineId, app: string, seq: number): Before {
-    const newest = this.#rows.newestOf(machine, ["machine_joined"], seq);
-    const joined = newest?.entry;
-    const last = (...kinds: Parameters<Rows["newestOf"]>[1]) => this.#rows.newestOf(machine, kinds, seq)?.entry.kind;
-    const report = this.#rows.newestReport(machine, app, seq)?.entry;
-    const first = this.#rows.firstOf(machine);
+    const joined = this.#rows.joinOf(machine, seq);
+    if (joined === undefined) return { joined, relabelled: undefined, known: UNKNOWN };
+    const newest = this.#rows.newestOf(machine, LABELLING, seq);
+    const labels = this.#labelsBefore(machine, seq);
+    const last = (...kinds: Parameters<Rows["newestOf"]>[1]) => this.#rows.newestOf(machine, [...kinds, "machine_removed"], seq)?.entry.kind;
+    const said = this.#rows.newestReport(machine, app, seq);
+    const report = said !== undefined && said.seq > joined.seq ? said.entry : undefined;
     return {
-      joined: first !== undefined && first.seq < seq ? first : undefined,
-      relabelled: isDeepStrictEqual(labelsOf(first), labelsOf(newest)) ? undefined : newest,
+      joined,
+      relabelled: isDeepStrictEqual(labelsOf(joined), labels) ? undefined : newest,
       known: {
-        labels: joined?.kind === "machine_joined" ? joined.labels : undefined,
+        labels,
         isSilent: last("machine_silent", "machine_heard") === "machine_silent",
         isCordoned: last("machine_cordoned", "machine_uncordoned") === "machine_cordoned",
         isUnhealthy: report?.kind === "report_accepted" && (report.phase === "unhealthy" || report.phase === "failed"),
@@ -175,8 +188,18 @@ export class Why {
   }
 }
 
-function labelsOf(row: JournalRow | undefined): Labels | undefined {
-  return row?.entry.kind === "machine_joined" ? row.entry.labels : undefined;
+/** Rows that say which labels a machine has. */
+const LABELLING = ["machine_joined", "machine_labelled"] as const;
+
+/** Of a machine that is not there. */
+const ABSENT = { cordoned_at: null as number | null, silent_since: null as number | null, drained: 0 };
+
+function labelsOf({ entry }: JournalRow): Labels | undefined {
+  return entry.kind === "machine_joined" || entry.kind === "machine_labelled" ? entry.labels : undefined;
+}
+
+function removedSummary({ entry }: JournalRow): string {
+  return entry.kind === "machine_removed" ? `${whoText(entry.by)} removed ${entry.machine} from the fleet${colon(entry.reason)}.` : "";
 }
 
 function answer(deploymentId: DeploymentId, lines: readonly Line[]): Pick<WhyResponse, "deploymentId" | "decisions"> {

@@ -88,6 +88,7 @@ export function countsText(counts: TargetCounts): string {
     updating: "on the way",
     reverting: "on the way back",
     reverted: "back on what they ran before",
+    removed: "removed from the fleet",
   };
   const parts = (Object.keys(words) as (keyof TargetCounts)[]).filter((state) => counts[state] > 0).map((state) => `${counts[state]} ${words[state]}`);
   return parts.length === 0 ? "nobody was in it" : parts.join(", ");
@@ -103,7 +104,7 @@ export function membersSaid(members: string): string {
 }
 
 export function totals({ waves }: Pick<RolloutState, "waves">): TargetCounts {
-  const sum = { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0 };
+  const sum = { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0, removed: 0 };
   for (const { counts } of waves) for (const state of Object.keys(sum) as (keyof TargetCounts)[]) sum[state] += counts[state];
   return sum;
 }

@@ -24,14 +24,13 @@ const WORD_CHARS_MAX = 255;
 const BAD_TOKEN = "the token was not accepted: it is wrong, used up, expired or revoked. Make another on the controller's side: muster token create";
 
 export function joinApi({ membership, authorities, logger }: JoinApiOptions): JoinServiceServer {
-  const credentials = ({ machine, labels }: Member, { certificate, natsJwt, issuedAt, expiresAt }: Issued): Credentials => ({
+  const credentials = ({ machine }: Member, { certificate, natsJwt, issuedAt, expiresAt }: Issued): Credentials => ({
     machine,
     certificate: Buffer.from(certificate),
     authorities: [...authorities.bundle],
     natsJwt,
     issuedAt,
     expiresAt,
-    labels: { ...labels },
   });
 
   return {

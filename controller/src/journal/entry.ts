@@ -11,6 +11,9 @@ import type { AgentPhase, RolloutReason } from "../rollout/state.ts";
 
 export type Entry =
   | MachineJoined
+  | AgentChanged
+  | MachineLabelled
+  | MachineRemoved
   | { readonly kind: "machine_silent"; readonly machine: MachineId }
   | { readonly kind: "machine_heard"; readonly machine: MachineId }
   | {
@@ -90,16 +93,45 @@ export interface FreezeAdded {
   readonly by: string;
 }
 
-/** A machine said hello for the first time, or says something else about itself than before. */
-export interface MachineJoined {
-  readonly kind: "machine_joined";
+/** What an agent says of itself and its machine. */
+export interface Introduction {
   readonly machine: MachineId;
   readonly instance: string;
-  readonly labels: Labels;
   readonly agentVersion: string;
   readonly hostname: string;
   readonly os: string;
   readonly arch: string;
+}
+
+/**
+ * A machine said hello for the first time, or for the first time since one of its name was removed. Up to version 2 of the journal, also one that said something else
+ * about itself than before, its labels among it.
+ */
+export interface MachineJoined extends Introduction {
+  readonly kind: "machine_joined";
+  readonly labels: Labels;
+}
+
+/** A machine's agent says something else about itself than before. Labels are none of its business any more. */
+export interface AgentChanged extends Introduction {
+  readonly kind: "agent_changed";
+}
+
+/** An operator gave a machine other labels. */
+export interface MachineLabelled {
+  readonly kind: "machine_labelled";
+  readonly machine: MachineId;
+  /** All that it has from now on. */
+  readonly labels: Labels;
+  readonly by: string;
+}
+
+/** A machine is no part of the fleet any more. One that joins later under its name is a new one. */
+export interface MachineRemoved {
+  readonly kind: "machine_removed";
+  readonly machine: MachineId;
+  readonly by: string;
+  readonly reason: string;
 }
 
 export interface ReportAccepted {

@@ -131,8 +131,8 @@ function waveOf(row: WaveRow): WaveState {
 
 /** The same as `isUnwell` of the engine's wellness: silent, drained, or what runs there is not well. */
 const TARGETS = `
-  SELECT t.*, m.silent_since IS NOT NULL OR m.drained = 1 OR coalesce(ma.phase IN ('unhealthy', 'failed'), 0) AS unwell
-  FROM targets t JOIN machines m ON m.id = t.machine LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ?
+  SELECT t.*, t.state <> 'removed' AND (m.silent_since IS NOT NULL OR m.drained = 1 OR coalesce(ma.phase IN ('unhealthy', 'failed'), 0)) AS unwell
+  FROM targets t LEFT JOIN machines m ON m.id = t.machine LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ?
   WHERE t.deployment = ? ORDER BY t.wave, t.position`;
 
 /** Returns the machines that are not well. */

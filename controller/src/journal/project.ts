@@ -3,13 +3,13 @@
  * the same tables.
  */
 import type { Database } from "better-sqlite3";
-import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
+import { deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type AlarmState, applyAlarm, quietAlarm, resetAlarm } from "../rollout/alarms.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
 import { prepareWrites } from "./writes.ts";
-import { isRolloutEntry, type JournalRow, type MachineJoined, type ReportAccepted, type RolloutEntry } from "./entry.ts";
+import { type AgentChanged, isRolloutEntry, type JournalRow, type MachineJoined, type ReportAccepted, type RolloutEntry } from "./entry.ts";
 
 export type Projector = (row: JournalRow) => void;
 
@@ -20,6 +20,14 @@ export function createProjector(db: Database): Projector {
   function projectMachine(entry: MachineJoined, at: number): void {
     const { machine, instance, labels, agentVersion, hostname, os, arch } = entry;
     sql.joinMachine.run({ machine, instance, labels: JSON.stringify(labels), agentVersion, hostname, os, arch, at });
+  }
+
+  function projectAgent({ machine, instance, agentVersion, hostname, os, arch }: AgentChanged): void {
+    sql.changeAgent.run({ machine, instance, agentVersion, hostname, os, arch });
+  }
+
+  function forgetMachine(machine: MachineId): void {
+    for (const forget of sql.forgetMachine) forget.run(machine);
   }
 
   function projectReport(entry: ReportAccepted, at: number): void {
@@ -141,6 +149,12 @@ export function createProjector(db: Database): Projector {
     switch (entry.kind) {
       case "machine_joined":
         return projectMachine(entry, at);
+      case "agent_changed":
+        return projectAgent(entry);
+      case "machine_labelled":
+        return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
+      case "machine_removed":
+        return forgetMachine(entry.machine);
       case "machine_silent":
         return void sql.silence.run(at, entry.machine);
       case "machine_heard":
@@ -168,7 +182,7 @@ export function createProjector(db: Database): Projector {
       case "machine_uncordoned":
         return void sql.uncordon.run(entry.machine);
       case "assignment_renewed":
-        return void sql.renewAssignment.run(seq, entry.machine, entry.app);
+        return void sql.renewAssignment.run({ seq, machine: entry.machine, app: entry.app });
       case "budget_set":
         return void sql.setBudget.run(entry.selector, entry.maxUnavailable, entry.by);
       case "budget_removed":

@@ -6,8 +6,8 @@
  */
 import type { Database } from "better-sqlite3";
 
-export const JOURNAL_VERSION = 2;
-export const PROJECTION_VERSION = 7;
+export const JOURNAL_VERSION = 3;
+export const PROJECTION_VERSION = 8;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -70,6 +70,7 @@ const PROJECTIONS = {
     release                TEXT,
     min_healthy_time_ms    INTEGER NOT NULL,
     healthy_deadline_ms    INTEGER NOT NULL,
+    labels                 TEXT NOT NULL,
     PRIMARY KEY (machine, app)
   ) STRICT, WITHOUT ROWID`,
   artifacts: `CREATE TABLE artifacts (

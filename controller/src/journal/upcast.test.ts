@@ -61,11 +61,11 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-function writeVersion1(path: string): void {
+function writeVersion1(path: string, rows = ROWS_V1): void {
   const db = new SqliteDatabase(path);
   createJournalTables(db);
   const insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @kind, @deployment, @machine, @app, @data)");
-  ROWS_V1.forEach(([kind, data], index) => {
+  rows.forEach(([kind, data], index) => {
     const { deployment = null, machine: id = null, app = null } = data as Record<string, string>;
     insert.run({ seq: index + 1, at: 1000 + index, kind, deployment, machine: id, app, data: JSON.stringify(data) });
   });
@@ -88,6 +88,15 @@ test("the tables are built from it, and its rollouts go on", () => {
   // Its rows are as they were.
   const before = journal.db.prepare("SELECT data FROM journal WHERE kind = 'target_changed'").pluck().get() as string;
   expect(JSON.parse(before)).not.toHaveProperty("runs");
+  journal.close();
+});
+
+test("a machine that said hello again with other labels got them, until they were the controller's", () => {
+  const path = join(folder, "muster.db");
+  const relabelled = { ...machine("a"), labels: { role: "db" }, agentVersion: "1" };
+  writeVersion1(path, [...ROWS_V1, ["machine_joined", relabelled]]);
+  const journal = Journal.open(path);
+  expect(journal.db.prepare("SELECT labels, agent_version, first_seen_at FROM machines WHERE id = 'a'").get()).toEqual({ labels: '{"role":"db"}', agent_version: "1", first_seen_at: 1000 });
   journal.close();
 });
 

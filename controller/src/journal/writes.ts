@@ -9,6 +9,15 @@ export function prepareWrites(db: Database) {
   return {
     joinMachine: statement(`INSERT INTO machines VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at, NULL, NULL, NULL, NULL, 0)
       ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
+    changeAgent: statement("UPDATE machines SET instance = @instance, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch WHERE id = @machine"),
+    label: statement("UPDATE machines SET labels = ? WHERE id = ?"),
+    // Its targets are part of the deployments' record, and changed by rows of their own.
+    forgetMachine: [
+      statement("DELETE FROM machines WHERE id = ?"),
+      statement("DELETE FROM machine_apps WHERE machine = ?"),
+      statement("DELETE FROM assignments WHERE machine = ?"),
+      statement("DELETE FROM report_cursors WHERE machine = ?"),
+    ],
     silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
     moveCursor: statement(`INSERT INTO report_cursors VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq`),
     reportApp: statement(`INSERT INTO machine_apps VALUES
@@ -32,12 +41,14 @@ export function prepareWrites(db: Database) {
     addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL)"),
     joinTarget: statement(`INSERT INTO targets
       SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL
-      FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1`),
+      FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1
+      ON CONFLICT (deployment, machine) DO UPDATE SET previous = excluded.previous, lane = excluded.lane, state = 'pending', purpose = NULL, generation = 0, since = excluded.since,
+        attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL`),
     enterWave: statement("UPDATE deployments SET wave = @wave, progress_at = @at WHERE id = @id"),
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at WHERE deployment = @id AND wave = @wave"),
     touchWave: statement(`UPDATE waves SET changed_at = @at WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
-      AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
+      AND @state <> 'removed' AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
     waitOut: statement("UPDATE waves SET waited_out = 1 WHERE deployment = ? AND wave = ?"),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
@@ -52,14 +63,15 @@ export function prepareWrites(db: Database) {
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     assign: statement(`INSERT INTO assignments
-      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs' FROM deployments WHERE id = @id
+      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs',
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}') FROM deployments WHERE id = @id
       ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
-        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms`),
-    renewAssignment: statement("UPDATE assignments SET generation = ? WHERE machine = ? AND app = ?"),
+        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, labels = excluded.labels`),
+    renewAssignment: statement("UPDATE assignments SET generation = @seq, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
     changeTarget: statement(`UPDATE targets SET state = @state, since = @at, reason_code = @reasonCode, reason_message = @reasonMessage,
-      runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped') THEN NULL ELSE purpose END
+      runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped', 'removed') THEN NULL ELSE purpose END
       WHERE deployment = @id AND machine = @machine`),
     progress: statement("UPDATE deployments SET progress_at = ? WHERE id = ?"),
     acknowledge: statement("UPDATE waves SET acknowledged_failures = ?, acknowledged_unreachable = ? WHERE deployment = ? AND wave = ?"),

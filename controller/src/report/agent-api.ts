@@ -182,7 +182,6 @@ class Sessions {
       acknowledgedSeq,
       assignmentKeys: signer.announced(),
       renew: shouldRenew(session.caller),
-      labels: { ...said.labels },
     };
     this.#write(session, { $case: "welcome", value });
     logger.info({ machineId: machine, generation }, "agent connected");

@@ -5,7 +5,7 @@ import { AppPhase, type Hello, type Refusal, type Report } from "@muster/proto/g
 import { type Instant, type MachineId, NAME_RULE, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
 import { REASON_CODES, type ReasonCode } from "@muster/proto/reason.ts";
 import { REFUSAL_CODES } from "@muster/proto/refusal.ts";
-import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
+import { isLabelKey, isLabelValue, LABELS_MAX } from "@muster/proto/selector.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import type { AgentPhase } from "../rollout/state.ts";
@@ -13,7 +13,6 @@ import type { AgentPhase } from "../rollout/state.ts";
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly message: string };
 
 const INSTANCE = /^[0-9A-Za-z-]{1,64}$/;
-const LABELS_MAX = 64;
 /** Of what agents say of themselves. */
 const WORD_CHARS_MAX = 255;
 /** Of a report's reason: enough for a cause and the last line of output. */

@@ -2,7 +2,7 @@
  * Failures and silences that an operator knows of: they count no more, and only new ones trip the rollout again.
  */
 import type { RolloutChange } from "./change.ts";
-import type { RolloutState, Target } from "./state.ts";
+import type { RolloutState, Target, TargetCounts, WaveState } from "./state.ts";
 
 export function acknowledge({ waves }: RolloutState): readonly RolloutChange[] {
   return waves.flatMap(({ counts: { failed, unreachable }, acknowledgedFailures, acknowledgedUnreachable }, wave) =>
@@ -12,10 +12,17 @@ export function acknowledge({ waves }: RolloutState): readonly RolloutChange[] {
   );
 }
 
+/** Of a wave: how many of its failures and silences count, and how many of them do no more. */
+type Counted = Pick<WaveState, "acknowledgedFailures" | "acknowledgedUnreachable"> & { readonly counts: Pick<TargetCounts, "failed" | "unreachable"> };
+
 /** A failure that an operator had acknowledged and that is none any more must not stand in for a new one. */
-export function forgottenFailure(state: RolloutState, { state: before, wave: index }: Target, leaving = 1): readonly RolloutChange[] {
-  const wave = state.waves[index];
-  if (wave === undefined) return [];
+export function forgottenFailure(state: RolloutState, target: Target, leaving = 1): readonly RolloutChange[] {
+  const wave = state.waves[target.wave];
+  return wave === undefined ? [] : forgottenIn(wave, target, leaving);
+}
+
+/** `leaving`: so many targets of the wave that stand like this one are about to stand elsewhere. */
+export function forgottenIn(wave: Counted, { state: before, wave: index }: Pick<Target, "state" | "wave">, leaving = 1): readonly RolloutChange[] {
   const failures = Math.min(wave.acknowledgedFailures, wave.counts.failed - (before === "failed" ? leaving : 0));
   const unreachable = Math.min(wave.acknowledgedUnreachable, wave.counts.unreachable - (before === "unreachable" ? leaving : 0));
   if (failures === wave.acknowledgedFailures && unreachable === wave.acknowledgedUnreachable) return [];

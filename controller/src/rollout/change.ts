@@ -47,7 +47,7 @@ export type RolloutChange =
       readonly reason: RolloutReason | null;
       readonly runs: string | null;
     }
-  /** A machine that came later has its turn in the last wave. */
+  /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
   | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number }
   /** It goes no further, and this is why; null: nothing outside holds it. */
@@ -105,7 +105,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
     case "target_changed": {
       const target = targetOf(state, change.machine);
       if (change.state === "healthy" || change.state === "reverted") state.progressAt = at;
-      if (change.state === "pending" || change.state === "skipped") target.purpose = null;
+      if (change.state === "pending" || change.state === "skipped" || change.state === "removed") target.purpose = null;
       if (change.runs !== null) target.runs = change.runs;
       moveTarget(state, target, change.state, change.reason, at);
       return;
@@ -176,12 +176,25 @@ function moveTarget(state: RolloutState, target: Target, to: TargetState, reason
 }
 
 function join(state: RolloutState, planned: PlannedTarget, at: Instant): void {
+  const before = state.targets.get(planned.machine);
+  if (before !== undefined) return succeed(state, before, planned, at);
   const wave = state.waves.at(-1) ?? emptyWave(state, at);
   const target = newTarget(state, planned, state.waves.length - 1, wave.targets.length, at);
   wave.targets.push(target);
   wave.counts.pending += 1;
   wave.changedAt = at;
   addTurns(state, { targets: [target] });
+}
+
+/** Nothing of the machine that was removed goes over to the one that takes its place. */
+function succeed(state: RolloutState, { wave: index, position }: Target, planned: PlannedTarget, at: Instant): void {
+  const wave = waveOf(state, index);
+  const target = newTarget(state, planned, index, position, at);
+  wave.targets[position] = target;
+  wave.counts.removed -= 1;
+  wave.counts.pending += 1;
+  if (isChangeOf(wave, target.state)) wave.changedAt = at;
+  state.turns.giveBack(target);
 }
 
 /** For a rollout that had nobody to change. */

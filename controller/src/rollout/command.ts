@@ -4,7 +4,7 @@
 import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { awaitsStart, isEnded, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, isEnded, isTouched, type RolloutReason, type RolloutState } from "./state.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -92,12 +92,12 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "succeeded":
     case "failed":
     case "aborted":
-      return hasTouchedAny(state) ? undefined : "it changed no machine, so there is nothing to take back";
+      return hasTouchedAny(state) ? undefined : "it changed no machine that is still there, so there is nothing to take back";
   }
 }
 
 function hasTouchedAny({ waves }: RolloutState): boolean {
-  return waves.some(({ targets }) => targets.some((target) => target.attempts > 0));
+  return waves.some(({ targets }) => targets.some(isTouched));
 }
 
 function approveRefusal(state: RolloutState, wave: number | null): string | undefined {

@@ -32,6 +32,8 @@ export type RolloutEvent =
   /** What runs on the machine is stopped; it is cordoned. */
   | { readonly kind: "drained"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
+  /** The machine is no part of the fleet any more. */
+  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason }
   /** A machine came that the plan did not know, after the rollout had succeeded. */
   | { readonly kind: "joined"; readonly target: PlannedTarget }
   | {
@@ -64,8 +66,10 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onDrained(state, event.machine);
     case "uncordoned":
       return onUncordoned(state, event.machine);
+    case "removed":
+      return onRemoved(state, event.machine, event.reason);
     case "joined":
-      return state.phase !== "succeeded" || state.targets.has(event.target.machine) ? [] : [{ kind: "target_joined", target: event.target }];
+      return state.phase !== "succeeded" || isThere(state, event.target.machine) ? [] : [{ kind: "target_joined", target: event.target }];
     case "gate_answered":
       return onAnswer(state, event);
     case "alarm_answered":
@@ -156,6 +160,18 @@ function onDrained(state: RolloutState, machine: MachineId): readonly RolloutCha
   if (target === undefined || !(isMoving(target) || isToldAndSilent(target))) return [];
   const back = target.purpose === "revert";
   return [{ kind: "target_changed", machine, state: back ? "reverted" : "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null }];
+}
+
+/** Whatever it was about to do is waited for no longer, and whatever it did counts no more. */
+function onRemoved(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || target.state === "removed") return [];
+  return [{ kind: "target_changed", machine, state: "removed", reason, runs: null }, ...forgottenFailure(state, target)];
+}
+
+/** A target that was removed makes room for a new machine of its name. */
+function isThere({ targets }: RolloutState, machine: MachineId): boolean {
+  return (targets.get(machine)?.state ?? "removed") !== "removed";
 }
 
 /** It can't go on again: neither its tail nor a retry will want to know who is there. */

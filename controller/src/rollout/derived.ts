@@ -13,11 +13,15 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
   const moves = isMoving(target);
   if (moves !== moved) (moves ? startMoving : stopMoving)(state, target);
   if (to === "pending") state.turns.giveBack(target);
+  if (to === "removed") noteUnwell(state, target.machine, false);
 }
 
-/** From the machines' side: silent, or not well for whatever reason. */
-export function noteUnwell(state: RolloutState, machine: MachineId, isUnwell: boolean): void {
-  if (!state.targets.has(machine) || state.unwell.has(machine) === isUnwell) return;
+/** From the machines' side: silent, or not well for whatever reason. Whoever was removed takes no place, though a new machine may have its name. */
+export function noteUnwell(state: RolloutState, machine: MachineId, isAway: boolean): void {
+  const target = state.targets.get(machine);
+  if (target === undefined) return;
+  const isUnwell = isAway && target.state !== "removed";
+  if (state.unwell.has(machine) === isUnwell) return;
   if (isUnwell) state.unwell.add(machine);
   else state.unwell.delete(machine);
   if (!state.moving.has(machine)) state.unwellAtRest += isUnwell ? 1 : -1;

@@ -47,7 +47,7 @@ describe("abort", () => {
 describe("rollback", () => {
   test("is refused where nothing was changed, twice, or where a newer deployment is", () => {
     const untouched = new Harness(1, { waves: [wave(percent(100), { afterMs: HOUR })] });
-    expect(() => untouched.command("rollback")).toThrow("it changed no machine, so there is nothing to take back");
+    expect(() => untouched.command("rollback")).toThrow("it changed no machine that is still there, so there is nothing to take back");
     const rollout = new Harness(1);
     rollout.command("rollback");
     expect(() => rollout.command("rollback")).toThrow("it is being rolled back already");

@@ -59,7 +59,7 @@ const action = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("command" as const), kind: fc.constantFrom("pause", "resume", "abort", "rollback", "approve", "promote", "retry", "set_max_unavailable"), all: fc.boolean(), maxUnavailable: fc.integer({ min: 1, max: 8 }) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("answer" as const), verdict: fc.constantFrom("go", "go", "stop", "wait", "silent") }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("pass" as const), ms: fc.constantFrom(SECOND, 10 * SECOND, MINUTE, 5 * MINUTE, HOUR) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("freeze", "thaw", "close", "open", "budget", "room", "restart", "join") }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom("freeze", "thaw", "close", "open", "budget", "room", "restart", "join", "remove", "rejoin") }) },
 );
 type Action = typeof action extends fc.Arbitrary<infer T> ? T : never;
 
@@ -154,10 +154,26 @@ class Judged extends Harness {
         return this.event();
       case "restart":
         return this.restart();
+      case "remove":
+        return this.remove();
+      case "rejoin": {
+        const gone = [...this.state.targets.values()].find(({ state }) => state === "removed");
+        return gone === undefined ? undefined : this.event({ kind: "joined", target: { machine: gone.machine, previous: null, lane: gone.lane } });
+      }
       case "join":
         this.joined += 1;
         return this.event({ kind: "joined", target: { machine: machineId(MACHINES + this.joined), previous: null, lane: this.state.lanes.map(() => "").join("/") } });
     }
+  }
+
+  /** One on the move rather than another; two are always left. */
+  remove(): void {
+    const there = [...this.state.targets.values()].filter(({ state }) => state !== "removed");
+    const target = there.find(({ machine }) => this.state.moving.has(machine)) ?? there[0];
+    if (there.length <= 2 || target === undefined) return;
+    this.world.silent.delete(target.machine);
+    this.world.cordoned.delete(target.machine);
+    this.event({ kind: "removed", machine: target.machine, reason: { code: "removed", message: "anna removed it from the fleet" } });
   }
 
   isAsked(): boolean {

@@ -6,13 +6,13 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { stepOf } from "./gates.ts";
-import { endsAt, hasEnough, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, hasEnough, isDeserted, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, notBefore, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, durationText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Instant): Step {
-  if (state.waves.length === 0) return change({ kind: "phase_changed", ...nothingToDo(state) });
+  if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
   const tripped = tripReason(state) ?? alarmReason(state);
   if (tripped !== undefined) return change(onFailure(state, tripped));
   const due = dueAlarm(alarmsOf(state), now);

@@ -15,6 +15,7 @@
  *                │  ▲ ╲___________________          │
  *                ▼  ▼                     ╲         ▼
  *              healthy ⇄ failed ───────────▶    reverted | failed
+ *             any ─▶ removed (from the fleet): nobody waits for it or touches it; pending again, as a new machine, when one joins under its name
  *
  * A succeeded rollout is the app's standing one until another succeeds: machines that were passed over or joined later still take their turn in it (its tail).
  */
@@ -32,7 +33,7 @@ export type ActivePhase = (typeof ACTIVE_PHASES)[number];
 export type EndedPhase = (typeof ENDED_PHASES)[number];
 export type RolloutPhase = ActivePhase | EndedPhase;
 
-export const TARGET_STATES = ["pending", "updating", "healthy", "failed", "unreachable", "skipped", "reverting", "reverted"] as const;
+export const TARGET_STATES = ["pending", "updating", "healthy", "failed", "unreachable", "skipped", "reverting", "reverted", "removed"] as const;
 export type TargetState = (typeof TARGET_STATES)[number];
 
 /** Where an app stands on a machine, as its agent says it (`muster.v1.AppPhase`). */
@@ -183,9 +184,14 @@ export function isMoving(target: Pick<Target, "state">): boolean {
   return target.state === "updating" || target.state === "reverting";
 }
 
+/** It was told something, and is still there. */
+export function isTouched({ attempts, state }: Pick<Target, "attempts" | "state">): boolean {
+  return attempts > 0 && state !== "removed";
+}
+
 /** The release went to it, and it has not been told to go back. */
-export function isToRevert(target: Pick<Target, "attempts" | "purpose">): boolean {
-  return target.attempts > 0 && target.purpose !== "revert";
+export function isToRevert(target: Pick<Target, "attempts" | "state" | "purpose">): boolean {
+  return isTouched(target) && target.purpose !== "revert";
 }
 
 /** Enough of the wave are healthy, or were when it was finished. */
@@ -198,9 +204,15 @@ export function isHeldBesideMoves({ hold, waves, wave }: RolloutState): boolean 
   return hold !== null && HOLDS_BEHIND_WAVES.includes(hold.kind) && (waves[wave]?.successThreshold ?? null) !== null;
 }
 
-/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. */
+/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. Whoever leaves the fleet says nothing of the release. */
 export function isChangeOf({ successThreshold }: Pick<WaveState, "successThreshold">, to: TargetState): boolean {
+  if (to === "removed") return false;
   return successThreshold === null || (to !== "pending" && to !== "updating" && to !== "healthy");
+}
+
+/** None of its targets is there any more. */
+export function isDeserted({ waves }: Pick<RolloutState, "waves">): boolean {
+  return waves.every(({ counts, targets }) => counts.removed === targets.length);
 }
 
 /** The end of patience. */
@@ -214,7 +226,7 @@ export function waveGoingBack({ waves }: Pick<RolloutState, "waves">): WaveState
 }
 
 export function emptyCounts(): TargetCounts {
-  return { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0 };
+  return { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0, removed: 0 };
 }
 
 export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "strategy">, at: Instant): RolloutState {

@@ -31,6 +31,7 @@ export function waitingOn(state: RolloutState): string | undefined {
 }
 
 export function nothingToDo(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason } {
+  if (state.targets.size > 0) return { phase: "failed", reason: { code: "no_targets", message: "each machine that was to be changed has been removed from the fleet" } };
   return state.unchanged.length > 0
     ? { phase: "succeeded", reason: { code: "unchanged", message: "every machine runs it already" } }
     : { phase: "failed", reason: { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` } };
@@ -190,14 +191,14 @@ function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState
 }
 
 function waitingInWave(state: RolloutState, wave: WaveState): string {
-  const { counts } = wave;
   if (state.moving.size > 0) {
     const shown = names(firstMoving(state, 3), state.moving.size);
     return `${shown} to be healthy for ${durationText(state.strategy.minHealthyTimeMs)}${toCome(state)}${enough(state, wave)}`;
   }
-  if (counts.unreachable > 0) {
-    return `${names(some(wave, "unreachable", 3), counts.unreachable)} to be heard from: no machine has answered yet`;
-  }
-  if (counts.skipped > 0) return `${names(some(wave, "skipped", 3), counts.skipped)} to be uncordoned: no machine has answered yet`;
+  // In a wave before this one, when nobody of this one is left.
+  const silent = state.waves.findLast(({ counts }) => counts.unreachable > 0);
+  if (silent !== undefined) return `${names(some(silent, "unreachable", 3), silent.counts.unreachable)} to be heard from: no machine has answered yet`;
+  const cordoned = state.waves.findLast(({ counts }) => counts.skipped > 0);
+  if (cordoned !== undefined) return `${names(some(cordoned, "skipped", 3), cordoned.counts.skipped)} to be uncordoned: no machine has answered yet`;
   return `wave ${state.wave + 1} to go on`;
 }

@@ -170,7 +170,7 @@ test.each(["--version", "-V"])("muster %s prints the version, as people try it",
 });
 
 test("the help of every command has examples, and fits the terminal", async () => {
-  for (const command of ["deploy", "status", "watch", "list", "pause", "resume", "abort", "rollback", "approve", "promote", "retry", "set", "plan", "why", "replay", "machines", "machine", "cordon", "uncordon", "drain", "budget set", "budget list", "budget rm", "freeze add", "freeze list", "freeze end", "releases", "diff", "retention show", "retention set", "events", "logs", "dev", "completion"]) {
+  for (const command of ["deploy", "status", "watch", "list", "pause", "resume", "abort", "rollback", "approve", "promote", "retry", "set", "plan", "why", "replay", "machines", "machine", "machine show", "machine label", "machine remove", "cordon", "uncordon", "drain", "budget set", "budget list", "budget rm", "freeze add", "freeze list", "freeze end", "releases", "diff", "retention show", "retention set", "events", "logs", "dev", "completion"]) {
     const { out } = await muster([...command.split(" "), "--help"], { columns: 80 });
     expect(out).toContain("Examples:");
     expect(out.split("\n").filter((line) => line.length > 80 && !line.includes("  # "))).toEqual([]);

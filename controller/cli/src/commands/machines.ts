@@ -1,14 +1,13 @@
 /**
- * `muster machines [-l SELECTOR]` and `muster machine ID`
+ * `muster machines [-l SELECTOR]`
  */
 import type { Command } from "commander";
 import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
-import { CliError, EXIT } from "../errors.ts";
 import { printDocument } from "../output/json.ts";
 import { machineJson } from "../output/machine-json.ts";
 import type { GlobalOptions } from "../usage.ts";
-import { machineTable, machineView } from "../render/machine-view.ts";
+import { machineTable } from "../render/machine-view.ts";
 import { viewOptions, withExamples } from "./options.ts";
 
 interface MachinesOptions extends GlobalOptions {
@@ -34,24 +33,4 @@ export function registerMachines(program: Command, context: CliContext): void {
     ["muster machines -l role=web,zone=a", "by label"],
     ["muster machines -l 'env in (prod,staging),!canary'", "selectors are those of Kubernetes"],
   ]);
-}
-
-export function registerMachine(program: Command, context: CliContext): void {
-  const command = program
-    .command("machine")
-    .summary("show one machine and each app on it")
-    .description("Shows one machine and each app on it: what it should run, what it runs, and why.")
-    .argument("<machine>", "the machine's id")
-    .action(async (id: string, _options: unknown, self: Command) => {
-      const options = self.optsWithGlobals<GlobalOptions>();
-      const { machine } = await withController(context, options, (controller) =>
-        controller.unary(controller.fleet, controller.fleet.getMachine, { id }),
-      );
-      if (machine === undefined) {
-        throw new CliError("the controller answered without a machine", { code: "internal", exit: EXIT.failed });
-      }
-      if (options.output === "json") return printDocument(context, machineJson(machine));
-      await writeLines(context.stdout, machineView(machine, viewOptions(context)));
-    });
-  withExamples(command, [["muster machine web-1", "labels, apps, ports, reasons"]]);
 }

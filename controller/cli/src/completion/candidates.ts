@@ -13,10 +13,10 @@ const SOON = { deadlineMs: 500 };
 
 export async function printCandidates(context: CliContext, tree: CommandSpec, words: readonly string[]): Promise<void> {
   const position = positionOf(tree, words);
-  const candidates = await askController(context, position).catch(() => []);
+  const names = await askController(context, position).catch(() => []);
   await writeLines(
     context.stdout,
-    candidates.filter((candidate) => candidate.startsWith(words.at(-1) ?? "")),
+    [...position.subcommands, ...names].filter((candidate) => candidate.startsWith(words.at(-1) ?? "")),
   );
 }
 

@@ -6,6 +6,8 @@ import type { CommandSpec, OptionSpec, ValueSpec } from "./tree.ts";
 export interface Position {
   /** undefined where a command or an option belongs. */
   readonly value: ValueSpec | undefined;
+  /** That may stand there instead of the value. */
+  readonly subcommands: readonly string[];
   /** The arguments before the cursor, without commands and options. */
   readonly operands: readonly string[];
   /** Of `--address`, when it was given. */
@@ -23,7 +25,7 @@ export function positionOf(tree: CommandSpec, words: readonly string[]): Positio
     const option = findOption(command, word);
     if (option?.value !== undefined) {
       const value = before[index + 1];
-      if (value === undefined) return { value: option.value, operands, address };
+      if (value === undefined) return { value: option.value, subcommands: [], operands, address };
       if (option.flags.includes("--address")) address = value;
       index += 1;
       continue;
@@ -33,7 +35,8 @@ export function positionOf(tree: CommandSpec, words: readonly string[]): Positio
     if (child === undefined) operands.push(word);
     else command = child;
   }
-  return { value: command.values[operands.length], operands, address };
+  const subcommands = operands.length === 0 ? command.subcommands.map(({ name }) => name) : [];
+  return { value: command.values[operands.length], subcommands, operands, address };
 }
 
 /** `--address=host:4000` is `--address host:4000`. */

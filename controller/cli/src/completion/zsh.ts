@@ -39,9 +39,13 @@ function functionName(path: string): string {
 
 function commandFunction(command: CommandSpec): string {
   const { path, options, values, subcommands } = command;
-  const places = values.map((value, index) => quoted(`${index + 1}:${escaped(value.name)}:${action(value)}`));
-  const lines = [...options.map(optionLine), ...places];
-  if (subcommands.length === 0) return `${functionName(path)}() {\n  _arguments -s ${continued(lines)}\n}`;
+  const lines = options.map(optionLine);
+  if (subcommands.length === 0) {
+    const places = values.map((value, index) => quoted(`${index + 1}:${escaped(value.name)}:${action(value)}`));
+    return `${functionName(path)}() {\n  _arguments -s ${continued([...lines, ...places])}\n}`;
+  }
+  // What may stand in the place of a command.
+  const instead = values.slice(0, 1).map((value) => `; ${action(value)}`).join("");
   const described = subcommands.map(({ name, summary }) => `    ${quoted(`${escaped(name)}:${summary}`)}`).join("\n");
   const branches = subcommands.map((child) => `    ${child.name}) ${functionName(child.path)} ;;`).join("\n");
   return `${functionName(path)}() {
@@ -53,7 +57,7 @@ ${described}
   )
   _arguments -C -s ${continued([...lines, "'1: :->command'", "'*:: :->rest'"])}
   case $state in
-    command) _describe command commands ;;
+    command) _describe command commands${instead} ;;
     rest)
       case $line[1] in
 ${branches.replaceAll(/^/gm, "    ")}

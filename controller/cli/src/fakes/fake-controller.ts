@@ -264,6 +264,16 @@ export class FakeController {
         this.changeMachine(machine, { cordon: undefined });
         return { machine: this.#findMachine(machine) };
       }),
+      labelMachine: this.#unary("labelMachine", ({ machine, set, remove }) => {
+        const kept = Object.entries(this.#findMachine(machine).labels).filter(([key]) => !remove.includes(key));
+        this.changeMachine(machine, { labels: { ...Object.fromEntries(kept), ...set } });
+        return { machine: this.#findMachine(machine) };
+      }),
+      removeMachine: this.#unary("removeMachine", ({ machine }) => {
+        this.#findMachine(machine);
+        this.machines = this.machines.filter(({ id }) => id !== machine);
+        return {};
+      }),
       setBudget: this.#unary("setBudget", ({ selector, maxUnavailable }) => {
         const budget = { selector, maxUnavailable, machines: 3, unavailable: ["db-2"] };
         this.budgets = [...this.budgets.filter((one) => one.selector !== selector), budget];

@@ -15,6 +15,7 @@ const NONE: TargetCounts = {
   reverted: 0,
   unchanged: 0,
   skipped: 0,
+  removed: 0,
 };
 
 /** Nothing said of a deployment or a wave means that all of its targets are pending. */

@@ -70,8 +70,8 @@ function alarmJson({ kind, state, asks, said, askedAt }: Alarm): Json {
 }
 
 function countsJson(counts: TargetCounts | undefined): Json {
-  const { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged, skipped } = countsOf(counts);
-  return { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged, skipped };
+  const { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged, skipped, removed } = countsOf(counts);
+  return { total, pending, updating, healthy, failed, unreachable, reverting, reverted, unchanged, skipped, removed };
 }
 
 function targetJson(target: Target): Json {

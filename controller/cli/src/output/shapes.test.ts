@@ -22,6 +22,7 @@ const counts = (change: object): object => ({
   reverted: 0,
   unchanged: 0,
   skipped: 0,
+  removed: 0,
   ...change,
 });
 

@@ -23,6 +23,7 @@ const SIGNS: readonly Sign[] = [
   { state: "reverting", cell: "‹", paint: (colors) => colors.magenta },
   { state: "reverted", cell: "░", paint: (colors) => colors.magenta },
   { state: "skipped", cell: "»", paint: (colors) => colors.yellow },
+  { state: "removed", cell: "-", paint: (colors) => colors.dim },
   { state: "pending", cell: "·", paint: (colors) => colors.dim },
 ];
 

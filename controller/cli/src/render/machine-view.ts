@@ -50,7 +50,8 @@ function appSummary({ app, runningVersion, phase }: MachineApp): string {
   return [app, plain(runningVersion), (appPhaseWord(phase) ?? "told").replaceAll("_", " ")].filter((part) => part !== "").join(" ");
 }
 
-function labelText(labels: Readonly<Record<string, string>>): string {
+/** `role=web,zone=a`, by name. */
+export function labelText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, value]) => plain(`${key}=${value}`))

@@ -77,6 +77,7 @@ function statePaint(state: TargetStateWord, colors: Colors): (text: string) => s
     case "reverted":
       return colors.magenta;
     case "skipped":
+    case "removed":
     case "pending":
     case "unspecified":
       return colors.dim;

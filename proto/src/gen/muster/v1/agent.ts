@@ -219,15 +219,8 @@ export interface Welcome {
     | undefined;
   /** The machine's credentials should be renewed soon: those who signed them will not count for ever. */
   renew: boolean;
-  /** The machine's labels, as the controller has them. */
-  labels: { [key: string]: string };
   /** Present when nats_url is not the controller's own server, whose certificate is of the controller's authority. */
   externalNats: ExternalNats | undefined;
-}
-
-export interface Welcome_LabelsEntry {
-  key: string;
-  value: string;
 }
 
 /** A nats-server that somebody else runs: its certificate has the name in nats_url. */
@@ -955,7 +948,6 @@ function createBaseWelcome(): Welcome {
     acknowledgedSeq: 0,
     assignmentKeys: undefined,
     renew: false,
-    labels: {},
     externalNats: undefined,
   };
 }
@@ -983,11 +975,8 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.renew !== false) {
       writer.uint32(160).bool(message.renew);
     }
-    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
-      Welcome_LabelsEntry.encode({ key: key as any, value }, writer.uint32(170).fork()).join();
-    });
     if (message.externalNats !== undefined) {
-      ExternalNats.encode(message.externalNats, writer.uint32(178).fork()).join();
+      ExternalNats.encode(message.externalNats, writer.uint32(170).fork()).join();
     }
     return writer;
   },
@@ -1066,17 +1055,6 @@ export const Welcome: MessageFns<Welcome> = {
               break;
             }
 
-            const entry21 = Welcome_LabelsEntry.decode(reader, reader.uint32());
-            if (entry21.value !== undefined) {
-              message.labels[entry21.key] = entry21.value;
-            }
-            continue;
-          }
-          case 22: {
-            if (tag !== 178) {
-              break;
-            }
-
             message.externalNats = ExternalNats.decode(reader, reader.uint32());
             continue;
           }
@@ -1121,20 +1099,6 @@ export const Welcome: MessageFns<Welcome> = {
         ? AssignmentKeys.fromJSON(object.assignment_keys)
         : undefined,
       renew: isSet(object.renew) ? globalThis.Boolean(object.renew) : false,
-      labels: isObject(object.labels)
-        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
       externalNats: isSet(object.externalNats)
         ? ExternalNats.fromJSON(object.externalNats)
         : isSet(object.external_nats)
@@ -1166,15 +1130,6 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.renew !== false) {
       obj.renew = message.renew;
     }
-    if (message.labels) {
-      const entries = globalThis.Object.entries(message.labels) as [string, string][];
-      if (entries.length > 0) {
-        obj.labels = {};
-        entries.forEach(([k, v]) => {
-          obj.labels[k] = v;
-        });
-      }
-    }
     if (message.externalNats !== undefined) {
       obj.externalNats = ExternalNats.toJSON(message.externalNats);
     }
@@ -1195,103 +1150,9 @@ export const Welcome: MessageFns<Welcome> = {
       ? AssignmentKeys.fromPartial(object.assignmentKeys)
       : undefined;
     message.renew = object.renew ?? false;
-    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
-        if (value !== undefined) {
-          acc[key] = globalThis.String(value);
-        }
-        return acc;
-      },
-      {},
-    );
     message.externalNats = (object.externalNats !== undefined && object.externalNats !== null)
       ? ExternalNats.fromPartial(object.externalNats)
       : undefined;
-    return message;
-  },
-};
-
-function createBaseWelcome_LabelsEntry(): Welcome_LabelsEntry {
-  return { key: "", value: "" };
-}
-
-export const Welcome_LabelsEntry: MessageFns<Welcome_LabelsEntry> = {
-  encode(message: Welcome_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== "") {
-      writer.uint32(10).string(message.key);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Welcome_LabelsEntry {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseWelcome_LabelsEntry();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.key = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Welcome_LabelsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Welcome_LabelsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Welcome_LabelsEntry>): Welcome_LabelsEntry {
-    return Welcome_LabelsEntry.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Welcome_LabelsEntry>): Welcome_LabelsEntry {
-    const message = createBaseWelcome_LabelsEntry();
-    message.key = object.key ?? "";
-    message.value = object.value ?? "";
     return message;
   },
 };

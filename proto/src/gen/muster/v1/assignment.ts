@@ -51,6 +51,13 @@ export interface AppAssignment {
   minHealthyTimeMs: number;
   /** From the agent's first step to healthy; afterwards the agent goes back to its last good release. */
   healthyDeadlineMs: number;
+  /** The machine's labels, as they were when this entry last changed: what `${labels.…}` stands for in its release. */
+  labels: { [key: string]: string };
+}
+
+export interface AppAssignment_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 /** Stop the app and forget its releases. */
@@ -320,7 +327,15 @@ export const Assignment: MessageFns<Assignment> = {
 };
 
 function createBaseAppAssignment(): AppAssignment {
-  return { app: "", generation: 0, deploymentId: "", goal: undefined, minHealthyTimeMs: 0, healthyDeadlineMs: 0 };
+  return {
+    app: "",
+    generation: 0,
+    deploymentId: "",
+    goal: undefined,
+    minHealthyTimeMs: 0,
+    healthyDeadlineMs: 0,
+    labels: {},
+  };
 }
 
 export const AppAssignment: MessageFns<AppAssignment> = {
@@ -348,6 +363,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     if (message.healthyDeadlineMs !== 0) {
       writer.uint32(56).int64(message.healthyDeadlineMs);
     }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      AppAssignment_LabelsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
     return writer;
   },
 
@@ -420,6 +438,17 @@ export const AppAssignment: MessageFns<AppAssignment> = {
             message.healthyDeadlineMs = longToNumber(reader.int64());
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = AppAssignment_LabelsEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.labels[entry8.key] = entry8.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -456,6 +485,20 @@ export const AppAssignment: MessageFns<AppAssignment> = {
         : isSet(object.healthy_deadline_ms)
         ? globalThis.Number(object.healthy_deadline_ms)
         : 0,
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -480,6 +523,15 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     }
     if (message.healthyDeadlineMs !== 0) {
       obj.healthyDeadlineMs = Math.round(message.healthyDeadlineMs);
+    }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
     }
     return obj;
   },
@@ -508,6 +560,100 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     }
     message.minHealthyTimeMs = object.minHealthyTimeMs ?? 0;
     message.healthyDeadlineMs = object.healthyDeadlineMs ?? 0;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseAppAssignment_LabelsEntry(): AppAssignment_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const AppAssignment_LabelsEntry: MessageFns<AppAssignment_LabelsEntry> = {
+  encode(message: AppAssignment_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AppAssignment_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAppAssignment_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AppAssignment_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: AppAssignment_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AppAssignment_LabelsEntry>): AppAssignment_LabelsEntry {
+    return AppAssignment_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AppAssignment_LabelsEntry>): AppAssignment_LabelsEntry {
+    const message = createBaseAppAssignment_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
@@ -582,6 +728,10 @@ function longToNumber(int64: { toString(): string }): number {
     throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
   }
   return num;
+}
+
+function isObject(value: any): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function isSet(value: any): boolean {

@@ -428,6 +428,8 @@ export const TargetState = {
   UNCHANGED: "TARGET_STATE_UNCHANGED",
   /** SKIPPED - Passed over because the machine is cordoned; takes its turn when that ends. */
   SKIPPED: "TARGET_STATE_SKIPPED",
+  /** REMOVED - The machine was removed from the fleet: it is waited for no more, and counts neither as failed nor as unreachable. */
+  REMOVED: "TARGET_STATE_REMOVED",
 } as const;
 
 export type TargetState = typeof TargetState[keyof typeof TargetState];
@@ -443,6 +445,7 @@ export namespace TargetState {
   export type REVERTED = typeof TargetState.REVERTED;
   export type UNCHANGED = typeof TargetState.UNCHANGED;
   export type SKIPPED = typeof TargetState.SKIPPED;
+  export type REMOVED = typeof TargetState.REMOVED;
 }
 
 export function targetStateFromJSON(object: any): TargetState {
@@ -477,6 +480,9 @@ export function targetStateFromJSON(object: any): TargetState {
     case 9:
     case "TARGET_STATE_SKIPPED":
       return TargetState.SKIPPED;
+    case 10:
+    case "TARGET_STATE_REMOVED":
+      return TargetState.REMOVED;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
   }
@@ -504,6 +510,8 @@ export function targetStateToJSON(object: TargetState): string {
       return "TARGET_STATE_UNCHANGED";
     case TargetState.SKIPPED:
       return "TARGET_STATE_SKIPPED";
+    case TargetState.REMOVED:
+      return "TARGET_STATE_REMOVED";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
   }
@@ -531,6 +539,8 @@ export function targetStateToNumber(object: TargetState): number {
       return 8;
     case TargetState.SKIPPED:
       return 9;
+    case TargetState.REMOVED:
+      return 10;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum TargetState");
   }
@@ -832,6 +842,7 @@ export interface TargetCounts {
   reverted: number;
   unchanged: number;
   skipped: number;
+  removed: number;
 }
 
 /** One machine in one rollout. */
@@ -4314,6 +4325,7 @@ function createBaseTargetCounts(): TargetCounts {
     reverted: 0,
     unchanged: 0,
     skipped: 0,
+    removed: 0,
   };
 }
 
@@ -4348,6 +4360,9 @@ export const TargetCounts: MessageFns<TargetCounts> = {
     }
     if (message.skipped !== 0) {
       writer.uint32(80).uint32(message.skipped);
+    }
+    if (message.removed !== 0) {
+      writer.uint32(88).uint32(message.removed);
     }
     return writer;
   },
@@ -4445,6 +4460,14 @@ export const TargetCounts: MessageFns<TargetCounts> = {
             message.skipped = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.removed = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4469,6 +4492,7 @@ export const TargetCounts: MessageFns<TargetCounts> = {
       reverted: isSet(object.reverted) ? globalThis.Number(object.reverted) : 0,
       unchanged: isSet(object.unchanged) ? globalThis.Number(object.unchanged) : 0,
       skipped: isSet(object.skipped) ? globalThis.Number(object.skipped) : 0,
+      removed: isSet(object.removed) ? globalThis.Number(object.removed) : 0,
     };
   },
 
@@ -4504,6 +4528,9 @@ export const TargetCounts: MessageFns<TargetCounts> = {
     if (message.skipped !== 0) {
       obj.skipped = Math.round(message.skipped);
     }
+    if (message.removed !== 0) {
+      obj.removed = Math.round(message.removed);
+    }
     return obj;
   },
 
@@ -4522,6 +4549,7 @@ export const TargetCounts: MessageFns<TargetCounts> = {
     message.reverted = object.reverted ?? 0;
     message.unchanged = object.unchanged ?? 0;
     message.skipped = object.skipped ?? 0;
+    message.removed = object.removed ?? 0;
     return message;
   },
 };

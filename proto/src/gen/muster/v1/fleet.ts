@@ -139,6 +139,36 @@ export interface UncordonResponse {
   machine: Machine | undefined;
 }
 
+/** Which labels of which machine. INVALID_ARGUMENT when one can't be read, or is both set and removed. */
+export interface LabelMachineRequest {
+  machine: string;
+  set: { [key: string]: string };
+  /** Keys; one that the machine does not have is no fault. */
+  remove: string[];
+  by: string;
+}
+
+export interface LabelMachineRequest_SetEntry {
+  key: string;
+  value: string;
+}
+
+/** The machine afterwards. */
+export interface LabelMachineResponse {
+  machine: Machine | undefined;
+}
+
+/** Names one machine. */
+export interface RemoveMachineRequest {
+  machine: string;
+  reason: string;
+  by: string;
+}
+
+/** Nothing to say. */
+export interface RemoveMachineResponse {
+}
+
 /** A group and its budget. Replaces the one that the group has. */
 export interface SetBudgetRequest {
   selector: string;
@@ -944,6 +974,460 @@ export const UncordonResponse: MessageFns<UncordonResponse> = {
     message.machine = (object.machine !== undefined && object.machine !== null)
       ? Machine.fromPartial(object.machine)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseLabelMachineRequest(): LabelMachineRequest {
+  return { machine: "", set: {}, remove: [], by: "" };
+}
+
+export const LabelMachineRequest: MessageFns<LabelMachineRequest> = {
+  encode(message: LabelMachineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== "") {
+      writer.uint32(10).string(message.machine);
+    }
+    globalThis.Object.entries(message.set).forEach(([key, value]: [string, string]) => {
+      LabelMachineRequest_SetEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    for (const v of message.remove) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.by !== "") {
+      writer.uint32(34).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LabelMachineRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLabelMachineRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = LabelMachineRequest_SetEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.set[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.remove.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LabelMachineRequest {
+    return {
+      machine: isSet(object.machine) ? globalThis.String(object.machine) : "",
+      set: isObject(object.set)
+        ? (globalThis.Object.entries(object.set) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      remove: globalThis.Array.isArray(object?.remove) ? object.remove.map((e: any) => globalThis.String(e)) : [],
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: LabelMachineRequest): unknown {
+    const obj: any = {};
+    if (message.machine !== "") {
+      obj.machine = message.machine;
+    }
+    if (message.set) {
+      const entries = globalThis.Object.entries(message.set) as [string, string][];
+      if (entries.length > 0) {
+        obj.set = {};
+        entries.forEach(([k, v]) => {
+          obj.set[k] = v;
+        });
+      }
+    }
+    if (message.remove?.length) {
+      obj.remove = message.remove;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LabelMachineRequest>): LabelMachineRequest {
+    return LabelMachineRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LabelMachineRequest>): LabelMachineRequest {
+    const message = createBaseLabelMachineRequest();
+    message.machine = object.machine ?? "";
+    message.set = (globalThis.Object.entries(object.set ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.remove = object.remove?.map((e) => e) || [];
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseLabelMachineRequest_SetEntry(): LabelMachineRequest_SetEntry {
+  return { key: "", value: "" };
+}
+
+export const LabelMachineRequest_SetEntry: MessageFns<LabelMachineRequest_SetEntry> = {
+  encode(message: LabelMachineRequest_SetEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LabelMachineRequest_SetEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLabelMachineRequest_SetEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LabelMachineRequest_SetEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: LabelMachineRequest_SetEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LabelMachineRequest_SetEntry>): LabelMachineRequest_SetEntry {
+    return LabelMachineRequest_SetEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LabelMachineRequest_SetEntry>): LabelMachineRequest_SetEntry {
+    const message = createBaseLabelMachineRequest_SetEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseLabelMachineResponse(): LabelMachineResponse {
+  return { machine: undefined };
+}
+
+export const LabelMachineResponse: MessageFns<LabelMachineResponse> = {
+  encode(message: LabelMachineResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== undefined) {
+      Machine.encode(message.machine, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LabelMachineResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLabelMachineResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = Machine.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LabelMachineResponse {
+    return { machine: isSet(object.machine) ? Machine.fromJSON(object.machine) : undefined };
+  },
+
+  toJSON(message: LabelMachineResponse): unknown {
+    const obj: any = {};
+    if (message.machine !== undefined) {
+      obj.machine = Machine.toJSON(message.machine);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LabelMachineResponse>): LabelMachineResponse {
+    return LabelMachineResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LabelMachineResponse>): LabelMachineResponse {
+    const message = createBaseLabelMachineResponse();
+    message.machine = (object.machine !== undefined && object.machine !== null)
+      ? Machine.fromPartial(object.machine)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRemoveMachineRequest(): RemoveMachineRequest {
+  return { machine: "", reason: "", by: "" };
+}
+
+export const RemoveMachineRequest: MessageFns<RemoveMachineRequest> = {
+  encode(message: RemoveMachineRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== "") {
+      writer.uint32(10).string(message.machine);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.by !== "") {
+      writer.uint32(26).string(message.by);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMachineRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMachineRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.by = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveMachineRequest {
+    return {
+      machine: isSet(object.machine) ? globalThis.String(object.machine) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      by: isSet(object.by) ? globalThis.String(object.by) : "",
+    };
+  },
+
+  toJSON(message: RemoveMachineRequest): unknown {
+    const obj: any = {};
+    if (message.machine !== "") {
+      obj.machine = message.machine;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.by !== "") {
+      obj.by = message.by;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveMachineRequest>): RemoveMachineRequest {
+    return RemoveMachineRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveMachineRequest>): RemoveMachineRequest {
+    const message = createBaseRemoveMachineRequest();
+    message.machine = object.machine ?? "";
+    message.reason = object.reason ?? "";
+    message.by = object.by ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveMachineResponse(): RemoveMachineResponse {
+  return {};
+}
+
+export const RemoveMachineResponse: MessageFns<RemoveMachineResponse> = {
+  encode(_: RemoveMachineResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveMachineResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveMachineResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RemoveMachineResponse {
+    return {};
+  },
+
+  toJSON(_: RemoveMachineResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveMachineResponse>): RemoveMachineResponse {
+    return RemoveMachineResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RemoveMachineResponse>): RemoveMachineResponse {
+    const message = createBaseRemoveMachineResponse();
     return message;
   },
 };
@@ -3284,6 +3768,28 @@ export const FleetServiceService = {
     responseSerialize: (value: UncordonResponse): Buffer => Buffer.from(UncordonResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): UncordonResponse => UncordonResponse.decode(value),
   },
+  /** Sets and removes labels. The machine's agent has no say in them after it has joined. */
+  labelMachine: {
+    path: "/muster.v1.FleetService/LabelMachine" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: LabelMachineRequest): Buffer => Buffer.from(LabelMachineRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): LabelMachineRequest => LabelMachineRequest.decode(value),
+    responseSerialize: (value: LabelMachineResponse): Buffer =>
+      Buffer.from(LabelMachineResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): LabelMachineResponse => LabelMachineResponse.decode(value),
+  },
+  /** Forgets a machine: it counts nowhere any more, and no rollout waits for it or touches it. One that joins later under its id is a new machine. */
+  removeMachine: {
+    path: "/muster.v1.FleetService/RemoveMachine" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveMachineRequest): Buffer => Buffer.from(RemoveMachineRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveMachineRequest => RemoveMachineRequest.decode(value),
+    responseSerialize: (value: RemoveMachineResponse): Buffer =>
+      Buffer.from(RemoveMachineResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveMachineResponse => RemoveMachineResponse.decode(value),
+  },
   /** How many machines of a group may be unavailable at once, over all rollouts. */
   setBudget: {
     path: "/muster.v1.FleetService/SetBudget" as const,
@@ -3358,6 +3864,10 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   cordon: handleUnaryCall<CordonRequest, CordonResponse>;
   /** Ends a cordon: what was drained runs again, and what was missed is taken up. */
   uncordon: handleUnaryCall<UncordonRequest, UncordonResponse>;
+  /** Sets and removes labels. The machine's agent has no say in them after it has joined. */
+  labelMachine: handleUnaryCall<LabelMachineRequest, LabelMachineResponse>;
+  /** Forgets a machine: it counts nowhere any more, and no rollout waits for it or touches it. One that joins later under its id is a new machine. */
+  removeMachine: handleUnaryCall<RemoveMachineRequest, RemoveMachineResponse>;
   /** How many machines of a group may be unavailable at once, over all rollouts. */
   setBudget: handleUnaryCall<SetBudgetRequest, SetBudgetResponse>;
   /** NOT_FOUND when the group has none. */
@@ -3443,6 +3953,38 @@ export interface FleetServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: UncordonResponse) => void,
+  ): ClientUnaryCall;
+  /** Sets and removes labels. The machine's agent has no say in them after it has joined. */
+  labelMachine(
+    request: LabelMachineRequest,
+    callback: (error: ServiceError | null, response: LabelMachineResponse) => void,
+  ): ClientUnaryCall;
+  labelMachine(
+    request: LabelMachineRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: LabelMachineResponse) => void,
+  ): ClientUnaryCall;
+  labelMachine(
+    request: LabelMachineRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: LabelMachineResponse) => void,
+  ): ClientUnaryCall;
+  /** Forgets a machine: it counts nowhere any more, and no rollout waits for it or touches it. One that joins later under its id is a new machine. */
+  removeMachine(
+    request: RemoveMachineRequest,
+    callback: (error: ServiceError | null, response: RemoveMachineResponse) => void,
+  ): ClientUnaryCall;
+  removeMachine(
+    request: RemoveMachineRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveMachineResponse) => void,
+  ): ClientUnaryCall;
+  removeMachine(
+    request: RemoveMachineRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveMachineResponse) => void,
   ): ClientUnaryCall;
   /** How many machines of a group may be unavailable at once, over all rollouts. */
   setBudget(

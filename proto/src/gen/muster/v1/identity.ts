@@ -143,13 +143,6 @@ export interface Credentials {
   /** Milliseconds since 1970, of the certificate and the JWT. */
   issuedAt: number;
   expiresAt: number;
-  /** As the controller has them. */
-  labels: { [key: string]: string };
-}
-
-export interface Credentials_LabelsEntry {
-  key: string;
-  value: string;
 }
 
 /** New keys, each time. */
@@ -949,15 +942,7 @@ export const AwaitingApproval: MessageFns<AwaitingApproval> = {
 };
 
 function createBaseCredentials(): Credentials {
-  return {
-    machine: "",
-    certificate: Buffer.alloc(0),
-    authorities: [],
-    natsJwt: "",
-    issuedAt: 0,
-    expiresAt: 0,
-    labels: {},
-  };
+  return { machine: "", certificate: Buffer.alloc(0), authorities: [], natsJwt: "", issuedAt: 0, expiresAt: 0 };
 }
 
 export const Credentials: MessageFns<Credentials> = {
@@ -980,9 +965,6 @@ export const Credentials: MessageFns<Credentials> = {
     if (message.expiresAt !== 0) {
       writer.uint32(48).int64(message.expiresAt);
     }
-    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
-      Credentials_LabelsEntry.encode({ key: key as any, value }, writer.uint32(58).fork()).join();
-    });
     return writer;
   },
 
@@ -1047,17 +1029,6 @@ export const Credentials: MessageFns<Credentials> = {
             message.expiresAt = longToNumber(reader.int64());
             continue;
           }
-          case 7: {
-            if (tag !== 58) {
-              break;
-            }
-
-            const entry7 = Credentials_LabelsEntry.decode(reader, reader.uint32());
-            if (entry7.value !== undefined) {
-              message.labels[entry7.key] = entry7.value;
-            }
-            continue;
-          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1092,20 +1063,6 @@ export const Credentials: MessageFns<Credentials> = {
         : isSet(object.expires_at)
         ? globalThis.Number(object.expires_at)
         : 0,
-      labels: isObject(object.labels)
-        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
     };
   },
 
@@ -1129,15 +1086,6 @@ export const Credentials: MessageFns<Credentials> = {
     if (message.expiresAt !== 0) {
       obj.expiresAt = Math.round(message.expiresAt);
     }
-    if (message.labels) {
-      const entries = globalThis.Object.entries(message.labels) as [string, string][];
-      if (entries.length > 0) {
-        obj.labels = {};
-        entries.forEach(([k, v]) => {
-          obj.labels[k] = v;
-        });
-      }
-    }
     return obj;
   },
 
@@ -1152,100 +1100,6 @@ export const Credentials: MessageFns<Credentials> = {
     message.natsJwt = object.natsJwt ?? "";
     message.issuedAt = object.issuedAt ?? 0;
     message.expiresAt = object.expiresAt ?? 0;
-    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
-        if (value !== undefined) {
-          acc[key] = globalThis.String(value);
-        }
-        return acc;
-      },
-      {},
-    );
-    return message;
-  },
-};
-
-function createBaseCredentials_LabelsEntry(): Credentials_LabelsEntry {
-  return { key: "", value: "" };
-}
-
-export const Credentials_LabelsEntry: MessageFns<Credentials_LabelsEntry> = {
-  encode(message: Credentials_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== "") {
-      writer.uint32(10).string(message.key);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Credentials_LabelsEntry {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseCredentials_LabelsEntry();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.key = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Credentials_LabelsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Credentials_LabelsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Credentials_LabelsEntry>): Credentials_LabelsEntry {
-    return Credentials_LabelsEntry.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Credentials_LabelsEntry>): Credentials_LabelsEntry {
-    const message = createBaseCredentials_LabelsEntry();
-    message.key = object.key ?? "";
-    message.value = object.value ?? "";
     return message;
   },
 };

@@ -1,0 +1,91 @@
+/** Labels: a machine brings them when it joins, and from then on they are the controller's. */
+import type { MachineId } from "@muster/proto/ids.ts";
+import { expect, test } from "vitest";
+import { ALL } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+function labelsOf(world: World, machine: string): unknown {
+  return JSON.parse(world.journal.db.prepare("SELECT labels FROM machines WHERE id = ?").pluck().get(machine) as string);
+}
+
+function kinds(world: World): unknown {
+  return world.journal.db.prepare("SELECT kind FROM journal WHERE machine IS NOT NULL ORDER BY seq").pluck().all();
+}
+
+test("a later hello with other labels changes nothing; one with another agent is kept without them", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a");
+  await world.joinAs({ role: "db" }, "a");
+  expect([labelsOf(world, "a"), kinds(world)]).toEqual([{ role: "web" }, ["machine_joined"]]);
+  const said = { kind: "machine_joined", machine: "a" as MachineId, instance: "i-a", labels: { role: "db" }, agentVersion: "2", hostname: "h", os: "linux", arch: "x64" } as const;
+  await world.engine.hello(said, 0);
+  expect([labelsOf(world, "a"), kinds(world)]).toEqual([{ role: "web" }, ["machine_joined", "agent_changed"]]);
+});
+
+test("an operator sets some and removes others, and a hello later does not undo it", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web", canary: "true" }, "a");
+  const change = { set: { zone: "b", role: "web" }, remove: ["canary", "nothing"] };
+  expect(world.engine.orders.labelMachine("a" as MachineId, change, "anna")).toEqual({ ok: true, value: { role: "web", zone: "b" } });
+  await world.joinAs({ role: "web", canary: "true" }, "a");
+  world.startEngine();
+  expect([labelsOf(world, "a"), kinds(world)]).toEqual([{ role: "web", zone: "b" }, ["machine_joined", "machine_labelled"]]);
+});
+
+test("what is so already is not written again", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a");
+  expect(world.engine.orders.labelMachine("a" as MachineId, { set: { role: "web" }, remove: ["zone"] }, "anna").ok).toBe(true);
+  expect(kinds(world)).toEqual(["machine_joined"]);
+});
+
+test("a machine has a bounded number of them, and must be there", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a");
+  const many = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`l${index}`, ""]));
+  expect(world.engine.orders.labelMachine("a" as MachineId, { set: many, remove: [] }, "anna")).toMatchObject({ ok: false, refusal: { message: "a would have 65 labels; at most 64 are allowed" } });
+  expect(world.engine.orders.labelMachine("b" as MachineId, { set: {}, remove: [] }, "anna")).toMatchObject({ ok: false, refusal: { kind: "not_found" } });
+});
+
+test("they count at once: in budgets, and for what stands", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a", "b");
+  await world.joinAs({ role: "db" }, "c");
+  world.engine.orders.setBudget("role=db", 1, "anna");
+  world.deploy("1", { waves: [ALL] });
+  await world.settle("a", "b");
+  world.label({ role: "db" }, "b");
+  expect(world.engine.orders.budgets()).toMatchObject([{ selector: "role=db", machines: 2 }]);
+  world.label({ role: "web" }, "c");
+  expect([world.wanted("c"), world.engine.orders.budgets()[0]?.machines]).toEqual(["1", 1]);
+});
+
+test("a silent machine has what they bring it when it is back", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a");
+  await world.joinAs({ role: "db" }, "b");
+  world.deploy("1", { waves: [ALL] });
+  await world.settle("a");
+  world.pass(20_000, "a");
+  world.label({ role: "web" }, "b");
+  expect(world.wanted("b")).toBeUndefined();
+  await world.join("b");
+  expect(world.wanted("b")).toBe("1");
+});
+
+test("a release is told the labels of the time of its assignment, and other ones only with a newer generation", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web", zone: "a" }, "a");
+  const labelsTold = () => world.engine.assignmentFor("a" as MachineId)?.apps[0]?.labels;
+  world.deploy("1", { waves: [ALL] });
+  await world.settle("a");
+  const generation = world.generation("a");
+  world.label({ role: "web", zone: "b" }, "a");
+  expect([world.generation("a"), labelsTold()]).toEqual([generation, { role: "web", zone: "a" }]);
+  world.engine.orders.cordon("a" as MachineId, { drain: true, force: true }, { by: "", reason: "" });
+  expect(labelsTold()).toEqual({ role: "web", zone: "b" });
+  world.engine.orders.uncordon("a" as MachineId, { by: "", reason: "" });
+  world.label({ role: "web", zone: "c" }, "a");
+  world.deploy("2", { waves: [ALL] });
+  expect(labelsTold()).toEqual({ role: "web", zone: "c" });
+});
