@@ -4,6 +4,7 @@
 import { mkdirSync, rmSync } from "node:fs";
 import type { X509Certificate } from "node:crypto";
 import { join } from "node:path";
+import type { MachineId } from "@muster/proto/ids.ts";
 import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
