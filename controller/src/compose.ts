@@ -5,6 +5,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
+import { BackupServiceService } from "@muster/proto/gen/muster/v1/backup.ts";
 import { DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { EventsServiceService } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
@@ -19,7 +20,10 @@ import { forecastApi } from "./api/forecast-api.ts";
 import { historyApi } from "./api/history-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
+import { tellMissingArtifacts } from "./artifacts/missing.ts";
 import { removeWhatWasLetGo } from "./artifacts/removal.ts";
+import { backupApi } from "./backup/backup-api.ts";
+import { refuseHalfRestored } from "./backup/half-restored.ts";
 import type { Config } from "./config.ts";
 import { systemClock } from "./engine/clock.ts";
 import { Engine } from "./engine/engine.ts";
@@ -64,9 +68,11 @@ export async function startController(config: Config, logger: Logger): Promise<C
   try {
     const home = takeHome(dir);
     undo.push(() => home.release());
+    refuseHalfRestored(dir);
     const journal = Journal.open(join(dir, "muster.db"));
     undo.push(() => journal.close());
     const store = await createArtifactStore({ dir: join(dir, "artifacts") });
+    await tellMissingArtifacts({ db: journal.db, store, logger });
     const before = rememberedPorts(dir);
 
     const embedded = await createEmbeddedNats({ dir: join(dir, "nats"), host, port: config.natsPort, logger });
@@ -101,6 +107,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       [
         { definition: AgentServiceService, implementation: agentApi({ engine, logs, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs }) },
         { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
+        { definition: BackupServiceService, implementation: backupApi({ dir, now: () => systemClock.now(), logger }) },
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
         { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
         { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
