@@ -45,7 +45,6 @@ export interface MissingArtifact {
 }
 
 export type BackupFaultCode =
-  | "not_a_backup"
   | "damaged"
   | "truncated"
   | "newer"
@@ -54,8 +53,7 @@ export type BackupFaultCode =
   | "not_empty"
   | "in_use"
   | "not_found"
-  | "not_readable"
-  | "not_writable"
+  | "no_permission"
   | "disk_full"
   | "interrupted"
   | "bad_epoch"

@@ -27,7 +27,7 @@ export class BackupError extends Error {
       case "EACCES":
       case "EPERM":
       case "EROFS":
-        return new BackupError("not_writable", `could not ${doing}: there is no permission (${systemCode})`, cause);
+        return new BackupError("no_permission", `could not ${doing}: there is no permission (${systemCode})`, cause);
       case "ENOENT":
       case "ENOTDIR":
       case "EISDIR":

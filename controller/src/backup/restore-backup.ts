@@ -89,7 +89,7 @@ function lock(dir: string, found: readonly string[]): { release(): void } {
   } catch (cause) {
     if (!(cause instanceof HomeError)) throw cause;
     if (cause.code === "in_use") throw new BackupError("in_use", `a controller runs in ${dir}, or another restore is at work there; stop it and move the directory away, or choose another --dir`, cause);
-    throw new BackupError("not_writable", cause.message, cause);
+    throw new BackupError("no_permission", cause.message, cause);
   }
   const shown = others.length > 3 ? `${others.slice(0, 3).join(", ")} and ${others.length - 3} more` : others.join(", ");
   throw new BackupError("not_empty", `${dir} is not empty (${shown}), and nothing is overwritten; move it away, for example to ${dir}.old, or choose another --dir`);
