@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { decrypt, encrypt } from "./age.ts";
-import { inPieces } from "./backup.fixture.ts";
+import { gather, inPieces } from "./backup.fixture.ts";
 import { Pieces } from "./pieces.ts";
 
 const CHUNK_BYTES = 65_536;
 const QUICK = 4;
 
 const pieces = (bytes: Buffer, size = 1000): Pieces => new Pieces("b.age", inPieces(bytes, size));
-const sealed = async (plain: Buffer, passphrase = "open sesame"): Promise<Buffer> => Buffer.concat(await Array.fromAsync(encrypt(pieces(plain), passphrase, QUICK)));
-const opened = async (bytes: Buffer, passphrase = "open sesame"): Promise<Buffer> => Buffer.concat(await Array.fromAsync(decrypt(pieces(bytes), passphrase)));
+const sealed = (plain: Buffer, passphrase = "open sesame"): Promise<Buffer> => gather(encrypt(pieces(plain), passphrase, QUICK));
+const opened = (bytes: Buffer, passphrase = "open sesame"): Promise<Buffer> => gather(decrypt(pieces(bytes), passphrase));
 
 /** Written by the age program, 1.1.1: `age --passphrase`, with the passphrase "correct horse battery staple". */
 const WRITTEN_BY_AGE = "YWdlLWVuY3J5cHRpb24ub3JnL3YxCi0+IHNjcnlwdCBHcG9lY1JTbllRK0R6RDNCL2VJSEtnIDE4CnZubWFIeVB0Ni9hTXVaZUJPRjBOME9OVXc2SDJIV1Q5ay82SmF3UFpRQmsKLS0tIGxVN3FIRU9uU0ZLU2FaR3BqZmE1b1kveCtYd0htbzhkYktISVRsT3lvNnMKlAtzGhB281r1VwKlWCtdA5Xxyfm2Ri47r+iRz50qE5kfQUCuJh+C41Rs5GiDw6k=";

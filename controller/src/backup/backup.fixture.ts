@@ -54,7 +54,7 @@ export class Place implements Disposable {
   async archive(withArtifacts = true): Promise<Buffer> {
     const backup = await makeBackup({ dir: this.dir, withArtifacts, now: () => 1_700_000_000_000, signal: NEVER });
     try {
-      return Buffer.concat(await Array.fromAsync(backup.pieces));
+      return await gather(backup.pieces);
     } finally {
       await backup.close();
     }
@@ -83,6 +83,12 @@ export function tree(folder: string): Readonly<Record<string, string>> {
     found[path.slice(folder.length + 1)] = entry.isDirectory() ? `${mode}/` : `${mode} ${readFileSync(path, "latin1")}`;
   }
   return found;
+}
+
+export async function gather(bytes: AsyncIterable<Buffer>): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  for await (const piece of bytes) pieces.push(piece);
+  return Buffer.concat(pieces);
 }
 
 export async function* inPieces(bytes: Buffer, size: number): AsyncGenerator<Buffer> {

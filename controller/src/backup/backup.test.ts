@@ -11,7 +11,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { takeHome } from "../home.ts";
 import { Journal } from "../journal/journal.ts";
 import { JOURNAL_VERSION } from "../journal/schema.ts";
-import { inPieces, NEVER, Place, tree } from "./backup.fixture.ts";
+import { gather, inPieces, NEVER, Place, tree } from "./backup.fixture.ts";
 import { checkBackup } from "./check-backup.ts";
 import { refuseHalfRestored } from "./half-restored.ts";
 import { makeBackup } from "./make-backup.ts";
@@ -71,7 +71,7 @@ describe("a backup", () => {
     const [gone] = place.artifacts;
     const backup = await makeBackup({ dir: place.dir, withArtifacts: true, now: () => 1, signal: NEVER });
     rmSync(join(place.dir, "artifacts", gone!), { recursive: true });
-    const bytes = Buffer.concat(await Array.fromAsync(backup.pieces));
+    const bytes = await gather(backup.pieces);
     await backup.close();
     expect(await save(bytes)).toMatchObject({ artifacts: 1, missingArtifacts: [{ digest: gone, releases: [] }] });
   });
@@ -88,7 +88,7 @@ describe("a backup", () => {
     }
     expect(place.journal.lastSeq).toBeGreaterThan(before);
     const made = await backup;
-    const { machines, journalSeq } = await save(Buffer.concat(await Array.fromAsync(made.pieces)));
+    const { machines, journalSeq } = await save(await gather(made.pieces));
     await made.close();
     // Each row but those of the two artifacts is a machine that joined.
     expect(machines).toBe(journalSeq - place.artifacts.length);

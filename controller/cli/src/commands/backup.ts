@@ -18,7 +18,7 @@ import { type PassphraseOption, readPassphrase } from "./passphrase-file.ts";
 import { openProgress } from "./progress.ts";
 
 interface BackupOptions extends GlobalOptions, PassphraseOption {
-  readonly artifacts: boolean;
+  readonly withoutArtifacts?: boolean;
 }
 
 export function registerBackup(program: Command, context: CliContext): void {
@@ -31,7 +31,7 @@ export function registerBackup(program: Command, context: CliContext): void {
     )
     .argument("<file>", "where to; readable by you alone")
     .option("--passphrase-file <file>", "encrypt it with the one line in this file; the `age` program can open it, too")
-    .option("--no-artifacts", "leave out the files of releases; what is still wanted has to be pushed again after a restore")
+    .option("--without-artifacts", "leave out the files of releases; what is still wanted has to be pushed again after a restore")
     .action(async (file: string, _options: unknown, self: Command) => {
       await makeBackup(context, file, self.optsWithGlobals<BackupOptions>());
     });
@@ -61,7 +61,7 @@ async function makeBackup(context: CliContext, file: string, options: BackupOpti
       let totalBytes = 0;
       let sentBytes = 0;
       const feed = async function* (signal: AbortSignal): AsyncGenerator<Uint8Array> {
-        for await (const { part } of controller.read(backups, backups.backup, { withoutArtifacts: !options.artifacts }, signal)) {
+        for await (const { part } of controller.read(backups, backups.backup, { withoutArtifacts: options.withoutArtifacts === true }, signal)) {
           if (part?.$case === "totalBytes") totalBytes = part.value;
           if (part?.$case !== "data") continue;
           yield part.value;
