@@ -1,8 +1,8 @@
 /**
  * A controller comes back from a backup that is older than what its agents know: they follow it all the same, from where they are to what it says.
  */
-import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DevFleet, isAlive } from "../e2e/fleet.ts";
 import { type Answer, TestApp } from "../e2e/test-app.ts";
@@ -29,9 +29,10 @@ afterEach(() => fleet.stop());
 
 describe("a controller restored from a backup that was made while a rollout was under way", () => {
   it("brings that rollout to its end when it had ended meanwhile, and restarts nobody", async () => {
-    const id = await fleet.deploy(shop.release("2", { rollout: { min_healthy_time: "2s" } }));
-    await until("the first machine runs it", () => shop.starts().some(({ version }) => version === "2"));
+    const id = await fleet.deploy(shop.release("2", { rollout: { waves: "[100%]", max_unavailable: `${MACHINES.length}`, min_healthy_time: "3s" } }));
+    await until("every machine has started it", () => shop.starts().filter(({ version }) => version === "2").length === MACHINES.length);
     await backUp();
+    expect(await fleet.status(id)).toMatchObject({ phase: "rolling" });
     expect(await fleet.ended(id)).toMatchObject({ phase: "succeeded" });
     const running = await shop.answers(MACHINES);
 
@@ -70,8 +71,10 @@ it("agents lose nothing when the files of releases are not in the backup, and ge
   await succeeds(shop.release("2"));
   // What an agent has kept it needs not fetch.
   for (const { dir } of fleet.file().agents) {
-    const releases = join(dir, "apps/shop/releases");
-    for (const digest of readdirSync(releases)) if (!readFileSync(join(releases, digest, "version.txt"), "utf8").startsWith("2")) rmSync(join(releases, digest), { recursive: true });
+    const shopDir = join(dir, "apps/shop");
+    const kept = readdirSync(join(shopDir, "releases")).filter((name) => !name.startsWith(basename(readlinkSync(join(shopDir, "current")))));
+    expect(kept).not.toEqual([]);
+    for (const name of kept) rmSync(join(shopDir, "releases", name), { recursive: true });
   }
 
   await loseAndRestore(fleet, backup);
