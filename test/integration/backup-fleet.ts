@@ -4,7 +4,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { DevFleet, isAlive } from "../e2e/fleet.ts";
+import { type DevFleet, isAlive } from "../e2e/fleet.ts";
 
 const WITHIN_MS = 60_000;
 

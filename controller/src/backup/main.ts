@@ -21,6 +21,8 @@ const giveUp = (): void => {
   // Nothing may come any more, and then nobody would look at the signal.
   process.stdin.destroy(new BackupError("interrupted", "given up; nothing was kept"));
 };
+// Whoever reads it hears of its faults; it may not be read yet.
+process.stdin.on("error", () => undefined);
 process.on("disconnect", giveUp).on("SIGTERM", giveUp).on("SIGINT", giveUp);
 process.once("message", (job) => void run(job as BackupJob));
 
