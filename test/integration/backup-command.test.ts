@@ -6,6 +6,8 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { BackupServiceClient } from "@muster/proto/gen/muster/v1/backup.ts";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CANNOT_MOUNT, withMount } from "../e2e/bad-input.ts";
 import { ControllerProcess } from "./controller-process.ts";
@@ -107,6 +109,21 @@ describe("muster backup", () => {
     expect(await once(child, "close")).toEqual([130, null]);
     expect(left()).toEqual([]);
   });
+});
+
+test("one backup is made at a time, and the second is refused, not queued", async () => {
+  const client = new BackupServiceClient(controller.grpc, credentials.createInsecure());
+  const codeOf = async (): Promise<status> => {
+    try {
+      for await (const _ of client.backup({ withoutArtifacts: true })) continue;
+      return status.OK;
+    } catch (error) {
+      return (error as ServiceError).code;
+    }
+  };
+  expect((await Promise.all([codeOf(), codeOf()])).sort((one, other) => one - other)).toEqual([status.OK, status.FAILED_PRECONDITION]);
+  expect(await codeOf()).toBe(status.OK);
+  client.close();
 });
 
 test("muster restore says what came back, which epoch it has, and how to start it", async () => {

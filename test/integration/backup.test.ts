@@ -8,7 +8,7 @@ import { DevFleet, isAlive } from "../e2e/fleet.ts";
 import { TestApp } from "../e2e/test-app.ts";
 import { loseAndRestore, until } from "./backup-fleet.ts";
 
-const MACHINES = ["dev-0", "dev-1", "dev-2", "dev-3"];
+const MACHINES = Array.from({ length: 20 }, (_, index) => `dev-${index}`);
 
 let fleet: DevFleet;
 let shop: TestApp;
@@ -18,14 +18,14 @@ beforeEach(async () => {
   fleet = await DevFleet.start({ agents: MACHINES.length });
   shop = new TestApp(fleet, "shop");
   bystander = new TestApp(fleet, "bystander");
-  for (const file of [shop.release("1"), bystander.release("1")]) expect(await fleet.ended(await fleet.deploy(file))).toMatchObject({ phase: "succeeded" });
+  for (const file of [shop.release("1", { interval: "1s", rollout: { max_unavailable: "10" } }), bystander.release("1", { interval: "1s", rollout: { max_unavailable: "10" } })]) expect(await fleet.ended(await fleet.deploy(file))).toMatchObject({ phase: "succeeded" });
 });
 
 afterEach(() => fleet.stop());
 
 it("a controller restored from a backup of a moment ago has its agents back, its rollout goes on, and no workload was touched", async () => {
   const bystanders = await bystander.answers(MACHINES);
-  const id = await fleet.deploy(shop.release("2", { rollout: { waves: "[{ size: 1, approve: true }, 100%]" } }));
+  const id = await fleet.deploy(shop.release("2", { rollout: { waves: "[{ size: 1, approve: true }, 100%]", max_unavailable: "5" } }));
   await waitsForApproval(id);
   const passphraseFile = join(fleet.root, "passphrase");
   const backup = join(fleet.root, "controller.age");
@@ -41,7 +41,7 @@ it("a controller restored from a backup of a moment ago has its agents back, its
   expect((await fleet.muster(["approve", id])).code).toBe(0);
   const status = await fleet.ended(id);
   expect(status).toMatchObject({ phase: "succeeded", counts: { healthy: MACHINES.length } });
-  expect(shop.starts().filter(({ version }) => version === "2").map(({ machine }) => machine).sort()).toEqual(MACHINES);
+  expect(shop.starts().filter(({ version }) => version === "2").map(({ machine }) => machine).sort()).toEqual(MACHINES.toSorted());
   expect(await bystander.answers(MACHINES)).toEqual(bystanders);
   for (const { pid } of Object.values(bystanders)) expect(isAlive(pid)).toBe(true);
 });
