@@ -8,6 +8,7 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
+import { BackupServiceService } from "@muster/proto/gen/muster/v1/backup.ts";
 import { DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { EventsServiceService } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
@@ -25,7 +26,10 @@ import { historyApi } from "./api/history-api.ts";
 import { identityApi } from "./api/identity-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
+import { tellMissingArtifacts } from "./artifacts/missing.ts";
 import { removeWhatWasLetGo } from "./artifacts/removal.ts";
+import { backupApi } from "./backup/backup-api.ts";
+import { refuseHalfRestored } from "./backup/half-restored.ts";
 import type { Config } from "./config.ts";
 import { systemClock } from "./engine/clock.ts";
 import { Engine } from "./engine/engine.ts";
@@ -87,12 +91,14 @@ export async function startController(config: Config, logger: Logger): Promise<C
   try {
     const home = takeHome(dir);
     undo.push(() => home.release());
+    refuseHalfRestored(dir);
     mkdirSync(identityDir(dir), { recursive: true, mode: 0o700 });
     refuseExposed(identityDir(dir));
     const authorities = await Authorities.open(join(identityDir(dir), "authorities"), () => systemClock.now());
     const journal = Journal.open(join(dir, "muster.db"));
     undo.push(() => journal.close());
     const store = await createArtifactStore({ dir: join(dir, "artifacts") });
+    await tellMissingArtifacts({ db: journal.db, store, logger });
     const before = rememberedPorts(dir);
 
     const natsAuthority = openNatsAuthority({ dir: join(identityDir(dir), "nats"), now: () => systemClock.now() });
@@ -196,6 +202,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const services = [
       { definition: AgentServiceService, implementation: agents },
       { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
+      { definition: BackupServiceService, implementation: backupApi({ dir, now: () => systemClock.now(), logger }) },
       { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
       { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
       { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },

@@ -4,6 +4,7 @@
 import { type Argument, Command, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { registerArtifact } from "./commands/artifact.ts";
+import { registerBackup } from "./commands/backup.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerCordoning } from "./commands/cordon.ts";
@@ -17,6 +18,7 @@ import { registerMachines } from "./commands/machines.ts";
 import { registerPlan } from "./commands/plan.ts";
 import { registerReleases } from "./commands/releases.ts";
 import { registerReplay } from "./commands/replay.ts";
+import { registerRestore } from "./commands/restore.ts";
 import { registerRetention } from "./commands/retention.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerSteering } from "./commands/steer.ts";
@@ -80,6 +82,8 @@ function registerAll(program: Command, context: CliContext): void {
   program.commandsGroup("Running Muster:");
   registerDev(program, context);
   registerController(program, context);
+  registerBackup(program, context);
+  registerRestore(program, context);
   registerTour(program, context);
   program.commandsGroup("This command:");
   registerCompletion(program, context);

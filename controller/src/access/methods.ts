@@ -3,6 +3,7 @@
  */
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
+import { BackupServiceService } from "@muster/proto/gen/muster/v1/backup.ts";
 import { DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { EventsServiceService } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
@@ -62,6 +63,7 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
     listFreezes: "viewer",
   }),
   ...needs(AgentServiceService, { session: "machine", sync: "machine", sendLogs: "machine" }),
+  ...needs(BackupServiceService, { backup: "admin" }),
   ...needs(JoinServiceService, { join: "anybody", renew: "former_machine" }),
   ...needs(IdentityServiceService, {
     createToken: "admin",

@@ -6,7 +6,7 @@ import { EPOCH_MAX, epochOf, generationOf, numberOf } from "@muster/proto/genera
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Generation } from "@muster/proto/ids.ts";
 import { join } from "node:path";
-import { identityDir, PrivateFileError, readPrivate, writePrivate } from "./private-file.ts";
+import { identityDir, PrivateFileError, readPrivate } from "./private-file.ts";
 
 export class Epoch {
   readonly number: number;
@@ -40,14 +40,6 @@ export function readEpoch(dir: string): Epoch {
   if (text === undefined) return new Epoch(0);
   const epoch = /^\d{1,4}\n?$/.test(text) ? Number(text) : NaN;
   if (!(epoch <= EPOCH_MAX)) throw new PrivateFileError("unreadable", `${path} does not hold an epoch (0 to ${EPOCH_MAX})`);
-  return new Epoch(epoch);
-}
-
-/** For a controller that is restored and not running. `above`: the newest epoch that is known to have been in use, in the backup or elsewhere. */
-export function raiseEpoch(dir: string, above: number): Epoch {
-  const epoch = Math.max(readEpoch(dir).number, above) + 1;
-  if (epoch > EPOCH_MAX) throw new PrivateFileError("unreadable", `the epoch cannot be raised above ${EPOCH_MAX}: let the machines join a new controller`);
-  writePrivate(fileOf(dir), `${epoch}\n`);
   return new Epoch(epoch);
 }
 

@@ -14,6 +14,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { ArtifactsServiceClient } from "@muster/proto/gen/muster/v1/artifacts.ts";
+import { BackupServiceClient } from "@muster/proto/gen/muster/v1/backup.ts";
 import { DeploymentsServiceClient } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { EventsServiceClient } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
@@ -64,6 +65,7 @@ export class Controller {
   readonly history: HistoryServiceClient;
   readonly forecast: ForecastServiceClient;
   readonly identity: IdentityServiceClient;
+  readonly backups: BackupServiceClient;
 
   /** Connects with the first call. All services share one connection. */
   constructor(address: ControllerAddress) {
@@ -76,6 +78,7 @@ export class Controller {
     this.history = new HistoryServiceClient(address.target, credentials.createInsecure(), shared);
     this.identity = new IdentityServiceClient(address.target, credentials.createInsecure(), shared);
     this.forecast = new ForecastServiceClient(address.target, credentials.createInsecure(), shared);
+    this.backups = new BackupServiceClient(address.target, credentials.createInsecure(), shared);
   }
 
   /** `method` belongs to one of the clients above. */
