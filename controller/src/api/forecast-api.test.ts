@@ -1,4 +1,4 @@
-import { status, type handleUnaryCall } from "@grpc/grpc-js";
+import { Metadata, status, type handleUnaryCall } from "@grpc/grpc-js";
 import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { PlanRequest, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { pino } from "pino";
@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { conflict, granted } from "../engine/refusal.ts";
 import { fleet, inputs } from "../forecast/forecast.fixture.ts";
 import { forecastApi, type ForecastSource } from "./forecast-api.ts";
+import { rememberCaller } from "../grpc/caller.ts";
 
 const FILE = `
 app: shop
@@ -19,7 +20,9 @@ function api(picture: ForecastSource["picture"]): (content: string) => Promise<P
   const { plan } = forecastApi({ source: { picture }, logger: pino({ level: "silent" }) });
   return (content) =>
     new Promise((resolve, reject) => {
-      const call = { request: { fileName: "muster.yaml", content: Buffer.from(content) } } as Parameters<handleUnaryCall<PlanRequest, PlanResponse>>[0];
+      const metadata = new Metadata();
+      rememberCaller(metadata, { kind: "local", name: "tester" });
+      const call = { metadata, request: { fileName: "muster.yaml", content: Buffer.from(content) } } as Parameters<handleUnaryCall<PlanRequest, PlanResponse>>[0];
       plan(call, (error, value) => (error === null ? resolve(value!) : reject(error)));
     });
 }

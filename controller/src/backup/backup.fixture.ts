@@ -48,7 +48,7 @@ export class Place implements Disposable {
   /** Into the controller's directory. */
   writes(name: string, content: string | Buffer): void {
     mkdirSync(dirname(join(this.dir, name)), { recursive: true });
-    writeFileSync(join(this.dir, name), content);
+    writeFileSync(join(this.dir, name), content, { mode: 0o600 });
   }
 
   async archive(withArtifacts = true): Promise<Buffer> {
