@@ -11,33 +11,36 @@ function fault(...args: string[]): string {
 }
 
 describe("the agent's configuration", () => {
-  it("needs no more than a controller", () => {
-    expect(parseConfig(base, around)).toEqual({
+  it("of one that runs needs nothing: it knows its controller", () => {
+    expect(parseConfig([], around)).toEqual({
       kind: "config",
       config: {
-        controller: "127.0.0.1:4440",
         dir: "/home/ann/.local/state/muster-agent",
-        machineId: "web-1",
-        labels: {},
-        maxAssignmentAgeMs: 3_600_000,
-        stopWithParent: false,
+        command: { kind: "run", controller: undefined, machineId: undefined, join: undefined, maxAssignmentAgeMs: 3_600_000, stopWithParent: false },
         logLevel: "info",
         environment: {},
       },
     });
   });
 
-  it("takes options, and several labels", () => {
-    const args = [...base, "--dir", "/d", "--id", "m1", "--label", "role=web", "--label", "zone=", "--stop-with-parent", "--log-level", "debug", "--max-assignment-age", "5m"];
-    expect(parseConfig(args, around)).toMatchObject({
-      config: { dir: "/d", machineId: "m1", labels: { role: "web", zone: "" }, maxAssignmentAgeMs: 300_000, stopWithParent: true, logLevel: "debug" },
-    });
+  it("of one that joins takes a controller, a token's file, and several labels", () => {
+    const args = ["join", ...base, "--token-file", "t", "--dir", "/d", "--id", "m1", "--label", "role=web", "--label", "zone=", "--log-level", "debug"];
+    const join = { controller: "127.0.0.1:4440", tokenFile: "t", token: undefined, machineId: "m1", labels: { role: "web", zone: "" } };
+    expect(parseConfig(args, around)).toMatchObject({ config: { dir: "/d", command: { kind: "join", join, isAgain: false }, logLevel: "debug" } });
+    expect(parseConfig(["join", ...base, "--again"], around)).toMatchObject({ config: { command: { join: { tokenFile: undefined, machineId: "web-1" }, isAgain: true } } });
+    expect(parseConfig([...base, "--token-file", "-", "--stop-with-parent"], around)).toMatchObject({ config: { command: { kind: "run", join: { tokenFile: undefined }, stopWithParent: true } } });
   });
 
   it("takes variables, and options over variables", () => {
     const environment = { MUSTER_CONTROLLER: "[::1]:1", MUSTER_AGENT_DIR: "/e", MUSTER_AGENT_ID: "from-env" };
-    expect(parseConfig([], { ...around, environment })).toMatchObject({ config: { controller: "[::1]:1", dir: "/e", machineId: "from-env" } });
-    expect(parseConfig(["--id", "m2"], { ...around, environment })).toMatchObject({ config: { machineId: "m2" } });
+    expect(parseConfig([], { ...around, environment })).toMatchObject({ config: { dir: "/e", command: { controller: "[::1]:1", machineId: "from-env" } } });
+    expect(parseConfig(["--id", "m2"], { ...around, environment })).toMatchObject({ config: { command: { machineId: "m2" } } });
+  });
+
+  it("takes a token from the environment, and passes it on to nobody", () => {
+    const parsed = parseConfig(base, { ...around, environment: { MUSTER_JOIN_TOKEN: "mst1.x", PATH: "/bin" } });
+    expect(parsed).toMatchObject({ config: { command: { join: { token: "mst1.x", tokenFile: undefined } }, environment: { PATH: "/bin" } } });
+    expect(parsed.kind === "config" && "MUSTER_JOIN_TOKEN" in parsed.config.environment).toBe(false);
   });
 
   it("keeps root's files where a service keeps them", () => {
@@ -50,7 +53,7 @@ describe("the agent's configuration", () => {
   });
 
   it("refuses what it cannot use, in one line that says what is allowed", () => {
-    expect(fault()).toContain("--controller HOST:PORT");
+    expect(fault("join")).toContain("--controller HOST:PORT");
     for (const address of ["localhost", "localhost:0", "localhost:70000", "http://localhost:1", ":1", ""]) expect(fault("--controller", address)).toContain("HOST:PORT");
     expect(fault(...base, "--id", "Web_1")).toContain("a-z, 0-9 and -");
     expect(fault(...base, "--label", "role")).toContain("KEY=VALUE");
@@ -62,7 +65,7 @@ describe("the agent's configuration", () => {
     expect(fault(...base, "--colour")).toContain("--colour");
     expect(fault(...base, "more")).toContain("too many arguments");
     expect(fault("--dir")).toContain("argument missing");
-    const badHost = parseConfig(base, { ...around, hostname: "web_1.example" });
+    const badHost = parseConfig(["join", ...base], { ...around, hostname: "web_1.example" });
     expect(badHost).toMatchObject({ kind: "fault", message: expect.stringContaining("--id ID") });
   });
 });

@@ -1,11 +1,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { TestAuthority } from "./identity/authority.fixture.ts";
+import { IdentityStore } from "./identity/identity-store.ts";
 import { FakeController, until } from "./link/controller.fixture.ts";
 import { type TestArtifact, type TestServer, makeArtifact, serve } from "./pull/artifact.fixture.ts";
 
@@ -29,7 +32,11 @@ const pids = new Set<number>();
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "muster-agent-"));
   controller = new FakeController();
+  const authority = await TestAuthority.make();
+  const { key, certificate } = await authority.controller();
+  controller.credentials = ServerCredentials.createSsl(null, [{ private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) }]);
   await controller.listen();
+  new IdentityStore(dir).save({ machine: "m-1", controller: `127.0.0.1:${controller.port}`, current: await authority.machine("m-1") });
   good = makeArtifact({ "server.mjs": server("1.0") });
   better = makeArtifact({ "server.mjs": server("1.1") });
   bad = makeArtifact({ "server.mjs": 'console.error("no luck"); process.exit(3);' });
@@ -47,7 +54,7 @@ afterEach(async () => {
 });
 
 function start(...more: string[]): ChildProcess & { readonly words: string[] } {
-  const args = ["--controller", `127.0.0.1:${controller.port}`, "--dir", dir, "--id", "m-1", "--label", "zone=a", ...more];
+  const args = ["--dir", dir, "--id", "m-1", ...more];
   const agent = spawn(process.execPath, [BIN, ...args], { stdio: ["pipe", "pipe", "pipe"] });
   const words: string[] = [];
   agent.stderr.on("data", (data: Buffer) => words.push(data.toString()));
@@ -170,5 +177,32 @@ describe("the agent", () => {
     const [code] = (await once(agent, "exit")) as [number];
     expect(code).toBe(2);
     expect(agent.words.join("")).toBe('muster-agent: --label "oops" is not KEY=VALUE (for example role=web)\n');
+  });
+
+  it("says how to join when it has not, and whose the directory is when it is another machine's", async () => {
+    const stranger = start("--dir", join(dir, "new"));
+    expect(await once(stranger, "exit")).toEqual([2, null]);
+    expect(stranger.words.join("")).toContain("this machine has not joined a fleet: make a token on the controller's side with muster token create");
+    const other = start("--id", "m-2");
+    expect(await once(other, "exit")).toEqual([2, null]);
+    expect(other.words.join("")).toContain("this directory belongs to the machine m-1, not to m-2");
+  });
+
+  it("uses no keys that others can read", async () => {
+    chmodSync(join(dir, "identity"), 0o755);
+    const agent = start();
+    expect(await once(agent, "exit")).toEqual([2, null]);
+    expect(agent.words.join("")).toMatch(/others can read .*identity, and it holds this machine's keys/);
+  });
+
+  it("says nothing to whoever has another authority's certificate", async () => {
+    const { key, certificate } = await (await TestAuthority.make()).controller();
+    const impostor = new FakeController();
+    impostor.credentials = ServerCredentials.createSsl(null, [{ private_key: Buffer.from(key), cert_chain: Buffer.from(certificate) }]);
+    await impostor.listen();
+    const agent = start("--controller", `127.0.0.1:${impostor.port}`);
+    await until(() => agent.words.some((words) => words.includes("controller not reached")));
+    expect(impostor.hellos).toEqual([]);
+    impostor.close();
   });
 });

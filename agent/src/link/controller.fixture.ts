@@ -34,6 +34,7 @@ export class FakeController {
   syncs = 0;
   assignment: Assignment | undefined;
   welcome: Partial<Welcome> = {};
+  credentials = ServerCredentials.createInsecure();
   acknowledges = true;
   answersHeartbeats = true;
   /** Called in place of the usual answer to a hello. */
@@ -70,7 +71,7 @@ export class FakeController {
     this.#server = new Server();
     this.#server.addService(AgentServiceService, implementation);
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, bound) => (error === null ? resolve(bound) : reject(error)));
+    this.#server.bindAsync(`127.0.0.1:${port}`, this.credentials, (error, bound) => (error === null ? resolve(bound) : reject(error)));
     this.port = await promise;
   }
 

@@ -25,7 +25,7 @@ export interface RestoreOptions extends Omit<ReadOptions, "keep"> {
 }
 
 /** What taking a directory leaves in it. */
-const OF_THE_LOCK = ["controller.lock", ".writable"];
+const OF_THE_LOCK = ["controller.lock", "controller.lock-journal", ".writable"];
 
 /** Throws BackupError. */
 export async function restoreBackup(options: RestoreOptions): Promise<BackupSummary> {
