@@ -3,6 +3,7 @@
  */
 import { mkdirSync, rmSync } from "node:fs";
 import type { X509Certificate } from "node:crypto";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import type { MachineId } from "@muster/proto/ids.ts";
 import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
@@ -51,6 +52,7 @@ import { ServerFiles } from "./identity/server-files.ts";
 import { identityDir, refuseExposed } from "./identity/private-file.ts";
 import { Journal } from "./journal/journal.ts";
 import { startNats } from "./nats/nats.ts";
+import { externalConfig } from "./nats/server-config.ts";
 import { openNatsAuthority } from "./nats/nats-authority.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { agentApi } from "./report/agent-api.ts";
@@ -208,7 +210,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
       { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
       { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
-      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: () => void showCertificates(), now: () => systemClock.now(), logger }) },
+      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: showCertificates, address: () => reachableAt(grpc.address), natsConfig: () => externalConfig(natsAuthority), now: () => systemClock.now(), logger }) },
       { definition: JoinServiceService, implementation: joinApi({ membership, authorities, logger }) },
     ];
     const socketPath = socketPathOf(dir);
@@ -229,4 +231,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
     await stop();
     throw error;
   }
+}
+
+/** By the machine's name where it listens on all its addresses. */
+function reachableAt(address: string): string {
+  return address.replace(/^(?:0\.0\.0\.0|\[::\]):/, `${hostname()}:`);
 }

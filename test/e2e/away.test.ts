@@ -121,8 +121,8 @@ function awayAgent(): DevAgent {
 }
 
 /** As somebody would by hand: with no parent that it ends with. */
-function startAgent({ id, dir, labels }: DevAgent): void {
-  const args = ["--controller", fleet.file().controller.grpc, "--dir", dir, "--id", id, ...Object.entries(labels).flatMap(([key, value]) => ["--label", `${key}=${value}`])];
+function startAgent({ id, dir }: DevAgent): void {
+  const args = ["--dir", dir, "--id", id];
   const log = openSync(join(fleet.root, "agent-by-hand.log"), "a");
   agents.push(spawn(process.execPath, [MUSTER_AGENT, ...args], { stdio: ["ignore", log, log] }));
 }

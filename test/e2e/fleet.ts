@@ -3,7 +3,7 @@
  * Whatever a test leaves running is ended when the fleet is stopped, by process id.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -190,6 +190,14 @@ export class DevFleet {
   /** Returns the deployment's id. */
   async deploy(file: string): Promise<string> {
     return (await this.json<{ id: string }>("deploy", "-f", file)).id;
+  }
+
+  /** A file with a token for one more machine. */
+  async tokenFile(): Promise<string> {
+    const { token } = await this.json<{ token: string }>("token", "create");
+    const path = join(this.root, "token");
+    writeFileSync(path, token, { mode: 0o600 });
+    return path;
   }
 
   status(id: string): Promise<Status> {

@@ -109,7 +109,7 @@ it("a machine that joins late gets the release that succeeded last, and not one 
   expect(await fleet.ended(await fleet.deploy(bad))).toMatchObject({ phase: "rolled_back" });
 
   const log = openSync(join(fleet.root, `${LATE}.log`), "a");
-  const args = ["--controller", fleet.file().controller.grpc, "--dir", join(fleet.root, LATE), "--id", LATE, "--label", "role=web", "--label", "zone=a"];
+  const args = ["--controller", fleet.file().controller.grpc, "--token-file", await fleet.tokenFile(), "--dir", join(fleet.root, LATE), "--id", LATE, "--label", "role=web", "--label", "zone=a"];
   late = spawn(process.execPath, [MUSTER_AGENT, ...args], { stdio: ["ignore", log, log] });
   await comes(async () => (await runningOn(LATE)) === "5");
   expect(shop.starts().filter(({ machine }) => machine === LATE).map(({ version }) => version)).toEqual(["5"]);

@@ -76,6 +76,7 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
     listAuthorities: "viewer",
     rotateAuthority: "admin",
     retireAuthority: "admin",
+    exportNats: "admin",
   }),
 ]);
 

@@ -20,6 +20,9 @@ export interface IdentityApiOptions {
   readonly cutOff: (member: Member) => void;
   /** Servers show certificates of the authorities that are left. */
   readonly onAuthoritiesChanged: () => void;
+  /** Where machines reach the controller. */
+  readonly address: () => string;
+  readonly natsConfig: () => string;
   readonly now: () => number;
   readonly logger: Logger;
 }
@@ -30,7 +33,7 @@ const TTL_MS_MAX = 366 * 24 * 60 * 60_000;
 const LABELS_MAX = 64;
 const DEPENDANTS_SHOWN_MAX = 1_000;
 
-export function identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, now, logger }: IdentityApiOptions): IdentityServiceServer {
+export function identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, address, natsConfig, now, logger }: IdentityApiOptions): IdentityServiceServer {
   const { tokens, members } = membership;
   const known = (text: string): Member => {
     const machine = parseMachineId(text);
@@ -60,7 +63,7 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
       checkLabels(labels);
       const { text, token } = tokens.create({ uses, ttlMs, labels, approve, by: nameOf(caller) }, authorities.newest.pin, now());
       logger.info({ tokenId: token.id, uses, by: token.createdBy }, "join token made");
-      return { token: text, description: tokenMessage(token) };
+      return { token: text, description: tokenMessage(token), address: address() };
     }),
 
     listTokens: unary(logger, () => ({ tokens: tokens.list().map(tokenMessage) })),
@@ -92,6 +95,8 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
       logger.warn({ machineId: machine, by: nameOf(caller), reason }, "machine revoked");
       return { member: memberMessage(members.find(member.machine)!) };
     }),
+
+    exportNats: unary(logger, () => ({ config: natsConfig() })),
 
     listAuthorities: unary(logger, () => ({ authorities: listed() })),
 

@@ -12,6 +12,7 @@ import { machineJson } from "../output/machine-json.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { machineView } from "../render/machine-view.ts";
 import { registerMachineLabel } from "./machine-label.ts";
+import { registerMachineMembership } from "./machine-membership.ts";
 import { registerMachineRemove } from "./machine-remove.ts";
 import { viewOptions, withExamples } from "./options.ts";
 
@@ -33,6 +34,7 @@ export function registerMachine(program: Command, context: CliContext): void {
   withExamples(named, [["muster machine show web-1", "the same as: muster machine web-1"]]);
   registerMachineLabel(command, context);
   registerMachineRemove(command, context);
+  registerMachineMembership(command, context);
 }
 
 async function showMachine(context: CliContext, id: string, options: GlobalOptions): Promise<void> {

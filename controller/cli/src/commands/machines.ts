@@ -7,11 +7,14 @@ import { writeLines, type CliContext } from "../context.ts";
 import { printDocument } from "../output/json.ts";
 import { machineJson } from "../output/machine-json.ts";
 import type { GlobalOptions } from "../usage.ts";
+import { memberJson } from "../output/identity-json.ts";
+import { pendingTable } from "../render/identity-view.ts";
 import { machineTable } from "../render/machine-view.ts";
 import { viewOptions, withExamples } from "./options.ts";
 
 interface MachinesOptions extends GlobalOptions {
   readonly selector?: string;
+  readonly pending: boolean;
 }
 
 export function registerMachines(program: Command, context: CliContext): void {
@@ -20,8 +23,10 @@ export function registerMachines(program: Command, context: CliContext): void {
     .summary("list the machines and what they run")
     .description("Lists the machines, what they run, and whether they are heard.")
     .option("-l, --selector <selector>", "only those with these labels, for example role=web,env in (prod,staging),!canary")
+    .option("--pending", "those that asked to join and wait for: muster machine approve", false)
     .action(async (_options: unknown, self: Command) => {
       const options = self.optsWithGlobals<MachinesOptions>();
+      if (options.pending) return listPending(context, options);
       const { machines } = await withController(context, options, (controller) =>
         controller.unary(controller.fleet, controller.fleet.listMachines, { selector: options.selector ?? "" }),
       );
@@ -33,4 +38,11 @@ export function registerMachines(program: Command, context: CliContext): void {
     ["muster machines -l role=web,zone=a", "by label"],
     ["muster machines -l 'env in (prod,staging),!canary'", "selectors are those of Kubernetes"],
   ]);
+}
+
+async function listPending(context: CliContext, options: GlobalOptions): Promise<void> {
+  const { members } = await withController(context, options, (controller) => controller.unary(controller.identity, controller.identity.listMembers, { pending: true }));
+  if (options.output === "json") return printDocument(context, members.map(memberJson));
+  const lines = pendingTable(members, viewOptions(context));
+  await writeLines(context.stdout, lines.length > 0 ? lines : ["no machine waits"]);
 }

@@ -49,7 +49,7 @@ const fleetService: Pick<FleetServiceServer, "listMachines"> = {
 };
 
 const identityService: Pick<IdentityServiceServer, "createToken"> = {
-  createToken: (_, respond) => respond(null, { token: "a token", description: undefined }),
+  createToken: (_, respond) => respond(null, { token: "a token", description: undefined, address: "" }),
 };
 
 const server = new Server();

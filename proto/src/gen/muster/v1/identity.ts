@@ -175,7 +175,11 @@ export interface CreateTokenRequest_LabelsEntry {
 export interface CreateTokenResponse {
   /** `mst1.<sha256 of the authority>.<id>.<secret>`. */
   token: string;
-  description: JoinToken | undefined;
+  description:
+    | JoinToken
+    | undefined;
+  /** Where machines reach the controller, as far as it knows: `host:port`. */
+  address: string;
 }
 
 /** All of them. */
@@ -318,6 +322,15 @@ export interface RetireAuthorityRequest {
 /** What is left. */
 export interface RetireAuthorityResponse {
   authorities: Authority[];
+}
+
+/** Nothing to say. */
+export interface ExportNatsRequest {
+}
+
+/** What nats-server reads. */
+export interface ExportNatsResponse {
+  config: string;
 }
 
 function createBaseJoinRequest(): JoinRequest {
@@ -1479,7 +1492,7 @@ export const CreateTokenRequest_LabelsEntry: MessageFns<CreateTokenRequest_Label
 };
 
 function createBaseCreateTokenResponse(): CreateTokenResponse {
-  return { token: "", description: undefined };
+  return { token: "", description: undefined, address: "" };
 }
 
 export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
@@ -1489,6 +1502,9 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
     }
     if (message.description !== undefined) {
       JoinToken.encode(message.description, writer.uint32(18).fork()).join();
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
     }
     return writer;
   },
@@ -1522,6 +1538,14 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
             message.description = JoinToken.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1538,6 +1562,7 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
     return {
       token: isSet(object.token) ? globalThis.String(object.token) : "",
       description: isSet(object.description) ? JoinToken.fromJSON(object.description) : undefined,
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
     };
   },
 
@@ -1548,6 +1573,9 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
     }
     if (message.description !== undefined) {
       obj.description = JoinToken.toJSON(message.description);
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
     }
     return obj;
   },
@@ -1561,6 +1589,7 @@ export const CreateTokenResponse: MessageFns<CreateTokenResponse> = {
     message.description = (object.description !== undefined && object.description !== null)
       ? JoinToken.fromPartial(object.description)
       : undefined;
+    message.address = object.address ?? "";
     return message;
   },
 };
@@ -3588,6 +3617,125 @@ export const RetireAuthorityResponse: MessageFns<RetireAuthorityResponse> = {
   },
 };
 
+function createBaseExportNatsRequest(): ExportNatsRequest {
+  return {};
+}
+
+export const ExportNatsRequest: MessageFns<ExportNatsRequest> = {
+  encode(_: ExportNatsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportNatsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportNatsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ExportNatsRequest {
+    return {};
+  },
+
+  toJSON(_: ExportNatsRequest): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportNatsRequest>): ExportNatsRequest {
+    return ExportNatsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ExportNatsRequest>): ExportNatsRequest {
+    const message = createBaseExportNatsRequest();
+    return message;
+  },
+};
+
+function createBaseExportNatsResponse(): ExportNatsResponse {
+  return { config: "" };
+}
+
+export const ExportNatsResponse: MessageFns<ExportNatsResponse> = {
+  encode(message: ExportNatsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== "") {
+      writer.uint32(10).string(message.config);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExportNatsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExportNatsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExportNatsResponse {
+    return { config: isSet(object.config) ? globalThis.String(object.config) : "" };
+  },
+
+  toJSON(message: ExportNatsResponse): unknown {
+    const obj: any = {};
+    if (message.config !== "") {
+      obj.config = message.config;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExportNatsResponse>): ExportNatsResponse {
+    return ExportNatsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExportNatsResponse>): ExportNatsResponse {
+    const message = createBaseExportNatsResponse();
+    message.config = object.config ?? "";
+    return message;
+  },
+};
+
 /** How a machine gets credentials, and new ones before they end. The one service that is answered before a caller is known. */
 export type JoinServiceService = typeof JoinServiceService;
 export const JoinServiceService = {
@@ -3795,6 +3943,16 @@ export const IdentityServiceService = {
       Buffer.from(RetireAuthorityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RetireAuthorityResponse => RetireAuthorityResponse.decode(value),
   },
+  /** The configuration for a nats-server that somebody else runs. It holds no secret. */
+  exportNats: {
+    path: "/muster.v1.IdentityService/ExportNats" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExportNatsRequest): Buffer => Buffer.from(ExportNatsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExportNatsRequest => ExportNatsRequest.decode(value),
+    responseSerialize: (value: ExportNatsResponse): Buffer => Buffer.from(ExportNatsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExportNatsResponse => ExportNatsResponse.decode(value),
+  },
 } as const;
 
 export interface IdentityServiceServer extends UntypedServiceImplementation {
@@ -3818,6 +3976,8 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
   rotateAuthority: handleUnaryCall<RotateAuthorityRequest, RotateAuthorityResponse>;
   /** Ends a rotation: the old authority is trusted no more. FAILED_PRECONDITION while machines depend on it, unless forced. */
   retireAuthority: handleUnaryCall<RetireAuthorityRequest, RetireAuthorityResponse>;
+  /** The configuration for a nats-server that somebody else runs. It holds no secret. */
+  exportNats: handleUnaryCall<ExportNatsRequest, ExportNatsResponse>;
 }
 
 export interface IdentityServiceClient extends Client {
@@ -3980,6 +4140,22 @@ export interface IdentityServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RetireAuthorityResponse) => void,
+  ): ClientUnaryCall;
+  /** The configuration for a nats-server that somebody else runs. It holds no secret. */
+  exportNats(
+    request: ExportNatsRequest,
+    callback: (error: ServiceError | null, response: ExportNatsResponse) => void,
+  ): ClientUnaryCall;
+  exportNats(
+    request: ExportNatsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExportNatsResponse) => void,
+  ): ClientUnaryCall;
+  exportNats(
+    request: ExportNatsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExportNatsResponse) => void,
   ): ClientUnaryCall;
 }
 
