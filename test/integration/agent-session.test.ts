@@ -2,7 +2,7 @@
  * The agents' side of the controller: one session a machine, nothing believed that is malformed, nothing acknowledged that is not stored.
  */
 import { type ClientDuplexStream, type ServiceError, status } from "@grpc/grpc-js";
-import { AgentServiceClient, AppPhase, Hello, Report, type SessionRequest, type SessionResponse, type SyncResponse } from "@muster/proto/gen/muster/v1/agent.ts";
+import { type AgentServiceClient, AppPhase, Hello, Report, type SessionRequest, type SessionResponse, type SyncResponse } from "@muster/proto/gen/muster/v1/agent.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ControllerProcess } from "./controller-process.ts";
 import { agentClient, joinAs, makeToken } from "./member.ts";

@@ -97,16 +97,12 @@ function ask(client: JoinServiceClient, request: JoinRequest, controller: string
   return promise;
 }
 
+/** What asking again would not change. */
+const FINAL: readonly status[] = [status.UNAUTHENTICATED, status.ALREADY_EXISTS, status.INVALID_ARGUMENT, status.PERMISSION_DENIED];
+
 function explained(error: ServiceError, controller: string): JoinError {
-  switch (error.code) {
-    case status.UNAUTHENTICATED:
-    case status.ALREADY_EXISTS:
-    case status.INVALID_ARGUMENT:
-    case status.PERMISSION_DENIED:
-      return new JoinError(error.details, true, { cause: error });
-    default:
-      return new JoinError(`the controller at ${controller} did not answer: ${error.details}`, false, { cause: error });
-  }
+  if (FINAL.includes(error.code)) return new JoinError(error.details, true, { cause: error });
+  return new JoinError(`the controller at ${controller} did not answer: ${error.details}`, false, { cause: error });
 }
 
 function short(pin: string): string {

@@ -32,21 +32,22 @@ export interface ArtifactDoor {
 export async function openArtifactDoor({ dir, tls, isMember, isAssigned, logger }: ArtifactDoorOptions): Promise<ArtifactDoor> {
   const options = { ...tls, protocol: "http/1.1", portOption: "--http-port" } as const;
   let server!: Server;
-  let door: TlsDoor | undefined;
+  // Nobody is answered before it is open.
+  const opened: { door?: TlsDoor } = {};
   const mayFetch = (address: string, digest: Digest): boolean => {
-    const peer = door?.peerAt(address);
+    const peer = opened.door?.peerAt(address);
     if (peer?.via !== "tls" || peer.certified.kind !== "machine" || !isMember(peer.certified)) return false;
-    door?.know(address);
+    opened.door?.know(address);
     return isAssigned(peer.certified.machine, digest);
   };
   const http = await createHttpServer({ dir, mayFetch, createServer: (answer) => (server = createServer(tlsOptions(options), answer)), logger });
-  const opened = await openTlsDoor(server, options);
-  door = opened;
+  const door = await openTlsDoor(server, options);
+  opened.door = door;
   const host = tls.host.includes(":") ? `[${tls.host}]` : tls.host;
   return {
-    url: `https://${host}:${opened.port}`,
-    port: opened.port,
-    cut: (machine) => void opened.cut(machine),
+    url: `https://${host}:${door.port}`,
+    port: door.port,
+    cut: (machine) => void door.cut(machine),
     close: () => http.close(),
   };
 }
