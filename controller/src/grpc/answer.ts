@@ -3,6 +3,7 @@
  */
 import { type handleUnaryCall, type Metadata, type ServiceError, status, Metadata as GrpcMetadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
+import { type Caller, callerOf } from "./caller.ts";
 import type { Answer, Refusal } from "../engine/refusal.ts";
 
 /** A status with a message for people, thrown by a handler. */
@@ -53,11 +54,15 @@ export function isAdapterFault(error: unknown): error is Error & { readonly code
   return error instanceof Error && "retryable" in error && typeof error.retryable === "boolean";
 }
 
-export function unary<Request, Response>(logger: Logger, answer: (request: Request) => Response | Promise<Response>): handleUnaryCall<Request, Response> {
+/** `call` is what `remark` wants. */
+export function unary<Request, Response>(
+  logger: Logger,
+  answer: (request: Request, caller: Caller, call: { readonly metadata: Metadata }) => Response | Promise<Response>,
+): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     void (async () => {
       try {
-        callback(null, await answer(call.request));
+        callback(null, await answer(call.request, callerOf(call), call));
       } catch (error) {
         callback(toServiceError(error, logger));
       }

@@ -16,7 +16,7 @@ import {
 import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
-import { type Admission, type Admit, gate, type Knock } from "./gate.ts";
+import { type Admission, type Admit, gate, type Knock, type Witness } from "./gate.ts";
 import { openTlsDoor, type TlsDoorOptions } from "./tls-door.ts";
 
 /** Messages that come in: artifact pieces of 1 MiB and batches of reports are the largest. */
@@ -45,6 +45,7 @@ export interface GrpcServer {
 export interface GrpcOptions {
   readonly services: readonly GrpcService[];
   readonly admit: Admit;
+  readonly witness?: Witness;
   /** Where operators of this machine are answered: a unix socket, which only the controller's own user may open. */
   readonly socketPath: string;
   /** Where everybody else is. */
@@ -52,14 +53,14 @@ export interface GrpcOptions {
 }
 
 /** Throws ListenError. */
-export async function serveGrpc({ services, admit, socketPath, tls }: GrpcOptions): Promise<GrpcServer> {
+export async function serveGrpc({ services, admit, socketPath, tls, witness }: GrpcOptions): Promise<GrpcServer> {
   // What it has to say comes as errors; its own lines on stderr would stand between the log's.
   setLogVerbosity(logVerbosity.NONE);
   // Two servers, so that how a call came in never rests on what a socket says of itself.
-  const remote = createServer(services, gate(admitRemote, (address) => door.peerAt(address)));
+  const remote = createServer(services, gate(admitRemote, (address) => door.peerAt(address), witness));
   const injector = remote.createConnectionInjector(ServerCredentials.createInsecure());
   const door = await openTlsDoor({ ...tls, onConnection: (socket) => injector.injectConnection(socket) });
-  const local = createServer(services, gate(admit, () => ({ via: "socket" })));
+  const local = createServer(services, gate(admit, () => ({ via: "socket" }), witness));
   try {
     rmSync(socketPath, { force: true }); // of a controller that was killed: the directory is ours alone
     await bind(local, socketPath);
