@@ -4,6 +4,7 @@
 import { type Argument, Command, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { registerArtifact } from "./commands/artifact.ts";
+import { registerAudit } from "./commands/audit.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCompletion } from "./commands/completion.ts";
 import { registerCordoning } from "./commands/cordon.ts";
@@ -11,6 +12,7 @@ import { registerDeploy } from "./commands/deploy.ts";
 import { registerEvents } from "./commands/events.ts";
 import { registerFreeze } from "./commands/freeze.ts";
 import { registerList } from "./commands/list.ts";
+import { registerLogin, registerLogout, registerWhoami } from "./commands/login.ts";
 import { registerLogs } from "./commands/logs.ts";
 import { registerMachine, registerMachines } from "./commands/machines.ts";
 import { registerPlan } from "./commands/plan.ts";
@@ -19,6 +21,7 @@ import { registerReplay } from "./commands/replay.ts";
 import { registerRetention } from "./commands/retention.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerSteering } from "./commands/steer.ts";
+import { registerUser } from "./commands/user.ts";
 import { registerVersion } from "./commands/version.ts";
 import { registerWatch } from "./commands/watch.ts";
 import { registerWhy } from "./commands/why.ts";
@@ -32,7 +35,7 @@ export function createProgram(context: CliContext): Command {
   const program = new Command("muster")
     .description("Deploys software to a fleet of machines, in waves, and takes a bad release back by itself.")
     .addOption(new Option("-o, --output <format>", "how results are written").choices(OUTPUT_FORMATS).default("text"))
-    .option("--address <host:port>", "the controller; else MUSTER_ADDRESS, else what the nearest .muster/ says")
+    .option("--address <address>", "HOST:PORT or unix:PATH; else MUSTER_ADDRESS, the nearest .muster/, the last login")
     .version(`muster ${packageJson.version}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "show this help")
     .configureHelp({ showGlobalOptions: true, helpWidth: context.columns(), subcommandTerm })
@@ -76,6 +79,12 @@ function registerAll(program: Command, context: CliContext): void {
   registerReleases(program, context);
   registerArtifact(program, context);
   registerRetention(program, context);
+  program.commandsGroup("Access:");
+  registerLogin(program, context);
+  registerLogout(program, context);
+  registerWhoami(program, context);
+  registerUser(program, context);
+  registerAudit(program, context);
   program.commandsGroup("Running Muster:");
   registerDev(program, context);
   registerController(program, context);
