@@ -86,11 +86,11 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
 ]);
 
 /** Of the protocol itself: whether it is alive, and which services there are. */
-const STANDARD: Readonly<Record<string, Need>> = {
-  "grpc.health.v1.Health": "anybody",
-  "grpc.reflection.v1.ServerReflection": "viewer",
-  "grpc.reflection.v1alpha.ServerReflection": "viewer",
-};
+const STANDARD: ReadonlyMap<string, Need> = new Map([
+  ["grpc.health.v1.Health", "anybody"],
+  ["grpc.reflection.v1.ServerReflection", "viewer"],
+  ["grpc.reflection.v1alpha.ServerReflection", "viewer"],
+]);
 
 /** What is not for viewers, and changes nothing all the same. */
 const READS: ReadonlySet<string> = new Set([
@@ -119,5 +119,5 @@ export function changes(path: string): boolean {
 
 /** Undefined: nobody may. */
 export function needOf(path: string): Need | undefined {
-  return NEEDS.get(path) ?? STANDARD[path.split("/")[1] ?? ""];
+  return NEEDS.get(path) ?? STANDARD.get(path.split("/")[1] ?? "");
 }

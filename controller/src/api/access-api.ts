@@ -16,6 +16,7 @@ import { type Binding, checkBinding } from "../access/binding.ts";
 import type { OidcOptions } from "../access/oidc.ts";
 import { isUserName, type NewUser, type User, USER_NAME_RULE, type Users, USERS_MAX } from "../access/users.ts";
 import type { Audit, AuditEntry } from "../audit/audit.ts";
+import { remark } from "../audit/subject.ts";
 import { CallError, invalid, missing, unary } from "../grpc/answer.ts";
 import type { Caller, Role } from "../grpc/caller.ts";
 import { serve, until } from "../grpc/stream.ts";
@@ -76,7 +77,8 @@ export function accessApi({ users, audit, authority, oidc, address, endCalls, no
       return { oidc: { issuer, clientId, scopes, wantsAccessToken: audience !== clientId } };
     }),
 
-    createUser: unary(logger, async (request, caller) => {
+    createUser: unary(logger, async (request, caller, call) => {
+      remark(call, { name: request.name, role: ROLE_OF[request.role] ?? "", apps: request.apps, targets: request.targets });
       const wanted = newUserOf(request, caller);
       const credential = request.certificateRequest.length === 0 ? withToken(wanted) : await withCertificate(wanted, request.certificateRequest);
       return { ...credential, pin: authority.pin(), address: address() };
@@ -84,7 +86,8 @@ export function accessApi({ users, audit, authority, oidc, address, endCalls, no
 
     listUsers: unary(logger, () => ({ users: users.list().map(userView) })),
 
-    setUser: unary(logger, ({ name, role, apps, targets, disabled }) => {
+    setUser: unary(logger, ({ name, role, apps, targets, disabled }, _caller, call) => {
+      remark(call, { name, role: ROLE_OF[role] ?? "", apps: apps ?? "", targets: targets ?? "", disabled: String(disabled ?? "") });
       const before = users.get(name) ?? noUser(name);
       const binding = boundTo({ apps: apps ?? before.apps, targets: targets ?? before.targets });
       const user = users.change(name, { role: ROLE_OF[role] ?? before.role, ...binding, disabled: disabled ?? before.disabled }) ?? noUser(name);

@@ -4,7 +4,7 @@
  */
 import type { Metadata } from "@grpc/grpc-js";
 
-const FIELDS = ["id", "machine", "app", "name", "role", "apps", "targets", "selector", "wave", "toVersion", "maxUnavailable", "drain", "revert", "all", "uses", "tokenId", "digest", "disabled", "force"] as const;
+const FIELDS = ["id", "machine", "app", "name", "apps", "targets", "selector", "wave", "toVersion", "maxUnavailable", "drain", "revert", "all", "uses", "tokenId", "digest", "disabled", "force"] as const;
 const VALUE_CHARS_MAX = 100;
 
 const REMARKS = new WeakMap<Metadata, string>();
