@@ -1,5 +1,7 @@
 /** Logging in by a real OpenID provider, with the real command; and every token that is not quite right. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -77,14 +79,33 @@ describe("a token", () => {
     expect(await plain.verify(provider.signed(good()))).toMatchObject({ ok: false, isGuess: false, reason: expect.stringContaining("is not HTTPS") });
   });
 
-  test("is taken again when the provider has come back", async () => {
+  test("is taken again when the provider has come back, which is asked every five seconds at most", async () => {
+    let isAway = true;
+    let asked = 0;
+    const server = createServer((_request, response) => {
+      asked += 1;
+      response.statusCode = isAway ? 503 : 200;
+      response.end(JSON.stringify({ issuer: issuerOf(server), jwks_uri: `${provider.issuer}/jwks` }));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     let now = Date.now();
-    const late = createOidc({ ...options, issuer: `${provider.issuer}/nowhere` }, () => now);
-    expect(await late.verify("a.b.c")).toMatchObject({ isGuess: false });
-    now += 6_000;
-    expect(await late.verify("a.b.c")).toMatchObject({ isGuess: false });
+    const issuer = issuerOf(server);
+    const late = createOidc({ ...options, issuer }, () => now);
+    const token = provider.signed(good({ iss: issuer }));
+    expect(await late.verify(token)).toMatchObject({ isGuess: false, reason: expect.stringContaining("answered 503") });
+    isAway = false;
+    expect((await late.verify(token)).ok).toBe(false);
+    expect(asked).toBe(1);
+    now += 5_000;
+    expect((await late.verify(token)).ok).toBe(true);
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
   });
 });
+
+function issuerOf(server: Server): string {
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
 
 function changed(token: string, claims: object): string {
   const [header = "", , signature = ""] = token.split(".");

@@ -2,7 +2,7 @@
  * A controller's access for tests, as it looks from elsewhere: TLS 1.3 with authorities of its own, the real gate, users and audit log, and nothing behind them.
  */
 import "reflect-metadata";
-import { createHash, webcrypto, X509Certificate } from "node:crypto";
+import { createHash, randomUUID, webcrypto, X509Certificate } from "node:crypto";
 import { createSecureContext, createServer, type SecureContext, type Server as TlsServer, type TLSSocket } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
@@ -121,7 +121,7 @@ export class Outpost {
 async function makeSigner(): Promise<Signer> {
   cryptoProvider.set(webcrypto as typeof globalThis.crypto);
   const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
-  const generated = await X509CertificateGenerator.createSelfSigned({ name: "CN=authority", notBefore: hours(-1), notAfter: hours(24), keys, signingAlgorithm: ALGORITHM, extensions: [new BasicConstraintsExtension(true, 0, true)] });
+  const generated = await X509CertificateGenerator.createSelfSigned({ name: `CN=authority ${randomUUID()}`, notBefore: hours(-1), notAfter: hours(24), keys, signingAlgorithm: ALGORITHM, extensions: [new BasicConstraintsExtension(true, 0, true)] });
   const der = Buffer.from(generated.rawData);
   const pin = createHash("sha256").update(der).digest("hex");
   const own = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);

@@ -4,7 +4,7 @@
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import { authorityName } from "@muster/proto/identity.ts";
+import { authorityName, CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { CliError, EXIT } from "../errors.ts";
 
 const TIMEOUT_MS = 5_000;
@@ -18,7 +18,7 @@ export function pinOf(der: Uint8Array): string {
 
 /** DER; of the authority with this pin, or, where none is given, of the one that the controller shows. Throws CliError. */
 export async function fetchAuthority(address: string, pin: string | undefined): Promise<Buffer> {
-  const chain = await fetchChain(address, pin === undefined ? undefined : authorityName(pin));
+  const chain = await fetchChain(address, pin === undefined ? CONTROLLER_NAME : authorityName(pin));
   const authorities = chain.filter((der) => isAuthority(der));
   const found = authorities.find((der) => pin === undefined || pinOf(der) === pin);
   if (found !== undefined) return found;
@@ -35,12 +35,12 @@ function isAuthority(der: Buffer): boolean {
   return certificate.ca && certificate.checkIssued(certificate) && certificate.verify(certificate.publicKey);
 }
 
-function fetchChain(address: string, serverName: string | undefined): Promise<readonly Buffer[]> {
+function fetchChain(address: string, servername: string): Promise<readonly Buffer[]> {
   const colon = address.lastIndexOf(":");
   const host = address.slice(0, colon).replace(/^\[(.*)\]$/, "$1");
   return new Promise((resolve, reject) => {
-    const options = { host, port: Number(address.slice(colon + 1)), minVersion: "TLSv1.3" as const, ALPNProtocols: ["h2"], rejectUnauthorized: false };
-    const socket = connect(serverName === undefined ? options : { ...options, servername: serverName }, () => {
+    const options = { host, port: Number(address.slice(colon + 1)), servername, minVersion: "TLSv1.3" as const, ALPNProtocols: ["h2"], rejectUnauthorized: false };
+    const socket = connect(options, () => {
       const chain = chainOf(socket.getPeerCertificate(true));
       socket.destroy();
       resolve(chain);
