@@ -6,7 +6,8 @@ import type { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
+import { CONTROLLER_NAME, operatorUri } from "@muster/proto/identity.ts";
+import { AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { BackupServiceService } from "@muster/proto/gen/muster/v1/backup.ts";
@@ -17,7 +18,10 @@ import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { IdentityServiceService, JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
 import type { Logger } from "pino";
-import { createAdmission } from "./access/admission.ts";
+import { hostOf } from "./access/attempts.ts";
+import { createAccess } from "./access/access.ts";
+import type { MachineVerdict } from "./access/admission.ts";
+import { accessApi, type OperatorAuthority } from "./api/access-api.ts";
 import { artifactsApi } from "./api/artifacts-api.ts";
 import { deploymentsApi } from "./api/deployments-api.ts";
 import { eventsApi } from "./api/events-api.ts";
@@ -43,11 +47,12 @@ import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } fro
 import { openArtifactDoor } from "./http/artifact-door.ts";
 import { AssignmentKeys } from "./identity/assignment-key.ts";
 import { AssignmentSigner } from "./identity/assignment-signer.ts";
+import { provenKey } from "./identity/authority.ts";
 import { Authorities } from "./identity/authorities.ts";
 import { readEpoch } from "./identity/epoch.ts";
 import { joinApi } from "./identity/join-api.ts";
 import type { Member } from "./identity/members.ts";
-import { Membership } from "./identity/membership.ts";
+import { Membership, type Standing } from "./identity/membership.ts";
 import { ServerFiles } from "./identity/server-files.ts";
 import { identityDir, refuseExposed } from "./identity/private-file.ts";
 import { Journal } from "./journal/journal.ts";
@@ -155,7 +160,17 @@ export async function startController(config: Config, logger: Logger): Promise<C
     });
     // What was revoked just before an end may not have reached the file yet.
     for (const member of membership.members.list(false)) if (member.state === "revoked") natsAuthority.revoke(membership.natsUsers(member));
-    const admit = createAdmission({ membership });
+    const access = createAccess({ db: journal.db, oidc: config.oidc, machines: { judge: (certified) => verdictOf(membership.judge(certified)) }, now, logger });
+    undo.push(() => access.close());
+    const authority: OperatorAuthority = {
+      pin: () => authorities.newest.pin,
+      authorities: () => authorities.bundle,
+      issueOperator: async (request, operator, expiresAt) => {
+        const key = await provenKey(request);
+        if (key === undefined) return { ok: false, message: "it is no request (PKCS#10) for a P-256 key, signed by that key" };
+        return { ok: true, certificate: await authorities.newest.issueClient(key, operatorUri(operator), { issuedAt: now(), expiresAt }) };
+      },
+    };
     const tls = { host, contextFor: (name: string | undefined) => authorities.contextFor(name), certify: (certificate: X509Certificate) => authorities.certify(certificate) };
 
     const showCertificates = (): void => {
@@ -199,9 +214,13 @@ export async function startController(config: Config, logger: Logger): Promise<C
       heartbeatIntervalMs,
       labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
       shouldRenew: (caller) => membership.shouldRenew(caller),
-      onForeign: (caller, named) => logger.warn({ machineId: caller.machine, named, address: caller.address }, "machine spoke for another"),
+      onForeign: ({ machine, address }, named) => {
+        logger.warn({ machineId: machine, named, address }, "machine spoke for another");
+        access.audit.record({ who: machine, kind: "machine", from: hostOf(address), method: "AgentService", subject: named, result: "refused", message: "a machine spoke for another" });
+      },
     });
     const services = [
+      { definition: AccessServiceService, implementation: accessApi({ users: access.users, audit: access.audit, authority, oidc: config.oidc, address: () => reachableAt(grpc.address), endCalls: (name) => access.endCalls(name), now, logger }) },
       { definition: AgentServiceService, implementation: agents },
       { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
       { definition: BackupServiceService, implementation: backupApi({ dir, now: () => systemClock.now(), logger }) },
@@ -213,10 +232,11 @@ export async function startController(config: Config, logger: Logger): Promise<C
       { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: showCertificates, address: () => reachableAt(grpc.address), natsConfig: () => externalConfig(natsAuthority), now: () => systemClock.now(), logger }) },
       { definition: JoinServiceService, implementation: joinApi({ membership, authorities, logger }) },
     ];
+    const served = { services, admit: access.admit, witness: access.witness };
     const socketPath = socketPathOf(dir);
-    const local = await serveSocket({ services, admit }, socketPath);
+    const local = await serveSocket(served, socketPath);
     undo.push(() => local.close());
-    const grpc = await serveTls({ services, admit }, { ...tls, port: config.grpcPort === 0 ? before.grpc : config.grpcPort });
+    const grpc = await serveTls(served, { ...tls, port: config.grpcPort === 0 ? before.grpc : config.grpcPort });
     undo.push(() => grpc.close());
     rememberPorts(dir, { grpc: grpc.port, http: http.port });
 
@@ -236,4 +256,8 @@ export async function startController(config: Config, logger: Logger): Promise<C
 /** By the machine's name where it listens on all its addresses. */
 function reachableAt(address: string): string {
   return address.replace(/^(?:0\.0\.0\.0|\[::\]):/, `${hostname()}:`);
+}
+
+function verdictOf(standing: Standing): MachineVerdict {
+  return standing.kind === "refused" ? { ok: false, reason: standing.why } : { ok: true, expired: standing.kind === "expired" };
 }

@@ -5,6 +5,8 @@ import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { OidcOptions } from "./access/oidc.ts";
+import { oidcOf, withOidcOptions } from "./access/oidc-config.ts";
 import { parseDuration } from "./submit/duration.ts";
 
 export interface Config {
@@ -22,6 +24,8 @@ export interface Config {
   readonly credentialTtlMs: number;
   /** For so long after its end a certificate may still be renewed. */
   readonly renewalGraceMs: number;
+  /** Undefined: operators log in with tokens and certificates alone. */
+  readonly oidc: OidcOptions | undefined;
   readonly stopWithParent: boolean;
   readonly logLevel: LogLevel;
 }
@@ -48,6 +52,7 @@ export function readConfig(args: readonly string[]): Config {
     .allowExcessArguments(false)
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "muster controller: ")) })
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+  withOidcOptions(command);
   command.parse([...args], { from: "user" });
   const options = command.opts<{
     dir: string;
@@ -63,9 +68,31 @@ export function readConfig(args: readonly string[]): Config {
     stopWithParent: boolean;
     logLevel: LogLevel;
   }>();
-  const { dir, silentAfter: silentAfterMs, credentialTtl: credentialTtlMs, renewalGrace: renewalGraceMs, natsPort, natsUrl: url, natsCa, ...rest } = options;
+  const { dir, host, grpcPort, httpPort, natsPort, natsUrl: url, natsCa, silentAfter, credentialTtl, renewalGrace, stopWithParent, logLevel } = options;
   const nats = url === undefined ? ({ kind: "embedded", port: natsPort } as const) : ({ kind: "external", url, authorities: natsCa } as const);
-  return { dir: resolve(dir), silentAfterMs, credentialTtlMs, renewalGraceMs, nats, ...rest };
+  return {
+    dir: resolve(dir),
+    host,
+    grpcPort,
+    httpPort,
+    nats,
+    silentAfterMs: silentAfter,
+    credentialTtlMs: credentialTtl,
+    renewalGraceMs: renewalGrace,
+    oidc: oidcGiven(command),
+    stopWithParent,
+    logLevel,
+  };
+}
+
+/** What is missing is said as any other fault of the command line. */
+function oidcGiven(command: Command): OidcOptions | undefined {
+  try {
+    return oidcOf(command.opts<Parameters<typeof oidcOf>[0]>());
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) command.error(`error: ${error.message}`, { exitCode: 2 });
+    throw error;
+  }
 }
 
 function port(text: string): number {

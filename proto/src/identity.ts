@@ -35,3 +35,21 @@ export function parseMachineUri(uri: string): MachineName | undefined {
   const machine = id === undefined ? undefined : parseMachineId(id);
   return machine === undefined ? undefined : { machine, membership: Number(membership) };
 }
+
+/** A user with a client certificate. One that is removed and made again has another number, and old certificates are worth nothing. */
+export interface OperatorName {
+  readonly name: string;
+  readonly number: number;
+}
+
+const OPERATOR_URI = /^muster:\/\/operator\/([a-z0-9][a-z0-9._@-]{0,62})\/([1-9][0-9]{0,15})$/;
+
+/** The certificate's one subject alternative name, a URI. */
+export function operatorUri({ name, number }: OperatorName): string {
+  return `muster://operator/${name}/${number}`;
+}
+
+export function parseOperatorUri(uri: string): OperatorName | undefined {
+  const [, name, number] = OPERATOR_URI.exec(uri) ?? [];
+  return name === undefined ? undefined : { name, number: Number(number) };
+}

@@ -4,6 +4,7 @@
 import { type Argument, Command, Option } from "commander";
 import packageJson from "../package.json" with { type: "json" };
 import { registerArtifact } from "./commands/artifact.ts";
+import { registerAudit } from "./commands/audit.ts";
 import { registerBackup } from "./commands/backup.ts";
 import { registerBudget } from "./commands/budget.ts";
 import { registerCa } from "./commands/ca.ts";
@@ -13,6 +14,7 @@ import { registerDeploy } from "./commands/deploy.ts";
 import { registerEvents } from "./commands/events.ts";
 import { registerFreeze } from "./commands/freeze.ts";
 import { registerList } from "./commands/list.ts";
+import { registerLogin, registerLogout, registerWhoami } from "./commands/login.ts";
 import { registerLogs } from "./commands/logs.ts";
 import { registerMachine } from "./commands/machine.ts";
 import { registerMachines } from "./commands/machines.ts";
@@ -25,6 +27,7 @@ import { registerRetention } from "./commands/retention.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerSteering } from "./commands/steer.ts";
 import { registerToken } from "./commands/token.ts";
+import { registerUser } from "./commands/user.ts";
 import { registerVersion } from "./commands/version.ts";
 import { registerWatch } from "./commands/watch.ts";
 import { registerWhy } from "./commands/why.ts";
@@ -38,7 +41,7 @@ export function createProgram(context: CliContext): Command {
   const program = new Command("muster")
     .description("Deploys software to a fleet of machines, in waves, and takes a bad release back by itself.")
     .addOption(new Option("-o, --output <format>", "how results are written").choices(OUTPUT_FORMATS).default("text"))
-    .option("--address <host:port>", "the controller; else MUSTER_ADDRESS, else what the nearest .muster/ says")
+    .option("--address <address>", "HOST:PORT or unix:PATH; else MUSTER_ADDRESS, the nearest .muster/, the last login")
     .version(`muster ${packageJson.version}`, "-V, --version", "print the version")
     .helpOption("-h, --help", "show this help")
     .configureHelp({ showGlobalOptions: true, helpWidth: context.columns(), subcommandTerm })
@@ -82,9 +85,14 @@ function registerAll(program: Command, context: CliContext): void {
   registerReleases(program, context);
   registerArtifact(program, context);
   registerRetention(program, context);
-  program.commandsGroup("Identity:");
+  program.commandsGroup("Access:");
+  registerLogin(program, context);
+  registerLogout(program, context);
+  registerWhoami(program, context);
+  registerUser(program, context);
   registerToken(program, context);
   registerCa(program, context);
+  registerAudit(program, context);
   program.commandsGroup("Running Muster:");
   registerDev(program, context);
   registerController(program, context);

@@ -1,6 +1,7 @@
 /**
  * Who may call which method. A method that is not here is nobody's.
  */
+import { AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { BackupServiceService } from "@muster/proto/gen/muster/v1/backup.ts";
@@ -28,6 +29,15 @@ function needs<D extends Definition>(definition: D, table: Readonly<Record<keyof
 }
 
 const NEEDS: ReadonlyMap<string, Need> = new Map([
+  ...needs(AccessServiceService, {
+    whoAmI: "viewer",
+    getLoginMethods: "anybody",
+    createUser: "admin",
+    listUsers: "admin",
+    setUser: "admin",
+    removeUser: "admin",
+    readAudit: "admin",
+  }),
   ...needs(DeploymentsServiceService, {
     check: "viewer",
     submit: "deployer",
@@ -81,13 +91,38 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
 ]);
 
 /** Of the protocol itself: whether it is alive, and which services there are. */
-const STANDARD: Readonly<Record<string, Need>> = {
-  "grpc.health.v1.Health": "anybody",
-  "grpc.reflection.v1.ServerReflection": "viewer",
-  "grpc.reflection.v1alpha.ServerReflection": "viewer",
-};
+const STANDARD: ReadonlyMap<string, Need> = new Map([
+  ["grpc.health.v1.Health", "anybody"],
+  ["grpc.reflection.v1.ServerReflection", "viewer"],
+  ["grpc.reflection.v1alpha.ServerReflection", "viewer"],
+]);
+
+/** What is not for viewers, and changes nothing all the same. */
+const READS: ReadonlySet<string> = new Set([
+  AccessServiceService.getLoginMethods.path,
+  AccessServiceService.listUsers.path,
+  AccessServiceService.readAudit.path,
+  ArtifactsServiceService.hasArtifact.path,
+  IdentityServiceService.listTokens.path,
+]);
+
+/** Whether the method changes who or what there is, and is therefore recorded. What agents say all day is not. */
+export function changes(path: string): boolean {
+  const need = NEEDS.get(path);
+  switch (need) {
+    case "anybody":
+    case "former_machine":
+    case "deployer":
+    case "admin":
+      return !READS.has(path);
+    case "machine":
+    case "viewer":
+    case undefined:
+      return false;
+  }
+}
 
 /** Undefined: nobody may. */
 export function needOf(path: string): Need | undefined {
-  return NEEDS.get(path) ?? STANDARD[path.split("/")[1] ?? ""];
+  return NEEDS.get(path) ?? STANDARD.get(path.split("/")[1] ?? "");
 }

@@ -11,11 +11,15 @@ import {
   type SetMaxUnavailableRequest,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { type DeploymentId, type Instant, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
+import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Engine } from "../engine/engine.ts";
 import type { Command } from "../engine/operators.ts";
 import { readDeploymentFile } from "../submit/read.ts";
+import { demand } from "../access/binding.ts";
+import { remark } from "../audit/subject.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
+import type { Caller } from "../grpc/caller.ts";
 import type { Journal } from "../journal/journal.ts";
 import { parseSize } from "../submit/size.ts";
 import { deploymentAt } from "./deployment-at.ts";
@@ -41,9 +45,20 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
     if (deployment === undefined) throw missing(id === "" ? "there is no deployment yet" : `there is no deployment ${id}`);
     return deployment;
   };
-  const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => (request: Request) => {
+  /** Throws unless the caller may touch the deployment's app and machines; what is not there is told by whoever looks for it. */
+  const demandDeployment = (caller: Caller, id: string): void => {
+    const row = journal.db.prepare("SELECT app, strategy ->> '$.targets' AS targets FROM deployments WHERE id = ?").get(id) as Touched | undefined;
+    if (row === undefined) return;
+    demand(caller, { app: row.app, selector: checkedSelector(row.targets) });
+  };
+  /** A deployment that takes the place of others touches those too, and pending ones may still come to that. */
+  const demandRivals = (caller: Caller, app: string): void => {
+    for (const { id } of views.list({ app, activeOnly: true, limit: LIST_MAX })) demandDeployment(caller, id);
+  };
+  const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => (request: Request, caller: Caller) => {
     const id = deploymentIdOf(request);
-    valueOf(engine.operators.command(id, commandOf(request), orderOf(request)));
+    demandDeployment(caller, id);
+    valueOf(engine.operators.command(id, commandOf(request), orderOf(request, caller)));
     return { deployment: one(id) };
   };
 
@@ -55,13 +70,16 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
       return { faults: [], app: read.file.app, version: read.file.version, artifactPath: read.file.artifactPath };
     }),
 
-    submit: unary(logger, (request) => {
+    submit: unary(logger, (request, caller, call) => {
       const read = readDeploymentFile(request.content);
       if (!read.ok) return { faults: [...read.faults], deployment: undefined, notes: [] };
       const artifact = parseDigest(request.artifact);
       if (artifact === undefined) throw invalid(`"${request.artifact}" is not the digest of an artifact`);
       const { app, release, strategy, selector } = read.file;
-      const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact }, strategy, selector }, byOf(request)));
+      remark(call, { app, version: release.version, selector: selector.text });
+      demand(caller, { app, selector });
+      if (strategy.onConflict === "supersede") demandRivals(caller, app);
+      const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact }, strategy, selector }, byOf(request, caller)));
       const view = one(deployment);
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),
@@ -129,12 +147,21 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
         return { kind: "set_max_unavailable", size: parsed.size };
       }),
     ),
-    rollback: unary(logger, (request) => {
-      if (request.toVersion === "") return steer(() => ({ kind: "rollback" }))(request);
-      const { deployment } = valueOf(engine.operators.rollbackTo(deploymentIdOf(request), request.toVersion, orderOf(request)));
+    rollback: unary(logger, (request, caller) => {
+      if (request.toVersion === "") return steer(() => ({ kind: "rollback" }))(request, caller);
+      const id = deploymentIdOf(request);
+      demandDeployment(caller, id);
+      const app = journal.db.prepare("SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string | undefined;
+      if (app !== undefined) demandRivals(caller, app);
+      const { deployment } = valueOf(engine.operators.rollbackTo(id, request.toVersion, orderOf(request, caller)));
       return { deployment: one(deployment) };
     }),
   };
+}
+
+interface Touched {
+  readonly app: string;
+  readonly targets: string;
 }
 
 interface Steering {

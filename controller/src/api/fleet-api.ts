@@ -13,6 +13,8 @@ import type { Fleet, Presence } from "../fleet/fleet.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { LogRelay } from "../report/log-relay.ts";
 import type { AgentPhase } from "../rollout/state.ts";
+import { demand } from "../access/binding.ts";
+import { type Caller, callerOf } from "../grpc/caller.ts";
 import { CallError, invalid, missing, unary, valueOf } from "../grpc/answer.ts";
 import { serve } from "../grpc/stream.ts";
 import { byOf, orderOf } from "./order.ts";
@@ -35,6 +37,17 @@ export function fleetApi({ journal, engine, fleet, logs, logger }: FleetApiOptio
     if (row === undefined) throw missing(`there is no machine ${id}`);
     return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? []);
   };
+  const machineLabels = (id: string): Labels | undefined => {
+    const row = journal.db.prepare("SELECT labels FROM machines WHERE id = ?").get(id) as { labels: string } | undefined;
+    return row === undefined ? undefined : labelsOf(row);
+  };
+  /** Who may touch a machine may touch all that is meant to run there. One that is not there is told by whoever looks for it. */
+  const demandMachine = (caller: Caller, id: string): void => {
+    const labels = machineLabels(id);
+    if (labels === undefined) return;
+    const apps = journal.db.prepare("SELECT app FROM assignments WHERE machine = ?").pluck().all(id) as string[];
+    demand(caller, { labels, apps });
+  };
   return {
     listMachines: unary(logger, (request) => {
       const parsed = parseSelector(request.selector);
@@ -47,42 +60,44 @@ export function fleetApi({ journal, engine, fleet, logs, logger }: FleetApiOptio
 
     getMachine: unary(logger, (request) => ({ machine: one(request.id) })),
 
-    cordon: unary(logger, (request) => {
-      valueOf(engine.orders.cordon(machineIdOf(request.machine), request, orderOf(request)));
+    cordon: unary(logger, (request, caller) => {
+      demandMachine(caller, request.machine);
+      valueOf(engine.orders.cordon(machineIdOf(request.machine), request, orderOf(request, caller)));
       return { machine: one(request.machine) };
     }),
 
-    uncordon: unary(logger, (request) => {
-      valueOf(engine.orders.uncordon(machineIdOf(request.machine), orderOf(request)));
+    uncordon: unary(logger, (request, caller) => {
+      demandMachine(caller, request.machine);
+      valueOf(engine.orders.uncordon(machineIdOf(request.machine), orderOf(request, caller)));
       return { machine: one(request.machine) };
     }),
 
-    labelMachine: unary(logger, (request) => {
-      valueOf(engine.orders.labelMachine(machineIdOf(request.machine), checkedLabels(request), byOf(request)));
+    labelMachine: unary(logger, (request, caller) => {
+      valueOf(engine.orders.labelMachine(machineIdOf(request.machine), checkedLabels(request), byOf(request, caller)));
       return { machine: one(request.machine) };
     }),
 
-    removeMachine: unary(logger, (request) => {
-      valueOf(engine.orders.removeMachine(machineIdOf(request.machine), orderOf(request)));
+    removeMachine: unary(logger, (request, caller) => {
+      valueOf(engine.orders.removeMachine(machineIdOf(request.machine), orderOf(request, caller)));
       return {};
     }),
 
-    setBudget: unary(logger, (request) => ({ budget: budgetView(valueOf(engine.orders.setBudget(request.selector, request.maxUnavailable, byOf(request)))) })),
+    setBudget: unary(logger, (request, caller) => ({ budget: budgetView(valueOf(engine.orders.setBudget(request.selector, request.maxUnavailable, byOf(request, caller)))) })),
 
-    removeBudget: unary(logger, (request) => {
-      valueOf(engine.orders.removeBudget(request.selector, byOf(request)));
+    removeBudget: unary(logger, (request, caller) => {
+      valueOf(engine.orders.removeBudget(request.selector, byOf(request, caller)));
       return {};
     }),
 
     listBudgets: unary(logger, () => ({ budgets: engine.orders.budgets().map(budgetView) })),
 
-    addFreeze: unary(logger, (request) => {
+    addFreeze: unary(logger, (request, caller) => {
       const period = { from: request.from as Instant, until: request.until === 0 ? null : (request.until as Instant) };
-      return { freeze: freezeView(valueOf(engine.orders.addFreeze(period, orderOf(request)))) };
+      return { freeze: freezeView(valueOf(engine.orders.addFreeze(period, orderOf(request, caller)))) };
     }),
 
-    endFreeze: unary(logger, (request) => {
-      valueOf(engine.orders.endFreeze(request.id, byOf(request)));
+    endFreeze: unary(logger, (request, caller) => {
+      valueOf(engine.orders.endFreeze(request.id, byOf(request, caller)));
       return {};
     }),
 
@@ -97,6 +112,7 @@ export function fleetApi({ journal, engine, fleet, logs, logger }: FleetApiOptio
         if (parseAppName(app) === undefined || !known.some((each) => each.app === app)) {
           throw missing(`${machine} has no app ${app}${known.length === 0 ? "" : `; it has ${known.map((each) => each.app).join(", ")}`}`);
         }
+        demand(callerOf(call), { app, labels: machineLabels(id) });
         const { presence } = fleet.presence(id);
         if (presence !== "connected") throw new CallError(status.FAILED_PRECONDITION, `${machine} is ${presence}: its logs can be read when it is connected`);
         const tail = tailLines === 0 ? TAIL_LINES_DEFAULT : Math.min(tailLines, TAIL_LINES_MAX);

@@ -89,11 +89,11 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
 
     getRetention: unary(logger, retention),
 
-    setRetention: unary(logger, (request) => {
+    setRetention: unary(logger, (request, caller) => {
       const { keep, keepForMs } = request.retention ?? { keep: 0, keepForMs: 0 };
       if (keep < 1 || keep > KEEP_MAX) throw invalid(`keep is ${keep}; from 1 to ${KEEP_MAX} of the newest releases of each app can be kept`);
       if (keepForMs < 0 || keepForMs > KEEP_FOR_MS_MAX) throw invalid(`keep_for is ${keepForMs} ms; from 0 to a hundred years are allowed`);
-      const removed = engine.retention.set({ keep, keepForMs }, byOf(request));
+      const removed = engine.retention.set({ keep, keepForMs }, byOf(request, caller));
       return { ...retention(), removed: [...removed] };
     }),
   };

@@ -55,11 +55,15 @@ export function isAdapterFault(error: unknown): error is Error & { readonly code
   return error instanceof Error && "retryable" in error && typeof error.retryable === "boolean";
 }
 
-export function unary<Request, Response>(logger: Logger, answer: (request: Request, caller: Caller) => Response | Promise<Response>): handleUnaryCall<Request, Response> {
+/** `call` is what `remark` wants. */
+export function unary<Request, Response>(
+  logger: Logger,
+  answer: (request: Request, caller: Caller, call: { readonly metadata: Metadata }) => Response | Promise<Response>,
+): handleUnaryCall<Request, Response> {
   return (call, callback) => {
     void (async () => {
       try {
-        callback(null, await answer(call.request, callerOf(call)));
+        callback(null, await answer(call.request, callerOf(call), call));
       } catch (error) {
         callback(toServiceError(error, logger));
       }

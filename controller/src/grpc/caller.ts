@@ -14,6 +14,7 @@ export type Certified =
       /** Pin of the authority that signed it. */
       readonly authority: string;
     }
+  | { readonly kind: "operator"; readonly name: string; readonly number: number; readonly expiresAt: number }
   /** None was shown, or one that no authority of ours has signed. */
   | { readonly kind: "nobody" };
 
@@ -33,9 +34,24 @@ export type Role = (typeof ROLES)[number];
 export type Caller =
   /** Somebody on the controller's own machine; the name is what they call themselves. */
   | { readonly kind: "local"; readonly name: string }
-  | { readonly kind: "operator"; readonly name: string; readonly role: Role; readonly apps: string; readonly targets: string; readonly address: string }
+  | Operator
   | { readonly kind: "machine"; readonly machine: MachineId; readonly membership: number; readonly authority: string; readonly address: string }
   | { readonly kind: "anonymous"; readonly address: string };
+
+/** A user of this controller, or somebody for whom the OpenID provider speaks. */
+export interface Operator {
+  readonly kind: "operator";
+  readonly via: "user" | "oidc";
+  readonly name: string;
+  readonly role: Role;
+  /** Globs, `shop-*,web`; empty: all. */
+  readonly apps: string;
+  /** A selector; empty: all machines. */
+  readonly targets: string;
+  /** Of the credential. */
+  readonly expiresAt: number;
+  readonly address: string;
+}
 
 const CALLERS = new WeakMap<Metadata, Caller>();
 

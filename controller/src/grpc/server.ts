@@ -17,7 +17,7 @@ import {
 import { loadFileDescriptorSetFromBuffer } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
-import { type Admission, type Admit, gate, type Knock } from "./gate.ts";
+import { type Admission, type Admit, gate, type Knock, type Witness } from "./gate.ts";
 import { openTlsDoor, type TlsDoorOptions, tlsOptions } from "./tls-door.ts";
 
 /** Messages that come in: artifact pieces of 1 MiB and batches of reports are the largest. */
@@ -36,11 +36,13 @@ export interface GrpcService {
 export interface Served {
   readonly services: readonly GrpcService[];
   readonly admit: Admit;
+  /** Sees how calls end. */
+  readonly witness?: Witness;
 }
 
 /** For operators of the controller's own machine: only the controller's user may open the socket. Replaces one that a killed controller left. */
-export async function serveSocket({ services, admit }: Served, socketPath: string): Promise<{ close(): void }> {
-  const server = createServer(services, gate(admit, () => ({ via: "socket" })));
+export async function serveSocket({ services, admit, witness }: Served, socketPath: string): Promise<{ close(): void }> {
+  const server = createServer(services, gate(admit, () => ({ via: "socket" }), witness));
   rmSync(socketPath, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) => {
@@ -68,8 +70,8 @@ export interface TlsServer {
 }
 
 /** For machines, and for operators elsewhere. Throws ListenError. */
-export async function serveTls({ services, admit }: Served, tls: Omit<TlsDoorOptions, "protocol" | "portOption">): Promise<TlsServer> {
-  const server = createServer(services, gate(admitKnown, (address) => door.peerAt(address)));
+export async function serveTls({ services, admit, witness }: Served, tls: Omit<TlsDoorOptions, "protocol" | "portOption">): Promise<TlsServer> {
+  const server = createServer(services, gate(admitKnown, (address) => door.peerAt(address), witness));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const doorOptions = { ...tls, protocol: "h2", portOption: "--grpc-port" } as const;
   const door = await openTlsDoor(createTlsServer(tlsOptions(doorOptions), (socket) => injector.injectConnection(socket)), doorOptions);

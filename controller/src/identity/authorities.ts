@@ -8,7 +8,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { X509Certificate } from "node:crypto";
-import { authorityName, parseMachineUri } from "@muster/proto/identity.ts";
+import { authorityName, parseMachineUri, parseOperatorUri } from "@muster/proto/identity.ts";
 import type { Certified } from "../grpc/caller.ts";
 import { Authority, type AuthorityFiles, type ServerCertificate } from "./authority.ts";
 import { PrivateFileError, writePrivate } from "./private-file.ts";
@@ -92,8 +92,12 @@ export class Authorities {
     const authority = this.all.find((each) => each.hasSigned(certificate));
     if (authority === undefined || certificate.keyUsage?.includes(CLIENT_AUTH) !== true) return { kind: "nobody" };
     const name = certificate.subjectAltName ?? "";
-    const named = name.startsWith(URI_PREFIX) ? parseMachineUri(name.slice(URI_PREFIX.length)) : undefined;
-    return named === undefined ? { kind: "nobody" } : { kind: "machine", ...named, expiresAt: certificate.validToDate.getTime(), authority: authority.pin };
+    const uri = name.startsWith(URI_PREFIX) ? name.slice(URI_PREFIX.length) : "";
+    const expiresAt = certificate.validToDate.getTime();
+    const machine = parseMachineUri(uri);
+    if (machine !== undefined) return { kind: "machine", ...machine, expiresAt, authority: authority.pin };
+    const operator = parseOperatorUri(uri);
+    return operator === undefined ? { kind: "nobody" } : { kind: "operator", ...operator, expiresAt };
   }
 
   /** Begins a rotation: a further one, which signs from now on. */

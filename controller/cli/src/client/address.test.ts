@@ -30,47 +30,50 @@ function ending(act: () => unknown): CliError {
 }
 
 test("--address comes before MUSTER_ADDRESS, which comes before .muster/", async () => {
-  await given(".muster/dev.json", '{"controller":{"grpc":"127.0.0.1:3"}}');
+  await given(".muster/dev.json", '{"controller":{"socket":"/run/3.sock"}}');
   const env = { MUSTER_ADDRESS: "127.0.0.1:2" };
   expect(findController("127.0.0.1:1", env, root)).toEqual({ target: "127.0.0.1:1", source: "--address" });
   expect(findController(undefined, env, root)).toEqual({ target: "127.0.0.1:2", source: "MUSTER_ADDRESS" });
-  expect(findController(undefined, { MUSTER_ADDRESS: "" }, root)).toEqual({ target: "127.0.0.1:3", source: ".muster/dev.json" });
+  expect(findController(undefined, { MUSTER_ADDRESS: "" }, root)).toEqual({ target: "unix:/run/3.sock", source: ".muster/dev.json" });
 });
 
 test("takes the nearest .muster/ upwards, and skips one where nothing runs", async () => {
-  await given(".muster/controller.json", '{"pid":1,"grpc":"127.0.0.1:4"}');
+  await given(".muster/controller.json", '{"pid":1,"socket":"operators.sock"}');
   await given("a/b/.muster/other.txt", "");
   await mkdir(join(root, "a/b/c"));
-  expect(findController(undefined, {}, join(root, "a/b/c"))).toEqual({ target: "127.0.0.1:4", source: "../../../.muster/controller.json" });
-  await given("a/.muster/dev.json", '{"controller":{"grpc":"127.0.0.1:5"}}');
-  expect(findController(undefined, {}, join(root, "a/b/c")).target).toBe("127.0.0.1:5");
+  expect(findController(undefined, {}, join(root, "a/b/c"))).toEqual({ target: `unix:${join(root, ".muster/operators.sock")}`, source: "../../../.muster/controller.json" });
+  await given("a/.muster/dev.json", '{"controller":{"socket":"/run/5.sock"}}');
+  expect(findController(undefined, {}, join(root, "a/b/c"))?.target).toBe("unix:/run/5.sock");
 });
 
 test("dev.json speaks before controller.json of the same folder", async () => {
-  await given(".muster/dev.json", '{"controller":{"grpc":"127.0.0.1:6"}}');
-  await given(".muster/controller.json", '{"grpc":"127.0.0.1:7"}');
-  expect(findController(undefined, {}, root).target).toBe("127.0.0.1:6");
+  await given(".muster/dev.json", '{"controller":{"socket":"/run/6.sock"}}');
+  await given(".muster/controller.json", '{"socket":"/run/7.sock"}');
+  expect(findController(undefined, {}, root)?.target).toBe("unix:/run/6.sock");
 });
 
-test("names the three ways, and how to start one, when there is none", () => {
-  const error = ending(() => findController(undefined, {}, root));
-  expect(error.exit).toBe(EXIT.unreachable);
-  expect(error.message).toMatch(/--address.*MUSTER_ADDRESS.*\.muster\/.*muster dev/);
+test("says that there is none, for the last login to be looked for", () => {
+  expect(findController(undefined, {}, root)).toBeUndefined();
 });
 
-test.each(["{", "null", "{}", '{"grpc":4}', '{"controller":{"grpc":"nonsense"}}'])("says that a file with %s names no controller", async (content) => {
+test("takes a socket as an address, from the current folder", () => {
+  expect(findController("unix:.muster/operators.sock", {}, root)?.target).toBe(`unix:${join(root, ".muster/operators.sock")}`);
+  expect(findController("unix:/run/muster.sock", {}, root)?.target).toBe("unix:/run/muster.sock");
+});
+
+test.each(["{", "null", "{}", '{"socket":4}', '{"controller":{"grpc":"127.0.0.1:4000"}}'])("says that a file with %s names no controller", async (content) => {
   await given(".muster/dev.json", content);
   const error = ending(() => findController(undefined, {}, root));
   expect(error.exit).toBe(EXIT.unreachable);
   expect(error.message).toContain(".muster/dev.json");
 });
 
-test.each(["localhost", "localhost:", ":4000", "a:b", "a:0", "a:65536", "http://a:1", "a b:1", "::1:4000"])("refuses %s as an address", (text) => {
+test.each(["localhost", "localhost:", ":4000", "a:b", "a:0", "a:65536", "http://a:1", "a b:1", "unix:", "::1:4000"])("refuses %s as an address", (text) => {
   const error = ending(() => findController(text, {}, root));
   expect(error.exit).toBe(EXIT.badInput);
   expect(error.message).toContain(text);
 });
 
 test.each(["localhost:4000", "[::1]:4000", "host.example:65535"])("takes %s as an address", (text) => {
-  expect(findController(text, {}, root).target).toBe(text);
+  expect(findController(text, {}, root)?.target).toBe(text);
 });

@@ -1,13 +1,14 @@
 /**
- * Where the controller is: --address, MUSTER_ADDRESS, or what the nearest `.muster/` upwards says.
+ * Where the controller is: --address, MUSTER_ADDRESS, or what the nearest `.muster/` upwards says. A controller on this machine is reached through its unix
+ * socket, one elsewhere at HOST:PORT.
  */
 import { readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import type { Env } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 
 export interface ControllerAddress {
-  /** `host:port` of the operators' gRPC services. */
+  /** `unix:/path/to/socket`, or `host:port`. */
   readonly target: string;
   /** Where we know it from, for messages: `--address`, `MUSTER_ADDRESS`, `.muster/dev.json`. */
   readonly source: string;
@@ -15,33 +16,40 @@ export interface ControllerAddress {
 
 /** The first that is there speaks for its folder. */
 const FILES = ["dev.json", "controller.json"] as const;
-const SOCKET = /^unix:.+$/;
 const ADDRESS = /^(?:\[[0-9A-Fa-f:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/;
+const SOCKET = "unix:";
 
-export function findController(option: string | undefined, env: Env, cwd: string): ControllerAddress {
-  if (option !== undefined) return checked(option, "--address");
+/** Undefined when nothing says where. */
+export function findController(option: string | undefined, env: Env, cwd: string): ControllerAddress | undefined {
+  if (option !== undefined) return checked(option, "--address", cwd);
   const fromEnv = env["MUSTER_ADDRESS"];
-  if (fromEnv !== undefined && fromEnv !== "") return checked(fromEnv, "MUSTER_ADDRESS");
+  if (fromEnv !== undefined && fromEnv !== "") return checked(fromEnv, "MUSTER_ADDRESS", cwd);
   for (let folder = cwd; ; folder = dirname(folder)) {
     for (const file of FILES) {
       const path = join(folder, ".muster", file);
       const text = readIfThere(path);
-      if (text !== undefined) return readAddress(text, shownPath(path, cwd));
+      if (text !== undefined) return readAddress(text, dirname(path), shownPath(path, cwd));
     }
-    if (folder === dirname(folder)) break;
+    if (folder === dirname(folder)) return undefined;
   }
-  throw new CliError(
-    "no controller is known here: say --address HOST:PORT, set MUSTER_ADDRESS, or go to a folder with a .muster/ in it or above it. " +
-      "Start one with: muster dev",
-    { code: "unreachable", exit: EXIT.unreachable },
-  );
 }
 
-function checked(text: string, source: string): ControllerAddress {
-  if (SOCKET.test(text)) return { target: text, source };
+/** `host:port`, as it is. */
+export function checkedHostPort(text: string, source: string): string {
   const port = Number(ADDRESS.exec(text)?.[1]);
-  if (port >= 1 && port <= 65_535) return { target: text, source };
+  if (port >= 1 && port <= 65_535) return text;
   throw badInput(`${source}: "${text}" is not HOST:PORT (try 127.0.0.1:4000)`);
+}
+
+export function isSocket(target: string): boolean {
+  return target.startsWith(SOCKET);
+}
+
+function checked(text: string, source: string, cwd: string): ControllerAddress {
+  if (!isSocket(text)) return { target: checkedHostPort(text, source), source };
+  const path = text.slice(SOCKET.length);
+  if (path === "") throw badInput(`${source}: "${text}" names no socket (try unix:.muster/operators.sock)`);
+  return { target: `${SOCKET}${resolve(cwd, path)}`, source };
 }
 
 function readIfThere(path: string): string | undefined {
@@ -54,9 +62,9 @@ function readIfThere(path: string): string | undefined {
 }
 
 /** dev.json holds `controller.socket`; controller.json holds `socket`. */
-function readAddress(text: string, source: string): ControllerAddress {
-  const target = socketOf(text);
-  if (target !== undefined) return { target, source };
+function readAddress(text: string, folder: string, source: string): ControllerAddress {
+  const path = socketOf(text);
+  if (path !== undefined) return { target: `${SOCKET}${resolve(folder, path)}`, source };
   throw new CliError(`${source} names no controller; it may have been cut off. Start one with: muster dev`, {
     code: "unreachable",
     exit: EXIT.unreachable,
@@ -67,7 +75,7 @@ function socketOf(text: string): string | undefined {
   try {
     const record = JSON.parse(text) as { readonly socket?: unknown; readonly controller?: { readonly socket?: unknown } } | null;
     const socket = record?.controller?.socket ?? record?.socket;
-    return typeof socket === "string" ? `unix:${socket}` : undefined;
+    return typeof socket === "string" && socket !== "" ? socket : undefined;
   } catch {
     return undefined;
   }

@@ -3,8 +3,11 @@
  * a way to be cancelled, and each fault leaves here as a `CliError` that says what to do.
  */
 import {
+  type ChannelCredentials,
   connectivityState,
   credentials,
+  InterceptingCall,
+  type Interceptor,
   Metadata,
   status,
   type CallOptions,
@@ -13,6 +16,8 @@ import {
   type ClientUnaryCall,
   type ServiceError,
 } from "@grpc/grpc-js";
+import { checkServerIdentity } from "node:tls";
+import { AccessServiceClient } from "@muster/proto/gen/muster/v1/access.ts";
 import { ArtifactsServiceClient } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { BackupServiceClient } from "@muster/proto/gen/muster/v1/backup.ts";
 import { DeploymentsServiceClient } from "@muster/proto/gen/muster/v1/deployments.ts";
@@ -21,8 +26,11 @@ import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceClient } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { IdentityServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
 import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
-import { CliError } from "../errors.ts";
-import type { ControllerAddress } from "./address.ts";
+import { authorityName, CONTROLLER_NAME } from "@muster/proto/identity.ts";
+import { pemOf, pinOf } from "../access/authority.ts";
+import type { Credential } from "../access/logins.ts";
+import { CliError, EXIT } from "../errors.ts";
+import { type ControllerAddress, isSocket } from "./address.ts";
 import { endingOf } from "./status-codes.ts";
 
 /** A controller that is well answers in milliseconds; a peer that accepts and says nothing would hold us for ever. */
@@ -56,8 +64,16 @@ interface UnaryOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How it is spoken to. */
+export type Way =
+  /** Through the unix socket, which its file's permissions guard. */
+  | { readonly kind: "local"; readonly user: string }
+  /** `authorities`: DER, oldest first; nobody else is believed. Without a credential only what anybody may ask is answered. */
+  | { readonly kind: "tls"; readonly authorities: readonly Uint8Array[]; readonly credential: Credential | undefined };
+
 export class Controller {
   readonly address: ControllerAddress;
+  readonly access: AccessServiceClient;
   readonly deployments: DeploymentsServiceClient;
   readonly fleet: FleetServiceClient;
   readonly artifacts: ArtifactsServiceClient;
@@ -68,17 +84,21 @@ export class Controller {
   readonly backups: BackupServiceClient;
 
   /** Connects with the first call. All services share one connection. */
-  constructor(address: ControllerAddress) {
+  constructor(address: ControllerAddress, way: Way = { kind: "local", user: "" }) {
+    if (way.kind === "local" && !isSocket(address.target)) throw new Error("only a socket is spoken to without TLS");
     this.address = address;
-    this.deployments = new DeploymentsServiceClient(address.target, credentials.createInsecure(), CHANNEL_OPTIONS);
-    const shared = { channelOverride: this.deployments.getChannel() };
-    this.fleet = new FleetServiceClient(address.target, credentials.createInsecure(), shared);
-    this.artifacts = new ArtifactsServiceClient(address.target, credentials.createInsecure(), shared);
-    this.events = new EventsServiceClient(address.target, credentials.createInsecure(), shared);
-    this.history = new HistoryServiceClient(address.target, credentials.createInsecure(), shared);
-    this.identity = new IdentityServiceClient(address.target, credentials.createInsecure(), shared);
-    this.forecast = new ForecastServiceClient(address.target, credentials.createInsecure(), shared);
-    this.backups = new BackupServiceClient(address.target, credentials.createInsecure(), shared);
+    const channel = way.kind === "local" ? credentials.createInsecure() : trusting(way.authorities, way.credential);
+    const options = { interceptors: [saying(headersOf(way))] };
+    this.deployments = new DeploymentsServiceClient(address.target, channel, { ...CHANNEL_OPTIONS, ...serverName(way), ...options });
+    const shared = { ...options, channelOverride: this.deployments.getChannel() };
+    this.fleet = new FleetServiceClient(address.target, channel, shared);
+    this.artifacts = new ArtifactsServiceClient(address.target, channel, shared);
+    this.events = new EventsServiceClient(address.target, channel, shared);
+    this.history = new HistoryServiceClient(address.target, channel, shared);
+    this.forecast = new ForecastServiceClient(address.target, channel, shared);
+    this.identity = new IdentityServiceClient(address.target, channel, shared);
+    this.backups = new BackupServiceClient(address.target, channel, shared);
+    this.access = new AccessServiceClient(address.target, channel, shared);
   }
 
   /** `method` belongs to one of the clients above. */
@@ -127,6 +147,7 @@ export class Controller {
     const { exit, code } = endingOf(wasCutOff(error) ? status.UNAVAILABLE : error.code);
     if (code !== "unreachable" || this.#answered(error)) return new CliError(error.details, { code, exit, cause: error });
     const { target, source } = this.address;
+    if (UNTRUSTED.test(error.details)) return new CliError(untrusted(target, error.details), { code: "untrusted", exit: EXIT.failed, cause: error });
     const message =
       `cannot reach the controller at ${target} (from ${source}): ${whyUnreachable(error, deadlineMs)}. ` +
       "Is it running? Start one with: muster dev";
@@ -143,6 +164,54 @@ export class Controller {
   }
 }
 
+/** The only roots are the controller's own authorities, and only a controller has this name. */
+function trusting(authorities: readonly Uint8Array[], credential: Credential | undefined): ChannelCredentials {
+  const roots = Buffer.from(authorities.map(pemOf).join(""));
+  const own = credential?.kind === "certificate" ? credential : undefined;
+  const [key, certificate] = own === undefined ? [null, null] : [Buffer.from(own.key), Buffer.from(own.certificate)];
+  return credentials.createSsl(roots, key, certificate, { checkServerIdentity: (_host, shown) => checkServerIdentity(CONTROLLER_NAME, shown) });
+}
+
+/** A controller that has two authorities answers with the certificate of the one that is asked for. */
+function serverName(way: Way): { readonly "grpc.ssl_target_name_override"?: string } {
+  const newest = way.kind === "local" ? undefined : way.authorities.at(-1);
+  return newest === undefined ? {} : { "grpc.ssl_target_name_override": authorityName(pinOf(newest)) };
+}
+
+function headersOf(way: Way): Readonly<Record<string, string>> {
+  // Headers are ASCII.
+  if (way.kind === "local") return { "muster-user": way.user.replaceAll(/[^\x20-\x7E]/g, "?") };
+  switch (way.credential?.kind) {
+    case "token":
+    case "oidc":
+      return { authorization: `Bearer ${way.credential.token}` };
+    case "certificate":
+    case undefined:
+      return {};
+  }
+}
+
+function saying(headers: Readonly<Record<string, string>>): Interceptor {
+  return (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start: (metadata, listener, next) => {
+        for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+        next(metadata, listener);
+      },
+    });
+}
+
+/** What TLS says when the other side can't prove to be the controller. */
+const UNTRUSTED = /self-signed certificate|unable to (?:verify|get)|certificate (?:signature failure|has expired|is not yet valid)|Hostname\/IP does not match|CERT_/;
+
+function untrusted(target: string, details: string): string {
+  if (details.includes("has expired") || details.includes("not yet valid")) return `the certificate of the controller at ${target} is out of date, or this machine's clock is wrong`;
+  return (
+    `certificate of another authority: who answers at ${target} is not the controller that was logged in to. Either it was set up anew, or somebody is in between. ` +
+    `Compare the pin with somebody who knows it, then: muster login ${target} --ca sha256:PIN`
+  );
+}
+
 function isServiceError(error: unknown): error is ServiceError {
   return error instanceof Error && "code" in error && typeof error.code === "number" && "details" in error;
 }
@@ -155,6 +224,8 @@ function wasCutOff({ code, details }: ServiceError): boolean {
 function whyUnreachable(error: ServiceError, deadlineMs: number): string {
   if (error.code === status.DEADLINE_EXCEEDED) return `no answer within ${deadlineMs / 1000} s`;
   if (error.details.includes("ECONNREFUSED")) return "connection refused";
+  if (/ENOENT/.test(error.details)) return "there is no such socket";
+  if (/EACCES|EPERM/.test(error.details)) return "only the user that it runs as may open it; others log in: muster login HOST:PORT";
   if (error.details.includes("ENOTFOUND") || error.details.includes("Name resolution failed")) return "no such host";
   if (wasCutOff(error) || /ECONNRESET|Connection dropped/.test(error.details)) return "the connection broke";
   return error.details;

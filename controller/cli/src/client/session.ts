@@ -3,13 +3,17 @@
  */
 import type { CliContext } from "../context.ts";
 import type { GlobalOptions } from "../usage.ts";
-import { findController } from "./address.ts";
+import { findController, isSocket } from "./address.ts";
 import type { Controller } from "./controller.ts";
 
 export async function openController(context: CliContext, { address }: Pick<GlobalOptions, "address">): Promise<Controller> {
   const found = findController(address, context.env, context.cwd);
+  if (found === undefined || !isSocket(found.target)) {
+    const { openRemote } = await import("./remote.ts");
+    return openRemote(context, found);
+  }
   const { Controller } = await import("./controller.ts");
-  return new Controller(found);
+  return new Controller(found, { kind: "local", user: context.user() });
 }
 
 export async function withController<Result>(

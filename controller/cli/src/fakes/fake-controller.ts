@@ -2,6 +2,9 @@
  * A controller for tests: the real operator services over a real connection, with a memory instead of an engine.
  */
 import { once } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import {
   Server,
   ServerCredentials,
@@ -109,7 +112,7 @@ export class FakeController {
   readonly #watchers = new Set<WatchCall>();
   #server: Server | undefined;
   #machineReads = 0;
-  #port = 0;
+  readonly #dir = mkdtempSync(join(tmpdir(), "muster-fake-"));
   /** Resolves each time that somebody begins to watch. */
   onWatch: () => void = () => undefined;
 
@@ -119,12 +122,14 @@ export class FakeController {
     return controller;
   }
 
+  /** Of its unix socket. */
   get address(): string {
-    return `127.0.0.1:${this.#port}`;
+    return `unix:${join(this.#dir, "operators.sock")}`;
   }
 
-  /** Again on the port that it had. */
+  /** Again where it was. */
   async listen(): Promise<void> {
+    mkdirSync(this.#dir, { recursive: true });
     const server = new Server({ "grpc.max_receive_message_length": 2 * 1024 * 1024 });
     server.addService(DeploymentsServiceService, this.#deploymentsService());
     server.addService(FleetServiceService, this.#fleetService());
@@ -132,11 +137,8 @@ export class FakeController {
     server.addService(EventsServiceService, this.#eventsService());
     server.addService(HistoryServiceService, this.#historyService());
     server.addService(ForecastServiceService, this.#forecastService());
-    this.#port = await new Promise<number>((resolve, reject) => {
-      server.bindAsync(`127.0.0.1:${this.#port}`, ServerCredentials.createInsecure(), (error, port) => {
-        if (error === null) resolve(port);
-        else reject(error);
-      });
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync(this.address, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error)));
     });
     this.#server = server;
   }
@@ -145,6 +147,7 @@ export class FakeController {
   async die(): Promise<void> {
     this.#watchers.clear();
     this.#server?.forceShutdown();
+    rmSync(this.#dir, { recursive: true, force: true });
     await new Promise(setImmediate);
   }
 

@@ -1,0 +1,106 @@
+/**
+ * Access for tests: the real gate, users and audit log in front of a real gRPC server, where the test says who is at the other end of the connection.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type CallOptions, credentials, Metadata, Server, ServerCredentials, type ServiceError, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import SqliteDatabase from "better-sqlite3";
+import pino from "pino";
+import { AccessServiceClient, AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
+import { FleetServiceClient, FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { accessApi, type OperatorAuthority } from "../api/access-api.ts";
+import { unary } from "../grpc/answer.ts";
+import type { Certified, Peer } from "../grpc/caller.ts";
+import { gate } from "../grpc/gate.ts";
+import { type Access, createAccess } from "./access.ts";
+import type { MachineVerdict } from "./admission.ts";
+import type { OidcOptions } from "./oidc.ts";
+
+type Method<Request, Response> = (
+  request: Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => unknown;
+
+export const DAY_MS = 24 * 60 * 60_000;
+export const NOON = Date.UTC(2026, 0, 31, 12);
+
+/** From elsewhere, over TLS. */
+export function elsewhere(certified: Certified = { kind: "nobody" }, address = "192.0.2.7:41000"): Peer {
+  return { via: "tls", address, certified };
+}
+
+export class Desk {
+  readonly db = new SqliteDatabase(":memory:");
+  now = NOON;
+  /** At the other end of every connection. */
+  peer: Peer = { via: "socket" };
+  /** Of machines. */
+  verdict: MachineVerdict = { ok: true, expired: false };
+  issue: OperatorAuthority["issueOperator"] = async () => ({ ok: true, certificate: Buffer.from("certificate") });
+  readonly access: Access;
+  readonly client: AccessServiceClient;
+  readonly fleet: FleetServiceClient;
+  readonly #dir = mkdtempSync(join(tmpdir(), "muster-desk-"));
+  readonly #server: Server;
+
+  private constructor(oidc: OidcOptions | undefined) {
+    const logger = pino({ level: "silent" });
+    const now = (): number => this.now;
+    this.access = createAccess({ db: this.db, oidc, machines: { judge: () => this.verdict }, now, logger });
+    const { users, audit, admit, witness, endCalls } = this.access;
+    const authority: OperatorAuthority = { pin: () => "ab".repeat(32), authorities: () => [Buffer.from("authority")], issueOperator: (...asked) => this.issue(...asked) };
+    this.#server = new Server({ interceptors: [gate(admit, () => this.peer, witness)] });
+    this.#server.addService(AccessServiceService, accessApi({ users, audit, authority, oidc, address: () => "127.0.0.1:4000", endCalls, now, logger }) as unknown as UntypedServiceImplementation);
+    this.#server.addService(FleetServiceService, { cordon: unary(logger, () => ({})), listFreezes: unary(logger, () => ({ freezes: [] })), endFreeze: unary(logger, () => ({})) });
+    this.client = new AccessServiceClient(this.target, credentials.createInsecure());
+    this.fleet = new FleetServiceClient(this.target, credentials.createInsecure());
+  }
+
+  static async open(oidc?: OidcOptions): Promise<Desk> {
+    const desk = new Desk(oidc);
+    await new Promise<void>((resolve, reject) => {
+      desk.#server.bindAsync(desk.target, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error)));
+    });
+    return desk;
+  }
+
+  get target(): string {
+    return `unix:${join(this.#dir, "socket")}`;
+  }
+
+  close(): void {
+    this.client.close();
+    this.fleet.close();
+    this.#server.forceShutdown();
+    this.access.close();
+    this.db.close();
+    rmSync(this.#dir, { recursive: true, force: true });
+  }
+
+  /** `method` belongs to `client`. */
+  ask<Request, Response>(client: object, method: Method<Request, Response>, request: Request, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      method.call(client, request, metadataOf(headers), {}, (error, response) => (error === null ? resolve(response) : reject(error)));
+    });
+  }
+
+  /** The name of the status and the words of the refusal. */
+  async refused<Request, Response>(client: object, method: Method<Request, Response>, request: Request, headers: Readonly<Record<string, string>> = {}): Promise<readonly [string | undefined, string]> {
+    try {
+      await this.ask(client, method, request, headers);
+    } catch (error) {
+      const { code, details } = error as ServiceError;
+      return [status[code], details];
+    }
+    throw new Error("it was granted");
+  }
+}
+
+export function metadataOf(headers: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  return metadata;
+}
