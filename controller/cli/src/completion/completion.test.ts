@@ -70,7 +70,7 @@ test.each<[readonly string[], readonly string[]]>([
   [["status", ""], ["d-12", "d-7"]],
   [["watch", "d-1"], ["d-12"]],
   [["rollback", "--reason", "bad", "--watch", ""], ["d-12", "d-7"]],
-  [["machine", ""], ["db-1", "label", "remove", "show", "web-1"]],
+  [["machine", ""], ["approve", "db-1", "label", "reject", "remove", "revoke", "show", "web-1"]],
   [["machine", "w"], ["web-1"]],
   [["machine", "remove", "d"], ["db-1"]],
   [["logs", "-n", "5", "web-1", ""], ["shop-web"]],

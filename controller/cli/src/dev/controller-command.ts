@@ -17,6 +17,21 @@ import { stopSignal } from "./stop-signal.ts";
 const PORT_MAX = 65_535;
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
+/** Options that mean here what they mean to the controller. */
+const PASSED_ON = [
+  ["--credential-ttl <duration>", "life of a machine's credentials, which renew at half of it (24h)"],
+  ["--renewal-grace <duration>", "how long after their end a machine may still renew them (720h)"],
+  ["--nats-url <url>", "a nats-server of your own, tls://HOST:PORT; see: muster nats export"],
+  ["--nats-ca <file>", "authorities (PEM) by which its certificate is judged"],
+  ["--oidc-issuer <url>", "the OpenID provider whose users may log in"],
+  ["--oidc-audience <id>", "whom its tokens have to be meant for"],
+  ["--oidc-client-id <id>", "the client that users log in with; else the audience"],
+  ["--oidc-scopes <scopes>", "what that client asks for"],
+  ["--oidc-role-claim <claim>", "the claim that roles are given by (groups)"],
+  ["--oidc-role <value=role>", "who has this in the claim has that role; may be repeated"],
+  ["--oidc-ca <file>", "PEM of the authority of the provider's certificate"],
+] as const;
+
 interface ControllerOptions {
   readonly dir: string;
   readonly host?: string;
@@ -36,12 +51,14 @@ export function registerController(program: Command, context: CliContext, progra
         "DIR/controller.json. Ports that are not said are picked once and kept for the directory.",
     )
     .option("--dir <dir>", "its database, artifacts and keys", DEFAULT_DIR)
-    .option("--host <address>", "where it listens; loopback only for now")
+    .option("--host <address>", "where it listens, 127.0.0.1 unless said; 0.0.0.0 or :: for all addresses of this machine")
     .option("--grpc-port <port>", "for operators and agents; 0: a free one", wholeNumber(0, PORT_MAX))
     .option("--http-port <port>", "for artifacts; 0: a free one", wholeNumber(0, PORT_MAX))
     .option("--nats-port <port>", "for its nats-server; 0: a free one", wholeNumber(0, PORT_MAX))
     .option("--silent-after <duration>", "an agent that is not heard for so long counts as silent, for example 15s", parseDurationOption)
-    .addOption(new Option("--log-level <level>", "the least that is logged").choices(LOG_LEVELS))
+    .addOption(new Option("--log-level <level>", "the least that is logged").choices(LOG_LEVELS));
+  for (const [flag, purpose] of PASSED_ON) command.addOption(passedOn(flag, purpose));
+  command
     .action(async (options: ControllerOptions) => {
       context.setExitCode(await runController(options, programs, context));
     });
@@ -69,7 +86,8 @@ async function runController(options: ControllerOptions, programs: Programs, con
   });
 }
 
-function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel }: ControllerOptions): readonly string[] {
+function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel, dir: _, ...rest }: ControllerOptions): readonly string[] {
+  const passedOnValues: Readonly<Record<string, readonly string[] | undefined>> = rest;
   const values = {
     host,
     "grpc-port": grpcPort,
@@ -78,7 +96,16 @@ function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel }: Co
     "silent-after": silentAfter === undefined ? undefined : `${silentAfter}ms`,
     "log-level": logLevel,
   };
-  return Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]));
+  const passed = PASSED_ON.flatMap(([flag]) => {
+    const name = new Option(flag);
+    return (passedOnValues[name.attributeName()] ?? []).flatMap((value) => [name.long!, value]);
+  });
+  return [...passed, ...Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]))];
+}
+
+/** As the controller says them; it also judges what they say. */
+function passedOn(flag: string, purpose: string): Option {
+  return new Option(flag, purpose).argParser((text: string, before: readonly string[] | undefined) => [...(before ?? []), text]);
 }
 
 /** Null is the end by a signal. */
