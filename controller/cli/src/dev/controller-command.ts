@@ -86,8 +86,8 @@ async function runController(options: ControllerOptions, programs: Programs, con
   });
 }
 
-function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel, dir: _, ...rest }: ControllerOptions): readonly string[] {
-  const passedOnValues: Readonly<Record<string, readonly string[] | undefined>> = rest;
+function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel, ...rest }: ControllerOptions): readonly string[] {
+  const given: Readonly<Record<string, unknown>> = rest;
   const values = {
     host,
     "grpc-port": grpcPort,
@@ -98,7 +98,7 @@ function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel, dir:
   };
   const passed = PASSED_ON.flatMap(([flag]) => {
     const name = new Option(flag);
-    return (passedOnValues[name.attributeName()] ?? []).flatMap((value) => [name.long!, value]);
+    return ((given[name.attributeName()] ?? []) as readonly string[]).flatMap((value) => [name.long!, value]);
   });
   return [...passed, ...Object.entries(values).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]))];
 }
