@@ -6,7 +6,7 @@ import type { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { CONTROLLER_NAME, operatorUri } from "@muster/proto/identity.ts";
+import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ArtifactsServiceService } from "@muster/proto/gen/muster/v1/artifacts.ts";
@@ -21,7 +21,7 @@ import type { Logger } from "pino";
 import { hostOf } from "./access/attempts.ts";
 import { createAccess } from "./access/access.ts";
 import type { MachineVerdict } from "./access/admission.ts";
-import { accessApi, type OperatorAuthority } from "./api/access-api.ts";
+import { accessApi } from "./api/access-api.ts";
 import { artifactsApi } from "./api/artifacts-api.ts";
 import { deploymentsApi } from "./api/deployments-api.ts";
 import { eventsApi } from "./api/events-api.ts";
@@ -47,7 +47,6 @@ import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } fro
 import { openArtifactDoor } from "./http/artifact-door.ts";
 import { AssignmentKeys } from "./identity/assignment-key.ts";
 import { AssignmentSigner } from "./identity/assignment-signer.ts";
-import { provenKey } from "./identity/authority.ts";
 import { Authorities } from "./identity/authorities.ts";
 import { readEpoch } from "./identity/epoch.ts";
 import { joinApi } from "./identity/join-api.ts";
@@ -162,15 +161,6 @@ export async function startController(config: Config, logger: Logger): Promise<C
     for (const member of membership.members.list(false)) if (member.state === "revoked") natsAuthority.revoke(membership.natsUsers(member));
     const access = createAccess({ db: journal.db, oidc: config.oidc, machines: { judge: (certified) => verdictOf(membership.judge(certified)) }, now, logger });
     undo.push(() => access.close());
-    const authority: OperatorAuthority = {
-      pin: () => authorities.newest.pin,
-      authorities: () => authorities.bundle,
-      issueOperator: async (request, operator, expiresAt) => {
-        const key = await provenKey(request);
-        if (key === undefined) return { ok: false, message: "it is no request (PKCS#10) for a P-256 key, signed by that key" };
-        return { ok: true, certificate: await authorities.newest.issueClient(key, operatorUri(operator), { issuedAt: now(), expiresAt }) };
-      },
-    };
     const tls = { host, contextFor: (name: string | undefined) => authorities.contextFor(name), certify: (certificate: X509Certificate) => authorities.certify(certificate) };
 
     const showCertificates = (): void => {
@@ -220,7 +210,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       },
     });
     const services = [
-      { definition: AccessServiceService, implementation: accessApi({ users: access.users, audit: access.audit, authority, oidc: config.oidc, address: () => reachableAt(grpc.address), endCalls: (name) => access.endCalls(name), now, logger }) },
+      { definition: AccessServiceService, implementation: accessApi({ users: access.users, audit: access.audit, authority: authorities, oidc: config.oidc, address: () => reachableAt(grpc.address), endCalls: (name) => access.endCalls(name), now, logger }) },
       { definition: AgentServiceService, implementation: agents },
       { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
       { definition: BackupServiceService, implementation: backupApi({ dir, now: () => systemClock.now(), logger }) },

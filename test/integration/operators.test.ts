@@ -107,7 +107,7 @@ describe("afterwards", () => {
     const kept = JSON.parse(readFileSync(loginPath(), "utf8")) as object;
     writeFileSync(loginPath(), JSON.stringify({ ...kept, authoritiesAt: Date.now() - HOUR_MS }), { mode: 0o600 });
     expect((await run(["whoami"])).code).toBe(0);
-    outpost.retire();
+    await outpost.retire();
     expect((await run(["whoami"])).code).toBe(0);
     expect((JSON.parse(readFileSync(loginPath(), "utf8")) as { authorities: unknown[] }).authorities).toHaveLength(2);
   });
@@ -115,7 +115,7 @@ describe("afterwards", () => {
   test("a login that slept through it is told", async () => {
     await login(tokenOf("anna"));
     await outpost.rotate();
-    outpost.retire();
+    await outpost.retire();
     expect(await run(["whoami"])).toMatchObject({ code: 1, err: expect.stringContaining("certificate of another authority") });
   });
 });

@@ -51,7 +51,7 @@ export class Desk {
     const now = (): number => this.now;
     this.access = createAccess({ db: this.db, oidc, machines: { judge: () => this.verdict }, now, logger });
     const { users, audit, admit, witness, endCalls } = this.access;
-    const authority: OperatorAuthority = { pin: () => "ab".repeat(32), authorities: () => [Buffer.from("authority")], issueOperator: (...asked) => this.issue(...asked) };
+    const authority: OperatorAuthority = { newest: { pin: "ab".repeat(32) }, bundle: [Buffer.from("authority")], issueOperator: (...asked) => this.issue(...asked) };
     this.#server = new Server({ interceptors: [gate(admit, () => this.peer, witness)] });
     this.#server.addService(AccessServiceService, accessApi({ users, audit, authority, oidc, address: () => "127.0.0.1:4000", endCalls, now, logger }) as unknown as UntypedServiceImplementation);
     this.#server.addService(FleetServiceService, { cordon: unary(logger, () => ({})), listFreezes: unary(logger, () => ({ freezes: [] })), endFreeze: unary(logger, () => ({})) });

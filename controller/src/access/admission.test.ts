@@ -32,7 +32,8 @@ const LIST = FleetServiceService.listMachines.path;
 const PAUSE = DeploymentsServiceService.pause.path;
 const FREEZE = FleetServiceService.addFreeze.path;
 const MACHINE = parseMachineId("web-1") as MachineId;
-const CERTIFIED = elsewhere({ kind: "machine", machine: MACHINE, membership: 1, expiresAt: NOON, authority: "a" });
+const PIN = "ab".repeat(32);
+const CERTIFIED = elsewhere({ kind: "machine", machine: MACHINE, membership: 1, expiresAt: NOON, authority: PIN });
 
 function user(more: Partial<NewUser> = {}): NewUser {
   return { name: "anna", role: "deployer", apps: "", targets: "", createdBy: "root", expiresAt: NOON + DAY_MS, ...more };

@@ -10,7 +10,7 @@
  * Never does: read a message of the call, or tell a stranger which part of a credential was wrong beyond what helps its owner.
  */
 import { type Metadata, status } from "@grpc/grpc-js";
-import { type Caller, type Certified, type Operator, type Peer, type Role, ROLES } from "../grpc/caller.ts";
+import { type Caller, type CertifiedMachine, type Operator, type Peer, type Role, ROLES } from "../grpc/caller.ts";
 import type { Admission, Admit } from "../grpc/gate.ts";
 import { type Attempts, hostOf } from "./attempts.ts";
 import { isBound } from "./binding.ts";
@@ -24,7 +24,7 @@ export type MachineVerdict = { readonly ok: true; readonly expired: boolean } | 
 export interface AdmissionOptions {
   readonly users: Pick<Users, "byToken" | "byCertificate">;
   readonly oidc: Pick<Oidc, "verify"> | undefined;
-  readonly machines: { judge(certified: Extract<Certified, { kind: "machine" }>): MachineVerdict };
+  readonly machines: { judge(certified: CertifiedMachine): MachineVerdict };
   readonly attempts: Attempts;
 }
 
@@ -43,11 +43,11 @@ export function createAdmission({ users, oidc, machines, attempts }: AdmissionOp
     if (need === undefined) return { ok: false, code: status.PERMISSION_DENIED, message: "this method is nobody's" };
     // Whatever credentials there are: nothing rests on them.
     if (need === "anybody" && peer.via === "tls") return { ok: true, caller: { kind: "anonymous", address: peer.address } };
-    const identity = identify(peer, metadata);
+    const identity = identify(peer, metadata, need);
     return identity instanceof Promise ? identity.then((settled) => judge(settled, need, path)) : judge(identity, need, path);
   };
 
-  function identify(peer: Peer, metadata: Metadata): Identity | Promise<Identity> {
+  function identify(peer: Peer, metadata: Metadata, need: Need): Identity | Promise<Identity> {
     if (peer.via === "socket") return { ok: true, caller: { kind: "local", name: localName(metadata) } };
     const { address, certified } = peer;
     const [credential] = metadata.get("authorization");
@@ -56,12 +56,13 @@ export function createAdmission({ users, oidc, machines, attempts }: AdmissionOp
       case "machine": {
         const { machine, membership, authority } = certified;
         const verdict = machines.judge(certified);
-        return verdict.ok ? { ok: true, caller: { kind: "machine", machine, membership, authority, address }, expired: verdict.expired } : { ok: false, message: verdict.reason };
+        if (!verdict.ok) return { ok: false, message: verdict.reason };
+        return { ok: true, caller: { kind: "machine", machine, membership, authority, address }, expired: verdict.expired };
       }
       case "operator":
         return asOperator(users.byCertificate(certified), address, "the certificate counts for nothing");
       case "nobody":
-        return { ok: false, message: "this needs a login: muster login HOST:PORT" };
+        return { ok: false, message: need === "machine" || need === "former_machine" ? "this machine has not joined: muster-agent join" : "this needs a login: muster login HOST:PORT" };
     }
   }
 
@@ -98,7 +99,7 @@ function judge(identity: Identity, need: Need, path: string): Admission {
       return { ok: true, caller };
     case "machine":
     case "former_machine":
-      if (caller.kind !== "machine") return denied(`${nameOf(path)} is for machines alone`);
+      if (caller.kind !== "machine") return denied(`${methodName(path)} is for machines alone`);
       if (identity.expired === true && need === "machine") {
         return { ok: false, code: status.UNAUTHENTICATED, message: "the machine's certificate has expired: renew it first", caller };
       }
@@ -107,16 +108,16 @@ function judge(identity: Identity, need: Need, path: string): Admission {
     case "deployer":
     case "admin":
       if (caller.kind === "local") return { ok: true, caller };
-      if (caller.kind !== "operator") return denied(`${nameOf(path)} is for operators alone`);
+      if (caller.kind !== "operator") return denied(`${methodName(path)} is for operators alone`);
       return judgeOperator(caller, need, path);
   }
 }
 
 function judgeOperator(caller: Operator, need: Role, path: string): Admission {
   const denied = (message: string): Admission => ({ ok: false, code: status.PERMISSION_DENIED, message, caller });
-  if (ROLES.indexOf(caller.role) < ROLES.indexOf(need)) return denied(`${nameOf(path)} needs the role ${need}, and ${caller.name} is ${caller.role}`);
+  if (ROLES.indexOf(caller.role) < ROLES.indexOf(need)) return denied(`${methodName(path)} needs the role ${need}, and ${caller.name} is ${caller.role}`);
   // Else somebody who is bound could make a user who is not.
-  if (need === "admin" && isBound(caller)) return denied(`${nameOf(path)} concerns the whole fleet, and ${caller.name} is bound to ${boundsText(caller)}`);
+  if (need === "admin" && isBound(caller)) return denied(`${methodName(path)} concerns the whole fleet, and ${caller.name} is bound to ${boundsText(caller)}`);
   return { ok: true, caller };
 }
 
@@ -125,7 +126,7 @@ function boundsText({ apps, targets }: Operator): string {
 }
 
 /** `/muster.v1.FleetService/ListMachines` → `FleetService/ListMachines` */
-export function nameOf(path: string): string {
+export function methodName(path: string): string {
   return path.replace(/^\/(?:muster\.v1\.)?/, "");
 }
 

@@ -24,10 +24,10 @@ import { byOf } from "./order.ts";
 
 /** What this needs of the certificate authority. */
 export interface OperatorAuthority {
-  /** sha256 of the certificate that signs, hex. */
-  pin(): string;
+  /** The one that signs; the pin is the sha256 of its certificate, hex. */
+  readonly newest: { readonly pin: string };
   /** DER, oldest first. */
-  authorities(): readonly Uint8Array[];
+  readonly bundle: readonly Uint8Array[];
   /**
    * A client certificate, DER, for the key of a PKCS#10 request, with `operatorUri(operator)` as its one subject alternative name, whatever the request asks for.
    * Refused with a message when the request can't be taken.
@@ -69,7 +69,7 @@ const RESULT_MESSAGE: Readonly<Record<AuditEntry["result"], AuditResult>> = { ok
 
 export function accessApi({ users, audit, authority, oidc, address, endCalls, now, logger }: AccessApiOptions): AccessServiceServer {
   return {
-    whoAmI: unary(logger, (_request, caller) => ({ ...callerView(caller), authorities: authority.authorities().map((der) => Buffer.from(der)) })),
+    whoAmI: unary(logger, (_request, caller) => ({ ...callerView(caller), authorities: authority.bundle.map((der) => Buffer.from(der)) })),
 
     getLoginMethods: unary(logger, () => {
       if (oidc === undefined) return { oidc: undefined };
@@ -81,7 +81,7 @@ export function accessApi({ users, audit, authority, oidc, address, endCalls, no
       remark(call, { name: request.name, role: ROLE_OF[request.role] ?? "", apps: request.apps, targets: request.targets });
       const wanted = newUserOf(request, caller);
       const credential = request.certificateRequest.length === 0 ? withToken(wanted) : await withCertificate(wanted, request.certificateRequest);
-      return { ...credential, pin: authority.pin(), address: address() };
+      return { ...credential, pin: authority.newest.pin, address: address() };
     }),
 
     listUsers: unary(logger, () => ({ users: users.list().map(userView) })),

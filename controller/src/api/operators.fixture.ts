@@ -7,6 +7,7 @@ import { DeploymentsServiceClient, DeploymentsServiceService } from "@muster/pro
 import { FleetServiceClient, FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { World } from "../engine/world.fixture.ts";
 import { Fleet } from "../fleet/fleet.ts";
+import type { Caller } from "../grpc/caller.ts";
 import { serveOpenly } from "../grpc/open.fixture.ts";
 import { LogRelay } from "../report/log-relay.ts";
 import { deploymentsApi } from "./deployments-api.ts";
@@ -26,14 +27,15 @@ export class Office {
   deployments!: DeploymentsServiceClient;
   fleet!: FleetServiceClient;
 
-  async open(): Promise<void> {
+  /** `caller`: who every call is from; somebody local where nobody is named. */
+  async open(caller?: Caller): Promise<void> {
     const { journal, engine } = this.world;
     const logger = pino({ level: "silent" });
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
     this.#server = await serveOpenly([
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), logger }) },
-      ]);
+      ], caller);
     this.deployments = new DeploymentsServiceClient(this.#server.address, credentials.createInsecure());
     this.fleet = new FleetServiceClient(this.#server.address, credentials.createInsecure());
   }

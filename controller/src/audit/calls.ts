@@ -2,7 +2,7 @@
  * Makes audit entries of calls: of each that changes something, and of each that was refused.
  */
 import { status } from "@grpc/grpc-js";
-import { nameOf } from "../access/admission.ts";
+import { methodName } from "../access/admission.ts";
 import { hostOf } from "../access/attempts.ts";
 import { changes } from "../access/methods.ts";
 import type { Caller, Peer } from "../grpc/caller.ts";
@@ -14,7 +14,7 @@ export function auditCalls(audit: Pick<Audit, "record">): (ending: Ending) => vo
   return ({ path, peer, caller, metadata, request, code, message }) => {
     const result = resultOf(code);
     if (result !== "refused" && !changes(path)) return;
-    audit.record({ ...whoOf(peer, caller), method: nameOf(path), subject: subjectOf(metadata, request), result, message: result === "ok" ? "" : message });
+    audit.record({ ...whoOf(peer, caller), method: methodName(path), subject: subjectOf(metadata, request), result, message: result === "ok" ? "" : message });
   };
 }
 

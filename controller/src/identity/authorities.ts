@@ -8,9 +8,9 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
 import type { X509Certificate } from "node:crypto";
-import { authorityName, parseMachineUri, parseOperatorUri } from "@muster/proto/identity.ts";
+import { authorityName, type OperatorName, operatorUri, parseMachineUri, parseOperatorUri } from "@muster/proto/identity.ts";
 import type { Certified } from "../grpc/caller.ts";
-import { Authority, type AuthorityFiles, type ServerCertificate } from "./authority.ts";
+import { Authority, type AuthorityFiles, provenKey, type ServerCertificate } from "./authority.ts";
 import { PrivateFileError, writePrivate } from "./private-file.ts";
 
 const SERVER_DAYS = 30;
@@ -92,12 +92,20 @@ export class Authorities {
     const authority = this.all.find((each) => each.hasSigned(certificate));
     if (authority === undefined || certificate.keyUsage?.includes(CLIENT_AUTH) !== true) return { kind: "nobody" };
     const name = certificate.subjectAltName ?? "";
-    const uri = name.startsWith(URI_PREFIX) ? name.slice(URI_PREFIX.length) : "";
+    if (!name.startsWith(URI_PREFIX)) return { kind: "nobody" };
+    const uri = name.slice(URI_PREFIX.length);
     const expiresAt = certificate.validToDate.getTime();
     const machine = parseMachineUri(uri);
     if (machine !== undefined) return { kind: "machine", ...machine, expiresAt, authority: authority.pin };
     const operator = parseOperatorUri(uri);
     return operator === undefined ? { kind: "nobody" } : { kind: "operator", ...operator, expiresAt };
+  }
+
+  /** For the key of a request (PKCS#10, DER), whatever else that says. */
+  async issueOperator(request: Uint8Array, operator: OperatorName, expiresAt: number): Promise<{ readonly ok: true; readonly certificate: Buffer } | { readonly ok: false; readonly message: string }> {
+    const key = await provenKey(request);
+    if (key === undefined) return { ok: false, message: "it is not a PKCS#10 request for a P-256 key, signed with that key" };
+    return { ok: true, certificate: await this.newest.issueClient(key, operatorUri(operator), { issuedAt: this.#now(), expiresAt }) };
   }
 
   /** Begins a rotation: a further one, which signs from now on. */

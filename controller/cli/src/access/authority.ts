@@ -25,7 +25,7 @@ export async function fetchAuthority(address: string, pin: string | undefined): 
   const shown = authorities[0] === undefined ? "it shows no authority" : `it shows sha256:${pinOf(authorities[0])}`;
   throw new CliError(
     `the controller at ${address} is not of the authority sha256:${pin ?? ""}: ${shown}. Either the pin is out of date, or somebody is in between. ` +
-      "On the controller's machine `muster ca list` shows its pin",
+      "On the controller's machine `muster ca show` shows its pin",
     { code: "untrusted", exit: EXIT.failed },
   );
 }

@@ -105,7 +105,7 @@ async function trustedAuthorities(context: CliContext, address: string, { ca }: 
   const shown = await fetchAuthority(address, undefined);
   const { confirm, isAtTerminal } = await import("../access/ask.ts");
   const pin = `sha256:${pinOf(shown)}`;
-  const wayOut = `muster login ${address} --ca sha256:PIN, with the pin from the controller's own machine: muster ca list`;
+  const wayOut = `muster login ${address} --ca sha256:PIN, with the pin from the controller's own machine: muster ca show`;
   if (!isAtTerminal(context)) throw badInput(`who answers at ${address} shows the authority ${pin}, and nobody is here to say whether that is right: ${wayOut}`);
   await writeLines(context.stderr, [`the controller at ${address} shows the authority`, `  ${pin}`]);
   if (await confirm(context, "Is that the one that the controller's admin has given you?")) return [shown];
