@@ -116,8 +116,10 @@ export class SimController implements ControllerSide {
         schedule: simulatedSchedule,
         ask: (question) => this.#askOutside(question),
         tell: (machine) => {
-          const assignment = this.engine!.assignmentFor(machine)!;
+          const assignment = this.engine!.assignmentFor(machine);
           this.#pass("tell");
+          // As the publisher: a machine that has been removed meanwhile is told nothing.
+          if (assignment === undefined) return;
           this.#options.onAssignment(assignment);
           network.tell(machine, () => deliver(assignment));
         },

@@ -87,6 +87,9 @@ export async function openTlsDoor(server: Server, options: TlsDoorOptions): Prom
     if (handshakes.size > bounds.handshakesMax) handshakes.values().next().value?.destroy();
   });
 
+  // A handshake that failed, or took too long: Node says so and leaves the socket open.
+  server.on("tlsClientError", (_, socket) => socket.destroy());
+
   // Before whoever speaks inside: it may ask at once who is there.
   server.prependListener("secureConnection", (socket: TLSSocket) => {
     const address = addressOf(socket);

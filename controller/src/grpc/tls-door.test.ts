@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect as connectPlain, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls, createServer, type TLSSocket } from "node:tls";
+import { authorityName } from "@muster/proto/identity.ts";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Authorities } from "../identity/authorities.ts";
+import { openTlsDoor, type TlsDoor, type TlsDoorOptions, tlsOptions } from "./tls-door.ts";
+
+let dir: string;
+let authorities: Authorities;
+let door: TlsDoor;
+let sockets: Socket[];
+
+beforeEach(async () => {
+  dir = mkdtempSync(join(tmpdir(), "muster-door-"));
+  authorities = await Authorities.open(dir, Date.now);
+  sockets = [];
+});
+afterEach(async () => {
+  for (const socket of sockets) socket.destroy();
+  await door.close();
+  rmSync(dir, { recursive: true });
+});
+
+async function open(bounds: TlsDoorOptions["bounds"] = {}): Promise<void> {
+  const options: TlsDoorOptions = {
+    host: "127.0.0.1",
+    port: 0,
+    portOption: "--port",
+    protocol: "h2",
+    contextFor: (name) => authorities.contextFor(name),
+    certify: (certificate) => authorities.certify(certificate),
+    bounds,
+  };
+  door = await openTlsDoor(createServer(tlsOptions(options), (socket) => socket.resume()), options);
+}
+
+/** One that knocks and says no more. */
+function silent(): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connectPlain(door.port, "127.0.0.1", () => resolve(socket));
+    socket.on("error", reject);
+    // Else it would never notice that it was closed.
+    socket.resume();
+    sockets.push(socket);
+  });
+}
+
+/** One that shakes hands as it should. */
+function stranger(more: object = {}): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    const { pin, certificate } = authorities.newest;
+    const socket = connectTls({ port: door.port, host: "127.0.0.1", ca: certificate.toString(), servername: authorityName(pin), ALPNProtocols: ["h2"], ...more }, () => resolve(socket));
+    socket.on("error", reject);
+    sockets.push(socket);
+  });
+}
+
+describe("the door", () => {
+  test("speaks TLS 1.3 and nothing else", async () => {
+    await open();
+    expect((await stranger()).getProtocol()).toBe("TLSv1.3");
+    await expect(stranger({ maxVersion: "TLSv1.2", minVersion: "TLSv1.2" })).rejects.toThrow(/alert|protocol version/);
+    const plain = await silent();
+    plain.on("error", () => undefined);
+    let said = "";
+    plain.on("data", (data: Buffer) => (said += data.toString("latin1")));
+    plain.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    await new Promise((resolve) => plain.once("close", resolve));
+    expect(said).not.toContain("HTTP");
+  });
+
+  test("keeps a bounded number of those that never finish their handshake, and lets others in meanwhile", async () => {
+    await open({ handshakesMax: 20 });
+    const crowd = await Promise.all(Array.from({ length: 200 }, silent));
+    for (const socket of crowd) socket.on("error", () => undefined);
+    expect((await stranger()).authorized).toBe(true);
+    await vi.waitFor(() => expect(door.counts().handshakes).toBeLessThanOrEqual(20), 10_000);
+  });
+
+  test("gives up a handshake that takes too long", async () => {
+    await open({ handshakeMs: 50 });
+    const slow = await silent();
+    slow.on("error", () => undefined);
+    await new Promise((resolve) => slow.once("close", resolve));
+    await vi.waitFor(() => expect(door.counts()).toEqual({ handshakes: 0, strangers: 0, connections: 0 }), 10_000);
+  });
+
+  test("lets the oldest strangers go when there are too many, and never one that is known", async () => {
+    await open({ strangersMax: 3 });
+    const first = await stranger();
+    // The client is done with its handshake a little before the server is.
+    await vi.waitFor(() => expect(door.counts().strangers).toBe(1), 10_000);
+    door.know(`127.0.0.1:${first.localPort}`);
+    const second = await stranger();
+    const isGone = new Promise((resolve) => second.once("close", resolve));
+    await Promise.all([stranger(), stranger(), stranger()]);
+    await isGone;
+    await vi.waitFor(() => expect(door.counts()).toMatchObject({ strangers: 3, connections: 4 }), 10_000);
+    expect(first.destroyed).toBe(false);
+    expect(door.peerAt(`127.0.0.1:${first.localPort}`)).toMatchObject({ via: "tls", certified: { kind: "nobody" } });
+  });
+
+  test("shows the certificate of the authority that is asked for, during a rotation too", async () => {
+    await open();
+    const [old] = authorities.all;
+    await authorities.rotate();
+    for (const { pin, certificate } of [old!, authorities.newest]) {
+      expect((await stranger({ ca: certificate.toString(), servername: authorityName(pin) })).authorized).toBe(true);
+    }
+    await expect(stranger({ ca: old!.certificate.toString(), servername: authorityName(authorities.newest.pin) })).rejects.toThrow(/self-signed|unable to verify/);
+  });
+});
