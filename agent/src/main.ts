@@ -4,6 +4,7 @@
  * SIGTERM and SIGINT end the agent alone; its workloads go on. With --stop-with-parent it is the end of stdin that ends it, workloads included, and SIGINT is left to
  * the parent: a terminal sends it to both, and the parent decides.
  */
+import { existsSync, rmdirSync } from "node:fs";
 import pino from "pino";
 import { type Agent, type AgentOptions, CannotStart, startAgent, usableDirectory } from "./compose.ts";
 import { type Config, type LogLevel, readConfig } from "./config.ts";
@@ -24,6 +25,7 @@ switch (parsed.kind) {
 }
 
 async function perform({ dir: wantedDir, command, environment, logLevel }: Config): Promise<void> {
+  const isNew = !existsSync(wantedDir);
   try {
     const dir = usableDirectory(wantedDir);
     const store = new IdentityStore(dir);
@@ -34,6 +36,7 @@ async function perform({ dir: wantedDir, command, environment, logLevel }: Confi
     const { machine, controller } = await becomeMember(command.join, store, { isAgain: command.isAgain, say });
     say(`${machine} is a machine of the fleet at ${controller} now. Start its agent with: muster-agent --dir ${dir}`);
   } catch (error) {
+    if (isNew) leaveNothing(wantedDir);
     if (error instanceof JoinError) refuse(error.message, error.isFinal ? 2 : 1);
     if (error instanceof CannotStart) refuse(error.message);
     refuse(`cannot start in ${wantedDir}: ${error instanceof Error ? error.message : String(error)}`);
@@ -67,6 +70,15 @@ async function run(options: AgentOptions, level: LogLevel, stopWithParent: boole
   process.stdin.on("end", () => end("halt", "parent ended"));
   process.stdin.on("error", () => end("halt", "parent ended"));
   process.stdin.resume();
+}
+
+/** A directory that was made for nothing goes again; one that holds something by now stays. */
+function leaveNothing(dir: string): void {
+  try {
+    rmdirSync(dir);
+  } catch {
+    // It is not empty, or was never made.
+  }
 }
 
 function say(line: string): void {

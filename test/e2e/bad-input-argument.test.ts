@@ -26,27 +26,27 @@ const TABLE: readonly BadInput[] = [
   said("a port that is none", ["controller", "--grpc-port", "70000"], new RegExp(String.raw`^muster: option '--grpc-port <port>' argument '70000' is invalid\. It is not a whole number from 0 to 65535${SEE("controller ")}`)),
   said("a duration that is none", ["controller", "--silent-after", "5"], new RegExp(String.raw`^muster: option '--silent-after <duration>' argument '5' is invalid\. It is not a duration \(try 30s or 1m30s\)${SEE("controller ")}`)),
   said("a duration beyond its bounds", ["controller", "--silent-after", "1ms"], /^muster controller: option '--silent-after <duration>' argument '1ms' is invalid\. "1ms" is not between 1s and 24h\.\n$/),
-  said("an address that is not loopback", ["controller", "--host", "0.0.0.0"], /^muster controller: option '--host <address>' argument '0\.0\.0\.0' is invalid\. "0\.0\.0\.0" is not a loopback address; until agents and operators have identities, only loopback is listened on\.\n$/),
+  said("an address that is none to listen on", ["controller", "--host", "nope"], /^muster controller: option '--host <address>' argument 'nope' is invalid\. "nope" is not an IP address \(try 0\.0\.0\.0 for all of this machine's\)\.\n$/),
   said("a format that does not exist", ["list", "-o", "yaml"], /^muster: option '-o, --output <format>' argument 'yaml' is invalid\. Allowed choices are text, json\. See: muster .*--help\n$/),
   said("a selector that is none", ["machines", "-l", "role in web"], /^muster: the selector "role in web" can't be read at character 9: "web" where "\(" was expected\n$/),
 
   said("an address that is none", ["--address", "nope", "list"], /^muster: --address: "nope" is not HOST:PORT \(try 127\.0\.0\.1:4000\)\n$/),
   said("an address with a port that is none", ["--address", "127.0.0.1:99999", "list"], /^muster: --address: "127\.0\.0\.1:99999" is not HOST:PORT \(try 127\.0\.0\.1:4000\)\n$/),
-  said("an address where nobody is", ["--address", "127.0.0.1:1", "list"], /^muster: cannot reach the controller at 127\.0\.0\.1:1 \(from --address\): connection refused\. Is it running\? Start one with: muster dev\n$/, EXIT.unreachable),
-  said("a host that does not exist", ["--address", "no.such.host.invalid:4000", "list"], /^muster: cannot reach the controller at no\.such\.host\.invalid:4000 \(from --address\): .*\. Is it running\? Start one with: muster dev\n$/, EXIT.unreachable),
+  said("an address where nobody is", ["--address", "unix:/nowhere", "list"], /^muster: cannot reach the controller at unix:\/nowhere \(from --address\): .* Start one with: muster dev\n$/, EXIT.unreachable),
+  said("a host that does not exist", ["--address", "no.such.host.invalid:4000", "list"], /^muster: not logged in to no\.such\.host\.invalid:4000: muster login no\.such\.host\.invalid:4000\n$/, EXIT.failed),
   {
     kind: "a MUSTER_ADDRESS where nobody is",
     command: () => ["status"],
     env: { MUSTER_ADDRESS: "127.0.0.1:1" },
     exit: EXIT.unreachable,
-    says: /^muster: cannot reach the controller at 127\.0\.0\.1:1 \(from MUSTER_ADDRESS\): connection refused\. Is it running\? Start one with: muster dev\n$/,
+    says: /^muster: not logged in to 127\.0\.0\.1:1: muster login 127\.0\.0\.1:1\n$/,
   },
   {
     kind: "a folder in which no controller is known",
     command: () => ["list"],
     env: { MUSTER_ADDRESS: "" },
     exit: EXIT.unreachable,
-    says: /^muster: no controller is known here: say --address HOST:PORT, set MUSTER_ADDRESS, or go to a folder with a \.muster\/ in it or above it\. Start one with: muster dev\n$/,
+    says: /^muster: no controller is known here: say --address, .*, or log in to one: muster login HOST:PORT\. Start one with: muster dev\n$/,
   },
 
   ...["status", "watch", "pause", "resume", "abort", "rollback", "events"].map((command) =>
@@ -63,7 +63,7 @@ const TABLE: readonly BadInput[] = [
   said("aborting what has ended", ["abort", "d-2"], /^muster: d-2 can't be aborted: it has ended \(succeeded\)\n$/),
   said("rolling back an older deployment", ["rollback", "d-1"], /^muster: d-1 can't be rolled back: d-2 of shop has been carried out since; roll that back instead\n$/),
 
-  { kind: "an agent without a controller", command: (at) => [...AGENT, "--dir", `${at}/agent`], exit: EXIT.badInput, says: /^muster-agent: no controller given: use --controller HOST:PORT or MUSTER_CONTROLLER\n$/ },
+  { kind: "an agent that has not joined", command: (at) => [...AGENT, "--dir", `${at}/agent`], exit: EXIT.badInput, says: /^muster-agent: this machine has not joined a fleet: make a token .*\n$/ },
   agent("a malformed controller", ["--controller", "nope"], /^muster-agent: --controller "nope" is not HOST:PORT \(for example 127\.0\.0\.1:4440\)\n$/),
   agent("an id that is none", ["--controller", "127.0.0.1:1", "--id", "Web_1"], /^muster-agent: --id "Web_1" is not a machine's id: 1 to 63 of a-z, 0-9 and -, with no - at either end\n$/),
   agent("a label without a value", ["--controller", "127.0.0.1:1", "--label", "web"], /^muster-agent: --label "web" is not KEY=VALUE \(for example role=web\)\n$/),
