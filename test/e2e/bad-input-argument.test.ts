@@ -38,7 +38,7 @@ const TABLE: readonly BadInput[] = [
     kind: "a MUSTER_ADDRESS where nobody is",
     command: () => ["status"],
     env: { MUSTER_ADDRESS: "127.0.0.1:1" },
-    exit: EXIT.unreachable,
+    exit: EXIT.failed,
     says: /^muster: not logged in to 127\.0\.0\.1:1: muster login 127\.0\.0\.1:1\n$/,
   },
   {
