@@ -119,7 +119,7 @@ const TABLE: readonly BadInput[] = [
   },
   {
     kind: "a folder that another agent uses",
-    command: (_, fleet) => agentIn(fleet.file().agents[0]!.dir),
+    command: (_, fleet) => [...AGENT, "--dir", fleet.file().agents[0]!.dir],
     exit: EXIT.badInput,
     says: /^muster-agent: another agent, with pid \d+, uses .*\/agents\/dev-0: end it, or give this one another --dir\n$/,
   },
