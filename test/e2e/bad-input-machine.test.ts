@@ -101,7 +101,8 @@ const TABLE: readonly BadInput[] = [
     {
       controller: /^muster controller: the directory <at>\/dir can't be used: the disk is full; choose another with --dir\n$/,
       dev: /^muster: <at>\/dir can't be used as a directory for the fleet: ENOSPC: no space left on device, .*\n$/,
-      agent: /^muster-agent: cannot start in <at>\/dir: ENOSPC: no space left on device, .*\n$/,
+      // It writes nothing before it has joined.
+      agent: /^muster-agent: this machine has not joined a fleet: .*\n$/,
     },
     CANNOT_MOUNT,
   ),
