@@ -212,6 +212,8 @@ export interface Welcome {
   generation: number;
   /** The newest report sequence of this instance that is stored; the agent forgets those up to it. */
   acknowledgedSeq: number;
+  /** The newest version of the trust root; 0 when none was published. */
+  trustRootVersion: number;
 }
 
 /** Reports in the order of their sequence. */
@@ -234,6 +236,8 @@ export interface Heartbeat {
 export interface HeartbeatAck {
   /** The newest generation for this machine: an agent that is behind calls Sync. */
   generation: number;
+  /** The newest version of the trust root; 0 when none was published. An agent that is behind calls FetchTrustRoots. */
+  trustRootVersion: number;
 }
 
 /** What an agent observed of one app: the whole picture at that moment, so only the newest matters. */
@@ -309,6 +313,18 @@ export interface LogLine {
 
 /** Nothing to say. */
 export interface SendLogsResponse {
+}
+
+/** Asks for the trust roots after a version. */
+export interface FetchTrustRootsRequest {
+  /** The version that the agent has pinned. */
+  afterVersion: number;
+}
+
+/** What the agent checks step by step; it believes none of them for where they came from. */
+export interface FetchTrustRootsResponse {
+  /** DSSE envelopes in JSON, by rising version without a gap; empty when there is none after it. At most 16: the agent asks again for more. */
+  envelopes: string[];
 }
 
 function createBaseSessionRequest(): SessionRequest {
@@ -864,7 +880,14 @@ export const Hello_LabelsEntry: MessageFns<Hello_LabelsEntry> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { natsUrl: "", artifactUrl: "", heartbeatIntervalMs: 0, generation: 0, acknowledgedSeq: 0 };
+  return {
+    natsUrl: "",
+    artifactUrl: "",
+    heartbeatIntervalMs: 0,
+    generation: 0,
+    acknowledgedSeq: 0,
+    trustRootVersion: 0,
+  };
 }
 
 export const Welcome: MessageFns<Welcome> = {
@@ -883,6 +906,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.acknowledgedSeq !== 0) {
       writer.uint32(40).int64(message.acknowledgedSeq);
+    }
+    if (message.trustRootVersion !== 0) {
+      writer.uint32(48).int64(message.trustRootVersion);
     }
     return writer;
   },
@@ -940,6 +966,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.acknowledgedSeq = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.trustRootVersion = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -975,6 +1009,11 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.acknowledged_seq)
         ? globalThis.Number(object.acknowledged_seq)
         : 0,
+      trustRootVersion: isSet(object.trustRootVersion)
+        ? globalThis.Number(object.trustRootVersion)
+        : isSet(object.trust_root_version)
+        ? globalThis.Number(object.trust_root_version)
+        : 0,
     };
   },
 
@@ -995,6 +1034,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.acknowledgedSeq !== 0) {
       obj.acknowledgedSeq = Math.round(message.acknowledgedSeq);
     }
+    if (message.trustRootVersion !== 0) {
+      obj.trustRootVersion = Math.round(message.trustRootVersion);
+    }
     return obj;
   },
 
@@ -1008,6 +1050,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.heartbeatIntervalMs = object.heartbeatIntervalMs ?? 0;
     message.generation = object.generation ?? 0;
     message.acknowledgedSeq = object.acknowledgedSeq ?? 0;
+    message.trustRootVersion = object.trustRootVersion ?? 0;
     return message;
   },
 };
@@ -1216,13 +1259,16 @@ export const Heartbeat: MessageFns<Heartbeat> = {
 };
 
 function createBaseHeartbeatAck(): HeartbeatAck {
-  return { generation: 0 };
+  return { generation: 0, trustRootVersion: 0 };
 }
 
 export const HeartbeatAck: MessageFns<HeartbeatAck> = {
   encode(message: HeartbeatAck, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.generation !== 0) {
       writer.uint32(8).int64(message.generation);
+    }
+    if (message.trustRootVersion !== 0) {
+      writer.uint32(16).int64(message.trustRootVersion);
     }
     return writer;
   },
@@ -1248,6 +1294,14 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
             message.generation = longToNumber(reader.int64());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.trustRootVersion = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1261,13 +1315,23 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
   },
 
   fromJSON(object: any): HeartbeatAck {
-    return { generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0 };
+    return {
+      generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
+      trustRootVersion: isSet(object.trustRootVersion)
+        ? globalThis.Number(object.trustRootVersion)
+        : isSet(object.trust_root_version)
+        ? globalThis.Number(object.trust_root_version)
+        : 0,
+    };
   },
 
   toJSON(message: HeartbeatAck): unknown {
     const obj: any = {};
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
+    }
+    if (message.trustRootVersion !== 0) {
+      obj.trustRootVersion = Math.round(message.trustRootVersion);
     }
     return obj;
   },
@@ -1278,6 +1342,7 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
   fromPartial(object: DeepPartial<HeartbeatAck>): HeartbeatAck {
     const message = createBaseHeartbeatAck();
     message.generation = object.generation ?? 0;
+    message.trustRootVersion = object.trustRootVersion ?? 0;
     return message;
   },
 };
@@ -2242,6 +2307,150 @@ export const SendLogsResponse: MessageFns<SendLogsResponse> = {
   },
 };
 
+function createBaseFetchTrustRootsRequest(): FetchTrustRootsRequest {
+  return { afterVersion: 0 };
+}
+
+export const FetchTrustRootsRequest: MessageFns<FetchTrustRootsRequest> = {
+  encode(message: FetchTrustRootsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.afterVersion !== 0) {
+      writer.uint32(8).int64(message.afterVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchTrustRootsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchTrustRootsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.afterVersion = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchTrustRootsRequest {
+    return {
+      afterVersion: isSet(object.afterVersion)
+        ? globalThis.Number(object.afterVersion)
+        : isSet(object.after_version)
+        ? globalThis.Number(object.after_version)
+        : 0,
+    };
+  },
+
+  toJSON(message: FetchTrustRootsRequest): unknown {
+    const obj: any = {};
+    if (message.afterVersion !== 0) {
+      obj.afterVersion = Math.round(message.afterVersion);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FetchTrustRootsRequest>): FetchTrustRootsRequest {
+    return FetchTrustRootsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FetchTrustRootsRequest>): FetchTrustRootsRequest {
+    const message = createBaseFetchTrustRootsRequest();
+    message.afterVersion = object.afterVersion ?? 0;
+    return message;
+  },
+};
+
+function createBaseFetchTrustRootsResponse(): FetchTrustRootsResponse {
+  return { envelopes: [] };
+}
+
+export const FetchTrustRootsResponse: MessageFns<FetchTrustRootsResponse> = {
+  encode(message: FetchTrustRootsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.envelopes) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchTrustRootsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchTrustRootsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.envelopes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchTrustRootsResponse {
+    return {
+      envelopes: globalThis.Array.isArray(object?.envelopes)
+        ? object.envelopes.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FetchTrustRootsResponse): unknown {
+    const obj: any = {};
+    if (message.envelopes?.length) {
+      obj.envelopes = message.envelopes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FetchTrustRootsResponse>): FetchTrustRootsResponse {
+    return FetchTrustRootsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FetchTrustRootsResponse>): FetchTrustRootsResponse {
+    const message = createBaseFetchTrustRootsResponse();
+    message.envelopes = object.envelopes?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /** What agents ask and tell. The controller only answers here; it speaks first over NATS. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
@@ -2278,6 +2487,18 @@ export const AgentServiceService = {
     responseSerialize: (value: SendLogsResponse): Buffer => Buffer.from(SendLogsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SendLogsResponse => SendLogsResponse.decode(value),
   },
+  /** The versions of the trust root that follow the one that the agent has pinned, in order. An agent that has pinned none asks for none. */
+  fetchTrustRoots: {
+    path: "/muster.v1.AgentService/FetchTrustRoots" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FetchTrustRootsRequest): Buffer =>
+      Buffer.from(FetchTrustRootsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FetchTrustRootsRequest => FetchTrustRootsRequest.decode(value),
+    responseSerialize: (value: FetchTrustRootsResponse): Buffer =>
+      Buffer.from(FetchTrustRootsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FetchTrustRootsResponse => FetchTrustRootsResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
@@ -2290,6 +2511,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   sync: handleUnaryCall<SyncRequest, SyncResponse>;
   /** Answers a LogsWanted. The controller ends the call when the operator stops reading. */
   sendLogs: handleClientStreamingCall<SendLogsRequest, SendLogsResponse>;
+  /** The versions of the trust root that follow the one that the agent has pinned, in order. An agent that has pinned none asks for none. */
+  fetchTrustRoots: handleUnaryCall<FetchTrustRootsRequest, FetchTrustRootsResponse>;
 }
 
 export interface AgentServiceClient extends Client {
@@ -2330,6 +2553,22 @@ export interface AgentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SendLogsResponse) => void,
   ): ClientWritableStream<SendLogsRequest>;
+  /** The versions of the trust root that follow the one that the agent has pinned, in order. An agent that has pinned none asks for none. */
+  fetchTrustRoots(
+    request: FetchTrustRootsRequest,
+    callback: (error: ServiceError | null, response: FetchTrustRootsResponse) => void,
+  ): ClientUnaryCall;
+  fetchTrustRoots(
+    request: FetchTrustRootsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FetchTrustRootsResponse) => void,
+  ): ClientUnaryCall;
+  fetchTrustRoots(
+    request: FetchTrustRootsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FetchTrustRootsResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const AgentServiceClient = makeGenericClientConstructor(

@@ -573,6 +573,8 @@ export interface SubmitRequest {
   /** The pushed artifact's digest. */
   artifact: string;
   by: string;
+  /** The publishers' signatures: a DSSE envelope in JSON over the release that the file and the artifact make. Empty: none. */
+  signed: string;
 }
 
 /** Either faults and nothing done, or the deployment. */
@@ -1201,7 +1203,7 @@ export const CheckResponse: MessageFns<CheckResponse> = {
 };
 
 function createBaseSubmitRequest(): SubmitRequest {
-  return { fileName: "", content: Buffer.alloc(0), artifact: "", by: "" };
+  return { fileName: "", content: Buffer.alloc(0), artifact: "", by: "", signed: "" };
 }
 
 export const SubmitRequest: MessageFns<SubmitRequest> = {
@@ -1217,6 +1219,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     }
     if (message.by !== "") {
       writer.uint32(34).string(message.by);
+    }
+    if (message.signed !== "") {
+      writer.uint32(42).string(message.signed);
     }
     return writer;
   },
@@ -1266,6 +1271,14 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
             message.by = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.signed = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1288,6 +1301,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
       content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
       artifact: isSet(object.artifact) ? globalThis.String(object.artifact) : "",
       by: isSet(object.by) ? globalThis.String(object.by) : "",
+      signed: isSet(object.signed) ? globalThis.String(object.signed) : "",
     };
   },
 
@@ -1305,6 +1319,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     if (message.by !== "") {
       obj.by = message.by;
     }
+    if (message.signed !== "") {
+      obj.signed = message.signed;
+    }
     return obj;
   },
 
@@ -1317,6 +1334,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     message.content = object.content ?? Buffer.alloc(0);
     message.artifact = object.artifact ?? "";
     message.by = object.by ?? "";
+    message.signed = object.signed ?? "";
     return message;
   },
 };
