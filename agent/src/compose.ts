@@ -19,6 +19,8 @@ import { createClock } from "./runner/clock.ts";
 import { takeLock } from "./runner/lock.ts";
 import { MachineRunner } from "./runner/machine-runner.ts";
 import { strayLaunches } from "./runner/strays.ts";
+import { pinnedRoot, stepRoot } from "./trust/release/pinned-root.ts";
+import { createReleaseTrust } from "./trust/release/release-trust.ts";
 
 /** The agent can't begin, for a reason that whoever started it can do something about. */
 export class CannotStart extends Error {}
@@ -49,6 +51,7 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
     logger,
     spool: (report) => void spool.append(report),
     world: {
+      trust: createReleaseTrust({ dir, now: Date.now, update: () => link.updateTrustRoot() }),
       puller: createPuller({ dir, logger }),
       store: createReleaseStore({ dir }),
       driver,
@@ -61,8 +64,6 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
       strays: (app) => strayLaunches(app, join(dir, "apps", app)),
     },
   });
-  await runner.start();
-
   const link = new Link({
     controller: config.controller,
     hello: {
@@ -76,11 +77,16 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
     },
     reports: spool,
     assignments: runner,
+    trustRoots: {
+      version: async () => (await pinnedRoot(dir))?.version ?? 0,
+      take: (envelopes) => stepRoot(dir, envelopes),
+    },
     onArtifactUrl: (url) => runner.setArtifactUrl(url),
     logs,
     fraction: Math.random,
     logger,
   });
+  await runner.start();
   link.open();
 
   const end = async (): Promise<void> => {

@@ -40,6 +40,8 @@ export interface Surroundings {
 export type Parsed =
   | { readonly kind: "config"; readonly config: Config }
   | { readonly kind: "said"; readonly text: string }
+  /** Everything after `trust`, and the directory that is meant where none is given there. */
+  | { readonly kind: "trust"; readonly args: readonly string[]; readonly dir: string }
   | { readonly kind: "fault"; readonly message: string };
 
 export function readConfig(args: readonly string[]): Parsed {
@@ -54,6 +56,8 @@ Examples:
   muster-agent --controller 127.0.0.1:4440 --id web-1 --label role=web --label zone=a
   muster-agent --controller 127.0.0.1:4440 --dir /tmp/m1 --id m1 --log-level debug
 
+The trust root that this machine has pinned: muster-agent trust pin FILE, muster-agent trust show.
+
 Exit codes: 0 ended as it was told to, 1 a bug, 2 bad input, a directory that cannot be used or that another agent uses.
 Its workloads go on without it, and the next agent on the same directory takes them up.`;
 
@@ -67,6 +71,7 @@ interface Options {
 }
 
 export function parseConfig(args: readonly string[], surroundings: Surroundings): Parsed {
+  if (args[0] === "trust") return { kind: "trust", args: args.slice(1), dir: dirOf(undefined, surroundings) };
   let said = "";
   const say = (text: string): void => {
     said += text;
@@ -102,12 +107,22 @@ export function parseConfig(args: readonly string[], surroundings: Surroundings)
 
 class BadInput extends Error {}
 
-function check(options: Options, { environment, hostname: host, homeDir, isRoot }: Surroundings): Config {
-  const given = (option: string | undefined, variable: string): string | undefined => option ?? (environment[variable] === "" ? undefined : environment[variable]);
-  const dir = given(options.dir, "MUSTER_AGENT_DIR") ?? (isRoot ? "/var/lib/muster-agent" : join(homeDir, ".local/state/muster-agent"));
+/** An option, or what the environment says instead. */
+function givenBy({ environment }: Surroundings): (option: string | undefined, variable: string) => string | undefined {
+  return (option, variable) => option ?? (environment[variable] === "" ? undefined : environment[variable]);
+}
+
+function dirOf(option: string | undefined, surroundings: Surroundings): string {
+  const fallback = surroundings.isRoot ? "/var/lib/muster-agent" : join(surroundings.homeDir, ".local/state/muster-agent");
+  return resolve(givenBy(surroundings)(option, "MUSTER_AGENT_DIR") ?? fallback);
+}
+
+function check(options: Options, surroundings: Surroundings): Config {
+  const { environment, hostname: host } = surroundings;
+  const given = givenBy(surroundings);
   return {
     controller: checkAddress(given(options.controller, "MUSTER_CONTROLLER")),
-    dir: resolve(dir),
+    dir: dirOf(options.dir, surroundings),
     machineId: checkId(given(options.id, "MUSTER_AGENT_ID"), host),
     labels: checkLabels(options.label),
     stopWithParent: options.stopWithParent,

@@ -7,12 +7,19 @@
 import pino from "pino";
 import { type Agent, CannotStart, startAgent } from "./compose.ts";
 import { type Config, readConfig } from "./config.ts";
+import { runTrustCommand } from "./trust/release/trust-command.ts";
 
 const parsed = readConfig(process.argv.slice(2));
 switch (parsed.kind) {
   case "said":
     process.stdout.write(parsed.text);
     break;
+  case "trust": {
+    const { ok, text } = await runTrustCommand(parsed.args, parsed.dir);
+    if (!ok) refuse(text);
+    process.stdout.write(text);
+    break;
+  }
   case "fault":
     refuse(parsed.message);
   case "config":

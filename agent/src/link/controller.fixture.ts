@@ -29,6 +29,10 @@ export class FakeController {
   syncs = 0;
   assignment: Assignment | undefined;
   welcome: Partial<Welcome> = {};
+  /** What follows the version that is asked about, by that version. */
+  readonly trustRoots = new Map<number, readonly string[]>();
+  trustRootVersion = 0;
+  readonly trustRootsAsked: number[] = [];
   acknowledges = true;
   answersHeartbeats = true;
   /** Called in place of the usual answer to a hello. */
@@ -45,6 +49,10 @@ export class FakeController {
       sync: (_call, answer) => {
         this.syncs += 1;
         answer(null, { assignment: this.assignment });
+      },
+      fetchTrustRoots: ({ request: { afterVersion } }, answer) => {
+        this.trustRootsAsked.push(afterVersion);
+        answer(null, { envelopes: [...(this.trustRoots.get(afterVersion) ?? [])] });
       },
       sendLogs: (call, answer) => {
         let isAnswered = false;
@@ -91,6 +99,7 @@ export class FakeController {
           heartbeatIntervalMs: 50,
           generation: this.assignment?.generation ?? 0,
           acknowledgedSeq: this.newestSeq,
+          trustRootVersion: this.trustRootVersion,
           ...this.welcome,
         };
         call.write({ message: { $case: "welcome", value: welcome } });
@@ -103,7 +112,7 @@ export class FakeController {
       }
       if (message?.$case === "heartbeat") {
         this.heartbeats += 1;
-        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation: this.assignment?.generation ?? 0 } } });
+        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation: this.assignment?.generation ?? 0, trustRootVersion: this.trustRootVersion } } });
       }
     });
   }

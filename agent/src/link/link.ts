@@ -11,6 +11,7 @@ import type { LogReader } from "../runner/ports.ts";
 import { type LogsCall, sendLogs } from "./send-logs.ts";
 import { type ReportSource, type SessionEnd, runSession } from "./session.ts";
 import { Subscription } from "./subscription.ts";
+import { TrustUpdate, type TrustRoots } from "./trust-roots.ts";
 
 export interface LinkOptions {
   /** `host:port`. */
@@ -23,6 +24,7 @@ export interface LinkOptions {
     /** Ignores what is not newer; throws when it can't be kept. */
     offer(assignment: Assignment): void;
   };
+  readonly trustRoots: TrustRoots;
   readonly onArtifactUrl: (url: string) => void;
   readonly logs: LogReader;
   /** From 0 to below 1. */
@@ -52,6 +54,7 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #closing = new AbortController();
   readonly #subscription: Subscription;
+  readonly #trust: TrustUpdate;
   /** Of the session that was welcomed; `stop` aborts with it. */
   #live: LogsCall | undefined;
   #ended: Promise<void> | undefined;
@@ -61,6 +64,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#trust = new TrustUpdate({ client: () => this.#live?.client, roots: options.trustRoots, logger: options.logger });
     this.#subscription = new Subscription({
       machineId: options.hello.machine,
       fraction: options.fraction,
@@ -79,6 +83,11 @@ export class Link {
     this.#closing.abort();
     this.#subscription.close();
     await this.#ended;
+  }
+
+  /** Asks for newer trust roots, while the controller can be asked. Never throws. */
+  updateTrustRoot(): Promise<void> {
+    return this.#trust.run();
   }
 
   async #keepSession(): Promise<void> {
@@ -111,6 +120,7 @@ export class Link {
         onGeneration: (generation) => {
           if (generation > assignments.generation) void this.#sync();
         },
+        onTrustRoot: (version) => void this.#trust.offered(version),
         welcomeTimeoutMs,
         signal: this.#closing.signal,
       });

@@ -31,6 +31,8 @@ export interface SessionOptions {
   readonly onWelcome: (welcome: Welcome) => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
+  /** The newest version of the trust root, again and again; 0: there is none. */
+  readonly onTrustRoot: (version: number) => void;
   /** From the first packet to welcome: a peer that accepts connections and says nothing must not hold the agent. */
   readonly welcomeTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -105,6 +107,7 @@ class Session {
         return this.#acknowledge(message.value.seq);
       case "heartbeatAck":
         this.#missedAcks = 0;
+        this.#options.onTrustRoot(message.value.trustRootVersion);
         return this.#options.onGeneration(message.value.generation);
       default:
         return unreachable(message);
@@ -115,10 +118,11 @@ class Session {
     if (this.#isWelcomed) return;
     this.#isWelcomed = true;
     clearTimeout(this.#welcomeTimer);
-    const { reports, onWelcome, onGeneration } = this.#options;
+    const { reports, onWelcome, onGeneration, onTrustRoot } = this.#options;
     const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
     onWelcome(welcome);
+    onTrustRoot(welcome.trustRootVersion);
     onGeneration(welcome.generation);
     this.#sentSeq = welcome.acknowledgedSeq;
     reports.onAppend(() => this.#sendReports());
