@@ -10,6 +10,7 @@ import { EventsServiceService } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
+import { TrustServiceService } from "@muster/proto/gen/muster/v1/trust.ts";
 import type { Logger } from "pino";
 import { artifactsApi } from "./api/artifacts-api.ts";
 import { deploymentsApi } from "./api/deployments-api.ts";
@@ -17,6 +18,7 @@ import { eventsApi } from "./api/events-api.ts";
 import { fleetApi } from "./api/fleet-api.ts";
 import { forecastApi } from "./api/forecast-api.ts";
 import { historyApi } from "./api/history-api.ts";
+import { trustApi } from "./api/trust-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
 import { removeWhatWasLetGo } from "./artifacts/removal.ts";
@@ -35,6 +37,7 @@ import { createNatsClient } from "./nats/nats-client.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { agentApi } from "./report/agent-api.ts";
 import { LogRelay } from "./report/log-relay.ts";
+import { TrustRoots } from "./trust/trust-roots.ts";
 
 /** What others need to find this controller; also written to `<dir>/controller.json`. */
 export interface Addresses {
@@ -75,6 +78,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     undo.push(() => nats.close());
     const publisher = new Publisher(nats);
 
+    const trustRoots = new TrustRoots(journal.db, () => systemClock.now());
     const fleet = new Fleet(config.silentAfterMs);
     const gatekeeper = new Gatekeeper(() => systemClock.now());
     undo.push(() => gatekeeper.close());
@@ -85,6 +89,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       logger,
       schedule: new Schedule(),
       tell: (assignment) => publisher.tell(assignment),
+      distrusts: (release) => trustRoots.refusal(release),
       ask: (question) => gatekeeper.ask(question),
     });
     undo.push(() => engine.stop());
@@ -99,13 +104,14 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
     const grpc = await serveGrpc(
       [
-        { definition: AgentServiceService, implementation: agentApi({ engine, logs, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs }) },
+        { definition: AgentServiceService, implementation: agentApi({ engine, logs, logger, natsUrl: () => embedded.url, artifactUrl, heartbeatIntervalMs, trustRoots }) },
         { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
         { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
         { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
         { definition: HistoryServiceService, implementation: historyApi({ journal, engine, views, store, now: () => systemClock.now(), logger }) },
+        { definition: TrustServiceService, implementation: trustApi({ trustRoots, logger }) },
       ],
       host,
       config.grpcPort === 0 ? before.grpc : config.grpcPort,

@@ -44,6 +44,7 @@ export class BenchAgent {
         },
         offer: (assignment) => this.#take(assignment),
       },
+      trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
       onArtifactUrl: () => {},
       logs: { read: () => noLogs() },
       fraction: Math.random,

@@ -110,6 +110,7 @@ export class SimController implements ControllerSide {
         logger: this.#logger,
         schedule: simulatedSchedule,
         ask: (question) => this.#askOutside(question),
+        distrusts: () => undefined,
         tell: (assignment) => {
           this.#pass("tell");
           network.tell(assignment.machine as MachineId, () => deliver(assignment));

@@ -61,7 +61,8 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
       const artifact = parseDigest(request.artifact);
       if (artifact === undefined) throw invalid(`"${request.artifact}" is not the digest of an artifact`);
       const { app, release, strategy, selector } = read.file;
-      const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact }, strategy, selector }, byOf(request)));
+      const signed = request.signed === "" ? undefined : request.signed;
+      const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact, signed }, strategy, selector }, byOf(request)));
       const view = one(deployment);
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),

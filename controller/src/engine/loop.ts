@@ -6,6 +6,7 @@
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -33,6 +34,8 @@ export interface LoopOptions {
   readonly schedule: Schedule;
   /** Tells a machine its assignment; may fail or be lost, since every heartbeat says the newest generation. */
   readonly tell: (assignment: Assignment) => void;
+  /** Why machines would refuse to run a release, in words. They judge it themselves; asked here, it is known before anybody is told. */
+  readonly distrusts: (release: Release) => string | undefined;
   /** Asks the world outside whether a rollout may go on. Never rejects. */
   readonly ask: (question: Question) => Promise<Verdict>;
 }
@@ -86,6 +89,10 @@ export class Loop {
     this.#cancelWake?.();
   }
 
+  distrusts(release: Release): string | undefined {
+    return this.#options.distrusts(release);
+  }
+
   get isStopped(): boolean {
     return this.#stopped;
   }
@@ -99,6 +106,7 @@ export class Loop {
       rows.push(row);
       if (entry.kind === "phase_changed" && isEnded(entry.phase)) ended.add(entry.app);
       if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") this.assignments.forget(entry.machine);
+      if (entry.kind === "release_signed") this.assignments.forgetRelease(entry.id);
       return row;
     };
     let result: T;

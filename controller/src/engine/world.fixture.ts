@@ -74,6 +74,8 @@ export class World {
   readonly asked: { readonly question: Question; readonly answer: (verdict: Verdict) => void }[] = [];
   /** Every window is open, until the test closes them. */
   schedule: Schedule = { openingOf: (_window, now) => ({ open: true, until: (now + 1_000_000) as Instant }) };
+  /** Why machines would not run a release; none is distrusted until the test says so. */
+  distrusts: (release: Release) => string | undefined = () => undefined;
   readonly #seqs = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
@@ -93,6 +95,7 @@ export class World {
       logger: pino({ level: "silent" }),
       schedule: this.schedule,
       tell: (assignment) => this.told.push(assignment),
+      distrusts: (release) => this.distrusts(release),
       ask: (question) => new Promise((resolve) => this.asked.push({ question, answer: resolve })),
     });
     this.engine.start();

@@ -11,6 +11,7 @@ import type { Logger } from "pino";
 import { CallError, invalid, toServiceError, unary } from "../grpc/answer.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { MachineJoined } from "../journal/entry.ts";
+import type { TrustRoots } from "../trust/trust-roots.ts";
 import type { LogRelay } from "./log-relay.ts";
 import { checkHello, checkReport } from "./said.ts";
 
@@ -24,6 +25,7 @@ export interface AgentApiOptions {
   readonly natsUrl: () => string;
   readonly artifactUrl: string;
   readonly heartbeatIntervalMs: number;
+  readonly trustRoots: TrustRoots;
 }
 
 type Call = ServerDuplexStream<SessionRequest, SessionResponse>;
@@ -37,7 +39,7 @@ interface Session {
 }
 
 export function agentApi(options: AgentApiOptions): AgentServiceServer {
-  const { engine, logs, logger } = options;
+  const { engine, logs, logger, trustRoots } = options;
   const sessions = new Sessions(options);
   return {
     session: (call) => sessions.serve(call),
@@ -46,6 +48,11 @@ export function agentApi(options: AgentApiOptions): AgentServiceServer {
       const id = parseMachineId(machine);
       if (id === undefined) throw invalid("the machine id can't be read");
       return { assignment: engine.assignmentFor(id) };
+    }),
+
+    fetchTrustRoots: unary(logger, ({ afterVersion }) => {
+      if (!(afterVersion > 0)) throw invalid("an agent that has pinned no trust root asks for none");
+      return { envelopes: trustRoots.after(afterVersion).map(({ envelope }) => envelope) };
     }),
 
     sendLogs: (call, callback) => {
@@ -133,7 +140,7 @@ class Sessions {
   }
 
   async #welcome(session: Session, said: MachineJoined, stored: Generation): Promise<void> {
-    const { engine, natsUrl, artifactUrl, heartbeatIntervalMs, logger } = this.#options;
+    const { engine, natsUrl, artifactUrl, heartbeatIntervalMs, logger, trustRoots } = this.#options;
     const { machine } = session;
     const acknowledgedSeq = await engine.hello(said, stored);
     if (this.#live.get(machine) !== session) {
@@ -142,12 +149,15 @@ class Sessions {
       return;
     }
     const generation = engine.heartbeat(machine, stored);
-    this.#write(session, { $case: "welcome", value: { natsUrl: natsUrl(), artifactUrl, heartbeatIntervalMs, generation, acknowledgedSeq } });
+    const trustRootVersion = trustRoots.newestVersion();
+    this.#write(session, { $case: "welcome", value: { natsUrl: natsUrl(), artifactUrl, heartbeatIntervalMs, generation, acknowledgedSeq, trustRootVersion } });
     logger.info({ machineId: machine, generation }, "agent connected");
   }
 
   #heartbeat(session: Session, generation: Generation): void {
-    this.#write(session, { $case: "heartbeatAck", value: { generation: this.#options.engine.heartbeat(session.machine, generation) } });
+    const { engine, trustRoots } = this.#options;
+    const value = { generation: engine.heartbeat(session.machine, generation), trustRootVersion: trustRoots.newestVersion() };
+    this.#write(session, { $case: "heartbeatAck", value });
   }
 
   #reports(session: Session, { reports }: ReportBatch): void {

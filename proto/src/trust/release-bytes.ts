@@ -6,8 +6,7 @@
  * later changes no signature that is there; a release that uses it is refused by an agent that does not know it.
  */
 import { Release } from "../gen/muster/v1/release.ts";
-import type { Envelope, ReadEnvelope } from "./envelope.ts";
-import { readEnvelope } from "./envelope.ts";
+import { type Envelope, formatEnvelope, type ReadEnvelope, readEnvelope, withSignatures } from "./envelope.ts";
 import { canonicalJson } from "./canonical-json.ts";
 
 export const RELEASE_TYPE = "application/vnd.muster.release.v1+json";
@@ -26,6 +25,15 @@ export function readSigned(release: Release, signed: string): ReadEnvelope {
   if (envelope.payloadType !== RELEASE_TYPE) return { ok: false, message: `what is signed is no release but "${envelope.payloadType}"` };
   if (equal(envelope.payload, releaseBytes(release))) return read;
   return { ok: false, message: `the signature is not of this ${nameOf(release)}, but of ${subjectOf(envelope, release)}` };
+}
+
+/** The same release with the signatures of both; `signed` is one of this release, or undefined. */
+export function signedAlsoBy(release: Release, signed: string | undefined): Release {
+  if (signed === undefined) return release;
+  if (release.signed === undefined) return { ...release, signed };
+  const [before, more] = [readSigned(release, release.signed), readSigned(release, signed)];
+  if (!before.ok || !more.ok) return { ...release, signed };
+  return { ...release, signed: formatEnvelope(withSignatures(before.envelope, more.envelope.signatures)) };
 }
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {

@@ -19,6 +19,7 @@ import { EventsServiceClient } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceClient } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
+import { TrustServiceClient } from "@muster/proto/gen/muster/v1/trust.ts";
 import { CliError } from "../errors.ts";
 import type { ControllerAddress } from "./address.ts";
 import { endingOf } from "./status-codes.ts";
@@ -62,6 +63,7 @@ export class Controller {
   readonly events: EventsServiceClient;
   readonly history: HistoryServiceClient;
   readonly forecast: ForecastServiceClient;
+  readonly trust: TrustServiceClient;
 
   /** Connects with the first call. All services share one connection. */
   constructor(address: ControllerAddress) {
@@ -73,6 +75,7 @@ export class Controller {
     this.events = new EventsServiceClient(address.target, credentials.createInsecure(), shared);
     this.history = new HistoryServiceClient(address.target, credentials.createInsecure(), shared);
     this.forecast = new ForecastServiceClient(address.target, credentials.createInsecure(), shared);
+    this.trust = new TrustServiceClient(address.target, credentials.createInsecure(), shared);
   }
 
   /** `method` belongs to one of the clients above. */
