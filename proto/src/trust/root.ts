@@ -77,12 +77,6 @@ export function decodeRoot(payload: Uint8Array): DecodedRoot {
   }
 }
 
-/** What is wrong with a root that somebody is about to sign; undefined: nothing. */
-export function faultOfRoot(root: TrustRoot): string | undefined {
-  const decoded = decodeRoot(encodeRoot(root));
-  return decoded.ok ? undefined : decoded.message;
-}
-
 class Malformed extends Error {}
 
 function rootOf(value: unknown): TrustRoot {

@@ -6,7 +6,7 @@
 import type { Envelope } from "@muster/proto/trust/envelope.ts";
 import type { PublicKey } from "@muster/proto/trust/public-key.ts";
 import { type OpenedRoot, rootSigners } from "@muster/proto/trust/root-chain.ts";
-import { type AppRule, encodeRoot, faultOfRoot, TRUST_ROOT_TYPE, type TrustRoot } from "@muster/proto/trust/root.ts";
+import { type AppRule, decodeRoot, encodeRoot, TRUST_ROOT_TYPE, type TrustRoot } from "@muster/proto/trust/root.ts";
 import { badInput } from "../errors.ts";
 import { verifyEd25519 } from "./ed25519.ts";
 
@@ -75,8 +75,8 @@ export function withoutKey(root: TrustRoot, name: string): TrustRoot {
 /** Keys that nobody is asked for any more are left out. */
 function draft(changed: TrustRoot): OpenedRoot {
   const used = new Set([changed.root, ...changed.apps.values()].flatMap(({ keys }) => keys));
-  const root: TrustRoot = { ...changed, keys: new Map([...changed.keys].filter(([name]) => used.has(name))) };
-  const fault = faultOfRoot(root);
-  if (fault !== undefined) throw badInput(`that makes no trust root: ${fault}`);
-  return { root, envelope: { payloadType: TRUST_ROOT_TYPE, payload: encodeRoot(root), signatures: [] } };
+  const payload = encodeRoot({ ...changed, keys: new Map([...changed.keys].filter(([name]) => used.has(name))) });
+  const decoded = decodeRoot(payload);
+  if (!decoded.ok) throw badInput(`that makes no trust root: ${decoded.message}`);
+  return { root: decoded.root, envelope: { payloadType: TRUST_ROOT_TYPE, payload, signatures: [] } };
 }
