@@ -114,6 +114,12 @@ test("a pinned root that can't be read is a fault, and never counts as none", as
   expect(await pinByHand(dir, chain(1), true)).toEqual({ kind: "pinned", version: 1 });
 });
 
+test("a pinned root that the disk does not give is a fault too", async () => {
+  mkdirSync(file, { recursive: true });
+  await expect(pinnedRoot(dir)).rejects.toMatchObject({ code: "unreadable", message: expect.stringContaining("EISDIR") as string });
+  expect(await trust().judge(release())).toMatchObject({ ok: false, fault: { code: "io_error" } });
+});
+
 function trust(update: () => Promise<void> = () => Promise.resolve(), now = NOW) {
   return createReleaseTrust({ dir, now: () => now, update });
 }
