@@ -27,6 +27,8 @@ import { MachineRunner } from "./runner/machine-runner.ts";
 import { strayLaunches } from "./runner/strays.ts";
 import { Believer } from "./trust/believer.ts";
 import { openTrustStore } from "./trust/trust-store.ts";
+import { pinnedRoot, stepRoot } from "./trust/release/pinned-root.ts";
+import { createReleaseTrust } from "./trust/release/release-trust.ts";
 
 /** The agent can't begin, for a reason that whoever started it can do something about. */
 export class CannotStart extends Error {}
@@ -67,6 +69,7 @@ export async function startAgent({ dir, identity: known, store, environment, max
     spool: (report) => void spool.append(report),
     world: {
       puller: createPuller({ dir, logger, tls }),
+      trust: createReleaseTrust({ dir, now: Date.now, update: () => link.updateTrustRoot() }),
       store: createReleaseStore({ dir }),
       driver,
       prober: createProber({ baseEnv }),
@@ -78,7 +81,6 @@ export async function startAgent({ dir, identity: known, store, environment, max
       strays: (app) => strayLaunches(app, join(dir, "apps", app)),
     },
   });
-  await runner.start();
 
   const trust = new Believer({
     machineId: identity.machine,
@@ -112,10 +114,15 @@ export async function startAgent({ dir, identity: known, store, environment, max
       external = externalNats === undefined ? undefined : { ca: trustedBy(externalNats), servername: new URL(natsUrl).hostname };
       runner.setArtifactUrl(reachable(artifactUrl, identity.controller));
     },
+    trustRoots: {
+      version: async () => (await pinnedRoot(dir))?.version ?? 0,
+      take: (envelopes) => stepRoot(dir, envelopes),
+    },
     logs,
     fraction: Math.random,
     logger,
   });
+  await runner.start();
   link.open();
   identity.open(() => link.reconnect());
 

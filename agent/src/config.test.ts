@@ -43,6 +43,16 @@ describe("the agent's configuration", () => {
     expect(parsed.kind === "config" && "MUSTER_JOIN_TOKEN" in parsed.config.environment).toBe(false);
   });
 
+  it("of the pinned trust root takes a file, and the directory alone besides", () => {
+    expect(parseConfig(["trust", "pin", "trust.json", "--dir", "/d"], around)).toMatchObject({ config: { dir: "/d", command: { kind: "pin", file: "trust.json", replaces: false } } });
+    expect(parseConfig(["trust", "pin", "t", "--replace"], { ...around, environment: { MUSTER_AGENT_DIR: "/e" } })).toMatchObject({ config: { dir: "/e", command: { replaces: true } } });
+    expect(parseConfig(["trust", "show"], around)).toMatchObject({ config: { command: { kind: "show-pinned" } } });
+    expect(parseConfig(["trust", "--help"], around)).toMatchObject({ kind: "said", text: expect.stringContaining("pin") });
+    expect(fault("trust")).toContain("muster-agent trust --help");
+    expect(fault("trust", "forget")).toContain("forget");
+    expect(fault("trust", "pin")).toContain("missing required argument");
+  });
+
   it("keeps root's files where a service keeps them", () => {
     expect(parseConfig(base, { ...around, isRoot: true })).toMatchObject({ config: { dir: "/var/lib/muster-agent" } });
   });

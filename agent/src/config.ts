@@ -39,11 +39,18 @@ export interface RunConfig {
   readonly stopWithParent: boolean;
 }
 
+export type AgentCommand =
+  | RunConfig
+  /** `isAgain`: in place of what it was. */
+  | { readonly kind: "join"; readonly join: JoinConfig; readonly isAgain: boolean }
+  /** `replaces`: whatever trust root is pinned. */
+  | { readonly kind: "pin"; readonly file: string; readonly replaces: boolean }
+  | { readonly kind: "show-pinned" };
+
 export interface Config {
   /** Absolute. */
   readonly dir: string;
-  /** `isAgain`: in place of what it was. */
-  readonly command: RunConfig | { readonly kind: "join"; readonly join: JoinConfig; readonly isAgain: boolean };
+  readonly command: AgentCommand;
   readonly logLevel: LogLevel;
   /** The agent's own, of which workloads see a part. */
   readonly environment: Environment;
@@ -72,6 +79,7 @@ export function readConfig(args: readonly string[]): Parsed {
 }
 
 const MAX_ASSIGNMENT_AGE = "1h";
+const DIR = ["--dir <DIR>", "where releases and state are kept (default: /var/lib/muster-agent for root, else ~/.local/state/muster-agent)"] as const;
 const TOKEN_VARIABLE = "MUSTER_JOIN_TOKEN";
 
 const EXAMPLES = `
@@ -81,6 +89,7 @@ Examples:
   muster-agent join --controller muster.example:4440 --token-file token     become a machine of the fleet, once
   muster-agent                                                              run
   muster-agent --controller muster.example:4440 --token-file token          both: join if need be, then run
+  muster-agent trust pin trust.json                                         ask for the signatures that this trust root names
 
 Exit codes: 0 ended as it was told to, 1 a bug, or a controller that can't be reached for joining, 2 bad input, a token that is not accepted, a directory
 that cannot be used or that another agent uses. Workloads go on without the agent, and the next agent on the same directory takes them up.`;
@@ -111,12 +120,17 @@ export function parseConfig(args: readonly string[], surroundings: Surroundings)
   const join = withOptions(program.command("join").description("become a machine of the fleet, with a token from: muster token create"))
     .option("--again", "although this machine has joined before: what it was is given up", false)
     .action((options: Options) => void (config = check("join", options, surroundings)));
-  for (const command of [program, run, join]) command.allowExcessArguments(false).exitOverride().configureOutput({ writeOut: say, writeErr: say });
+  const trust = trustCommand((command, dir) => {
+    config = { dir: dirOf(dir, surroundings), command, logLevel: "info", environment: passedOn(surroundings) };
+  });
+  program.addCommand(trust);
+  for (const command of [program, run, join, trust, ...trust.commands]) command.allowExcessArguments(false).exitOverride().configureOutput({ writeOut: say, writeErr: say });
   try {
     program.parse([...args], { from: "user" });
   } catch (error) {
     if (error instanceof BadInput) return { kind: "fault", message: error.message };
     if (!(error instanceof CommanderError)) throw error;
+    if (error.code === "commander.help") return { kind: "fault", message: "trust what? See: muster-agent trust --help" };
     if (error.exitCode === 0) return { kind: "said", text: said };
     const message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").replace(/\.$/, "");
     return { kind: "fault", message: `${message}. See: muster-agent --help` };
@@ -129,22 +143,52 @@ function withOptions(command: Command): Command {
   return command
     .option("--controller <HOST:PORT>", "where the controller listens for machines")
     .option("--token-file <FILE>", "the token to join with; - for standard input")
-    .option("--dir <DIR>", "where releases and state are kept (default: /var/lib/muster-agent for root, else ~/.local/state/muster-agent)")
+    .option(...DIR)
     .option("--id <ID>", "the machine's id (default: its host name)")
     .option("--label <KEY=VALUE>", "a label of the machine when it joins; may be given again", (label: string, labels: readonly string[]) => [...labels, label], [])
     .option("--log-level <LEVEL>", LOG_LEVELS.join(", "), "info");
 }
 
+/** `onCommand`: which, and what was given for --dir. */
+function trustCommand(onCommand: (command: AgentCommand, dir: string | undefined) => void): Command {
+  const trust = new Command("trust").description("the trust root that this machine has pinned: whose signatures it asks for").helpCommand(false);
+  trust
+    .command("pin <FILE>")
+    .description("pin a trust root, or go on from the one that is pinned; FILE is trust.json, as muster trust made it")
+    .option("--replace", "whatever is pinned", false)
+    .option(...DIR)
+    .action((file: string, { dir, replace }: { readonly dir?: string; readonly replace: boolean }) => onCommand({ kind: "pin", file, replaces: replace }, dir));
+  trust
+    .command("show")
+    .description("show the trust root that is pinned")
+    .option(...DIR)
+    .action(({ dir }: { readonly dir?: string }) => onCommand({ kind: "show-pinned" }, dir));
+  return trust;
+}
+
 class BadInput extends Error {}
 
+/** An option, or what the environment says instead. */
+function givenBy({ environment }: Surroundings): (option: string | undefined, variable: string) => string | undefined {
+  return (option, variable) => option ?? (environment[variable] === "" ? undefined : environment[variable]);
+}
+
+/** All but the token. */
+function passedOn({ environment }: Surroundings): Environment {
+  const { [TOKEN_VARIABLE]: _, ...others } = environment;
+  return others;
+}
+
+function dirOf(option: string | undefined, surroundings: Surroundings): string {
+  const fallback = surroundings.isRoot ? "/var/lib/muster-agent" : join(surroundings.homeDir, ".local/state/muster-agent");
+  return resolve(givenBy(surroundings)(option, "MUSTER_AGENT_DIR") ?? fallback);
+}
+
 function check(kind: "run" | "join", options: Options, surroundings: Surroundings): Config {
-  const { environment, homeDir, isRoot } = surroundings;
-  const given = (option: string | undefined, variable: string): string | undefined => option ?? (environment[variable] === "" ? undefined : environment[variable]);
-  const dir = given(options.dir, "MUSTER_AGENT_DIR") ?? (isRoot ? "/var/lib/muster-agent" : join(homeDir, ".local/state/muster-agent"));
+  const given = givenBy(surroundings);
   const controller = given(options.controller, "MUSTER_CONTROLLER");
   const id = given(options.id, "MUSTER_AGENT_ID");
   const token = given(undefined, TOKEN_VARIABLE);
-  const { [TOKEN_VARIABLE]: _, ...passedOn } = environment;
   const labels = checkLabels(options.label);
   const joining = (): JoinConfig => ({
     controller: checkAddress(controller),
@@ -155,7 +199,7 @@ function check(kind: "run" | "join", options: Options, surroundings: Surrounding
   });
   const mayJoin = options.tokenFile !== undefined || token !== undefined;
   return {
-    dir: resolve(dir),
+    dir: dirOf(options.dir, surroundings),
     command:
       kind === "join"
         ? { kind, join: joining(), isAgain: options.again === true }
@@ -168,7 +212,7 @@ function check(kind: "run" | "join", options: Options, surroundings: Surrounding
             stopWithParent: options.stopWithParent === true,
           },
     logLevel: checkLevel(options.logLevel),
-    environment: passedOn,
+    environment: passedOn(surroundings),
   };
 }
 

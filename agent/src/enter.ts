@@ -9,18 +9,27 @@ import { CannotStart } from "./compose.ts";
 import { AGENT_VERSION, type JoinConfig, type RunConfig } from "./config.ts";
 import type { Identity, IdentityStore } from "./identity/identity-store.ts";
 import { join } from "./identity/join.ts";
+import { forgetOtherFleet } from "./trust/other-fleet.ts";
+import { pinRoot } from "./trust/release/pinned-root.ts";
 
 /** Says a line to whoever started us. */
 type Say = (line: string) => void;
 
+interface Entering {
+  /** The agent's own. */
+  readonly dir: string;
+  readonly store: IdentityStore;
+  readonly say: Say;
+}
+
 /** Throws CannotStart and JoinError. */
-export async function identityFor({ machineId, controller, join: joining }: RunConfig, store: IdentityStore, say: Say): Promise<Identity> {
-  const known = loaded(store);
+export async function identityFor({ machineId, controller, join: joining }: RunConfig, entering: Entering): Promise<Identity> {
+  const known = loaded(entering.store);
   if (known === undefined) {
     if (joining === undefined) {
       throw new CannotStart("this machine has not joined a fleet: make a token on the controller's side with muster token create, then: muster-agent join --controller HOST:PORT --token-file FILE");
     }
-    return becomeMember(joining, store, { isAgain: false, say });
+    return becomeMember(joining, entering);
   }
   if (machineId !== undefined && machineId !== known.machine) {
     throw new CannotStart(`this directory belongs to the machine ${known.machine}, not to ${machineId}: give another --dir, or leave --id out`);
@@ -28,8 +37,8 @@ export async function identityFor({ machineId, controller, join: joining }: RunC
   return controller === undefined ? known : { ...known, controller };
 }
 
-/** Throws CannotStart and JoinError. */
-export async function becomeMember(config: JoinConfig, store: IdentityStore, { isAgain, say }: { readonly isAgain: boolean; readonly say: Say }): Promise<Identity> {
+/** `isAgain`: in place of what it was. Throws CannotStart and JoinError. */
+export async function becomeMember(config: JoinConfig, { dir, store, say }: Entering, isAgain = false): Promise<Identity> {
   const known = isAgain ? undefined : loaded(store);
   if (known !== undefined) throw new CannotStart(`this machine has joined already, as ${known.machine} of the fleet at ${known.controller}: to give that up, add --again`);
   const token = parseJoinToken(await tokenText(config));
@@ -40,9 +49,35 @@ export async function becomeMember(config: JoinConfig, store: IdentityStore, { i
     machine: config.machineId,
     about: { labels: { ...config.labels }, hostname: hostname(), os: platform(), arch: arch(), agentVersion: AGENT_VERSION },
     store,
+    onAdmitted: ({ controllerId, trustRoot }) => {
+      leaveOtherFleet(dir, controllerId);
+      return pinGiven(dir, trustRoot, say);
+    },
     onWaiting: (machine) => say(`${machine} waits for approval. On the controller's side: muster machine approve ${machine}`),
     signal: new AbortController().signal,
   });
+}
+
+/** Throws CannotStart: workloads of another fleet can't be taken over, and must not be left to nobody. */
+function leaveOtherFleet(dir: string, controllerId: string): void {
+  const left = forgetOtherFleet(dir, controllerId);
+  if (!left.ok) {
+    throw new CannotStart(`not joined: ${left.apps.join(", ")} in ${dir} belongs to another fleet. Give this fleet a directory of its own with --dir, and have the machine removed first: muster machine remove`);
+  }
+}
+
+/** Throws CannotStart: a controller that hands out what is no trust root is not to be joined. */
+async function pinGiven(dir: string, trustRoot: Uint8Array, say: Say): Promise<void> {
+  if (trustRoot.length === 0) return;
+  const pinned = await pinRoot(dir, trustRoot);
+  switch (pinned.kind) {
+    case "pinned":
+      return say(`trust root ${pinned.version} pinned: what it asks signatures for runs with them alone`);
+    case "kept":
+      return say(`the trust root that was pinned before stays (version ${pinned.version}); for another: muster-agent trust pin FILE --replace`);
+    case "refused":
+      throw new CannotStart(`not joined: the controller's ${pinned.message.replace(/^the /, "")}`);
+  }
 }
 
 function loaded(store: IdentityStore): Identity | undefined {

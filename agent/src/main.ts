@@ -11,6 +11,7 @@ import { type Config, type LogLevel, readConfig } from "./config.ts";
 import { becomeMember, identityFor } from "./enter.ts";
 import { IdentityStore } from "./identity/identity-store.ts";
 import { JoinError } from "./identity/join.ts";
+import { pin, type Said, showPinned } from "./trust/release/pin-command.ts";
 
 const parsed = readConfig(process.argv.slice(2));
 switch (parsed.kind) {
@@ -25,15 +26,17 @@ switch (parsed.kind) {
 }
 
 async function perform({ dir: wantedDir, command, environment, logLevel }: Config): Promise<void> {
+  if (command.kind === "pin") return print(await pin(wantedDir, command.file, command.replaces));
+  if (command.kind === "show-pinned") return print(await showPinned(wantedDir));
   const isNew = !existsSync(wantedDir);
   try {
     const dir = usableDirectory(wantedDir);
     const store = new IdentityStore(dir);
     if (command.kind === "run") {
-      const identity = await identityFor(command, store, say);
+      const identity = await identityFor(command, { dir, store, say });
       return await run({ dir, identity, store, environment, maxAssignmentAgeMs: command.maxAssignmentAgeMs }, logLevel, command.stopWithParent);
     }
-    const { machine, controller } = await becomeMember(command.join, store, { isAgain: command.isAgain, say });
+    const { machine, controller } = await becomeMember(command.join, { dir, store, say }, command.isAgain);
     say(`${machine} is a machine of the fleet at ${controller} now. Start its agent with: muster-agent --dir ${dir}`);
   } catch (error) {
     if (isNew) leaveNothing(wantedDir);
@@ -70,6 +73,11 @@ async function run(options: AgentOptions, level: LogLevel, stopWithParent: boole
   process.stdin.on("end", () => end("halt", "parent ended"));
   process.stdin.on("error", () => end("halt", "parent ended"));
   process.stdin.resume();
+}
+
+function print({ ok, text }: Said): void {
+  if (!ok) refuse(text);
+  process.stdout.write(`${text}\n`);
 }
 
 /** A directory that was made for nothing goes again; one that holds something by now stays. */

@@ -17,6 +17,7 @@ import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { IdentityServiceService, JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
+import { TrustServiceService } from "@muster/proto/gen/muster/v1/trust.ts";
 import type { Logger } from "pino";
 import { hostOf } from "./access/attempts.ts";
 import { createAccess } from "./access/access.ts";
@@ -29,6 +30,7 @@ import { fleetApi } from "./api/fleet-api.ts";
 import { forecastApi } from "./api/forecast-api.ts";
 import { historyApi } from "./api/history-api.ts";
 import { identityApi } from "./api/identity-api.ts";
+import { trustApi } from "./api/trust-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
 import { tellMissingArtifacts } from "./artifacts/missing.ts";
@@ -61,6 +63,7 @@ import { openNatsAuthority } from "./nats/nats-authority.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { agentApi } from "./report/agent-api.ts";
 import { LogRelay } from "./report/log-relay.ts";
+import { TrustRoots } from "./trust/trust-roots.ts";
 
 /** What others need to find this controller; also written to `<dir>/controller.json`. */
 export interface Addresses {
@@ -126,6 +129,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     const publisher = new Publisher({ nats: nats.client, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
     undo.push(() => publisher.stop());
 
+    const trustRoots = new TrustRoots(journal.db, () => systemClock.now());
     const fleet = new Fleet(config.silentAfterMs);
     const gatekeeper = new Gatekeeper(() => systemClock.now());
     undo.push(() => gatekeeper.close());
@@ -136,6 +140,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       logger,
       schedule: new Schedule(),
       tell: (machine) => publisher.tell(machine),
+      distrusts: (release) => trustRoots.refusal(release),
       ask: (question) => gatekeeper.ask(question),
       onMachineRemoved: (machine) => {
         const member = membership.members.find(machine);
@@ -202,6 +207,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       natsUrl: config.nats.kind === "external" ? config.nats.url : `tls://${host.includes(":") ? `[${host}]` : host}:${new URL(nats.url).port}`,
       artifactUrl: `${http.url}/v1/artifacts`,
       heartbeatIntervalMs,
+      trustRoots,
       labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
       shouldRenew: (caller) => membership.shouldRenew(caller),
       onForeign: ({ machine, address }, named) => {
@@ -220,7 +226,8 @@ export async function startController(config: Config, logger: Logger): Promise<C
       { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, logger }) },
       { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
       { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: showCertificates, address: () => reachableAt(grpc.address), natsConfig: () => externalConfig(natsAuthority), now: () => systemClock.now(), logger }) },
-      { definition: JoinServiceService, implementation: joinApi({ membership, authorities, logger }) },
+      { definition: JoinServiceService, implementation: joinApi({ membership, authorities, controllerId: signer.announced().controllerId, trustRoot: () => trustRoots.newestFile(), logger }) },
+      { definition: TrustServiceService, implementation: trustApi({ trustRoots, logger }) },
     ];
     const served = { services, admit: access.admit, witness: access.witness };
     const socketPath = socketPathOf(dir);

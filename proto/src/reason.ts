@@ -15,6 +15,10 @@ export const REASON_CODES = [
   "unresolved_name", // a ${…} has no value on this machine
   "revert_failed", // going back failed too
   "agent_restarted", // a step was taken up again after the agent's own restart
+  "unsigned_release", // the machine's trust root asks for signatures that it does not carry
+  "bad_signature", // what it carries is no signature of this release
+  "trust_expired", // the machine's trust root has expired, so nothing new is believed
+  "below_floor", // older than the trust root lets it be
   // What the controller says of a target, a rollout or a machine.
   "silent", // nothing heard from the machine for longer than the controller waits
   "cordoned", // an operator keeps rollouts away from the machine

@@ -51,6 +51,7 @@ export class BenchAgent {
         offer: (assignment) => this.#take(assignment),
       },
       onWelcome: () => {},
+      trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
       logs: { read: () => noLogs() },
       fraction: Math.random,
       logger: options.logger,

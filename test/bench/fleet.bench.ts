@@ -142,7 +142,7 @@ rollout:
   min_healthy_time: 0s
 `);
   const { faults, deployment } = await new Promise<SubmitResponse>((resolve, reject) => {
-    client.submit({ fileName: "bench.yaml", content, artifact, by: "" }, (error, response) => (error === null ? resolve(response) : reject(error)));
+    client.submit({ fileName: "bench.yaml", content, artifact, by: "", signed: "" }, (error, response) => (error === null ? resolve(response) : reject(error)));
   });
   if (deployment === undefined) throw new Error(faults.map((fault) => fault.message).join("; "));
   return deployment;

@@ -144,7 +144,7 @@ async function push(): Promise<string> {
 async function deploy(artifact: string, targets: string): Promise<void> {
   const client = new DeploymentsServiceClient(controller.operators, credentials.createInsecure());
   const file = `app: site\nversion: "1"\nartifact: ./dist\nrun: { driver: files }\nrollout: { targets: ${targets} }\n`;
-  const { faults } = await call<{ faults: unknown[] }>((answer) => client.submit({ fileName: "muster.yaml", content: Buffer.from(file), artifact, by: "test" }, answer));
+  const { faults } = await call<{ faults: unknown[] }>((answer) => client.submit({ fileName: "muster.yaml", content: Buffer.from(file), artifact, by: "test", signed: "" }, answer));
   client.close();
   if (faults.length > 0) throw new Error(JSON.stringify(faults));
 }

@@ -32,6 +32,7 @@ export async function joinAs({ grpc }: ControllerProcess, token: JoinToken, mach
     machine,
     about: { labels: { ...labels }, hostname: "test", os: "linux", arch: "x64", agentVersion: "0" },
     store: { joining: () => undefined, saveJoining: () => undefined, save: () => undefined },
+    onAdmitted: () => Promise.resolve(),
     onWaiting: () => undefined,
     signal: new AbortController().signal,
   });

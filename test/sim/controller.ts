@@ -115,6 +115,7 @@ export class SimController implements ControllerSide {
         logger: this.#logger,
         schedule: simulatedSchedule,
         ask: (question) => this.#askOutside(question),
+        distrusts: () => undefined,
         tell: (machine) => {
           const assignment = this.engine!.assignmentFor(machine);
           this.#pass("tell");

@@ -182,6 +182,7 @@ export class Model {
         this.open.add(rollout);
         return;
       }
+      case "release_signed":
       case "artifact_stored":
       case "artifact_removed":
       case "retention_set":

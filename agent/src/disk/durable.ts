@@ -14,9 +14,9 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Replaces a file: afterwards it holds all of the bytes or, after a crash, what it held before. */
-export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+export async function writeDurably(path: string, bytes: Uint8Array, mode = 0o644): Promise<void> {
   const draft = `${path}.new`;
-  const file = await open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0o644);
+  const file = await open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode);
   try {
     await file.writeFile(bytes);
     await file.sync();

@@ -6,6 +6,7 @@
  *                      staging/<digest>.<random>/  a release on its way, or (deleted.…) on its way out
  *                      current → releases/<digest>
  *                      shared/  logs/  state.json
+ *     <dir>/assignment.json
  *     <dir>/removed/<app>.<random>/                an app on its way out
  *
  * Always holds: a path made here is below the agent's directory, since names that are not plain are a bug and crash.
@@ -41,6 +42,10 @@ export function appLayout(dir: string, app: string): AppLayout {
 
 export function appsDir(dir: string): string {
   return join(resolve(dir), "apps");
+}
+
+export function assignmentFile(dir: string): string {
+  return join(resolve(dir), "assignment.json");
 }
 
 export function removedDir(dir: string): string {

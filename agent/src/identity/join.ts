@@ -17,9 +17,19 @@ export interface JoinOptions {
   readonly machine: string;
   readonly about: Pick<JoinRequest, "labels" | "hostname" | "os" | "arch" | "agentVersion">;
   readonly store: Pick<IdentityStore, "joining" | "saveJoining" | "save">;
+  /** Before this machine is a member; what it throws ends the joining. */
+  readonly onAdmitted: (admission: Admission) => Promise<void>;
   /** Somebody must approve this machine first; told once. `fingerprint`: of its key, as operators see it. */
   readonly onWaiting: (machine: string) => void;
   readonly signal: AbortSignal;
+}
+
+/** What comes with the first credentials. */
+export interface Admission {
+  /** Names the controller for ever, whatever keys it has. */
+  readonly controllerId: string;
+  /** A trust file; empty: there is none. */
+  readonly trustRoot: Uint8Array;
 }
 
 /** It did not work, for a reason that somebody can do something about. */
@@ -37,7 +47,7 @@ const CALL_MS = 30_000;
 const POLL_MS = { least: 500, most: 60_000 };
 
 /** Throws JoinError. */
-export async function join({ controller, token, machine, about, store, onWaiting, signal }: JoinOptions): Promise<Identity> {
+export async function join({ controller, token, machine, about, store, onAdmitted, onWaiting, signal }: JoinOptions): Promise<Identity> {
   const authority = await trustedAuthority(controller, token);
   const wanted = { controller, tokenId: token.id, machine };
   const joining = store.joining(wanted) ?? { ...wanted, keys: makeKeys() };
@@ -47,9 +57,10 @@ export async function join({ controller, token, machine, about, store, onWaiting
   const client = new JoinServiceClient(controller, credentials, { ...options, "grpc.enable_channelz": 0, "grpc.enable_http_proxy": 0 });
   try {
     for (let isTold = false; ; isTold = true) {
-      const { result } = await ask(client, request, controller);
+      const { result, controllerId, trustRoot } = await ask(client, request, controller);
       if (result?.$case === "credentials") {
         const identity: Identity = { machine: result.value.machine, controller, current: credentialsOf(result.value, joining.keys) };
+        await onAdmitted({ controllerId, trustRoot });
         store.save(identity);
         return identity;
       }

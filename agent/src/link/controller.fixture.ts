@@ -35,6 +35,10 @@ export class FakeController {
   assignment: Assignment | undefined;
   welcome: Partial<Welcome> = {};
   credentials = ServerCredentials.createInsecure();
+  /** What follows the version that is asked about, by that version. */
+  readonly trustRoots = new Map<number, readonly string[]>();
+  trustRootVersion = 0;
+  readonly trustRootsAsked: number[] = [];
   acknowledges = true;
   answersHeartbeats = true;
   /** Called in place of the usual answer to a hello. */
@@ -51,6 +55,10 @@ export class FakeController {
       sync: (_call, answer) => {
         this.syncs += 1;
         answer(null, { envelope: this.assignment === undefined ? undefined : this.signer.assignment(this.assignment) });
+      },
+      fetchTrustRoots: ({ request: { afterVersion } }, answer) => {
+        this.trustRootsAsked.push(afterVersion);
+        answer(null, { envelopes: [...(this.trustRoots.get(afterVersion) ?? [])] });
       },
       sendLogs: (call, answer) => {
         let isAnswered = false;
@@ -100,6 +108,7 @@ export class FakeController {
           renew: false,
           externalNats: undefined,
           assignmentKeys: this.signer.announced(),
+          trustRootVersion: this.trustRootVersion,
           ...this.welcome,
         };
         call.write({ message: { $case: "welcome", value: welcome } });
@@ -113,7 +122,8 @@ export class FakeController {
       if (message?.$case === "heartbeat") {
         this.heartbeats += 1;
         this.refusal = message.value.refusal;
-        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation: this.assignment?.generation ?? 0, renew: false } } });
+        const generation = this.assignment?.generation ?? 0;
+        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation, renew: false, trustRootVersion: this.trustRootVersion } } });
       }
     });
   }

@@ -59,6 +59,7 @@ function open(options: Partial<LinkOptions> = {}): Link {
     assignments,
     connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
     onWelcome: () => {},
+    trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
     logs: { async *read() {} },
     fraction: () => 0.1,
     logger: pino({ level: "silent" }),
@@ -410,5 +411,50 @@ describe("logs", () => {
     client.publish(requestSubject("m-1"), wanted("r-1", false));
     await until(() => controller.logs.some(({ error }) => error?.message === "web has no output on this machine"));
     await client.close();
+  });
+});
+
+describe("trust roots", () => {
+  function pinnedAt(version: number, refusedAt = Infinity) {
+    const state = { version, taken: [] as string[] };
+    const take = (envelopes: readonly string[]) => {
+      for (const envelope of envelopes) {
+        if (state.version + 1 >= refusedAt) return Promise.resolve({ version: state.version, refusal: `${envelope} is refused` });
+        state.version += 1;
+        state.taken.push(envelope);
+      }
+      return Promise.resolve({ version: state.version, refusal: undefined });
+    };
+    return { state, trustRoots: { version: () => Promise.resolve(state.version), take } };
+  }
+
+  it("that are newer than the pinned one are fetched step by step until there is none, as soon as the controller names one", async () => {
+    const { state, trustRoots } = pinnedAt(1);
+    controller.trustRoots.set(1, ["two", "three"]).set(3, ["four"]);
+    open({ trustRoots });
+    await until(() => controller.heartbeats >= 2);
+    expect(controller.trustRootsAsked).toEqual([]);
+    controller.trustRootVersion = 4;
+    await until(() => state.version === 4);
+    expect(state.taken).toEqual(["two", "three", "four"]);
+    await until(() => controller.trustRootsAsked.length === 3);
+  });
+
+  it("are not asked for by a machine that has pinned none", async () => {
+    controller.trustRootVersion = 4;
+    open({ trustRoots: pinnedAt(0).trustRoots });
+    await until(() => controller.heartbeats >= 2);
+    expect(controller.trustRootsAsked).toEqual([]);
+  });
+
+  it("that are refused end the asking until the next heartbeat", async () => {
+    const { state, trustRoots } = pinnedAt(1, 3);
+    controller.trustRoots.set(1, ["two", "three"]).set(2, ["three"]);
+    controller.trustRootVersion = 3;
+    const link = open({ trustRoots });
+    await until(() => controller.trustRootsAsked.length >= 2);
+    expect(state.taken).toEqual(["two"]);
+    await link.updateTrustRoot();
+    expect(state.version).toBe(2);
   });
 });

@@ -13,6 +13,7 @@ import { type LogsCall, sendLogs } from "./send-logs.ts";
 import { type ReportSource, type SessionEnd, runSession } from "./session.ts";
 import type { Believed } from "../trust/check-envelope.ts";
 import { Subscription, type SubscriptionOptions } from "./subscription.ts";
+import { TrustUpdate, type TrustRoots } from "./trust-roots.ts";
 
 /** Who is believed; what is not is neither kept nor answered. */
 export interface Trust {
@@ -42,6 +43,7 @@ export interface LinkOptions {
   };
   readonly nats?: Pick<SubscriptionOptions, "credentials" | "tls">;
   readonly onWelcome: (welcome: Welcome) => void;
+  readonly trustRoots: TrustRoots;
   readonly logs: LogReader;
   /** From 0 to below 1. */
   readonly fraction: () => number;
@@ -80,6 +82,7 @@ export class Link {
   readonly #options: LinkOptions;
   readonly #closing = new AbortController();
   readonly #subscription: Subscription;
+  readonly #trustUpdate: TrustUpdate;
   /** One slot: of assignments that arrive faster than they are taken, only the newest counts, and nothing that is not believed gets there. */
   #newest: Believed | undefined;
   /** Of the session that was welcomed; `stop` aborts with it. */
@@ -92,6 +95,7 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#options = options;
+    this.#trustUpdate = new TrustUpdate({ client: () => this.#live?.client, roots: options.trustRoots, logger: options.logger });
     this.#subscription = new Subscription({
       machineId: options.hello.machine,
       ...options.nats,
@@ -116,6 +120,11 @@ export class Link {
     this.#closing.abort();
     this.#subscription.close();
     await this.#ended;
+  }
+
+  /** Asks for newer trust roots, while the controller can be asked. Never throws. */
+  updateTrustRoot(): Promise<void> {
+    return this.#trustUpdate.run();
   }
 
   async #keepSession(): Promise<void> {
@@ -155,6 +164,7 @@ export class Link {
           if (generation > assignments.generation) void this.#sync();
         },
         onRenew: () => connection.onRenew(),
+        onTrustRoot: (version) => void this.#trustUpdate.offered(version),
         welcomeTimeoutMs,
         signal: AbortSignal.any([this.#closing.signal, this.#session.signal]),
       });

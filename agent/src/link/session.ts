@@ -34,6 +34,8 @@ export interface SessionOptions {
   readonly onGeneration: (generation: number) => void;
   /** The controller wants the credentials renewed soon. */
   readonly onRenew: () => void;
+  /** The newest version of the trust root, again and again; 0: there is none. */
+  readonly onTrustRoot: (version: number) => void;
   /** From the first packet to welcome: a peer that accepts connections and says nothing must not hold the agent. */
   readonly welcomeTimeoutMs: number;
   readonly signal: AbortSignal;
@@ -110,6 +112,7 @@ class Session {
       case "heartbeatAck":
         this.#missedAcks = 0;
         if (message.value.renew) this.#options.onRenew();
+        this.#options.onTrustRoot(message.value.trustRootVersion);
         return this.#options.onGeneration(message.value.generation);
       case "assignmentKeys":
         return this.#options.onKeys(message.value);
@@ -122,13 +125,14 @@ class Session {
     if (this.#isWelcomed) return;
     this.#isWelcomed = true;
     clearTimeout(this.#welcomeTimer);
-    const { reports, onKeys, onWelcome, onGeneration } = this.#options;
+    const { reports, onKeys, onWelcome, onGeneration, onTrustRoot } = this.#options;
     const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
     // Before anything that is to be believed by them.
     if (welcome.assignmentKeys !== undefined) onKeys(welcome.assignmentKeys);
     onWelcome(welcome);
     if (welcome.renew) this.#options.onRenew();
+    onTrustRoot(welcome.trustRootVersion);
     onGeneration(welcome.generation);
     this.#sentSeq = welcome.acknowledgedSeq;
     reports.onAppend(() => this.#sendReports());

@@ -155,9 +155,12 @@ export function enter(state: AppState, phase: Phase, now: number): AppState {
   return { ...state, phase, phaseSince: now, transitions: state.transitions + 1 };
 }
 
-/** Equal in every field, whatever the order of map keys; a field that is undefined is as good as absent, as it is after a trip through JSON. */
+/**
+ * Equal in every field, whatever the order of map keys; a field that is undefined is as good as absent, as it is after a trip through JSON. Who signed it is no part of what
+ * it is: a release that has been signed once more is not run anew.
+ */
 export function sameRelease(a: Release | undefined, b: Release | undefined): boolean {
-  return a !== undefined && b !== undefined && equal(a, b);
+  return a !== undefined && b !== undefined && equal({ ...a, signed: undefined }, { ...b, signed: undefined });
 }
 
 function equal(a: unknown, b: unknown): boolean {

@@ -329,3 +329,49 @@ describe("what is on disk", () => {
     expect(world.running).toEqual(["web@2"]);
   });
 });
+
+describe("a release that the trust root does not let run", () => {
+  const unsigned = { code: "unsigned_release", message: "web@2 is not signed", retryable: false } as const;
+  const belowFloor = { code: "below_floor", message: "nothing below 2", retryable: false } as const;
+
+  it("is refused before anything of it is fetched, and what runs is not touched", async () => {
+    world.behaviours.set("2", { distrust: { judge: unsigned } });
+    const agent = await running();
+    agent.offer(assignment(2, run(2, v2)));
+    await until("web", 2, "REVERTED");
+    expect(world.last?.reason).toEqual({ code: "unsigned_release", message: "web@2 is not signed; still on 1" });
+    expect([...world.releases]).toEqual([`web/${v1.artifact}`]);
+    expect(world.deeds).toEqual(["start web@1"]);
+  });
+
+  it("leaves a machine that runs nothing with nothing", async () => {
+    world.behaviours.set("1", { distrust: { judge: unsigned } });
+    const agent = world.agent();
+    await agent.start();
+    agent.offer(assignment(1, run(1, v1)));
+    await until("web", 1, "FAILED");
+    expect(world.running).toEqual([]);
+  });
+
+  it("goes on where it runs already, also when it is assigned again with one signature more", async () => {
+    const agent = await running();
+    world.behaviours.set("1", { distrust: { judge: unsigned, judgeReturn: belowFloor } });
+    agent.offer(assignment(2, run(2, { ...v1, signed: "{}" })));
+    await until("web", 2, "HEALTHY");
+    expect(world.deeds).toEqual(["start web@1"]);
+  });
+
+  it("is gone back to when it was the last good one, unless a floor forbids it: then nothing runs", async () => {
+    world.behaviours.set("2", { exitsWith: 1 });
+    const agent = await running();
+    world.behaviours.set("1", { distrust: { judge: unsigned } });
+    agent.offer(assignment(2, run(2, v2)));
+    await until("web", 2, "REVERTED");
+    expect(world.running).toEqual(["web@1"]);
+    world.behaviours.set("1", { distrust: { judge: unsigned, judgeReturn: belowFloor } });
+    agent.offer(assignment(3, run(3, v2)));
+    await until("web", 3, "FAILED");
+    expect(world.last?.reason).toMatchObject({ code: "revert_failed", message: expect.stringContaining("going back to 1 failed: nothing below 2") as string });
+    expect(world.running).toEqual([]);
+  });
+});

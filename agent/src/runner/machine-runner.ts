@@ -2,17 +2,17 @@
  * Runs all apps of this machine: takes the machine's assignment, and gives each app its part. An assignment is written down before anything is done
  * about it, so an agent that starts without a network goes on where it was. An app that an assignment does not name is left as it is.
  */
-import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { parseAppName, parseDigest } from "@muster/proto/ids.ts";
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import { type AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Logger } from "pino";
+import { appsOnDisk } from "../disk/apps-on-disk.ts";
+import { assignmentFile } from "../disk/layout.ts";
 import type { Picture } from "../machine/picture.ts";
 import { type AppState, emptyState } from "../machine/state.ts";
 import type { NewReport } from "../report/spool.ts";
 import { AppRunner } from "./app-runner.ts";
-import { errorCode } from "./fault.ts";
 import type { Clock } from "./ports.ts";
 import { readRecord, writeRecord } from "./record.ts";
 import type { World } from "./steps.ts";
@@ -42,6 +42,7 @@ export class MachineRunner {
 
   constructor(options: MachineRunnerOptions) {
     this.#options = options;
+    this.#assignment = this.#readAssignment();
   }
 
   /** Of the assignment that is written down; 0 when there is none. */
@@ -51,14 +52,10 @@ export class MachineRunner {
 
   /** Looks at the world and at what is written down, and goes on. */
   async start(): Promise<void> {
-    const { dir, logger } = this.#options;
-    for (const app of this.#appsOnDisk()) {
+    for (const app of appsOnDisk(this.#options.dir)) {
       const state = this.#readState(app);
       if (state !== undefined) this.#open(app, state);
     }
-    const found = readRecord(this.#assignmentFile, ASSIGNMENT_FORMAT);
-    if (found.kind === "corrupt") logger.error({ dir }, "assignment cannot be read and was set aside: the controller is asked for it");
-    if (found.kind === "found") this.#assignment = Assignment.fromJSON(found.value);
     await Promise.all([...this.#apps.values()].map((app) => app.wake()));
     this.#hand();
   }
@@ -68,7 +65,7 @@ export class MachineRunner {
     const { machineId, logger } = this.#options;
     if (assignment.machine !== machineId) return logger.error({ machine: assignment.machine }, "assignment for another machine ignored");
     if (assignment.generation <= this.generation) return;
-    writeRecord(this.#assignmentFile, ASSIGNMENT_FORMAT, Assignment.toJSON(assignment));
+    writeRecord(assignmentFile(this.#options.dir), ASSIGNMENT_FORMAT, Assignment.toJSON(assignment));
     this.#assignment = assignment;
     logger.info({ generation: assignment.generation, apps: assignment.apps.length }, "assignment taken");
     this.#hand();
@@ -124,6 +121,13 @@ export class MachineRunner {
     return runner;
   }
 
+  #readAssignment(): Assignment | undefined {
+    const { dir, logger } = this.#options;
+    const found = readRecord(assignmentFile(dir), ASSIGNMENT_FORMAT);
+    if (found.kind === "corrupt") logger.error({ dir }, "assignment cannot be read and was set aside: the controller is asked for it");
+    return found.kind === "found" ? Assignment.fromJSON(found.value) : undefined;
+  }
+
   #readState(app: string): AppState | undefined {
     const found = readRecord(this.#stateFile(app), STATE_FORMAT);
     switch (found.kind) {
@@ -136,15 +140,6 @@ export class MachineRunner {
       case "found":
         // What its checksum vouches for was written by `record`, in this format.
         return found.value as AppState;
-    }
-  }
-
-  #appsOnDisk(): readonly string[] {
-    try {
-      return readdirSync(join(this.#options.dir, "apps")).filter((name) => parseAppName(name) !== undefined);
-    } catch (error) {
-      if (errorCode(error) === "ENOENT") return [];
-      throw error;
     }
   }
 
@@ -166,10 +161,6 @@ export class MachineRunner {
 
   get #clock(): Clock {
     return this.#options.world.clock;
-  }
-
-  get #assignmentFile(): string {
-    return join(this.#options.dir, "assignment.json");
   }
 
   #stateFile(app: string): string {

@@ -3,7 +3,7 @@
  * Everything here may be called again after a crash at any point: each operation is idempotent, and looks at the world before it acts.
  */
 import type { ReasonCode } from "@muster/proto/reason.ts";
-import type { Probe } from "@muster/proto/gen/muster/v1/release.ts";
+import type { Probe, Release } from "@muster/proto/gen/muster/v1/release.ts";
 
 /** Why something expected went wrong. `retryable` faults are of the surroundings (network, disk full), not of the release. */
 export interface Fault {
@@ -13,6 +13,14 @@ export interface Fault {
 }
 
 export type Outcome<T = void> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: Fault };
+
+/** `trust/`: whether this machine runs a release at all. It asks the trust root that is pinned here, and believes no controller in it. */
+export interface ReleaseTrust {
+  /** Of a release that is to be run anew. May ask for a newer trust root first. */
+  judge(release: Release): Promise<Outcome>;
+  /** Of the one that ran here last and was good. */
+  judgeReturn(release: Release): Promise<Outcome>;
+}
 
 /**
  * `pull/`: brings an artifact's files to this machine. Resolves with ok only when `releases/<digest>/` of the app stands whole: every byte

@@ -8,11 +8,12 @@ import { portsOf } from "../machine/picture.ts";
 import type { FileStep, ProcessStep } from "../machine/step.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { faultOf } from "./fault.ts";
-import type { Clock, Fault, LogReader, Outcome, PortPicker, Prober, ProcessDriver, Puller, Random, ReleaseStore, Workload } from "./ports.ts";
+import type { Clock, Fault, LogReader, Outcome, PortPicker, Prober, ProcessDriver, Puller, Random, ReleaseStore, ReleaseTrust, Workload } from "./ports.ts";
 import { type Resolution, resolveRelease } from "./resolve.ts";
 
 /** All that a machine's apps need of the world. */
 export interface World {
+  readonly trust: ReleaseTrust;
   readonly puller: Puller;
   readonly store: ReleaseStore;
   readonly driver: ProcessDriver;
@@ -65,6 +66,8 @@ async function fileStep(step: FileStep, state: AppState, context: StepContext, s
   switch (step.kind) {
     case "pull": {
       const artifactUrl = await context.artifactUrl(signal);
+      const trusted = await world.trust.judge(step.release);
+      if (!trusted.ok) return trusted;
       return plain(await world.puller.pull({ app, artifact: step.release.artifact, artifactUrl, signal }));
     }
     case "prepare":
@@ -72,9 +75,12 @@ async function fileStep(step: FileStep, state: AppState, context: StepContext, s
     case "ports":
       await stopStrays(context);
       return choosePorts(step.release, state, context);
-    case "switch":
+    case "switch": {
+      const trusted = await mayReturn(state, world);
+      if (!trusted.ok) return trusted;
       await stopStrays(context);
       return plain(await world.store.switchTo(app, step.artifact));
+    }
     case "prune":
       await world.store.prune(app, step.keep);
       return { ok: true, value: undefined };
@@ -82,6 +88,11 @@ async function fileStep(step: FileStep, state: AppState, context: StepContext, s
       await world.store.removeApp(app);
       return { ok: true, value: undefined };
   }
+}
+
+/** A release that was good once may be one by now that must not run again. */
+async function mayReturn({ phase, lastGood }: AppState, { trust }: World): Promise<Outcome> {
+  return phase.kind === "reverting" && lastGood !== undefined ? trust.judgeReturn(lastGood) : { ok: true, value: undefined };
 }
 
 export async function performProcessStep(step: ProcessStep, state: AppState, context: StepContext): Promise<Event> {

@@ -6,7 +6,7 @@ import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assi
 import pino from "pino";
 import type { NewReport } from "../report/spool.ts";
 import { MachineRunner } from "./machine-runner.ts";
-import type { Clock, Exit, Fault, LaunchSpec, Verdict, Workload } from "./ports.ts";
+import type { Clock, Exit, Fault, LaunchSpec, Outcome, Verdict, Workload } from "./ports.ts";
 import type { World } from "./steps.ts";
 
 /** Time passes only in `until`: then it jumps from one timer to the next. */
@@ -58,6 +58,8 @@ export interface Behaviour {
   readonly exitsWith?: number;
   readonly startFault?: Fault;
   readonly pullFault?: Fault;
+  /** Not to be run, or not to be gone back to. */
+  readonly distrust?: { readonly judge?: Fault; readonly judgeReturn?: Fault };
 }
 
 export class FakeWorld {
@@ -132,6 +134,11 @@ export class FakeWorld {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
+  #judgement(version: string, question: "judge" | "judgeReturn"): Outcome {
+    const fault = this.behaviours.get(version)?.distrust?.[question];
+    return fault === undefined ? { ok: true, value: undefined } : { ok: false, fault };
+  }
+
   #world(life: number): World {
     /** A dead agent's calls do nothing and never come back. */
     const call = <T>(effect: () => T | Promise<T>): Promise<T> => {
@@ -143,6 +150,10 @@ export class FakeWorld {
     };
     const versionOf = (artifact: string): string => artifact.replace(/0+$/, "");
     return {
+      trust: {
+        judge: ({ version }) => call(() => this.#judgement(version, "judge")),
+        judgeReturn: ({ version }) => call(() => this.#judgement(version, "judgeReturn")),
+      },
       puller: {
         pull: ({ app, artifact }) =>
           call(() => {

@@ -23,12 +23,16 @@ export interface TrustStore {
   writeHighest(highest: Highest): void;
 }
 
+export function trustDir(dir: string): string {
+  return join(dir, "trust");
+}
+
 /** `onDamage`: told which file could not be read and was set aside. */
 export function openTrustStore({ dir, onDamage }: { readonly dir: string; readonly onDamage: (file: string) => void }): TrustStore {
-  const trustDir = join(dir, "trust");
-  mkdirSync(trustDir, { recursive: true, mode: 0o700 });
-  const keysFile = join(trustDir, "keys.json");
-  const highestFile = join(trustDir, "highest.json");
+  const own = trustDir(dir);
+  mkdirSync(own, { recursive: true, mode: 0o700 });
+  const keysFile = join(own, "keys.json");
+  const highestFile = join(own, "highest.json");
   const read = (file: string, format: string): unknown => {
     const found = readRecord(file, format);
     if (found.kind === "corrupt") onDamage(file);

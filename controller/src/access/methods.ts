@@ -11,6 +11,7 @@ import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { IdentityServiceService, JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
+import { TrustServiceService } from "@muster/proto/gen/muster/v1/trust.ts";
 import type { Role } from "../grpc/caller.ts";
 
 export type Need =
@@ -72,9 +73,10 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
     endFreeze: "admin",
     listFreezes: "viewer",
   }),
-  ...needs(AgentServiceService, { session: "machine", sync: "machine", sendLogs: "machine" }),
+  ...needs(AgentServiceService, { session: "machine", sync: "machine", sendLogs: "machine", fetchTrustRoots: "machine" }),
   ...needs(BackupServiceService, { backup: "admin" }),
   ...needs(JoinServiceService, { join: "anybody", renew: "former_machine" }),
+  ...needs(TrustServiceService, { publishTrustRoot: "admin", listTrustRoots: "viewer" }),
   ...needs(IdentityServiceService, {
     createToken: "admin",
     listTokens: "admin",

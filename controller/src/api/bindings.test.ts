@@ -23,7 +23,7 @@ async function openAs(bounds: Partial<Operator>): Promise<void> {
 
 function file(app: string, targets: string, onConflict = "queue"): SubmitRequest {
   const content = Buffer.from(`app: ${app}\nversion: 9.9.9\nartifact: ./x\nrun:\n  command: [./a]\nrollout:\n  targets: "${targets}"\n  on_conflict: ${onConflict}\n`);
-  return { content, fileName: "muster.yaml", artifact: "ab".repeat(32), by: "" };
+  return { content, fileName: "muster.yaml", artifact: "ab".repeat(32), by: "", signed: "" };
 }
 
 test("nothing of another app, or of other machines, is steered", async () => {

@@ -79,7 +79,8 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
       remark(call, { app, version: release.version, selector: selector.text });
       demand(caller, { app, selector });
       if (strategy.onConflict === "supersede") demandRivals(caller, app);
-      const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact }, strategy, selector }, byOf(request, caller)));
+      const signed = request.signed === "" ? undefined : request.signed;
+      const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact, signed }, strategy, selector }, byOf(request, caller)));
       const view = one(deployment);
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),

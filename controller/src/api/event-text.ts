@@ -24,6 +24,8 @@ export function eventText(entry: Entry): string {
       return `artifact ${entry.artifact.slice(0, 12)} stored: ${entry.fileCount} files, ${entry.sizeBytes} bytes`;
     case "release_created":
       return `release ${entry.id} created`;
+    case "release_signed":
+      return `release ${entry.id} signed`;
     case "deployment_submitted":
       return `${entry.release} submitted for ${entry.strategy.targets === "" ? "all machines" : entry.strategy.targets}${byText(entry.by)}${becauseText(entry.note)}`;
     case "command_accepted":

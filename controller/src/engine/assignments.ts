@@ -1,7 +1,7 @@
 /**
  * A machine's assignment, whole, as the tables have it now. A drained machine is told to remove whatever is assigned to it.
  */
-import type { Digest, Generation, MachineId } from "@muster/proto/ids.ts";
+import type { Digest, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
@@ -18,7 +18,7 @@ interface Row {
   readonly labels: string;
 }
 
-/** Parsed releases kept at hand; immutable, so they never go stale. */
+/** Parsed releases kept at hand; immutable but for their signatures. */
 const RELEASES_KEPT_MAX = 256;
 
 export class Assignments {
@@ -58,9 +58,15 @@ export class Assignments {
     this.#generations.delete(machine);
   }
 
+  /** It has been signed once more. */
+  forgetRelease(id: ReleaseId): void {
+    this.#releases.delete(id);
+  }
+
   /** What was kept at hand may be ahead of the tables. */
   forgetAll(): void {
     this.#generations.clear();
+    this.#releases.clear();
   }
 
   /** Of every machine that has one. */

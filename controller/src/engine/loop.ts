@@ -5,6 +5,7 @@
  * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one.
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -32,6 +33,8 @@ export interface LoopOptions {
   readonly schedule: Schedule;
   /** Tells a machine its newest assignment, soon; may be lost, since every heartbeat says the newest generation. */
   readonly tell: (machine: MachineId) => void;
+  /** Why machines would refuse to run a release, in words. They judge it themselves; asked here, it is known before anybody is told. */
+  readonly distrusts: (release: Release) => string | undefined;
   /** Asks the world outside whether a rollout may go on. Never rejects. */
   readonly ask: (question: Question) => Promise<Verdict>;
   /** Called in the transaction that removes a machine: whoever keeps more about it in the same database forgets that here. Default: nobody does. */
@@ -87,6 +90,10 @@ export class Loop {
     this.#cancelWake?.();
   }
 
+  distrusts(release: Release): string | undefined {
+    return this.#options.distrusts(release);
+  }
+
   get isStopped(): boolean {
     return this.#stopped;
   }
@@ -100,6 +107,7 @@ export class Loop {
       rows.push(row);
       if (entry.kind === "phase_changed" && isEnded(entry.phase)) ended.add(entry.app);
       if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed" || entry.kind === "machine_removed") this.assignments.forget(entry.machine);
+      if (entry.kind === "release_signed") this.assignments.forgetRelease(entry.id);
       return row;
     };
     let result: T;

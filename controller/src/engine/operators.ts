@@ -3,6 +3,7 @@
  */
 import { type DeploymentId, releaseId } from "@muster/proto/ids.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
+import { readSigned, signedAlsoBy } from "@muster/proto/trust/release-bytes.ts";
 import type { Entry } from "../journal/entry.ts";
 import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
@@ -59,13 +60,21 @@ export class Operators {
   /** Creates the release, if it is new, and the deployment; begins it unless it has to wait. */
   submit(submission: Submission, by = "", note = ""): Answer<Submitted> {
     const { facts, rollouts } = this.#loop;
-    const { app, release, strategy } = submission;
+    const { app, strategy } = submission;
     const checked = this.check(submission);
     if (!checked.ok) return checked;
-    if (!this.hasArtifact(release.artifact)) return notFound(`the artifact ${release.artifact.slice(0, 12)} is not stored; push it first`);
-    const id = releaseId(app, release.version);
+    const { artifact, version, signed } = submission.release;
+    if (!this.hasArtifact(artifact)) return notFound(`the artifact ${artifact.slice(0, 12)} is not stored; push it first`);
+    const read = signed === undefined ? undefined : readSigned(submission.release, signed);
+    if (read?.ok === false) return conflict(read.message);
+    const id = releaseId(app, version);
+    const stored = facts.release(id);
+    const release = signedAlsoBy(stored ?? submission.release, signed);
+    const distrusted = this.#loop.distrusts(release);
+    if (distrusted !== undefined) return conflict(distrusted);
     const deployment = this.#loop.commit((append, now) => {
-      if (facts.release(id) === undefined) append({ kind: "release_created", id, app, release });
+      if (stored === undefined) append({ kind: "release_created", id, app, release });
+      else if (release.signed !== undefined && release.signed !== stored.signed) append({ kind: "release_signed", id, app, signed: release.signed });
       const deployment = facts.nextDeploymentId();
       append({ kind: "deployment_submitted", deployment, app, release: id, strategy, by, note });
       rollouts.add(newRollout({ id: deployment, app, release: id, strategy }, now));

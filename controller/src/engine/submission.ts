@@ -22,7 +22,8 @@ export interface Submitted {
 
 /** What differs between two releases of one name, in the words of the deployment file; undefined: nothing. */
 export function differences(stored: Release, submitted: Release): string | undefined {
-  const plain = (release: Release) => JSON.parse(JSON.stringify(release)) as Record<string, unknown>;
+  // Who signed it is no part of what it is.
+  const plain = (release: Release) => JSON.parse(JSON.stringify({ ...release, signed: undefined })) as Record<string, unknown>;
   const before = plain(stored);
   const after = plain(submitted);
   const words: Readonly<Record<string, string>> = { artifact: "its files", driver: "how it is run", ports: "its ports", health: "its probes" };

@@ -76,6 +76,8 @@ export class World {
   schedule: Schedule = { openingOf: (_window, now) => ({ open: true, until: (now + 1_000_000) as Instant }) };
   /** In the transaction that removes a machine. */
   onMachineRemoved: (machine: MachineId) => void = () => {};
+  /** Why machines would not run a release; none is distrusted until the test says so. */
+  distrusts: (release: Release) => string | undefined = () => undefined;
   readonly #seqs = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
@@ -98,6 +100,7 @@ export class World {
       schedule: this.schedule,
       tell: (machine) => this.told.push(this.engine.assignmentFor(machine)!),
       onMachineRemoved: (machine) => this.onMachineRemoved(machine),
+      distrusts: (release) => this.distrusts(release),
       ask: (question) => new Promise((resolve) => this.asked.push({ question, answer: resolve })),
     });
     this.engine.start();

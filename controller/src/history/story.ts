@@ -114,6 +114,7 @@ export class Story {
       case "machine_heard":
       case "artifact_stored":
       case "release_created":
+      case "release_signed":
       case "machine_cordoned":
       case "machine_uncordoned":
       case "assignment_renewed":

@@ -15,6 +15,9 @@ import type { Asked, MachineKeys, Membership } from "./membership.ts";
 export interface JoinApiOptions {
   readonly membership: Membership;
   readonly authorities: Authorities;
+  readonly controllerId: string;
+  /** A trust file, for machines to pin; undefined: none was published. */
+  readonly trustRoot: () => Uint8Array | undefined;
   readonly logger: Logger;
 }
 
@@ -23,7 +26,7 @@ const LABELS_MAX = 64;
 const WORD_CHARS_MAX = 255;
 const BAD_TOKEN = "the token was not accepted: it is wrong, used up, expired or revoked. Make another on the controller's side: muster token create";
 
-export function joinApi({ membership, authorities, logger }: JoinApiOptions): JoinServiceServer {
+export function joinApi({ membership, authorities, controllerId, trustRoot, logger }: JoinApiOptions): JoinServiceServer {
   const credentials = ({ machine }: Member, { certificate, natsJwt, issuedAt, expiresAt }: Issued): Credentials => ({
     machine,
     certificate: Buffer.from(certificate),
@@ -41,10 +44,10 @@ export function joinApi({ membership, authorities, logger }: JoinApiOptions): Jo
       switch (outcome.kind) {
         case "joined":
           if (outcome.isNew) logger.info(fields, "machine joined");
-          return { result: { $case: "credentials", value: credentials(outcome.member, outcome.issued) } };
+          return { result: { $case: "credentials", value: credentials(outcome.member, outcome.issued) }, trustRoot: Buffer.from(trustRoot() ?? []), controllerId };
         case "waits":
           if (outcome.isNew) logger.info(fields, "machine waits for approval");
-          return { result: { $case: "awaitingApproval", value: { retryAfterMs: APPROVAL_POLL_MS } } };
+          return { result: { $case: "awaitingApproval", value: { retryAfterMs: APPROVAL_POLL_MS } }, trustRoot: Buffer.alloc(0), controllerId: "" };
         case "bad_token":
           logger.warn({ ...fields, fault: outcome.fault }, "join refused");
           throw new CallError(status.UNAUTHENTICATED, BAD_TOKEN);

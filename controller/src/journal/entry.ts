@@ -24,6 +24,8 @@ export type Entry =
       readonly packBytes: number;
     }
   | { readonly kind: "release_created"; readonly id: ReleaseId; readonly app: AppName; readonly release: Release }
+  /** Somebody else has signed it too, or somebody at all: `signed` is the whole envelope from now on. */
+  | { readonly kind: "release_signed"; readonly id: ReleaseId; readonly app: AppName; readonly signed: string }
   | {
       readonly kind: "deployment_submitted";
       readonly deployment: DeploymentId;

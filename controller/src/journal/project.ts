@@ -163,6 +163,8 @@ export function createProjector(db: Database): Projector {
         return void sql.storeArtifact.run(entry.artifact, entry.fileCount, entry.sizeBytes, entry.packBytes, at);
       case "release_created":
         return void sql.createRelease.run(entry.id, entry.app, entry.release.artifact, JSON.stringify(entry.release), at);
+      case "release_signed":
+        return void sql.signRelease.run(entry.signed, entry.id);
       case "deployment_submitted":
         return void sql.submit.run({
           number: deploymentNumber(entry.deployment),

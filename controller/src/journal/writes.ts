@@ -29,6 +29,7 @@ export function prepareWrites(db: Database) {
     forgetLastGood: statement("UPDATE machine_apps SET last_good = NULL WHERE machine = ? AND app = ?"),
     storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
     createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?)"),
+    signRelease: statement("UPDATE releases SET release = json_set(release, '$.signed', ?) WHERE id = ?"),
     submit: statement(`INSERT INTO deployments VALUES
       (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL)`),
     approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),

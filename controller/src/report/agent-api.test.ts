@@ -6,7 +6,7 @@ import { type ClientDuplexStream, credentials } from "@grpc/grpc-js";
 import { AgentServiceClient, AgentServiceService, AppPhase, Hello, Report, type SessionRequest, type SessionResponse, type SyncResponse } from "@muster/proto/gen/muster/v1/agent.ts";
 import { SignedAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { generationOf } from "@muster/proto/generation.ts";
-import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { World } from "../engine/world.fixture.ts";
@@ -15,6 +15,7 @@ import { serveOpenly } from "../grpc/open.fixture.ts";
 import { AssignmentKeys } from "../identity/assignment-key.ts";
 import { AssignmentSigner } from "../identity/assignment-signer.ts";
 import { Epoch } from "../identity/epoch.ts";
+import { TrustRoots } from "../trust/trust-roots.ts";
 import { agentApi } from "./agent-api.ts";
 import { LogRelay } from "./log-relay.ts";
 
@@ -51,6 +52,7 @@ beforeEach(async () => {
     artifactUrl: "http://x",
     heartbeatIntervalMs: 1000,
     labelsOf: () => ({ role: "web" }),
+    trustRoots: new TrustRoots(world.journal.db, () => Date.now() as Instant),
     shouldRenew: () => false,
     onForeign: () => undefined,
   });
@@ -84,7 +86,7 @@ describe("a controller of the second epoch", () => {
   test("says its generations in that epoch, and takes what was stored in the first for nothing", async () => {
     expect(await hello(generation)).toMatchObject({ $case: "welcome", value: { generation: generationOf(1, generation) } });
     expect(world.fleet.presence("m-1" as MachineId).acknowledgedGeneration).toBe(0);
-    expect(await heartbeat(generationOf(1, generation))).toEqual({ $case: "heartbeatAck", value: { generation: generationOf(1, generation), renew: false } });
+    expect(await heartbeat(generationOf(1, generation))).toEqual({ $case: "heartbeatAck", value: { generation: generationOf(1, generation), renew: false, trustRootVersion: 0 } });
     expect(world.fleet.presence("m-1" as MachineId).acknowledgedGeneration).toBe(generation);
   });
 

@@ -15,6 +15,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { AssignmentSigner } from "../identity/assignment-signer.ts";
 import type { Epoch } from "../identity/epoch.ts";
 import type { MachineJoined } from "../journal/entry.ts";
+import type { TrustRoots } from "../trust/trust-roots.ts";
 import type { LogRelay } from "./log-relay.ts";
 import { checkHello, checkReport, refusalOf } from "./said.ts";
 
@@ -38,6 +39,7 @@ export interface AgentApiOptions {
   readonly shouldRenew: (caller: MachineCaller) => boolean;
   /** A machine spoke of another one as itself. */
   readonly onForeign: (caller: MachineCaller, named: string) => void;
+  readonly trustRoots: TrustRoots;
 }
 
 type Call = ServerDuplexStream<SessionRequest, SessionResponse>;
@@ -52,7 +54,7 @@ interface Session {
 }
 
 export function agentApi(options: AgentApiOptions): AgentServiceServer {
-  const { engine, logs, signer, logger } = options;
+  const { engine, logs, signer, logger, trustRoots } = options;
   const sessions = new Sessions(options);
   signer.onAnnounce(() => sessions.announce());
   return {
@@ -62,6 +64,11 @@ export function agentApi(options: AgentApiOptions): AgentServiceServer {
       const { machine } = own(options, machineOf(caller), request.machine);
       const assignment = engine.assignmentFor(machine);
       return { envelope: assignment === undefined ? undefined : signer.assignment(assignment) };
+    }),
+
+    fetchTrustRoots: unary(logger, ({ afterVersion }) => {
+      if (!(afterVersion > 0)) throw invalid("an agent that has pinned no trust root asks for none");
+      return { envelopes: trustRoots.after(afterVersion).map(({ envelope }) => envelope) };
     }),
 
     sendLogs: (call, callback) => {
@@ -163,7 +170,7 @@ class Sessions {
   }
 
   async #welcome(session: Session, said: MachineJoined, wireGeneration: number): Promise<void> {
-    const { engine, signer, epoch, natsUrl, externalNats, artifactUrl, heartbeatIntervalMs, shouldRenew, logger } = this.#options;
+    const { engine, signer, epoch, natsUrl, externalNats, artifactUrl, heartbeatIntervalMs, shouldRenew, trustRoots, logger } = this.#options;
     const { machine } = session;
     const stored = epoch.fromWire(wireGeneration);
     const acknowledgedSeq = await engine.hello(said, stored);
@@ -182,15 +189,17 @@ class Sessions {
       acknowledgedSeq,
       assignmentKeys: signer.announced(),
       renew: shouldRenew(session.caller),
+      trustRootVersion: trustRoots.newestVersion(),
     };
     this.#write(session, { $case: "welcome", value });
     logger.info({ machineId: machine, generation }, "agent connected");
   }
 
   #heartbeat(session: Session, { generation, refusal }: Heartbeat): void {
-    const { engine, epoch, shouldRenew } = this.#options;
+    const { engine, epoch, shouldRenew, trustRoots } = this.#options;
     const newest = engine.heartbeat(session.machine, epoch.fromWire(generation), refusalOf(refusal));
-    this.#write(session, { $case: "heartbeatAck", value: { generation: epoch.toWire(newest), renew: shouldRenew(session.caller) } });
+    const value = { generation: epoch.toWire(newest), renew: shouldRenew(session.caller), trustRootVersion: trustRoots.newestVersion() };
+    this.#write(session, { $case: "heartbeatAck", value });
   }
 
   #reports(session: Session, { reports }: ReportBatch): void {

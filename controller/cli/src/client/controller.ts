@@ -26,6 +26,7 @@ import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceClient } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { IdentityServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
 import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
+import { TrustServiceClient } from "@muster/proto/gen/muster/v1/trust.ts";
 import { authorityName, CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { pemOf, pinOf } from "../access/authority.ts";
 import type { Credential } from "../access/logins.ts";
@@ -82,6 +83,7 @@ export class Controller {
   readonly forecast: ForecastServiceClient;
   readonly identity: IdentityServiceClient;
   readonly backups: BackupServiceClient;
+  readonly trust: TrustServiceClient;
 
   /** Connects with the first call. All services share one connection. */
   constructor(address: ControllerAddress, way: Way = { kind: "local", user: "" }) {
@@ -99,6 +101,7 @@ export class Controller {
     this.identity = new IdentityServiceClient(address.target, channel, shared);
     this.backups = new BackupServiceClient(address.target, channel, shared);
     this.access = new AccessServiceClient(address.target, channel, shared);
+    this.trust = new TrustServiceClient(address.target, channel, shared);
   }
 
   /** `method` belongs to one of the clients above. */

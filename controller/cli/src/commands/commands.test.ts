@@ -181,7 +181,7 @@ test("the list of commands fits 80 columns, in groups", async () => {
   const { out } = await muster(["--help"], { columns: 80 });
   expect(out.split("\n").filter((line) => line.length > 80)).toEqual([]);
   const groups = out.split("\n").filter((line) => /^[A-Z].*:$/.test(line));
-  expect(groups).toEqual(["Options:", "Deployments:", "Steering a rollout:", "Understanding:", "Fleet:", "Releases:", "Access:", "Running Muster:", "This command:"]);
+  expect(groups).toEqual(["Options:", "Deployments:", "Steering a rollout:", "Understanding:", "Fleet:", "Releases:", "Signing:", "Access:", "Running Muster:", "This command:"]);
 });
 
 test("version", async () => {

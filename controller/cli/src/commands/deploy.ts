@@ -17,9 +17,14 @@ import { faulty, readDeploymentFile, type DeploymentFile } from "./deployment-fi
 import { followRollout, type FollowOptions } from "./follow-rollout.ts";
 import { withExamples, withReconnectFor, type WatchOptions } from "./options.ts";
 import { publishArtifact, pushedLine } from "./publish-artifact.ts";
+import { prepareSigning, type Signing } from "./deploy-signing.ts";
 
 interface DeployOptions extends FollowOptions, WatchOptions {
   readonly file: string;
+  readonly signKey?: string;
+  readonly passphraseFile?: string;
+  /** Files of `release sign`. */
+  readonly signature: readonly string[];
 }
 
 interface Submitted {
@@ -39,6 +44,9 @@ export function registerDeploy(program: Command, context: CliContext): void {
         "Without --watch it returns at once, and the rollout goes on by itself.",
     )
     .requiredOption("-f, --file <file>", "the deployment file; - reads stdin, and then the artifact is relative to the current folder")
+    .option("--sign-key <file>", "sign the release with this key; what is signed is read and packed here")
+    .option("--passphrase-file <file>", "the passphrase of that key; else it is asked for at the terminal")
+    .option("--signature <file>", "a signature of muster release sign; may be given again", (file: string, files: readonly string[]) => [...files, file], [])
     .option("--watch", "go on as watch does; exit code 0 when it succeeded, 1 when it failed or was taken back")
     .action(async (_options: unknown, self: Command) => {
       const options = self.optsWithGlobals<DeployOptions>();
@@ -51,6 +59,7 @@ export function registerDeploy(program: Command, context: CliContext): void {
   withExamples(withReconnectFor(command), [
     ["muster deploy -f muster.yaml", "submit and return"],
     ["muster deploy -f muster.yaml --watch", "see it happen; the exit code says how it ended"],
+    ["muster deploy -f muster.yaml --sign-key ci.key", "for apps whose trust root asks for a signature"],
     ["muster deploy -f - -o json < muster.yaml", "prints {id, app, version, …}"],
   ]);
 }
@@ -58,19 +67,22 @@ export function registerDeploy(program: Command, context: CliContext): void {
 async function submitFile(context: CliContext, options: DeployOptions): Promise<Submitted> {
   const signal = context.interruption();
   const file = await readDeploymentFile(context, options.file);
+  const signing = await prepareSigning(context, file, options);
   return withController(context, options, async (controller) => {
-    const artifact = await prepare(context, controller, file, options).catch((error: unknown) => {
+    const artifact = await prepare(context, controller, file, options, signing).catch((error: unknown) => {
       throw signal.aborted ? interrupted(signal, "interrupted; nothing was deployed") : error;
     });
     if (signal.aborted) throw interrupted(signal, "interrupted; nothing was deployed");
-    return submit(controller, file, artifact, context.user());
+    return submit(controller, file, { artifact, signed: signing?.signed(artifact) ?? "", by: context.user() });
   });
 }
 
 /** The digest of the artifact, which the controller has afterwards. */
-async function prepare(context: CliContext, controller: Controller, file: DeploymentFile, options: DeployOptions): Promise<string> {
+async function prepare(context: CliContext, controller: Controller, file: DeploymentFile, options: DeployOptions, signing: Signing | undefined): Promise<string> {
   const signal = context.interruption();
-  const { artifactPath } = await check(controller, file, signal);
+  const checked = await check(controller, file, signal);
+  // Whoever signs believes nobody in what is signed.
+  const artifactPath = signing?.artifactPath ?? checked.artifactPath;
   const mayBeSent = (digest: string): Promise<unknown> => check(controller, file, signal, digest);
   const pushed = await publishArtifact(context, controller, resolve(file.folder, artifactPath), options.output, mayBeSent).catch((error: unknown) => {
     throw isOfArtifact(error) ? named(file, error) : error;
@@ -97,9 +109,9 @@ async function check(controller: Controller, file: DeploymentFile, signal: Abort
 }
 
 /** Once begun, it is not interrupted: nobody could say whether it was done. */
-async function submit(controller: Controller, file: DeploymentFile, artifact: string, by: string): Promise<Submitted> {
+async function submit(controller: Controller, file: DeploymentFile, made: { readonly artifact: string; readonly signed: string; readonly by: string }): Promise<Submitted> {
   const { deployments } = controller;
-  const request = { fileName: file.name, content: file.content, artifact, by };
+  const request = { fileName: file.name, content: file.content, ...made };
   const answer: SubmitResponse = await controller.unary(deployments, deployments.submit, request, { deadlineMs: SUBMIT_DEADLINE_MS });
   if (answer.faults.length > 0) throw faulty(file, answer.faults, "nothing was deployed");
   if (answer.deployment === undefined) {

@@ -21,25 +21,41 @@ export async function publishArtifact(
   /** Asked before anything is sent; refuses by throwing. */
   mayBeSent: (digest: string) => Promise<unknown> = () => Promise.resolve(),
 ): Promise<PushedArtifact> {
-  const signal = context.interruption();
   const { pushArtifact } = await import("../client/push-artifact.ts");
+  return withPacked(context, sourcePath, output, async (artifact, show) => {
+    await mayBeSent(artifact.digest);
+    const { created } = await pushArtifact(controller, artifact, {
+      signal: context.interruption(),
+      onSent: (sentBytes) => show(`sending  ${size(sentBytes)} of ${size(artifact.packBytes)}`),
+    });
+    const { digest, fileCount, sizeBytes, packBytes } = artifact;
+    return { digest, created, fileCount, sizeBytes, packBytes };
+  });
+}
+
+/** What the artifact of a directory or an archive would be; nothing is kept of it, and nothing sent. */
+export function packOnly(context: CliContext, sourcePath: string, output: OutputFormat): Promise<Pick<PackedArtifact, "digest">> {
+  return withPacked(context, sourcePath, output, ({ digest }) => Promise.resolve({ digest }));
+}
+
+/** The pack is gone when `use` is done. */
+async function withPacked<Result>(
+  context: CliContext,
+  sourcePath: string,
+  output: OutputFormat,
+  use: (artifact: PackedArtifact, show: (text: string) => void) => Promise<Result>,
+): Promise<Result> {
   const progress = await openProgress(context, output);
   try {
     return await withScratch(async (scratchDir) => {
       const artifact = await pack(sourcePath, {
         scratchDir,
-        signal,
+        signal: context.interruption(),
         onProgress: ({ filesDone, filesTotal, bytesDone }) => {
           progress.show(`packing  ${filesDone}${filesTotal === undefined ? "" : `/${filesTotal}`} files, ${size(bytesDone)}`);
         },
       });
-      await mayBeSent(artifact.digest);
-      const { created } = await pushArtifact(controller, artifact, {
-        signal,
-        onSent: (sentBytes) => progress.show(`sending  ${size(sentBytes)} of ${size(artifact.packBytes)}`),
-      });
-      const { digest, fileCount, sizeBytes, packBytes } = artifact;
-      return { digest, created, fileCount, sizeBytes, packBytes };
+      return await use(artifact, (text) => progress.show(text));
     });
   } finally {
     progress.end();

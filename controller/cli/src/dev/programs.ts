@@ -20,6 +20,11 @@ export function ownPrograms(): Programs {
   };
 }
 
+/** Reads a deployment file from stdin and writes what release it makes: submit/release-of-file.ts of the controller. */
+export function releaseReader(): readonly string[] {
+  return [process.execPath, fileURLToPath(new URL("../../../src/submit/release-of-file.ts", import.meta.url))];
+}
+
 export function agentArguments(member: Member, grpc: string, tokenFile: string): readonly string[] {
   const labels = Object.entries(member.labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]);
   return ["--controller", grpc, "--token-file", tokenFile, "--dir", member.dir, "--id", member.id, ...labels];

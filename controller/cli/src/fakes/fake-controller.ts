@@ -52,6 +52,7 @@ import {
   type ReplayResponse,
   type Retention,
 } from "@muster/proto/gen/muster/v1/history.ts";
+import { TrustServiceService, type TrustRoot, type TrustServiceServer } from "@muster/proto/gen/muster/v1/trust.ts";
 import { createHash } from "node:crypto";
 import { NOON } from "./samples.ts";
 
@@ -95,6 +96,8 @@ export class FakeController {
   releases: ReleaseRecord[] = [];
   difference: DiffReleasesResponse = DiffReleasesResponse.fromPartial({});
   retention: Retention = { keep: 10, keepForMs: 2_592_000_000 };
+  /** By rising version. */
+  trustRoots: TrustRoot[] = [];
   /** What SetRetention removes. */
   removed: string[] = [];
   /** Called when a rollout has been steered, before the answer. */
@@ -137,6 +140,7 @@ export class FakeController {
     server.addService(EventsServiceService, this.#eventsService());
     server.addService(HistoryServiceService, this.#historyService());
     server.addService(ForecastServiceService, this.#forecastService());
+    server.addService(TrustServiceService, this.#trustService());
     await new Promise<void>((resolve, reject) => {
       server.bindAsync(this.address, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error)));
     });
@@ -356,6 +360,21 @@ export class FakeController {
 
   #forecastService(): ForecastServiceServer {
     return { plan: this.#unary("plan", () => ({ ...this.plan, faults: this.faults })) };
+  }
+
+  /** Believes what it gets, as the real one does not. */
+  #trustService(): TrustServiceServer {
+    return {
+      publishTrustRoot: this.#unary("publishTrustRoot", ({ envelope, by }) => {
+        const root = { version: this.trustRoots.length + 1, envelope, publishedAt: NOON, publishedBy: by };
+        this.trustRoots.push(root);
+        return { root };
+      }),
+      listTrustRoots: this.#unary("listTrustRoots", ({ afterVersion }) => ({
+        roots: this.trustRoots.slice(afterVersion),
+        newestVersion: this.trustRoots.length,
+      })),
+    };
   }
 
   #eventsService(): EventsServiceServer {

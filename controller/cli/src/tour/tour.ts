@@ -77,7 +77,7 @@ async function submit(context: CliContext, controller: Controller, path: string)
   const { deployments } = controller;
   const { artifactPath } = await controller.unary(deployments, deployments.check, { fileName, content, artifact: "" });
   const { digest } = await publishArtifact(context, controller, resolve(folder, artifactPath), "text");
-  const { deployment, faults } = await controller.unary(deployments, deployments.submit, { fileName, content, artifact: digest, by: context.user() });
+  const { deployment, faults } = await controller.unary(deployments, deployments.submit, { fileName, content, artifact: digest, by: context.user(), signed: "" });
   if (deployment !== undefined) return deployment.id;
   throw new CliError(`${fileName} was refused: ${faults.map(({ message }) => message).join("; ")}`, { code: "tour", exit: EXIT.failed });
 }

@@ -220,7 +220,11 @@ export interface Welcome {
   /** The machine's credentials should be renewed soon: those who signed them will not count for ever. */
   renew: boolean;
   /** Present when nats_url is not the controller's own server, whose certificate is of the controller's authority. */
-  externalNats: ExternalNats | undefined;
+  externalNats:
+    | ExternalNats
+    | undefined;
+  /** The newest version of the trust root; 0 when none was published. */
+  trustRootVersion: number;
 }
 
 /** A nats-server that somebody else runs: its certificate has the name in nats_url. */
@@ -277,6 +281,8 @@ export interface HeartbeatAck {
   generation: number;
   /** As in Welcome. */
   renew: boolean;
+  /** The newest version of the trust root; 0 when none was published. An agent that is behind calls FetchTrustRoots. */
+  trustRootVersion: number;
 }
 
 /** What an agent observed of one app: the whole picture at that moment, so only the newest matters. */
@@ -362,6 +368,18 @@ export interface LogLine {
 
 /** Nothing to say. */
 export interface SendLogsResponse {
+}
+
+/** Asks for the trust roots after a version. */
+export interface FetchTrustRootsRequest {
+  /** The version that the agent has pinned. */
+  afterVersion: number;
+}
+
+/** What the agent checks step by step; it believes none of them for where they came from. */
+export interface FetchTrustRootsResponse {
+  /** DSSE envelopes in JSON, by rising version without a gap; empty when there is none after it. At most 16: the agent asks again for more. */
+  envelopes: string[];
 }
 
 function createBaseSessionRequest(): SessionRequest {
@@ -949,6 +967,7 @@ function createBaseWelcome(): Welcome {
     assignmentKeys: undefined,
     renew: false,
     externalNats: undefined,
+    trustRootVersion: 0,
   };
 }
 
@@ -977,6 +996,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.externalNats !== undefined) {
       ExternalNats.encode(message.externalNats, writer.uint32(170).fork()).join();
+    }
+    if (message.trustRootVersion !== 0) {
+      writer.uint32(176).int64(message.trustRootVersion);
     }
     return writer;
   },
@@ -1058,6 +1080,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.externalNats = ExternalNats.decode(reader, reader.uint32());
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.trustRootVersion = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1104,6 +1134,11 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.external_nats)
         ? ExternalNats.fromJSON(object.external_nats)
         : undefined,
+      trustRootVersion: isSet(object.trustRootVersion)
+        ? globalThis.Number(object.trustRootVersion)
+        : isSet(object.trust_root_version)
+        ? globalThis.Number(object.trust_root_version)
+        : 0,
     };
   },
 
@@ -1133,6 +1168,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.externalNats !== undefined) {
       obj.externalNats = ExternalNats.toJSON(message.externalNats);
     }
+    if (message.trustRootVersion !== 0) {
+      obj.trustRootVersion = Math.round(message.trustRootVersion);
+    }
     return obj;
   },
 
@@ -1153,6 +1191,7 @@ export const Welcome: MessageFns<Welcome> = {
     message.externalNats = (object.externalNats !== undefined && object.externalNats !== null)
       ? ExternalNats.fromPartial(object.externalNats)
       : undefined;
+    message.trustRootVersion = object.trustRootVersion ?? 0;
     return message;
   },
 };
@@ -1715,7 +1754,7 @@ export const Refusal: MessageFns<Refusal> = {
 };
 
 function createBaseHeartbeatAck(): HeartbeatAck {
-  return { generation: 0, renew: false };
+  return { generation: 0, renew: false, trustRootVersion: 0 };
 }
 
 export const HeartbeatAck: MessageFns<HeartbeatAck> = {
@@ -1725,6 +1764,9 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
     }
     if (message.renew !== false) {
       writer.uint32(160).bool(message.renew);
+    }
+    if (message.trustRootVersion !== 0) {
+      writer.uint32(16).int64(message.trustRootVersion);
     }
     return writer;
   },
@@ -1758,6 +1800,14 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
             message.renew = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.trustRootVersion = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1774,6 +1824,11 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
     return {
       generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
       renew: isSet(object.renew) ? globalThis.Boolean(object.renew) : false,
+      trustRootVersion: isSet(object.trustRootVersion)
+        ? globalThis.Number(object.trustRootVersion)
+        : isSet(object.trust_root_version)
+        ? globalThis.Number(object.trust_root_version)
+        : 0,
     };
   },
 
@@ -1785,6 +1840,9 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
     if (message.renew !== false) {
       obj.renew = message.renew;
     }
+    if (message.trustRootVersion !== 0) {
+      obj.trustRootVersion = Math.round(message.trustRootVersion);
+    }
     return obj;
   },
 
@@ -1795,6 +1853,7 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
     const message = createBaseHeartbeatAck();
     message.generation = object.generation ?? 0;
     message.renew = object.renew ?? false;
+    message.trustRootVersion = object.trustRootVersion ?? 0;
     return message;
   },
 };
@@ -2899,6 +2958,150 @@ export const SendLogsResponse: MessageFns<SendLogsResponse> = {
   },
 };
 
+function createBaseFetchTrustRootsRequest(): FetchTrustRootsRequest {
+  return { afterVersion: 0 };
+}
+
+export const FetchTrustRootsRequest: MessageFns<FetchTrustRootsRequest> = {
+  encode(message: FetchTrustRootsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.afterVersion !== 0) {
+      writer.uint32(8).int64(message.afterVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchTrustRootsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchTrustRootsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.afterVersion = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchTrustRootsRequest {
+    return {
+      afterVersion: isSet(object.afterVersion)
+        ? globalThis.Number(object.afterVersion)
+        : isSet(object.after_version)
+        ? globalThis.Number(object.after_version)
+        : 0,
+    };
+  },
+
+  toJSON(message: FetchTrustRootsRequest): unknown {
+    const obj: any = {};
+    if (message.afterVersion !== 0) {
+      obj.afterVersion = Math.round(message.afterVersion);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FetchTrustRootsRequest>): FetchTrustRootsRequest {
+    return FetchTrustRootsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FetchTrustRootsRequest>): FetchTrustRootsRequest {
+    const message = createBaseFetchTrustRootsRequest();
+    message.afterVersion = object.afterVersion ?? 0;
+    return message;
+  },
+};
+
+function createBaseFetchTrustRootsResponse(): FetchTrustRootsResponse {
+  return { envelopes: [] };
+}
+
+export const FetchTrustRootsResponse: MessageFns<FetchTrustRootsResponse> = {
+  encode(message: FetchTrustRootsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.envelopes) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FetchTrustRootsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFetchTrustRootsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.envelopes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FetchTrustRootsResponse {
+    return {
+      envelopes: globalThis.Array.isArray(object?.envelopes)
+        ? object.envelopes.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: FetchTrustRootsResponse): unknown {
+    const obj: any = {};
+    if (message.envelopes?.length) {
+      obj.envelopes = message.envelopes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FetchTrustRootsResponse>): FetchTrustRootsResponse {
+    return FetchTrustRootsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FetchTrustRootsResponse>): FetchTrustRootsResponse {
+    const message = createBaseFetchTrustRootsResponse();
+    message.envelopes = object.envelopes?.map((e) => e) || [];
+    return message;
+  },
+};
+
 /** What agents ask and tell. The controller only answers here; it speaks first over NATS. */
 export type AgentServiceService = typeof AgentServiceService;
 export const AgentServiceService = {
@@ -2935,6 +3138,18 @@ export const AgentServiceService = {
     responseSerialize: (value: SendLogsResponse): Buffer => Buffer.from(SendLogsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SendLogsResponse => SendLogsResponse.decode(value),
   },
+  /** The versions of the trust root that follow the one that the agent has pinned, in order. An agent that has pinned none asks for none. */
+  fetchTrustRoots: {
+    path: "/muster.v1.AgentService/FetchTrustRoots" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FetchTrustRootsRequest): Buffer =>
+      Buffer.from(FetchTrustRootsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FetchTrustRootsRequest => FetchTrustRootsRequest.decode(value),
+    responseSerialize: (value: FetchTrustRootsResponse): Buffer =>
+      Buffer.from(FetchTrustRootsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FetchTrustRootsResponse => FetchTrustRootsResponse.decode(value),
+  },
 } as const;
 
 export interface AgentServiceServer extends UntypedServiceImplementation {
@@ -2947,6 +3162,8 @@ export interface AgentServiceServer extends UntypedServiceImplementation {
   sync: handleUnaryCall<SyncRequest, SyncResponse>;
   /** Answers a LogsWanted. The controller ends the call when the operator stops reading. */
   sendLogs: handleClientStreamingCall<SendLogsRequest, SendLogsResponse>;
+  /** The versions of the trust root that follow the one that the agent has pinned, in order. An agent that has pinned none asks for none. */
+  fetchTrustRoots: handleUnaryCall<FetchTrustRootsRequest, FetchTrustRootsResponse>;
 }
 
 export interface AgentServiceClient extends Client {
@@ -2987,6 +3204,22 @@ export interface AgentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SendLogsResponse) => void,
   ): ClientWritableStream<SendLogsRequest>;
+  /** The versions of the trust root that follow the one that the agent has pinned, in order. An agent that has pinned none asks for none. */
+  fetchTrustRoots(
+    request: FetchTrustRootsRequest,
+    callback: (error: ServiceError | null, response: FetchTrustRootsResponse) => void,
+  ): ClientUnaryCall;
+  fetchTrustRoots(
+    request: FetchTrustRootsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FetchTrustRootsResponse) => void,
+  ): ClientUnaryCall;
+  fetchTrustRoots(
+    request: FetchTrustRootsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FetchTrustRootsResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const AgentServiceClient = makeGenericClientConstructor(

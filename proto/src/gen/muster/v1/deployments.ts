@@ -583,6 +583,8 @@ export interface SubmitRequest {
   /** The pushed artifact's digest. */
   artifact: string;
   by: string;
+  /** The publishers' signatures: a DSSE envelope in JSON over the release that the file and the artifact make. Empty: none. */
+  signed: string;
 }
 
 /** Either faults and nothing done, or the deployment. */
@@ -1212,7 +1214,7 @@ export const CheckResponse: MessageFns<CheckResponse> = {
 };
 
 function createBaseSubmitRequest(): SubmitRequest {
-  return { fileName: "", content: Buffer.alloc(0), artifact: "", by: "" };
+  return { fileName: "", content: Buffer.alloc(0), artifact: "", by: "", signed: "" };
 }
 
 export const SubmitRequest: MessageFns<SubmitRequest> = {
@@ -1228,6 +1230,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     }
     if (message.by !== "") {
       writer.uint32(34).string(message.by);
+    }
+    if (message.signed !== "") {
+      writer.uint32(42).string(message.signed);
     }
     return writer;
   },
@@ -1277,6 +1282,14 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
             message.by = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.signed = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1299,6 +1312,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
       content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
       artifact: isSet(object.artifact) ? globalThis.String(object.artifact) : "",
       by: isSet(object.by) ? globalThis.String(object.by) : "",
+      signed: isSet(object.signed) ? globalThis.String(object.signed) : "",
     };
   },
 
@@ -1316,6 +1330,9 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     if (message.by !== "") {
       obj.by = message.by;
     }
+    if (message.signed !== "") {
+      obj.signed = message.signed;
+    }
     return obj;
   },
 
@@ -1328,6 +1345,7 @@ export const SubmitRequest: MessageFns<SubmitRequest> = {
     message.content = object.content ?? Buffer.alloc(0);
     message.artifact = object.artifact ?? "";
     message.by = object.by ?? "";
+    message.signed = object.signed ?? "";
     return message;
   },
 };

@@ -121,9 +121,16 @@ export interface MachineKeys {
 
 /** What a machine got for its token. */
 export interface JoinResponse {
-  result: { $case: "credentials"; value: Credentials } | //
-  /** Somebody must approve it first; ask again with the same request. */
-  { $case: "awaitingApproval"; value: AwaitingApproval } | undefined;
+  result:
+    | { $case: "credentials"; value: Credentials }
+    | //
+    /** Somebody must approve it first; ask again with the same request. */
+    { $case: "awaitingApproval"; value: AwaitingApproval }
+    | undefined;
+  /** With credentials: the newest trust root, for the machine to pin unless it has pinned one: a JSON array of one DSSE envelope. Empty: none was published. */
+  trustRoot: Buffer;
+  /** With credentials: as in AssignmentKeys. A machine that was of another controller before must not go on by what that one said. */
+  controllerId: string;
 }
 
 /** When to ask again. */
@@ -779,7 +786,7 @@ export const MachineKeys: MessageFns<MachineKeys> = {
 };
 
 function createBaseJoinResponse(): JoinResponse {
-  return { result: undefined };
+  return { result: undefined, trustRoot: Buffer.alloc(0), controllerId: "" };
 }
 
 export const JoinResponse: MessageFns<JoinResponse> = {
@@ -791,6 +798,12 @@ export const JoinResponse: MessageFns<JoinResponse> = {
       case "awaitingApproval":
         AwaitingApproval.encode(message.result.value, writer.uint32(18).fork()).join();
         break;
+    }
+    if (message.trustRoot.length !== 0) {
+      writer.uint32(26).bytes(message.trustRoot);
+    }
+    if (message.controllerId !== "") {
+      writer.uint32(34).string(message.controllerId);
     }
     return writer;
   },
@@ -824,6 +837,22 @@ export const JoinResponse: MessageFns<JoinResponse> = {
             message.result = { $case: "awaitingApproval", value: AwaitingApproval.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.trustRoot = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.controllerId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -845,6 +874,16 @@ export const JoinResponse: MessageFns<JoinResponse> = {
         : isSet(object.awaiting_approval)
         ? { $case: "awaitingApproval", value: AwaitingApproval.fromJSON(object.awaiting_approval) }
         : undefined,
+      trustRoot: isSet(object.trustRoot)
+        ? Buffer.from(bytesFromBase64(object.trustRoot))
+        : isSet(object.trust_root)
+        ? Buffer.from(bytesFromBase64(object.trust_root))
+        : Buffer.alloc(0),
+      controllerId: isSet(object.controllerId)
+        ? globalThis.String(object.controllerId)
+        : isSet(object.controller_id)
+        ? globalThis.String(object.controller_id)
+        : "",
     };
   },
 
@@ -854,6 +893,12 @@ export const JoinResponse: MessageFns<JoinResponse> = {
       obj.credentials = Credentials.toJSON(message.result.value);
     } else if (message.result?.$case === "awaitingApproval") {
       obj.awaitingApproval = AwaitingApproval.toJSON(message.result.value);
+    }
+    if (message.trustRoot.length !== 0) {
+      obj.trustRoot = base64FromBytes(message.trustRoot);
+    }
+    if (message.controllerId !== "") {
+      obj.controllerId = message.controllerId;
     }
     return obj;
   },
@@ -877,6 +922,8 @@ export const JoinResponse: MessageFns<JoinResponse> = {
         break;
       }
     }
+    message.trustRoot = object.trustRoot ?? Buffer.alloc(0);
+    message.controllerId = object.controllerId ?? "";
     return message;
   },
 };

@@ -24,6 +24,11 @@ export interface Release {
   ports: { [key: string]: number };
   /** All must hold. None: a process is healthy while it runs, files are healthy once switched to. */
   health: Probe[];
+  /**
+   * Its publishers' signatures over all other fields: a DSSE envelope in JSON, whose payload is the release in the canonical form of proto/src/trust/release-bytes.ts.
+   * No part of what the release is: a signature may be added later.
+   */
+  signed?: string | undefined;
 }
 
 export interface Release_PortsEntry {
@@ -82,7 +87,7 @@ export interface ExecCheck {
 }
 
 function createBaseRelease(): Release {
-  return { app: "", version: "", artifact: "", driver: undefined, ports: {}, health: [] };
+  return { app: "", version: "", artifact: "", driver: undefined, ports: {}, health: [], signed: undefined };
 }
 
 export const Release: MessageFns<Release> = {
@@ -109,6 +114,9 @@ export const Release: MessageFns<Release> = {
     });
     for (const v of message.health) {
       Probe.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.signed !== undefined) {
+      writer.uint32(122).string(message.signed);
     }
     return writer;
   },
@@ -185,6 +193,14 @@ export const Release: MessageFns<Release> = {
             message.health.push(Probe.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.signed = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -222,6 +238,7 @@ export const Release: MessageFns<Release> = {
         )
         : {},
       health: globalThis.Array.isArray(object?.health) ? object.health.map((e: any) => Probe.fromJSON(e)) : [],
+      signed: isSet(object.signed) ? globalThis.String(object.signed) : undefined,
     };
   },
 
@@ -252,6 +269,9 @@ export const Release: MessageFns<Release> = {
     }
     if (message.health?.length) {
       obj.health = message.health.map((e) => Probe.toJSON(e));
+    }
+    if (message.signed !== undefined) {
+      obj.signed = message.signed;
     }
     return obj;
   },
@@ -288,6 +308,7 @@ export const Release: MessageFns<Release> = {
       {},
     );
     message.health = object.health?.map((e) => Probe.fromPartial(e)) || [];
+    message.signed = object.signed ?? undefined;
     return message;
   },
 };
