@@ -36,6 +36,11 @@ export function parseAppName(text: string): AppName | undefined {
   return NAME.test(text) ? (text as AppName) : undefined;
 }
 
+/** Named as machines and apps are. */
+export function isSecretName(text: string): boolean {
+  return NAME.test(text);
+}
+
 export function isVersion(text: string): boolean {
   return VERSION.test(text);
 }
