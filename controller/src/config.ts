@@ -16,6 +16,10 @@ export interface Config {
   readonly httpPort: number;
   readonly natsPort: number;
   readonly silentAfterMs: number;
+  /** Absolute. Holds the key of the secrets; undefined: a credential, or a file that the controller makes. */
+  readonly secretsKeyFile: string | undefined;
+  /** Where systemd puts the credentials of this service. */
+  readonly credentialsDir: string | undefined;
   readonly stopWithParent: boolean;
   readonly logLevel: LogLevel;
 }
@@ -38,6 +42,7 @@ export function readConfig(args: readonly string[]): Config {
     .option("--http-port <port>", "for artifacts; 0 picks a free one and keeps it", port, 0)
     .option("--nats-port <port>", "for the embedded nats-server; 0 picks a free one and keeps it", port, 0)
     .option("--silent-after <duration>", "a machine that is not heard for so long counts as silent", silentAfter, silentAfter(SILENT_AFTER_DEFAULT))
+    .option("--secrets-key-file <file>", "the key that secrets are encrypted with; else the systemd credential muster-secrets-key, else a file that is made")
     .option("--stop-with-parent", "stop when standard input ends", false)
     .addOption(new Option("--log-level <level>", "least level of log lines").choices(LOG_LEVELS).default("info"))
     .allowExcessArguments(false)
@@ -51,11 +56,18 @@ export function readConfig(args: readonly string[]): Config {
     httpPort: number;
     natsPort: number;
     silentAfter: number;
+    secretsKeyFile?: string;
     stopWithParent: boolean;
     logLevel: LogLevel;
   }>();
-  const { dir, silentAfter: silentAfterMs, ...rest } = options;
-  return { dir: resolve(dir), silentAfterMs, ...rest };
+  const { dir, silentAfter: silentAfterMs, secretsKeyFile, ...rest } = options;
+  return {
+    ...rest,
+    dir: resolve(dir),
+    silentAfterMs,
+    secretsKeyFile: secretsKeyFile === undefined ? undefined : resolve(secretsKeyFile),
+    credentialsDir: process.env["CREDENTIALS_DIRECTORY"],
+  };
 }
 
 function port(text: string): number {

@@ -9,6 +9,7 @@ import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { IdentityServiceService, JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
+import { SecretsServiceService } from "@muster/proto/gen/muster/v1/secrets.ts";
 import type { Role } from "../grpc/caller.ts";
 
 export type Need =
@@ -59,6 +60,7 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
     endFreeze: "admin",
     listFreezes: "viewer",
   }),
+  ...needs(SecretsServiceService, { setSecret: "admin", listSecrets: "viewer", removeSecret: "admin" }),
   ...needs(AgentServiceService, { session: "machine", sync: "machine", sendLogs: "machine" }),
   ...needs(JoinServiceService, { join: "anybody", renew: "former_machine" }),
   ...needs(IdentityServiceService, {

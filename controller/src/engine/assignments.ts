@@ -2,7 +2,7 @@
  * A machine's assignment, whole, as the tables have it now. A drained machine is told to remove whatever is assigned to it.
  */
 import type { Generation, MachineId } from "@muster/proto/ids.ts";
-import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { AppAssignment, AssignedSecrets, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
 import type { Journal } from "../journal/journal.ts";
@@ -17,6 +17,11 @@ interface Row {
   readonly healthy_deadline_ms: number;
 }
 
+interface KnownRelease {
+  readonly release: Release;
+  readonly secrets: AssignedSecrets | undefined;
+}
+
 /** Parsed releases kept at hand; immutable, so they never go stale. */
 const RELEASES_KEPT_MAX = 256;
 
@@ -25,7 +30,7 @@ export class Assignments {
   readonly #generation: Statement;
   readonly #newest: Statement;
   readonly #release: Statement;
-  readonly #releases = new Map<string, Release>();
+  readonly #releases = new Map<string, KnownRelease>();
   /** Asked with every heartbeat. */
   readonly #generations = new Map<MachineId, Generation>();
 
@@ -35,7 +40,7 @@ export class Assignments {
       FROM assignments a JOIN machines m ON m.id = a.machine WHERE machine = ? ORDER BY app`);
     this.#generation = statement(journal.db, "SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
     this.#newest = statement(journal.db, "SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
-    this.#release = statement(journal.db, "SELECT release FROM releases WHERE id = ?").pluck();
+    this.#release = statement(journal.db, "SELECT release, secrets FROM releases WHERE id = ?");
   }
 
   /** 0: none yet. */
@@ -71,22 +76,26 @@ export class Assignments {
   }
 
   #app(row: Row): AppAssignment {
+    const known = row.release === null ? undefined : this.#releaseOf(row.release);
     return {
       app: row.app,
       generation: row.generation,
       deploymentId: row.deployment,
-      goal: row.release === null ? { $case: "remove", value: {} } : { $case: "run", value: this.#releaseOf(row.release) },
+      goal: known === undefined ? { $case: "remove", value: {} } : { $case: "run", value: known.release },
       minHealthyTimeMs: row.min_healthy_time_ms,
       healthyDeadlineMs: row.healthy_deadline_ms,
+      secrets: known?.secrets,
     };
   }
 
-  #releaseOf(id: string): Release {
+  #releaseOf(id: string): KnownRelease {
     const known = this.#releases.get(id);
     if (known !== undefined) return known;
-    const stored = this.#release.get(id) as string | undefined;
+    const stored = this.#release.get(id) as { release: string; secrets: string } | undefined;
     if (stored === undefined) throw new Error(`an assignment names the release ${id}, which is not in the journal`);
-    const release = JSON.parse(stored) as Release;
+    const versions = JSON.parse(stored.secrets) as Record<string, number>;
+    const secrets = Object.keys(versions).length === 0 ? undefined : { versions, sealed: undefined };
+    const release: KnownRelease = { release: JSON.parse(stored.release) as Release, secrets };
     if (this.#releases.size >= RELEASES_KEPT_MAX) this.#releases.clear();
     this.#releases.set(id, release);
     return release;
