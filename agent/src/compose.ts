@@ -14,6 +14,7 @@ import { birthOf, currentBootId } from "./drivers/process/proc.ts";
 import { createProber } from "./health/prober.ts";
 import { Link } from "./link/link.ts";
 import { createPuller } from "./pull/puller.ts";
+import { createSecretStore } from "./secrets/secret-store.ts";
 import { openSpool } from "./report/spool.ts";
 import { createClock } from "./runner/clock.ts";
 import { takeLock } from "./runner/lock.ts";
@@ -51,6 +52,7 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
     world: {
       puller: createPuller({ dir, logger }),
       store: createReleaseStore({ dir }),
+      secrets: createSecretStore({ dir, machineId: config.machineId, sealingKeys: () => [], onUnopened: () => link.ask() }),
       driver,
       prober: createProber({ baseEnv }),
       ports: createPortPicker(),
@@ -61,8 +63,6 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
       strays: (app) => strayLaunches(app, join(dir, "apps", app)),
     },
   });
-  await runner.start();
-
   const link = new Link({
     controller: config.controller,
     hello: {
@@ -81,6 +81,7 @@ export async function startAgent(config: Config, logger: Logger): Promise<Agent>
     fraction: Math.random,
     logger,
   });
+  await runner.start();
   link.open();
 
   const end = async (): Promise<void> => {
