@@ -17,6 +17,7 @@ import { registerPlan } from "./commands/plan.ts";
 import { registerReleases } from "./commands/releases.ts";
 import { registerReplay } from "./commands/replay.ts";
 import { registerRetention } from "./commands/retention.ts";
+import { registerSecret } from "./commands/secret.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerSteering } from "./commands/steer.ts";
 import { registerVersion } from "./commands/version.ts";
@@ -76,6 +77,7 @@ function registerAll(program: Command, context: CliContext): void {
   registerReleases(program, context);
   registerArtifact(program, context);
   registerRetention(program, context);
+  registerSecret(program, context);
   program.commandsGroup("Running Muster:");
   registerDev(program, context);
   registerController(program, context);

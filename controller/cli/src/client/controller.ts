@@ -20,6 +20,7 @@ import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceClient } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
 import { CliError } from "../errors.ts";
+import { SecretsServiceClient } from "@muster/proto/gen/muster/v1/secrets.ts";
 import type { ControllerAddress } from "./address.ts";
 import { endingOf } from "./status-codes.ts";
 
@@ -62,6 +63,7 @@ export class Controller {
   readonly events: EventsServiceClient;
   readonly history: HistoryServiceClient;
   readonly forecast: ForecastServiceClient;
+  readonly secrets: SecretsServiceClient;
 
   /** Connects with the first call. All services share one connection. */
   constructor(address: ControllerAddress) {
@@ -73,6 +75,7 @@ export class Controller {
     this.events = new EventsServiceClient(address.target, credentials.createInsecure(), shared);
     this.history = new HistoryServiceClient(address.target, credentials.createInsecure(), shared);
     this.forecast = new ForecastServiceClient(address.target, credentials.createInsecure(), shared);
+    this.secrets = new SecretsServiceClient(address.target, credentials.createInsecure(), shared);
   }
 
   /** `method` belongs to one of the clients above. */

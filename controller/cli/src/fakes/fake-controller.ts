@@ -49,6 +49,7 @@ import {
   type ReplayResponse,
   type Retention,
 } from "@muster/proto/gen/muster/v1/history.ts";
+import { type Secret, SecretsServiceService, type SecretsServiceServer } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { createHash } from "node:crypto";
 import { NOON } from "./samples.ts";
 
@@ -92,6 +93,9 @@ export class FakeController {
   releases: ReleaseRecord[] = [];
   difference: DiffReleasesResponse = DiffReleasesResponse.fromPartial({});
   retention: Retention = { keep: 10, keepForMs: 2_592_000_000 };
+  secrets: Secret[] = [];
+  /** Releases that need every secret. */
+  neededBy: string[] = [];
   /** What SetRetention removes. */
   removed: string[] = [];
   /** Called when a rollout has been steered, before the answer. */
@@ -132,6 +136,7 @@ export class FakeController {
     server.addService(EventsServiceService, this.#eventsService());
     server.addService(HistoryServiceService, this.#historyService());
     server.addService(ForecastServiceService, this.#forecastService());
+    server.addService(SecretsServiceService, this.#secretsService());
     this.#port = await new Promise<number>((resolve, reject) => {
       server.bindAsync(`127.0.0.1:${this.#port}`, ServerCredentials.createInsecure(), (error, port) => {
         if (error === null) resolve(port);
@@ -337,6 +342,24 @@ export class FakeController {
       setRetention: this.#unary("setRetention", ({ retention }) => {
         this.retention = retention ?? this.retention;
         return { retention: this.retention, removed: this.removed };
+      }),
+    };
+  }
+
+  #secretsService(): SecretsServiceServer {
+    return {
+      setSecret: this.#unary("setSecret", ({ name, value, apps, by }) => {
+        const known = this.secrets.find((one) => one.name === name);
+        const version = { version: (known?.versions.length ?? 0) + 1, sizeBytes: value.length, setAt: NOON, setBy: by, neededBy: [] };
+        const secret = { name, apps: apps === "" ? (known?.apps ?? "*") : apps, versions: [...(known?.versions ?? []), version] };
+        this.secrets = [...this.secrets.filter((one) => one !== known), secret];
+        return { secret };
+      }),
+      listSecrets: this.#unary("listSecrets", () => ({ secrets: this.secrets })),
+      removeSecret: this.#unary("removeSecret", ({ name }) => {
+        if (!this.secrets.some((one) => one.name === name)) throw notFound(`there is no secret ${name}`);
+        this.secrets = this.secrets.filter((one) => one.name !== name);
+        return { neededBy: this.neededBy };
       }),
     };
   }
