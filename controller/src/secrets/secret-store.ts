@@ -108,7 +108,7 @@ export class SecretStore implements SecretKeeper {
     return this.#db
       .transaction(() => {
         const known = this.#sql("SELECT newest FROM secrets WHERE name = ?").pluck().get(name) as number | undefined;
-        if (known === undefined && (this.#sql("SELECT count(*) FROM secrets").pluck().get() as number) >= SECRETS_MAX) return undefined;
+        if (this.newest(name) === undefined && (this.#sql("SELECT count(DISTINCT name) FROM secret_versions").pluck().get() as number) >= SECRETS_MAX) return undefined;
         const version = (known ?? 0) + 1;
         this.#sql("INSERT INTO secrets VALUES (@name, coalesce(@apps, '*'), @version) ON CONFLICT (name) DO UPDATE SET newest = @version, apps = coalesce(@apps, apps)").run({ name, apps, version });
         const [master] = this.#keys;
