@@ -1,5 +1,5 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from "@hpke/core";
+import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256, OpenError } from "@hpke/core";
 import { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { SecretValues } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { SEALING_INFO, sealingContext } from "@muster/proto/sealing.ts";
@@ -68,7 +68,7 @@ describe("an assignment that leaves", () => {
   it("holds the secrets of each app, sealed to its machine and to no other", async () => {
     const sealed = sealer().seal(assignment("m-1", app("db", 3, { db: 2, tls: 1 }), app("plain", 4, undefined), app("web", 5, { db: 1 })));
     expect(await Promise.all(sealed.apps.map((each) => opened("m-1", each)))).toEqual([{ db: "value-two", tls: "value-key" }, undefined, { db: "value-one" }]);
-    await expect(opened("m-1", sealed.apps[0]!, "m-2")).rejects.toThrow();
+    await expect(opened("m-1", sealed.apps[0]!, "m-2")).rejects.toThrow(OpenError);
     const bytes = Buffer.from(Assignment.encode(sealed).finish());
     for (const value of VALUES.values()) expect(bytes.includes(value)).toBe(false);
     expect(Assignment.decode(bytes).apps[0]!.secrets).toMatchObject({ versions: { db: 2, tls: 1 }, sealed: { keyId: "k1" } });
