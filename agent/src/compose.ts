@@ -15,11 +15,13 @@ import { createPortPicker } from "./drivers/process/port-picker.ts";
 import { birthOf, currentBootId } from "./drivers/process/proc.ts";
 import { createProber } from "./health/prober.ts";
 import { channelOf, type TlsIdentity, tlsIdentityOf } from "./identity/channel.ts";
+import { sealingKeyPair } from "./identity/keys.ts";
 import { RunningIdentity } from "./identity/identity.ts";
 import type { Identity, IdentityStore } from "./identity/identity-store.ts";
 import type { NatsTls } from "./link/connect-nats.ts";
 import { type Connection, Link, reachable } from "./link/link.ts";
 import { createPuller } from "./pull/puller.ts";
+import { createSecretStore } from "./secrets/secret-store.ts";
 import { openSpool } from "./report/spool.ts";
 import { createClock } from "./runner/clock.ts";
 import { takeLock } from "./runner/lock.ts";
@@ -71,6 +73,7 @@ export async function startAgent({ dir, identity: known, store, environment, max
       puller: createPuller({ dir, logger, tls }),
       trust: createReleaseTrust({ dir, now: Date.now, update: () => link.updateTrustRoot() }),
       store: createReleaseStore({ dir }),
+      secrets: createSecretStore({ dir, machineId: identity.machine, sealingKeys: () => identity.sealingKeys.map(sealingKeyPair), onUnopened: () => link.ask() }),
       driver,
       prober: createProber({ baseEnv }),
       ports: createPortPicker(),

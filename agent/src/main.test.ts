@@ -94,8 +94,9 @@ function assign(generation: number, { digest }: TestArtifact, version: string): 
         unhealthyAfter: 3,
       },
     ],
+    secrets: undefined,
   };
-  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" } };
+  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" }, secrets: undefined };
   controller.assignment = { machine: "m-1", generation, apps: [goal] };
 }
 

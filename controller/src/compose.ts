@@ -17,6 +17,7 @@ import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { IdentityServiceService, JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
+import { SecretsServiceService } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { TrustServiceService } from "@muster/proto/gen/muster/v1/trust.ts";
 import type { Logger } from "pino";
 import { hostOf } from "./access/attempts.ts";
@@ -30,6 +31,7 @@ import { fleetApi } from "./api/fleet-api.ts";
 import { forecastApi } from "./api/forecast-api.ts";
 import { historyApi } from "./api/history-api.ts";
 import { identityApi } from "./api/identity-api.ts";
+import { secretsApi } from "./api/secrets-api.ts";
 import { trustApi } from "./api/trust-api.ts";
 import { DeploymentViews } from "./api/views.ts";
 import { createArtifactStore } from "./artifacts/artifact-store.ts";
@@ -63,6 +65,9 @@ import { openNatsAuthority } from "./nats/nats-authority.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { agentApi } from "./report/agent-api.ts";
 import { LogRelay } from "./report/log-relay.ts";
+import { keySourceOf } from "./secrets/master-key.ts";
+import { Sealer, sealingKeyOf } from "./secrets/sealer.ts";
+import { SecretStore } from "./secrets/secret-store.ts";
 import { TrustRoots } from "./trust/trust-roots.ts";
 
 /** What others need to find this controller; also written to `<dir>/controller.json`. */
@@ -125,7 +130,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
     undo.push(() => nats.stop());
     const now = (): number => systemClock.now();
     const epoch = readEpoch(dir);
-    const signer = new AssignmentSigner(AssignmentKeys.open(dir, now), epoch, now);
+    const secrets = SecretStore.open(journal.db, keySourceOf({ dir, keyFile: config.secretsKeyFile, credentialsDir: config.credentialsDir }));
+    const sealer = new Sealer({ secrets, sealingKeyOf: (machine) => sealingKeyOf(membership.members.sealingKey(machine as MachineId)), logger });
+    const signer = new AssignmentSigner(AssignmentKeys.open(dir, now), epoch, now, (assignment) => sealer.seal(assignment));
     const publisher = new Publisher({ nats: nats.client, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
     undo.push(() => publisher.stop());
 
@@ -140,6 +147,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       logger,
       schedule: new Schedule(),
       tell: (machine) => publisher.tell(machine),
+      secrets,
       distrusts: (release) => trustRoots.refusal(release),
       ask: (question) => gatekeeper.ask(question),
       onMachineRemoved: (machine) => {
@@ -227,6 +235,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
       { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: showCertificates, address: () => reachableAt(grpc.address), natsConfig: () => externalConfig(natsAuthority), now: () => systemClock.now(), logger }) },
       { definition: JoinServiceService, implementation: joinApi({ membership, authorities, controllerId: signer.announced().controllerId, trustRoot: () => trustRoots.newestFile(), logger }) },
+      { definition: SecretsServiceService, implementation: secretsApi({ journal, store: secrets, now, logger }) },
       { definition: TrustServiceService, implementation: trustApi({ trustRoots, logger }) },
     ];
     const served = { services, admit: access.admit, witness: access.witness };

@@ -26,6 +26,10 @@ export interface Config {
   readonly renewalGraceMs: number;
   /** Undefined: operators log in with tokens and certificates alone. */
   readonly oidc: OidcOptions | undefined;
+  /** Absolute. Holds the key of the secrets; undefined: a credential, or a file that the controller makes. */
+  readonly secretsKeyFile: string | undefined;
+  /** Where systemd puts the credentials of this service. */
+  readonly credentialsDir: string | undefined;
   readonly stopWithParent: boolean;
   readonly logLevel: LogLevel;
 }
@@ -47,6 +51,7 @@ export function readConfig(args: readonly string[]): Config {
     .option("--silent-after <duration>", "a machine that is not heard for so long counts as silent", between("1s", "24h"), between("1s", "24h")("15s"))
     .option("--credential-ttl <duration>", "life of a machine's credentials, which renew at half of it", between("10s", "2160h"), between("10s", "2160h")("24h"))
     .option("--renewal-grace <duration>", "how long after their end a machine may still renew them", between("1s", "8784h"), between("1s", "8784h")("720h"))
+    .option("--secrets-key-file <file>", "the key that secrets are encrypted with; else the systemd credential muster-secrets-key, else a file that is made")
     .option("--stop-with-parent", "stop when standard input ends", false)
     .addOption(new Option("--log-level <level>", "least level of log lines").choices(LOG_LEVELS).default("info"))
     .allowExcessArguments(false)
@@ -65,10 +70,11 @@ export function readConfig(args: readonly string[]): Config {
     silentAfter: number;
     credentialTtl: number;
     renewalGrace: number;
+    secretsKeyFile?: string;
     stopWithParent: boolean;
     logLevel: LogLevel;
   }>();
-  const { dir, host, grpcPort, httpPort, natsPort, natsUrl: url, natsCa, silentAfter, credentialTtl, renewalGrace, stopWithParent, logLevel } = options;
+  const { dir, host, grpcPort, httpPort, natsPort, natsUrl: url, natsCa, silentAfter, credentialTtl, renewalGrace, secretsKeyFile, stopWithParent, logLevel } = options;
   const nats = url === undefined ? ({ kind: "embedded", port: natsPort } as const) : ({ kind: "external", url, authorities: natsCa } as const);
   return {
     dir: resolve(dir),
@@ -80,6 +86,8 @@ export function readConfig(args: readonly string[]): Config {
     credentialTtlMs: credentialTtl,
     renewalGraceMs: renewalGrace,
     oidc: oidcGiven(command),
+    secretsKeyFile: secretsKeyFile === undefined ? undefined : resolve(secretsKeyFile),
+    credentialsDir: process.env["CREDENTIALS_DIRECTORY"],
     stopWithParent,
     logLevel,
   };

@@ -36,6 +36,18 @@ export function parseAppName(text: string): AppName | undefined {
   return NAME.test(text) ? (text as AppName) : undefined;
 }
 
+const SECRET_PATH = /^(?!(?:.*\/)?\.{1,2}(?:\/|$))[A-Za-z0-9._-]{1,100}(?:\/[A-Za-z0-9._-]{1,100}){0,7}$/;
+
+/** Named as machines and apps are. */
+export function isSecretName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/** Of a file that holds a secret: plain parts, so that it stays below the folder that it is relative to. */
+export function isSecretPath(text: string): boolean {
+  return SECRET_PATH.test(text);
+}
+
 export function isVersion(text: string): boolean {
   return VERSION.test(text);
 }

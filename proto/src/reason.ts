@@ -12,6 +12,7 @@ export const REASON_CODES = [
   "port_in_use", // a port of the release is taken by somebody else
   "disk_full",
   "io_error", // the agent could not write or read its own directory
+  "secret_unavailable", // a secret of the release could not be opened on this machine
   "unresolved_name", // a ${…} has no value on this machine
   "revert_failed", // going back failed too
   "agent_restarted", // a step was taken up again after the agent's own restart
@@ -38,7 +39,7 @@ export const REASON_CODES = [
 export type ReasonCode = (typeof REASON_CODES)[number];
 
 /** Faults of the surroundings and not of the release: the agent tries again, with back-off, until healthy_deadline, and only then has the target failed. */
-const INFRASTRUCTURE_CODES: readonly ReasonCode[] = ["artifact_unavailable", "disk_full", "io_error"];
+const INFRASTRUCTURE_CODES: readonly ReasonCode[] = ["artifact_unavailable", "disk_full", "io_error", "secret_unavailable"];
 
 export function isInfrastructure(code: ReasonCode): boolean {
   return INFRASTRUCTURE_CODES.includes(code);

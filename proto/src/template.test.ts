@@ -15,7 +15,7 @@ describe("checkTemplate", () => {
 
   test("names what it does not know, where it stands and what is allowed", () => {
     expect(checkTemplate("a ${ports.https}", { ports: ["http"] })).toEqual([
-      { kind: "unknown", name: "ports.https", offset: 2, allowed: ["machine.id", "app", "version", "release_dir", "ports.http", "labels.NAME"] },
+      { kind: "unknown", name: "ports.https", offset: 2, allowed: ["machine.id", "app", "version", "release_dir", "secrets_dir", "ports.http", "labels.NAME"] },
     ]);
   });
 

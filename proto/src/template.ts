@@ -15,7 +15,7 @@ export type TemplateFault =
 /** Values by full name, for example `ports.http`, `machine.id`, `labels.zone`. */
 export type TemplateValues = ReadonlyMap<string, string>;
 
-const FIXED_NAMES = ["machine.id", "app", "version", "release_dir"] as const;
+const FIXED_NAMES = ["machine.id", "app", "version", "release_dir", "secrets_dir"] as const;
 const LABEL = /^labels\.[A-Za-z0-9]([A-Za-z0-9._/-]{0,252}[A-Za-z0-9])?$/;
 
 type Piece = { readonly literal: string } | { readonly name: string; readonly offset: number };

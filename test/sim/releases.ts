@@ -37,7 +37,7 @@ export class Releases {
   /** A process whose ways are known. */
   define(app: string, version: string, character: Character): Release {
     const driver: Release["driver"] = { $case: "process", value: { command: ["serve"], env: {}, stopTimeoutMs: 1_000 } };
-    const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [] };
+    const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [], secrets: undefined };
     this.#releases.set(`${app}@${version}`, release);
     this.#characters.set(release.artifact, character);
     return release;
@@ -51,7 +51,7 @@ export class Releases {
     const driver: Release["driver"] = this.#random.chance(0.85)
       ? { $case: "process", value: { command: ["serve"], env: {}, stopTimeoutMs: this.#random.pick([0, 1_000, 10_000]) } }
       : { $case: "files", value: {} };
-    const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [] };
+    const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [], secrets: undefined };
     this.#releases.set(name, release);
     this.#characters.set(release.artifact, this.#character(driver.$case === "files"));
     return release;

@@ -5,7 +5,7 @@
  *                      releases/<digest>.manifest  its manifest
  *                      staging/<digest>.<random>/  a release on its way, or (deleted.…) on its way out
  *                      current → releases/<digest>
- *                      shared/  logs/  state.json
+ *                      shared/  logs/  state.json  secrets/
  *     <dir>/assignment.json
  *     <dir>/removed/<app>.<random>/                an app on its way out
  *

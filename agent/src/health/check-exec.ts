@@ -17,9 +17,11 @@ export interface ExecContext {
   readonly releaseDir: string;
   /** Whole: what the command sees. */
   readonly env: Readonly<Record<string, string>>;
+  /** Takes secrets out of what it has written. */
+  readonly redact: (text: string) => string;
 }
 
-export function checkExec(command: readonly string[], { releaseDir, env }: ExecContext, timeoutMs: number, signal: AbortSignal): Promise<Sample> {
+export function checkExec(command: readonly string[], { releaseDir, env, redact }: ExecContext, timeoutMs: number, signal: AbortSignal): Promise<Sample> {
   const [program, ...args] = command;
   const shown = command.join(" ").slice(0, COMMAND_CHARS_SHOWN);
   const failed = (what: string): Sample => ({ ok: false, detail: `${shown} ${what}` });
@@ -60,7 +62,7 @@ export function checkExec(command: readonly string[], { releaseDir, env }: ExecC
     };
     const timer = setTimeout(() => {
       killGroup();
-      finish(failed(`timed out after ${timeoutMs} ms${lastLine(output)}`));
+      finish(failed(`timed out after ${timeoutMs} ms${lastLine(output, redact)}`));
     }, timeoutMs);
     signal.addEventListener("abort", abort, { once: true });
     child.on("error", (error) => finish(failed(startFailure(error))));
@@ -69,7 +71,7 @@ export function checkExec(command: readonly string[], { releaseDir, env }: ExecC
       killGroup();
       const end = (): void => {
         if (code === 0) finish({ ok: true });
-        else finish(failed(code === null ? `was ended by ${endedBy}${lastLine(output)}` : `exited with ${code}${lastLine(output)}`));
+        else finish(failed(code === null ? `was ended by ${endedBy}${lastLine(output, redact)}` : `exited with ${code}${lastLine(output, redact)}`));
       };
       const drain = setTimeout(end, DRAIN_MS);
       child.on("close", () => {
@@ -95,11 +97,11 @@ function startFailure(error: unknown): string {
 }
 
 /** `: "…"`, or nothing when nothing was written. */
-function lastLine(output: Buffer): string {
+function lastLine(output: Buffer, redact: (text: string) => string): string {
   const line = output
     .toString("utf8")
     .split("\n")
     .map((text) => text.trim())
     .findLast((text) => text !== "");
-  return line === undefined ? "" : `: ${JSON.stringify(line.slice(0, LINE_CHARS_SHOWN))}`;
+  return line === undefined ? "" : `: ${JSON.stringify(redact(line).slice(0, LINE_CHARS_SHOWN))}`;
 }

@@ -53,6 +53,8 @@ function detail(sample: Sample): string {
   return sample.ok ? "ok" : sample.detail;
 }
 
+const same = (text: string): string => text;
+
 describe("an http probe", () => {
   test.each([200, 204, 302, 399])("is well at %d, and follows no redirect", async (status) => {
     let asked = 0;
@@ -119,8 +121,15 @@ describe("a tcp probe", () => {
 });
 
 describe("an exec probe", () => {
+  test("tells what the command wrote without its secrets, also where it is cut", async () => {
+    await writeFile(join(dir, "leak.sh"), `#!/bin/sh\necho "${"x".repeat(195)}pass-word"\nexit 1\n`, { mode: 0o755 });
+    const told = detail(await run(["./leak.sh"]));
+    expect(told).toContain("x[sec");
+    expect(told).not.toContain("pass");
+  });
+
   const run = (command: readonly string[], timeoutMs = 10_000, signal = never): Promise<Sample> =>
-    checkExec(command, { releaseDir: dir, env: { PATH: process.env["PATH"] ?? "", WORD: "hello" } }, timeoutMs, signal);
+    checkExec(command, { releaseDir: dir, env: { PATH: process.env["PATH"] ?? "", WORD: "hello" }, redact: (text) => text.replaceAll("pass-word", "[secret]") }, timeoutMs, signal);
 
   test("is well when the command exits with 0, in the release and with its environment alone", async () => {
     await writeFile(join(dir, "check.sh"), '#!/bin/sh\ntest "$WORD" = hello && test -z "$HOME" && test -f check.sh\n', { mode: 0o755 });
@@ -170,7 +179,7 @@ test("a release is watched from its first failure over its health to its end", a
   const url = await http((_, response) => response.writeHead(status).end());
   const probe: Probe = { check: { $case: "http", value: { url } }, intervalMs: 10, timeoutMs: 5_000, healthyAfter: 2, unhealthyAfter: 2 };
   const told: Verdict[] = [];
-  const watch = createProber({ baseEnv: {} }).watch({ probes: [probe], releaseDir: dir, env: {} }, (verdict) => told.push(verdict));
+  const watch = createProber({ baseEnv: {} }).watch({ probes: [probe], releaseDir: dir, env: {}, redact: same }, (verdict) => told.push(verdict));
   const failing: Verdict = { health: "unhealthy", detail: `GET ${url} answered 503` };
   await vi.waitFor(() => expect(told.at(-1)).toEqual(failing), 5_000);
   status = 200;
@@ -183,7 +192,7 @@ test("a release is watched from its first failure over its health to its end", a
 test("a probe of a kind that this agent does not know is not well", async () => {
   const probe: Probe = { check: undefined, intervalMs: 10, timeoutMs: 10, healthyAfter: 1, unhealthyAfter: 1 };
   const verdict = Promise.withResolvers<Verdict>();
-  const watch = createProber({ baseEnv: {} }).watch({ probes: [probe], releaseDir: dir, env: {} }, verdict.resolve);
+  const watch = createProber({ baseEnv: {} }).watch({ probes: [probe], releaseDir: dir, env: {}, redact: same }, verdict.resolve);
   expect(await verdict.promise).toMatchObject({ health: "unhealthy", detail: expect.stringContaining("update it") as string });
   watch.stop();
 });

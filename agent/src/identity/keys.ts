@@ -1,7 +1,7 @@
 /**
  * The keys of a machine. They are made here, and their private halves never leave it.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, webcrypto } from "node:crypto";
 import type { MachineKeys } from "@muster/proto/gen/muster/v1/identity.ts";
 import { createUserNkey, publicKeyOf } from "./user-nkey.ts";
 
@@ -34,6 +34,12 @@ export async function publicHalves({ tls, nats, sealing }: PrivateKeys): Promise
 export function sealingPublicKey(privatePem: string): Buffer {
   const { x = "" } = createPublicKey(createPrivateKey(privatePem)).export({ format: "jwk" });
   return Buffer.from(x, "base64url");
+}
+
+/** `keyId`: sha256 of the public half, hex, as the controller has it. */
+export function sealingKeyPair(privatePem: string): { readonly keyId: string; readonly privateKey: Uint8Array } {
+  const { d = "" } = createPrivateKey(privatePem).export({ format: "jwk" });
+  return { keyId: createHash("sha256").update(sealingPublicKey(privatePem)).digest("hex"), privateKey: Buffer.from(d, "base64url") };
 }
 
 /** PKCS#10, DER. It says nothing but the key: names are the controller's to give. Its library is loaded only now: most days nobody needs it. */

@@ -116,6 +116,11 @@ export class Link {
     this.#ended = this.#keepSession();
   }
 
+  /** Asks for the newest assignment, though this machine is not behind. Does nothing without a session. */
+  ask(): void {
+    void this.#sync();
+  }
+
   async close(): Promise<void> {
     this.#closing.abort();
     this.#subscription.close();

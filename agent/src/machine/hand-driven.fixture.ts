@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000;
 export function processRelease(version: string, more: Partial<Release> = {}): Release {
   const artifact = version.replaceAll(/[^0-9a-f]/g, "").padEnd(64, "0");
   const driver: Release["driver"] = { $case: "process", value: { command: ["serve"], env: {}, stopTimeoutMs: 10_000 } };
-  return { app: "web", version, artifact, driver, ports: {}, health: [], ...more };
+  return { app: "web", version, artifact, driver, ports: {}, health: [], secrets: undefined, ...more };
 }
 
 export function filesRelease(version: string): Release {
@@ -22,7 +22,7 @@ export function filesRelease(version: string): Release {
 
 export function run(generation: number, release: Release, more: Partial<AppAssignment> = {}): AppAssignment {
   const goal: AppAssignment["goal"] = { $case: "run", value: release };
-  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, ...more };
+  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, secrets: undefined, ...more };
 }
 
 export function remove(generation: number): AppAssignment {

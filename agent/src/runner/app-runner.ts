@@ -209,8 +209,16 @@ export class AppRunner {
       this.#probed = { key, stop: () => {} };
       return this.post({ kind: "verdict", verdict: { health: "unhealthy", detail: `\${${resolution.missing}} has no value on this machine` } });
     }
+    const { app, world } = context;
     const { probes, env } = resolution.value;
-    const target = { probes, env, releaseDir: context.world.store.releaseDir(context.app, release.artifact) };
+    // A workload that runs has them; without, an exec probe says itself what it lacks.
+    const secret = world.secrets.environment(app, release);
+    const target = {
+      probes,
+      env: { ...env, ...(secret.ok ? secret.value : {}) },
+      releaseDir: world.store.releaseDir(app, release.artifact),
+      redact: (text: string) => world.secrets.redact(app, text),
+    };
     const watch = context.world.prober.watch(target, (verdict) => {
       if (this.#probed?.key === key) this.post({ kind: "verdict", verdict });
     });

@@ -3,7 +3,7 @@
  * about it, so an agent that starts without a network goes on where it was. An app that an assignment does not name is left as it is.
  */
 import { join } from "node:path";
-import { parseAppName, parseDigest } from "@muster/proto/ids.ts";
+import { isSecretPath, isVersion, parseAppName, parseDigest } from "@muster/proto/ids.ts";
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import { type AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Logger } from "pino";
@@ -56,6 +56,7 @@ export class MachineRunner {
       const state = this.#readState(app);
       if (state !== undefined) this.#open(app, state);
     }
+    if (this.#assignment !== undefined) this.#options.world.secrets.take(this.#assignment);
     await Promise.all([...this.#apps.values()].map((app) => app.wake()));
     this.#hand();
   }
@@ -64,9 +65,15 @@ export class MachineRunner {
   offer(assignment: Assignment): void {
     const { machineId, logger } = this.#options;
     if (assignment.machine !== machineId) return logger.error({ machine: assignment.machine }, "assignment for another machine ignored");
-    if (assignment.generation <= this.generation) return;
+    if (assignment.generation < this.generation) return;
+    if (assignment.generation === this.generation) {
+      // The same, and perhaps sealed to a newer key of this machine.
+      this.#options.world.secrets.take(assignment);
+      return;
+    }
     writeRecord(assignmentFile(this.#options.dir), ASSIGNMENT_FORMAT, Assignment.toJSON(assignment));
     this.#assignment = assignment;
+    this.#options.world.secrets.take(assignment);
     logger.info({ generation: assignment.generation, apps: assignment.apps.length }, "assignment taken");
     this.#hand();
   }
@@ -96,7 +103,7 @@ export class MachineRunner {
         continue;
       }
       const runner = this.#apps.get(goal.app) ?? this.#open(goal.app, emptyState(goal.app, this.#clock.now()));
-      runner.post({ kind: "goal", goal });
+      runner.post({ kind: "goal", goal: withoutSealed(goal) });
     }
   }
 
@@ -176,7 +183,14 @@ function faultOfGoal({ app, goal }: AppAssignment): string | undefined {
   const release = goal.value;
   if (release.app !== app) return "a release of another app";
   if (parseDigest(release.artifact) === undefined) return "not an artifact's digest";
+  if (!isVersion(release.version)) return "not a version";
+  if (release.secrets?.files.some(({ path }) => !isSecretPath(path)) === true) return "not a path of a secret's file";
   return release.driver === undefined ? "a driver that this agent does not know" : undefined;
+}
+
+/** What is sealed has its own place, and is no part of an app's state. */
+function withoutSealed(goal: AppAssignment): AppAssignment {
+  return goal.secrets === undefined ? goal : { ...goal, secrets: { versions: goal.secrets.versions, sealed: undefined } };
 }
 
 const PHASES: Readonly<Record<Picture["phase"], AppPhase>> = {

@@ -3,6 +3,7 @@
  * Everything here may be called again after a crash at any point: each operation is idempotent, and looks at the world before it acts.
  */
 import type { ReasonCode } from "@muster/proto/reason.ts";
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Probe, Release } from "@muster/proto/gen/muster/v1/release.ts";
 
 /** Why something expected went wrong. `retryable` faults are of the surroundings (network, disk full), not of the release. */
@@ -43,6 +44,27 @@ export interface ReleaseStore {
   prune(app: string, keep: readonly string[]): Promise<void>;
   /** Deletes the app's folder. */
   removeApp(app: string): Promise<void>;
+}
+
+/**
+ * `secrets/`: the values that releases on this machine name, in folders that nobody else may enter. A release that names none needs nothing of it, and all of this
+ * does nothing for it.
+ */
+export interface SecretStore {
+  /** Remembers what came sealed in an assignment, in place of what it had. Opens nothing yet. */
+  take(assignment: Assignment): void;
+  /** Where a release finds its files of secrets; whether or not it exists. */
+  dir(app: string, version: string): string;
+  /** Makes sure that all values of the release are on disk, durable when it resolves. What is there is not opened again. */
+  place(app: string, release: Release): Promise<Outcome>;
+  /** The variables that hold secrets, once they are placed. */
+  environment(app: string, release: Release): Outcome<Readonly<Record<string, string>>>;
+  /** Switches `secrets/current` to the files of a release; undefined takes it away. */
+  point(app: string, release: Release | undefined): Promise<Outcome>;
+  /** A text for people without the values of the app's secrets. */
+  redact(app: string, text: string): string;
+  /** Deletes all but those of these versions. */
+  prune(app: string, keep: readonly string[]): Promise<void>;
 }
 
 /** A started process group, as it is written to disk: enough to know it again after this agent was killed, and never to take another for it. */
@@ -95,6 +117,8 @@ export interface ProbeTarget {
   readonly probes: readonly Probe[];
   readonly releaseDir: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Takes secrets out of what a command has written, before it is told. */
+  readonly redact: (text: string) => string;
 }
 
 /** `health/`: asks the probes until told to stop. */

@@ -6,6 +6,7 @@ export interface Place {
   readonly machineId: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly releaseDir: string;
+  readonly secretsDir: string;
   /** By name, with those chosen for `auto`. */
   readonly ports: Readonly<Record<string, number>>;
 }
@@ -25,6 +26,7 @@ export function resolveRelease(release: Release, place: Place): Resolution {
     ["app", release.app],
     ["version", release.version],
     ["release_dir", place.releaseDir],
+    ["secrets_dir", place.secretsDir],
     ...Object.entries(place.ports).map(([name, port]) => [`ports.${name}`, String(port)] as const),
     ...Object.entries(place.labels).map(([name, value]) => [`labels.${name}`, value] as const),
   ]);

@@ -3,12 +3,12 @@
  * Every step may have been half done before, by this agent or by one that was killed.
  */
 import type { Event } from "../machine/event.ts";
-import type { AppState } from "../machine/state.ts";
+import { type AppState, wanted } from "../machine/state.ts";
 import { portsOf } from "../machine/picture.ts";
 import type { FileStep, ProcessStep } from "../machine/step.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { faultOf } from "./fault.ts";
-import type { Clock, Fault, LogReader, Outcome, PortPicker, Prober, ProcessDriver, Puller, Random, ReleaseStore, ReleaseTrust, Workload } from "./ports.ts";
+import type { Clock, Fault, LogReader, Outcome, PortPicker, Prober, ProcessDriver, Puller, Random, ReleaseStore, ReleaseTrust, SecretStore, Workload } from "./ports.ts";
 import { type Resolution, resolveRelease } from "./resolve.ts";
 
 /** All that a machine's apps need of the world. */
@@ -16,6 +16,7 @@ export interface World {
   readonly trust: ReleaseTrust;
   readonly puller: Puller;
   readonly store: ReleaseStore;
+  readonly secrets: SecretStore;
   readonly driver: ProcessDriver;
   readonly prober: Prober;
   readonly ports: PortPicker;
@@ -79,10 +80,11 @@ async function fileStep(step: FileStep, state: AppState, context: StepContext, s
       const trusted = await mayReturn(state, world);
       if (!trusted.ok) return trusted;
       await stopStrays(context);
-      return plain(await world.store.switchTo(app, step.artifact));
+      return switchTo(step.artifact, state, context);
     }
     case "prune":
       await world.store.prune(app, step.keep);
+      await world.secrets.prune(app, [state.current, state.lastGood].flatMap((release) => (release === undefined ? [] : [release.version])));
       return { ok: true, value: undefined };
     case "delete":
       await world.store.removeApp(app);
@@ -110,8 +112,12 @@ async function start(launchId: string, release: Release, state: AppState, contex
   const resolution = resolveFor(release, state, context);
   if (!resolution.ok) return { kind: "start_failed", launchId, fault: unresolved(resolution.missing) };
   const { command, env } = resolution.value;
-  const spec = { app, version: release.version, launchId, releaseDir: world.store.releaseDir(app, release.artifact), command, env };
   try {
+    const placed = await world.secrets.place(app, release);
+    if (!placed.ok) return { kind: "start_failed", launchId, fault: placed.fault };
+    const secret = world.secrets.environment(app, release);
+    if (!secret.ok) return { kind: "start_failed", launchId, fault: secret.fault };
+    const spec = { app, version: release.version, launchId, releaseDir: world.store.releaseDir(app, release.artifact), command, env: { ...env, ...secret.value } };
     const outcome = await world.driver.start(spec);
     return outcome.ok ? { kind: "started", workload: outcome.value } : { kind: "start_failed", launchId, fault: outcome.fault };
   } catch (error) {
@@ -121,7 +127,8 @@ async function start(launchId: string, release: Release, state: AppState, contex
 
 export function resolveFor(release: Release, state: AppState, { app, world, machineId }: StepContext): Resolution {
   const labels = state.goal?.labels ?? {};
-  return resolveRelease(release, { machineId, labels, releaseDir: world.store.releaseDir(app, release.artifact), ports: portsOf(release.ports, state.ports) });
+  const places = { releaseDir: world.store.releaseDir(app, release.artifact), secretsDir: world.secrets.dir(app, release.version) };
+  return resolveRelease(release, { machineId, labels, ...places, ports: portsOf(release.ports, state.ports) });
 }
 
 async function prepare(release: Release, state: AppState, context: StepContext): Promise<Outcome<undefined>> {
@@ -132,7 +139,16 @@ async function prepare(release: Release, state: AppState, context: StepContext):
   // Ports are chosen later; here only names count.
   const anyPorts = Object.fromEntries(Object.keys(release.ports).map((name) => [name, 1]));
   const resolution = resolveFor(release, { ...state, ports: { ...anyPorts, ...state.ports } }, context);
-  return resolution.ok ? { ok: true, value: undefined } : failed(unresolved(resolution.missing));
+  if (!resolution.ok) return failed(unresolved(resolution.missing));
+  return plain(await world.secrets.place(app, release));
+}
+
+/** The files of secrets go with the release that they are for. */
+async function switchTo(artifact: string | undefined, state: AppState, { app, world }: StepContext): Promise<Outcome<undefined>> {
+  const outcome = await world.store.switchTo(app, artifact);
+  if (!outcome.ok) return outcome;
+  const release = artifact === undefined ? undefined : state.phase.kind === "reverting" ? state.lastGood : wanted(state);
+  return plain(await world.secrets.point(app, release));
 }
 
 /** Fixed ports must be free. A port once chosen for `auto` is kept, unless somebody else has it by now. */
@@ -171,7 +187,7 @@ async function stopStrays({ app, world, mayHaveStrays }: StepContext): Promise<v
 const TELLING = /error|exception|fatal|panic/i;
 
 /** What the workload wrote to stderr last, where it names a fault the last line that does; or empty. */
-export async function lastLineOf(app: string, { logs }: Pick<World, "logs">): Promise<string> {
+export async function lastLineOf(app: string, { logs, secrets }: Pick<World, "logs"> & { readonly secrets: Pick<SecretStore, "redact"> }): Promise<string> {
   const words: string[] = [];
   try {
     const signal = AbortSignal.timeout(LAST_LINE_TIMEOUT_MS);
@@ -182,7 +198,7 @@ export async function lastLineOf(app: string, { logs }: Pick<World, "logs">): Pr
     // Its words are a courtesy: without them the exit says enough.
   }
   const line = words.findLast((text) => TELLING.test(text)) ?? words.at(-1) ?? "";
-  return line.slice(0, LAST_LINE_CHARS_MAX);
+  return secrets.redact(app, line).slice(0, LAST_LINE_CHARS_MAX);
 }
 
 function unresolved(name: string): Fault {

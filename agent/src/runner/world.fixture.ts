@@ -6,12 +6,14 @@ import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assi
 import pino from "pino";
 import type { NewReport } from "../report/spool.ts";
 import { MachineRunner } from "./machine-runner.ts";
-import type { Clock, Exit, Fault, LaunchSpec, Outcome, Verdict, Workload } from "./ports.ts";
+import type { Clock, Exit, Fault, LaunchSpec, Outcome, SecretStore, Verdict, Workload } from "./ports.ts";
 import type { World } from "./steps.ts";
 
 /** Time passes only in `until`: then it jumps from one timer to the next. */
 export class JumpingClock implements Clock {
   #now = 1_000_000;
+  /** Real work that is under way: time stands still until it is done. */
+  #working = 0;
   #timers: { readonly at: number; readonly call: () => void }[] = [];
 
   now(): number {
@@ -30,10 +32,19 @@ export class JumpingClock implements Clock {
     this.#timers = [];
   }
 
+  async standStill<T>(work: Promise<T>): Promise<T> {
+    this.#working += 1;
+    try {
+      return await work;
+    } finally {
+      this.#working -= 1;
+    }
+  }
+
   async until(isMet: () => boolean, limitMs = 600_000): Promise<void> {
     const end = this.#now + limitMs;
     for (;;) {
-      for (let turn = 0; turn < 20; turn += 1) {
+      for (let turn = 0; turn < 20; turn = this.#working > 0 ? 0 : turn + 1) {
         await new Promise((resolve) => setImmediate(resolve));
         if (isMet()) return;
       }
@@ -73,6 +84,8 @@ export class FakeWorld {
   readonly busyPorts = new Set<number>();
   readonly links = new Map<string, string>();
   readonly releases = new Set<string>();
+  /** A real store, where it matters. */
+  secrets: SecretStore | undefined;
   bootId = "boot-1";
   /** Counts down with each call of a port; at 0 the agent dies in that call, after its effect. */
   callsToLive = Infinity;
@@ -182,6 +195,20 @@ export class FakeWorld {
             rmSync(join(this.dir, "apps", app), { recursive: true, force: true });
             for (const release of this.releases) if (release.startsWith(`${app}/`)) this.releases.delete(release);
           }),
+      },
+      secrets: this.secrets === undefined ? {
+        take: () => undefined,
+        dir: (app, version) => `${this.dir}/apps/${app}/secrets/releases/${version}/files`,
+        place: () => call(() => ({ ok: true, value: undefined }) as const),
+        environment: () => ({ ok: true, value: {} }),
+        point: () => call(() => ({ ok: true, value: undefined }) as const),
+        redact: (_app, text) => text,
+        prune: () => call(() => undefined),
+      } : {
+        ...this.secrets,
+        place: (...args) => call(() => this.clock.standStill(this.secrets!.place(...args))),
+        point: (...args) => call(() => this.clock.standStill(this.secrets!.point(...args))),
+        prune: (...args) => call(() => this.clock.standStill(this.secrets!.prune(...args))),
       },
       driver: {
         start: (spec) =>

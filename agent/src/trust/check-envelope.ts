@@ -97,9 +97,10 @@ export function checkRequest(envelope: Envelope, listener: Omit<Listener, "highe
   return refusal ?? { ok: true, request };
 }
 
-/** The same for the same assignment, however it was encoded and whatever it was signed with. */
+/** The same for the same assignment, however it was encoded, whatever it was signed with, and to whichever of this machine's keys its secrets are sealed. */
 export function contentOf(assignment: Assignment): string {
-  return createHash("sha256").update(canonical(Assignment.toJSON(assignment))).digest("hex");
+  const apps = assignment.apps.map((app) => (app.secrets === undefined ? app : { ...app, secrets: { ...app.secrets, sealed: undefined } }));
+  return createHash("sha256").update(canonical(Assignment.toJSON({ ...assignment, apps }))).digest("hex");
 }
 
 function canonical(value: unknown): string {

@@ -26,6 +26,7 @@ import { registerReleases } from "./commands/releases.ts";
 import { registerReplay } from "./commands/replay.ts";
 import { registerRestore } from "./commands/restore.ts";
 import { registerRetention } from "./commands/retention.ts";
+import { registerSecret } from "./commands/secret.ts";
 import { registerStatus } from "./commands/status.ts";
 import { registerSteering } from "./commands/steer.ts";
 import { registerToken } from "./commands/token.ts";
@@ -88,6 +89,7 @@ function registerAll(program: Command, context: CliContext): void {
   registerReleases(program, context);
   registerArtifact(program, context);
   registerRetention(program, context);
+  registerSecret(program, context);
   program.commandsGroup("Signing:");
   registerKey(program, context);
   registerRelease(program, context);

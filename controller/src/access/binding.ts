@@ -6,6 +6,7 @@ import { status } from "@grpc/grpc-js";
 import { type Labels, parseSelector, type Requirement, type Selector, selects } from "@muster/proto/selector.ts";
 import { CallError } from "../grpc/answer.ts";
 import type { Caller } from "../grpc/caller.ts";
+import { globsOf, isAmong, isGlob } from "./app-globs.ts";
 
 /** Both may be empty: no bounds. */
 export interface Binding {
@@ -28,7 +29,6 @@ export interface Resource {
 
 export type Verdict = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
-const GLOB = /^[a-z0-9*-]{1,64}$/;
 const GLOBS_MAX = 50;
 const TEXT_CHARS_MAX = 1000;
 
@@ -36,7 +36,7 @@ const TEXT_CHARS_MAX = 1000;
 export function checkBinding({ apps, targets }: Binding): { readonly ok: true; readonly binding: Binding } | { readonly ok: false; readonly message: string } {
   if (apps.length > TEXT_CHARS_MAX || targets.length > TEXT_CHARS_MAX) return refused(`apps and targets have at most ${TEXT_CHARS_MAX} characters`);
   const globs = globsOf(apps);
-  const bad = globs.find((glob) => !GLOB.test(glob));
+  const bad = globs.find((glob) => !isGlob(glob));
   if (bad !== undefined) return refused(`apps: "${bad}" is neither the name of an app nor a pattern of names such as shop-*`);
   if (globs.length > GLOBS_MAX) return refused(`apps: at most ${GLOBS_MAX} patterns`);
   if (globs.length === 0 && apps !== "") return refused(`apps: "${apps}" names no app; leave it empty for all`);
@@ -69,7 +69,7 @@ export function mayTouch(caller: Caller, resource: Resource): Verdict {
 
 function isWithin(operator: Binding & { readonly name: string }, { app, apps = app === undefined ? [] : [app], selector, labels }: Resource): Verdict {
   const globs = globsOf(operator.apps);
-  const foreign = globs.length === 0 ? undefined : apps.find((name) => !globs.some((glob) => matches(glob, name)));
+  const foreign = globs.length === 0 ? undefined : apps.find((name) => !isAmong(name, globs));
   if (foreign !== undefined) return refused(`${operator.name} may touch the apps ${operator.apps} alone, and ${foreign} is none of them`);
   const bounds = parseSelector(operator.targets);
   if (!bounds.ok) return refused(`${operator.name}'s targets "${operator.targets}" can't be read: ${bounds.message}`);
@@ -95,28 +95,6 @@ function implies(one: Requirement, bound: Requirement): boolean {
     case "absent":
       return one.operator === "absent";
   }
-}
-
-function globsOf(apps: string): readonly string[] {
-  return apps
-    .split(",")
-    .map((glob) => glob.trim())
-    .filter((glob) => glob !== "");
-}
-
-/** `*` stands for any number of characters. Without regular expressions, so that no pattern takes long. */
-function matches(glob: string, name: string): boolean {
-  const [first = "", ...rest] = glob.split("*");
-  const last = rest.pop();
-  if (last === undefined) return name === first;
-  if (!name.startsWith(first)) return false;
-  let at = first.length;
-  for (const part of rest) {
-    const found = name.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return name.length - last.length >= at && name.endsWith(last);
 }
 
 function refused(message: string): { readonly ok: false; readonly message: string } {

@@ -11,6 +11,7 @@ import { FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceService } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { HistoryServiceService } from "@muster/proto/gen/muster/v1/history.ts";
 import { IdentityServiceService, JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
+import { SecretsServiceService } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { TrustServiceService } from "@muster/proto/gen/muster/v1/trust.ts";
 import type { Role } from "../grpc/caller.ts";
 
@@ -75,6 +76,7 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
   }),
   ...needs(AgentServiceService, { session: "machine", sync: "machine", sendLogs: "machine", fetchTrustRoots: "machine" }),
   ...needs(BackupServiceService, { backup: "admin" }),
+  ...needs(SecretsServiceService, { setSecret: "admin", listSecrets: "viewer", removeSecret: "admin" }),
   ...needs(JoinServiceService, { join: "anybody", renew: "former_machine" }),
   ...needs(TrustServiceService, { publishTrustRoot: "admin", listTrustRoots: "viewer" }),
   ...needs(IdentityServiceService, {

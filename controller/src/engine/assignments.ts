@@ -2,7 +2,7 @@
  * A machine's assignment, whole, as the tables have it now. A drained machine is told to remove whatever is assigned to it.
  */
 import type { Digest, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { AppAssignment, AssignedSecrets, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
 import type { Journal } from "../journal/journal.ts";
@@ -18,6 +18,11 @@ interface Row {
   readonly labels: string;
 }
 
+interface KnownRelease {
+  readonly release: Release;
+  readonly secrets: AssignedSecrets | undefined;
+}
+
 /** Parsed releases kept at hand; immutable but for their signatures. */
 const RELEASES_KEPT_MAX = 256;
 
@@ -27,7 +32,7 @@ export class Assignments {
   readonly #newest: Statement;
   readonly #release: Statement;
   readonly #names: Statement;
-  readonly #releases = new Map<string, Release>();
+  readonly #releases = new Map<string, KnownRelease>();
   /** Asked with every heartbeat. */
   readonly #generations = new Map<MachineId, Generation>();
 
@@ -40,7 +45,7 @@ export class Assignments {
     this.#names = statement(journal.db, `
       SELECT 1 FROM assignments a JOIN machines m ON m.id = a.machine JOIN releases r ON r.id = a.release
       WHERE a.machine = ? AND m.drained = 0 AND r.artifact = ?`);
-    this.#release = statement(journal.db, "SELECT release FROM releases WHERE id = ?").pluck();
+    this.#release = statement(journal.db, "SELECT release, secrets FROM releases WHERE id = ?");
   }
 
   /** 0: none yet. */
@@ -87,23 +92,27 @@ export class Assignments {
   }
 
   #app(row: Row): AppAssignment {
+    const known = row.release === null ? undefined : this.#releaseOf(row.release);
     return {
       app: row.app,
       generation: row.generation,
       deploymentId: row.deployment,
-      goal: row.release === null ? { $case: "remove", value: {} } : { $case: "run", value: this.#releaseOf(row.release) },
+      goal: known === undefined ? { $case: "remove", value: {} } : { $case: "run", value: known.release },
       minHealthyTimeMs: row.min_healthy_time_ms,
       healthyDeadlineMs: row.healthy_deadline_ms,
       labels: JSON.parse(row.labels) as Record<string, string>,
+      secrets: known?.secrets,
     };
   }
 
-  #releaseOf(id: string): Release {
+  #releaseOf(id: string): KnownRelease {
     const known = this.#releases.get(id);
     if (known !== undefined) return known;
-    const stored = this.#release.get(id) as string | undefined;
+    const stored = this.#release.get(id) as { release: string; secrets: string } | undefined;
     if (stored === undefined) throw new Error(`an assignment names the release ${id}, which is not in the journal`);
-    const release = JSON.parse(stored) as Release;
+    const versions = JSON.parse(stored.secrets) as Record<string, number>;
+    const secrets = Object.keys(versions).length === 0 ? undefined : { versions, sealed: undefined };
+    const release: KnownRelease = { release: JSON.parse(stored.release) as Release, secrets };
     if (this.#releases.size >= RELEASES_KEPT_MAX) this.#releases.clear();
     this.#releases.set(id, release);
     return release;

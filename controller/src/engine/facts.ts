@@ -109,6 +109,12 @@ export class Facts {
     return stored === undefined ? undefined : (JSON.parse(stored) as Release);
   }
 
+  /** Versions of the secrets that a release was made with, by name; undefined: there is no such release. */
+  secretsOf(id: ReleaseId): Readonly<Record<string, number>> | undefined {
+    const stored = this.#sql.secrets.get(id) as string | undefined;
+    return stored === undefined ? undefined : (JSON.parse(stored) as Record<string, number>);
+  }
+
   hasArtifact(digest: string): boolean {
     return this.#sql.artifact.get(digest) !== undefined;
   }
@@ -207,6 +213,7 @@ function prepare(db: Database) {
     newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
     cursor: statement("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck(),
     release: statement("SELECT release FROM releases WHERE id = ?").pluck(),
+    secrets: statement("SELECT secrets FROM releases WHERE id = ?").pluck(),
     artifact: statement("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     later: statement(

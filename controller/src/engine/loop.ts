@@ -22,6 +22,7 @@ import { selectMachines } from "./fleet-plan.ts";
 import { answerOf, askerOf, askersOf, questionOf } from "./questions.ts";
 import { type Append, Rollouts } from "./rollouts.ts";
 import { Standing } from "./standing.ts";
+import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
 import { World } from "./world.ts";
 
@@ -31,6 +32,8 @@ export interface LoopOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly schedule: Schedule;
+  /** Absent: there are none. */
+  readonly secrets?: SecretKeeper;
   /** Tells a machine its newest assignment, soon; may be lost, since every heartbeat says the newest generation. */
   readonly tell: (machine: MachineId) => void;
   /** Why machines would refuse to run a release, in words. They judge it themselves; asked here, it is known before anybody is told. */
@@ -52,6 +55,7 @@ export class Loop {
   readonly rollouts: Rollouts;
   readonly assignments: Assignments;
   readonly standing: Standing;
+  readonly secrets: SecretKeeper;
   readonly #options: LoopOptions;
   readonly #listeners = new Set<(rows: readonly JournalRow[]) => void>();
   /** Questions under way, or whose answer is still to be kept, so that none is asked twice. */
@@ -66,6 +70,7 @@ export class Loop {
     this.#options = options;
     this.journal = journal;
     this.clock = clock;
+    this.secrets = options.secrets ?? NO_SECRETS;
     this.facts = new Facts(journal.db);
     this.assignments = new Assignments(journal);
     this.world = new World(fleet, schedule, (machine) => this.rollouts.isMoving(machine));

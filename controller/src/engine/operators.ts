@@ -13,6 +13,7 @@ import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
+import { type PinnedSecrets, pinSecrets, staleNotes } from "./secrets.ts";
 import { waitingToStart } from "./starts.ts";
 import { differences, releaseExists, type Submission, type Submitted } from "./submission.ts";
 
@@ -45,16 +46,18 @@ export class Operators {
     return this.#loop.facts.hasArtifact(digest);
   }
 
-  /** Refuses what can't be carried out. A release without an artifact is judged by all the rest: so it can be asked before that is sent. */
-  check({ app, release, strategy, selector }: Submission): Answer<void> {
-    const { facts, journal } = this.#loop;
+  /** Refuses what can't be carried out; the versions of secrets that the release takes. A release without an artifact is judged by all the rest: so it can be asked before that is sent. */
+  check({ app, release, strategy, selector }: Submission): Answer<PinnedSecrets> {
+    const { facts, journal, secrets } = this.#loop;
     const id = releaseId(app, release.version);
     const stored = facts.release(id);
     const differing = stored === undefined ? undefined : differences(stored, release.artifact === "" ? { ...release, artifact: stored.artifact } : release);
     if (differing !== undefined) return conflict(releaseExists(id, differing));
+    const pinned = pinSecrets(app, id, release, facts.secretsOf(id), secrets);
+    if (!pinned.ok) return pinned;
     const selected = selectMachines(journal, app, selector, id).length;
     if (selected === 0) return conflict(`rollout.targets "${strategy.targets}" selects none of the ${countMachines(journal)} machines; muster machines lists them with their labels`);
-    return granted(undefined);
+    return granted(pinned.value);
   }
 
   /** Creates the release, if it is new, and the deployment; begins it unless it has to wait. */
@@ -72,8 +75,9 @@ export class Operators {
     const release = signedAlsoBy(stored ?? submission.release, signed);
     const distrusted = this.#loop.distrusts(release);
     if (distrusted !== undefined) return conflict(distrusted);
+    const pinned = checked.value;
     const deployment = this.#loop.commit((append, now) => {
-      if (stored === undefined) append({ kind: "release_created", id, app, release });
+      if (stored === undefined) append({ kind: "release_created", id, app, release, ...(Object.keys(pinned).length === 0 ? {} : { secrets: pinned }) });
       else if (release.signed !== undefined && release.signed !== stored.signed) append({ kind: "release_signed", id, app, signed: release.signed });
       const deployment = facts.nextDeploymentId();
       append({ kind: "deployment_submitted", deployment, app, release: id, strategy, by, note });
@@ -82,7 +86,8 @@ export class Operators {
     });
     const state = rollouts.get(deployment);
     const waits = state?.phase === "pending" ? waitingToStart(state, rollouts.ofApp(app), facts, this.#loop.clock.now())?.message : undefined;
-    return granted({ deployment, notes: waits === undefined ? [] : [`waits for ${waits}`] });
+    const stale = staleNotes(id, pinned, this.#loop.secrets);
+    return granted({ deployment, notes: waits === undefined ? stale : [`waits for ${waits}`, ...stale] });
   }
 
   command(id: DeploymentId, command: Command, { by, reason: why }: Order): Answer<void> {

@@ -154,7 +154,7 @@ test("two apps made of the same files keep them as long as one of them does", as
   await release("3");
   const other = world.engine.operators.submit({
     app: "other" as AppName,
-    release: { app: "other", version: "1", artifact: digestOf("1"), driver: { $case: "files", value: {} }, ports: {}, health: [] },
+    release: { app: "other", version: "1", artifact: digestOf("1"), driver: { $case: "files", value: {} }, ports: {}, health: [], secrets: undefined },
     selector: { text: "role=web", requirements: [] },
     strategy: JSON.parse(world.journal.db.prepare("SELECT strategy FROM deployments").pluck().get() as string) as Strategy,
   });

@@ -10,6 +10,7 @@ import type { Digest, Instant, ReleaseId } from "@muster/proto/ids.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { isEnded } from "../rollout/state.ts";
 import type { Loop } from "./loop.ts";
+import { NEEDED_RELEASES } from "./needed-releases.ts";
 import type { Append } from "./rollouts.ts";
 
 /** Both limits must be passed. */
@@ -120,17 +121,7 @@ function prepare(statement: (sql: string) => Statement) {
        ORDER BY a.digest`,
     ),
     needed: statement(
-      `WITH open AS (SELECT id, release FROM deployments WHERE ended_at IS NULL),
-       standing AS (SELECT app, max(start_seq) AS start_seq FROM deployments WHERE phase = 'succeeded' GROUP BY app, selector),
-       stands AS (SELECT d.id, d.release FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq),
-       needed AS (
-         SELECT release AS id FROM open
-         UNION SELECT t.previous FROM open o JOIN targets t ON t.deployment = o.id
-         UNION SELECT release FROM assignments
-         UNION SELECT last_good FROM machine_apps
-         UNION SELECT release FROM stands
-         -- What a rollback of it would go back to.
-         UNION SELECT t.previous FROM stands s JOIN targets t ON t.deployment = s.id)
+      `WITH ${NEEDED_RELEASES}
        SELECT artifact FROM releases WHERE id IN (SELECT id FROM needed) UNION SELECT running_artifact FROM machine_apps`,
     ).pluck(),
   };

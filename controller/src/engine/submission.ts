@@ -26,7 +26,7 @@ export function differences(stored: Release, submitted: Release): string | undef
   const plain = (release: Release) => JSON.parse(JSON.stringify({ ...release, signed: undefined })) as Record<string, unknown>;
   const before = plain(stored);
   const after = plain(submitted);
-  const words: Readonly<Record<string, string>> = { artifact: "its files", driver: "how it is run", ports: "its ports", health: "its probes" };
+  const words: Readonly<Record<string, string>> = { artifact: "its files", driver: "how it is run", secrets: "its secrets", ports: "its ports", health: "its probes" };
   const differing = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((key) => !isDeepStrictEqual(before[key], after[key]));
   return differing.length === 0 ? undefined : differing.map((key) => words[key] ?? key).join(" and ");
 }

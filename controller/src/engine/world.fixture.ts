@@ -17,6 +17,7 @@ import { ALL, count, strategyOf, wave } from "../rollout/rollout.fixture.ts";
 import type { Schedule } from "./calendar.ts";
 import type { Clock } from "./clock.ts";
 import { Engine } from "./engine.ts";
+import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import type { Command, Order } from "./operators.ts";
 
 /** A clock that stands still until it is moved, and then wakes whoever asked, in order. */
@@ -83,7 +84,10 @@ export class World {
   engine!: Engine;
   fleet!: Fleet;
 
-  constructor(path = ":memory:") {
+  readonly #secrets: SecretKeeper;
+
+  constructor(path = ":memory:", secrets = NO_SECRETS) {
+    this.#secrets = secrets;
     this.journal = Journal.open(path);
     this.startEngine();
     this.engine.operators.recordArtifact({ kind: "artifact_stored", artifact: ARTIFACT as never, fileCount: 1, sizeBytes: 1, packBytes: 1 });
@@ -98,6 +102,7 @@ export class World {
       clock: this.clock,
       logger: pino({ level: "silent" }),
       schedule: this.schedule,
+      secrets: this.#secrets,
       tell: (machine) => this.told.push(this.engine.assignmentFor(machine)!),
       onMachineRemoved: (machine) => this.onMachineRemoved(machine),
       distrusts: (release) => this.distrusts(release),

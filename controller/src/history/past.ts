@@ -121,8 +121,8 @@ export class Past {
 
   /** Releases never change: today's row is the one of then. */
   #createRelease(id: string, { seq, at }: JournalRow): void {
-    const row = this.#source.db.prepare("SELECT id, app, release FROM releases WHERE id = ?").get(id) as { id: never; app: AppName; release: string };
-    this.#project({ seq, at, entry: { kind: "release_created", id: row.id, app: row.app, release: JSON.parse(row.release) as Release } });
+    const row = this.#source.db.prepare("SELECT id, app, release, secrets FROM releases WHERE id = ?").get(id) as { id: never; app: AppName; release: string; secrets: string };
+    this.#project({ seq, at, entry: { kind: "release_created", id: row.id, app: row.app, release: JSON.parse(row.release) as Release, secrets: JSON.parse(row.secrets) as Record<string, number> } });
   }
 }
 

@@ -29,7 +29,7 @@ function wholeProbes(before: Release, after: Release) {
   };
 }
 
-function fieldsOf({ driver, ports, health }: Release): ReadonlyMap<string, string> {
+function fieldsOf({ driver, ports, health, secrets }: Release): ReadonlyMap<string, string> {
   const fields = new Map<string, string>();
   if (driver !== undefined) fields.set("run.driver", driver.$case);
   if (driver?.$case === "process") {
@@ -38,6 +38,8 @@ function fieldsOf({ driver, ports, health }: Release): ReadonlyMap<string, strin
     for (const [name, value] of Object.entries(env)) fields.set(`run.env.${name}`, value === "" ? '""' : value);
     fields.set("run.stop_timeout", formatDuration(stopTimeoutMs));
   }
+  for (const [name, secret] of Object.entries(secrets?.env ?? {})) fields.set(`run.env.${name}`, `{ secret: ${secret} }`);
+  for (const { path, secret, mode } of secrets?.files ?? []) fields.set(`run.files.${path}`, `{ secret: ${secret}, mode: "0${mode.toString(8)}" }`);
   for (const [name, port] of Object.entries(ports)) fields.set(`run.ports.${name}`, port === 0 ? "auto" : String(port));
   for (const [index, probe] of health.entries()) for (const [name, value] of probeFields(probe)) fields.set(`health[${index}].${name}`, value);
   return fields;
@@ -77,7 +79,7 @@ function listText(words: readonly string[]): string {
   return `[${words.map((word) => (/^[\w./@%+:$={}-]+$/.test(word) ? word : JSON.stringify(word))).join(", ")}]`;
 }
 
-const PLACES = ["run.driver", "run.command", "run.env", "run.stop_timeout", "run.ports", "health"];
+const PLACES = ["run.driver", "run.command", "run.env", "run.files", "run.stop_timeout", "run.ports", "health"];
 
 function byPlace(a: FieldDifference, b: FieldDifference): number {
   const place = ({ path }: FieldDifference) => PLACES.findIndex((prefix) => path.startsWith(prefix));

@@ -110,7 +110,7 @@ describe("a rotation", () => {
 describe("what is signed", () => {
   it("is for one machine, of this controller and epoch, good for a day, in generations of the wire", () => {
     const keys = open();
-    const signer = new AssignmentSigner(keys, new Epoch(2), () => now);
+    const signer = new AssignmentSigner(keys, new Epoch(2), () => now, (assignment) => assignment);
     const envelope = signer.assignment(Assignment.fromPartial({ machine: "m-1", generation: 7, apps: [{ app: "a", generation: 5 }, { app: "b", generation: 7 }] }));
     const signed = SignedAssignment.decode(envelope.payload);
     expect(signed).toMatchObject({ audience: { machine: "m-1", controllerId: keys.controllerId }, epoch: 2, generation: generationOf(2, 7), issuedAt: now, expiresAt: now + DAY_MS });
@@ -123,7 +123,7 @@ describe("what is signed", () => {
   });
 
   it("as a request is good for five minutes", () => {
-    const signer = new AssignmentSigner(open(), new Epoch(0), () => now);
+    const signer = new AssignmentSigner(open(), new Epoch(0), () => now, (assignment) => assignment);
     const signed = SignedRequest.decode(signer.logsWanted("m-1", { requestId: "r", app: "web", tailLines: 1, follow: false }).payload);
     expect(signed).toMatchObject({ audience: { machine: "m-1" }, issuedAt: now, expiresAt: now + 5 * MINUTE_MS, request: { $case: "logsWanted", value: { requestId: "r" } } });
   });

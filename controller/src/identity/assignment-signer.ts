@@ -18,17 +18,20 @@ export class AssignmentSigner {
   readonly #keys: AssignmentKeys;
   readonly #epoch: Epoch;
   readonly #now: () => number;
+  readonly #withSecrets: (assignment: Assignment) => Assignment;
 
-  constructor(keys: AssignmentKeys, epoch: Epoch, now: () => number) {
+  /** `withSecrets`: puts in what is for the machine alone, and must not be there before; told an assignment as it goes out, with the generations of the wire. */
+  constructor(keys: AssignmentKeys, epoch: Epoch, now: () => number, withSecrets: (assignment: Assignment) => Assignment) {
     this.#keys = keys;
     this.#epoch = epoch;
     this.#now = now;
+    this.#withSecrets = withSecrets;
   }
 
   /** `assignment` has the journal's generations. */
   assignment(assignment: Assignment): Envelope {
     const issuedAt = this.#now();
-    const wire = this.#epoch.assignment(assignment);
+    const wire = this.#withSecrets(this.#epoch.assignment(assignment));
     const payload = SignedAssignment.encode({
       audience: this.#audience(assignment.machine),
       epoch: this.#epoch.number,

@@ -140,6 +140,12 @@ export class Members {
     return (statement(this.#db, "SELECT * FROM credentials WHERE membership = ? ORDER BY issued_at DESC").all(membership) as IssuedRow[]).map(issuedOf);
   }
 
+  /** Of the newest credentials; undefined: it is no member now. */
+  sealingKey(machine: MachineId): Buffer | undefined {
+    const sql = "SELECT sealing_key FROM credentials JOIN members USING (membership) WHERE machine = ? AND state = 'member' ORDER BY issued_at DESC LIMIT 1";
+    return statement(this.#db, sql).pluck().get(machine) as Buffer | undefined;
+  }
+
   /** Older ones that have expired are forgotten. */
   keep(membership: number, issued: Issued, now: number): void {
     statement(this.#db, "DELETE FROM credentials WHERE membership = ? AND expires_at < ?").run(membership, now);

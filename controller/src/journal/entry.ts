@@ -23,7 +23,7 @@ export type Entry =
       readonly sizeBytes: number;
       readonly packBytes: number;
     }
-  | { readonly kind: "release_created"; readonly id: ReleaseId; readonly app: AppName; readonly release: Release }
+  | ReleaseCreated
   /** Somebody else has signed it too, or somebody at all: `signed` is the whole envelope from now on. */
   | { readonly kind: "release_signed"; readonly id: ReleaseId; readonly app: AppName; readonly signed: string }
   | {
@@ -50,6 +50,15 @@ export type Entry =
   | { readonly kind: "artifact_removed"; readonly artifact: Digest }
   | ReportAccepted
   | RolloutEntry;
+
+export interface ReleaseCreated {
+  readonly kind: "release_created";
+  readonly id: ReleaseId;
+  readonly app: AppName;
+  readonly release: Release;
+  /** Version by name of the secrets that it names, taken when it was made; absent when it names none. Never a value. */
+  readonly secrets?: Readonly<Record<string, number>>;
+}
 
 /** An operator steers a rollout. */
 export interface CommandAccepted {

@@ -162,7 +162,7 @@ export function createProjector(db: Database): Projector {
       case "artifact_stored":
         return void sql.storeArtifact.run(entry.artifact, entry.fileCount, entry.sizeBytes, entry.packBytes, at);
       case "release_created":
-        return void sql.createRelease.run(entry.id, entry.app, entry.release.artifact, JSON.stringify(entry.release), at);
+        return void sql.createRelease.run(entry.id, entry.app, entry.release.artifact, JSON.stringify(entry.release), JSON.stringify(entry.secrets ?? {}), at);
       case "release_signed":
         return void sql.signRelease.run(entry.signed, entry.id);
       case "deployment_submitted":

@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 3;
-export const PROJECTION_VERSION = 8;
+export const PROJECTION_VERSION = 9;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -85,6 +85,7 @@ const PROJECTIONS = {
     app        TEXT NOT NULL,
     artifact   TEXT NOT NULL,
     release    TEXT NOT NULL,
+    secrets    TEXT NOT NULL,
     created_at INTEGER NOT NULL
   ) STRICT, WITHOUT ROWID`,
   deployments: `CREATE TABLE deployments (

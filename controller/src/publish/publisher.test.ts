@@ -26,7 +26,7 @@ beforeEach(() => {
   };
   publisher = new Publisher({
     nats: { publish: (subject, payload) => void told.push({ subject, assignment: SignedAssignment.decode(Envelope.decode(payload).payload).assignment! }) },
-    signer: new AssignmentSigner(AssignmentKeys.open(dir, Date.now), new Epoch(0), Date.now),
+    signer: new AssignmentSigner(AssignmentKeys.open(dir, Date.now), new Epoch(0), Date.now, (assignment) => assignment),
     assignmentFor,
     logger: pino({ level: "silent" }),
     // Each machine takes half a millisecond.

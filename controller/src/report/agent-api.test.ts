@@ -41,7 +41,7 @@ beforeEach(async () => {
   const logger = pino({ level: "silent" });
   const epoch = new Epoch(1);
   keys = AssignmentKeys.open(dir, Date.now);
-  const signer = new AssignmentSigner(keys, epoch, Date.now);
+  const signer = new AssignmentSigner(keys, epoch, Date.now, (assignment) => assignment);
   const implementation = agentApi({
     engine: world.engine,
     logs: new LogRelay(() => undefined),

@@ -4,6 +4,7 @@
  */
 import type { Fault } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { formatDuration } from "./duration.ts";
+import { shown } from "./explain.ts";
 import { fault, listOf, mapOf, namedDuration, readable, valueAt } from "./parts.ts";
 import { rolloutFaults } from "./rollout-rules.ts";
 import { CHECKS, Probe } from "./schema/release.ts";
@@ -19,6 +20,7 @@ export function crossFaults(tree: YamlTree): readonly Fault[] {
   const probes = listOf(file["health"]).map(mapOf);
   return [
     ...samePorts(ports, tree),
+    ...samePaths(listOf(run["files"]).map(mapOf), tree),
     ...emptyPrograms([["run", "command"], ...probes.map((_, index) => ["health", index, "exec"])], tree),
     ...templateFaults(templatedTexts(run, probes), Object.keys(ports), tree),
     ...hopelessProbes(probes, tree),
@@ -34,6 +36,18 @@ function samePorts(ports: Readonly<Record<string, unknown>>, tree: YamlTree): re
     const other = names.get(port);
     names.set(port, other ?? name);
     return other === undefined ? [] : [fault(tree, ["run", "ports", name], `${port} is the port of "${other}" already: each name needs its own`)];
+  });
+}
+
+/** Two files of one path, or one that would stand where the folder of another is. */
+function samePaths(files: readonly Readonly<Record<string, unknown>>[], tree: YamlTree): readonly Fault[] {
+  const paths = files.map(({ path }) => path);
+  return paths.flatMap((path, index) => {
+    if (typeof path !== "string") return [];
+    const other = paths.slice(0, index).find((before) => typeof before === "string" && (before === path || before.startsWith(`${path}/`) || path.startsWith(`${before}/`)));
+    if (other === undefined) return [];
+    const message = other === path ? `${shown(path)} stands twice: each file needs a path of its own` : `${shown(path)} and ${shown(other)}: one of them would be a folder`;
+    return [fault(tree, ["run", "files", index, "path"], message)];
   });
 }
 

@@ -28,7 +28,7 @@ describe("docs/deployment-file.md", () => {
 
   it("shows files and parts of files that can be read", () => {
     const files = blocks.filter(({ language, text }) => language === "yaml" && /^(?:#.*\n)?\w+:/.test(text)).map(({ text }) => text);
-    expect(files).toHaveLength(11);
+    expect(files).toHaveLength(12);
     for (const text of files) {
       const [section] = /^\w+:/m.exec(text)!;
       const body = text.replace(/^\w+:\n/, "");

@@ -137,7 +137,7 @@ export function explainPort(found: unknown): string {
 export function explainEnvValue(found: unknown): string {
   if (found === undefined || found === null) return 'empty: write "" for an empty value';
   if (typeof found === "string") return `${shown(found)} holds a NUL character, which no environment can hold`;
-  return `${shown(found)} where text, a number, true or false is wanted`;
+  return `${shown(found)} where text, a number, true, false or { secret: NAME } is wanted`;
 }
 
 /** Of a command. */

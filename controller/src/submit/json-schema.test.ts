@@ -44,6 +44,8 @@ describe("docs/muster.schema.json", () => {
     ["a version that is a number", exampleFile({ version: "1.10" })],
     ["the files driver", exampleFile({ run: "  driver: files\n  ports: { http: 80 }" })],
     ["all of run", run('  driver: process\n  ports: { a: auto, b_-1: 65535 }\n  env: { A: 1, B: true, _c: "" }\n  stop_timeout: 0')],
+    ["secrets", run('  env: { A: { secret: a }, B: b }\n  files: [{ path: tls/server.key, secret: tls-key }, { path: a.b, secret: a, mode: "0400" }]')],
+    ["the files driver with secrets", exampleFile({ run: "  driver: files\n  files: [{ path: a, secret: a }]" })],
     ["all probes", exampleFile({ end: "health:\n  - http: https://x/\n    interval: 100ms\n  - tcp: x:1\n    timeout: 1.5s\n  - exec: [x]\n    healthy_after: 1\n" })],
     ["all of rollout", rollout("  waves: [1, 12.25%, 100.00%]\n  max_unavailable: 99%\n  max_failures: 0%\n  min_healthy_time: 0\n  on_failure: pause\n  on_conflict: supersede")],
     [
@@ -91,6 +93,9 @@ describe("docs/muster.schema.json", () => {
     ["a bad port", run("  ports: { a: 0 }")],
     ["a variable of the agent", run("  env: { MUSTER_X: a }")],
     ["a variable without a value", run("  env: { X: }")],
+    ["a variable of a secret without a name", run("  env: { X: {} }")],
+    ["a secret's file that climbs out", run("  files: [{ path: ../x, secret: a }]")],
+    ["a secret's file that others may read", run('  files: [{ path: x, secret: a, mode: "0644" }]')],
     ["a duration without a unit", run("  stop_timeout: 10")],
     ["a probe that asks nothing", exampleFile({ end: "health: [{}]\n" })],
     ["a probe that asks twice", exampleFile({ end: "health: [{ http: 'http://x/', tcp: 'x:1' }]\n" })],

@@ -72,6 +72,7 @@ function toDeploymentFile({ app, version, artifact, run, health, rollout }: Vali
       driver: toDriver(run),
       ports: sortedByKey(Object.entries(run.ports).map(([name, port]) => [name, port === "auto" ? 0 : port])),
       health: health.map(toProbe),
+      secrets: toSecrets(run),
     }),
     strategy: toStrategy(rollout),
     selector: rollout.targets,
@@ -80,7 +81,16 @@ function toDeploymentFile({ app, version, artifact, run, health, rollout }: Vali
 
 function toDriver(run: ValidFile["run"]): ReleaseMessage["driver"] {
   if (run.driver === "files") return { $case: "files", value: {} };
-  return { $case: "process", value: { command: run.command, env: sortedByKey(Object.entries(run.env)), stopTimeoutMs: run.stop_timeout } };
+  const env = Object.entries(run.env).flatMap(([name, value]) => (typeof value === "string" ? [[name, value] as const] : []));
+  return { $case: "process", value: { command: run.command, env: sortedByKey(env), stopTimeoutMs: run.stop_timeout } };
+}
+
+/** Absent when there are none: a release that names no secret says nothing of secrets. */
+function toSecrets(run: ValidFile["run"]): ReleaseMessage["secrets"] {
+  const variables = run.driver === "files" ? [] : Object.entries(run.env).flatMap(([name, value]) => (typeof value === "string" ? [] : [[name, value.secret] as const]));
+  if (variables.length === 0 && run.files.length === 0) return undefined;
+  const files = run.files.map(({ path, secret, mode }) => ({ path, secret, mode: Number.parseInt(mode, 8) }));
+  return { env: sortedByKey(variables), files: files.toSorted((a, b) => (a.path < b.path ? -1 : 1)) };
 }
 
 function toProbe(probe: ValidFile["health"][number]): Probe {

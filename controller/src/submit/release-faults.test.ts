@@ -182,24 +182,24 @@ describe("run", () => {
       "a command for the files driver",
       exampleFile({ run: "  driver: files\n  command: [./app]\n  stop_timeout: 1s" }),
       [
-        "6:3 run.command: the files driver runs nothing, so it takes no command (allowed here: driver, ports)",
-        "7:3 run.stop_timeout: the files driver runs nothing, so it takes no stop_timeout (allowed here: driver, ports)",
+        "6:3 run.command: the files driver runs nothing, so it takes no command (allowed here: driver, ports, files)",
+        "7:3 run.stop_timeout: the files driver runs nothing, so it takes no stop_timeout (allowed here: driver, ports, files)",
       ],
     ],
     [
       "a misspelt key",
       exampleFile({ run: "  command: [./app]\n  prots: {}" }),
-      ['6:3 run.prots: unknown key "prots"; did you mean "ports"? (allowed here: driver, command, ports, env, stop_timeout)'],
+      ['6:3 run.prots: unknown key "prots"; did you mean "ports"? (allowed here: driver, command, ports, env, files, stop_timeout)'],
     ],
     [
       "a key of rollout",
       exampleFile({ run: "  command: [./app]\n  waves: []" }),
-      ['6:3 run.waves: unknown key "waves"; it belongs in rollout (allowed here: driver, command, ports, env, stop_timeout)'],
+      ['6:3 run.waves: unknown key "waves"; it belongs in rollout (allowed here: driver, command, ports, env, files, stop_timeout)'],
     ],
     [
       "a key of the top",
       exampleFile({ run: "  command: [./app]\n  health: []" }),
-      ['6:3 run.health: unknown key "health"; it belongs at the top of the file (allowed here: driver, command, ports, env, stop_timeout)'],
+      ['6:3 run.health: unknown key "health"; it belongs at the top of the file (allowed here: driver, command, ports, env, files, stop_timeout)'],
     ],
     [
       "ports that are none",
@@ -245,10 +245,53 @@ describe("run", () => {
       exampleFile({ run: "  command: [./app]\n  env:\n    A:\n    B: []\n    C: {}\n    D: \"\\0\"" }),
       [
         '7:5 run.env.A: empty: write "" for an empty value',
-        "8:8 run.env.B: a list where text, a number, true or false is wanted",
-        "9:8 run.env.C: a map where text, a number, true or false is wanted",
+        "8:8 run.env.B: a list where text, a number, true, false or { secret: NAME } is wanted",
+        "9:5 run.env.C.secret: missing: a secret's name, for example db-password",
         "10:8 run.env.D: \"\\u0000\" holds a NUL character, which no environment can hold",
       ],
+    ],
+    [
+      "secrets of bad names, and more than the name in one",
+      exampleFile({ run: "  command: [./app]\n  env:\n    A: { secret: DB_Password }\n    B: { secret: db, version: 2 }\n    C: { secrt: db }\n    D: { secret: 5 }" }),
+      [
+        '7:18 run.env.A.secret: "DB_Password" is not a secret\'s name: 1 to 63 of a-z, 0-9 and -, with no - at either end',
+        '8:22 run.env.B.version: unknown key "version"; it belongs at the top of the file (allowed here: secret)',
+        "9:5 run.env.C.secret: missing: a secret's name, for example db-password",
+        '9:10 run.env.C.secrt: unknown key "secrt"; did you mean "secret"? (allowed here: secret)',
+        '10:18 run.env.D.secret: 5 is a number where text is wanted: write "5"',
+      ],
+    ],
+    [
+      "files of secrets that are none",
+      exampleFile({
+        run: [
+          "  command: [./app]",
+          "  files:",
+          "    - { path: ../up, secret: a }",
+          "    - { path: /etc/passwd, secret: a }",
+          "    - { path: a/./b, secret: a }",
+          "    - { path: ok, secret: a, mode: 0644 }",
+          "    - { path: ok2, secret: a, mode: \"0644\" }",
+          "    - { path: ok3 }",
+          "    - { path: ok4, secret: a, owner: root }",
+          "    - b",
+        ].join("\n"),
+      }),
+      [
+        '7:15 run.files[0].path: "../up" is not a path of a secret\'s file: names of A-Z, a-z, 0-9 and . _ -, joined by /, relative to ${secrets_dir}',
+        '8:15 run.files[1].path: "/etc/passwd" is not a path of a secret\'s file: names of A-Z, a-z, 0-9 and . _ -, joined by /, relative to ${secrets_dir}',
+        '9:15 run.files[2].path: "a/./b" is not a path of a secret\'s file: names of A-Z, a-z, 0-9 and . _ -, joined by /, relative to ${secrets_dir}',
+        '10:36 run.files[3].mode: a number where text is wanted: write "0600" or "0400", with the quotes',
+        '11:37 run.files[4].mode: "0644" is not one of 0600, 0400',
+        "12:7 run.files[5].secret: missing: a secret's name, for example db-password",
+        '13:31 run.files[6].owner: unknown key "owner" (allowed here: path, secret, mode)',
+        '14:7 run.files[7]: "b" where a map is wanted: a file that holds a secret, for example { path: tls/server.key, secret: tls-key }',
+      ],
+    ],
+    [
+      "two files of secrets in one place",
+      exampleFile({ run: "  command: [./app]\n  files:\n    - { path: a, secret: a }\n    - { path: a, secret: b }\n    - { path: a/b, secret: b }" }),
+      ['8:15 run.files[1].path: "a" stands twice: each file needs a path of its own', '9:15 run.files[2].path: "a/b" and "a": one of them would be a folder'],
     ],
     [
       "a list of variables",
@@ -285,12 +328,12 @@ describe("${…}", () => {
     [
       "an unknown name close to one",
       exampleFile({ run: '  command: [./app, "--id=${machine.ib}"]' }),
-      ['5:26 run.command[1]: unknown name "machine.ib"; did you mean "machine.id"? (allowed: machine.id, app, version, release_dir, labels.NAME)'],
+      ['5:26 run.command[1]: unknown name "machine.ib"; did you mean "machine.id"? (allowed: machine.id, app, version, release_dir, secrets_dir, labels.NAME)'],
     ],
     [
       "an unknown name far from all",
       exampleFile({ run: "  command:\n    - ./app\n    - ${HOME}/x" }),
-      ['7:7 run.command[1]: unknown name "HOME" (allowed: machine.id, app, version, release_dir, labels.NAME; write "$${HOME}" for a plain "${HOME}")'],
+      ['7:7 run.command[1]: unknown name "HOME" (allowed: machine.id, app, version, release_dir, secrets_dir, labels.NAME; write "$${HOME}" for a plain "${HOME}")'],
     ],
     [
       "a port that is not declared",
@@ -300,7 +343,7 @@ describe("${…}", () => {
     [
       "a port close to a declared one",
       exampleFile({ run: "  command: [./app]\n  ports: { http: auto }\n  env: { PORT: \"x ${ports.htp}\" }" }),
-      ['7:19 run.env.PORT: unknown name "ports.htp"; did you mean "ports.http"? (allowed: machine.id, app, version, release_dir, ports.http, labels.NAME)'],
+      ['7:19 run.env.PORT: unknown name "ports.htp"; did you mean "ports.http"? (allowed: machine.id, app, version, release_dir, secrets_dir, ports.http, labels.NAME)'],
     ],
     [
       "a brace that is not closed",
@@ -310,20 +353,20 @@ describe("${…}", () => {
     [
       "a text of several lines: at its beginning",
       exampleFile({ run: "  command: [./app]\n  env:\n    A: |\n      x\n      ${nope}" }),
-      ['7:8 run.env.A: unknown name "nope" (allowed: machine.id, app, version, release_dir, labels.NAME; write "$${nope}" for a plain "${nope}")'],
+      ['7:8 run.env.A: unknown name "nope" (allowed: machine.id, app, version, release_dir, secrets_dir, labels.NAME; write "$${nope}" for a plain "${nope}")'],
     ],
     [
       "a text with escapes: at its beginning",
       exampleFile({ run: "  command: [./app]\n  env:\n    A: \"\\t${nope}\"" }),
-      ['7:8 run.env.A: unknown name "nope" (allowed: machine.id, app, version, release_dir, labels.NAME; write "$${nope}" for a plain "${nope}")'],
+      ['7:8 run.env.A: unknown name "nope" (allowed: machine.id, app, version, release_dir, secrets_dir, labels.NAME; write "$${nope}" for a plain "${nope}")'],
     ],
     [
       "faults in probes",
       exampleFile({ end: "health:\n  - exec: [./c, '${x}']\n  - tcp: ${host}:80\n  - http: http://${labels.}/\n" }),
       [
-        '9:18 health[0].exec[1]: unknown name "x" (allowed: machine.id, app, version, release_dir, labels.NAME; write "$${x}" for a plain "${x}")',
-        '10:10 health[1].tcp: unknown name "host" (allowed: machine.id, app, version, release_dir, labels.NAME; write "$${host}" for a plain "${host}")',
-        '11:18 health[2].http: unknown name "labels." (allowed: machine.id, app, version, release_dir, labels.NAME; write "$${labels.}" for a plain "${labels.}")',
+        '9:18 health[0].exec[1]: unknown name "x" (allowed: machine.id, app, version, release_dir, secrets_dir, labels.NAME; write "$${x}" for a plain "${x}")',
+        '10:10 health[1].tcp: unknown name "host" (allowed: machine.id, app, version, release_dir, secrets_dir, labels.NAME; write "$${host}" for a plain "${host}")',
+        '11:18 health[2].http: unknown name "labels." (allowed: machine.id, app, version, release_dir, secrets_dir, labels.NAME; write "$${labels.}" for a plain "${labels.}")',
       ],
     ],
   ])("refuses %s", (_title, text, faults) => {

@@ -59,7 +59,7 @@ function faultsOf(issue: Issue, tree: YamlTree): readonly Fault[] {
 function unknownKey(path: Path, key: string, tree: YamlTree): string {
   const driver = driverOf(tree.value);
   const allowed = keysAt(path, driver);
-  if (path[0] === "run" && driver === "files" && Object.hasOwn(ProcessRun.shape, key)) {
+  if (path[0] === "run" && path.length === 1 && driver === "files" && Object.hasOwn(ProcessRun.shape, key)) {
     return `the files driver runs nothing, so it takes no ${key} (allowed here: ${allowed.join(", ")})`;
   }
   const hint = key === "<<" ? "merge keys are no part of YAML 1.2, write the keys out" : homeOf(key, path);

@@ -10,6 +10,7 @@ import { Gate, Prometheus, Webhook } from "./schema/gate.ts";
 import { says } from "./schema/leaf.ts";
 import { App, Artifact, FilesRun, Health, Probe, ProcessRun, Run, Version } from "./schema/release.ts";
 import { Rollout } from "./schema/rollout.ts";
+import { SecretFile, SecretValue } from "./schema/secret.ts";
 import { Promotion, Window } from "./schema/schedule.ts";
 import { WaveMap } from "./schema/wave.ts";
 
@@ -40,6 +41,7 @@ interface KeyedMap {
 /** Every map below the top whose keys are fixed. */
 const MAPS: readonly KeyedMap[] = [
   { at: "run", name: "run", shape: { ...ProcessRun.shape, ...FilesRun.shape } },
+  { at: "run.files", name: "an entry of run.files", shape: SecretFile.shape },
   { at: "rollout", name: "rollout", shape: Rollout.shape },
   { at: "health", name: "each probe of health", shape: Probe.shape },
   { at: "rollout.waves", name: "a wave of rollout.waves", shape: WaveMap.shape },
@@ -63,7 +65,8 @@ function withoutPlaces(path: KeyPath): string {
 
 /** The keys that may stand at a place of the file. */
 export function keysAt(path: KeyPath, driver: unknown): readonly string[] {
-  if (path[0] === "run") return Object.keys(driver === "files" ? FilesRun.shape : ProcessRun.shape);
+  if (path[0] === "run" && path[1] === "env") return Object.keys(SecretValue.shape);
+  if (path[0] === "run" && path.length === 1) return Object.keys(driver === "files" ? FilesRun.shape : ProcessRun.shape);
   return Object.keys(MAPS.find(({ at }) => at === withoutPlaces(path))?.shape ?? DeploymentFileSchema.shape);
 }
 

@@ -26,6 +26,7 @@ import { FleetServiceClient } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { ForecastServiceClient } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { IdentityServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
 import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
+import { SecretsServiceClient } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { TrustServiceClient } from "@muster/proto/gen/muster/v1/trust.ts";
 import { authorityName, CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { pemOf, pinOf } from "../access/authority.ts";
@@ -84,6 +85,7 @@ export class Controller {
   readonly identity: IdentityServiceClient;
   readonly backups: BackupServiceClient;
   readonly trust: TrustServiceClient;
+  readonly secrets: SecretsServiceClient;
 
   /** Connects with the first call. All services share one connection. */
   constructor(address: ControllerAddress, way: Way = { kind: "local", user: "" }) {
@@ -102,6 +104,7 @@ export class Controller {
     this.backups = new BackupServiceClient(address.target, channel, shared);
     this.access = new AccessServiceClient(address.target, channel, shared);
     this.trust = new TrustServiceClient(address.target, channel, shared);
+    this.secrets = new SecretsServiceClient(address.target, channel, shared);
   }
 
   /** `method` belongs to one of the clients above. */

@@ -1,12 +1,12 @@
 /**
  * Reads the deployment file as bytes: what is in it, the controller says.
  */
-import { createReadStream } from "node:fs";
-import { dirname, isAbsolute, resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import type { Fault } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { CliContext } from "../context.ts";
-import { badInput, CliError, EXIT } from "../errors.ts";
+import { CliError, EXIT } from "../errors.ts";
 import { plural } from "../render/text.ts";
+import { readWhole } from "./read-whole.ts";
 
 /** The most that the controller reads. */
 const FILE_BYTES_MAX = 1024 * 1024;
@@ -21,9 +21,13 @@ export interface DeploymentFile {
 
 /** `-` is stdin. */
 export async function readDeploymentFile(context: CliContext, name: string): Promise<DeploymentFile> {
-  if (name === "-") return { name: "stdin", content: await readWhole(context.stdin, "stdin", context.cwd), folder: context.cwd };
-  const path = resolve(context.cwd, name);
-  return { name, content: await readWhole(createReadStream(path), name, context.cwd), folder: dirname(path) };
+  const content = await readWhole(context, name, {
+    bytesMax: FILE_BYTES_MAX,
+    tooLarge: "is larger than 1 MiB, too large for a deployment file",
+    wayOut: (directory) => `name the file in it, for example ${directory}/muster.yaml`,
+  });
+  if (name === "-") return { name: "stdin", content, folder: context.cwd };
+  return { name, content, folder: dirname(resolve(context.cwd, name)) };
 }
 
 /** What the controller found wrong with the file; `outcome` says what was not done. */
@@ -34,37 +38,4 @@ export function faulty({ name }: DeploymentFile, faults: readonly Fault[], outco
     faults: faults.map(({ line, column, path, message }) => ({ line, column, path, message })),
     fileName: name,
   });
-}
-
-async function readWhole(stream: NodeJS.ReadableStream, name: string, cwd: string): Promise<Buffer> {
-  const pieces: Buffer[] = [];
-  let sizeBytes = 0;
-  try {
-    for await (const piece of stream) {
-      const bytes = Buffer.from(piece);
-      sizeBytes += bytes.length;
-      if (sizeBytes > FILE_BYTES_MAX) break;
-      pieces.push(bytes);
-    }
-  } catch (error) {
-    throw badInput(whyUnreadable(error, name, cwd), error);
-  }
-  if (sizeBytes > FILE_BYTES_MAX) throw badInput(`${name} is larger than 1 MiB, too large for a deployment file`);
-  return Buffer.concat(pieces);
-}
-
-function whyUnreadable(error: unknown, name: string, cwd: string): string {
-  const code = error instanceof Error && "code" in error ? error.code : undefined;
-  switch (code) {
-    case "ENOENT":
-    case "ENOTDIR":
-      return `${name}: there is no such file${isAbsolute(name) ? "" : ` in ${cwd}`}`;
-    case "EISDIR":
-      return `${name} is a directory; name the file in it, for example ${name.replace(/\/+$/, "")}/muster.yaml`;
-    case "EACCES":
-    case "EPERM":
-      return `${name}: no permission to read it`;
-    default:
-      return `${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`;
-  }
 }

@@ -132,6 +132,7 @@ function kindOf(value: ValueSpec): string {
     case "app":
     case "release":
     case "freeze":
+    case "secret":
       return "controller";
     case "file":
     case "directory":

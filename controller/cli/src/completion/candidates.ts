@@ -46,6 +46,10 @@ async function namesOf(controller: Controller, kind: KnownToController, { operan
       const { freezes } = await controller.unary(controller.fleet, controller.fleet.listFreezes, {}, SOON);
       return freezes.map(({ id }) => id);
     }
+    case "secret": {
+      const { secrets } = await controller.unary(controller.secrets, controller.secrets.listSecrets, {}, SOON);
+      return secrets.map(({ name }) => name);
+    }
   }
 }
 

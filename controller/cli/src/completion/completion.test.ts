@@ -23,6 +23,7 @@ beforeAll(async () => {
   controller.machines = [machine(), machine({ id: "db-1" })];
   controller.releases = [releaseRecord("1.4.2"), releaseRecord("1.4.1")];
   controller.freezes = [{ id: "f-1", from: NOON, until: 0, reason: "", by: "" }];
+  controller.secrets = [{ name: "db-password", apps: "*", versions: [] }];
   cwd = await mkdtemp(join(tmpdir(), "muster-completion-"));
   // The command that the script calls back.
   await writeFile(join(cwd, "muster"), `#!/bin/sh\nexec "${process.execPath}" "${MAIN}" "$@"\n`, { mode: 0o755 });
@@ -80,6 +81,7 @@ test.each<[readonly string[], readonly string[]]>([
   [["why", "web-1", "d-1"], ["d-12"]],
   [["cordon", "d"], ["db-1"]],
   [["freeze", "end", ""], ["f-1"]],
+  [["secret", "rm", ""], ["db-password"]],
   [["releases", ""], ["shop-web"]],
   [["diff", "shop-web"], ["shop-web@1.4.1", "shop-web@1.4.2"]],
   [["diff", "shop-web", "@"], ["@1.4.1", "@1.4.2"]],

@@ -30,7 +30,7 @@ export type ValueSpec =
   | { readonly kind: KnownToController; readonly name: string };
 
 /** `subject` is a machine or a deployment, as `why` takes them. */
-export type KnownToController = "deployment" | "machine" | "subject" | "app" | "release" | "freeze";
+export type KnownToController = "deployment" | "machine" | "subject" | "app" | "release" | "freeze" | "secret";
 
 /** By the names that arguments and option values have in the help. */
 const KINDS: Readonly<Record<string, "file" | "directory" | KnownToController>> = {
@@ -43,6 +43,7 @@ const KINDS: Readonly<Record<string, "file" | "directory" | KnownToController>> 
   app: "app",
   release: "release",
   freeze: "freeze",
+  secret: "secret",
 };
 
 export function commandTree(program: Command): CommandSpec {

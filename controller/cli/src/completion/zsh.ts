@@ -93,6 +93,7 @@ function action(value: ValueSpec): string {
     case "app":
     case "release":
     case "freeze":
+    case "secret":
       return "_muster_names";
     case "other":
       return " ";

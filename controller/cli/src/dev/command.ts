@@ -2,7 +2,7 @@
  * `muster dev`: starts a dev fleet, says so, and keeps it until a signal.
  */
 import { basename, resolve } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { parseDurationOption, wholeNumber, withExamples } from "../commands/options.ts";
 import type { CliContext } from "../context.ts";
 import type { GlobalOptions } from "../usage.ts";
@@ -15,11 +15,14 @@ import { stopSignal } from "./stop-signal.ts";
 const AGENTS_MAX = 100;
 const DEFAULT_AGENTS = 3;
 export const DEFAULT_DIR = ".muster";
+/** What both controller and agent know. */
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
 interface DevOptions extends GlobalOptions {
   readonly agents: number;
   readonly dir: string;
   readonly silentAfter?: number;
+  readonly logLevel?: string;
 }
 
 export function registerDev(program: Command, context: CliContext, programs: Programs = ownPrograms()): void {
@@ -33,6 +36,7 @@ export function registerDev(program: Command, context: CliContext, programs: Pro
     .option("--agents <n>", `how many agents, 1 to ${AGENTS_MAX}`, wholeNumber(1, AGENTS_MAX), DEFAULT_AGENTS)
     .option("--dir <dir>", "where all of it lives; other commands find a .muster/ by themselves", DEFAULT_DIR)
     .option("--silent-after <duration>", "an agent that is not heard for so long counts as silent, for example 15s", parseDurationOption)
+    .addOption(new Option("--log-level <level>", "the least that controller and agents log").choices(LOG_LEVELS))
     .action(async (_options: unknown, self: Command) => {
       await runDev(self.optsWithGlobals<DevOptions>(), programs, context);
     });
@@ -49,6 +53,7 @@ async function runDev(options: DevOptions, programs: Programs, context: CliConte
     dir,
     agentCount: options.agents,
     controllerArguments: options.silentAfter === undefined ? [] : ["--silent-after", `${options.silentAfter}ms`],
+    ...(options.logLevel === undefined ? {} : { logLevel: options.logLevel }),
     programs,
     env: context.env,
     clock: context.clock,

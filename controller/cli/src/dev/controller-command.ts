@@ -10,12 +10,11 @@ import { type Command, Option } from "commander";
 import { parseDurationOption, wholeNumber, withExamples } from "../commands/options.ts";
 import type { CliContext } from "../context.ts";
 import { CliError, EXIT, type ExitCode } from "../errors.ts";
-import { DEFAULT_DIR } from "./command.ts";
+import { DEFAULT_DIR, LOG_LEVELS } from "./command.ts";
 import { ownPrograms, type Programs, searchPath } from "./programs.ts";
 import { stopSignal } from "./stop-signal.ts";
 
 const PORT_MAX = 65_535;
-const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 
 /** Options that mean here what they mean to the controller. */
 const PASSED_ON = [
@@ -39,6 +38,7 @@ interface ControllerOptions {
   readonly httpPort?: number;
   readonly natsPort?: number;
   readonly silentAfter?: number;
+  readonly secretsKeyFile?: string;
   readonly logLevel?: string;
 }
 
@@ -56,6 +56,7 @@ export function registerController(program: Command, context: CliContext, progra
     .option("--http-port <port>", "for artifacts; 0: a free one", wholeNumber(0, PORT_MAX))
     .option("--nats-port <port>", "for its nats-server; 0: a free one", wholeNumber(0, PORT_MAX))
     .option("--silent-after <duration>", "an agent that is not heard for so long counts as silent, for example 15s", parseDurationOption)
+    .option("--secrets-key-file <file>", "the key that secrets are encrypted with; else a systemd credential, else one of its own")
     .addOption(new Option("--log-level <level>", "the least that is logged").choices(LOG_LEVELS));
   for (const [flag, purpose] of PASSED_ON) command.addOption(passedOn(flag, purpose));
   command
@@ -86,7 +87,7 @@ async function runController(options: ControllerOptions, programs: Programs, con
   });
 }
 
-function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel, ...rest }: ControllerOptions): readonly string[] {
+function flags({ host, grpcPort, httpPort, natsPort, silentAfter, secretsKeyFile, logLevel, ...rest }: ControllerOptions): readonly string[] {
   const given: Readonly<Record<string, unknown>> = rest;
   const values = {
     host,
@@ -94,6 +95,7 @@ function flags({ host, grpcPort, httpPort, natsPort, silentAfter, logLevel, ...r
     "http-port": httpPort,
     "nats-port": natsPort,
     "silent-after": silentAfter === undefined ? undefined : `${silentAfter}ms`,
+    "secrets-key-file": secretsKeyFile,
     "log-level": logLevel,
   };
   const passed = PASSED_ON.flatMap(([flag]) => {

@@ -26,6 +26,8 @@ export interface FleetOptions {
   readonly agentCount: number;
   /** Passed on to the controller, for example `--silent-after 15s`. */
   readonly controllerArguments: readonly string[];
+  /** Of the controller and of each agent; their own default else. */
+  readonly logLevel?: string;
   readonly programs: Programs;
   readonly env: Env;
   readonly clock: Clock;
@@ -128,6 +130,7 @@ export class DevFleet {
       this.layout.controllerDir,
       "--stop-with-parent",
       ...this.#options.controllerArguments,
+      ...this.#logLevel(),
     ]);
     watchFile(this.layout.controllerFile, { interval: CONTROLLER_FILE_POLL_MS }, () => this.#onControllerFile());
     this.#controller.start();
@@ -253,9 +256,14 @@ export class DevFleet {
     return new SupervisedChild({ name, role, log, env, command }, hooks);
   }
 
+  #logLevel(): readonly string[] {
+    const { logLevel } = this.#options;
+    return logLevel === undefined ? [] : ["--log-level", logLevel];
+  }
+
   #agentChild(member: Member): SupervisedChild {
     const command = (): readonly string[] => [...this.#options.programs.agent, ...agentArguments(member, this.#known().grpc, this.layout.tokenFile)];
-    return this.#child(member.id, "agent", () => [...command(), "--stop-with-parent"], () =>
+    return this.#child(member.id, "agent", () => [...command(), ...this.#logLevel(), "--stop-with-parent"], () =>
       this.#say({ event: "agent_away", id: member.id, command: shellCommand(command()) }),
     );
   }

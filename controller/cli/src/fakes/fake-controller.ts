@@ -52,6 +52,7 @@ import {
   type ReplayResponse,
   type Retention,
 } from "@muster/proto/gen/muster/v1/history.ts";
+import { type Secret, SecretsServiceService, type SecretsServiceServer } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { TrustServiceService, type TrustRoot, type TrustServiceServer } from "@muster/proto/gen/muster/v1/trust.ts";
 import { createHash } from "node:crypto";
 import { NOON } from "./samples.ts";
@@ -98,6 +99,9 @@ export class FakeController {
   retention: Retention = { keep: 10, keepForMs: 2_592_000_000 };
   /** By rising version. */
   trustRoots: TrustRoot[] = [];
+  secrets: Secret[] = [];
+  /** Releases that need every secret. */
+  neededBy: string[] = [];
   /** What SetRetention removes. */
   removed: string[] = [];
   /** Called when a rollout has been steered, before the answer. */
@@ -140,6 +144,7 @@ export class FakeController {
     server.addService(EventsServiceService, this.#eventsService());
     server.addService(HistoryServiceService, this.#historyService());
     server.addService(ForecastServiceService, this.#forecastService());
+    server.addService(SecretsServiceService, this.#secretsService());
     server.addService(TrustServiceService, this.#trustService());
     await new Promise<void>((resolve, reject) => {
       server.bindAsync(this.address, ServerCredentials.createInsecure(), (error) => (error === null ? resolve() : reject(error)));
@@ -354,6 +359,24 @@ export class FakeController {
       setRetention: this.#unary("setRetention", ({ retention }) => {
         this.retention = retention ?? this.retention;
         return { retention: this.retention, removed: this.removed };
+      }),
+    };
+  }
+
+  #secretsService(): SecretsServiceServer {
+    return {
+      setSecret: this.#unary("setSecret", ({ name, value, apps, by }) => {
+        const known = this.secrets.find((one) => one.name === name);
+        const version = { version: (known?.versions.length ?? 0) + 1, sizeBytes: value.length, setAt: NOON, setBy: by, neededBy: [] };
+        const secret = { name, apps: apps === "" ? (known?.apps ?? "*") : apps, versions: [...(known?.versions ?? []), version] };
+        this.secrets = [...this.secrets.filter((one) => one !== known), secret];
+        return { secret };
+      }),
+      listSecrets: this.#unary("listSecrets", () => ({ secrets: this.secrets })),
+      removeSecret: this.#unary("removeSecret", ({ name }) => {
+        if (!this.secrets.some((one) => one.name === name)) throw notFound(`there is no secret ${name}`);
+        this.secrets = this.secrets.filter((one) => one.name !== name);
+        return { neededBy: this.neededBy };
       }),
     };
   }

@@ -6,6 +6,7 @@ import { z } from "zod";
 import { explainChoice, explainEnvValue, explainList, explainMap, explainPort, explainText } from "../explain.ts";
 import type { Explain, TextRule } from "../explain.ts";
 import { command, duration, HOUR, MINUTE, NO_NUL, says, text, whole } from "./leaf.ts";
+import { SecretFiles, SecretValue } from "./secret.ts";
 
 /** Each probe is a timer, and each port a choice, on every machine. */
 const PROBES_MAX = 16;
@@ -72,13 +73,13 @@ const saysEnvValue = says(explainEnvValue);
 const Env = z
   .record(
     z.string().regex(ENV_NAME, says(explainEnvName)),
-    z.union([z.string(saysEnvValue).regex(NO_NUL, saysEnvValue), z.number(), z.boolean()], saysEnvValue).transform(String),
+    z.union([z.string(saysEnvValue).regex(NO_NUL, saysEnvValue), z.number(), z.boolean(), SecretValue], saysEnvValue).transform((value) => (typeof value === "object" ? value : String(value))),
     says(explainMap("names and values", '{ PORT: "${ports.http}" }')),
   )
   .prefault({})
   .meta({
-    description: "Environment variables. Numbers, true and false are taken as they are written. `${…}` is filled in on the machine.",
-    examples: [{ PORT: "${ports.http}", NAME: "${machine.id}", ZONE: "${labels.zone}" }],
+    description: "Environment variables. Numbers, true and false are taken as they are written. `${…}` is filled in on the machine. `{ secret: NAME }` is a secret's value.",
+    examples: [{ PORT: "${ports.http}", NAME: "${machine.id}", ZONE: "${labels.zone}", DB_PASSWORD: { secret: "db-password" } }],
   });
 
 const DRIVERS = ["process", "files"] as const;
@@ -93,6 +94,7 @@ export const ProcessRun = z.strictObject(
     }),
     ports: Ports,
     env: Env,
+    files: SecretFiles,
     stop_timeout: duration("stop_timeout", 0, 10 * MINUTE).prefault("10s").meta({ description: "From SIGTERM to SIGKILL: 0s to 10m.", examples: ["30s"] }),
   },
   says(explainMap("how to run the release", "{ command: [node, server.js] }")),
@@ -101,6 +103,7 @@ export const ProcessRun = z.strictObject(
 export const FilesRun = z.strictObject({
   driver: z.literal("files").meta({ description: "Puts the files in place and runs nothing." }),
   ports: Ports,
+  files: SecretFiles,
 });
 
 const explainRun: Explain = (found) => {

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Audience } from "./envelope.ts";
 import { Release } from "./release.ts";
+import { SealedSecrets } from "./secrets.ts";
 
 /** What an Envelope of type `application/vnd.muster.assignment.v1+protobuf` holds: an assignment, and what an agent needs to know in order to believe it. */
 export interface SignedAssignment {
@@ -53,11 +54,29 @@ export interface AppAssignment {
   healthyDeadlineMs: number;
   /** The machine's labels, as they were when this entry last changed: what `${labels.…}` stands for in its release. */
   labels: { [key: string]: string };
+  /** Absent when the release names none. */
+  secrets: AssignedSecrets | undefined;
 }
 
 export interface AppAssignment_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** The secrets of a release, for the machine of the assignment. */
+export interface AssignedSecrets {
+  /** Version by name. A release has the same for good. */
+  versions: { [key: string]: number };
+  /**
+   * Put in as the assignment leaves the controller; absent when one of them is not there any more. It may be sealed anew to another key of the
+   * machine, so it is no part of what an assignment's generation stands for.
+   */
+  sealed: SealedSecrets | undefined;
+}
+
+export interface AssignedSecrets_VersionsEntry {
+  key: string;
+  value: number;
 }
 
 /** Stop the app and forget its releases. */
@@ -335,6 +354,7 @@ function createBaseAppAssignment(): AppAssignment {
     minHealthyTimeMs: 0,
     healthyDeadlineMs: 0,
     labels: {},
+    secrets: undefined,
   };
 }
 
@@ -366,6 +386,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       AppAssignment_LabelsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    if (message.secrets !== undefined) {
+      AssignedSecrets.encode(message.secrets, writer.uint32(74).fork()).join();
+    }
     return writer;
   },
 
@@ -449,6 +472,14 @@ export const AppAssignment: MessageFns<AppAssignment> = {
             }
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.secrets = AssignedSecrets.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -499,6 +530,7 @@ export const AppAssignment: MessageFns<AppAssignment> = {
           {},
         )
         : {},
+      secrets: isSet(object.secrets) ? AssignedSecrets.fromJSON(object.secrets) : undefined,
     };
   },
 
@@ -532,6 +564,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
           obj.labels[k] = v;
         });
       }
+    }
+    if (message.secrets !== undefined) {
+      obj.secrets = AssignedSecrets.toJSON(message.secrets);
     }
     return obj;
   },
@@ -569,6 +604,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
       },
       {},
     );
+    message.secrets = (object.secrets !== undefined && object.secrets !== null)
+      ? AssignedSecrets.fromPartial(object.secrets)
+      : undefined;
     return message;
   },
 };
@@ -654,6 +692,208 @@ export const AppAssignment_LabelsEntry: MessageFns<AppAssignment_LabelsEntry> = 
     const message = createBaseAppAssignment_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseAssignedSecrets(): AssignedSecrets {
+  return { versions: {}, sealed: undefined };
+}
+
+export const AssignedSecrets: MessageFns<AssignedSecrets> = {
+  encode(message: AssignedSecrets, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.versions).forEach(([key, value]: [string, number]) => {
+      AssignedSecrets_VersionsEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    if (message.sealed !== undefined) {
+      SealedSecrets.encode(message.sealed, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignedSecrets {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignedSecrets();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = AssignedSecrets_VersionsEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.versions[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.sealed = SealedSecrets.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssignedSecrets {
+    return {
+      versions: isObject(object.versions)
+        ? (globalThis.Object.entries(object.versions) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      sealed: isSet(object.sealed) ? SealedSecrets.fromJSON(object.sealed) : undefined,
+    };
+  },
+
+  toJSON(message: AssignedSecrets): unknown {
+    const obj: any = {};
+    if (message.versions) {
+      const entries = globalThis.Object.entries(message.versions) as [string, number][];
+      if (entries.length > 0) {
+        obj.versions = {};
+        entries.forEach(([k, v]) => {
+          obj.versions[k] = Math.round(v);
+        });
+      }
+    }
+    if (message.sealed !== undefined) {
+      obj.sealed = SealedSecrets.toJSON(message.sealed);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssignedSecrets>): AssignedSecrets {
+    return AssignedSecrets.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssignedSecrets>): AssignedSecrets {
+    const message = createBaseAssignedSecrets();
+    message.versions = (globalThis.Object.entries(object.versions ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.sealed = (object.sealed !== undefined && object.sealed !== null)
+      ? SealedSecrets.fromPartial(object.sealed)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAssignedSecrets_VersionsEntry(): AssignedSecrets_VersionsEntry {
+  return { key: "", value: 0 };
+}
+
+export const AssignedSecrets_VersionsEntry: MessageFns<AssignedSecrets_VersionsEntry> = {
+  encode(message: AssignedSecrets_VersionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint32(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignedSecrets_VersionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignedSecrets_VersionsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssignedSecrets_VersionsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: AssignedSecrets_VersionsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssignedSecrets_VersionsEntry>): AssignedSecrets_VersionsEntry {
+    return AssignedSecrets_VersionsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssignedSecrets_VersionsEntry>): AssignedSecrets_VersionsEntry {
+    const message = createBaseAssignedSecrets_VersionsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
     return message;
   },
 };

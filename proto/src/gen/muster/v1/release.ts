@@ -24,6 +24,10 @@ export interface Release {
   ports: { [key: string]: number };
   /** All must hold. None: a process is healthy while it runs, files are healthy once switched to. */
   health: Probe[];
+  /** Absent: it names none. */
+  secrets:
+    | ReleaseSecrets
+    | undefined;
   /**
    * Its publishers' signatures over all other fields: a DSSE envelope in JSON, whose payload is the release in the canonical form of proto/src/trust/release-bytes.ts.
    * No part of what the release is: a signature may be added later.
@@ -34,6 +38,28 @@ export interface Release {
 export interface Release_PortsEntry {
   key: string;
   value: number;
+}
+
+/** Which secrets a release takes, by name: never their values. */
+export interface ReleaseSecrets {
+  /** Secret by environment variable. */
+  env: { [key: string]: string };
+  /** By path. */
+  files: SecretFile[];
+}
+
+export interface ReleaseSecrets_EnvEntry {
+  key: string;
+  value: string;
+}
+
+/** A file that holds a secret. */
+export interface SecretFile {
+  /** Relative to `${secrets_dir}`, of plain parts. */
+  path: string;
+  secret: string;
+  /** 0600 or 0400. */
+  mode: number;
 }
 
 /** Runs a command as a process group of its own. */
@@ -87,7 +113,16 @@ export interface ExecCheck {
 }
 
 function createBaseRelease(): Release {
-  return { app: "", version: "", artifact: "", driver: undefined, ports: {}, health: [], signed: undefined };
+  return {
+    app: "",
+    version: "",
+    artifact: "",
+    driver: undefined,
+    ports: {},
+    health: [],
+    secrets: undefined,
+    signed: undefined,
+  };
 }
 
 export const Release: MessageFns<Release> = {
@@ -114,6 +149,9 @@ export const Release: MessageFns<Release> = {
     });
     for (const v of message.health) {
       Probe.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.secrets !== undefined) {
+      ReleaseSecrets.encode(message.secrets, writer.uint32(66).fork()).join();
     }
     if (message.signed !== undefined) {
       writer.uint32(122).string(message.signed);
@@ -193,6 +231,14 @@ export const Release: MessageFns<Release> = {
             message.health.push(Probe.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.secrets = ReleaseSecrets.decode(reader, reader.uint32());
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -238,6 +284,7 @@ export const Release: MessageFns<Release> = {
         )
         : {},
       health: globalThis.Array.isArray(object?.health) ? object.health.map((e: any) => Probe.fromJSON(e)) : [],
+      secrets: isSet(object.secrets) ? ReleaseSecrets.fromJSON(object.secrets) : undefined,
       signed: isSet(object.signed) ? globalThis.String(object.signed) : undefined,
     };
   },
@@ -269,6 +316,9 @@ export const Release: MessageFns<Release> = {
     }
     if (message.health?.length) {
       obj.health = message.health.map((e) => Probe.toJSON(e));
+    }
+    if (message.secrets !== undefined) {
+      obj.secrets = ReleaseSecrets.toJSON(message.secrets);
     }
     if (message.signed !== undefined) {
       obj.signed = message.signed;
@@ -308,6 +358,9 @@ export const Release: MessageFns<Release> = {
       {},
     );
     message.health = object.health?.map((e) => Probe.fromPartial(e)) || [];
+    message.secrets = (object.secrets !== undefined && object.secrets !== null)
+      ? ReleaseSecrets.fromPartial(object.secrets)
+      : undefined;
     message.signed = object.signed ?? undefined;
     return message;
   },
@@ -394,6 +447,307 @@ export const Release_PortsEntry: MessageFns<Release_PortsEntry> = {
     const message = createBaseRelease_PortsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseReleaseSecrets(): ReleaseSecrets {
+  return { env: {}, files: [] };
+}
+
+export const ReleaseSecrets: MessageFns<ReleaseSecrets> = {
+  encode(message: ReleaseSecrets, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    globalThis.Object.entries(message.env).forEach(([key, value]: [string, string]) => {
+      ReleaseSecrets_EnvEntry.encode({ key: key as any, value }, writer.uint32(10).fork()).join();
+    });
+    for (const v of message.files) {
+      SecretFile.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseSecrets {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseSecrets();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            const entry1 = ReleaseSecrets_EnvEntry.decode(reader, reader.uint32());
+            if (entry1.value !== undefined) {
+              message.env[entry1.key] = entry1.value;
+            }
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.files.push(SecretFile.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseSecrets {
+    return {
+      env: isObject(object.env)
+        ? (globalThis.Object.entries(object.env) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      files: globalThis.Array.isArray(object?.files) ? object.files.map((e: any) => SecretFile.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ReleaseSecrets): unknown {
+    const obj: any = {};
+    if (message.env) {
+      const entries = globalThis.Object.entries(message.env) as [string, string][];
+      if (entries.length > 0) {
+        obj.env = {};
+        entries.forEach(([k, v]) => {
+          obj.env[k] = v;
+        });
+      }
+    }
+    if (message.files?.length) {
+      obj.files = message.files.map((e) => SecretFile.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReleaseSecrets>): ReleaseSecrets {
+    return ReleaseSecrets.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReleaseSecrets>): ReleaseSecrets {
+    const message = createBaseReleaseSecrets();
+    message.env = (globalThis.Object.entries(object.env ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.files = object.files?.map((e) => SecretFile.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseReleaseSecrets_EnvEntry(): ReleaseSecrets_EnvEntry {
+  return { key: "", value: "" };
+}
+
+export const ReleaseSecrets_EnvEntry: MessageFns<ReleaseSecrets_EnvEntry> = {
+  encode(message: ReleaseSecrets_EnvEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReleaseSecrets_EnvEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReleaseSecrets_EnvEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReleaseSecrets_EnvEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ReleaseSecrets_EnvEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReleaseSecrets_EnvEntry>): ReleaseSecrets_EnvEntry {
+    return ReleaseSecrets_EnvEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReleaseSecrets_EnvEntry>): ReleaseSecrets_EnvEntry {
+    const message = createBaseReleaseSecrets_EnvEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSecretFile(): SecretFile {
+  return { path: "", secret: "", mode: 0 };
+}
+
+export const SecretFile: MessageFns<SecretFile> = {
+  encode(message: SecretFile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.secret !== "") {
+      writer.uint32(18).string(message.secret);
+    }
+    if (message.mode !== 0) {
+      writer.uint32(24).uint32(message.mode);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretFile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretFile();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.secret = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mode = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecretFile {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      secret: isSet(object.secret) ? globalThis.String(object.secret) : "",
+      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
+    };
+  },
+
+  toJSON(message: SecretFile): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.secret !== "") {
+      obj.secret = message.secret;
+    }
+    if (message.mode !== 0) {
+      obj.mode = Math.round(message.mode);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SecretFile>): SecretFile {
+    return SecretFile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SecretFile>): SecretFile {
+    const message = createBaseSecretFile();
+    message.path = object.path ?? "";
+    message.secret = object.secret ?? "";
+    message.mode = object.mode ?? 0;
     return message;
   },
 };
