@@ -14,33 +14,55 @@ const START_TIMEOUT_MS = 30_000;
 interface Addresses {
   readonly grpc: string;
   readonly socket: string;
+  readonly https: string;
+  readonly nats: { readonly url: string };
 }
 
 export class ControllerProcess {
   readonly grpc: string;
   /** For operators: the unix socket. */
   readonly operators: string;
-  readonly #dir: string;
+  /** `https://host:port` of the artifacts. */
+  readonly https: string;
+  /** `tls://host:port` */
+  readonly nats: string;
+  readonly dir: string;
   readonly #child: ChildProcess;
+  readonly #log: string[];
 
-  private constructor(dir: string, child: ChildProcess, { grpc, socket }: Addresses) {
-    this.#dir = dir;
+  private constructor(dir: string, child: ChildProcess, log: string[], { grpc, socket, https, nats }: Addresses) {
+    this.dir = dir;
     this.#child = child;
+    this.#log = log;
     this.grpc = grpc;
     this.operators = `unix:${socket}`;
+    this.https = https;
+    this.nats = nats.url;
   }
 
-  static async start(): Promise<ControllerProcess> {
-    const dir = mkdtempSync(join(tmpdir(), "muster-bench-"));
-    const child = spawn(process.execPath, [MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", "error", "--stop-with-parent"], {
-      stdio: ["pipe", "ignore", "inherit"],
+  /** `dir`: one that is there already; else a new one. */
+  static async start({ dir = mkdtempSync(join(tmpdir(), "muster-controller-")), logLevel = "error" }: { readonly dir?: string; readonly logLevel?: "error" | "trace" } = {}): Promise<ControllerProcess> {
+    rmSync(join(dir, "controller.json"), { force: true });
+    const child = spawn(process.execPath, [MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", logLevel, "--stop-with-parent"], {
+      stdio: ["pipe", "ignore", logLevel === "error" ? "inherit" : "pipe"],
     });
+    const log: string[] = [];
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => log.push(text));
     const file = join(dir, "controller.json");
     for (const end = Date.now() + START_TIMEOUT_MS; !existsSync(file); await sleep(50)) {
       if (child.exitCode !== null) throw new Error(`the controller ended with ${child.exitCode}`);
       if (Date.now() > end) throw new Error("the controller did not start");
     }
-    return new ControllerProcess(dir, child, JSON.parse(readFileSync(file, "utf8")) as Addresses);
+    return new ControllerProcess(dir, child, log, JSON.parse(readFileSync(file, "utf8")) as Addresses);
+  }
+
+  /** All that it has logged, when it was started with a level of its own. */
+  log(): string {
+    return this.#log.join("");
+  }
+
+  get isAlive(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   rssBytes(): number {
@@ -49,9 +71,14 @@ export class ControllerProcess {
   }
 
   async stop(): Promise<void> {
+    await this.end();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** Its directory stays. */
+  async end(): Promise<void> {
     const ended = new Promise((done) => this.#child.once("exit", done));
     this.#child.stdin?.end();
-    await ended;
-    rmSync(this.#dir, { recursive: true, force: true });
+    if (this.isAlive) await ended;
   }
 }

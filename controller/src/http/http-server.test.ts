@@ -145,6 +145,20 @@ describe("the artifact server", () => {
     expect((await ask(packPath, { range: "bytes=0-0" })).status).toBe(206);
   });
 
+  test("holds a piece of the file for each client that takes nothing, and not the file", async () => {
+    const before = process.memoryUsage().arrayBuffers;
+    const idle = await Promise.all(
+      Array.from({ length: 50 }, async () => {
+        const socket = connect(port, "127.0.0.1", () => socket.write(`GET ${packPath} HTTP/1.1\r\nhost: x\r\n\r\n`));
+        await new Promise((resolve) => socket.once("readable", resolve));
+        return socket;
+      }),
+    );
+    for (let count = 0; count < 20; count += 1) expect((await ask(packPath, { range: "bytes=0-0" })).status).toBe(206);
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100 * 1024 * 1024);
+    for (const socket of idle) socket.destroy();
+  });
+
   test("closes at once although a client is reading", async () => {
     const socket = connect(port, "127.0.0.1", () => socket.write(`GET ${packPath} HTTP/1.1\r\nhost: x\r\n\r\n`));
     socket.on("error", () => undefined);
