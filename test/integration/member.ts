@@ -25,7 +25,7 @@ export async function makeToken({ operators }: ControllerProcess, wanted: Partia
   }
 }
 
-export async function joinAs({ grpc }: ControllerProcess, token: JoinToken, machine: string, labels: Readonly<Record<string, string>> = {}): Promise<Identity> {
+export async function joinAs({ grpc }: Pick<ControllerProcess, "grpc">, token: JoinToken, machine: string, labels: Readonly<Record<string, string>> = {}): Promise<Identity> {
   return join({
     controller: grpc,
     token,
@@ -39,7 +39,7 @@ export async function joinAs({ grpc }: ControllerProcess, token: JoinToken, mach
 }
 
 /** The agent's service, to somebody with these credentials. */
-export function agentClient({ grpc }: ControllerProcess, shown: Credentials): AgentServiceClient {
+export function agentClient({ grpc }: Pick<ControllerProcess, "grpc">, shown: Credentials): AgentServiceClient {
   const channel = channelOf(shown);
   // A connection of its own: connections are somebody's.
   return new AgentServiceClient(grpc, channel.credentials, { ...channel.options, "grpc.use_local_subchannel_pool": 1 });

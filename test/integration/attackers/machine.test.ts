@@ -8,7 +8,7 @@ import type { Identity } from "@muster/agent/identity/identity-store.ts";
 import { sealingKeyPair } from "@muster/agent/identity/keys.ts";
 import { openSealed } from "@muster/agent/secrets/open.ts";
 import { machineKeys } from "@muster/controller/src/identity/machine-keys.fixture.ts";
-import { AgentServiceClient, Hello, type SessionResponse, type SyncResponse } from "@muster/proto/gen/muster/v1/agent.ts";
+import { type AgentServiceClient, Hello, type SessionResponse, type SyncResponse } from "@muster/proto/gen/muster/v1/agent.ts";
 import { type AppAssignment, SignedAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { ArtifactsServiceClient } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { type AuditEntry, type ReadAuditResponse, AccessServiceClient } from "@muster/proto/gen/muster/v1/access.ts";
