@@ -25,6 +25,11 @@ export async function loseAndRestore(fleet: DevFleet, backup: string, restoreOpt
     process.kill(fleet.devPid, "SIGCONT");
   }
   await until("another controller", () => fleet.file().controller.pid !== controller.pid);
+  await connected(fleet);
+}
+
+/** Resolves when every agent is. */
+export async function connected(fleet: DevFleet): Promise<void> {
   await fleet.whole();
   await until("every agent is connected", async () => {
     const machines = await fleet.json<readonly { readonly state: string }[]>("machines");
