@@ -169,7 +169,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an assignment holds another release than was decided",
     breaks: "runs_what_was_named",
-    edits: [{ file: `${ENGINE}/assignments.ts`, find: '"SELECT release FROM releases WHERE id = ?"', put: '"SELECT release FROM releases WHERE id <> ? OR 1 ORDER BY created_at DESC LIMIT 1"' }],
+    edits: [{ file: `${ENGINE}/assignments.ts`, find: '"SELECT release, secrets FROM releases WHERE id = ?"', put: '"SELECT release, secrets FROM releases WHERE id <> ? OR 1 ORDER BY created_at DESC LIMIT 1"' }],
   },
   {
     name: "an assignment has a generation that the journal does not know",
