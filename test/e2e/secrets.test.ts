@@ -138,6 +138,27 @@ test("no value stands in a log, the database, the journal, an answer, or a file 
   expect(answers.some(({ stdout }) => stdout.includes("db-password"))).toBe(true);
 });
 
+test("no credential stands anywhere but where it is kept: not in a log, the database, or another's directory", async () => {
+  const user = await fleet.json<{ readonly token: string; readonly pin: string }>("user", "create", "anna", "--role", "viewer");
+  const token = await fleet.json<{ readonly token: string }>("token", "create");
+  const login = await fleet.muster(["login", fleet.file().controller.grpc, "--ca", `sha256:${user.pin.replace(/^sha256:/, "")}`, "--token-file", "-"], { input: user.token, env: { HOME: join(fleet.root, "home") } });
+  expect(login.code, login.stderr).toBe(0);
+  const kept = /(^|\/)(identity\/|join-token$|nats\/(server|key)[^/]*$)/;
+  const files = filesBelow(fleet.dir).map((path) => ({ path: relative(fleet.dir, path), content: readFileSync(path, "latin1") }));
+  const keys = files.filter(({ path }) => kept.test(path)).flatMap(({ content }) => privateParts(content));
+  expect(keys.length).toBeGreaterThan(20);
+  const planted = [...keys, user.token.split(".").at(-1)!, token.token.split(".").at(-1)!, readFileSync(join(fleet.dir, "join-token"), "utf8").trim().split(".").at(-1)!];
+  const found = files.filter(({ path, content }) => !kept.test(path) && planted.some((value) => content.includes(value))).map(({ path }) => path);
+  expect(found).toEqual([]);
+});
+
+/** Seeds of nkeys, and lines of PEM that are of private keys, also where JSON holds them. */
+function privateParts(content: string): readonly string[] {
+  const seeds = content.match(/\bS[UAOCX][A-Z2-7]{56}\b/g) ?? [];
+  const pems = [...content.matchAll(/-----BEGIN (?:EC )?PRIVATE KEY-----([^-]*)-----END/g)].flatMap(([, body = ""]) => body.split(/\s|\\n/).filter((line) => line.length >= 40));
+  return [...seeds, ...pems];
+}
+
 test("no command line shows a value, and only the workloads' own environments hold one", () => {
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
   const read = (path: string): Buffer => {
