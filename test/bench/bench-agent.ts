@@ -8,6 +8,7 @@ import { type Assignment, SignedAssignment } from "@muster/proto/gen/muster/v1/a
 import { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
 import type { Logger } from "pino";
 import { channelOf } from "@muster/agent/identity/channel.ts";
+import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import type { Credentials } from "@muster/agent/identity/identity-store.ts";
 import { Link, type Trust } from "@muster/agent/link.ts";
 
@@ -37,6 +38,10 @@ export class BenchAgent {
     this.#link = new Link({
       controller: options.controller,
       connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
+      nats: {
+        credentials: () => ({ jwt: options.credentials.natsJwt, seed: Buffer.from(options.credentials.keys.nats) }),
+        tls: () => ({ ca: options.credentials.authorities, servername: CONTROLLER_NAME }),
+      },
       hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", labels: { role: "bench" }, hostname: "bench", os: "linux", arch: "x64" },
       reports: {
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),

@@ -17,6 +17,7 @@ import { joinAs, makeToken } from "../integration/member.ts";
 /** Enough that the first commits, caches and connections do not count for much. */
 const REPORTS_PER_FLEET = 40_000;
 const STEP_TIMEOUT_MS = 120_000;
+const LOOP_MONITOR = new URL("loop-monitor.ts", import.meta.url).href;
 
 export interface Figure {
   readonly name: string;
@@ -25,14 +26,16 @@ export interface Figure {
 }
 
 export async function benchFleet(size: number): Promise<readonly Figure[]> {
-  const controller = await ControllerProcess.start();
+  const controller = await ControllerProcess.start({ loads: [LOOP_MONITOR] });
   const told = new Set<string>();
   let acknowledged = 0;
   let lastToldAt = 0;
   const token = await makeToken(controller, { uses: size });
+  controller.send("reset");
   const joinAt = performance.now();
   const identities = await eachOf(size, (index) => joinAs(controller, token, `bench-${index}`, { role: "bench" }));
   const joinMs = performance.now() - joinAt;
+  const joinBlockedMs = await longestBlock(controller);
   const agents = identities.map(
     ({ machine, current }) =>
       new BenchAgent({
@@ -77,6 +80,7 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
 
     return [
       { name: "all machines joined", value: joinMs, unit: "ms" },
+      { name: "… the controller's loop blocked, longest", value: joinBlockedMs, unit: "ms" },
       { name: "all agents connected", value: connectMs, unit: "ms" },
       { name: "submit → last machine told", value: lastToldAt - submitAt, unit: "ms" },
       { name: "submit → all healthy", value: healthyMs, unit: "ms" },
@@ -88,6 +92,12 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
     await Promise.all(agents.map((agent) => agent.close()));
     await controller.stop();
   }
+}
+
+async function longestBlock(controller: ControllerProcess): Promise<number> {
+  const answer = controller.nextMessage();
+  controller.send("read");
+  return ((await answer) as { readonly longestMs: number }).longestMs;
 }
 
 /** So many at once, as when a fleet is brought up. */

@@ -18,6 +18,15 @@ interface Addresses {
   readonly nats: { readonly url: string };
 }
 
+export interface StartOptions {
+  /** One that is there already; else a new one. */
+  readonly dir?: string;
+  /** Beyond `error`, what it logs can be read here. */
+  readonly logLevel?: "error" | "trace";
+  /** URLs of modules that are loaded before its program. */
+  readonly loads?: readonly string[];
+}
+
 export class ControllerProcess {
   readonly grpc: string;
   /** For operators: the unix socket. */
@@ -40,11 +49,10 @@ export class ControllerProcess {
     this.nats = nats.url;
   }
 
-  /** `dir`: one that is there already; else a new one. */
-  static async start({ dir = mkdtempSync(join(tmpdir(), "muster-controller-")), logLevel = "error" }: { readonly dir?: string; readonly logLevel?: "error" | "trace" } = {}): Promise<ControllerProcess> {
+  static async start({ dir = mkdtempSync(join(tmpdir(), "muster-controller-")), logLevel = "error", loads = [] }: StartOptions = {}): Promise<ControllerProcess> {
     rmSync(join(dir, "controller.json"), { force: true });
-    const child = spawn(process.execPath, [MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", logLevel, "--stop-with-parent"], {
-      stdio: ["pipe", "ignore", logLevel === "error" ? "inherit" : "pipe"],
+    const child = spawn(process.execPath, [...loads.flatMap((module) => ["--import", module]), MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", logLevel, "--stop-with-parent"], {
+      stdio: ["pipe", "ignore", logLevel === "error" ? "inherit" : "pipe", "ipc"],
     });
     const log: string[] = [];
     child.stderr?.setEncoding("utf8").on("data", (text: string) => log.push(text));
@@ -59,6 +67,16 @@ export class ControllerProcess {
   /** All that it has logged, when it was started with a level of its own. */
   log(): string {
     return this.#log.join("");
+  }
+
+  /** To a module that was loaded before the program. */
+  send(message: string): void {
+    this.#child.send(message);
+  }
+
+  /** Of such a module. */
+  nextMessage(): Promise<unknown> {
+    return new Promise((resolve) => this.#child.once("message", resolve));
   }
 
   get isAlive(): boolean {

@@ -76,8 +76,13 @@ interface IssuedRow {
 
 const MEMBER = "SELECT m.*, (SELECT max(expires_at) FROM credentials c WHERE c.membership = m.membership) AS expires_at FROM members m";
 
+const RESERVED_AT_ONCE = 64;
+
 export class Members {
   readonly #db: Database;
+
+  /** Numbers that are nobody's yet; those that are left at an end are lost. */
+  #reserved = { next: 1, last: 0 };
 
   constructor(db: Database) {
     this.#db = db;
@@ -94,9 +99,16 @@ export class Members {
     return rows.map(memberOf);
   }
 
-  /** The number of a membership to come. It is never given again, also when nothing comes of it. */
+  /** The number of a membership to come. It is never given again, also when nothing comes of it. They are taken from the disk by the block, since each taking is a flush. */
   reserve(): number {
-    return Number(statement(this.#db, "INSERT INTO memberships DEFAULT VALUES").run().lastInsertRowid);
+    if (this.#reserved.next > this.#reserved.last) {
+      const sql = "INSERT INTO memberships SELECT coalesce(max(seq), 0) + ? FROM sqlite_sequence WHERE name = 'memberships'";
+      const last = Number(statement(this.#db, sql).run(RESERVED_AT_ONCE).lastInsertRowid);
+      this.#reserved = { next: last - RESERVED_AT_ONCE + 1, last };
+    }
+    const membership = this.#reserved.next;
+    this.#reserved = { ...this.#reserved, next: membership + 1 };
+    return membership;
   }
 
   add(membership: number, member: NewMember, now: number): void {

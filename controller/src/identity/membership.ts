@@ -15,6 +15,7 @@ import { provenKey, type ProvenKey } from "./authority.ts";
 import { JoinTokens, type TokenFault } from "./join-tokens.ts";
 import { type Issued, type Member, Members, type NewMember } from "./members.ts";
 import { IDENTITY_TABLES } from "./tables.ts";
+import { Turns } from "./turns.ts";
 
 /** Public halves, as the machine sent them. */
 export interface MachineKeys {
@@ -72,6 +73,9 @@ export class Membership {
   readonly members: Members;
   readonly #options: MembershipOptions;
 
+  /** Joining and renewing come in crowds, and each holds the loop for milliseconds several times. */
+  readonly #turns = new Turns();
+
   constructor(options: MembershipOptions) {
     this.#options = options;
     migrate(options.db, "identity", IDENTITY_TABLES);
@@ -84,8 +88,10 @@ export class Membership {
     const checked = this.tokens.check(asked.tokenId, asked.secret, now());
     // A token that has been used up still answers whoever used it, who may have lost the answer.
     if (!checked.ok) return { kind: "bad_token", fault: checked.fault };
+    await this.#turns.next();
     const key = await this.#proven(asked.keys);
     if (key === undefined) return { kind: "bad_keys" };
+    await this.#turns.next();
     const wanted: NewMember = {
       machine: asked.machine,
       state: checked.token.approve ? "pending" : "member",
@@ -139,8 +145,10 @@ export class Membership {
 
   /** For a machine whose standing is `member` or `expired`. */
   async renew(machine: MachineId, membership: number, keys: MachineKeys): Promise<RenewOutcome> {
+    await this.#turns.next();
     const key = await this.#proven(keys);
     if (key === undefined) return { kind: "bad_keys" };
+    await this.#turns.next();
     const before = this.members.issued(membership, key.fingerprint);
     const issued = before ?? (await this.#issue({ machine, membership }, keys, key));
     return this.#transaction(() => {
@@ -189,12 +197,14 @@ export class Membership {
     const issuedAt = now();
     const expiresAt = issuedAt + credentialTtlMs;
     const authority = authorities.newest;
+    const certificate = await authority.issueClient(key, machineUri(name), { issuedAt, expiresAt });
+    await this.#turns.next();
     return {
       fingerprint: key.fingerprint,
       natsKey: keys.natsKey,
       sealingKey: keys.sealingKey,
       authority: authority.pin,
-      certificate: await authority.issueClient(key, machineUri(name), { issuedAt, expiresAt }),
+      certificate,
       natsJwt: natsJwt(name.machine, keys.natsKey, expiresAt),
       issuedAt,
       expiresAt,
