@@ -54,7 +54,7 @@ export function registerToken(program: Command, context: CliContext): void {
     .command("revoke")
     .summary("let nobody join with a token any more")
     .description("Lets nobody join with the token any more. Machines that have joined with it stay: they have credentials of their own.")
-    .argument("<id>", "the second part of the token, see: muster token list")
+    .argument("<id>", "its id, as muster token list shows it")
     .action(async (id: string, _options: unknown, self: Command) => {
       await revokeToken(context, id, self.optsWithGlobals<GlobalOptions>());
     });
