@@ -42,12 +42,18 @@ export function valueOf<T>(answer: Answer<T>): T {
 export function toServiceError(error: unknown, logger: Logger): CallError {
   if (error instanceof CallError) return error;
   if (error instanceof MachineGone) return missing(error.message);
+  if (isPrematureEnd(error)) return new CallError(status.CANCELLED, "the caller went away, or sent what can't be read", { cause: error });
   if (isAdapterFault(error)) {
     logger.error({ err: error }, "call failed for a fault of the surroundings");
     return new CallError(status.RESOURCE_EXHAUSTED, error.message, { cause: error });
   }
   logger.error({ err: error }, "call failed unexpectedly");
   return new CallError(status.INTERNAL, "an internal fault; the controller's log has it", { cause: error });
+}
+
+/** A stream of the caller's that ended before its end, which is nobody's fault here. */
+function isPrematureEnd(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ERR_STREAM_PREMATURE_CLOSE";
 }
 
 /** Each adapter has one class for the faults of its part of the world, with `code` and `retryable`; their messages are for people. */

@@ -32,7 +32,7 @@ export class Wire {
     this.#client = new Client(address, credentials, { ...options, "grpc.use_local_subchannel_pool": 1, "grpc.max_send_message_length": -1 });
   }
 
-  /** Sends one message and says no more. Never rejects. An answer that began is OK; its rest is not waited for. */
+  /** Sends one message and says no more. Never rejects. An answer that began is OK, and its rest is not waited for; a stream in which nothing comes is CANCELLED. */
   call({ path, responseStream }: Method, message: Uint8Array): Promise<Ended> {
     const same = (bytes: Buffer): Buffer => bytes;
     return new Promise((resolve) => {
@@ -45,8 +45,9 @@ export class Wire {
       });
       call.on("error", () => undefined);
       call.on("status", ({ code, details }: StatusObject) => {
-        const isOpen = responseStream && (code === status.DEADLINE_EXCEEDED || code === status.CANCELLED);
-        resolve(isOpen || (isAnswered && code === status.CANCELLED) ? { code: status.OK, details: "" } : { code, details });
+        if (isAnswered && code === status.CANCELLED) resolve({ code: status.OK, details: "" });
+        else if (responseStream && code === status.DEADLINE_EXCEEDED) resolve({ code: status.CANCELLED, details: "nothing was said yet" });
+        else resolve({ code, details });
       });
       call.write(Buffer.from(message));
       call.end();
