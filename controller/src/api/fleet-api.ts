@@ -28,14 +28,16 @@ export interface FleetApiOptions {
   readonly engine: Engine;
   readonly fleet: Fleet;
   readonly logs: LogRelay;
+  /** Machines whose credentials were taken from them. */
+  readonly revoked: () => ReadonlySet<string>;
   readonly logger: Logger;
 }
 
-export function fleetApi({ journal, engine, fleet, logs, logger }: FleetApiOptions): FleetServiceServer {
+export function fleetApi({ journal, engine, fleet, logs, revoked, logger }: FleetApiOptions): FleetServiceServer {
   const one = (id: string): Machine => {
     const row = journal.db.prepare("SELECT * FROM machines WHERE id = ?").get(id) as MachineRow | undefined;
     if (row === undefined) throw missing(`there is no machine ${id}`);
-    return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? []);
+    return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? [], revoked());
   };
   const machineLabels = (id: string): Labels | undefined => {
     const row = journal.db.prepare("SELECT labels FROM machines WHERE id = ?").get(id) as { labels: string } | undefined;
@@ -55,7 +57,8 @@ export function fleetApi({ journal, engine, fleet, logs, logger }: FleetApiOptio
       const apps = appsByMachine(journal, undefined);
       const rows = journal.db.prepare("SELECT * FROM machines ORDER BY id").all() as MachineRow[];
       const machines = rows.filter((row) => selects(parsed.selector, labelsOf(row)));
-      return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [])) };
+      const outcasts = revoked();
+      return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [], outcasts)) };
     }),
 
     getMachine: unary(logger, (request) => ({ machine: one(request.id) })),
@@ -184,13 +187,13 @@ function appView(row: AppRow): MachineApp {
   };
 }
 
-function view(row: MachineRow, fleet: Fleet, apps: MachineApp[]): Machine {
+function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: ReadonlySet<string>): Machine {
   const { presence, since, lastSeenAt, acknowledgedGeneration } = fleet.presence(row.id);
   const refusal = fleet.refusal(row.id);
   return {
     id: row.id,
     labels: { ...labelsOf(row) },
-    state: MACHINE_STATE[presence],
+    state: revoked.has(row.id) ? MachineState.REVOKED : MACHINE_STATE[presence],
     stateSince: since,
     agentVersion: row.agent_version,
     hostname: row.hostname,

@@ -34,7 +34,7 @@ export class Office {
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
     this.#server = await serveOpenly([
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
-        { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), logger }) },
+        { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), revoked: () => new Set(), logger }) },
       ], caller);
     this.deployments = new DeploymentsServiceClient(this.#server.address, credentials.createInsecure());
     this.fleet = new FleetServiceClient(this.#server.address, credentials.createInsecure());

@@ -99,6 +99,10 @@ export class Members {
     return rows.map(memberOf);
   }
 
+  revoked(): ReadonlySet<string> {
+    return new Set(statement(this.#db, "SELECT machine FROM members WHERE state = 'revoked'").pluck().all() as string[]);
+  }
+
   /** The number of a membership to come. It is never given again, also when nothing comes of it. They are taken from the disk by the block, since each taking is a flush. */
   reserve(): number {
     if (this.#reserved.next > this.#reserved.last) {

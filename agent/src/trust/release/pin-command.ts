@@ -4,6 +4,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { quorumText } from "@muster/proto/trust/root-chain.ts";
 import { TRUST_FILE_CHARS_MAX } from "@muster/proto/trust/trust-file.ts";
+import { errorCode } from "../../runner/fault.ts";
 import { pinByHand, type Pinned, pinnedRoot, TrustRootError } from "./pinned-root.ts";
 
 /** What to say, and whether it went well. */
@@ -48,6 +49,7 @@ function readTrustFile(file: string): { readonly ok: true; readonly bytes: Uint8
     if (statSync(file).size > TRUST_FILE_CHARS_MAX) return { ok: false, message: `${file} is larger than any trust file` };
     return { ok: true, bytes: readFileSync(file) };
   } catch (error) {
+    if (errorCode(error) === "ENOENT") return { ok: false, message: `there is no file ${file}` };
     return { ok: false, message: `${file} can't be read: ${error instanceof Error ? error.message : String(error)}` };
   }
 }

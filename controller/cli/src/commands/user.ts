@@ -2,12 +2,11 @@
  * `muster user create NAME`, `muster user list`, `muster user set NAME` and `muster user remove NAME`
  */
 import { rmSync, writeFileSync } from "node:fs";
-import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { Role, type CreateUserResponse, type User } from "@muster/proto/gen/muster/v1/access.ts";
 import { type Command, Option } from "commander";
 import { withController } from "../client/session.ts";
-import { writeLines, type CliContext } from "../context.ts";
+import { write, writeLines, type CliContext } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 import { userJson } from "../output/access-json.ts";
 import { printDocument } from "../output/json.ts";
@@ -118,10 +117,14 @@ async function createUser(context: CliContext, name: string, options: CreateOpti
   if (options.output === "json") {
     return printDocument(context, { ...userJson(user), token: own === undefined ? created.token : null, certificate: file ?? null, pin: created.pin, login });
   }
-  const { colors } = context;
-  const secret = own === undefined ? [`token, shown this once:  ${colors.bold(created.token)}`] : [`key and certificate:  ${own.file}`];
   const ends = dateAndTime(user.expiresAt);
-  await writeLines(context.stdout, [`${userLine(user, viewOptions(context))}  until ${ends}`, ...secret, colors.dim(`on their machine:  ${login}`)]);
+  // What comes out of a pipe is the token and nothing else.
+  await write(context.stdout, `${own === undefined ? created.token : own.file}\n`);
+  await writeLines(context.stderr, [
+    `${userLine(user, viewOptions(context))}  until ${ends}`,
+    own === undefined ? "the token is shown this once. On their machine:" : "the file holds the key and its certificate. On their machine:",
+    `  ${login}`,
+  ]);
 }
 
 function writeNew(path: string, text: string, shown: string): void {
@@ -133,12 +136,8 @@ function writeNew(path: string, text: string, shown: string): void {
   }
 }
 
-/** A controller that listens everywhere or on loopback does not know by which name it is reached. */
 function loginCommand({ address, pin }: CreateUserResponse, file: string | undefined): string {
-  const [, port = ""] = /:([0-9]+)$/.exec(address) ?? [];
-  const isNamed = !/^(?:0\.0\.0\.0|\[::\]|127\.[0-9.]+|\[::1\]):/.test(address);
-  const where = isNamed ? address : `${hostname()}:${port}`;
-  return `muster login ${where} --ca sha256:${pin}${file === undefined ? "" : ` --certificate ${file}`}`;
+  return `muster login ${address} --ca sha256:${pin}${file === undefined ? "" : ` --certificate ${file}`}`;
 }
 
 async function listUsers(context: CliContext, options: GlobalOptions): Promise<void> {

@@ -115,6 +115,7 @@ function statePaint(state: MachineStateWord, colors: Colors): (text: string) => 
     case "disconnected":
       return colors.yellow;
     case "silent":
+    case "revoked":
       return colors.red;
     case "unspecified":
       return colors.dim;

@@ -30,6 +30,8 @@ export const MachineState = {
   DISCONNECTED: "MACHINE_STATE_DISCONNECTED",
   /** SILENT - Nothing heard for longer than the controller waits. */
   SILENT: "MACHINE_STATE_SILENT",
+  /** REVOKED - Its credentials were taken from it: it is refused until it is removed and joins again. */
+  REVOKED: "MACHINE_STATE_REVOKED",
 } as const;
 
 export type MachineState = typeof MachineState[keyof typeof MachineState];
@@ -39,6 +41,7 @@ export namespace MachineState {
   export type CONNECTED = typeof MachineState.CONNECTED;
   export type DISCONNECTED = typeof MachineState.DISCONNECTED;
   export type SILENT = typeof MachineState.SILENT;
+  export type REVOKED = typeof MachineState.REVOKED;
 }
 
 export function machineStateFromJSON(object: any): MachineState {
@@ -55,6 +58,9 @@ export function machineStateFromJSON(object: any): MachineState {
     case 3:
     case "MACHINE_STATE_SILENT":
       return MachineState.SILENT;
+    case 4:
+    case "MACHINE_STATE_REVOKED":
+      return MachineState.REVOKED;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum MachineState");
   }
@@ -70,6 +76,8 @@ export function machineStateToJSON(object: MachineState): string {
       return "MACHINE_STATE_DISCONNECTED";
     case MachineState.SILENT:
       return "MACHINE_STATE_SILENT";
+    case MachineState.REVOKED:
+      return "MACHINE_STATE_REVOKED";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum MachineState");
   }
@@ -85,6 +93,8 @@ export function machineStateToNumber(object: MachineState): number {
       return 2;
     case MachineState.SILENT:
       return 3;
+    case MachineState.REVOKED:
+      return 4;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum MachineState");
   }
