@@ -233,7 +233,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
       { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, revoked: () => membership.members.revoked(), logger }) },
       { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
-      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: showCertificates, address: () => reachableAt(grpc.address), natsConfig: () => externalConfig(natsAuthority), now: () => systemClock.now(), logger }) },
+      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: showCertificates, usersCertifiedBefore: (at) => access.users.certifiedBefore(at), address: () => reachableAt(grpc.address), natsConfig: () => externalConfig(natsAuthority), now: () => systemClock.now(), logger }) },
       { definition: JoinServiceService, implementation: joinApi({ membership, authorities, controllerId: signer.announced().controllerId, trustRoot: () => trustRoots.newestFile(), logger }) },
       { definition: SecretsServiceService, implementation: secretsApi({ journal, store: secrets, now, logger }) },
       { definition: TrustServiceService, implementation: trustApi({ trustRoots, logger }) },

@@ -98,6 +98,11 @@ export class Users {
     return (this.#db.prepare("SELECT * FROM users ORDER BY name").all() as Row[]).map(userOf);
   }
 
+  /** Those who have certificates that were made before; of others none is known. */
+  certifiedBefore(at: number): readonly string[] {
+    return this.#db.prepare("SELECT name FROM users WHERE token_id IS NULL AND created_at < ? ORDER BY name").pluck().all(at) as string[];
+  }
+
   get(name: string): User | undefined {
     const row = this.#db.prepare("SELECT * FROM users WHERE name = ?").get(name) as Row | undefined;
     return row === undefined ? undefined : userOf(row);

@@ -20,6 +20,8 @@ export interface IdentityApiOptions {
   readonly cutOff: (member: Member) => void;
   /** Servers show certificates of the authorities that are left. */
   readonly onAuthoritiesChanged: () => void;
+  /** Users with certificates of an authority before the one that was made then. */
+  readonly usersCertifiedBefore: (at: number) => readonly string[];
   /** Where machines reach the controller. */
   readonly address: () => string;
   readonly natsConfig: () => string;
@@ -33,7 +35,7 @@ const TTL_MS_MAX = 366 * 24 * 60 * 60_000;
 const LABELS_MAX = 64;
 const DEPENDANTS_SHOWN_MAX = 1_000;
 
-export function identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, address, natsConfig, now, logger }: IdentityApiOptions): IdentityServiceServer {
+export function identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig, now, logger }: IdentityApiOptions): IdentityServiceServer {
   const { tokens, members } = membership;
   const known = (text: string): Member => {
     const machine = parseMachineId(text);
@@ -48,11 +50,13 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
   };
   const listed = (): AuthorityMessage[] => {
     const dependants = members.dependants(authorities.newest.pin);
+    const users = usersCertifiedBefore(authorities.newest.madeAt);
     return authorities.all.map(({ pin, certificate }) => ({
       pin,
       notBefore: certificate.validFromDate.getTime(),
       notAfter: certificate.validToDate.getTime(),
       dependants: (dependants.get(pin) ?? []).slice(0, DEPENDANTS_SHOWN_MAX),
+      users: pin === authorities.newest.pin ? [] : users.slice(0, DEPENDANTS_SHOWN_MAX),
     }));
   };
 
@@ -114,6 +118,10 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
       if (dependants.length > 0 && !force) {
         const named = dependants.length > 5 ? `${dependants.slice(0, 5).join(", ")} and ${dependants.length - 5} more` : dependants.join(", ");
         throw new CallError(status.FAILED_PRECONDITION, `${named} would be lost: they have not renewed under the new authority yet. Wait until they have been connected, or use --force and let them join again`);
+      }
+      const users = usersCertifiedBefore(authorities.newest.madeAt);
+      if (users.length > 0 && !force) {
+        throw new CallError(status.FAILED_PRECONDITION, `the certificates of the users ${users.slice(0, 5).join(", ")}${users.length > 5 ? ` and ${users.length - 5} more` : ""} would be worth nothing: make them anew (muster user remove, then create), or use --force`);
       }
       await authorities.retire();
       onAuthoritiesChanged();

@@ -52,6 +52,11 @@ export class Authority {
     this.#signingKey = signingKey;
   }
 
+  /** What was made before was not signed by it. Milliseconds since 1970, at most a second late. */
+  get madeAt(): number {
+    return this.certificate.validFromDate.getTime() + BACKDATED_MS + 1_000;
+  }
+
   /** A new one; its files are the caller's to keep. */
   static async make(now: number): Promise<AuthorityFiles> {
     const { privateKey, publicKey } = keyPair();

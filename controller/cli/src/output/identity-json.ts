@@ -40,6 +40,6 @@ export function memberJson({ machine, state, labels, hostname, os, arch, askedAt
 }
 
 /** `ca show`, `ca rotate` and `ca retire` */
-export function authorityJson({ pin, notBefore, notAfter, dependants }: Authority): Json {
-  return { pin, not_before: isoOrNull(notBefore), not_after: isoOrNull(notAfter), dependants };
+export function authorityJson({ pin, notBefore, notAfter, dependants, users }: Authority): Json {
+  return { pin, not_before: isoOrNull(notBefore), not_after: isoOrNull(notAfter), dependants, users };
 }

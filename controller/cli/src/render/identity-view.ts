@@ -48,12 +48,14 @@ export function pendingTable(members: readonly Member[], { colors, columns, now 
 
 /** Oldest first. */
 export function authorityLines(authorities: readonly Authority[], { colors, now }: ViewOptions): readonly string[] {
-  return authorities.flatMap(({ pin, notBefore, notAfter, dependants }, index) => {
+  return authorities.flatMap(({ pin, notBefore, notAfter, dependants, users }, index) => {
     const isNewest = index === authorities.length - 1;
     const role = isNewest ? "signs" : "counts until it is retired";
     const lines = [`${colors.bold(`sha256:${pin}`)}  ${role}`, colors.dim(`  since ${moment(notBefore, now)}, until ${moment(notAfter, now)}`)];
     if (isNewest) return lines;
-    return [...lines, dependants.length === 0 ? "  nobody depends on it any more: muster ca retire" : `  ${plural(dependants.length, "machine")} would be lost without it: ${named(dependants)}`];
+    if (dependants.length + users.length === 0) return [...lines, "  nobody depends on it any more: muster ca retire"];
+    const machines = dependants.length === 0 ? [] : [`  ${plural(dependants.length, "machine")} would be lost without it: ${named(dependants)}`];
+    return [...lines, ...machines, ...(users.length === 0 ? [] : [`  certificates of ${plural(users.length, "user")} would be worth nothing: ${named(users)}`])];
   });
 }
 

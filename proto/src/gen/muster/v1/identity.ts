@@ -309,6 +309,8 @@ export interface Authority {
   notAfter: number;
   /** Machines that would be lost without it: they have not renewed under a newer one yet. */
   dependants: string[];
+  /** Users with certificates that it has signed, while there is a newer one: they need new ones. */
+  users: string[];
 }
 
 /** Nothing to say. */
@@ -3277,7 +3279,7 @@ export const ListAuthoritiesResponse: MessageFns<ListAuthoritiesResponse> = {
 };
 
 function createBaseAuthority(): Authority {
-  return { pin: "", notBefore: 0, notAfter: 0, dependants: [] };
+  return { pin: "", notBefore: 0, notAfter: 0, dependants: [], users: [] };
 }
 
 export const Authority: MessageFns<Authority> = {
@@ -3293,6 +3295,9 @@ export const Authority: MessageFns<Authority> = {
     }
     for (const v of message.dependants) {
       writer.uint32(34).string(v!);
+    }
+    for (const v of message.users) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -3342,6 +3347,14 @@ export const Authority: MessageFns<Authority> = {
             message.dependants.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.users.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3370,6 +3383,9 @@ export const Authority: MessageFns<Authority> = {
       dependants: globalThis.Array.isArray(object?.dependants)
         ? object.dependants.map((e: any) => globalThis.String(e))
         : [],
+      users: globalThis.Array.isArray(object?.users)
+        ? object.users.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3387,6 +3403,9 @@ export const Authority: MessageFns<Authority> = {
     if (message.dependants?.length) {
       obj.dependants = message.dependants;
     }
+    if (message.users?.length) {
+      obj.users = message.users;
+    }
     return obj;
   },
 
@@ -3399,6 +3418,7 @@ export const Authority: MessageFns<Authority> = {
     message.notBefore = object.notBefore ?? 0;
     message.notAfter = object.notAfter ?? 0;
     message.dependants = object.dependants?.map((e) => e) || [];
+    message.users = object.users?.map((e) => e) || [];
     return message;
   },
 };
@@ -3978,7 +3998,7 @@ export const IdentityServiceService = {
       Buffer.from(RotateAuthorityResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RotateAuthorityResponse => RotateAuthorityResponse.decode(value),
   },
-  /** Ends a rotation: the old authority is trusted no more. FAILED_PRECONDITION while machines depend on it, unless forced. */
+  /** Ends a rotation: the old authority is trusted no more. FAILED_PRECONDITION while machines or users depend on it, unless forced. */
   retireAuthority: {
     path: "/muster.v1.IdentityService/RetireAuthority" as const,
     requestStream: false as const,
@@ -4021,7 +4041,7 @@ export interface IdentityServiceServer extends UntypedServiceImplementation {
   listAuthorities: handleUnaryCall<ListAuthoritiesRequest, ListAuthoritiesResponse>;
   /** A new authority beside the old one. Machines learn it and renew; FAILED_PRECONDITION while an earlier rotation is not finished. */
   rotateAuthority: handleUnaryCall<RotateAuthorityRequest, RotateAuthorityResponse>;
-  /** Ends a rotation: the old authority is trusted no more. FAILED_PRECONDITION while machines depend on it, unless forced. */
+  /** Ends a rotation: the old authority is trusted no more. FAILED_PRECONDITION while machines or users depend on it, unless forced. */
   retireAuthority: handleUnaryCall<RetireAuthorityRequest, RetireAuthorityResponse>;
   /** The configuration for a nats-server that somebody else runs. It holds no secret. */
   exportNats: handleUnaryCall<ExportNatsRequest, ExportNatsResponse>;
@@ -4172,7 +4192,7 @@ export interface IdentityServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RotateAuthorityResponse) => void,
   ): ClientUnaryCall;
-  /** Ends a rotation: the old authority is trusted no more. FAILED_PRECONDITION while machines depend on it, unless forced. */
+  /** Ends a rotation: the old authority is trusted no more. FAILED_PRECONDITION while machines or users depend on it, unless forced. */
   retireAuthority(
     request: RetireAuthorityRequest,
     callback: (error: ServiceError | null, response: RetireAuthorityResponse) => void,
