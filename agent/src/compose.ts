@@ -105,7 +105,6 @@ export async function startAgent({ dir, identity: known, store, environment, max
       machine: identity.machine,
       instanceId: spool.instanceId,
       agentVersion: AGENT_VERSION,
-      labels: {},
       hostname: hostname(),
       os: platform(),
       arch: arch(),

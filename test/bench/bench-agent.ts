@@ -42,7 +42,7 @@ export class BenchAgent {
         credentials: () => ({ jwt: options.credentials.natsJwt, seed: Buffer.from(options.credentials.keys.nats) }),
         tls: () => ({ ca: options.credentials.authorities, servername: CONTROLLER_NAME }),
       },
-      hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", labels: { role: "bench" }, hostname: "bench", os: "linux", arch: "x64" },
+      hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", hostname: "bench", os: "linux", arch: "x64" },
       reports: {
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
         acknowledge: (seq) => this.#acknowledge(seq),

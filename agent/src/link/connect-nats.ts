@@ -1,5 +1,5 @@
 /**
- * One connection to NATS: known by this machine's key, never without TLS where there are authorities, and with nothing left behind when it fails.
+ * One connection to NATS: known by this machine's key, never without TLS, and with nothing left behind when it fails.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
@@ -17,8 +17,8 @@ export interface NatsTls {
 export interface NatsAddress {
   readonly url: string;
   readonly machineId: string;
-  readonly credentials: NatsCredentials | undefined;
-  readonly tls: NatsTls | undefined;
+  readonly credentials: NatsCredentials;
+  readonly tls: NatsTls;
   readonly timeoutMs: number;
 }
 
@@ -36,8 +36,8 @@ export async function connectNats({ url, machineId, credentials, tls, timeoutMs 
       maxPingOut: PINGS_OUT_MAX,
       reconnect: false,
       ignoreClusterUpdates: true,
-      ...(credentials === undefined ? {} : { authenticator: answerWith(credentials) }),
-      ...(tls === undefined ? {} : { tls: tlsOptions(tls) }),
+      authenticator: answerWith(credentials),
+      tls: tlsOptions(tls),
     }),
   );
 }

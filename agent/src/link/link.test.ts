@@ -7,7 +7,7 @@ import { credentials, status } from "@grpc/grpc-js";
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
-import { connect } from "nats";
+import { connect, type NatsConnection, type TlsOptions } from "nats";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Spool, openSpool } from "../report/spool.ts";
@@ -16,16 +16,21 @@ import { Believer } from "../trust/believer.ts";
 import { assignmentOf, bytesOf, Signer } from "../trust/signer.fixture.ts";
 import { openTrustStore } from "../trust/trust-store.ts";
 import { Link, type LinkOptions } from "./link.ts";
-import { FakeController, freePort, startNats, stopNats, until } from "./controller.fixture.ts";
+import { FakeController, freePort, stopNats, until } from "./controller.fixture.ts";
+import { certify, SERVER_NAME, type ServerIdentity, startTlsNats } from "./nats-tls.fixture.ts";
+import { answerWith, createUserNkey, type UserNkey } from "../identity/user-nkey.ts";
 
 let dir: string;
 let controller: FakeController;
 let spool: Spool;
 const links: Link[] = [];
 let nats: ChildProcess | undefined;
+let identity: ServerIdentity;
+let user: UserNkey;
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "muster-link-"));
+  [identity, user] = [await certify(), createUserNkey()];
   controller = new FakeController();
   await controller.listen();
   spool = openSpool({ dir, newInstanceId: () => "instance-1", now: () => 1, onDamage: () => {} });
@@ -53,10 +58,11 @@ function open(options: Partial<LinkOptions> = {}): Link {
   taken.length = 0;
   const link = new Link({
     controller: `127.0.0.1:${controller.port}`,
-    hello: { machine: "m-1", instanceId: "instance-1", agentVersion: "0", labels: {}, hostname: "h", os: "linux", arch: "x64" },
+    hello: { machine: "m-1", instanceId: "instance-1", agentVersion: "0", hostname: "h", os: "linux", arch: "x64" },
     reports: spool,
     trust: new Believer({ machineId: "m-1", store: openTrustStore({ dir, onDamage: () => {} }), generation: 0, maxAgeMs: 3_600_000, now: Date.now, logger: pino({ level: "silent" }) }),
     assignments,
+    nats: { credentials: () => ({ jwt: "", seed: user.seed }), tls: () => ({ ca: [identity.ca], servername: SERVER_NAME }) },
     connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
     onWelcome: () => {},
     trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
@@ -69,6 +75,11 @@ function open(options: Partial<LinkOptions> = {}): Link {
   links.push(link);
   link.open();
   return link;
+}
+
+/** Says what it likes. */
+function inControlOf(port: number): Promise<NatsConnection> {
+  return connect({ servers: `127.0.0.1:${port}`, tls: { ca: identity.ca, servername: SERVER_NAME } as TlsOptions, authenticator: answerWith({ jwt: "", seed: user.seed }) });
 }
 
 function append(count: number): void {
@@ -214,11 +225,11 @@ describe("assignments", () => {
 
   it("come over NATS, and are asked for when NATS is back after it was away", async () => {
     const port = await freePort();
-    nats = await startNats(port);
-    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
+    nats = await startTlsNats(dir, port, identity, [user.publicKey]);
+    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
     open();
     await until(() => controller.syncs === 1);
-    const client = await connect({ servers: `nats://127.0.0.1:${port}` });
+    const client = await inControlOf(port);
     client.publish(assignmentSubject("m-2"), told(99));
     client.publish(assignmentSubject("m-1"), new Uint8Array([255, 255, 255]));
     client.publish(assignmentSubject("m-1"), told(3));
@@ -227,7 +238,7 @@ describe("assignments", () => {
 
     await stopNats(nats);
     controller.assignment = newest(4);
-    nats = await startNats(port);
+    nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     await until(() => assignments.generation === 4);
   });
 });
@@ -235,11 +246,11 @@ describe("assignments", () => {
 describe("whoever controls NATS", () => {
   async function inControl() {
     const port = await freePort();
-    nats = await startNats(port);
-    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}` };
+    nats = await startTlsNats(dir, port, identity, [user.publicKey]);
+    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}` };
     const link = open();
     await until(() => controller.syncs === 1);
-    const client = await connect({ servers: `nats://127.0.0.1:${port}` });
+    const client = await inControlOf(port);
     return { link, client, send: (bytes: Uint8Array) => client.publish(assignmentSubject("m-1"), bytes) };
   }
   const versions = (): string[] => taken.map(({ apps }) => (apps[0]?.goal?.$case === "run" ? apps[0].goal.value.version : ""));
@@ -300,11 +311,11 @@ describe("whoever controls NATS", () => {
   it("cannot read logs, or have them sent once more", async () => {
     let reads = 0;
     const port = await freePort();
-    nats = await startNats(port);
-    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}` };
+    nats = await startTlsNats(dir, port, identity, [user.publicKey]);
+    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}` };
     open({ logs: { async *read() { reads += 1; yield [{ stream: "stdout", text: "hello" }]; } } });
     await until(() => controller.syncs === 1);
-    const client = await connect({ servers: `nats://127.0.0.1:${port}` });
+    const client = await inControlOf(port);
     const ask = (signer: Signer, requestId: string): void => client.publish(requestSubject("m-1"), bytesOf(signer.request("m-1", { requestId })));
     ask(new Signer(), "r-1");
     ask(controller.signer, "r-2");
@@ -345,11 +356,11 @@ describe("logs", () => {
 
   async function withLogs(logs: LogReader) {
     const port = await freePort();
-    nats = await startNats(port);
-    controller.welcome = { natsUrl: `nats://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
+    nats = await startTlsNats(dir, port, identity, [user.publicKey]);
+    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
     open({ logs });
     await until(() => controller.syncs === 1);
-    return connect({ servers: `nats://127.0.0.1:${port}` });
+    return inControlOf(port);
   }
 
   it("are sent when they are wanted, until they end", async () => {

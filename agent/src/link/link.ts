@@ -41,7 +41,7 @@ export interface LinkOptions {
     /** Ignores what is not newer; throws when it can't be kept. */
     offer(assignment: Assignment): void;
   };
-  readonly nats?: Pick<SubscriptionOptions, "credentials" | "tls">;
+  readonly nats: Pick<SubscriptionOptions, "credentials" | "tls">;
   readonly onWelcome: (welcome: Welcome) => void;
   readonly trustRoots: TrustRoots;
   readonly logs: LogReader;

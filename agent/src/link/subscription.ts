@@ -2,7 +2,7 @@
  * Listens on NATS for what the controller tells this machine. Publishes nothing. What is lost while there is no connection costs nothing: `onConnected`
  * is called each time there is one again, and whoever listens asks for the newest.
  *
- * Each connection is made with the credentials and authorities of that moment, and never without TLS where there are any. One that is refused is tried
+ * Each connection is made with the credentials and authorities of that moment, and never without TLS. One that is refused is tried
  * again for ever, since credentials are renewed meanwhile; nats.js does not reconnect by itself, which would use the old ones.
  */
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,9 +18,9 @@ const RECONNECT_DELAY_MS = { first: 2_000, most: 10_000 };
 export interface SubscriptionOptions {
   readonly machineId: string;
   /** Asked at each connection. */
-  readonly credentials?: () => NatsCredentials;
+  readonly credentials: () => NatsCredentials;
   /** Asked at each connection. */
-  readonly tls?: () => NatsTls;
+  readonly tls: () => NatsTls;
   readonly fraction: () => number;
   /** Bytes that anybody may have sent. */
   readonly onAssignment: (envelope: Uint8Array) => void;
@@ -74,7 +74,7 @@ export class Subscription {
   /** Resolves when a connection that stood has ended. */
   async #listen(url: string, signal: AbortSignal): Promise<void> {
     const { machineId, credentials, tls, connectTimeoutMs: timeoutMs = CONNECT_TIMEOUT_MS, logger, onAssignment, onRequest, onConnected } = this.#options;
-    const connection = await connectNats({ url, machineId, credentials: credentials?.(), tls: tls?.(), timeoutMs });
+    const connection = await connectNats({ url, machineId, credentials: credentials(), tls: tls(), timeoutMs });
     const close = (): void => void connection.close();
     signal.addEventListener("abort", close, { once: true });
     if (signal.aborted) close();

@@ -20,9 +20,9 @@ export interface Trusted {
 
 export interface ConnectionOptions {
   readonly url: string;
-  readonly answer?: Answer;
-  /** Asked at each connection; without it the connection is plain. */
-  readonly trusted?: () => Trusted;
+  readonly answer: Answer;
+  /** Asked at each connection. */
+  readonly trusted: () => Trusted;
   readonly inboxPrefix?: string;
   readonly onUp: (connection: NatsConnection) => void;
   readonly onDown: () => void;
@@ -85,8 +85,8 @@ export class KeptConnection {
       maxPingOut: 2,
       reconnect: false,
       ignoreClusterUpdates: true,
-      ...(answer === undefined ? {} : { authenticator: answer }),
-      ...(trusted === undefined ? {} : { tls: tlsOptions(trusted()) }),
+      authenticator: answer,
+      tls: tlsOptions(trusted()),
       ...(inboxPrefix === undefined ? {} : { inboxPrefix }),
     });
   }

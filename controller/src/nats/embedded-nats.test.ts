@@ -3,21 +3,29 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { connect, type NatsConnection } from "nats";
+import { assignmentSubject } from "@muster/proto/subjects.ts";
+import { connect, type TlsOptions } from "nats";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { createEmbeddedNats, type EmbeddedNats } from "./embedded-nats.ts";
+import { createEmbeddedNats, type EmbeddedNats, type EmbeddedNatsOptions } from "./embedded-nats.ts";
 import { findNatsServer } from "./find-nats-server.ts";
+import { type NatsAuthority, openNatsAuthority } from "./nats-authority.ts";
 import { NatsClient } from "./nats-client.ts";
+import { type Certified, certify, machine, SERVER_NAME } from "./nats.fixture.ts";
 
 const host = "127.0.0.1";
 const logger = pino({ level: "silent" });
 const patience = { timeout: 15_000, interval: 20 };
+const SUBJECT = assignmentSubject("m-1");
 let dir: string;
+let authority: NatsAuthority;
+let certified: Certified;
 let undo: (() => unknown)[];
 
-beforeEach(() => {
+beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "muster-nats-"));
+  authority = openNatsAuthority({ dir: join(dir, "keys"), now: Date.now });
+  certified = await certify(dir);
   undo = [];
 });
 
@@ -26,27 +34,38 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+function whole(): EmbeddedNatsOptions {
+  return { dir, host, port: 0, trust: { authority, ...certified }, logger };
+}
+
 async function embedded(port = 0, more: { readonly onExit?: () => void } = {}): Promise<EmbeddedNats> {
-  const nats = await createEmbeddedNats({ dir, host, port, logger, ...more });
+  const nats = await createEmbeddedNats({ ...whole(), port, ...more });
   undo.push(() => nats.stop());
   return nats;
 }
 
 async function client(url: string) {
-  const made = new NatsClient({ url, logger });
+  const made = new NatsClient({ url, answer: authority.answerAs("CONTROL"), trusted: () => ({ ca: [certified.ca], servername: SERVER_NAME }), logger });
   undo.push(() => made.close());
   await made.firstConnected;
   return made;
 }
 
 /** An agent's side. */
-async function listener(url: string): Promise<{ readonly connection: NatsConnection; readonly heard: string[] }> {
-  const connection = await connect({ servers: url, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+async function listener(url: string): Promise<{ readonly heard: string[] }> {
+  const { key, jwt } = machine(authority, "m-1");
+  const connection = await connect({
+    servers: url,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 50,
+    tls: { ca: certified.ca, servername: SERVER_NAME } as TlsOptions,
+    authenticator: (nonce = "") => ({ jwt, nkey: key.publicKey, sig: Buffer.from(key.sign(Buffer.from(nonce))).toString("base64url") }),
+  });
   undo.push(() => connection.close());
   const heard: string[] = [];
-  connection.subscribe("x", { callback: (_, message) => heard.push(message.string()) });
+  connection.subscribe(SUBJECT, { callback: (_, message) => heard.push(message.string()) });
   await connection.flush();
-  return { connection, heard };
+  return { heard };
 }
 
 /** The processes whose command line names the directory: nats-server and its guardian. */
@@ -62,11 +81,14 @@ function processesOf(path: string): readonly number[] {
 
 /** Another process that owns a nats-server in the same directory. */
 async function owner(): Promise<{ readonly child: ChildProcess; readonly pid: number; readonly url: string }> {
-  const module = new URL("./embedded-nats.ts", import.meta.url).href;
+  const module = (path: string): string => new URL(path, import.meta.url).href;
   const script = `
-    import { createEmbeddedNats } from ${JSON.stringify(module)};
+    import { createEmbeddedNats } from ${JSON.stringify(module("./embedded-nats.ts"))};
+    import { openNatsAuthority } from ${JSON.stringify(module("./nats-authority.ts"))};
+    const authority = openNatsAuthority({ dir: ${JSON.stringify(join(dir, "keys"))}, now: Date.now });
+    const trust = { authority, ...${JSON.stringify(certified)} };
     const logger = { info() {}, warn() {}, error() {} };
-    const nats = await createEmbeddedNats({ dir: ${JSON.stringify(dir)}, host: "127.0.0.1", port: 0, logger });
+    const nats = await createEmbeddedNats({ dir: ${JSON.stringify(dir)}, host: "127.0.0.1", port: 0, trust, logger });
     console.log(JSON.stringify({ pid: nats.pid(), url: nats.url }));
     setInterval(() => {}, 1000);
   `;
@@ -80,7 +102,7 @@ describe("an embedded nats-server", () => {
   test("carries messages, on the same port after each restart, and leaves no process behind", async () => {
     const first = await embedded();
     const { heard } = await listener(first.url);
-    (await client(first.url)).publish("x", Buffer.from("hello"));
+    (await client(first.url)).publish(SUBJECT, Buffer.from("hello"));
     await vi.waitFor(() => expect(heard).toEqual(["hello"]), patience);
     expect(processesOf(dir)).toHaveLength(2);
     await first.stop();
@@ -89,9 +111,9 @@ describe("an embedded nats-server", () => {
   });
 
   test("that listens on every address is reached by loopback", async () => {
-    const nats = await createEmbeddedNats({ dir, host: "0.0.0.0", port: 0, logger });
+    const nats = await createEmbeddedNats({ ...whole(), host: "0.0.0.0" });
     undo.push(() => nats.stop());
-    expect(nats.url).toBe(`nats://127.0.0.1:${nats.port}`);
+    expect(nats.url).toBe(`tls://127.0.0.1:${nats.port}`);
     expect((await client(nats.url)).connected).toBe(true);
   });
 
@@ -109,14 +131,14 @@ describe("an embedded nats-server", () => {
       const before = nats.pid();
       process.kill(before, "SIGKILL");
       await vi.waitFor(() => expect(publisher.connected).toBe(false), patience);
-      publisher.publish("x", Buffer.from("lost"));
+      publisher.publish(SUBJECT, Buffer.from("lost"));
       expect(publisher.droppedCount).toBe(round);
       await vi.waitFor(() => expect(reconnects).toBe(round), patience);
       expect(publisher.connected).toBe(true);
       expect(nats.pid()).not.toBe(before);
       expect(exits).toBe(round);
       await vi.waitFor(() => {
-        publisher.publish("x", Buffer.from(`round ${round}`));
+        publisher.publish(SUBJECT, Buffer.from(`round ${round}`));
         expect(heard).toContain(`round ${round}`);
       }, patience);
     }
@@ -185,12 +207,12 @@ describe("an embedded nats-server", () => {
     undo.push(() => new Promise((resolve) => other.close(resolve)));
     await expect(embedded(port)).rejects.toMatchObject({ code: "port_in_use", message: `port ${port} on ${host} is in use by another program; free it, or choose another with --nats-port` });
     writeFileSync(join(dir, "port"), String(port));
-    expect((await embedded()).url).not.toBe(`nats://${host}:${port}`);
+    expect((await embedded()).url).not.toBe(`tls://${host}:${port}`);
   });
 
   test("says when its directory can't be used", async () => {
     writeFileSync(join(dir, "file"), "");
-    await expect(createEmbeddedNats({ dir: join(dir, "file", "nats"), host, port: 0, logger })).rejects.toMatchObject({ code: "io_error" });
+    await expect(createEmbeddedNats({ ...whole(), dir: join(dir, "file", "nats") })).rejects.toMatchObject({ code: "io_error" });
   });
 
   test("says what to install when there is no nats-server", async () => {
@@ -200,7 +222,7 @@ describe("an embedded nats-server", () => {
   test("refuses a message beyond the limit without failing its caller", async () => {
     const nats = await embedded();
     const publisher = await client(nats.url);
-    publisher.publish("x", Buffer.alloc(2 * 1024 * 1024));
+    publisher.publish(SUBJECT, Buffer.alloc(2 * 1024 * 1024));
     expect(publisher.droppedCount).toBe(1);
     expect(publisher.connected).toBe(true);
   });

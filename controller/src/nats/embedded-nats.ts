@@ -30,8 +30,8 @@ export interface EmbeddedNatsOptions {
   readonly host: string;
   /** 0: the one it had before, else a free one. */
   readonly port: number;
-  /** Whom it lets in, and the certificate (PEM) that it shows; without it everybody, over plain TCP. */
-  readonly trust?: { readonly authority: NatsAuthority; readonly certFile: string; readonly keyFile: string };
+  /** Whom it lets in, and the certificate (PEM) that it shows. */
+  readonly trust: { readonly authority: NatsAuthority; readonly certFile: string; readonly keyFile: string };
   readonly logger: Logger;
   /** It ended without being told to; it is started again by itself. */
   readonly onExit?: () => void;
@@ -65,11 +65,10 @@ export async function createEmbeddedNats({ dir, host, port: wantedPort, trust, l
     // What a former run was told is in the configuration too, or was taken back meanwhile.
     rmSync(accountsDir, { recursive: true, force: true });
     const writeConfig = (name: string): void => {
-      const config = { name, host, port, pidPath, logPath };
-      writeWhole(configPath, embeddedConfig(trust === undefined ? config : { ...config, trust: { ...trust, accountsDir } }));
+      writeWhole(configPath, embeddedConfig({ name, host, port, pidPath, logPath, trust: { ...trust, accountsDir } }));
     };
-    const nats = new NatsProcess({ binary, configPath, writeConfig, logPath, host, port, scheme: trust === undefined ? "nats" : "tls", logger, onExit });
-    trust?.authority.onChange(() => nats.configure());
+    const nats = new NatsProcess({ binary, configPath, writeConfig, logPath, host, port, logger, onExit });
+    trust.authority.onChange(() => nats.configure());
     await nats.start();
     rememberPort(home, port);
     return nats;
@@ -92,7 +91,6 @@ interface ProcessOptions {
   readonly logPath: string;
   readonly host: string;
   readonly port: number;
-  readonly scheme: "nats" | "tls";
   readonly logger: Logger;
   readonly onExit: (() => void) | undefined;
 }
@@ -123,7 +121,7 @@ class NatsProcess implements EmbeddedNats {
     this.#options = options;
     this.port = options.port;
     const host = loopbackOf(options.host);
-    this.url = `${options.scheme}://${host.includes(":") ? `[${host}]` : host}:${options.port}`;
+    this.url = `tls://${host.includes(":") ? `[${host}]` : host}:${options.port}`;
   }
 
   pid(): number {

@@ -11,8 +11,8 @@ import type { Answer } from "./nats-authority.ts";
 
 export interface NatsClientOptions {
   readonly url: string;
-  readonly answer?: Answer;
-  readonly trusted?: () => Trusted;
+  readonly answer: Answer;
+  readonly trusted: () => Trusted;
   readonly logger: Logger;
 }
 

@@ -11,7 +11,7 @@ export interface EmbeddedConfig {
   readonly port: number;
   readonly pidPath: string;
   readonly logPath: string;
-  readonly trust?: TrustConfig;
+  readonly trust: TrustConfig;
 }
 
 export interface TrustConfig {
@@ -41,7 +41,7 @@ export function embeddedConfig({ name, host, port, pidPath, logPath, trust }: Em
     `log_file: ${JSON.stringify(logPath)}`,
     "logfile_size_limit: 8MB",
     ...limits(),
-    ...(trust === undefined ? [] : trustLines(trust)),
+    ...trustLines(trust),
   ]);
 }
 

@@ -5,7 +5,6 @@ import { AppPhase, type Hello, type Refusal, type Report } from "@muster/proto/g
 import { type Instant, type MachineId, NAME_RULE, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
 import { REASON_CODES, type ReasonCode } from "@muster/proto/reason.ts";
 import { REFUSAL_CODES } from "@muster/proto/refusal.ts";
-import { isLabelKey, isLabelValue, LABELS_MAX } from "@muster/proto/selector.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import type { AgentPhase } from "../rollout/state.ts";
@@ -19,22 +18,17 @@ const WORD_CHARS_MAX = 255;
 const MESSAGE_CHARS_MAX = 2000;
 const PORTS_MAX = 64;
 
-export function checkHello(hello: Hello): Checked<MachineJoined> {
+/** Without labels, which are the controller's to say. */
+export function checkHello(hello: Hello): Checked<Omit<MachineJoined, "labels">> {
   const machine = parseMachineId(hello.machine);
   if (machine === undefined) return refused(`the machine id "${clip(hello.machine, 80)}" is not ${NAME_RULE}`);
   if (!INSTANCE.test(hello.instanceId)) return refused("the instance id is not 1 to 64 letters, digits and hyphens");
-  const labels = Object.entries(hello.labels);
-  if (labels.length > LABELS_MAX) return refused(`${labels.length} labels; at most ${LABELS_MAX} are allowed`);
-  for (const [key, value] of labels) {
-    if (!isLabelKey(key) || !isLabelValue(value)) return refused(`"${clip(key, 80)}=${clip(value, 80)}" is not a label`);
-  }
   return {
     ok: true,
     value: {
       kind: "machine_joined",
       machine,
       instance: hello.instanceId,
-      labels: Object.fromEntries(labels.sort(([a], [b]) => (a < b ? -1 : 1))),
       agentVersion: clip(hello.agentVersion, WORD_CHARS_MAX),
       hostname: clip(hello.hostname, WORD_CHARS_MAX),
       os: clip(hello.os, WORD_CHARS_MAX),

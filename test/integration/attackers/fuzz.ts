@@ -13,7 +13,7 @@ const DEPTH_MAX = 4;
 
 const keys = { certificateRequest: Buffer.alloc(120, 48), natsKey: `U${"A".repeat(55)}`, sealingKey: Buffer.alloc(32, 1) };
 const GOOD: readonly Uint8Array[] = [
-  SessionRequest.encode({ message: { $case: "hello", value: Hello.fromPartial({ machine: "m-1", instanceId: "i", labels: { role: "web" }, generation: 7 }) } }).finish(),
+  SessionRequest.encode({ message: { $case: "hello", value: Hello.fromPartial({ machine: "m-1", instanceId: "i", generation: 7 }) } }).finish(),
   SessionRequest.encode({ message: { $case: "reports", value: ReportBatch.fromPartial({ reports: [{ seq: 1 }] }) } }).finish(),
   JoinRequest.encode(JoinRequest.fromPartial({ tokenId: "abc", secret: "s".repeat(43), machine: "m-1", keys, labels: { a: "b" }, hostname: "h" })).finish(),
   RenewRequest.encode({ keys }).finish(),

@@ -190,17 +190,11 @@ export interface Hello {
   /** Made once for each agent directory; report sequences belong to it. */
   instanceId: string;
   agentVersion: string;
-  labels: { [key: string]: string };
   hostname: string;
   os: string;
   arch: string;
   /** The newest generation that the agent has stored; 0 at first. */
   generation: number;
-}
-
-export interface Hello_LabelsEntry {
-  key: string;
-  value: string;
 }
 
 /** The answer to Hello. */
@@ -654,7 +648,7 @@ export const SessionResponse: MessageFns<SessionResponse> = {
 };
 
 function createBaseHello(): Hello {
-  return { machine: "", instanceId: "", agentVersion: "", labels: {}, hostname: "", os: "", arch: "", generation: 0 };
+  return { machine: "", instanceId: "", agentVersion: "", hostname: "", os: "", arch: "", generation: 0 };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -668,9 +662,6 @@ export const Hello: MessageFns<Hello> = {
     if (message.agentVersion !== "") {
       writer.uint32(26).string(message.agentVersion);
     }
-    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
-      Hello_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
-    });
     if (message.hostname !== "") {
       writer.uint32(42).string(message.hostname);
     }
@@ -721,17 +712,6 @@ export const Hello: MessageFns<Hello> = {
             }
 
             message.agentVersion = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            const entry4 = Hello_LabelsEntry.decode(reader, reader.uint32());
-            if (entry4.value !== undefined) {
-              message.labels[entry4.key] = entry4.value;
-            }
             continue;
           }
           case 5: {
@@ -791,20 +771,6 @@ export const Hello: MessageFns<Hello> = {
         : isSet(object.agent_version)
         ? globalThis.String(object.agent_version)
         : "",
-      labels: isObject(object.labels)
-        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
       hostname: isSet(object.hostname) ? globalThis.String(object.hostname) : "",
       os: isSet(object.os) ? globalThis.String(object.os) : "",
       arch: isSet(object.arch) ? globalThis.String(object.arch) : "",
@@ -822,15 +788,6 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.agentVersion !== "") {
       obj.agentVersion = message.agentVersion;
-    }
-    if (message.labels) {
-      const entries = globalThis.Object.entries(message.labels) as [string, string][];
-      if (entries.length > 0) {
-        obj.labels = {};
-        entries.forEach(([k, v]) => {
-          obj.labels[k] = v;
-        });
-      }
     }
     if (message.hostname !== "") {
       obj.hostname = message.hostname;
@@ -855,104 +812,10 @@ export const Hello: MessageFns<Hello> = {
     message.machine = object.machine ?? "";
     message.instanceId = object.instanceId ?? "";
     message.agentVersion = object.agentVersion ?? "";
-    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
-      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
-        if (value !== undefined) {
-          acc[key] = globalThis.String(value);
-        }
-        return acc;
-      },
-      {},
-    );
     message.hostname = object.hostname ?? "";
     message.os = object.os ?? "";
     message.arch = object.arch ?? "";
     message.generation = object.generation ?? 0;
-    return message;
-  },
-};
-
-function createBaseHello_LabelsEntry(): Hello_LabelsEntry {
-  return { key: "", value: "" };
-}
-
-export const Hello_LabelsEntry: MessageFns<Hello_LabelsEntry> = {
-  encode(message: Hello_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.key !== "") {
-      writer.uint32(10).string(message.key);
-    }
-    if (message.value !== "") {
-      writer.uint32(18).string(message.value);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Hello_LabelsEntry {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseHello_LabelsEntry();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.key = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.value = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Hello_LabelsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Hello_LabelsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Hello_LabelsEntry>): Hello_LabelsEntry {
-    return Hello_LabelsEntry.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Hello_LabelsEntry>): Hello_LabelsEntry {
-    const message = createBaseHello_LabelsEntry();
-    message.key = object.key ?? "";
-    message.value = object.value ?? "";
     return message;
   },
 };
