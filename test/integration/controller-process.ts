@@ -25,6 +25,8 @@ export interface StartOptions {
   readonly logLevel?: "error" | "trace";
   /** URLs of modules that are loaded before its program. */
   readonly loads?: readonly string[];
+  /** Further arguments. */
+  readonly args?: readonly string[];
 }
 
 export class ControllerProcess {
@@ -49,9 +51,9 @@ export class ControllerProcess {
     this.nats = nats.url;
   }
 
-  static async start({ dir = mkdtempSync(join(tmpdir(), "muster-controller-")), logLevel = "error", loads = [] }: StartOptions = {}): Promise<ControllerProcess> {
+  static async start({ dir = mkdtempSync(join(tmpdir(), "muster-controller-")), logLevel = "error", loads = [], args = [] }: StartOptions = {}): Promise<ControllerProcess> {
     rmSync(join(dir, "controller.json"), { force: true });
-    const child = spawn(process.execPath, [...loads.flatMap((module) => ["--import", module]), MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", logLevel, "--stop-with-parent"], {
+    const child = spawn(process.execPath, [...loads.flatMap((module) => ["--import", module]), MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", logLevel, "--stop-with-parent", ...args], {
       stdio: ["pipe", "ignore", logLevel === "error" ? "inherit" : "pipe", "ipc"],
     });
     const log: string[] = [];

@@ -107,43 +107,43 @@ export class RunningIdentity {
   async #keepRenewed(): Promise<void> {
     const { fraction, logger } = this.#options;
     let retryMs = RETRY_MS.least;
-    let delayMs = this.#dueInMs();
-    while (!this.#closing.signal.aborted) {
-      this.#waiting = new AbortController();
-      if (!this.#isAsked) await sleep(Math.min(delayMs, TIMER_MS_MAX), undefined, { signal: this.#waiting.signal }).catch(() => undefined);
-      if (this.#closing.signal.aborted) return;
-      if (this.#isAsked) {
-        await sleep(fraction() * ASKED_SPREAD_MS, undefined, { signal: this.#closing.signal }).catch(() => undefined);
-        this.#isAsked = false;
-      } else if (this.#dueInMs() > 0) {
-        delayMs = this.#dueInMs();
-        continue;
-      }
+    while (await this.#isDue()) {
       const outcome = await this.#renew();
       switch (outcome.kind) {
         case "renewed":
           retryMs = RETRY_MS.least;
           this.#hasComplained = false;
           logger.info({ expiresAt: new Date(this.credentials.expiresAt).toISOString() }, "credentials renewed");
-          delayMs = this.#dueInMs();
           this.#onRenewed();
           break;
         case "refused":
           this.#complain("this machine is not accepted any more; join again: muster token create on the controller's side, then muster-agent join --again", outcome.why);
-          delayMs = REFUSED_RETRY_MS;
+          await this.#pause(REFUSED_RETRY_MS, this.#closing.signal);
           break;
         case "failed":
           this.#complain("credentials not renewed yet", outcome.why);
-          delayMs = retryMs * (1 + fraction());
+          await this.#pause(retryMs * (1 + fraction()), this.#closing.signal);
           retryMs = Math.min(RETRY_MS.most, retryMs * 2);
           break;
       }
-      // What failed is tried again after its delay, though it is due.
-      if (outcome.kind !== "renewed") {
-        await sleep(delayMs, undefined, { signal: this.#closing.signal }).catch(() => undefined);
-        delayMs = 0;
-      }
     }
+  }
+
+  /** Resolves with true when it is time to renew, or somebody asks for it, and with false when there is nothing to be renewed any more. */
+  async #isDue(): Promise<boolean> {
+    const { signal } = this.#closing;
+    while (!signal.aborted && !this.#isAsked && this.#dueInMs() > 0) {
+      this.#waiting = new AbortController();
+      await this.#pause(this.#dueInMs(), this.#waiting.signal);
+    }
+    if (this.#isAsked) await this.#pause(this.#options.fraction() * ASKED_SPREAD_MS, signal);
+    this.#isAsked = false;
+    return !signal.aborted;
+  }
+
+  /** Ends early when the signal aborts. */
+  async #pause(ms: number, signal: AbortSignal): Promise<void> {
+    await sleep(Math.min(ms, TIMER_MS_MAX), undefined, { signal }).catch(() => undefined);
   }
 
   /** At half of their life, more or less: a fleet that joined in one minute does not renew in one. */
