@@ -1,9 +1,8 @@
 /**
  * Joining a real controller, and what somebody gets who should not: without a token, with a used one, with another machine's name, from a false controller.
  */
-import { get } from "node:https";
 import { type ClientReadableStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
-import { channelOf, tlsIdentityOf } from "@muster/agent/identity/channel.ts";
+import { channelOf } from "@muster/agent/identity/channel.ts";
 import type { Identity } from "@muster/agent/identity/identity-store.ts";
 import { JoinError } from "@muster/agent/identity/join.ts";
 import { AgentServiceClient, Hello, type SessionResponse } from "@muster/proto/gen/muster/v1/agent.ts";
@@ -13,20 +12,15 @@ import { FleetServiceClient, type ListMachinesResponse, MachineState } from "@mu
 import { IdentityServiceClient, JoinServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
 import { encodeManifest, MANIFEST_FORMAT } from "@muster/proto/manifest.ts";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { call } from "./call.ts";
 import { ControllerProcess } from "./controller-process.ts";
-import { agentClient, joinAs, makeToken } from "./member.ts";
+import { agentClient, fetchAs, joinAs, makeToken } from "./member.ts";
 
 let controller: ControllerProcess;
 beforeAll(async () => {
   controller = await ControllerProcess.start();
 });
 afterAll(() => controller.stop());
-
-type Answered<T> = (answer: (error: ServiceError | null, response: T) => void) => unknown;
-
-function call<T>(ask: Answered<T>): Promise<T> {
-  return new Promise((resolve, reject) => ask((error, response) => (error === null ? resolve(response) : reject(error))));
-}
 
 /** A session of that machine; resolves with its welcome. */
 async function welcome(identity: Identity): Promise<{ readonly artifactUrl: string; readonly client: AgentServiceClient; readonly ended: Promise<ServiceError> }> {
@@ -37,16 +31,6 @@ async function welcome(identity: Identity): Promise<{ readonly artifactUrl: stri
   const { message } = await new Promise<SessionResponse>((resolve) => (session as ClientReadableStream<SessionResponse>).once("data", resolve));
   if (message?.$case !== "welcome") throw new Error("no welcome");
   return { artifactUrl: message.value.artifactUrl, client, ended };
-}
-
-function fetchAs({ current }: Identity, url: string): Promise<number | undefined> {
-  const { ca, cert, key, servername } = tlsIdentityOf(current);
-  return new Promise((resolve, reject) => {
-    get(url, { ca, cert, key, servername, agent: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    }).on("error", reject);
-  });
 }
 
 describe("a controller", () => {

@@ -1,8 +1,9 @@
 /**
  * A machine that joins a real controller by the real protocol, and what it is then spoken to with; nothing is kept on disk.
  */
+import { get } from "node:https";
 import { credentials } from "@grpc/grpc-js";
-import { channelOf } from "@muster/agent/identity/channel.ts";
+import { channelOf, tlsIdentityOf } from "@muster/agent/identity/channel.ts";
 import type { Credentials, Identity } from "@muster/agent/identity/identity-store.ts";
 import { join } from "@muster/agent/identity/join.ts";
 import { AgentServiceClient } from "@muster/proto/gen/muster/v1/agent.ts";
@@ -43,4 +44,15 @@ export function agentClient({ grpc }: Pick<ControllerProcess, "grpc">, shown: Cr
   const channel = channelOf(shown);
   // A connection of its own: connections are somebody's.
   return new AgentServiceClient(grpc, channel.credentials, { ...channel.options, "grpc.use_local_subchannel_pool": 1 });
+}
+
+/** The HTTP status with which the machine is answered. */
+export function fetchAs({ current }: Identity, url: string): Promise<number | undefined> {
+  const { ca, cert, key, servername } = tlsIdentityOf(current);
+  return new Promise((resolve, reject) => {
+    get(url, { ca, cert, key, servername, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on("error", reject);
+  });
 }

@@ -1,9 +1,10 @@
 /** The end of a rotation, for those who don't renew by themselves: users with certificates. */
-import { credentials, type ServiceError, status } from "@grpc/grpc-js";
+import { credentials, status } from "@grpc/grpc-js";
 import { machineKeys } from "@muster/controller/src/identity/machine-keys.fixture.ts";
 import { AccessServiceClient, CreateUserRequest, Role } from "@muster/proto/gen/muster/v1/access.ts";
 import { type Authority, IdentityServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { call } from "./call.ts";
 import { ControllerProcess } from "./controller-process.ts";
 
 let controller: ControllerProcess;
@@ -19,10 +20,6 @@ afterAll(async () => {
   identity?.close();
   await controller?.stop();
 });
-
-function call<T>(ask: (answer: (error: ServiceError | null, response: T) => void) => unknown): Promise<T> {
-  return new Promise((resolve, reject) => ask((error, response) => (error === null ? resolve(response) : reject(error))));
-}
 
 async function createUser(name: string, certificateRequest: Uint8Array): Promise<void> {
   const request = CreateUserRequest.fromPartial({ name, role: Role.VIEWER, ttlMs: 3_600_000, certificateRequest: Buffer.from(certificateRequest), by: "test" });

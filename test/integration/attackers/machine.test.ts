@@ -1,9 +1,8 @@
 /**
  * Somebody with the credentials of one machine, and the code of an agent. They are that machine, until it is revoked, and nobody else.
  */
-import { get } from "node:https";
 import { type ClientReadableStream, credentials, type ServiceError, status } from "@grpc/grpc-js";
-import { channelOf, channelTo, tlsIdentityOf } from "@muster/agent/identity/channel.ts";
+import { channelOf, channelTo } from "@muster/agent/identity/channel.ts";
 import type { Identity } from "@muster/agent/identity/identity-store.ts";
 import { sealingKeyPair } from "@muster/agent/identity/keys.ts";
 import { openSealed } from "@muster/agent/secrets/open.ts";
@@ -19,8 +18,9 @@ import { machineUri, parseMachineUri } from "@muster/proto/identity.ts";
 import { encodeManifest, MANIFEST_FORMAT } from "@muster/proto/manifest.ts";
 import { X509Certificate } from "node:crypto";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { call } from "../call.ts";
 import { ControllerProcess } from "../controller-process.ts";
-import { agentClient, joinAs, makeToken } from "../member.ts";
+import { agentClient, fetchAs, joinAs, makeToken } from "../member.ts";
 import { everyMethod, Wire } from "./wire.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -51,10 +51,6 @@ afterAll(async () => {
   victimClient?.close();
   await controller?.stop();
 });
-
-function call<T>(ask: (answer: (error: ServiceError | null, response: T) => void) => unknown): Promise<T> {
-  return new Promise((resolve, reject) => ask((error, response) => (error === null ? resolve(response) : reject(error))));
-}
 
 async function operate<C extends { close(): void }, T>(type: new (address: string, channel: ReturnType<typeof credentials.createInsecure>) => C, ask: (client: C, answer: (error: ServiceError | null, response: T) => void) => unknown): Promise<T> {
   const client = new type(controller.operators, credentials.createInsecure());
@@ -94,16 +90,6 @@ async function deploy(file: string): Promise<void> {
     client.submit({ fileName: "muster.yaml", content: Buffer.from(file), artifact: digest, by: "test", signed: "" }, answer),
   );
   expect(submitted.faults).toEqual([]);
-}
-
-function fetchAs({ current }: Identity, url: string): Promise<number | undefined> {
-  const { ca, cert, key, servername } = tlsIdentityOf(current);
-  return new Promise((resolve, reject) => {
-    get(url, { ca, cert, key, servername, agent: false }, (response) => {
-      response.resume();
-      resolve(response.statusCode);
-    }).on("error", reject);
-  });
 }
 
 test("calls no method but an agent's", async () => {

@@ -4,11 +4,12 @@
 import { connect as connectHttp2, constants } from "node:http2";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { credentials, type ServiceError } from "@grpc/grpc-js";
+import { credentials } from "@grpc/grpc-js";
 import { Hello, type SessionRequest } from "@muster/proto/gen/muster/v1/agent.ts";
 import { ReadEventsRequest } from "@muster/proto/gen/muster/v1/events.ts";
 import { FleetServiceClient, type ListMachinesResponse } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { call } from "../call.ts";
 import { ControllerProcess } from "../controller-process.ts";
 import { agentClient, joinAs, makeToken } from "../member.ts";
 
@@ -22,10 +23,6 @@ beforeAll(async () => {
 });
 afterEach(() => opened.splice(0).forEach((each) => each.destroy()));
 afterAll(() => controller.stop());
-
-function call<T>(ask: (answer: (error: ServiceError | null, response: T) => void) => unknown): Promise<T> {
-  return new Promise((resolve, reject) => ask((error, response) => (error === null ? resolve(response) : reject(error))));
-}
 
 test("an operator who follows the journal a hundred times", async () => {
   const fleet = new FleetServiceClient(controller.operators, credentials.createInsecure());
