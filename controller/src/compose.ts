@@ -5,7 +5,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import type { X509Certificate } from "node:crypto";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
 import { AgentServiceService } from "@muster/proto/gen/muster/v1/agent.ts";
@@ -21,7 +21,7 @@ import { SecretsServiceService } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { TrustServiceService } from "@muster/proto/gen/muster/v1/trust.ts";
 import type { Logger } from "pino";
 import { hostOf } from "./access/attempts.ts";
-import { createAccess } from "./access/access.ts";
+import { type Access, createAccess } from "./access/access.ts";
 import type { MachineVerdict } from "./access/admission.ts";
 import { accessApi } from "./api/access-api.ts";
 import { artifactsApi } from "./api/artifacts-api.ts";
@@ -34,7 +34,7 @@ import { identityApi } from "./api/identity-api.ts";
 import { secretsApi } from "./api/secrets-api.ts";
 import { trustApi } from "./api/trust-api.ts";
 import { DeploymentViews } from "./api/views.ts";
-import { createArtifactStore } from "./artifacts/artifact-store.ts";
+import { type ArtifactStore, createArtifactStore } from "./artifacts/artifact-store.ts";
 import { tellMissingArtifacts } from "./artifacts/missing.ts";
 import { removeWhatWasLetGo } from "./artifacts/removal.ts";
 import { backupApi } from "./backup/backup-api.ts";
@@ -45,14 +45,13 @@ import { Engine } from "./engine/engine.ts";
 import { Gatekeeper } from "./gates/gatekeeper.ts";
 import { Schedule } from "./gates/schedule.ts";
 import { Fleet } from "./fleet/fleet.ts";
-import type { CertifiedMachine } from "./grpc/caller.ts";
-import { serveSocket, serveTls } from "./grpc/server.ts";
+import { type GrpcService, serveSocket, serveTls } from "./grpc/server.ts";
 import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } from "./home.ts";
 import { openArtifactDoor } from "./http/artifact-door.ts";
 import { AssignmentKeys } from "./identity/assignment-key.ts";
 import { AssignmentSigner } from "./identity/assignment-signer.ts";
 import { Authorities } from "./identity/authorities.ts";
-import { readEpoch } from "./identity/epoch.ts";
+import { type Epoch, readEpoch } from "./identity/epoch.ts";
 import { joinApi } from "./identity/join-api.ts";
 import type { Member } from "./identity/members.ts";
 import { Membership, type Standing } from "./identity/membership.ts";
@@ -61,7 +60,7 @@ import { identityDir, refuseExposed } from "./identity/private-file.ts";
 import { Journal } from "./journal/journal.ts";
 import { startNats } from "./nats/nats.ts";
 import { externalConfig } from "./nats/server-config.ts";
-import { openNatsAuthority } from "./nats/nats-authority.ts";
+import { type NatsAuthority, openNatsAuthority } from "./nats/nats-authority.ts";
 import { Publisher } from "./publish/publisher.ts";
 import { agentApi } from "./report/agent-api.ts";
 import { LogRelay } from "./report/log-relay.ts";
@@ -108,14 +107,14 @@ export async function startController(config: Config, logger: Logger): Promise<C
     refuseHalfRestored(dir);
     mkdirSync(identityDir(dir), { recursive: true, mode: 0o700 });
     refuseExposed(identityDir(dir));
-    const authorities = await Authorities.open(join(identityDir(dir), "authorities"), () => systemClock.now());
     const journal = Journal.open(join(dir, "muster.db"));
     undo.push(() => journal.close());
+    const keys = await openKeys(config, journal, logger);
+    const { authorities, natsAuthority, membership, signer, epoch, secrets, trustRoots } = keys;
     const store = await createArtifactStore({ dir: join(dir, "artifacts") });
     await tellMissingArtifacts({ db: journal.db, store, logger });
     const before = rememberedPorts(dir);
 
-    const natsAuthority = openNatsAuthority({ dir: join(identityDir(dir), "nats"), now: () => systemClock.now() });
     const serverFiles = new ServerFiles(join(dir, "nats"), authorities);
     serverFiles.write();
     const nats = await startNats({
@@ -128,17 +127,11 @@ export async function startController(config: Config, logger: Logger): Promise<C
       logger,
     });
     undo.push(() => nats.stop());
-    const now = (): number => systemClock.now();
-    const epoch = readEpoch(dir);
-    const secrets = SecretStore.open(journal.db, keySourceOf({ dir, keyFile: config.secretsKeyFile, credentialsDir: config.credentialsDir }));
-    const sealer = new Sealer({ secrets, sealingKeyOf: (machine) => sealingKeyOf(membership.members.sealingKey(machine as MachineId)), logger });
-    const signer = new AssignmentSigner(AssignmentKeys.open(dir, now), epoch, now, (assignment) => sealer.seal(assignment));
     const publisher = new Publisher({ nats: nats.client, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
     undo.push(() => publisher.stop());
 
-    const trustRoots = new TrustRoots(journal.db, () => systemClock.now());
     const fleet = new Fleet(config.silentAfterMs);
-    const gatekeeper = new Gatekeeper(() => systemClock.now());
+    const gatekeeper = new Gatekeeper(now);
     undo.push(() => gatekeeper.close());
     const engine: Engine = new Engine({
       journal,
@@ -162,45 +155,27 @@ export async function startController(config: Config, logger: Logger): Promise<C
     nats.client.onConnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
-    const membership = new Membership({
-      db: journal.db,
-      authorities,
-      natsJwt: (machine, publicKey, expiresAt) => natsAuthority.machineJwt({ machine, publicKey, expiresAt }),
-      credentialTtlMs: config.credentialTtlMs,
-      renewalGraceMs: config.renewalGraceMs,
-      now: () => systemClock.now(),
-    });
-    // What was revoked just before an end may not have reached the file yet.
-    for (const member of membership.members.list(false)) if (member.state === "revoked") natsAuthority.revoke(membership.natsUsers(member));
     const access = createAccess({ db: journal.db, oidc: config.oidc, machines: { judge: (certified) => verdictOf(membership.judge(certified)) }, now, logger });
     undo.push(() => access.close());
     const tls = { host, contextFor: (name: string | undefined) => authorities.contextFor(name), certify: (certificate: X509Certificate) => authorities.certify(certificate) };
-
     const showCertificates = (): void => {
       serverFiles.write();
       nats.reload();
     };
     const renewing = setInterval(() => void authorities.refresh().then(showCertificates, (error: unknown) => logger.error({ err: error }, "server certificates not renewed")), SERVER_RENEWAL_MS);
     undo.push(() => clearInterval(renewing));
-    const isMember = (certified: CertifiedMachine): boolean => membership.judge(certified).kind === "member";
+
     const http = await openArtifactDoor({
       dir: store.dir,
       tls: { ...tls, port: config.httpPort === 0 ? before.http : config.httpPort },
-      isMember,
+      isMember: (certified) => membership.judge(certified).kind === "member",
       isAssigned: (machine, digest) => engine.isAssigned(machine, digest),
       logger,
     });
     undo.push(() => http.close());
-
-    const heartbeatIntervalMs = Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE));
-    const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
     const cut = (machine: MachineId): void => {
       grpc.cut(machine);
       http.cut(machine);
-    };
-    const cutOff = (member: Member): void => {
-      natsAuthority.revoke(membership.natsUsers(member));
-      cut(member.machine);
     };
     engine.onCommit((rows) => {
       for (const { entry } of rows) if (entry.kind === "machine_removed") cut(entry.machine);
@@ -214,7 +189,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       ...(config.nats.kind === "external" ? { externalNats: { authorities: config.nats.authorities ?? [] } } : {}),
       natsUrl: config.nats.kind === "external" ? config.nats.url : `tls://${host.includes(":") ? `[${host}]` : host}:${new URL(nats.url).port}`,
       artifactUrl: `${http.url}/v1/artifacts`,
-      heartbeatIntervalMs,
+      heartbeatIntervalMs: Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE)),
       trustRoots,
       labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
       shouldRenew: (caller) => membership.shouldRenew(caller),
@@ -224,19 +199,25 @@ export async function startController(config: Config, logger: Logger): Promise<C
       },
     });
     const services = [
-      { definition: AccessServiceService, implementation: accessApi({ users: access.users, audit: access.audit, authority: authorities, oidc: config.oidc, address: () => reachableAt(grpc.address), endCalls: (name) => access.endCalls(name), now, logger }) },
       { definition: AgentServiceService, implementation: agents },
-      { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
-      { definition: BackupServiceService, implementation: backupApi({ dir, now: () => systemClock.now(), logger }) },
-      { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
-      { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
-      { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
-      { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, revoked: () => membership.members.revoked(), logger }) },
-      { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => systemClock.now(), logger }) },
-      { definition: IdentityServiceService, implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged: showCertificates, usersCertifiedBefore: (at) => access.users.certifiedBefore(at), address: () => reachableAt(grpc.address), natsConfig: () => externalConfig(natsAuthority), now: () => systemClock.now(), logger }) },
-      { definition: JoinServiceService, implementation: joinApi({ membership, authorities, controllerId: signer.announced().controllerId, trustRoot: () => trustRoots.newestFile(), logger }) },
-      { definition: SecretsServiceService, implementation: secretsApi({ journal, store: secrets, now, logger }) },
-      { definition: TrustServiceService, implementation: trustApi({ trustRoots, logger }) },
+      ...operatorServices({
+        ...keys,
+        dir,
+        oidc: config.oidc,
+        journal,
+        engine,
+        fleet,
+        store,
+        logs,
+        access,
+        logger,
+        address: () => reachableAt(grpc.address),
+        onAuthoritiesChanged: showCertificates,
+        cutOff: (member) => {
+          natsAuthority.revoke(membership.natsUsers(member));
+          cut(member.machine);
+        },
+      }),
     ];
     const served = { services, admit: access.admit, witness: access.witness };
     const socketPath = socketPathOf(dir);
@@ -257,6 +238,83 @@ export async function startController(config: Config, logger: Logger): Promise<C
     await stop();
     throw error;
   }
+}
+
+/** What the controller knows others by, and they it. Nothing of it runs. */
+interface Keys {
+  readonly authorities: Authorities;
+  readonly natsAuthority: NatsAuthority;
+  readonly membership: Membership;
+  readonly epoch: Epoch;
+  readonly signer: AssignmentSigner;
+  readonly secrets: SecretStore;
+  readonly trustRoots: TrustRoots;
+}
+
+/** Made at the first start. */
+async function openKeys({ dir, credentialTtlMs, renewalGraceMs, secretsKeyFile, credentialsDir }: Config, { db }: Journal, logger: Logger): Promise<Keys> {
+  const own = identityDir(dir);
+  const authorities = await Authorities.open(join(own, "authorities"), now);
+  const natsAuthority = openNatsAuthority({ dir: join(own, "nats"), now });
+  const membership = new Membership({
+    db,
+    authorities,
+    natsJwt: (machine, publicKey, expiresAt) => natsAuthority.machineJwt({ machine, publicKey, expiresAt }),
+    credentialTtlMs,
+    renewalGraceMs,
+    now,
+  });
+  // What was revoked just before an end may not have reached the file yet.
+  for (const member of membership.members.list(false)) if (member.state === "revoked") natsAuthority.revoke(membership.natsUsers(member));
+  const secrets = SecretStore.open(db, keySourceOf({ dir, keyFile: secretsKeyFile, credentialsDir }));
+  const sealer = new Sealer({ secrets, sealingKeyOf: (machine) => sealingKeyOf(membership.members.sealingKey(machine as MachineId)), logger });
+  const epoch = readEpoch(dir);
+  const signer = new AssignmentSigner(AssignmentKeys.open(dir, now), epoch, now, (assignment) => sealer.seal(assignment));
+  return { authorities, natsAuthority, membership, epoch, signer, secrets, trustRoots: new TrustRoots(db, now) };
+}
+
+interface OperatorParts extends Keys {
+  readonly dir: string;
+  readonly oidc: Config["oidc"];
+  readonly journal: Journal;
+  readonly engine: Engine;
+  readonly fleet: Fleet;
+  readonly store: ArtifactStore;
+  readonly logs: LogRelay;
+  readonly access: Access;
+  readonly logger: Logger;
+  readonly address: () => string;
+  readonly onAuthoritiesChanged: () => void;
+  readonly cutOff: (member: Member) => void;
+}
+
+/** All but the agents' own. */
+function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, access, logger, address, onAuthoritiesChanged, cutOff, ...keys }: OperatorParts): readonly GrpcService[] {
+  const { authorities, natsAuthority, membership, signer, secrets, trustRoots } = keys;
+  const { users, audit } = access;
+  const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id));
+  const usersCertifiedBefore = (at: number): readonly string[] => users.certifiedBefore(at);
+  return [
+    { definition: AccessServiceService, implementation: accessApi({ users, audit, authority: authorities, oidc, address, endCalls: (name) => access.endCalls(name), now, logger }) },
+    { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
+    { definition: BackupServiceService, implementation: backupApi({ dir, now, logger }) },
+    { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
+    { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
+    { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
+    { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, revoked: () => membership.members.revoked(), logger }) },
+    { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now, logger }) },
+    {
+      definition: IdentityServiceService,
+      implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig: () => externalConfig(natsAuthority), now, logger }),
+    },
+    { definition: JoinServiceService, implementation: joinApi({ membership, authorities, controllerId: signer.announced().controllerId, trustRoot: () => trustRoots.newestFile(), logger }) },
+    { definition: SecretsServiceService, implementation: secretsApi({ journal, store: secrets, now, logger }) },
+    { definition: TrustServiceService, implementation: trustApi({ trustRoots, logger }) },
+  ];
+}
+
+function now(): Instant {
+  return systemClock.now();
 }
 
 /** By the machine's name where it listens on all its addresses. */

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createOidc, type Oidc, type OidcOptions } from "@muster/controller/src/access/oidc.ts";
-import { Outpost } from "@muster/controller/src/access/outpost.fixture.ts";
+import { Outpost } from "@muster/controller/src/api/outpost.fixture.ts";
 import { browse, CLIENT, IdentityProvider } from "./identity-provider.ts";
 import { runMuster } from "./muster-process.ts";
 

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { Outpost } from "@muster/controller/src/access/outpost.fixture.ts";
+import { Outpost } from "@muster/controller/src/api/outpost.fixture.ts";
 import { type Ended, runMuster } from "./muster-process.ts";
 
 let outpost: Outpost;

@@ -4,11 +4,11 @@
 import type { Database } from "better-sqlite3";
 import type { Logger } from "pino";
 import { Audit } from "../audit/audit.ts";
-import { auditCalls } from "../audit/calls.ts";
 import type { Admit, Witness } from "../grpc/gate.ts";
 import { OpenCalls } from "../grpc/open-calls.ts";
 import { type AdmissionOptions, createAdmission } from "./admission.ts";
 import { Attempts } from "./attempts.ts";
+import { auditCalls } from "./audit-calls.ts";
 import { createOidc, type OidcOptions } from "./oidc.ts";
 import { Users } from "./users.ts";
 

@@ -11,7 +11,7 @@ import { JoinServiceService } from "@muster/proto/gen/muster/v1/identity.ts";
 import { type MachineId, parseMachineId } from "@muster/proto/ids.ts";
 import { type Peer, ROLES } from "../grpc/caller.ts";
 import type { Admission, Admit } from "../grpc/gate.ts";
-import { DAY_MS, elsewhere, metadataOf, NOON } from "./access.fixture.ts";
+import { DAY_MS, elsewhere, metadataOf, NOON } from "../api/access.fixture.ts";
 import { createAdmission, type MachineVerdict } from "./admission.ts";
 import { Attempts } from "./attempts.ts";
 import { type NewUser, Users } from "./users.ts";

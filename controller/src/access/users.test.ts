@@ -1,6 +1,6 @@
 import SqliteDatabase, { type Database } from "better-sqlite3";
 import { beforeEach, expect, test } from "vitest";
-import { DAY_MS, NOON } from "./access.fixture.ts";
+import { DAY_MS, NOON } from "../api/access.fixture.ts";
 import { isUserName, type NewUser, Users } from "./users.ts";
 
 let db: Database;

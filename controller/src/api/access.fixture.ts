@@ -9,13 +9,13 @@ import SqliteDatabase from "better-sqlite3";
 import pino from "pino";
 import { AccessServiceClient, AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
 import { FleetServiceClient, FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
-import { accessApi, type OperatorAuthority } from "../api/access-api.ts";
+import { accessApi, type OperatorAuthority } from "./access-api.ts";
 import { unary } from "../grpc/answer.ts";
 import type { Certified, Peer } from "../grpc/caller.ts";
 import { gate } from "../grpc/gate.ts";
-import { type Access, createAccess } from "./access.ts";
-import type { MachineVerdict } from "./admission.ts";
-import type { OidcOptions } from "./oidc.ts";
+import { type Access, createAccess } from "../access/access.ts";
+import type { MachineVerdict } from "../access/admission.ts";
+import type { OidcOptions } from "../access/oidc.ts";
 
 type Method<Request, Response> = (
   request: Request,

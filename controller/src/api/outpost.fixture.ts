@@ -8,11 +8,11 @@ import { join } from "node:path";
 import SqliteDatabase from "better-sqlite3";
 import pino from "pino";
 import { AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
-import { accessApi } from "../api/access-api.ts";
+import { accessApi } from "./access-api.ts";
 import { serveTls, type TlsServer } from "../grpc/server.ts";
 import { Authorities } from "../identity/authorities.ts";
-import { type Access, createAccess } from "./access.ts";
-import type { OidcOptions } from "./oidc.ts";
+import { type Access, createAccess } from "../access/access.ts";
+import type { OidcOptions } from "../access/oidc.ts";
 
 export class Outpost {
   readonly db = new SqliteDatabase(":memory:");

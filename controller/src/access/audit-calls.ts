@@ -2,13 +2,13 @@
  * Makes audit entries of calls: of each that changes something, and of each that was refused.
  */
 import { status } from "@grpc/grpc-js";
-import { methodName } from "../access/admission.ts";
-import { hostOf } from "../access/attempts.ts";
-import { changes } from "../access/methods.ts";
+import { methodName } from "./admission.ts";
+import { hostOf } from "./attempts.ts";
+import { changes } from "./methods.ts";
 import type { Caller, Peer } from "../grpc/caller.ts";
 import type { Ending } from "../grpc/gate.ts";
-import type { Audit, AuditKind, AuditRecord, AuditResult } from "./audit.ts";
-import { subjectOf } from "./subject.ts";
+import type { Audit, AuditKind, AuditRecord, AuditResult } from "../audit/audit.ts";
+import { subjectOf } from "../audit/subject.ts";
 
 export function auditCalls(audit: Pick<Audit, "record">): (ending: Ending) => void {
   return ({ path, peer, caller, metadata, request, code, message }) => {
