@@ -44,10 +44,6 @@ export function appsDir(dir: string): string {
   return join(resolve(dir), "apps");
 }
 
-export function assignmentFile(dir: string): string {
-  return join(resolve(dir), "assignment.json");
-}
-
 export function removedDir(dir: string): string {
   return join(resolve(dir), "removed");
 }

@@ -2,17 +2,15 @@
  * Runs all apps of this machine: takes the machine's assignment, and gives each app its part. An assignment is written down before anything is done
  * about it, so an agent that starts without a network goes on where it was. An app that an assignment does not name is left as it is.
  */
-import { join } from "node:path";
 import { isSecretPath, isVersion, parseAppName, parseDigest } from "@muster/proto/ids.ts";
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import { type AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Logger } from "pino";
-import { appsOnDisk } from "../disk/apps-on-disk.ts";
-import { assignmentFile } from "../disk/layout.ts";
 import type { Picture } from "../machine/picture.ts";
 import { type AppState, emptyState } from "../machine/state.ts";
 import type { NewReport } from "../report/spool.ts";
 import { AppRunner } from "./app-runner.ts";
+import { appsOnDisk, assignmentFile, stateFile } from "./on-disk.ts";
 import type { Clock } from "./ports.ts";
 import { readRecord, writeRecord } from "./record.ts";
 import type { World } from "./steps.ts";
@@ -113,7 +111,7 @@ export class MachineRunner {
       state,
       turn: this.#turn,
       spool: (report) => spool(reportOf(report)),
-      record: (next) => writeRecord(this.#stateFile(app), STATE_FORMAT, next),
+      record: (next) => writeRecord(stateFile(this.#options.dir, app), STATE_FORMAT, next),
       logger,
       context: {
         app,
@@ -136,7 +134,7 @@ export class MachineRunner {
   }
 
   #readState(app: string): AppState | undefined {
-    const found = readRecord(this.#stateFile(app), STATE_FORMAT);
+    const found = readRecord(stateFile(this.#options.dir, app), STATE_FORMAT);
     switch (found.kind) {
       case "absent":
         return undefined;
@@ -168,10 +166,6 @@ export class MachineRunner {
 
   get #clock(): Clock {
     return this.#options.world.clock;
-  }
-
-  #stateFile(app: string): string {
-    return join(this.#options.dir, "apps", app, "state.json");
   }
 }
 

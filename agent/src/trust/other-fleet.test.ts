@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { assignmentFile } from "../disk/layout.ts";
+import { assignmentFile } from "../runner/on-disk.ts";
 import { forgetOtherFleet } from "./other-fleet.ts";
 import { openTrustStore, trustDir } from "./trust-store.ts";
 

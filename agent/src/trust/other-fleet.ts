@@ -2,8 +2,7 @@
  * A machine that leaves one fleet for another: what the former controller said must not hold up the new one, whose generations begin anew.
  */
 import { rmSync } from "node:fs";
-import { appsOnDisk } from "../disk/apps-on-disk.ts";
-import { assignmentFile } from "../disk/layout.ts";
+import { appsOnDisk, assignmentFile } from "../runner/on-disk.ts";
 import { openTrustStore, trustDir } from "./trust-store.ts";
 
 /** Nothing changes when it is the same controller, or none was believed before. Not ok: apps of the former fleet are here, and nothing was done. */
