@@ -66,7 +66,7 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
     check: unary(logger, (request) => {
       const read = readDeploymentFile(request.content);
       if (!read.ok) return { faults: [...read.faults], app: "", version: "", artifactPath: "" };
-      valueOf(engine.operators.check({ ...read.file, release: { ...read.file.release, artifact: request.artifact } }));
+      valueOf(engine.operators.check({ ...read.file, release: { ...read.file.release, artifact: request.artifact } }, !request.signed));
       return { faults: [], app: read.file.app, version: read.file.version, artifactPath: read.file.artifactPath };
     }),
 

@@ -46,8 +46,11 @@ export class Operators {
     return this.#loop.facts.hasArtifact(digest);
   }
 
-  /** Refuses what can't be carried out; the versions of secrets that the release takes. A release without an artifact is judged by all the rest: so it can be asked before that is sent. */
-  check({ app, release, strategy, selector }: Submission): Answer<PinnedSecrets> {
+  /**
+   * Refuses what can't be carried out; the versions of secrets that the release takes. A release without an artifact is judged by all the rest: so it can be asked before that is sent.
+   * `comesUnsigned`: it is all that will be known of it, signatures included.
+   */
+  check({ app, release, strategy, selector }: Submission, comesUnsigned = false): Answer<PinnedSecrets> {
     const { facts, journal, secrets } = this.#loop;
     const id = releaseId(app, release.version);
     const stored = facts.release(id);
@@ -55,6 +58,8 @@ export class Operators {
     if (differing !== undefined) return conflict(releaseExists(id, differing));
     const pinned = pinSecrets(app, id, release, facts.secretsOf(id), secrets);
     if (!pinned.ok) return pinned;
+    const distrusted = comesUnsigned ? this.#loop.distrusts(stored ?? release) : undefined;
+    if (distrusted !== undefined) return conflict(distrusted);
     const selected = selectMachines(journal, app, selector, id).length;
     if (selected === 0) return conflict(`rollout.targets "${strategy.targets}" selects none of the ${countMachines(journal)} machines; muster machines lists them with their labels`);
     return granted(pinned.value);

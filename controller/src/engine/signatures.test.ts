@@ -52,6 +52,17 @@ describe("a signature", () => {
     expect(world.tables(replayed)).toEqual(world.tables());
   });
 
+  test("that machines ask for is missed before the files are sent, unless it will come or was given before", async () => {
+    const world = new World();
+    await world.join("a");
+    world.distrusts = ({ signed }) => (signed === undefined ? "not signed" : undefined);
+    const submission = world.submission("1", {}, { artifact: "" });
+    expect(world.engine.operators.check(submission, true)).toMatchObject({ ok: false, refusal: { message: "not signed" } });
+    expect(world.engine.operators.check(submission).ok).toBe(true);
+    world.deploy("1", {}, signRelease(plain(), anna));
+    expect(world.engine.operators.check(submission, true).ok).toBe(true);
+  });
+
   test("of another release is refused, and nothing is created", async () => {
     const world = new World();
     await world.join("a");

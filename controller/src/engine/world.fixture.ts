@@ -19,6 +19,7 @@ import type { Clock } from "./clock.ts";
 import { Engine } from "./engine.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import type { Command, Order } from "./operators.ts";
+import type { Submission } from "./submission.ts";
 
 /** A clock that stands still until it is moved, and then wakes whoever asked, in order. */
 class FakeClock implements Clock {
@@ -134,11 +135,15 @@ export class World {
   }
 
   submit(version: string, changes: Partial<Strategy> = {}, release: Partial<Release> = {}) {
+    return this.engine.operators.submit(this.submission(version, changes, release));
+  }
+
+  submission(version: string, changes: Partial<Strategy> = {}, release: Partial<Release> = {}): Submission {
     const targets = changes.targets ?? "role=web";
     const parsed = parseSelector(targets);
     if (!parsed.ok) throw new Error(parsed.message);
     const app = release.app ?? "app";
-    return this.engine.operators.submit({
+    return {
       app: app as AppName,
       release: Release.fromPartial({ app, version, artifact: ARTIFACT, ...release }),
       selector: parsed.selector,
@@ -147,7 +152,7 @@ export class World {
         ...changes,
         targets,
       },
-    });
+    };
   }
 
   command(id: DeploymentId, command: Command["kind"], order: Partial<Order> = {}) {

@@ -80,10 +80,11 @@ async function submitFile(context: CliContext, options: DeployOptions): Promise<
 /** The digest of the artifact, which the controller has afterwards. */
 async function prepare(context: CliContext, controller: Controller, file: DeploymentFile, options: DeployOptions, signing: Signing | undefined): Promise<string> {
   const signal = context.interruption();
-  const checked = await check(controller, file, signal);
+  const asks = { signal, signed: signing !== undefined };
+  const checked = await check(controller, file, asks);
   // Whoever signs believes nobody in what is signed.
   const artifactPath = signing?.artifactPath ?? checked.artifactPath;
-  const mayBeSent = (digest: string): Promise<unknown> => check(controller, file, signal, digest);
+  const mayBeSent = (digest: string): Promise<unknown> => check(controller, file, { ...asks, artifact: digest });
   const pushed = await publishArtifact(context, controller, resolve(file.folder, artifactPath), options.output, mayBeSent).catch((error: unknown) => {
     throw isOfArtifact(error) ? named(file, error) : error;
   });
@@ -100,9 +101,16 @@ function named(file: DeploymentFile, { message, code, exit, cause }: CliError): 
   return new CliError(`${file.name} artifact: ${message}; nothing was deployed`, { code, exit, cause });
 }
 
-async function check(controller: Controller, file: DeploymentFile, signal: AbortSignal, artifact = ""): Promise<CheckResponse> {
+interface Asked {
+  readonly signal: AbortSignal;
+  /** It will be. */
+  readonly signed: boolean;
+  readonly artifact?: string;
+}
+
+async function check(controller: Controller, file: DeploymentFile, { signal, signed, artifact = "" }: Asked): Promise<CheckResponse> {
   const { deployments } = controller;
-  const request = { fileName: file.name, content: file.content, artifact };
+  const request = { fileName: file.name, content: file.content, artifact, signed };
   const checked = await controller.unary(deployments, deployments.check, request, { signal });
   if (checked.faults.length > 0) throw faulty(file, checked.faults, "nothing was deployed");
   return checked;

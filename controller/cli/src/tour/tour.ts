@@ -75,7 +75,7 @@ async function endEarlier(context: CliContext, controller: Controller): Promise<
 async function submit(context: CliContext, controller: Controller, path: string): Promise<string> {
   const { name: fileName, content, folder } = await readDeploymentFile(context, path);
   const { deployments } = controller;
-  const { artifactPath } = await controller.unary(deployments, deployments.check, { fileName, content, artifact: "" });
+  const { artifactPath } = await controller.unary(deployments, deployments.check, { fileName, content, artifact: "", signed: false });
   const { digest } = await publishArtifact(context, controller, resolve(folder, artifactPath), "text");
   const { deployment, faults } = await controller.unary(deployments, deployments.submit, { fileName, content, artifact: digest, by: context.user(), signed: "" });
   if (deployment !== undefined) return deployment.id;

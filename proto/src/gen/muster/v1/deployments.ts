@@ -565,6 +565,8 @@ export interface CheckRequest {
   content: Buffer;
   /** The artifact's digest, once it is known: FAILED_PRECONDITION when the version exists with other files, so that they need not be sent. */
   artifact: string;
+  /** It will be submitted with signatures. Without: FAILED_PRECONDITION when machines would ask for some. */
+  signed: boolean;
 }
 
 /** Either faults, or what the submitting side needs to know. */
@@ -988,7 +990,7 @@ export const Fault: MessageFns<Fault> = {
 };
 
 function createBaseCheckRequest(): CheckRequest {
-  return { fileName: "", content: Buffer.alloc(0), artifact: "" };
+  return { fileName: "", content: Buffer.alloc(0), artifact: "", signed: false };
 }
 
 export const CheckRequest: MessageFns<CheckRequest> = {
@@ -1001,6 +1003,9 @@ export const CheckRequest: MessageFns<CheckRequest> = {
     }
     if (message.artifact !== "") {
       writer.uint32(26).string(message.artifact);
+    }
+    if (message.signed !== false) {
+      writer.uint32(32).bool(message.signed);
     }
     return writer;
   },
@@ -1042,6 +1047,14 @@ export const CheckRequest: MessageFns<CheckRequest> = {
             message.artifact = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.signed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1063,6 +1076,7 @@ export const CheckRequest: MessageFns<CheckRequest> = {
         : "",
       content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
       artifact: isSet(object.artifact) ? globalThis.String(object.artifact) : "",
+      signed: isSet(object.signed) ? globalThis.Boolean(object.signed) : false,
     };
   },
 
@@ -1077,6 +1091,9 @@ export const CheckRequest: MessageFns<CheckRequest> = {
     if (message.artifact !== "") {
       obj.artifact = message.artifact;
     }
+    if (message.signed !== false) {
+      obj.signed = message.signed;
+    }
     return obj;
   },
 
@@ -1088,6 +1105,7 @@ export const CheckRequest: MessageFns<CheckRequest> = {
     message.fileName = object.fileName ?? "";
     message.content = object.content ?? Buffer.alloc(0);
     message.artifact = object.artifact ?? "";
+    message.signed = object.signed ?? false;
     return message;
   },
 };
