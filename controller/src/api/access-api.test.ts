@@ -3,7 +3,8 @@ import { type ClientReadableStream, type ServiceError, status } from "@grpc/grpc
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AuditResult, type AuditEntry, type CreateUserRequest, type CreateUserResponse, type ReadAuditResponse, Role } from "@muster/proto/gen/muster/v1/access.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { DAY_MS, Desk, elsewhere, metadataOf, NOON } from "./access.fixture.ts";
+import { DAY_MS, Desk, elsewhere, NOON } from "./access.fixture.ts";
+import { metadataOf } from "./asker.fixture.ts";
 
 let desk: Desk;
 beforeEach(async () => {

@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type CallOptions, credentials, Metadata, Server, ServerCredentials, type ServiceError, status, type UntypedServiceImplementation } from "@grpc/grpc-js";
+import { credentials, Server, ServerCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import SqliteDatabase from "better-sqlite3";
 import pino from "pino";
 import { AccessServiceClient, AccessServiceService } from "@muster/proto/gen/muster/v1/access.ts";
@@ -16,13 +16,7 @@ import { gate } from "../grpc/gate.ts";
 import { type Access, createAccess } from "../access/access.ts";
 import type { MachineVerdict } from "../access/admission.ts";
 import type { OidcOptions } from "../access/oidc.ts";
-
-type Method<Request, Response> = (
-  request: Request,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, response: Response) => void,
-) => unknown;
+import { Asker } from "./asker.fixture.ts";
 
 export const DAY_MS = 24 * 60 * 60_000;
 export const NOON = Date.UTC(2026, 0, 31, 12);
@@ -32,7 +26,7 @@ export function elsewhere(certified: Certified = { kind: "nobody" }, address = "
   return { via: "tls", address, certified };
 }
 
-export class Desk {
+export class Desk extends Asker {
   readonly db = new SqliteDatabase(":memory:");
   now = NOON;
   /** At the other end of every connection. */
@@ -47,6 +41,7 @@ export class Desk {
   readonly #server: Server;
 
   private constructor(oidc: OidcOptions | undefined) {
+    super();
     const logger = pino({ level: "silent" });
     const now = (): number => this.now;
     this.access = createAccess({ db: this.db, oidc, machines: { judge: () => this.verdict }, now, logger });
@@ -79,28 +74,4 @@ export class Desk {
     this.db.close();
     rmSync(this.#dir, { recursive: true, force: true });
   }
-
-  /** `method` belongs to `client`. */
-  ask<Request, Response>(client: object, method: Method<Request, Response>, request: Request, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      method.call(client, request, metadataOf(headers), {}, (error, response) => (error === null ? resolve(response) : reject(error)));
-    });
-  }
-
-  /** The name of the status and the words of the refusal. */
-  async refused<Request, Response>(client: object, method: Method<Request, Response>, request: Request, headers: Readonly<Record<string, string>> = {}): Promise<readonly [string | undefined, string]> {
-    try {
-      await this.ask(client, method, request, headers);
-    } catch (error) {
-      const { code, details } = error as ServiceError;
-      return [status[code], details];
-    }
-    throw new Error("it was granted");
-  }
-}
-
-export function metadataOf(headers: Readonly<Record<string, string>>): Metadata {
-  const metadata = new Metadata();
-  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-  return metadata;
 }

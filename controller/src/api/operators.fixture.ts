@@ -1,7 +1,7 @@
 /**
  * What operators reach over a real connection: deployments and fleet of an engine without its adapters.
  */
-import { type CallOptions, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { credentials } from "@grpc/grpc-js";
 import pino from "pino";
 import { DeploymentsServiceClient, DeploymentsServiceService } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { FleetServiceClient, FleetServiceService } from "@muster/proto/gen/muster/v1/fleet.ts";
@@ -10,18 +10,12 @@ import { Fleet } from "../fleet/fleet.ts";
 import type { Caller } from "../grpc/caller.ts";
 import { serveOpenly } from "../grpc/open.fixture.ts";
 import { LogRelay } from "../report/log-relay.ts";
+import { Asker } from "./asker.fixture.ts";
 import { deploymentsApi } from "./deployments-api.ts";
 import { fleetApi } from "./fleet-api.ts";
 import { DeploymentViews } from "./views.ts";
 
-type Method<Request, Response> = (
-  request: Request,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, response: Response) => void,
-) => unknown;
-
-export class Office {
+export class Office extends Asker {
   readonly world = new World();
   #server!: Awaited<ReturnType<typeof serveOpenly>>;
   deployments!: DeploymentsServiceClient;
@@ -46,23 +40,5 @@ export class Office {
     this.#server.close();
     this.world.engine.stop();
     this.world.journal.close();
-  }
-
-  /** `method` belongs to `client`. */
-  ask<Request, Response>(client: object, method: Method<Request, Response>, request: Request): Promise<Response> {
-    return new Promise((resolve, reject) => {
-      method.call(client, request, new Metadata(), {}, (error, response) => (error === null ? resolve(response) : reject(error)));
-    });
-  }
-
-  /** The name of the status and the words of the refusal. */
-  async refused<Request, Response>(client: object, method: Method<Request, Response>, request: Request): Promise<readonly [string | undefined, string]> {
-    try {
-      await this.ask(client, method, request);
-    } catch (error) {
-      const { code, details } = error as ServiceError;
-      return [status[code], details];
-    }
-    throw new Error("it was granted");
   }
 }
