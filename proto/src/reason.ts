@@ -21,6 +21,9 @@ export const REASON_CODES = [
   "trust_expired", // the machine's trust root has expired, so nothing new is believed
   "below_floor", // older than the trust root lets it be
   // What the controller says of a target, a rollout or a machine.
+  "unmatched", // its labels do not match the selector of the deployment any more
+  "no_answer", // the agent is heard, and gave no final answer to its assignment in time
+  "internal", // a fault of the controller itself
   "silent", // nothing heard from the machine for longer than the controller waits
   "cordoned", // an operator keeps rollouts away from the machine
   "removed", // an operator removed the machine from the fleet

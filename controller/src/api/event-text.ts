@@ -77,10 +77,8 @@ function rolloutText(entry: RolloutEntry): string {
       return `${entry.failures} failures${entry.unreachable === 0 ? "" : ` and ${entry.unreachable} silent machines`} of wave ${entry.wave + 1} acknowledged`;
     case "held":
       return entry.hold === null ? "goes on" : `waits for ${entry.hold.message}`;
-    case "offline_passed":
-      return `the silent machines of wave ${entry.wave + 1} have been waited for long enough`;
-    case "deadline_extended":
-      return "no controller was there to hear of progress: the progress deadline counts from now";
+    case "target_let_go":
+      return `${entry.machine} is unreachable, and is waited for no longer`;
     case "promoted":
       return "all gates that are left are skipped";
     case "max_unavailable_changed":

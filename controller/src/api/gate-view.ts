@@ -8,7 +8,8 @@ import type { GateState } from "../rollout/gates.ts";
 import { durationText } from "../rollout/words.ts";
 
 /** `changedAt`: when a target of its wave last changed, or, where not all are waited for, got worse; a soak begins anew with it. */
-export function gateView({ gate, state, since, said }: GateState, changedAt: number, isForAll: boolean): GateMessage {
+export function gateView({ gate, state, since: reachedAt, said }: GateState, changedAt: number, isForAll: boolean): GateMessage {
+  const since = reachedAt?.at ?? 0;
   const begunAt = gate.kind === "soak" && state === "reached" ? Math.max(since, changedAt) : since;
   return { kind: gate.kind, state: STATES[state], asks: asksText(gate, isForAll), said, since: begunAt };
 }
@@ -16,7 +17,7 @@ export function gateView({ gate, state, since, said }: GateState, changedAt: num
 export function alarmView({ alarm, rung, unanswered, isClear, said, askedAt }: AlarmState): AlarmMessage {
   const { check, intervalMs } = alarm;
   const state = rung > 0 ? AlarmStateMessage.ACTIVE : unanswered > 0 ? AlarmStateMessage.SILENT : isClear ? AlarmStateMessage.QUIET : AlarmStateMessage.PENDING;
-  return { kind: check.kind, state, asks: `${checkText(check)}, asked every ${durationText(intervalMs)}`, said, askedAt };
+  return { kind: check.kind, state, asks: `${checkText(check)}, asked every ${durationText(intervalMs)}`, said, askedAt: askedAt?.at ?? 0 };
 }
 
 /** What a gate asks for. */

@@ -3,13 +3,14 @@ import pino from "pino";
 import { expect, test } from "vitest";
 import { Journal } from "../journal/journal.ts";
 import { tellMissingArtifacts } from "./missing.ts";
+import { attendedAlways } from "../rollout/moment.ts";
 
 const digest = (index: number): string => String(index).padStart(64, "0");
 
 async function said(known: number, isThere: (digest: string) => boolean): Promise<readonly Record<string, unknown>[]> {
   const journal = Journal.open(":memory:");
   journal.transaction(() => {
-    for (let index = 0; index < known; index += 1) journal.append({ kind: "artifact_stored", artifact: digest(index) as never, fileCount: 1, sizeBytes: 1, packBytes: 1 }, index as Instant);
+    for (let index = 0; index < known; index += 1) journal.append({ kind: "artifact_stored", artifact: digest(index) as never, fileCount: 1, sizeBytes: 1, packBytes: 1 }, attendedAlways(index as Instant));
   });
   const lines: Record<string, unknown>[] = [];
   const logger = pino({ level: "warn" }, { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) });

@@ -9,6 +9,7 @@ import type { Entry, JournalRow } from "../journal/entry.ts";
 import { artifactOf, type MadeArtifact } from "./artifact.fixture.ts";
 import { type ArtifactStore, createArtifactStore } from "./artifact-store.ts";
 import { removeWhatWasLetGo } from "./removal.ts";
+import { attendedAlways } from "../rollout/moment.ts";
 
 const HOUR = 3_600_000;
 
@@ -114,8 +115,9 @@ test("files go after the commit that lets them go; what was left behind goes at 
     },
     clock: {
       now: () => now as Instant,
-      wake: (at, callback) => {
-        wakes.push({ at, callback });
+      monotonicMs: () => now,
+      wakeAfter: (delayMs, callback) => {
+        wakes.push({ at: now + delayMs, callback });
         return () => undefined;
       },
     },
@@ -126,10 +128,10 @@ test("files go after the commit that lets them go; what was left behind goes at 
 
   const removed: Entry = { kind: "artifact_removed", artifact: gone.digest };
   // Pushed again in the same commit: it stays.
-  commit!([{ seq: 1, at: 0 as Instant, entry: removed }]);
+  commit!([{ seq: 1, ...attendedAlways(0 as Instant), entry: removed }]);
   expect(stored()).toContain(gone.digest);
   known.delete(gone.digest);
-  commit!([{ seq: 2, at: 0 as Instant, entry: removed }]);
+  commit!([{ seq: 2, ...attendedAlways(0 as Instant), entry: removed }]);
   await expect.poll(stored).toEqual([kept.digest]);
 
   await send(left);

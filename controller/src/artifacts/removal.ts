@@ -3,7 +3,7 @@
  *
  * Never removes what the journal knows; never what came in the last minutes, since it may be recorded next.
  */
-import type { Digest, Instant } from "@muster/proto/ids.ts";
+import type { Digest } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import type { Clock } from "../engine/clock.ts";
 import type { JournalRow } from "../journal/entry.ts";
@@ -32,7 +32,7 @@ export function removeWhatWasLetGo({ store, isKnown, onCommit, clock, logger }: 
   };
   const check = (): void => {
     attempt(store.removeUnknown((digest) => isEnded || isKnown(digest), clock.now() - SETTLED_MS));
-    if (!isEnded) cancel = clock.wake((clock.now() + CHECK_INTERVAL_MS) as Instant, check);
+    if (!isEnded) cancel = clock.wakeAfter(CHECK_INTERVAL_MS, check);
   };
   const unsubscribe = onCommit((rows) => {
     for (const { entry } of rows) if (entry.kind === "artifact_removed" && !isKnown(entry.artifact)) attempt(store.remove(entry.artifact));

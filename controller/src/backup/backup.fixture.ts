@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { Journal } from "../journal/journal.ts";
 import { makeBackup } from "./make-backup.ts";
+import { attendedAlways } from "../rollout/moment.ts";
 
 export const NEVER = new AbortController().signal;
 
@@ -36,7 +37,7 @@ export class Place implements Disposable {
     journal.transaction(() => {
       for (let index = 0; index < count; index += 1) {
         const machine = `m-${journal.lastSeq + 1}` as MachineId;
-        journal.append({ kind: "machine_joined", machine, instance: "i-1", labels: {}, agentVersion: "", hostname: "", os: "", arch: "" }, 1 as Instant);
+        journal.append({ kind: "machine_joined", machine, instance: "i-1", labels: {}, agentVersion: "", hostname: "", os: "", arch: "" }, attendedAlways(1 as Instant));
       }
     });
   }
@@ -69,7 +70,7 @@ export class Place implements Disposable {
     const digest = createHash("sha256").update(content).digest("hex");
     this.writes(`artifacts/${digest}/manifest`, `manifest of ${content}`);
     this.writes(`artifacts/${digest}/pack`, content.repeat(100_000));
-    this.journal.transaction(() => this.journal.append({ kind: "artifact_stored", artifact: digest as never, fileCount: 1, sizeBytes: 1, packBytes: 1 }, 1 as Instant));
+    this.journal.transaction(() => this.journal.append({ kind: "artifact_stored", artifact: digest as never, fileCount: 1, sizeBytes: 1, packBytes: 1 }, attendedAlways(1 as Instant)));
     return digest;
   }
 }

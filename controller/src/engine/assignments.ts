@@ -6,6 +6,7 @@ import type { AppAssignment, AssignedSecrets, Assignment } from "@muster/proto/g
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
 import type { Journal } from "../journal/journal.ts";
+import { CONFIRMED_SEQ, CONFIRMING } from "../journal/confirmed.ts";
 import { statement } from "../journal/statement.ts";
 
 interface Row {
@@ -13,6 +14,8 @@ interface Row {
   readonly generation: number;
   readonly deployment: string;
   readonly release: string | null;
+  readonly drained: number;
+  readonly confirmed_seq: number | null;
   readonly min_healthy_time_ms: number;
   readonly healthy_deadline_ms: number;
   readonly labels: string;
@@ -38,10 +41,11 @@ export class Assignments {
 
   constructor(journal: Journal) {
     this.#rows = statement(journal.db, `
-      SELECT app, generation, deployment, CASE m.drained WHEN 0 THEN release END AS release, min_healthy_time_ms, healthy_deadline_ms, a.labels
-      FROM assignments a JOIN machines m ON m.id = a.machine WHERE machine = ? ORDER BY app`);
-    this.#generation = statement(journal.db, "SELECT coalesce(max(generation), 0) FROM assignments WHERE machine = ?").pluck();
-    this.#newest = statement(journal.db, "SELECT machine, max(generation) AS generation FROM assignments GROUP BY machine");
+      SELECT a.app, a.generation, a.deployment, CASE m.drained WHEN 0 THEN a.release END AS release, m.drained AND a.release IS NOT NULL AS drained, ${CONFIRMED_SEQ} AS confirmed_seq,
+             a.min_healthy_time_ms, a.healthy_deadline_ms, a.labels
+      FROM assignments a JOIN machines m ON m.id = a.machine ${CONFIRMING} WHERE a.machine = ? ORDER BY a.app`);
+    this.#generation = statement(journal.db, `SELECT coalesce(max(max(a.generation, coalesce(${CONFIRMED_SEQ}, 0))), 0) FROM assignments a ${CONFIRMING} WHERE a.machine = ?`).pluck();
+    this.#newest = statement(journal.db, `SELECT a.machine, max(max(a.generation, coalesce(${CONFIRMED_SEQ}, 0))) AS generation FROM assignments a ${CONFIRMING} GROUP BY a.machine`);
     this.#names = statement(journal.db, `
       SELECT 1 FROM assignments a JOIN machines m ON m.id = a.machine JOIN releases r ON r.id = a.release
       WHERE a.machine = ? AND m.drained = 0 AND r.artifact = ?`);
@@ -87,7 +91,7 @@ export class Assignments {
   of(machine: MachineId): Assignment | undefined {
     const rows = this.#rows.all(machine) as Row[];
     if (rows.length === 0) return undefined;
-    const generation = rows.reduce((newest, row) => Math.max(newest, row.generation), 0);
+    const generation = rows.reduce((newest, row) => Math.max(newest, row.generation, row.confirmed_seq ?? 0), 0);
     return { machine, generation, apps: rows.map((row) => this.#app(row)) };
   }
 

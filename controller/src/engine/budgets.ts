@@ -1,24 +1,19 @@
 /**
- * How many machines of a group may be unavailable at once, over all rollouts. A machine counts while it is on the move in any rollout, and while it is not
- * well for any other reason.
- *
- * As with a rollout's own window, machines that are unavailable for other reasons never take the last place, so that a dead machine does not hold its group
- * for ever; a budget of 0 is nobody at all. A way back needs a place like a way forward, but always has one.
+ * How many machines of a group may be unavailable at once, over all apps and rollouts: as with a rollout's own window, one place is always left beside machines that are down, and none beside
+ * those that are changing (ADR 23). A budget of 0 is nobody at all, but going back always has a place.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
-import { budgetHasRoom } from "../rollout/place.ts";
+import { type Availabilities, groupHasRoom } from "../rollout/availability.ts";
 import type { Purpose } from "../rollout/state.ts";
 import type { Facts } from "./facts.ts";
-import type { Wellness } from "./wellness.ts";
 
 interface Group {
   readonly selector: Selector;
   readonly max: number;
   readonly members: Set<MachineId>;
-  readonly moving: Set<MachineId>;
-  /** Unavailable for other reasons. */
-  readonly atRest: Set<MachineId>;
+  readonly changing: Set<MachineId>;
+  readonly down: Set<MachineId>;
 }
 
 export interface BudgetUse {
@@ -30,15 +25,12 @@ export interface BudgetUse {
 }
 
 export class Budgets {
-  readonly #wellness: Wellness;
-  readonly #isMoving: (machine: MachineId) => boolean;
+  readonly #availabilities: Pick<Availabilities, "ofMachine">;
   /** By selector, as written. */
   readonly #groups = new Map<string, Group>();
 
-  /** `isMoving`: in any rollout. */
-  constructor(wellness: Wellness, isMoving: (machine: MachineId) => boolean) {
-    this.#wellness = wellness;
-    this.#isMoving = isMoving;
+  constructor(availabilities: Pick<Availabilities, "ofMachine">) {
+    this.#availabilities = availabilities;
   }
 
   reload(facts: Facts): void {
@@ -47,7 +39,7 @@ export class Budgets {
   }
 
   set(text: string, max: number, facts: Facts): void {
-    const group: Group = { selector: checkedSelector(text), max, members: new Set(), moving: new Set(), atRest: new Set() };
+    const group: Group = { selector: checkedSelector(text), max, members: new Set(), changing: new Set(), down: new Set() };
     this.#groups.set(text, group);
     for (const { machine, labels } of facts.labels()) this.#place(group, machine, labels);
   }
@@ -66,37 +58,29 @@ export class Budgets {
     for (const group of this.#groups.values()) leave(group, machine);
   }
 
-  /** A machine began or ceased to move, or to be well. */
+  /** Whether an app of it serves may have changed. */
   changed(machine: MachineId): void {
     for (const group of this.#groups.values()) if (group.members.has(machine)) this.#count(group, machine);
   }
 
   /** The selector of a budget that has no room for the machine. */
   full(machine: MachineId, purpose: Purpose): string | undefined {
-    for (const [text, group] of this.#groups) {
-      if (!group.members.has(machine)) continue;
-      if (!budgetHasRoom(group, machine, purpose)) return text;
-    }
+    for (const [text, group] of this.#groups) if (group.members.has(machine) && !groupHasRoom(group, machine, purpose)) return text;
     return undefined;
   }
 
   /** The selector of a budget that would be exceeded if the machine were gone. */
   exceededWithout(machine: MachineId): string | undefined {
-    for (const [text, { max, members, moving, atRest }] of this.#groups) {
-      if (!members.has(machine) || moving.has(machine) || atRest.has(machine)) continue;
-      if (moving.size + atRest.size >= max) return text;
+    for (const [text, { max, members, changing, down }] of this.#groups) {
+      if (!members.has(machine) || changing.has(machine) || down.has(machine)) continue;
+      if (changing.size + down.size >= max) return text;
     }
     return undefined;
   }
 
   list(): readonly BudgetUse[] {
     return [...this.#groups]
-      .map(([selector, { max, members, moving, atRest }]) => ({
-        selector,
-        maxUnavailable: max,
-        machines: members.size,
-        unavailable: [...moving, ...atRest].sort(),
-      }))
+      .map(([selector, { max, members, changing, down }]) => ({ selector, maxUnavailable: max, machines: members.size, unavailable: [...changing, ...down].sort() }))
       .sort((a, b) => (a.selector < b.selector ? -1 : 1));
   }
 
@@ -111,15 +95,15 @@ export class Budgets {
     } else leave(group, machine);
   }
 
-  #count({ moving, atRest }: Group, machine: MachineId): void {
-    const moves = this.#isMoving(machine);
-    if (moves) moving.add(machine);
-    else moving.delete(machine);
-    if (!moves && this.#wellness.isUnwellAtAll(machine)) atRest.add(machine);
-    else atRest.delete(machine);
+  #count({ changing, down }: Group, machine: MachineId): void {
+    const is = this.#availabilities.ofMachine(machine);
+    if (is === "changing") changing.add(machine);
+    else changing.delete(machine);
+    if (is === "down") down.add(machine);
+    else down.delete(machine);
   }
 }
 
-function leave({ members, moving, atRest }: Group, machine: MachineId): void {
-  for (const machines of [members, moving, atRest]) machines.delete(machine);
+function leave({ members, changing, down }: Group, machine: MachineId): void {
+  for (const machines of [members, changing, down]) machines.delete(machine);
 }

@@ -1,21 +1,25 @@
 /**
- * Time, as the engine knows it. Stored time is wall time; how long something took is measured by the caller on a monotonic clock.
+ * Time, as the engine knows it: what a calendar says, which people read, and a clock that never jumps, by which everything is measured.
  */
 import type { Instant } from "@muster/proto/ids.ts";
 
 export interface Clock {
+  /** Wall time. May jump, forward and back. */
   now(): Instant;
-  /** Calls back once at `at` or soon after; at once when that has passed. Returns a function that cancels. */
-  wake(at: Instant, callback: () => void): () => void;
+  /** Since some fixed moment; never goes back. */
+  monotonicMs(): number;
+  /** Calls back once after so long, or soon after that; it may be sooner, as what is waited for is looked at again. Returns a function that cancels. */
+  wakeAfter(delayMs: number, callback: () => void): () => void;
 }
 
-/** A clock that is set, and a machine that slept, are noticed after so long; waking early is harmless, since every timer is checked against `now`. */
+/** A wall clock that is set is noticed after so long at the latest. */
 const TIMEOUT_MS_MAX = 60_000;
 
 export const systemClock: Clock = {
   now: () => Date.now() as Instant,
-  wake(at, callback) {
-    const timer = setTimeout(callback, Math.min(Math.max(0, at - Date.now()), TIMEOUT_MS_MAX));
+  monotonicMs: () => performance.now(),
+  wakeAfter(delayMs, callback) {
+    const timer = setTimeout(callback, Math.min(Math.max(0, delayMs), TIMEOUT_MS_MAX));
     return () => clearTimeout(timer);
   },
 };

@@ -12,7 +12,7 @@ import type { Gate, Size, Strategy } from "../plan/strategy.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import { type AgentPhase, isEnded } from "../rollout/state.ts";
 import { ALL, APPROVAL, percent, prometheus, soak, webhook, wave } from "../rollout/rollout.fixture.ts";
-import { World } from "./world.fixture.ts";
+import { lasting, World } from "./world.fixture.ts";
 
 const SEEDS = 100;
 const STEPS = 120;
@@ -199,8 +199,7 @@ class Run {
     expect(active.filter((state) => state.phase !== "pending").length).toBeLessThanOrEqual(1);
     for (const stored of active) {
       auditRollout(stored);
-      // What it has learned of its lanes is a cache.
-      expect({ ...engine.rollout(stored.id), laneKeys: stored.laneKeys }).toEqual(stored);
+      expect(lasting(engine.rollout(stored.id))).toEqual(lasting(stored));
       expect(engine.waitingOn(stored.id)).not.toBe("");
     }
   }
@@ -236,8 +235,9 @@ class Run {
     const replayed = Journal.open(":memory:");
     const newest = new Map<string, number>();
     replayed.transaction(() => {
-      for (const { seq, at, entry } of this.world.journal.read({ fromSeq: 1 })) {
-        replayed.append(entry, at);
+      for (const row of this.world.journal.read({ fromSeq: 1 })) {
+        const { seq, entry } = row;
+        replayed.append(entry, row);
         if (entry.kind !== "target_assigned") continue;
         expect(seq).toBeGreaterThan(newest.get(entry.machine) ?? 0);
         newest.set(entry.machine, seq);

@@ -9,7 +9,7 @@ import { parseSelector } from "@muster/proto/selector.ts";
 import { Journal } from "../journal/journal.ts";
 import { loadRollout } from "../journal/load.ts";
 import { ALL } from "../rollout/rollout.fixture.ts";
-import { World } from "./world.fixture.ts";
+import { lasting, World } from "./world.fixture.ts";
 
 const folders: string[] = [];
 function tempFile(): string {
@@ -194,7 +194,7 @@ describe("the journal is the truth", () => {
     await busy(world);
     const empty = Journal.open(":memory:");
     empty.transaction(() => {
-      for (const { entry, at } of world.journal.read({ fromSeq: 1 })) empty.append(entry, at);
+      for (const row of world.journal.read({ fromSeq: 1 })) empty.append(row.entry, row);
     });
     expect(world.tables(empty)).toEqual(world.tables());
   });
@@ -207,7 +207,7 @@ describe("the journal is the truth", () => {
       for (const number of [1, 2, 3]) {
         const id = `d-${number}` as DeploymentId;
         const live = world.engine.rollout(id);
-        if (live !== undefined) expect(loadRollout(world.journal, id)).toEqual(live);
+        if (live !== undefined) expect(lasting(loadRollout(world.journal, id))).toEqual(lasting(live));
       }
     });
     await busy(world);
@@ -253,7 +253,7 @@ test("a fault of the disk loses nothing: the caller is told, memory follows the 
   await expect(
     world.engine.report([{ kind: "report_accepted", machine: "a" as MachineId, app: "app" as AppName, instance: "i-a", reportSeq: 1, observedAt: world.clock.now(), generation: world.generation("a"), phase: "healthy", reason: { code: "exited", message: big }, runningVersion: "", runningArtifact: "", starts: 1, pid: 1, ports: {} }]),
   ).rejects.toThrow(/free some space/);
-  expect(loadRollout(world.journal, id)).toEqual(world.engine.rollout(id));
+  expect(lasting(loadRollout(world.journal, id))).toEqual(lasting(world.engine.rollout(id)));
   world.journal.db.pragma("max_page_count = 100000");
   await world.saySeq("a", "healthy", world.generation("a"), 1);
   await world.saySeq("b", "healthy", world.generation("b"), 1);

@@ -4,13 +4,17 @@
  * Always holds: a report is acknowledged after the commit that holds it.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { DeploymentId, Digest, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, Digest, Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
-import { waitingOn } from "../rollout/words.ts";
+import { durationText, waitingOn } from "../rollout/words.ts";
+import type { Moment } from "../rollout/moment.ts";
+import { LOOK_MS, type Seen } from "./attendance.ts";
+import type { Now } from "./deployments-now.ts";
+import type { Awaited } from "./overdue.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
@@ -18,19 +22,25 @@ import { Outlook } from "./outlook.ts";
 import { MachineGone } from "./refusal.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
-import { waitingToStart } from "./starts.ts";
 
 export type EngineOptions = LoopOptions;
 
-/** What one agent said, waiting for the transaction that it shares with all that came in the same turn of the loop. */
+/** What one agent said, waiting for a transaction that it shares with others that came in the same turn of the loop. */
 interface Saying {
-  readonly take: (append: Append, now: Instant) => void;
+  readonly take: (append: Append, now: Seen) => void;
+  /** How much of a transaction it takes. */
+  readonly weight: number;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
 
-/** How finely silence is measured. */
-const SILENCE_CHECK_MS = 500;
+/** What a transaction takes of what agents say before others have their turn: so many reports, or hellos and voices after a silence, which concern every app of a machine. */
+const WEIGHT_MAX = 1024;
+const HELLO_WEIGHT = 32;
+/** Machines that are declared lost, and answers that are declared overdue, in one transaction. */
+const JUDGED_PER_TURN = 64;
+/** The wall clock was set when it has moved against the monotonic one by so much. */
+const CLOCK_SET_MS = 500;
 
 export class Engine {
   /** Deployments: submit and steer them. */
@@ -43,11 +53,9 @@ export class Engine {
   readonly retention: Retention;
   readonly #loop: Loop;
   #said: Saying[] = [];
-  #cancelSilence: (() => void) | undefined;
-  /** Of the last look at who is silent. */
-  #watchedAt = 0 as Instant;
-  /** Nobody is declared silent before. */
-  #judgesFrom = 0 as Instant;
+  #cancelLook: (() => void) | undefined;
+  /** The wall clock less the monotonic one, at the last look. */
+  #wallOffsetMs = 0;
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
@@ -59,45 +67,50 @@ export class Engine {
 
   /** Takes up what an earlier run left, and begins to watch the time. */
   start(): void {
-    this.#watchedAt = this.#loop.clock.now();
-    this.#watchSilence();
     this.#loop.start();
+    this.#wallOffsetMs = this.#wallOffset();
+    this.#look();
     this.retention.start();
   }
 
   stop(): void {
     this.#loop.stop();
     this.retention.stop();
-    this.#cancelSilence?.();
+    this.#cancelLook?.();
   }
 
   // What agents say.
 
   /**
    * A session began. Resolves to the newest report sequence of this instance that is stored. The labels are taken of a new machine alone; afterwards they change when an
-   * operator says so.
+   * operator says so. `newestReport`: the newest that the agent has made, which may still have to be sent.
    */
-  async hello(said: MachineJoined, generation: number): Promise<number> {
-    const { facts, world, clock } = this.#loop;
+  async hello(said: MachineJoined, generation: number, newestReport = 0): Promise<number> {
+    const { facts, world, attendance } = this.#loop;
     const { machine, instance } = said;
     const known = facts.machine(machine);
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
-    if (known === undefined) await this.#share(take);
-    else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take);
-    world.fleet.connected(machine, clock.now(), generation);
-    return facts.acknowledgedSeq(machine, instance);
+    if (known === undefined) await this.#share(take, HELLO_WEIGHT);
+    else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);
+    world.fleet.connected(machine, attendance.now(), generation);
+    const stored = facts.acknowledgedSeq(machine, instance);
+    attendance.heard(machine, newestReport > stored ? newestReport : 0);
+    return stored;
   }
 
   /** `refusal`: what the agent does not believe now. Returns the newest generation for the machine. */
   heartbeat(machine: MachineId, generation: Generation, refusal?: AgentRefusal): Generation {
-    const { fleet } = this.#loop.world;
+    const { world, attendance, assignments } = this.#loop;
+    const { fleet } = world;
     if (fleet.isSilent(machine)) {
       // When that can't be written down, the next heartbeat tries again.
-      this.#share((append, now) => this.#noteVoice(machine, generation, append, now)).catch(() => {});
+      this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => {});
     }
-    fleet.heard(machine, this.#loop.clock.now(), generation);
-    fleet.refuses(machine, this.#loop.clock.now(), refusal);
-    return this.#loop.assignments.generation(machine);
+    const now = attendance.now();
+    fleet.heard(machine, now, generation);
+    fleet.refuses(machine, now.at, refusal);
+    attendance.heard(machine, 0);
+    return assignments.generation(machine);
   }
 
   sessionEnded(machine: MachineId): void {
@@ -105,12 +118,17 @@ export class Engine {
   }
 
   /** All of one machine. Resolves when they are on disk; rejects with MachineGone when it has been removed. */
-  report(reports: readonly ReportAccepted[]): Promise<void> {
-    const [first] = reports;
-    if (first === undefined) return Promise.resolve();
-    return this.#shareOf(first.machine, (append, now) => {
-      for (const report of reports) this.#takeReport(report, append, now);
-    });
+  async report(reports: readonly ReportAccepted[]): Promise<void> {
+    const last = reports.at(-1);
+    if (last === undefined) return;
+    await this.#shareOf(
+      last.machine,
+      (append, now) => {
+        for (const report of reports) this.#takeReport(report, append, now);
+      },
+      reports.length,
+    );
+    this.#loop.attendance.stored(last.machine, last.reportSeq);
   }
 
   assignmentFor(machine: MachineId): Assignment | undefined {
@@ -139,10 +157,23 @@ export class Engine {
 
   /** What a deployment waits for, in words; undefined when it has ended. */
   waitingOn(id: DeploymentId): string | undefined {
-    const { rollouts, facts, clock } = this.#loop;
+    const { rollouts, attendance } = this.#loop;
     const state = rollouts.get(id);
-    if (state?.phase !== "pending") return state === undefined ? undefined : waitingOn(state);
-    return waitingToStart(state, rollouts.ofApp(state.app), facts, clock.now())?.message ?? waitingOn(state);
+    if (state === undefined) return undefined;
+    const waiting = (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state);
+    if (waiting === undefined || !attendance.isCatchingUp || state.phase === "paused") return waiting;
+    const { heard, total } = attendance.progress;
+    return `all machines to be heard since the controller was away (${heard} of ${total} so far); then ${waiting}`;
+  }
+
+  /** How the machines are now that a deployment decided about. */
+  nowOf(id: DeploymentId): Now {
+    return this.#loop.world.nowOf(id);
+  }
+
+  /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
+  unsound(id: DeploymentId): string | undefined {
+    return this.#loop.unsound(id)?.message;
   }
 
   /** Called with the rows of each commit, in order. Returns a function that ends it. */
@@ -150,83 +181,139 @@ export class Engine {
     return this.#loop.onCommit(listener);
   }
 
-  #introduce(said: MachineJoined, generation: number, append: Append, now: Instant): void {
-    const { facts, world, standing } = this.#loop;
+  #introduce(said: MachineJoined, generation: number, append: Append, now: Seen): void {
+    const { facts, world, catchUp } = this.#loop;
     const { machine } = said;
     const known = facts.machine(machine);
-    const { labels } = known ?? said;
     if (known === undefined) {
       append(said);
-      world.budgets.labelled(machine, labels);
+      world.budgets.labelled(machine, said.labels);
     } else if (isOther(known, said)) append(changedAgent(said));
     const wasSilent = world.fleet.isSilent(machine);
     world.fleet.connected(machine, now, generation);
     if (wasSilent) this.#heardAgain(machine, append, now);
-    standing.takeUp(machine, labels, append, now);
+    catchUp.look(machine);
   }
 
-  #heardAgain(machine: MachineId, append: Append, now: Instant): void {
-    const { rollouts } = this.#loop;
+  #heardAgain(machine: MachineId, append: Append, now: Seen): void {
+    const { rollouts, world, catchUp } = this.#loop;
     append({ kind: "machine_heard", machine });
-    rollouts.noteWellness(machine);
-    // Which tail it is for, the standing deployments know.
-    for (const state of rollouts.active()) rollouts.drive(state, { kind: "heard_again", machine, wasRenewed: false }, append, now);
+    world.lost(machine, false);
+    for (const state of rollouts.active()) {
+      if (!state.targets.has(machine)) continue;
+      rollouts.drive(state, { kind: "heard_again", machine, answer: world.availabilities.answerOf(machine, state.app), wasRenewed: false }, append, now);
+    }
+    // What has ended is for it to catch up with.
+    catchUp.look(machine);
   }
 
   /** One whose session has outlived its silence was held up, and says no hello. */
-  #noteVoice(machine: MachineId, generation: Generation, append: Append, now: Instant): void {
-    const { world, facts, standing } = this.#loop;
-    const labels = facts.machine(machine)?.labels;
-    if (labels === undefined || !world.fleet.isSilent(machine)) return;
+  #noteVoice(machine: MachineId, generation: Generation, append: Append, now: Seen): void {
+    const { world, facts } = this.#loop;
+    if (!facts.hasMachine(machine) || !world.fleet.isSilent(machine)) return;
     world.fleet.connected(machine, now, generation);
     this.#heardAgain(machine, append, now);
-    standing.takeUp(machine, labels, append, now);
   }
 
-  #watchSilence(): void {
-    const { world, clock, rollouts } = this.#loop;
-    const now = clock.now();
-    const { silentAfterMs } = world.fleet;
-    // A controller that was held up itself, as with a suspended machine, knows nothing of anybody until all had time to speak again.
-    if (now - this.#watchedAt > silentAfterMs / 2) this.#judgesFrom = (now + silentAfterMs) as Instant;
-    this.#watchedAt = now;
-    this.#loop.byItself("silence", () => {
-      const overdue = now < this.#judgesFrom ? [] : world.fleet.overdue(now);
-      if (overdue.length === 0) return;
+  /** Looks at the time: whether it was held up, who was not heard, who has not answered. */
+  #look(): void {
+    const { clock, attendance } = this.#loop;
+    if (attendance.look()) this.#loop.holdBack();
+    this.#writeTime();
+    this.#loop.byItself("silence", () => this.#judgeSilence());
+    if (!attendance.isCatchingUp) this.#loop.byItself("overdue", () => this.#judgeAnswers());
+    const offsetMs = this.#wallOffset();
+    const wasSet = Math.abs(offsetMs - this.#wallOffsetMs) > CLOCK_SET_MS;
+    this.#wallOffsetMs = offsetMs;
+    if (wasSet) this.#loop.tick(true);
+    if (!this.#loop.isStopped) this.#cancelLook = clock.wakeAfter(LOOK_MS, () => this.#look());
+  }
+
+  #wallOffset(): number {
+    return this.#loop.clock.now() - this.#loop.clock.monotonicMs();
+  }
+
+  #writeTime(): void {
+    const { attendance, rollouts, world } = this.#loop;
+    try {
+      if (attendance.write(rollouts.all().length > 0 || world.overdue.isWaiting)) this.#loop.holdBack();
+    } catch {
+      // The disk takes no writes; whoever wants to commit says so.
+      attendance.failed();
+    }
+  }
+
+  #judgeSilence(): void {
+    const { world, attendance } = this.#loop;
+    if (attendance.isCatchingUp && !attendance.isOver) return;
+    for (;;) {
+      const overdue = world.fleet.overdue(attendance.now().monotonicMs, JUDGED_PER_TURN);
+      if (overdue.length === 0) break;
+      this.#loop.commit((append, now) => this.#declareLost(overdue, append, now));
+    }
+    if (attendance.isOver) this.#loop.attend();
+  }
+
+  #declareLost(machines: readonly MachineId[], append: Append, now: Seen): void {
+    const { world, rollouts } = this.#loop;
+    const reason = { code: "silent", message: `nothing heard for ${Math.round(world.fleet.silentAfterMs / 1000)}s` } as const;
+    for (const machine of machines) {
+      append({ kind: "machine_silent", machine });
+      world.fleet.markSilent(machine, now.at);
+      world.lost(machine, true);
+      for (const state of rollouts.all()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
+    }
+  }
+
+  /** Machines that are heard, and say nothing final about what they were assigned. */
+  #judgeAnswers(): void {
+    const { world, attendance } = this.#loop;
+    const { attended } = attendance.now();
+    const due: Awaited[] = [];
+    for (let next = world.overdue.next(attended); next !== undefined; next = world.overdue.next(attended)) due.push(next);
+    for (let index = 0; index < due.length; index += JUDGED_PER_TURN) {
       this.#loop.commit((append, now) => {
-        const reason = { code: "silent", message: `nothing heard for ${Math.round(world.fleet.silentAfterMs / 1000)}s` } as const;
-        for (const machine of overdue) {
-          append({ kind: "machine_silent", machine });
-          world.fleet.markSilent(machine, now);
-          rollouts.noteWellness(machine);
-          for (const state of rollouts.all()) rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
-        }
+        for (const awaited of due.slice(index, index + JUDGED_PER_TURN)) this.#declareOverdue(awaited, append, now);
       });
-    });
-    if (!this.#loop.isStopped) this.#cancelSilence = clock.wake((clock.now() + SILENCE_CHECK_MS) as Instant, () => this.#watchSilence());
+    }
   }
 
-  /** One transaction, and so one flush of the disk, for all that agents said in one turn of the loop. */
-  #share(take: Saying["take"]): Promise<void> {
+  #declareOverdue({ machine, app, generation, healthyDeadlineMs }: Awaited, append: Append, now: Moment): void {
+    const { world, rollouts } = this.#loop;
+    const said = world.availabilities.answerOf(machine, app);
+    if (!world.isOverdue(machine, app, generation)) return;
+    const state = rollouts.told(app, machine, generation);
+    if (state === undefined) return;
+    const refusal = world.fleet.refusal(machine);
+    const known = refusal !== undefined ? `its agent does not follow: ${refusal.message}` : said === undefined ? "its agent is heard, and says nothing of it" : `its agent said ${said} last, and nothing since`;
+    const reason = { code: "no_answer", message: `no answer within ${durationText(healthyDeadlineMs)} (healthy_deadline): ${known}` } as const;
+    rollouts.drive(state, { kind: "overdue", machine, generation, reason }, append, now);
+  }
+
+  /** One transaction, and so one flush of the disk, for much of what agents said in one turn of the loop. */
+  #share(take: Saying["take"], weight: number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#said.length === 0) setImmediate(() => this.#takeSaid());
-      this.#said.push({ take, resolve, reject });
+      this.#said.push({ take, weight, resolve, reject });
     });
   }
 
   /** Of a machine that is known now, and may be no more when its turn comes. */
-  async #shareOf(machine: MachineId, take: Saying["take"]): Promise<void> {
+  async #shareOf(machine: MachineId, take: Saying["take"], weight: number): Promise<void> {
     let isGone = false;
     await this.#share((append, now) => {
       isGone = !this.#loop.facts.hasMachine(machine);
       if (!isGone) take(append, now);
-    });
+    }, weight);
     if (isGone) throw new MachineGone(machine);
   }
 
   #takeSaid(): void {
-    const batch = this.#said;
-    this.#said = [];
+    let weight = 0;
+    let count = 0;
+    for (; count < this.#said.length && (count === 0 || weight + this.#said[count]!.weight <= WEIGHT_MAX); count += 1) weight += this.#said[count]!.weight;
+    const batch = this.#said.splice(0, count);
+    if (this.#said.length > 0) setImmediate(() => this.#takeSaid());
     try {
       this.#loop.commit((append, now) => {
         for (const { take } of batch) take(append, now);
@@ -237,7 +324,7 @@ export class Engine {
     }
   }
 
-  #takeReport(report: ReportAccepted, append: Append, now: Instant): void {
+  #takeReport(report: ReportAccepted, append: Append, now: Seen): void {
     const { facts, world, rollouts } = this.#loop;
     const { machine, app, phase, reason, runningVersion: runs } = report;
     if (report.reportSeq <= facts.acknowledgedSeq(machine, report.instance)) return;
@@ -245,8 +332,7 @@ export class Engine {
     const generation = report.generation as Generation;
     this.#noteVoice(machine, generation, append, now);
     world.fleet.heard(machine, now, generation);
-    world.wellness.reported(machine, app, phase);
-    rollouts.noteWellness(machine, app);
+    world.reported(machine, app, generation, phase, now.attended);
     const state = rollouts.told(app, machine, generation);
     if (state !== undefined) rollouts.drive(state, { kind: "reported", machine, generation, phase, reason, runs }, append, now);
     else this.#settleLate(report, append);

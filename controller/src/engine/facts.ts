@@ -2,13 +2,15 @@
  * The single questions that the engine asks the tables, prepared once.
  */
 import type { Database, Statement } from "better-sqlite3";
-import type { AppName, DeploymentId, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import type { Attended } from "../rollout/moment.ts";
 import { statement as statementOf } from "../journal/statement.ts";
-import type { Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
+import { LAST_GOOD } from "../journal/confirmed.ts";
+import type { AgentPhase, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
   readonly instance: string;
@@ -55,25 +57,53 @@ export interface Forerunner {
   readonly release: ReleaseId;
   readonly phase: RolloutPhase;
   readonly ended_at: Instant | null;
+  readonly ended_attended: Attended | null;
 }
 
-/** A standing deployment, as it concerns one machine. */
-export interface StandingTarget {
-  readonly deployment: DeploymentId;
+/** A deployment that has succeeded, and changed somebody. */
+export interface StandingRow {
+  readonly id: DeploymentId;
   readonly app: AppName;
   readonly release: ReleaseId;
   readonly selector: string;
-  readonly late_joiners: Strategy["lateJoiners"];
+  readonly lateJoiners: Strategy["lateJoiners"];
   readonly lanes: string;
-  /** Null: the machine is no target of it; removed: one of its name was. */
-  readonly state: TargetState | null;
-  /** What the target was told is not what the machine was told last, though it is of the same deployment: it was drained. */
-  readonly was_renewed: number;
-  readonly last_good: ReleaseId | null;
-  /** What the machine is to run. */
-  readonly assigned: ReleaseId | null;
-  /** A deployment that began later has told the machine something. */
-  readonly is_overtaken: number;
+  readonly startSeq: number;
+}
+
+/** A release was taken back from the machines of a selector, beginning with this row of the journal. */
+export interface TakenBackRow {
+  readonly release: ReleaseId;
+  readonly selector: string;
+  readonly seq: number;
+}
+
+/** A target of a deployment that has ended, for which something is still to come. */
+export interface OutstandingTarget {
+  readonly app: AppName;
+  readonly phase: RolloutPhase;
+  readonly state: TargetState;
+  readonly purpose: Purpose | null;
+  readonly generation: Generation;
+  readonly reason: string | null;
+}
+
+/** The newest decision about an app on a machine. */
+export interface Decision {
+  readonly deployment: DeploymentId;
+  /** When it was made: an update when its deployment began, whenever it came to the machine; going back, when it was assigned. */
+  readonly seq: number;
+}
+
+/** What is assigned to a machine, and what it answered to that. */
+export interface AssignmentRow {
+  readonly machine: MachineId;
+  readonly app: AppName;
+  readonly generation: Generation;
+  readonly deployment: DeploymentId;
+  readonly release: ReleaseId | null;
+  readonly phase: AgentPhase | null;
+  readonly healthyDeadlineMs: number;
 }
 
 export class Facts {
@@ -142,22 +172,57 @@ export class Facts {
     return this.#sql.forerunner.get({ app, targets, release, besides }) as Forerunner | undefined;
   }
 
-  /** All of them, by app, the newest first. */
-  standingFor(machine: MachineId): readonly StandingTarget[] {
-    return this.#sql.standing.all({ machine }) as StandingTarget[];
+  /** Of an app: of each selector the newest, the newest of all first. */
+  standing(app: AppName): readonly StandingRow[] {
+    return this.#sql.standing.all(app) as StandingRow[];
   }
 
-  /** Whether it is the newest to its selector that has succeeded. */
+  takenBack(app: AppName): readonly TakenBackRow[] {
+    return this.#sql.takenBack.all({ app }) as TakenBackRow[];
+  }
+
+  appsDeployed(): readonly AppName[] {
+    return this.#sql.appsDeployed.all() as AppName[];
+  }
+
+  deployment(id: DeploymentId): { readonly id: DeploymentId; readonly release: ReleaseId; readonly strategy: Strategy } | undefined {
+    const row = this.#sql.deployment.get(id) as { release: ReleaseId; strategy: string } | undefined;
+    return row === undefined ? undefined : { id, release: row.release, strategy: JSON.parse(row.strategy) as Strategy };
+  }
+
+  /** Whether it is the newest to its selector that has succeeded and changed somebody. */
   isStanding(id: DeploymentId): boolean {
     return this.#sql.isStanding.get(id) !== undefined;
   }
 
-  /** Machines that may still have to take up one of the app's standing deployments: passed over by it, or unknown to it. */
-  outstandingFor(app: AppName): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
-    return withLabels(this.#sql.outstanding.all({ app }));
+  decision(machine: MachineId, app: AppName): Decision | undefined {
+    return this.#sql.decision.get(machine, app) as Decision | undefined;
   }
 
-  /** Succeeded deployments in which somebody was on the way, or had the turn, when the last controller ended. */
+  lastGood(machine: MachineId, app: AppName): ReleaseId | null {
+    return (this.#sql.lastGood.get({ machine, app }) ?? null) as ReleaseId | null;
+  }
+
+  /** Of every app on every machine. */
+  assignments(): IterableIterator<AssignmentRow> {
+    return this.#sql.assignments.iterate() as IterableIterator<AssignmentRow>;
+  }
+
+  /** Ended deployments in which something is still to come for the machine, the newest first. */
+  outstandingIn(machine: MachineId): readonly DeploymentId[] {
+    return this.#sql.outstandingIn.all(machine) as DeploymentId[];
+  }
+
+  outstandingTarget(id: DeploymentId, machine: MachineId): OutstandingTarget | undefined {
+    return this.#sql.outstandingTarget.get(id, machine) as OutstandingTarget | undefined;
+  }
+
+  /** A machine of its name may have been one, and was removed. */
+  isTarget(id: DeploymentId, machine: MachineId): boolean {
+    return this.#sql.isTarget.get(id, machine) !== undefined;
+  }
+
+  /** Ended deployments in which somebody was on the way, or was to start, when the last controller ended. */
   interruptedTails(): readonly DeploymentId[] {
     return this.#sql.tails.all() as DeploymentId[];
   }
@@ -171,14 +236,13 @@ export class Facts {
     return rows.map(({ machine, drained }) => ({ machine, drained: drained === 1 }));
   }
 
-  /** The same phases as `isSick` of wellness.ts. */
-  sickApps(): readonly { readonly machine: MachineId; readonly app: AppName }[] {
-    return this.#sql.sick.all() as { machine: MachineId; app: AppName }[];
-  }
-
   /** Apps that are assigned to a machine, and not for removal. */
   assignedApps(machine: MachineId): readonly AppName[] {
     return this.#sql.assigned.all(machine) as AppName[];
+  }
+
+  healthyDeadlineMs(machine: MachineId, app: AppName): number {
+    return this.#sql.healthyDeadline.get(machine, app) as number;
   }
 
   budgets(): readonly { readonly selector: string; readonly max_unavailable: number }[] {
@@ -206,8 +270,8 @@ function prepare(db: Database) {
     machines: statement("SELECT id, silent_since FROM machines"),
     labels: statement("SELECT id AS machine, labels FROM machines"),
     cordons: statement("SELECT id AS machine, drained FROM machines WHERE cordoned_at IS NOT NULL"),
-    sick: statement("SELECT machine, app FROM machine_apps WHERE phase IN ('unhealthy', 'failed')"),
     assigned: statement("SELECT app FROM assignments WHERE machine = ? AND release IS NOT NULL ORDER BY app").pluck(),
+    healthyDeadline: statement("SELECT healthy_deadline_ms FROM assignments WHERE machine = ? AND app = ?").pluck(),
     budgets: statement("SELECT selector, max_unavailable FROM budgets ORDER BY selector"),
     freezes: statement(`SELECT 'f-' || number AS id, from_at AS "from", until_at AS until, reason, set_by AS "by" FROM freezes ORDER BY from_at, number`),
     newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
@@ -234,38 +298,47 @@ function prepare(db: Database) {
        WHERE d.phase IN ('succeeded', 'failed', 'aborted') AND t.state <> 'removed' ORDER BY d.number`,
     ),
     forerunner: statement(
-      `SELECT id, release, phase, ended_at FROM deployments
+      `SELECT id, release, phase, ended_at, ended_attended FROM deployments
        WHERE app = @app AND id <> @besides AND selector = @targets AND (@release IS NULL OR release = @release) ORDER BY number DESC LIMIT 1`,
     ),
     standing: statement(
-      `WITH ${STANDING}
-       SELECT d.id AS deployment, d.app, d.release, d.selector, d.strategy ->> 'lateJoiners' AS late_joiners, d.lanes, t.state, t.generation IS NOT a.generation AS was_renewed, ma.last_good,
-              a.release AS assigned, coalesce(o.start_seq, 0) > d.start_seq AS is_overtaken
-       FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq
-       LEFT JOIN targets t ON t.deployment = d.id AND t.machine = @machine
-       LEFT JOIN assignments a ON a.machine = @machine AND a.app = d.app
-       LEFT JOIN deployments o ON o.id = a.deployment
-       LEFT JOIN machine_apps ma ON ma.machine = @machine AND ma.app = d.app
-       ORDER BY d.app, d.start_seq DESC`,
+      `SELECT id, app, release, selector, strategy ->> 'lateJoiners' AS lateJoiners, lanes, max(start_seq) AS startSeq FROM deployments d
+       WHERE app = ? AND ${STANDS} GROUP BY selector ORDER BY startSeq DESC`,
     ),
+    deployment: statement("SELECT release, strategy FROM deployments WHERE id = ?"),
     isStanding: statement(
       `SELECT 1 FROM deployments this WHERE this.id = ? AND this.phase = 'succeeded' AND NOT EXISTS (
-         SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.phase = 'succeeded' AND d.start_seq > this.start_seq)`,
+         SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${STANDS})`,
     ),
-    outstanding: statement(
-      `WITH ${STANDING}
-       SELECT DISTINCT m.id AS machine, m.labels FROM standing s JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq JOIN machines m
-       LEFT JOIN targets t ON t.deployment = d.id AND t.machine = m.id
-       LEFT JOIN assignments a ON a.machine = m.id AND a.app = d.app
-       WHERE s.app = @app AND (t.state IN ('unreachable', 'skipped') OR coalesce(t.state, 'removed') = 'removed' AND a.release IS NOT d.release) ORDER BY m.id`,
+    takenBack: statement(
+      `SELECT release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
+       UNION ALL SELECT takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
     ),
+    appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
+    decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
+    lastGood: statement(LAST_GOOD).pluck(),
+    assignments: statement(
+      `SELECT a.machine, a.app, a.generation, a.deployment, a.release, CASE WHEN ma.generation = a.generation THEN ma.phase END AS phase, a.healthy_deadline_ms AS healthyDeadlineMs
+       FROM assignments a LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app`,
+    ),
+    outstandingIn: statement(
+      `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,
+    ).pluck(),
+    outstandingTarget: statement(
+      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`,
+    ),
+    isTarget: statement("SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state <> 'removed'"),
     tails: statement(
       `SELECT d.id FROM deployments d
-       WHERE d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
-         WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')) ORDER BY d.number`,
+       WHERE (d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+           WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')))
+         OR (d.phase = 'rolled_back' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+           WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating', 'failed'))) ORDER BY d.number`,
     ).pluck(),
   };
 }
 
-/** Of each app the newest deployment to each selector that has succeeded. */
-const STANDING = "standing AS (SELECT app, selector, max(start_seq) AS start_seq FROM deployments WHERE phase = 'succeeded' GROUP BY app, selector)";
+/** Of a deployment `d`: it has succeeded, and changed somebody. One that found nothing to do decides about nobody. */
+const STANDS = "d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)";

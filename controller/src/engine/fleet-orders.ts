@@ -2,10 +2,11 @@
  * What operators ask about the fleet: give a machine labels, keep rollouts away from it, remove it; limit a group, leave everybody alone for a while.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Instant, MachineId } from "@muster/proto/ids.ts";
-import { type Labels, LABELS_MAX, parseSelector } from "@muster/proto/selector.ts";
+import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector, type Labels, LABELS_MAX, parseSelector, selects } from "@muster/proto/selector.ts";
 import { forgottenIn } from "../rollout/acknowledge.ts";
-import type { RolloutReason } from "../rollout/state.ts";
+import type { Moment } from "../rollout/moment.ts";
+import type { RolloutReason, RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
 import type { Freeze } from "./facts.ts";
@@ -21,9 +22,12 @@ export class FleetOrders {
     this.#loop = loop;
   }
 
-  /** `set` over those that it has, without those in `remove`. What selects it, and what counts it, changes at once; targets of rollouts under way stay as they are. */
+  /**
+   * `set` over those that it has, without those in `remove`. What selects it, and what counts it, changes at once. A target that its deployment selects no longer, and that has not started, is let go
+   * from it.
+   */
   labelMachine(machine: MachineId, { set, remove }: { readonly set: Labels; readonly remove: readonly string[] }, by: string): Answer<Labels> {
-    const { facts, world, standing } = this.#loop;
+    const { facts, world, rollouts, catchUp } = this.#loop;
     const before = facts.machine(machine)?.labels;
     if (before === undefined) return notFound(`there is no machine ${machine}`);
     const kept = Object.entries(before).filter(([key]) => !remove.includes(key));
@@ -34,7 +38,8 @@ export class FleetOrders {
       this.#loop.commit((append, now) => {
         append({ kind: "machine_labelled", machine, labels, by });
         world.budgets.labelled(machine, labels);
-        standing.takeUp(machine, labels, append, now);
+        for (const state of rollouts.all()) this.#match(state, machine, labels, append, now);
+        catchUp.look(machine);
       });
     }
     return granted(labels);
@@ -42,18 +47,20 @@ export class FleetOrders {
 
   /** It counts nowhere any more, no rollout waits for it or touches it, and all that is kept about it beside the journal goes. */
   removeMachine(machine: MachineId, { by, reason: why }: Order): Answer<void> {
-    const { facts, world, rollouts } = this.#loop;
+    const { facts, world, rollouts, attendance, catchUp } = this.#loop;
     if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
     const reason: RolloutReason = { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${why === "" ? "" : `: ${why}`}` };
     this.#loop.commit((append, now) => {
       this.#loop.forgetElsewhere(machine);
       append({ kind: "machine_removed", machine, by, reason: why });
       world.forget(machine);
+      catchUp.forget(machine);
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "removed", machine, reason }, append, now);
       this.#leaveEnded(machine, reason, append);
     });
     // Only now: a transaction that fails brings everything else back from the tables.
     world.fleet.forget(machine);
+    attendance.givenUp(machine);
     return granted(undefined);
   }
 
@@ -61,37 +68,34 @@ export class FleetOrders {
   cordon(machine: MachineId, { drain, force }: { readonly drain: boolean; readonly force: boolean }, { by, reason }: Order): Answer<void> {
     const { facts, world, rollouts } = this.#loop;
     if (facts.machine(machine) === undefined) return notFound(`there is no machine ${machine}`);
-    const isDrained = world.wellness.isDrained(machine);
+    const isDrained = world.isDrained(machine);
     if (drain && isDrained) return conflict(`${machine} is drained already`);
     if (!drain && world.isCordoned(machine)) return conflict(`${machine} is cordoned already`);
     const exceeded = drain && !force ? world.budgets.exceededWithout(machine) : undefined;
     if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${exceeded}; wait until others are well again, or use --force`);
     this.#loop.commit((append, now) => {
       append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
-      world.wellness.cordon(machine, drain);
-      if (!drain) return;
       // Its place in the windows is known to be taken before its turn passes to the next.
-      rollouts.noteWellness(machine);
+      world.cordon(machine, drain);
+      if (!drain) return;
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine }, append, now);
-      this.#renewAssignments(machine, append);
+      this.#renewAssignments(machine, append, now);
     });
     return granted(undefined);
   }
 
   /** What was drained runs again, and what was missed is taken up. */
   uncordon(machine: MachineId, { by, reason }: Order): Answer<void> {
-    const { facts, world, rollouts, standing } = this.#loop;
-    const known = facts.machine(machine);
-    if (known === undefined) return notFound(`there is no machine ${machine}`);
+    const { facts, world, rollouts, catchUp } = this.#loop;
+    if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
     if (!world.isCordoned(machine)) return conflict(`${machine} is not cordoned`);
     this.#loop.commit((append, now) => {
       append({ kind: "machine_uncordoned", machine, by, reason });
-      const wasDrained = world.wellness.isDrained(machine);
-      world.wellness.uncordon(machine);
-      if (wasDrained) this.#renewAssignments(machine, append);
-      rollouts.noteWellness(machine);
+      const wasDrained = world.isDrained(machine);
+      world.uncordon(machine);
+      if (wasDrained) this.#renewAssignments(machine, append, now);
       for (const state of rollouts.active()) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
-      standing.takeUp(machine, known.labels, append, now);
+      catchUp.look(machine);
     });
     return granted(undefined);
   }
@@ -162,8 +166,21 @@ export class FleetOrders {
     }
   }
 
+  #match(state: RolloutState, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
+    if (!state.targets.has(machine)) return;
+    const { targets } = state.strategy;
+    const reason = { code: "unmatched", message: `its labels do not match ${targets} any more` } as const;
+    const isMatched = selects(checkedSelector(targets), labels);
+    this.#loop.rollouts.drive(state, isMatched ? { kind: "matched", machine } : { kind: "unmatched", machine, reason }, append, now);
+  }
+
   /** Every app of the machine gets a new generation, and with it the word to stop, or to run again. */
-  #renewAssignments(machine: MachineId, append: Append): void {
-    for (const app of this.#loop.facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });
+  #renewAssignments(machine: MachineId, append: Append, now: Moment): void {
+    const { facts, world } = this.#loop;
+    for (const app of facts.assignedApps(machine)) {
+      const { seq } = append({ kind: "assignment_renewed", machine, app });
+      const assigned = world.availabilities.assignedTo(machine, app);
+      if (assigned !== undefined) world.assigned(machine, app, { ...assigned, generation: seq as Generation }, facts.healthyDeadlineMs(machine, app), now.attended);
+    }
   }
 }

@@ -4,6 +4,7 @@
 import type { MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import type { Journal } from "../journal/journal.ts";
+import { CONFIRMED_SEQ, CONFIRMING } from "../journal/confirmed.ts";
 import { statement } from "../journal/statement.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 
@@ -19,11 +20,11 @@ interface Row {
 }
 
 const SELECT = `
-  SELECT m.id, m.labels, m.silent_since, m.cordoned_at IS NOT NULL AS cordoned, a.release AS wanted, ma.last_good,
+  SELECT m.id, m.labels, m.silent_since, m.cordoned_at IS NOT NULL AS cordoned, a.release AS wanted, CASE WHEN ${CONFIRMED_SEQ} IS NOT NULL THEN a.release ELSE a.last_good END AS last_good,
          coalesce(ma.phase = 'healthy' AND ma.generation = a.generation, 0) AS healthy,
          coalesce(ma.phase IN ('unhealthy', 'failed'), 0) AS unhealthy
   FROM machines m
-  LEFT JOIN assignments a ON a.machine = m.id AND a.app = @app
+  LEFT JOIN assignments a ON a.machine = m.id AND a.app = @app ${CONFIRMING}
   LEFT JOIN machine_apps ma ON ma.machine = m.id AND ma.app = @app
   ORDER BY m.id`;
 

@@ -2,26 +2,31 @@
  * The loop: load → decide → commit → effects. Everything that changes anything goes through here, in one transaction each, with no await inside.
  *
  * Always holds: an effect (telling a machine, asking a gate's question, waking a watcher) runs after the commit of what caused it; when a transaction fails, memory is
- * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one.
+ * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one; a bug in one rollout pauses that one, and the
+ * transaction is done again without it.
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
+import { returnSpreadMs } from "../fleet/return-spread.ts";
 import type { Asker, Question, Verdict } from "../gates/verdict.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { planRollout } from "../plan/plan.ts";
-import { isEnded } from "../rollout/state.ts";
+import type { Moment } from "../rollout/moment.ts";
+import type { Hold } from "../rollout/state.ts";
 import { Assignments } from "./assignments.ts";
+import { Attendance, type Seen } from "./attendance.ts";
 import type { Schedule } from "./calendar.ts";
+import { CatchUp } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
+import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
 import { selectMachines } from "./fleet-plan.ts";
-import { answerOf, askerOf, askersOf, questionOf } from "./questions.ts";
-import { type Append, Rollouts } from "./rollouts.ts";
-import { Standing } from "./standing.ts";
+import { answerOf, askersOf, questionOf } from "./questions.ts";
+import { type Append, RolloutBug, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
 import { World } from "./world.ts";
@@ -54,15 +59,16 @@ export class Loop {
   readonly world: World;
   readonly rollouts: Rollouts;
   readonly assignments: Assignments;
-  readonly standing: Standing;
+  readonly catchUp: CatchUp;
   readonly secrets: SecretKeeper;
+  readonly attendance: Attendance;
   readonly #options: LoopOptions;
   readonly #listeners = new Set<(rows: readonly JournalRow[]) => void>();
   /** Questions under way, or whose answer is still to be kept, so that none is asked twice. */
   readonly #asked = new Set<string>();
+  /** Rollouts that contradict themselves, found when they were loaded. */
+  readonly #broken = new Map<DeploymentId, unknown>();
   #cancelWake: (() => void) | undefined;
-  /** When time was looked at last: what was to be done at a time may have to be done sooner when the clock is set back. */
-  #tickedAt = 0;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -72,21 +78,20 @@ export class Loop {
     this.clock = clock;
     this.secrets = options.secrets ?? NO_SECRETS;
     this.facts = new Facts(journal.db);
+    this.attendance = new Attendance({ db: journal.db, clock, silentAfterMs: fleet.silentAfterMs, spreadMs: () => returnSpreadMs(fleet.size) });
     this.assignments = new Assignments(journal);
-    this.world = new World(fleet, schedule, (machine) => this.rollouts.isMoving(machine));
-    this.rollouts = new Rollouts(journal, this.world);
-    this.standing = new Standing(this.facts, this.rollouts, this.world);
+    this.world = new World(fleet, schedule, this.facts);
+    this.rollouts = new Rollouts({ journal, world: this.world, isHeldBack: () => this.attendance.isCatchingUp });
+    this.catchUp = new CatchUp(this.facts, this.rollouts, this.world);
     this.#reload();
   }
 
-  /** Takes up what an earlier run left. */
+  /** Takes up what an earlier run left, once the machines have spoken. */
   start(): void {
-    this.byItself("start", () => {
-      this.commit((append, now) => {
-        for (const state of this.rollouts.active()) this.rollouts.drive(state, { kind: "taken_up", now }, append, now);
-      });
-    });
-    this.#tick();
+    for (const [id, error] of this.#broken) this.#pause(new RolloutBug(id, error));
+    this.#broken.clear();
+    this.catchUp.lookAtAll();
+    this.holdBack();
     this.#askAgain();
   }
 
@@ -103,32 +108,31 @@ export class Loop {
     return this.#stopped;
   }
 
-  commit<T>(work: (append: Append, now: Instant) => T): T {
-    const now = this.clock.now();
-    const rows: JournalRow[] = [];
-    const ended = new Set<AppName>();
-    const append = (entry: Entry): JournalRow => {
-      const row = this.journal.append(entry, now);
-      rows.push(row);
-      if (entry.kind === "phase_changed" && isEnded(entry.phase)) ended.add(entry.app);
-      if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed" || entry.kind === "machine_removed") this.assignments.forget(entry.machine);
-      if (entry.kind === "release_signed") this.assignments.forgetRelease(entry.id);
-      return row;
-    };
-    let result: T;
-    try {
-      result = this.journal.transaction(() => {
-        const done = work(append, now);
-        this.#beginWhatWaited(ended, append, now);
-        return done;
-      });
-    } catch (error) {
-      this.#reload();
-      this.#retryLater();
-      throw error;
+  /** Nothing new starts before each machine that is not lost has caught up. */
+  holdBack(): void {
+    const { fleet } = this.#options;
+    this.attendance.catchUp(fleet.present());
+    if (this.attendance.isOver) this.attend();
+  }
+
+  /** They have. */
+  attend(): void {
+    this.attendance.attend();
+    this.tick();
+  }
+
+  commit<T>(work: (append: Append, now: Seen) => T): T {
+    if (this.attendance.look()) this.holdBack();
+    const paused = new Set<DeploymentId>();
+    for (;;) {
+      try {
+        return this.#attempt(work);
+      } catch (error) {
+        if (!(error instanceof RolloutBug) || paused.has(error.deployment)) throw error;
+        paused.add(error.deployment);
+        this.#pause(error);
+      }
     }
-    this.#afterCommit(rows);
-    return result;
   }
 
   /** Work that nobody waits for: a fault is logged. Whether it was done. */
@@ -157,19 +161,67 @@ export class Loop {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The end of one rollout lets others begin, which may end at once, and the end of a start lets machines take up what they missed. */
-  #beginWhatWaited(ended: Set<AppName>, append: Append, now: Instant): void {
+  /** Looks at what time allows. `atAll`: the wall clock was set, so that whatever was to be done at a time may have to be done at another. */
+  tick(atAll = false): void {
+    this.byItself("time", () => {
+      this.commit((append, now) => {
+        if (atAll) this.rollouts.goOnAll(append, now);
+        else this.rollouts.goOn(append, now);
+      });
+    });
+  }
+
+  #attempt<T>(work: (append: Append, now: Seen) => T): T {
+    const now = this.attendance.now();
+    const effects = new Effects();
+    const append = (entry: Entry): JournalRow => {
+      const row = this.journal.append(entry, now);
+      effects.note(row, (id) => this.rollouts.get(id));
+      for (const machine of effects.stale()) this.assignments.forget(machine);
+      if (entry.kind === "release_signed") this.assignments.forgetRelease(entry.id);
+      return row;
+    };
+    let result: T;
+    try {
+      result = this.journal.transaction(() => {
+        const done = work(append, now);
+        if (!this.attendance.isCatchingUp) this.#beginWhatWaited(effects, append, now);
+        return done;
+      });
+    } catch (error) {
+      this.#reload();
+      if (!(error instanceof RolloutBug)) {
+        this.attendance.failed();
+        this.#retryLater();
+      }
+      throw error;
+    }
+    if (effects.rows.length > 0 && this.attendance.wrote(now)) this.holdBack();
+    this.#afterCommit(effects);
+    return result;
+  }
+
+  /** One rollout can't go on by itself: an operator has to look at it. */
+  #pause(bug: RolloutBug): void {
+    const { deployment } = bug;
+    this.#options.logger.error({ err: bug, deploymentId: deployment }, "rollout contradicts itself; it is paused");
+    const message = `a fault of the controller itself stopped it (${bug.message}); every other deployment goes on. Resume it, roll it back or abort it, and report the fault`;
+    this.#attempt((append) => this.rollouts.pauseBroken(deployment, message, append));
+  }
+
+  /** The end of one rollout lets others begin, which may end at once, and lets machines take up what they missed. */
+  #beginWhatWaited(effects: Effects, append: Append, now: Moment): void {
     for (;;) {
       const started = this.#startPending(append, now);
-      const apps = [...ended];
-      ended.clear();
-      for (const app of apps) this.standing.settled(app, append, now);
+      const apps = effects.takeChangedApps();
+      for (const app of apps) this.catchUp.changed(app);
+      this.catchUp.goOn(append, now);
       this.rollouts.goOnWaiting(append, now);
-      if (!started && apps.length === 0 && ended.size === 0) return;
+      if (!started && apps.length === 0) return;
     }
   }
 
-  #startPending(append: Append, now: Instant): boolean {
+  #startPending(append: Append, now: Moment): boolean {
     const apps = new Set(this.rollouts.active().filter((state) => state.phase === "pending").map(({ app }) => app));
     let started = false;
     for (const app of apps) {
@@ -179,22 +231,31 @@ export class Loop {
         for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
         const machines = selectMachines(this.journal, app, checkedSelector(next.strategy.targets), next.release);
         this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines, next.release) }, append, now);
-        this.rollouts.overtakeTails(next, next.targets, append, now);
+        for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
       }
     }
     return started;
   }
 
-  #next(app: AppName, now: Instant) {
-    return nextToStart(this.rollouts.ofApp(app), this.facts, now);
+  #next(app: AppName, now: Moment) {
+    return nextToStart(this.rollouts.ofApp(app), this, now);
   }
 
-  #afterCommit(rows: readonly JournalRow[]): void {
-    const told = new Set<MachineId>();
-    for (const { entry } of rows) if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") told.add(entry.machine);
-    for (const machine of told) this.tellMachine(machine);
-    for (const { entry } of rows) if (entry.kind === "gate_asked" || entry.kind === "alarm_asked") this.#ask(entry.deployment, askerOf(entry));
-    if (rows.length > 0) for (const listener of this.#listeners) listener(rows);
+  /** Why the release of a deployment that has succeeded is given to nobody else now. */
+  unsound(id: DeploymentId): Hold | undefined {
+    const state = this.rollouts.get(id) ?? this.facts.deployment(id);
+    return state === undefined ? undefined : this.world.unsound(state);
+  }
+
+  /** Why a pending deployment does not begin yet. */
+  waiting(state: Parameters<typeof waitingToStart>[0], now: Moment = this.attendance.now()) {
+    return waitingToStart(state, this.rollouts.ofApp(state.app), this, now);
+  }
+
+  #afterCommit(effects: Effects): void {
+    for (const machine of effects.told) this.tellMachine(machine);
+    for (const { deployment, asker } of effects.questions) this.#ask(deployment, asker);
+    if (effects.rows.length > 0) for (const listener of this.#listeners) listener(effects.rows);
     this.#arm();
   }
 
@@ -215,7 +276,7 @@ export class Loop {
         });
       });
       if (isKept) this.#asked.delete(key);
-      else this.clock.wake((this.clock.now() + RETRY_MS) as Instant, () => answered(verdict));
+      else this.clock.wakeAfter(RETRY_MS, () => answered(verdict));
     };
     void this.#options.ask(question).then(answered);
   }
@@ -228,41 +289,32 @@ export class Loop {
   #arm(): void {
     this.#cancelWake?.();
     this.#cancelWake = undefined;
-    if (this.#stopped) return;
-    const now = this.clock.now();
-    const next = this.rollouts.hasUnfinished ? now : earliest([this.rollouts.nextWake(), ...this.#startTimes(now)]);
-    if (next !== undefined) this.#cancelWake = this.clock.wake(next, () => this.#tick());
+    // Whoever ends the holding back looks at everything.
+    if (this.#stopped || this.attendance.isCatchingUp) return;
+    const now = this.attendance.now();
+    const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at : earliest([this.rollouts.nextWake(), ...this.#startTimes(now)]);
+    if (next !== undefined) this.#cancelWake = this.clock.wakeAfter(next - now.at, () => this.tick());
   }
 
   /** What was read again is looked at when the disk may be well, and not at once: a full disk must not keep a CPU busy. */
   #retryLater(): void {
     this.#cancelWake?.();
-    if (!this.#stopped) this.#cancelWake = this.clock.wake((this.clock.now() + RETRY_MS) as Instant, () => this.#tick());
+    if (!this.#stopped) this.#cancelWake = this.clock.wakeAfter(RETRY_MS, () => this.tick());
   }
 
-  #startTimes(now: Instant): readonly (Instant | undefined)[] {
+  #startTimes(now: Moment): readonly (Instant | undefined)[] {
     const pending = this.rollouts.active().filter((state) => state.phase === "pending");
-    return pending.map((state) => waitingToStart(state, this.rollouts.ofApp(state.app), this.facts, now)?.until);
-  }
-
-  #tick(): void {
-    this.byItself("time", () => {
-      this.commit((append, now) => {
-        const wasSetBack = now < this.#tickedAt;
-        this.#tickedAt = now;
-        if (wasSetBack) this.rollouts.goOnAll(append, now);
-        else this.rollouts.goOn(append, now);
-      });
-    });
+    return pending.map((state) => this.waiting(state, now)?.until);
   }
 
   #reload(): void {
     const { fleet } = this.#options;
-    const now = this.clock.now();
+    const now = this.attendance.now();
     this.assignments.forgetAll();
     for (const { id, silent_since } of this.facts.machines()) fleet.restore(id, now, silent_since);
-    this.rollouts.reload(this.facts.interruptedTails());
-    this.world.reload(this.facts);
+    this.world.reload(now.attended);
+    this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));
+    this.catchUp.reload();
   }
 }
 

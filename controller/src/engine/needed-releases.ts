@@ -9,6 +9,6 @@ export const NEEDED_RELEASES = `
     SELECT release AS id FROM open
     UNION SELECT t.previous FROM open o JOIN targets t ON t.deployment = o.id
     UNION SELECT release FROM assignments
-    UNION SELECT last_good FROM machine_apps
+    UNION SELECT last_good FROM assignments
     UNION SELECT release FROM stands
     UNION SELECT t.previous FROM stands s JOIN targets t ON t.deployment = s.id)`;

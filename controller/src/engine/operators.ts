@@ -1,7 +1,7 @@
 /**
  * What operators ask about deployments: submit one, steer one. Each is one transaction, and is refused in words when it can't be.
  */
-import { type DeploymentId, releaseId } from "@muster/proto/ids.ts";
+import { type DeploymentId, type ReleaseId, releaseId } from "@muster/proto/ids.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import { readSigned, signedAlsoBy } from "@muster/proto/trust/release-bytes.ts";
 import type { Entry } from "../journal/entry.ts";
@@ -9,12 +9,11 @@ import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { type CommandEvent, refusal } from "../rollout/command.ts";
-import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
+import { isBroken, isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
 import { type PinnedSecrets, pinSecrets, staleNotes } from "./secrets.ts";
-import { waitingToStart } from "./starts.ts";
 import { differences, releaseExists, type Submission, type Submitted } from "./submission.ts";
 
 /** How a command came: who gave it, and why; both may be empty. */
@@ -65,8 +64,8 @@ export class Operators {
     return granted(pinned.value);
   }
 
-  /** Creates the release, if it is new, and the deployment; begins it unless it has to wait. */
-  submit(submission: Submission, by = "", note = ""): Answer<Submitted> {
+  /** Creates the release, if it is new, and the deployment; begins it unless it has to wait. `takesBack`: the release that it is there to replace. */
+  submit(submission: Submission, by = "", note = "", takesBack?: ReleaseId): Answer<Submitted> {
     const { facts, rollouts } = this.#loop;
     const { app, strategy } = submission;
     const checked = this.check(submission);
@@ -85,12 +84,12 @@ export class Operators {
       if (stored === undefined) append({ kind: "release_created", id, app, release, ...(Object.keys(pinned).length === 0 ? {} : { secrets: pinned }) });
       else if (release.signed !== undefined && release.signed !== stored.signed) append({ kind: "release_signed", id, app, signed: release.signed });
       const deployment = facts.nextDeploymentId();
-      append({ kind: "deployment_submitted", deployment, app, release: id, strategy, by, note });
+      append({ kind: "deployment_submitted", deployment, app, release: id, strategy, by, note, ...(takesBack === undefined || takesBack === id ? {} : { takesBack }) });
       rollouts.add(newRollout({ id: deployment, app, release: id, strategy }, now));
       return deployment;
     });
     const state = rollouts.get(deployment);
-    const waits = state?.phase === "pending" ? waitingToStart(state, rollouts.ofApp(app), facts, this.#loop.clock.now())?.message : undefined;
+    const waits = state?.phase === "pending" ? this.#loop.waiting(state)?.message : undefined;
     const stale = staleNotes(id, pinned, this.#loop.secrets);
     return granted({ deployment, notes: waits === undefined ? stale : [`waits for ${waits}`, ...stale] });
   }
@@ -104,7 +103,10 @@ export class Operators {
     if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused}`);
     this.#loop.commit((append, now) => {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
-      rollouts.drive(state, event, append, now);
+      // Read again: an earlier attempt may have thrown away what was in memory.
+      const steered = rollouts.takeUp(id)!;
+      if (isBroken(steered)) rollouts.takeAnswers(steered, append);
+      rollouts.drive(steered, event, append, now);
     });
     return granted(undefined);
   }
@@ -119,7 +121,7 @@ export class Operators {
     if (release === undefined) return notFound(`there is no release ${target}; muster releases ${state.app} lists them`);
     if (!this.hasArtifact(release.artifact)) return conflict(`the files of ${target} were removed by retention; deploy it from its deployment file`);
     const strategy = straightBack(state.strategy);
-    return this.submit({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason));
+    return this.submit({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason), state.release);
   }
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */

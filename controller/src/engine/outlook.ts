@@ -51,15 +51,16 @@ export class Outlook {
       silentAfterMs: world.fleet.silentAfterMs,
       frozen: (at: Instant) => frozenBy(freezes, at),
       opening: (window: NonNullable<Strategy["window"]>, at: Instant) => world.calendar.opening(window, at),
-      ...this.#waits(wanted, now),
+      ...this.#waits(wanted),
     });
   }
 
-  #waits({ app, releaseId, strategy }: Wanted, now: Instant): Pick<Picture, "waitsFor" | "beginsAt"> {
-    const { rollouts, facts } = this.#loop;
+  #waits({ app, releaseId, strategy }: Wanted): Pick<Picture, "waitsFor" | "beginsAt"> {
+    const { rollouts, facts, attendance } = this.#loop;
+    const now = attendance.now();
     // Its own time, and who starts it, are the forecast's business.
     const wouldBe = newRollout({ id: facts.nextDeploymentId(), app, release: releaseId, strategy: { ...strategy, start: "auto", startAt: null } }, now);
-    const waiting = waitingToStart(wouldBe, [...rollouts.ofApp(app), wouldBe], facts, now);
+    const waiting = waitingToStart(wouldBe, [...rollouts.ofApp(app), wouldBe], this.#loop, now);
     return { waitsFor: waiting === undefined ? [] : [waiting.message], beginsAt: waiting?.until ?? null };
   }
 
@@ -67,7 +68,7 @@ export class Outlook {
     const { world, facts } = this.#loop;
     const budgets = world.budgets.list();
     if (budgets.length === 0) return [];
-    const resting = facts.labels().filter(({ machine }) => !selected.has(machine) && world.wellness.isUnwellAtAll(machine));
+    const resting = facts.labels().filter(({ machine }) => !selected.has(machine) && world.availabilities.ofMachine(machine) === "down");
     return budgets.map(({ selector, maxUnavailable: max }) => {
       const group = checkedSelector(selector);
       return { selector, max, restingElsewhere: resting.filter(({ labels }) => selects(group, labels)).length };

@@ -221,10 +221,10 @@ test("a controller that starts anew, and a replay of its journal, know of it", a
   await world.join("a");
   world.pass(20_000, "b", "c");
   world.startEngine();
-  expect(world.engine.rollout(id)?.unwell).toEqual(new Set());
+  expect(world.engine.rollout(id)?.availability.down).toEqual(new Set());
   const replayed = Journal.open(":memory:");
   replayed.transaction(() => {
-    for (const { entry, at } of world.journal.read({ fromSeq: 1 })) replayed.append(entry, at);
+    for (const row of world.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
   });
   expect(world.tables(replayed)).toEqual(world.tables());
 });

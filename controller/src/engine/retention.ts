@@ -51,9 +51,9 @@ export class Retention {
   start(): void {
     this.#unsubscribe = this.#loop.onCommit((rows) => {
       // Not inside the commit of another: a sweep is one of its own.
-      if (rows.some(isEnd)) this.#sweepAt(this.#loop.clock.now());
+      if (rows.some(isEnd)) this.#sweepAfter(0);
     });
-    this.#sweepAt(this.#loop.clock.now());
+    this.#sweepAfter(0);
   }
 
   stop(): void {
@@ -69,21 +69,21 @@ export class Retention {
   set({ keep, keepForMs }: RetentionRule, by: string): readonly ReleaseId[] {
     return this.#loop.commit((append, now) => {
       append({ kind: "retention_set", keep, keepForMs, by });
-      return this.#remove(this.#removable(now), append);
+      return this.#remove(this.#removable(now.at), append);
     });
   }
 
-  #sweepAt(at: Instant): void {
+  #sweepAfter(delayMs: number): void {
     this.#cancelWake?.();
-    this.#cancelWake = this.#loop.clock.wake(at, () => {
+    this.#cancelWake = this.#loop.clock.wakeAfter(delayMs, () => {
       this.#loop.byItself("retention", () => this.#sweep());
-      if (!this.#loop.isStopped) this.#sweepAt((this.#loop.clock.now() + SWEEP_INTERVAL_MS) as Instant);
+      if (!this.#loop.isStopped) this.#sweepAfter(SWEEP_INTERVAL_MS);
     });
   }
 
   #sweep(): void {
     if (this.#removable(this.#loop.clock.now()).length === 0) return;
-    this.#loop.commit((append, now) => this.#remove(this.#removable(now), append));
+    this.#loop.commit((append, now) => this.#remove(this.#removable(now.at), append));
   }
 
   #remove(removable: readonly Removable[], append: Append): readonly ReleaseId[] {

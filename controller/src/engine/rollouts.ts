@@ -1,49 +1,81 @@
 /**
- * The rollouts in memory, and the loop that drives them: decide → journal → apply → advance → … These are the ones that have not ended, and those that have succeeded
- * while machines take their turn in their tail.
+ * The rollouts in memory, and the loop that drives them: decide → journal → apply → advance → … These are the ones that have not ended, and those that have ended
+ * while machines still take their turn in them.
  *
- * Everything here runs inside one journal transaction of the engine. If that fails, what is in memory is thrown away and read again from the tables.
+ * Everything here runs inside one journal transaction of the engine. If that fails, what is in memory is thrown away and read again from the tables. A bug in one rollout is thrown with its name
+ * (RolloutBug), so that it can be paused and all others go on.
  */
 import assert from "node:assert/strict";
 import { type AppName, type DeploymentId, deploymentNumber, type Generation, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
-import { loadActiveRollouts, loadRollout } from "../journal/load.ts";
+import { activeDeployments, loadRollout } from "../journal/load.ts";
 import { nextWake } from "../rollout/advance.ts";
-import type { RolloutEvent } from "../rollout/decide.ts";
-import { noteUnwell } from "../rollout/derived.ts";
-import { drive, type Recorder } from "../rollout/drive.ts";
-import { isEnded, isMoving, type RolloutState } from "../rollout/state.ts";
+import { hasBackTail } from "../rollout/back.ts";
+import { decide, type RolloutEvent } from "../rollout/decide.ts";
+import { noteAvailability } from "../rollout/derived.ts";
+import { drive, type Recorder, take } from "../rollout/drive.ts";
+import { auditRollout } from "../rollout/invariants.ts";
+import type { Moment } from "../rollout/moment.ts";
+import { isCommand } from "../rollout/command.ts";
+import { isBroken, isEnded, isMoving, type RolloutState } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
 /** Changes in one transaction before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
-const CHANGES_PER_TURN = 512;
+const CHANGES_PER_TURN = 256;
 
 /** Writes one row of the running transaction. */
 export type Append = (entry: Entry) => JournalRow;
 
+/** One rollout can't go on: what it is driven by is wrong, or its tables are. */
+export class RolloutBug extends Error {
+  readonly deployment: DeploymentId;
+
+  constructor(deployment: DeploymentId, cause: unknown) {
+    super(`${deployment}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = "RolloutBug";
+    this.deployment = deployment;
+  }
+}
+
+export interface RolloutsOptions {
+  readonly journal: Journal;
+  readonly world: World;
+  /** Machines must speak first: events are taken in, and nothing follows from them yet. */
+  readonly isHeldBack: () => boolean;
+}
+
 export class Rollouts {
   readonly #journal: Journal;
   readonly #world: World;
+  readonly #isHeldBack: () => boolean;
   /** In the order of submission, but for tails and rollbacks that were taken up later. */
   readonly #known = new Map<DeploymentId, RolloutState>();
+  readonly #byApp = new Map<AppName, Set<RolloutState>>();
   /** When each must be looked at though nothing was heard. */
   readonly #wakes = new Map<DeploymentId, Instant>();
   /** Have more to do than one turn allowed. */
   readonly #unfinished = new Set<RolloutState>();
 
-  constructor(journal: Journal, world: World) {
+  constructor({ journal, world, isHeldBack }: RolloutsOptions) {
     this.#journal = journal;
     this.#world = world;
+    this.#isHeldBack = isHeldBack;
+    world.listener = { availabilityChanged: (machine, app) => this.#noteAvailability(machine, app) };
   }
 
-  /** Forgets what is in memory and reads the tables. */
-  reload(tails: readonly DeploymentId[]): void {
-    for (const collection of [this.#known, this.#wakes, this.#unfinished]) collection.clear();
-    const states = [...tails.map((id) => loadRollout(this.#journal, id)!), ...loadActiveRollouts(this.#journal)];
-    for (const state of states) {
-      this.#known.set(state.id, state);
+  /** Forgets what is in memory and reads the tables. `onBroken`: a rollout whose tables contradict themselves; it is there all the same. */
+  reload(tails: readonly DeploymentId[], onBroken: (id: DeploymentId, error: unknown) => void): void {
+    for (const collection of [this.#known, this.#byApp, this.#wakes, this.#unfinished]) collection.clear();
+    for (const id of [...tails, ...activeDeployments(this.#journal)]) {
+      const state = loadRollout(this.#journal, id)!;
+      try {
+        auditRollout(state);
+      } catch (error) {
+        onBroken(id, error);
+      }
+      this.add(state);
       this.#unfinished.add(state);
     }
   }
@@ -63,23 +95,22 @@ export class Rollouts {
 
   /** Those of an app that have not ended, in the order of submission: at most one is under way, the others are pending. */
   ofApp(app: AppName): readonly RolloutState[] {
-    return this.active().filter((state) => state.app === app);
+    return [...(this.#byApp.get(app) ?? [])].filter(({ phase }) => !isEnded(phase)).sort((a, b) => deploymentNumber(a.id) - deploymentNumber(b.id));
   }
 
   /** The rollout in which a machine was told this generation. */
   told(app: AppName, machine: MachineId, generation: Generation): RolloutState | undefined {
-    for (const state of this.#known.values()) if (state.app === app && state.targets.get(machine)?.generation === generation) return state;
+    for (const state of this.#byApp.get(app) ?? []) if (state.targets.get(machine)?.generation === generation) return state;
     return undefined;
-  }
-
-  isMoving(machine: MachineId): boolean {
-    for (const { moving } of this.#known.values()) if (moving.has(machine)) return true;
-    return false;
   }
 
   /** A new rollout, or an ended one that is taken up again. */
   add(state: RolloutState): void {
     this.#known.set(state.id, state);
+    const ofApp = this.#byApp.get(state.app);
+    if (ofApp === undefined) this.#byApp.set(state.app, new Set([state]));
+    else ofApp.add(state);
+    for (const machine of state.targets.keys()) noteAvailability(state, machine, this.#world.availabilities.noted(machine, state.app));
   }
 
   /** From memory or, when it has ended, from the tables; then it must be driven or dropped. */
@@ -87,51 +118,45 @@ export class Rollouts {
     return this.#known.get(id) ?? loadRollout(this.#journal, id);
   }
 
-  /** Whether a machine is well has changed, as far as an app is concerned, or all of them. */
-  noteWellness(machine: MachineId, app?: AppName): void {
-    for (const state of this.#known.values()) {
-      if (app === undefined || state.app === app) this.#noteUnwell(state, machine);
-    }
-    this.#world.budgets.changed(machine);
-  }
-
-  drive(state: RolloutState, event: RolloutEvent, append: Append, now: Instant): void {
-    if (!this.#known.has(state.id)) {
-      this.#known.set(state.id, state);
-      this.#recount(state);
-    }
+  drive(state: RolloutState, event: RolloutEvent, append: Append, now: Moment): void {
+    if (!this.#known.has(state.id)) this.add(state);
     this.#go(state, event, append, now);
   }
 
   /** What a new rollout changes, and what an older one takes up, is for no other's tail. */
-  overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Instant): void {
+  overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Moment): readonly MachineId[] {
     const reason = { code: "superseded", message: `${by.id} (${by.release}) goes on with it` } as const;
-    for (const tail of this.all()) {
-      if (tail.phase !== "succeeded" || tail.app !== by.app || tail.id === by.id) continue;
+    const overtaken: MachineId[] = [];
+    for (const tail of [...(this.#byApp.get(by.app) ?? [])]) {
+      if (!isEnded(tail.phase) || tail.id === by.id) continue;
       const shared = [...tail.targets.values()].filter(({ machine }) => targets.has(machine));
       // Those that wait first, so that no place which becomes free is theirs.
-      for (const { machine } of [...shared.filter(({ state }) => state === "pending"), ...shared.filter(isMoving)]) this.drive(tail, { kind: "overtaken", machine, reason }, append, now);
+      for (const { machine } of [...shared.filter(({ state }) => state === "pending"), ...shared.filter(isMoving)]) {
+        overtaken.push(machine);
+        this.drive(tail, { kind: "overtaken", machine, reason }, append, now);
+      }
     }
+    return overtaken;
   }
 
   /** Goes on with what a turn left over, with what time alone allows, and with what waited for others, the most important first. */
-  goOn(append: Append, now: Instant): void {
-    const due = this.all().filter((state) => this.#unfinished.has(state) || (this.#wakes.get(state.id) ?? Infinity) <= now || waitsForOthers(state));
+  goOn(append: Append, now: Moment): void {
+    const due = this.all().filter((state) => this.#unfinished.has(state) || (this.#wakes.get(state.id) ?? Infinity) <= now.at || waitsForOthers(state));
     for (const state of due.sort(byPriority)) this.#go(state, undefined, append, now);
   }
 
-  /** After something that concerns every rollout: a freeze, a budget. */
-  goOnAll(append: Append, now: Instant): void {
+  /** After something that concerns every rollout: a freeze, a budget, a clock that was set. */
+  goOnAll(append: Append, now: Moment): void {
     for (const state of this.all().toSorted(byPriority)) this.#go(state, undefined, append, now);
   }
 
-  /** Those that a budget keeps waiting may have room now. */
-  goOnWaiting(append: Append, now: Instant): void {
+  /** Those that wait for what others do may go on now. */
+  goOnWaiting(append: Append, now: Moment): void {
     for (const state of this.all().filter(waitsForOthers).sort(byPriority)) this.#go(state, undefined, append, now);
   }
 
   get hasUnfinished(): boolean {
-    return this.#unfinished.size > 0;
+    return this.#unfinished.size > 0 && !this.#isHeldBack();
   }
 
   /** When `goOn` must be called though nothing happens. */
@@ -141,41 +166,89 @@ export class Rollouts {
     return next;
   }
 
-  #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Instant): void {
-    const recorder: Recorder = {
-      record: (change) => append({ ...change, deployment: state.id, app: state.app }),
-      applied: (change) => {
-        // Before anybody has a turn: who is not well takes a place in the window from the first.
-        if (change.kind === "rollout_started") for (const machine of state.targets.keys()) this.#noteUnwell(state, machine);
-        if (change.kind === "target_joined") this.#noteUnwell(state, change.target.machine);
-        if (change.kind === "target_assigned" || change.kind === "target_changed") this.#world.budgets.changed(change.machine);
-      },
-    };
-    const left = drive(state, event, this.#world, now, recorder, CHANGES_PER_TURN);
-    assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
-    this.#settle(state, left === "more" && !isOver(state), now);
-  }
-
-  #noteUnwell(state: RolloutState, machine: MachineId): void {
-    noteUnwell(state, machine, this.#world.wellness.isUnwell(machine, state.app));
-  }
-
-  #settle(state: RolloutState, isUnfinished: boolean, now: Instant): void {
-    this.#wakes.delete(state.id);
-    if (isUnfinished) this.#unfinished.add(state);
-    else this.#unfinished.delete(state);
-    if (isOver(state)) {
-      this.#known.delete(state.id);
-      this.#recount(state);
+  /** Without driving it: it can't be. */
+  pauseBroken(id: DeploymentId, message: string, append: Append): void {
+    const state = this.takeUp(id);
+    if (state === undefined || isEnded(state.phase)) {
+      this.#forget(id);
       return;
     }
+    const reason = { code: "internal", message } as const;
+    const change = { kind: "phase_changed", phase: "paused", reason } as const;
+    const row = append({ ...change, deployment: id, app: state.app });
+    if (!this.#known.has(id)) this.add(state);
+    take(state, [change], { record: () => row, isUnchecked: true });
+    this.#unfinished.delete(state);
+    this.#wakes.delete(id);
+  }
+
+  /** What its machines said while nobody drove it. */
+  takeAnswers(state: RolloutState, append: Append): void {
+    const { availabilities } = this.#world;
+    const recorder = { ...this.#recorder(state, append), isUnchecked: true };
+    for (const { machine, generation } of [...state.targets.values()].filter(isMoving)) {
+      const answer = availabilities.answerOf(machine, state.app);
+      if (answer === undefined || availabilities.assignedTo(machine, state.app)?.generation !== generation) continue;
+      take(state, decide(state, { kind: "reported", machine, generation, phase: answer, reason: null, runs: "" }), recorder);
+    }
+  }
+
+  #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Moment): void {
+    if (isBroken(state) && (event === undefined || !isCommand(event))) return;
+    try {
+      const recorder = this.#recorder(state, append);
+      if (this.#isHeldBack()) {
+        if (event !== undefined) take(state, decide(state, event), recorder);
+        this.#settle(state, true, now);
+        return;
+      }
+      const left = drive(state, event, this.#world, now, recorder, CHANGES_PER_TURN);
+      assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
+      this.#settle(state, left === "more", now);
+    } catch (error) {
+      if (error instanceof RolloutBug || !isBug(error)) throw error;
+      throw new RolloutBug(state.id, error);
+    }
+  }
+
+  #recorder(state: RolloutState, append: Append): Recorder {
+    return {
+      record: (change) => append({ ...change, deployment: state.id, app: state.app }),
+      applied: (change, { seq, attended }) => {
+        // Before anybody starts: who does not serve takes a place in the window from the first.
+        if (change.kind === "rollout_started") for (const machine of state.targets.keys()) this.#note(state, machine);
+        if (change.kind === "target_joined") this.#note(state, change.target.machine);
+        if (change.kind !== "target_assigned") return;
+        const assigned = { generation: seq as Generation, deployment: state.id, release: change.release };
+        this.#world.assigned(change.machine, state.app, assigned, state.strategy.healthyDeadlineMs, attended);
+      },
+    };
+  }
+
+  #noteAvailability(machine: MachineId, app: AppName | undefined): void {
+    for (const state of app === undefined ? this.#known.values() : (this.#byApp.get(app) ?? [])) if (state.targets.has(machine)) this.#note(state, machine);
+  }
+
+  #note(state: RolloutState, machine: MachineId): void {
+    noteAvailability(state, machine, this.#world.availabilities.noted(machine, state.app));
+  }
+
+  #settle(state: RolloutState, isUnfinished: boolean, now: Moment): void {
+    this.#wakes.delete(state.id);
+    if (isUnfinished && !isOver(state)) this.#unfinished.add(state);
+    else this.#unfinished.delete(state);
+    if (isOver(state)) return this.#forget(state.id);
     const wake = isUnfinished ? undefined : nextWake(state, this.#world, now);
     if (wake !== undefined) this.#wakes.set(state.id, wake);
   }
 
-  /** Whether its machines move is known, or is not any more. */
-  #recount({ moving }: RolloutState): void {
-    for (const machine of moving) this.#world.budgets.changed(machine);
+  #forget(id: DeploymentId): void {
+    const state = this.#known.get(id);
+    if (state === undefined) return;
+    this.#known.delete(id);
+    this.#wakes.delete(id);
+    this.#unfinished.delete(state);
+    this.#byApp.get(state.app)?.delete(state);
   }
 
   #hasRival(state: RolloutState): boolean {
@@ -185,13 +258,19 @@ export class Rollouts {
 
 /** Nothing more will come of it by itself. */
 function isOver(state: RolloutState): boolean {
-  return isEnded(state.phase) && !(state.phase === "succeeded" && hasTail(state));
+  if (!isEnded(state.phase)) return false;
+  return !(state.phase === "succeeded" && hasTail(state)) && !(state.phase === "rolled_back" && hasBackTail(state));
 }
 
-function waitsForOthers({ turns, turnsBack }: RolloutState): boolean {
-  return turns.parkedBehind !== undefined || turnsBack.parkedBehind !== undefined;
+function waitsForOthers({ turns, turnsBack, hold }: RolloutState): boolean {
+  return turns.parkedBehind !== undefined || turnsBack.parkedBehind !== undefined || hold?.kind === "unsound";
 }
 
 function byPriority(a: RolloutState, b: RolloutState): number {
   return b.strategy.priority - a.strategy.priority || deploymentNumber(a.id) - deploymentNumber(b.id);
+}
+
+/** What is no fault of the disk is a bug. */
+function isBug(error: unknown): boolean {
+  return !(error instanceof Error && (error.name === "JournalError" || error.name === "SqliteError"));
 }

@@ -72,7 +72,7 @@ describe("a release that names secrets", () => {
     const before = world.tables();
     const again = Journal.open(":memory:");
     again.transaction(() => {
-      for (const { entry, at } of world.journal.read({ fromSeq: 1 })) again.append(entry, at);
+      for (const row of world.journal.read({ fromSeq: 1 })) again.append(row.entry, row);
     });
     expect(world.tables(again)).toEqual(before);
     expect(new Facts(again.db).secretsOf("app@1" as ReleaseId)).toEqual({ db: 1, tls: 4 });

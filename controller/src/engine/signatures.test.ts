@@ -47,7 +47,7 @@ describe("a signature", () => {
     expect(kinds.filter((kind) => kind === "release_signed")).toHaveLength(2);
     const replayed = Journal.open(":memory:");
     replayed.transaction(() => {
-      for (const { entry, at } of world.journal.read({ fromSeq: 1 })) replayed.append(entry, at);
+      for (const row of world.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
     });
     expect(world.tables(replayed)).toEqual(world.tables());
   });

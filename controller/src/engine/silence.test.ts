@@ -40,7 +40,7 @@ test("a controller that was held up declares nobody silent before all had time t
   await world.join("m1", "m2");
   const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2), maxUnreachable: count(1) });
   // No timer fires in that time.
-  world.clock.time += 60_000;
+  world.clock.elapsed += 60_000;
   world.pass(2000, "m1");
   expect([world.state(id, "m1"), world.state(id, "m2")]).toEqual(["updating", "updating"]);
   world.pass(20_000, "m1");

@@ -2,8 +2,10 @@
  * When a submitted deployment begins: when somebody has started it, if it asks for that; at its time, after the one that it is promoted from, and not while another
  * of its app is under way.
  */
-import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
+import { deploymentNumber, type DeploymentId, type Instant } from "@muster/proto/ids.ts";
 import { awaitsStart, type RolloutState } from "../rollout/state.ts";
+import { dueAt, type Moment } from "../rollout/moment.ts";
+import type { Hold } from "../rollout/state.ts";
 import { durationText, timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
 
@@ -13,12 +15,19 @@ export interface Waiting {
   readonly until: Instant | undefined;
 }
 
-export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState[], facts: Facts, now: Instant): Waiting | undefined {
-  return beforeApproval(state) ?? beforeItsTime(state, now) ?? beforePromotion(state, facts, now) ?? queued(state, ofApp, facts, now);
+/** What a start depends on besides the deployments of its app. */
+export interface StartFacts {
+  readonly facts: Pick<Facts, "forerunner">;
+  /** Whether the release of a deployment that has succeeded stands where it runs. */
+  unsound(id: DeploymentId): Hold | undefined;
+}
+
+export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {
+  return beforeApproval(state) ?? beforeItsTime(state, now.at) ?? beforePromotion(state, facts, now) ?? queued(state, ofApp, facts, now);
 }
 
 /** The one of an app's deployments that begins now. */
-export function nextToStart(ofApp: readonly RolloutState[], facts: Facts, now: Instant): RolloutState | undefined {
+export function nextToStart(ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): RolloutState | undefined {
   const ready = ofApp.filter((state) => state.phase === "pending" && waitingToStart(state, ofApp, facts, now) === undefined);
   return ready.toSorted((a, b) => b.strategy.priority - a.strategy.priority)[0];
 }
@@ -39,29 +48,31 @@ function beforeItsTime({ strategy: { startAt } }: RolloutState, now: Instant): W
   return { message: `its time: it begins at ${timeText(startAt)} (start_at)`, until: startAt };
 }
 
-function beforePromotion({ id, app, release, strategy: { after } }: RolloutState, facts: Facts, now: Instant): Waiting | undefined {
+function beforePromotion({ id, app, release, strategy: { after } }: RolloutState, from: StartFacts, now: Moment): Waiting | undefined {
   if (after === null) return undefined;
   const { deploymentOf, targets, soakMs } = after;
   const what = deploymentOf === app ? release : deploymentOf;
   const where = targets === "" ? "all machines" : targets;
-  const found = facts.forerunner(deploymentOf, targets, deploymentOf === app ? release : null, id);
+  const found = from.facts.forerunner(deploymentOf, targets, deploymentOf === app ? release : null, id);
   const wanted = `a deployment of ${what} to ${where} to succeed`;
   if (found === undefined) return { message: `${wanted}: there is none yet`, until: undefined };
-  if (found.phase !== "succeeded" || found.ended_at === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined };
-  const until = (found.ended_at + soakMs) as Instant;
-  if (now >= until) return undefined;
+  if (found.phase !== "succeeded" || found.ended_at === null || found.ended_attended === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined };
+  const unsound = from.unsound(found.id);
+  if (unsound !== undefined) return { message: unsound.message, until: undefined };
+  const until = dueAt({ at: found.ended_at, attended: found.ended_attended }, soakMs, now);
+  if (now.at >= until) return undefined;
   return { message: `${found.id} (${found.release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`, until };
 }
 
-function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: Facts, now: Instant): Waiting | undefined {
+function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {
   if (state.strategy.onConflict === "supersede") return undefined;
   const before = ofApp.find((other) => other.phase !== "pending") ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
   if (before === undefined) return undefined;
   return { message: `${before.id} (${before.release}, ${before.phase.replaceAll("_", " ")}) to end`, until: undefined };
 }
 
-function isReady(state: RolloutState, facts: Facts, now: Instant): boolean {
-  return !awaitsStart(state) && beforeItsTime(state, now) === undefined && beforePromotion(state, facts, now) === undefined;
+function isReady(state: RolloutState, facts: StartFacts, now: Moment): boolean {
+  return !awaitsStart(state) && beforeItsTime(state, now.at) === undefined && beforePromotion(state, facts, now) === undefined;
 }
 
 function goesBefore(other: RolloutState, state: RolloutState): boolean {

@@ -12,7 +12,7 @@ import { Journal } from "../journal/journal.ts";
 import { loadRollout } from "../journal/load.ts";
 import { PROJECTION_TABLES } from "../journal/schema.ts";
 import type { Strategy } from "../plan/strategy.ts";
-import type { AgentPhase } from "../rollout/state.ts";
+import type { AgentPhase, RolloutState } from "../rollout/state.ts";
 import { ALL, count, strategyOf, wave } from "../rollout/rollout.fixture.ts";
 import type { Schedule } from "./calendar.ts";
 import type { Clock } from "./clock.ts";
@@ -23,29 +23,36 @@ import type { Submission } from "./submission.ts";
 
 /** A clock that stands still until it is moved, and then wakes whoever asked, in order. */
 class FakeClock implements Clock {
-  time = 1_000_000;
+  /** Passes. */
+  elapsed = 0;
+  /** What the wall clock says besides; may be set to anything. */
+  wall = 1_000_000;
   readonly #sleepers = new Set<{ at: number; callback: () => void }>();
 
   now(): Instant {
-    return this.time as Instant;
+    return (this.wall + this.elapsed) as Instant;
   }
 
-  wake(at: Instant, callback: () => void): () => void {
-    const sleeper = { at, callback };
+  monotonicMs(): number {
+    return this.elapsed;
+  }
+
+  wakeAfter(delayMs: number, callback: () => void): () => void {
+    const sleeper = { at: this.elapsed + Math.max(0, delayMs), callback };
     this.#sleepers.add(sleeper);
     return () => this.#sleepers.delete(sleeper);
   }
 
   advance(ms: number): void {
-    const end = this.time + ms;
+    const end = this.elapsed + ms;
     for (;;) {
       const due = [...this.#sleepers].filter((sleeper) => sleeper.at <= end).sort((a, b) => a.at - b.at)[0];
       if (due === undefined) break;
       this.#sleepers.delete(due);
-      this.time = Math.max(this.time, due.at);
+      this.elapsed = Math.max(this.elapsed, due.at);
       due.callback();
     }
-    this.time = end;
+    this.elapsed = end;
   }
 }
 
@@ -68,6 +75,12 @@ function shortCommand(kind: Command["kind"]): Command {
 }
 
 const ARTIFACT = "a".repeat(64);
+
+/** A rollout without what is worked out from the rest, and from its machines, when it is loaded. */
+export function lasting(state: RolloutState | undefined): unknown {
+  if (state === undefined) return undefined;
+  return { ...state, turns: null, turnsBack: null, laneKeys: null, availability: null, startFirst: null, backFirst: null };
+}
 
 export class World {
   readonly clock = new FakeClock();
@@ -197,8 +210,9 @@ export class World {
     ]);
   }
 
+  /** Of the app that was assigned last; the machine's own may be higher, when it was confirmed since. */
   generation(machine: string): number {
-    return this.engine.assignmentFor(machine as MachineId)?.generation ?? 0;
+    return Math.max(0, ...(this.engine.assignmentFor(machine as MachineId)?.apps ?? []).map(({ generation }) => generation));
   }
 
   appOf(machine: string, generation: number): string {

@@ -1,49 +1,139 @@
 /**
- * What rollouts see of the world: the fleet, the calendar, and each other through the budgets.
+ * What rollouts see of the world: the fleet, whether apps serve on its machines, the calendar, and the limits of groups. Whatever changes one of these goes through here, so that all
+ * that is derived from it (budgets, the targets of rollouts, how deployments are now) is told.
  */
-import type { Instant, MachineId } from "@muster/proto/ids.ts";
-import type { Window } from "../plan/strategy.ts";
-import type { Purpose } from "../rollout/state.ts";
-import type { Opening, Surroundings } from "../rollout/surroundings.ts";
+import type { AppName, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Fleet } from "../fleet/fleet.ts";
+import { roundedDown } from "../plan/size.ts";
+import type { Window } from "../plan/strategy.ts";
+import { Availabilities, type Assigned } from "../rollout/availability.ts";
+import type { Attended } from "../rollout/moment.ts";
+import type { AgentPhase, Hold, Purpose, RolloutState } from "../rollout/state.ts";
+import type { Opening, Surroundings } from "../rollout/surroundings.ts";
 import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
+import { DeploymentsNow, isUnsound, type Now, type Standing } from "./deployments-now.ts";
 import type { Facts } from "./facts.ts";
-import { Wellness } from "./wellness.ts";
+import { Overdue } from "./overdue.ts";
+
+/** Whose targets are on a machine. */
+export interface Listener {
+  /** `app` undefined: any of them. */
+  availabilityChanged(machine: MachineId, app: AppName | undefined): void;
+}
 
 export class World implements Surroundings {
   readonly fleet: Fleet;
-  readonly wellness: Wellness;
+  readonly availabilities = new Availabilities();
+  readonly now = new DeploymentsNow();
   readonly calendar: Calendar;
   readonly budgets: Budgets;
+  readonly overdue: Overdue;
+  readonly #facts: Facts;
+  readonly #cordoned = new Set<MachineId>();
+  #listener: Listener = { availabilityChanged: () => {} };
 
-  /** `isMoving`: in any rollout. */
-  constructor(fleet: Fleet, schedule: Schedule, isMoving: (machine: MachineId) => boolean) {
+  constructor(fleet: Fleet, schedule: Schedule, facts: Facts) {
     this.fleet = fleet;
-    this.wellness = new Wellness(fleet);
+    this.#facts = facts;
     this.calendar = new Calendar(schedule);
-    this.budgets = new Budgets(this.wellness, isMoving);
+    this.budgets = new Budgets(this.availabilities);
+    this.overdue = new Overdue(fleet.silentAfterMs);
   }
 
-  /** From the tables; the rollouts must have been loaded before. */
-  reload(facts: Facts): void {
-    this.wellness.reload(facts);
-    this.calendar.reload(facts);
-    this.budgets.reload(facts);
+  set listener(listener: Listener) {
+    this.#listener = listener;
+  }
+
+  /** From the tables; nobody is told of it. Whoever has not answered yet has its whole time from now. */
+  reload(now: Attended): void {
+    for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
+    for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
+    for (const { machine, drained } of this.#facts.cordons()) {
+      this.#cordoned.add(machine);
+      if (drained) this.availabilities.drained(machine, true);
+    }
+    for (const row of this.#facts.assignments()) {
+      const { machine, app, generation, deployment, release, phase, healthyDeadlineMs } = row;
+      this.availabilities.assigned(machine, app, { generation, deployment, release });
+      if (phase !== null) this.availabilities.reported(machine, app, generation, phase);
+      this.#count(machine, app, 1);
+      if (this.availabilities.answerOf(machine, app) === undefined || this.#isChanging(machine, app)) this.overdue.assigned({ machine, app, generation, healthyDeadlineMs }, now);
+    }
+    this.calendar.reload(this.#facts);
+    this.budgets.reload(this.#facts);
+  }
+
+  assigned(machine: MachineId, app: AppName, assigned: Assigned, healthyDeadlineMs: number, now: Attended): void {
+    this.#change(machine, app, () => this.availabilities.assigned(machine, app, assigned));
+    this.overdue.assigned({ machine, app, generation: assigned.generation, healthyDeadlineMs }, now);
+  }
+
+  reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase, now: Attended): void {
+    this.#change(machine, app, () => this.availabilities.reported(machine, app, generation, phase));
+    if (!this.#isChanging(machine, app)) return this.overdue.answered(machine, app);
+    if (phase === "reverting") this.overdue.goesBack(machine, app, now);
+    // It begins anew though it had answered.
+    else if (!this.overdue.isAwaited(machine, app)) this.overdue.assigned({ machine, app, generation, healthyDeadlineMs: this.#facts.healthyDeadlineMs(machine, app) }, now);
+  }
+
+  /** Its time to answer is over. False: it has answered. */
+  isOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
+    let is = false;
+    this.#change(machine, app, () => {
+      is = this.availabilities.overdue(machine, app, generation);
+    });
+    return is;
+  }
+
+  lost(machine: MachineId, isLost: boolean): void {
+    this.#changeAll(machine, () => this.availabilities.lost(machine, isLost));
+  }
+
+  cordon(machine: MachineId, isDrained: boolean): void {
+    this.#cordoned.add(machine);
+    if (isDrained) this.#changeAll(machine, () => this.availabilities.drained(machine, true));
+  }
+
+  uncordon(machine: MachineId): void {
+    this.#cordoned.delete(machine);
+    this.#changeAll(machine, () => this.availabilities.drained(machine, false));
   }
 
   /** It is no part of the fleet any more, and counts nowhere. */
   forget(machine: MachineId): void {
-    this.wellness.forget(machine);
+    for (const app of this.availabilities.appsOf(machine)) {
+      this.#count(machine, app, -1);
+      this.overdue.answered(machine, app);
+    }
+    this.availabilities.forget(machine);
+    this.#cordoned.delete(machine);
     this.budgets.forget(machine);
+  }
+
+  /** How the machines of a deployment are now. */
+  nowOf(id: RolloutState["id"]): Now {
+    return this.now.of(id);
   }
 
   isSilent(machine: MachineId): boolean {
     return this.fleet.isSilent(machine);
   }
 
+  heardAt(machine: MachineId): Attended {
+    return this.fleet.heardAt(machine);
+  }
+
   isCordoned(machine: MachineId): boolean {
-    return this.wellness.isCordoned(machine);
+    return this.#cordoned.has(machine);
+  }
+
+  isDrained(machine: MachineId): boolean {
+    return this.availabilities.isDrained(machine);
+  }
+
+  lastGood(machine: MachineId, app: AppName): ReleaseId | null {
+    return this.#facts.lastGood(machine, app);
   }
 
   frozen(now: Instant): Opening {
@@ -56,5 +146,44 @@ export class World implements Surroundings {
 
   fullBudget(machine: MachineId, purpose: Purpose): string | undefined {
     return this.budgets.full(machine, purpose);
+  }
+
+  unsound({ id, release, strategy }: Pick<RolloutState, "id" | "release" | "strategy">): Hold | undefined {
+    const now = this.nowOf(id);
+    if (!isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;
+    return { kind: "unsound", message: `${release} to be healthy where it runs: ${now.healthy} of ${now.machines} are now` };
+  }
+
+  #isChanging(machine: MachineId, app: AppName): boolean {
+    return this.availabilities.isChanging(machine, app);
+  }
+
+  #change(machine: MachineId, app: AppName, change: () => void): void {
+    this.#count(machine, app, -1);
+    change();
+    this.#count(machine, app, 1);
+    this.#listener.availabilityChanged(machine, app);
+    this.budgets.changed(machine);
+  }
+
+  #changeAll(machine: MachineId, change: () => void): void {
+    const apps = [...this.availabilities.appsOf(machine)];
+    for (const app of apps) this.#count(machine, app, -1);
+    change();
+    for (const app of apps) this.#count(machine, app, 1);
+    this.#listener.availabilityChanged(machine, undefined);
+    this.budgets.changed(machine);
+  }
+
+  #count(machine: MachineId, app: AppName, by: 1 | -1): void {
+    const assigned = this.availabilities.assignedTo(machine, app);
+    if (assigned === undefined) return;
+    const standing: Standing = {
+      assigned,
+      is: this.availabilities.of(machine, app),
+      answer: this.availabilities.answerOf(machine, app),
+      isExcused: this.availabilities.isDrained(machine),
+    };
+    this.now.count(standing, by);
   }
 }

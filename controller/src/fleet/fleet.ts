@@ -5,12 +5,21 @@
  *   connected ──session ends──▶ disconnected ──silent_after──▶ silent ──hello──▶ connected
  *       └───────────── nothing heard for silent_after ────────────▲
  *
- * A machine that nothing was heard of since this controller began counts from that moment, so that a restart of the controller makes nobody silent.
+ * Silence is measured on the monotonic clock: a wall clock that is set makes nobody silent and keeps nobody from it. A machine that nothing was heard of since this controller began counts
+ * from that moment, so that a restart of the controller makes nobody silent.
  */
 import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { RefusalCode } from "@muster/proto/refusal.ts";
+import type { Attended } from "../rollout/moment.ts";
 
 export type Presence = "connected" | "disconnected" | "silent";
+
+/** When something was heard, on all of the controller's clocks. */
+export interface HeardAt {
+  readonly at: Instant;
+  readonly attended: Attended;
+  readonly monotonicMs: number;
+}
 
 /** What an agent was sent and does not believe. */
 export interface AgentRefusal {
@@ -20,7 +29,7 @@ export interface AgentRefusal {
 }
 
 interface Heard {
-  lastSeenAt: Instant;
+  lastSeen: HeardAt;
   presenceSince: Instant;
   connected: boolean;
   acknowledgedGeneration: number;
@@ -38,24 +47,25 @@ export class Fleet {
   }
 
   /** A machine that the journal knows, at the start. */
-  restore(machine: MachineId, now: Instant, silentSince: Instant | null): void {
+  restore(machine: MachineId, now: HeardAt, silentSince: Instant | null): void {
     const known = this.#heard.get(machine) ?? this.#silent.get(machine);
-    const record: Heard = known ?? { lastSeenAt: silentSince ?? now, presenceSince: silentSince ?? now, connected: false, acknowledgedGeneration: 0 };
+    const lastSeen = silentSince === null ? now : { ...now, at: silentSince };
+    const record: Heard = known ?? { lastSeen, presenceSince: lastSeen.at, connected: false, acknowledgedGeneration: 0 };
     this.#heard.delete(machine);
     this.#silent.delete(machine);
     (silentSince === null ? this.#heard : this.#silent).set(machine, record);
   }
 
-  connected(machine: MachineId, now: Instant, generation: number): void {
+  connected(machine: MachineId, now: HeardAt, generation: number): void {
     this.#silent.delete(machine);
     this.#heard.delete(machine);
-    this.#heard.set(machine, { lastSeenAt: now, presenceSince: now, connected: true, acknowledgedGeneration: generation });
+    this.#heard.set(machine, { lastSeen: now, presenceSince: now.at, connected: true, acknowledgedGeneration: generation });
   }
 
-  heard(machine: MachineId, now: Instant, generation?: Generation): void {
+  heard(machine: MachineId, now: HeardAt, generation?: Generation): void {
     const record = this.#heard.get(machine);
     if (record === undefined) return;
-    record.lastSeenAt = now;
+    record.lastSeen = now;
     if (generation !== undefined) record.acknowledgedGeneration = Math.max(record.acknowledgedGeneration, generation);
     this.#heard.delete(machine);
     this.#heard.set(machine, record);
@@ -81,11 +91,11 @@ export class Fleet {
     record.presenceSince = now;
   }
 
-  /** Those to be declared silent; O(1) each. */
-  overdue(now: Instant): readonly MachineId[] {
+  /** Those to be declared silent, at most so many; O(1) each. */
+  overdue(monotonicMs: number, most = Infinity): readonly MachineId[] {
     const overdue: MachineId[] = [];
-    for (const [machine, { lastSeenAt }] of this.#heard) {
-      if (now - lastSeenAt < this.silentAfterMs) break;
+    for (const [machine, { lastSeen }] of this.#heard) {
+      if (monotonicMs - lastSeen.monotonicMs < this.silentAfterMs || overdue.length >= most) break;
       overdue.push(machine);
     }
     return overdue;
@@ -108,6 +118,20 @@ export class Fleet {
     return this.#silent.has(machine);
   }
 
+  /** 0: never by this controller. */
+  heardAt(machine: MachineId): Attended {
+    return (this.#heard.get(machine)?.lastSeen.attended ?? 0) as Attended;
+  }
+
+  /** Those that are not silent. */
+  present(): IterableIterator<MachineId> {
+    return this.#heard.keys();
+  }
+
+  get size(): number {
+    return this.#heard.size + this.#silent.size;
+  }
+
   presence(machine: MachineId): { readonly presence: Presence; readonly since: number; readonly lastSeenAt: number; readonly acknowledgedGeneration: number } {
     const silent = this.#silent.get(machine);
     const record = silent ?? this.#heard.get(machine);
@@ -115,7 +139,7 @@ export class Fleet {
     return {
       presence: silent !== undefined ? "silent" : record.connected ? "connected" : "disconnected",
       since: record.presenceSince,
-      lastSeenAt: record.lastSeenAt,
+      lastSeenAt: record.lastSeen.at,
       acknowledgedGeneration: record.acknowledgedGeneration,
     };
   }

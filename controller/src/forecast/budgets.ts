@@ -1,11 +1,11 @@
 /**
  * The budgets of groups of machines, as the rollout of a forecast fills them. They count as the engine's do: machines that are unavailable for other reasons
- * than a rollout never take the last place, a budget of 0 is nobody at all, and a way back always has a place.
+ * than a rollout never take the last place, a budget of 0 is nobody at all, and going back always has a place.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import type { PlanMachine } from "../plan/plan.ts";
-import { budgetHasRoom } from "../rollout/place.ts";
+import { type Availability, type Group, groupHasRoom } from "../rollout/availability.ts";
 import type { Purpose } from "../rollout/state.ts";
 import type { BudgetNow } from "./inputs.ts";
 
@@ -22,38 +22,36 @@ export function membershipOf(budgets: readonly BudgetNow[], targets: readonly Pl
   return membership;
 }
 
-interface Group {
+interface BudgetGroup extends Group {
   readonly selector: string;
-  readonly max: number;
-  readonly restingElsewhere: number;
-  readonly moving: Set<MachineId>;
-  readonly atRest: Set<MachineId>;
+  readonly changing: Set<MachineId>;
+  readonly down: Set<MachineId>;
 }
 
 export class Budgets {
-  readonly #groups: readonly Group[];
+  readonly #groups: readonly BudgetGroup[];
   readonly #membership: Membership;
 
   constructor(budgets: readonly BudgetNow[], membership: Membership) {
-    this.#groups = budgets.map((budget) => ({ ...budget, moving: new Set(), atRest: new Set() }));
+    this.#groups = budgets.map(({ selector, max, restingElsewhere: downElsewhere }) => ({ selector, max, downElsewhere, changing: new Set(), down: new Set() }));
     this.#membership = membership;
   }
 
   /** The selector of one that has no room for the machine; undefined: it may move. */
   full(machine: MachineId, purpose: Purpose): string | undefined {
-    return this.#of(machine).find((group) => !budgetHasRoom(group, machine, purpose))?.selector;
+    return this.#of(machine).find((group) => !groupHasRoom(group, machine, purpose))?.selector;
   }
 
-  note(machine: MachineId, isMoving: boolean, isUnwell: boolean): void {
-    for (const { moving, atRest } of this.#of(machine)) {
-      if (isMoving) moving.add(machine);
-      else moving.delete(machine);
-      if (isUnwell && !isMoving) atRest.add(machine);
-      else atRest.delete(machine);
+  note(machine: MachineId, is: Availability): void {
+    for (const { changing, down } of this.#of(machine)) {
+      if (is === "changing") changing.add(machine);
+      else changing.delete(machine);
+      if (is === "down") down.add(machine);
+      else down.delete(machine);
     }
   }
 
-  #of(machine: MachineId): readonly Group[] {
+  #of(machine: MachineId): readonly BudgetGroup[] {
     return (this.#membership.get(machine) ?? NONE).map((index) => this.#groups[index]!);
   }
 }

@@ -112,7 +112,7 @@ function wavesOf({ machines, strategy }: ForecastInputs, plan: Plan, expected: O
   const byId = new Map(machines.map((machine) => [machine.id, machine]));
   return plan.waves.map(({ members, targets, maxFailures }, index) => ({
     members,
-    machines: targets.map(({ machine, previous }) => ({ id: machine, previous, note: noteOf(byId.get(machine)!) })),
+    machines: targets.map(({ machine }) => ({ id: machine, previous: byId.get(machine)!.lastGood, note: noteOf(byId.get(machine)!) })),
     gates: gateTexts(plan, index, strategy),
     maxFailures,
     ...(expected.waves[index] ?? { startMs: undefined, endMs: undefined }),

@@ -9,9 +9,11 @@ import type { Plan, PlanMachine } from "../plan/plan.ts";
 import { nextWake } from "../rollout/advance.ts";
 import type { RolloutChange } from "../rollout/change.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
-import { noteUnwell } from "../rollout/derived.ts";
+import { Availabilities } from "../rollout/availability.ts";
+import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder } from "../rollout/drive.ts";
 import { Heap } from "../rollout/heap.ts";
+import { type Attended, type Moment } from "../rollout/moment.ts";
 import { newRollout, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import type { Surroundings } from "../rollout/surroundings.ts";
 import { waitingOn } from "../rollout/words.ts";
@@ -63,6 +65,9 @@ type Event =
   | { readonly at: Instant; readonly what: "fell_silent"; readonly machine: MachineId }
   | { readonly at: Instant; readonly what: "answered"; readonly wave: number; readonly gate: number; readonly attempt: number };
 
+/** Of what ran before. */
+const BEFORE = 0 as Generation;
+
 const SAYS_GO: RolloutReason = { code: "operator", message: "in this forecast somebody approves at once" };
 const SILENT: RolloutReason = { code: "silent", message: "cut off" };
 
@@ -80,6 +85,7 @@ class Simulation {
   readonly #surroundings: Surroundings;
   readonly #agents = new Map<MachineId, Agent>();
   readonly #budgets: Budgets;
+  readonly #availabilities = new Availabilities();
   readonly #silent = new Set<MachineId>();
   readonly #events = new Heap<{ readonly event: Event; readonly order: number }>((a, b) => a.event.at < b.event.at || (a.event.at === b.event.at && a.order < b.order));
   #order = 0;
@@ -97,16 +103,21 @@ class Simulation {
     this.#setting = setting;
     this.#world = world;
     this.#now = startAt;
-    this.#state = newRollout({ id: "d-0" as DeploymentId, app: inputs.app, release: inputs.releaseId, strategy: { ...inputs.strategy, alarms: [] } }, startAt);
+    this.#state = newRollout({ id: "d-0" as DeploymentId, app: inputs.app, release: inputs.releaseId, strategy: { ...inputs.strategy, alarms: [] } }, this.#moment());
     this.#budgets = new Budgets(inputs.budgets, membership);
     const cordoned = new Set<MachineId>();
     for (const { id, silent, cordoned: isCordoned } of targets) {
       if (silent) this.#silent.add(id);
       if (isCordoned) cordoned.add(id);
     }
+    const lastGood = new Map(targets.map((target) => [target.id, target.lastGood]));
     this.#surroundings = {
       isSilent: (machine) => this.#silent.has(machine),
+      heardAt: (machine) => (this.#isLost(machine) ? 0 : Number.MAX_SAFE_INTEGER) as Attended,
       isCordoned: (machine) => cordoned.has(machine),
+      isDrained: () => false,
+      lastGood: (machine) => lastGood.get(machine) ?? null,
+      unsound: () => undefined,
       frozen: (now) => inputs.frozen(now),
       opening: (window, now) => inputs.opening(window, now),
       fullBudget: (machine, purpose) => this.#budgets.full(machine, purpose),
@@ -116,13 +127,14 @@ class Simulation {
   start(): void {
     const { plan, targets, inputs } = this.#setting;
     const { cutOff } = this.#world;
+    const isFirst = new Set(targets.flatMap(({ id, lastGood }) => (lastGood === null ? [id] : [])));
     for (const { targets: planned } of plan.waves) {
-      for (const { machine, previous } of planned) {
+      for (const { machine } of planned) {
         const agent: Agent = {
           machine,
           turn: this.#agents.size,
           fate: this.#world.fateOf(machine),
-          hasPrevious: previous !== null,
+          hasPrevious: !isFirst.has(machine),
           generation: 0 as Generation,
           purpose: "update",
           runsRelease: false,
@@ -137,8 +149,8 @@ class Simulation {
       for (const machine of cutOff) this.#push({ at: (at + inputs.silentAfterMs) as Instant, what: "fell_silent", machine });
     }
     // The plan first, then what is known of its machines, and then the first decision.
-    drive(this.#state, { kind: "start", plan }, this.#surroundings, this.#now, this.#recorder, 0);
-    for (const { id, silent, unhealthy } of targets) if (silent || unhealthy) this.#noteUnwell(id, true);
+    drive(this.#state, { kind: "start", plan }, this.#surroundings, this.#moment(), this.#recorder, 0);
+    for (const target of targets) this.#noteBefore(target);
     this.#drive(undefined);
   }
 
@@ -172,7 +184,7 @@ class Simulation {
       restoredAfterMs: since(this.#tally.restoredAt),
       maxOnBadRelease: this.#tally.maxOnBadRelease,
       maxUnavailable: this.#tally.maxUnavailable,
-      waves: waves.map(({ startedAt, finishedAt }) => ({ startMs: since(startedAt), endMs: since(finishedAt) })),
+      waves: waves.map(({ startedAt, finishedAt }) => ({ startMs: since(startedAt), endMs: since(finishedAt?.at) })),
       waitsFor: waitingOn(this.#state),
     };
   }
@@ -208,14 +220,16 @@ class Simulation {
     take(happening);
     if (ran !== agent.runsRelease) this.#tally.switched(agent, this.#now);
     if (what === "activated" || this.#isLost(machine)) return;
-    this.#noteUnwell(machine, what === "unhealthy" || what === "failed");
+    this.#availabilities.reported(machine, this.#state.app, generation, what);
+    this.#note(machine);
     this.#drive({ kind: "reported", machine, generation, phase: what, reason: reasonOf(what), runs: "" });
   }
 
   #fallSilent(machine: MachineId): void {
     if (this.#silent.has(machine)) return;
     this.#silent.add(machine);
-    this.#noteUnwell(machine, true);
+    this.#availabilities.lost(machine, true);
+    this.#note(machine);
     this.#drive({ kind: "fell_silent", machine, reason: SILENT });
   }
 
@@ -223,21 +237,34 @@ class Simulation {
     return this.#isCutOff && this.#world.cutOff.has(machine);
   }
 
-  #noteUnwell(machine: MachineId, isUnwell: boolean): void {
-    noteUnwell(this.#state, machine, isUnwell);
-    this.#noteBudgets(machine);
+  /** What the machine ran before, and how that was. */
+  #noteBefore({ id, silent, unhealthy, lastGood }: PlanMachine): void {
+    const { app } = this.#state;
+    if (lastGood !== null || unhealthy) {
+      this.#availabilities.assigned(id, app, { generation: BEFORE, deployment: this.#state.id, release: lastGood });
+      this.#availabilities.reported(id, app, BEFORE, unhealthy ? "unhealthy" : "healthy");
+    }
+    this.#availabilities.lost(id, silent);
+    this.#note(id);
+  }
+
+  #note(machine: MachineId): void {
+    const noted = this.#availabilities.noted(machine, this.#state.app);
+    noteAvailability(this.#state, machine, noted);
+    this.#budgets.note(machine, noted.is);
     this.#tally.unavailable(this.#state);
   }
 
-  #noteBudgets(machine: MachineId): void {
-    this.#budgets.note(machine, this.#state.moving.has(machine), this.#state.unwell.has(machine));
+  /** In a forecast the controller attends all the time. */
+  #moment(): Moment {
+    return { at: this.#now, attended: (this.#now - this.#setting.startAt) as Attended };
   }
 
   #drive(event: RolloutEvent | undefined): void {
-    this.#hasMore = drive(this.#state, event, this.#surroundings, this.#now, this.#recorder, CHANGES_PER_STEP) === "more";
+    this.#hasMore = drive(this.#state, event, this.#surroundings, this.#moment(), this.#recorder, CHANGES_PER_STEP) === "more";
     this.#tally.unavailable(this.#state);
     if (this.#hasMore) return;
-    this.#wakeAt = nextWake(this.#state, this.#surroundings, this.#now);
+    this.#wakeAt = nextWake(this.#state, this.#surroundings, this.#moment());
     if (this.#wakeAt !== undefined && this.#wakeAt <= this.#now) throw new Error(`the rollout has more to do at ${this.#now} and does not do it`);
   }
 
@@ -245,10 +272,13 @@ class Simulation {
     record: (change) => {
       this.#seq += 1;
       this.#follow(change, this.#seq as Generation);
-      return { seq: this.#seq, at: this.#now };
+      return { seq: this.#seq, ...this.#moment() };
     },
-    applied: (change) => {
-      if (change.kind === "target_assigned" || change.kind === "target_changed") this.#noteBudgets(change.machine);
+    applied: (change, { seq }) => {
+      if (change.kind !== "target_assigned") return;
+      const { machine, release } = change;
+      this.#availabilities.assigned(machine, this.#state.app, { generation: seq as Generation, deployment: this.#state.id, release });
+      this.#note(machine);
     },
   };
 

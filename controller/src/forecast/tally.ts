@@ -28,8 +28,8 @@ export class Tally {
     if (!runsRelease) this.#lastBackAt = now;
   }
 
-  unavailable({ moving, unwellAtRest }: RolloutState): void {
-    this.maxUnavailable = Math.max(this.maxUnavailable, moving.size + unwellAtRest);
+  unavailable({ availability: { changing, down } }: RolloutState): void {
+    this.maxUnavailable = Math.max(this.maxUnavailable, changing.size + down.size);
   }
 
   phase(before: RolloutPhase, after: RolloutPhase, now: Instant): void {

@@ -1,7 +1,7 @@
 /**
  * What one machine waits for now in a deployment, and what would let it go on. Pure.
  */
-import { blockers } from "../rollout/place.ts";
+import { blockers, hasPlace } from "../rollout/place.ts";
 import { isEnded, isHeldBesideMoves, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
 import { durationText } from "../rollout/words.ts";
@@ -35,6 +35,7 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
       return isOpen ? [`${machine} ${target.purpose === null ? "has its turn" : target.purpose === "revert" ? "goes back" : "goes on"} when it is heard from again: is its agent running, and can it reach the controller?`] : [];
     case "skipped":
       if (!isOpen) return [];
+      if (target.reason?.code === "unmatched") return [`${machine} starts when its labels match ${state.strategy.targets} again`];
       if (target.reason?.code === "superseded") return [`${machine} has its turn here again when the newer deployment ends without it (${target.reason.message})`];
       return [`${machine} is cordoned and has its turn after: muster uncordon ${machine}`];
     case "pending":
@@ -75,10 +76,10 @@ function othersAhead(state: RolloutState, target: Target): number {
 }
 
 function full(state: RolloutState, target: Target): readonly string[] {
-  const moving = [...state.moving];
-  const others = Math.max(0, state.unwellAtRest - (state.unwell.has(target.machine) ? 1 : 0));
-  if (moving.length >= Math.max(1, state.maxUnavailable - others)) {
-    const away = others === 0 ? "" : `, and ${others} more ${is(others)} not well for other reasons`;
+  const { changing, down } = state.availability;
+  if (!hasPlace(state, target, state.maxUnavailable, "update")) {
+    const moving = [...changing];
+    const away = down.size === 0 ? "" : `, and ${down.size} more ${is(down.size)} down`;
     return [`the window is full: ${listText(moving)} ${is(moving.length)} on the move${away}; ${state.maxUnavailable} may be unavailable at once (muster set ${state.id} max_unavailable N changes that)`];
   }
   const blocker = blockers(state, OPEN_SURROUNDINGS, "update")(target);

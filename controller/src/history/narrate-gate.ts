@@ -25,6 +25,7 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
     case "freeze":
     case "offline":
     case "budget":
+    case "unsound":
       return message;
     case "alarm":
       return "its alarms to be quiet";

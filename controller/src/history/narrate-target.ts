@@ -6,7 +6,7 @@ import { waveOf } from "../rollout/change.ts";
 import type { RolloutState, Target } from "../rollout/state.ts";
 import { afterText, backText, because, type Sum } from "./words.ts";
 
-export type TargetEntry = Extract<RolloutEntry, { readonly kind: "target_assigned" | "target_changed" | "target_joined" }>;
+export type TargetEntry = Extract<RolloutEntry, { readonly kind: "target_assigned" | "target_changed" | "target_joined" | "target_let_go" }>;
 
 export interface Sentence {
   readonly text: string;
@@ -18,6 +18,8 @@ export function targetSentence(state: RolloutState, entry: TargetEntry, at: numb
   switch (entry.kind) {
     case "target_joined":
       return { text: `${entry.target.machine} joined later and has its turn in wave ${Math.max(1, state.waves.length)}` };
+    case "target_let_go":
+      return { text: `${entry.machine} is waited for no longer`, sum: "passed" };
     case "target_assigned":
       return assigned(state, entry);
     case "target_changed":
@@ -25,9 +27,8 @@ export function targetSentence(state: RolloutState, entry: TargetEntry, at: numb
   }
 }
 
-function assigned(state: RolloutState, { machine, purpose, release, state: to }: Extract<TargetEntry, { readonly kind: "target_assigned" }>): Sentence {
+function assigned(state: RolloutState, { machine, purpose, release }: Extract<TargetEntry, { readonly kind: "target_assigned" }>): Sentence {
   if (purpose === "update") return { text: `${machine} was told to run ${state.release}`, sum: "told" };
-  if (to === "unreachable") return { text: `${machine} goes back ${backText(state, release)} when it is heard from: it is silent`, sum: "silent" };
   return { text: `${machine} was told to go back ${backText(state, release)}`, sum: "told_back" };
 }
 
@@ -44,8 +45,11 @@ function changed(state: RolloutState, entry: Extract<TargetEntry, { readonly kin
       return { text: `${machine} failed in wave ${before.wave + 1}${because(reason)} (${failedText(state, before)})`, sum: "failed", isKey: true };
     case "unreachable":
       if (before.state === "pending") return { text: `${machine} was passed over${because(reason)}`, sum: "passed" };
+      if (state.phase === "rolling_back" && before.purpose !== "revert") return { text: `${machine} goes back ${backText(state, before.previous)} when it is heard from${because(reason)}`, sum: "silent" };
+      if (before.state === "healthy") return { text: `${machine} fell silent after it was healthy${because(reason)}`, sum: "silent", isKey: true };
       return { text: `${machine} fell silent on its way${before.purpose === "revert" ? " back" : ""}${because(reason)}`, sum: "silent" };
     case "skipped":
+      if (reason?.code === "unmatched") return { text: `${machine} was let go: ${reason.message}`, isKey: true };
       return { text: `${machine} was passed over${because(reason)}`, sum: "passed" };
     case "removed":
       return { text: `${machine} counts no more${because(reason)}`, isKey: true };
@@ -66,7 +70,7 @@ const RETURNS: Readonly<Partial<Record<Target["state"], string>>> = {
 const WAY_MS_MIN = 1000;
 
 function wayText({ state, since }: Target, at: number): string {
-  return (state === "updating" || state === "reverting") && at - since >= WAY_MS_MIN ? afterText(at - since) : "";
+  return (state === "updating" || state === "reverting") && at - since.at >= WAY_MS_MIN ? afterText(at - since.at) : "";
 }
 
 /** `1 failed, 0 allowed`. */

@@ -35,7 +35,7 @@ export class Narrator {
     const { entry } = row;
     if (entry.kind === "deployment_submitted") {
       const { deployment: id, app, release, strategy, by, note } = entry;
-      this.#state = newRollout({ id, app, release, strategy }, row.at);
+      this.#state = newRollout({ id, app, release, strategy }, row);
       const submitted = `${whoText(by)} submitted ${id}: ${release} to ${selectorText(strategy.targets)}${colon(note)}`;
       return [this.#line(row, { text: submitted, isKey: true }), this.#line(row, { text: strategyText(strategy) })];
     }
@@ -64,7 +64,7 @@ export class Narrator {
   #change(state: RolloutState, row: JournalRow & { readonly entry: RolloutEntry }): readonly Line[] {
     const hold = state.hold;
     const wave = state.wave;
-    const heldMs = hold === null ? 0 : row.at - hold.since;
+    const heldMs = hold === null ? 0 : row.at - hold.since.at;
     const said = this.#sentences(state, row, heldMs).map((sentence) => this.#line(row, sentence));
     if (row.entry.kind === "rollout_started") this.#beganAt = row.at;
     apply(state, row.entry, row);
@@ -87,15 +87,12 @@ export class Narrator {
       case "target_assigned":
       case "target_changed":
       case "target_joined":
+      case "target_let_go":
         return [targetSentence(state, entry, at)];
       case "failures_acknowledged":
         return acknowledged(state, entry);
       case "held":
         return entry.hold === null || state.hold?.kind === entry.hold.kind ? [] : [{ text: `waits for ${entry.hold.message}` }];
-      case "offline_passed":
-        return [{ text: `the silent machines of wave ${entry.wave + 1} are waited for no longer: it goes on without them` }];
-      case "deadline_extended":
-        return [{ text: "the controller had been away: progress_deadline counts from now" }];
       case "promoted":
         return [];
       case "max_unavailable_changed":

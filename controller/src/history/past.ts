@@ -78,7 +78,7 @@ export class Past {
       const { deployment: id, app, release, strategy } = entry;
       this.#createRelease(release, row);
       this.#project(row);
-      this.#state = newRollout({ id, app, release, strategy }, row.at);
+      this.#state = newRollout({ id, app, release, strategy }, row);
     } else if (entry.kind === "report_accepted") {
       if (this.#state?.targets.has(entry.machine) === true) this.#project(row);
     } else if (this.#state !== undefined && isOfRollout(row)) {
@@ -120,9 +120,9 @@ export class Past {
   }
 
   /** Releases never change: today's row is the one of then. */
-  #createRelease(id: string, { seq, at }: JournalRow): void {
+  #createRelease(id: string, { seq, at, attended }: JournalRow): void {
     const row = this.#source.db.prepare("SELECT id, app, release, secrets FROM releases WHERE id = ?").get(id) as { id: never; app: AppName; release: string; secrets: string };
-    this.#project({ seq, at, entry: { kind: "release_created", id: row.id, app: row.app, release: JSON.parse(row.release) as Release, secrets: JSON.parse(row.secrets) as Record<string, number> } });
+    this.#project({ seq, at, attended, entry: { kind: "release_created", id: row.id, app: row.app, release: JSON.parse(row.release) as Release, secrets: JSON.parse(row.secrets) as Record<string, number> } });
   }
 }
 

@@ -5,11 +5,13 @@
 import SqliteDatabase, { type Database } from "better-sqlite3";
 import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import { Facts } from "../engine/facts.ts";
-import { waitingToStart } from "../engine/starts.ts";
+import { type StartFacts, waitingToStart } from "../engine/starts.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { createProjector } from "../journal/project.ts";
 import { recreateProjections } from "../journal/schema.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import type { Stamp } from "../rollout/change.ts";
+import { later, type Moment } from "../rollout/moment.ts";
 import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
 import { Rows } from "./rows.ts";
 
@@ -69,16 +71,17 @@ export class Queue {
 
   #waits(own: Own, rows: readonly JournalRow[], scratch: Database, end: Instant): readonly Wait[] {
     const project = createProjector(scratch);
-    const facts = new Facts(scratch);
+    // Whether a release stood where it ran was not written down; a promotion that waited for that is not shown to have waited.
+    const facts: StartFacts = { facts: new Facts(scratch), unsound: () => undefined };
     const states = new Map<DeploymentId, RolloutState>();
     const waits: Wait[] = [];
     let seq = 0;
-    const look = (at: Instant): Instant | undefined => {
+    const look = (at: Moment): Instant | undefined => {
       const state = states.get(this.#id);
       if (state?.phase !== "pending") return undefined;
       const ofApp = [...states.values()].filter((other) => other.app === state.app && !isEnded(other.phase));
       const waiting = waitingToStart(state, ofApp, facts, at);
-      if (waiting !== undefined && waiting.message !== waits.at(-1)?.message) waits.push({ seq, at, message: waiting.message });
+      if (waiting !== undefined && waiting.message !== waits.at(-1)?.message) waits.push({ seq, at: at.at, message: waiting.message });
       return waiting?.until;
     };
     for (const [index, row] of rows.entries()) {
@@ -90,7 +93,7 @@ export class Queue {
       if (next?.at === row.at || waits.length >= WAITS_MAX) continue;
       const until = Math.min(next?.at ?? end, end) as Instant;
       for (let at: Instant | undefined = row.at; at !== undefined && at <= until && waits.length < WAITS_MAX; ) {
-        const again = look(at);
+        const again = look(later(row, at - row.at));
         at = again !== undefined && again > at ? again : undefined;
       }
     }
@@ -118,17 +121,18 @@ export class Queue {
 
   /** That it started matters here, not with whom. */
   #start(deployment: DeploymentId): readonly JournalRow[] {
-    const row = this.#db.prepare("SELECT seq, at, app FROM journal WHERE deployment = ? AND kind = 'rollout_started'").get(deployment) as { seq: number; at: Instant; app: never } | undefined;
+    const row = this.#db.prepare("SELECT seq, at, attended, app FROM journal WHERE deployment = ? AND kind = 'rollout_started'").get(deployment) as (Stamp & { readonly app: never }) | undefined;
     if (row === undefined) return [];
     const plan = { waves: [], unchanged: [], maxUnavailable: 1, lanes: [], notes: [] };
-    return [{ seq: row.seq, at: row.at, entry: { kind: "rollout_started", deployment, app: row.app, plan } }];
+    return [{ seq: row.seq, at: row.at, attended: row.attended, entry: { kind: "rollout_started", deployment, app: row.app, plan } }];
   }
 }
 
-function note(states: Map<DeploymentId, RolloutState>, { at, entry }: JournalRow): void {
+function note(states: Map<DeploymentId, RolloutState>, row: JournalRow): void {
+  const { entry } = row;
   if (entry.kind === "deployment_submitted") {
     const { deployment: id, app, release, strategy } = entry;
-    states.set(id, newRollout({ id, app, release, strategy }, at));
+    states.set(id, newRollout({ id, app, release, strategy }, row));
     return;
   }
   if (!("deployment" in entry)) return;

@@ -8,6 +8,7 @@ import { differingFiles } from "./file-diff.ts";
 import { Scene } from "./history.fixture.ts";
 import { differingFields } from "./release-diff.ts";
 import { findRelease, listReleases } from "./releases.ts";
+import { attendedAlways } from "../rollout/moment.ts";
 
 test("releases are listed newest first, with the machines that run them, their deployments and whether their files are there", async () => {
   const scene = new Scene();
@@ -26,7 +27,7 @@ test("releases are listed newest first, with the machines that run them, their d
   ]);
   expect(listReleases(scene.journal.db, "", 1)).toHaveLength(1);
   expect(listReleases(scene.journal.db, "other", 50)).toEqual([]);
-  scene.journal.transaction(() => scene.journal.append({ kind: "artifact_removed", artifact: "a".repeat(64) as never }, scene.clock.now()));
+  scene.journal.transaction(() => scene.journal.append({ kind: "artifact_removed", artifact: "a".repeat(64) as never }, attendedAlways(scene.clock.now())));
   expect(listReleases(scene.journal.db, "app", 50).map(({ hasFiles }) => hasFiles)).toEqual([false, false]);
   expect(findRelease(scene.journal.db, "app@2")?.version).toBe("2");
   expect(findRelease(scene.journal.db, "app@9")).toBeUndefined();

@@ -15,7 +15,7 @@ export class Rows {
   readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "phases" | "bounds" | "at" | "last", Statement>>;
 
   constructor(db: Database) {
-    const columns = "SELECT seq, at, kind, data FROM journal";
+    const columns = "SELECT seq, at, attended, kind, data FROM journal";
     this.#sql = {
       ofDeployment: db.prepare(`${columns} WHERE deployment = @deployment AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS}`),
       ofMachine: db.prepare(`${columns} WHERE machine = @machine AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS}`),
@@ -27,7 +27,7 @@ export class Rows {
       ),
       newest: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind IN (SELECT value FROM json_each(@kinds)) ORDER BY seq DESC LIMIT 1`),
       newestReport: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'report_accepted' AND app = @app ORDER BY seq DESC LIMIT 1`),
-      phases: db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq"),
+      phases: db.prepare("SELECT seq, at, attended, kind, data FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq"),
       bounds: db.prepare("SELECT min(seq) AS first, max(seq) AS last FROM journal WHERE deployment = ?"),
       at: db.prepare("SELECT at FROM journal WHERE seq = ?").pluck(),
       last: db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck(),

@@ -103,7 +103,6 @@ export class Story {
       case "gate_stopped":
       case "promoted":
       case "max_unavailable_changed":
-      case "offline_passed":
       case "failures_acknowledged":
         return true;
       case "machine_joined":
@@ -127,7 +126,7 @@ export class Story {
       case "report_accepted":
       case "target_changed":
       case "target_joined":
-      case "deadline_extended":
+      case "target_let_go":
       case "gate_reached":
         return false;
     }
@@ -136,9 +135,10 @@ export class Story {
   /** A sentence that says more of this machine than of others; undefined: the narrator's will do. */
   #own({ at, entry }: JournalRow, state: RolloutState, target: Target | undefined): string | undefined {
     if (entry.kind === "target_assigned" && entry.machine === this.#machine && entry.purpose === "update" && target !== undefined) {
-      const begun = state.waves[target.wave]?.startedAt ?? target.since;
-      const waitedMs = at - Math.max(begun, target.since);
-      const places = `${state.moving.size} of ${state.maxUnavailable} places ${was(state.moving.size)} taken`;
+      const begun = state.waves[target.wave]?.startedAt ?? target.since.at;
+      const waitedMs = at - Math.max(begun, target.since.at);
+      const taken = state.availability.changing.size + state.availability.down.size;
+      const places = `${taken} of ${state.maxUnavailable} places ${was(taken)} taken`;
       return `${this.#machine} was told to run ${state.release}${waitedMs > 0 ? ` after ${spanText(waitedMs)} of waiting for its turn` : ""}: ${places}`;
     }
     if (entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && target?.purpose === "update") {

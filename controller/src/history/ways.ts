@@ -70,6 +70,8 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
       return [`it asks again by itself, and goes on when they are quiet; ${skipAll} goes on without them`];
     case "begin":
       return [`it goes on then by itself; muster promote ${id} lets it begin at once`];
+    case "unsound":
+      return [`machines that come late get it when it is healthy where it runs; muster rollback ${id} takes it back`];
     case "window":
       return [`it goes on then by itself; ${skipAll} lets it go on outside of its window`];
     case "freeze": {

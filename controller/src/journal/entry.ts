@@ -6,7 +6,7 @@ import type { AppName, DeploymentId, Digest, Instant, MachineId, ReleaseId } fro
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Strategy } from "../plan/strategy.ts";
-import type { RolloutChange } from "../rollout/change.ts";
+import type { RolloutChange, Stamp } from "../rollout/change.ts";
 import type { AgentPhase, RolloutReason } from "../rollout/state.ts";
 
 export type Entry =
@@ -36,6 +36,8 @@ export type Entry =
       readonly by: string;
       /** What it came from when it was not a file: the rollback of another to an older release. */
       readonly note: string;
+      /** The release that it takes back: that of the deployment that it is a rollback of. Absent: none. */
+      readonly takesBack?: ReleaseId;
     }
   | CommandAccepted
   | MachineCordoned
@@ -171,11 +173,10 @@ const ROLLOUT_KINDS: Readonly<Record<RolloutChange["kind"], true>> = {
   wave_finished: true,
   target_assigned: true,
   target_changed: true,
+  target_let_go: true,
   target_joined: true,
   failures_acknowledged: true,
   held: true,
-  offline_passed: true,
-  deadline_extended: true,
   promoted: true,
   max_unavailable_changed: true,
   gate_reached: true,
@@ -197,8 +198,6 @@ export type RolloutEntry = RolloutChange & { readonly deployment: DeploymentId; 
 export type EntryKind = Entry["kind"];
 
 /** An entry as it stands in the journal. */
-export interface JournalRow {
-  readonly seq: number;
-  readonly at: Instant;
+export interface JournalRow extends Stamp {
   readonly entry: Entry;
 }

@@ -6,6 +6,7 @@
  */
 import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
 import type { Instant } from "@muster/proto/ids.ts";
+import type { Attended, Moment } from "../rollout/moment.ts";
 import type { Entry, EntryKind, JournalRow } from "./entry.ts";
 import { createProjector, type Projector } from "./project.ts";
 import { createJournalTables, JOURNAL_VERSION, PROJECTION_VERSION, recreateProjections } from "./schema.ts";
@@ -46,6 +47,7 @@ const PAGE_ROWS = 500;
 export interface StoredRow {
   readonly seq: number;
   readonly at: Instant;
+  readonly attended: Attended;
   readonly kind: EntryKind;
   readonly data: string;
 }
@@ -62,9 +64,9 @@ export class Journal {
 
   private constructor(db: Database) {
     this.db = db;
-    this.#insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @kind, @deployment, @machine, @app, @data)");
-    this.#page = db.prepare("SELECT seq, at, kind, data FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?");
-    this.#pageOf = db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?");
+    this.#insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @attended, @kind, @deployment, @machine, @app, @data)");
+    this.#page = db.prepare("SELECT seq, at, attended, kind, data FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?");
+    this.#pageOf = db.prepare("SELECT seq, at, attended, kind, data FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?");
     this.#project = createProjector(db);
     this.#lastSeq = db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck().get() as number;
   }
@@ -122,14 +124,15 @@ export class Journal {
   }
 
   /** Only within `transaction`. */
-  append(entry: Entry, at: Instant): JournalRow {
+  append(entry: Entry, { at, attended }: Moment): JournalRow {
     if (!this.#inTransaction) throw new Error(`append of ${entry.kind} outside a transaction`);
     const { kind, ...data } = entry;
     this.#lastSeq += 1;
-    const row: JournalRow = { seq: this.#lastSeq, at, entry };
+    const row: JournalRow = { seq: this.#lastSeq, at, attended, entry };
     this.#insert.run({
       seq: row.seq,
       at,
+      attended,
       kind,
       deployment: "deployment" in entry ? entry.deployment : null,
       machine: "machine" in entry ? entry.machine : null,
@@ -163,6 +166,6 @@ export class Journal {
 }
 
 /** Rows were written by this program alone, from checked values. */
-export function fromStored({ seq, at, kind, data }: StoredRow): JournalRow {
-  return { seq, at, entry: { kind, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
+export function fromStored({ seq, at, attended, kind, data }: StoredRow): JournalRow {
+  return { seq, at, attended, entry: { kind, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
 }

@@ -6,12 +6,13 @@ import type { ReasonCode } from "@muster/proto/reason.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { LaneLabel } from "../plan/plan.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
-import { noteUnwell, rebuild } from "../rollout/derived.ts";
+import { rebuild } from "../rollout/derived.ts";
 import type { GateState } from "../rollout/gates.ts";
-import { auditRollout } from "../rollout/invariants.ts";
+import type { Attended, Moment } from "../rollout/moment.ts";
 import {
   emptyCounts,
   type Hold,
+  type LetGo,
   newRollout,
   type Purpose,
   type RolloutPhase,
@@ -32,7 +33,8 @@ interface DeploymentRow {
   readonly phase: RolloutPhase;
   readonly reason_code: ReasonCode | null;
   readonly reason_message: string | null;
-  readonly progress_at: Instant;
+  readonly submitted_at: Instant;
+  readonly progress_attended: Attended;
   readonly wave: number;
   readonly max_unavailable: number;
   readonly unchanged: string;
@@ -43,6 +45,7 @@ interface DeploymentRow {
   readonly hold_kind: Hold["kind"] | null;
   readonly hold_message: string | null;
   readonly hold_since: Instant | null;
+  readonly hold_attended: Attended | null;
 }
 
 interface WaveRow {
@@ -57,8 +60,9 @@ interface WaveRow {
   readonly acknowledged_unreachable: number;
   readonly started_at: Instant | null;
   readonly finished_at: Instant | null;
-  readonly waited_out: number;
+  readonly finished_attended: Attended | null;
   readonly changed_at: Instant;
+  readonly changed_attended: Attended;
 }
 
 interface TargetRow {
@@ -71,24 +75,28 @@ interface TargetRow {
   readonly purpose: Purpose | null;
   readonly generation: Generation;
   readonly since: Instant;
+  readonly since_attended: Attended;
   readonly attempts: number;
   readonly reason_code: ReasonCode | null;
   readonly reason_message: string | null;
   readonly runs: string | null;
-  readonly unwell: number;
+  readonly let_go: LetGo | null;
 }
 
-/** In the order of submission. */
+/** In the order of submission. Whether their machines serve is not in the tables of rollouts, and is to be noted. */
 export function loadActiveRollouts(journal: Journal): readonly RolloutState[] {
-  const ids = statement(journal.db, "SELECT id FROM deployments WHERE ended_at IS NULL ORDER BY number").pluck().all() as DeploymentId[];
-  return ids.map((id) => loadRollout(journal, id)!);
+  return activeDeployments(journal).map((id) => loadRollout(journal, id)!);
 }
 
-/** Any rollout, ended or not; undefined when there is none. O(targets). */
+export function activeDeployments(journal: Journal): readonly DeploymentId[] {
+  return statement(journal.db, "SELECT id FROM deployments WHERE ended_at IS NULL ORDER BY number").pluck().all() as DeploymentId[];
+}
+
+/** Any rollout, ended or not; undefined when there is none. O(targets). Whether it contradicts itself is asked of it with `auditRollout`. */
 export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | undefined {
   const row = statement(journal.db, "SELECT * FROM deployments WHERE id = ?").get(id) as DeploymentRow | undefined;
   if (row === undefined) return undefined;
-  const state = newRollout({ id: row.id, app: row.app, release: row.release, strategy: JSON.parse(row.strategy) as Strategy }, row.progress_at);
+  const state = newRollout({ id: row.id, app: row.app, release: row.release, strategy: JSON.parse(row.strategy) as Strategy }, { at: row.submitted_at, attended: row.progress_attended });
   state.phase = row.phase;
   state.reason = reasonOf(row);
   state.wave = row.wave;
@@ -98,14 +106,16 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.alarms = JSON.parse(row.alarms) as AlarmState[];
   state.startApproved = row.start_approved === 1;
   state.promoted = row.promoted === 1;
-  state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: row.hold_since ?? row.progress_at };
+  state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: momentOf(row.hold_since, row.hold_attended)! };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
   state.waves = waves.map(waveOf);
-  const unwell = loadTargets(journal, state);
+  loadTargets(journal, state);
   rebuild(state);
-  for (const machine of unwell) noteUnwell(state, machine, true);
-  auditRollout(state);
   return state;
+}
+
+function momentOf(at: Instant | null, attended: Attended | null): Moment | null {
+  return at === null || attended === null ? null : { at, attended };
 }
 
 /** Its targets and their counts follow. */
@@ -123,31 +133,25 @@ function waveOf(row: WaveRow): WaveState {
     acknowledgedFailures: row.acknowledged_failures,
     acknowledgedUnreachable: row.acknowledged_unreachable,
     startedAt: row.started_at,
-    finishedAt: row.finished_at,
-    changedAt: row.changed_at,
-    waitedOut: row.waited_out === 1,
+    finishedAt: momentOf(row.finished_at, row.finished_attended),
+    changedAt: { at: row.changed_at, attended: row.changed_attended },
+    awaited: new Set(),
+    letGo: 0,
   };
 }
 
-/** The same as `isUnwell` of the engine's wellness: silent, drained, or what runs there is not well. */
-const TARGETS = `
-  SELECT t.*, t.state <> 'removed' AND (m.silent_since IS NOT NULL OR m.drained = 1 OR coalesce(ma.phase IN ('unhealthy', 'failed'), 0)) AS unwell
-  FROM targets t LEFT JOIN machines m ON m.id = t.machine LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ?
-  WHERE t.deployment = ? ORDER BY t.wave, t.position`;
+const TARGETS = "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, position";
 
-/** Returns the machines that are not well. */
-function loadTargets(journal: Journal, state: RolloutState): readonly MachineId[] {
-  const unwell: MachineId[] = [];
-  for (const row of statement(journal.db, TARGETS).iterate(state.app, state.id) as IterableIterator<TargetRow>) {
-    const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, runs } = row;
-    const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, attempts, reason: reasonOf(row), runs };
+function loadTargets(journal: Journal, state: RolloutState): void {
+  for (const row of statement(journal.db, TARGETS).iterate(state.id) as IterableIterator<TargetRow>) {
+    const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, attempts, runs, let_go: letGo } = row;
+    const since: Moment = { at: row.since, attended: row.since_attended };
+    const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, letGo, attempts, reason: reasonOf(row), runs };
     const wave = state.waves[index]!;
     wave.counts[stands] += 1;
     wave.targets.push(target);
     state.targets.set(machine, target);
-    if (row.unwell === 1) unwell.push(machine);
   }
-  return unwell;
 }
 
 function reasonOf(row: { readonly reason_code: ReasonCode | null; readonly reason_message: string | null }): RolloutReason | null {

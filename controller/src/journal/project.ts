@@ -3,9 +3,11 @@
  * the same tables.
  */
 import type { Database } from "better-sqlite3";
-import { deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
+import { deploymentNumber, type MachineId } from "@muster/proto/ids.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type AlarmState, applyAlarm, quietAlarm, resetAlarm } from "../rollout/alarms.ts";
+import type { Stamp } from "../rollout/change.ts";
+import type { Moment } from "../rollout/moment.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
 import { prepareWrites } from "./writes.ts";
@@ -47,56 +49,52 @@ export function createProjector(db: Database): Projector {
       ports: JSON.stringify(entry.ports),
       at,
     });
-    if (phase === "healthy") sql.keepLastGood.run({ machine, app, generation });
-    if (phase === "removed") sql.forgetLastGood.run(machine, app);
+    if (phase === "removed") sql.forgetLastGood.run({ machine, app, generation });
   }
 
-  function projectRollout(entry: RolloutEntry, seq: number, at: number): void {
+  function projectRollout(entry: RolloutEntry, { seq, at, attended }: Stamp): void {
     const id = entry.deployment;
     switch (entry.kind) {
       case "start_approved":
         sql.approveStart.run(id);
         return;
       case "rollout_started":
-        return projectPlan(id, entry.plan, seq, at);
+        return projectPlan(id, entry.plan, { seq, at, attended });
       case "wave_started":
         sql.startWave.run({ id, wave: entry.wave, at });
-        sql.enterWave.run({ id, wave: entry.wave, at });
-        sql.endHold.run({ id, at });
+        sql.enterWave.run({ id, wave: entry.wave, attended });
+        sql.endHold.run({ id, attended });
         return;
       case "wave_finished":
-        sql.finishWave.run({ id, wave: entry.wave, at });
-        sql.endHold.run({ id, at });
+        sql.finishWave.run({ id, wave: entry.wave, seq, at, attended });
+        sql.endHold.run({ id, attended });
         return;
       case "target_assigned":
-        if (entry.state !== "unreachable") sql.endHoldByMove.run({ id, at });
-        sql.assign.run({ machine: entry.machine, app: entry.app, seq, id, release: entry.release });
-        sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, seq, state: entry.state, at, ...reasonColumns(entry.reason) });
-        sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at });
+        sql.endHoldByMove.run({ id, attended });
+        sql.assign.run({ machine: entry.machine, app: entry.app, seq, id, release: entry.release, purpose: entry.purpose, lastGood: sql.lastGood.get({ machine: entry.machine, app: entry.app }) ?? null });
+        sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, previous: entry.previous, seq, state: entry.state, at, attended, ...reasonColumns(entry.reason) });
+        sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;
       case "target_changed":
-        if (entry.state === "healthy" || entry.state === "reverted") sql.progress.run(at, id);
-        if (entry.state === "updating" || entry.state === "reverting") sql.endHoldByMove.run({ id, at });
-        sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, at, runs: entry.runs, ...reasonColumns(entry.reason) });
-        sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at });
+        if (entry.state === "healthy" || entry.state === "reverted") sql.progress.run(attended, id);
+        if (entry.state === "updating" || entry.state === "reverting") sql.endHoldByMove.run({ id, attended });
+        sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, letGo: entry.isLetGo === true ? "tolerated" : null, seq, at, attended, runs: entry.runs, ...reasonColumns(entry.reason) });
+        sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
+        return;
+      case "target_let_go":
+        sql.letGo.run({ id, machine: entry.machine, why: entry.why });
         return;
       case "target_joined":
-        sql.emptyWave.run({ id, at });
-        sql.joinTarget.run({ id, at, ...entry.target });
-        sql.touchWave.run({ id, machine: entry.target.machine, state: "pending", at });
+        sql.emptyWave.run({ id, seq, at, attended });
+        sql.joinTarget.run({ id, at, attended, ...entry.target });
+        sql.touchWave.run({ id, machine: entry.target.machine, state: "pending", at, attended });
         return;
       case "failures_acknowledged":
         sql.acknowledge.run(entry.failures, entry.unreachable, id, entry.wave);
         return;
       case "held":
-        if (entry.hold === null) sql.endHold.run({ id, at });
-        else sql.hold.run({ id, at, ...entry.hold });
-        return;
-      case "offline_passed":
-        sql.waitOut.run(id, entry.wave);
-        return;
-      case "deadline_extended":
-        sql.progress.run(at, id);
+        if (entry.hold === null) sql.endHold.run({ id, attended });
+        else sql.hold.run({ id, at, attended, ...entry.hold });
         return;
       case "promoted":
         sql.promote.run(id);
@@ -109,32 +107,32 @@ export function createProjector(db: Database): Projector {
       case "gate_answered":
       case "gate_opened":
       case "gate_stopped":
-        return projectGate(entry, at);
+        return projectGate(entry, { at, attended });
       case "alarm_asked":
       case "alarm_answered":
-        return changeAlarms(id, (alarms) => applyAlarm(alarms[entry.alarm]!, entry, at as Instant));
+        return changeAlarms(id, (alarms) => applyAlarm(alarms[entry.alarm]!, entry, { at, attended }));
       case "phase_changed":
         if (entry.phase === "rolling") changeAlarms(id, (alarms) => alarms.forEach(resetAlarm));
-        sql.changePhase.run({ id, phase: entry.phase, at, endedAt: isEnded(entry.phase) ? at : null, ...reasonColumns(entry.reason) });
+        sql.changePhase.run({ id, phase: entry.phase, attended, backSeq: entry.phase === "rolling_back" ? seq : null, ...(isEnded(entry.phase) ? { endedAt: at, endedAttended: attended } : { endedAt: null, endedAttended: null }), ...reasonColumns(entry.reason) });
         if (entry.phase === "rolling_back") sql.tryBackAgain.run(id);
         return;
     }
   }
 
-  function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, seq: number, at: number): void {
-    sql.startDeployment.run({ id, seq, at, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
+  function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, { seq, at, attended }: Stamp): void {
+    sql.startDeployment.run({ id, seq, at, attended, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
     waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => {
-      sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold, at });
-      targets.forEach(({ machine, previous, lane }, position) => sql.addTarget.run({ id, machine, wave, position, previous, lane, at }));
+      sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold, at, attended });
+      targets.forEach(({ machine, lane }, position) => sql.addTarget.run({ id, machine, wave, position, lane, at, attended }));
     });
   }
 
-  function projectGate(entry: GateChange & { readonly deployment: string }, at: number): void {
+  function projectGate(entry: GateChange & { readonly deployment: string }, at: Moment): void {
     const { deployment: id, wave } = entry;
     const gates = JSON.parse(sql.gates.get(id, wave) as string) as GateState[];
-    applyGate(gates[entry.gate]!, entry, at as Instant);
+    applyGate(gates[entry.gate]!, entry, at);
     sql.setGates.run(JSON.stringify(gates), id, wave);
-    if (entry.kind === "gate_opened" || entry.kind === "gate_stopped") sql.endHold.run({ id, at });
+    if (entry.kind === "gate_opened" || entry.kind === "gate_stopped") sql.endHold.run({ id, attended: at.attended });
   }
 
   function changeAlarms(id: string, change: (alarms: readonly AlarmState[]) => void): void {
@@ -144,8 +142,8 @@ export function createProjector(db: Database): Projector {
     sql.setAlarms.run(JSON.stringify(alarms), id);
   }
 
-  return ({ seq, at, entry }) => {
-    if (isRolloutEntry(entry)) return projectRollout(entry, seq, at);
+  return ({ seq, at, attended, entry }) => {
+    if (isRolloutEntry(entry)) return projectRollout(entry, { seq, at, attended });
     switch (entry.kind) {
       case "machine_joined":
         return projectMachine(entry, at);
@@ -173,9 +171,11 @@ export function createProjector(db: Database): Projector {
           release: entry.release,
           strategy: JSON.stringify(entry.strategy),
           selector: entry.strategy.targets,
+          takesBack: entry.takesBack ?? null,
           alarms: JSON.stringify(entry.strategy.alarms.map(quietAlarm)),
           by: entry.by,
           at,
+          attended,
         });
       case "command_accepted":
         return;

@@ -6,14 +6,15 @@
  */
 import type { Database } from "better-sqlite3";
 
-export const JOURNAL_VERSION = 3;
-export const PROJECTION_VERSION = 9;
+export const JOURNAL_VERSION = 4;
+export const PROJECTION_VERSION = 10;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS journal (
     seq        INTEGER PRIMARY KEY,
     at         INTEGER NOT NULL,
+    attended   INTEGER NOT NULL,
     kind       TEXT NOT NULL,
     deployment TEXT,
     machine    TEXT,
@@ -59,7 +60,6 @@ const PROJECTIONS = {
     pid              INTEGER NOT NULL,
     ports            TEXT NOT NULL,
     since            INTEGER NOT NULL,
-    last_good        TEXT,
     PRIMARY KEY (machine, app)
   ) STRICT, WITHOUT ROWID`,
   assignments: `CREATE TABLE assignments (
@@ -71,6 +71,8 @@ const PROJECTIONS = {
     min_healthy_time_ms    INTEGER NOT NULL,
     healthy_deadline_ms    INTEGER NOT NULL,
     labels                 TEXT NOT NULL,
+    last_good              TEXT,
+    decided_seq            INTEGER NOT NULL,
     PRIMARY KEY (machine, app)
   ) STRICT, WITHOUT ROWID`,
   artifacts: `CREATE TABLE artifacts (
@@ -101,8 +103,11 @@ const PROJECTIONS = {
     submitted_at    INTEGER NOT NULL,
     started_at      INTEGER,
     start_seq       INTEGER,
+    back_seq        INTEGER,
+    takes_back      TEXT,
     ended_at        INTEGER,
-    progress_at     INTEGER NOT NULL,
+    ended_attended  INTEGER,
+    progress_attended INTEGER NOT NULL,
     wave            INTEGER NOT NULL,
     max_unavailable INTEGER NOT NULL,
     unchanged       TEXT NOT NULL,
@@ -114,7 +119,8 @@ const PROJECTIONS = {
     promoted        INTEGER NOT NULL,
     hold_kind       TEXT,
     hold_message    TEXT,
-    hold_since      INTEGER
+    hold_since      INTEGER,
+    hold_attended   INTEGER
   ) STRICT`,
   waves: `CREATE TABLE waves (
     deployment               TEXT NOT NULL,
@@ -130,8 +136,10 @@ const PROJECTIONS = {
     acknowledged_unreachable INTEGER NOT NULL,
     started_at               INTEGER,
     finished_at              INTEGER,
-    waited_out               INTEGER NOT NULL,
+    finished_attended        INTEGER,
+    finished_seq             INTEGER,
     changed_at               INTEGER NOT NULL,
+    changed_attended         INTEGER NOT NULL,
     PRIMARY KEY (deployment, wave)
   ) STRICT, WITHOUT ROWID`,
   targets: `CREATE TABLE targets (
@@ -145,10 +153,13 @@ const PROJECTIONS = {
     purpose        TEXT,
     generation     INTEGER NOT NULL,
     since          INTEGER NOT NULL,
+    since_attended INTEGER NOT NULL,
     attempts       INTEGER NOT NULL,
     reason_code    TEXT,
     reason_message TEXT,
     runs           TEXT,
+    let_go         TEXT,
+    confirmed_seq  INTEGER,
     PRIMARY KEY (deployment, machine)
   ) STRICT, WITHOUT ROWID`,
   budgets: `CREATE TABLE budgets (
@@ -175,6 +186,8 @@ const INDEXES = [
   "CREATE INDEX deployments_active ON deployments (number) WHERE ended_at IS NULL",
   "CREATE INDEX targets_by_state ON targets (deployment, wave, state)",
   "CREATE INDEX deployments_standing ON deployments (app, selector, start_seq) WHERE phase = 'succeeded'",
+  "CREATE INDEX targets_outstanding ON targets (machine) WHERE state IN ('unreachable', 'skipped')",
+  "CREATE INDEX deployments_back ON deployments (app, release) WHERE back_seq IS NOT NULL OR takes_back IS NOT NULL",
   "CREATE INDEX releases_by_artifact ON releases (artifact)",
 ];
 

@@ -3,6 +3,7 @@
  */
 import type { Database, Statement } from "better-sqlite3";
 import { HOLDS_BEHIND_WAVES } from "../rollout/state.ts";
+import { LAST_GOOD } from "./confirmed.ts";
 
 export function prepareWrites(db: Database) {
   const statement = (sql: string): Statement => db.prepare(sql);
@@ -21,63 +22,69 @@ export function prepareWrites(db: Database) {
     silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
     moveCursor: statement(`INSERT INTO report_cursors VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq`),
     reportApp: statement(`INSERT INTO machine_apps VALUES
-        (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at, NULL)
+        (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at)
       ON CONFLICT (machine, app) DO UPDATE SET generation = @generation, phase = @phase, reason_code = @reasonCode, reason_message = @reasonMessage,
         running_version = @runningVersion, running_artifact = @runningArtifact, starts = @starts, pid = @pid, ports = @ports, since = @at`),
-    keepLastGood: statement(`UPDATE machine_apps SET last_good = (SELECT release FROM assignments a WHERE a.machine = @machine AND a.app = @app AND a.generation = @generation)
-      WHERE machine = @machine AND app = @app AND EXISTS (SELECT 1 FROM assignments a WHERE a.machine = @machine AND a.app = @app AND a.generation = @generation AND a.release IS NOT NULL)`),
-    forgetLastGood: statement("UPDATE machine_apps SET last_good = NULL WHERE machine = ? AND app = ?"),
+    // A drain asks for removal too, and keeps it.
+    forgetLastGood: statement("UPDATE assignments SET last_good = NULL WHERE machine = @machine AND app = @app AND generation = @generation AND release IS NULL"),
     storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
     createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?)"),
     signRelease: statement("UPDATE releases SET release = json_set(release, '$.signed', ?) WHERE id = ?"),
     submit: statement(`INSERT INTO deployments VALUES
-      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL)`),
+      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @takesBack, NULL, NULL, @attended, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL, NULL)`),
     approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),
-    startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_at = @at,
+    startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_attended = @attended,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
-    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, 0, 0, NULL, NULL, 0, @at)"),
+    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, 0, 0, NULL, NULL, NULL, NULL, @at, @attended)"),
     // For a machine that joins a rollout that had nobody to change.
-    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, NULL, 0, 0, @at, @at, 1, @at
+    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, NULL, 0, 0, @at, @at, @attended, @seq, @at, @attended
       WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
-    addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL)"),
+    addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL)"),
     joinTarget: statement(`INSERT INTO targets
-      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), @previous, @lane, 'pending', NULL, 0, @at, 0, NULL, NULL, NULL
+      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL
       FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1
-      ON CONFLICT (deployment, machine) DO UPDATE SET previous = excluded.previous, lane = excluded.lane, state = 'pending', purpose = NULL, generation = 0, since = excluded.since,
-        attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL`),
-    enterWave: statement("UPDATE deployments SET wave = @wave, progress_at = @at WHERE id = @id"),
+      ON CONFLICT (deployment, machine) DO UPDATE SET previous = NULL, lane = excluded.lane, state = 'pending', purpose = NULL, generation = 0, since = excluded.since,
+        since_attended = excluded.since_attended, attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL, let_go = NULL, confirmed_seq = NULL`),
+    enterWave: statement("UPDATE deployments SET wave = @wave, progress_attended = @attended WHERE id = @id"),
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
-    finishWave: statement("UPDATE waves SET finished_at = @at WHERE deployment = @id AND wave = @wave"),
-    touchWave: statement(`UPDATE waves SET changed_at = @at WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
+    finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),
+    touchWave: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
       AND @state <> 'removed' AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
-    waitOut: statement("UPDATE waves SET waited_out = 1 WHERE deployment = ? AND wave = ?"),
+    letGo: statement("UPDATE targets SET let_go = @why WHERE deployment = @id AND machine = @machine AND state = 'unreachable'"),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
     alarms: statement("SELECT alarms FROM deployments WHERE id = ?").pluck(),
     setAlarms: statement("UPDATE deployments SET alarms = ? WHERE id = ?"),
-    hold: statement(`UPDATE deployments SET hold_since = CASE WHEN hold_kind IS @kind THEN hold_since ELSE @at END, hold_kind = @kind, hold_message = @message WHERE id = @id`),
-    endHold: statement("UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, progress_at = @at WHERE id = @id AND hold_kind IS NOT NULL"),
+    hold: statement(`UPDATE deployments SET hold_since = CASE WHEN hold_kind IS @kind THEN hold_since ELSE @at END,
+      hold_attended = CASE WHEN hold_kind IS @kind THEN hold_attended ELSE @attended END, hold_kind = @kind, hold_message = @message WHERE id = @id`),
+    endHold: statement("UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, progress_attended = @attended WHERE id = @id AND hold_kind IS NOT NULL"),
     // What stands behind a wave with a success threshold is waited for beside those on the move.
-    endHoldByMove: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, progress_at = @at WHERE id = @id AND hold_kind IS NOT NULL
+    endHoldByMove: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, progress_attended = @attended WHERE id = @id AND hold_kind IS NOT NULL
       AND NOT (hold_kind IN (${HOLDS_BEHIND_WAVES.map((kind) => `'${kind}'`).join(", ")})
         AND EXISTS (SELECT 1 FROM waves w WHERE w.deployment = @id AND w.wave = deployments.wave AND w.success_threshold IS NOT NULL))`),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     assign: statement(`INSERT INTO assignments
       SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs',
-             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}') FROM deployments WHERE id = @id
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END FROM deployments WHERE id = @id
       ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
-        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, labels = excluded.labels`),
+        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, labels = excluded.labels, last_good = excluded.last_good, decided_seq = excluded.decided_seq`),
+    lastGood: statement(LAST_GOOD).pluck(),
     renewAssignment: statement("UPDATE assignments SET generation = @seq, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
-    assignTarget: statement(`UPDATE targets SET purpose = @purpose, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
+    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
+      since_attended = @attended, let_go = NULL, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
-    changeTarget: statement(`UPDATE targets SET state = @state, since = @at, reason_code = @reasonCode, reason_message = @reasonMessage,
+    changeTarget: statement(`UPDATE targets SET state = @state, since = @at, since_attended = @attended, let_go = @letGo,
+      confirmed_seq = coalesce(confirmed_seq, CASE
+        WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave)
+        WHEN @state = 'healthy' AND purpose = 'update' AND (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) IS NOT NULL THEN @seq END),
+      reason_code = @reasonCode, reason_message = @reasonMessage,
       runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped', 'removed') THEN NULL ELSE purpose END
       WHERE deployment = @id AND machine = @machine`),
-    progress: statement("UPDATE deployments SET progress_at = ? WHERE id = ?"),
+    progress: statement("UPDATE deployments SET progress_attended = ? WHERE id = ?"),
     acknowledge: statement("UPDATE waves SET acknowledged_failures = ?, acknowledged_unreachable = ? WHERE deployment = ? AND wave = ?"),
-    changePhase: statement(`UPDATE deployments SET phase = @phase, progress_at = @at, ended_at = @endedAt, reason_code = @reasonCode, reason_message = @reasonMessage,
-      hold_kind = NULL, hold_message = NULL, hold_since = NULL WHERE id = @id`),
+    changePhase: statement(`UPDATE deployments SET phase = @phase, back_seq = coalesce(@backSeq, back_seq), progress_attended = @attended, ended_at = @endedAt, ended_attended = @endedAttended, reason_code = @reasonCode, reason_message = @reasonMessage,
+      hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL WHERE id = @id`),
     tryBackAgain: statement("UPDATE targets SET purpose = NULL WHERE deployment = ? AND state = 'failed' AND purpose = 'revert'"),
     cordon: statement("UPDATE machines SET cordoned_at = @at, cordoned_by = @by, cordon_reason = @reason, drained = @drained WHERE id = @machine"),
     uncordon: statement("UPDATE machines SET cordoned_at = NULL, cordoned_by = NULL, cordon_reason = NULL, drained = 0 WHERE id = ?"),

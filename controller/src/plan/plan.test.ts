@@ -130,11 +130,6 @@ describe("who is where", () => {
     expect(laneOf(made.lanes, { rack: "r9" })).toBe("/r9");
     expect(plan([ALL], fleet).waves[0]!.targets[0]!.lane).toBe("");
   });
-
-  test("each machine's own last good release is kept for the way back", () => {
-    const made = plan([ALL], fleetOf(2, (index) => ({ lastGood: index === 0 ? null : ("app@7" as ReleaseId) })));
-    expect(made.waves[0]?.targets.map((target) => target.previous)).toEqual([null, "app@7"]);
-  });
 });
 
 const size: fc.Arbitrary<Size> = fc.oneof(fc.integer({ min: 1, max: 300 }).map(count), fc.integer({ min: 1, max: 10_000 }).map((hundredths) => percent(hundredths / 100)));

@@ -20,13 +20,12 @@ export interface PlanMachine {
   readonly unhealthy: boolean;
   /** It is told to run this release, and says that it does, and that it is well. */
   readonly runsRelease: boolean;
-  /** The machine's own last good release of this app: what a rollback takes it back to. Null: it had none. */
+  /** The release of this app that was confirmed on it last: what a rollback would take it back to now. Null: none was. */
   readonly lastGood: ReleaseId | null;
 }
 
 export interface PlannedTarget {
   readonly machine: MachineId;
-  readonly previous: ReleaseId | null;
   /** The machine's values of the plan's lane labels, joined with `/`; empty without such labels. */
   readonly lane: string;
 }
@@ -161,7 +160,7 @@ function plannedWave(strategy: Strategy, spec: WaveSpec, members: readonly Candi
   const maxUnreachable = spec.maxUnreachable ?? strategy.maxUnreachable;
   return {
     members: membersText(spec.members),
-    targets: [...members].sort(byTurn(strategy.order)).map(({ machine, lane }) => ({ machine: machine.id, previous: machine.lastGood, lane })),
+    targets: [...members].sort(byTurn(strategy.order)).map(({ machine, lane }) => ({ machine: machine.id, lane })),
     gates: mergedGates(carried.gates, spec.gates),
     at: laterOf(carried.at, spec.at),
     afterMs: Math.max(carried.afterMs, spec.afterMs),

@@ -2,14 +2,15 @@
  * Failures and silences that an operator knows of: they count no more, and only new ones trip the rollout again.
  */
 import type { RolloutChange } from "./change.ts";
-import type { RolloutState, Target, TargetCounts, WaveState } from "./state.ts";
+import { countedUnreachable, type RolloutState, type Target, type TargetCounts, type WaveState } from "./state.ts";
 
-export function acknowledge({ waves }: RolloutState): readonly RolloutChange[] {
-  return waves.flatMap(({ counts: { failed, unreachable }, acknowledgedFailures, acknowledgedUnreachable }, wave) =>
-    failed !== acknowledgedFailures || unreachable !== acknowledgedUnreachable
-      ? [{ kind: "failures_acknowledged", wave, failures: failed, unreachable } as const]
-      : [],
-  );
+export function acknowledge(state: RolloutState): readonly RolloutChange[] {
+  return state.waves.flatMap((of, wave) => {
+    const { failed } = of.counts;
+    const unreachable = countedUnreachable(state, of);
+    const isKnown = failed === of.acknowledgedFailures && unreachable === of.acknowledgedUnreachable;
+    return isKnown ? [] : [{ kind: "failures_acknowledged", wave, failures: failed, unreachable } as const];
+  });
 }
 
 /** Of a wave: how many of its failures and silences count, and how many of them do no more. */
@@ -18,7 +19,12 @@ type Counted = Pick<WaveState, "acknowledgedFailures" | "acknowledgedUnreachable
 /** A failure that an operator had acknowledged and that is none any more must not stand in for a new one. */
 export function forgottenFailure(state: RolloutState, target: Target, leaving = 1): readonly RolloutChange[] {
   const wave = state.waves[target.wave];
-  return wave === undefined ? [] : forgottenIn(wave, target, leaving);
+  if (wave === undefined) return [];
+  const isCounted = target.state === "unreachable" && (target.letGo !== null || state.strategy.offline.kind === "skip");
+  const unreachable = Math.min(wave.acknowledgedUnreachable, countedUnreachable(state, wave) - (isCounted ? leaving : 0));
+  const failures = Math.min(wave.acknowledgedFailures, wave.counts.failed - (target.state === "failed" ? leaving : 0));
+  if (failures === wave.acknowledgedFailures && unreachable === wave.acknowledgedUnreachable) return [];
+  return [{ kind: "failures_acknowledged", wave: target.wave, failures, unreachable }];
 }
 
 /** `leaving`: so many targets of the wave that stand like this one are about to stand elsewhere. */

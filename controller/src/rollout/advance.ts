@@ -2,20 +2,21 @@
  * What follows from a rollout's state: the next step, as far as it can be taken now. Pure; each call is O(log n) but for the one at which a rollback
  * begins, which takes the targets under way. The engine applies what it returns and calls it again until it returns nothing.
  *
- * Always holds: a target of wave n+1 is assigned only after the gates of wave n have opened; at most maxUnavailable targets are on the move, those under way
- * when a rollback begins included; whenever there is nothing to do and the rollout has not ended, `waitingOn` has an answer, and either a report is
+ * Always holds: a target of wave n+1 is assigned only after the gates of wave n have opened; a target that serves starts only while there is room for one more that
+ * does not (place.ts); whenever there is nothing to do and the rollout has not ended, `waitingOn` has an answer, and either a report is
  * awaited, or `nextWake` says when to look again, or `hold` says who must act.
  */
 import type { Instant } from "@muster/proto/ids.ts";
-import { backStep } from "./back.ts";
+import { backStep, backTailStep } from "./back.ts";
 import type { RolloutChange } from "./change.ts";
 import { rollingStep } from "./rolling.ts";
+import type { Moment } from "./moment.ts";
 import type { RolloutState } from "./state.ts";
 import type { Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { tailStep } from "./tail.ts";
 
-export function advance(state: RolloutState, world: Surroundings, now: Instant): readonly RolloutChange[] {
+export function advance(state: RolloutState, world: Surroundings, now: Moment): readonly RolloutChange[] {
   const step = nextStep(state, world, now);
   switch (step.kind) {
     case "change":
@@ -28,12 +29,12 @@ export function advance(state: RolloutState, world: Surroundings, now: Instant):
 }
 
 /** When `advance` must be called again though nothing was heard; undefined: never. Asked when `advance` has nothing more to say. */
-export function nextWake(state: RolloutState, world: Surroundings, now: Instant): Instant | undefined {
+export function nextWake(state: RolloutState, world: Surroundings, now: Moment): Instant | undefined {
   const step = nextStep(state, world, now);
-  return step.kind === "change" ? now : step.until;
+  return step.kind === "change" ? now.at : step.until;
 }
 
-function nextStep(state: RolloutState, world: Surroundings, now: Instant): Step {
+function nextStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   switch (state.phase) {
     case "rolling":
       return rollingStep(state, world, now);
@@ -41,9 +42,10 @@ function nextStep(state: RolloutState, world: Surroundings, now: Instant): Step 
       return backStep(state, world, now);
     case "succeeded":
       return tailStep(state, world, now);
+    case "rolled_back":
+      return backTailStep(state, world);
     case "pending":
     case "paused":
-    case "rolled_back":
     case "failed":
     case "aborted":
     case "superseded":

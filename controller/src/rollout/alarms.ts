@@ -4,6 +4,7 @@
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Alarm } from "../plan/strategy.ts";
+import type { Moment } from "./moment.ts";
 import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Verdict } from "./asking.ts";
 
 export interface AlarmState extends Asking {
@@ -20,7 +21,7 @@ export type AlarmChange =
   | { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string };
 
 export function quietAlarm(alarm: Alarm): AlarmState {
-  return { alarm, attempts: 0, isAsked: false, askedAt: 0 as Instant, rung: 0, unanswered: 0, isClear: false, said: "" };
+  return { alarm, attempts: 0, isAsked: false, askedAt: null, rung: 0, unanswered: 0, isClear: false, said: "" };
 }
 
 /** The rollout goes forward again: what an alarm said before counts no more. */
@@ -28,7 +29,7 @@ export function resetAlarm(state: AlarmState): void {
   Object.assign(state, { ...quietAlarm(state.alarm), attempts: state.attempts });
 }
 
-export function applyAlarm(state: AlarmState, change: AlarmChange, at: Instant): void {
+export function applyAlarm(state: AlarmState, change: AlarmChange, at: Moment): void {
   if (change.kind === "alarm_asked") return noteQuestion(state, change.attempt, at);
   const { verdict, said } = change;
   noteAnswer(state, verdict, said, at);
@@ -44,22 +45,21 @@ export function ringing(alarms: readonly AlarmState[]): number | undefined {
 }
 
 /** The first alarm that is to be asked now. */
-export function dueAlarm(alarms: readonly AlarmState[], now: Instant): number | undefined {
-  const index = alarms.findIndex((state) => !state.isAsked && now >= dueAt(state, now));
+export function dueAlarm(alarms: readonly AlarmState[], now: Moment): number | undefined {
+  const index = alarms.findIndex((state) => !state.isAsked && now.at >= questionAt(state, now));
   return index < 0 ? undefined : index;
 }
 
 /** When the next one is to be asked; undefined: all are being asked, or there are none. */
-export function nextAlarmAt(alarms: readonly AlarmState[], now: Instant): Instant | undefined {
+export function nextAlarmAt(alarms: readonly AlarmState[], now: Moment): Instant | undefined {
   let next: Instant | undefined;
   for (const state of alarms) {
-    const at = dueAt(state, now);
+    const at = questionAt(state, now);
     if (!state.isAsked && (next === undefined || at < next)) next = at;
   }
   return next;
 }
 
-/** The first question at once. */
-function dueAt(state: AlarmState, now: Instant): Instant {
-  return askedNextAt(state, 0, state.alarm.intervalMs, now);
+function questionAt(state: AlarmState, now: Moment): Instant {
+  return askedNextAt(state, state.alarm.intervalMs, now);
 }

@@ -60,27 +60,49 @@ describe("a rollback", () => {
     expect(rollout.phase).toBe("rolled_back");
   });
 
-  test("is not held up by machines that are silent: they are told, and go back when they hear it", () => {
+  test("is not held up by machines that are lost: it ends without them, and takes them back when they are heard", () => {
     const rollout = new Harness(3, { maxUnavailable: count(3) });
     rollout.silence(2);
     rollout.report(0, "reverted");
     rollout.healthy(0, 1);
     expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "reverted reverted unreachable"]);
+    expect(rollout.target(2).purpose).toBe("update");
     rollout.hear(2);
-    rollout.report(2, "pulling");
-    expect(rollout.target(2).state).toBe("unreachable");
+    expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "reverted reverted reverting"]);
     rollout.healthy(2);
-    expect(rollout.target(2).state).toBe("reverted");
+    expect(rollout.states()).toBe("reverted reverted reverted");
   });
 
-  test("takes a machine back that comes back from silence before its turn", () => {
-    const rollout = new Harness(3, { maxUnavailable: count(1) });
-    rollout.silence(0);
-    rollout.healthy(1, 2);
+  test("takes machines that were lost back through the window, as others", () => {
+    const rollout = new Harness(4, { maxUnavailable: count(1), onFailure: "pause" });
+    rollout.healthy(0, 1, 2, 3);
+    expect(rollout.phase).toBe("succeeded");
     rollout.command("rollback");
+    expect(rollout.moving()).toEqual([3]);
+    for (const index of [0, 1, 2]) rollout.silence(index);
+    rollout.healthy(3);
+    expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "unreachable unreachable unreachable reverted"]);
+    for (const index of [0, 1, 2]) rollout.hear(index);
+    expect(rollout.moving()).toHaveLength(1);
+    for (let index = 0; index < 3; index += 1) rollout.healthy(...rollout.moving());
+    expect(rollout.states()).toBe("reverted reverted reverted reverted");
+  });
+
+  test("begins with what does not serve, at once, and lets those finish that go back by themselves", () => {
+    const rollout = new Harness(5, { maxUnavailable: count(1), maxFailures: count(9) });
+    rollout.healthy(0, 1);
+    rollout.report(2, "failed");
+    rollout.healthy(3);
+    rollout.report(4, "reverting");
+    rollout.command("rollback");
+    // m-2 serves nothing; m-4 is on its way back by itself, and takes the one place.
     expect(rollout.moving()).toEqual([2]);
-    rollout.hear(0);
-    expect(rollout.states()).toBe("reverting healthy reverting");
+    rollout.healthy(2);
+    expect(rollout.moving()).toEqual([]);
+    rollout.report(4, "reverted");
+    expect(rollout.moving()).toEqual([4]);
+    rollout.healthy(4);
+    expect(rollout.moving()).toEqual([3]);
   });
 
   test("leaves machines alone that were never told", () => {

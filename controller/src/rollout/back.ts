@@ -1,42 +1,64 @@
 /**
- * The way back: newest wave first, in the same window and lanes, each machine to its own last good release. Never a matter of time, of gates or of freezes.
+ * The way back: machines that do not serve first and at once, then the newest wave first in the same window and lanes, each machine to what it ran before. Never a matter of time, of
+ * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback; one that goes back by itself is let finish.
  */
-import type { Instant } from "@muster/proto/ids.ts";
+import type { Moment } from "./moment.ts";
+import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
-import { endsAt, type RolloutReason, type RolloutState, type Target, waveGoingBack } from "./state.ts";
+import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack } from "./state.ts";
 import { assignment, change, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
 
-export function backStep(state: RolloutState, world: Surroundings, now: Instant): Step {
-  const interrupted = updatingTargets(state);
-  if (interrupted.length > 0) return { kind: "change", changes: interrupted.map((target) => assignment(state, target, "revert", world)) };
-
-  const next = state.turnsBack.next(blockers(state, world, "revert"));
-  const returning = waveGoingBack(state);
-  const budget = next === undefined && state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
-  if (budget !== undefined) return { kind: "hold", hold: budgetHold(budget), until: undefined };
-  if (next === undefined && returning === undefined) return change({ kind: "phase_changed", ...outcome(state) });
-  if (now >= endsAt(state) && state.hold === null) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state) });
-  // The wave that goes back is done before an older one begins.
-  const isItsTurn = next !== undefined && (returning === undefined || next.wave >= state.waves.indexOf(returning));
-  if (isItsTurn && hasPlace(state, next, state.maxUnavailable)) return change(assignment(state, next, "revert", world));
-  return { kind: "wait", until: endsAt(state) };
+export function backStep(state: RolloutState, world: Surroundings, now: Moment): Step {
+  const next = nextBack(state, world);
+  if (next.kind === "start") return change(next.change);
+  if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
+  if (isLate(state, now)) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state) });
+  const budget = state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
+  if (budget !== undefined && state.availability.changing.size === 0) return { kind: "hold", hold: budgetHold(budget), until: undefined };
+  return { kind: "wait", until: endsAt(state, now) };
 }
 
-/** Those under way when the rollback began, and machines that come back from silence before their turn. Scans `moving` only if there are any. */
-function updatingTargets(state: RolloutState): readonly Target[] {
-  const updating: Target[] = [];
-  if (state.waves.every(({ counts }) => counts.updating === 0)) return updating;
-  for (const machine of state.moving) {
-    const target = state.targets.get(machine);
-    if (target?.purpose === "update") updating.push(target);
+/** After the rollback has ended: machines that were lost then are heard again. */
+export function backTailStep(state: RolloutState, world: Surroundings): Step {
+  const next = nextBack(state, world);
+  return next.kind === "start" ? change(next.change) : { kind: "wait", until: undefined };
+}
+
+/** Somebody is on the way back, or is to be told to go. */
+export function hasBackTail({ moving, waves }: Pick<RolloutState, "moving" | "waves">): boolean {
+  return moving.size > 0 || waves.some(({ counts }) => counts.healthy + counts.updating + counts.failed > 0);
+}
+
+type Next = { readonly kind: "start"; readonly change: ReturnType<typeof assignment> } | { readonly kind: "wait" | "none" };
+
+function nextBack(state: RolloutState, world: Surroundings): Next {
+  for (const target of state.backFirst) {
+    if (mayGoBack(state, target) && costsNothing(state, target)) return { kind: "start", change: assignment(state, target, "revert", world) };
+    state.backFirst.delete(target);
   }
-  return updating;
+  const next = state.turnsBack.next(blockers(state, world, "revert"));
+  const returning = waveGoingBack(state);
+  if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || state.turnsBack.parkedBehind !== undefined ? "wait" : "none" };
+  if (world.isSilent(next.machine)) {
+    const reason = { code: "silent", message: "nothing is heard from the machine; it goes back when it is heard" } as const;
+    return { kind: "start", change: { kind: "target_changed", machine: next.machine, state: "unreachable", reason, runs: null } };
+  }
+  // The wave that goes back is done before an older one begins.
+  const isItsTurn = returning === undefined || next.wave >= state.waves.indexOf(returning);
+  if (!isItsTurn || !hasPlace(state, next, state.maxUnavailable, "revert")) return { kind: "wait" };
+  return { kind: "start", change: assignment(state, next, "revert", world) };
+}
+
+/** By itself. */
+function isStillGoingBack({ availability, targets }: RolloutState): boolean {
+  for (const machine of availability.goingBack) if (isToRevert(targets.get(machine)!)) return true;
+  return false;
 }
 
 function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed"; readonly reason: RolloutReason | null } {
-  const failed = [...state.targets.values()].filter((target) => target.state === "failed");
+  const failed = [...state.targets.values()].filter((target: Target) => target.state === "failed");
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
   const message = `${machines(failed.length)} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${cause}`;

@@ -2,17 +2,19 @@
  * What can happen to a rollout. `decide` and `advance` return these; each becomes one row of the journal, and `apply` and the projection into
  * tables both read nothing else.
  */
-import type { Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { type AlarmChange, applyAlarm, resetAlarm } from "./alarms.ts";
 import { applyGate, type GateChange } from "./gates.ts";
-import { addTurns, aimBack, enterState } from "./derived.ts";
+import { addTurns, aimBack, enterState, letGo } from "./derived.ts";
+import type { Moment } from "./moment.ts";
 import {
   adoptPlan,
   emptyCounts,
   type Hold,
   isChangeOf,
   isHeldBesideMoves,
+  type LetGo,
   newTarget,
   type Purpose,
   type RolloutPhase,
@@ -36,8 +38,10 @@ export type RolloutChange =
       readonly machine: MachineId;
       readonly purpose: Purpose;
       readonly release: ReleaseId | null;
-      readonly state: "updating" | "reverting" | "unreachable";
+      readonly state: "updating" | "reverting";
       readonly reason: RolloutReason | null;
+      /** What the machine goes back to, should the release fail. */
+      readonly previous: ReleaseId | null;
     }
   /** To `pending`: it has its turn again. `runs`: the version that its agent says it runs, when it said. */
   | {
@@ -46,16 +50,16 @@ export type RolloutChange =
       readonly state: TargetState;
       readonly reason: RolloutReason | null;
       readonly runs: string | null;
+      /** Unreachable, and nobody waits for it from the first. Default false. */
+      readonly isLetGo?: boolean;
     }
+  /** An unreachable target is waited for no longer. */
+  | { readonly kind: "target_let_go"; readonly machine: MachineId; readonly why: LetGo }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
   | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number }
   /** It goes no further, and this is why; null: nothing outside holds it. */
   | { readonly kind: "held"; readonly hold: Hold | null }
-  /** The silent machines of a wave have been waited for long enough. */
-  | { readonly kind: "offline_passed"; readonly wave: number }
-  /** The deadline passed while no controller was there to hear of progress: it counts from now. */
-  | { readonly kind: "deadline_extended" }
   /** All gates that are left are skipped. */
   | { readonly kind: "promoted" }
   | { readonly kind: "max_unavailable_changed"; readonly maxUnavailable: number }
@@ -64,13 +68,13 @@ export type RolloutChange =
   | { readonly kind: "phase_changed"; readonly phase: RolloutPhase; readonly reason: RolloutReason | null };
 
 /** Where a change stands in the journal. */
-export interface Stamp {
+export interface Stamp extends Moment {
   readonly seq: number;
-  readonly at: Instant;
 }
 
 /** The only function that changes a rollout. */
-export function apply(state: RolloutState, change: RolloutChange, { seq, at }: Stamp): void {
+export function apply(state: RolloutState, change: RolloutChange, { seq, at: wall, attended }: Stamp): void {
+  const at: Moment = { at: wall, attended };
   switch (change.kind) {
     case "start_approved":
       state.startApproved = true;
@@ -79,13 +83,13 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
       adoptPlan(state, change.plan, at);
       state.phase = "rolling";
       state.reason = null;
-      state.progressAt = at;
+      state.progressAt = attended;
       return;
     case "wave_started": {
       const wave = waveOf(state, change.wave);
       state.wave = change.wave;
-      wave.startedAt = at;
-      state.progressAt = at;
+      wave.startedAt = wall;
+      state.progressAt = attended;
       addTurns(state, wave);
       endHold(state, at);
       return;
@@ -97,6 +101,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
     case "target_assigned": {
       const target = targetOf(state, change.machine);
       target.purpose = change.purpose;
+      target.previous = change.previous;
       target.generation = seq as Generation;
       target.attempts += 1;
       moveTarget(state, target, change.state, change.reason, at);
@@ -104,10 +109,16 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
     }
     case "target_changed": {
       const target = targetOf(state, change.machine);
-      if (change.state === "healthy" || change.state === "reverted") state.progressAt = at;
+      if (change.state === "healthy" || change.state === "reverted") state.progressAt = attended;
       if (change.state === "pending" || change.state === "skipped" || change.state === "removed") target.purpose = null;
       if (change.runs !== null) target.runs = change.runs;
       moveTarget(state, target, change.state, change.reason, at);
+      if (change.isLetGo === true) letGo(state, waveOf(state, target.wave), target, "tolerated");
+      return;
+    }
+    case "target_let_go": {
+      const target = targetOf(state, change.machine);
+      letGo(state, waveOf(state, target.wave), target, change.why);
       return;
     }
     case "target_joined":
@@ -122,12 +133,6 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
     case "held":
       if (change.hold === null) endHold(state, at);
       else state.hold = { ...change.hold, since: state.hold?.kind === change.hold.kind ? state.hold.since : at };
-      return;
-    case "offline_passed":
-      waveOf(state, change.wave).waitedOut = true;
-      return;
-    case "deadline_extended":
-      state.progressAt = at;
       return;
     case "promoted":
       state.promoted = true;
@@ -153,7 +158,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at }: S
       if (change.phase === "rolling") for (const alarm of state.alarms) resetAlarm(alarm);
       state.phase = change.phase;
       state.reason = change.reason;
-      state.progressAt = at;
+      state.progressAt = attended;
       endHold(state, at);
       if (change.phase === "rolling_back") beginBack(state);
       return;
@@ -166,7 +171,7 @@ function beginBack(state: RolloutState): void {
   aimBack(state);
 }
 
-function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Instant): void {
+function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment): void {
   const wave = waveOf(state, target.wave);
   if (isChangeOf(wave, to)) wave.changedAt = at;
   target.reason = reason;
@@ -175,7 +180,7 @@ function moveTarget(state: RolloutState, target: Target, to: TargetState, reason
   if ((to === "updating" || to === "reverting") && !isHeldBesideMoves(state)) endHold(state, at);
 }
 
-function join(state: RolloutState, planned: PlannedTarget, at: Instant): void {
+function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {
   const before = state.targets.get(planned.machine);
   if (before !== undefined) return succeed(state, before, planned, at);
   const wave = state.waves.at(-1) ?? emptyWave(state, at);
@@ -187,7 +192,7 @@ function join(state: RolloutState, planned: PlannedTarget, at: Instant): void {
 }
 
 /** Nothing of the machine that was removed goes over to the one that takes its place. */
-function succeed(state: RolloutState, { wave: index, position }: Target, planned: PlannedTarget, at: Instant): void {
+function succeed(state: RolloutState, { wave: index, position }: Target, planned: PlannedTarget, at: Moment): void {
   const wave = waveOf(state, index);
   const target = newTarget(state, planned, index, position, at);
   wave.targets[position] = target;
@@ -198,7 +203,7 @@ function succeed(state: RolloutState, { wave: index, position }: Target, planned
 }
 
 /** For a rollout that had nobody to change. */
-function emptyWave(state: RolloutState, at: Instant): WaveState {
+function emptyWave(state: RolloutState, at: Moment): WaveState {
   const wave: WaveState = {
     members: "100%",
     targets: [],
@@ -211,20 +216,21 @@ function emptyWave(state: RolloutState, at: Instant): WaveState {
     successThreshold: null,
     acknowledgedFailures: 0,
     acknowledgedUnreachable: 0,
-    startedAt: at,
+    startedAt: at.at,
     finishedAt: at,
     changedAt: at,
-    waitedOut: true,
+    awaited: new Set(),
+    letGo: 0,
   };
   state.waves.push(wave);
   return wave;
 }
 
 /** From the moment at which nothing holds it any more, progress is expected again. */
-function endHold(state: RolloutState, at: Instant): void {
+function endHold(state: RolloutState, { attended }: Moment): void {
   if (state.hold === null) return;
   state.hold = null;
-  state.progressAt = at;
+  state.progressAt = attended;
 }
 
 function targetOf(state: RolloutState, machine: MachineId): Target {

@@ -4,6 +4,8 @@
 import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
+import { outstanding } from "./lost.ts";
+import { isSuspicious } from "./suspicion.ts";
 import { awaitsStart, isEnded, isTouched, type RolloutReason, type RolloutState } from "./state.ts";
 
 /** `said`: who asks, and why, in a sentence. */
@@ -18,12 +20,19 @@ export type CommandEvent =
   | { readonly kind: "retry"; readonly reason: RolloutReason }
   | { readonly kind: "set_max_unavailable"; readonly reason: RolloutReason; readonly maxUnavailable: number };
 
+const COMMANDS: Readonly<Record<CommandEvent["kind"], true>> = { pause: true, resume: true, abort: true, rollback: true, approve: true, promote: true, retry: true, set_max_unavailable: true };
+
+/** What an operator asks, and not what happens by itself. */
+export function isCommand({ kind }: { readonly kind: string }): boolean {
+  return Object.hasOwn(COMMANDS, kind);
+}
+
 export function decideCommand(state: RolloutState, event: CommandEvent): readonly RolloutChange[] {
   switch (event.kind) {
     case "pause":
       return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
     case "resume":
-      return [...acknowledge(state), ...askAgain(state), { kind: "phase_changed", phase: "rolling", reason: null }];
+      return [...acknowledge(state), ...excuse(state), ...askAgain(state), { kind: "phase_changed", phase: "rolling", reason: null }];
     case "abort":
       return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
     case "rollback":
@@ -55,7 +64,7 @@ export function refusal(state: RolloutState, event: CommandEvent): string | unde
       return approveRefusal(state, event.wave);
     case "promote":
       if (phase !== "rolling") return `it is ${inWords(phase)}; only a rolling deployment has gates to skip`;
-      if (event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" || state.hold?.kind === "offline") return undefined;
+      if (event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" || waitsForLost(state)) return undefined;
       return state.hold?.kind === "alarm" ? "it waits for its alarms to be quiet; --all goes on without them" : "it waits at no gate now; --all skips those to come";
     case "retry":
       return retryRefusal(state);
@@ -156,9 +165,18 @@ function openGate(state: RolloutState, said: string): readonly RolloutChange[] {
   return at === undefined ? [] : [{ kind: "gate_opened", wave: state.wave, gate: at.index, said }];
 }
 
-/** The one thing that it waits for: the silent machines of its wave, the gate, or the moment at which its next wave begins. */
+/** Somebody knows of the machines that are unreachable, and goes on without them. */
+function excuse(state: RolloutState): readonly RolloutChange[] {
+  return outstanding(state).map(({ machine }) => ({ kind: "target_let_go", machine, why: "excused" }));
+}
+
+function waitsForLost(state: RolloutState): boolean {
+  return state.hold?.kind === "offline" || isSuspicious(state);
+}
+
+/** The one thing that it waits for: machines that are unreachable, the gate, or the moment at which its next wave begins. */
 function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
-  if (state.hold?.kind === "offline") return [{ kind: "offline_passed", wave: state.wave }];
+  if (waitsForLost(state)) return excuse(state);
   if (state.hold?.kind !== "begin") return openGate(state, said);
   return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
 }

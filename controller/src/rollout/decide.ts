@@ -4,13 +4,13 @@
  * `decide` says what an event changes at once; `advance` (advance.ts) then says, step by step, what follows from the state. A report of an older
  * generation, a doubled timer or a late answer changes nothing.
  */
-import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
 import type { Verdict } from "./asking.ts";
-import { type AgentPhase, endsAt, isEnded, isMoving, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
+import { type AgentPhase, isEnded, isMoving, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
   | { readonly kind: "start"; readonly plan: Plan }
@@ -25,8 +25,13 @@ export type RolloutEvent =
     }
   /** Nothing heard from the machine for longer than the controller waits. */
   | { readonly kind: "fell_silent"; readonly machine: MachineId; readonly reason: RolloutReason }
-  /** `wasRenewed`: its assignment has another generation by now, so it will say nothing about the one that it was told. */
-  | { readonly kind: "heard_again"; readonly machine: MachineId; readonly wasRenewed: boolean }
+  /** `answer`: the last that it said about what it is assigned now; undefined: nothing. `wasRenewed`: that has another generation than what it was told here. */
+  | { readonly kind: "heard_again"; readonly machine: MachineId; readonly answer: AgentPhase | undefined; readonly wasRenewed: boolean }
+  /** It has not given a final answer in its time. */
+  | { readonly kind: "overdue"; readonly machine: MachineId; readonly generation: Generation; readonly reason: RolloutReason }
+  /** Its labels match the selector of the deployment no longer, or again. */
+  | { readonly kind: "unmatched"; readonly machine: MachineId; readonly reason: RolloutReason }
+  | { readonly kind: "matched"; readonly machine: MachineId }
   /** A newer rollout of the app has the machine among its targets. */
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason }
   /** What runs on the machine is stopped; it is cordoned. */
@@ -45,8 +50,6 @@ export type RolloutEvent =
       readonly said: string;
     }
   | { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string }
-  /** A controller has just started with this rollout in its tables. */
-  | { readonly kind: "taken_up"; readonly now: Instant }
   | { readonly kind: "supersede"; readonly reason: RolloutReason }
   | CommandEvent;
 
@@ -59,13 +62,19 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
     case "fell_silent":
       return onSilence(state, event.machine, event.reason);
     case "heard_again":
-      return onVoice(state, event.machine, event.wasRenewed);
+      return onVoice(state, event);
+    case "overdue":
+      return onOverdue(state, event);
+    case "unmatched":
+      return onUnmatched(state, event.machine, event.reason);
+    case "matched":
+      return onBack(state, event.machine, "unmatched");
     case "overtaken":
       return onOvertaken(state, event.machine, event.reason);
     case "drained":
       return onDrained(state, event.machine);
     case "uncordoned":
-      return onUncordoned(state, event.machine);
+      return onBack(state, event.machine, "cordoned");
     case "removed":
       return onRemoved(state, event.machine, event.reason);
     case "joined":
@@ -74,8 +83,6 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onAnswer(state, event);
     case "alarm_answered":
       return onAlarm(state, event);
-    case "taken_up":
-      return state.hold === null && isActive(state) && event.now >= endsAt(state) ? [{ kind: "deadline_extended" }] : [];
     case "supersede":
       return [{ kind: "phase_changed", phase: "superseded", reason: event.reason }];
     case "pause":
@@ -90,17 +97,16 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
   }
 }
 
-function isActive({ phase }: RolloutState): boolean {
-  return phase === "rolling" || phase === "rolling_back";
-}
-
 type Reported = Extract<RolloutEvent, { readonly kind: "reported" }>;
 
 function onReport(state: RolloutState, { machine, generation, phase, reason, runs }: Reported): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose === null || generation !== target.generation) return [];
   const to = targetStateOf(target, phase);
-  if (to === undefined || to === target.state || (isMoving({ state: to }) && isOver(state))) return [];
+  if (to === undefined || (isMoving({ state: to }) && isOver(state))) return [];
+  // A failure is known before it is known what runs afterwards.
+  const isMore = to === "failed" && reason !== null && (runs !== target.runs || reason.message !== target.reason?.message);
+  if (to === target.state && !isMore) return [];
   const changed = { kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs } as const;
   return [changed, ...forgottenFailure(state, target)];
 }
@@ -117,8 +123,9 @@ export function targetStateOf(target: Pick<Target, "purpose" | "state">, phase: 
     case "reverted":
     case "failed":
       return "failed";
+    // The release has failed, whatever becomes of going back.
     case "reverting":
-      return undefined;
+      return update ? "failed" : undefined;
     case "pulling":
     case "staged":
     case "activating":
@@ -133,18 +140,46 @@ function failureOf(target: Target): RolloutReason | null {
   return target.purpose === "revert" && target.reason?.code !== "silent" ? target.reason : null;
 }
 
+/** Also of a target that was healthy: it may have been lost because of the release. */
 function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || !isMoving(target)) return [];
+  if (target === undefined || !(isMoving(target) || (target.state === "healthy" && isWatched(state)))) return [];
   return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
 }
 
-function onVoice(state: RolloutState, machine: MachineId, wasRenewed: boolean): readonly RolloutChange[] {
+/** While it is, whether its targets are still there matters to what it does next. */
+function isWatched({ phase }: RolloutState): boolean {
+  return phase === "rolling" || phase === "paused" || phase === "rolling_back";
+}
+
+type HeardAgain = Extract<RolloutEvent, { readonly kind: "heard_again" }>;
+
+function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgain): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target?.state !== "unreachable") return [];
-  if (isOver(state)) return [];
-  const to = target.purpose === null || wasRenewed ? "pending" : underWay(target);
+  if (target?.state !== "unreachable" || isOver(state)) return [];
+  const to = stateWhenHeard(state, target, answer, wasRenewed);
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...forgottenFailure(state, target)];
+}
+
+function stateWhenHeard({ phase }: RolloutState, target: Target, answer: AgentPhase | undefined, wasRenewed: boolean): TargetState {
+  const isBack = phase === "rolling_back" || phase === "rolled_back";
+  if (target.purpose === null || wasRenewed) return isBack && target.attempts > 0 ? "failed" : "pending";
+  return (answer === undefined ? undefined : targetStateOf(target, answer)) ?? underWay(target);
+}
+
+type Overdue = Extract<RolloutEvent, { readonly kind: "overdue" }>;
+
+function onOverdue(state: RolloutState, { machine, generation, reason }: Overdue): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || target.generation !== generation || !isMoving(target)) return [];
+  return [{ kind: "target_changed", machine, state: "failed", reason, runs: null }];
+}
+
+/** It is let go from what is to come. What it has taken counts, and is taken back with the others. */
+function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || target.attempts > 0 || !(target.state === "pending" || target.state === "unreachable" || target.state === "skipped")) return [];
+  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
 /** In a tail: it is left to the newer one, and has its turn here again when that ends without it. */
@@ -176,7 +211,7 @@ function isThere({ targets }: RolloutState, machine: MachineId): boolean {
 
 /** It can't go on again: neither its tail nor a retry will want to know who is there. */
 function isOver({ phase }: RolloutState): boolean {
-  return isEnded(phase) && phase !== "succeeded" && phase !== "failed";
+  return isEnded(phase) && phase !== "succeeded" && phase !== "failed" && phase !== "rolled_back";
 }
 
 /** What it is told from now on has another generation, so what it says about this one will be for nobody. */
@@ -184,9 +219,12 @@ function isToldAndSilent({ state, purpose }: Target): boolean {
   return state === "unreachable" && purpose !== null;
 }
 
-function onUncordoned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+/** What kept it from its turn is over. */
+function onBack(state: RolloutState, machine: MachineId, from: "cordoned" | "unmatched"): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target?.state !== "skipped") return [];
+  const isUnmatched = target.reason?.code === "unmatched";
+  if (isUnmatched !== (from === "unmatched")) return [];
   return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }];
 }
 

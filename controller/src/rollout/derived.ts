@@ -1,51 +1,95 @@
 /**
- * What is derived from the targets' states (who moves, in which lanes, who takes a place in the window, whose turn is next), kept up to date in O(log n) a
- * change. After a restart it is built anew from the targets.
+ * What is derived from the targets' states and from the availability of their machines: who moves, which lanes are taken, who starts next, for whom a wave waits. Kept up
+ * to date in O(log n) a change; after a restart it is built anew from the targets.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { backwardTurns, forwardTurns, isMoving, isToRevert, type LaneKeys, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
+import type { MachineAvailability } from "./availability.ts";
+import { backwardTurns, forwardTurns, isMoving, type LaneKeys, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
 
 export function enterState(state: RolloutState, wave: WaveState, target: Target, to: TargetState): void {
-  const moved = isMoving(target);
+  const wasUnreachable = target.state === "unreachable";
+  if (wasUnreachable) leaveUnreachable(state, wave, target);
   wave.counts[target.state] -= 1;
   wave.counts[to] += 1;
   target.state = to;
-  const moves = isMoving(target);
-  if (moves !== moved) (moves ? startMoving : stopMoving)(state, target);
+  if (isMoving(target)) state.moving.add(target.machine);
+  else state.moving.delete(target.machine);
+  if (to === "unreachable") enterUnreachable(state, wave, target);
+  if (wasUnreachable && mayGoBack(state, target)) state.turnsBack.giveBack(target);
   if (to === "pending") state.turns.giveBack(target);
-  if (to === "removed") noteUnwell(state, target.machine, false);
+  if (to === "removed") noteAvailability(state, target.machine, { is: "absent" });
+  else putFirst(state, target);
 }
 
-/** From the machines' side: silent, or not well for whatever reason. Whoever was removed takes no place, though a new machine may have its name. */
-export function noteUnwell(state: RolloutState, machine: MachineId, isAway: boolean): void {
+/** An unreachable target is waited for no longer. */
+export function letGo(state: RolloutState, wave: WaveState, target: Target, why: LetGo): void {
+  if (target.state !== "unreachable") return;
+  if (why === "excused") state.lostTakers.delete(target.machine);
+  if (wave.awaited.delete(target)) wave.letGo += 1;
+  target.letGo = why;
+}
+
+function enterUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
+  if (target.letGo === null) wave.awaited.add(target);
+  else wave.letGo += 1;
+  // With a limit of its own, a wave says itself how many may be lost.
+  if (target.purpose === "update" && target.letGo !== "excused" && wave.maxUnreachable === null) state.lostTakers.add(target.machine);
+}
+
+function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
+  if (target.letGo !== null) wave.letGo -= 1;
+  wave.awaited.delete(target);
+  state.lostTakers.delete(target.machine);
+  target.letGo = null;
+}
+
+/** From the machines' side. A machine that was removed counts nowhere, though a new machine may have its name. */
+export function noteAvailability(state: RolloutState, machine: MachineId, { is, isFailing = false, isGoingBack = false }: MachineAvailability): void {
   const target = state.targets.get(machine);
   if (target === undefined) return;
-  const isUnwell = isAway && target.state !== "removed";
-  if (state.unwell.has(machine) === isUnwell) return;
-  if (isUnwell) state.unwell.add(machine);
-  else state.unwell.delete(machine);
-  if (!state.moving.has(machine)) state.unwellAtRest += isUnwell ? 1 : -1;
+  const { changing, down, failing, goingBack, changingIn, downIn } = state.availability;
+  const isThere = target.state !== "removed";
+  place(state, target, changing, changingIn, isThere && is === "changing");
+  place(state, target, down, downIn, isThere && is === "down");
+  keep(failing, machine, isThere && is === "down" && isFailing);
+  const wentBack = goingBack.has(machine);
+  keep(goingBack, machine, isThere && is === "changing" && isGoingBack);
+  if (wentBack && !goingBack.has(machine) && mayGoBack(state, target)) state.turnsBack.giveBack(target);
+  putFirst(state, target);
+}
+
+/** Whether its machine does not serve, and says so or is being changed: starting it costs nothing. A lost one may serve, unseen. */
+export function costsNothing({ availability: { changing, failing } }: RolloutState, { machine }: Target): boolean {
+  return changing.has(machine) || failing.has(machine);
 }
 
 /** The targets of a wave that begins, or that joined one. */
 export function addTurns(state: RolloutState, { targets }: Pick<WaveState, "targets">): void {
   state.turns.addAll(targets);
+  for (const target of targets) putFirst(state, target);
 }
 
 /** All that were told the release and have not been told to go back. */
 export function aimBack(state: RolloutState): void {
-  state.turnsBack = backwardTurns();
-  for (const { targets } of state.waves.toReversed()) state.turnsBack.addAll(targets.filter(isToRevert).toReversed());
+  state.turnsBack = backwardTurns(state);
+  state.backFirst.clear();
+  for (const { targets } of state.waves.toReversed()) {
+    const back = targets.filter((target) => mayGoBack(state, target)).toReversed();
+    state.turnsBack.addAll(back);
+    for (const target of back) putFirst(state, target);
+  }
 }
 
-/** Everything anew, from the targets as they were loaded. */
+/** Everything anew, from the targets as they were loaded. The availability of their machines is noted after it. */
 export function rebuild(state: RolloutState): void {
   state.turns = forwardTurns();
   for (const wave of state.waves) {
-    if (wave.startedAt !== null) state.turns.addAll(wave.targets.filter((target) => target.state === "pending"));
-    for (const target of wave.targets) if (isMoving(target)) startMoving(state, target);
+    if (wave.startedAt !== null) addTurns(state, { targets: wave.targets.filter((target) => target.state === "pending") });
+    for (const target of wave.targets) if (isMoving(target)) state.moving.add(target.machine);
+    const unreachable = wave.targets.filter(({ state: stands }) => stands === "unreachable");
+    for (const target of unreachable.sort((a, b) => a.since.attended - b.since.attended)) enterUnreachable(state, wave, target);
   }
-  if (state.phase === "rolling_back") aimBack(state);
+  if (state.phase === "rolling_back" || state.phase === "rolled_back") aimBack(state);
 }
 
 export function laneKeys(state: RolloutState, { lane }: Pick<Target, "lane">): LaneKeys {
@@ -60,37 +104,43 @@ export function laneKeys(state: RolloutState, { lane }: Pick<Target, "lane">): L
   return keys;
 }
 
-function startMoving(state: RolloutState, target: Target): void {
-  state.moving.add(target.machine);
-  if (state.unwell.has(target.machine)) state.unwellAtRest -= 1;
-  if (state.lanes.length === 0) return;
-  const { values, counted } = laneKeys(state, target);
-  for (const key of counted) state.movingIn.set(key, (state.movingIn.get(key) ?? 0) + 1);
-  for (const [index, { label }] of state.lanes.entries()) if (state.movingIn.get(values[index]!) === 1) releaseSpread(state, label, index);
+/** Whoever does not serve begins, in each direction. A candidate that has become none since is dropped when it comes to it. */
+function putFirst(state: RolloutState, target: Target): void {
+  if (!costsNothing(state, target)) return;
+  if (target.state === "pending" && state.waves[target.wave]?.startedAt !== null) state.startFirst.add(target);
+  if (mayGoBack(state, target)) state.backFirst.add(target);
 }
 
-function stopMoving(state: RolloutState, target: Target): void {
-  state.moving.delete(target.machine);
-  if (state.unwell.has(target.machine)) state.unwellAtRest += 1;
+function keep(set: Set<MachineId>, machine: MachineId, isIn: boolean): void {
+  if (isIn) set.add(machine);
+  else set.delete(machine);
+}
+
+/** In or out of the set, and of the counts of its lanes; whoever waits for a lane is looked at again when somebody leaves it. */
+function place(state: RolloutState, target: Target, set: Set<MachineId>, counts: Map<string, number>, isIn: boolean): void {
+  if (set.has(target.machine) === isIn) return;
+  keep(set, target.machine, isIn);
   if (state.lanes.length === 0) return;
   const { values, counted } = laneKeys(state, target);
   for (const key of counted) {
-    const left = (state.movingIn.get(key) ?? 0) - 1;
-    if (left === 0) state.movingIn.delete(key);
-    else state.movingIn.set(key, left);
+    const n = (counts.get(key) ?? 0) + (isIn ? 1 : -1);
+    if (n === 0) counts.delete(key);
+    else counts.set(key, n);
   }
+  const { changing, changingIn } = state.availability;
   for (const [index, { label }] of state.lanes.entries()) {
-    release(state, values[index]!);
-    if (!state.movingIn.has(values[index]!)) releaseSpread(state, label, index);
+    if (!isIn) release(state, values[index]!);
+    if (set === changing && (changingIn.get(values[index]!) ?? 0) === (isIn ? 1 : 0)) releaseSpread(state, label, index);
   }
 }
 
-/** Once no value of a label is on the move, any may be next; while one is, only more of it. */
+/** Once no value of a label is changing, any may be next; while one is, only more of it. */
 function releaseSpread(state: RolloutState, label: string, index: number): void {
-  const [first] = state.moving;
-  if (!state.movingIn.has(label)) return release(state, label);
-  const { values, others } = laneKeys(state, state.targets.get(first!)!);
-  if (state.movingIn.get(values[index]!) === state.movingIn.get(label)) release(state, others[index]!);
+  const { changing, changingIn } = state.availability;
+  const [first] = changing;
+  if (first === undefined || !changingIn.has(label)) return release(state, label);
+  const { values, others } = laneKeys(state, state.targets.get(first)!);
+  if (changingIn.get(values[index]!) === changingIn.get(label)) release(state, others[index]!);
 }
 
 function release({ turns, turnsBack }: RolloutState, key: string): void {

@@ -1,7 +1,7 @@
 /** Failures and silences: what is counted, what is allowed, what follows; and how long a rollout is waited for. */
 import { describe, expect, test } from "vitest";
-import { rebuild } from "./derived.ts";
-import { ALL, APPROVAL, count, Harness, HOUR, MINUTE, percent, soak, wave } from "./rollout.fixture.ts";
+import type { Labels } from "@muster/proto/selector.ts";
+import { ALL, APPROVAL, count, fleetOf, Harness, HOUR, MINUTE, percent, soak, wave } from "./rollout.fixture.ts";
 
 describe("max_failures", () => {
   test("trips when more have failed than it says: none is allowed by 0", () => {
@@ -13,10 +13,10 @@ describe("max_failures", () => {
 
   test("is a number of each wave, and may be the wave's own", () => {
     const rollout = new Harness(6, { waves: [wave(count(2), { maxFailures: count(2) }), wave(count(4)), wave(percent(100), { maxFailures: count(0) })], maxFailures: count(1), maxUnavailable: count(4) });
-    rollout.report(0, "failed");
-    rollout.report(1, "failed");
+    rollout.report(0, "reverted");
+    rollout.report(1, "reverted");
     expect(rollout.moving()).toEqual([2, 3]);
-    rollout.report(2, "failed");
+    rollout.report(2, "reverted");
     rollout.healthy(3);
     expect(rollout.moving()).toEqual([4, 5]);
     rollout.report(4, "failed");
@@ -40,10 +40,9 @@ describe("max_failures", () => {
   });
 
   test("does not count machines that are silent", () => {
-    const rollout = new Harness(3);
+    const rollout = new Harness(3, { maxUnavailable: count(3) });
     rollout.silence(0);
-    rollout.silence(1);
-    rollout.healthy(2);
+    rollout.healthy(1, 2);
     expect(rollout.phase).toBe("succeeded");
   });
 });
@@ -132,15 +131,48 @@ describe("silence", () => {
   });
 
   test("gives the place to the next, and the machine goes on where it was when it is back", () => {
+    const rollout = new Harness(4, { maxUnavailable: count(1) });
+    rollout.healthy(0);
+    rollout.silence(1);
+    expect(rollout.states()).toBe("healthy unreachable updating pending");
+    rollout.hear(1);
+    expect(rollout.states()).toBe("healthy updating updating pending");
+    rollout.healthy(2);
+    expect(rollout.moving()).toEqual([1]);
+    rollout.healthy(1);
+    expect(rollout.moving()).toEqual([3]);
+  });
+
+  test("of the first machine that took the release stops all others until it is heard: it may be lost because of it", () => {
     const rollout = new Harness(3, { maxUnavailable: count(1) });
     rollout.silence(0);
-    expect(rollout.states()).toBe("unreachable updating pending");
+    expect(rollout.states()).toBe("unreachable pending pending");
+    expect(rollout.waitsFor()).toBe("m-0 to be heard from: 1 machine took the release and was lost after it, which may be its fault");
     rollout.hear(0);
-    expect(rollout.states()).toBe("updating updating pending");
-    rollout.healthy(1);
-    expect(rollout.moving()).toEqual([0]);
     rollout.healthy(0);
-    expect(rollout.moving()).toEqual([2]);
+    expect(rollout.states()).toBe("healthy updating pending");
+  });
+
+  test("of more machines that took the release than chance explains stops it, and at the end of patience it has failed", () => {
+    const rollout = new Harness(20, { maxUnavailable: count(4) });
+    rollout.healthy(0, 1, 2, 3);
+    rollout.silence(0);
+    rollout.silence(1);
+    const moving = rollout.moving();
+    rollout.healthy(...moving);
+    expect(rollout.moving()).toEqual([]);
+    rollout.pass(10 * MINUTE);
+    expect([rollout.phase, rollout.state.reason?.message]).toEqual([
+      "rolling_back",
+      "2 machines took the release and were not heard again for 10m (progress_deadline): m-0, m-1",
+    ]);
+  });
+
+  test("that a person knows of stops nobody any more", () => {
+    const rollout = new Harness(3, { maxUnavailable: count(1) });
+    rollout.silence(0);
+    rollout.command("promote");
+    expect(rollout.states()).toBe("unreachable updating pending");
   });
 
   test("ends with any report of what it was told", () => {
@@ -154,25 +186,22 @@ describe("silence", () => {
   });
 
   test("of a whole wave holds nobody up, but the next are tried one at a time until one has answered", () => {
-    const rollout = new Harness(6, { waves: [wave(count(1)), ALL], maxUnavailable: count(5) });
-    rollout.silence(0);
+    const rollout = new Harness(fleetOf(6, (index) => ({ silent: index === 0, labels: (index === 0 ? { m: "1" } : {}) as Labels })), { waves: [wave("m=1"), ALL], maxUnavailable: count(5) });
     expect(rollout.moving()).toEqual([1]);
-    rollout.silence(1);
-    expect(rollout.moving()).toEqual([2]);
-    rollout.healthy(2);
-    expect(rollout.moving()).toEqual([3, 4, 5]);
+    rollout.healthy(1);
+    expect(rollout.moving()).toEqual([2, 3, 4, 5]);
   });
 
   test("of every machine there is does not succeed: it waits for one to answer, until its deadline", () => {
     const rollout = new Harness(2);
     rollout.silence(0);
     rollout.silence(1);
-    expect(rollout.waitsFor()).toBe("m-0, m-1 to be heard from: no machine has answered yet");
+    expect(rollout.waitsFor()).toBe("m-0, m-1 to be heard from: 2 machines took the release and were lost after it, which may be its fault");
     rollout.pass(10 * MINUTE - 1);
     expect(rollout.phase).toBe("rolling");
     rollout.pass(1);
     expect(rollout.phase).toBe("rolled_back");
-    expect(rollout.state.reason?.code).toBe("progress_deadline");
+    expect(rollout.state.reason?.code).toBe("unreachable_exceeded");
   });
 });
 
@@ -204,7 +233,7 @@ describe("offline", () => {
     expect(rollout.moving()).toEqual([]);
     rollout.pass(1);
     expect(rollout.moving()).toEqual([2, 3]);
-    expect(rollout.times("offline_passed")).toBe(1);
+    expect(rollout.times("target_let_go")).toBe(1);
   });
 
   test("wait:30m: goes on counting when one of them says that it is healthy", () => {
@@ -316,18 +345,16 @@ describe("progress_deadline", () => {
     expect(rollout.phase).toBe("succeeded");
   });
 
-  test("that passed while no controller was there counts from when one is there again", () => {
+  test("stands still while no controller is there", () => {
     const rollout = new Harness(2);
+    rollout.pass(4 * MINUTE);
+    rollout.unattendedMs += HOUR;
     rollout.now = (rollout.now + HOUR) as typeof rollout.now;
-    rollout.event({ kind: "taken_up", now: rollout.now });
-    expect(rollout.times("deadline_extended")).toBe(1);
-    rollout.pass(10 * MINUTE - 1);
+    rollout.event();
+    rollout.pass(6 * MINUTE - 1);
     expect(rollout.phase).toBe("rolling");
     rollout.pass(1);
     expect(rollout.phase).toBe("rolling_back");
-    const before = rollout.log.length;
-    rollout.event({ kind: "taken_up", now: rollout.now });
-    expect(rollout.log.length).toBe(before);
   });
 });
 
@@ -360,10 +387,7 @@ test("a restart in the middle forgets nothing and changes nothing", () => {
   rollout.silence(0);
   rollout.healthy(1);
   const moving = rollout.moving();
-  rollout.state.moving.clear();
-  rollout.state.movingIn.clear();
-  rollout.state.unwellAtRest = rollout.state.unwell.size;
-  rebuild(rollout.state);
+  rollout.restart();
   rollout.event();
   expect(rollout.moving()).toEqual(moving);
   rollout.hear(0);

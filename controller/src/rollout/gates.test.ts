@@ -1,8 +1,9 @@
 /** The gates of a wave: soak, approval, and those that ask the world. */
-import type { Instant } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { describe, expect, test } from "vitest";
-import { ALL, APPROVAL, count, Harness, MINUTE, prometheus, SECOND, soak, START, wave, webhook } from "./rollout.fixture.ts";
+import { ALL, APPROVAL, count, Harness, HOUR, MINUTE, prometheus, SECOND, soak, START, wave, webhook } from "./rollout.fixture.ts";
 import { applyGate, pendingGate, stepOf } from "./gates.ts";
+import { type Attended, attendedAlways, later } from "./moment.ts";
 import type { Gate, Strategy } from "../plan/strategy.ts";
 
 /** One canary behind these gates, which is healthy; two more to come. */
@@ -15,12 +16,51 @@ function atGate(gates: readonly Gate[], changes: Partial<Strategy> = {}): Harnes
 const OPEN = [1, 2];
 
 describe("soak", () => {
-  test("is not held up by a change from before the clock was set back", () => {
+  test("runs in attended time, whatever the wall clock does", () => {
     const gate = pendingGate(soak(5 * MINUTE));
-    applyGate(gate, { kind: "gate_reached", wave: 0, gate: 0 }, START);
-    const at = (ms: number) => (START + ms) as Instant;
-    expect(stepOf(gate, at(60 * MINUTE), MINUTE, at(4 * MINUTE))).toEqual({ kind: "wait", until: at(5 * MINUTE) });
-    expect(stepOf(gate, at(60 * MINUTE), MINUTE, at(5 * MINUTE))).toEqual({ kind: "open", said: "" });
+    const begin = attendedAlways(START);
+    applyGate(gate, { kind: "gate_reached", wave: 0, gate: 0 }, begin);
+    const setBack = { ...later(begin, 4 * MINUTE), at: (START - HOUR) as Instant };
+    expect(stepOf(gate, begin, MINUTE, setBack)).toEqual({ kind: "wait", until: START - HOUR + MINUTE });
+    const setForward = { ...later(begin, 4 * MINUTE), at: (START + HOUR) as Instant };
+    expect(stepOf(gate, begin, MINUTE, setForward)).toEqual({ kind: "wait", until: START + HOUR + MINUTE });
+    expect(stepOf(gate, begin, MINUTE, later(begin, 5 * MINUTE))).toEqual({ kind: "open", said: "" });
+  });
+
+  test("does not run while the controller is away", () => {
+    const rollout = atGate([soak(5 * MINUTE)]);
+    rollout.pass(4 * MINUTE);
+    rollout.unattendedMs += HOUR;
+    rollout.now = (rollout.now + HOUR) as Instant;
+    rollout.event();
+    expect(rollout.moving()).toEqual([]);
+    rollout.pass(MINUTE);
+    expect(rollout.moving()).toEqual(OPEN);
+  });
+
+  test("opens only when each machine of the wave was heard after it was over", () => {
+    const rollout = atGate([soak(5 * MINUTE)]);
+    rollout.world.heard.set("m-0" as MachineId, (4 * MINUTE) as Attended);
+    rollout.pass(6 * MINUTE);
+    expect(rollout.moving()).toEqual([]);
+    expect(rollout.waitsFor()).toBe("m-0 to be heard after the soak of wave 1");
+    rollout.world.heard.set("m-0" as MachineId, (6 * MINUTE) as Attended);
+    rollout.pass(SECOND);
+    expect(rollout.moving()).toEqual(OPEN);
+  });
+
+  test("begins again when a healthy machine of the wave falls silent, and waits for it", () => {
+    const rollout = atGate([soak(5 * MINUTE)]);
+    rollout.pass(4 * MINUTE);
+    rollout.silence(0);
+    rollout.pass(4 * MINUTE);
+    expect(rollout.moving()).toEqual([]);
+    expect(rollout.waitsFor()).toContain("m-0 to be heard from: 1 machine took the release and was lost after it");
+    rollout.hear(0);
+    rollout.pass(5 * MINUTE - 1);
+    expect(rollout.moving()).toEqual([]);
+    rollout.pass(1);
+    expect(rollout.moving()).toEqual(OPEN);
   });
 
   test("that is interrupted again and again ends with progress_deadline, and not never", () => {
@@ -84,12 +124,15 @@ describe("soak", () => {
   });
 });
 
-test("a question that lies ahead, of a clock that was set back, is asked again at once", () => {
+test("the interval between two questions runs in attended time, whatever the wall clock does", () => {
   const gate = pendingGate(webhook());
-  applyGate(gate, { kind: "gate_reached", wave: 0, gate: 0 }, START);
-  applyGate(gate, { kind: "gate_asked", wave: 0, gate: 0, attempt: 1 }, START);
-  applyGate(gate, { kind: "gate_answered", wave: 0, gate: 0, attempt: 1, verdict: "wait", said: "wait" }, START);
-  expect(stepOf(gate, START, MINUTE, (START - MINUTE) as Instant)).toEqual({ kind: "ask" });
+  const begin = attendedAlways(START);
+  applyGate(gate, { kind: "gate_reached", wave: 0, gate: 0 }, begin);
+  applyGate(gate, { kind: "gate_asked", wave: 0, gate: 0, attempt: 1 }, begin);
+  applyGate(gate, { kind: "gate_answered", wave: 0, gate: 0, attempt: 1, verdict: "wait", said: "wait" }, begin);
+  const setBack = (ms: number) => ({ ...later(begin, ms), at: (START - HOUR) as Instant });
+  expect(stepOf(gate, begin, MINUTE, setBack(9 * SECOND))).toEqual({ kind: "wait", until: START - HOUR + SECOND });
+  expect(stepOf(gate, begin, MINUTE, setBack(10 * SECOND))).toEqual({ kind: "ask" });
 });
 
 describe("approval", () => {

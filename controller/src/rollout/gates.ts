@@ -8,13 +8,14 @@
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Gate, PrometheusGate, WebhookGate } from "../plan/strategy.ts";
+import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
 import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Verdict } from "./asking.ts";
 
 export interface GateState extends Asking {
   readonly gate: Gate;
   state: "pending" | "reached" | "open" | "stopped";
-  /** Of the last change of `state`; 0 before it was reached. */
-  since: Instant;
+  /** Of the last change of `state`; null before it was reached. */
+  since: Moment | null;
   /** Answers `go`, and answers `stop`. */
   passed: number;
   failed: number;
@@ -35,10 +36,10 @@ export type GateChange =
   | { readonly kind: "gate_stopped"; readonly wave: number; readonly gate: number; readonly said: string };
 
 export function pendingGate(gate: Gate): GateState {
-  return { gate, state: "pending", since: 0 as Instant, attempts: 0, isAsked: false, askedAt: 0 as Instant, passed: 0, failed: 0, unanswered: 0, said: "" };
+  return { gate, state: "pending", since: null, attempts: 0, isAsked: false, askedAt: null, passed: 0, failed: 0, unanswered: 0, said: "" };
 }
 
-export function applyGate(gate: GateState, change: GateChange, at: Instant): void {
+export function applyGate(gate: GateState, change: GateChange, at: Moment): void {
   switch (change.kind) {
     case "gate_reached":
       Object.assign(gate, { ...pendingGate(gate.gate), attempts: gate.attempts, state: "reached", since: at });
@@ -69,17 +70,16 @@ export type GateStep =
   | { readonly kind: "wait"; readonly until: Instant | undefined };
 
 /** `changedAt`: when a target of the wave last changed. `patienceMs`: so much longer than it asks for, a soak may be interrupted. */
-export function stepOf(gate: GateState, changedAt: Instant, patienceMs: number, now: Instant): GateStep {
+export function stepOf(gate: GateState, changedAt: Moment, patienceMs: number, now: Moment): GateStep {
   const asked = gate.gate;
+  const since = gate.since ?? now;
   switch (asked.kind) {
     case "soak": {
-      // A change that lies ahead was stamped before the clock was set back, and is over.
-      const from = changedAt > now ? gate.since : Math.max(gate.since, changedAt);
-      const until = (from + asked.forMs) as Instant;
-      if (now >= until) return { kind: "open", said: "" };
-      const end = (gate.since + asked.forMs + patienceMs) as Instant;
-      if (now >= end) return { kind: "stop", said: "its targets kept changing until progress_deadline" };
-      return { kind: "wait", until: Math.min(until, end) as Instant };
+      const over = soakOver(gate, changedAt);
+      if (over === undefined || now.attended >= over.attended) return { kind: "open", said: "" };
+      if (attendedSince(since, now) >= asked.forMs + patienceMs) return { kind: "stop", said: "its targets kept changing until progress_deadline" };
+      const end = dueAt(since, asked.forMs + patienceMs, now);
+      return { kind: "wait", until: Math.min(dueAt(over, 0, now), end) as Instant };
     }
     case "approval":
       return { kind: "wait", until: undefined };
@@ -94,12 +94,18 @@ export function stepOf(gate: GateState, changedAt: Instant, patienceMs: number, 
   }
 }
 
-function questionStep(gate: GateState, { retries, onSilence }: WebhookGate | PrometheusGate, intervalMs: number, now: Instant): GateStep {
+/** When a soak is over, if nothing changes until then; undefined: it is no soak, or was not reached. */
+export function soakOver({ gate, since }: GateState, changedAt: Moment): Moment | undefined {
+  if (gate.kind !== "soak" || since === null) return undefined;
+  return later(changedAt.attended > since.attended ? changedAt : since, gate.forMs);
+}
+
+function questionStep(gate: GateState, { retries, onSilence }: WebhookGate | PrometheusGate, intervalMs: number, now: Moment): GateStep {
   if (gate.isAsked) return { kind: "wait", until: undefined };
   if (isSilent(gate, { retries }) && onSilence !== "wait") {
     const said = `no answer to ${gate.unanswered} questions: ${gate.said}`;
     return onSilence === "go" ? { kind: "open", said } : { kind: "stop", said };
   }
-  const due = askedNextAt(gate, gate.since, intervalMs, now);
-  return now >= due ? { kind: "ask" } : { kind: "wait", until: due };
+  const due = askedNextAt(gate, intervalMs, now);
+  return now.at >= due ? { kind: "ask" } : { kind: "wait", until: due };
 }

@@ -5,6 +5,7 @@
  * `checkRollout` costs O(waves), `checkChange` O(1). `auditRollout` counts everything again, O(targets): for tests and after loading.
  */
 import type { RolloutChange } from "./change.ts";
+import { hasRoom } from "./availability.ts";
 import { laneKeys } from "./derived.ts";
 import { emptyCounts, isEnded, isHeldBesideMoves, isMoving, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
 
@@ -26,7 +27,6 @@ export function checkChange(state: RolloutState, change: RolloutChange): void {
   if (change.kind !== "target_assigned" && change.kind !== "target_changed") return checkRollout(state);
   const target = state.targets.get(change.machine)!;
   checkWave(state, target.wave, state.waves[target.wave]!);
-  demand(state, state.phase !== "rolled_back" || state.moving.size === 0, "ended its rollback with targets on the move");
   if (change.kind === "target_assigned") checkStart(state, target);
 }
 
@@ -40,7 +40,6 @@ export function checkRollout(state: RolloutState): void {
   });
   demand(state, total === state.targets.size, `${total} planned targets, ${state.targets.size} known`);
   demand(state, moving === state.moving.size, `${moving} targets move, ${state.moving.size} are known to`);
-  demand(state, state.phase !== "rolled_back" || moving === 0, "ended its rollback with targets on the move");
   demand(state, state.phase === "pending" || isEnded(state.phase) || state.waves.length > 0 || state.phase === "rolling", "moves without a plan");
   demand(state, state.hold === null || state.moving.size === 0 || isHeldBesideMoves(state), `is held by ${state.hold?.kind} with targets on the move`);
 }
@@ -59,33 +58,44 @@ function checkWave(state: RolloutState, index: number, wave: WaveState): void {
   demand(state, wave.finishedAt === null || wave.gates.every((gate) => gate.state === "open"), `wave ${index + 1} was finished with a gate closed`);
 }
 
-/** A new start must never go past the window or its lanes; machines that come back from silence may, since nobody chose the moment. */
+/**
+ * A start must never go past the window or its lanes. Asked before its machine counts as changing: whoever does not serve already costs nothing more, and whoever comes back
+ * from silence was chosen by nobody.
+ */
 function checkStart(state: RolloutState, target: Target): void {
-  if (target.state !== "updating") return;
-  demand(state, state.phase === "rolling" || state.phase === "succeeded", `${target.machine} was told of the release`);
-  demand(state, state.moving.size <= state.maxUnavailable, `${state.moving.size} targets on the move, ${state.maxUnavailable} allowed`);
+  if (target.state === "updating") demand(state, state.phase === "rolling" || state.phase === "succeeded", `${target.machine} was told of the release`);
+  const { changing, down, failing, changingIn, downIn } = state.availability;
+  if (changing.has(target.machine) || failing.has(target.machine)) {
+    const beside = changing.size - (changing.has(target.machine) ? 1 : 0);
+    demand(state, target.state !== "updating" || beside < state.maxUnavailable, `${beside} targets are changing, ${state.maxUnavailable} allowed`);
+    return;
+  }
+  const others = down.size - (down.has(target.machine) ? 1 : 0);
+  demand(state, hasRoom({ max: state.maxUnavailable, changing: changing.size, down: others }), `${changing.size} targets are changing and ${others} down, ${state.maxUnavailable} allowed`);
   if (state.lanes.length === 0) return;
   const { values } = laneKeys(state, target);
   for (const [index, { label, max }] of state.lanes.entries()) {
-    const inLane = state.movingIn.get(values[index]!) ?? 0;
-    if (max === null) demand(state, state.movingIn.get(label) === inLane, `targets of two values of ${label} are on the move`);
-    else demand(state, inLane <= max, `${inLane} targets with ${values[index]} on the move, ${max} allowed`);
+    const inLane = changingIn.get(values[index]!) ?? 0;
+    if (max === null) demand(state, (changingIn.get(label) ?? 0) === inLane, `targets of two values of ${label} are changing`);
+    else demand(state, hasRoom({ max, changing: inLane, down: downIn.get(values[index]!) ?? 0 }), `${inLane} targets with ${values[index]} are changing, ${max} allowed`);
   }
 }
 
 export function auditRollout(state: RolloutState): void {
   checkRollout(state);
-  const unwellAtRest = [...state.unwell].filter((machine) => !state.moving.has(machine)).length;
-  demand(state, unwellAtRest === state.unwellAtRest, `${unwellAtRest} unwell targets at rest, ${state.unwellAtRest} counted`);
   state.waves.forEach((wave, index) => {
     const counts = emptyCounts();
+    let letGo = 0;
     wave.targets.forEach((target, position) => {
       counts[target.state] += 1;
+      if (target.letGo !== null) letGo += 1;
+      demand(state, (target.state === "unreachable" && target.letGo === null) === wave.awaited.has(target), `${target.machine} is ${target.state} and ${wave.awaited.has(target) ? "" : "not "}awaited`);
       demand(state, target.wave === index && target.position === position, `${target.machine} is at ${index + 1}/${position} and says ${target.wave + 1}/${target.position}`);
       demand(state, state.targets.get(target.machine) === target, `${target.machine} is known twice`);
       demand(state, isMoving(target) === state.moving.has(target.machine), `${target.machine} is ${target.state} and ${isMoving(target) ? "not " : ""}counted as moving`);
       demand(state, fits(state, target), `${target.machine} is ${target.state} with purpose ${target.purpose}`);
     });
+    demand(state, letGo === wave.letGo, `wave ${index + 1} has ${letGo} let go and counts ${wave.letGo}`);
     for (const name of TARGET_STATES) {
       demand(state, counts[name] === wave.counts[name], `wave ${index + 1} has ${counts[name]} ${name} and counts ${wave.counts[name]}`);
     }

@@ -41,14 +41,15 @@ describe("spread", () => {
 
   test("starts nobody while machines that came back have two values on the move", () => {
     const rollout = new Harness(zones("aaabbb"), { spread: "zone", maxUnavailable: count(1) });
-    rollout.silence(0);
-    rollout.healthy(1, 2);
-    expect(rollout.moving()).toEqual([3]);
-    rollout.hear(0);
-    expect(rollout.moving()).toEqual([0, 3]);
-    rollout.healthy(3);
-    expect(rollout.moving()).toEqual([0]);
     rollout.healthy(0);
+    rollout.silence(1);
+    rollout.healthy(2);
+    expect(rollout.moving()).toEqual([3]);
+    rollout.hear(1);
+    expect(rollout.moving()).toEqual([1, 3]);
+    rollout.healthy(3);
+    expect(rollout.moving()).toEqual([1]);
+    rollout.healthy(1);
     expect(rollout.moving()).toEqual([4]);
   });
 });

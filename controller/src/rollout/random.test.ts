@@ -6,7 +6,6 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Gate, Strategy, WaveSpec } from "../plan/strategy.ts";
-import { rebuild } from "./derived.ts";
 import { hasPlace, blockers, opening } from "./place.ts";
 import { count, fleetOf, Harness, HOUR, machineId, MINUTE, percent, prometheus, SECOND, soak, START, wave, webhook } from "./rollout.fixture.ts";
 import { AGENT_PHASES, isEnded, type Target } from "./state.ts";
@@ -77,17 +76,6 @@ class Judged extends Harness {
     this.#expectFull();
   }
 
-  /** Restarts the controller: everything derived is built anew. */
-  restart(): void {
-    const { state } = this;
-    state.moving.clear();
-    state.movingIn.clear();
-    state.laneKeys.clear();
-    state.unwellAtRest = state.unwell.size;
-    rebuild(state);
-    this.event({ kind: "taken_up", now: this.now });
-  }
-
   #judge(machine: Target["machine"], purpose: "update" | "revert"): void {
     if (purpose === "revert") return;
     expect(this.world.frozen(this.now).open).toBe(true);
@@ -97,11 +85,11 @@ class Judged extends Harness {
 
   /** Whoever could have been started has been. */
   #expectFull(): void {
-    const { state, world, now } = this;
-    if (state.phase !== "rolling" || !opening(state, world, now).open || !state.waves.some(({ counts }) => counts.healthy > 0)) return;
+    const { state, world, moment } = this;
+    if (state.phase !== "rolling" || !opening(state, world, moment).open || !state.waves.some(({ counts }) => counts.healthy > 0)) return;
 
     const waiting = [...state.targets.values()].find((target) => target.state === "pending" && state.waves[target.wave]!.startedAt !== null && blockers(state, world, "update")(target) === undefined);
-    if (waiting !== undefined && hasPlace(state, waiting, state.maxUnavailable)) expect.fail(`${waiting.machine} could have been started`);
+    if (waiting !== undefined && hasPlace(state, waiting, state.maxUnavailable, "update")) expect.fail(`${waiting.machine} could have been started`);
   }
 
   #do(step: Action): void {
@@ -158,11 +146,11 @@ class Judged extends Harness {
         return this.remove();
       case "rejoin": {
         const gone = [...this.state.targets.values()].find(({ state }) => state === "removed");
-        return gone === undefined ? undefined : this.event({ kind: "joined", target: { machine: gone.machine, previous: null, lane: gone.lane } });
+        return gone === undefined ? undefined : this.event({ kind: "joined", target: { machine: gone.machine, lane: gone.lane } });
       }
       case "join":
         this.joined += 1;
-        return this.event({ kind: "joined", target: { machine: machineId(MACHINES + this.joined), previous: null, lane: this.state.lanes.map(() => "").join("/") } });
+        return this.event({ kind: "joined", target: { machine: machineId(MACHINES + this.joined), lane: this.state.lanes.map(() => "").join("/") } });
     }
   }
 
@@ -192,9 +180,11 @@ class Judged extends Harness {
       this.uncordon(Number(machine.slice(2)));
     }
     for (let turns = 0; turns < 500; turns += 1) {
-      const [machine] = this.state.moving;
+      const machine = [...this.state.moving, ...this.state.availability.changing][0];
+      const [back] = this.state.availability.goingBack;
       const wake = this.wake();
       if (this.phase === "paused") this.command("resume");
+      else if (back !== undefined) this.report(Number(back.slice(2)), "reverted");
       else if (machine !== undefined) this.healthy(Number(machine.slice(2)));
       else if (isEnded(this.phase)) return;
       else if (this.isAsked()) this.answer("go");

@@ -2,16 +2,19 @@
  * The way forward: from turn to turn and from wave to wave, through the gates.
  */
 import type { Instant } from "@muster/proto/ids.ts";
+import { letGoStep, lostStep, suspicionStep } from "./lost.ts";
+import { isSuspicious } from "./suspicion.ts";
+import { dueAt, later, type Moment } from "./moment.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
-import { stepOf } from "./gates.ts";
-import { endsAt, hasEnough, isDeserted, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
-import { change, notBefore, type Step, turnStep } from "./step.ts";
+import { type GateState, soakOver, stepOf } from "./gates.ts";
+import { countedUnreachable, endsAt, hasEnough, isDeserted, isLate, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, durationText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, failuresReason, gateText, lostReason, machines, nothingToDo, progressReason, unreachableReason } from "./words.ts";
 
-export function rollingStep(state: RolloutState, world: Surroundings, now: Instant): Step {
+export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
   const tripped = tripReason(state) ?? alarmReason(state);
   if (tripped !== undefined) return change(onFailure(state, tripped));
@@ -20,10 +23,8 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Insta
   const step = alarmStep(state) ?? forwardStep(state, world, now);
   const alarmAt = nextAlarmAt(alarmsOf(state), now);
   if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
-  // After a hold the clock begins anew with the first start.
-  const isLate = state.hold === null && now >= endsAt(state);
-  if (isLate && !isPastWork(step)) return change(onFailure(state, progressReason(state, waveOf(state, state.wave))));
-  return step.kind === "wait" ? { kind: "wait", until: earlier(earlier(step.until, alarmAt), endsAt(state)) } : step;
+  if (isLate(state, now) && !isPastWork(step)) return change(onFailure(state, isSuspicious(state) ? lostReason(state) : progressReason(state, waveOf(state, state.wave))));
+  return step.kind === "wait" ? { kind: "wait", until: earlier(earlier(step.until, alarmAt), endsAt(state, now)) } : step;
 }
 
 /** Whoever skips the gates that are left skips its alarms, too. */
@@ -44,16 +45,18 @@ function alarmReason(state: RolloutState): RolloutReason | undefined {
   return index === undefined ? undefined : activeAlarmReason(state, index);
 }
 
-function forwardStep(state: RolloutState, world: Surroundings, now: Instant): Step {
-  const turn = isPendingInBegun(state) ? (turnStep(state, world, updateWindow(state), now) ?? WAIT) : undefined;
+function forwardStep(state: RolloutState, world: Surroundings, now: Moment): Step {
+  const known = letGoStep(state, now);
+  if (known !== undefined) return known;
+  const turn = isPendingInBegun(state) ? (suspicionStep(state, now) ?? turnStep(state, world, paceOf(state), now) ?? WAIT) : undefined;
   if (!hasEnough(waveOf(state, state.wave))) {
     if (turn !== undefined) return turn;
     if (state.moving.size > 0) return WAIT;
-    return passStep(state, now);
+    return passStep(state, world, now);
   }
   // The others go on beside the gates, and have their turn first.
   if (turn?.kind === "change") return turn;
-  const step = passStep(state, now);
+  const step = passStep(state, world, now);
   if (step.kind === "change" || turn?.until === undefined) return step;
   return { ...step, until: step.until === undefined ? turn.until : earlier(step.until, turn.until) };
 }
@@ -61,11 +64,13 @@ function forwardStep(state: RolloutState, world: Surroundings, now: Instant): St
 const WAIT: Step = { kind: "wait", until: undefined };
 
 /** On from the wave under way, which need not wait for anybody on the move. */
-function passStep(state: RolloutState, now: Instant): Step {
+function passStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const wave = waveOf(state, state.wave);
   if (wave.startedAt === null) return beginStep(state, state.wave, now);
+  const lost = lostStep(state, now);
+  if (lost !== undefined) return lost;
   if (wave.finishedAt !== null) return beginStep(state, state.wave + 1, now);
-  return offlineStep(state, wave, now) ?? gateStep(state, wave, now) ?? lastStep(state);
+  return gateStep(state, wave, world, now) ?? lastStep(state);
 }
 
 /** Waves before the current one have pending targets when machines came back. */
@@ -77,29 +82,17 @@ function isPendingInBegun({ waves, wave }: RolloutState): boolean {
   return false;
 }
 
-function beginStep(state: RolloutState, index: number, now: Instant): Step {
+function beginStep(state: RolloutState, index: number, now: Moment): Step {
   const wave = waveOf(state, index);
   const before = index === 0 ? undefined : state.waves[index - 1];
   // Nothing has happened to a rollout before its first wave: its clock began when it did.
   const after = before === undefined ? wave.changedAt : (before.finishedAt ?? now);
-  const at = Math.max(wave.at ?? 0, wave.afterMs === 0 ? 0 : after + wave.afterMs) as Instant;
-  if (state.promoted || now >= at) return change({ kind: "wave_started", wave: index });
+  const at = Math.max(wave.at ?? 0, wave.afterMs === 0 ? 0 : dueAt(after, wave.afterMs, now)) as Instant;
+  if (state.promoted || now.at >= at) return change({ kind: "wave_started", wave: index });
   return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`) }, until: at };
 }
 
-function offlineStep(state: RolloutState, wave: WaveState, now: Instant): Step | undefined {
-  const { offline } = state.strategy;
-  const { unreachable } = wave.counts;
-  if (offline.kind === "skip" || wave.waitedOut || unreachable === 0 || state.promoted || hasEnough(wave)) return undefined;
-  const until = state.hold?.kind === "offline" && offline.forMs !== null ? ((state.hold.since + offline.forMs) as Instant) : undefined;
-  if (until !== undefined && now >= until) return change({ kind: "offline_passed", wave: state.wave });
-  const silent = names(some(wave, "unreachable", 3), unreachable);
-  const message = `${silent} to be heard from (offline: ${offline.forMs === null ? "wait" : `wait:${durationText(offline.forMs)}`})`;
-  // Asked once more right after the hold has begun, and then the end of it is known.
-  return { kind: "hold", hold: { kind: "offline", message }, until };
-}
-
-function gateStep(state: RolloutState, wave: WaveState, now: Instant): Step | undefined {
+function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now: Moment): Step | undefined {
   const index = wave.gates.findIndex((gate) => gate.state !== "open");
   const gate = wave.gates[index];
   if (gate === undefined) return undefined;
@@ -109,7 +102,7 @@ function gateStep(state: RolloutState, wave: WaveState, now: Instant): Step | un
   const step = stepOf(gate, wave.changedAt, state.strategy.progressDeadlineMs, now);
   switch (step.kind) {
     case "open":
-      return change({ kind: "gate_opened", ...at, said: step.said });
+      return unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: step.said });
     case "stop":
       return change({ kind: "gate_stopped", ...at, said: step.said }, onFailure(state, stoppedReason(state, gate.gate.kind, step.said)));
     case "ask":
@@ -119,11 +112,24 @@ function gateStep(state: RolloutState, wave: WaveState, now: Instant): Step | un
   }
 }
 
+/** How often it is looked whether the last machine of a soak was heard. */
+const UNHEARD_LOOK_MS = 500;
+
+/** A soak has shown nothing about a machine that was not heard since it was over: it may have gone in the middle of it. O(targets of the wave), once for each look. */
+function unheardStep(state: RolloutState, wave: WaveState, gate: GateState, world: Surroundings, now: Moment): Step | undefined {
+  const over = soakOver(gate, wave.changedAt);
+  if (over === undefined) return undefined;
+  const unheard = wave.targets.find(({ state: stands, machine }) => stands === "healthy" && !world.isDrained(machine) && world.heardAt(machine) < over.attended);
+  if (unheard === undefined) return undefined;
+  return { kind: "hold", hold: { kind: "soak", message: `${unheard.machine} to be heard after the soak of wave ${state.wave + 1}` }, until: later(now, UNHEARD_LOOK_MS).at };
+}
+
 /** A rollout in which nobody has answered has shown nothing, and waits. */
 function lastStep(state: RolloutState): Step {
   const finished = { kind: "wave_finished", wave: state.wave } as const;
   if (state.wave < state.waves.length - 1) return change(finished);
-  if (!hasEvidence(state)) return { kind: "wait", until: undefined };
+  // One that goes back by itself has not come to an end either.
+  if (!hasEvidence(state) || state.availability.changing.size > 0) return { kind: "wait", until: undefined };
   const { phase, reason } = outcome(state);
   const ended = { kind: "phase_changed", phase, reason } as const;
   return phase === "succeeded" ? change(finished, ...acceptFailures(state), ended) : change(ended);
@@ -133,8 +139,8 @@ function lastStep(state: RolloutState): Step {
  * A wave in which every machine is silent holds nobody up, but has shown nothing either: until some machine has answered, those of later waves take
  * their turn one at a time.
  */
-function updateWindow(state: RolloutState): number {
-  return state.wave === 0 || hasEvidence(state) ? state.maxUnavailable : 1;
+function paceOf(state: RolloutState): Pace {
+  return state.wave === 0 || hasEvidence(state) ? "window" : "one";
 }
 
 /** Some machine has said how the release does there. */
@@ -148,9 +154,10 @@ function hasEvidence({ waves, wave }: RolloutState): boolean {
 
 function tripReason(state: RolloutState): RolloutReason | undefined {
   const { waves } = state;
-  for (const [index, { counts, acknowledgedFailures, acknowledgedUnreachable, maxFailures, maxUnreachable }] of waves.entries()) {
+  for (const [index, wave] of waves.entries()) {
+    const { counts, acknowledgedFailures, acknowledgedUnreachable, maxFailures, maxUnreachable } = wave;
     if (counts.failed - acknowledgedFailures > maxFailures) return failuresReason(state, index);
-    if (maxUnreachable !== null && counts.unreachable - acknowledgedUnreachable > maxUnreachable) return unreachableReason(state, index);
+    if (maxUnreachable !== null && countedUnreachable(state, wave) - acknowledgedUnreachable > maxUnreachable) return unreachableReason(state, index);
   }
   return undefined;
 }
@@ -178,17 +185,14 @@ function outcome(state: RolloutState): { readonly phase: "succeeded" | "failed";
 }
 
 /** What a rollout succeeded with is known: only machines that come later can trip its tail. */
-function acceptFailures({ waves }: RolloutState): readonly RolloutChange[] {
-  return waves.flatMap(({ counts: { failed, unreachable }, acknowledgedFailures }, wave) =>
-    failed > acknowledgedFailures ? [{ kind: "failures_acknowledged", wave, failures: failed, unreachable } as const] : [],
-  );
+function acceptFailures(state: RolloutState): readonly RolloutChange[] {
+  return state.waves.flatMap((of, wave) => {
+    const { failed } = of.counts;
+    return failed > of.acknowledgedFailures ? [{ kind: "failures_acknowledged", wave, failures: failed, unreachable: countedUnreachable(state, of) } as const] : [];
+  });
 }
 
 /** What ends or passes a wave is no start, and never too late. */
 function isPastWork(step: Step): boolean {
   return step.kind === "change" && step.changes.every(({ kind }) => kind !== "target_assigned" && kind !== "target_changed");
-}
-
-function earlier(a: Instant | undefined, b: Instant | undefined): Instant | undefined {
-  return a === undefined || (b !== undefined && b < a) ? b : a;
 }

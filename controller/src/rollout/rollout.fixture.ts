@@ -10,11 +10,13 @@ import { nextWake } from "./advance.ts";
 import type { RolloutChange, Stamp } from "./change.ts";
 import { type CommandEvent, refusal } from "./command.ts";
 import type { RolloutEvent } from "./decide.ts";
-import { noteUnwell } from "./derived.ts";
+import { Availabilities } from "./availability.ts";
+import { noteAvailability, rebuild } from "./derived.ts";
 import { drive } from "./drive.ts";
 import type { Verdict } from "./asking.ts";
 import { auditRollout } from "./invariants.ts";
-import { type AgentPhase, isEnded, newRollout, type Purpose, type RolloutState, type Target } from "./state.ts";
+import type { Attended, Moment } from "./moment.ts";
+import { type AgentPhase, type Hold, isEnded, newRollout, type Purpose, type RolloutState, type Target } from "./state.ts";
 import type { Opening, Surroundings } from "./surroundings.ts";
 import { waitingOn } from "./words.ts";
 
@@ -127,6 +129,13 @@ export class FakeWorld implements Surroundings {
   freeze: { readonly until: Instant | null } | undefined;
   /** When the rollout's own window opens, while it is closed. */
   closedUntil: Instant | undefined;
+  readonly drained = new Set<MachineId>();
+  /** Those that were not heard since. */
+  readonly heard = new Map<MachineId, Attended>();
+  /** What machines go back to; everybody: app@1. */
+  lastGood: (machine: MachineId) => ReleaseId | null = () => "app@1" as ReleaseId;
+  /** Why late machines do not get a release that has succeeded. */
+  unsoundness: string | undefined;
   /** Text of the budget that has no room for the machine. */
   budget: (machine: MachineId, purpose: Purpose) => string | undefined = () => undefined;
 
@@ -136,6 +145,18 @@ export class FakeWorld implements Surroundings {
 
   isCordoned(machine: MachineId): boolean {
     return this.cordoned.has(machine);
+  }
+
+  isDrained(machine: MachineId): boolean {
+    return this.drained.has(machine);
+  }
+
+  heardAt(machine: MachineId): Attended {
+    return this.heard.get(machine) ?? (Number.MAX_SAFE_INTEGER as Attended);
+  }
+
+  unsound(): Hold | undefined {
+    return this.unsoundness === undefined ? undefined : { kind: "unsound", message: this.unsoundness };
   }
 
   frozen(now: Instant): Opening {
@@ -167,14 +188,21 @@ export class Harness {
   readonly state: RolloutState;
   readonly world = new FakeWorld();
   readonly log: RolloutChange[] = [];
+  readonly availabilities = new Availabilities();
   now: Instant = START;
+  /** The controller was away for so long. */
+  unattendedMs = 0;
   #seq = 0;
 
   constructor(machines: number | readonly PlanMachine[], changes: Partial<Strategy> = {}) {
     const fleet = typeof machines === "number" ? fleetOf(machines) : machines;
     const strategy = strategyOf(changes);
-    this.state = newRollout({ id: "d-1" as DeploymentId, app: "app" as AppName, release: "app@2" as ReleaseId, strategy }, this.now);
-    for (const { id, silent, cordoned } of fleet) {
+    this.state = newRollout({ id: "d-1" as DeploymentId, app: "app" as AppName, release: "app@2" as ReleaseId, strategy }, this.moment);
+    const before = new Map(fleet.map((machine) => [machine.id, machine.lastGood]));
+    this.world.lastGood = (machine) => before.get(machine) ?? null;
+    for (const { id, silent, cordoned, unhealthy, lastGood } of fleet) {
+      if (lastGood !== null || unhealthy) this.#ran(id, unhealthy ? "unhealthy" : "healthy");
+      this.availabilities.lost(id, silent);
       if (silent) this.world.silent.add(id);
       if (cordoned) this.world.cordoned.add(id);
     }
@@ -185,13 +213,26 @@ export class Harness {
     return this.state.phase;
   }
 
+  get moment(): Moment {
+    return { at: this.now, attended: (this.now - START - this.unattendedMs) as Attended };
+  }
+
   event(event?: RolloutEvent): void {
     const record = (change: RolloutChange): Stamp => {
       this.#seq += 1;
       this.log.push(change);
-      return { seq: this.#seq, at: this.now };
+      return { seq: this.#seq, ...this.moment };
     };
-    drive(this.state, event, this.world, this.now, { record, applied: () => auditRollout(this.state) });
+    const applied = (change: RolloutChange, { seq }: Stamp): void => {
+      if (change.kind === "rollout_started") for (const machine of this.state.targets.keys()) this.note(machine);
+      if (change.kind === "target_joined") this.note(change.target.machine);
+      if (change.kind === "target_assigned") {
+        this.availabilities.assigned(change.machine, this.state.app, { generation: seq as Generation, deployment: this.state.id, release: change.release });
+        this.note(change.machine);
+      }
+      auditRollout(this.state);
+    };
+    drive(this.state, event, this.world, this.moment, { record, applied });
     auditRollout(this.state);
     if (!isEnded(this.phase) && waitingOn(this.state) === "") throw new Error("it moves nobody and waits for nothing");
   }
@@ -211,7 +252,7 @@ export class Harness {
   }
 
   wake(): Instant | undefined {
-    return nextWake(this.state, this.world, this.now);
+    return nextWake(this.state, this.world, this.moment);
   }
 
   target(index: number): Target {
@@ -221,7 +262,9 @@ export class Harness {
   }
 
   report(index: number, phase: AgentPhase, { message = "it broke", runs = "2", generation = this.target(index).generation as number } = {}): void {
-    const isBad = phase === "failed" || phase === "reverted" || phase === "unhealthy";
+    const isBad = phase === "failed" || phase === "reverted" || phase === "unhealthy" || phase === "reverting";
+    this.availabilities.reported(machineId(index), this.state.app, generation as Generation, phase);
+    this.note(machineId(index));
     this.event({ kind: "reported", machine: machineId(index), generation: generation as Generation, phase, reason: isBad ? { code: "exited", message } : null, runs });
   }
 
@@ -231,14 +274,17 @@ export class Harness {
 
   silence(index: number): void {
     this.world.silent.add(machineId(index));
-    noteUnwell(this.state, machineId(index), true);
+    this.availabilities.lost(machineId(index), true);
+    this.note(machineId(index));
     this.event({ kind: "fell_silent", machine: machineId(index), reason: { code: "silent", message: "nothing heard for 15s" } });
   }
 
   hear(index: number): void {
-    this.world.silent.delete(machineId(index));
-    noteUnwell(this.state, machineId(index), false);
-    this.event({ kind: "heard_again", machine: machineId(index), wasRenewed: false });
+    const machine = machineId(index);
+    this.world.silent.delete(machine);
+    this.availabilities.lost(machine, false);
+    this.note(machine);
+    this.event({ kind: "heard_again", machine, answer: this.availabilities.answerOf(machine, this.state.app), wasRenewed: false });
   }
 
   uncordon(index: number): void {
@@ -246,9 +292,37 @@ export class Harness {
     this.event({ kind: "uncordoned", machine: machineId(index) });
   }
 
+  /** What runs there turns unhealthy, or is well again, without anybody having been told of it by an event. */
   unwell(index: number, isUnwell = true): void {
-    noteUnwell(this.state, machineId(index), isUnwell);
+    const machine = machineId(index);
+    const assigned = this.availabilities.assignedTo(machine, this.state.app);
+    if (assigned === undefined) this.#ran(machine, isUnwell ? "unhealthy" : "healthy");
+    else this.availabilities.reported(machine, this.state.app, assigned.generation, isUnwell ? "unhealthy" : "healthy");
+    this.note(machine);
     this.event();
+  }
+
+  /** Restarts the controller: everything derived is built anew. */
+  restart(): void {
+    const { state } = this;
+    for (const derived of [state.moving, state.laneKeys, state.startFirst, state.backFirst, state.lostTakers, ...Object.values(state.availability)]) derived.clear();
+    for (const wave of state.waves) {
+      wave.awaited.clear();
+      wave.letGo = 0;
+    }
+    rebuild(state);
+    for (const machine of state.targets.keys()) this.note(machine);
+    this.event();
+  }
+
+  /** What is known of the machine, to the rollout. */
+  note(machine: MachineId): void {
+    noteAvailability(this.state, machine, this.availabilities.noted(machine, this.state.app));
+  }
+
+  #ran(machine: MachineId, phase: AgentPhase): void {
+    this.availabilities.assigned(machine, this.state.app, { generation: 0 as Generation, deployment: "d-0" as DeploymentId, release: "app@1" as ReleaseId });
+    this.availabilities.reported(machine, this.state.app, 0 as Generation, phase);
   }
 
   answer(verdict: Verdict, said: string = verdict, attempt?: number): void {

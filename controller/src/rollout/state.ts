@@ -25,6 +25,7 @@ import type { LaneLabel, Plan, PlannedTarget } from "../plan/plan.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { type AlarmState, quietAlarm } from "./alarms.ts";
 import { type GateState, pendingGate } from "./gates.ts";
+import { type Attended, dueAt, type Moment } from "./moment.ts";
 import { Turns } from "./turns.ts";
 
 export const ACTIVE_PHASES = ["pending", "rolling", "paused", "rolling_back"] as const;
@@ -60,21 +61,26 @@ export interface RolloutReason {
 /** What a target was told last: to take the release, or to go back to what it had. */
 export type Purpose = "update" | "revert";
 
+export type LetGo = "tolerated" | "excused";
+
 export interface Target {
   readonly machine: MachineId;
   /** Index into `waves`. */
   readonly wave: number;
   /** Place in its wave. */
   readonly position: number;
-  readonly previous: ReleaseId | null;
   /** Its values of the lane labels, joined with `/`. */
   readonly lane: string;
+  /** What it goes back to: the machine's last good release when it was assigned the update. Null before that, and when there was none. */
+  previous: ReleaseId | null;
   state: TargetState;
   /** Null while it has not been told, or is to be told again. */
   purpose: Purpose | null;
   /** Of its last assignment; 0 before it has one. */
   generation: Generation;
-  since: Instant;
+  since: Moment;
+  /** Unreachable, and waited for no longer: since so few are tolerated, or since it was waited for as long as was asked, or a person said so. Null: it is waited for. */
+  letGo: LetGo | null;
   /** How often it was told. 0: this rollout has never touched it. */
   attempts: number;
   reason: RolloutReason | null;
@@ -102,18 +108,20 @@ export interface WaveState {
   acknowledgedUnreachable: number;
   startedAt: Instant | null;
   /** When its gates had opened. */
-  finishedAt: Instant | null;
+  finishedAt: Moment | null;
   /** Of the last change of one of its targets; with a success threshold, of the last for the worse. */
-  changedAt: Instant;
-  /** Its silent machines have been waited for as long as the strategy asks. */
-  waitedOut: boolean;
+  changedAt: Moment;
+  /** Its unreachable targets that are still waited for, the first to become so first. */
+  readonly awaited: Set<Target>;
+  /** How many unreachable targets are not. */
+  letGo: number;
 }
 
 /**
  * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
  * progress deadline stands still.
  */
-export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm"] as const;
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound"] as const;
 
 /** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
 export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "begin"];
@@ -132,6 +140,19 @@ export interface LaneKeys {
   readonly counted: readonly string[];
   /** `label!=value`: under which it waits for other values. */
   readonly others: readonly string[];
+}
+
+/** Targets whose machine does not serve the app; removed ones are in none of the sets. */
+export interface TargetAvailability {
+  readonly changing: Set<MachineId>;
+  readonly down: Set<MachineId>;
+  /** Of those that are down, the ones that say so themselves. */
+  readonly failing: Set<MachineId>;
+  /** Of the changing ones, those that say that they go back by themselves. */
+  readonly goingBack: Set<MachineId>;
+  /** How many of each are in each lane, by `label=value` and by label. */
+  readonly changingIn: Map<string, number>;
+  readonly downIn: Map<string, number>;
 }
 
 export interface RolloutState {
@@ -153,19 +174,23 @@ export interface RolloutState {
   startApproved: boolean;
   /** Somebody has skipped all gates that were left. */
   promoted: boolean;
-  hold: (Hold & { readonly since: Instant }) | null;
-  /** Targets that are updating or reverting. At most maxUnavailable, or as many as were under way when a rollback began. */
+  hold: (Hold & { readonly since: Moment }) | null;
+  /** Targets that are updating or reverting. */
   readonly moving: Set<MachineId>;
-  /** How many of them are in each lane, by `label=value`. */
-  readonly movingIn: Map<string, number>;
+  /**
+   * Whether the app serves on the targets' machines, as `Availabilities` has it for whatever reason; those that are in none of these sets serve. What is said about machines is journalled
+   * elsewhere, so this is not.
+   */
+  readonly availability: TargetAvailability;
+  /** Targets that took the release, became unreachable, and were not excused: they may have been lost because of it. */
+  readonly lostTakers: Set<MachineId>;
   /** By the targets' `lane`. */
   readonly laneKeys: Map<string, LaneKeys>;
-  /** Targets whose machine is silent, or not well for whatever reason. Kept by the engine; what is told about machines is journalled elsewhere. */
-  readonly unwell: Set<MachineId>;
-  /** How many of them are not on the move: they take a place in the window, too. */
-  unwellAtRest: number;
   /** Start, a target newly healthy or reverted, a resume, the end of a hold, the begin of a rollback: `progress_deadline` counts from here. */
-  progressAt: Instant;
+  progressAt: Attended;
+  /** Pending targets of waves that have begun, and targets to be taken back, that may start before all others, since they do not serve. */
+  readonly startFirst: Set<Target>;
+  readonly backFirst: Set<Target>;
   /** Whose turn it is to be told of the release, and, while rolling back, to be taken back. */
   turns: Turns<Target>;
   turnsBack: Turns<Target>;
@@ -178,6 +203,11 @@ export function isEnded(phase: RolloutPhase): phase is EndedPhase {
 /** Pending, and not to begin before somebody says so. */
 export function awaitsStart({ phase, strategy, startApproved }: Pick<RolloutState, "phase" | "strategy" | "startApproved">): boolean {
   return phase === "pending" && strategy.start === "manual" && !startApproved;
+}
+
+/** A fault of the controller stopped it: nothing drives it before an operator says what is to become of it. */
+export function isBroken({ phase, reason }: Pick<RolloutState, "phase" | "reason">): boolean {
+  return phase === "paused" && reason?.code === "internal";
 }
 
 export function isMoving(target: Pick<Target, "state">): boolean {
@@ -215,9 +245,19 @@ export function isDeserted({ waves }: Pick<RolloutState, "waves">): boolean {
   return waves.every(({ counts, targets }) => counts.removed === targets.length);
 }
 
-/** The end of patience. */
-export function endsAt({ progressAt, strategy }: RolloutState): Instant {
-  return (progressAt + strategy.progressDeadlineMs) as Instant;
+/** `progress_deadline` has passed. It stands still while something outside holds the rollout. */
+export function isLate({ hold, progressAt, strategy }: RolloutState, now: Moment): boolean {
+  return hold === null && now.attended >= progressAt + strategy.progressDeadlineMs;
+}
+
+/** When `progress_deadline` passes, as far as can be foreseen. */
+export function endsAt({ progressAt, strategy }: RolloutState, now: Moment): Instant {
+  return dueAt({ at: now.at, attended: progressAt }, strategy.progressDeadlineMs, now);
+}
+
+/** So many unreachable targets of a wave count in its `max_unreachable`: those for which nobody waits any longer. */
+export function countedUnreachable({ strategy }: Pick<RolloutState, "strategy">, { counts, letGo }: Pick<WaveState, "counts" | "letGo">): number {
+  return strategy.offline.kind === "skip" ? counts.unreachable : letGo;
 }
 
 /** The newest wave with a target on its way back. */
@@ -229,8 +269,8 @@ export function emptyCounts(): TargetCounts {
   return { pending: 0, updating: 0, healthy: 0, failed: 0, unreachable: 0, skipped: 0, reverting: 0, reverted: 0, removed: 0 };
 }
 
-export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "strategy">, at: Instant): RolloutState {
-  return {
+export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "strategy">, { attended }: Moment): RolloutState {
+  const state: RolloutState = {
     ...from,
     phase: "pending",
     reason: null,
@@ -245,14 +285,17 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     promoted: false,
     hold: null,
     moving: new Set(),
-    movingIn: new Map(),
+    availability: { changing: new Set(), down: new Set(), failing: new Set(), goingBack: new Set(), changingIn: new Map(), downIn: new Map() },
+    lostTakers: new Set(),
     laneKeys: new Map(),
-    unwell: new Set(),
-    unwellAtRest: 0,
-    progressAt: at,
+    progressAt: attended,
+    startFirst: new Set(),
+    backFirst: new Set(),
     turns: forwardTurns(),
-    turnsBack: backwardTurns(),
+    turnsBack: new Turns<Target>(() => false, isEarlier),
   };
+  state.turnsBack = backwardTurns(state);
+  return state;
 }
 
 export function forwardTurns(): Turns<Target> {
@@ -260,8 +303,13 @@ export function forwardTurns(): Turns<Target> {
 }
 
 /** Newest wave first, and in it the last that was told. */
-export function backwardTurns(): Turns<Target> {
-  return new Turns<Target>(isToRevert, (a, b) => isEarlier(b, a));
+export function backwardTurns(state: Pick<RolloutState, "availability">): Turns<Target> {
+  return new Turns<Target>((target) => mayGoBack(state, target), (a, b) => isEarlier(b, a));
+}
+
+/** It is to be taken back, can be told so, and does not go back by itself, which it is let finish. */
+export function mayGoBack({ availability }: Pick<RolloutState, "availability">, target: Target): boolean {
+  return isToRevert(target) && target.state !== "unreachable" && !availability.goingBack.has(target.machine);
 }
 
 function isEarlier(a: Target, b: Target): boolean {
@@ -269,7 +317,7 @@ function isEarlier(a: Target, b: Target): boolean {
 }
 
 /** Gives a rollout its plan; every target is pending. */
-export function adoptPlan(state: RolloutState, plan: Plan, at: Instant): void {
+export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
   state.unchanged = plan.unchanged;
   state.maxUnavailable = plan.maxUnavailable;
   state.lanes = plan.lanes;
@@ -288,17 +336,20 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Instant): void {
     startedAt: null,
     finishedAt: null,
     changedAt: at,
-    waitedOut: false,
+    awaited: new Set(),
+    letGo: 0,
   }));
 }
 
-export function newTarget(state: RolloutState, { machine, previous, lane }: PlannedTarget, wave: number, position: number, at: Instant): Target {
+export function newTarget(state: RolloutState, { machine, lane }: PlannedTarget, wave: number, position: number, at: Moment): Target {
   const target: Target = {
-    machine, wave, position, previous, lane,
+    machine, wave, position, lane,
+    previous: null,
     state: "pending",
     purpose: null,
     generation: 0 as Generation,
     since: at,
+    letGo: null,
     attempts: 0,
     reason: null,
     runs: null,

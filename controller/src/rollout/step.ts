@@ -1,9 +1,11 @@
 /**
- * The steps that a rollout can take, and those that all of its phases share: the turn of the next target.
+ * The steps that a rollout can take, and those that all of its phases share: the start of the next target.
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
-import { blockers, hasPlace, opening } from "./place.ts";
+import { costsNothing } from "./derived.ts";
+import type { Moment } from "./moment.ts";
+import { blockers, fullLane, hasPlace, opening } from "./place.ts";
 import type { Hold, Purpose, RolloutReason, RolloutState, Target } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, timeText } from "./words.ts";
@@ -19,14 +21,17 @@ export function change(...changes: readonly RolloutChange[]): Step {
   return { kind: "change", changes };
 }
 
+/** `one`: one at a time, those that do not serve already included. */
+export type Pace = "window" | "one";
+
 /**
- * The next of the pending targets of the waves that have begun: is passed over, is told, or has to wait. `window`: how many may be unavailable. Undefined: there is none
- * that could have its turn as long as others are on the move.
+ * The next of the pending targets of the waves that have begun: is passed over, starts, or has to wait. Machines that do not serve come first. Undefined: there is none
+ * that could start as long as others are on the move.
  */
-export function turnStep(state: RolloutState, world: Surroundings, window: number, now: Instant): Step | undefined {
-  const target = state.turns.next(blockers(state, world, "update"));
+export function turnStep(state: RolloutState, world: Surroundings, pace: Pace, now: Moment): Step | undefined {
+  const target = (pace === "window" ? nextFirst(state, world) : undefined) ?? state.turns.next(blockers(state, world, "update"));
   if (target !== undefined) {
-    const passed = passedOver(target, world);
+    const passed = passedOver(state, target, world);
     if (passed !== undefined) return change(passed);
   }
   const open = opening(state, world, now);
@@ -38,33 +43,47 @@ export function turnStep(state: RolloutState, world: Surroundings, window: numbe
     const budget = state.turns.parkedBehind;
     return state.moving.size > 0 || budget === undefined ? undefined : { kind: "hold", hold: budgetHold(budget), until: undefined };
   }
-  return hasPlace(state, target, window) ? change(assignment(state, target, "update", world)) : undefined;
+  const fits = pace === "one" ? state.availability.changing.size === 0 : hasPlace(state, target, state.maxUnavailable, "update");
+  return fits ? change(assignment(state, target, "update", world)) : undefined;
 }
 
-/** A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. */
-function passedOver(target: Target, world: Surroundings): RolloutChange | undefined {
-  if (world.isCordoned(target.machine)) {
-    return { kind: "target_changed", machine: target.machine, state: "skipped", reason: CORDONED, runs: null };
+/** Those that cannot start now are dropped; they are looked at in their order as well. */
+function nextFirst(state: RolloutState, world: Surroundings): Target | undefined {
+  for (const target of state.startFirst) {
+    if (target.state === "pending" && costsNothing(state, target) && fullLane(state, target) === undefined && world.fullBudget(target.machine, "update") === undefined) return target;
+    state.startFirst.delete(target);
   }
-  if (world.isSilent(target.machine)) return { kind: "target_changed", machine: target.machine, state: "unreachable", reason: SILENT, runs: null };
   return undefined;
 }
 
+/** A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. */
+function passedOver({ strategy }: RolloutState, { machine }: Target, world: Surroundings): RolloutChange | undefined {
+  if (world.isCordoned(machine)) return { kind: "target_changed", machine, state: "skipped", reason: CORDONED, runs: null };
+  if (!world.isSilent(machine)) return undefined;
+  return { kind: "target_changed", machine, state: "unreachable", reason: SILENT, runs: null, ...(strategy.offline.kind === "skip" ? { isLetGo: true } : {}) };
+}
+
 export function assignment(state: RolloutState, target: Target, purpose: Purpose, world: Surroundings): RolloutChange {
-  const silent = purpose === "revert" && world.isSilent(target.machine);
-  const failure = purpose === "revert" && target.state === "failed" ? target.reason : null;
+  const { machine } = target;
+  const isFirst = target.attempts === 0 && purpose === "update";
+  const previous = isFirst ? world.lastGood(machine, state.app) : target.previous;
   return {
     kind: "target_assigned",
-    machine: target.machine,
+    machine,
     purpose,
-    release: purpose === "update" ? state.release : target.previous,
-    state: silent ? "unreachable" : purpose === "update" ? "updating" : "reverting",
-    reason: silent ? SILENT : failure,
+    release: purpose === "update" ? state.release : previous,
+    state: purpose === "update" ? "updating" : "reverting",
+    reason: purpose === "revert" && target.state === "failed" ? target.reason : null,
+    previous,
   };
 }
 
 export function notBefore(at: Instant, what: string): string {
   return `${what} at ${timeText(at)}`;
+}
+
+export function earlier(a: Instant | undefined, b: Instant | undefined): Instant | undefined {
+  return a === undefined || (b !== undefined && b < a) ? b : a;
 }
 
 const SILENT: RolloutReason = { code: "silent", message: "nothing is heard from the machine; it has its turn when it is back" };

@@ -1,9 +1,10 @@
 /**
  * What a rollout may ask about the world around it. The engine answers from the fleet, the schedule and the other rollouts; a forecast answers from a model.
  */
-import type { Instant, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Window } from "../plan/strategy.ts";
-import type { Purpose } from "./state.ts";
+import type { Attended } from "./moment.ts";
+import type { Hold, Purpose, RolloutState } from "./state.ts";
 
 /** Whether anything new may be started now. */
 export type Opening =
@@ -14,21 +15,33 @@ export type Opening =
 export interface Surroundings {
   /** Nothing heard for longer than the controller waits. */
   isSilent(machine: MachineId): boolean;
+  /** When its agent was heard last; a machine that is drained or lost is not waited for. */
+  heardAt(machine: MachineId): Attended;
   /** An operator keeps rollouts away from it. */
   isCordoned(machine: MachineId): boolean;
+  /** What runs on it is stopped until it is uncordoned. */
+  isDrained(machine: MachineId): boolean;
+  /** The release of the app that was confirmed on the machine last; null: none was. */
+  lastGood(machine: MachineId, app: AppName): ReleaseId | null;
   /** A time in which the whole fleet is left alone. */
   frozen(now: Instant): Opening;
   /** A rollout's own maintenance window. */
   opening(window: Window, now: Instant): Opening;
-  /** The selector of a budget of the machine's group that has no room for it; undefined: it may move. */
+  /** The selector of a budget of the machine's group that has no room for it; undefined: it may start. */
   fullBudget(machine: MachineId, purpose: Purpose): string | undefined;
+  /** Why the release of a rollout that has succeeded is given to nobody else now; undefined: it stands where it runs. */
+  unsound(state: RolloutState): Hold | undefined;
 }
 
-/** A world without obstacles: nobody is silent or cordoned, and it is always time. */
+/** A world without obstacles: everybody is heard all the time, nobody is cordoned, and it is always time. */
 export const OPEN_SURROUNDINGS: Surroundings = {
   isSilent: () => false,
+  heardAt: () => Number.MAX_SAFE_INTEGER as Attended,
   isCordoned: () => false,
+  isDrained: () => false,
+  lastGood: () => null,
   frozen: () => ({ open: true, until: null }),
   opening: () => ({ open: true, until: null }),
   fullBudget: () => undefined,
+  unsound: () => undefined,
 };

@@ -4,7 +4,7 @@ import { rebuild } from "./derived.ts";
 import { count, fleetOf, Harness, HOUR, machineId } from "./rollout.fixture.ts";
 
 function join(rollout: Harness, index: number): void {
-  rollout.event({ kind: "joined", target: { machine: machineId(index), previous: null, lane: "" } });
+  rollout.event({ kind: "joined", target: { machine: machineId(index), lane: "" } });
 }
 
 /** Five machines, of which so many are silent; the others have taken the release. */

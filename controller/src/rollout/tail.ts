@@ -1,16 +1,18 @@
 /**
  * The tail of a rollout that has succeeded: machines that were away, cordoned or not yet there when the others had their turn have it now, inside the same
- * window, lanes and failure budget. It never ends and is never late.
+ * window, lanes and failure budget, as long as the release stands where it runs. It never ends and is never late.
  */
-import type { Instant } from "@muster/proto/ids.ts";
+import type { Moment } from "./moment.ts";
 import type { RolloutState } from "./state.ts";
 import { type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 
-export function tailStep(state: RolloutState, world: Surroundings, now: Instant): Step {
+export function tailStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const idle: Step = { kind: "wait", until: undefined };
   if (!hasTail(state) || isTailTripped(state)) return idle;
-  return turnStep(state, world, state.maxUnavailable, now) ?? idle;
+  const unsound = state.moving.size === 0 ? world.unsound(state) : undefined;
+  if (unsound !== undefined) return { kind: "hold", hold: unsound, until: undefined };
+  return turnStep(state, world, "window", now) ?? idle;
 }
 
 /** Somebody is on the way, or waits for the turn. */

@@ -111,7 +111,7 @@ describe.each(["window", "freeze"] as const)("a %s", (kind) => {
     expect(rollout.phase).toBe("succeeded");
     if (kind === "window") rollout.world.closedUntil = at(HOUR);
     else rollout.world.freeze = { until: at(HOUR) };
-    rollout.event({ kind: "joined", target: { machine: "m-7" as never, previous: null, lane: "" } });
+    rollout.event({ kind: "joined", target: { machine: "m-7" as never, lane: "" } });
     expect(rollout.moving()).toEqual([]);
     rollout.pass(HOUR);
     expect(rollout.moving()).toEqual([7]);

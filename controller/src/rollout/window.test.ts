@@ -1,6 +1,6 @@
 /** The sliding window, and those that take places in it: targets under way, and machines that are unwell for other reasons. */
 import { describe, expect, test } from "vitest";
-import { ALL, count, fleetOf, Harness, percent, wave } from "./rollout.fixture.ts";
+import { ALL, APPROVAL, count, fleetOf, Harness, percent, wave } from "./rollout.fixture.ts";
 
 describe("a good release", () => {
   test("goes wave by wave, no more than the window at once, to success", () => {
@@ -21,7 +21,7 @@ describe("a good release", () => {
   test("is not moved on by what agents say on the way", () => {
     const rollout = new Harness(3);
     const before = rollout.log.length;
-    for (const phase of ["pulling", "staged", "activating", "probing", "removing", "reverting", "removed"] as const) rollout.report(0, phase);
+    for (const phase of ["pulling", "staged", "activating", "probing", "removing", "removed"] as const) rollout.report(0, phase);
     expect(rollout.states()).toBe("updating updating pending");
     expect(rollout.log.length).toBe(before);
   });
@@ -64,7 +64,7 @@ describe("the window slides", () => {
 
 describe("machines that are unwell for other reasons", () => {
   test("take places", () => {
-    const rollout = new Harness(8, { maxUnavailable: count(3) });
+    const rollout = new Harness(8, { waves: [wave(count(6), { gates: [APPROVAL] }), ALL], maxUnavailable: count(3) });
     rollout.unwell(6);
     rollout.unwell(7);
     rollout.healthy(0, 1);
@@ -75,8 +75,21 @@ describe("machines that are unwell for other reasons", () => {
     expect(rollout.moving()).toEqual([3, 4]);
   });
 
+  test("start before all others, and cost none of them a place", () => {
+    const rollout = new Harness(6, { maxUnavailable: count(1) });
+    rollout.unwell(4);
+    rollout.unwell(5);
+    expect(rollout.moving()).toEqual([0]);
+    rollout.healthy(0);
+    expect(rollout.moving()).toEqual([4]);
+    rollout.healthy(4);
+    expect(rollout.moving()).toEqual([5]);
+    rollout.healthy(5);
+    expect(rollout.moving()).toEqual([1]);
+  });
+
   test("leave one place, however many they are", () => {
-    const rollout = new Harness(6, { maxUnavailable: count(2) });
+    const rollout = new Harness(6, { waves: [wave(count(3), { gates: [APPROVAL] }), ALL], maxUnavailable: count(2) });
     for (const index of [3, 4, 5]) rollout.unwell(index);
     rollout.healthy(0, 1);
     expect(rollout.moving()).toEqual([2]);
@@ -96,7 +109,7 @@ describe("machines that are unwell for other reasons", () => {
   test("that are no targets are none of its business", () => {
     const rollout = new Harness(2);
     rollout.unwell(17);
-    expect(rollout.state.unwellAtRest).toBe(0);
+    expect(rollout.state.availability.down.size).toBe(0);
   });
 });
 

@@ -4,9 +4,10 @@
 import type { Instant } from "@muster/proto/ids.ts";
 import { isInfrastructure } from "@muster/proto/reason.ts";
 import { isSilent } from "./asking.ts";
+import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { type Hold, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
+import { countedUnreachable, type Hold, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
 
 /** What a rollout waits for now; undefined once it has ended. Never empty before. */
 export function waitingOn(state: RolloutState): string | undefined {
@@ -54,10 +55,26 @@ export function failuresReason(state: RolloutState, index: number): RolloutReaso
 
 export function unreachableReason(state: RolloutState, index: number): RolloutReason {
   const wave = waveOf(state, index);
-  const { unreachable } = wave.counts;
+  const unreachable = countedUnreachable(state, wave);
   return {
     code: "unreachable_exceeded",
     message: `${machines(unreachable)} of wave ${index + 1} ${unreachable === 1 ? "is" : "are"} silent, ${allowed(wave.maxUnreachable ?? 0, wave.acknowledgedUnreachable)} (max_unreachable): ${names(some(wave, "unreachable", 3), unreachable)}`,
+  };
+}
+
+/** `m-1 to be heard from: …` */
+export function suspicionText({ lostTakers }: RolloutState): string {
+  const lost = [...lostTakers];
+  const who = lost.length > 3 ? `${lost.slice(0, 3).join(", ")} and ${lost.length - 3} more` : lost.join(", ");
+  return `${who} to be heard from: ${machines(lost.length)} took the release and ${lost.length === 1 ? "was" : "were"} lost after it, which may be its fault`;
+}
+
+export function lostReason(state: RolloutState): RolloutReason {
+  const lost = [...state.lostTakers];
+  const who = lost.length > 3 ? `${lost.slice(0, 3).join(", ")} and ${lost.length - 3} more` : lost.join(", ");
+  return {
+    code: "unreachable_exceeded",
+    message: `${machines(lost.length)} took the release and ${lost.length === 1 ? "was" : "were"} not heard again for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}`,
   };
 }
 
@@ -195,6 +212,9 @@ function waitingInWave(state: RolloutState, wave: WaveState): string {
     const shown = names(firstMoving(state, 3), state.moving.size);
     return `${shown} to be healthy for ${durationText(state.strategy.minHealthyTimeMs)}${toCome(state)}${enough(state, wave)}`;
   }
+  if (state.strategy.offline.kind === "skip" && isSuspicious(state)) return suspicionText(state);
+  const [changing] = state.availability.changing;
+  if (changing !== undefined) return `${changing} to be back on what it ran before`;
   // In a wave before this one, when nobody of this one is left.
   const silent = state.waves.findLast(({ counts }) => counts.unreachable > 0);
   if (silent !== undefined) return `${names(some(silent, "unreachable", 3), silent.counts.unreachable)} to be heard from: no machine has answered yet`;

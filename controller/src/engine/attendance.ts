@@ -1,0 +1,157 @@
+/**
+ * Attended time (ADR 24): how long the controller was up, its loop was turning and its disk took writes. And who must speak before anything is judged again after a time in which it was not.
+ *
+ *   attending ──gap: a start, a stop of the process, a disk that took no writes──▶ catching up ──each machine has, or its time is over──▶ attending
+ *
+ * Always holds: attended time never goes back, also over restarts; it advances by what has passed between two writes that went through, and by no more than the time between two looks
+ * allows; it stands still while the controller catches up.
+ */
+import type { Database, Statement } from "better-sqlite3";
+import type { MachineId } from "@muster/proto/ids.ts";
+import type { Attended, Moment } from "../rollout/moment.ts";
+import type { Clock } from "./clock.ts";
+
+/** How often the engine looks at the time. */
+export const LOOK_MS = 500;
+/** So much at most is attended between two writes while the engine looks on; more, and it was held up in between. */
+const STEP_MS_MAX = 2_000;
+/** While nothing waits for time it is written down less often, to spare the disk. */
+const IDLE_WRITE_MS = 10_000;
+const BUSY_WRITE_MS = 1_000;
+
+/** A moment, with the clock that silence is measured by. */
+export interface Seen extends Moment {
+  readonly monotonicMs: number;
+}
+
+export interface AttendanceOptions {
+  readonly db: Database;
+  readonly clock: Clock;
+  /** A gap of more than half of it, and machines must speak again. */
+  readonly silentAfterMs: number;
+  /** Over which a fleet spreads its return. */
+  readonly spreadMs: () => number;
+}
+
+export class Attendance {
+  readonly #clock: Clock;
+  readonly #silentAfterMs: number;
+  readonly #spreadMs: () => number;
+  readonly #keep: Statement;
+  /** Counted and written. */
+  #attended: number;
+  /** Until when, on the monotonic clock. */
+  #countedAt: number;
+  #lookedAt: number;
+  #writtenAt: number;
+  /** Since when nothing could be written. */
+  #failingSince: number | undefined;
+  /** Who has not caught up, and up to which report of its own; 0: it has not been heard. Undefined: the controller attends. */
+  #awaited: Map<MachineId, number> | undefined;
+  #awaitedUntil = 0;
+  #total = 0;
+
+  constructor({ db, clock, silentAfterMs, spreadMs }: AttendanceOptions) {
+    this.#clock = clock;
+    this.#silentAfterMs = silentAfterMs;
+    this.#spreadMs = spreadMs;
+    this.#keep = db.prepare("INSERT INTO meta VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+    const kept = db.prepare("SELECT value FROM meta WHERE key = 'attended_ms'").pluck().get() as string | undefined;
+    const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
+    this.#attended = Math.max(Number(kept ?? 0), newest ?? 0);
+    const now = clock.monotonicMs();
+    [this.#countedAt, this.#lookedAt, this.#writtenAt] = [now, now, now];
+  }
+
+  /** The moment that rows of a transaction, and decisions in it, carry. */
+  now(): Seen {
+    const monotonicMs = this.#clock.monotonicMs();
+    const step = this.#awaited === undefined ? Math.min(Math.max(0, monotonicMs - this.#countedAt), STEP_MS_MAX) : 0;
+    return { at: this.#clock.now(), attended: Math.floor(this.#attended + step) as Attended, monotonicMs };
+  }
+
+  /** Nothing new starts, nothing is judged by time. */
+  get isCatchingUp(): boolean {
+    return this.#awaited !== undefined;
+  }
+
+  /** Of how many machines so many have caught up. */
+  get progress(): { readonly heard: number; readonly total: number } {
+    return { heard: this.#total - (this.#awaited?.size ?? 0), total: this.#total };
+  }
+
+  /** Those that are not lost are waited for, a silence and the spread of the fleet's return long. A catch-up that is under way goes on from here. */
+  catchUp(machines: Iterable<MachineId>): void {
+    this.#awaited = new Map([...machines].map((machine) => [machine, 0]));
+    this.#total = this.#awaited.size;
+    this.#awaitedUntil = this.#clock.monotonicMs() + this.#silentAfterMs + this.#spreadMs();
+    this.#countedAt = this.#clock.monotonicMs();
+  }
+
+  /** Looks at the time. True: the engine was held up since the last look, and machines must catch up. */
+  look(): boolean {
+    const now = this.#clock.monotonicMs();
+    const gapMs = now - this.#lookedAt;
+    this.#lookedAt = now;
+    return gapMs > this.#silentAfterMs / 2;
+  }
+
+  /** Whether the time of those that are still waited for is over. */
+  get isOver(): boolean {
+    return this.#awaited !== undefined && (this.#awaited.size === 0 || this.#clock.monotonicMs() >= this.#awaitedUntil);
+  }
+
+  /** From here on time counts again. */
+  attend(): void {
+    this.#awaited = undefined;
+    this.#countedAt = this.#clock.monotonicMs();
+  }
+
+  /** A machine was heard. `owed`: the newest report that it has made and that is not stored yet; 0: there is none. */
+  heard(machine: MachineId, owed: number): void {
+    if (this.#awaited?.has(machine) !== true) return;
+    const before = this.#awaited.get(machine)!;
+    if (owed === 0 && before === 0) this.#awaited.delete(machine);
+    else this.#awaited.set(machine, Math.max(before, owed));
+  }
+
+  /** Its reports up to this one are stored. */
+  stored(machine: MachineId, seq: number): void {
+    const owed = this.#awaited?.get(machine);
+    if (owed !== undefined && owed > 0 && seq >= owed) this.#awaited!.delete(machine);
+  }
+
+  /** It is lost, or no part of the fleet any more: nobody waits for it. */
+  givenUp(machine: MachineId): void {
+    this.#awaited?.delete(machine);
+  }
+
+  /** A transaction with rows went through at this moment. True: the disk had taken no writes for so long that machines must catch up. */
+  wrote({ attended, monotonicMs }: Seen): boolean {
+    this.#attended = Math.max(this.#attended, attended);
+    this.#countedAt = Math.max(this.#countedAt, monotonicMs);
+    this.#writtenAt = monotonicMs;
+    const failedMs = this.#failingSince === undefined ? 0 : monotonicMs - this.#failingSince;
+    this.#failingSince = undefined;
+    return failedMs > this.#silentAfterMs / 2;
+  }
+
+  failed(): void {
+    this.#failingSince ??= this.#clock.monotonicMs();
+  }
+
+  /** Writes down how much was attended, when it is time to. `isBusy`: something waits for time. Throws what the database throws; true as `wrote`. */
+  write(isBusy: boolean): boolean {
+    const now = this.now();
+    if (now.monotonicMs - this.#writtenAt < (isBusy ? BUSY_WRITE_MS : IDLE_WRITE_MS)) return false;
+    const attended = isBusy ? now.attended : this.#idle(now);
+    this.#keep.run(String(attended));
+    return this.wrote({ ...now, attended });
+  }
+
+  /** While nothing waits for time, a write is due so rarely that more is attended between two. */
+  #idle({ attended, monotonicMs }: Seen): Attended {
+    if (this.#awaited !== undefined || this.#failingSince !== undefined) return attended;
+    return Math.floor(this.#attended + Math.min(monotonicMs - this.#countedAt, 2 * IDLE_WRITE_MS)) as Attended;
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * What machines still get after the rollouts that concern them have ended: those that were lost, cordoned or not there yet take the release that stands for their app; those that were lost in a
+ * rollback go back.
+ *
+ * A deployment stands for the machines of its selector when it has succeeded and changed somebody, and none that did so is newer. Always holds: the newest decision about a machine wins (ADR 25): nothing
+ * older is caught up with, and no release comes again to machines from which it was taken back since. One look at a machine costs O(apps), without a question to the tables where nothing is outstanding.
+ */
+import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
+import { type LaneLabel, laneOf } from "../plan/plan.ts";
+import type { RolloutEvent } from "../rollout/decide.ts";
+import type { Moment } from "../rollout/moment.ts";
+import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
+import type { Append, Rollouts } from "./rollouts.ts";
+import type { World } from "./world.ts";
+
+/** Machines that are looked at in one transaction: bounds how long the loop is held. */
+const MACHINES_PER_TURN = 64;
+
+interface Standing extends StandingRow {
+  readonly matches: Selector;
+  readonly laneLabels: readonly LaneLabel[];
+}
+
+interface TakenBack extends TakenBackRow {
+  readonly matches: Selector;
+}
+
+export class CatchUp {
+  readonly #facts: Facts;
+  readonly #rollouts: Rollouts;
+  readonly #world: World;
+  /** By app, the newest first. */
+  #standing = new Map<AppName, readonly Standing[]>();
+  #takenBack = new Map<AppName, readonly TakenBack[]>();
+  /** Machines to be looked at, some per turn. */
+  readonly #due = new Set<MachineId>();
+  /** Machines that wait for the end of the app's deployment under way. */
+  readonly #deferred = new Map<AppName, Set<MachineId>>();
+
+  constructor(facts: Facts, rollouts: Rollouts, world: World) {
+    this.#facts = facts;
+    this.#rollouts = rollouts;
+    this.#world = world;
+  }
+
+  /** From the tables. */
+  reload(): void {
+    this.#standing.clear();
+    this.#takenBack.clear();
+    for (const app of this.#facts.appsDeployed()) this.#read(app);
+  }
+
+  /** After a start nobody knows who came, and what ended, meanwhile. */
+  lookAtAll(): void {
+    for (const { id } of this.#facts.machines()) this.#due.add(id);
+  }
+
+  /** A machine is there: for the first time, again, with other labels, or after a cordon. */
+  look(machine: MachineId): void {
+    this.#due.add(machine);
+  }
+
+  forget(machine: MachineId): void {
+    this.#due.delete(machine);
+    for (const machines of this.#deferred.values()) machines.delete(machine);
+  }
+
+  /** A deployment of the app has begun, ended, or goes back: who stands may be another, and those that waited for it are looked at. */
+  changed(app: AppName): void {
+    this.#read(app);
+    for (const machine of this.#deferred.get(app) ?? []) this.#due.add(machine);
+    this.#deferred.delete(app);
+  }
+
+  /** Machines that a new rollout takes from older ones are looked at when it has ended. */
+  defer(app: AppName, machine: MachineId): void {
+    const machines = this.#deferred.get(app);
+    if (machines === undefined) this.#deferred.set(app, new Set([machine]));
+    else machines.add(machine);
+  }
+
+  get hasMore(): boolean {
+    return this.#due.size > 0;
+  }
+
+  /** Looks at some of those that are due. */
+  goOn(append: Append, now: Moment): void {
+    let left = MACHINES_PER_TURN;
+    for (const machine of this.#due) {
+      if (left === 0) return;
+      left -= 1;
+      this.#due.delete(machine);
+      this.#lookAt(machine, append, now);
+    }
+  }
+
+  #read(app: AppName): void {
+    this.#standing.set(app, this.#facts.standing(app).map((row) => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[] })));
+    this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: checkedSelector(row.selector) })));
+  }
+
+  #lookAt(machine: MachineId, append: Append, now: Moment): void {
+    const { fleet } = this.#world;
+    const labels = this.#facts.machine(machine)?.labels;
+    if (labels === undefined || fleet.isSilent(machine) || this.#world.isCordoned(machine)) return;
+    for (const id of this.#facts.outstandingIn(machine)) this.#goOnIn(id, machine, labels, append, now);
+    for (const [app, standing] of this.#standing) {
+      const newest = standing.find(({ matches }) => selects(matches, labels));
+      if (newest !== undefined) this.#join(app, newest, machine, labels, append, now);
+    }
+  }
+
+  /** A target that was passed over, or lost, in a deployment that has ended. */
+  #goOnIn(id: DeploymentId, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
+    const row = this.#facts.outstandingTarget(id, machine);
+    if (row === undefined) return;
+    const { app, phase, state, purpose, generation } = row;
+    const assigned = this.#world.availabilities.assignedTo(machine, app);
+    const isOwn = assigned?.deployment === id;
+    const answer = this.#world.availabilities.answerOf(machine, app);
+    const heard: RolloutEvent = { kind: "heard_again", machine, answer, wasRenewed: isOwn && assigned.generation !== generation && purpose !== "revert" };
+    if (state === "unreachable" && purpose !== null && isOwn) return this.#drive(id, heard, append, now);
+    if (phase !== "succeeded") return;
+    if (this.#isTargetOfActive(app, machine)) return this.defer(app, machine);
+    const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
+    if (standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels)) return;
+    if (!selects(standing.matches, labels)) {
+      const reason = { code: "unmatched", message: `its labels do not match ${standing.selector} any more` } as const;
+      return this.#drive(id, { kind: "unmatched", machine, reason }, append, now);
+    }
+    this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
+    if (state === "unreachable") this.#drive(id, heard, append, now);
+    else this.#drive(id, { kind: row.reason === "unmatched" ? "matched" : "uncordoned", machine }, append, now);
+  }
+
+  /** A machine that the deployment did not know. */
+  #join(app: AppName, standing: Standing, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
+    const assigned = this.#world.availabilities.assignedTo(machine, app);
+    if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;
+    if (this.#isTargetOfActive(app, machine)) return this.defer(app, machine);
+    if (this.#isDecidedOtherwise(standing, machine, labels) || this.#facts.isTarget(standing.id, machine)) return;
+    this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
+    this.#drive(standing.id, { kind: "joined", target: { machine, lane: laneOf(standing.laneLabels, labels) } }, append, now);
+  }
+
+  /** Something newer was decided about the machine, or the release was taken back from machines like it since. */
+  #isDecidedOtherwise({ id, app, release, startSeq }: Standing, machine: MachineId, labels: Labels): boolean {
+    const decided = this.#facts.decision(machine, app);
+    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq) return true;
+    return (this.#takenBack.get(app) ?? []).some((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels));
+  }
+
+  #drive(id: DeploymentId, event: RolloutEvent, append: Append, now: Moment): void {
+    const state = this.#rollouts.takeUp(id);
+    if (state !== undefined) this.#rollouts.drive(state, event, append, now);
+  }
+
+  /** The one under way knows better what the machine is to run. */
+  #isTargetOfActive(app: AppName, machine: MachineId): boolean {
+    return this.#rollouts.ofApp(app).some(({ targets }) => (targets.get(machine)?.state ?? "removed") !== "removed");
+  }
+}

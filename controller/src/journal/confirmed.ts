@@ -1,0 +1,21 @@
+/**
+ * When the release that a machine is assigned was confirmed there (ADR 25): said once, in SQL, for the assignments that leave, for what a machine goes back to, and for what is kept on disk.
+ *
+ * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, from the start. It stays so whatever becomes of the target.
+ */
+
+/** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
+export const CONFIRMED_SEQ = `
+  CASE WHEN a.release IS NULL THEN NULL
+       WHEN t.purpose = 'revert' THEN a.generation
+       ELSE coalesce(t.confirmed_seq, CASE WHEN t.state = 'healthy' THEN w.finished_seq END) END`;
+
+/** Joins of an assignment `a` to what confirms it. */
+export const CONFIRMING = `
+  LEFT JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
+  LEFT JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave`;
+
+/** The release of `@app` that was confirmed on `@machine` last. */
+export const LAST_GOOD = `
+  SELECT CASE WHEN ${CONFIRMED_SEQ} IS NOT NULL THEN a.release ELSE a.last_good END
+  FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;

@@ -1,0 +1,218 @@
+/**
+ * Whether an app serves on a machine: the one place that knows (ADR 23). It is derived from what was assigned to the machine and what the machine answered,
+ * whichever rollout assigned it and whatever became of that.
+ *
+ *     absent ──assigned──▶ changing ──healthy, reverted──▶ available        changing, available ──lost, drained──▶ down
+ *        ▲                  │  ▲ ◀──────────assigned──────────┘               changing ──unhealthy, failed, overdue──▶ down
+ *        └──removed─────────┘  └──assigned── down
+ *
+ * Pure. Never knows about rollouts, waves or time. O(1) for each question and each event.
+ */
+import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { AgentPhase, Purpose } from "./state.ts";
+
+export type Availability = "absent" | "available" | "changing" | "down";
+
+/** `isFailing`: down by its own word. `isGoingBack`: changing, and its agent says that it goes back by itself. */
+export interface MachineAvailability {
+  readonly is: Availability;
+  readonly isFailing?: boolean;
+  readonly isGoingBack?: boolean;
+}
+
+/** The newest decision about an app on a machine, whichever deployment made it. */
+export interface Assigned {
+  readonly generation: Generation;
+  readonly deployment: DeploymentId;
+  /** Null: the app is to be removed. */
+  readonly release: ReleaseId | null;
+}
+
+interface Entry extends Assigned {
+  /** Of the newest answer that is about `generation`; undefined: there is none yet. */
+  phase: AgentPhase | undefined;
+  /** It had its time to answer. */
+  isOverdue: boolean;
+}
+
+interface Machine {
+  isLost: boolean;
+  isDrained: boolean;
+  readonly apps: Map<AppName, Entry>;
+  /** Of its apps, so many are changing, or down, by their answers. */
+  changing: number;
+  down: number;
+}
+
+export class Availabilities {
+  readonly #machines = new Map<MachineId, Machine>();
+
+  of(machine: MachineId, app: AppName): Availability {
+    const known = this.#machines.get(machine);
+    if (known === undefined) return "absent";
+    if (known.isLost || known.isDrained) return "down";
+    const entry = known.apps.get(app);
+    return entry === undefined ? "absent" : answered(entry);
+  }
+
+  /** As a rollout of the app notes it. */
+  noted(machine: MachineId, app: AppName): MachineAvailability {
+    const answer = this.answerOf(machine, app);
+    const isOut = this.isLost(machine) || this.isDrained(machine);
+    return { is: this.of(machine, app), isFailing: !isOut && (answer === "unhealthy" || answer === "failed"), isGoingBack: answer === "reverting" };
+  }
+
+  /** As far as any app is concerned; a machine that is changing is not at rest, whatever else is wrong with it. */
+  ofMachine(machine: MachineId): Exclude<Availability, "absent"> {
+    const known = this.#machines.get(machine);
+    if (known === undefined) return "available";
+    if (known.isLost || known.isDrained) return "down";
+    return known.changing > 0 ? "changing" : known.down > 0 ? "down" : "available";
+  }
+
+  assignedTo(machine: MachineId, app: AppName): Assigned | undefined {
+    return this.#machines.get(machine)?.apps.get(app);
+  }
+
+  /** The newest answer about what is assigned now; undefined: there is none yet. */
+  answerOf(machine: MachineId, app: AppName): AgentPhase | undefined {
+    return this.#machines.get(machine)?.apps.get(app)?.phase;
+  }
+
+  /** It has not given a final answer yet, lost or not. */
+  isChanging(machine: MachineId, app: AppName): boolean {
+    const entry = this.#machines.get(machine)?.apps.get(app);
+    return entry !== undefined && answered(entry) === "changing";
+  }
+
+  appsOf(machine: MachineId): Iterable<AppName> {
+    return this.#machines.get(machine)?.apps.keys() ?? [];
+  }
+
+  isLost(machine: MachineId): boolean {
+    return this.#machines.get(machine)?.isLost === true;
+  }
+
+  isDrained(machine: MachineId): boolean {
+    return this.#machines.get(machine)?.isDrained === true;
+  }
+
+  assigned(machine: MachineId, app: AppName, assigned: Assigned): void {
+    this.#put(machine, app, { ...assigned, phase: undefined, isOverdue: false });
+  }
+
+  /** What an agent says about an app. An answer to an older assignment says nothing. */
+  reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase): void {
+    const entry = this.#machines.get(machine)?.apps.get(app);
+    if (entry?.generation === generation) this.#put(machine, app, { ...entry, phase });
+  }
+
+  /** It has not given a final answer in its time. Says whether that is so. */
+  overdue(machine: MachineId, app: AppName, generation: Generation): boolean {
+    const entry = this.#machines.get(machine)?.apps.get(app);
+    if (entry?.generation !== generation || answered(entry) !== "changing") return false;
+    this.#put(machine, app, { ...entry, isOverdue: true });
+    return true;
+  }
+
+  lost(machine: MachineId, isLost: boolean): void {
+    this.#machine(machine).isLost = isLost;
+  }
+
+  drained(machine: MachineId, isDrained: boolean): void {
+    this.#machine(machine).isDrained = isDrained;
+  }
+
+  /** It is no part of the fleet any more. */
+  forget(machine: MachineId): void {
+    this.#machines.delete(machine);
+  }
+
+  /** As if the app had never been assigned there. */
+  forgetApp(machine: MachineId, app: AppName): void {
+    const known = this.#machines.get(machine);
+    const before = known?.apps.get(app);
+    if (known === undefined || before === undefined) return;
+    count(known, before, -1);
+    known.apps.delete(app);
+  }
+
+  clear(): void {
+    this.#machines.clear();
+  }
+
+  #put(machine: MachineId, app: AppName, entry: Entry): void {
+    const known = this.#machine(machine);
+    const before = known.apps.get(app);
+    if (before !== undefined) count(known, before, -1);
+    known.apps.set(app, entry);
+    count(known, entry, 1);
+  }
+
+  #machine(machine: MachineId): Machine {
+    let known = this.#machines.get(machine);
+    if (known === undefined) {
+      known = { isLost: false, isDrained: false, apps: new Map(), changing: 0, down: 0 };
+      this.#machines.set(machine, known);
+    }
+    return known;
+  }
+}
+
+function count(machine: Machine, entry: Entry, by: 1 | -1): void {
+  const is = answered(entry);
+  if (is === "changing") machine.changing += by;
+  else if (is === "down") machine.down += by;
+}
+
+function answered({ release, phase, isOverdue }: Entry): Availability {
+  switch (phase) {
+    case "healthy":
+    case "reverted":
+      return "available";
+    case "unhealthy":
+    case "failed":
+      return "down";
+    case "removed":
+      return release === null ? "absent" : isOverdue ? "down" : "changing";
+    case undefined:
+    case "pulling":
+    case "staged":
+    case "activating":
+    case "probing":
+    case "reverting":
+    case "removing":
+      return isOverdue ? "down" : "changing";
+  }
+}
+
+/** Of a group of machines of which at most `max` may be unavailable at once. */
+export interface Occupied {
+  readonly max: number;
+  /** Of the others in the group. */
+  readonly changing: number;
+  readonly down: number;
+}
+
+/**
+ * Whether one more, which serves now, may start to change. One place is always left beside those that are down, so that a dead machine never holds a rollout for
+ * ever; none beside those that are changing, since a change comes to an end.
+ */
+export function hasRoom({ max, changing, down }: Occupied): boolean {
+  return changing < Math.max(1, max - down);
+}
+
+/** A group of machines of which only `max` may be unavailable at once, over all rollouts; 0 is nobody at all, but going back always has a place. */
+export interface Group {
+  readonly max: number;
+  readonly changing: ReadonlySet<MachineId>;
+  readonly down: ReadonlySet<MachineId>;
+  /** Those that are down and not in `down`. Default 0. */
+  readonly downElsewhere?: number;
+}
+
+/** A machine that is unavailable already costs its group nothing more. */
+export function groupHasRoom({ max, changing, down, downElsewhere = 0 }: Group, machine: MachineId, purpose: Purpose): boolean {
+  if (max === 0 && purpose === "update") return false;
+  return changing.has(machine) || down.has(machine) || hasRoom({ max, changing: changing.size, down: down.size + downElsewhere });
+}
