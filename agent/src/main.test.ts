@@ -96,7 +96,7 @@ function assign(generation: number, { digest }: TestArtifact, version: string): 
     ],
     secrets: undefined,
   };
-  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" }, secrets: undefined };
+  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" }, secrets: undefined, confirmed: false };
   controller.assignment = { machine: "m-1", generation, apps: [goal] };
 }
 

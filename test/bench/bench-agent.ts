@@ -35,6 +35,7 @@ export class BenchAgent {
     this.#id = options.id;
     this.#options = options;
     const stored = this.#stored;
+    const newestSeq = (): number => this.#nextSeq - 1;
     this.#link = new Link({
       controller: options.controller,
       connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
@@ -44,6 +45,9 @@ export class BenchAgent {
       },
       hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", hostname: "bench", os: "linux", arch: "x64" },
       reports: {
+        get newestSeq() {
+          return newestSeq();
+        },
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
         acknowledge: (seq) => this.#acknowledge(seq),
         onAppend: (listener) => (this.#wake = listener),

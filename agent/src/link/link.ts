@@ -32,8 +32,8 @@ export interface LinkOptions {
   readonly controller: string;
   /** How the controller is spoken to. Asked for each session: credentials are renewed. */
   readonly connect: () => Connection;
-  /** All but the generation, which changes. */
-  readonly hello: Omit<Hello, "generation">;
+  /** All but what changes. */
+  readonly hello: Omit<Hello, "generation" | "newestReportSeq">;
   readonly reports: ReportSource;
   readonly trust: Trust;
   readonly assignments: {
@@ -157,7 +157,7 @@ export class Link {
     try {
       const end = await runSession({
         client,
-        hello: { ...hello, generation: assignments.generation },
+        hello: () => ({ ...hello, generation: assignments.generation, newestReportSeq: reports.newestSeq }),
         reports,
         heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal }),
         onKeys: (keys) => trust.hearKeys(keys),

@@ -22,11 +22,11 @@ export function filesRelease(version: string): Release {
 
 export function run(generation: number, release: Release, more: Partial<AppAssignment> = {}): AppAssignment {
   const goal: AppAssignment["goal"] = { $case: "run", value: release };
-  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, secrets: undefined, ...more };
+  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, secrets: undefined, confirmed: true, ...more };
 }
 
-export function remove(generation: number): AppAssignment {
-  return { ...run(generation, processRelease("0")), goal: { $case: "remove", value: {} } };
+export function remove(generation: number, drained = false): AppAssignment {
+  return { ...run(generation, processRelease("0")), goal: { $case: "remove", value: { drained } } };
 }
 
 export function workload(launchId: string, bootId = BOOT): Workload {

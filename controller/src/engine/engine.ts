@@ -75,9 +75,9 @@ export class Engine {
 
   /**
    * A session began. Resolves to the newest report sequence of this instance that is stored. The labels are taken of a new machine alone; afterwards they change when an
-   * operator says so.
+   * operator says so. `newestReportSeq`: of this instance, acknowledged or not; 0 when it has made none.
    */
-  async hello(said: MachineJoined, generation: number): Promise<number> {
+  async hello(said: MachineJoined, generation: number, _newestReportSeq = 0): Promise<number> {
     const { facts, world, clock } = this.#loop;
     const { machine, instance } = said;
     const known = facts.machine(machine);
