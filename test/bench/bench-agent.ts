@@ -57,6 +57,7 @@ export class BenchAgent {
         get generation() {
           return stored.generation;
         },
+        refusal: undefined,
         offer: (assignment) => this.#take(assignment),
       },
       onWelcome: () => {},
