@@ -27,6 +27,7 @@ export class BenchAgent {
   readonly #options: BenchAgentOptions;
   readonly #stored = { generation: 0 };
   #app = "";
+  #appGeneration = 0;
   #nextSeq = 1;
   #pending: Report[] = [];
   #wake: () => void = () => {};
@@ -85,7 +86,11 @@ export class BenchAgent {
   #take(assignment: Assignment): void {
     if (assignment.generation <= this.#stored.generation) return;
     this.#stored.generation = assignment.generation;
-    this.#app = assignment.apps[0]?.app ?? "";
+    const [app] = assignment.apps;
+    // One that only confirms a release raises the machine's generation alone, and is no news to report.
+    if (app === undefined || app.generation <= this.#appGeneration) return;
+    this.#app = app.app;
+    this.#appGeneration = app.generation;
     this.#options.onTold(this.#id);
     this.report(1);
   }
@@ -95,7 +100,7 @@ export class BenchAgent {
       seq: this.#nextSeq,
       observedAt: Date.now(),
       app: this.#app,
-      generation: this.#stored.generation,
+      generation: this.#appGeneration,
       phase: AppPhase.HEALTHY,
       reason: undefined,
       runningVersion: "1",
