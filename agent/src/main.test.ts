@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -78,7 +79,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-function assign(generation: number, { digest }: TestArtifact, version: string): void {
+function assign(generation: number, { digest }: TestArtifact, version: string, confirmed = true): void {
   const release: Release = {
     app: "web",
     version,
@@ -96,15 +97,15 @@ function assign(generation: number, { digest }: TestArtifact, version: string): 
     ],
     secrets: undefined,
   };
-  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" }, secrets: undefined };
+  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" }, secrets: undefined, confirmed };
   controller.assignment = { machine: "m-1", generation, apps: [goal] };
 }
 
 const reported = (generation: number, phase: string) =>
   controller.reports.findLast((report) => report.generation === generation && report.phase === `APP_PHASE_${phase}`);
 
-async function deployed(generation: number, artifact: TestArtifact, version: string) {
-  assign(generation, artifact, version);
+async function deployed(generation: number, artifact: TestArtifact, version: string, confirmed = true) {
+  assign(generation, artifact, version, confirmed);
   await until(() => reported(generation, "HEALTHY") !== undefined);
   const report = reported(generation, "HEALTHY")!;
   const body = await (await fetch(`http://127.0.0.1:${report.ports.http}/`)).text();
@@ -135,6 +136,21 @@ describe("the agent", () => {
     await until(() => controller.hellos.length === 2);
     const second = await deployed(2, good, "1.0");
     expect(second).toMatchObject({ pid, starts: starts - 1 });
+  });
+
+  it("that is killed and starts without a controller takes a release back that was not confirmed and died meanwhile", async () => {
+    const agent = start();
+    await deployed(1, good, "1.0");
+    const { pid, ports } = await deployed(2, better, "1.1", false);
+    await end(agent, "SIGKILL");
+    controller.close();
+    process.kill(pid, "SIGKILL");
+    await until(() => !isAlive(pid));
+    start();
+    const answer = (): Promise<string> => fetch(`http://127.0.0.1:${ports.http}/`).then((response) => response.text()).catch(() => "");
+    let answered = "";
+    for (; answered === ""; answered = await answer()) await sleep(20);
+    expect(answered).toBe("1.0");
   });
 
   it("ends with 0 on SIGTERM and SIGINT, and its workload goes on", async () => {

@@ -1,4 +1,4 @@
-/** Why an agent does not believe what it was sent. Public API once released: never renamed, never given another meaning. */
+/** Why an agent does not believe what it was sent, or cannot take it. Public API once released: never renamed, never given another meaning. */
 export const REFUSAL_CODES = [
   "too_large",
   "unreadable",
@@ -12,6 +12,8 @@ export const REFUSAL_CODES = [
   "expired",
   "not_fresh",
   "repeated",
+  "cannot_store", // it is believed, and cannot be written down: a full disk, a directory that cannot be written to
+  "unsupported", // it is believed, and asks for something that this agent does not know
 ] as const;
 
 export type RefusalCode = (typeof REFUSAL_CODES)[number];

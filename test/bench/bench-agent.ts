@@ -27,6 +27,7 @@ export class BenchAgent {
   readonly #options: BenchAgentOptions;
   readonly #stored = { generation: 0 };
   #app = "";
+  #appGeneration = 0;
   #nextSeq = 1;
   #pending: Report[] = [];
   #wake: () => void = () => {};
@@ -35,6 +36,7 @@ export class BenchAgent {
     this.#id = options.id;
     this.#options = options;
     const stored = this.#stored;
+    const newestSeq = (): number => this.#nextSeq - 1;
     this.#link = new Link({
       controller: options.controller,
       connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
@@ -44,6 +46,9 @@ export class BenchAgent {
       },
       hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", hostname: "bench", os: "linux", arch: "x64" },
       reports: {
+        get newestSeq() {
+          return newestSeq();
+        },
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
         acknowledge: (seq) => this.#acknowledge(seq),
         onAppend: (listener) => (this.#wake = listener),
@@ -53,6 +58,7 @@ export class BenchAgent {
         get generation() {
           return stored.generation;
         },
+        refusal: undefined,
         offer: (assignment) => this.#take(assignment),
       },
       onWelcome: () => {},
@@ -80,7 +86,11 @@ export class BenchAgent {
   #take(assignment: Assignment): void {
     if (assignment.generation <= this.#stored.generation) return;
     this.#stored.generation = assignment.generation;
-    this.#app = assignment.apps[0]?.app ?? "";
+    const [app] = assignment.apps;
+    // One that only confirms a release raises the machine's generation alone, and is no news to report.
+    if (app === undefined || app.generation <= this.#appGeneration) return;
+    this.#app = app.app;
+    this.#appGeneration = app.generation;
     this.#options.onTold(this.#id);
     this.report(1);
   }
@@ -90,7 +100,7 @@ export class BenchAgent {
       seq: this.#nextSeq,
       observedAt: Date.now(),
       app: this.#app,
-      generation: this.#stored.generation,
+      generation: this.#appGeneration,
       phase: AppPhase.HEALTHY,
       reason: undefined,
       runningVersion: "1",

@@ -225,7 +225,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an agent does not remember what was good",
     breaks: "agent_throws",
-    edits: [{ file: "agent/src/machine/progress.ts", find: "return enter({ ...state, lastGood: state.current, goodArtifacts }", put: "return enter({ ...state, goodArtifacts }" }],
+    edits: [{ file: "agent/src/machine/progress.ts", find: "return { ...state, lastGood: current, goodArtifacts, phase", put: "return { ...state, goodArtifacts, phase" }],
   },
   {
     name: "the engine wakes itself without end",

@@ -22,7 +22,10 @@ const NATS_SERVER = "nats-server";
 export type SessionCall = ServerDuplexStream<SessionRequest, SessionResponse>;
 
 export class FakeController {
+  /** The generation of each hello. */
   readonly hellos: number[] = [];
+  /** The newest report that each hello named. */
+  readonly newestSeqs: number[] = [];
   readonly reports: Report[] = [];
   readonly batches: number[][] = [];
   readonly logs: SendLogsRequest[] = [];
@@ -98,6 +101,7 @@ export class FakeController {
     call.on("data", ({ message }: SessionRequest) => {
       if (message?.$case === "hello") {
         this.hellos.push(message.value.generation);
+        this.newestSeqs.push(message.value.newestReportSeq);
         if (this.onHello !== undefined) return this.onHello(call);
         const welcome: Welcome = {
           natsUrl: "nats://127.0.0.1:1",

@@ -49,6 +49,7 @@ const assignments = {
   get generation(): number {
     return taken.at(-1)?.generation ?? 0;
   },
+  refusal: undefined,
   offer(assignment: Assignment): void {
     if (assignment.generation > this.generation) taken.push(assignment);
   },
@@ -98,6 +99,21 @@ describe("reports", () => {
     expect(controller.reports.map(({ seq }) => seq)).toEqual(numbers(1, 600));
     expect(controller.batches.map((batch) => batch.length)).toEqual([256, 256, 88]);
     await until(() => spool.after(0, 1).length === 0);
+  });
+
+  it("are named by hello up to the newest, whether it was acknowledged or not", async () => {
+    open();
+    await until(() => controller.newestSeqs.length === 1);
+    append(3);
+    await until(() => spool.after(0, 1).length === 0 && controller.newestSeq === 3);
+    controller.sessions.at(-1)?.end();
+    await until(() => controller.newestSeqs.length === 2);
+    controller.acknowledges = false;
+    append(1);
+    await until(() => controller.batches.at(-1)?.includes(4) === true);
+    controller.sessions.at(-1)?.end();
+    await until(() => controller.newestSeqs.length === 3);
+    expect(controller.newestSeqs).toEqual([0, 3, 4]);
   });
 
   it("that come later go out at once", async () => {
@@ -205,22 +221,35 @@ describe("assignments", () => {
     await until(() => assignments.generation === 8);
   });
 
-  it("that could not be kept are asked for again", async () => {
+  it("that cannot be kept are asked for again, and heartbeats say so until they are", async () => {
     controller.assignment = newest(9);
-    let tries = 0;
+    let isFull = true;
     const picky = {
       get generation() {
         return assignments.generation;
       },
+      refusal: undefined,
       offer(assignment: Assignment) {
-        tries += 1;
-        if (tries < 3) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+        if (isFull) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
         assignments.offer(assignment);
       },
     };
     open({ assignments: picky });
+    await until(() => controller.refusal !== undefined);
+    expect(controller.refusal).toEqual({
+      code: "cannot_store",
+      message: "the assignment cannot be stored in the agent's directory: no space left on the disk; free some space there, and the agent goes on by itself",
+    });
+    isFull = false;
     await until(() => assignments.generation === 9);
-    expect(tries).toBe(3);
+    await until(() => controller.refusal === undefined);
+  });
+
+  it("that were kept, and cannot be carried out, are complained of in heartbeats", async () => {
+    const refusal = { code: "unsupported", message: "a driver that this agent does not know" };
+    open({ assignments: { generation: 0, refusal, offer: () => {} } });
+    await until(() => controller.refusal !== undefined);
+    expect(controller.refusal).toEqual(refusal);
   });
 
   it("come over NATS, and are asked for when NATS is back after it was away", async () => {

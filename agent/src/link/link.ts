@@ -8,6 +8,7 @@ import { AgentServiceClient, type AssignmentKeys, type Hello, type LogsWanted, t
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
 import type { Logger } from "pino";
+import { cannotStore } from "../runner/fault.ts";
 import type { LogReader } from "../runner/ports.ts";
 import { type LogsCall, sendLogs } from "./send-logs.ts";
 import { type ReportSource, type SessionEnd, runSession } from "./session.ts";
@@ -32,12 +33,14 @@ export interface LinkOptions {
   readonly controller: string;
   /** How the controller is spoken to. Asked for each session: credentials are renewed. */
   readonly connect: () => Connection;
-  /** All but the generation, which changes. */
-  readonly hello: Omit<Hello, "generation">;
+  /** All but what changes. */
+  readonly hello: Omit<Hello, "generation" | "newestReportSeq">;
   readonly reports: ReportSource;
   readonly trust: Trust;
   readonly assignments: {
     readonly generation: number;
+    /** What keeps the machine from doing what it has taken. */
+    readonly refusal: Refusal | undefined;
     /** Ignores what is not newer; throws when it can't be kept. */
     offer(assignment: Assignment): void;
   };
@@ -85,6 +88,8 @@ export class Link {
   readonly #trustUpdate: TrustUpdate;
   /** One slot: of assignments that arrive faster than they are taken, only the newest counts, and nothing that is not believed gets there. */
   #newest: Believed | undefined;
+  /** Present from an assignment that could not be kept to the next that could. */
+  #untaken: Refusal | undefined;
   /** Of the session that was welcomed; `stop` aborts with it. */
   #live: LogsCall | undefined;
   #session = new AbortController();
@@ -157,9 +162,9 @@ export class Link {
     try {
       const end = await runSession({
         client,
-        hello: { ...hello, generation: assignments.generation },
+        hello: () => ({ ...hello, generation: assignments.generation, newestReportSeq: reports.newestSeq }),
         reports,
-        heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal }),
+        heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal ?? this.#untaken ?? assignments.refusal }),
         onKeys: (keys) => trust.hearKeys(keys),
         onWelcome: (welcome) => {
           connection.onWelcome();
@@ -226,7 +231,9 @@ export class Link {
     try {
       const assignment = trust.take(believed);
       if (assignment !== undefined) assignments.offer(assignment);
+      this.#untaken = undefined;
     } catch (error) {
+      this.#untaken = cannotStore("the assignment", error);
       // Not kept, so the answer to the next heartbeat is newer still, and it is asked for again.
       logger.error({ generation: believed.highest.generation, err: error }, "assignment not written");
     }

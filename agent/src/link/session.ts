@@ -18,6 +18,8 @@ const HEARTBEAT_MS = { least: 50, most: 60_000 };
 
 /** Where reports come from: the spool. */
 export interface ReportSource {
+  /** The highest sequence given out; 0 when there is none yet. */
+  readonly newestSeq: number;
   after(seq: number, limit: number): readonly Report[];
   acknowledge(seq: number): void;
   onAppend(listener: () => void): void;
@@ -25,7 +27,8 @@ export interface ReportSource {
 
 export interface SessionOptions {
   readonly client: AgentServiceClient;
-  readonly hello: Hello;
+  /** Asked once the controller is reached, so that it is of that moment. */
+  readonly hello: () => Hello;
   readonly reports: ReportSource;
   readonly heartbeat: () => Heartbeat;
   readonly onKeys: (keys: AssignmentKeys) => void;
@@ -99,7 +102,7 @@ class Session {
       else if (code === status.UNAUTHENTICATED) this.#end("not_accepted", details);
       else this.#end("lost", code === status.OK ? "the controller ended the session" : details);
     });
-    this.#write({ $case: "hello", value: hello });
+    this.#write({ $case: "hello", value: hello() });
   }
 
   #hear({ message }: SessionResponse): void {

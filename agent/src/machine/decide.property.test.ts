@@ -1,18 +1,26 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { brokenInvariant } from "./invariants.ts";
-import { BOOT, HandDriven, filesRelease, processRelease, remove, run, workload } from "./hand-driven.fixture.ts";
+import { BOOT, HandDriven, confirmed, filesRelease, processRelease, remove, run, workload } from "./hand-driven.fixture.ts";
+import { type AppState, isProcess, sameRelease } from "./state.ts";
 
 const RELEASES = [processRelease("1"), processRelease("2"), processRelease("3"), filesRelease("4"), filesRelease("5")];
 
 type Act = (app: HandDriven) => unknown;
 
+const next = (app: HandDriven): number => (app.state.goal?.generation ?? 0) + 1;
+
 const fault = (retryable: boolean) => ({ code: "disk_full", message: "no space left", retryable }) as const;
+
+const release = fc.tuple(fc.nat(RELEASES.length - 1), fc.boolean()).map(([index, isConfirmed]) => (app: HandDriven) => run(next(app), RELEASES[index]!, { confirmed: isConfirmed }));
 
 /** What the world can do to an app; each is legal at any moment. */
 const acts: fc.Arbitrary<Act> = fc.oneof(
-  { weight: 2, arbitrary: fc.nat(RELEASES.length - 1).map((index): Act => (app) => app.goal(run((app.state.goal?.generation ?? 0) + 1, RELEASES[index]!))) },
-  { weight: 1, arbitrary: fc.constant<Act>((app) => app.goal(remove((app.state.goal?.generation ?? 0) + 1))) },
+  { weight: 2, arbitrary: release.map((goal): Act => (app) => app.goal(goal(app))) },
+  // All the way to healthy, which single acts seldom come to.
+  { weight: 2, arbitrary: release.map((goal): Act => (app) => app.goal(goal(app)).work().healthy().pass(5_000)) },
+  { weight: 1, arbitrary: fc.boolean().map((isDrain): Act => (app) => app.goal(remove(next(app), isDrain))) },
+  { weight: 2, arbitrary: fc.constant<Act>((app) => app.state.goal !== undefined && app.goal(confirmed(app.state.goal))) },
   { weight: 6, arbitrary: fc.nat(8).map((count): Act => (app) => { let left = count; app.work(() => left-- === 0); }) },
   { weight: 2, arbitrary: fc.boolean().map((retryable): Act => (app) => app.demand.files !== undefined && app.failStep(fault(retryable))) },
   { weight: 2, arbitrary: fc.boolean().map((retryable): Act => (app) => app.demand.process?.kind === "start" && app.failStart(retryable)) },
@@ -36,7 +44,7 @@ describe("whatever happens to an app", () => {
       fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
         const app = new HandDriven();
         for (const act of sequence) act(app);
-        app.deploy(run((app.state.goal?.generation ?? 0) + 1, processRelease("9")));
+        app.deploy(run(next(app), processRelease("9")));
         expect(app.phase).toBe("healthy");
         expect(app.lastReport).toMatchObject({ phase: "healthy", runningVersion: "9" });
       }),
@@ -72,6 +80,86 @@ describe("whatever happens to an app", () => {
   });
 });
 
+/** Whether `current` is there and, if it is a process, runs or is about to. */
+function serves({ current, launch, settled }: AppState): boolean {
+  return current !== undefined && settled && (!isProcess(current) || launch.kind !== "none");
+}
+
+describe("what was good", () => {
+  it("is forgotten by a removal alone, and replaced only by a release that is healthy and was confirmed", () => {
+    fc.assert(
+      fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
+        const app = new HandDriven();
+        for (const act of sequence) {
+          const before = app.state.lastGood;
+          const count = app.reports.length;
+          act(app);
+          const { lastGood, goal } = app.state;
+          if (before === undefined || sameRelease(before, lastGood)) continue;
+          const wasRemoved = goal?.goal?.$case === "remove" && !goal.goal.value.drained;
+          const wasHealthy = app.phase === "healthy" || app.reports.slice(count).some(({ phase }) => phase === "healthy");
+          expect(lastGood === undefined ? wasRemoved : goal?.confirmed === true && wasHealthy && goal.goal?.$case === "run" && lastGood.version === goal.goal.value.version).toBe(true);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("is what runs in the end when a release that was not confirmed turns unhealthy, whatever happened before", () => {
+    const ends: fc.Arbitrary<Act> = fc.constantFrom<Act>(
+      (app) => app.unhealthy(),
+      (app) => app.exit(),
+      (app) => app.say({ kind: "woken", found: undefined, bootId: BOOT }),
+      (app) => app.say({ kind: "woken", found: undefined, bootId: "boot-2" }).work().unhealthy().pass(60_000),
+      (app) => app.say({ kind: "halted" }).say({ kind: "woken", found: undefined, bootId: BOOT }).work().unhealthy().pass(60_000),
+      (app) => app.goal(remove(next(app), true)).work().goal(run(next(app), processRelease("a"), { confirmed: false })).failStep(fault(false)),
+    );
+    fc.assert(
+      fc.property(fc.array(acts, { maxLength: 30 }), ends, (sequence, end) => {
+        const app = new HandDriven();
+        for (const act of sequence) act(app);
+        app.deploy(run(next(app), processRelease("8"))).deploy(run(next(app), processRelease("9"), { confirmed: false }));
+        expect(app.lastReport).toMatchObject({ phase: "healthy", runningVersion: "9" });
+        end(app);
+        app.work().healthy();
+        expect(app.lastReport).toMatchObject({ phase: "reverted", runningVersion: "8" });
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("serves wherever the app is at rest and not removed, unless going back to it failed too", () => {
+    fc.assert(
+      fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
+        const app = new HandDriven();
+        for (const act of sequence) {
+          act(app);
+          const { phase, lastGood } = app.state;
+          const mayBeDown = phase.kind === "failed" && (lastGood === undefined || phase.reason.code === "revert_failed");
+          if (!["healthy", "unhealthy", "reverted", "failed"].includes(phase.kind) || mayBeDown) continue;
+          expect(serves(app.state)).toBe(true);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("and what runs beside it are never pruned", () => {
+    fc.assert(
+      fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
+        const app = new HandDriven();
+        for (const act of sequence) {
+          act(app);
+          const { files } = app.demand;
+          if (files?.kind !== "prune") continue;
+          expect(files.keep).toEqual(expect.arrayContaining([app.state.current!.artifact, app.state.lastGood!.artifact]));
+        }
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
 describe("time", () => {
   it("is never asked for once it has come, so that the runner is not woken without end", () => {
     fc.assert(
@@ -89,7 +177,11 @@ describe("time", () => {
 describe("the invariants", () => {
   const good = new HandDriven().deploy(run(1, processRelease("1"))).state;
   it.each([
-    ["healthy with another release than the last good", { ...good, lastGood: processRelease("2") }],
+    ["healthy and confirmed with another release than the last good", { ...good, lastGood: processRelease("2") }],
+    ["what was good forgotten without a removal", { ...good, lastGood: undefined }],
+    ["what was good forgotten by a drain", { ...good, current: undefined, lastGood: undefined, launch: { kind: "none" } as const, health: { kind: "unknown" } as const, goal: remove(2, true), phase: { kind: "removed" } as const }],
+    ["what was good replaced by a release on probation", { ...good, current: processRelease("2"), lastGood: processRelease("2"), goal: run(2, processRelease("2"), { confirmed: false }) }],
+    ["healthy with another release than the wanted", { ...good, goal: run(2, processRelease("2")) }],
     ["a settled process that nobody starts", { ...good, launch: { kind: "none" } as const }],
     ["health of a process that does not run", { ...good, launch: { kind: "waiting", until: 0 } as const }],
     ["removed with something left", { ...good, goal: remove(2), phase: { kind: "removed" } as const }],

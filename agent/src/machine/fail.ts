@@ -20,7 +20,7 @@ export function revertDeadlineMs({ goal }: Pick<AppState, "goal">): number {
 
 export function fail(state: AppState, reason: Reason, now: number): AppState {
   const after: AppState = { ...state, retry: undefined };
-  if (state.settled && state.current === undefined) return enter(after, { kind: "failed", reason: plain(reason) }, now);
+  if (state.settled && state.current === undefined && state.lastGood === undefined) return enter(after, { kind: "failed", reason: plain(reason) }, now);
   if (state.settled && sameRelease(state.current, state.lastGood)) {
     // While probing, the last good release is the wanted one itself: nothing is better than to keep it going.
     if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason) }, now);

@@ -1,6 +1,7 @@
 /**
  * A goal arrives. Whatever is under way is given up where it stands; the way to the new goal begins with the same first step from
- * everywhere, and every step copes with what the last one left. Only a goal that is met already touches nothing, and one that is the same goal told anew.
+ * everywhere, and every step copes with what the last one left. Three goals touch nothing: one that is met already, one that is the same goal under
+ * a new epoch, and one that only confirms the release.
  */
 import { epochOf, numberOf } from "@muster/proto/generation.ts";
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
@@ -8,8 +9,11 @@ import { freshProbing } from "./launch.ts";
 import { type AppState, enter, sameRelease, unreachable } from "./state.ts";
 
 export function onGoal(state: AppState, goal: AppAssignment, now: number): AppState {
-  if (goal.generation <= (state.goal?.generation ?? 0) || goal.goal === undefined) return state;
-  if (isToldAnew(goal, state.goal)) return { ...state, goal };
+  const before = state.goal;
+  if (goal.goal === undefined || goal.generation < (before?.generation ?? 0)) return state;
+  if (before !== undefined && goal.generation === before.generation) return confirm(state, before, goal);
+  // A backup may be older than the confirmation, which stands all the same.
+  if (isToldAnew(goal, before)) return { ...state, goal: { ...goal, confirmed: goal.confirmed || before?.confirmed === true } };
   // Counted even when the phase stays the same: steps of the old goal must not be taken for steps of this one.
   const accepted: AppState = {
     ...state,
@@ -25,13 +29,19 @@ export function onGoal(state: AppState, goal: AppAssignment, now: number): AppSt
       return enter({ ...accepted, settled: false, health: { kind: "unknown" } }, { kind: "removing", move: "stop" }, now);
     case "run": {
       const release = goal.goal.value;
-      const proven = sameRelease(state.current, release) && sameRelease(state.lastGood, release);
-      if (proven && state.settled) return enter(accepted, { kind: "probing", probing: freshProbing(now) }, now);
+      const isWell = sameRelease(state.lastGood, release) || state.phase.kind === "healthy" || state.health.kind === "healthy";
+      if (isWell && state.settled && sameRelease(state.current, release)) return enter(accepted, { kind: "probing", probing: freshProbing(now) }, now);
       return enter(accepted, { kind: "pulling" }, now);
     }
     default:
       return unreachable(goal.goal);
   }
+}
+
+/** It is never taken back: a release that was confirmed here has been the last good one. */
+function confirm(state: AppState, before: AppAssignment, goal: AppAssignment): AppState {
+  if (!goal.confirmed || before.confirmed || !asksForTheSame(goal.goal, before.goal)) return state;
+  return { ...state, goal: { ...before, confirmed: true } };
 }
 
 /** A controller that was restored from a backup tells all its machines under a new epoch what it had told them before: they say how it went, and do nothing twice. */
@@ -42,6 +52,6 @@ function isToldAnew(goal: AppAssignment, before: AppAssignment | undefined): boo
 }
 
 function asksForTheSame(a: AppAssignment["goal"], b: AppAssignment["goal"]): boolean {
-  if (a?.$case === "remove") return b?.$case === "remove";
+  if (a?.$case === "remove") return b?.$case === "remove" && a.value.drained === b.value.drained;
   return b?.$case === "run" && sameRelease(a?.value, b.value);
 }

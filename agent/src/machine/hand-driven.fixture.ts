@@ -20,13 +20,19 @@ export function filesRelease(version: string): Release {
   return processRelease(version, { driver: { $case: "files", value: {} } });
 }
 
+/** Confirmed, unless it is said otherwise. */
 export function run(generation: number, release: Release, more: Partial<AppAssignment> = {}): AppAssignment {
   const goal: AppAssignment["goal"] = { $case: "run", value: release };
-  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, secrets: undefined, ...more };
+  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, secrets: undefined, confirmed: true, ...more };
 }
 
-export function remove(generation: number): AppAssignment {
-  return { ...run(generation, processRelease("0")), goal: { $case: "remove", value: {} } };
+/** The same once more, with the word that the release has passed its wave. */
+export function confirmed(goal: AppAssignment): AppAssignment {
+  return { ...goal, confirmed: true };
+}
+
+export function remove(generation: number, drained = false): AppAssignment {
+  return { ...run(generation, processRelease("0")), goal: { $case: "remove", value: { drained } } };
 }
 
 export function workload(launchId: string, bootId = BOOT): Workload {
@@ -100,7 +106,7 @@ export class HandDriven {
     return this;
   }
 
-  failStep(fault: { code: "disk_full" | "artifact_corrupt" | "artifact_unavailable" | "port_in_use" | "unresolved_name"; message: string; retryable: boolean }): this {
+  failStep(fault: { code: "disk_full" | "io_error" | "artifact_corrupt" | "artifact_unavailable" | "port_in_use" | "unresolved_name"; message: string; retryable: boolean }): this {
     return this.say({ kind: "step_failed", key: this.demand.files!.key, fault });
   }
 

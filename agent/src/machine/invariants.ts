@@ -3,13 +3,20 @@
  * again from what is on disk, not go on moving releases about.
  */
 import { PROBING_EXITS_MAX } from "./launch.ts";
-import { type AppState, isProcess, sameRelease, wanted } from "./state.ts";
+import { type AppState, isDrain, isProcess, sameRelease, wanted } from "./state.ts";
 
 /** The first that is broken, in words. */
 export function brokenInvariant(before: AppState, state: AppState): string | undefined {
   if ((state.goal?.generation ?? 0) < (before.goal?.generation ?? 0)) return "the generation went back";
   if (state.transitions < before.transitions) return "transitions are counted up";
-  return brokenLaunch(state) ?? brokenPhase(state);
+  return brokenMemory(before, state) ?? brokenLaunch(state) ?? brokenPhase(state);
+}
+
+/** What to go back to is forgotten by a removal alone, and replaced by nothing but a healthy release that is confirmed. */
+function brokenMemory(before: AppState, { lastGood, current, phase, goal }: AppState): string | undefined {
+  if (before.lastGood === undefined || sameRelease(before.lastGood, lastGood)) return undefined;
+  if (lastGood === undefined) return phase.kind === "removing" && goal?.goal?.$case === "remove" && !goal.goal.value.drained ? undefined : "the last good release was forgotten";
+  return phase.kind === "healthy" && goal?.confirmed === true && sameRelease(current, lastGood) ? undefined : "the last good release was replaced by one that is not confirmed";
 }
 
 function brokenLaunch({ launch, current, settled, health }: AppState): string | undefined {
@@ -41,8 +48,10 @@ function brokenPhase(state: AppState): string | undefined {
       if (phase.probing.exits >= PROBING_EXITS_MAX) return "started too often while probing";
       return settled && asWanted ? undefined : "probing what is not wanted";
     case "healthy":
+      if (!settled || !asWanted) return "healthy with a release that is not wanted";
+      return good || (lastGood !== undefined && state.goal?.confirmed === false) ? undefined : "healthy and confirmed, yet not the last good release";
     case "unhealthy":
-      return settled && asWanted && good ? undefined : `${phase.kind} with a release that is not wanted or not good`;
+      return settled && asWanted && good ? undefined : "unhealthy with a release that is not wanted or not good";
     case "reverting":
       if (settled !== (phase.move === "probe")) return "reverting is settled when it probes, and only then";
       return (phase.move === "start" || phase.move === "probe") && !good ? "reverts to what was not good" : undefined;
@@ -55,6 +64,6 @@ function brokenPhase(state: AppState): string | undefined {
       return wanted(state) === undefined ? undefined : "removes what is wanted";
     case "removed":
       if (wanted(state) !== undefined) return "removed what is wanted";
-      return current === undefined && lastGood === undefined && launch.kind === "none" ? undefined : "removed, yet something is left";
+      return current === undefined && (lastGood === undefined || isDrain(state)) && launch.kind === "none" ? undefined : "removed, yet something is left";
   }
 }

@@ -9,7 +9,7 @@
 import { nextRetry, restartDelayMs } from "./back-off.ts";
 import { fail, failRevert } from "./fail.ts";
 import type { Moment, Verdict } from "./event.ts";
-import { type AppState, type Exit, type Fault, type Launch, type Phase, type Probing, type Reason, type Workload, enter, isProcess } from "./state.ts";
+import { type AppState, type Exit, type Fault, type Launch, type Phase, type Probing, type Reason, type Workload, enter, isOnProbation, isProcess } from "./state.ts";
 import { exitWords, exitedTooOften, outputWords } from "./words.ts";
 
 /** Started again three times while probing. */
@@ -83,13 +83,16 @@ export function onVerdict(state: AppState, verdict: Verdict, now: number): AppSt
   }
 }
 
-/** The agent has started again: the process may have ended, or the whole machine, while it was away. */
+/**
+ * The agent has started again: the process may have ended, or the whole machine, while it was away. On probation, what must be started again, and files, which show no
+ * trace of a reboot, are probed from the beginning, as slow starters need; a process that ended by itself has failed.
+ */
 export function onWoken(state: AppState, found: Workload | undefined, bootId: string, now: number): AppState {
   const unseen: AppState = { ...state, health: { kind: "unknown" } };
   switch (state.launch.kind) {
     case "none":
     case "waiting":
-      return unseen;
+      return probeAnew(unseen, now);
     case "starting":
       return found === undefined ? unseen : onStarted(unseen, found, now);
     case "stopping":
@@ -99,9 +102,16 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
       if (found !== undefined) return unseen;
       if (workload.bootId === bootId) return onExited(unseen, workload.launchId, { code: null, signal: null }, "", now);
       const rebooted: AppState = { ...unseen, launch: again(state, now) };
-      return state.phase.kind === "probing" ? { ...rebooted, phase: { kind: "probing", probing: freshProbing(now) } } : rebooted;
+      return state.phase.kind === "probing" ? { ...rebooted, phase: { kind: "probing", probing: freshProbing(now) } } : probeAnew(rebooted, now);
     }
   }
+}
+
+/** On probation, with a deadline of its own; in every other phase, and once the release is the last good one, nothing. */
+function probeAnew(state: AppState, now: number): AppState {
+  if (!isOnProbation(state)) return state;
+  const deadlineAt = now + (state.goal?.healthyDeadlineMs ?? 0);
+  return enter({ ...state, deadlineAt }, { kind: "probing", probing: freshProbing(now) }, now);
 }
 
 /** Stopped on purpose, together with the agent. */
@@ -144,12 +154,12 @@ function breakHealth(state: AppState, detail: string, now: number): AppState {
   return { ...state, phase: { kind: "probing", probing: seen } };
 }
 
-/** Says it when the wanted release was healthy, and only when that is news. */
+/** Says it when the wanted release was healthy, and only when that is news. On probation the release has failed. */
 function turnUnhealthy(state: AppState, reason: Reason, now: number): AppState {
   const phase: Phase = { kind: "unhealthy", reason };
   switch (state.phase.kind) {
     case "healthy":
-      return enter(state, phase, now);
+      return isOnProbation(state) ? fail(state, reason, now) : enter(state, phase, now);
     case "unhealthy":
       return state.phase.reason.code === reason.code ? state : enter(state, phase, now);
     case "idle":

@@ -5,7 +5,7 @@
 import type { Moment } from "./event.ts";
 import { fail, failRevert } from "./fail.ts";
 import { freshProbing } from "./launch.ts";
-import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isProcess, wanted } from "./state.ts";
+import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isOnProbation, isProcess, wanted } from "./state.ts";
 import { missedDeadline, seconds, withNote } from "./words.ts";
 
 /** Good artifacts that are kept: the one that runs, and two to go back to. */
@@ -35,8 +35,9 @@ export function progress(state: AppState, moment: Moment): AppState {
     case "removing":
       if (phase.move !== "stop") return state;
       return stopped(state, (free) => ({ ...free, phase: { kind: "removing", move: "switch" } }));
-    case "idle":
     case "healthy":
+      return becomeGood(state);
+    case "idle":
     case "unhealthy":
     case "reverted":
     case "failed":
@@ -83,14 +84,21 @@ function revert(state: AppState, phase: Extract<Phase, { kind: "reverting" }>, m
 function probe(state: AppState, phase: Extract<Phase, { kind: "probing" }>, now: number): AppState {
   const needMs = state.goal?.minHealthyTimeMs ?? 0;
   const healthyMs = state.health.kind === "healthy" ? now - state.health.since : -1;
-  if (healthyMs >= needMs && state.current !== undefined) {
-    const { artifact } = state.current;
-    const goodArtifacts = [artifact, ...state.goodArtifacts.filter((other) => other !== artifact)].slice(0, GOOD_KEPT_MAX);
-    return enter({ ...state, lastGood: state.current, goodArtifacts }, { kind: "healthy", pruned: false }, now);
-  }
+  if (healthyMs >= needMs) return enter(state, { kind: "healthy", pruned: false }, now);
   if (now < state.deadlineAt) return state;
   const down = state.launch.kind === "waiting" && phase.probing.exits > 0;
   return fail(state, missedDeadline(phase.probing, down, Math.max(0, healthyMs), needMs, state.goal?.healthyDeadlineMs ?? 0), now);
+}
+
+/**
+ * A healthy release ends its probation when it is confirmed, and has none where there is nothing to go back to. Counted as a transition, since what is pruned then is another
+ * step than what was pruned before.
+ */
+function becomeGood(state: AppState): AppState {
+  const { current, lastGood, goal, transitions } = state;
+  if (current === undefined || !isOnProbation(state) || (lastGood !== undefined && goal?.confirmed !== true)) return state;
+  const goodArtifacts = [current.artifact, ...state.goodArtifacts.filter((other) => other !== current.artifact)].slice(0, GOOD_KEPT_MAX);
+  return { ...state, lastGood: current, goodArtifacts, phase: { kind: "healthy", pruned: false }, transitions: transitions + 1 };
 }
 
 /** Gets the old process out of the way; `then` once there is none. */
@@ -152,6 +160,7 @@ export function onStepDone(state: AppState, ports: Readonly<Record<string, numbe
     case "healthy":
       return { ...done, phase: { kind: "healthy", pruned: true } };
     case "removing":
+      if (phase.move === "switch" && isDrain(state)) return enter({ ...done, current: undefined, settled: true, crashes: 0 }, { kind: "removed" }, now);
       if (phase.move === "switch") return { ...done, current: undefined, lastGood: undefined, phase: { kind: "removing", move: "delete" } };
       return enter({ ...done, goodArtifacts: [], ports: {}, settled: true, crashes: 0 }, { kind: "removed" }, now);
     case "idle":

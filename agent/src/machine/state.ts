@@ -6,7 +6,9 @@
  *                ▼          ▼          ▼            ▼
  *          reverted | failed         reverting ─▶ reverted | failed          (any) ─▶ removing ─▶ removed
  *
- * A newer goal leads from every phase to pulling, to removing, or, when what it asks for is proven and runs, to probing.
+ * A newer goal leads from every phase to pulling, to removing, or, when what it asks for runs and is well, to probing.
+ * A release that is healthy is on probation until the controller confirms it: when it turns unhealthy before that, `healthy` leads to `reverting`, and not
+ * to `unhealthy`. An agent that starts again on probation and finds the process gone with the whole machine probes it anew.
  * Two things run beside each other and meet only in `settled`: the phase (on the way to the goal) and the launch (the process that
  * `current` asks for), so that the old release is kept alive while the new one is fetched.
  */
@@ -101,9 +103,12 @@ export interface AppState {
   readonly deadlineAt: number;
   /** What runs now, or should. */
   readonly current: Release | undefined;
-  /** The release that was healthy last: what a failed one is taken back to, with or without a network. */
+  /**
+   * The newest release that was healthy and confirmed: what a failed one is taken back to, with or without a network. Where there is none yet, the
+   * first that is healthy: there is nothing better to go back to.
+   */
   readonly lastGood: Release | undefined;
-  /** Artifacts that were good, newest first: what pruning keeps. */
+  /** Artifacts of the last good releases, newest first: what pruning keeps beside that of `current`. */
   readonly goodArtifacts: readonly string[];
   /** False from the first move of an exchange to its last: link and process are not known to be those of `current`. */
   readonly settled: boolean;
@@ -144,6 +149,16 @@ export function emptyState(app: string, now: number): AppState {
 /** The release that the goal asks for; undefined when it asks for removal, or there is no goal. */
 export function wanted(state: AppState): Release | undefined {
   return state.goal?.goal?.$case === "run" ? state.goal.goal.value : undefined;
+}
+
+/** `current` is the wanted release and healthy, but not the last good one: should it turn unhealthy, the agent goes back. */
+export function isOnProbation({ phase, current, lastGood }: AppState): boolean {
+  return phase.kind === "healthy" && !sameRelease(current, lastGood);
+}
+
+/** The app is stopped for as long as its machine is drained, and what was good is kept. */
+export function isDrain({ goal }: AppState): boolean {
+  return goal?.goal?.$case === "remove" && goal.goal.value.drained;
 }
 
 export function isProcess(release: Release): boolean {

@@ -69,7 +69,7 @@ export function fileStepOf(state: AppState): FileStep | undefined {
     case "reverting":
       return phase.move === "switch" ? { kind: "switch", key: key("switch"), artifact: state.lastGood?.artifact } : undefined;
     case "healthy":
-      return phase.pruned ? undefined : { kind: "prune", key: key("prune"), keep: state.goodArtifacts };
+      return phase.pruned ? undefined : { kind: "prune", key: key("prune"), keep: keptArtifacts(state) };
     case "removing":
       if (phase.move === "switch") return { kind: "switch", key: key("switch"), artifact: undefined };
       return phase.move === "delete" ? { kind: "delete", key: key("delete") } : undefined;
@@ -81,6 +81,11 @@ export function fileStepOf(state: AppState): FileStep | undefined {
     case "removed":
       return undefined;
   }
+}
+
+/** That of the release that runs, which may be on probation, and those to go back to. */
+function keptArtifacts({ current, goodArtifacts }: AppState): readonly string[] {
+  return current === undefined || goodArtifacts.includes(current.artifact) ? goodArtifacts : [current.artifact, ...goodArtifacts];
 }
 
 function processStepOf({ launch, current }: AppState): ProcessStep | undefined {

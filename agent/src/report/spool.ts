@@ -23,6 +23,8 @@ export type NewReport = Omit<Report, "seq" | "observedAt">;
 export interface Spool {
   /** Sequences belong to it: a spool that was lost begins again under another one. */
   readonly instanceId: string;
+  /** The highest sequence given out, acknowledged or not; 0 when there is none yet. */
+  readonly newestSeq: number;
   /** Throws when it can't be written; the spool then holds what it held before. */
   append(report: NewReport): Report;
   /** Pending reports after `seq`, oldest first. */
@@ -81,6 +83,10 @@ class FileSpool implements Spool {
     this.#sizeBytes = sizeBytes;
     // A file that is good is taken as it is, so that an agent starts on a full disk too.
     this.#file = sizeBytes === 0 ? this.#writeAnew() : openSync(path, "r+");
+  }
+
+  get newestSeq(): number {
+    return this.#nextSeq - 1;
   }
 
   append(report: NewReport): Report {

@@ -6,13 +6,14 @@
  * The order is the point. A crash after the report yields the same report again, which is harmless; a crash after the record yields the step
  * again, which looks at the world first. Never decides anything itself.
  */
+import type { Refusal } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Logger } from "pino";
 import { decide } from "../machine/decide.ts";
 import type { Event } from "../machine/event.ts";
 import type { Picture } from "../machine/picture.ts";
 import type { AppState, Workload } from "../machine/state.ts";
 import type { Demand, FileStep, ProcessStep } from "../machine/step.ts";
-import { faultOf } from "./fault.ts";
+import { cannotStore, faultOf } from "./fault.ts";
 import { Slot } from "./slot.ts";
 import { type StepContext, lastLineOf, performFileStep, performProcessStep, resolveFor } from "./steps.ts";
 import { launchIdOf } from "./strays.ts";
@@ -46,6 +47,7 @@ export class AppRunner {
   #watched: { readonly launchId: string; readonly abort: AbortController } | undefined;
   #probed: { readonly key: string; stop(): void } | undefined;
   #cancelTimer = (): void => {};
+  #refusal: Refusal | undefined;
 
   constructor(options: AppRunnerOptions) {
     this.#options = options;
@@ -56,6 +58,11 @@ export class AppRunner {
 
   get state(): AppState {
     return this.#state;
+  }
+
+  /** Present while what was decided cannot be written down: until then nothing is done about it, and no report can say so. */
+  get refusal(): Refusal | undefined {
+    return this.#refusal;
   }
 
   post(event: Event): void {
@@ -125,10 +132,12 @@ export class AppRunner {
         if (report !== undefined && !isSpooled) this.#options.spool(report);
         isSpooled = true;
         if (recorded(state) !== recorded(this.#state)) this.#options.record(state);
+        this.#refusal = undefined;
         return true;
       } catch (error) {
         const { clock, random } = this.#options.context.world;
         const retryMs = RECORD_RETRY_MS.least + random.fraction() * RECORD_RETRY_MS.spread;
+        this.#refusal = cannotStore(`the state of ${state.app}`, error);
         this.#options.logger.error({ app: state.app, fault: faultOf(error), retryMs, err: error }, "state not written");
         if (this.#closing.signal.aborted) return false;
         await new Promise<void>((resolve) => clock.after(retryMs, resolve));

@@ -3,13 +3,14 @@
  * about it, so an agent that starts without a network goes on where it was. An app that an assignment does not name is left as it is.
  */
 import { isSecretPath, isVersion, parseAppName, parseDigest } from "@muster/proto/ids.ts";
-import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
+import { AppPhase, type Refusal } from "@muster/proto/gen/muster/v1/agent.ts";
 import { type AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Logger } from "pino";
 import type { Picture } from "../machine/picture.ts";
 import { type AppState, emptyState } from "../machine/state.ts";
 import type { NewReport } from "../report/spool.ts";
 import { AppRunner } from "./app-runner.ts";
+import { refusal } from "./fault.ts";
 import { appsOnDisk, assignmentFile, stateFile } from "./on-disk.ts";
 import type { Clock } from "./ports.ts";
 import { readRecord, writeRecord } from "./record.ts";
@@ -37,6 +38,7 @@ export class MachineRunner {
   #artifactUrl: string | undefined;
   readonly #awaitingUrl = new Set<(url: string) => void>();
   readonly #lostRecords = new Set<string>();
+  #unsupported: Refusal | undefined;
 
   constructor(options: MachineRunnerOptions) {
     this.#options = options;
@@ -46,6 +48,12 @@ export class MachineRunner {
   /** Of the assignment that is written down; 0 when there is none. */
   get generation(): number {
     return this.#assignment?.generation ?? 0;
+  }
+
+  /** What keeps this machine from doing what its assignment says, when no report can say it. */
+  get refusal(): Refusal | undefined {
+    for (const { refusal: unwritten } of this.#apps.values()) if (unwritten !== undefined) return unwritten;
+    return this.#unsupported;
   }
 
   /** Looks at the world and at what is written down, and goes on. */
@@ -94,10 +102,12 @@ export class MachineRunner {
   }
 
   #hand(): void {
+    this.#unsupported = undefined;
     for (const goal of this.#assignment?.apps ?? []) {
       const fault = faultOfGoal(goal);
       if (fault !== undefined) {
         this.#options.logger.error({ app: goal.app, generation: goal.generation, fault }, "goal that this agent cannot carry out ignored");
+        this.#unsupported ??= refusal("unsupported", `the assignment holds ${fault} (app ${JSON.stringify(goal.app.slice(0, 80))}): if this agent is older than its controller, update it, then deploy again`);
         continue;
       }
       const runner = this.#apps.get(goal.app) ?? this.#open(goal.app, emptyState(goal.app, this.#clock.now()));
@@ -172,7 +182,7 @@ export class MachineRunner {
 /** What comes from the network names folders: it is checked before it does. */
 function faultOfGoal({ app, goal }: AppAssignment): string | undefined {
   if (parseAppName(app) === undefined) return "not an app's name";
-  if (goal === undefined) return "neither a release nor a removal";
+  if (goal === undefined) return "neither a release nor a removal that this agent knows";
   if (goal.$case === "remove") return undefined;
   const release = goal.value;
   if (release.app !== app) return "a release of another app";

@@ -101,11 +101,12 @@ export class Assignments {
       app: row.app,
       generation: row.generation,
       deploymentId: row.deployment,
-      goal: known === undefined ? { $case: "remove", value: {} } : { $case: "run", value: known.release },
+      goal: known === undefined ? { $case: "remove", value: { drained: row.drained === 1 } } : { $case: "run", value: known.release },
       minHealthyTimeMs: row.min_healthy_time_ms,
       healthyDeadlineMs: row.healthy_deadline_ms,
       labels: JSON.parse(row.labels) as Record<string, string>,
       secrets: known?.secrets,
+      confirmed: row.confirmed_seq !== null,
     };
   }
 

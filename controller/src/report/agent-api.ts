@@ -165,15 +165,15 @@ class Sessions {
     }
     const session: Session = { call, caller, machine, instance, heardAt: performance.now() };
     this.#live.set(machine, session);
-    this.#welcome(session, { ...checked.value, labels: this.#options.labelsOf(machine) }, hello.generation).catch((error: unknown) => this.#refuse(call, error));
+    this.#welcome(session, { ...checked.value, labels: this.#options.labelsOf(machine) }, hello).catch((error: unknown) => this.#refuse(call, error));
     return session;
   }
 
-  async #welcome(session: Session, said: MachineJoined, wireGeneration: number): Promise<void> {
+  async #welcome(session: Session, said: MachineJoined, hello: Hello): Promise<void> {
     const { engine, signer, epoch, natsUrl, externalNats, artifactUrl, heartbeatIntervalMs, shouldRenew, trustRoots, logger } = this.#options;
     const { machine } = session;
-    const stored = epoch.fromWire(wireGeneration);
-    const acknowledgedSeq = await engine.hello(said, stored);
+    const stored = epoch.fromWire(hello.generation);
+    const acknowledgedSeq = await engine.hello(said, stored, hello.newestReportSeq);
     if (this.#live.get(machine) !== session) {
       // It went while its hello was written down; whoever took its place has been heard by now.
       if (!this.#live.has(machine)) engine.sessionEnded(machine);

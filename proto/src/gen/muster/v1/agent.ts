@@ -195,6 +195,11 @@ export interface Hello {
   arch: string;
   /** The newest generation that the agent has stored; 0 at first. */
   generation: number;
+  /**
+   * The newest sequence among the agent's reports, acknowledged or not; 0 when it has made none. Once the controller has stored that one, it
+   * knows all that the machine had to say before this session.
+   */
+  newestReportSeq: number;
 }
 
 /** The answer to Hello. */
@@ -257,7 +262,7 @@ export interface ReportsAck {
 /** Sent every heartbeat_interval_ms. */
 export interface Heartbeat {
   generation: number;
-  /** What the agent refuses to believe, until it has believed something again. */
+  /** What the agent refuses to believe or cannot take, until it has believed and taken something again. */
   refusal: Refusal | undefined;
 }
 
@@ -265,7 +270,7 @@ export interface Heartbeat {
 export interface Refusal {
   /** One of the codes in proto/src/refusal.ts. */
   code: string;
-  /** A sentence: what was sent, and why it is not believed. */
+  /** A sentence: what was sent, and why it is not believed; or what keeps the agent from taking it, and what to do. */
   message: string;
 }
 
@@ -648,7 +653,16 @@ export const SessionResponse: MessageFns<SessionResponse> = {
 };
 
 function createBaseHello(): Hello {
-  return { machine: "", instanceId: "", agentVersion: "", hostname: "", os: "", arch: "", generation: 0 };
+  return {
+    machine: "",
+    instanceId: "",
+    agentVersion: "",
+    hostname: "",
+    os: "",
+    arch: "",
+    generation: 0,
+    newestReportSeq: 0,
+  };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -673,6 +687,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.generation !== 0) {
       writer.uint32(64).int64(message.generation);
+    }
+    if (message.newestReportSeq !== 0) {
+      writer.uint32(72).int64(message.newestReportSeq);
     }
     return writer;
   },
@@ -746,6 +763,14 @@ export const Hello: MessageFns<Hello> = {
             message.generation = longToNumber(reader.int64());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.newestReportSeq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -775,6 +800,11 @@ export const Hello: MessageFns<Hello> = {
       os: isSet(object.os) ? globalThis.String(object.os) : "",
       arch: isSet(object.arch) ? globalThis.String(object.arch) : "",
       generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
+      newestReportSeq: isSet(object.newestReportSeq)
+        ? globalThis.Number(object.newestReportSeq)
+        : isSet(object.newest_report_seq)
+        ? globalThis.Number(object.newest_report_seq)
+        : 0,
     };
   },
 
@@ -801,6 +831,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
     }
+    if (message.newestReportSeq !== 0) {
+      obj.newestReportSeq = Math.round(message.newestReportSeq);
+    }
     return obj;
   },
 
@@ -816,6 +849,7 @@ export const Hello: MessageFns<Hello> = {
     message.os = object.os ?? "";
     message.arch = object.arch ?? "";
     message.generation = object.generation ?? 0;
+    message.newestReportSeq = object.newestReportSeq ?? 0;
     return message;
   },
 };

@@ -55,7 +55,15 @@ export interface AppAssignment {
   /** The machine's labels, as they were when this entry last changed: what `${labels.…}` stands for in its release. */
   labels: { [key: string]: string };
   /** Absent when the release names none. */
-  secrets: AssignedSecrets | undefined;
+  secrets:
+    | AssignedSecrets
+    | undefined;
+  /**
+   * The release has passed its wave here, soak included, or the machine goes back to it: it is the machine's last good one as soon as it is
+   * healthy. Until then it is on probation: the agent goes back by itself when the app turns unhealthy, also without a network. Confirming raises
+   * the machine's generation and leaves this entry's own; the agent then does nothing else: no restart, no new probing.
+   */
+  confirmed: boolean;
 }
 
 export interface AppAssignment_LabelsEntry {
@@ -79,8 +87,13 @@ export interface AssignedSecrets_VersionsEntry {
   value: number;
 }
 
-/** Stop the app and forget its releases. */
+/** Stop the app. */
 export interface Removal {
+  /**
+   * False: its releases are forgotten and deleted. True: the machine is drained, and runs the app again afterwards; so what was good stays
+   * known and on disk.
+   */
+  drained: boolean;
 }
 
 function createBaseSignedAssignment(): SignedAssignment {
@@ -355,6 +368,7 @@ function createBaseAppAssignment(): AppAssignment {
     healthyDeadlineMs: 0,
     labels: {},
     secrets: undefined,
+    confirmed: false,
   };
 }
 
@@ -388,6 +402,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     });
     if (message.secrets !== undefined) {
       AssignedSecrets.encode(message.secrets, writer.uint32(74).fork()).join();
+    }
+    if (message.confirmed !== false) {
+      writer.uint32(80).bool(message.confirmed);
     }
     return writer;
   },
@@ -480,6 +497,14 @@ export const AppAssignment: MessageFns<AppAssignment> = {
             message.secrets = AssignedSecrets.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.confirmed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -531,6 +556,7 @@ export const AppAssignment: MessageFns<AppAssignment> = {
         )
         : {},
       secrets: isSet(object.secrets) ? AssignedSecrets.fromJSON(object.secrets) : undefined,
+      confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
     };
   },
 
@@ -567,6 +593,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     }
     if (message.secrets !== undefined) {
       obj.secrets = AssignedSecrets.toJSON(message.secrets);
+    }
+    if (message.confirmed !== false) {
+      obj.confirmed = message.confirmed;
     }
     return obj;
   },
@@ -607,6 +636,7 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     message.secrets = (object.secrets !== undefined && object.secrets !== null)
       ? AssignedSecrets.fromPartial(object.secrets)
       : undefined;
+    message.confirmed = object.confirmed ?? false;
     return message;
   },
 };
@@ -899,11 +929,14 @@ export const AssignedSecrets_VersionsEntry: MessageFns<AssignedSecrets_VersionsE
 };
 
 function createBaseRemoval(): Removal {
-  return {};
+  return { drained: false };
 }
 
 export const Removal: MessageFns<Removal> = {
-  encode(_: Removal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: Removal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.drained !== false) {
+      writer.uint32(8).bool(message.drained);
+    }
     return writer;
   },
 
@@ -920,6 +953,14 @@ export const Removal: MessageFns<Removal> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.drained = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -932,20 +973,24 @@ export const Removal: MessageFns<Removal> = {
     }
   },
 
-  fromJSON(_: any): Removal {
-    return {};
+  fromJSON(object: any): Removal {
+    return { drained: isSet(object.drained) ? globalThis.Boolean(object.drained) : false };
   },
 
-  toJSON(_: Removal): unknown {
+  toJSON(message: Removal): unknown {
     const obj: any = {};
+    if (message.drained !== false) {
+      obj.drained = message.drained;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<Removal>): Removal {
     return Removal.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<Removal>): Removal {
+  fromPartial(object: DeepPartial<Removal>): Removal {
     const message = createBaseRemoval();
+    message.drained = object.drained ?? false;
     return message;
   },
 };
