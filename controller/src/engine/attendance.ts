@@ -96,9 +96,13 @@ export class Attendance {
     return gapMs > this.#silentAfterMs / 2;
   }
 
-  /** Whether the time of those that are still waited for is over. */
+  get hasHeardAll(): boolean {
+    return this.#awaited?.size === 0;
+  }
+
+  /** Whether everybody has been heard, or the time of those that are still waited for is over. */
   get isOver(): boolean {
-    return this.#awaited !== undefined && (this.#awaited.size === 0 || this.#clock.monotonicMs() >= this.#awaitedUntil);
+    return this.#awaited !== undefined && (this.hasHeardAll || this.#clock.monotonicMs() >= this.#awaitedUntil);
   }
 
   /** From here on time counts again. */

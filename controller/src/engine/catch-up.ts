@@ -104,6 +104,8 @@ export class CatchUp {
     const { fleet } = this.#world;
     const labels = this.#facts.machine(machine)?.labels;
     if (labels === undefined || fleet.isSilent(machine) || this.#world.isCordoned(machine)) return;
+    // Whoever stands for an app that is being deployed is known when that has ended.
+    for (const { app } of this.#rollouts.active()) this.defer(app, machine);
     for (const id of this.#facts.outstandingIn(machine)) this.#goOnIn(id, machine, labels, append, now);
     for (const [app, standing] of this.#standing) {
       const newest = standing.find(({ matches }) => selects(matches, labels));
@@ -122,7 +124,7 @@ export class CatchUp {
     const heard: RolloutEvent = { kind: "heard_again", machine, answer, wasRenewed: isOwn && assigned.generation !== generation && purpose !== "revert" };
     if (state === "unreachable" && purpose !== null && isOwn) return this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
-    if (this.#isTargetOfActive(app, machine)) return this.defer(app, machine);
+    if (this.#isTargetOfActive(app, machine)) return;
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
     if (standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels)) return;
     if (!selects(standing.matches, labels)) {
@@ -138,7 +140,7 @@ export class CatchUp {
   #join(app: AppName, standing: Standing, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;
-    if (this.#isTargetOfActive(app, machine)) return this.defer(app, machine);
+    if (this.#isTargetOfActive(app, machine)) return;
     if (this.#isDecidedOtherwise(standing, machine, labels) || this.#facts.isTarget(standing.id, machine)) return;
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
     this.#drive(standing.id, { kind: "joined", target: { machine, lane: laneOf(standing.laneLabels, labels) } }, append, now);

@@ -194,7 +194,8 @@ class Run {
 
   /** What must hold between any two steps. */
   check(): void {
-    const { engine, journal } = this.world;
+    const { engine, journal, bugs } = this.world;
+    expect(bugs).toEqual([]);
     const active = loadActiveRollouts(journal);
     expect(active.filter((state) => state.phase !== "pending").length).toBeLessThanOrEqual(1);
     for (const stored of active) {

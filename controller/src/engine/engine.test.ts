@@ -28,7 +28,8 @@ test("a deployment is told wave by wave and succeeds", async () => {
   expect(world.told.map((assignment) => assignment.machine)).toEqual(["a"]);
   await world.settle("a", "b", "c");
   expect(world.phase(id)).toBe("succeeded");
-  expect(world.told.map((assignment) => assignment.machine)).toEqual(["a", "b", "c"]);
+  // Once to take it, and once more when their wave has passed and the release is confirmed there.
+  expect(world.told.map(({ machine, apps }) => `${machine}${apps[0]!.confirmed ? " confirmed" : ""}`)).toEqual(["a", "a confirmed", "b", "c", "b confirmed", "c confirmed"]);
 });
 
 test("a release that fails takes each machine back to its own last good release", async () => {
@@ -57,7 +58,7 @@ test("deploying a release again touches only the machines that do not run it", a
   const id = world.deploy("1");
   await world.settle("c");
   expect(world.phase(id)).toBe("succeeded");
-  expect(world.told.slice(told).map((assignment) => assignment.machine)).toEqual(["c"]);
+  expect(world.told.slice(told).map((assignment) => assignment.machine)).toEqual(["c", "c"]);
   const again = world.deploy("1");
   expect(world.phase(again)).toBe("succeeded");
   expect(loadRollout(world.journal, again)!.reason?.code).toBe("unchanged");

@@ -95,6 +95,7 @@ export class Engine {
     world.fleet.connected(machine, attendance.now(), generation);
     const stored = facts.acknowledgedSeq(machine, instance);
     attendance.heard(machine, newestReport > stored ? newestReport : 0);
+    this.#endCatchingUp();
     return stored;
   }
 
@@ -110,6 +111,7 @@ export class Engine {
     fleet.heard(machine, now, generation);
     fleet.refuses(machine, now.at, refusal);
     attendance.heard(machine, 0);
+    this.#endCatchingUp();
     return assignments.generation(machine);
   }
 
@@ -129,6 +131,7 @@ export class Engine {
       reports.length,
     );
     this.#loop.attendance.stored(last.machine, last.reportSeq);
+    this.#endCatchingUp();
   }
 
   assignmentFor(machine: MachineId): Assignment | undefined {
@@ -179,6 +182,12 @@ export class Engine {
   /** Called with the rows of each commit, in order. Returns a function that ends it. */
   onCommit(listener: (rows: readonly JournalRow[]) => void): () => void {
     return this.#loop.onCommit(listener);
+  }
+
+  /** Everybody who was waited for has spoken. */
+  #endCatchingUp(): void {
+    const { attendance } = this.#loop;
+    if (attendance.isCatchingUp && attendance.hasHeardAll) this.#loop.attend();
   }
 
   #introduce(said: MachineJoined, generation: number, append: Append, now: Seen): void {

@@ -92,7 +92,8 @@ describe("a rollout under way", () => {
     await world.settle("a", "b");
     world.pass(9_000, "a", "b");
     world.remove("a");
-    world.pass(1_000, "b");
+    // One second for the soak, and one until b was heard after it.
+    world.pass(2_000, "b");
     expect(world.phase(id)).toBe("succeeded");
   });
 });

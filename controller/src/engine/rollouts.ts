@@ -57,6 +57,8 @@ export class Rollouts {
   readonly #wakes = new Map<DeploymentId, Instant>();
   /** Have more to do than one turn allowed. */
   readonly #unfinished = new Set<RolloutState>();
+  /** A machine of theirs serves, or does not, since they were looked at: what they waited for may have come. */
+  readonly #touched = new Set<RolloutState>();
 
   constructor({ journal, world, isHeldBack }: RolloutsOptions) {
     this.#journal = journal;
@@ -67,7 +69,7 @@ export class Rollouts {
 
   /** Forgets what is in memory and reads the tables. `onBroken`: a rollout whose tables contradict themselves; it is there all the same. */
   reload(tails: readonly DeploymentId[], onBroken: (id: DeploymentId, error: unknown) => void): void {
-    for (const collection of [this.#known, this.#byApp, this.#wakes, this.#unfinished]) collection.clear();
+    for (const collection of [this.#known, this.#byApp, this.#wakes, this.#unfinished, this.#touched]) collection.clear();
     for (const id of [...tails, ...activeDeployments(this.#journal)]) {
       const state = loadRollout(this.#journal, id)!;
       try {
@@ -152,7 +154,8 @@ export class Rollouts {
 
   /** Those that wait for what others do may go on now. */
   goOnWaiting(append: Append, now: Moment): void {
-    for (const state of this.all().filter(waitsForOthers).sort(byPriority)) this.#go(state, undefined, append, now);
+    const due = this.all().filter((state) => this.#touched.has(state) || waitsForOthers(state));
+    for (const state of due.sort(byPriority)) this.#go(state, undefined, append, now);
   }
 
   get hasUnfinished(): boolean {
@@ -194,7 +197,11 @@ export class Rollouts {
   }
 
   #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Moment): void {
-    if (isBroken(state) && (event === undefined || !isCommand(event))) return;
+    if (isBroken(state) && (event === undefined || !(isCommand(event) || event.kind === "supersede"))) {
+      this.#unfinished.delete(state);
+      this.#touched.delete(state);
+      return;
+    }
     try {
       const recorder = this.#recorder(state, append);
       if (this.#isHeldBack()) {
@@ -226,7 +233,11 @@ export class Rollouts {
   }
 
   #noteAvailability(machine: MachineId, app: AppName | undefined): void {
-    for (const state of app === undefined ? this.#known.values() : (this.#byApp.get(app) ?? [])) if (state.targets.has(machine)) this.#note(state, machine);
+    for (const state of app === undefined ? this.#known.values() : (this.#byApp.get(app) ?? [])) {
+      if (!state.targets.has(machine)) continue;
+      this.#note(state, machine);
+      this.#touched.add(state);
+    }
   }
 
   #note(state: RolloutState, machine: MachineId): void {
@@ -235,6 +246,7 @@ export class Rollouts {
 
   #settle(state: RolloutState, isUnfinished: boolean, now: Moment): void {
     this.#wakes.delete(state.id);
+    this.#touched.delete(state);
     if (isUnfinished && !isOver(state)) this.#unfinished.add(state);
     else this.#unfinished.delete(state);
     if (isOver(state)) return this.#forget(state.id);
@@ -248,6 +260,7 @@ export class Rollouts {
     this.#known.delete(id);
     this.#wakes.delete(id);
     this.#unfinished.delete(state);
+    this.#touched.delete(state);
     this.#byApp.get(state.app)?.delete(state);
   }
 

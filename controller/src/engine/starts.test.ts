@@ -65,7 +65,7 @@ describe("start: manual", () => {
     world.startEngine();
     await world.join("a");
     world.pass(8 * MINUTE, "a");
-    world.deploy("1");
+    world.deploy("1", { healthyDeadlineMs: 10 * MINUTE });
     world.pass(3 * MINUTE, "a");
     expect(world.waitingOn(manual)).toBe("d-2 (app@1, rolling) to end");
     await world.settle("a");

@@ -16,7 +16,7 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
   else state.moving.delete(target.machine);
   if (to === "unreachable") enterUnreachable(state, wave, target);
   if (wasUnreachable && mayGoBack(state, target)) state.turnsBack.giveBack(target);
-  if (to === "pending") state.turns.giveBack(target);
+  if (to === "pending" && wave.startedAt !== null) state.turns.giveBack(target);
   if (to === "removed") noteAvailability(state, target.machine, { is: "absent" });
   else putFirst(state, target);
 }

@@ -51,7 +51,8 @@ function checkWave(state: RolloutState, index: number, wave: WaveState): void {
     sum += wave.counts[name];
   }
   demand(state, sum === wave.targets.length, `wave ${index + 1} counts ${sum} of its ${wave.targets.length} targets`);
-  const touched = wave.targets.length - wave.counts.pending - wave.counts.removed;
+  // Whoever is selected no longer may be let go at any time.
+  const touched = wave.targets.length - wave.counts.pending - wave.counts.removed - wave.counts.skipped;
   demand(state, wave.startedAt !== null || touched === 0, `wave ${index + 1} was touched before its turn (wave ${state.wave + 1} is under way)`);
   const before = state.waves[index - 1];
   demand(state, before === undefined || wave.startedAt === null || before.finishedAt !== null, `wave ${index + 1} has begun before wave ${index} was finished`);
