@@ -55,6 +55,14 @@ export class Agent implements Life {
     this.#onDeath();
   }
 
+  /** With its host: nobody learns of it. */
+  vanish(): void {
+    if (!this.isAlive) return;
+    this.isAlive = false;
+    this.link.forget();
+    this.#onDeath();
+  }
+
   get generation(): number {
     return this.machine.disk.assignment?.generation ?? 0;
   }

@@ -163,7 +163,7 @@ export class SimApp {
       case "pull":
         if (disk.releases.has(`${app}/${step.release.artifact}`)) return undefined;
         if (!this.#agent.canFetch()) return { code: "artifact_unavailable", message: "no answer", retryable: true };
-        if (machine.isCorrupt(step.release.artifact)) return { code: "artifact_corrupt", message: "not what its digest names", retryable: false };
+        if (machine.isCorrupt(app, step.release.artifact)) return { code: "artifact_corrupt", message: "not what its digest names", retryable: false };
         disk.releases.add(`${app}/${step.release.artifact}`);
         return undefined;
       case "prepare":

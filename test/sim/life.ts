@@ -2,6 +2,7 @@
  * What the parts of an agent need of it and of the world around it, and what the two ends of the link need of each other.
  */
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { MachineId } from "@muster/proto/ids.ts";
 import type { Picture } from "@muster/agent/machine/picture.ts";
 import type { MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import type { Cancel, Timeline } from "./clock.ts";
@@ -15,10 +16,11 @@ export interface ControllerSide {
   /** Down: whatever arrives is lost. */
   readonly isUp: boolean;
   hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number): void | Promise<unknown>;
-  heartbeat(stream: Stream, generation: number): void;
+  heartbeat(stream: Stream, generation: number): void | Promise<unknown>;
   report(stream: Stream, reports: readonly ReportAccepted[]): void | Promise<unknown>;
-  assignmentFor(machine: string): Assignment | undefined;
-  ended(stream: Stream): void;
+  /** `answer` is called when the controller comes to it. */
+  sync(machine: MachineId, answer: (assignment: Assignment | undefined) => void): void | Promise<unknown>;
+  ended(stream: Stream): void | Promise<unknown>;
 }
 
 /** The agent's end of a session, as the controller speaks to it. */

@@ -7,18 +7,24 @@ import type { Random } from "./random.ts";
 
 type Ailment = "exits" | "never_healthy" | "start_failed" | "corrupt";
 
+/** What a release does to its host: the power goes, it boots again, nothing runs on though its connections stay open, the network is gone. */
+export type Affliction = "dies" | "reboots" | "freezes" | "is_cut_off";
+
 export type Character =
   | { readonly kind: "good"; readonly readyMs: number }
   | { readonly kind: "broken"; readonly how: Ailment }
   | { readonly kind: "sometimes"; readonly how: Ailment; readonly chance: number }
   | { readonly kind: "on_some_machines"; readonly how: Ailment; readonly share: number }
   | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number }
-  | { readonly kind: "flaps"; readonly everyMs: number };
+  | { readonly kind: "flaps"; readonly everyMs: number }
+  /** It takes the host with it, after it was well there. */
+  | { readonly kind: "takes_host"; readonly how: Affliction; readonly afterMs: number };
 
 /** How one start goes; times count from it. */
 export interface Course {
   readonly startsAtAll: boolean;
   readonly exitsAfterMs: number | undefined;
+  readonly afflicts?: { readonly how: Affliction; readonly afterMs: number };
   /** What a probe sees from then on; ordered, the first at 0. */
   readonly health: readonly { readonly fromMs: number; readonly isHealthy: boolean }[];
 }
@@ -26,16 +32,21 @@ export interface Course {
 const FLAPS_MAX = 6;
 
 export class Releases {
+  /** In the end: what a release did to its host it does no more. */
+  isTame = false;
   readonly #random: Random;
   readonly #characters = new Map<string, Character>();
   readonly #releases = new Map<string, Release>();
+  readonly #files = new Set<string>();
 
   constructor(random: Random) {
     this.#random = random;
   }
 
-  /** A process whose ways are known. */
+  /** A process whose ways are known; the same name is the same release again. */
   define(app: string, version: string, character: Character): Release {
+    const known = this.#releases.get(`${app}@${version}`);
+    if (known !== undefined) return known;
     const driver: Release["driver"] = { $case: "process", value: { command: ["serve"], env: {}, stopTimeoutMs: 1_000 } };
     const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [], secrets: undefined };
     this.#releases.set(`${app}@${version}`, release);
@@ -53,8 +64,21 @@ export class Releases {
       : { $case: "files", value: {} };
     const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [], secrets: undefined };
     this.#releases.set(name, release);
+    if (driver.$case === "files") this.#files.add(release.artifact);
     this.#characters.set(release.artifact, this.#character(driver.$case === "files"));
     return release;
+  }
+
+  versionOf(artifact: string): string | undefined {
+    return [...this.#releases.values()].find((release) => release.artifact === artifact)?.version;
+  }
+
+  characterOf(artifact: string): Character | undefined {
+    return this.#characters.get(artifact);
+  }
+
+  isFiles(artifact: string): boolean {
+    return this.#files.has(artifact);
   }
 
   isCorrupt(artifact: string, machine: string): boolean {
@@ -75,6 +99,8 @@ export class Releases {
       case "after_a_while":
         if (character.how === "exits") return { ...ready(300), exitsAfterMs: character.afterMs };
         return { ...ready(300), health: [...ready(300).health, { fromMs: character.afterMs, isHealthy: false }] };
+      case "takes_host":
+        return this.isTame ? ready(300) : { ...ready(300), afflicts: character };
       case "flaps": {
         const health = Array.from({ length: FLAPS_MAX }, (_, index) => ({ fromMs: index * character.everyMs, isHealthy: index % 2 === 1 }));
         return { startsAtAll: true, exitsAfterMs: undefined, health };
@@ -107,7 +133,7 @@ export class Releases {
   #character(isFiles: boolean): Character {
     const random = this.#random;
     const how = (): Ailment => (isFiles ? random.pick(["never_healthy", "corrupt"] as const) : random.pick(["exits", "never_healthy", "start_failed", "corrupt"] as const));
-    const kind = random.weighted([[10, "good"], [3, "broken"], [2, "sometimes"], [2, "on_some_machines"], [2, "after_a_while"], [1, "flaps"], [1, "slow"]] as const);
+    const kind = random.weighted([[10, "good"], [3, "broken"], [2, "sometimes"], [2, "on_some_machines"], [2, "after_a_while"], [1, "leaks"], [1, "flaps"], [1, "slow"], [isFiles ? 0 : 2, "takes_host"]] as const);
     switch (kind) {
       case "good":
         return { kind, readyMs: random.whole(0, 2_000) };
@@ -121,6 +147,11 @@ export class Releases {
         return { kind, how: how(), share: random.pick([0.2, 0.5]) };
       case "after_a_while":
         return { kind, how: isFiles ? "turns" : random.pick(["exits", "turns"] as const), afterMs: random.whole(2_000, 120_000) };
+      case "leaks":
+        // Long after its min_healthy_time, and often after its soak.
+        return { kind: "after_a_while", how: isFiles ? "turns" : "exits", afterMs: random.whole(60_000, 600_000) };
+      case "takes_host":
+        return { kind, how: random.pick(["dies", "reboots", "freezes", "is_cut_off"] as const), afterMs: random.whole(1_000, 60_000) };
       case "flaps":
         return { kind, everyMs: random.whole(500, 20_000) };
     }
