@@ -89,6 +89,10 @@ export class Agent implements Life {
     return this.random.chance(this.#surroundings.faults.stepFails);
   }
 
+  isSlow(): boolean {
+    return this.random.chance(this.#surroundings.faults.stepSlow);
+  }
+
   hasUrl(): void {
     this.#knowsUrl = true;
   }

@@ -134,9 +134,9 @@ export class SimApp {
     const { random } = this.#agent;
     switch (step.kind) {
       case "pull":
-        return random.chance(0.1) ? random.whole(2_000, 40_000) : random.whole(20, 1_500);
+        return this.#agent.isSlow() ? random.whole(2_000, 40_000) : random.whole(20, 1_500);
       case "stop":
-        return random.chance(0.1) ? step.stopTimeoutMs : random.whole(1, 200);
+        return this.#agent.isSlow() ? step.stopTimeoutMs : random.whole(1, 200);
       case "prepare":
       case "ports":
       case "switch":

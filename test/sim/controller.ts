@@ -172,7 +172,8 @@ export class SimController {
     this.#armed = undefined;
   }
 
-  kill(): void {
+  /** `forMs`: until it is started again; by chance otherwise. */
+  kill(forMs?: number): void {
     if (this.engine === undefined) return;
     this.life += 1;
     this.#armed = undefined;
@@ -184,7 +185,7 @@ export class SimController {
     this.#attend();
     this.sessions.endAll();
     const { timeline, random } = this.#options;
-    timeline.after(random.chance(0.7) ? random.whole(10, 3_000) : random.whole(3_000, 60_000), () => this.start());
+    timeline.after(forMs ?? (random.chance(0.7) ? random.whole(10, 3_000) : random.whole(3_000, 60_000)), () => this.start());
   }
 
   /** As by SIGSTOP: nothing happens in it until it goes on. */

@@ -47,6 +47,8 @@ export async function examine(world: World): Promise<void> {
   }
   const late = world.join({ role: "web", zone: "a" });
   await until(world, () => serves(late, "exam"), "catches_up", () => `${late.id} joined later, and does not get what stands`);
+  // Until what they got is the last good there, too.
+  await pass(world, 30_000);
   await expelBad(world, [...machines, late]);
 }
 
@@ -63,7 +65,7 @@ async function expelBad(world: World, machines: readonly Machine[]): Promise<voi
 
 function deploy(world: World, version: string, character: Parameters<World["releases"]["define"]>[2], changes: Partial<Strategy>): DeploymentId {
   const release = world.releases.define(APP, version, character);
-  const strategy = { ...plainStrategy(), targets: "role in (web,db)", maxUnavailable: { kind: "percent", percent: 100 } as const, maxFailures: { kind: "count", count: 0 } as const, onFailure: "rollback" as const, ...changes };
+  const strategy = { ...plainStrategy(), targets: "role in (web,db)", maxUnavailable: { kind: "percent", percent: 100 } as const, maxFailures: { kind: "count", count: 0 } as const, onFailure: "rollback" as const, healthyDeadlineMs: 120_000, ...changes };
   const answer = world.desk.deploy(APP, release, strategy);
   if (answer?.ok !== true) throw new Violation("good_succeeds", `the last deployment is refused: ${answer?.refusal.message ?? "no answer"}`);
   return answer.value.deployment as DeploymentId;

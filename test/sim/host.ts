@@ -170,7 +170,7 @@ export class Host {
       return;
     }
     this.disk.links.set(app, artifact);
-    this.#switched.set(app, { at: this.#timeline.now, course: this.#releases.course(artifact, this.id) });
+    if (this.#releases.isFiles(artifact)) this.#switched.set(app, { at: this.#timeline.now, course: this.#releases.course(artifact, this.id) });
     this.#serveFiles(app, artifact);
     this.#watcher.ran(this.id, app, artifact);
   }

@@ -38,7 +38,7 @@ export interface Surroundings {
   readonly network: Network;
   readonly controller: ControllerSide;
   /** Chances of a fault in one step; zero in the end. */
-  readonly faults: { agentDies: number; stepFails: number };
+  readonly faults: { agentDies: number; stepFails: number; readonly stepSlow: number };
 }
 
 /** One life of an agent, as its parts see it. */
@@ -54,6 +54,8 @@ export interface Life {
   after(delayMs: number, act: () => unknown): Cancel;
   diesNow(): boolean;
   stumbles(): boolean;
+  /** What it does now takes long. */
+  isSlow(): boolean;
   hasUrl(): void;
   canFetch(): boolean;
   offer(assignment: Assignment): void;

@@ -15,6 +15,9 @@ export type Character =
   | { readonly kind: "broken"; readonly how: Ailment }
   | { readonly kind: "sometimes"; readonly how: Ailment; readonly chance: number }
   | { readonly kind: "on_some_machines"; readonly how: Ailment; readonly share: number }
+  | { readonly kind: "on_machines"; readonly how: Ailment; readonly machines: readonly string[] }
+  /** Its first start on each machine goes well, and no other. */
+  | { readonly kind: "starts_once" }
   | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number }
   | { readonly kind: "flaps"; readonly everyMs: number }
   /** It takes the host with it, after it was well there. */
@@ -38,6 +41,7 @@ export class Releases {
   readonly #characters = new Map<string, Character>();
   readonly #releases = new Map<string, Release>();
   readonly #files = new Set<string>();
+  readonly #started = new Set<string>();
 
   constructor(random: Random) {
     this.#random = random;
@@ -92,9 +96,16 @@ export class Releases {
     switch (character.kind) {
       case "good":
         return ready(character.readyMs);
+      case "starts_once": {
+        const key = `${artifact}/${machine}`;
+        if (this.#started.has(key)) return this.#ill("never_healthy");
+        this.#started.add(key);
+        return ready(200);
+      }
       case "broken":
       case "sometimes":
       case "on_some_machines":
+      case "on_machines":
         return this.#strikes(character, artifact, machine) ? this.#ill(character.how) : ready(200);
       case "after_a_while":
         if (character.how === "exits") return { ...ready(300), exitsAfterMs: character.afterMs };
@@ -111,6 +122,7 @@ export class Releases {
   #strikes(character: Character, artifact: string, machine: string): boolean {
     if (character.kind === "broken") return true;
     if (character.kind === "sometimes") return this.#random.chance(character.chance);
+    if (character.kind === "on_machines") return character.machines.includes(machine);
     if (character.kind !== "on_some_machines") return false;
     let hash = 7;
     for (const letter of `${artifact.slice(0, 8)}${machine}`) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;

@@ -84,6 +84,7 @@ export async function settle(world: World): Promise<void> {
   checkConverged(world);
   await rest(world, world.shape.restMs);
   await examine(world);
+  await liveness(world);
   world.checks.audit(world.controller);
   checkConverged(world);
 }

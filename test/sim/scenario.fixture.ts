@@ -63,6 +63,13 @@ export class Scenario {
     this.world.network.mend(name as MachineId);
   }
 
+  async controllerIsDeadFor(ms: number): Promise<void> {
+    const { controller } = this.world;
+    controller.kill(ms);
+    await this.pass(ms);
+    controller.start();
+  }
+
   restartController(): void {
     this.world.controller.kill();
     this.world.controller.start();
@@ -77,6 +84,20 @@ export class Scenario {
 
   phaseOf(id: DeploymentId): string {
     return this.world.oracle.phaseOf(id)!;
+  }
+
+  /** As operators read it. */
+  reasonOf(id: DeploymentId): string {
+    return this.world.oracle.reasonOf(id);
+  }
+
+  waitsFor(id: DeploymentId, word: string): boolean {
+    return this.world.controller.waitingOn(id)?.includes(word) === true;
+  }
+
+  /** Machines that were assigned the app. */
+  assigned(app = "web"): number {
+    return [...this.world.machines.keys()].filter((machine) => this.world.oracle.newest(machine, app) !== undefined).length;
   }
 
   /** The version of the app that answers well there now; undefined: none does. */

@@ -73,7 +73,7 @@ export class World {
       random: new Random(seed, "agents"),
       network: this.network,
       controller: this.controller.sessions,
-      faults: { agentDies: shape.agentDies, stepFails: shape.stepFails },
+      faults: { agentDies: shape.agentDies, stepFails: shape.stepFails, stepSlow: isQuiet ? 0 : 0.1 },
     };
     const { timeline, network, controller, machines } = this;
     const joinOne = (): void => {

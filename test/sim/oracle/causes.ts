@@ -40,7 +40,8 @@ export class Causes {
       }
       case "gate_stopped":
       case "alarm_active":
-        return outside.count(id, undefined, "stop") + outside.count(id, undefined, "silent") > 0 ? undefined : "nobody outside said stop";
+        // A soak ends a rollout whose hosts keep changing.
+        return outside.count(id, undefined, "stop") + outside.count(id, undefined, "silent") > 0 || waves.some((wave) => this.#failedIn(deployment, wave).length > 0) ? undefined : "nobody outside said stop";
       case "none":
       case "internal":
         return "that is no cause";

@@ -29,6 +29,9 @@ export class GoingBack {
   /** Of this moment, judged when it is over: rollouts that took somebody back, and whom. */
   #backs: Decision[] = [];
 
+  /** Given to late machines, and not confirmed yet. */
+  readonly #late = new Map<string, Decision>();
+
   constructor(court: Court) {
     this.#court = court;
   }
@@ -40,6 +43,10 @@ export class GoingBack {
   decided(decision: Decision, deployment: Deployment, before: Decision | undefined): void {
     const past = this.#past(decision.machine, decision.app);
     if (decision.isUpdate) {
+      if (deployment.phase === "succeeded") {
+        past.isClear = false;
+        this.#late.set(`${decision.machine}/${decision.app}`, decision);
+      }
       this.#checkGivenAgain(decision, deployment, past);
       this.#checkCatchUp(decision, deployment);
       return;
@@ -127,6 +134,7 @@ export class GoingBack {
   /** Nobody is left dead with a release that was never confirmed where another one was. */
   look(): void {
     const { record, hosts, complain } = this.#court;
+    this.#confirmLate();
     for (const [key, { confirmed, isClear }] of this.#pasts) {
       const decision = record.newest.get(key);
       const expected = confirmed.at(-1);
@@ -142,6 +150,16 @@ export class GoingBack {
       if (isLeft && decision.at < hosts.now - patienceMs && host.lastFaultAt < hosts.now - patienceMs && !host.isDiskFull) {
         complain("dead_goes_back", `${machine} is dead with ${nameOf(decision.artifact)} of ${decision.deployment}, which is ${deployment.phase} and was never confirmed there; ${nameOf(expected.artifact)} was`);
       }
+    }
+  }
+
+  #confirmLate(): void {
+    const { record } = this.#court;
+    for (const [key, decision] of this.#late) {
+      const deployment = record.deployments.get(decision.deployment)!;
+      const isOver = record.newest.get(key) !== decision || deployment.phase !== "succeeded";
+      if (!isOver) this.confirmed(deployment, [decision.machine]);
+      if (isOver || this.#past(decision.machine, decision.app).isClear) this.#late.delete(key);
     }
   }
 
