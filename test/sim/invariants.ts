@@ -20,7 +20,7 @@ import { Violation } from "./violation.ts";
 /** Of one run, for each machine; reaching it means that the engine writes without end. */
 const ROWS_MAX = 3_000;
 /** Steps between two comparisons of everything with everything. */
-const AUDIT_STEPS = 97;
+const AUDIT_STEPS = 397;
 
 export class Checks {
   readonly #store: Store;

@@ -34,8 +34,9 @@ const { values } = parseArgs({
     processes: { type: "string", default: String(availableParallelism()) },
     /** Ends at the first seed that breaks this invariant. */
     until: { type: "string" },
-    /** Invariants that are not judged, with commas between them. */
+    /** Invariants that are not judged, or the only ones that are, with commas between them. */
     except: { type: "string", default: "" },
+    only: { type: "string" },
     /** A share of the seeds, run in this process: `index/of`. */
     share: { type: "string" },
   },
@@ -43,7 +44,9 @@ const { values } = parseArgs({
 
 const seeds = Number(values.seeds);
 const from = Number(values.from);
-const except: ReadonlySet<Invariant> = new Set(INVARIANTS.filter((name) => values.except.split(",").includes(name)));
+const except: ReadonlySet<Invariant> = new Set(
+  INVARIANTS.filter((name) => values.except.split(",").includes(name) || values.only?.split(",").includes(name) === false),
+);
 
 if (values.verbose !== undefined) {
   const outcome = await run(Number(values.verbose), { say: (line) => console.log(line), digest: true, except });

@@ -41,9 +41,9 @@ export class Operators {
     if (this.#submitted === 0 || random.chance(0.22)) return this.deploy(now);
     // A pipeline runs once more.
     if (random.chance(0.08)) return this.#again();
-    if (random.chance(0.35)) return this.#order(machines, now);
+    if (random.chance(0.25)) return this.#order(machines, now);
     const id = `d-${random.chance(0.7) ? this.#submitted : random.whole(1, this.#submitted)}` as DeploymentId;
-    if (random.chance(0.1)) {
+    if (random.chance(0.18)) {
       const version = String(random.whole(1, VERSIONS_MAX));
       return `rollback ${id} to ${version}: ${this.#submittedAs(this.#desk.rollbackTo(id, version))}`;
     }
@@ -78,7 +78,7 @@ export class Operators {
 
   #command(): Command {
     const random = this.#random;
-    const kind = random.weighted([[3, "pause"], [4, "resume"], [1, "abort"], [2, "rollback"], [2, "retry"], [4, "approve"], [2, "promote"], [2, "set_max_unavailable"]] as const);
+    const kind = random.weighted([[3, "pause"], [4, "resume"], [2, "abort"], [3, "rollback"], [2, "retry"], [4, "approve"], [2, "promote"], [2, "set_max_unavailable"]] as const);
     switch (kind) {
       case "pause":
       case "resume":
@@ -117,7 +117,7 @@ export class Operators {
     const random = this.#random;
     const machine = random.pick(machines);
     const desk = this.#desk;
-    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [3, "label"], [5, "remove"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"], [1, "retention"]] as const);
+    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [3, "label"], [2, "remove"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"], [1, "retention"]] as const);
     switch (kind) {
       case "cordon":
         return `cordon ${machine}: ${answered(desk.cordon(machine, { drain: false, force: false }))}`;

@@ -145,7 +145,7 @@ export class Releases {
   #character(isFiles: boolean): Character {
     const random = this.#random;
     const how = (): Ailment => (isFiles ? random.pick(["never_healthy", "corrupt"] as const) : random.pick(["exits", "never_healthy", "start_failed", "corrupt"] as const));
-    const kind = random.weighted([[10, "good"], [3, "broken"], [2, "sometimes"], [2, "on_some_machines"], [2, "after_a_while"], [1, "leaks"], [1, "flaps"], [1, "slow"], [isFiles ? 0 : 2, "takes_host"]] as const);
+    const kind = random.weighted([[10, "good"], [3, "broken"], [2, "sometimes"], [2, "on_some_machines"], [2, "after_a_while"], [1, "leaks"], [1, "flaps"], [4, "slow"], [isFiles ? 0 : 2, "takes_host"]] as const);
     switch (kind) {
       case "good":
         return { kind, readyMs: random.whole(0, 2_000) };

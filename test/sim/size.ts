@@ -29,20 +29,21 @@ export function quietShape(machines: number): Shape {
 }
 
 export function shapeOf(seed: number, random: Random): Shape {
-  const isLucky = random.chance(0.15);
+  // Without faults of their own, hosts show best what rollouts and releases do to them.
+  const isLucky = random.chance(0.45);
   const isLarge = seed % LARGE_ONE_IN === LARGE_ONE_IN / 2;
-  const machines = isLarge ? random.whole(LARGE.least, LARGE.most) : random.whole(2, 7);
+  const machines = isLarge ? random.whole(LARGE.least, LARGE.most) : random.whole(2, 8);
   return {
     machines,
     machinesMax: isLarge ? machines + 10 : 10,
-    faultEveryMs: isLucky ? undefined : random.pick([4_000, 10_000, 30_000]),
-    actEveryMs: random.pick([20_000, 60_000, 120_000]),
+    faultEveryMs: isLucky ? undefined : random.pick([5_000, 20_000, 60_000]),
+    actEveryMs: random.pick([6_000, 20_000, 60_000]),
     network: isLucky ? CALM : { loss: random.pick([0, 0.02, 0.2]), twice: random.pick([0, 0.1]), slow: random.pick([0, 0.05, 0.3]) },
     agentDies: isLucky ? 0 : isLarge ? 0.001 : random.pick([0, 0.01, 0.05]),
     stepFails: isLucky ? 0 : random.pick([0, 0.02]),
     isJournalOnFile: seed % 50 === 7,
     apps: random.chance(0.7) ? ["web"] : ["web", "db"],
-    safetyMs: isLarge ? 120_000 : random.whole(120_000, 900_000),
-    restMs: isLarge ? 30_000 : random.chance(0.2) ? 3_600_000 : 240_000,
+    safetyMs: isLarge ? 90_000 : random.whole(120_000, 700_000),
+    restMs: isLarge ? 30_000 : random.chance(0.05) ? 3_600_000 : 180_000,
   };
 }
