@@ -12,6 +12,7 @@ import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
 import { PROJECTION_TABLES } from "@muster/controller/src/journal/schema.ts";
 import { auditRollout } from "@muster/controller/src/rollout/invariants.ts";
 import type { RolloutState } from "@muster/controller/src/rollout/state.ts";
+import { type ByKind, dispatch } from "./rows.ts";
 import type { SimController } from "./controller.ts";
 import { nameOf } from "./oracle/going-back.ts";
 import type { Store } from "./store.ts";
@@ -38,6 +39,28 @@ export class Checks {
   readonly #open = new Set<DeploymentId>();
   /** `machine/generation` to its assignment. */
   readonly #said = new Map<string, string>();
+  readonly #handlers: ByKind = {
+    machine_joined: ({ machine, labels }) => {
+      if (this.#machines.has(machine)) throw new Violation("labels_are_given", `${machine} joins, and is there already`);
+      this.#machines.set(machine, labels);
+    },
+    machine_labelled: ({ machine, labels }) => void this.#machines.set(machine, labels),
+    machine_removed: ({ machine }) => {
+      this.#machines.delete(machine);
+      this.#newest.delete(machine);
+    },
+    target_assigned: ({ machine }, seq) => this.#assigned(machine, seq),
+    assignment_renewed: ({ machine }, seq) => this.#assigned(machine, seq),
+    report_accepted: ({ machine, instance, reportSeq }) => {
+      if (!this.#machines.has(machine)) throw new Violation("removed_is_left", `a report of ${machine}, which is not there`);
+      this.#stored.set(instance, Math.max(reportSeq, this.#stored.get(instance) ?? 0));
+    },
+    deployment_submitted: ({ deployment }) => void this.#open.add(deployment),
+    phase_changed: ({ deployment, phase }) => {
+      if (["succeeded", "rolled_back", "failed", "aborted", "superseded"].includes(phase)) this.#open.delete(deployment);
+      else this.#open.add(deployment);
+    },
+  };
   #seenSeq = 0;
   /** The newest row after which everything was looked at. */
   #lookedSeq = 0;
@@ -69,7 +92,7 @@ export class Checks {
       if (row.seq !== this.#seenSeq + 1) throw new Violation("replay_is_tables", `row ${row.seq} follows row ${this.#seenSeq}`);
       this.#seenSeq = row.seq;
       if (row.seq > ROWS_MAX * Math.max(10, this.#machinesMax)) throw new Violation("spins", `the journal has come to ${row.seq} rows`);
-      this.#take(row);
+      dispatch(this.#handlers, row);
       this.#heard(row);
     }
   }
@@ -107,6 +130,13 @@ export class Checks {
     }
   }
 
+  #assigned(machine: MachineId, seq: number): void {
+    const before = this.#generations.get(machine) ?? 0;
+    if (before >= seq) throw new Violation("generation_rises", `${machine} is assigned ${seq} after ${before}`);
+    this.#generations.set(machine, seq);
+    this.#newest.set(machine, seq);
+  }
+
   ran(machine: MachineId, app: string, artifact: string): void {
     if (this.#named.get(`${machine}/${app}`)?.has(artifact) !== true) throw new Violation("runs_what_was_named", `${machine} runs ${nameOf(artifact)}, which no assignment named`);
   }
@@ -136,41 +166,6 @@ export class Checks {
   acknowledged(machine: MachineId, instance: string, seq: number): void {
     const stored = this.#stored.get(instance) ?? 0;
     if (seq > stored) throw new Violation("acknowledged_is_stored", `report ${seq} of ${machine} is acknowledged; stored is ${stored}`);
-  }
-
-  #take({ entry, seq }: JournalRow): void {
-    switch (entry.kind) {
-      case "machine_joined":
-        if (this.#machines.has(entry.machine)) throw new Violation("labels_are_given", `${entry.machine} joins, and is there already`);
-        this.#machines.set(entry.machine, entry.labels);
-        return;
-      case "machine_labelled":
-        this.#machines.set(entry.machine, entry.labels);
-        return;
-      case "machine_removed":
-        this.#machines.delete(entry.machine);
-        this.#newest.delete(entry.machine);
-        return;
-      case "target_assigned":
-      case "assignment_renewed":
-        if ((this.#generations.get(entry.machine) ?? 0) >= seq) throw new Violation("generation_rises", `${entry.machine} is assigned ${seq} after ${this.#generations.get(entry.machine)}`);
-        this.#generations.set(entry.machine, seq);
-        this.#newest.set(entry.machine, seq);
-        return;
-      case "report_accepted":
-        if (!this.#machines.has(entry.machine)) throw new Violation("removed_is_left", `a report of ${entry.machine}, which is not there`);
-        this.#stored.set(entry.instance, Math.max(entry.reportSeq, this.#stored.get(entry.instance) ?? 0));
-        return;
-      case "deployment_submitted":
-        this.#open.add(entry.deployment);
-        return;
-      case "phase_changed":
-        if (["succeeded", "rolled_back", "failed", "aborted", "superseded"].includes(entry.phase)) this.#open.delete(entry.deployment);
-        else this.#open.add(entry.deployment);
-        return;
-      default:
-        return;
-    }
   }
 }
 

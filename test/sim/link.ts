@@ -69,8 +69,9 @@ export class Link implements AgentEnd {
     const { network, controller } = this.#agent;
     stream.isBroken.toMachine = true;
     network.send(stream, "toController", () => {
-      if (controller.isUp) controller.ended(stream);
+      const ended = controller.isUp ? controller.ended(stream) : undefined;
       stream.isBroken.toController = true;
+      return ended;
     });
   }
 

@@ -67,7 +67,7 @@ export class Causes {
 
   #allFailed(deployment: Deployment): boolean {
     const took = [...deployment.firstDecisions.keys()].filter((machine) => this.#court.record.machines.has(machine));
-    return took.length > 0 && took.some((machine) => this.#hasFailed(deployment, machine)) && took.every((machine) => this.#hasFailed(deployment, machine) || !this.#court.hosts.serves(machine, deployment.app) || this.#court.hosts.serving(machine, deployment.app).artifact !== deployment.artifact);
+    return took.some((machine) => this.#hasFailed(deployment, machine)) && took.every((machine) => this.#hasFailed(deployment, machine) || !this.#court.hosts.serves(machine, deployment.app) || this.#court.hosts.serving(machine, deployment.app).artifact !== deployment.artifact);
   }
 
   #hasFailed({ firstDecisions, artifact, app, strategy }: Deployment, machine: MachineId): boolean {

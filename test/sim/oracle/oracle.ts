@@ -4,12 +4,13 @@
  */
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
-import { isRolloutEntry, type JournalRow } from "@muster/controller/src/journal/entry.ts";
+import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import type { Attention } from "../attention.ts";
 import type { Timeline } from "../clock.ts";
 import type { SimController } from "../controller.ts";
 import type { Desk } from "../desk.ts";
 import type { Machine } from "../machine.ts";
+import { type ByKind, dispatch } from "../rows.ts";
 import type { Releases } from "../releases.ts";
 import type { Invariant } from "../violation.ts";
 import { Availability } from "./availability.ts";
@@ -20,7 +21,7 @@ import { Hosts } from "./hosts.ts";
 import { Orders } from "./orders.ts";
 import { Outside } from "./outside.ts";
 import { Passing } from "./passing.ts";
-import { type Decision, type Phase, Record } from "./record.ts";
+import { type Decision, type Deployment, type Phase, Record } from "./record.ts";
 import { Silence } from "./silence.ts";
 
 /** Virtual time between two looks at what nobody says anything about. */
@@ -52,6 +53,26 @@ export class Oracle {
   /** `deployment/wave/gate` to when it was reached. */
   readonly #reached = new Map<string, number>();
   #lookAt = 0;
+  /** Before the row that is being read: of its deployment, and of its machine and app. */
+  #was: { readonly phase: Phase; readonly since: number } = { phase: "pending", since: 0 };
+  #before: Decision | undefined;
+  readonly #handlers: ByKind = {
+    machine_silent: ({ machine }) => this.#silence.fellSilent(machine),
+    machine_removed: ({ machine }) => this.#goingBack.forget(machine),
+    rollout_started: ({ deployment }) => this.#orders.began(this.#of(deployment)),
+    target_assigned: ({ deployment, machine }, seq) => this.#decided(this.#of(deployment), machine, seq),
+    gate_reached: ({ deployment, wave, gate }) => void this.#reached.set(`${deployment}/${wave}/${gate}`, this.#court.hosts.now),
+    gate_opened: ({ deployment, wave, gate }) => {
+      const reachedAt = this.#reached.get(`${deployment}/${wave}/${gate}`) ?? this.#court.hosts.now;
+      this.#pending.push(() => this.#passing.gateOpened(this.#of(deployment), wave, gate, reachedAt));
+    },
+    wave_finished: ({ deployment: id, wave }) => {
+      const deployment = this.#of(id);
+      this.#pending.push(() => this.#passing.waveFinished(deployment, wave));
+      this.#goingBack.confirmed(deployment, deployment.waves[wave]!.machines);
+    },
+    phase_changed: ({ deployment, phase }) => this.#phaseChanged(this.#of(deployment), phase),
+  };
 
   constructor({ machines, timeline, attention, hearing, releases, controller, complain }: OracleOptions, desk: Desk) {
     const court: Court = { hosts: new Hosts(machines, timeline, attention, hearing), record: new Record(), outside: new Outside(), releases, controller, complain };
@@ -67,51 +88,35 @@ export class Oracle {
 
   row(row: JournalRow): void {
     const { record, hosts, complain } = this.#court;
-    const { entry, seq } = row;
-    const { now } = hosts;
+    const { entry } = row;
     if (ORDERS.includes(entry.kind) && !this.#desk.hasAsked(entry.kind)) complain("orders_were_given", `${entry.kind} is in the journal, and nobody ordered it`);
-    const deployment = isRolloutEntry(entry) ? record.deployments.get(entry.deployment) : undefined;
-    const phase = deployment?.phase ?? "pending";
-    const phaseSince = deployment?.phaseSince ?? now;
-    const before = "machine" in entry && "app" in entry ? record.newest.get(`${entry.machine}/${entry.app}`) : undefined;
-    record.take(row, now);
-    switch (entry.kind) {
-      case "machine_silent":
-        return this.#silence.fellSilent(entry.machine);
-      case "machine_removed":
-        return this.#goingBack.forget(entry.machine);
-      case "rollout_started":
-        return this.#orders.began(deployment!);
-      case "target_assigned": {
-        const decision = deployment!.lastDecisions.get(entry.machine)!;
-        this.#decisions.set(seq, decision);
-        this.#orders.decided(decision, deployment!, phase);
-        this.#availability.decided(decision, before);
-        return this.#goingBack.decided(decision, deployment!, before);
-      }
-      case "gate_reached":
-        this.#reached.set(`${entry.deployment}/${entry.wave}/${entry.gate}`, now);
-        return;
-      case "gate_opened": {
-        const reachedAt = this.#reached.get(`${entry.deployment}/${entry.wave}/${entry.gate}`) ?? now;
-        this.#pending.push(() => this.#passing.gateOpened(deployment!, entry.wave, entry.gate, reachedAt));
-        return;
-      }
-      case "wave_finished":
-        this.#pending.push(() => this.#passing.waveFinished(deployment!, entry.wave));
-        return this.#goingBack.confirmed(deployment!, deployment!.waves[entry.wave]!.machines);
-      case "phase_changed": {
-        const { reason } = deployment!;
-        const change = { from: phase, since: phaseSince, to: entry.phase };
-        this.#pending.push(() => this.#causes.phaseChanged(deployment!, change, reason, now));
-        this.#pending.push(() => this.#passing.ended(deployment!));
-        if (entry.phase === "rolling_back") return this.#goingBack.goesBack(deployment!);
-        if (["succeeded", "aborted", "superseded", "failed"].includes(entry.phase) && phase !== "rolling_back") this.#goingBack.confirmed(deployment!, record.machinesOf(deployment!));
-        return;
-      }
-      default:
-        return;
-    }
+    const deployment = "deployment" in entry ? record.deployments.get(entry.deployment) : undefined;
+    this.#was = { phase: deployment?.phase ?? "pending", since: deployment?.phaseSince ?? hosts.now };
+    this.#before = "machine" in entry && "app" in entry ? record.newest.get(`${entry.machine}/${entry.app}`) : undefined;
+    record.take(row, hosts.now);
+    dispatch(this.#handlers, row);
+  }
+
+  #of(id: DeploymentId): Deployment {
+    return this.#court.record.deployments.get(id)!;
+  }
+
+  #decided(deployment: Deployment, machine: MachineId, seq: number): void {
+    const decision = deployment.lastDecisions.get(machine)!;
+    this.#decisions.set(seq, decision);
+    this.#orders.decided(decision, deployment, this.#was.phase);
+    this.#availability.decided(decision, this.#before);
+    this.#goingBack.decided(decision, deployment, this.#before);
+  }
+
+  #phaseChanged(deployment: Deployment, to: Phase): void {
+    const { phase: from, since } = this.#was;
+    const { reason } = deployment;
+    const { now } = this.#court.hosts;
+    this.#pending.push(() => this.#causes.phaseChanged(deployment, { from, since, to }, reason, now));
+    this.#pending.push(() => this.#passing.ended(deployment));
+    if (to === "rolling_back") this.#goingBack.goesBack(deployment);
+    else if (["succeeded", "aborted", "superseded", "failed"].includes(to) && from !== "rolling_back") this.#goingBack.confirmed(deployment, this.#court.record.machinesOf(deployment));
   }
 
   takesDown(machine: MachineId, app: string, generation: number): void {

@@ -6,8 +6,9 @@
  */
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
-import { isRolloutEntry, type JournalRow, type RolloutEntry } from "@muster/controller/src/journal/entry.ts";
+import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import type { Gate, Size, Strategy } from "@muster/controller/src/plan/strategy.ts";
+import { type ByKind, dispatch } from "../rows.ts";
 
 export type Phase = "pending" | "rolling" | "paused" | "rolling_back" | "succeeded" | "rolled_back" | "failed" | "aborted" | "superseded";
 
@@ -87,71 +88,49 @@ export class Record {
   readonly newest = new Map<string, Decision>();
   readonly renewed = new Map<string, number>();
   readonly #artifacts = new Map<string, string>();
+  /** True time of the row that is being read. */
+  #now = 0;
+  readonly #handlers: ByKind = {
+    machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
+    machine_labelled: ({ machine, labels }) => void Object.assign(this.machines.get(machine)!, { labels, touchedAt: this.#now }),
+    machine_removed: ({ machine }) => {
+      this.machines.delete(machine);
+      for (const key of [...this.newest.keys()]) if (key.startsWith(`${machine}/`)) this.newest.delete(key);
+    },
+    machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now }),
+    machine_uncordoned: ({ machine }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
+    assignment_renewed: ({ machine, app }) => void this.renewed.set(`${machine}/${app}`, this.#now),
+    budget_set: ({ selector, maxUnavailable }) => void this.budgets.set(selector, { max: maxUnavailable, setAt: this.#now }),
+    budget_removed: ({ selector }) => void this.budgets.delete(selector),
+    freeze_added: ({ freeze, from, until }) => void this.freezes.set(freeze, { from, until: until ?? Infinity, setAt: this.#now }),
+    freeze_ended: ({ freeze }) => void this.freezes.delete(freeze),
+    release_created: ({ id, release }) => void this.#artifacts.set(id, release.artifact),
+    deployment_submitted: ({ deployment, app, release, strategy }) => this.#submit(deployment, app, this.#artifacts.get(release)!, strategy),
+    command_accepted: ({ deployment, command, detail }) => this.#takeCommand(this.deployments.get(deployment)!, command, detail),
+    rollout_started: ({ deployment, plan }) => {
+      const waves: Wave[] = plan.waves.map(({ targets, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold }) => {
+        const machines = targets.map(({ machine }) => machine);
+        return { machines, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), finishedAt: undefined };
+      });
+      Object.assign(this.deployments.get(deployment)!, { waves, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
+    },
+    wave_finished: ({ deployment, wave }) => {
+      this.deployments.get(deployment)!.waves[wave]!.finishedAt = this.#now;
+    },
+    gate_opened: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.add(gate),
+    gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
+    target_joined: ({ deployment, target }) => void this.deployments.get(deployment)!.late.add(target.machine),
+    target_assigned: ({ deployment, machine, release, purpose }, seq) => this.#decide(this.deployments.get(deployment)!, machine, release === null ? undefined : this.#artifacts.get(release), purpose === "update", seq),
+    phase_changed: ({ deployment, phase, reason }) => {
+      const changed = this.deployments.get(deployment)!;
+      Object.assign(changed, { phase, phaseSince: this.#now, reason: reason ?? undefined });
+      if (phase === "rolling") changed.rollingSince = this.#now;
+    },
+  };
 
-  take({ seq, entry }: JournalRow, now: number): void {
-    if (isRolloutEntry(entry)) return this.#takeChange(this.deployments.get(entry.deployment)!, entry, seq, now);
-    switch (entry.kind) {
-      case "machine_joined":
-        this.machines.set(entry.machine, { machine: entry.machine, labels: entry.labels, joinedAt: now, cordonedAt: undefined, isDrained: false, touchedAt: now });
-        return;
-      case "machine_labelled":
-        Object.assign(this.machines.get(entry.machine)!, { labels: entry.labels, touchedAt: now });
-        return;
-      case "machine_removed":
-        this.machines.delete(entry.machine);
-        for (const key of [...this.newest.keys()]) if (key.startsWith(`${entry.machine}/`)) this.newest.delete(key);
-        return;
-      case "machine_cordoned":
-        Object.assign(this.machines.get(entry.machine)!, { cordonedAt: now, isDrained: entry.drained, touchedAt: now });
-        return;
-      case "machine_uncordoned":
-        Object.assign(this.machines.get(entry.machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: now });
-        return;
-      case "assignment_renewed":
-        this.renewed.set(`${entry.machine}/${entry.app}`, now);
-        return;
-      case "budget_set":
-        this.budgets.set(entry.selector, { max: entry.maxUnavailable, setAt: now });
-        return;
-      case "budget_removed":
-        this.budgets.delete(entry.selector);
-        return;
-      case "freeze_added":
-        this.freezes.set(entry.freeze, { from: entry.from, until: entry.until ?? Infinity, setAt: now });
-        return;
-      case "freeze_ended":
-        this.freezes.delete(entry.freeze);
-        return;
-      case "release_created":
-        this.#artifacts.set(entry.id, entry.release.artifact);
-        return;
-      case "deployment_submitted":
-        this.deployments.set(entry.deployment, {
-          id: entry.deployment,
-          app: entry.app,
-          artifact: this.#artifacts.get(entry.release)!,
-          strategy: entry.strategy,
-          submittedAt: now,
-          acts: [{ at: now, what: "submit", detail: "" }],
-          phase: "pending",
-          phaseSince: now,
-          reason: undefined,
-          startedAt: undefined,
-          rollingSince: now,
-          waves: [],
-          late: new Set(),
-          firstDecisions: new Map(),
-          lastDecisions: new Map(),
-          labels: new Map(),
-          windows: [{ at: now, size: entry.strategy.maxUnavailable }],
-        });
-        return;
-      case "command_accepted":
-        this.#takeCommand(this.deployments.get(entry.deployment)!, entry.command, entry.detail, now);
-        return;
-      default:
-        return;
-    }
+  take(row: JournalRow, now: number): void {
+    this.#now = now;
+    dispatch(this.#handlers, row);
   }
 
   /** Of those that have a plan, all that it may ever touch. */
@@ -176,55 +155,40 @@ export class Record {
     return Math.max(1, ...applied.map(({ size }) => roundedDown(size, of)));
   }
 
-  #takeCommand(deployment: Deployment, what: Act["what"], detail: string, now: number): void {
+  #submit(id: DeploymentId, app: string, artifact: string, strategy: Strategy): void {
+    const at = this.#now;
+    this.deployments.set(id, {
+      id,
+      app,
+      artifact,
+      strategy,
+      submittedAt: at,
+      acts: [{ at, what: "submit", detail: "" }],
+      phase: "pending",
+      phaseSince: at,
+      reason: undefined,
+      startedAt: undefined,
+      rollingSince: at,
+      waves: [],
+      late: new Set(),
+      firstDecisions: new Map(),
+      lastDecisions: new Map(),
+      labels: new Map(),
+      windows: [{ at, size: strategy.maxUnavailable }],
+    });
+  }
+
+  #takeCommand(deployment: Deployment, what: Act["what"], detail: string): void {
+    const now = this.#now;
     deployment.acts.push({ at: now, what, detail });
     if (what !== "set_max_unavailable") return;
     const percent = /^(.*)%$/.exec(detail)?.[1];
     deployment.windows.push({ at: now, size: percent === undefined ? { kind: "count", count: Number(detail) } : { kind: "percent", percent: Number(percent) } });
   }
 
-  #takeChange(deployment: Deployment, entry: RolloutEntry, seq: number, now: number): void {
-    switch (entry.kind) {
-      case "rollout_started":
-        Object.assign(deployment, { phase: "rolling", phaseSince: now, startedAt: now, rollingSince: now });
-        deployment.waves = entry.plan.waves.map(({ targets, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold }) => ({
-          machines: targets.map(({ machine }) => machine),
-          gates,
-          openGates: new Set(),
-          at,
-          afterMs,
-          maxFailures,
-          maxUnreachable,
-          successThreshold,
-          finishedAt: undefined,
-        }));
-        return;
-      case "wave_finished":
-        deployment.waves[entry.wave]!.finishedAt = now;
-        return;
-      case "gate_opened":
-        deployment.waves[entry.wave]!.openGates.add(entry.gate);
-        return;
-      case "gate_reached":
-        deployment.waves[entry.wave]!.openGates.delete(entry.gate);
-        return;
-      case "target_joined":
-        deployment.late.add(entry.target.machine);
-        return;
-      case "target_assigned":
-        this.#decide(deployment, entry.machine, entry.release === null ? undefined : this.#artifacts.get(entry.release), entry.purpose === "update", seq, now);
-        return;
-      case "phase_changed":
-        Object.assign(deployment, { phase: entry.phase, phaseSince: now, reason: entry.reason ?? undefined });
-        if (entry.phase === "rolling") deployment.rollingSince = now;
-        return;
-      default:
-        return;
-    }
-  }
-
-  #decide(deployment: Deployment, machine: MachineId, artifact: string | undefined, isUpdate: boolean, generation: number, at: number): void {
+  #decide(deployment: Deployment, machine: MachineId, artifact: string | undefined, isUpdate: boolean, generation: number): void {
     const { app, id } = deployment;
+    const at = this.#now;
     const decision: Decision = { at, generation, machine, app, deployment: id, artifact, isUpdate };
     if (!deployment.firstDecisions.has(machine)) deployment.firstDecisions.set(machine, decision);
     if (!deployment.labels.has(machine)) deployment.labels.set(machine, this.machines.get(machine)?.labels ?? {});
