@@ -20,6 +20,7 @@ import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import { type Journal, JournalError } from "@muster/controller/src/journal/journal.ts";
 import { Publisher } from "@muster/controller/src/publish/publisher.ts";
 import type { Attention } from "./attention.ts";
+import type { Turning } from "./life.ts";
 import type { Timeline } from "./clock.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
@@ -56,9 +57,9 @@ export interface ControllerOptions {
 
 export const SILENT_AFTER_MS = 30_000;
 /** So that a clock that is set back still shows a date. */
-export const EPOCH_MS = 1_700_000_000_000;
+const EPOCH_MS = 1_700_000_000_000;
 
-export class SimController {
+export class SimController implements Turning {
   engine: Engine | undefined;
   readonly sessions: Sessions;
   /** Whoever is asked by a gate says go. */

@@ -3,6 +3,7 @@
  */
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
+import type { Engine } from "@muster/controller/src/engine/engine.ts";
 import type { Picture } from "@muster/agent/machine/picture.ts";
 import type { MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import type { Cancel, Timeline } from "./clock.ts";
@@ -29,6 +30,17 @@ export interface AgentEnd {
   heartbeatAck(stream: Stream, generation: number): void;
   acknowledge(stream: Stream, seq: number): void;
   end(stream: Stream, asSecond?: boolean): void;
+}
+
+/** The process of the controller, as its sessions see it: an engine that may be dead or stopped. */
+export interface Turning {
+  readonly isUp: boolean;
+  /** Counts starts. */
+  readonly life: number;
+  ask<T>(question: (engine: Engine) => T): T | undefined;
+  await<T>(question: (engine: Engine) => Promise<T>): Promise<{ readonly value: T } | undefined>;
+  /** Now, or when it goes on. */
+  whenTurning(act: () => void | Promise<void>): void | Promise<void>;
 }
 
 /** All that agents share. */

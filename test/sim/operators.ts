@@ -9,6 +9,7 @@ import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
 import type { Desk } from "./desk.ts";
 import type { Random } from "./random.ts";
 import type { Releases } from "./releases.ts";
+import { type Step, story } from "./stories.ts";
 import { randomSize, randomStrategy } from "./strategies.ts";
 
 const VERSIONS_MAX = 5;
@@ -28,6 +29,11 @@ export class Operators {
   readonly #desk: Desk;
   #last: Submission | undefined;
   #submitted = 0;
+  #steps: Step[] = [];
+  #stories = 0;
+  /** Until the next act; undefined: whenever somebody comes. */
+  nextMs: number | undefined;
+  #pauseMs: readonly [number, number] = [0, 0];
 
   constructor(random: Random, releases: Releases, apps: readonly string[], desk: Desk) {
     this.#random = random;
@@ -38,6 +44,8 @@ export class Operators {
 
   act(machines: readonly MachineId[], now: Instant): string {
     const random = this.#random;
+    if (this.#steps.length === 0 && random.chance(0.1)) this.#beginStory(machines);
+    if (this.#steps.length > 0) return this.#tellOn();
     if (this.#submitted === 0 || random.chance(0.22)) return this.deploy(now);
     // A pipeline runs once more.
     if (random.chance(0.08)) return this.#again();
@@ -62,6 +70,19 @@ export class Operators {
 
   get hasDeployed(): boolean {
     return this.#submitted > 0;
+  }
+
+  #beginStory(machines: readonly MachineId[]): void {
+    this.#stories += 1;
+    const { steps, pauseMs } = story({ name: `s${this.#stories}`, random: this.#random, releases: this.#releases, desk: this.#desk, apps: this.#apps, machines, submitted: (id) => this.#submitted = id ?? this.#submitted });
+    this.#steps = steps;
+    this.#pauseMs = pauseMs;
+  }
+
+  #tellOn(): string {
+    const step = this.#steps.shift()!;
+    this.nextMs = this.#steps.length === 0 ? undefined : this.#random.whole(...this.#pauseMs);
+    return step();
   }
 
   #again(): string {
@@ -149,7 +170,7 @@ export class Operators {
   }
 }
 
-export function answered(answer: Answer<unknown> | undefined): string {
+function answered(answer: Answer<unknown> | undefined): string {
   if (answer === undefined) return "no answer";
   return answer.ok ? "granted" : answer.refusal.message;
 }

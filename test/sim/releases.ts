@@ -18,7 +18,8 @@ export type Character =
   | { readonly kind: "on_machines"; readonly how: Ailment; readonly machines: readonly string[] }
   /** Its first start on each machine goes well, and no other. */
   | { readonly kind: "starts_once" }
-  | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number }
+  /** `share`: of machines; on all of them when it is absent. */
+  | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number; readonly share?: number }
   | { readonly kind: "flaps"; readonly everyMs: number }
   /** It takes the host with it, after it was well there. */
   | { readonly kind: "takes_host"; readonly how: Affliction; readonly afterMs: number };
@@ -108,6 +109,7 @@ export class Releases {
       case "on_machines":
         return this.#strikes(character, artifact, machine) ? this.#ill(character.how) : ready(200);
       case "after_a_while":
+        if (!isAmong(character.share ?? 1, artifact, machine)) return ready(300);
         if (character.how === "exits") return { ...ready(300), exitsAfterMs: character.afterMs };
         return { ...ready(300), health: [...ready(300).health, { fromMs: character.afterMs, isHealthy: false }] };
       case "takes_host":
@@ -124,9 +126,7 @@ export class Releases {
     if (character.kind === "sometimes") return this.#random.chance(character.chance);
     if (character.kind === "on_machines") return character.machines.includes(machine);
     if (character.kind !== "on_some_machines") return false;
-    let hash = 7;
-    for (const letter of `${artifact.slice(0, 8)}${machine}`) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;
-    return hash % 100 < character.share * 100;
+    return isAmong(character.share, artifact, machine);
   }
 
   #ill(how: Ailment): Course {
@@ -168,6 +168,13 @@ export class Releases {
         return { kind, everyMs: random.whole(500, 20_000) };
     }
   }
+}
+
+/** The same machines each time. */
+function isAmong(share: number, artifact: string, machine: string): boolean {
+  let hash = 7;
+  for (const letter of `${artifact.slice(0, 8)}${machine}`) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;
+  return hash % 100 < share * 100;
 }
 
 function ready(afterMs: number): Course {

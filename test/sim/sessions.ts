@@ -6,8 +6,7 @@ import type { Generation, MachineId } from "@muster/proto/ids.ts";
 import type { MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Timeline } from "./clock.ts";
-import type { SimController } from "./controller.ts";
-import type { AgentEnd, ControllerSide } from "./life.ts";
+import type { AgentEnd, ControllerSide, Turning } from "./life.ts";
 import { HEARTBEAT_MS } from "./link.ts";
 import type { Network, Stream } from "./network.ts";
 
@@ -19,7 +18,7 @@ interface Session {
 }
 
 interface SessionsOptions {
-  readonly controller: SimController;
+  readonly controller: Turning;
   readonly timeline: Timeline;
   readonly network: Network;
   /** An assignment was asked for. */

@@ -203,7 +203,7 @@ export class World {
     const { controller, operators } = this;
     const said = operators.hasDeployed ? operators.act([...this.machines.keys()], controller.now) : operators.deploy(controller.now);
     this.say?.(`${this.timeline.now} operator: ${said}`);
-    this.timeline.after(this.#random.whole(0, 2 * everyMs), () => this.#act(everyMs));
+    this.timeline.after(operators.nextMs ?? this.#random.whole(0, 2 * everyMs), () => this.#act(everyMs));
   }
 
   #fault(everyMs: number): void {
