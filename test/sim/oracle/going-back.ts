@@ -12,12 +12,14 @@ import type { Decision, Deployment } from "./record.ts";
 
 interface Confirmed {
   readonly deployment: string;
-  readonly artifact: string;
+  /** Undefined: the host does not say clearly whether it was, so nothing is demanded of what comes back to this. */
+  readonly artifact: string | undefined;
 }
 
 interface Past {
   readonly confirmed: Confirmed[];
-  isClear: boolean;
+  /** A late machine was given something that may not be confirmed yet. */
+  isOpen: boolean;
   /** By artifact: when it was taken back from here last, and by which deployment it had come. */
   readonly takenBack: Map<string, { readonly at: number; readonly deployment: string }>;
 }
@@ -44,7 +46,7 @@ export class GoingBack {
     const past = this.#past(decision.machine, decision.app);
     if (decision.isUpdate) {
       if (deployment.phase === "succeeded") {
-        past.isClear = false;
+        past.isOpen = true;
         this.#late.set(`${decision.machine}/${decision.app}`, decision);
       }
       this.#checkGivenAgain(decision, deployment, past);
@@ -54,7 +56,7 @@ export class GoingBack {
     this.#backs.push(decision);
     if (before?.artifact !== undefined && before.deployment === decision.deployment) past.takenBack.set(before.artifact, { at: decision.at, deployment: decision.deployment });
     const expected = past.confirmed.filter((each) => each.deployment !== decision.deployment).at(-1);
-    if (!past.isClear || expected === undefined || expected.artifact === decision.artifact) return;
+    if (past.isOpen || expected?.artifact === undefined || expected.artifact === decision.artifact) return;
     const goes = decision.artifact === undefined ? "to have the app removed" : `to ${nameOf(decision.artifact)}`;
     this.#court.complain("going_back_restores", `${decision.machine} is ${goes} by ${decision.deployment}; ${nameOf(expected.artifact)} of ${expected.deployment} ran well there before`);
   }
@@ -62,17 +64,19 @@ export class GoingBack {
   /** Its wave has passed, or it has ended without going back. */
   confirmed(deployment: Deployment, machines: Iterable<MachineId>): void {
     const { hosts, record } = this.#court;
-    const { id, app, artifact, lastDecisions, strategy } = deployment;
+    const { id, app, artifact, lastDecisions } = deployment;
     for (const machine of machines) {
       const host = hosts.machines.get(machine);
       const decision = lastDecisions.get(machine);
       if (host === undefined || decision?.isUpdate !== true || record.newest.get(`${machine}/${app}`)?.deployment !== id) continue;
       const past = this.#past(machine, app);
       if (past.confirmed.at(-1)?.deployment === id) continue;
-      const current = host.serving(app).current(hosts.now);
-      past.isClear = current?.artifact === artifact && hosts.now - Math.max(current.from, decision.at) >= strategy.minHealthyTimeMs + LAG_MS && hosts.hasSettled(machine, app, decision.generation);
-      // Not well for long enough to be sure, or dead: what the controller makes of it is not foreseen.
-      if (past.isClear) past.confirmed.push({ deployment: id, artifact });
+      past.isOpen = false;
+      const phase = hosts.settledPhase(machine, app, decision.generation);
+      const isWell = phase === "healthy" && host.serving(app).current(hosts.now)?.artifact === artifact;
+      // It went back by itself: what it is on was confirmed before.
+      if (phase === "reverted" || phase === "failed") continue;
+      past.confirmed.push({ deployment: id, artifact: isWell ? artifact : undefined });
     }
   }
 
@@ -135,10 +139,10 @@ export class GoingBack {
   look(): void {
     const { record, hosts, complain } = this.#court;
     this.#confirmLate();
-    for (const [key, { confirmed, isClear }] of this.#pasts) {
+    for (const [key, { confirmed, isOpen }] of this.#pasts) {
       const decision = record.newest.get(key);
       const expected = confirmed.at(-1);
-      if (!isClear || expected === undefined || decision?.isUpdate !== true || decision.artifact === expected.artifact || decision.artifact === undefined) continue;
+      if (isOpen || expected?.artifact === undefined || decision?.isUpdate !== true || decision.artifact === expected.artifact || decision.artifact === undefined) continue;
       const { machine, app } = decision;
       const deployment = record.deployments.get(decision.deployment)!;
       const host = hosts.machines.get(machine);
@@ -154,19 +158,24 @@ export class GoingBack {
   }
 
   #confirmLate(): void {
-    const { record } = this.#court;
+    const { record, hosts } = this.#court;
     for (const [key, decision] of this.#late) {
       const deployment = record.deployments.get(decision.deployment)!;
+      const { machine, app, generation } = decision;
       const isOver = record.newest.get(key) !== decision || deployment.phase !== "succeeded";
-      if (!isOver) this.confirmed(deployment, [decision.machine]);
-      if (isOver || this.#past(decision.machine, decision.app).isClear) this.#late.delete(key);
+      if (!isOver && hosts.settledPhase(machine, app, generation) === undefined) continue;
+      // Overtaken before it was known.
+      if (isOver) this.#past(machine, app).confirmed.push({ deployment: deployment.id, artifact: undefined });
+      else this.confirmed(deployment, [machine]);
+      this.#past(machine, app).isOpen = false;
+      this.#late.delete(key);
     }
   }
 
   #past(machine: MachineId, app: string): Past {
     const key = `${machine}/${app}`;
     let past = this.#pasts.get(key);
-    if (past === undefined) this.#pasts.set(key, (past = { confirmed: [], isClear: true, takenBack: new Map() }));
+    if (past === undefined) this.#pasts.set(key, (past = { confirmed: [], isOpen: false, takenBack: new Map() }));
     return past;
   }
 }

@@ -71,9 +71,15 @@ export class Hosts {
 
   /** The host is done with generation `generation` of the app, and the controller has all that it has to say. */
   hasSettled(machine: MachineId, app: string, generation: number): boolean {
+    return this.settledPhase(machine, app, generation) !== undefined;
+  }
+
+  /** What it has come to; undefined: it is not done. */
+  settledPhase(machine: MachineId, app: string, generation: number): string | undefined {
     const { disk } = this.machines.get(machine)!;
     const state = disk.apps.get(app);
-    return state !== undefined && (state.goal?.generation ?? 0) >= generation && isAtRest(state) && disk.reports.length === 0;
+    const isDone = state !== undefined && (state.goal?.generation ?? 0) >= generation && isAtRest(state) && disk.reports.length === 0;
+    return isDone ? state.phase.kind : undefined;
   }
 
   isAtRest(machine: MachineId, app: string): boolean {
