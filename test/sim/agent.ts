@@ -55,6 +55,14 @@ export class Agent implements Life {
     this.#onDeath();
   }
 
+  /** With its host: nobody learns of it. */
+  vanish(): void {
+    if (!this.isAlive) return;
+    this.isAlive = false;
+    this.link.forget();
+    this.#onDeath();
+  }
+
   get generation(): number {
     return this.machine.disk.assignment?.generation ?? 0;
   }
@@ -79,6 +87,10 @@ export class Agent implements Life {
 
   stumbles(): boolean {
     return this.random.chance(this.#surroundings.faults.stepFails);
+  }
+
+  isSlow(): boolean {
+    return this.random.chance(this.#surroundings.faults.stepSlow);
   }
 
   hasUrl(): void {

@@ -134,9 +134,9 @@ export class SimApp {
     const { random } = this.#agent;
     switch (step.kind) {
       case "pull":
-        return random.chance(0.1) ? random.whole(2_000, 40_000) : random.whole(20, 1_500);
+        return this.#agent.isSlow() ? random.whole(2_000, 40_000) : random.whole(20, 1_500);
       case "stop":
-        return random.chance(0.1) ? step.stopTimeoutMs : random.whole(1, 200);
+        return this.#agent.isSlow() ? step.stopTimeoutMs : random.whole(1, 200);
       case "prepare":
       case "ports":
       case "switch":
@@ -163,7 +163,7 @@ export class SimApp {
       case "pull":
         if (disk.releases.has(`${app}/${step.release.artifact}`)) return undefined;
         if (!this.#agent.canFetch()) return { code: "artifact_unavailable", message: "no answer", retryable: true };
-        if (machine.isCorrupt(step.release.artifact)) return { code: "artifact_corrupt", message: "not what its digest names", retryable: false };
+        if (machine.isCorrupt(app, step.release.artifact)) return { code: "artifact_corrupt", message: "not what its digest names", retryable: false };
         disk.releases.add(`${app}/${step.release.artifact}`);
         return undefined;
       case "prepare":

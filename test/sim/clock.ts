@@ -21,8 +21,14 @@ export class Timeline {
   /** Entries that were acted on. */
   steps = 0;
   #sequence = 0;
+  readonly #actsMax: number;
   /** A binary heap. */
   readonly #heap: Entry[] = [];
+
+  /** `machines`: that many do more at once than a few. */
+  constructor(machines = 1) {
+    this.#actsMax = ACTS_MAX + 20 * machines;
+  }
 
   after(delayMs: number, act: Act): Cancel {
     this.#sequence += 1;
@@ -54,11 +60,11 @@ export class Timeline {
     if (at === undefined) return;
     this.now = at;
     const begun: Promise<unknown>[] = [];
-    const most = this.steps + ACTS_MAX;
+    const most = this.steps + this.#actsMax;
     while (this.nextAt === at) {
       const { act } = this.#pop()!;
       this.steps += 1;
-      if (this.steps > most) throw new Spinning(`more than ${ACTS_MAX} things happen at ${at}, each at once after another`);
+      if (this.steps > most) throw new Spinning(`more than ${this.#actsMax} things happen at ${at}, each at once after another`);
       const result = act!();
       if (result instanceof Promise) begun.push(result);
     }

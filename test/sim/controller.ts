@@ -1,24 +1,31 @@
 /**
- * A controller without its adapters: the real engine on the real journal, with the agents' sessions kept by the rules of the real ones.
+ * A controller without its adapters to the world: the real engine on the real journal, with the real publisher and the real schedule.
  *
  * It can be killed between any two things that it does: before a row is written (the transaction is gone), after a commit (nobody was told), between two machines
- * that are told. A killed engine is thrown away, and another begins on the same journal. Its disk can be full: then nothing is committed or acknowledged.
+ * that are told. A killed engine is thrown away, and another begins on the same journal. Its disk can be full: then nothing is committed or acknowledged. It can be stopped
+ * as by SIGSTOP: time passes, what arrives waits, and then everything is late. Its wall clock can be set.
+ *
+ * Whoever checks a run asks the engine nothing but what is here.
  */
 import type { Logger } from "pino";
-import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
-import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { Engine } from "@muster/controller/src/engine/engine.ts";
 import { MachineGone } from "@muster/controller/src/engine/refusal.ts";
 import { Fleet } from "@muster/controller/src/fleet/fleet.ts";
+import { Schedule } from "@muster/controller/src/gates/schedule.ts";
 import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
-import type { JournalRow, MachineJoined, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
+import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import { type Journal, JournalError } from "@muster/controller/src/journal/journal.ts";
+import { Publisher } from "@muster/controller/src/publish/publisher.ts";
+import type { Attention } from "./attention.ts";
+import type { Turning } from "./life.ts";
 import type { Timeline } from "./clock.ts";
-import type { AgentEnd, ControllerSide } from "./life.ts";
-import { HEARTBEAT_MS } from "./link.ts";
-import type { Network, Stream } from "./network.ts";
+import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
-import { simulatedSchedule } from "./schedule.ts";
+import { Sessions } from "./sessions.ts";
+import type { Store } from "./store.ts";
 
 /** Where a controller is killed. */
 export type Point = "append" | "commit" | "tell";
@@ -27,45 +34,48 @@ const DEAD = Symbol("dead");
 
 class Killed extends Error {}
 
-interface Session {
-  readonly stream: Stream;
-  readonly link: AgentEnd;
-  readonly instance: string;
-  heardAt: number;
-}
-
 export interface ControllerOptions {
-  readonly journal: Journal;
+  readonly store: Store;
   readonly timeline: Timeline;
   readonly network: Network;
   readonly random: Random;
+  /** It could judge; it could hear, though its disk may be full. */
+  readonly attention: Attention;
+  readonly hearing: Attention;
   /** Hands an assignment to whoever is at the other end. */
   readonly deliver: (assignment: Assignment) => void;
   /** An assignment was told, or asked for. */
   readonly onAssignment: (assignment: Assignment) => void;
   /** The engine threw what no fault explains. */
   readonly onBug: (error: unknown) => void;
-  /** Whether its credentials are good: not those of a machine that was removed. */
   readonly isAdmitted: (machine: MachineId) => boolean;
+  readonly onHeard: (machine: MachineId) => void;
   readonly onCommit: (rows: readonly JournalRow[]) => void;
+  /** The world outside has answered a gate or an alarm. */
+  readonly onVerdict: (question: Question, verdict: Verdict) => void;
 }
 
-const SILENT_AFTER_MS = 30_000;
+export const SILENT_AFTER_MS = 30_000;
 /** So that a clock that is set back still shows a date. */
 const EPOCH_MS = 1_700_000_000_000;
 
-export class SimController implements ControllerSide {
+export class SimController implements Turning {
   engine: Engine | undefined;
-  fleet = new Fleet(SILENT_AFTER_MS);
+  readonly sessions: Sessions;
   /** Whoever is asked by a gate says go. */
   outsideIsWell = false;
-  isDiskFull = false;
-  /** What the controller's wall clock is off by. */
-  clockOffsetMs = 0;
-  readonly #options: ControllerOptions;
-  readonly #sessions = new Map<MachineId, Session>();
+  clockWasNeverSet = true;
   /** Counts starts: what a dead one had asked for does not happen. */
-  #life = 0;
+  life = 0;
+  #fleet = new Fleet(SILENT_AFTER_MS);
+  readonly #options: ControllerOptions;
+  readonly #hooked = new WeakSet<Journal>();
+  /** What its wall clock is off by. */
+  #clockOffsetMs = 0;
+  #isDiskFull = false;
+  #isPaused = false;
+  /** What arrived, or fell due, while it was stopped. */
+  #late: (() => unknown)[] = [];
   /** Whoever waits for a dead engine waits no more. */
   #death = Promise.withResolvers<typeof DEAD>();
   #armed: { readonly point: Point; left: number } | undefined;
@@ -73,20 +83,8 @@ export class SimController implements ControllerSide {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    const { journal } = options;
-    const append = journal.append.bind(journal);
-    const transaction = journal.transaction.bind(journal);
-    journal.append = (entry, at) => {
-      this.#pass("append");
-      if (this.isDiskFull) throw new JournalError("SQLITE_FULL", "cannot write the journal: database or disk is full", undefined);
-      return append(entry, at);
-    };
-    journal.transaction = (work) => {
-      const before = journal.lastSeq;
-      const result = transaction(work);
-      if (journal.lastSeq > before) this.#pass("commit");
-      return result;
-    };
+    const { timeline, network, onAssignment, isAdmitted, onHeard } = options;
+    this.sessions = new Sessions({ controller: this, timeline, network, onAssignment, isAdmitted, onHeard });
   }
 
   get isUp(): boolean {
@@ -94,41 +92,74 @@ export class SimController implements ControllerSide {
   }
 
   get now(): Instant {
-    return (EPOCH_MS + this.#options.timeline.now + this.clockOffsetMs) as Instant;
+    return (EPOCH_MS + this.#options.timeline.now + this.#clockOffsetMs) as Instant;
+  }
+
+  get isDiskFull(): boolean {
+    return this.#isDiskFull;
+  }
+
+  set isDiskFull(isFull: boolean) {
+    this.#isDiskFull = isFull;
+    this.#attend();
+  }
+
+  /** Its wall clock jumps by so much. */
+  setClock(byMs: number): void {
+    this.#clockOffsetMs += byMs;
+    this.clockWasNeverSet = false;
+  }
+
+  // What whoever checks may ask.
+
+  isSilent(machine: MachineId): boolean {
+    return this.#fleet.isSilent(machine);
+  }
+
+  /** What a deployment waits for, as operators read it. */
+  waitingOn(deployment: string): string | undefined {
+    return this.engine?.waitingOn(deployment as never);
+  }
+
+  /** Machines that the outcome of a deployment, as operators read it, says are not as it says. */
+  outstandingOf(_deployment: string): ReadonlySet<MachineId> {
+    return new Set();
   }
 
   start(): void {
     if (this.engine !== undefined) return;
-    const { journal, timeline, network, deliver, onCommit } = this.#options;
-    this.#life += 1;
-    const life = this.#life;
+    const { store, timeline, onCommit } = this.#options;
+    if (this.life > 0) store.reopen();
+    this.#hook(store.journal);
+    this.life += 1;
     this.#isKilled = false;
-    this.fleet = new Fleet(SILENT_AFTER_MS);
+    this.#isPaused = false;
+    this.#fleet = new Fleet(SILENT_AFTER_MS);
+    const begunAt = timeline.now;
+    const wakeAfter = (delayMs: number, callback: () => void) => timeline.after(delayMs, this.#living(() => void this.ask(() => callback())));
+    const clock = {
+      now: () => this.now,
+      wake: (at: Instant, callback: () => void) => wakeAfter(at - this.now, callback),
+      monotonicMs: () => timeline.now - begunAt,
+      wakeAfter,
+    };
+    const publisher = this.#publisher();
     try {
       this.engine = new Engine({
-        journal,
-        fleet: this.fleet,
-        clock: {
-          now: () => this.now,
-          wake: (at, callback) => timeline.after(at - this.now, () => (life === this.#life ? void this.ask(() => callback()) : undefined)),
-        },
+        journal: store.journal,
+        fleet: this.#fleet,
+        clock,
         logger: this.#logger,
-        schedule: simulatedSchedule,
+        schedule: new Schedule(),
         ask: (question) => this.#askOutside(question),
         distrusts: () => undefined,
-        tell: (machine) => {
-          const assignment = this.engine!.assignmentFor(machine);
-          this.#pass("tell");
-          // As the publisher: a machine that has been removed meanwhile is told nothing.
-          if (assignment === undefined) return;
-          this.#options.onAssignment(assignment);
-          network.tell(machine, () => deliver(assignment));
-        },
+        tell: (machine) => publisher.tell(machine),
       });
       this.engine.onCommit(onCommit);
     } catch (error) {
       this.#judge(error);
     }
+    this.#attend();
     this.ask((engine) => engine.start());
     this.ask((engine) => engine.tellAgain());
   }
@@ -142,23 +173,48 @@ export class SimController implements ControllerSide {
     this.#armed = undefined;
   }
 
-  kill(): void {
+  /** `forMs`: until it is started again; by chance otherwise. */
+  kill(forMs?: number): void {
     if (this.engine === undefined) return;
-    this.#life += 1;
+    this.life += 1;
     this.#armed = undefined;
+    this.#late = [];
     this.#death.resolve(DEAD);
     this.#death = Promise.withResolvers();
     this.engine.stop();
     this.engine = undefined;
-    for (const { stream, link } of this.#sessions.values()) this.#hangUp(stream, link);
-    this.#sessions.clear();
+    this.#attend();
+    this.sessions.endAll();
     const { timeline, random } = this.#options;
-    timeline.after(random.chance(0.7) ? random.whole(10, 3_000) : random.whole(3_000, 60_000), () => this.start());
+    timeline.after(forMs ?? (random.chance(0.7) ? random.whole(10, 3_000) : random.whole(3_000, 60_000)), () => this.start());
+  }
+
+  /** As by SIGSTOP: nothing happens in it until it goes on. */
+  pause(): void {
+    if (this.engine === undefined) return;
+    this.#isPaused = true;
+    this.#attend();
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#attend();
+    const late = this.#late;
+    this.#late = [];
+    // Timers that fell due and messages that arrived: the loop takes one after another.
+    for (const act of late) this.#options.timeline.after(0, this.#living(act));
+  }
+
+  /** Now, or when it goes on. */
+  whenTurning(act: () => void | Promise<void>): void | Promise<void> {
+    if (!this.#isPaused) return act();
+    this.#late.push(act);
   }
 
   /** Undefined when it could not be asked, or could not answer. */
   ask<T>(question: (engine: Engine) => T): T | undefined {
-    if (this.engine === undefined) return undefined;
+    if (this.engine === undefined || this.#isPaused) return undefined;
     try {
       return this.#inTurn(question, this.engine);
     } catch (error) {
@@ -169,12 +225,25 @@ export class SimController implements ControllerSide {
     }
   }
 
+  async await<T>(question: (engine: Engine) => Promise<T>): Promise<{ readonly value: T } | undefined> {
+    if (this.engine === undefined) return undefined;
+    const { life } = this;
+    try {
+      const value = await Promise.race([this.#inTurn(question, this.engine), this.#death.promise]);
+      return value === DEAD || life !== this.life ? undefined : { value };
+    } catch (error) {
+      this.#judge(error);
+      return undefined;
+    } finally {
+      if (this.#isKilled) this.kill();
+    }
+  }
+
   /** What the engine puts off to its next turn comes later in the same virtual millisecond, or never when it is killed before. */
   #inTurn<T>(question: (engine: Engine) => T, engine: Engine): T {
-    const life = this.#life;
     const real = globalThis.setImmediate;
     const virtual = (next: () => void): void => {
-      this.#options.timeline.after(0, () => (life === this.#life ? void this.ask(() => next()) : undefined));
+      this.#options.timeline.after(0, this.#living(() => void this.ask(() => next())));
     };
     globalThis.setImmediate = virtual as unknown as typeof setImmediate;
     try {
@@ -184,114 +253,83 @@ export class SimController implements ControllerSide {
     }
   }
 
-  async #await<T>(question: (engine: Engine) => Promise<T>): Promise<{ readonly value: T } | undefined> {
-    if (this.engine === undefined) return undefined;
-    const life = this.#life;
-    try {
-      const value = await Promise.race([this.#inTurn(question, this.engine), this.#death.promise]);
-      return value === DEAD || life !== this.#life ? undefined : { value };
-    } catch (error) {
-      this.#judge(error);
-      return undefined;
-    } finally {
-      if (this.#isKilled) this.kill();
-    }
-  }
-
-  // What agents say.
-
-  async hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number): Promise<void> {
-    const { network, timeline } = this.#options;
-    const { machine, instance } = said;
-    if (!this.#options.isAdmitted(machine)) {
-      network.send(stream, "toMachine", () => link.end(stream));
-      return;
-    }
-    const other = this.#sessions.get(machine);
-    if (other !== undefined) {
-      if (timeline.now - other.heardAt < 3 * HEARTBEAT_MS && other.instance !== instance) {
-        network.send(stream, "toMachine", () => link.end(stream, true));
-        return;
+  /** Of this life alone, and not while it is stopped. */
+  #living(act: () => unknown): () => void | Promise<unknown> {
+    const { life } = this;
+    return () => {
+      if (life !== this.life) return undefined;
+      if (this.#isPaused) {
+        this.#late.push(act);
+        return undefined;
       }
-      this.#hangUp(other.stream, other.link);
-    }
-    const session: Session = { stream, link, instance, heardAt: timeline.now };
-    this.#sessions.set(machine, session);
-    const life = this.#life;
-    const answer = await this.#await((engine) => engine.hello(said, generation));
-    if (life !== this.#life) return;
-    if (answer === undefined) return this.#refuse(session);
-    if (this.#sessions.get(machine) !== session) {
-      if (!this.#sessions.has(machine)) this.ask((engine) => engine.sessionEnded(machine));
-      return;
-    }
-    const newest = this.ask((engine) => engine.heartbeat(machine, generation as Generation));
-    if (newest !== undefined) network.send(stream, "toMachine", () => link.welcome(stream, newest, answer.value));
+      const result = act();
+      return result instanceof Promise ? result : undefined;
+    };
   }
 
-  heartbeat(stream: Stream, generation: number): void {
-    const session = this.#sessionOf(stream);
-    if (session === undefined) return;
-    const newest = this.ask((engine) => engine.heartbeat(stream.machine, generation as Generation));
-    if (newest !== undefined) this.#options.network.send(stream, "toMachine", () => session.link.heartbeatAck(stream, newest));
+  #attend(): void {
+    const { attention, hearing } = this.#options;
+    attention.set(this.isUp && !this.#isPaused && !this.#isDiskFull);
+    hearing.set(this.isUp && !this.#isPaused);
   }
 
-  async report(stream: Stream, reports: readonly ReportAccepted[]): Promise<void> {
-    const session = this.#sessionOf(stream);
-    const last = reports.at(-1);
-    if (session === undefined || last === undefined) return;
-    const life = this.#life;
-    const answer = await this.#await((engine) => engine.report(reports));
-    if (life !== this.#life) return;
-    if (answer === undefined) return this.#refuse(session);
-    this.#options.network.send(stream, "toMachine", () => session.link.acknowledge(stream, last.reportSeq));
+  /** The real one. Nothing is signed, since nobody here could forge; its slices are cut by a clock that moves with each machine that is told. */
+  #publisher(): Publisher {
+    const { network, deliver, onAssignment } = this.#options;
+    let told = 0;
+    return new Publisher({
+      nats: {
+        publish: (_, payload) => {
+          const assignment = Assignment.decode(Envelope.decode(payload).payload);
+          onAssignment(assignment);
+          network.tell(assignment.machine as MachineId, () => deliver(assignment));
+        },
+      },
+      signer: {
+        assignment: (assignment) => ({ payload: Buffer.from(Assignment.encode(assignment).finish()), payloadType: "", signatures: [] }),
+        logsWanted: () => ({ payload: Buffer.alloc(0), payloadType: "", signatures: [] }),
+      },
+      assignmentFor: (machine) => {
+        const assignment = this.engine?.assignmentFor(machine);
+        this.#pass("tell");
+        return assignment;
+      },
+      logger: this.#logger,
+      elapsedMs: () => (told += 1),
+    });
   }
 
-  /** Its credentials have been revoked. */
-  cutOff(machine: MachineId): void {
-    const session = this.#sessions.get(machine);
-    if (session !== undefined) this.#refuse(session);
-  }
-
-  assignmentFor(machine: string): Assignment | undefined {
-    const assignment = this.ask((engine) => engine.assignmentFor(machine as MachineId));
-    if (assignment !== undefined) this.#options.onAssignment(assignment);
-    return assignment;
-  }
-
-  ended(stream: Stream): void {
-    if (this.#sessions.get(stream.machine)?.stream !== stream) return;
-    this.#sessions.delete(stream.machine);
-    this.ask((engine) => engine.sessionEnded(stream.machine));
+  #hook(journal: Journal): void {
+    if (this.#hooked.has(journal)) return;
+    this.#hooked.add(journal);
+    const append = journal.append.bind(journal);
+    const transaction = journal.transaction.bind(journal);
+    journal.append = ((...args: Parameters<typeof append>) => {
+      this.#pass("append");
+      if (this.isDiskFull) throw new JournalError("SQLITE_FULL", "cannot write the journal: database or disk is full", undefined);
+      return append(...args);
+    }) as typeof append;
+    journal.transaction = (work) => {
+      const before = journal.lastSeq;
+      const result = transaction(work);
+      if (journal.lastSeq > before) this.#pass("commit");
+      return result;
+    };
   }
 
   /** A webhook or a metric: it says yes or no, or nothing, after a while; in the end, yes. */
-  #askOutside({ check }: Question): Promise<Verdict> {
-    const { random, timeline } = this.#options;
+  #askOutside(question: Question): Promise<Verdict> {
+    const { check } = question;
+    const { random, timeline, onVerdict } = this.#options;
     const kind = this.outsideIsWell ? "go" : random.weighted([[6, "go"], [1, "stop"], [1, "wait"], [2, "silent"]] as const);
     const { promise, resolve } = Promise.withResolvers<Verdict>();
     timeline.after(kind === "silent" ? check.timeoutMs : random.whole(1, check.timeoutMs), async () => {
-      resolve({ kind, detail: `it said ${kind}` });
+      const verdict: Verdict = { kind, detail: `it said ${kind}` };
+      onVerdict(question, verdict);
+      resolve(verdict);
       await promise;
     });
     return promise;
-  }
-
-  #sessionOf(stream: Stream): Session | undefined {
-    const session = this.#sessions.get(stream.machine);
-    if (session?.stream !== stream) return undefined;
-    session.heardAt = this.#options.timeline.now;
-    return session;
-  }
-
-  #refuse({ stream, link }: Session): void {
-    this.ended(stream);
-    this.#hangUp(stream, link);
-  }
-
-  #hangUp(stream: Stream, link: AgentEnd): void {
-    stream.isBroken.toController = true;
-    this.#options.network.send(stream, "toMachine", () => link.end(stream));
   }
 
   /** One of the points at which it may be killed. */

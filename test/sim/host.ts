@@ -1,5 +1,6 @@
 /**
- * A simulated host without its agent. Its disk outlives everything but a new disk; its processes outlive the agent but not a reboot.
+ * A simulated host without its agent. Its disk outlives everything but a new disk; its processes outlive the agent but not a reboot. What really ran and answered on it is
+ * in `serving`, which nobody but the checks reads.
  */
 import type { AppName, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
@@ -8,7 +9,8 @@ import type { MachineJoined, ReportAccepted } from "@muster/controller/src/journ
 import type { Picture } from "@muster/agent/machine/picture.ts";
 import { type AppState, isProcess, type Workload } from "@muster/agent/machine/state.ts";
 import type { Cancel, Timeline } from "./clock.ts";
-import type { Course, Releases } from "./releases.ts";
+import type { Affliction, Course, Releases } from "./releases.ts";
+import { Serving } from "./serving.ts";
 
 interface Disk {
   readonly instance: string;
@@ -28,14 +30,16 @@ interface Process {
   readonly artifact: string;
   readonly course: Course;
   readonly startedAt: number;
-  readonly cancelExit: Cancel;
+  readonly cancels: readonly Cancel[];
 }
 
-/** Told of what a machine does, so that it can be held against what it was told to do. */
-export interface MachineWatcher {
+/** Hears what a host does, so that it can be held against what it was assigned. */
+export interface HostWatcher {
   ran(machine: MachineId, app: string, artifact: string): void;
   took(machine: MachineId, before: number, assignment: Assignment): void;
   acknowledged(machine: MachineId, instance: string, seq: number): void;
+  /** Its agent takes down what answered well until now, for generation `generation` of the app. */
+  takesDown(machine: MachineId, app: string, generation: number): void;
 }
 
 export class Host {
@@ -47,17 +51,24 @@ export class Host {
   bootId = "boot-1";
   isDiskFull = false;
   clockOffsetMs = 0;
+  /** Without power, or frozen: nothing runs, and its agent says and hears nothing. */
+  isDown = false;
+  /** Faults that are the host's own: when it last had one. */
+  lastFaultAt = -1;
   /** A process ended by itself. */
   onExit: (app: string, launchId: string) => void = () => {};
+  /** A release takes the host with it. */
+  onAffliction: (how: Affliction) => void = () => {};
+  readonly #serving = new Map<string, Serving>();
   readonly #timeline: Timeline;
   readonly #releases: Releases;
-  readonly #watcher: MachineWatcher;
+  readonly #watcher: HostWatcher;
   readonly #switched = new Map<string, { readonly at: number; readonly course: Course }>();
   #launches = 0;
   #disks = 0;
   #boots = 1;
 
-  constructor(id: MachineId, labels: Readonly<Record<string, string>>, timeline: Timeline, releases: Releases, watcher: MachineWatcher) {
+  constructor(id: MachineId, labels: Readonly<Record<string, string>>, timeline: Timeline, releases: Releases, watcher: HostWatcher) {
     this.id = id;
     this.labels = labels;
     this.#timeline = timeline;
@@ -66,7 +77,29 @@ export class Host {
     this.disk = this.#newDisk();
   }
 
+  /** True time. */
+  get now(): number {
+    return this.#timeline.now;
+  }
+
+  serving(app: string): Serving {
+    let serving = this.#serving.get(app);
+    if (serving === undefined) this.#serving.set(app, (serving = new Serving()));
+    return serving;
+  }
+
+  /** When that really was which its agent stamped; as far as its clock was not set since. */
+  trueTime(stampedAt: number): number {
+    return stampedAt - this.clockOffsetMs;
+  }
+
+  /** Of which anything ever ran here. */
+  get apps(): Iterable<string> {
+    return this.#serving.keys();
+  }
+
   reboot(): void {
+    this.lastFaultAt = this.#timeline.now;
     for (const launchId of [...this.processes.keys()]) this.#forget(launchId);
     this.#boots += 1;
     this.bootId = `boot-${this.#boots}`;
@@ -76,6 +109,7 @@ export class Host {
   replaceDisk(): void {
     this.disk = this.#newDisk();
     this.#switched.clear();
+    this.#serving.clear();
     this.reboot();
   }
 
@@ -120,17 +154,24 @@ export class Host {
     return `${app}.${this.#launches}`;
   }
 
-  isCorrupt(artifact: string): boolean {
-    return this.#releases.isCorrupt(artifact, this.id);
+  isCorrupt(app: string, artifact: string): boolean {
+    const isCorrupt = this.#releases.isCorrupt(artifact, this.id);
+    if (isCorrupt) this.serving(app).wentWrong("corrupt", artifact, this.#timeline.now);
+    return isCorrupt;
   }
 
   switchTo(app: string, artifact: string | undefined): void {
+    if (this.disk.links.get(app) === artifact) return;
+    this.#noteTakingDown(app);
+    if (![...this.processes.values()].some((process) => process.app === app)) this.serving(app).ended(this.#timeline.now);
     if (artifact === undefined) {
       this.disk.links.delete(app);
+      this.#switched.delete(app);
       return;
     }
     this.disk.links.set(app, artifact);
-    this.#switched.set(app, { at: this.#timeline.now, course: this.#releases.course(artifact, this.id) });
+    if (this.#releases.isFiles(artifact)) this.#switched.set(app, { at: this.#timeline.now, course: this.#releases.course(artifact, this.id) });
+    this.#serveFiles(app, artifact);
     this.#watcher.ran(this.id, app, artifact);
   }
 
@@ -140,16 +181,25 @@ export class Host {
     if (known !== undefined) return known.workload;
     const { app, artifact } = release;
     const course = this.#releases.course(artifact, this.id);
-    if (!course.startsAtAll || !this.disk.releases.has(`${app}/${artifact}`)) return undefined;
     const timeline = this.#timeline;
+    if (!course.startsAtAll || !this.disk.releases.has(`${app}/${artifact}`)) {
+      this.serving(app).wentWrong("start_failed", artifact, timeline.now);
+      return undefined;
+    }
     const workload: Workload = { launchId, pid: Number(launchId.slice(app.length + 1)), startTicks: "1", bootId: this.bootId };
-    const cancelExit = course.exitsAfterMs === undefined ? () => {} : timeline.after(course.exitsAfterMs, () => this.#exit(launchId));
-    this.processes.set(launchId, { workload, app, artifact, course, startedAt: timeline.now, cancelExit });
+    const cancels: Cancel[] = [];
+    if (course.exitsAfterMs !== undefined) cancels.push(timeline.after(course.exitsAfterMs, () => this.#exit(launchId)));
+    const { afflicts } = course;
+    if (afflicts !== undefined) cancels.push(timeline.after(afflicts.afterMs, () => this.#afflict(app, artifact, afflicts.how)));
+    this.processes.set(launchId, { workload, app, artifact, course, startedAt: timeline.now, cancels });
+    this.serving(app).began(artifact, course, timeline.now);
     this.#watcher.ran(this.id, app, artifact);
     return workload;
   }
 
   stop(launchId: string): void {
+    const app = this.processes.get(launchId)?.app;
+    if (app !== undefined) this.#noteTakingDown(app);
     this.#forget(launchId);
   }
 
@@ -169,21 +219,61 @@ export class Host {
     return undefined;
   }
 
+  /** Its processes go, and its agent without a word. */
+  protected powerOff(): void {
+    this.lastFaultAt = this.#timeline.now;
+    this.isDown = true;
+    for (const launchId of [...this.processes.keys()]) this.#forget(launchId);
+    // Files answer nothing while nothing runs that could.
+    for (const serving of this.#serving.values()) serving.ended(this.#timeline.now);
+  }
+
+  /** Of files, what is linked is served as soon as there is power. */
+  protected powerOn(): void {
+    this.isDown = false;
+    for (const [app, artifact] of this.disk.links) {
+      const switched = this.#switched.get(app);
+      if (switched === undefined) continue;
+      this.#switched.set(app, { at: this.#timeline.now, course: switched.course });
+      this.#serveFiles(app, artifact);
+    }
+  }
+
+  #serveFiles(app: string, artifact: string): void {
+    const switched = this.#switched.get(app);
+    if (switched !== undefined && this.#releases.isFiles(artifact)) this.serving(app).began(artifact, switched.course, switched.at);
+  }
+
   #filesOf(app: string, artifact: string): { readonly startedAt: number; readonly course: Course } | undefined {
     const switched = this.#switched.get(app);
     return switched === undefined || this.disk.links.get(app) !== artifact ? undefined : { startedAt: switched.at, course: switched.course };
   }
 
+  #noteTakingDown(app: string): void {
+    if (this.serving(app).current(this.#timeline.now) === undefined) return;
+    this.#watcher.takesDown(this.id, app, this.disk.apps.get(app)?.goal?.generation ?? 0);
+  }
+
+  #afflict(app: string, artifact: string, how: Affliction): void {
+    if (this.#releases.isTame) return;
+    this.serving(app).wentWrong("took_the_host", artifact, this.#timeline.now);
+    this.onAffliction(how);
+  }
+
   #exit(launchId: string): void {
     const process = this.processes.get(launchId);
     if (process === undefined) return;
-    this.processes.delete(launchId);
+    this.serving(process.app).wentWrong("exited", process.artifact, this.#timeline.now);
+    this.#forget(launchId);
     this.onExit(process.app, launchId);
   }
 
   #forget(launchId: string): void {
-    this.processes.get(launchId)?.cancelExit();
+    const process = this.processes.get(launchId);
+    if (process === undefined) return;
+    for (const cancel of process.cancels) cancel();
     this.processes.delete(launchId);
+    this.serving(process.app).ended(this.#timeline.now);
   }
 
   #newDisk(): Disk {

@@ -50,6 +50,12 @@ export class Link implements AgentEnd {
     this.#stream = undefined;
   }
 
+  /** The host is frozen: its connection stays open. */
+  forget(): void {
+    if (this.#stream !== undefined) this.#stream.isBroken = { toMachine: true, toController: true };
+    this.#stream = undefined;
+  }
+
   end(stream: Stream, asSecond = false): void {
     if (this.#stream !== stream || !this.#agent.isAlive) return;
     this.#stream = undefined;
@@ -63,8 +69,9 @@ export class Link implements AgentEnd {
     const { network, controller } = this.#agent;
     stream.isBroken.toMachine = true;
     network.send(stream, "toController", () => {
-      if (controller.isUp) controller.ended(stream);
+      const ended = controller.isUp ? controller.ended(stream) : undefined;
       stream.isBroken.toController = true;
+      return ended;
     });
   }
 
@@ -137,13 +144,14 @@ export class Link implements AgentEnd {
     };
     const { network, controller, machine } = this.#agent;
     network.ask(machine.id, () => {
-      if (!controller.isUp) return;
-      const assignment = controller.assignmentFor(machine.id);
-      network.tell(machine.id, () => {
-        if (!this.#agent.isAlive || isAnswered) return;
-        if (assignment !== undefined) this.#agent.offer(assignment);
-        done();
-      });
+      if (!controller.isUp) return undefined;
+      return controller.sync(machine.id, (assignment) =>
+        network.tell(machine.id, () => {
+          if (!this.#agent.isAlive || isAnswered) return;
+          if (assignment !== undefined) this.#agent.offer(assignment);
+          done();
+        }),
+      );
     });
     this.#agent.after(SYNC_TIMEOUT_MS, done);
   }

@@ -3,9 +3,12 @@
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import { Agent } from "./agent.ts";
-import { Host, type MachineWatcher } from "./host.ts";
+import { Host, type HostWatcher } from "./host.ts";
 import type { Surroundings } from "./life.ts";
-import type { Releases } from "./releases.ts";
+import type { Affliction, Releases } from "./releases.ts";
+
+/** Somebody goes there and switches it on again, or brings its network back. */
+const REPAIR_MS = { least: 40_000, most: 300_000 };
 
 export class Machine extends Host {
   agent: Agent | undefined;
@@ -15,13 +18,14 @@ export class Machine extends Host {
   isRemoved = false;
   readonly #surroundings: Surroundings;
 
-  constructor(id: MachineId, labels: Readonly<Record<string, string>>, surroundings: Surroundings, releases: Releases, watcher: MachineWatcher) {
+  constructor(id: MachineId, labels: Readonly<Record<string, string>>, surroundings: Surroundings, releases: Releases, watcher: HostWatcher) {
     super(id, labels, surroundings.timeline, releases, watcher);
     this.#surroundings = surroundings;
+    this.onAffliction = (how) => this.#suffer(how);
   }
 
   startAgent(): void {
-    if (this.agent !== undefined || this.isGone) return;
+    if (this.agent !== undefined || this.isGone || this.isDown) return;
     const agent = new Agent(this, this.#surroundings, () => this.#agentDied(agent));
     this.agent = agent;
     this.onExit = (app, launchId) => this.agent?.apps.get(app)?.exited(launchId, 1);
@@ -30,7 +34,37 @@ export class Machine extends Host {
 
   override reboot(): void {
     super.reboot();
+    if (this.isDown) this.powerOn();
     this.agent?.die();
+  }
+
+  /** `isFrozen`: its connections stay open, and nothing comes over them. */
+  goDown(isFrozen: boolean): void {
+    this.powerOff();
+    if (isFrozen) this.agent?.vanish();
+    else this.agent?.die();
+  }
+
+  repair(): void {
+    this.#surroundings.network.mend(this.id);
+    if (this.isDown) this.reboot();
+    this.startAgent();
+  }
+
+  #suffer(how: Affliction): void {
+    const { timeline, random, network } = this.#surroundings;
+    switch (how) {
+      case "reboots":
+        return this.reboot();
+      case "dies":
+      case "freezes":
+        this.goDown(how === "freezes");
+        break;
+      case "is_cut_off":
+        network.cut(this.id, { toMachine: true, toController: true });
+        break;
+    }
+    timeline.after(random.whole(REPAIR_MS.least, REPAIR_MS.most), () => this.repair());
   }
 
   #agentDied(agent: Agent): void {

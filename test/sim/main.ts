@@ -7,9 +7,11 @@ import { execFileSync, fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { run } from "./run.ts";
+import { type Invariant, INVARIANTS } from "./violation.ts";
 
 interface Failure {
   readonly seed: number;
+  readonly invariant: Invariant;
   readonly what: string;
 }
 
@@ -32,6 +34,9 @@ const { values } = parseArgs({
     processes: { type: "string", default: String(availableParallelism()) },
     /** Ends at the first seed that breaks this invariant. */
     until: { type: "string" },
+    /** Invariants that are not judged, or the only ones that are, with commas between them. */
+    except: { type: "string", default: "" },
+    only: { type: "string" },
     /** A share of the seeds, run in this process: `index/of`. */
     share: { type: "string" },
   },
@@ -39,9 +44,12 @@ const { values } = parseArgs({
 
 const seeds = Number(values.seeds);
 const from = Number(values.from);
+const except: ReadonlySet<Invariant> = new Set(
+  INVARIANTS.filter((name) => values.except.split(",").includes(name) || values.only?.split(",").includes(name) === false),
+);
 
 if (values.verbose !== undefined) {
-  const outcome = await run(Number(values.verbose), { say: (line) => console.log(line), digest: true });
+  const outcome = await run(Number(values.verbose), { say: (line) => console.log(line), digest: true, except });
   console.log(`seed ${outcome.seed}: ${outcome.violation?.message ?? "holds"}; ${outcome.digest}`);
   if (outcome.violation?.cause instanceof Error) console.log(outcome.violation.cause.stack);
   process.exitCode = outcome.violation === undefined ? 0 : 1;
@@ -59,13 +67,13 @@ async function runShare(index: number, of: number): Promise<Tally> {
   const failures: Failure[] = [];
   const sums = { seeds: 0, virtualMs: 0, steps: 0, rows: 0 };
   for (let seed = from + index; seed < from + seeds; seed += of) {
-    const { violation, virtualMs, steps, rows } = await run(seed);
+    const { violation, virtualMs, steps, rows } = await run(seed, { except });
     sums.seeds += 1;
     sums.virtualMs += virtualMs;
     sums.steps += steps;
     sums.rows += rows;
     if (violation === undefined) continue;
-    failures.push({ seed, what: violation.message });
+    failures.push({ seed, invariant: violation.invariant, what: violation.message });
     if (violation.invariant === values.until) break;
   }
   return { ...sums, failures };
@@ -80,6 +88,10 @@ async function runAll(processes: number): Promise<void> {
   const told = values.until === undefined ? failures.slice(0, TOLD_MAX) : failures.slice(-1);
   for (const { seed, what } of told) console.log(`seed ${seed} broke ${what}\n  npm run sim -- --verbose ${seed}`);
   if (failures.length > told.length) console.log(`and ${failures.length - told.length} more`);
+  if (failures.length > 0) {
+    const byInvariant = [...Map.groupBy(failures, ({ invariant }) => invariant)].sort(([, a], [, b]) => b.length - a.length);
+    console.log(`by invariant: ${byInvariant.map(([invariant, of]) => `${invariant} ${of.length} (${of.slice(0, 5).map(({ seed }) => seed).join(", ")})`).join("; ")}`);
+  }
   const tookS = (performance.now() - begun) / 1000;
   const years = (sum("virtualMs") / 3_600_000).toFixed(0);
   console.log(`${sum("seeds")} seeds, ${failures.length} failures; ${(sum("seeds") / tookS).toFixed(0)} seeds/s; ${sum("steps")} steps, ${sum("rows")} journal rows, ${years} hours of virtual time in ${tookS.toFixed(1)} s`);

@@ -33,15 +33,15 @@ const NO_RIVAL_CHECK: Edit = { file: `${ENGINE}/rollouts.ts`, find: 'assert(stat
 const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom(window, state.moving.size, others);", put: "return window + others > 0;" };
 
 export const MUTATIONS: readonly Mutation[] = [
-  { name: "max_unavailable is not looked at", breaks: "window", edits: [NO_WINDOW_CHECK, NO_PLACE] },
+  { name: "max_unavailable is not looked at", breaks: "window_holds", edits: [NO_WINDOW_CHECK, NO_PLACE] },
   {
     name: "machines that are unwell take no place in the window",
-    breaks: "window",
+    breaks: "window_holds",
     edits: [{ file: `${ROLLOUT}/place.ts`, find: "return hasRoom(window, state.moving.size, others);", put: "return state.moving.size < Math.max(others < 0 ? 0 : 1, window);" }],
   },
   {
     name: "spread and max_unavailable_per are not looked at",
-    breaks: "lanes",
+    breaks: "lanes_hold",
     edits: [NO_LANE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "const inLane = state.movingIn.get(values[index]!) ?? 0;", put: "const inLane = Math.min(0, state.movingIn.get(values[index]!) ?? 0); if (label !== undefined) continue;" }],
   },
   {
@@ -51,7 +51,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "budgets of groups are not looked at",
-    breaks: "budgets",
+    breaks: "budgets_hold",
     edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (!group.members.has(machine)) continue;\n      if (!budgetHasRoom", put: "if (group.max >= 0) continue;\n      if (!budgetHasRoom" }],
   },
   {
@@ -149,7 +149,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "an aborted rollout goes on",
-    breaks: "ended_is_still",
+    breaks: "paused_is_still",
     edits: [
       NO_PHASE_CHECK,
       { file: `${ROLLOUT}/advance.ts`, find: "  switch (state.phase) {", put: '  if (state.phase === "aborted") return rollingStep(state, world, now);\n  switch (state.phase) {' },

@@ -1,63 +1,105 @@
 /**
  * People at random: they deploy, steer what is under way, and keep machines from it, whatever state things are in. What is refused is refused; what is granted must hold.
  */
-import type { AppName, DeploymentId, Digest, Instant, MachineId } from "@muster/proto/ids.ts";
-import { parseSelector } from "@muster/proto/selector.ts";
-import type { Engine } from "@muster/controller/src/engine/engine.ts";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Command } from "@muster/controller/src/engine/operators.ts";
 import type { Answer } from "@muster/controller/src/engine/refusal.ts";
+import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
+import type { Desk } from "./desk.ts";
 import type { Random } from "./random.ts";
 import type { Releases } from "./releases.ts";
+import { type Step, story } from "./stories.ts";
 import { randomSize, randomStrategy } from "./strategies.ts";
 
 const VERSIONS_MAX = 5;
 export const ZONES = ["a", "b", "c"];
 const GROUPS = ["role=web", "zone=a", ""];
-const ORDER = { by: "ops", reason: "" };
+
+interface Submission {
+  readonly app: string;
+  readonly release: Release;
+  readonly strategy: Strategy;
+}
 
 export class Operators {
   readonly #random: Random;
   readonly #releases: Releases;
   readonly #apps: readonly string[];
+  readonly #desk: Desk;
+  #last: Submission | undefined;
   #submitted = 0;
+  #steps: Step[] = [];
+  #stories = 0;
+  /** Until the next act; undefined: whenever somebody comes. */
+  nextMs: number | undefined;
+  #pauseMs: readonly [number, number] = [0, 0];
 
-  constructor(random: Random, releases: Releases, apps: readonly string[]) {
+  constructor(random: Random, releases: Releases, apps: readonly string[], desk: Desk) {
     this.#random = random;
     this.#releases = releases;
     this.#apps = apps;
+    this.#desk = desk;
   }
 
-  act(engine: Engine, machines: readonly MachineId[], now: Instant): string {
+  act(machines: readonly MachineId[], now: Instant): string {
     const random = this.#random;
-    if (this.#submitted === 0 || random.chance(0.25)) return this.deploy(engine, now);
-    if (random.chance(0.35)) return this.#order(engine, machines, now);
+    if (this.#steps.length === 0 && random.chance(0.1)) this.#beginStory(machines);
+    if (this.#steps.length > 0) return this.#tellOn();
+    if (this.#submitted === 0 || random.chance(0.22)) return this.deploy(now);
+    // A pipeline runs once more.
+    if (random.chance(0.08)) return this.#again();
+    if (random.chance(0.25)) return this.#order(machines, now);
     const id = `d-${random.chance(0.7) ? this.#submitted : random.whole(1, this.#submitted)}` as DeploymentId;
-    if (random.chance(0.05)) {
+    if (random.chance(0.18)) {
       const version = String(random.whole(1, VERSIONS_MAX));
-      const answer = engine.operators.rollbackTo(id, version, ORDER);
-      if (answer.ok) this.#submitted = Number(answer.value.deployment.slice(2));
-      return `rollback ${id} to ${version}: ${told(answer)}`;
+      return `rollback ${id} to ${version}: ${this.#submittedAs(this.#desk.rollbackTo(id, version))}`;
     }
     const command = this.#command();
-    return `${JSON.stringify(command)} ${id}: ${told(engine.operators.command(id, command, ORDER))}`;
+    return `${JSON.stringify(command)} ${id}: ${answered(this.#desk.command(id, command))}`;
   }
 
-  deploy(engine: Engine, now: Instant): string {
+  deploy(now: Instant): string {
     const random = this.#random;
-    const app = random.pick(this.#apps) as AppName;
+    const app = random.pick(this.#apps);
     const strategy = randomStrategy(random, now, this.#apps);
-    const parsed = parseSelector(strategy.targets);
-    if (!parsed.ok) throw new Error(parsed.message);
     const release = this.#releases.release(app, String(random.whole(1, VERSIONS_MAX)));
-    engine.operators.recordArtifact({ kind: "artifact_stored", artifact: release.artifact as Digest, fileCount: 1, sizeBytes: 1, packBytes: 1 });
-    const answer = engine.operators.submit({ app, release, strategy, selector: parsed.selector });
-    if (answer.ok) this.#submitted = Number(answer.value.deployment.slice(2));
-    return `deploy ${app}@${release.version} to ${strategy.targets}: ${told(answer)}`;
+    this.#last = { app, release, strategy };
+    return `deploy ${app}@${release.version} to ${strategy.targets}: ${this.#submittedAs(this.#desk.deploy(app, release, strategy))}`;
+  }
+
+  get hasDeployed(): boolean {
+    return this.#submitted > 0;
+  }
+
+  #beginStory(machines: readonly MachineId[]): void {
+    this.#stories += 1;
+    const { steps, pauseMs } = story({ name: `s${this.#stories}`, random: this.#random, releases: this.#releases, desk: this.#desk, apps: this.#apps, machines, submitted: (id) => this.#submitted = id ?? this.#submitted });
+    this.#steps = steps;
+    this.#pauseMs = pauseMs;
+  }
+
+  #tellOn(): string {
+    const step = this.#steps.shift()!;
+    this.nextMs = this.#steps.length === 0 ? undefined : this.#random.whole(...this.#pauseMs);
+    return step();
+  }
+
+  #again(): string {
+    if (this.#last === undefined) return "nothing to deploy again";
+    const { app, release, strategy } = this.#last;
+    const targets = this.#random.chance(0.5) ? strategy.targets : this.#random.pick(["role=web", "zone in (a,b)"]);
+    return `deploy ${app}@${release.version} again to ${targets}: ${this.#submittedAs(this.#desk.deploy(app, release, { ...strategy, targets }))}`;
+  }
+
+  #submittedAs(answer: Answer<{ readonly deployment: string }> | undefined): string {
+    if (answer?.ok === true) this.#submitted = Number(answer.value.deployment.slice(2));
+    return answer?.ok === true ? answer.value.deployment : answered(answer);
   }
 
   #command(): Command {
     const random = this.#random;
-    const kind = random.weighted([[3, "pause"], [4, "resume"], [1, "abort"], [2, "rollback"], [2, "retry"], [4, "approve"], [2, "promote"], [2, "set_max_unavailable"]] as const);
+    const kind = random.weighted([[3, "pause"], [4, "resume"], [2, "abort"], [3, "rollback"], [2, "retry"], [4, "approve"], [2, "promote"], [2, "set_max_unavailable"]] as const);
     switch (kind) {
       case "pause":
       case "resume":
@@ -74,60 +116,61 @@ export class Operators {
     }
   }
 
-  #labels(): { readonly set: Readonly<Record<string, string>>; readonly remove: readonly string[] } {
+  #label(machine: MachineId): Answer<unknown> | undefined {
     const random = this.#random;
     const zone = random.pick(ZONES);
     const kind = random.weighted([[3, "zone"], [1, "no zone"], [1, "role"], [1, "canary"], [1, "no canary"]] as const);
     switch (kind) {
       case "zone":
-        return { set: { zone }, remove: [] };
+        return this.#desk.label(machine, { zone });
       case "no zone":
-        return { set: {}, remove: ["zone"] };
+        return this.#desk.label(machine, {}, ["zone"]);
       case "role":
-        return { set: { role: random.chance(0.7) ? "web" : "db", zone }, remove: [] };
+        return this.#desk.label(machine, { role: random.chance(0.7) ? "web" : "db", zone });
       case "canary":
-        return { set: { canary: "true" }, remove: [] };
+        return this.#desk.label(machine, { canary: "true" });
       case "no canary":
-        return { set: {}, remove: ["canary"] };
+        return this.#desk.label(machine, {}, ["canary"]);
     }
   }
 
-  #order(engine: Engine, machines: readonly MachineId[], now: Instant): string {
+  #order(machines: readonly MachineId[], now: Instant): string {
     const random = this.#random;
     const machine = random.pick(machines);
-    const { orders } = engine;
-    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [3, "label"], [5, "remove"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"]] as const);
+    const desk = this.#desk;
+    const kind = random.weighted([[3, "cordon"], [2, "drain"], [4, "uncordon"], [3, "label"], [2, "remove"], [2, "budget"], [1, "no budget"], [1, "freeze"], [1, "end freeze"], [1, "retention"]] as const);
     switch (kind) {
       case "cordon":
-        return `cordon ${machine}: ${told(orders.cordon(machine, { drain: false, force: false }, ORDER))}`;
+        return `cordon ${machine}: ${answered(desk.cordon(machine, { drain: false, force: false }))}`;
       case "drain":
-        return `drain ${machine}: ${told(orders.cordon(machine, { drain: true, force: random.chance(0.5) }, ORDER))}`;
+        return `drain ${machine}: ${answered(desk.cordon(machine, { drain: true, force: random.chance(0.5) }))}`;
       case "uncordon":
-        return `uncordon ${machine}: ${told(orders.uncordon(machine, ORDER))}`;
+        return `uncordon ${machine}: ${answered(desk.uncordon(machine))}`;
       case "label":
-        return `label ${machine}: ${told(orders.labelMachine(machine, this.#labels(), "ops"))}`;
+        return `label ${machine}: ${answered(this.#label(machine))}`;
       case "remove":
-        return `remove ${machine}: ${told(orders.removeMachine(machine, ORDER))}`;
+        return `remove ${machine}: ${answered(desk.remove(machine))}`;
       case "budget": {
         const group = random.pick(GROUPS);
         const most = random.whole(0, 3);
-        return `budget "${group}" ${most}: ${told(orders.setBudget(group, most, "ops"))}`;
+        return `budget "${group}" ${most}: ${answered(desk.setBudget(group, most))}`;
       }
       case "no budget":
-        return `no budget: ${told(orders.removeBudget(random.pick(GROUPS), "ops"))}`;
+        return `no budget: ${answered(desk.removeBudget(random.pick(GROUPS)))}`;
       case "freeze": {
         const from = (now + random.whole(-10_000, 60_000)) as Instant;
         const until = random.chance(0.3) ? null : ((now + random.whole(-10_000, 300_000)) as Instant);
-        return `freeze ${from} to ${until}: ${told(orders.addFreeze({ from, until }, ORDER))}`;
+        return `freeze ${from} to ${until}: ${answered(desk.addFreeze(from, until))}`;
       }
-      case "end freeze": {
-        const freeze = orders.freezes()[0];
-        return freeze === undefined ? "no freeze to end" : `end ${freeze.id}: ${told(orders.endFreeze(freeze.id, "ops"))}`;
-      }
+      case "end freeze":
+        return `end a freeze: ${answered(desk.endFirstFreeze())}`;
+      case "retention":
+        return `keep few releases: ${answered(desk.keepReleases(random.whole(1, 3), random.whole(0, 120_000)))}`;
     }
   }
 }
 
-function told(answer: Answer<unknown>): string {
+function answered(answer: Answer<unknown> | undefined): string {
+  if (answer === undefined) return "no answer";
   return answer.ok ? "granted" : answer.refusal.message;
 }

@@ -7,18 +7,28 @@ import type { Random } from "./random.ts";
 
 type Ailment = "exits" | "never_healthy" | "start_failed" | "corrupt";
 
+/** What a release does to its host: the power goes, it boots again, nothing runs on though its connections stay open, the network is gone. */
+export type Affliction = "dies" | "reboots" | "freezes" | "is_cut_off";
+
 export type Character =
   | { readonly kind: "good"; readonly readyMs: number }
   | { readonly kind: "broken"; readonly how: Ailment }
   | { readonly kind: "sometimes"; readonly how: Ailment; readonly chance: number }
   | { readonly kind: "on_some_machines"; readonly how: Ailment; readonly share: number }
-  | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number }
-  | { readonly kind: "flaps"; readonly everyMs: number };
+  | { readonly kind: "on_machines"; readonly how: Ailment; readonly machines: readonly string[] }
+  /** Its first start on each machine goes well, and no other. */
+  | { readonly kind: "starts_once" }
+  /** `share`: of machines; on all of them when it is absent. */
+  | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number; readonly share?: number }
+  | { readonly kind: "flaps"; readonly everyMs: number }
+  /** It takes the host with it, after it was well there. */
+  | { readonly kind: "takes_host"; readonly how: Affliction; readonly afterMs: number };
 
 /** How one start goes; times count from it. */
 export interface Course {
   readonly startsAtAll: boolean;
   readonly exitsAfterMs: number | undefined;
+  readonly afflicts?: { readonly how: Affliction; readonly afterMs: number };
   /** What a probe sees from then on; ordered, the first at 0. */
   readonly health: readonly { readonly fromMs: number; readonly isHealthy: boolean }[];
 }
@@ -26,16 +36,22 @@ export interface Course {
 const FLAPS_MAX = 6;
 
 export class Releases {
+  /** In the end: what a release did to its host it does no more. */
+  isTame = false;
   readonly #random: Random;
   readonly #characters = new Map<string, Character>();
   readonly #releases = new Map<string, Release>();
+  readonly #files = new Set<string>();
+  readonly #started = new Set<string>();
 
   constructor(random: Random) {
     this.#random = random;
   }
 
-  /** A process whose ways are known. */
+  /** A process whose ways are known; the same name is the same release again. */
   define(app: string, version: string, character: Character): Release {
+    const known = this.#releases.get(`${app}@${version}`);
+    if (known !== undefined) return known;
     const driver: Release["driver"] = { $case: "process", value: { command: ["serve"], env: {}, stopTimeoutMs: 1_000 } };
     const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [], secrets: undefined };
     this.#releases.set(`${app}@${version}`, release);
@@ -53,8 +69,21 @@ export class Releases {
       : { $case: "files", value: {} };
     const release: Release = { app, version, artifact: artifactOf(app, version), driver, ports: {}, health: [], secrets: undefined };
     this.#releases.set(name, release);
+    if (driver.$case === "files") this.#files.add(release.artifact);
     this.#characters.set(release.artifact, this.#character(driver.$case === "files"));
     return release;
+  }
+
+  versionOf(artifact: string): string | undefined {
+    return [...this.#releases.values()].find((release) => release.artifact === artifact)?.version;
+  }
+
+  characterOf(artifact: string): Character | undefined {
+    return this.#characters.get(artifact);
+  }
+
+  isFiles(artifact: string): boolean {
+    return this.#files.has(artifact);
   }
 
   isCorrupt(artifact: string, machine: string): boolean {
@@ -68,13 +97,23 @@ export class Releases {
     switch (character.kind) {
       case "good":
         return ready(character.readyMs);
+      case "starts_once": {
+        const key = `${artifact}/${machine}`;
+        if (this.#started.has(key)) return this.#ill("never_healthy");
+        this.#started.add(key);
+        return ready(200);
+      }
       case "broken":
       case "sometimes":
       case "on_some_machines":
+      case "on_machines":
         return this.#strikes(character, artifact, machine) ? this.#ill(character.how) : ready(200);
       case "after_a_while":
+        if (!isAmong(character.share ?? 1, artifact, machine)) return ready(300);
         if (character.how === "exits") return { ...ready(300), exitsAfterMs: character.afterMs };
         return { ...ready(300), health: [...ready(300).health, { fromMs: character.afterMs, isHealthy: false }] };
+      case "takes_host":
+        return this.isTame ? ready(300) : { ...ready(300), afflicts: character };
       case "flaps": {
         const health = Array.from({ length: FLAPS_MAX }, (_, index) => ({ fromMs: index * character.everyMs, isHealthy: index % 2 === 1 }));
         return { startsAtAll: true, exitsAfterMs: undefined, health };
@@ -85,10 +124,9 @@ export class Releases {
   #strikes(character: Character, artifact: string, machine: string): boolean {
     if (character.kind === "broken") return true;
     if (character.kind === "sometimes") return this.#random.chance(character.chance);
+    if (character.kind === "on_machines") return character.machines.includes(machine);
     if (character.kind !== "on_some_machines") return false;
-    let hash = 7;
-    for (const letter of `${artifact.slice(0, 8)}${machine}`) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;
-    return hash % 100 < character.share * 100;
+    return isAmong(character.share, artifact, machine);
   }
 
   #ill(how: Ailment): Course {
@@ -107,7 +145,7 @@ export class Releases {
   #character(isFiles: boolean): Character {
     const random = this.#random;
     const how = (): Ailment => (isFiles ? random.pick(["never_healthy", "corrupt"] as const) : random.pick(["exits", "never_healthy", "start_failed", "corrupt"] as const));
-    const kind = random.weighted([[10, "good"], [3, "broken"], [2, "sometimes"], [2, "on_some_machines"], [2, "after_a_while"], [1, "flaps"], [1, "slow"]] as const);
+    const kind = random.weighted([[10, "good"], [3, "broken"], [2, "sometimes"], [2, "on_some_machines"], [2, "after_a_while"], [1, "leaks"], [1, "flaps"], [4, "slow"], [isFiles ? 0 : 2, "takes_host"]] as const);
     switch (kind) {
       case "good":
         return { kind, readyMs: random.whole(0, 2_000) };
@@ -121,10 +159,22 @@ export class Releases {
         return { kind, how: how(), share: random.pick([0.2, 0.5]) };
       case "after_a_while":
         return { kind, how: isFiles ? "turns" : random.pick(["exits", "turns"] as const), afterMs: random.whole(2_000, 120_000) };
+      case "leaks":
+        // Long after its min_healthy_time, and often after its soak.
+        return { kind: "after_a_while", how: isFiles ? "turns" : "exits", afterMs: random.whole(60_000, 600_000) };
+      case "takes_host":
+        return { kind, how: random.pick(["dies", "reboots", "freezes", "is_cut_off"] as const), afterMs: random.whole(1_000, 60_000) };
       case "flaps":
         return { kind, everyMs: random.whole(500, 20_000) };
     }
   }
+}
+
+/** The same machines each time. */
+function isAmong(share: number, artifact: string, machine: string): boolean {
+  let hash = 7;
+  for (const letter of `${artifact.slice(0, 8)}${machine}`) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;
+  return hash % 100 < share * 100;
 }
 
 function ready(afterMs: number): Course {

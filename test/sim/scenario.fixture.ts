@@ -1,28 +1,33 @@
 /** A quiet world that does what a scenario says, under the same checks as any other run. */
-import type { AppName, DeploymentId, Digest, MachineId } from "@muster/proto/ids.ts";
-import { parseSelector } from "@muster/proto/selector.ts";
-import type { Engine } from "@muster/controller/src/engine/engine.ts";
-import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
-import type { TargetState } from "@muster/controller/src/rollout/state.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { Gate, Strategy } from "@muster/controller/src/plan/strategy.ts";
 import type { Machine } from "./machine.ts";
+import { pass } from "./exam.ts";
 import type { Character } from "./releases.ts";
-import { liveness, openJournal } from "./run.ts";
-import { checkConverged } from "./settled.ts";
+import { liveness, settle } from "./run.ts";
+import { plainStrategy, waveOf } from "./strategies.ts";
 import { World } from "./world.ts";
 
 const SEED = 1;
-const GOOD: Character = { kind: "good", readyMs: 200 };
-export const ORDER = { by: "ops", reason: "" };
+export const GOOD: Character = { kind: "good", readyMs: 200 };
+export const SLOW: Character = { kind: "good", readyMs: 10_000 };
 
 export class Scenario {
   readonly world: World;
 
-  constructor(machines: number) {
-    this.world = new World(SEED, openJournal(), { quietMachines: machines });
+  /** Its machines have joined. */
+  static async of(machines: number): Promise<Scenario> {
+    const scenario = new Scenario(machines);
+    await scenario.pass(2_000);
+    return scenario;
   }
 
-  get engine(): Engine {
-    return this.world.controller.engine!;
+  constructor(machines: number) {
+    this.world = new World(SEED, { quietMachines: machines });
+  }
+
+  get desk(): World["desk"] {
+    return this.world.desk;
   }
 
   machine(name: string): Machine {
@@ -30,45 +35,23 @@ export class Scenario {
   }
 
   /** To all machines, in one wave, one at a time. */
-  deploy(version: string, changes: Partial<Strategy> = {}, character: Character = GOOD, app = "web" as AppName): DeploymentId {
-    const release = this.world.releases.define(app, version, character);
-    const { operators } = this.engine;
-    operators.recordArtifact({ kind: "artifact_stored", artifact: release.artifact as Digest, fileCount: 1, sizeBytes: 1, packBytes: 1 });
-    const strategy: Strategy = {
-      targets: "role=web",
-      waves: [{ members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null }],
-      alarms: [],
-      maxUnavailable: { kind: "count", count: 1 },
-      maxUnavailablePer: [],
-      spread: null,
-      order: [],
-      minHealthyTimeMs: 1_000,
-      healthyDeadlineMs: 30_000,
-      progressDeadlineMs: 300_000,
-      maxFailures: { kind: "count", count: 9 },
-      maxUnreachable: null,
-      offline: { kind: "skip" },
-      lateJoiners: "deploy",
-      window: null,
-      start: "auto",
-      startAt: null,
-      after: null,
-      priority: 0,
-      onFailure: "pause",
-      onConflict: "supersede",
-      ...changes,
-    };
-    const parsed = parseSelector(strategy.targets);
-    if (!parsed.ok) throw new Error(parsed.message);
-    const answer = operators.submit({ app, release, strategy, selector: parsed.selector });
-    if (!answer.ok) throw new Error(answer.refusal.message);
+  deploy(version: string, changes: Partial<Strategy> = {}, character: Character = GOOD, app = "web"): DeploymentId {
+    const { releases, desk } = this.world;
+    const answer = desk.deploy(app, releases.define(app, version, character), { ...plainStrategy(), ...changes });
+    if (answer?.ok !== true) throw new Error(answer?.refusal.message ?? "no answer");
     return answer.value.deployment as DeploymentId;
   }
 
+  /** Deploys, and waits until that has succeeded. */
+  async stand(version: string, changes: Partial<Strategy> = {}, character: Character = GOOD): Promise<DeploymentId> {
+    const id = this.deploy(version, { maxUnavailable: { kind: "percent", percent: 100 }, ...changes }, character);
+    await this.until(() => this.phaseOf(id) === "succeeded");
+    await this.pass(30_000);
+    return id;
+  }
+
   async pass(ms: number): Promise<void> {
-    const end = this.world.timeline.now + ms;
-    while ((this.world.timeline.nextAt ?? Infinity) <= end) await this.world.step();
-    this.world.timeline.idleUntil(end);
+    await pass(this.world, ms);
   }
 
   /** Nothing arrives from the machine, and nothing at it. */
@@ -78,6 +61,13 @@ export class Scenario {
 
   mend(name: string): void {
     this.world.network.mend(name as MachineId);
+  }
+
+  async controllerIsDeadFor(ms: number): Promise<void> {
+    const { controller } = this.world;
+    controller.kill(ms);
+    await this.pass(ms);
+    controller.start();
   }
 
   restartController(): void {
@@ -92,18 +82,46 @@ export class Scenario {
     }
   }
 
-  stateOf(id: DeploymentId, name: string): TargetState {
-    return this.world.checks.model.of(id).targets.get(name as MachineId)!.state;
+  phaseOf(id: DeploymentId): string {
+    return this.world.oracle.phaseOf(id)!;
   }
 
-  phaseOf(id: DeploymentId): string {
-    return this.world.checks.model.of(id).phase;
+  /** As operators read it. */
+  reasonOf(id: DeploymentId): string {
+    return this.world.oracle.reasonOf(id);
+  }
+
+  waitsFor(id: DeploymentId, word: string): boolean {
+    return this.world.controller.waitingOn(id)?.includes(word) === true;
+  }
+
+  /** Machines that were assigned the app. */
+  assigned(app = "web"): number {
+    return [...this.world.machines.keys()].filter((machine) => this.world.oracle.newest(machine, app) !== undefined).length;
+  }
+
+  /** The version of the app that answers well there now; undefined: none does. */
+  serves(name: string, app = "web"): string | undefined {
+    const artifact = this.machine(name).serving(app).current(this.world.timeline.now)?.artifact;
+    return artifact === undefined ? undefined : this.world.releases.versionOf(artifact);
+  }
+
+  /** The same of each machine, in the order of their names. */
+  fleet(): readonly (string | undefined)[] {
+    return [...this.world.machines.keys()].map((name) => this.serves(name));
   }
 
   /** Everything must come to rest where it should. */
   async settle(): Promise<void> {
     await liveness(this.world);
-    this.world.checks.audit(this.world.controller.engine);
-    checkConverged(this.world);
+    await settle(this.world);
   }
+}
+
+export function canary(...gates: Gate[]): Pick<Strategy, "waves"> {
+  return { waves: [waveOf({ kind: "count", count: 1 }, gates), waveOf({ kind: "percent", percent: 100 })] };
+}
+
+export function count(of: number): { readonly kind: "count"; readonly count: number } {
+  return { kind: "count", count: of };
 }

@@ -7,12 +7,44 @@ export function randomSize(random: Random): Size {
   return random.chance(0.6) ? { kind: "count", count: random.whole(1, 4) } : { kind: "percent", percent: random.pick([10, 25, 34, 50, 75, 100]) };
 }
 
+/** A wave without gates, of so many in all. */
+export function waveOf(size: Size, gates: readonly Gate[] = []): WaveSpec {
+  return { members: { kind: "size", size }, gates, at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null };
+}
+
+/** To all machines, in one wave, one at a time. */
+export function plainStrategy(): Strategy {
+  return {
+    targets: "role=web",
+    waves: [waveOf({ kind: "percent", percent: 100 })],
+    alarms: [],
+    maxUnavailable: { kind: "count", count: 1 },
+    maxUnavailablePer: [],
+    spread: null,
+    order: [],
+    minHealthyTimeMs: 1_000,
+    healthyDeadlineMs: 30_000,
+    progressDeadlineMs: 300_000,
+    maxFailures: { kind: "count", count: 9 },
+    maxUnreachable: null,
+    offline: { kind: "skip" },
+    lateJoiners: "deploy",
+    window: null,
+    start: "auto",
+    startAt: null,
+    after: null,
+    priority: 0,
+    onFailure: "pause",
+    onConflict: "supersede",
+  };
+}
+
 function gate(random: Random): Gate {
   const kind = random.weighted([[4, "soak"], [3, "approval"], [2, "webhook"], [2, "prometheus"]] as const);
   const asked = { url: "http://gate", timeoutMs: 2_000, retries: random.whole(0, 2), onSilence: random.pick(["stop", "go", "wait"] as const) };
   switch (kind) {
     case "soak":
-      return { kind, forMs: random.pick([1_000, 10_000, 60_000]) };
+      return { kind, forMs: random.pick([1_000, 10_000, 60_000, 120_000]) };
     case "approval":
       return { kind };
     case "webhook":

@@ -2,33 +2,48 @@
  * The names of all that must hold, and what is thrown when one of them does not.
  */
 export const INVARIANTS = [
-  "window", // a new start never brings more targets under way than max_unavailable, those that are unwell counted
-  "lanes", // nor more of one label's value than spread and max_unavailable_per allow
-  "budgets", // nor more of a group, over all rollouts
-  "in_order", // a plan puts machines in the order that its strategy asks for
-  "wave_order", // no target of a wave is touched before the wave before it has settled
-  "gates_hold", // and its gates have opened, each for a reason
+  // Held against the hosts, and against what people ordered.
+  "window_holds", // a change never takes an app down where max_unavailable, over all rollouts, has no room: not serving is not serving, whoever caused it
+  "lanes_hold", // nor where max_unavailable_per or spread have none
+  "budgets_hold", // nor where the budget of a group has none, over all apps
+  "cause_confirmed", // a rollout stops, pauses or goes back for what a person ordered, the outside world said, or the hosts show
+  "failures_stop", // what failed on more hosts than allowed stops the rollout soon after the hosts know of it
+  "soak_watched", // a soak passes only while the controller watches, and every host of its wave serves or is let go
+  "gates_hold", // approvals, webhooks and metrics open their gate when they were really given
+  "wave_order", // nobody of a wave is changed before the gates of those before it are open
+  "killer_contained", // a release that takes its hosts with it comes no further than its wave
+  "going_back_restores", // going back gives a host what really ran well there before
+  "broken_first", // going back begins with what is down
+  "dead_goes_back", // a release that was never confirmed is not left dead where another one ran well
+  "taken_back_stays", // a release comes not again to a host from which it was taken back, but by a new decision of a person
+  "catch_up_waits", // nor to late hosts while it fails where it already runs
+  "outcome_confirmed", // an outcome says no more than the hosts confirm
+  "silence_found", // silence is found within its bound, and nobody is called silent who is heard, whatever the clocks do
+  "rest_stays", // a fleet at rest stays at rest
+  "good_succeeds", // a good release on hosts that can be reached succeeds, and runs there
+  "bad_contained", // a bad one comes no further than its canary, and is taken back
   "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
-  "closed_is_still", // a freeze, or a window that is closed, starts nothing
-  "removed_is_left", // a machine that was removed is told nothing and heard no more, and is in the way of no rollout; one that joins under its name is new
-  "labels_are_given", // a machine's labels are those that it joined with, and then what operators say
-  "cordoned_is_left", // a machine that is cordoned, or silent, is not started on
-  "alarms_stop", // nobody is told before each alarm was quiet; one that goes off stops the rollout at once
-  "failures_stop", // more failures, or silent machines, than allowed stop the rollout at once
-  "ended_is_still", // after its end a rollout touches nobody; while it goes back it tells nobody of the release
-  "paused_is_still", // while it is paused a rollout touches nobody
+  "closed_is_still", // a freeze, or a window that is closed, changes nothing
+  "cordoned_is_left", // a machine that is cordoned is not changed
+  "paused_is_still", // nor anybody by a rollout that is paused or has ended
+  "alarms_stop", // nobody is changed before each alarm was quiet; one that goes off stops the rollout
   "one_of_an_app", // at most one rollout of an app is under way
-  "runs_what_was_named", // a machine runs nothing that no assignment named
-  "generation_rises", // neither the journal nor a machine goes back in generation
-  "generation_says_one_thing", // and whoever asks for the assignment of one generation, whenever, gets the same
+  "in_order", // a plan puts machines in the order that its strategy asks for
+  "removed_is_left", // a machine that was removed is told nothing, and is in the way of no rollout
+  "labels_are_given", // a machine's labels are those that it joined with, and then what operators say
+  "orders_were_given", // what the journal holds as an order, somebody gave
+  "runs_what_was_named", // a host runs nothing that no assignment named
+  "converges", // without faults every host comes to what it was assigned last
+  "catches_up", // and those that were passed over get what they missed
+  // Held against the journal itself.
+  "generation_rises", // neither the journal nor a host goes back in generation
+  "generation_says_one_thing", // whoever asks for the assignment of one generation, whenever, gets the same
   "acknowledged_is_stored", // no report is acknowledged that is not in the journal
   "counts_add_up", // each target is in one state, and the counts say so
   "memory_is_tables", // what the engine holds in memory is what the tables hold
   "replay_is_tables", // the journal alone gives the same tables
   "waits_for_something", // a rollout that has not ended says what it waits for
   "ends", // without faults every rollout ends
-  "converges", // without faults every machine comes to what it was told last
-  "catches_up", // and machines that were passed over have had their turn
   "engine_throws", // the engine throws nothing but faults of its surroundings
   "agent_throws", // nor does an agent
   "spins", // nothing asks for itself again and again without time passing

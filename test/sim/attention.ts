@@ -1,0 +1,47 @@
+/**
+ * When the controller could judge anything: it was up, its loop was turning and its disk took writes. Kept in true time by the world that does all of this to it, so that what
+ * the controller believes about its own absence can be held against it.
+ */
+import type { Timeline } from "./clock.ts";
+
+interface Stretch {
+  readonly from: number;
+  to: number;
+}
+
+export class Attention {
+  readonly #timeline: Timeline;
+  readonly #stretches: Stretch[] = [];
+  #isOpen = false;
+  /** When it last came to pay attention. */
+  since = 0;
+
+  constructor(timeline: Timeline) {
+    this.#timeline = timeline;
+  }
+
+  set(isAttending: boolean): void {
+    const { now } = this.#timeline;
+    if (isAttending === this.#isOpen) return;
+    this.#isOpen = isAttending;
+    if (isAttending) {
+      this.since = now;
+      this.#stretches.push({ from: now, to: Infinity });
+    } else this.#stretches.at(-1)!.to = now;
+  }
+
+  get isAttending(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Attended milliseconds between two moments of true time. */
+  between(from: number, to: number): number {
+    let sum = 0;
+    for (let index = this.#stretches.length - 1; index >= 0; index -= 1) {
+      const stretch = this.#stretches[index]!;
+      if (stretch.to <= from) break;
+      sum += Math.max(0, Math.min(stretch.to, to) - Math.max(stretch.from, from));
+    }
+    return sum;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * What every fleet must be able to do once nothing goes wrong any more, whatever it has been through: rest, take a good release, give late and absent machines what they
+ * missed, and be rid of a bad one.
+ */
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
+import type { Machine } from "./machine.ts";
+import { nameOf } from "./oracle/going-back.ts";
+import { plainStrategy, waveOf } from "./strategies.ts";
+import { type Invariant, Violation } from "./violation.ts";
+import type { World } from "./world.ts";
+
+/** Of virtual time: a good release, and one that is taken back again. */
+const PATIENCE_MS = 600_000;
+const APP = "web";
+
+/** Nothing changes on any host. */
+export async function rest(world: World, forMs: number): Promise<void> {
+  const before = pictureOf(world);
+  await pass(world, forMs);
+  const after = pictureOf(world);
+  for (const [key, was] of before) if (after.get(key) !== was) throw new Violation("rest_stays", `after ${forMs} ms in which nobody did anything ${key} is ${after.get(key)}, and was ${was}`);
+}
+
+/** What is linked, and what was assigned; not whether it is up: a release that crashes once an hour does so. */
+function pictureOf({ machines }: World): Map<string, string> {
+  const picture = new Map<string, string>();
+  for (const { id, disk } of machines.values()) {
+    for (const [app, artifact] of disk.links) picture.set(`${app} on ${id}`, nameOf(artifact));
+    picture.set(`the assignment of ${id}`, String(disk.assignment?.generation));
+  }
+  return picture;
+}
+
+export async function examine(world: World): Promise<void> {
+  const machines = [...world.machines.values()].filter(({ isGone, isRemoved }) => !isGone && !isRemoved);
+  const [absent] = machines.length > 2 ? machines : [];
+  if (absent !== undefined) world.network.cut(absent.id, { toMachine: true, toController: true });
+  await pass(world, 60_000);
+  const present = machines.filter((machine) => machine !== absent);
+  const good = deploy(world, "exam", { kind: "good", readyMs: 500 }, {});
+  await settle(world, good, "succeeded", "good_succeeds");
+  mustServe(present, "exam", "good_succeeds");
+  if (absent !== undefined) {
+    world.network.mend(absent.id);
+    await until(world, () => serves(absent, "exam"), "catches_up", () => `${absent.id} is back, and does not get what it missed`);
+  }
+  const late = world.join({ role: "web", zone: "a" });
+  await until(world, () => serves(late, "exam"), "catches_up", () => `${late.id} joined later, and does not get what stands`);
+  // Until what they got is the last good there, too.
+  await pass(world, 30_000);
+  await expelBad(world, [...machines, late]);
+}
+
+/** It fails on its canary, and that is all of it. */
+async function expelBad(world: World, machines: readonly Machine[]): Promise<void> {
+  const waves = [waveOf({ kind: "count", count: 1 }), waveOf({ kind: "percent", percent: 100 })];
+  const bad = deploy(world, "exam-bad", { kind: "broken", how: "start_failed" }, { waves });
+  await settle(world, bad, "rolled_back", "bad_contained");
+  const { artifact } = world.releases.release(APP, "exam-bad");
+  const touched = machines.filter((machine) => machine.serving(APP).mishaps.some((mishap) => mishap.artifact === artifact));
+  if (touched.length > 1) throw new Violation("bad_contained", `a bad release came to ${touched.map(({ id }) => id).join(", ")}; one was allowed`);
+  mustServe(machines, "exam", "bad_contained");
+}
+
+function deploy(world: World, version: string, character: Parameters<World["releases"]["define"]>[2], changes: Partial<Strategy>): DeploymentId {
+  const release = world.releases.define(APP, version, character);
+  const strategy = { ...plainStrategy(), targets: "role in (web,db)", maxUnavailable: { kind: "percent", percent: 100 } as const, maxFailures: { kind: "count", count: 0 } as const, onFailure: "rollback" as const, healthyDeadlineMs: 120_000, ...changes };
+  const answer = world.desk.deploy(APP, release, strategy);
+  if (answer?.ok !== true) throw new Violation("good_succeeds", `the last deployment is refused: ${answer?.refusal.message ?? "no answer"}`);
+  return answer.value.deployment as DeploymentId;
+}
+
+async function settle(world: World, id: DeploymentId, phase: string, invariant: Invariant): Promise<void> {
+  await until(world, () => world.oracle.phaseOf(id) !== "rolling" && world.oracle.phaseOf(id) !== "rolling_back" && world.oracle.phaseOf(id) !== "pending", invariant, () => `${id} is ${world.oracle.phaseOf(id)}: it waits for ${world.controller.waitingOn(id)}`);
+  if (world.oracle.phaseOf(id) !== phase) throw new Violation(invariant, `${id} is ${world.oracle.phaseOf(id)} (${world.oracle.reasonOf(id)})`);
+}
+
+function mustServe(machines: readonly Machine[], version: string, invariant: Invariant): void {
+  const missing = machines.find((machine) => !serves(machine, version));
+  if (missing !== undefined) throw new Violation(invariant, `${missing.id} does not serve ${version}`);
+}
+
+function serves(machine: Machine, version: string): boolean {
+  const current = machine.serving(APP).current(machine.now);
+  return current !== undefined && nameOf(current.artifact) === `${APP}@${version}`;
+}
+
+async function until(world: World, isSo: () => boolean, invariant: Invariant, what: () => string): Promise<void> {
+  const end = world.timeline.now + PATIENCE_MS;
+  while (!isSo()) {
+    if (world.timeline.now > end) throw new Violation(invariant, what());
+    await world.step();
+  }
+}
+
+export async function pass(world: World, ms: number): Promise<void> {
+  const end = world.timeline.now + ms;
+  while ((world.timeline.nextAt ?? Infinity) <= end) await world.step();
+  world.timeline.idleUntil(end);
+}
+

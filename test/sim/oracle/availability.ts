@@ -1,0 +1,143 @@
+/**
+ * Windows, lanes and budgets, by the hosts: whenever an agent takes down what answers well because the controller decided something, the others of its deployment and of its
+ * groups are counted as they really are, whichever rollout made them so.
+ *
+ * Always holds: beside those that are *changing* (taken down by a decision, and not done with it) there is room for one more within the limit, those that are *down* for
+ * whatever reason counted too; one place is left beside machines that are down, or they would hold a rollout for ever. What the controller could not have known when it
+ * decided is not held against it.
+ */
+import type { MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector, selects } from "@muster/proto/selector.ts";
+import { SILENT_AFTER_MS } from "../controller.ts";
+import type { Court } from "./court.ts";
+import { LAG_MS } from "./hosts.ts";
+import type { Decision, Deployment } from "./record.ts";
+
+/** An app was taken down by a decision. */
+interface Change {
+  readonly generation: number;
+  readonly at: number;
+  /** It did not serve anyway. */
+  readonly isFree: boolean;
+}
+
+type Standing = "serving" | "absent" | "changing" | "down" | "down_lately";
+
+export class Availability {
+  readonly #court: Court;
+  /** `machine/app` to the change that it is in. */
+  readonly #changes = new Map<string, Change>();
+  /** Generation to the window that the decision before had, when that was not done with. */
+  readonly #inherited = new Map<number, number>();
+
+  constructor(court: Court) {
+    this.#court = court;
+  }
+
+  decided(decision: Decision, before: Decision | undefined): void {
+    const { hosts, record } = this.#court;
+    const { machine, app, generation } = decision;
+    if (before === undefined || !hosts.machines.has(machine) || hosts.hasSettled(machine, app, before.generation)) return;
+    const deployment = record.deployments.get(before.deployment)!;
+    this.#inherited.set(generation, Math.max(record.windowOf(deployment, before.at), this.#inherited.get(before.generation) ?? 0));
+  }
+
+  takesDown(machine: MachineId, app: string, decision: Decision): void {
+    const { hosts, record } = this.#court;
+    const { now } = hosts;
+    const key = `${machine}/${app}`;
+    const { generation, at } = decision;
+    // Its agent goes back by itself.
+    if (this.#changes.get(key)?.generation === generation) return;
+    const isFree = hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
+    const deployment = record.deployments.get(decision.deployment)!;
+    if (!isFree) {
+      const inherited = this.#inherited.get(generation);
+      this.#checkWindow(deployment, decision, inherited ?? 0);
+      if (inherited === undefined) {
+        this.#checkLanes(deployment, decision);
+        if (!this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
+      }
+    }
+    this.#changes.set(key, { generation, at: now, isFree });
+  }
+
+  #checkWindow(deployment: Deployment, decision: Decision, inherited: number): void {
+    const { record, hosts, complain } = this.#court;
+    const { machine, app } = decision;
+    const window = Math.max(record.windowOf(deployment, decision.at), inherited);
+    const [changing, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), decision, (other) => this.#standing(other, app, decision.at));
+    if (changing.length === 0 || changing.length + down.length + 1 <= window) return;
+    complain("window_holds", `${machine} stops ${app} at ${hosts.now} for ${deployment.id} while ${changing.join(", ")} are changing and ${down.join(", ") || "none"} down, of ${window}`);
+  }
+
+  #checkLanes(deployment: Deployment, decision: Decision): void {
+    const { record, complain } = this.#court;
+    const { machine, app } = decision;
+    const { maxUnavailablePer, spread } = deployment.strategy;
+    if (maxUnavailablePer.length === 0 && spread === null) return;
+    const changing = record.machinesOf(deployment).filter((other) => other !== machine && this.#standing(other, app, decision.at) === "changing" && deployment.lastDecisions.get(other)?.generation === record.newest.get(`${other}/${app}`)?.generation);
+    const valueOf = (of: MachineId, label: string) => deployment.labels.get(of)?.[label] ?? "";
+    for (const { label, max } of maxUnavailablePer) {
+      const alike = changing.filter((other) => valueOf(other, label) === valueOf(machine, label));
+      if (alike.length >= max) complain("lanes_hold", `${machine} stops ${app} for ${deployment.id} while ${alike.join(", ")} of the same ${label} are changing, ${max} allowed`);
+    }
+    if (spread === null) return;
+    const unlike = changing.filter((other) => valueOf(other, spread) !== valueOf(machine, spread));
+    if (unlike.length > 0) complain("lanes_hold", `${machine} stops ${app} for ${deployment.id} while ${unlike.join(", ")} of another ${spread} are changing`);
+  }
+
+  #checkBudgets(decision: Decision): void {
+    const { record, complain } = this.#court;
+    const { machine, app, deployment } = decision;
+    const own = record.machines.get(machine)?.labels ?? {};
+    for (const [text, { max, setAt }] of record.budgets) {
+      const selector = checkedSelector(text);
+      if (setAt > decision.at || !selects(selector, own)) continue;
+      const others = [...record.machines.values()].filter((other) => other.machine !== machine && selects(selector, other.labels) && other.touchedAt <= decision.at);
+      const [changing, down] = this.#count(others.map((other) => other.machine), decision, (other) => this.#worst(other, decision.at));
+      if (changing.length === 0 || changing.length + down.length + 1 <= max) continue;
+      complain("budgets_hold", `${machine} stops ${app} for ${deployment} while ${changing.join(", ")} of "${text}" are changing and ${down.join(", ") || "none"} down, of ${max}`);
+    }
+  }
+
+  #count(others: readonly MachineId[], { at }: Decision, standing: (machine: MachineId) => Standing): readonly [MachineId[], MachineId[]] {
+    const changing: MachineId[] = [];
+    const down: MachineId[] = [];
+    for (const other of others) {
+      const stands = standing(other);
+      if (stands === "changing") changing.push(other);
+      if (stands === "down") down.push(other);
+    }
+    return at < 0 ? [[], []] : [changing, down];
+  }
+
+  #standing(machine: MachineId, app: string, decidedAt: number): Standing {
+    const { hosts, record } = this.#court;
+    const { now } = hosts;
+    const known = record.machines.get(machine);
+    const serving = hosts.machines.get(machine)?.serving(app);
+    if (known === undefined || serving?.hasServed(now) !== true) return "absent";
+    if (hosts.unheardMs(machine) >= SILENT_AFTER_MS) return hosts.lastHeardAt(machine) < decidedAt - SILENT_AFTER_MS - LAG_MS ? "down" : "down_lately";
+    if (serving.current(now) !== undefined) {
+      this.#changes.delete(`${machine}/${app}`);
+      return "serving";
+    }
+    const newest = record.newest.get(`${machine}/${app}`);
+    if (newest === undefined || newest.artifact === undefined) return "absent";
+    if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
+    const change = this.#changes.get(`${machine}/${app}`);
+    if (change?.isFree === false && !hosts.isAtRest(machine, app)) return "changing";
+    return serving.wasOff(decidedAt - LAG_MS, now) ? "down" : "down_lately";
+  }
+
+  #worst(machine: MachineId, decidedAt: number): Standing {
+    const standings = [...(this.#court.hosts.machines.get(machine)?.apps ?? [])].map((app) => this.#standing(machine, app, decidedAt));
+    return standings.find((each) => each === "changing") ?? standings.find((each) => each === "down") ?? "serving";
+  }
+
+  /** For another app of the same machine: it costs its groups nothing more. */
+  #isDownOtherwise(machine: MachineId, app: string, at: number): boolean {
+    return [...this.#court.hosts.machines.get(machine)!.apps].some((other) => other !== app && !["serving", "absent"].includes(this.#standing(machine, other, at)));
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * Every stop names a cause that somebody else confirms: a person who ordered it, the world outside that said stop, or hosts on which it really went so. And the other way
+ * round: what failed on more hosts than the file allows stops a rollout.
+ */
+import type { MachineId } from "@muster/proto/ids.ts";
+import { SILENT_AFTER_MS } from "../controller.ts";
+import type { Court } from "./court.ts";
+import { LAG_MS } from "./hosts.ts";
+import type { Deployment, Phase, Wave } from "./record.ts";
+
+/** What rounding and a look once in a while may cost. */
+const SLACK_MS = 1_000;
+
+export class Causes {
+  readonly #court: Court;
+
+  constructor(court: Court) {
+    this.#court = court;
+  }
+
+  /** Asked once the moment is over, when all that was ordered in it is known. */
+  phaseChanged(deployment: Deployment, { from, since, to }: { readonly from: Phase; readonly since: number; readonly to: Phase }, reason: Deployment["reason"], at: number): void {
+    if (to === "pending" || to === "rolling" || to === "succeeded" || to === "rolled_back") return;
+    // Somebody ordered that, and it begins, or has come to its end, now.
+    if (from === "rolling_back" && to === "aborted") return;
+    const missing = this.#missing(deployment, reason?.code ?? "none", at, since);
+    if (missing !== undefined) this.#court.complain("cause_confirmed", `${deployment.id} is ${to} (${reason?.code}: ${reason?.message}), and ${missing}`);
+  }
+
+  /** What keeps the cause from being one. */
+  #missing(deployment: Deployment, code: string, at: number, phaseSince: number): string | undefined {
+    const { record, outside } = this.#court;
+    const { waves, id, app, strategy } = deployment;
+    switch (code) {
+      case "operator":
+        return record.hasOrdered(deployment, ["pause", "abort", "rollback", "retry", "promote"], at) ? undefined : "nobody ordered it";
+      case "superseded": {
+        const newer = [...record.deployments.values()].some((other) => other.app === app && other !== deployment && other.strategy.onConflict === "supersede" && other.acts.some((act) => act.at >= deployment.submittedAt));
+        return newer ? undefined : "nothing newer takes its place";
+      }
+      case "gate_stopped":
+      case "alarm_active":
+        // A soak ends a rollout whose hosts keep changing.
+        return outside.count(id, undefined, "stop") + outside.count(id, undefined, "silent") > 0 || waves.some((wave) => this.#failedIn(deployment, wave).length > 0) ? undefined : "nobody outside said stop";
+      case "none":
+      case "internal":
+        return "that is no cause";
+      case "failures_exceeded":
+      // Or what it failed of.
+      default:
+        return waves.some((wave) => this.#failedIn(deployment, wave).length > wave.maxFailures) || this.#allFailed(deployment) ? undefined : `it failed on ${waves.flatMap((wave) => this.#failedIn(deployment, wave)).join(", ") || "no host"}`;
+      case "unreachable_exceeded":
+        return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
+      case "progress_deadline":
+        return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - SLACK_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
+      case "revert_failed":
+        return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at)) ? undefined : "every host is well";
+      case "no_targets":
+        return waves.flatMap(({ machines }) => machines).some((machine) => record.machines.has(machine)) ? "there are machines that it is for" : undefined;
+    }
+  }
+
+  /** Hosts that show that the release failed, or could not be brought to run in time. */
+  #failedIn(deployment: Deployment, { machines }: Wave): readonly MachineId[] {
+    return machines.filter((machine) => this.#hasFailed(deployment, machine));
+  }
+
+  #allFailed(deployment: Deployment): boolean {
+    const took = [...deployment.firstDecisions.keys()].filter((machine) => this.#court.record.machines.has(machine));
+    return took.some((machine) => this.#hasFailed(deployment, machine)) && took.every((machine) => this.#hasFailed(deployment, machine) || !this.#court.hosts.serves(machine, deployment.app) || this.#court.hosts.serving(machine, deployment.app).artifact !== deployment.artifact);
+  }
+
+  #hasFailed({ firstDecisions, artifact, app, strategy }: Deployment, machine: MachineId): boolean {
+    const { hosts } = this.#court;
+    const decision = firstDecisions.get(machine);
+    const host = hosts.machines.get(machine);
+    if (decision === undefined || host === undefined) return false;
+    const serving = host.serving(app);
+    if (serving.hasFailed(artifact, decision.at, hosts.now) || host.lastFaultAt >= decision.at) return true;
+    const wasWell = serving.since(decision.at, hosts.now).some((stretch) => stretch.artifact === artifact && stretch.to - stretch.from >= strategy.minHealthyTimeMs + LAG_MS);
+    return hosts.now - decision.at >= strategy.healthyDeadlineMs && !wasWell;
+  }
+
+  #unheardIn({ strategy: { offline } }: Deployment, { machines }: Wave, at: number): number {
+    const { hosts } = this.#court;
+    const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
+    return machines.filter((machine) => hosts.wasUnheard(machine, at - SLACK_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - SLACK_MS)).length;
+  }
+
+  /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */
+  #attendedSinceProgress({ firstDecisions, app, artifact, strategy }: Deployment, phaseSince: number, at: number): number {
+    const { hosts } = this.#court;
+    let since = phaseSince;
+    for (const [machine, decision] of firstDecisions) {
+      for (const { artifact: served, from, to } of hosts.machines.get(machine)?.serving(app).since(decision.at, at) ?? []) {
+        const wellAt = from + strategy.minHealthyTimeMs;
+        const wasHeard = !hosts.wasUnheard(machine, wellAt, wellAt + 3 * SILENT_AFTER_MS) && hosts.lastHeardAt(machine) > wellAt + LAG_MS;
+        if (served === artifact && to >= wellAt && wasHeard) since = Math.max(since, wellAt);
+      }
+    }
+    return hosts.attention.between(since, at);
+  }
+
+  #isUnwell(machine: MachineId, app: string, at: number): boolean {
+    const { hosts } = this.#court;
+    const host = hosts.machines.get(machine);
+    if (host === undefined) return false;
+    return host.serving(app).lastOffAt(at) > at - 4 * LAG_MS || host.lastFaultAt > at - 10 * LAG_MS || host.serving(app).mishaps.some((mishap) => mishap.at > at - 20 * LAG_MS);
+  }
+
+  /** Hosts that know that it failed, and could say so, stop it soon. */
+  look(): void {
+    const { record, hosts, complain } = this.#court;
+    if (!hosts.attention.isAttending || hosts.now - hosts.attention.since < 3 * SILENT_AFTER_MS) return;
+    for (const deployment of record.deployments.values()) {
+      if (deployment.phase !== "rolling" || record.hasOrdered(deployment, ["resume", "retry"], 0)) continue;
+      for (const wave of deployment.waves) {
+        const known = wave.machines.filter((machine) => this.#knowsFailure(deployment, machine));
+        if (known.length > wave.maxFailures) complain("failures_stop", `${deployment.id} goes on though ${known.join(", ")} have known for ${LAG_MS} ms that it failed there, ${wave.maxFailures} allowed`);
+      }
+    }
+  }
+
+  #knowsFailure({ id, app, lastDecisions }: Deployment, machine: MachineId): boolean {
+    const { hosts, record } = this.#court;
+    const decision = lastDecisions.get(machine);
+    const host = hosts.machines.get(machine);
+    const known = record.machines.get(machine);
+    if (decision === undefined || host?.agent === undefined || known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
+    if (record.newest.get(`${machine}/${app}`)?.deployment !== id || hosts.unheardMs(machine) > LAG_MS || hosts.wasUnheard(machine, decision.at, hosts.now)) return false;
+    const state = host.disk.apps.get(app);
+    if (state?.goal?.generation !== decision.generation || !["reverting", "reverted", "failed"].includes(state.phase.kind)) return false;
+    // By the oldest that it has not got rid of: its link was in order all the while.
+    return host.trueTime(state.phaseSince) < hosts.now - LAG_MS && !host.disk.reports.some((report) => host.trueTime(report.observedAt) < hosts.now - LAG_MS);
+  }
+}

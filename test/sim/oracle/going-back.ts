@@ -1,0 +1,186 @@
+/**
+ * What a host goes back to, in which order, and what it is not given again.
+ *
+ * For each app on each host a stack of what was *confirmed* there: a deployment gave it, the host really served it, and the wave passed or the deployment ended without going
+ * back. Where the hosts do not say clearly whether that was so (cut off, restarting at that very moment), nothing is demanded until it is clear again.
+ */
+import type { MachineId } from "@muster/proto/ids.ts";
+import { SILENT_AFTER_MS } from "../controller.ts";
+import type { Court } from "./court.ts";
+import { LAG_MS } from "./hosts.ts";
+import type { Decision, Deployment } from "./record.ts";
+
+interface Confirmed {
+  readonly deployment: string;
+  /** Undefined: the host does not say clearly whether it was, so nothing is demanded of what comes back to this. */
+  readonly artifact: string | undefined;
+}
+
+interface Past {
+  readonly confirmed: Confirmed[];
+  /** A late machine was given something that may not be confirmed yet. */
+  isOpen: boolean;
+  /** By artifact: when it was taken back from here last, and by which deployment it had come. */
+  readonly takenBack: Map<string, { readonly at: number; readonly deployment: string }>;
+}
+
+export class GoingBack {
+  readonly #court: Court;
+  /** By `machine/app`. */
+  readonly #pasts = new Map<string, Past>();
+  /** Of this moment, judged when it is over: rollouts that took somebody back, and whom. */
+  #backs: Decision[] = [];
+
+  /** Given to late machines, and not confirmed yet. */
+  readonly #late = new Map<string, Decision>();
+
+  constructor(court: Court) {
+    this.#court = court;
+  }
+
+  forget(machine: MachineId): void {
+    for (const key of [...this.#pasts.keys()]) if (key.startsWith(`${machine}/`)) this.#pasts.delete(key);
+  }
+
+  decided(decision: Decision, deployment: Deployment, before: Decision | undefined): void {
+    const past = this.#past(decision.machine, decision.app);
+    if (decision.isUpdate) {
+      if (deployment.phase === "succeeded") {
+        past.isOpen = true;
+        this.#late.set(`${decision.machine}/${decision.app}`, decision);
+      }
+      this.#checkGivenAgain(decision, deployment, past);
+      this.#checkCatchUp(decision, deployment);
+      return;
+    }
+    this.#backs.push(decision);
+    if (before?.artifact !== undefined && before.deployment === decision.deployment) past.takenBack.set(before.artifact, { at: decision.at, deployment: decision.deployment });
+    const expected = past.confirmed.filter((each) => each.deployment !== decision.deployment).at(-1);
+    if (past.isOpen || expected?.artifact === undefined || expected.artifact === decision.artifact) return;
+    const goes = decision.artifact === undefined ? "to have the app removed" : `to ${nameOf(decision.artifact)}`;
+    this.#court.complain("going_back_restores", `${decision.machine} is ${goes} by ${decision.deployment}; ${nameOf(expected.artifact)} of ${expected.deployment} ran well there before`);
+  }
+
+  /** Its wave has passed, or it has ended without going back. */
+  confirmed(deployment: Deployment, machines: Iterable<MachineId>): void {
+    const { hosts, record } = this.#court;
+    const { id, app, artifact, lastDecisions } = deployment;
+    for (const machine of machines) {
+      const host = hosts.machines.get(machine);
+      const decision = lastDecisions.get(machine);
+      if (host === undefined || decision?.isUpdate !== true || record.newest.get(`${machine}/${app}`)?.deployment !== id) continue;
+      const past = this.#past(machine, app);
+      if (past.confirmed.at(-1)?.deployment === id) continue;
+      past.isOpen = false;
+      const phase = hosts.settledPhase(machine, app, decision.generation);
+      const isWell = phase === "healthy" && host.serving(app).current(hosts.now)?.artifact === artifact;
+      // It went back by itself: what it is on was confirmed before.
+      if (phase === "reverted" || phase === "failed") continue;
+      past.confirmed.push({ deployment: id, artifact: isWell ? artifact : undefined });
+    }
+  }
+
+  goesBack(deployment: Deployment): void {
+    for (const machine of this.#court.record.machinesOf(deployment)) {
+      const { confirmed } = this.#past(machine, deployment.app);
+      const index = confirmed.findIndex((each) => each.deployment === deployment.id);
+      if (index >= 0) confirmed.splice(index, 1);
+    }
+  }
+
+  /** The moment is over. */
+  settleMoment(): void {
+    const backs = this.#backs;
+    this.#backs = [];
+    for (const back of backs) this.#checkOrder(back);
+  }
+
+  /** Whoever is down still has the release, and could have been first. */
+  #checkOrder({ machine, app, deployment: id, at }: Decision): void {
+    const { record, hosts, complain } = this.#court;
+    const deployment = record.deployments.get(id)!;
+    if (!hosts.serves(machine, app) || deployment.strategy.spread !== null || deployment.strategy.maxUnavailablePer.length > 0 || record.budgets.size > 0) return;
+    const waiting = record.machinesOf(deployment).find((other) => {
+      const known = record.machines.get(other);
+      const host = hosts.machines.get(other);
+      const last = deployment.lastDecisions.get(other);
+      if (other === machine || known === undefined || host === undefined || last?.isUpdate !== true || known.cordonedAt !== undefined) return false;
+      if (record.newest.get(`${other}/${app}`)?.deployment !== id || hosts.unheardMs(other) > LAG_MS || hosts.wasUnheard(other, at - 2 * SILENT_AFTER_MS, at)) return false;
+      return host.disk.links.get(app) === deployment.artifact && host.serving(app).wasOff(at - LAG_MS, at) && last.at < at - 2 * LAG_MS && hosts.isAtRest(other, app);
+    });
+    if (waiting !== undefined) complain("broken_first", `${machine} serves and goes back by ${id} before ${waiting}, which is down with its release`);
+  }
+
+  #checkGivenAgain({ machine, app, artifact, at }: Decision, deployment: Deployment, past: Past): void {
+    const { record, complain } = this.#court;
+    const taken = artifact === undefined ? undefined : past.takenBack.get(artifact);
+    if (taken === undefined || artifact === undefined) return;
+    const isNew = (deployment.startedAt ?? 0) >= taken.at || record.hasOrdered(deployment, ["submit", "retry", "resume"], taken.at) || (record.machines.get(machine)?.touchedAt ?? 0) >= taken.at;
+    if (isNew) past.takenBack.delete(artifact);
+    else complain("taken_back_stays", `${machine} is given ${nameOf(artifact)} of ${app} again by ${deployment.id} at ${at}, and it was taken back from there by ${taken.deployment} at ${taken.at}; nobody asked for it since`);
+  }
+
+  /** One that came later gets what stands, and not what fails wherever it runs. */
+  #checkCatchUp({ machine, at }: Decision, deployment: Deployment): void {
+    const { record, hosts, complain } = this.#court;
+    if (deployment.phase !== "succeeded" || !hosts.attention.isAttending || hosts.now - hosts.attention.since < 2 * SILENT_AFTER_MS) return;
+    const { app, artifact, id, lastDecisions, strategy } = deployment;
+    const took = [...lastDecisions.values()].filter((each) => each.machine !== machine && each.isUpdate && record.newest.get(`${each.machine}/${app}`)?.deployment === id && record.machines.get(each.machine)?.cordonedAt === undefined && record.machines.has(each.machine));
+    const failing = took.filter(({ machine: other, generation }) => {
+      const host = hosts.machines.get(other);
+      return host !== undefined && hosts.unheardMs(other) <= LAG_MS && !hosts.wasUnheard(other, at - 3 * SILENT_AFTER_MS, at) && host.disk.links.get(app) === artifact && host.serving(app).wasOff(at - 2 * LAG_MS, at) && hosts.hasSettled(other, app, generation);
+    });
+    const { maxFailures } = strategy;
+    const allowed = maxFailures.kind === "count" ? maxFailures.count : Math.floor((took.length * maxFailures.percent) / 100);
+    if (took.length > 0 && failing.length > allowed) complain("catch_up_waits", `${machine} gets ${nameOf(artifact)} by ${id}, which fails on ${failing.map((each) => each.machine).join(", ")} of ${took.length}`);
+  }
+
+  /** Nobody is left dead with a release that was never confirmed where another one was. */
+  look(): void {
+    const { record, hosts, complain } = this.#court;
+    this.#confirmLate();
+    for (const [key, { confirmed, isOpen }] of this.#pasts) {
+      const decision = record.newest.get(key);
+      const expected = confirmed.at(-1);
+      if (isOpen || expected?.artifact === undefined || decision?.isUpdate !== true || decision.artifact === expected.artifact || decision.artifact === undefined) continue;
+      const { machine, app } = decision;
+      const deployment = record.deployments.get(decision.deployment)!;
+      const host = hosts.machines.get(machine);
+      const known = record.machines.get(machine);
+      if (host?.agent === undefined || known?.cordonedAt !== undefined || (record.renewed.get(key) ?? 0) >= decision.at) continue;
+      // From when on there was nothing in the way of it.
+      const patienceMs = deployment.strategy.healthyDeadlineMs + 2 * LAG_MS;
+      const isLeft = host.disk.links.get(app) === decision.artifact && hosts.isAtRest(machine, app) && host.serving(app).wasOff(hosts.now - patienceMs, hosts.now);
+      if (isLeft && decision.at < hosts.now - patienceMs && host.lastFaultAt < hosts.now - patienceMs && !host.isDiskFull) {
+        complain("dead_goes_back", `${machine} is dead with ${nameOf(decision.artifact)} of ${decision.deployment}, which is ${deployment.phase} and was never confirmed there; ${nameOf(expected.artifact)} was`);
+      }
+    }
+  }
+
+  #confirmLate(): void {
+    const { record, hosts } = this.#court;
+    for (const [key, decision] of this.#late) {
+      const deployment = record.deployments.get(decision.deployment)!;
+      const { machine, app, generation } = decision;
+      const isOver = record.newest.get(key) !== decision || deployment.phase !== "succeeded";
+      if (!isOver && hosts.settledPhase(machine, app, generation) === undefined) continue;
+      // Overtaken before it was known.
+      if (isOver) this.#past(machine, app).confirmed.push({ deployment: deployment.id, artifact: undefined });
+      else this.confirmed(deployment, [machine]);
+      this.#past(machine, app).isOpen = false;
+      this.#late.delete(key);
+    }
+  }
+
+  #past(machine: MachineId, app: string): Past {
+    const key = `${machine}/${app}`;
+    let past = this.#pasts.get(key);
+    if (past === undefined) this.#pasts.set(key, (past = { confirmed: [], isOpen: false, takenBack: new Map() }));
+    return past;
+  }
+}
+
+/** As `releases.ts` makes them up. */
+export function nameOf(artifact: string): string {
+  return Buffer.from(artifact.replace(/(00)+$/, ""), "hex").toString();
+}

@@ -1,0 +1,166 @@
+/**
+ * Judges a run by what happened on the hosts and by what people asked for. It reads the journal as an operator reads it, for what was ordered and what the controller says that
+ * it did; whether that was right it works out from the hosts alone.
+ */
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
+import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
+import type { Attention } from "../attention.ts";
+import type { Timeline } from "../clock.ts";
+import type { SimController } from "../controller.ts";
+import type { Desk } from "../desk.ts";
+import type { Machine } from "../machine.ts";
+import { type ByKind, dispatch } from "../rows.ts";
+import type { Releases } from "../releases.ts";
+import type { Invariant } from "../violation.ts";
+import { Availability } from "./availability.ts";
+import { Causes } from "./causes.ts";
+import type { Court } from "./court.ts";
+import { GoingBack } from "./going-back.ts";
+import { Hosts } from "./hosts.ts";
+import { Orders } from "./orders.ts";
+import { Outside } from "./outside.ts";
+import { Passing } from "./passing.ts";
+import { type Decision, type Deployment, type Phase, Record } from "./record.ts";
+import { Silence } from "./silence.ts";
+
+/** Virtual time between two looks at what nobody says anything about. */
+const LOOK_MS = 2_000;
+const ORDERS: readonly JournalRow["entry"]["kind"][] = ["command_accepted", "deployment_submitted", "machine_cordoned", "machine_uncordoned", "machine_labelled", "machine_removed", "budget_set", "budget_removed", "freeze_added", "freeze_ended", "retention_set"];
+
+export interface OracleOptions {
+  readonly machines: ReadonlyMap<MachineId, Machine>;
+  readonly timeline: Timeline;
+  readonly attention: Attention;
+  readonly hearing: Attention;
+  readonly releases: Releases;
+  readonly controller: SimController;
+  readonly complain: (invariant: Invariant, what: string) => void;
+}
+
+export class Oracle {
+  readonly #court: Court;
+  readonly #desk: Desk;
+  readonly #availability: Availability;
+  readonly #causes: Causes;
+  readonly #goingBack: GoingBack;
+  readonly #orders: Orders;
+  readonly #passing: Passing;
+  readonly #silence: Silence;
+  /** Judged when the moment is over. */
+  #pending: (() => void)[] = [];
+  readonly #decisions = new Map<number, Decision>();
+  /** `deployment/wave/gate` to when it was reached. */
+  readonly #reached = new Map<string, number>();
+  #lookAt = 0;
+  /** Before the row that is being read: of its deployment, and of its machine and app. */
+  #was: { readonly phase: Phase; readonly since: number } = { phase: "pending", since: 0 };
+  #before: Decision | undefined;
+  readonly #handlers: ByKind = {
+    machine_silent: ({ machine }) => this.#silence.fellSilent(machine),
+    machine_removed: ({ machine }) => this.#goingBack.forget(machine),
+    rollout_started: ({ deployment }) => this.#orders.began(this.#of(deployment)),
+    target_assigned: ({ deployment, machine }, seq) => this.#decided(this.#of(deployment), machine, seq),
+    gate_reached: ({ deployment, wave, gate }) => void this.#reached.set(`${deployment}/${wave}/${gate}`, this.#court.hosts.now),
+    gate_opened: ({ deployment, wave, gate }) => {
+      const reachedAt = this.#reached.get(`${deployment}/${wave}/${gate}`) ?? this.#court.hosts.now;
+      this.#pending.push(() => this.#passing.gateOpened(this.#of(deployment), wave, gate, reachedAt));
+    },
+    wave_finished: ({ deployment: id, wave }) => {
+      const deployment = this.#of(id);
+      this.#pending.push(() => this.#passing.waveFinished(deployment, wave));
+      this.#goingBack.confirmed(deployment, deployment.waves[wave]!.machines);
+    },
+    phase_changed: ({ deployment, phase }) => this.#phaseChanged(this.#of(deployment), phase),
+  };
+
+  constructor({ machines, timeline, attention, hearing, releases, controller, complain }: OracleOptions, desk: Desk) {
+    const court: Court = { hosts: new Hosts(machines, timeline, attention, hearing), record: new Record(), outside: new Outside(), releases, controller, complain };
+    this.#court = court;
+    this.#desk = desk;
+    this.#availability = new Availability(court);
+    this.#causes = new Causes(court);
+    this.#goingBack = new GoingBack(court);
+    this.#orders = new Orders(court);
+    this.#passing = new Passing(court);
+    this.#silence = new Silence(court);
+  }
+
+  row(row: JournalRow): void {
+    const { record, hosts, complain } = this.#court;
+    const { entry } = row;
+    if (ORDERS.includes(entry.kind) && !this.#desk.hasAsked(entry.kind)) complain("orders_were_given", `${entry.kind} is in the journal, and nobody ordered it`);
+    const deployment = "deployment" in entry ? record.deployments.get(entry.deployment) : undefined;
+    this.#was = { phase: deployment?.phase ?? "pending", since: deployment?.phaseSince ?? hosts.now };
+    this.#before = "machine" in entry && "app" in entry ? record.newest.get(`${entry.machine}/${entry.app}`) : undefined;
+    record.take(row, hosts.now);
+    dispatch(this.#handlers, row);
+  }
+
+  #of(id: DeploymentId): Deployment {
+    return this.#court.record.deployments.get(id)!;
+  }
+
+  #decided(deployment: Deployment, machine: MachineId, seq: number): void {
+    const decision = deployment.lastDecisions.get(machine)!;
+    this.#decisions.set(seq, decision);
+    this.#orders.decided(decision, deployment, this.#was.phase);
+    this.#availability.decided(decision, this.#before);
+    this.#goingBack.decided(decision, deployment, this.#before);
+  }
+
+  #phaseChanged(deployment: Deployment, to: Phase): void {
+    const { phase: from, since } = this.#was;
+    const { reason } = deployment;
+    const { now } = this.#court.hosts;
+    this.#pending.push(() => this.#causes.phaseChanged(deployment, { from, since, to }, reason, now));
+    this.#pending.push(() => this.#passing.ended(deployment));
+    if (to === "rolling_back") this.#goingBack.goesBack(deployment);
+    else if (["succeeded", "aborted", "superseded", "failed"].includes(to) && from !== "rolling_back") this.#goingBack.confirmed(deployment, this.#court.record.machinesOf(deployment));
+  }
+
+  takesDown(machine: MachineId, app: string, generation: number): void {
+    const decision = this.#decisions.get(generation);
+    if (decision !== undefined) this.#availability.takesDown(machine, app, decision);
+  }
+
+  heard(machine: MachineId): void {
+    this.#court.hosts.heard(machine);
+  }
+
+  answered(question: Question, verdict: Verdict): void {
+    this.#court.outside.answered(question, verdict, this.#court.hosts.now);
+  }
+
+  /** Whatever belongs to what has just happened is known. */
+  settleMoment(): void {
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const judge of pending) judge();
+    this.#goingBack.settleMoment();
+  }
+
+  step(): void {
+    this.settleMoment();
+    if (this.#court.hosts.now < this.#lookAt) return;
+    this.#lookAt = this.#court.hosts.now + LOOK_MS;
+    this.#causes.look();
+    this.#goingBack.look();
+    this.#silence.look();
+    this.#orders.look();
+  }
+
+  // What operators read.
+
+  phaseOf(id: DeploymentId): Phase | undefined {
+    return this.#court.record.deployments.get(id)?.phase;
+  }
+
+  reasonOf(id: DeploymentId): string {
+    return this.#court.record.deployments.get(id)?.reason?.message ?? "";
+  }
+
+  newest(machine: MachineId, app: string): Decision | undefined {
+    return this.#court.record.newest.get(`${machine}/${app}`);
+  }
+}

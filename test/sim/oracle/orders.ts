@@ -1,0 +1,147 @@
+/**
+ * What people ordered holds: times, freezes, windows, cordons, pauses, approvals, alarms, the order of waves. Each is asked at the moment of a decision about one host.
+ */
+import { selects, checkedSelector, type Labels } from "@muster/proto/selector.ts";
+import type { OrderKey } from "@muster/controller/src/plan/strategy.ts";
+import type { Court } from "./court.ts";
+import { alarmKey } from "./outside.ts";
+import { type Decision, type Deployment, ENDED, type Phase } from "./record.ts";
+
+const MINUTE_MS = 60_000;
+
+export class Orders {
+  readonly #court: Court;
+
+  constructor(court: Court) {
+    this.#court = court;
+  }
+
+  /** `phase`: of its deployment, before whatever else this moment brings. */
+  decided(decision: Decision, deployment: Deployment, phase: Phase): void {
+    const { record, controller, complain } = this.#court;
+    const { machine, isUpdate } = decision;
+    const what = `${machine} is changed by ${deployment.id}`;
+    const known = record.machines.get(machine);
+    if (known === undefined) return complain("removed_is_left", `${what}, and was removed from the fleet`);
+    if (phase === "paused" || phase === "pending" || (ENDED.includes(phase) && phase !== "succeeded")) complain("paused_is_still", `${what}, which is ${phase}`);
+    if (isUpdate === (phase === "rolling_back")) complain("paused_is_still", `${what}, which is ${phase}`);
+    if (!isUpdate) return;
+    if (known.cordonedAt !== undefined) complain("cordoned_is_left", `${what} and is cordoned`);
+    this.#checkWave(decision, deployment, what);
+    const wallNow = controller.now;
+    for (const { from, until, setAt } of record.freezes.values()) if (setAt <= decision.at && from <= wallNow && wallNow < until) complain("closed_is_still", `${what} in a freeze`);
+    const isPromoted = deployment.acts.some((act) => act.what === "promote" && act.detail === "all");
+    if (isPromoted) return;
+    const { window } = deployment.strategy;
+    if (window !== null && !isOpen(window.cron, window.durationMs, wallNow)) complain("closed_is_still", `${what} outside of its window`);
+    if (phase === "rolling") this.#checkAlarms(deployment, what);
+  }
+
+  began(deployment: Deployment): void {
+    const { record, controller, complain } = this.#court;
+    const { id, app, strategy } = deployment;
+    for (const other of record.deployments.values()) {
+      if (other.app === app && other !== deployment && other.phase !== "pending" && !ENDED.includes(other.phase)) complain("one_of_an_app", `${id} begins while ${other.id} is ${other.phase}`);
+    }
+    if (strategy.start === "manual" && !deployment.acts.some(({ what }) => what === "approve")) complain("begins_in_time", `${id} begins, and nobody has started it`);
+    if (strategy.startAt !== null && controller.now < strategy.startAt) complain("begins_in_time", `${id} begins ${strategy.startAt - controller.now} ms before its start_at`);
+    const { after } = strategy;
+    const stood = after === null || [...record.deployments.values()].some((other) => other !== deployment && other.app === after.deploymentOf && other.strategy.targets === after.targets && other.phase === "succeeded" && other.phaseSince + after.soakMs <= this.#court.hosts.now);
+    if (!stood) complain("begins_in_time", `${id} begins, and nothing that it is promoted from has stood for so long`);
+    this.#checkOrder(deployment);
+  }
+
+  /** Alarms that have gone off stop it at once. */
+  look(): void {
+    const { record, outside, complain, hosts } = this.#court;
+    for (const { phase, strategy, id, acts, rollingSince } of record.deployments.values()) {
+      if (phase !== "rolling" || strategy.alarms.length === 0 || acts.some((act) => act.what === "promote" || act.what === "resume" || act.what === "retry")) continue;
+      if (hosts.attention.between(rollingSince, hosts.now) < hosts.now - rollingSince) continue;
+      for (const [index, { failureLimit }] of strategy.alarms.entries()) {
+        const stops = outside.count(id, alarmKey(index), "stop", rollingSince);
+        if (stops > failureLimit && outside.count(id, alarmKey(index), "go", rollingSince) === 0) complain("alarms_stop", `${id} rolls on though alarm ${index + 1} has said stop ${stops} times in a row, ${failureLimit} allowed`);
+      }
+    }
+  }
+
+  #checkAlarms({ id, strategy, rollingSince }: Deployment, what: string): void {
+    const { outside, complain } = this.#court;
+    for (const [index, { onSilence, retries }] of strategy.alarms.entries()) {
+      const isQuiet = outside.count(id, alarmKey(index), "go", rollingSince) > 0 || (onSilence === "go" && outside.count(id, alarmKey(index), "silent", rollingSince) > retries);
+      if (!isQuiet) complain("alarms_stop", `${what}, and alarm ${index + 1} has not said that all is well`);
+    }
+  }
+
+  #checkWave({ machine, at }: Decision, deployment: Deployment, what: string): void {
+    const { record, complain, controller, releases } = this.#court;
+    const { waves, acts, startedAt } = deployment;
+    const index = record.waveOf(deployment, machine);
+    const isPromoted = acts.some((act) => act.what === "promote");
+    for (const [before, wave] of waves.slice(0, index).entries()) {
+      const shut = wave.gates.findIndex((_, gate) => !wave.openGates.has(gate));
+      if (wave.finishedAt === undefined) complain("wave_order", `${what} in wave ${index + 1}, and wave ${before + 1} was not finished`);
+      if (shut >= 0 && !isPromoted) complain("wave_order", `${what} in wave ${index + 1}, and gate ${shut + 1} of wave ${before + 1} is shut`);
+    }
+    const wave = waves[index];
+    if (wave === undefined || isPromoted || acts.some((act) => act.what === "approve")) return;
+    if (wave.at !== null && controller.now < wave.at) complain("begins_in_time", `${what} ${wave.at - controller.now} ms before its wave begins (at)`);
+    const since = index === 0 ? startedAt : waves[index - 1]!.finishedAt;
+    if (since !== undefined && wave.afterMs > 0 && at - since < wave.afterMs && !deployment.late.has(machine) && controller.clockWasNeverSet) complain("begins_in_time", `${what} ${since + wave.afterMs - at} ms before its wave begins (after)`);
+    this.#checkKiller(deployment, index, what, releases.characterOf(deployment.artifact));
+  }
+
+  /** A soak longer than what it takes to find silence sees that the release takes its hosts with it. */
+  #checkKiller(deployment: Deployment, index: number, what: string, character: ReturnType<Court["releases"]["characterOf"]>): void {
+    const { hosts, complain } = this.#court;
+    const { strategy, waves, app, artifact, firstDecisions } = deployment;
+    if (character?.kind !== "takes_host" || character.how === "reboots" || strategy.offline.kind !== "skip") return;
+    for (const wave of waves.slice(0, index)) {
+      if (!wave.gates.some((gate) => gate.kind === "soak" && gate.forMs >= character.afterMs + 60_000) || wave.successThreshold !== null) continue;
+      const took = wave.machines.filter((machine) => firstDecisions.has(machine));
+      const lost = took.filter((machine) => hosts.machines.get(machine)?.serving(app).mishaps.some((mishap) => mishap.what === "took_the_host" && mishap.artifact === artifact) === true && hosts.unheardMs(machine) > 30_000);
+      if (lost.length * 2 >= took.length && lost.length > 0) complain("killer_contained", `${what} in wave ${index + 1}, and its release has taken ${lost.join(", ")} with it`);
+    }
+  }
+
+  /** Of machines that are alike but for their labels and names, nobody is in an earlier wave than whoever goes before it. */
+  #checkOrder({ strategy, waves, id, app }: Deployment): void {
+    const { record, hosts, complain } = this.#court;
+    if (strategy.order.length === 0 || !strategy.waves.every(({ members }) => members.kind === "size")) return;
+    const isPlain = (machine: string) => {
+      const known = record.machines.get(machine as never);
+      return known !== undefined && known.cordonedAt === undefined && hosts.unheardMs(known.machine) < 20_000 && hosts.hasSettled(known.machine, app, 0);
+    };
+    const all = waves.flatMap(({ machines }, wave) => machines.filter(isPlain).map((machine) => ({ machine, wave, labels: record.machines.get(machine)!.labels })));
+    for (const [index, first] of all.entries()) {
+      const wrong = all.slice(index + 1).find((second) => second.wave > first.wave && goesBefore(strategy.order, second, first));
+      if (wrong !== undefined) return complain("in_order", `${id} puts ${first.machine} before ${wrong.machine}`);
+    }
+  }
+
+  matching(targets: string): number {
+    return [...this.#court.record.machines.values()].filter(({ labels }) => selects(checkedSelector(targets), labels)).length;
+  }
+}
+
+/** For the one kind of expression that simulated strategies use: every N minutes. Plain arithmetic, where the controller has a library. */
+function isOpen(cron: string, durationMs: number, now: number): boolean {
+  const everyMs = Number(/^\*\/(\d+) \* \* \* \*$/.exec(cron)![1]) * MINUTE_MS;
+  return now - Math.floor(now / everyMs) * everyMs < durationMs;
+}
+
+interface Placed {
+  readonly machine: string;
+  readonly labels: Labels;
+}
+
+/** As far as can be said: a shuffle may put anybody first. Labels here have no numbers in their values. */
+function goesBefore(order: readonly OrderKey[], one: Placed, other: Placed): boolean {
+  for (const key of order) {
+    if (key.kind === "shuffle") return false;
+    const [a, b] = [one, other].map(({ machine, labels }) => (key.kind === "id" ? Number(/[0-9]+$/.exec(machine)![0]) : labels[key.label]));
+    if (a === b) continue;
+    if (a === undefined || b === undefined) return b === undefined;
+    return key.reversed ? a > b : a < b;
+  }
+  return false;
+}

@@ -1,0 +1,128 @@
+/**
+ * What a wave, or a whole rollout, passes with: every host that took the release serves it, but for as many as may fail, and those that are let go as the file says. The same
+ * is asked of soaks, of the end of a wave and of `succeeded`; and of a rollback, that nobody runs the release any more of whom the outcome does not say so.
+ */
+import type { MachineId } from "@muster/proto/ids.ts";
+import { SILENT_AFTER_MS } from "../controller.ts";
+import type { Court } from "./court.ts";
+import { LAG_MS } from "./hosts.ts";
+import type { Deployment } from "./record.ts";
+import { gateKey } from "./outside.ts";
+
+const SLACK_MS = 2_000;
+
+interface Took {
+  readonly machine: MachineId;
+  /** Served it when the controller could last know; undefined: it did not. */
+  readonly since: number | undefined;
+  readonly isSilent: boolean;
+}
+
+export class Passing {
+  readonly #court: Court;
+
+  constructor(court: Court) {
+    this.#court = court;
+  }
+
+  waveFinished(deployment: Deployment, index: number): void {
+    const missing = this.#missing(deployment, index);
+    if (missing !== undefined) this.#court.complain("outcome_confirmed", `${deployment.id} finishes wave ${index + 1}, and ${missing}`);
+  }
+
+  ended(deployment: Deployment): void {
+    const { complain } = this.#court;
+    if (deployment.phase === "succeeded") {
+      for (const [index] of deployment.waves.entries()) {
+        const missing = this.#missing(deployment, index);
+        if (missing !== undefined) complain("outcome_confirmed", `${deployment.id} succeeds, and of wave ${index + 1} ${missing}`);
+      }
+    }
+    if (deployment.phase === "rolled_back") this.#rolledBack(deployment);
+  }
+
+  gateOpened(deployment: Deployment, index: number, gate: number, reachedAt: number): void {
+    const { record, hosts, outside, complain } = this.#court;
+    const { now } = hosts;
+    const { acts, id, waves } = deployment;
+    const isPromoted = record.hasOrdered(deployment, ["promote"], now) || acts.some((act) => act.what === "promote" && act.detail === "all");
+    if (isPromoted) return;
+    const spec = waves[index]!.gates[gate]!;
+    const what = `${id} opens the ${spec.kind} gate of wave ${index + 1}`;
+    const go = outside.count(id, gateKey(index, gate), "go", reachedAt);
+    switch (spec.kind) {
+      case "approval":
+        if (!record.hasOrdered(deployment, ["approve"], now)) complain("gates_hold", `${what}, which nobody approved`);
+        return;
+      case "webhook":
+        if (go === 0 && spec.onSilence !== "go") complain("gates_hold", `${what}, and nobody said go`);
+        return;
+      case "prometheus":
+        if (go < spec.count && spec.onSilence !== "go") complain("gates_hold", `${what} after ${go} measurements within its limits`);
+        return;
+      case "soak": {
+        const attendedMs = hosts.attention.between(Math.max(reachedAt, this.#lastBadAt(deployment, index)), now);
+        if (attendedMs < spec.forMs - SLACK_MS / 2) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
+        const missing = this.#missing(deployment, index);
+        if (missing !== undefined) complain("soak_watched", `${what}, and ${missing}`);
+      }
+    }
+  }
+
+  /** Those that took the release by this deployment and should still run it. */
+  #took(deployment: Deployment, index: number): readonly Took[] {
+    const { record, hosts } = this.#court;
+    const { now } = hosts;
+    const { app, artifact, id, lastDecisions, waves } = deployment;
+    return waves[index]!.machines.flatMap((machine) => {
+      const decision = lastDecisions.get(machine);
+      const known = record.machines.get(machine);
+      const host = hosts.machines.get(machine);
+      if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
+      if (record.newest.get(`${machine}/${app}`)?.deployment !== id) return [];
+      const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
+      if (stretches.length === 0 && hosts.unheardMs(machine) >= SILENT_AFTER_MS) return [];
+      const knownUntil = Math.max(decision.at, Math.min(hosts.lastHeardAt(machine), now) - LAG_MS);
+      const since = stretches.find(({ to }) => to >= knownUntil)?.from;
+      return [{ machine, since, isSilent: hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS }];
+    });
+  }
+
+  #lastBadAt(deployment: Deployment, index: number): number {
+    const took = this.#took(deployment, index).filter(({ isSilent }) => !isSilent);
+    const isLenient = deployment.waves[index]!.successThreshold !== null;
+    return isLenient ? 0 : Math.max(0, ...took.map(({ since }) => since ?? 0));
+  }
+
+  #missing(deployment: Deployment, index: number): string | undefined {
+    const { record, hosts } = this.#court;
+    const { offline } = deployment.strategy;
+    const wave = deployment.waves[index]!;
+    // Somebody said that what is broken need not hold it up.
+    if (record.hasOrdered(deployment, ["resume", "retry", "promote"], 0)) return undefined;
+    const took = this.#took(deployment, index);
+    const isEnough = wave.successThreshold !== null && index < deployment.waves.length - 1;
+    if (isEnough) return undefined;
+    const failing = took.filter(({ since, isSilent }) => since === undefined && !isSilent);
+    if (failing.length > wave.maxFailures) return `${failing.map(({ machine }) => machine).join(", ")} do not serve it, ${wave.maxFailures} may fail`;
+    const silent = took.filter(({ isSilent }) => isSilent).map(({ machine }) => machine);
+    if (silent.length === 0) return undefined;
+    if (offline.kind === "skip") return 2 * (took.length - silent.length) > took.length ? undefined : `of ${took.length} that took it ${silent.join(", ")} are silent`;
+    const early = silent.find((machine) => offline.forMs === null || hosts.attention.between(hosts.lastHeardAt(machine), hosts.now) < offline.forMs);
+    return early === undefined ? undefined : `${early} is silent, and is to be waited for`;
+  }
+
+  /** Whoever still runs the release is named. */
+  #rolledBack(deployment: Deployment): void {
+    const { controller, record, hosts, complain } = this.#court;
+    const { app, artifact, id } = deployment;
+    const named = controller.outstandingOf(id);
+    for (const machine of record.machinesOf(deployment)) {
+      const host = hosts.machines.get(machine);
+      const before = deployment.firstDecisions.get(machine);
+      if (host === undefined || before === undefined || named.has(machine) || !record.machines.has(machine) || record.newest.get(`${machine}/${app}`)?.deployment !== id) continue;
+      if (record.newest.get(`${machine}/${app}`)?.artifact === artifact && deployment.lastDecisions.get(machine)?.isUpdate === false) continue;
+      if (host.disk.links.get(app) === artifact && host.disk.apps.get(app)?.goal?.deploymentId === id) complain("outcome_confirmed", `${id} is rolled back, and ${machine} still has its release, which nothing says`);
+    }
+  }
+}

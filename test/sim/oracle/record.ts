@@ -1,0 +1,202 @@
+/**
+ * What was ordered, and what the controller says that it did about it: read off the journal row by row, as an operator reads `muster events`. Nothing here is a judgement; the
+ * checks hold these words against the hosts.
+ *
+ * This file alone knows how the engine words its rows.
+ */
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { Labels } from "@muster/proto/selector.ts";
+import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
+import type { Gate, Size, Strategy } from "@muster/controller/src/plan/strategy.ts";
+import { type ByKind, dispatch } from "../rows.ts";
+
+export type Phase = "pending" | "rolling" | "paused" | "rolling_back" | "succeeded" | "rolled_back" | "failed" | "aborted" | "superseded";
+
+/** A machine is to run a release of an app from now on, or nothing. */
+export interface Decision {
+  readonly at: number;
+  readonly generation: number;
+  readonly machine: MachineId;
+  readonly app: string;
+  readonly deployment: DeploymentId;
+  /** Undefined: the app is to be removed. */
+  readonly artifact: string | undefined;
+  readonly isUpdate: boolean;
+}
+
+export interface Wave {
+  readonly machines: MachineId[];
+  readonly gates: readonly Gate[];
+  readonly openGates: Set<number>;
+  readonly at: number | null;
+  readonly afterMs: number;
+  readonly maxFailures: number;
+  readonly maxUnreachable: number | null;
+  readonly successThreshold: number | null;
+  finishedAt: number | undefined;
+}
+
+/** What a person ordered of a deployment. */
+export interface Act {
+  readonly at: number;
+  readonly what: "submit" | "pause" | "resume" | "abort" | "rollback" | "retry" | "approve" | "promote" | "set_max_unavailable";
+  readonly detail: string;
+}
+
+export interface Deployment {
+  readonly id: DeploymentId;
+  readonly app: string;
+  readonly artifact: string;
+  readonly strategy: Strategy;
+  readonly submittedAt: number;
+  readonly acts: Act[];
+  phase: Phase;
+  phaseSince: number;
+  reason: { readonly code: string; readonly message: string } | undefined;
+  startedAt: number | undefined;
+  /** That it went on after a pause or began. */
+  rollingSince: number;
+  waves: Wave[];
+  /** Those that came later, and what it decided about each. */
+  readonly late: Set<MachineId>;
+  readonly firstDecisions: Map<MachineId, Decision>;
+  readonly lastDecisions: Map<MachineId, Decision>;
+  /** Labels of its machines when it first decided about them. */
+  readonly labels: Map<MachineId, Labels>;
+  readonly windows: { readonly at: number; readonly size: Size }[];
+}
+
+export interface Known {
+  readonly machine: MachineId;
+  labels: Labels;
+  joinedAt: number;
+  cordonedAt: number | undefined;
+  isDrained: boolean;
+  /** A person last meddled with it: drained, uncordoned, labelled. */
+  touchedAt: number;
+}
+
+export const ENDED: readonly Phase[] = ["succeeded", "rolled_back", "failed", "aborted", "superseded"];
+
+export class Record {
+  readonly deployments = new Map<DeploymentId, Deployment>();
+  readonly machines = new Map<MachineId, Known>();
+  readonly budgets = new Map<string, { readonly max: number; readonly setAt: number }>();
+  /** In the controller's wall time, as they were ordered. */
+  readonly freezes = new Map<string, { readonly from: number; until: number; readonly setAt: number }>();
+  /** `machine/app` to the newest decision about it, and when a person last renewed it (drained, uncordoned). */
+  readonly newest = new Map<string, Decision>();
+  readonly renewed = new Map<string, number>();
+  readonly #artifacts = new Map<string, string>();
+  /** True time of the row that is being read. */
+  #now = 0;
+  readonly #handlers: ByKind = {
+    machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
+    machine_labelled: ({ machine, labels }) => void Object.assign(this.machines.get(machine)!, { labels, touchedAt: this.#now }),
+    machine_removed: ({ machine }) => {
+      this.machines.delete(machine);
+      for (const key of [...this.newest.keys()]) if (key.startsWith(`${machine}/`)) this.newest.delete(key);
+    },
+    machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now }),
+    machine_uncordoned: ({ machine }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
+    assignment_renewed: ({ machine, app }) => void this.renewed.set(`${machine}/${app}`, this.#now),
+    budget_set: ({ selector, maxUnavailable }) => void this.budgets.set(selector, { max: maxUnavailable, setAt: this.#now }),
+    budget_removed: ({ selector }) => void this.budgets.delete(selector),
+    freeze_added: ({ freeze, from, until }) => void this.freezes.set(freeze, { from, until: until ?? Infinity, setAt: this.#now }),
+    freeze_ended: ({ freeze }) => void this.freezes.delete(freeze),
+    release_created: ({ id, release }) => void this.#artifacts.set(id, release.artifact),
+    deployment_submitted: ({ deployment, app, release, strategy }) => this.#submit(deployment, app, this.#artifacts.get(release)!, strategy),
+    command_accepted: ({ deployment, command, detail }) => this.#takeCommand(this.deployments.get(deployment)!, command, detail),
+    rollout_started: ({ deployment, plan }) => {
+      const waves: Wave[] = plan.waves.map(({ targets, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold }) => {
+        const machines = targets.map(({ machine }) => machine);
+        return { machines, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), finishedAt: undefined };
+      });
+      Object.assign(this.deployments.get(deployment)!, { waves, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
+    },
+    wave_finished: ({ deployment, wave }) => {
+      this.deployments.get(deployment)!.waves[wave]!.finishedAt = this.#now;
+    },
+    gate_opened: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.add(gate),
+    gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
+    target_joined: ({ deployment, target }) => void this.deployments.get(deployment)!.late.add(target.machine),
+    target_assigned: ({ deployment, machine, release, purpose }, seq) => this.#decide(this.deployments.get(deployment)!, machine, release === null ? undefined : this.#artifacts.get(release), purpose === "update", seq),
+    phase_changed: ({ deployment, phase, reason }) => {
+      const changed = this.deployments.get(deployment)!;
+      Object.assign(changed, { phase, phaseSince: this.#now, reason: reason ?? undefined });
+      if (phase === "rolling") changed.rollingSince = this.#now;
+    },
+  };
+
+  take(row: JournalRow, now: number): void {
+    this.#now = now;
+    dispatch(this.#handlers, row);
+  }
+
+  /** Of those that have a plan, all that it may ever touch. */
+  machinesOf({ waves, late }: Deployment): MachineId[] {
+    return [...new Set([...waves.flatMap(({ machines }) => machines), ...late])];
+  }
+
+  waveOf({ waves }: Deployment, machine: MachineId): number {
+    const index = waves.findIndex(({ machines }) => machines.includes(machine));
+    return index < 0 ? waves.length - 1 : index;
+  }
+
+  /** A person did this to the deployment, at that moment or after it. */
+  hasOrdered({ acts }: Deployment, what: readonly Act["what"][], since: number): boolean {
+    return acts.some((act) => act.at >= since && what.includes(act.what));
+  }
+
+  /** How many of its machines may be out of service at once; the most of what was asked for between two moments. */
+  windowOf(deployment: Deployment, from: number): number {
+    const of = this.machinesOf(deployment).length;
+    const applied = deployment.windows.filter(({ at }, index) => at >= from || (deployment.windows[index + 1]?.at ?? Infinity) >= from);
+    return Math.max(1, ...applied.map(({ size }) => roundedDown(size, of)));
+  }
+
+  #submit(id: DeploymentId, app: string, artifact: string, strategy: Strategy): void {
+    const at = this.#now;
+    this.deployments.set(id, {
+      id,
+      app,
+      artifact,
+      strategy,
+      submittedAt: at,
+      acts: [{ at, what: "submit", detail: "" }],
+      phase: "pending",
+      phaseSince: at,
+      reason: undefined,
+      startedAt: undefined,
+      rollingSince: at,
+      waves: [],
+      late: new Set(),
+      firstDecisions: new Map(),
+      lastDecisions: new Map(),
+      labels: new Map(),
+      windows: [{ at, size: strategy.maxUnavailable }],
+    });
+  }
+
+  #takeCommand(deployment: Deployment, what: Act["what"], detail: string): void {
+    const now = this.#now;
+    deployment.acts.push({ at: now, what, detail });
+    if (what !== "set_max_unavailable") return;
+    const percent = /^(.*)%$/.exec(detail)?.[1];
+    deployment.windows.push({ at: now, size: percent === undefined ? { kind: "count", count: Number(detail) } : { kind: "percent", percent: Number(percent) } });
+  }
+
+  #decide(deployment: Deployment, machine: MachineId, artifact: string | undefined, isUpdate: boolean, generation: number): void {
+    const { app, id } = deployment;
+    const at = this.#now;
+    const decision: Decision = { at, generation, machine, app, deployment: id, artifact, isUpdate };
+    if (!deployment.firstDecisions.has(machine)) deployment.firstDecisions.set(machine, decision);
+    if (!deployment.labels.has(machine)) deployment.labels.set(machine, this.machines.get(machine)?.labels ?? {});
+    deployment.lastDecisions.set(machine, decision);
+    this.newest.set(`${machine}/${app}`, decision);
+  }
+}
+
+function roundedDown(size: Size, of: number): number {
+  return size.kind === "count" ? size.count : Math.floor((of * size.percent + 1e-6) / 100);
+}

@@ -1,0 +1,41 @@
+/** Silence is found within its bound, and nobody is called silent who is heard: by what really arrived, in true time, whatever the controller's clocks show. */
+import type { MachineId } from "@muster/proto/ids.ts";
+import { SILENT_AFTER_MS } from "../controller.ts";
+import type { Court } from "./court.ts";
+
+/** From the moment at which it should be found; a controller that has just come back gives everybody as long again. */
+const FOUND_WITHIN_MS = 15_000;
+const HEARD_WITHIN_MS = 3_000;
+const SLACK_MS = 1_500;
+/** What a controller may take for attended of the gaps in which it was stopped. */
+const GAP_MS = 6_000;
+
+export class Silence {
+  readonly #court: Court;
+
+  constructor(court: Court) {
+    this.#court = court;
+  }
+
+  fellSilent(machine: MachineId): void {
+    const { hosts, complain } = this.#court;
+    const unheardMs = hosts.unheardMs(machine);
+    if (unheardMs < SILENT_AFTER_MS - SLACK_MS) complain("silence_found", `${machine} is called silent, and was heard ${unheardMs} ms ago`);
+    const { hearing, now } = hosts;
+    const attendedMs = hearing.between(Math.max(hosts.lastHeardAt(machine), now - 10 * SILENT_AFTER_MS), now);
+    if (attendedMs < SILENT_AFTER_MS - GAP_MS && unheardMs < 9 * SILENT_AFTER_MS) complain("silence_found", `${machine} is called silent after ${attendedMs} ms in which the controller could have heard it`);
+  }
+
+  look(): void {
+    const { hosts, record, controller, complain } = this.#court;
+    const { attention, now } = hosts;
+    if (!attention.isAttending) return;
+    for (const { machine, joinedAt } of record.machines.values()) {
+      const unheardMs = hosts.unheardMs(machine);
+      const isSilent = controller.isSilent(machine);
+      const watchedMs = Math.min(now - attention.since, now - joinedAt);
+      if (!isSilent && Math.min(unheardMs, watchedMs - SILENT_AFTER_MS / 2) > SILENT_AFTER_MS + FOUND_WITHIN_MS) complain("silence_found", `${machine} has not been heard for ${unheardMs} ms, and is not called silent`);
+      if (isSilent && unheardMs > HEARD_WITHIN_MS && unheardMs < SILENT_AFTER_MS - SLACK_MS && watchedMs > unheardMs) complain("silence_found", `${machine} was heard ${unheardMs} ms ago, and is still called silent`);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What one app really did on one host, in true time: what ran, from when to when, and when it answered well. It is written by the host alone, as processes start and end;
+ * how healthy a start is follows from its course, so that nothing has to happen for a probe to see something else.
+ */
+import type { Course } from "./releases.ts";
+
+export interface Stretch {
+  readonly artifact: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A release did badly here. */
+export interface Mishap {
+  readonly at: number;
+  readonly artifact: string;
+  readonly what: "exited" | "start_failed" | "corrupt" | "took_the_host";
+}
+
+interface Run {
+  readonly artifact: string;
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly course: Course;
+}
+
+/** Of each app on each host; older ones are of no more interest. */
+const RUNS_MAX = 100;
+
+export class Serving {
+  #running: Run | undefined;
+  readonly #past: Run[] = [];
+  #servedUntil = -1;
+  readonly mishaps: Mishap[] = [];
+
+  began(artifact: string, course: Course, at: number): void {
+    this.ended(at);
+    this.#running = { artifact, course, startedAt: at, endedAt: Infinity };
+  }
+
+  ended(at: number): void {
+    if (this.#running === undefined) return;
+    const run = { ...this.#running, endedAt: at };
+    this.#servedUntil = stretchesOf(run, at).at(-1)?.to ?? this.#servedUntil;
+    this.#past.push(run);
+    if (this.#past.length > RUNS_MAX) this.#past.shift();
+    this.#running = undefined;
+  }
+
+  wentWrong(what: Mishap["what"], artifact: string, at: number): void {
+    this.mishaps.push({ what, artifact, at });
+  }
+
+  /** What runs, answering or not. */
+  get artifact(): string | undefined {
+    return this.#running?.artifact;
+  }
+
+  /** The stretch in which it answers well now. */
+  current(now: number): Stretch | undefined {
+    const last = this.#running === undefined ? undefined : stretchesOf(this.#running, now).at(-1);
+    return last?.to === now ? last : undefined;
+  }
+
+  /** All stretches that ended after `from`, oldest first. */
+  since(from: number, now: number): readonly Stretch[] {
+    const runs = this.#running === undefined ? this.#past : [...this.#past, this.#running];
+    return runs.filter(({ endedAt }) => endedAt >= from).flatMap((run) => stretchesOf(run, now)).filter(({ to }) => to >= from);
+  }
+
+  hasServed(now: number): boolean {
+    return this.#servedUntil >= 0 || this.current(now) !== undefined;
+  }
+
+  /** The last moment up to `now` at which it did not answer well. */
+  lastOffAt(now: number): number {
+    const current = this.current(now);
+    return current === undefined ? now : current.from - 1;
+  }
+
+  /** It did not answer well in the whole of that time. */
+  wasOff(from: number, to: number): boolean {
+    return !this.since(from, to).some((stretch) => stretch.from < to);
+  }
+
+  /** Since then the release did badly here: it did not start, exited, answered badly after it had answered well, or would never have answered well. */
+  hasFailed(artifact: string, since: number, now: number): boolean {
+    if (this.mishaps.some((mishap) => mishap.artifact === artifact && mishap.at >= since)) return true;
+    const runs = this.#running === undefined ? this.#past : [...this.#past, this.#running];
+    return runs.some((run) => run.artifact === artifact && run.endedAt >= since && isIll(run, Math.min(run.endedAt, now)));
+  }
+}
+
+function isIll({ course, startedAt }: Run, until: number): boolean {
+  const begun = course.health.filter(({ fromMs }) => startedAt + fromMs <= until);
+  if (begun.at(-1)?.isHealthy === true && begun.length <= 2 && !begun.slice(0, -1).some(({ isHealthy }) => isHealthy)) return false;
+  return begun.some(({ isHealthy }) => isHealthy) || begun.length === course.health.length;
+}
+
+function stretchesOf({ artifact, startedAt, endedAt, course }: Run, now: number): Stretch[] {
+  const until = Math.min(now, endedAt);
+  const stretches: Stretch[] = [];
+  for (const [index, { fromMs, isHealthy }] of course.health.entries()) {
+    const from = startedAt + fromMs;
+    if (!isHealthy || from > until) continue;
+    stretches.push({ artifact, from, to: Math.min(until, startedAt + (course.health[index + 1]?.fromMs ?? Infinity)) });
+  }
+  return stretches;
+}

@@ -1,0 +1,92 @@
+/**
+ * What people do in a row, one act after another within seconds: what chance alone would hardly put together, and what has gone wrong before. The releases and numbers in
+ * them are drawn anew each time.
+ */
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
+import type { Desk } from "./desk.ts";
+import type { Random } from "./random.ts";
+import type { Character, Releases } from "./releases.ts";
+import { plainStrategy, waveOf } from "./strategies.ts";
+
+/** Says what was done. */
+export type Step = () => string;
+
+export interface Narrator {
+  readonly random: Random;
+  readonly releases: Releases;
+  readonly desk: Desk;
+  readonly apps: readonly string[];
+  readonly machines: readonly MachineId[];
+  /** Of its releases, so that no other story has the same. */
+  readonly name: string;
+  /** Notes the number of a deployment that was granted; the newest of them. */
+  readonly submitted: (granted?: number) => number;
+}
+
+const HALF = { kind: "percent", percent: 50 } as const;
+const ALL = { kind: "percent", percent: 100 } as const;
+/** The steps of one story, and the pause between two of them. */
+export function story(narrator: Narrator): { readonly steps: Step[]; readonly pauseMs: readonly [number, number] } {
+  const { random, apps, desk, machines, name } = narrator;
+  const app = random.pick(apps);
+  const last = () => `d-${narrator.submitted()}` as DeploymentId;
+  const good: Character = { kind: "good", readyMs: random.whole(0, 500) };
+  const slow: Character = { kind: "good", readyMs: random.whole(8_000, 20_000) };
+  const count = { kind: "count", count: random.whole(1, 3) } as const;
+  const deploy = (version: string, character: Character, changes: Partial<Strategy> = {}, of = app): Step => () => {
+    const { releases } = narrator;
+    const answer = desk.deploy(of, releases.define(of, version, character), { ...plainStrategy(), ...changes });
+    if (answer?.ok === true) narrator.submitted(Number(answer.value.deployment.slice(2)));
+    return `deploy ${of}@${version}: ${answer?.ok === true ? answer.value.deployment : (answer?.refusal.message ?? "no answer")}`;
+  };
+  const command = (kind: "rollback" | "abort" | "retry", id: () => DeploymentId): Step => () => `${kind} ${id()}: ${desk.command(id(), { kind })?.ok ?? "no answer"}`;
+  switch (random.pick(["again", "drain", "back to", "abort", "killer", "half dead", "supersede"] as const)) {
+    case "again": {
+      // A pipeline runs twice, and somebody rolls back what it did first.
+      let first: DeploymentId = "d-0" as DeploymentId;
+      const remember: Step = () => {
+        first = last();
+        return `thinks of ${first}`;
+      };
+      const targets = random.pick(["role=web", "zone=a", "zone in (a,b)"]);
+      const all = { maxUnavailable: ALL };
+      return { steps: [deploy(`${name}-1`, good, all), deploy(`${name}-2`, good, all), remember, deploy(`${name}-2`, good, { ...all, targets }), command("rollback", () => first)], pauseMs: [10_000, 30_000] };
+    }
+    case "drain": {
+      const machine = random.pick(machines);
+      const drain: Step = () => `drain ${machine}: ${desk.cordon(machine, { drain: true, force: true })?.ok ?? "no answer"}`;
+      const uncordon: Step = () => `uncordon ${machine}: ${desk.uncordon(machine)?.ok ?? "no answer"}`;
+      const bad: Character = { kind: "on_machines", how: random.pick(["exits", "never_healthy", "start_failed"] as const), machines: [machine] };
+      const carefully = { maxFailures: { kind: "count", count: 0 }, onFailure: "rollback", waves: [waveOf(HALF, [{ kind: "soak", forMs: 40_000 }]), waveOf(ALL)], maxUnavailable: ALL } as const;
+      return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), drain, deploy(`${name}-2`, bad, carefully), uncordon], pauseMs: [15_000, 25_000] };
+    }
+    case "back to": {
+      const back: Step = () => {
+        const answer = desk.rollbackTo(last(), `${name}-1`);
+        if (answer?.ok === true) narrator.submitted(Number(answer.value.deployment.slice(2)));
+        return `rollback ${last()} to ${name}-1: ${answer?.ok ?? "no answer"}`;
+      };
+      return { steps: [deploy(`${name}-1`, slow, { maxUnavailable: ALL }), deploy(`${name}-2`, slow, { maxUnavailable: count }), back], pauseMs: [25_000, 40_000] };
+    }
+    case "abort": {
+      const budget: Step = () => `budget: ${desk.setBudget("role=web", count.count)?.ok ?? "no answer"}`;
+      const other = random.pick(apps);
+      const reversed = { order: [{ kind: "id", reversed: true }] } as const;
+      return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), budget, deploy(`${name}-2`, slow, { maxUnavailable: count }), command("abort", last), deploy(`${name}-3`, slow, { maxUnavailable: count, ...reversed }, other)], pauseMs: [3_000, 9_000] };
+    }
+    case "killer": {
+      const killer: Character = { kind: "takes_host", how: random.pick(["dies", "freezes", "is_cut_off"] as const), afterMs: random.whole(2_000, 20_000) };
+      const canary = { waves: [waveOf({ kind: "count", count: 1 }, [{ kind: "soak", forMs: 120_000 }]), waveOf(ALL)], maxUnavailable: ALL, onFailure: random.pick(["rollback", "pause"] as const), maxUnreachable: random.chance(0.5) ? ({ kind: "count", count: 0 } as const) : null };
+      return { steps: [deploy(`${name}-1`, killer, canary)], pauseMs: [1_000, 2_000] };
+    }
+    case "half dead": {
+      const leaks: Character = { kind: "after_a_while", how: random.pick(["exits", "turns"] as const), afterMs: random.whole(40_000, 60_000), share: 0.5 };
+      const lenient = { maxFailures: ALL, maxUnavailable: ALL, waves: [waveOf(HALF), waveOf({ kind: "percent", percent: 80 }, [{ kind: "approval" }]), waveOf(ALL)] };
+      const narrow: Step = () => `narrow ${last()}: ${desk.command(last(), { kind: "set_max_unavailable", size: { kind: "count", count: 1 } })?.ok ?? "no answer"}`;
+      return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, leaks, lenient), narrow, command("rollback", last)], pauseMs: [40_000, 55_000] };
+    }
+    case "supersede":
+      return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, slow, { maxUnavailable: count }), deploy(`${name}-3`, slow, { maxUnavailable: count, order: [{ kind: "id", reversed: true }] })], pauseMs: [4_000, 12_000] };
+  }
+}
