@@ -5,12 +5,14 @@
  * Never writes anything but its own tables, which are in memory and gone when it is closed.
  */
 import SqliteDatabase, { type Database } from "better-sqlite3";
-import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
+import type { JournalRow, ReportAccepted, RolloutEntry } from "../journal/entry.ts";
 import { createProjector, type Projector } from "../journal/project.ts";
 import { recreateProjections } from "../journal/schema.ts";
+import { Availabilities } from "../rollout/availability.ts";
 import { apply } from "../rollout/change.ts";
+import { noteAvailability } from "../rollout/derived.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
 import { Queue } from "./queue.ts";
@@ -30,6 +32,8 @@ export class Past {
   readonly #source: Source;
   readonly #rows: Rows;
   readonly #project: Projector;
+  /** As far as reports say; who was lost is in the states of the targets. */
+  readonly #availabilities = new Availabilities();
   #state: RolloutState | undefined;
   #at = 0 as Instant;
 
@@ -80,10 +84,14 @@ export class Past {
       this.#project(row);
       this.#state = newRollout({ id, app, release, strategy }, row);
     } else if (entry.kind === "report_accepted") {
-      if (this.#state?.targets.has(entry.machine) === true) this.#project(row);
+      if (this.#state?.targets.has(entry.machine) === true) this.#takeReport(row, entry);
     } else if (this.#state !== undefined && isOfRollout(row)) {
       this.#project(row);
       apply(this.#state, row.entry, row);
+      if (row.entry.kind !== "target_assigned") return;
+      const { machine, release } = row.entry;
+      this.#availabilities.assigned(machine, this.#state.app, { generation: row.seq as Generation, deployment: this.#state.id, release });
+      this.#note(machine);
     }
   }
 
@@ -116,7 +124,22 @@ export class Past {
 
   #hear(app: AppName, machine: MachineId, beforeSeq: number): void {
     const report = this.#rows.newestReport(machine, app, beforeSeq);
-    if (report !== undefined) this.#project(report);
+    if (report?.entry.kind !== "report_accepted" || this.#state === undefined) return;
+    const generation = report.entry.generation as Generation;
+    // What it was assigned before is not looked for: its last answer says whether it served.
+    if (this.#state.targets.get(machine)?.attempts === 0) this.#availabilities.assigned(machine, app, { generation, deployment: this.#state.id, release: null });
+    this.#takeReport(report, report.entry);
+  }
+
+  #takeReport(row: JournalRow, { machine, app, generation, phase }: ReportAccepted): void {
+    this.#project(row);
+    this.#availabilities.reported(machine, app, generation as Generation, phase);
+    this.#note(machine);
+  }
+
+  #note(machine: MachineId): void {
+    const state = this.#state!;
+    noteAvailability(state, machine, this.#availabilities.noted(machine, state.app));
   }
 
   /** Releases never change: today's row is the one of then. */
