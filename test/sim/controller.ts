@@ -127,8 +127,8 @@ export class SimController implements Turning {
   }
 
   /** Machines that the outcome of a deployment, as operators read it, says are not as it says. */
-  outstandingOf(_deployment: string): ReadonlySet<MachineId> {
-    return new Set();
+  outstandingOf(deployment: string): ReadonlySet<MachineId> {
+    return new Set(this.engine?.outstandingOf(deployment as never));
   }
 
   start(): void {

@@ -65,7 +65,7 @@ test("why is asked about a machine, a deployment, or both", async () => {
 });
 
 test("why of a machine begins with what its agent does not believe", async () => {
-  fleet.connected("a" as MachineId, { ...attendedAlways(scene.clock.now()), monotonicMs: 0 }, 0);
+  fleet.connected("a" as MachineId, { ...attendedAlways(scene.clock.now()), watchedMs: 0 }, 0);
   fleet.refuses("a" as MachineId, scene.clock.now(), { code: "expired", message: "the assignment that came from the controller was good until noon" });
   expect(await call(client.why, { machine: "a", deploymentId: "" })).toMatchObject({ now: ["a does not believe what it is sent: the assignment that came from the controller was good until noon"] });
   expect(await call(client.why, { machine: "b", deploymentId: "" })).toMatchObject({ now: [] });

@@ -19,9 +19,11 @@ const STEP_MS_MAX = 2_000;
 const IDLE_WRITE_MS = 10_000;
 const BUSY_WRITE_MS = 1_000;
 
-/** A moment, with the clock that silence is measured by. */
+/** A moment, with the clocks that silence is measured by. */
 export interface Seen extends Moment {
   readonly monotonicMs: number;
+  /** For how long the engine has looked on: as attended time, but whether the disk took writes or not. Silence counts in it, since a controller that is held up hears nobody. */
+  readonly watchedMs: number;
 }
 
 export interface AttendanceOptions {
@@ -43,11 +45,13 @@ export class Attendance {
   /** Until when, on the monotonic clock. */
   #countedAt: number;
   #lookedAt: number;
+  #watchedMs = 0;
   #writtenAt: number;
   /** Since when nothing could be written. */
   #failingSince: number | undefined;
   /** Who has not caught up, and up to which report of its own; 0: it has not been heard. Undefined: the controller attends. */
   #awaited: Map<MachineId, number> | undefined;
+  /** In watched time. */
   #awaitedUntil = 0;
   #total = 0;
 
@@ -67,7 +71,8 @@ export class Attendance {
   now(): Seen {
     const monotonicMs = this.#clock.monotonicMs();
     const step = this.#awaited === undefined ? Math.min(Math.max(0, monotonicMs - this.#countedAt), STEP_MS_MAX) : 0;
-    return { at: this.#clock.now(), attended: Math.floor(this.#attended + step) as Attended, monotonicMs };
+    const watchedMs = this.#watchedMs + Math.min(Math.max(0, monotonicMs - this.#lookedAt), STEP_MS_MAX);
+    return { at: this.#clock.now(), attended: Math.floor(this.#attended + step) as Attended, monotonicMs, watchedMs };
   }
 
   /** Nothing new starts, nothing is judged by time. */
@@ -84,7 +89,7 @@ export class Attendance {
   catchUp(machines: Iterable<MachineId>): void {
     this.#awaited = new Map([...machines].map((machine) => [machine, 0]));
     this.#total = this.#awaited.size;
-    this.#awaitedUntil = this.#clock.monotonicMs() + this.#silentAfterMs + this.#spreadMs();
+    this.#awaitedUntil = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
     this.#countedAt = this.#clock.monotonicMs();
   }
 
@@ -93,6 +98,7 @@ export class Attendance {
     const now = this.#clock.monotonicMs();
     const gapMs = now - this.#lookedAt;
     this.#lookedAt = now;
+    this.#watchedMs += Math.min(Math.max(0, gapMs), STEP_MS_MAX);
     return gapMs > this.#silentAfterMs / 2;
   }
 
@@ -102,7 +108,7 @@ export class Attendance {
 
   /** Whether everybody has been heard, or the time of those that are still waited for is over. */
   get isOver(): boolean {
-    return this.#awaited !== undefined && (this.hasHeardAll || this.#clock.monotonicMs() >= this.#awaitedUntil);
+    return this.#awaited !== undefined && (this.hasHeardAll || this.now().watchedMs >= this.#awaitedUntil);
   }
 
   /** From here on time counts again. */

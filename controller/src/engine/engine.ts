@@ -174,6 +174,11 @@ export class Engine {
     return this.#loop.world.nowOf(id);
   }
 
+  /** Machines that took the release of a deployment that has ended, and of which it is not known what they run. */
+  outstandingOf(id: DeploymentId): readonly MachineId[] {
+    return this.#loop.facts.outstandingOf(id);
+  }
+
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined {
     return this.#loop.unsound(id)?.message;
@@ -256,7 +261,7 @@ export class Engine {
     const { world, attendance } = this.#loop;
     if (attendance.isCatchingUp && !attendance.isOver) return;
     for (;;) {
-      const overdue = world.fleet.overdue(attendance.now().monotonicMs, JUDGED_PER_TURN);
+      const overdue = world.fleet.overdue(attendance.now().watchedMs, JUDGED_PER_TURN);
       if (overdue.length === 0) break;
       this.#loop.commit((append, now) => this.#declareLost(overdue, append, now));
     }

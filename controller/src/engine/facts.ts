@@ -213,6 +213,11 @@ export class Facts {
     return this.#sql.outstandingIn.all(machine) as DeploymentId[];
   }
 
+  /** Targets of a deployment that has ended, that took its release, and that were not heard since. */
+  outstandingOf(id: DeploymentId): readonly MachineId[] {
+    return this.#sql.outstandingOf.all(id) as MachineId[];
+  }
+
   outstandingTarget(id: DeploymentId, machine: MachineId): OutstandingTarget | undefined {
     return this.#sql.outstandingTarget.get(id, machine) as OutstandingTarget | undefined;
   }
@@ -324,6 +329,10 @@ function prepare(db: Database) {
     outstandingIn: statement(
       `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,
+    ).pluck(),
+    outstandingOf: statement(
+      `SELECT t.machine FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.deployment = ? AND t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.ended_at IS NOT NULL ORDER BY t.wave, t.position`,
     ).pluck(),
     outstandingTarget: statement(
       `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason FROM targets t JOIN deployments d ON d.id = t.deployment

@@ -7,7 +7,7 @@ const a = "a" as MachineId;
 const b = "b" as MachineId;
 const at = (ms: number) => ms as Instant;
 /** On all clocks at once; the wall clock may say another time. */
-const seen = (ms: number, wall = ms): HeardAt => ({ ...attendedAlways(ms as Instant), at: at(wall), monotonicMs: ms });
+const seen = (ms: number, wall = ms): HeardAt => ({ ...attendedAlways(ms as Instant), at: at(wall), watchedMs: ms });
 
 describe("a machine", () => {
   test("is overdue after silent_after without a word, whether its session ended or froze", () => {
@@ -20,7 +20,7 @@ describe("a machine", () => {
     expect(fleet.overdue(10_000)).toEqual([a, b]);
   });
 
-  test("is overdue by the monotonic clock, whatever the wall clock was set to meanwhile", () => {
+  test("is overdue by the time in which the controller looked on, whatever the wall clock was set to meanwhile", () => {
     const fleet = new Fleet(10_000);
     fleet.connected(a, seen(0, 1_000_000), 0);
     fleet.heard(a, seen(1_000, 0));

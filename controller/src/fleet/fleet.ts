@@ -5,7 +5,7 @@
  *   connected ──session ends──▶ disconnected ──silent_after──▶ silent ──hello──▶ connected
  *       └───────────── nothing heard for silent_after ────────────▲
  *
- * Silence is measured on the monotonic clock: a wall clock that is set makes nobody silent and keeps nobody from it. A machine that nothing was heard of since this controller began counts
+ * Silence is measured in the time in which the controller looked on: a wall clock that is set, and a controller that is held up, make nobody silent and keep nobody from it. A machine that nothing was heard of since this controller began counts
  * from that moment, so that a restart of the controller makes nobody silent.
  */
 import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
@@ -18,7 +18,8 @@ export type Presence = "connected" | "disconnected" | "silent";
 export interface HeardAt {
   readonly at: Instant;
   readonly attended: Attended;
-  readonly monotonicMs: number;
+  /** Time during which the controller looked on; never goes back. */
+  readonly watchedMs: number;
 }
 
 /** What an agent was sent and does not believe. */
@@ -92,10 +93,10 @@ export class Fleet {
   }
 
   /** Those to be declared silent, at most so many; O(1) each. */
-  overdue(monotonicMs: number, most = Infinity): readonly MachineId[] {
+  overdue(watchedMs: number, most = Infinity): readonly MachineId[] {
     const overdue: MachineId[] = [];
     for (const [machine, { lastSeen }] of this.#heard) {
-      if (monotonicMs - lastSeen.monotonicMs < this.silentAfterMs || overdue.length >= most) break;
+      if (watchedMs - lastSeen.watchedMs < this.silentAfterMs || overdue.length >= most) break;
       overdue.push(machine);
     }
     return overdue;
