@@ -4,6 +4,7 @@
  * Always holds: a report is acknowledged after the commit that holds it.
  */
 import { isDeepStrictEqual } from "node:util";
+import { durationText } from "@muster/proto/duration.ts";
 import type { DeploymentId, Digest, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
@@ -194,7 +195,7 @@ export class Engine {
       const overdue = now < this.#judgesFrom ? [] : world.fleet.overdue(now);
       if (overdue.length === 0) return;
       this.#loop.commit((append, now) => {
-        const reason = { code: "silent", message: `nothing heard for ${Math.round(world.fleet.silentAfterMs / 1000)}s` } as const;
+        const reason = { code: "silent", message: `nothing heard for ${durationText(world.fleet.silentAfterMs)}` } as const;
         for (const machine of overdue) {
           append({ kind: "machine_silent", machine });
           world.fleet.markSilent(machine, now);

@@ -1,6 +1,7 @@
 /**
  * The way forward: from turn to turn and from wave to wave, through the gates.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Instant } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
@@ -9,7 +10,7 @@ import { stepOf } from "./gates.ts";
 import { endsAt, hasEnough, isDeserted, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, notBefore, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, durationText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, failuresReason, gateText, machines, names, nothingToDo, progressReason, some, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Instant): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });

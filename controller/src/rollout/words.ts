@@ -1,6 +1,7 @@
 /**
  * What a rollout says to people: why it stopped, what it waits for, who runs what.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Instant } from "@muster/proto/ids.ts";
 import { isInfrastructure } from "@muster/proto/reason.ts";
 import { isSilent } from "./asking.ts";
@@ -147,13 +148,6 @@ export function timeText(at: Instant): string {
 
 /** Swedish is how ISO 8601 is spoken. */
 const UTC = new Intl.DateTimeFormat("sv-SE", { timeZone: "UTC", dateStyle: "short", timeStyle: "medium" });
-
-export function durationText(ms: number): string {
-  const total = Math.round(ms / 1000);
-  const minutes = Math.floor(total / 60);
-  if (minutes === 0) return ms < 1000 ? `${ms}ms` : `${total}s`;
-  return total % 60 === 0 ? `${minutes}m` : `${minutes}m${total % 60}s`;
-}
 
 function allowed(max: number, acknowledged: number): string {
   return acknowledged === 0 ? `${max} allowed` : `${max} allowed besides ${acknowledged} acknowledged`;
