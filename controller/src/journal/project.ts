@@ -75,6 +75,7 @@ export function createProjector(db: Database): Projector {
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at });
         return;
       case "target_changed":
+        if (entry.state === "healthy") sql.noteHealthy.run({ id, at });
         if (entry.state === "healthy" || entry.state === "reverted") sql.progress.run(at, id);
         if (entry.state === "updating" || entry.state === "reverting") sql.endHoldByMove.run({ id, at });
         sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, at, runs: entry.runs, ...reasonColumns(entry.reason) });

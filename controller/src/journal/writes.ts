@@ -28,7 +28,8 @@ export function prepareWrites(db: Database) {
       WHERE machine = @machine AND app = @app AND EXISTS (SELECT 1 FROM assignments a WHERE a.machine = @machine AND a.app = @app AND a.generation = @generation AND a.release IS NOT NULL)`),
     forgetLastGood: statement("UPDATE machine_apps SET last_good = NULL WHERE machine = ? AND app = ?"),
     storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
-    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?)"),
+    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, NULL)"),
+    noteHealthy: statement("UPDATE releases SET healthy_at = @at WHERE id = (SELECT release FROM deployments WHERE id = @id) AND healthy_at IS NULL"),
     signRelease: statement("UPDATE releases SET release = json_set(release, '$.signed', ?) WHERE id = ?"),
     submit: statement(`INSERT INTO deployments VALUES
       (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @at, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL)`),

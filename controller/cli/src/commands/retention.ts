@@ -86,5 +86,5 @@ function given({ retention }: { readonly retention?: Retention | undefined }): R
 
 function ruleLines({ keep, keepForMs }: Retention, columns: number): readonly string[] {
   const newest = keep === 1 ? "the newest release" : `the ${keep} newest releases`;
-  return wrap(`The files of ${newest} of each app are kept, and of those younger than ${durationText(keepForMs)}.`, columns);
+  return wrap(`The files of ${newest} of each app that ${keep === 1 ? "was" : "were"} healthy somewhere are kept, and of all that are younger than ${durationText(keepForMs)}.`, columns);
 }
