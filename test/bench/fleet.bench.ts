@@ -23,6 +23,8 @@ export interface Figure {
   readonly name: string;
   readonly value: number;
   readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "MiB" | "rows" | "×";
+  /** Of a time: what the thread itself computed. The rest is waiting for a core or for the disk. */
+  readonly cpuMs?: number;
 }
 
 export async function benchFleet(size: number): Promise<readonly Figure[]> {

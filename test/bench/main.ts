@@ -76,7 +76,10 @@ function numberOf(text: string | undefined): number | undefined {
   return text === undefined ? undefined : Number(text);
 }
 
-function line({ name, value, unit }: Figure): string {
-  const rounded = value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(value < 10 ? 2 : 1);
-  return `  ${name.padEnd(48)} ${rounded.padStart(10)} ${unit}\n`;
+function line({ name, value, unit, cpuMs }: Figure): string {
+  return `  ${name.padEnd(48)} ${rounded(value).padStart(10)} ${unit}${cpuMs === undefined ? "" : `  (${rounded(cpuMs)} ms of CPU)`}\n`;
+}
+
+function rounded(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toFixed(value < 10 ? 2 : 1);
 }
