@@ -39,6 +39,8 @@ const BATCHES = 20;
 /** Of the fleet: who is cut off by the smaller partition. */
 const PARTITION_SHARE = 0.2;
 const EVERYBODY = "role=web";
+/** Of each app, so that there are releases to let go. */
+const KEPT = 10;
 
 /** Stands still, and calls back in turns of their own. */
 class BenchClock implements Clock {
@@ -304,6 +306,7 @@ async function fleetOrders(controller: Controller): Promise<void> {
   await blocks.measure("a machine is drained", () => granted(engine.orders.cordon(third, { drain: true, force: false }, order)));
   await blocks.measure("a drained machine is uncordoned", () => granted(engine.orders.uncordon(third, order)));
   await controller.hello([first]);
+  await blocks.measure("retention lets releases go", () => engine.retention.set({ keep: KEPT, keepForMs: 24 * 3_600_000 }, "ann"));
 }
 
 /** They are not heard, and then all of them in one turn. */

@@ -19,7 +19,7 @@ export interface Scale {
   readonly deployments: number;
 }
 
-export const ZONES = 10;
+const ZONES = 10;
 export const RACKS = 100;
 /** Of an app's deployments after the first, one in so many goes to a zone, the others to a rack. */
 const ZONE_EVERY = 25;
