@@ -160,14 +160,13 @@ class Controller {
           this.#told.push({ app: entry.app, machine: entry.machine, generation: seq, version: entry.release?.slice(entry.release.indexOf("@") + 1) ?? "" });
         }
       });
-      for (const seq of journal.db.prepare("SELECT machine, seq FROM report_cursors").all() as { machine: MachineId; seq: number }[]) this.#reportSeqs.set(seq.machine, seq.seq);
       this.engine.start();
     });
   }
 
   /** In one turn of the loop. */
   async hello(machines: readonly MachineId[]): Promise<void> {
-    await Promise.all(machines.map((machine) => this.engine.hello(this.#joined[Number(machine.slice(2))]!, 0)));
+    await Promise.all(machines.map(async (machine) => this.#reportSeqs.set(machine, await this.engine.hello(this.#joined[Number(machine.slice(2))]!, 0))));
   }
 
   /** In one turn of the loop. */
@@ -245,7 +244,9 @@ async function ordinaryReports(controller: Controller): Promise<void> {
       if (assigned?.goal?.$case !== "run") return [];
       return [{ machine, app: assigned.app as AppName, generation: assigned.generation, version: assigned.goal.value.version }];
     });
-    await blocks.measure(`${BATCH} reports in one turn`, () => controller.say(some, "healthy"));
+    await blocks.measure(`${BATCH} reports in one turn that are no news`, () => controller.say(some, "healthy"));
+    await blocks.measure(`${BATCH} reports in one turn: apps turn unhealthy`, () => controller.say(some, "unhealthy"));
+    await blocks.measure(`${BATCH} reports in one turn: they are healthy again`, () => controller.say(some, "healthy"));
   }
 }
 
