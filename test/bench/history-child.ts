@@ -185,6 +185,15 @@ class Controller {
     for (let from = 0; from < told.length; from += BATCH) await this.say(told.slice(from, from + BATCH), phase);
   }
 
+  /** One of the apps that each of them is to run. */
+  assignedTo(machines: readonly MachineId[], index: number): readonly Told[] {
+    return machines.flatMap((machine) => {
+      const assigned = this.engine.assignmentFor(machine)?.apps[index];
+      if (assigned?.goal?.$case !== "run") return [];
+      return [{ machine, app: assigned.app as AppName, generation: assigned.generation, version: assigned.goal.value.version }];
+    });
+  }
+
   /** Who was told something since this was asked last. */
   takeTold(): readonly Told[] {
     const told = this.#told;
@@ -237,13 +246,9 @@ async function work(controller: Controller): Promise<void> {
 }
 
 async function ordinaryReports(controller: Controller): Promise<void> {
-  const { machines, engine, blocks } = controller;
+  const { machines, blocks } = controller;
   for (let batch = 0; batch < BATCHES; batch += 1) {
-    const some = machines.slice(batch * BATCH, (batch + 1) * BATCH).flatMap((machine) => {
-      const assigned = engine.assignmentFor(machine)?.apps[batch % 3];
-      if (assigned?.goal?.$case !== "run") return [];
-      return [{ machine, app: assigned.app as AppName, generation: assigned.generation, version: assigned.goal.value.version }];
-    });
+    const some = controller.assignedTo(machines.slice(batch * BATCH, (batch + 1) * BATCH), batch % 3);
     await blocks.measure(`${BATCH} reports in one turn that are no news`, () => controller.say(some, "healthy"));
     await blocks.measure(`${BATCH} reports in one turn: apps turn unhealthy`, () => controller.say(some, "unhealthy"));
     await blocks.measure(`${BATCH} reports in one turn: they are healthy again`, () => controller.say(some, "healthy"));
@@ -318,6 +323,8 @@ async function partition(controller: Controller, size: number): Promise<void> {
   await blocks.measure(`${of} fall silent`, () => controller.pass(SILENT_AFTER_MS + 2000, machines.slice(size)));
   await blocks.measure(`${of} are connected again in one turn`, () => controller.hello(cut));
   await controller.say(controller.takeTold(), "healthy");
+  const said = controller.assignedTo(cut, 3);
+  await blocks.measure(`${of} report in one turn`, () => controller.say(said, "healthy"));
 }
 
 if (import.meta.main) {
