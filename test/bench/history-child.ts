@@ -1,5 +1,6 @@
 /**
- * The part of history.bench.ts that is measured: the real engine on a real database with a long history, in a process of its own. Prints its figures as one line of JSON.
+ * The part of history.bench.ts that is measured: the real engine on a real database with a long history, in a process of its own. Says each figure when it is first found, and
+ * prints all as one line of JSON at the end.
  *
  * The clock stands still unless it is moved, so that nothing becomes silent because the bench is slow. What is measured is for how long the loop is blocked: the longest
  * time between two of its turns, from the call to the moment at which nothing follows from it any more. Beside it stands what of that the thread itself computed: on a
@@ -85,6 +86,7 @@ class Blocks {
 
   /** Until all that followed from it is done, too. */
   async measure(what: string, work: () => unknown): Promise<void> {
+    const isFirst = this.found.every((each) => each.what !== what);
     const block = this.#of(what);
     let last = performance.now();
     let lastCpu = cpuMs();
@@ -102,6 +104,8 @@ class Blocks {
     for (let quiet = 0; quiet < 3; quiet = this.#isQuiet() ? quiet + 1 : 0) await turn();
     goesOn = false;
     await turn();
+    // For whoever does not want to wait for the rest.
+    if (isFirst) process.stderr.write(`  … ${what}: ${block.longestMs.toFixed(1)} ms (${block.cpuMs.toFixed(1)} ms of CPU)\n`);
   }
 
   /** What is measured several times counts with its longest. */
@@ -237,11 +241,11 @@ async function work(controller: Controller): Promise<void> {
   const { blocks } = controller;
   await blocks.measure("all machines say hello in one turn", () => controller.hello(controller.machines));
   await ordinaryReports(controller);
-  await smallDeployment(controller);
-  await largeDeployment(controller);
-  await rollback(controller);
   await fleetOrders(controller);
   await partition(controller, Math.floor(controller.machines.length * PARTITION_SHARE));
+  await largeDeployment(controller);
+  await rollback(controller);
+  await smallDeployment(controller);
   await partition(controller, controller.machines.length);
 }
 

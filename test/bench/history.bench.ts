@@ -72,7 +72,9 @@ function built({ scale, keepIn }: HistoryOptions, folder: string): string {
 }
 
 async function child(what: "work" | "start" | "rebuild", world: string, { machines }: Scale): Promise<readonly Figure[]> {
-  const { stdout } = await promisify(execFile)(process.execPath, [CHILD, "--what", what, "--world", world, "--machines", String(machines)], { timeout: TIMEOUT_MS });
+  const running = promisify(execFile)(process.execPath, [CHILD, "--what", what, "--world", world, "--machines", String(machines)], { timeout: TIMEOUT_MS });
+  running.child.stderr?.pipe(process.stderr);
+  const { stdout } = await running;
   const { blocks, rssBytes } = JSON.parse(stdout) as HistoryRun;
   return [...blocks.map(({ what: name, longestMs, cpuMs }): Figure => ({ name, value: longestMs, unit: "ms", cpuMs })), { name: `RSS after it (${what})`, value: rssBytes / 2 ** 20, unit: "MiB" }];
 }
