@@ -1,9 +1,10 @@
 /**
  * Each journal entry as a sentence for people.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import { type Entry, isRolloutEntry, type ReportAccepted, type RolloutEntry } from "../journal/entry.ts";
 import type { RolloutReason } from "../rollout/state.ts";
-import { durationText, timeText } from "../rollout/words.ts";
+import { timeText } from "../rollout/words.ts";
 
 export function eventText(entry: Entry): string {
   if (isRolloutEntry(entry)) return rolloutText(entry);

@@ -4,13 +4,14 @@
  * Always holds: a report is acknowledged after the commit that holds it.
  */
 import { isDeepStrictEqual } from "node:util";
+import { durationText } from "@muster/proto/duration.ts";
 import type { DeploymentId, Digest, Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
-import { durationText, waitingOn } from "../rollout/words.ts";
+import { waitingOn } from "../rollout/words.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { LOOK_MS, type Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
@@ -270,7 +271,7 @@ export class Engine {
 
   #declareLost(machines: readonly MachineId[], append: Append, now: Seen): void {
     const { world, rollouts } = this.#loop;
-    const reason = { code: "silent", message: `nothing heard for ${Math.round(world.fleet.silentAfterMs / 1000)}s` } as const;
+    const reason = { code: "silent", message: `nothing heard for ${durationText(world.fleet.silentAfterMs)}` } as const;
     for (const machine of machines) {
       append({ kind: "machine_silent", machine });
       world.fleet.markSilent(machine, now.at);

@@ -203,6 +203,11 @@ export class Facts {
     return (this.#sql.lastGood.get({ machine, app }) ?? null) as ReleaseId | null;
   }
 
+  /** What the machine said last that is wrong with the app. */
+  reason(machine: MachineId, app: AppName): { readonly code: string; readonly message: string } | null {
+    return (this.#sql.reason.get(machine, app) ?? null) as { code: string; message: string } | null;
+  }
+
   /** Of every app on every machine. */
   assignments(): IterableIterator<AssignmentRow> {
     return this.#sql.assignments.iterate() as IterableIterator<AssignmentRow>;
@@ -322,6 +327,7 @@ function prepare(db: Database) {
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
     lastGood: statement(LAST_GOOD).pluck(),
+    reason: statement("SELECT reason_code AS code, reason_message AS message FROM machine_apps WHERE machine = ? AND app = ? AND reason_code IS NOT NULL"),
     assignments: statement(
       `SELECT a.machine, a.app, a.generation, a.deployment, a.release, CASE WHEN ma.generation = a.generation THEN ma.phase END AS phase, a.healthy_deadline_ms AS healthyDeadlineMs
        FROM assignments a LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app`,

@@ -58,6 +58,34 @@ test("files go when both limits are passed, and what went is said", async () => 
   expect(world.engine.retention.set({ keep: 2, keepForMs: 0 }, "anna")).toEqual([]);
 });
 
+test("releases that were never healthy push out none that was, and go by age alone", async () => {
+  for (const version of ["1", "2", "3"]) await release(version);
+  for (const version of ["6", "7", "8"]) {
+    world.clock.advance(1000);
+    push(version);
+    submit(version);
+    for (const machine of ["a", "b"]) await world.say(machine, "reverted");
+    await world.settle("a", "b");
+  }
+  // Young ones stay, whatever they were.
+  world.engine.retention.set({ keep: 3, keepForMs: 1500 }, "anna");
+  expect(kept()).toEqual(["1", "2", "3", "7", "8"]);
+  world.engine.retention.set({ keep: 3, keepForMs: 0 }, "anna");
+  expect(kept()).toEqual(["1", "2", "3"]);
+});
+
+test("one machine on which a release was healthy is enough for it to count", async () => {
+  for (const version of ["1", "2"]) await release(version);
+  world.clock.advance(1000);
+  push("3");
+  submit("3", { maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  await world.say("b", "reverted");
+  await world.settle("a", "b");
+  world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");
+  expect(kept()).toEqual(["1", "2", "3"]);
+});
+
 test("a rollback to a release whose files are gone is refused; its files can be pushed again", async () => {
   for (const version of ["1", "2", "3"]) await release(version);
   world.engine.retention.set({ keep: 1, keepForMs: 0 }, "anna");

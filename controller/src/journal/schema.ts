@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 10;
+export const PROJECTION_VERSION = 12;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -88,7 +88,8 @@ const PROJECTIONS = {
     artifact   TEXT NOT NULL,
     release    TEXT NOT NULL,
     secrets    TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    healthy_at INTEGER -- the first time on any machine
   ) STRICT, WITHOUT ROWID`,
   deployments: `CREATE TABLE deployments (
     number          INTEGER PRIMARY KEY,

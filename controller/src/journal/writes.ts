@@ -28,7 +28,8 @@ export function prepareWrites(db: Database) {
     // A drain asks for removal too, and keeps it.
     forgetLastGood: statement("UPDATE assignments SET last_good = NULL WHERE machine = @machine AND app = @app AND generation = @generation AND release IS NULL"),
     storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
-    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?)"),
+    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, NULL)"),
+    noteHealthy: statement("UPDATE releases SET healthy_at = @at WHERE id = (SELECT release FROM deployments WHERE id = @id) AND healthy_at IS NULL"),
     signRelease: statement("UPDATE releases SET release = json_set(release, '$.signed', ?) WHERE id = ?"),
     submit: statement(`INSERT INTO deployments VALUES
       (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @takesBack, NULL, NULL, @attended, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL, NULL)`),

@@ -75,10 +75,10 @@ test("freezes are listed with when they begin and end, and ended", async () => {
 
 test("retention shows the rule, and changes what is named alone", async () => {
   expect(await json("retention", "show")).toStrictEqual({ keep: 10, keep_for_ms: 2_592_000_000 });
-  expect((await run("retention", "show")).out).toBe("The files of the 10 newest releases of each app are kept, and of those younger\nthan 30d.\n");
+  expect((await run("retention", "show")).out).toBe("The files of the 10 newest releases of each app that were healthy somewhere are\nkept, and of all that are younger than 30d.\n");
   controller.removed = ["shop-web@1.0.0", "shop-web@1.0.1"];
   const { out } = await run("retention", "set", "--for", "90d");
-  expect(out).toContain("younger\nthan 90d.\nremoved the files of 2 releases:\n  shop-web@1.0.0 shop-web@1.0.1\n");
+  expect(out).toContain("younger than 90d.\nremoved the files of 2 releases:\n  shop-web@1.0.0 shop-web@1.0.1\n");
   expect(controller.asked.at(-1)).toEqual({
     method: "setRetention",
     request: { retention: { keep: 10, keepForMs: 90 * 24 * HOUR_MS }, by: "ada@laptop" },

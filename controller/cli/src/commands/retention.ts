@@ -1,6 +1,7 @@
 /**
  * `muster retention show` and `muster retention set [--keep N] [--for DURATION]`
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Retention } from "@muster/proto/gen/muster/v1/history.ts";
 import { type Command, Option } from "commander";
 import type { Controller } from "../client/controller.ts";
@@ -10,7 +11,6 @@ import { badInput, CliError, EXIT } from "../errors.ts";
 import { retentionJson } from "../output/history-json.ts";
 import { printDocument } from "../output/json.ts";
 import { plain, plural, wrap } from "../render/text.ts";
-import { shortDuration } from "../render/time.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { parseDurationOption, wholeNumber, withExamples } from "./options.ts";
 
@@ -86,5 +86,5 @@ function given({ retention }: { readonly retention?: Retention | undefined }): R
 
 function ruleLines({ keep, keepForMs }: Retention, columns: number): readonly string[] {
   const newest = keep === 1 ? "the newest release" : `the ${keep} newest releases`;
-  return wrap(`The files of ${newest} of each app are kept, and of those younger than ${shortDuration(keepForMs)}.`, columns);
+  return wrap(`The files of ${newest} of each app that ${keep === 1 ? "was" : "were"} healthy somewhere are kept, and of all that are younger than ${durationText(keepForMs)}.`, columns);
 }
