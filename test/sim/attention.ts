@@ -4,6 +4,9 @@
  */
 import type { Timeline } from "./clock.ts";
 
+/** As ADR 24 has it. */
+const LOOK_MS = 2_000;
+
 interface Stretch {
   readonly from: number;
   to: number;
@@ -32,6 +35,12 @@ export class Attention {
 
   get isAttending(): boolean {
     return this.#isOpen;
+  }
+
+  /** What a controller may take for attended of each gap, however long: it looks at its clocks once in a while. */
+  atMost(from: number, to: number): number {
+    const gaps = this.#stretches.filter((stretch) => stretch.from > from && stretch.from <= to).length + (this.#isOpen ? 0 : 1);
+    return this.between(from, to) + gaps * LOOK_MS;
   }
 
   /** Attended milliseconds between two moments of true time. */

@@ -35,7 +35,7 @@ export class Causes {
       case "operator":
         return record.hasOrdered(deployment, ["pause", "abort", "rollback", "retry", "promote"], at) ? undefined : "nobody ordered it";
       case "superseded": {
-        const newer = [...record.deployments.values()].some((other) => other.app === app && other !== deployment && other.strategy.onConflict === "supersede" && other.acts.some((act) => act.at >= deployment.submittedAt));
+        const newer = [...record.deployments.values()].some((other) => other.app === app && other !== deployment && other.strategy.onConflict === "supersede" && (other.startedAt === at || other.acts.some((act) => act.at >= deployment.submittedAt)));
         return newer ? undefined : "nothing newer takes its place";
       }
       case "gate_stopped":
@@ -98,7 +98,7 @@ export class Causes {
         if (served === artifact && to >= wellAt && wasHeard) since = Math.max(since, wellAt);
       }
     }
-    return hosts.attention.between(since, at);
+    return hosts.attention.atMost(since, at);
   }
 
   #isUnwell(machine: MachineId, app: string, at: number): boolean {
