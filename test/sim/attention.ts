@@ -38,9 +38,13 @@ export class Attention {
   }
 
   /** What a controller may take for attended of each gap, however long: it looks at its clocks once in a while. */
-  atMost(from: number, to: number): number {
-    const gaps = this.#stretches.filter((stretch) => stretch.from > from && stretch.from <= to).length + (this.#isOpen ? 0 : 1);
-    return this.between(from, to) + gaps * LOOK_MS;
+  atMost(from: number, to: number, gapMs = LOOK_MS): number {
+    let sum = this.between(from, to);
+    for (const [index, { to: begun }] of this.#stretches.entries()) {
+      const ended = this.#stretches[index + 1]?.from ?? to;
+      sum += Math.max(0, Math.min(gapMs, Math.min(ended, to) - Math.max(begun, from)));
+    }
+    return sum;
   }
 
   /** Attended milliseconds between two moments of true time. */

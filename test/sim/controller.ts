@@ -103,6 +103,7 @@ export class SimController implements Turning {
 
   set isDiskFull(isFull: boolean) {
     this.#isDiskFull = isFull;
+    this.#options.store.isFull = isFull;
     this.#attend();
   }
 
@@ -118,12 +119,12 @@ export class SimController implements Turning {
     return this.#fleet.isSilent(machine);
   }
 
-  /** What a deployment waits for, as operators read it. */
   /** Of the newest assignment; 0: there is none. */
   generationOf(machine: MachineId): number {
     return this.engine?.assignmentFor(machine)?.generation ?? 0;
   }
 
+  /** What a deployment waits for, as operators read it. */
   waitingOn(deployment: string): string | undefined {
     return this.engine?.waitingOn(deployment as never);
   }
@@ -310,7 +311,6 @@ export class SimController implements Turning {
     const transaction = journal.transaction.bind(journal);
     journal.append = ((...args: Parameters<typeof append>) => {
       this.#pass("append");
-      if (this.isDiskFull) throw new JournalError("SQLITE_FULL", "cannot write the journal: database or disk is full", undefined);
       return append(...args);
     }) as typeof append;
     journal.transaction = (work) => {

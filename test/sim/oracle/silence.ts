@@ -20,7 +20,7 @@ export class Silence {
     const unheardMs = hosts.unheardMs(machine);
     if (unheardMs < SILENT_AFTER_MS - SLACK_MS) complain("silence_found", `${machine} is called silent, and was heard ${unheardMs} ms ago`);
     const { hearing, now } = hosts;
-    const attendedMs = hearing.atMost(Math.max(hosts.lastHeardAt(machine), now - 10 * SILENT_AFTER_MS), now);
+    const attendedMs = hearing.atMost(Math.max(hosts.lastHeardAt(machine), now - 10 * SILENT_AFTER_MS), now, SILENT_AFTER_MS / 2);
     if (attendedMs < SILENT_AFTER_MS - SLACK_MS && unheardMs < 9 * SILENT_AFTER_MS) complain("silence_found", `${machine} is called silent after ${attendedMs} ms in which the controller could have heard it`);
   }
 
