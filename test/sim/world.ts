@@ -158,6 +158,7 @@ export class World {
       onAssignment: (assignment) => this.checks.sent(assignment),
       onBug: (error) => this.fail(error instanceof Violation ? error : new Violation("engine_throws", String(error), error)),
       isAdmitted: (machine) => this.machines.get(machine)?.isRemoved === false,
+      labelsOf: (machine) => this.machines.get(machine)!.labels,
       onHeard: (machine) => this.oracle.heard(machine),
       onCommit: (rows) => this.#committed(rows),
       onVerdict: (question, verdict) => this.oracle.answered(question, verdict),
