@@ -95,7 +95,7 @@ export function createProjector(db: Database): Projector {
         return;
       case "held":
         if (entry.hold === null) sql.endHold.run({ id, attended });
-        else sql.hold.run({ id, at, attended, ...entry.hold });
+        else sql.hold.run({ id, at, attended, ...entry.hold, until: entry.hold.until ?? null });
         return;
       case "promoted":
         sql.promote.run(id);

@@ -121,7 +121,8 @@ const PROJECTIONS = {
     hold_kind       TEXT,
     hold_message    TEXT,
     hold_since      INTEGER,
-    hold_attended   INTEGER
+    hold_attended   INTEGER,
+    hold_until      INTEGER
   ) STRICT`,
   waves: `CREATE TABLE waves (
     deployment               TEXT NOT NULL,

@@ -94,7 +94,7 @@ function beginStep(state: RolloutState, index: number, now: Moment): Step {
   const after = before === undefined ? wave.changedAt : (before.finishedAt ?? now);
   const at = Math.max(wave.at ?? 0, wave.afterMs === 0 ? 0 : dueAt(after, wave.afterMs, now)) as Instant;
   if (state.promoted || now.at >= at) return change({ kind: "wave_started", wave: index });
-  return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`) }, until: at };
+  return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`), until: at }, until: at };
 }
 
 function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now: Moment): Step | undefined {
@@ -113,7 +113,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
     case "ask":
       return change({ kind: "gate_asked", ...at, attempt: gate.attempts + 1 });
     case "wait":
-      return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until) }, until: step.until };
+      return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until), ...(gate.gate.kind === "soak" ? { until: step.until ?? null } : {}) }, until: step.until };
   }
 }
 
