@@ -16,6 +16,7 @@ import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
 import { Outlook } from "./outlook.ts";
 import { MachineGone } from "./refusal.ts";
+import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
 import { waitingToStart } from "./starts.ts";
@@ -42,6 +43,7 @@ export class Engine {
   /** How long the files of releases are kept. */
   readonly retention: Retention;
   readonly #loop: Loop;
+  readonly #intake: ReportIntake;
   #said: Saying[] = [];
   #cancelSilence: (() => void) | undefined;
   /** Of the last look at who is silent. */
@@ -51,6 +53,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
+    this.#intake = new ReportIntake(this.#loop, options.logger, (report, append, now) => this.#followReport(report, append, now));
     this.operators = new Operators(this.#loop);
     this.orders = new FleetOrders(this.#loop);
     this.outlook = new Outlook(this.#loop, this.operators);
@@ -62,11 +65,13 @@ export class Engine {
     this.#watchedAt = this.#loop.clock.now();
     this.#watchSilence();
     this.#loop.start();
+    this.#intake.start();
     this.retention.start();
   }
 
   stop(): void {
     this.#loop.stop();
+    this.#intake.stop();
     this.retention.stop();
     this.#cancelSilence?.();
   }
@@ -85,7 +90,7 @@ export class Engine {
     if (known === undefined) await this.#share(take);
     else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take);
     world.fleet.connected(machine, clock.now(), generation);
-    return facts.acknowledgedSeq(machine, instance);
+    return this.#intake.acknowledgedSeq(machine, instance);
   }
 
   /** `refusal`: what the agent does not believe now. Returns the newest generation for the machine. */
@@ -98,6 +103,11 @@ export class Engine {
     fleet.heard(machine, this.#loop.clock.now(), generation);
     fleet.refuses(machine, this.#loop.clock.now(), refusal);
     return this.#loop.assignments.generation(machine);
+  }
+
+  /** How many apps of a machine have a report that waits, since the machine is over its budget of reports. */
+  heldReports(machine: MachineId): number {
+    return this.#intake.held().get(machine) ?? 0;
   }
 
   sessionEnded(machine: MachineId): void {
@@ -238,13 +248,19 @@ export class Engine {
   }
 
   #takeReport(report: ReportAccepted, append: Append, now: Instant): void {
-    const { facts, world, rollouts } = this.#loop;
-    const { machine, app, phase, reason, runningVersion: runs } = report;
-    if (report.reportSeq <= facts.acknowledgedSeq(machine, report.instance)) return;
-    append(report);
+    const { machine } = report;
+    const taken = this.#intake.take(report, append, now);
+    if (taken === "known") return;
     const generation = report.generation as Generation;
     this.#noteVoice(machine, generation, append, now);
-    world.fleet.heard(machine, now, generation);
+    this.#loop.world.fleet.heard(machine, now, generation);
+    if (taken === "taken") this.#followReport(report, append, now);
+  }
+
+  #followReport(report: ReportAccepted, append: Append, now: Instant): void {
+    const { world, rollouts } = this.#loop;
+    const { machine, app, phase, reason, runningVersion: runs } = report;
+    const generation = report.generation as Generation;
     world.wellness.reported(machine, app, phase);
     rollouts.noteWellness(machine, app);
     const state = rollouts.told(app, machine, generation);

@@ -4,8 +4,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { type Labels, LABELS_MAX, parseSelector } from "@muster/proto/selector.ts";
-import { forgottenIn } from "../rollout/acknowledge.ts";
-import type { RolloutReason } from "../rollout/state.ts";
+import { removalReason } from "../journal/removal.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
 import type { Freeze } from "./facts.ts";
@@ -44,13 +43,13 @@ export class FleetOrders {
   removeMachine(machine: MachineId, { by, reason: why }: Order): Answer<void> {
     const { facts, world, rollouts } = this.#loop;
     if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
-    const reason: RolloutReason = { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${why === "" ? "" : `: ${why}`}` };
+    const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
       this.#loop.forgetElsewhere(machine);
+      this.#loop.journal.reports.forget(machine);
       append({ kind: "machine_removed", machine, by, reason: why });
       world.forget(machine);
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "removed", machine, reason }, append, now);
-      this.#leaveEnded(machine, reason, append);
     });
     // Only now: a transaction that fails brings everything else back from the tables.
     world.fleet.forget(machine);
@@ -152,14 +151,6 @@ export class FleetOrders {
   /** Under way and to come, by their beginning. */
   freezes(): readonly Freeze[] {
     return this.#loop.world.calendar.freezes(this.#loop.clock.now());
-  }
-
-  /** Deployments that somebody may still retry or roll back must not look for it then. They are not read into memory for that: nothing else is decided. */
-  #leaveEnded(machine: MachineId, reason: RolloutReason, append: Append): void {
-    for (const { deployment, app, failed, unreachable, ...target } of this.#loop.facts.endedTargets(machine)) {
-      append({ kind: "target_changed", deployment, app, machine, state: "removed", reason, runs: null });
-      for (const change of forgottenIn({ ...target, counts: { failed, unreachable } }, target)) append({ ...change, deployment, app });
-    }
   }
 
   /** Every app of the machine gets a new generation, and with it the word to stop, or to run again. */

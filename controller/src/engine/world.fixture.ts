@@ -80,6 +80,8 @@ export class World {
   onMachineRemoved: (machine: MachineId) => void = () => {};
   /** Why machines would not run a release; none is distrusted until the test says so. */
   distrusts: (release: Release) => string | undefined = () => undefined;
+  /** Warnings of the log, by their fields. */
+  warn: (fields: Record<string, unknown>) => void = () => {};
   readonly #seqs = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
@@ -101,7 +103,7 @@ export class World {
       journal: this.journal,
       fleet: this.fleet,
       clock: this.clock,
-      logger: pino({ level: "silent" }),
+      logger: pino({ level: "warn", base: null, timestamp: false }, { write: (line) => this.#note(JSON.parse(line) as Record<string, unknown>) }),
       schedule: this.schedule,
       secrets: this.#secrets,
       tell: (machine) => this.told.push(this.engine.assignmentFor(machine)!),
@@ -110,6 +112,10 @@ export class World {
       ask: (question) => new Promise((resolve) => this.asked.push({ question, answer: resolve })),
     });
     this.engine.start();
+  }
+
+  #note({ level, msg, ...fields }: Record<string, unknown>): void {
+    if (level === 40) this.warn(fields);
   }
 
   join(...machines: string[]): Promise<void> {

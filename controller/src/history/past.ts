@@ -9,6 +9,7 @@ import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/id
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
 import { createProjector, type Projector } from "../journal/project.ts";
+import { removalIn } from "../journal/removal.ts";
 import { recreateProjections } from "../journal/schema.ts";
 import { apply } from "../rollout/change.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
@@ -70,8 +71,9 @@ export class Past {
     return this.#state;
   }
 
-  /** The next row of the deployment, or a report about its app. */
+  /** The next row of the deployment, a report about its app, or the removal of a machine. */
   take(row: JournalRow): void {
+    for (const derived of removalIn(this.#state, row)) this.take(derived);
     const { entry } = row;
     this.#at = row.at;
     if (entry.kind === "deployment_submitted") {

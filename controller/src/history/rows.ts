@@ -17,10 +17,16 @@ export class Rows {
   constructor(db: Database) {
     const columns = "SELECT seq, at, kind, data FROM journal";
     this.#sql = {
-      ofDeployment: db.prepare(`${columns} WHERE deployment = @deployment AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS}`),
+      // Two indexes, each read in order.
+      ofDeployment: db.prepare(
+        `SELECT * FROM (
+           SELECT * FROM (${columns} WHERE deployment = @deployment AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS})
+           UNION ALL SELECT * FROM (${columns} WHERE kind = 'machine_removed' AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS})
+         ) ORDER BY seq LIMIT ${PAGE_ROWS}`,
+      ),
       ofMachine: db.prepare(`${columns} WHERE machine = @machine AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS}`),
       // The unary plus keeps SQLite from the index by deployment, which knows nothing of reports.
-      span: db.prepare(`${columns} WHERE seq >= @fromSeq AND seq < @toSeq AND (+deployment = @deployment OR (kind = 'report_accepted' AND app = @app)) ORDER BY seq`),
+      span: db.prepare(`${columns} WHERE seq >= @fromSeq AND seq < @toSeq AND (+deployment = @deployment OR (kind = 'report_accepted' AND app = @app) OR kind = 'machine_removed') ORDER BY seq`),
       join: db.prepare(
         `${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'machine_joined'
            AND seq > coalesce((SELECT max(seq) FROM journal WHERE machine = @machine AND seq < @beforeSeq AND kind = 'machine_removed'), 0) ORDER BY seq LIMIT 1`,
@@ -34,7 +40,7 @@ export class Rows {
     };
   }
 
-  /** All of a deployment, in pages. */
+  /** All of a deployment, and each removal of a machine since the first row, in pages. */
   async *ofDeployment(deployment: DeploymentId): AsyncGenerator<readonly JournalRow[], void, undefined> {
     yield* pages((fromSeq) => this.#sql.ofDeployment.all({ deployment, fromSeq }), 1);
   }

@@ -8,6 +8,7 @@ import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Entry, EntryKind, JournalRow } from "./entry.ts";
 import { createProjector, type Projector } from "./project.ts";
+import { ReportCursors } from "./report-cursors.ts";
 import { createJournalTables, JOURNAL_VERSION, PROJECTION_VERSION, recreateProjections } from "./schema.ts";
 import { upcast } from "./upcast.ts";
 
@@ -53,6 +54,8 @@ export interface StoredRow {
 export class Journal {
   /** For queries only: nothing but the journal writes. */
   readonly db: Database;
+  /** How far reports of agents are acknowledged: written in the transaction of what they changed. */
+  readonly reports: ReportCursors;
   readonly #insert: Statement;
   readonly #page: Statement;
   readonly #pageOf: Statement;
@@ -66,6 +69,7 @@ export class Journal {
     this.#page = db.prepare("SELECT seq, at, kind, data FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?");
     this.#pageOf = db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?");
     this.#project = createProjector(db);
+    this.reports = new ReportCursors(db);
     this.#lastSeq = db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck().get() as number;
   }
 

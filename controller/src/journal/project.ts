@@ -8,6 +8,7 @@ import type { Plan } from "../plan/plan.ts";
 import { type AlarmState, applyAlarm, quietAlarm, resetAlarm } from "../rollout/alarms.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
+import { prepareRemoval } from "./removal.ts";
 import { prepareWrites } from "./writes.ts";
 import { type AgentChanged, isRolloutEntry, type JournalRow, type MachineJoined, type ReportAccepted, type RolloutEntry } from "./entry.ts";
 
@@ -16,6 +17,7 @@ export type Projector = (row: JournalRow) => void;
 /** `progressAt` and the counters follow the same rules as `apply` of rollout/change.ts; a test holds both together. */
 export function createProjector(db: Database): Projector {
   const sql = prepareWrites(db);
+  const leaveEnded = prepareRemoval(db);
 
   function projectMachine(entry: MachineJoined, at: number): void {
     const { machine, instance, labels, agentVersion, hostname, os, arch } = entry;
@@ -31,8 +33,7 @@ export function createProjector(db: Database): Projector {
   }
 
   function projectReport(entry: ReportAccepted, at: number): void {
-    const { machine, app, instance, reportSeq, generation, phase, reason } = entry;
-    sql.moveCursor.run(machine, instance, reportSeq);
+    const { machine, app, generation, phase, reason } = entry;
     sql.reportApp.run({
       machine,
       app,
@@ -154,7 +155,8 @@ export function createProjector(db: Database): Projector {
       case "machine_labelled":
         return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
       case "machine_removed":
-        return forgetMachine(entry.machine);
+        forgetMachine(entry.machine);
+        return leaveEnded(entry, at);
       case "machine_silent":
         return void sql.silence.run(at, entry.machine);
       case "machine_heard":

@@ -6,8 +6,8 @@
  */
 import type { Database } from "better-sqlite3";
 
-export const JOURNAL_VERSION = 3;
-export const PROJECTION_VERSION = 9;
+export const JOURNAL_VERSION = 4;
+export const PROJECTION_VERSION = 10;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -22,6 +22,7 @@ const JOURNAL = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS journal_by_deployment ON journal (deployment, seq) WHERE deployment IS NOT NULL;
   CREATE INDEX IF NOT EXISTS journal_by_machine ON journal (machine, seq) WHERE machine IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS journal_removals ON journal (seq) WHERE kind = 'machine_removed';
 `;
 
 const PROJECTIONS = {
@@ -39,12 +40,6 @@ const PROJECTIONS = {
     cordoned_by   TEXT,
     cordon_reason TEXT,
     drained       INTEGER NOT NULL DEFAULT 0
-  ) STRICT, WITHOUT ROWID`,
-  report_cursors: `CREATE TABLE report_cursors (
-    machine  TEXT NOT NULL,
-    instance TEXT NOT NULL,
-    seq      INTEGER NOT NULL,
-    PRIMARY KEY (machine, instance)
   ) STRICT, WITHOUT ROWID`,
   machine_apps: `CREATE TABLE machine_apps (
     machine          TEXT NOT NULL,
