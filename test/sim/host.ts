@@ -35,7 +35,7 @@ interface Process {
 export interface MachineWatcher {
   ran(machine: MachineId, app: string, artifact: string): void;
   took(machine: MachineId, before: number, assignment: Assignment): void;
-  acknowledged(machine: MachineId, instance: string, seq: number): void;
+  acknowledged(machine: MachineId, instance: string, seq: number, reports: readonly ReportAccepted[]): void;
 }
 
 export class Host {
@@ -110,7 +110,7 @@ export class Host {
   }
 
   acknowledge(seq: number): void {
-    this.#watcher.acknowledged(this.id, this.disk.instance, seq);
+    this.#watcher.acknowledged(this.id, this.disk.instance, seq, this.disk.reports.filter(({ reportSeq }) => reportSeq <= seq));
     this.disk.reports = this.disk.reports.filter(({ reportSeq }) => reportSeq > seq);
     this.disk.nextSeq = Math.max(this.disk.nextSeq, seq + 1);
   }

@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Engine } from "@muster/controller/src/engine/engine.ts";
-import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
+import type { JournalRow, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import type { Journal } from "@muster/controller/src/journal/journal.ts";
 import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
 import { auditRollout } from "@muster/controller/src/rollout/invariants.ts";
@@ -106,9 +106,21 @@ export class Checks {
     if (generation > newest) throw new Violation("generation_rises", `${machine} took generation ${generation}; the journal has come to ${newest}`);
   }
 
-  acknowledged(machine: MachineId, instance: string, seq: number): void {
-    const stored = this.model.stored.get(instance) ?? 0;
+  /** `reports`: what the agent had sent and lets go of now, the oldest first. */
+  acknowledged(machine: MachineId, instance: string, seq: number, reports: readonly ReportAccepted[]): void {
+    // Of one that was removed nothing is kept.
+    if (this.model.removed.has(machine)) return;
+    const stored = this.#journal.reports.acknowledgedSeq(machine, instance);
     if (seq > stored) throw new Violation("acknowledged_is_stored", `report ${seq} of ${machine} is acknowledged; stored is ${stored}`);
+    if (seq < stored) return;
+    const held = this.#journal.reports.heldOf(machine).map(({ app }) => app);
+    for (const { app, reportSeq, phase, generation, starts } of new Map(reports.map((report) => [report.app, report])).values()) {
+      if (held.includes(app)) continue;
+      const kept = this.#journal.db.prepare("SELECT phase, generation, starts FROM machine_apps WHERE machine = ? AND app = ?").get(machine, app);
+      if (!isDeepStrictEqual(kept, { phase, generation, starts })) {
+        throw new Violation("acknowledged_is_stored", `report ${reportSeq} of ${machine} about ${app} is acknowledged (${phase} at ${generation}); kept is ${JSON.stringify(kept)}`);
+      }
+    }
   }
 
   #rollout(rollout: ModelRollout, engine: Engine | undefined): void {

@@ -98,8 +98,8 @@ export class Model {
   readonly named = new Map<string, Set<string>>();
   /** The newest generation of each machine, of those that were removed under the same name too. */
   readonly generations = new Map<MachineId, number>();
-  /** The newest report of each instance that was stored, though it may have been forgotten since. */
-  readonly stored = new Map<string, number>();
+  /** Those that have been removed at some time; others of their name may have joined since. */
+  readonly removed = new Set<MachineId>();
   readonly #artifacts = new Map<string, string>();
 
   take(row: JournalRow): void {
@@ -121,6 +121,8 @@ export class Model {
         return;
       case "machine_removed":
         this.machines.delete(entry.machine);
+        this.removed.add(entry.machine);
+        for (const rollout of this.rollouts.values()) leave(rollout, entry.machine, at);
         return;
       case "machine_silent":
       case "machine_heard":
@@ -152,7 +154,6 @@ export class Model {
         return;
       case "report_accepted": {
         const { sick } = this.machines.get(entry.machine)!;
-        this.stored.set(entry.instance, Math.max(entry.reportSeq, this.stored.get(entry.instance) ?? 0));
         if (entry.phase === "unhealthy" || entry.phase === "failed") sick.add(entry.app);
         else sick.delete(entry.app);
         return;
@@ -337,6 +338,16 @@ function enter(rollout: ModelRollout, machine: MachineId, state: TargetState, at
   // Who need not be waited for does not change the wave by going on, and who leaves the fleet says nothing of it.
   if (state !== "removed" && (wave.plan.successThreshold === null || !["pending", "updating", "healthy"].includes(state))) wave.changedAt = at;
   wave.changes += 1;
+}
+
+/** A rollout that has ended and can be taken up again is told of the removal by no row of its own. */
+function leave(rollout: ModelRollout, machine: MachineId, at: number): void {
+  const target = rollout.targets.get(machine);
+  if (target === undefined || target.state === "removed" || !["succeeded", "failed", "aborted"].includes(rollout.phase)) return;
+  enter(rollout, machine, "removed", at);
+  const wave = rollout.waves[target.wave]!;
+  wave.acknowledgedFailures = Math.min(wave.acknowledgedFailures, countOf(wave, "failed"));
+  wave.acknowledgedUnreachable = Math.min(wave.acknowledgedUnreachable, countOf(wave, "unreachable"));
 }
 
 export function moves({ state }: ModelTarget): boolean {
