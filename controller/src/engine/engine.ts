@@ -11,6 +11,7 @@ import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "..
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
+import { Archiving } from "./archiving.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
@@ -42,6 +43,8 @@ export class Engine {
   readonly outlook: Outlook;
   /** How long the files of releases are kept. */
   readonly retention: Retention;
+  /** How long the journal's steps stay in the database. */
+  readonly archiving: Archiving;
   readonly #loop: Loop;
   readonly #intake: ReportIntake;
   #said: Saying[] = [];
@@ -58,6 +61,7 @@ export class Engine {
     this.orders = new FleetOrders(this.#loop);
     this.outlook = new Outlook(this.#loop, this.operators);
     this.retention = new Retention(this.#loop);
+    this.archiving = new Archiving(this.#loop, options.logger, () => this.retention.rule().stepsForMs);
   }
 
   /** Takes up what an earlier run left, and begins to watch the time. */
@@ -67,12 +71,14 @@ export class Engine {
     this.#loop.start();
     this.#intake.start();
     this.retention.start();
+    this.archiving.start();
   }
 
   stop(): void {
     this.#loop.stop();
     this.#intake.stop();
     this.retention.stop();
+    this.archiving.stop();
     this.#cancelSilence?.();
   }
 
@@ -107,7 +113,12 @@ export class Engine {
 
   /** How many apps of a machine have a report that waits, since the machine is over its budget of reports. */
   heldReports(machine: MachineId): number {
-    return this.#intake.held().get(machine) ?? 0;
+    return this.#loop.journal.reports.heldOf(machine).length;
+  }
+
+  /** The same of every machine of which some wait. */
+  allHeldReports(): ReadonlyMap<MachineId, number> {
+    return this.#loop.journal.reports.held();
   }
 
   sessionEnded(machine: MachineId): void {

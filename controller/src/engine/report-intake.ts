@@ -72,11 +72,6 @@ export class ReportIntake {
     return this.#cursors.acknowledgedSeq(machine, instance);
   }
 
-  /** Machines over their budget, with how many apps they have reports of that wait. */
-  held(): ReadonlyMap<MachineId, number> {
-    return this.#cursors.held();
-  }
-
   take(report: ReportAccepted, append: Append, now: Instant): Taken {
     const { machine, app } = report;
     if (report.reportSeq <= this.#cursors.acknowledgedSeq(machine, report.instance)) return "known";

@@ -20,9 +20,9 @@ export interface Picture {
 
 /** `past` stands as it was at each picture while that is looked at. */
 export async function* pictures(source: Source, id: DeploymentId, past: Past, most = PICTURES_MAX): AsyncGenerator<Picture, void, undefined> {
-  const rows = new Rows(source.db);
+  const rows = new Rows(source);
   const app = source.db.prepare("SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string;
-  const times = source.db.prepare("SELECT DISTINCT at FROM journal WHERE deployment = ? ORDER BY at").pluck().all(id) as number[];
+  const times = await rows.timesOf(id);
   const begins = times.length > most ? beginnings(times, most) : undefined;
   const showsReports = times.length * REPORTS_FACTOR <= most;
   let happened: JournalRow[] = [];
@@ -47,6 +47,8 @@ export async function* pictures(source: Source, id: DeploymentId, past: Past, mo
 /** A report counts when it answers what this deployment had told the machine. */
 function isOwn({ state }: Past, row: JournalRow): boolean {
   const { entry } = row;
+  // Bookkeeping, and long after its end.
+  if (entry.kind === "targets_archived") return false;
   if (entry.kind === "machine_removed") return removalIn(state, row).length > 0;
   return entry.kind !== "report_accepted" || (entry.generation > 0 && state?.targets.get(entry.machine)?.generation === entry.generation);
 }

@@ -126,6 +126,7 @@ export class Story {
       case "freeze_ended":
       case "retention_set":
       case "artifact_removed":
+      case "targets_archived":
       case "report_accepted":
       case "target_changed":
       case "target_joined":

@@ -8,6 +8,7 @@ import type { Plan } from "../plan/plan.ts";
 import { type AlarmState, applyAlarm, quietAlarm, resetAlarm } from "../rollout/alarms.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
+import { prepareFolding } from "./archived-targets.ts";
 import { prepareRemoval } from "./removal.ts";
 import { prepareWrites } from "./writes.ts";
 import { type AgentChanged, isRolloutEntry, type JournalRow, type MachineJoined, type ReportAccepted, type RolloutEntry } from "./entry.ts";
@@ -18,6 +19,7 @@ export type Projector = (row: JournalRow) => void;
 export function createProjector(db: Database): Projector {
   const sql = prepareWrites(db);
   const leaveEnded = prepareRemoval(db);
+  const foldTargets = prepareFolding(db);
 
   function projectMachine(entry: MachineJoined, at: number): void {
     const { machine, instance, labels, agentVersion, hostname, os, arch } = entry;
@@ -196,9 +198,11 @@ export function createProjector(db: Database): Projector {
       case "freeze_ended":
         return void sql.endFreeze.run({ number: Number(entry.freeze.slice("f-".length)), at });
       case "retention_set":
-        return void sql.setRetention.run(entry.keep, entry.keepForMs);
+        return void sql.setRetention.run(entry);
       case "artifact_removed":
         return void sql.removeArtifact.run(entry.artifact);
+      case "targets_archived":
+        return foldTargets(entry);
       case "report_accepted":
         return projectReport(entry, at);
     }

@@ -146,6 +146,13 @@ const PROJECTIONS = {
     runs           TEXT,
     PRIMARY KEY (deployment, machine)
   ) STRICT, WITHOUT ROWID`,
+  archived_targets: `CREATE TABLE archived_targets (
+    deployment TEXT NOT NULL,
+    wave       INTEGER NOT NULL,
+    state      TEXT NOT NULL,
+    count      INTEGER NOT NULL,
+    PRIMARY KEY (deployment, wave, state)
+  ) STRICT, WITHOUT ROWID`,
   budgets: `CREATE TABLE budgets (
     selector        TEXT PRIMARY KEY,
     max_unavailable INTEGER NOT NULL,
@@ -160,8 +167,9 @@ const PROJECTIONS = {
   ) STRICT`,
   retention: `CREATE TABLE retention (
     only        INTEGER PRIMARY KEY CHECK (only = 1),
-    keep        INTEGER NOT NULL,
-    keep_for_ms INTEGER NOT NULL
+    keep         INTEGER NOT NULL,
+    keep_for_ms  INTEGER NOT NULL,
+    steps_for_ms INTEGER NOT NULL
   ) STRICT`,
 } as const;
 
@@ -171,6 +179,7 @@ const INDEXES = [
   "CREATE INDEX targets_by_state ON targets (deployment, wave, state)",
   "CREATE INDEX deployments_standing ON deployments (app, selector, start_seq) WHERE phase = 'succeeded'",
   "CREATE INDEX releases_by_artifact ON releases (artifact)",
+  "CREATE INDEX assignments_by_deployment ON assignments (deployment)",
 ];
 
 export const PROJECTION_TABLES = Object.keys(PROJECTIONS) as (keyof typeof PROJECTIONS)[];

@@ -33,6 +33,8 @@ export function upcast(kind: string, data: Data): Data {
       return "by" in data ? data : { ...data, by: "", detail: "" };
     case "failures_acknowledged":
       return "unreachable" in data ? data : { ...data, unreachable: 0 };
+    case "retention_set":
+      return "stepsForMs" in data ? data : { ...data, stepsForMs: STEPS_FOR_MS };
     case "target_changed":
       return "runs" in data ? data : { ...data, runs: null };
     default:
@@ -93,3 +95,6 @@ function planOf({ waves, maxFailures, ...plan }: PlanV1): Data {
 }
 
 const NO_GATES: readonly Gate[] = [];
+
+/** 30 days: what holds where nobody has said otherwise. */
+const STEPS_FOR_MS = 30 * 86_400_000;

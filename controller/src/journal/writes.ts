@@ -83,7 +83,8 @@ export function prepareWrites(db: Database) {
     removeBudget: statement("DELETE FROM budgets WHERE selector = ?"),
     addFreeze: statement("INSERT INTO freezes VALUES (@number, @from, @until, @reason, @by)"),
     endFreeze: statement("UPDATE freezes SET until_at = max(from_at, @at) WHERE number = @number"),
-    setRetention: statement("INSERT INTO retention VALUES (1, ?, ?) ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms"),
+    setRetention: statement(`INSERT INTO retention VALUES (1, @keep, @keepForMs, @stepsForMs)
+      ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms, steps_for_ms = excluded.steps_for_ms`),
     removeArtifact: statement("DELETE FROM artifacts WHERE digest = ?"),
   };
 }
