@@ -6,7 +6,7 @@ import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { EntryKind, JournalRow } from "../journal/entry.ts";
 import type { Archive, ArchivedRow, Under } from "../journal/archive.ts";
 import { isArchived } from "../journal/archived-kinds.ts";
-import { fromStored, type StoredRow } from "../journal/journal.ts";
+import { fromStored, ROW_COLUMNS, type StoredRow } from "../journal/journal.ts";
 import { pageWith } from "../journal/pages.ts";
 
 /** A few milliseconds of reading. */
@@ -26,7 +26,7 @@ export class Rows {
 
   constructor({ db, archive }: { readonly db: Database; readonly archive: Archive }) {
     this.#archive = archive;
-    const columns = "SELECT seq, at, kind, data FROM journal";
+    const columns = `SELECT ${ROW_COLUMNS} FROM journal`;
     this.#sql = {
       // Two indexes, each read in order.
       ofDeployment: db.prepare(
@@ -44,7 +44,7 @@ export class Rows {
       ),
       newest: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind IN (SELECT value FROM json_each(@kinds)) ORDER BY seq DESC LIMIT 1`),
       newestReport: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'report_accepted' AND app = @app ORDER BY seq DESC LIMIT 1`),
-      phases: db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq"),
+      phases: db.prepare(`${columns} WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq`),
       bounds: db.prepare("SELECT min(seq) AS first, max(seq) AS last FROM journal WHERE deployment = ?"),
       next: db.prepare("SELECT seq, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"),
       last: db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck(),

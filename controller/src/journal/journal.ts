@@ -7,9 +7,9 @@
 import { dirname, join } from "node:path";
 import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
 import type { Instant } from "@muster/proto/ids.ts";
-import { Archive } from "./archive.ts";
+import { Archive, type ArchivedRow } from "./archive.ts";
 import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
-import type { Entry, EntryKind, JournalRow } from "./entry.ts";
+import type { Entry, JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
 import { createProjector, type Projector } from "./project.ts";
 import { ReportCursors } from "./report-cursors.ts";
@@ -73,13 +73,11 @@ function besideOf(path: string, db: Database): Beside {
   return { files: new DiskFiles(join(dirname(path), "archive")), parts: partsOfFile(path) };
 }
 
-/** A row of the table `journal`, as far as it says what happened. */
-export interface StoredRow {
-  readonly seq: number;
-  readonly at: Instant;
-  readonly kind: EntryKind;
-  readonly data: string;
-}
+/** A row of the table `journal`, as it is read back. */
+export type StoredRow = ArchivedRow;
+
+/** All columns of it. */
+export const ROW_COLUMNS = "seq, at, kind, deployment, machine, app, data";
 
 export class Journal {
   /** For queries only: nothing but the journal writes. */
@@ -100,8 +98,8 @@ export class Journal {
   private constructor(db: Database, beside: Beside) {
     this.db = db;
     this.#insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @kind, @deployment, @machine, @app, @data)");
-    this.#page = db.prepare("SELECT seq, at, kind, data FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?");
-    this.#pageOf = db.prepare("SELECT seq, at, kind, data FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?");
+    this.#page = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`);
+    this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
     this.#project = createProjector(db);
     this.reports = new ReportCursors(db);
     this.archive = new Archive(db, beside.files);
@@ -179,16 +177,17 @@ export class Journal {
   /** Only within `transaction`. */
   append(entry: Entry, at: Instant): JournalRow {
     if (!this.#inTransaction) throw new Error(`append of ${entry.kind} outside a transaction`);
-    const { kind, ...data } = entry;
+    // What has a column of its own is not written twice.
+    const { kind, deployment = null, machine = null, app = null, ...data } = entry as Entry & { readonly deployment?: string; readonly machine?: string; readonly app?: string };
     this.#lastSeq += 1;
     const row: JournalRow = { seq: this.#lastSeq, at, entry };
     this.#insert.run({
       seq: row.seq,
       at,
       kind,
-      deployment: "deployment" in entry ? entry.deployment : null,
-      machine: "machine" in entry ? entry.machine : null,
-      app: "app" in entry ? entry.app : null,
+      deployment,
+      machine,
+      app,
       data: JSON.stringify(data),
     });
     this.#project(row);
@@ -224,6 +223,7 @@ export class Journal {
 }
 
 /** Rows were written by this program alone, from checked values. */
-export function fromStored({ seq, at, kind, data }: StoredRow): JournalRow {
-  return { seq, at, entry: { kind, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
+export function fromStored({ seq, at, kind, data, deployment, machine, app }: StoredRow): JournalRow {
+  const columns = { ...(deployment === null ? {} : { deployment }), ...(machine === null ? {} : { machine }), ...(app === null ? {} : { app }) };
+  return { seq, at, entry: { kind, ...columns, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
 }

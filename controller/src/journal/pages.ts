@@ -3,12 +3,9 @@
  */
 import type { Archive, ArchivedRow, Under } from "./archive.ts";
 
-/** As far as it says what happened. */
-type StoredRow = Omit<ArchivedRow, "deployment" | "machine" | "app">;
-
 export interface Page {
   /** In the order of sequences. */
-  readonly rows: readonly StoredRow[];
+  readonly rows: readonly ArchivedRow[];
   /** Where to go on; undefined: there is no more. */
   readonly next: number | undefined;
 }
@@ -22,7 +19,7 @@ export interface PageOrder {
 }
 
 /** `live`: those of the database from `fromSeq` on, at most `most` of them. */
-export function pageWith(archive: Archive, live: readonly StoredRow[], { fromSeq, most, under, isWanted }: PageOrder): Page {
+export function pageWith(archive: Archive, live: readonly ArchivedRow[], { fromSeq, most, under, isWanted }: PageOrder): Page {
   const liveUpTo = live.length < most ? Infinity : live.at(-1)!.seq;
   if (fromSeq > archive.lastSeq) return pageOf(live, liveUpTo, most);
   const toSeq = Math.min(liveUpTo, archive.lastSeq);
@@ -31,12 +28,12 @@ export function pageWith(archive: Archive, live: readonly StoredRow[], { fromSeq
   return pageOf(merge(archived.rows, live.filter(({ seq }) => seq <= upTo)), upTo, most);
 }
 
-function pageOf(rows: readonly StoredRow[], upTo: number, most: number): Page {
+function pageOf(rows: readonly ArchivedRow[], upTo: number, most: number): Page {
   if (rows.length > most) return { rows: rows.slice(0, most), next: rows[most - 1]!.seq + 1 };
   return { rows, next: upTo === Infinity ? undefined : upTo + 1 };
 }
 
-function merge(one: readonly StoredRow[], other: readonly StoredRow[]): readonly StoredRow[] {
+function merge(one: readonly ArchivedRow[], other: readonly ArchivedRow[]): readonly ArchivedRow[] {
   if (one.length === 0 || other.length === 0) return one.length === 0 ? other : one;
   return [...one, ...other].sort((a, b) => a.seq - b.seq);
 }
