@@ -59,8 +59,8 @@ export interface Wanted {
 /** Points at which a controller may be killed, for tests. */
 export type ArchiveStep = "read" | "compressed" | "appended" | "compared" | "indexed";
 
-/** A few milliseconds of deleting. */
-const FRAME_ROWS_MAX = 2000;
+/** Of each machine another page of an index is written when its row goes: more would hold the loop for too long. */
+const FRAME_ROWS_MAX = 500;
 /** A plan of 100,000 machines is one row of 8 MB: alone in its frame. */
 const FRAME_BYTES_MAX = 2 * 1024 * 1024;
 const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 6 } };

@@ -7,7 +7,7 @@ import type { TargetsArchived } from "./entry.ts";
 import { statement } from "./statement.ts";
 
 /** A few milliseconds. */
-const TARGETS_AT_ONCE = 2000;
+const TARGETS_AT_ONCE = 500;
 
 /** Projects `targets_archived`: the next targets, in the order of their machines, become counts. */
 export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
