@@ -32,7 +32,7 @@ export async function benchJournal(rows = ROWS): Promise<readonly Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), "muster-bench-journal-"));
   const path = join(folder, "muster.db");
   const figures: Figure[] = [];
-  const say = (name: string, value: number, unit: string): void => void figures.push({ name, value, unit });
+  const say = (name: string, value: number, unit: Figure["unit"]): void => void figures.push({ name, value, unit });
   try {
     write(path, rows);
     say("size of the database", statSync(path).size / 2 ** 20, "MiB");
