@@ -112,7 +112,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deployments that have ended still count on a machine that was removed",
     breaks: "removed_is_left",
-    edits: [{ file: "controller/src/journal/removal.ts", find: "      leave.run({ deployment, machine, at, ...reason });\n", put: "" }],
+    edits: [{ file: "controller/src/journal/project.ts", find: "for (const change of removalOf(entry)) projectRollout(change, seq, at);", put: "" }],
   },
   {
     name: "a removed machine is still watched for silence",

@@ -18,7 +18,7 @@ export type Projector = (row: JournalRow) => void;
 /** `progressAt` and the counters follow the same rules as `apply` of rollout/change.ts; a test holds both together. */
 export function createProjector(db: Database): Projector {
   const sql = prepareWrites(db);
-  const leaveEnded = prepareRemoval(db);
+  const removalOf = prepareRemoval(db);
   const foldTargets = prepareFolding(db);
 
   function projectMachine(entry: MachineJoined, at: number): void {
@@ -158,7 +158,8 @@ export function createProjector(db: Database): Projector {
         return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
       case "machine_removed":
         forgetMachine(entry.machine);
-        return leaveEnded(entry, at);
+        for (const change of removalOf(entry)) projectRollout(change, seq, at);
+        return;
       case "machine_silent":
         return void sql.silence.run(at, entry.machine);
       case "machine_heard":

@@ -3,9 +3,9 @@
  * themselves, with rows of their own.
  */
 import type { Database } from "better-sqlite3";
-import type { Instant } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId } from "@muster/proto/ids.ts";
 import { forgottenIn } from "../rollout/acknowledge.ts";
-import type { RolloutPhase, RolloutReason, RolloutState } from "../rollout/state.ts";
+import type { RolloutPhase, RolloutReason, RolloutState, TargetState } from "../rollout/state.ts";
 import type { JournalRow, MachineRemoved, RolloutEntry } from "./entry.ts";
 
 /** Ended, and somebody may still retry them or roll them back. */
@@ -15,27 +15,35 @@ export function removalReason({ by, reason }: Pick<MachineRemoved, "by" | "reaso
   return { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${reason === "" ? "" : `: ${reason}`}` };
 }
 
-/** The same in the tables: prepared once. A failure that an operator had acknowledged and that is none any more must not stand in for a new one. */
-export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Instant) => void {
+interface Touched {
+  readonly deployment: DeploymentId;
+  readonly app: AppName;
+  readonly wave: number;
+  readonly state: TargetState;
+  readonly acknowledgedFailures: number;
+  readonly acknowledgedUnreachable: number;
+  readonly failed: number;
+  readonly unreachable: number;
+}
+
+/** What it means for the deployments in the tables that have ended, as the rows that would say so. To be projected one after another, as those are. */
+export function prepareRemoval(db: Database): (removed: MachineRemoved) => readonly RolloutEntry[] {
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
+  const count = (state: string): string => `(SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND o.state = '${state}')`;
   const touched = db.prepare(
     // CROSS JOIN keeps SQLite from beginning with all targets.
-    `SELECT t.deployment, t.wave, t.state FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = ?
-     WHERE d.phase IN (${phases}) AND t.state <> 'removed'`,
+    `SELECT t.deployment, d.app, t.wave, t.state, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable,
+       ${count("failed")} AS failed, ${count("unreachable")} AS unreachable
+     FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = ? JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
+     WHERE d.phase IN (${phases}) AND t.state <> 'removed' ORDER BY d.number`,
   );
-  const leave = db.prepare("UPDATE targets SET state = 'removed', purpose = NULL, since = @at, reason_code = @code, reason_message = @message WHERE deployment = @deployment AND machine = @machine");
-  const count = (state: string): string => `(SELECT count(*) FROM targets t WHERE t.deployment = waves.deployment AND t.wave = waves.wave AND t.state = '${state}')`;
-  const forget = db.prepare(
-    `UPDATE waves SET acknowledged_failures = min(acknowledged_failures, ${count("failed")}), acknowledged_unreachable = min(acknowledged_unreachable, ${count("unreachable")})
-     WHERE deployment = ? AND wave = ? AND (acknowledged_failures > 0 OR acknowledged_unreachable > 0)`,
-  );
-  return (removed, at) => {
+  return (removed) => {
     const { machine } = removed;
     const reason = removalReason(removed);
-    for (const { deployment, wave, state } of touched.all(machine) as { deployment: string; wave: number; state: string }[]) {
-      leave.run({ deployment, machine, at, ...reason });
-      if (state === "failed" || state === "unreachable") forget.run(deployment, wave);
-    }
+    return (touched.all(machine) as Touched[]).flatMap(({ deployment, app, failed, unreachable, ...target }) => {
+      const changed = { kind: "target_changed", deployment, app, machine, state: "removed", reason, runs: null } as const;
+      return [changed, ...forgottenIn({ ...target, counts: { failed, unreachable } }, target).map((change) => ({ ...change, deployment, app }))];
+    });
   };
 }
 
