@@ -22,7 +22,7 @@ const LOOP_MONITOR = new URL("loop-monitor.ts", import.meta.url).href;
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "MiB" | "×";
+  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "rows/s" | "rows" | "bytes" | "MiB" | "×";
 }
 
 export async function benchFleet(size: number): Promise<readonly Figure[]> {

@@ -13,6 +13,7 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
+import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
@@ -126,7 +127,9 @@ export class DeploymentViews {
   #waves(row: DeploymentRow): Wave[] {
     const db = this.#db;
     const waves = db.prepare("SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as WaveRow[];
-    const counted = db.prepare("SELECT wave, state, count(*) AS n FROM targets WHERE deployment = ? GROUP BY wave, state").all(row.id) as {
+    const targets = "SELECT wave, state, count(*) AS n FROM targets WHERE deployment = @id GROUP BY wave, state";
+    const archived = "SELECT wave, state, count AS n FROM archived_targets WHERE deployment = @id";
+    const counted = statement(db, `${targets} UNION ALL ${archived}`).all({ id: row.id }) as {
       wave: number;
       state: TargetStateName;
       n: number;

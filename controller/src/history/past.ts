@@ -5,24 +5,24 @@
  * Never writes anything but its own tables, which are in memory and gone when it is closed.
  */
 import SqliteDatabase, { type Database } from "better-sqlite3";
-import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Instant } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import type { Archive } from "../journal/archive.ts";
 import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
 import { createProjector, type Projector } from "../journal/project.ts";
+import { removalIn } from "../journal/removal.ts";
 import { recreateProjections } from "../journal/schema.ts";
 import { apply } from "../rollout/change.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
 import { Queue } from "./queue.ts";
-import { Rows, turn } from "./rows.ts";
+import { Rows } from "./rows.ts";
 
 /** What history needs of the journal. */
 export interface Source {
   readonly db: Database;
+  readonly archive: Archive;
 }
-
-/** Look-ups between which nobody else has a turn. */
-const MACHINES_AT_ONCE = 500;
 
 export class Past {
   /** The tables, with this one deployment. */
@@ -35,7 +35,7 @@ export class Past {
 
   constructor(source: Source) {
     this.#source = source;
-    this.#rows = new Rows(source.db);
+    this.#rows = new Rows(source);
     this.db = new SqliteDatabase(":memory:");
     recreateProjections(this.db);
     this.#project = createProjector(this.db);
@@ -70,8 +70,9 @@ export class Past {
     return this.#state;
   }
 
-  /** The next row of the deployment, or a report about its app. */
+  /** The next row of the deployment, a report about its app, or the removal of a machine. */
   take(row: JournalRow): void {
+    for (const derived of removalIn(this.#state, row)) this.take(derived);
     const { entry } = row;
     this.#at = row.at;
     if (entry.kind === "deployment_submitted") {
@@ -96,7 +97,7 @@ export class Past {
   waiting(): string | undefined {
     const state = this.#state;
     if (state?.phase !== "pending") return state === undefined ? undefined : waitingOn(state);
-    return new Queue(this.#source.db, state.id).at(this.#at) ?? waitingOn(state);
+    return new Queue(this.#source, state.id).at(this.#at) ?? waitingOn(state);
   }
 
   close(): void {
@@ -106,17 +107,7 @@ export class Past {
   async #hearTargets(beforeSeq: number): Promise<void> {
     const state = this.#state;
     if (state === undefined) return;
-    let heard = 0;
-    for (const machine of state.targets.keys()) {
-      this.#hear(state.app, machine, beforeSeq);
-      heard += 1;
-      if (heard % MACHINES_AT_ONCE === 0) await turn();
-    }
-  }
-
-  #hear(app: AppName, machine: MachineId, beforeSeq: number): void {
-    const report = this.#rows.newestReport(machine, app, beforeSeq);
-    if (report !== undefined) this.#project(report);
+    for await (const report of this.#rows.newestReports(state.targets.keys(), state.app, beforeSeq)) this.#project(report);
   }
 
   /** Releases never change: today's row is the one of then. */
@@ -129,5 +120,5 @@ export class Past {
 /** Of all rows of a deployment, those that change its rollout. */
 export function isOfRollout(row: JournalRow): row is JournalRow & { readonly entry: RolloutEntry } {
   const { kind } = row.entry;
-  return "deployment" in row.entry && kind !== "deployment_submitted" && kind !== "command_accepted";
+  return "deployment" in row.entry && kind !== "deployment_submitted" && kind !== "command_accepted" && kind !== "targets_archived";
 }
