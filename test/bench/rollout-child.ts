@@ -10,7 +10,9 @@ import { type Plan, type PlanMachine, planRollout } from "@muster/controller/src
 import type { Strategy, WaveSpec } from "@muster/controller/src/plan/strategy.ts";
 import { nextWake } from "@muster/controller/src/rollout/advance.ts";
 import type { RolloutChange, Stamp } from "@muster/controller/src/rollout/change.ts";
-import { drive } from "@muster/controller/src/rollout/drive.ts";
+import { noteAvailability } from "@muster/controller/src/rollout/derived.ts";
+import { drive, type Recorder } from "@muster/controller/src/rollout/drive.ts";
+import { attendedAlways, type Moment } from "@muster/controller/src/rollout/moment.ts";
 import { Heap } from "@muster/controller/src/rollout/heap.ts";
 import { auditRollout } from "@muster/controller/src/rollout/invariants.ts";
 import { type AgentPhase, newRollout, type RolloutState } from "@muster/controller/src/rollout/state.ts";
@@ -80,10 +82,11 @@ function takeReports(strategy: Strategy, plan: Plan, most: number): { readonly t
       told.push(change.machine);
       generations.push(seq as Generation);
     }
-    return { seq, at: now };
+    return { seq, ...attendedAlways(now) };
   };
   const state = rolloutOf(strategy, now);
-  drive(state, { kind: "start", plan }, OPEN_SURROUNDINGS, now, { record });
+  const applied = noting(state);
+  drive(state, { kind: "start", plan }, OPEN_SURROUNDINGS, attendedAlways(now), { record, applied });
   globalThis.gc?.();
   const startedAt = performance.now();
   const cpuAt = cpuMs();
@@ -92,7 +95,7 @@ function takeReports(strategy: Strategy, plan: Plan, most: number): { readonly t
     now = (now + 1) as Instant;
     const machine = told[index]!;
     const generation = generations[index]!;
-    for (const phase of ANSWERS) drive(state, { kind: "reported", machine, generation, phase, reason: null, runs: "2" }, OPEN_SURROUNDINGS, now, { record });
+    for (const phase of ANSWERS) report(state, { machine, generation, phase }, attendedAlways(now), { record, applied });
     taken += ANSWERS.length;
   }
   const spent = { ms: performance.now() - startedAt, cpuMs: cpuMs() - cpuAt };
@@ -124,24 +127,25 @@ function simulate(shape: Shape, targets: number, seed: number): Run {
   const record = (change: RolloutChange): Stamp => {
     seq += 1;
     if (change.kind === "target_assigned") answers.push({ at: now + delay(), machine: change.machine, generation: seq as Generation, phase: 0 });
-    return { seq, at: now };
+    return { seq, ...attendedAlways(now) };
   };
+  const applied = noting(state);
   const eventsAt = performance.now();
   const cpuAt = cpuMs();
-  drive(state, { kind: "start", plan }, OPEN_SURROUNDINGS, now, { record });
+  drive(state, { kind: "start", plan }, OPEN_SURROUNDINGS, attendedAlways(now), { record, applied });
   while (state.phase === "rolling") {
-    const wake = nextWake(state, OPEN_SURROUNDINGS, now);
+    const wake = nextWake(state, OPEN_SURROUNDINGS, attendedAlways(now));
     const next = answers.peek();
     if (next === undefined && wake === undefined) throw new Error("it waits for nothing");
     if (next === undefined || (wake !== undefined && wake < next.at)) {
       now = wake!;
-      drive(state, undefined, OPEN_SURROUNDINGS, now, { record });
+      drive(state, undefined, OPEN_SURROUNDINGS, attendedAlways(now), { record, applied });
     } else {
       answers.pop();
       now = next.at as Instant;
       const { machine, generation, phase } = next;
       if (phase < ANSWERS.length - 1) answers.push({ at: now + delay(), machine, generation, phase: phase + 1 });
-      drive(state, { kind: "reported", machine, generation, phase: ANSWERS[phase]!, reason: null, runs: "2" }, OPEN_SURROUNDINGS, now, { record });
+      report(state, { machine, generation, phase: ANSWERS[phase]! }, attendedAlways(now), { record, applied });
     }
     events += 1;
   }
@@ -188,8 +192,20 @@ function strategyOf(shape: Shape, soakMs: number): Strategy {
   };
 }
 
+/** A machine that was assigned something serves nothing until it says that it does: so the engine notes it. */
+function noting(state: RolloutState): NonNullable<Recorder["applied"]> {
+  return (change) => {
+    if (change.kind === "target_assigned") noteAvailability(state, change.machine, { is: "changing" });
+  };
+}
+
+function report(state: RolloutState, said: { readonly machine: MachineId; readonly generation: Generation; readonly phase: (typeof ANSWERS)[number] }, now: Moment, recorder: Recorder): void {
+  if (said.phase === "healthy") noteAvailability(state, said.machine, { is: "available" });
+  drive(state, { kind: "reported", ...said, reason: null, runs: "2" }, OPEN_SURROUNDINGS, now, recorder);
+}
+
 function rolloutOf(strategy: Strategy, at: Instant): RolloutState {
-  return newRollout({ id: "bench" as DeploymentId, app: "bench" as AppName, release: RELEASE, strategy }, at);
+  return newRollout({ id: "bench" as DeploymentId, app: "bench" as AppName, release: RELEASE, strategy }, attendedAlways(at));
 }
 
 function fleetOf(targets: number): readonly PlanMachine[] {

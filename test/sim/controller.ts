@@ -117,6 +117,11 @@ export class SimController implements Turning {
   }
 
   /** What a deployment waits for, as operators read it. */
+  /** Of the newest assignment; 0: there is none. */
+  generationOf(machine: MachineId): number {
+    return this.engine?.assignmentFor(machine)?.generation ?? 0;
+  }
+
   waitingOn(deployment: string): string | undefined {
     return this.engine?.waitingOn(deployment as never);
   }

@@ -113,6 +113,11 @@ export class Host {
     this.reboot();
   }
 
+  /** Sequence of the newest report that was ever made on this disk; 0: none. */
+  get newestReport(): number {
+    return this.disk.nextSeq - 1;
+  }
+
   hello(): MachineJoined {
     return { kind: "machine_joined", machine: this.id, instance: this.disk.instance, labels: this.labels, agentVersion: "0", hostname: this.id, os: "linux", arch: "x64" };
   }

@@ -159,7 +159,8 @@ export class Checks {
 
   took(machine: MachineId, before: number, { generation }: Assignment): void {
     if (generation <= before) throw new Violation("generation_rises", `${machine} took generation ${generation} after ${before}`);
-    const newest = this.#generations.get(machine) ?? 0;
+    // A release that is confirmed gives its machine the generation of the row that confirmed it.
+    const newest = this.#store.journal.lastSeq;
     if (generation > newest) throw new Violation("generation_rises", `${machine} took generation ${generation}; the journal has come to ${newest}`);
   }
 
@@ -196,7 +197,7 @@ export function checkReplay(journal: Journal, replayed: Journal): void {
 /** But for what is worked out from the rest when it is asked for. */
 function lasting(state: RolloutState | undefined): unknown {
   if (state === undefined) return undefined;
-  return { ...state, turns: null, turnsBack: null, laneKeys: null };
+  return { ...state, turns: null, turnsBack: null, laneKeys: null, availability: null, startFirst: null, backFirst: null };
 }
 
 function difference(held: unknown, stored: unknown): string {

@@ -40,7 +40,7 @@ export class Link implements AgentEnd {
     this.#batchAge = 0;
     const said = machine.hello();
     const { generation } = this.#agent;
-    network.send(stream, "toController", () => (controller.isUp ? controller.hello(stream, this, said, generation) : undefined));
+    network.send(stream, "toController", () => (controller.isUp ? controller.hello(stream, this, said, generation, machine.newestReport) : undefined));
     this.#agent.after(WELCOME_TIMEOUT_MS, () => this.#stream === stream && !this.#isWelcomed && this.end(stream));
   }
 

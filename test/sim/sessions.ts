@@ -47,8 +47,8 @@ export class Sessions implements ControllerSide {
     this.#live.clear();
   }
 
-  hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number): void | Promise<void> {
-    return this.#options.controller.whenTurning(() => this.#hello(stream, link, said, generation));
+  hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number, newestReport: number): void | Promise<void> {
+    return this.#options.controller.whenTurning(() => this.#hello(stream, link, said, generation, newestReport));
   }
 
   heartbeat(stream: Stream, generation: number): void | Promise<void> {
@@ -94,7 +94,7 @@ export class Sessions implements ControllerSide {
     if (session !== undefined) this.#refuse(session);
   }
 
-  async #hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number): Promise<void> {
+  async #hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number, newestReport: number): Promise<void> {
     const { network, timeline, controller, isAdmitted, onHeard } = this.#options;
     const { machine, instance } = said;
     if (!isAdmitted(machine)) {
@@ -113,7 +113,7 @@ export class Sessions implements ControllerSide {
     this.#live.set(machine, session);
     onHeard(machine);
     const { life } = controller;
-    const answer = await controller.await((engine) => engine.hello(said, generation));
+    const answer = await controller.await((engine) => engine.hello(said, generation, newestReport));
     if (life !== controller.life) return;
     if (answer === undefined) return this.#refuse(session);
     if (this.#live.get(machine) !== session) {

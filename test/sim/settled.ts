@@ -23,7 +23,8 @@ export function restless(world: World): { readonly invariant: Invariant; readonl
 function restlessMachine({ agent, id }: Machine, { checks, controller }: World): string | undefined {
   if (agent === undefined) return "has no agent";
   if (!checks.hasJoined(id)) return "has not joined";
-  const generation = checks.generationOf(id);
+  // What is confirmed raises the machine's generation, too; a machine that was assigned nothing since it joined keeps what it has.
+  const generation = checks.generationOf(id) === 0 ? 0 : controller.generationOf(id);
   if (generation > 0 && agent.generation !== generation) return `has generation ${agent.generation} of ${generation}`;
   if (!agent.link.isIdle) return "has something to say";
   if (controller.isSilent(id)) return "counts as silent, and speaks";

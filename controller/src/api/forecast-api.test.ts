@@ -42,8 +42,8 @@ test("a file and a fleet become waves, warnings and worlds", async () => {
     ["broken everywhere", DeploymentPhase.ROLLED_BACK],
     ["broken on 10%", DeploymentPhase.ROLLED_BACK],
     ["broken after 5m", DeploymentPhase.SUCCEEDED],
-    ["cut off: zone=a", DeploymentPhase.SUCCEEDED],
-    ["cut off: zone=b", DeploymentPhase.SUCCEEDED],
+    ["cut off: zone=a", DeploymentPhase.ROLLED_BACK],
+    ["cut off: zone=b", DeploymentPhase.ROLLED_BACK],
     ["cut off: zone=c", DeploymentPhase.SUCCEEDED],
   ]);
   expect(made.blastRadius[2]).toMatchObject({ maxMachines: 20, stoppedAfterMs: undefined, restoredAfterMs: undefined });

@@ -34,7 +34,7 @@ describe("a deployment at its gates", () => {
       "FAILED_PRECONDITION",
       "d-1 can't be approved: it has not come to the gate that asks for it yet; muster status says what it waits for",
     ]);
-    world.pass(5000, "a", "b", "c");
+    world.pass(7000, "a", "b", "c");
     shown = await status();
     expect([shown.phase, shown.waitingOn]).toEqual([DeploymentPhase.AWAITING_APPROVAL, "somebody to approve wave 1"]);
     expect(await office.refused(deployments, deployments.approve, { id: "d-1", wave: 0, reason: "", by: "" })).toEqual(["INVALID_ARGUMENT", "an approval needs the name of who gives it"]);

@@ -241,10 +241,21 @@ describe("broken after 5m", () => {
 });
 
 describe("a zone is cut off", () => {
-  test("what is left goes through with one machine at a time, as the window is taken by those that are away", () => {
-    // Seven (web-01, 04, … 19) are away from 30 s on, which is noticed at 45 s, while three others move. The second wave is done at 48 s, and then ten are left.
+  test("so many are lost after they took the release that it may be its fault: nobody else takes it, and at progress_deadline it goes back", () => {
+    // Seven (web-01, 04, … 19) are away from 30 s on, which is noticed at 45 s, while three others move. The second wave is done at 48 s.
     const made = forecastOf({ strategy: strategy({ waves: FLAT }) });
     expect(made.blastRadius.slice(3).map(({ world }) => world)).toEqual(["cut off: zone=a", "cut off: zone=b", "cut off: zone=c"]);
+    expect(blast(made, "cut off: zone=a")).toEqual({
+      world: "cut off: zone=a",
+      maxMachines: 10,
+      stoppedAfterMs: (48 + 600) * SECOND,
+      restoredAfterMs: 720 * SECOND,
+      phase: "rolled_back",
+    });
+  });
+
+  test("what is left goes through with one machine at a time, as the window is taken by those that are away, when max_unreachable allows them", () => {
+    const made = forecastOf({ strategy: strategy({ waves: FLAT, maxUnreachable: { kind: "percent", percent: 100 } }) });
     expect(blast(made, "cut off: zone=a")).toEqual({
       world: "cut off: zone=a",
       maxMachines: 10,

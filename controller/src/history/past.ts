@@ -5,14 +5,16 @@
  * Never writes anything but its own tables, which are in memory and gone when it is closed.
  */
 import SqliteDatabase, { type Database } from "better-sqlite3";
-import type { AppName, DeploymentId, Instant } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Archive } from "../journal/archive.ts";
-import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
+import type { JournalRow, ReportAccepted, RolloutEntry } from "../journal/entry.ts";
 import { createProjector, type Projector } from "../journal/project.ts";
 import { removalIn } from "../journal/removal.ts";
 import { recreateProjections } from "../journal/schema.ts";
+import { Availabilities } from "../rollout/availability.ts";
 import { apply } from "../rollout/change.ts";
+import { noteAvailability } from "../rollout/derived.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
 import { Queue } from "./queue.ts";
@@ -30,6 +32,8 @@ export class Past {
   readonly #source: Source;
   readonly #rows: Rows;
   readonly #project: Projector;
+  /** As far as reports say; who was lost is in the states of the targets. */
+  readonly #availabilities = new Availabilities();
   #state: RolloutState | undefined;
   #at = 0 as Instant;
 
@@ -81,10 +85,14 @@ export class Past {
       this.#project(row);
       this.#state = newRollout({ id, app, release, strategy }, row);
     } else if (entry.kind === "report_accepted") {
-      if (this.#state?.targets.has(entry.machine) === true) this.#project(row);
+      if (this.#state?.targets.has(entry.machine) === true) this.#takeReport(row, entry);
     } else if (this.#state !== undefined && isOfRollout(row)) {
       this.#project(row);
       apply(this.#state, row.entry, row);
+      if (row.entry.kind !== "target_assigned") return;
+      const { machine, release } = row.entry;
+      this.#availabilities.assigned(machine, this.#state.app, { generation: row.seq as Generation, deployment: this.#state.id, release });
+      this.#note(machine);
     }
   }
 
@@ -107,7 +115,28 @@ export class Past {
   async #hearTargets(beforeSeq: number): Promise<void> {
     const state = this.#state;
     if (state === undefined) return;
-    for await (const report of this.#rows.newestReports(state.targets.keys(), state.app, beforeSeq)) this.#project(report);
+    for await (const report of this.#rows.newestReports(state.targets.keys(), state.app, beforeSeq)) this.#hear(report);
+  }
+
+  #hear(row: JournalRow): void {
+    const { entry } = row;
+    if (entry.kind !== "report_accepted" || this.#state === undefined) return;
+    const { machine, app } = entry;
+    const generation = entry.generation as Generation;
+    // What it was assigned before is not looked for: its last answer says whether it served.
+    if (this.#state.targets.get(machine)?.attempts === 0) this.#availabilities.assigned(machine, app, { generation, deployment: this.#state.id, release: null });
+    this.#takeReport(row, entry);
+  }
+
+  #takeReport(row: JournalRow, { machine, app, generation, phase }: ReportAccepted): void {
+    this.#project(row);
+    this.#availabilities.reported(machine, app, generation as Generation, phase);
+    this.#note(machine);
+  }
+
+  #note(machine: MachineId): void {
+    const state = this.#state!;
+    noteAvailability(state, machine, this.#availabilities.noted(machine, state.app));
   }
 
   /** Releases never change: today's row is the one of then. */

@@ -140,9 +140,10 @@ export class Story {
     if (entry.kind === "target_assigned" && entry.machine === this.#machine && entry.purpose === "update" && target !== undefined) {
       const begun = state.waves[target.wave]?.startedAt ?? target.since.at;
       const waitedMs = at - Math.max(begun, target.since.at);
-      const taken = state.availability.changing.size + state.availability.down.size;
+      const taken = state.moving.size;
       const places = `${taken} of ${state.maxUnavailable} places ${was(taken)} taken`;
-      return `${this.#machine} was told to run ${state.release}${waitedMs > 0 ? ` after ${spanText(waitedMs)} of waiting for its turn` : ""}: ${places}`;
+      const back = entry.previous === null ? `it did not run ${state.app} before` : `it goes back to ${entry.previous} if need be`;
+      return `${this.#machine} was told to run ${state.release}${waitedMs > 0 ? ` after ${spanText(waitedMs)} of waiting for its turn` : ""}: ${places}; ${back}`;
     }
     if (entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && target?.purpose === "update") {
       const isBack = this.#lastReport?.generation === target.generation && this.#lastReport.phase === "reverted";
@@ -158,8 +159,7 @@ export class Story {
     const { plan } = row.entry;
     const place = placeText(plan, state.strategy.order, this.#machine, this.#known);
     if (place !== undefined) {
-      const { previous } = state.targets.get(this.#machine)!;
-      this.#say(row, `${place}; ${previous === null ? `it did not run ${state.app} before` : `it goes back to ${previous} if need be`}`);
+      this.#say(row, place);
     } else if (plan.unchanged.includes(this.#machine)) this.#say(row, `${this.#machine} is left out: it runs ${state.release} already`);
     else if (this.#known.labels !== undefined) this.#sayAbsence(row, state);
   }

@@ -99,8 +99,8 @@ describe("a deployment", () => {
            0s wave_started: wave 1 began: 1 machine, m-1
            0s target_assigned: m-1 was told to run app@2
            4s target_healthy: m-1 became healthy after 4s
-          64s gate_opened: waited 1m for the soak of wave 1 to be over
-         144s gate_opened: waited 1m20s for somebody to approve wave 1: anna approved it: looks fine
+        64.5s gate_opened: waited 1m for the soak of wave 1 to be over
+         144s gate_opened: waited 1m19s for somebody to approve wave 1: anna approved it: looks fine
          144s wave_finished: wave 1 passed after 2m24s: 1 healthy
          144s wave_started: wave 2 (100%) began: 3 machines, m-2, m-3 and m-4
          144s target_assigned: m-2 was told to run app@2
@@ -163,8 +163,8 @@ describe("a deployment", () => {
     scene.elapse(60_000, ...FOUR);
     expect((await scene.whyDeployment(id)).split("\n").slice(0, 4)).toMatchInlineSnapshot(`
       [
-        "d-3 (app@3) has not begun: it waits for d-2 (app@2, rolling) to end.",
-        "  > it waits for d-2 (app@2, rolling) to end",
+        "d-3 (app@3) has not begun: it waits for d-2 (app@2, rolling back) to end.",
+        "  > it waits for d-2 (app@2, rolling back) to end",
         "  > it begins by itself after that (on_conflict: queue); muster abort d-3 takes it out",
         "     5s deployment_submitted: an operator submitted d-3: app@3 to the machines with role=web",
       ]
@@ -175,7 +175,8 @@ describe("a deployment", () => {
            5s deployment_submitted: an operator submitted d-3: app@3 to the machines with role=web
            5s deployment_submitted: it asks for 2 waves (1, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
           65s waited: waited 1m for its time, 1970-01-01 00:17:45 UTC (start_at)
-          95s waited: waited 30s for d-2 (app@2, rolling) to end
+          75s waited: waited 10s for d-2 (app@2, rolling) to end
+          95s waited: waited 20s for d-2 (app@2, rolling back) to end
           95s aborted: anna aborted it: not today; every machine stays as it is, and none had been told of it"
     `);
     scene.command(first, "abort");
@@ -308,7 +309,7 @@ describe("a deployment", () => {
     expect((await scene.whyDeployment(id)).split("\n").slice(-5)).toMatchInlineSnapshot(`
       [
         "    50s command_accepted: anna ended the wait for the silent machines of wave 1: m-3 is in repair",
-        "    50s offline_passed: the silent machines of wave 1 are waited for no longer: it goes on without them",
+        "    50s target_let_go: m-3 is waited for no longer",
         "    50s hold_ended: waited 30s for m-3 to be heard from (offline: wait)",
         "    50s wave_finished: wave 1 passed after 30s: 3 healthy, 1 silent",
         "    50s succeeded: succeeded after 30s: 3 of 4 machines run app@2; 1 is silent and has its turn when back",
@@ -374,7 +375,7 @@ describe("a machine", () => {
            0s machine_joined: m-4 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
-           0s rollout_started: m-4 is in wave 2 of 2 (100%), at turn 3 of 3: turns go by name; it goes back to app@1 if need be
+           0s rollout_started: m-4 is in wave 2 of 2 (100%), at turn 3 of 3: turns go by name
            0s held: waits for the soak of wave 1 to be over at 1970-01-01 00:17:40 UTC"
     `);
     scene.elapse(61_000, ...FOUR);
@@ -385,10 +386,10 @@ describe("a machine", () => {
            0s machine_joined: m-4 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
-           0s rollout_started: m-4 is in wave 2 of 2 (100%), at turn 3 of 3: turns go by name; it goes back to app@1 if need be
-          60s gate_opened: waited 1m for the soak of wave 1 to be over
-          60s wave_finished: wave 1 passed after 1m: 1 healthy
-          60s wave_started: wave 2 (100%) began: 3 machines, m-2, m-3 and m-4"
+           0s rollout_started: m-4 is in wave 2 of 2 (100%), at turn 3 of 3: turns go by name
+        60.5s gate_opened: waited 1m for the soak of wave 1 to be over
+        60.5s wave_finished: wave 1 passed after 1m: 1 healthy
+        60.5s wave_started: wave 2 (100%) began: 3 machines, m-2, m-3 and m-4"
     `);
     scene.command(id, "pause", { reason: "lunch" });
     expect((await scene.whyMachine("m-4")).split("\n").slice(0, 6)).toMatchInlineSnapshot(`
@@ -417,9 +418,9 @@ describe("a machine", () => {
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 2 unavailable at once
-           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it goes back to app@1 if need be
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name
            0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
-           0s target_assigned: m-1 was told to run app@2: 0 of 2 places were taken
+           0s target_assigned: m-1 was told to run app@2: 0 of 2 places were taken; it goes back to app@1 if need be
            1s report_pulling: its agent fetches the files of app@2
            2s report_probing: its agent has started app@2 and probes it"
     `);
@@ -441,9 +442,9 @@ describe("a machine", () => {
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 2 unavailable at once
-           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it goes back to app@1 if need be
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name
            0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
-           0s target_assigned: m-1 was told to run app@2: 0 of 2 places were taken
+           0s target_assigned: m-1 was told to run app@2: 0 of 2 places were taken; it goes back to app@1 if need be
            1s report_pulling: its agent fetches the files of app@2
            2s report_probing: its agent has started app@2 and probes it
            3s target_failed: m-1 failed in wave 1: exited with code 1; it went back by itself; app@1 runs there now
@@ -484,12 +485,12 @@ describe("a machine", () => {
            0s machine_joined: m-3 joined with the label role=web
           20s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
           20s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
-          20s rollout_started: m-3 is in the only wave, at turn 4 of 4: nothing was heard from it, and those that answer go first; it goes back to app@1 if need be
+          20s rollout_started: m-3 is in the only wave, at turn 4 of 4: nothing was heard from it, and those that answer go first
           20s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-4 and m-3
           20s target_unreachable: m-3 was passed over: nothing is heard from the machine; it has its turn when it is back
           20s succeeded: succeeded: 3 of 4 machines run app@2; 1 is silent and has its turn when back
           40s target_pending: m-3 is heard from again and has its turn
-          40s target_assigned: m-3 was told to run app@2: 0 of 4 places were taken
+          40s target_assigned: m-3 was told to run app@2: 0 of 4 places were taken; it goes back to app@1 if need be
           42s target_healthy: m-3 became healthy after 2s"
     `);
   });
@@ -505,7 +506,7 @@ describe("a machine", () => {
            0s machine_joined: m-2 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
-           0s rollout_started: m-2 is in the only wave, at turn 4 of 4: it was cordoned, and those that are not go first; it goes back to app@1 if need be
+           0s rollout_started: m-2 is in the only wave, at turn 4 of 4: it was cordoned, and those that are not go first
            0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-3, m-4 and m-2
            0s target_skipped: m-2 was passed over: the machine is cordoned; it has its turn when that ends
            0s succeeded: succeeded: 3 of 4 machines run app@2; 1 is passed over"
@@ -576,9 +577,9 @@ describe("a machine", () => {
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
-           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it did not run app before
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name
            0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
-           0s target_assigned: m-1 was told to run app@1: 0 of 4 places were taken
+           0s target_assigned: m-1 was told to run app@1: 0 of 4 places were taken; it did not run app before
            0s target_healthy: m-1 became healthy
            0s succeeded: succeeded: 4 of 4 machines run app@1
            0s machine_cordoned: otto drained m-1: move"
@@ -596,7 +597,7 @@ describe("a machine", () => {
            0s machine_joined: y-1 joined with the labels role=db, zone=b
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=db
            0s rollout_started: began: 3 machines in one wave, at most 3 unavailable at once, one zone at a time
-           0s rollout_started: y-1 is in the only wave, at turn 3 of 3: turns go by zone, and then by name; it did not run app before
+           0s rollout_started: y-1 is in the only wave, at turn 3 of 3: turns go by zone, and then by name
            0s wave_started: wave 1 (100%) began: 3 machines, x-1, x-2 and y-1"
     `);
   });
@@ -613,24 +614,21 @@ describe("a machine", () => {
            0s machine_labelled: anna gave m-4 other labels: canary=true, role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
-           0s rollout_started: m-4 is alone in wave 1 of 2 (canary=true); it goes back to app@1 if need be
+           0s rollout_started: m-4 is alone in wave 1 of 2 (canary=true)
            0s wave_started: wave 1 (canary=true) began: 1 machine, m-4
-           0s target_assigned: m-4 was told to run app@2: 0 of 1 places were taken
+           0s target_assigned: m-4 was told to run app@2: 0 of 1 places were taken; it goes back to app@1 if need be
           15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s"
     `);
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
-      "d-2 (app@2) is under way in wave 2 of 2: 0 of 4 machines run it.
-        > it waits for m-1 to be healthy for 1s; 2 more of wave 2 to come
+      "d-2 (app@2) is under way in wave 1 of 2: 0 of 4 machines run it.
+        > it waits for m-4 to be heard from: 1 machine took the release and was lost after it, which may be its fault
         > m-4 is silent and has its turn when heard from again
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s deployment_submitted: it asks for 2 waves (canary=true, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
            0s wave_started: wave 1 (canary=true) began: 1 machine, m-4
            0s target_assigned: m-4 was told to run app@2
-          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s
-          15s wave_finished: wave 1 passed after 15s: 1 silent
-          15s wave_started: wave 2 (100%) began: 3 machines, m-1, m-2 and m-3
-          15s target_assigned: m-1 was told to run app@2"
+          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s"
     `);
   });
 
@@ -645,9 +643,9 @@ describe("a machine", () => {
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
-           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it goes back to app@1 if need be
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name
            0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
-           0s target_assigned: m-1 was told to run app@2: 0 of 4 places were taken
+           0s target_assigned: m-1 was told to run app@2: 0 of 4 places were taken; it goes back to app@1 if need be
            0s target_healthy: m-1 became healthy
            0s succeeded: succeeded: 4 of 4 machines run app@2
            1s target_assigned: d-3 told m-1 to run app@3"
@@ -691,9 +689,9 @@ describe("a machine that was removed", () => {
            0s machine_joined: m-5 joined with the label role=web
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
            0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
-           0s rollout_started: m-5 is in the only wave, at turn 5 of 5: turns go by name; it did not run app before
+           0s rollout_started: m-5 is in the only wave, at turn 5 of 5: turns go by name
            0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
-           0s target_assigned: m-5 was told to run app@1: 4 of 5 places were taken
+           0s target_assigned: m-5 was told to run app@1: 4 of 5 places were taken; it did not run app before
            0s target_removed: m-5 counts no more: anna removed it from the fleet: broken disk"
     `);
     await scene.settle("m-1", "m-2", "m-3", "m-4");
@@ -722,9 +720,9 @@ describe("a machine that was removed", () => {
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
            0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
-           0s rollout_started: m-1 is in the only wave, at turn 1 of 5: turns go by name; it did not run app before
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 5: turns go by name
            0s wave_started: wave 1 (100%) began: 5 machines, m-1, m-2, m-3 and 2 more
-           0s target_assigned: m-1 was told to run app@1: 0 of 5 places were taken
+           0s target_assigned: m-1 was told to run app@1: 0 of 5 places were taken; it did not run app before
            0s target_healthy: m-1 became healthy
            0s succeeded: succeeded: 4 of 4 machines run app@1
            0s target_removed: m-1 counts no more: anna removed it from the fleet: scrapped"
@@ -749,9 +747,9 @@ describe("a machine that was removed", () => {
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
-           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name; it did not run app before
+           0s rollout_started: m-1 is in the only wave, at turn 1 of 4: turns go by name
            0s wave_started: wave 1 (100%) began: 4 machines, m-1, m-2, m-3 and m-4
-           0s target_assigned: m-1 was told to run app@1: 0 of 4 places were taken
+           0s target_assigned: m-1 was told to run app@1: 0 of 4 places were taken; it did not run app before
            0s target_healthy: m-1 became healthy
            0s succeeded: succeeded: 4 of 4 machines run app@1
            0s target_removed: m-1 counts no more: anna removed it from the fleet: scrapped

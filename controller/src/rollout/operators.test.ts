@@ -87,7 +87,7 @@ describe("retry", () => {
     rollout.command("resume");
     rollout.report(1, "failed");
     rollout.command("retry");
-    expect([rollout.phase, rollout.states()]).toEqual(["rolling", "updating updating"]);
+    expect([rollout.phase, rollout.states()]).toEqual(["rolling", "updating pending"]);
     rollout.report(0, "failed");
     expect(rollout.phase).toBe("paused");
   });
