@@ -187,6 +187,7 @@ export class Model {
       case "artifact_stored":
       case "artifact_removed":
       case "retention_set":
+      case "targets_archived":
         return;
       case "command_accepted":
         this.of(entry.deployment).maySkip = entry.command === "approve" || entry.command === "promote";

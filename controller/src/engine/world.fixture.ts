@@ -114,7 +114,7 @@ export class World {
     this.engine.start();
   }
 
-  #note({ level, msg, ...fields }: Record<string, unknown>): void {
+  #note({ level, msg: _, ...fields }: Record<string, unknown>): void {
     if (level === 40) this.warn(fields);
   }
 
