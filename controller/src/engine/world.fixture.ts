@@ -114,7 +114,9 @@ export class World {
     this.engine.start();
   }
 
-  #note({ level, msg: _, ...fields }: Record<string, unknown>): void {
+  #note(line: Record<string, unknown>): void {
+    const { level, ...fields } = line;
+    delete fields["msg"];
     if (level === 40) this.warn(fields);
   }
 

@@ -11,8 +11,7 @@ import { createProjector } from "../journal/project.ts";
 import { recreateProjections } from "../journal/schema.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
-import type { Source } from "./past.ts";
-import { Rows } from "./rows.ts";
+import { Rows, type Source } from "./rows.ts";
 
 /** A reason to wait, from a moment on. */
 export interface Wait {
