@@ -7,7 +7,6 @@
 import SqliteDatabase, { type Database } from "better-sqlite3";
 import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import type { Archive } from "../journal/archive.ts";
 import type { JournalRow, ReportAccepted, RolloutEntry } from "../journal/entry.ts";
 import { createProjector, type Projector } from "../journal/project.ts";
 import { removalIn } from "../journal/removal.ts";
@@ -18,13 +17,7 @@ import { noteAvailability } from "../rollout/derived.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
 import { Queue } from "./queue.ts";
-import { Rows } from "./rows.ts";
-
-/** What history needs of the journal. */
-export interface Source {
-  readonly db: Database;
-  readonly archive: Archive;
-}
+import { Rows, type Source } from "./rows.ts";
 
 export class Past {
   /** The tables, with this one deployment. */

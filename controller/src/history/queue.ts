@@ -13,8 +13,7 @@ import type { Strategy } from "../plan/strategy.ts";
 import type { Stamp } from "../rollout/change.ts";
 import { later, type Moment } from "../rollout/moment.ts";
 import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
-import type { Source } from "./past.ts";
-import { Rows } from "./rows.ts";
+import { Rows, type Source } from "./rows.ts";
 
 /** A reason to wait, from a moment on. */
 export interface Wait {

@@ -4,8 +4,8 @@
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { removalIn } from "../journal/removal.ts";
-import type { Past, Source } from "./past.ts";
-import { Rows } from "./rows.ts";
+import type { Past } from "./past.ts";
+import { Rows, type Source } from "./rows.ts";
 
 /** More than anybody looks at; each picture of 10,000 machines costs some milliseconds. */
 const PICTURES_MAX = 2000;

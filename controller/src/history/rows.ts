@@ -20,11 +20,17 @@ const FRAMES_BACK_MAX = 50;
 /** The same where it makes but a phrase of difference, and nobody has a turn meanwhile. */
 const FRAMES_BACK_AT_ONCE = 4;
 
+/** What history needs of the journal. */
+export interface Source {
+  readonly db: Database;
+  readonly archive: Archive;
+}
+
 export class Rows {
   readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "phases" | "bounds" | "next" | "last", Statement>>;
   readonly #archive: Archive;
 
-  constructor({ db, archive }: { readonly db: Database; readonly archive: Archive }) {
+  constructor({ db, archive }: Source) {
     this.#archive = archive;
     const columns = `SELECT ${ROW_COLUMNS} FROM journal`;
     this.#sql = {

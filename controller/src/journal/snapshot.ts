@@ -15,7 +15,7 @@ import { PROJECTION_TABLES } from "./schema.ts";
 import { upcastRecord } from "./upcast-record.ts";
 
 /** Of the records' shape: raised when a field is renamed or means something else, and then upcast-record.ts learns the one before. */
-export const SNAPSHOT_VERSION = 1;
+const SNAPSHOT_VERSION = 1;
 
 export interface SnapshotInfo {
   readonly seq: number;
