@@ -107,7 +107,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     refuseHalfRestored(dir);
     mkdirSync(identityDir(dir), { recursive: true, mode: 0o700 });
     refuseExposed(identityDir(dir));
-    const journal = Journal.open(join(dir, "muster.db"));
+    const journal = Journal.open(join(dir, "muster.db"), ({ snapshotSeq, done, total }) => logger.info({ snapshotSeq, rows: done, of: total }, "tables are being rebuilt"));
     undo.push(() => journal.close());
     const keys = await openKeys(config, journal, logger);
     const { authorities, natsAuthority, membership, signer, epoch, secrets, trustRoots } = keys;

@@ -22,7 +22,7 @@ const LOOP_MONITOR = new URL("loop-monitor.ts", import.meta.url).href;
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "MiB" | "rows" | "×";
+  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "rows/s" | "rows" | "bytes" | "MiB" | "×";
   /** Of a time: what the thread itself computed. The rest is waiting for a core or for the disk. */
   readonly cpuMs?: number;
 }

@@ -320,7 +320,7 @@ async function fleetOrders(controller: Controller): Promise<void> {
   await blocks.measure("a machine is drained", () => granted(engine.orders.cordon(third, { drain: true, force: false }, order)));
   await blocks.measure("a drained machine is uncordoned", () => granted(engine.orders.uncordon(third, order)));
   await controller.hello([first]);
-  await blocks.measure("retention lets releases go", () => engine.retention.set({ keep: KEPT, keepForMs: 24 * 3_600_000 }, "ann"));
+  await blocks.measure("retention lets releases go", () => engine.retention.set({ keep: KEPT, keepForMs: 24 * 3_600_000, stepsForMs: 30 * 86_400_000 }, "ann"));
 }
 
 /** They are not heard, and then all of them in one turn. */

@@ -7,11 +7,13 @@ import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { benchFleet, type Figure } from "./fleet.bench.ts";
 import { benchHistory, benchHistoryStart, type HistoryOptions } from "./history.bench.ts";
+import { benchJournal } from "./journal.bench.ts";
 import { benchEvents, benchMillion } from "./rollout.bench.ts";
 
 const BENCHMARKS: Readonly<Record<string, (options: Options) => Promise<readonly Figure[]>>> = {
   "fleet-100": () => benchFleet(100),
   "fleet-1000": () => benchFleet(1000),
+  journal: () => benchJournal(),
   "rollout-events": () => benchEvents("plain"),
   "rollout-events-spread": () => benchEvents("spread"),
   "rollout-events-racks": () => benchEvents("racks"),

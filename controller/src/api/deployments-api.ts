@@ -21,6 +21,7 @@ import { demand } from "../access/binding.ts";
 import { remark } from "../audit/subject.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
 import type { Caller } from "../grpc/caller.ts";
+import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import { parseSize } from "../submit/size.ts";
@@ -88,9 +89,13 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),
 
-    getDeployment: unary(logger, async ({ id, includeTargets, at }) => ({
-      deployment: at === 0 ? one(id, includeTargets) : await deploymentAt(journal, id, at as Instant, includeTargets),
-    })),
+    getDeployment: unary(logger, async ({ id, includeTargets, at }) => {
+      if (at !== 0) return { deployment: await deploymentAt(journal, id, at as Instant, includeTargets) };
+      const deployment = one(id, includeTargets);
+      if (!includeTargets || !hasArchivedTargets(journal.db, deployment.id as DeploymentId)) return { deployment };
+      const { targets } = (await deploymentAt(journal, deployment.id, Number.MAX_SAFE_INTEGER as Instant, true)) ?? deployment;
+      return { deployment: { ...deployment, targets } };
+    }),
 
     listDeployments: unary(logger, ({ app, activeOnly, limit }) => ({
       deployments: views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),

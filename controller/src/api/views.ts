@@ -171,7 +171,7 @@ export class DeploymentViews {
     const state = this.#rollout(id);
     const counted =
       state === undefined
-        ? (statement(this.#db, "SELECT wave, state, count(*) AS n FROM targets WHERE deployment = ? GROUP BY wave, state").all(id) as CountedRow[])
+        ? (statement(this.#db, COUNTED).all({ id }) as CountedRow[])
         : state.waves.flatMap((wave, index) => Object.entries(wave.counts).map(([name, n]) => ({ wave: index, state: name as TargetStateName, n })));
     for (const { wave, state: name, n } of counted) {
       const own = counts[wave];
@@ -223,6 +223,10 @@ interface CountedRow {
   readonly state: TargetStateName;
   readonly n: number;
 }
+
+/** Of a deployment whose steps are in the archive, the counts alone are left. */
+const COUNTED = `SELECT wave, state, count(*) AS n FROM targets WHERE deployment = @id GROUP BY wave, state
+  UNION ALL SELECT wave, state, count AS n FROM archived_targets WHERE deployment = @id`;
 
 interface WaveRow {
   readonly wave: number;

@@ -20,12 +20,14 @@ export interface RetentionRule {
   readonly keep: number;
   /** Younger than this, they are kept too. */
   readonly keepForMs: number;
+  /** After it the steps of deployments, and what agents said, go from the database to the archive. */
+  readonly stepsForMs: number;
 }
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-export const RETENTION_DEFAULT: RetentionRule = { keep: 20, keepForMs: 90 * DAY_MS };
+export const RETENTION_DEFAULT: RetentionRule = { keep: 20, keepForMs: 90 * DAY_MS, stepsForMs: 30 * DAY_MS };
 
 const SWEEP_INTERVAL_MS = HOUR_MS;
 /** Files that were pushed and not deployed since: whoever pushed them may still be on the way to the deployment. */
@@ -67,9 +69,9 @@ export class Retention {
   }
 
   /** Returns the releases whose files go at once. */
-  set({ keep, keepForMs }: RetentionRule, by: string): readonly ReleaseId[] {
+  set({ keep, keepForMs, stepsForMs }: RetentionRule, by: string): readonly ReleaseId[] {
     return this.#loop.commit((append, now) => {
-      append({ kind: "retention_set", keep, keepForMs, by });
+      append({ kind: "retention_set", keep, keepForMs, stepsForMs, by });
       return this.#remove(this.#removable(now.at), append);
     });
   }
@@ -109,7 +111,7 @@ function isEnd({ entry }: JournalRow): boolean {
 
 function prepare(statement: (sql: string) => Statement) {
   return {
-    rule: statement("SELECT keep, keep_for_ms AS keepForMs FROM retention"),
+    rule: statement("SELECT keep, keep_for_ms AS keepForMs, steps_for_ms AS stepsForMs FROM retention"),
     // Past both limits. Files without a release, or pushed again and not deployed since, are young for a day at least.
     aged: statement(
       `WITH ranked AS (SELECT artifact, row_number() OVER (PARTITION BY app ORDER BY created_at DESC, id DESC) AS place FROM releases WHERE healthy_at IS NOT NULL)

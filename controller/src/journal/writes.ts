@@ -12,15 +12,13 @@ export function prepareWrites(db: Database) {
       ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
     changeAgent: statement("UPDATE machines SET instance = @instance, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch WHERE id = @machine"),
     label: statement("UPDATE machines SET labels = ? WHERE id = ?"),
-    // Its targets are part of the deployments' record, and changed by rows of their own.
+    // Its targets are part of the deployments' record: they stay, as removed.
     forgetMachine: [
       statement("DELETE FROM machines WHERE id = ?"),
       statement("DELETE FROM machine_apps WHERE machine = ?"),
       statement("DELETE FROM assignments WHERE machine = ?"),
-      statement("DELETE FROM report_cursors WHERE machine = ?"),
     ],
     silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
-    moveCursor: statement(`INSERT INTO report_cursors VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq`),
     reportApp: statement(`INSERT INTO machine_apps VALUES
         (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at)
       ON CONFLICT (machine, app) DO UPDATE SET generation = @generation, phase = @phase, reason_code = @reasonCode, reason_message = @reasonMessage,
@@ -93,7 +91,8 @@ export function prepareWrites(db: Database) {
     removeBudget: statement("DELETE FROM budgets WHERE selector = ?"),
     addFreeze: statement("INSERT INTO freezes VALUES (@number, @from, @until, @reason, @by)"),
     endFreeze: statement("UPDATE freezes SET until_at = max(from_at, @at) WHERE number = @number"),
-    setRetention: statement("INSERT INTO retention VALUES (1, ?, ?) ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms"),
+    setRetention: statement(`INSERT INTO retention VALUES (1, @keep, @keepForMs, @stepsForMs)
+      ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms, steps_for_ms = excluded.steps_for_ms`),
     removeArtifact: statement("DELETE FROM artifacts WHERE digest = ?"),
   };
 }
