@@ -263,8 +263,9 @@ export function padWorld(path: string, rows: number): number {
   const { db } = journal;
   db.pragma("synchronous = OFF");
   db.pragma("cache_size = -500000");
+  const columns = (db.prepare("SELECT name FROM pragma_table_info('journal') WHERE name <> 'seq' ORDER BY cid").pluck().all() as string[]).join(", ");
   const copy = db.prepare(`
-    INSERT INTO journal SELECT @last + row_number() OVER (), at, kind, deployment, machine, app, data FROM (
+    INSERT INTO journal (seq, ${columns}) SELECT @last + row_number() OVER (), ${columns} FROM (
       SELECT * FROM journal WHERE kind = 'report_accepted' AND seq > @last - @span ORDER BY seq LIMIT @most)`);
   let last = journal.lastSeq;
   const span = Math.min(last, ROWS_PER_TRANSACTION * 3);

@@ -126,7 +126,7 @@ function prepare(statement: (sql: string) => Statement) {
     ),
     needed: statement(
       `WITH ${NEEDED_RELEASES}
-       SELECT artifact FROM releases WHERE id IN (SELECT id FROM needed) UNION SELECT running_artifact FROM machine_apps`,
+       SELECT artifact FROM releases WHERE id IN (SELECT id FROM needed) UNION ALL SELECT DISTINCT running_artifact FROM machine_apps`,
     ).pluck(),
   };
 }
