@@ -116,7 +116,7 @@ export class Oracle {
     this.#pending.push(() => this.#causes.phaseChanged(deployment, { from, since, to }, reason, now));
     this.#pending.push(() => this.#passing.ended(deployment));
     if (to === "rolling_back") this.#goingBack.goesBack(deployment);
-    else if (["succeeded", "aborted", "superseded", "failed"].includes(to) && from !== "rolling_back") this.#goingBack.confirmed(deployment, this.#court.record.machinesOf(deployment));
+    else if (to === "succeeded") this.#goingBack.confirmed(deployment, this.#court.record.machinesOf(deployment));
   }
 
   takesDown(machine: MachineId, app: string, generation: number): void {
