@@ -128,7 +128,7 @@ export class Availability {
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
     const change = this.#changes.get(`${machine}/${app}`);
     // One that served when it was decided, and has gone since by itself, nobody could know of.
-    const wasKnown = change !== undefined && (change.decidedAt >= decidedAt || !serving.since(decidedAt, now).some(({ from }) => from <= decidedAt));
+    const wasKnown = change !== undefined && (change.decidedAt >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
     if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app)) return "changing";
     return serving.wasOff(decidedAt - LAG_MS, now) ? "down" : "down_lately";
   }

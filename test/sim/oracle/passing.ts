@@ -83,7 +83,7 @@ export class Passing {
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
       // That it took it nobody could know.
       if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine))) return [];
-      const knownUntil = Math.max(decision.at, Math.min(hosts.lastHeardAt(machine), now) - LAG_MS);
+      const knownUntil = Math.max(decision.at, hosts.knownUntil(machine));
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
       return [{ machine, since, isSilent: hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS }];
     });
