@@ -14,28 +14,35 @@ import type { World } from "./world.ts";
 const PATIENCE_MS = 600_000;
 const APP = "web";
 
+interface Sight {
+  readonly machine: MachineId;
+  readonly is: string;
+  /** It went back by itself. */
+  readonly hasLeft: boolean;
+}
+
 /** Nothing changes on any host. */
 export async function rest(world: World, forMs: number): Promise<void> {
   const before = pictureOf(world);
   await pass(world, forMs);
   const after = pictureOf(world);
   for (const [key, { machine, is }] of before) {
-    const becomes = after.get(key)?.is;
+    const { is: becomes, hasLeft } = after.get(key) ?? { is: undefined, hasLeft: false };
     // A late machine gets what stands when the window of that opens.
-    if (becomes === is || becomes === "left by the host itself" || world.oracle.waitsForItsWindow(machine)) continue;
+    if (becomes === is || hasLeft || world.oracle.waitsForItsWindow(machine)) continue;
     throw new Violation("rest_stays", `after ${forMs} ms in which nobody did anything ${key} is ${becomes}, and was ${is}`);
   }
 }
 
 /** What is linked, and what was assigned; not whether it is up: a release that crashes once an hour does so. Nor what a host leaves by itself because it has died there before it was confirmed. */
-function pictureOf({ machines }: World): Map<string, { readonly machine: MachineId; readonly is: string }> {
-  const picture = new Map<string, { readonly machine: MachineId; readonly is: string }>();
+function pictureOf({ machines }: World): Map<string, Sight> {
+  const picture = new Map<string, Sight>();
   for (const { id, disk } of machines.values()) {
     for (const [app, artifact] of disk.links) {
-      const isLeft = ["unhealthy", "reverting", "reverted"].includes(disk.apps.get(app)?.phase.kind ?? "");
-      picture.set(`${app} on ${id}`, { machine: id, is: isLeft ? "left by the host itself" : nameOf(artifact) });
+      const hasLeft = ["reverting", "reverted"].includes(disk.apps.get(app)?.phase.kind ?? "");
+      picture.set(`${app} on ${id}`, { machine: id, is: nameOf(artifact), hasLeft });
     }
-    picture.set(`the assignment of ${id}`, { machine: id, is: String(disk.assignment?.generation) });
+    picture.set(`the assignment of ${id}`, { machine: id, is: String(disk.assignment?.generation), hasLeft: false });
   }
   return picture;
 }

@@ -135,7 +135,8 @@ export class Availability {
 
   #worst(machine: MachineId, decidedAt: number): Standing {
     const standings = [...(this.#court.hosts.machines.get(machine)?.apps ?? [])].map((app) => this.#standing(machine, app, decidedAt));
-    return standings.find((each) => each === "changing") ?? standings.find((each) => each === "down") ?? "serving";
+    // One that is down for another app would be down without that change, too.
+    return standings.find((each) => each === "down") ?? standings.find((each) => each === "changing") ?? "serving";
   }
 
   /** For another app of the same machine: it costs its groups nothing more. */

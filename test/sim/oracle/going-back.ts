@@ -43,6 +43,7 @@ export class GoingBack {
 
   decided(decision: Decision, deployment: Deployment, before: Decision | undefined): void {
     const past = this.#past(decision.machine, decision.app);
+    this.#noteOwnReturn(past, before);
     if (decision.isUpdate) {
       if (deployment.phase === "succeeded") {
         past.isOpen = true;
@@ -59,6 +60,13 @@ export class GoingBack {
     if (past.isOpen || expected?.artifact === undefined || expected.artifact === decision.artifact) return;
     const goes = decision.artifact === undefined ? "to have the app removed" : `to ${nameOf(decision.artifact)}`;
     this.#court.complain("going_back_restores", `${decision.machine} is ${goes} by ${decision.deployment}; ${nameOf(expected.artifact)} of ${expected.deployment} ran well there before`);
+  }
+
+  /** The host has gone back by itself meanwhile, before it heard that what it left was confirmed. */
+  #noteOwnReturn({ confirmed }: Past, before: Decision | undefined): void {
+    const top = confirmed.at(-1);
+    if (before === undefined || top?.deployment !== before.deployment || !this.#court.hosts.machines.has(before.machine)) return;
+    if (this.#court.hosts.settledPhase(before.machine, before.app, before.generation) === "reverted") confirmed[confirmed.length - 1] = { ...top, artifact: undefined };
   }
 
   /** Its wave has passed. What an abort leaves in the middle of a soak nobody has called good. */
