@@ -47,7 +47,7 @@ export class Store {
   #keepStatements(db: Journal["db"]): void {
     const prepare = db.prepare.bind(db);
     const kept = new Map<string, Statement>();
-    const { SqliteError } = db.constructor as typeof import("better-sqlite3");
+    const { SqliteError } = db.constructor as unknown as { readonly SqliteError: new (message: string, code: string) => Error };
     db.prepare = ((sql: string) => {
       const known = kept.get(sql);
       if (known !== undefined && !known.busy) return known;

@@ -50,7 +50,7 @@ export class Causes {
       default:
         return waves.some((wave) => this.#failedIn(deployment, wave).length > wave.maxFailures) || this.#allFailed(deployment) ? undefined : `it failed on ${waves.flatMap((wave) => this.#failedIn(deployment, wave)).join(", ") || "no host"}`;
       case "unreachable_exceeded":
-        return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) || this.#hasLost(deployment, at) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
+        return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) || this.#hasLost(deployment, phaseSince, at) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
       case "progress_deadline":
         return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - SLACK_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
       case "revert_failed":
@@ -89,9 +89,9 @@ export class Causes {
   }
 
   /** One that took it was waited for in vain. */
-  #hasLost({ lastUpdates, strategy }: Deployment, at: number): boolean {
+  #hasLost({ lastUpdates, strategy }: Deployment, since: number, at: number): boolean {
     const { hosts } = this.#court;
-    return [...lastUpdates.keys()].some((machine) => hosts.attention.atMost(hosts.lastHeardAt(machine), at) >= strategy.progressDeadlineMs - SILENT_AFTER_MS);
+    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - SLACK_MS && [...lastUpdates.keys()].some((machine) => hosts.wasUnheard(machine, at - SLACK_MS, at));
   }
 
   /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */
