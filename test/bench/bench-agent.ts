@@ -17,6 +17,7 @@ export interface BenchAgentOptions {
   readonly controller: string;
   readonly credentials: Credentials;
   readonly logger: Logger;
+  readonly onWelcome?: () => void;
   readonly onTold: (machine: string) => void;
   readonly onAcknowledged: (reports: number) => void;
 }
@@ -61,7 +62,7 @@ export class BenchAgent {
         refusal: undefined,
         offer: (assignment) => this.#take(assignment),
       },
-      onWelcome: () => {},
+      onWelcome: () => options.onWelcome?.(),
       trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
       logs: { read: () => noLogs() },
       fraction: Math.random,

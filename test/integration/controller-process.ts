@@ -85,6 +85,10 @@ export class ControllerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   rssBytes(): number {
     const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#child.pid}/status`, "utf8"))?.[1];
     return Number(kib) * 1024;
@@ -93,6 +97,13 @@ export class ControllerProcess {
   async stop(): Promise<void> {
     await this.end();
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** As a crash: nothing is said and nothing is put away. Its directory stays. */
+  async kill(): Promise<void> {
+    const ended = new Promise((done) => this.#child.once("exit", done));
+    this.#child.kill("SIGKILL");
+    if (this.isAlive) await ended;
   }
 
   /** Its directory stays. */
