@@ -73,7 +73,7 @@ describe("the door", () => {
   });
 
   test("keeps a bounded number of those that never finish their handshake, and lets others in meanwhile", async () => {
-    await open({ handshakesMax: 20 });
+    await open({ silentMax: 20 });
     const crowd = await Promise.all(Array.from({ length: 200 }, silent));
     for (const socket of crowd) socket.on("error", () => undefined);
     expect((await stranger()).authorized).toBe(true);
