@@ -156,6 +156,7 @@ function connectionOf(identity: RunningIdentity): Connection {
   return {
     ...channelOf(credentials),
     onWelcome: () => identity.worked(credentials),
+    onReturnSpread: (spreadMs) => identity.spreadOver(spreadMs),
     onRenew: () => identity.renewSoon(),
     onEnd: ({ kind }) => {
       if (kind === "not_accepted") identity.renewSoon();

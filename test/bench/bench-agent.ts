@@ -40,7 +40,7 @@ export class BenchAgent {
     const newestSeq = (): number => this.#nextSeq - 1;
     this.#link = new Link({
       controller: options.controller,
-      connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
+      connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onReturnSpread: () => {}, onRenew: () => {}, onEnd: () => {} }),
       nats: {
         credentials: () => ({ jwt: options.credentials.natsJwt, seed: Buffer.from(options.credentials.keys.nats) }),
         tls: () => ({ ca: options.credentials.authorities, servername: CONTROLLER_NAME }),

@@ -64,12 +64,13 @@ function open(options: Partial<LinkOptions> = {}): Link {
     trust: new Believer({ machineId: "m-1", store: openTrustStore({ dir, onDamage: () => {} }), generation: 0, maxAgeMs: 3_600_000, now: Date.now, logger: pino({ level: "silent" }) }),
     assignments,
     nats: { credentials: () => ({ jwt: "", seed: user.seed }), tls: () => ({ ca: [identity.ca], servername: SERVER_NAME }) },
-    connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
+    connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onReturnSpread: () => {}, onRenew: () => {}, onEnd: () => {} }),
     onWelcome: () => {},
     trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
     logs: { async *read() {} },
     fraction: () => 0.1,
     logger: pino({ level: "silent" }),
+    connectTimeoutMs: 300,
     welcomeTimeoutMs: 300,
     ...options,
   });
@@ -197,7 +198,7 @@ describe("the session", () => {
   });
 
   it("ends at once when the agent does, connected or not", async () => {
-    await open({ controller: `127.0.0.1:${await freePort()}`, welcomeTimeoutMs: 60_000 }).close();
+    await open({ controller: `127.0.0.1:${await freePort()}`, connectTimeoutMs: 60_000 }).close();
     const link = open();
     await until(() => controller.hellos.length === 1);
     await link.close();

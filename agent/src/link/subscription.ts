@@ -12,7 +12,7 @@ import { type NatsTls, connectNats } from "./connect-nats.ts";
 import type { NatsCredentials } from "../identity/user-nkey.ts";
 
 const CONNECT_TIMEOUT_MS = 5_000;
-/** A whole fleet comes back at once after the server was away: full jitter spreads it. The bound doubles while it fails. */
+/** A whole fleet comes back at once after the server was away: full jitter spreads it, over what the controller said or over this. The bound doubles while it fails. */
 const RECONNECT_DELAY_MS = { first: 2_000, most: 10_000 };
 
 export interface SubscriptionOptions {
@@ -22,6 +22,8 @@ export interface SubscriptionOptions {
   /** Asked at each connection. */
   readonly tls: () => NatsTls;
   readonly fraction: () => number;
+  /** How far the fleet spreads its return. Asked before each connection but the first. */
+  readonly spreadMs: () => number;
   /** Bytes that anybody may have sent. */
   readonly onAssignment: (envelope: Uint8Array) => void;
   readonly onRequest: (envelope: Uint8Array) => void;
@@ -54,7 +56,7 @@ export class Subscription {
   }
 
   async #keep(url: string, signal: AbortSignal): Promise<void> {
-    const { logger, fraction } = this.#options;
+    const { logger, fraction, spreadMs } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       try {
@@ -67,7 +69,7 @@ export class Subscription {
         else logger.debug(fields, "nats not reached");
       }
       const bound = Math.min(RECONNECT_DELAY_MS.most, RECONNECT_DELAY_MS.first * 2 ** Math.min(Math.max(failures - 1, 0), 16));
-      await sleep(fraction() * bound, undefined, { signal }).catch(() => {});
+      await sleep(fraction() * Math.max(bound, spreadMs()), undefined, { signal }).catch(() => {});
     }
   }
 
