@@ -3,7 +3,7 @@
  * protocols with TLS. All of them share the machine, so each figure includes the agents' own work.
  */
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,6 +23,8 @@ const JOINS_AT_ONCE = 4;
 /** So that nobody who connects is at work yet when the next thing is measured. */
 const SETTLE_MS = 3_000;
 const POLL_MS = 100;
+/** What the kernel counts time in. */
+const TICKS_A_SECOND = 100;
 const SILENT: EntryKind = "machine_silent";
 
 /** `fleetDir`: where machines that have joined are kept for the next time; joining takes longer than all the rest. */
@@ -53,12 +55,14 @@ async function run(first: ControllerProcess, herd: HerdProcesses, size: number):
   try {
     const connect = await herd.measure(() => herd.open(first.grpc));
     const connectRss = controller.rssBytes();
+    const connectCpuMs = cpuMs(controller.pid);
     await sleep(SETTLE_MS);
 
     const back = await herd.measure(async () => {
       await first.kill();
       controller = await ControllerProcess.start({ dir: first.dir });
     });
+    const backCpuMs = cpuMs(controller.pid);
     await sleep(SETTLE_MS);
 
     const operator = new BenchOperator(controller);
@@ -78,9 +82,13 @@ async function run(first: ControllerProcess, herd: HerdProcesses, size: number):
       { name: "all agents connected", value: connect.welcomedMs, unit: "ms" },
       { name: "… and listening on NATS", value: connect.listeningMs, unit: "ms" },
       { name: "… attempts an agent", value: connect.attempts / size, unit: "×" },
+      { name: "… CPU of the controller, each", value: connectCpuMs / size, unit: "ms" },
+      { name: "… CPU of the agent, each", value: connect.agentsCpuMs / size, unit: "ms" },
       { name: "kill -9 → all agents back", value: back.welcomedMs, unit: "ms" },
       { name: "… and listening on NATS", value: back.listeningMs, unit: "ms" },
       { name: "… attempts an agent", value: back.attempts / size, unit: "×" },
+      { name: "… CPU of the controller, each", value: backCpuMs / size, unit: "ms" },
+      { name: "… CPU of the agent, each", value: back.agentsCpuMs / size, unit: "ms" },
       { name: "… counted as silent", value: events.get(SILENT) ?? 0, unit: "machines" },
       { name: "submit → last machine told", value: told - submitAt, unit: "ms" },
       { name: "submit → all healthy", value: healthyMs, unit: "ms" },
@@ -91,11 +99,18 @@ async function run(first: ControllerProcess, herd: HerdProcesses, size: number):
   }
 }
 
+/** User and system time of a process and all its threads so far. */
+function cpuMs(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * (1000 / TICKS_A_SECOND);
+}
+
 interface Measured {
   readonly welcomedMs: number;
   readonly listeningMs: number;
   /** Of all agents. */
   readonly attempts: number;
+  readonly agentsCpuMs: number;
 }
 
 /** The identities of the machines of one process. */
@@ -144,16 +159,22 @@ class HerdProcesses {
   async measure(done: () => void | Promise<void>): Promise<Measured> {
     await this.mark();
     const startedAt = Date.now();
+    const cpuBeforeMs = this.cpuMs();
     await done();
     const welcomedAt = await this.reach("all agents welcomed", ({ welcomed }) => welcomed);
     const listeningAt = await this.reach("all agents listening", ({ listening }) => listening);
-    return { welcomedMs: welcomedAt - startedAt, listeningMs: listeningAt - startedAt, attempts: this.#counts.reduce((sum, { attempts }) => sum + attempts, 0) };
+    const attempts = this.#counts.reduce((sum, { attempts }) => sum + attempts, 0);
+    return { welcomedMs: welcomedAt - startedAt, listeningMs: listeningAt - startedAt, attempts, agentsCpuMs: this.cpuMs() - cpuBeforeMs };
   }
 
   /** When the last agent came so far: milliseconds since 1970. */
   async reach(what: string, of: (count: Count) => Reached): Promise<number> {
     await until(what, () => this.#counts.reduce((sum, count) => sum + of(count).agents, 0) === this.#size, POLL_MS);
     return Math.max(...this.#counts.map((count) => of(count).lastAt));
+  }
+
+  cpuMs(): number {
+    return this.#children.reduce((sum, { pid }) => sum + cpuMs(pid!), 0);
   }
 
   async end(): Promise<void> {

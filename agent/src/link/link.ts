@@ -2,6 +2,7 @@
  * The agent's link to its controller: a session that is opened again for ever, the subscription on NATS, and asking for the newest assignment whenever
  * this machine may be behind. Nothing here touches a workload: a controller that is away is only waited for.
  */
+import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelCredentials, type ClientOptions, Metadata } from "@grpc/grpc-js";
 import { AgentServiceClient, type AssignmentKeys, type Hello, type LogsWanted, type Refusal, type SyncResponse, type Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
@@ -89,6 +90,7 @@ const CHANNEL: Partial<ClientOptions> = {
   // An assignment of a few hundred apps.
   "grpc.max_receive_message_length": 16 * 1024 * 1024,
   "grpc.enable_channelz": 0,
+  "grpc.service_config_disable_resolution": 1,
   // A connection of its own, also where many agents share one process, as in benchmarks.
   "grpc.use_local_subchannel_pool": 1,
 };
@@ -175,7 +177,7 @@ export class Link {
   async #openSession(): Promise<SessionEnd> {
     const { controller, connect, hello, reports, trust, assignments, connectTimeoutMs = CONNECT_TIMEOUT_MS, welcomeTimeoutMs = WELCOME_TIMEOUT_MS } = this.#options;
     const connection = connect();
-    const client = new AgentServiceClient(controller, connection.credentials, { ...CHANNEL, ...connection.options });
+    const client = new AgentServiceClient(targetOf(controller), connection.credentials, { ...CHANNEL, ...connection.options });
     const ended = new AbortController();
     this.#session = new AbortController();
     try {
@@ -286,6 +288,13 @@ export class Link {
     else if (failures === 1) logger.warn(fields, "controller not reached");
     else logger.debug(fields, "controller not reached");
   }
+}
+
+/** For gRPC: an address is not asked of DNS. */
+function targetOf(controller: string): string {
+  const host = new URL(`tcp://${controller}`).hostname.replace(/^\[|\]$/g, "");
+  const version = isIP(host);
+  return version === 0 ? controller : `ipv${version}:${controller}`;
 }
 
 /** A controller that listens on all its addresses can't know by which one this machine reaches it; this machine does. */

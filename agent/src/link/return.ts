@@ -19,10 +19,13 @@ export interface Return {
   readonly fraction: number;
 }
 
+/** A controller that was killed is not there again at once, and whoever comes before it is comes in vain. */
+const HOLD_OFF_MS_MAX = 2_000;
+
 /** Full jitter. The bound doubles while it fails, up to a few seconds; that of a large fleet is longer than that from the beginning, and stays. */
 export function returnDelayMs({ spreadMs, failures, fraction }: Return): number {
   const failing = Math.min(FAILING_MS_MAX, LEAST_MS * 2 ** Math.min(failures, 16));
-  return Math.round(fraction * Math.max(failing, spreadMs));
+  return Math.round(Math.min(HOLD_OFF_MS_MAX, spreadMs / 2) + fraction * Math.max(failing, spreadMs));
 }
 
 /** What was heard, as it may be used. */
