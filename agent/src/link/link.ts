@@ -108,7 +108,7 @@ export class Link {
   /** Present from an assignment that could not be kept to the next that could. */
   #untaken: Refusal | undefined;
   /** Of the session that was welcomed; `stop` aborts with it. */
-  #live: LogsCall | undefined;
+  #live: (LogsCall & { readonly beat: () => void }) | undefined;
   #session = new AbortController();
   #ended: Promise<void> | undefined;
   /** How far the fleet spreads its return, as this controller said last. */
@@ -128,7 +128,8 @@ export class Link {
       logger: options.logger,
       onAssignment: (bytes) => this.#hear(bytes),
       onRequest: (bytes) => this.#answer(bytes),
-      onConnected: () => void this.#sync(),
+      // What was told while nobody listened: the answer says whether this machine is behind.
+      onConnected: () => this.#live?.beat(),
     });
   }
 
@@ -187,9 +188,10 @@ export class Link {
         reports,
         heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal ?? this.#untaken ?? assignments.refusal }),
         onKeys: (keys) => trust.hearKeys(keys),
-        onWelcome: (welcome) => {
+        onWelcome: (welcome, beat) => {
           connection.onWelcome();
-          this.#onWelcome(welcome, { client, stop: ended.signal });
+          this.#live = { client, stop: ended.signal, beat };
+          this.#onWelcome(welcome);
         },
         onGeneration: (generation) => {
           if (generation > assignments.generation) void this.#sync();
@@ -213,8 +215,7 @@ export class Link {
     }
   }
 
-  #onWelcome(welcome: Welcome, live: LogsCall): void {
-    this.#live = live;
+  #onWelcome(welcome: Welcome): void {
     this.#options.logger.info({ generation: welcome.generation, acknowledgedSeq: welcome.acknowledgedSeq }, "controller connected");
     this.#options.onWelcome(welcome);
     this.#subscription.listenAt(reachable(welcome.natsUrl, this.#options.controller));

@@ -32,7 +32,8 @@ export interface SessionOptions {
   readonly reports: ReportSource;
   readonly heartbeat: () => Heartbeat;
   readonly onKeys: (keys: AssignmentKeys) => void;
-  readonly onWelcome: (welcome: Welcome) => void;
+  /** `beat`: sends a heartbeat beside those that are due; its answer says whether this machine is behind. */
+  readonly onWelcome: (welcome: Welcome, beat: () => void) => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
   /** The controller wants the credentials renewed soon. */
@@ -161,7 +162,7 @@ class Session {
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
     // Before anything that is to be believed by them.
     if (welcome.assignmentKeys !== undefined) onKeys(welcome.assignmentKeys);
-    onWelcome(welcome);
+    onWelcome(welcome, () => this.#sayHeartbeat());
     if (welcome.renew) this.#options.onRenew();
     onTrustRoot(welcome.trustRootVersion);
     onReturnSpread(welcome.returnSpreadMs);
@@ -193,7 +194,11 @@ class Session {
     if (this.#missedAcks >= MISSED_ACKS_MAX) return this.#end("lost", "heartbeats are not answered");
     if (this.#batchAge > MISSED_ACKS_MAX) return this.#end("lost", "reports are not acknowledged");
     this.#missedAcks += 1;
-    if (!this.#isBlocked) this.#write({ $case: "heartbeat", value: this.#options.heartbeat() });
+    this.#sayHeartbeat();
+  }
+
+  #sayHeartbeat(): void {
+    if (!this.#isBlocked && !this.#hasEnded) this.#write({ $case: "heartbeat", value: this.#options.heartbeat() });
   }
 
   #write(message: SessionRequest["message"]): void {

@@ -1,6 +1,6 @@
 /**
  * Listens on NATS for what the controller tells this machine. Publishes nothing. What is lost while there is no connection costs nothing: `onConnected`
- * is called each time there is one again, and whoever listens asks for the newest.
+ * is called each time there is one again, and whoever listens asks what is the newest.
  *
  * Each connection is made with the credentials and authorities of that moment, and never without TLS. One that is refused is tried
  * again for ever, since credentials are renewed meanwhile; nats.js does not reconnect by itself, which would use the old ones.

@@ -117,10 +117,13 @@ function createServer(services: readonly GrpcService[], interceptor: ServerInter
     health.setStatus(path.split("/")[1] ?? "", "SERVING");
   }
   health.addToServer(server);
-  new ReflectionService(loadFileDescriptorSetFromBuffer(descriptorSet())).addToServer(server);
+  (reflection ??= readReflection()).addToServer(server);
   return server;
 }
 
-function descriptorSet(): Buffer {
-  return readFileSync(fileURLToPath(import.meta.resolve("@muster/proto/descriptor")));
+/** The same for every server of this process: it says what was generated, and reading it takes as long as starting all the rest. */
+let reflection: ReflectionService | undefined;
+
+function readReflection(): ReflectionService {
+  return new ReflectionService(loadFileDescriptorSetFromBuffer(readFileSync(fileURLToPath(import.meta.resolve("@muster/proto/descriptor")))));
 }
