@@ -29,6 +29,7 @@ let identity: ServerIdentity;
 let user: UserNkey;
 
 beforeEach(async () => {
+  listened = 0;
   dir = mkdtempSync(join(tmpdir(), "muster-link-"));
   [identity, user] = [await certify(), createUserNkey()];
   controller = new FakeController();
@@ -44,6 +45,8 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
+/** How often the agent began to listen on NATS. */
+let listened: number;
 const taken: Assignment[] = [];
 const assignments = {
   get generation(): number {
@@ -69,7 +72,7 @@ function open(options: Partial<LinkOptions> = {}): Link {
     trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
     logs: { async *read() {} },
     fraction: () => 0.1,
-    logger: pino({ level: "silent" }),
+    logger: pino({}, { write: (line: string) => (listened += line.includes("nats connected") ? 1 : 0) }),
     connectTimeoutMs: 300,
     welcomeTimeoutMs: 300,
     ...options,
@@ -258,7 +261,7 @@ describe("assignments", () => {
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
     open();
-    await until(() => controller.heartbeats === 1);
+    await until(() => listened === 1);
     const client = await inControlOf(port);
     client.publish(assignmentSubject("m-2"), told(99));
     client.publish(assignmentSubject("m-1"), new Uint8Array([255, 255, 255]));
@@ -278,9 +281,9 @@ describe("whoever controls NATS", () => {
   async function inControl() {
     const port = await freePort();
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
-    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
+    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}` };
     const link = open();
-    await until(() => controller.heartbeats === 1);
+    await until(() => listened === 1);
     const client = await inControlOf(port);
     return { link, client, send: (bytes: Uint8Array) => client.publish(assignmentSubject("m-1"), bytes) };
   }
@@ -323,7 +326,7 @@ describe("whoever controls NATS", () => {
 
     await link.close();
     open();
-    await until(() => controller.heartbeats === 2);
+    await until(() => listened === 2);
     for (const bytes of [three, four]) send(bytes);
     send(told(6));
     await until(() => assignments.generation === 6);
@@ -343,9 +346,9 @@ describe("whoever controls NATS", () => {
     let reads = 0;
     const port = await freePort();
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
-    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
+    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}` };
     open({ logs: { async *read() { reads += 1; yield [{ stream: "stdout", text: "hello" }]; } } });
-    await until(() => controller.heartbeats === 1);
+    await until(() => listened === 1);
     const client = await inControlOf(port);
     const ask = (signer: Signer, requestId: string): void => client.publish(requestSubject("m-1"), bytesOf(signer.request("m-1", { requestId })));
     ask(new Signer(), "r-1");
@@ -390,7 +393,7 @@ describe("logs", () => {
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
     open({ logs });
-    await until(() => controller.heartbeats === 1);
+    await until(() => listened === 1);
     return inControlOf(port);
   }
 
