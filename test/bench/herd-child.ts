@@ -3,18 +3,15 @@
  * IPC channel, and says several times a second how far its agents are.
  */
 import { subscribe } from "node:diagnostics_channel";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import type { Socket } from "node:net";
-import type { Identity } from "@muster/agent/identity/identity-store.ts";
-import type { JoinToken } from "@muster/proto/join-token.ts";
 import pino, { type Logger } from "pino";
-import { joinAs } from "../integration/member.ts";
 import { BenchAgent } from "./bench-agent.ts";
+import type { HerdMachine } from "./herd-members.ts";
 
 /** What it is told. */
 export type Order =
-  /** `file`: where the identities are kept, of the machines numbered `from` to below `to`. */
-  | { readonly kind: "join"; readonly controller: string; readonly token: JoinToken; readonly file: string; readonly from: number; readonly to: number; readonly atOnce: number }
+  /** `file`: its machines (herd-members.ts). */
   | { readonly kind: "open"; readonly controller: string; readonly file: string }
   /** Everything is counted from here on. */
   | { readonly kind: "mark" }
@@ -28,7 +25,6 @@ export interface Reached {
 
 /** What it says: of everything, since the mark. */
 export interface Count {
-  readonly isJoined: boolean;
   /** Counts from the first mark are 1. */
   readonly marks: number;
   /** TCP connections that were begun to the controller's gRPC port. */
@@ -57,7 +53,6 @@ class Tally {
 
 class Herd {
   #agents: readonly BenchAgent[] = [];
-  #isJoined = false;
   #marks = 0;
   #attempts = 0;
   #port = 0;
@@ -74,7 +69,6 @@ class Herd {
 
   count(): Count {
     return {
-      isJoined: this.#isJoined,
       marks: this.#marks,
       attempts: this.#attempts,
       welcomed: this.#welcomed.reached(),
@@ -83,10 +77,8 @@ class Herd {
     };
   }
 
-  async obey(order: Order): Promise<void> {
+  obey(order: Order): void {
     switch (order.kind) {
-      case "join":
-        return this.#join(order);
       case "open":
         return this.#open(order);
       case "mark":
@@ -100,26 +92,15 @@ class Herd {
     }
   }
 
-  async #join({ controller, token, file, from, to, atOnce }: Extract<Order, { readonly kind: "join" }>): Promise<void> {
-    const joined: Identity[] = [];
-    let next = from;
-    const worker = async (): Promise<void> => {
-      for (let index = next++; index < to; index = next++) joined.push(await joinAs({ grpc: controller }, token, `herd-${index}`, { role: "bench" }));
-    };
-    await Promise.all(Array.from({ length: atOnce }, worker));
-    writeFileSync(file, JSON.stringify(joined));
-    this.#isJoined = true;
-  }
-
   #open({ controller, file }: Extract<Order, { readonly kind: "open" }>): void {
     this.#port = Number(new URL(`tcp://${controller}`).port);
-    const identities = JSON.parse(readFileSync(file, "utf8")) as readonly Identity[];
-    this.#agents = identities.map(
-      ({ machine, current }) =>
+    const machines = JSON.parse(readFileSync(file, "utf8")) as readonly HerdMachine[];
+    this.#agents = machines.map(
+      ({ machine, credentials }) =>
         new BenchAgent({
           id: machine,
           controller,
-          credentials: current,
+          credentials,
           logger: this.#listenerOf(machine),
           onWelcome: () => this.#welcomed.note(machine),
           onTold: () => this.#told.note(machine),
@@ -139,7 +120,7 @@ class Herd {
 }
 
 const herd = new Herd();
-process.on("message", (order) => void herd.obey(order as Order));
+process.on("message", (order) => herd.obey(order as Order));
 // Its parent is gone.
 process.on("disconnect", () => process.exit(1));
 setInterval(() => process.send?.(herd.count()), SAY_EVERY_MS);

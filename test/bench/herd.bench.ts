@@ -2,51 +2,36 @@
  * A whole fleet connects, loses its controller to kill -9 and comes back: real controller, journal with synchronous=FULL, real nats-server, and agents in several processes (herd-child.ts) that speak the real
  * protocols with TLS. All of them share the machine, so each figure includes the agents' own work.
  */
-import { type ChildProcess, execFileSync, fork } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync } from "node:fs";
+import { type ChildProcess, fork } from "node:child_process";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { EntryKind } from "@muster/controller/src/journal/entry.ts";
 import { ControllerProcess } from "../integration/controller-process.ts";
-import type { JoinToken } from "@muster/proto/join-token.ts";
-import { makeToken } from "../integration/member.ts";
 import type { Figure } from "./fleet.bench.ts";
 import type { Count, Order, Reached } from "./herd-child.ts";
+import { enlist, type HerdMachine } from "./herd-members.ts";
 import { BenchOperator, until } from "./operator.ts";
 
 const CHILD = fileURLToPath(new URL("herd-child.ts", import.meta.url));
 const PROCESSES = 4;
-/** Joins under way in each process. */
-const JOINS_AT_ONCE = 4;
-/** So that nobody who connects is at work yet when the next thing is measured. */
-const SETTLE_MS = 3_000;
+/** Longer than a heartbeat's interval: by then each agent knows how large the fleet has become, and nobody who connects is at work yet when the next thing is measured. */
+const SETTLE_MS = 12_000;
 const POLL_MS = 100;
 /** What the kernel counts time in. */
 const TICKS_A_SECOND = 100;
 const SILENT: EntryKind = "machine_silent";
 
-/** `fleetDir`: where machines that have joined are kept for the next time; joining takes longer than all the rest. */
-export async function benchHerd(size: number, fleetDir?: string): Promise<readonly Figure[]> {
+export async function benchHerd(size: number): Promise<readonly Figure[]> {
   const dir = mkdtempSync(join(tmpdir(), "muster-herd-"));
-  const kept = fleetDir === undefined ? dir : join(fleetDir, `herd-${size}`);
-  const herd = new HerdProcesses(dir, size);
+  const herd = new HerdProcesses(dir, await enlist(dir, size, { role: "bench" }));
   try {
-    if (!existsSync(fileOf(kept, PROCESSES - 1))) await joinAll(kept, herd, size);
-    // Modes and all: the controller takes no keys that others could have read.
-    if (kept !== dir) execFileSync("cp", ["-a", `${kept}/.`, dir]);
     return await run(await ControllerProcess.start({ dir }), herd, size);
   } finally {
     await herd.end();
   }
-}
-
-async function joinAll(dir: string, herd: HerdProcesses, size: number): Promise<void> {
-  mkdirSync(dir, { recursive: true });
-  const controller = await ControllerProcess.start({ dir });
-  await herd.join(controller.grpc, await makeToken(controller, { uses: size }), dir);
-  await controller.end();
 }
 
 /** The controller is another one at the end; ends it. */
@@ -113,45 +98,32 @@ interface Measured {
   readonly agentsCpuMs: number;
 }
 
-/** The identities of the machines of one process. */
-function fileOf(dir: string, index: number): string {
-  return join(dir, `herd-${index}.json`);
-}
-
 class HerdProcesses {
-  readonly #dir: string;
   readonly #size: number;
   readonly #counts: Count[] = [];
-  readonly #children: readonly ChildProcess[];
+  readonly #children: readonly { readonly process: ChildProcess; readonly file: string }[];
   #marks = 0;
 
-  constructor(dir: string, size: number) {
-    this.#dir = dir;
-    this.#size = size;
+  constructor(dir: string, machines: readonly HerdMachine[]) {
+    this.#size = machines.length;
+    const first = (index: number): number => Math.floor((machines.length * index) / PROCESSES);
     this.#children = Array.from({ length: PROCESSES }, (_, index) => {
+      const file = join(dir, `herd-${index}.json`);
+      writeFileSync(file, JSON.stringify(machines.slice(first(index), first(index + 1))));
       const child = fork(CHILD, { stdio: ["ignore", "inherit", "inherit", "ipc"] });
       child.on("message", (count) => (this.#counts[index] = count as Count));
-      return child;
+      return { process: child, file };
     });
   }
 
-  /** Their identities are in `dir` then. */
-  async join(controller: string, token: JoinToken, dir: string): Promise<void> {
-    const first = (index: number): number => Math.floor((this.#size * index) / PROCESSES);
-    for (const [index, child] of this.#children.entries()) {
-      send(child, { kind: "join", controller, token, file: fileOf(dir, index), from: first(index), to: first(index + 1), atOnce: JOINS_AT_ONCE });
-    }
-    await until("all machines joined", () => this.#counts.length === PROCESSES && this.#counts.every(({ isJoined }) => isJoined), POLL_MS);
-  }
-
   open(controller: string): void {
-    for (const [index, child] of this.#children.entries()) send(child, { kind: "open", controller, file: fileOf(this.#dir, index) });
+    for (const { process: child, file } of this.#children) send(child, { kind: "open", controller, file });
   }
 
   /** Counts anew, in all processes. */
   async mark(): Promise<void> {
     this.#marks += 1;
-    for (const child of this.#children) send(child, { kind: "mark" });
+    for (const { process: child } of this.#children) send(child, { kind: "mark" });
     await until("all processes count anew", () => this.#counts.length === PROCESSES && this.#counts.every(({ marks }) => marks === this.#marks), POLL_MS);
   }
 
@@ -174,12 +146,12 @@ class HerdProcesses {
   }
 
   cpuMs(): number {
-    return this.#children.reduce((sum, { pid }) => sum + cpuMs(pid!), 0);
+    return this.#children.reduce((sum, child) => sum + cpuMs(child.process.pid!), 0);
   }
 
   async end(): Promise<void> {
     await Promise.all(
-      this.#children.map(async (child) => {
+      this.#children.map(async ({ process: child }) => {
         const ended = new Promise((done) => child.once("exit", done));
         if (child.exitCode !== null || child.signalCode !== null) return;
         send(child, { kind: "end" });

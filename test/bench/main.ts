@@ -1,6 +1,5 @@
 /**
- * `npm run bench`: every figure that the documentation quotes. `-- --only NAME` runs one benchmark, `--json FILE` writes the figures, `--list` names them, `--fleet DIR` keeps the machines that joined for `herd` there
- * and takes them from there the next time.
+ * `npm run bench`: every figure that the documentation quotes. `-- --only NAME` runs one benchmark, `--json FILE` writes the figures, `--list` names them.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
@@ -9,19 +8,19 @@ import { benchFleet, type Figure } from "./fleet.bench.ts";
 import { benchHerd } from "./herd.bench.ts";
 import { benchEvents, benchMillion } from "./rollout.bench.ts";
 
-const BENCHMARKS: Readonly<Record<string, (fleetDir: string | undefined) => Promise<readonly Figure[]>>> = {
+const BENCHMARKS: Readonly<Record<string, () => Promise<readonly Figure[]>>> = {
   "fleet-100": () => benchFleet(100),
   "fleet-1000": () => benchFleet(1000),
-  "herd-1000": (fleetDir) => benchHerd(1_000, fleetDir),
-  "herd-4000": (fleetDir) => benchHerd(4_000, fleetDir),
-  herd: (fleetDir) => benchHerd(10_000, fleetDir),
+  "herd-1000": () => benchHerd(1_000),
+  "herd-4000": () => benchHerd(4_000),
+  herd: () => benchHerd(10_000),
   "rollout-events": () => benchEvents("plain"),
   "rollout-events-spread": () => benchEvents("spread"),
   "rollout-events-racks": () => benchEvents("racks"),
   "rollout-million": benchMillion,
 };
 
-const { only, json, list, fleet } = readArguments();
+const { only, json, list } = readArguments();
 if (list) {
   process.stdout.write(`${Object.keys(BENCHMARKS).join("\n")}\n`);
 } else {
@@ -30,20 +29,20 @@ if (list) {
   const results: { readonly name: string; readonly figures: readonly Figure[] }[] = [];
   for (const [name, run] of Object.entries(BENCHMARKS)) {
     if (only !== undefined && only !== name) continue;
-    const figures = await run(fleet);
+    const figures = await run();
     results.push({ name, figures });
     process.stdout.write(`\n${name}\n${figures.map(line).join("")}`);
   }
   if (json !== undefined) writeFileSync(json, `${JSON.stringify({ machine, benchmarks: results }, null, 2)}\n`);
 }
 
-function readArguments(): { readonly only: string | undefined; readonly json: string | undefined; readonly list: boolean; readonly fleet: string | undefined } {
+function readArguments(): { readonly only: string | undefined; readonly json: string | undefined; readonly list: boolean } {
   try {
-    const { values } = parseArgs({ options: { only: { type: "string" }, json: { type: "string" }, list: { type: "boolean", default: false }, fleet: { type: "string" } } });
+    const { values } = parseArgs({ options: { only: { type: "string" }, json: { type: "string" }, list: { type: "boolean", default: false } } });
     if (values.only !== undefined && !Object.hasOwn(BENCHMARKS, values.only)) {
       throw new Error(`there is no benchmark "${values.only}"; there are ${Object.keys(BENCHMARKS).join(", ")}`);
     }
-    return { only: values.only, json: values.json, list: values.list, fleet: values.fleet };
+    return { only: values.only, json: values.json, list: values.list };
   } catch (error) {
     process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(2);
