@@ -53,6 +53,10 @@ export class Arrivals {
     return this.#arrivals.size;
   }
 
+  get waiting(): number {
+    return this.#queue.counts().waiting;
+  }
+
   shookHands(address: string): void {
     this.#arrivals.delete(address);
     this.#queue.shookHands(address);

@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect as connectPlain, type Socket } from "node:net";
+import { type AddressInfo, connect as connectPlain, createServer as createPlainServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, createServer, type TLSSocket } from "node:tls";
@@ -48,6 +49,19 @@ function silent(): Promise<Socket> {
   });
 }
 
+/** What a client says first. */
+async function firstMessage(): Promise<Buffer> {
+  const listener = createPlainServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const client = connectTls({ port: (listener.address() as AddressInfo).port, host: "127.0.0.1", servername: authorityName(authorities.newest.pin), ALPNProtocols: ["h2"] });
+  client.on("error", () => undefined);
+  const [socket] = (await once(listener, "connection")) as [Socket];
+  const [hello] = (await once(socket, "data")) as [Buffer];
+  client.destroy();
+  listener.close();
+  return hello;
+}
+
 /** One that shakes hands as it should. */
 function stranger(more: object = {}): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
@@ -80,12 +94,64 @@ describe("the door", () => {
     await vi.waitFor(() => expect(door.counts().handshakes).toBeLessThanOrEqual(20), 10_000);
   });
 
+  test("serves all of a fleet that comes at once, though it has room for a few handshakes", async () => {
+    await open({ silentMax: 200, servedMax: 4, yieldMs: 20 });
+    const fleet = await Promise.all(Array.from({ length: 100 }, () => stranger()));
+    expect(fleet.filter(({ authorized }) => authorized)).toHaveLength(100);
+    await vi.waitFor(() => expect(door.counts()).toMatchObject({ handshakes: 0, connections: 100 }), 10_000);
+  });
+
+  test("serves others while some say half of what they have to say, or stop in the middle", async () => {
+    await open({ servedMax: 2, yieldMs: 20, slowMax: 5, silentMax: 10 });
+    const hello = await firstMessage();
+    const crowd = await Promise.all(Array.from({ length: 40 }, silent));
+    for (const [index, socket] of crowd.entries()) {
+      socket.on("error", () => undefined);
+      socket.write(index % 2 === 0 ? hello : hello.subarray(0, 50));
+    }
+    await vi.waitFor(() => expect(door.counts().handshakes).toBeLessThanOrEqual(10 + 2 + 5), 10_000);
+    expect((await stranger()).authorized).toBe(true);
+  });
+
+  test("refuses at once whoever comes when the queue is full, and takes somebody again when one of it has gone", async () => {
+    await open({ servedMax: 1, yieldMs: 60_000, waitingMax: 2 });
+    const hello = await firstMessage();
+    const first = await Promise.all(Array.from({ length: 3 }, silent));
+    for (const socket of first) socket.on("error", () => undefined).write(hello);
+    await vi.waitFor(() => expect(door.counts()).toMatchObject({ handshakes: 3, waiting: 2 }), 10_000);
+    await expect(stranger()).rejects.toThrow(/disconnected|ECONNRESET|hang up/);
+    expect(door.counts()).toMatchObject({ handshakes: 3, waiting: 2 });
+    for (const socket of first) socket.destroy();
+    await vi.waitFor(() => expect(door.counts().handshakes).toBe(0), 10_000);
+    expect((await stranger()).authorized).toBe(true);
+  });
+
+  test("puts together a first message that comes byte by byte", async () => {
+    await open();
+    const byBytes = createPlainServer({ noDelay: true }, (client) => {
+      const there = connectPlain({ port: door.port, host: "127.0.0.1", noDelay: true });
+      sockets.push(client, there);
+      for (const socket of [client, there]) socket.on("error", () => undefined);
+      there.pipe(client);
+      client.on("data", (data: Buffer) => {
+        for (const byte of data) there.write(Buffer.of(byte));
+      });
+    });
+    await new Promise<void>((resolve) => byBytes.listen(0, "127.0.0.1", resolve));
+    const { pin, certificate } = authorities.newest;
+    const socket = connectTls({ port: (byBytes.address() as AddressInfo).port, host: "127.0.0.1", ca: certificate.toString(), servername: authorityName(pin), ALPNProtocols: ["h2"] });
+    sockets.push(socket);
+    await once(socket, "secureConnect");
+    expect(socket.authorized).toBe(true);
+    byBytes.close();
+  });
+
   test("gives up a handshake that takes too long", async () => {
     await open({ handshakeMs: 50 });
     const slow = await silent();
     slow.on("error", () => undefined);
     await new Promise((resolve) => slow.once("close", resolve));
-    await vi.waitFor(() => expect(door.counts()).toEqual({ handshakes: 0, strangers: 0, connections: 0 }), 10_000);
+    await vi.waitFor(() => expect(door.counts()).toEqual({ handshakes: 0, waiting: 0, strangers: 0, connections: 0 }), 10_000);
   });
 
   test("lets the oldest strangers go when there are too many, and never one that is known", async () => {

@@ -60,7 +60,8 @@ export interface TlsDoor {
   know(address: string): void;
   /** Cuts the connections of a machine at once; returns how many there were. */
   cut(machine: string): number;
-  counts(): { readonly handshakes: number; readonly strangers: number; readonly connections: number };
+  /** `handshakes`: that have not ended, those that wait for their turn among them. */
+  counts(): { readonly handshakes: number; readonly waiting: number; readonly strangers: number; readonly connections: number };
   close(): Promise<void>;
 }
 
@@ -134,7 +135,7 @@ export async function openTlsDoor(server: Server, options: TlsDoorOptions): Prom
       for (const { socket } of cut) socket.destroy();
       return cut.length;
     },
-    counts: () => ({ handshakes: arrivals.size, strangers: strangers.size, connections: connections.size }),
+    counts: () => ({ handshakes: arrivals.size, waiting: arrivals.waiting, strangers: strangers.size, connections: connections.size }),
     async close() {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       arrivals.close();
