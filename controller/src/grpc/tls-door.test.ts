@@ -62,6 +62,19 @@ async function firstMessage(): Promise<Buffer> {
   return hello;
 }
 
+/** Stands before the door: what comes back goes through as it is. */
+async function proxyOf(forward: (data: Buffer, there: Socket) => void): Promise<{ readonly port: number; close(): void }> {
+  const proxy = createPlainServer({ noDelay: true }, (client) => {
+    const there = connectPlain({ port: door.port, host: "127.0.0.1", noDelay: true });
+    sockets.push(client, there);
+    for (const socket of [client, there]) socket.on("error", () => undefined);
+    there.pipe(client);
+    client.on("data", (data: Buffer) => forward(data, there));
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  return { port: (proxy.address() as AddressInfo).port, close: () => void proxy.close() };
+}
+
 /** One that shakes hands as it should. */
 function stranger(more: object = {}): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
@@ -113,6 +126,28 @@ describe("the door", () => {
     expect((await stranger()).authorized).toBe(true);
   });
 
+  test("never throws out a handshake that is being served for those who come later", async () => {
+    await open({ silentMax: 4, servedMax: 4, yieldMs: 20 });
+    let release = (): void => undefined;
+    let parts = 0;
+    // Its last message is on its way for as long as we like.
+    const proxy = await proxyOf((data, there) => {
+      parts += 1;
+      if (parts === 1) there.write(data);
+      else release = () => there.write(data);
+    });
+    const served = stranger({ port: proxy.port });
+    await vi.waitFor(() => expect(parts).toBe(2), 10_000);
+    const crowd = await Promise.all(Array.from({ length: 50 }, silent));
+    for (const socket of crowd) socket.on("error", () => undefined);
+    await Promise.all(Array.from({ length: 20 }, () => stranger()));
+    release();
+    const socket = await served;
+    await vi.waitFor(() => expect(door.counts().connections).toBe(21), 10_000);
+    expect(socket.destroyed).toBe(false);
+    proxy.close();
+  });
+
   test("refuses at once whoever comes when the queue is full, and takes somebody again when one of it has gone", async () => {
     await open({ servedMax: 1, yieldMs: 60_000, waitingMax: 2 });
     const hello = await firstMessage();
@@ -128,22 +163,11 @@ describe("the door", () => {
 
   test("puts together a first message that comes byte by byte", async () => {
     await open();
-    const byBytes = createPlainServer({ noDelay: true }, (client) => {
-      const there = connectPlain({ port: door.port, host: "127.0.0.1", noDelay: true });
-      sockets.push(client, there);
-      for (const socket of [client, there]) socket.on("error", () => undefined);
-      there.pipe(client);
-      client.on("data", (data: Buffer) => {
-        for (const byte of data) there.write(Buffer.of(byte));
-      });
+    const proxy = await proxyOf((data, there) => {
+      for (const byte of data) there.write(Buffer.of(byte));
     });
-    await new Promise<void>((resolve) => byBytes.listen(0, "127.0.0.1", resolve));
-    const { pin, certificate } = authorities.newest;
-    const socket = connectTls({ port: (byBytes.address() as AddressInfo).port, host: "127.0.0.1", ca: certificate.toString(), servername: authorityName(pin), ALPNProtocols: ["h2"] });
-    sockets.push(socket);
-    await once(socket, "secureConnect");
-    expect(socket.authorized).toBe(true);
-    byBytes.close();
+    expect((await stranger({ port: proxy.port })).authorized).toBe(true);
+    proxy.close();
   });
 
   test("gives up a handshake that takes too long", async () => {
