@@ -35,8 +35,8 @@ export interface AdmissionOptions {
   readonly after: (delayMs: number, call: () => void) => () => void;
 }
 
-/** Begun in one turn: a few milliseconds of work. */
-const BEGUN_A_TURN_MAX = 4;
+/** Begun in one turn: ten to fifteen milliseconds of work, and enough that the hellos which follow share a flush of the disk. */
+const BEGUN_A_TURN_MAX = 8;
 
 interface Served {
   readonly since: number;
