@@ -23,7 +23,8 @@ export interface NatsAddress {
   readonly timeoutMs: number;
 }
 
-const PING_INTERVAL_MS = 20_000;
+/** What a connection loses that hangs for so long, the answer to the next heartbeat makes good. */
+const PING_INTERVAL_MS = 60_000;
 const PINGS_OUT_MAX = 2;
 
 /** Rejects when it is not there in time, or refused. It ends when it is lost: nats.js would make it again with what it was given here. */

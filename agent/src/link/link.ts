@@ -83,8 +83,8 @@ const SECOND_DELAY_MS = 5_000;
 const LOG_CALLS_MAX = 4;
 
 const CHANNEL: Partial<ClientOptions> = {
-  "grpc.keepalive_time_ms": 20_000,
-  // A controller that a whole fleet comes back to answers late: heartbeats tell sooner that it has gone.
+  // Heartbeats tell sooner that the controller has gone; and one that a whole fleet comes back to answers late.
+  "grpc.keepalive_time_ms": 60_000,
   "grpc.keepalive_timeout_ms": 20_000,
   "grpc.keepalive_permit_without_calls": 1,
   // An assignment of a few hundred apps.
