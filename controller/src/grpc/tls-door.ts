@@ -30,7 +30,10 @@ export interface TlsDoorOptions {
 interface Bounds extends AdmissionBounds {
   /** For the first message, and then, after the wait for its place, for the handshake. */
   readonly handshakeMs: number;
+  /** Without a certificate of ours, and not admitted to anything. */
   readonly strangersMax: number;
+  /** With one. They are machines which are about to say hello, or whose certificate counts no more. */
+  readonly expectedMax: number;
 }
 
 const BOUNDS: Bounds = {
@@ -39,10 +42,12 @@ const BOUNDS: Bounds = {
   silentMax: 1_024,
   /** A fleet of the largest size, all at once; 8 KiB each. */
   waitingMax: 16_384,
-  servedMax: 128,
-  yieldMs: 500,
-  slowMax: 1_024,
+  servedMax: 256,
+  yieldMs: 1_000,
+  /** Agents on machines that are very busy may take 16 s, however fast others come. */
+  slowMax: 4_096,
   strangersMax: 1_024,
+  expectedMax: 16_384,
 };
 
 /** Connections that the kernel holds until the loop looks; it takes no more than net.core.somaxconn. */
@@ -92,8 +97,9 @@ export async function openTlsDoor(server: Server, options: TlsDoorOptions): Prom
   const bounds = { ...BOUNDS, ...options.bounds };
   const arrivals = new Arrivals({ bounds, helloMs: bounds.handshakeMs, begin: (socket) => void server.emit("connection", socket) });
   const listener = arrivals.server;
-  // Keeps the order of insertion: the first is the oldest.
+  // Both keep the order of insertion: the first is the oldest.
   const strangers = new Set<string>();
+  const expected = new Set<string>();
   const connections = new Map<string, Connection>();
 
   // A handshake that failed, or took too long: Node says so and leaves the socket open.
@@ -107,15 +113,16 @@ export async function openTlsDoor(server: Server, options: TlsDoorOptions): Prom
     const certificate = socket.getPeerX509Certificate();
     const certified = certificate === undefined ? { kind: "nobody" as const } : certify(certificate);
     connections.set(address, { socket, peer: { via: "tls", address, certified } });
-    strangers.add(address);
+    const [unknown, most] = certified.kind === "nobody" ? [strangers, bounds.strangersMax] : [expected, bounds.expectedMax];
+    unknown.add(address);
     const timer = setTimeout(() => socket.destroy(), lifetimeMs(certified));
     socket.once("close", () => {
       clearTimeout(timer);
       connections.delete(address);
-      strangers.delete(address);
+      unknown.delete(address);
     });
-    const [oldest] = strangers;
-    if (strangers.size > bounds.strangersMax && oldest !== undefined) connections.get(oldest)?.socket.destroy();
+    const [oldest] = unknown;
+    if (unknown.size > most && oldest !== undefined) connections.get(oldest)?.socket.destroy();
   });
 
   await new Promise<void>((resolve, reject) => {
@@ -128,14 +135,14 @@ export async function openTlsDoor(server: Server, options: TlsDoorOptions): Prom
     peerAt: (address) => connections.get(address)?.peer,
     know(address) {
       // Asked at each call: most have been known for long.
-      if (strangers.delete(address)) arrivals.know(address);
+      if (strangers.delete(address) || expected.delete(address)) arrivals.know(address);
     },
     cut(machine) {
       const cut = [...connections.values()].filter(({ peer }) => peer.via === "tls" && peer.certified.kind === "machine" && peer.certified.machine === machine);
       for (const { socket } of cut) socket.destroy();
       return cut.length;
     },
-    counts: () => ({ handshakes: arrivals.size, waiting: arrivals.waiting, strangers: strangers.size, connections: connections.size }),
+    counts: () => ({ handshakes: arrivals.size, waiting: arrivals.waiting, strangers: strangers.size + expected.size, connections: connections.size }),
     async close() {
       const closed = new Promise<void>((resolve) => listener.close(() => resolve()));
       arrivals.close();
