@@ -191,7 +191,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       natsUrl: config.nats.kind === "external" ? config.nats.url : `tls://${host.includes(":") ? `[${host}]` : host}:${new URL(nats.url).port}`,
       artifactUrl: `${http.url}/v1/artifacts`,
       heartbeatIntervalMs: Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE)),
-      returnSpreadMs: () => returnSpreadMs(fleet.expectedCount),
+      returnSpreadMs: () => returnSpreadMs(fleet.size),
       trustRoots,
       labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
       shouldRenew: (caller) => membership.shouldRenew(caller),

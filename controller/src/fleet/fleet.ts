@@ -115,11 +115,6 @@ export class Fleet {
     this.#silent.delete(machine);
   }
 
-  /** Machines that are not silent: those that would come back if all connections were lost now, or are still expected back. */
-  get expectedCount(): number {
-    return this.#heard.size;
-  }
-
   isSilent(machine: MachineId): boolean {
     return this.#silent.has(machine);
   }

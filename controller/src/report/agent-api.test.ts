@@ -52,7 +52,7 @@ beforeEach(async () => {
     natsUrl: "nats://x",
     artifactUrl: "http://x",
     heartbeatIntervalMs: 1000,
-    returnSpreadMs: () => returnSpreadMs(world.fleet.expectedCount),
+    returnSpreadMs: () => returnSpreadMs(world.fleet.size),
     labelsOf: () => ({ role: "web" }),
     trustRoots: new TrustRoots(world.journal.db, () => Date.now() as Instant),
     shouldRenew: () => false,
