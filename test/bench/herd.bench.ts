@@ -20,11 +20,14 @@ const PROCESSES = 4;
 /** Longer than a heartbeat's interval: by then each agent knows how large the fleet has become, and nobody who connects is at work yet when the next thing is measured. */
 const SETTLE_MS = 12_000;
 const POLL_MS = 100;
+/** Of a process, beside its connections. */
+const FILES_BESIDES = 500;
 /** What the kernel counts time in. */
 const TICKS_A_SECOND = 100;
 const SILENT: EntryKind = "machine_silent";
 
 export async function benchHerd(size: number): Promise<readonly Figure[]> {
+  demandFiles(size + FILES_BESIDES);
   const dir = mkdtempSync(join(tmpdir(), "muster-herd-"));
   const herd = new HerdProcesses(dir, await enlist(dir, size, { role: "bench" }));
   try {
@@ -82,6 +85,12 @@ async function run(first: ControllerProcess, herd: HerdProcesses, size: number):
   } finally {
     await controller.stop();
   }
+}
+
+/** Node and nats-server raise their limits by themselves as far as they may. */
+function demandFiles(count: number): void {
+  const most = Number(/^Max open files\s+\S+\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
+  if (most < count) throw new Error(`the controller and nats-server need ${count} open files each, and this shell allows ${most}: raise it with ulimit -Hn`);
 }
 
 /** User and system time of a process and all its threads so far. */

@@ -12,6 +12,7 @@ import { channelOf } from "./channel.ts";
 import type { Credentials, Identity, IdentityStore } from "./identity-store.ts";
 import { credentialsOf } from "./join.ts";
 import { makeKeys, publicHalves } from "./keys.ts";
+import { askedDelayMs, type Crowd, retryDelayMs } from "./renewal-delays.ts";
 
 export interface RunningIdentityOptions {
   readonly identity: Identity;
@@ -30,8 +31,6 @@ const REFUSED_RETRY_MS = 5 * 60_000;
 const JITTER = 0.1;
 /** So often in a row may new credentials fail before the old ones are used in between. */
 const NEXT_FAILURES_MAX = 3;
-/** A controller that wants all machines to renew is not asked by all of them at once: over this, or over what a fleet of its size needs. */
-const ASKED_SPREAD_MS = 10_000;
 /** What a timer can hold. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -112,7 +111,7 @@ export class RunningIdentity {
   }
 
   async #keepRenewed(): Promise<void> {
-    const { fraction, logger } = this.#options;
+    const { logger } = this.#options;
     let retryMs = RETRY_MS.least;
     while (await this.#isDue()) {
       const outcome = await this.#renew();
@@ -129,7 +128,7 @@ export class RunningIdentity {
           break;
         case "failed":
           this.#complain("credentials not renewed yet", outcome.why);
-          await this.#pause(Math.max(retryMs * (1 + fraction()), fraction() * this.#spreadMs), this.#closing.signal);
+          await this.#pause(retryDelayMs(retryMs, this.#crowd()), this.#closing.signal);
           retryMs = Math.min(RETRY_MS.most, retryMs * 2);
           break;
       }
@@ -143,9 +142,13 @@ export class RunningIdentity {
       this.#waiting = new AbortController();
       await this.#pause(this.#dueInMs(), this.#waiting.signal);
     }
-    if (this.#isAsked) await this.#pause(this.#options.fraction() * Math.max(ASKED_SPREAD_MS, this.#spreadMs), signal);
+    if (this.#isAsked) await this.#pause(askedDelayMs(this.#crowd()), signal);
     this.#isAsked = false;
     return !signal.aborted;
+  }
+
+  #crowd(): Crowd {
+    return { spreadMs: this.#spreadMs, fraction: this.#options.fraction() };
   }
 
   /** Ends early when the signal aborts. */
