@@ -20,6 +20,8 @@ const PROCESSES = 4;
 /** Longer than a heartbeat's interval: by then each agent knows how large the fleet has become, and nobody who connects is at work yet when the next thing is measured. */
 const SETTLE_MS = 12_000;
 const POLL_MS = 100;
+/** A controller that starts while thousands of agents knock. */
+const START_TIMEOUT_MS = 120_000;
 /** Of a process, beside its connections. */
 const FILES_BESIDES = 500;
 /** What the kernel counts time in. */
@@ -48,7 +50,7 @@ async function run(first: ControllerProcess, herd: HerdProcesses, size: number):
 
     const back = await herd.measure(async () => {
       await first.kill();
-      controller = await ControllerProcess.start({ dir: first.dir });
+      controller = await ControllerProcess.start({ dir: first.dir, timeoutMs: START_TIMEOUT_MS });
     });
     const backCpuMs = cpuMs(controller.pid);
     await sleep(SETTLE_MS);
