@@ -16,7 +16,9 @@ const LOOP_MONITOR = new URL("loop-monitor.ts", import.meta.url).href;
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "MiB" | "×" | "machines";
+  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "rows/s" | "rows" | "bytes" | "MiB" | "×" | "machines";
+  /** Of a time: what the thread itself computed. The rest is waiting for a core or for the disk. */
+  readonly cpuMs?: number;
 }
 
 export async function benchFleet(size: number): Promise<readonly Figure[]> {

@@ -112,7 +112,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deployments that have ended still count on a machine that was removed",
     breaks: "removed_is_left",
-    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "      this.#leaveEnded(machine, reason, append);", put: "      if (why !== why.trim()) this.#leaveEnded(machine, reason, append);" }],
+    edits: [{ file: "controller/src/journal/project.ts", find: "for (const change of removalOf(entry)) projectRollout(change, { seq, at, attended });", put: "" }],
   },
   {
     name: "a removed machine is still watched for silence",
@@ -184,7 +184,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a report is acknowledged and not written",
     breaks: "acknowledged_is_stored",
-    edits: [{ file: `${ENGINE}/engine.ts`, find: "    append(report);\n", put: "    if (report.reportSeq % 5 !== 0) append(report);\n" }],
+    edits: [{ file: `${ENGINE}/report-intake.ts`, find: "    append(report);\n    return", put: "    if (report.reportSeq % 5 !== 0) append(report);\n    return" }],
   },
   {
     name: "a target that turns unreachable is not counted",

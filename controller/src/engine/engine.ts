@@ -4,22 +4,25 @@
  * Always holds: a report is acknowledged after the commit that holds it.
  */
 import { isDeepStrictEqual } from "node:util";
+import { durationText } from "@muster/proto/duration.ts";
 import type { DeploymentId, Digest, Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
-import { durationText, waitingOn } from "../rollout/words.ts";
+import { waitingOn } from "../rollout/words.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { LOOK_MS, type Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
 import type { Awaited } from "./overdue.ts";
+import { Archiving } from "./archiving.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
 import { Outlook } from "./outlook.ts";
 import { MachineGone } from "./refusal.ts";
+import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
 
@@ -51,7 +54,10 @@ export class Engine {
   readonly outlook: Outlook;
   /** How long the files of releases are kept. */
   readonly retention: Retention;
+  /** How long the journal's steps stay in the database. */
+  readonly archiving: Archiving;
   readonly #loop: Loop;
+  readonly #intake: ReportIntake;
   #said: Saying[] = [];
   #cancelLook: (() => void) | undefined;
   /** The wall clock less the monotonic one, at the last look. */
@@ -59,10 +65,12 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
+    this.#intake = new ReportIntake(this.#loop, options.logger, (report, append, now) => this.#followReport(report, append, now));
     this.operators = new Operators(this.#loop);
     this.orders = new FleetOrders(this.#loop);
     this.outlook = new Outlook(this.#loop, this.operators);
     this.retention = new Retention(this.#loop);
+    this.archiving = new Archiving(this.#loop, options.logger, () => this.retention.rule().stepsForMs);
   }
 
   /** Takes up what an earlier run left, and begins to watch the time. */
@@ -70,13 +78,17 @@ export class Engine {
     this.#loop.start();
     this.#wallOffsetMs = this.#wallOffset();
     this.#look();
+    this.#intake.start();
     this.retention.start();
+    this.archiving.start();
   }
 
   stop(): void {
     this.#loop.stop();
+    this.#intake.stop();
     this.retention.stop();
     this.#cancelLook?.();
+    this.archiving.stop();
   }
 
   // What agents say.
@@ -93,7 +105,7 @@ export class Engine {
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
     else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);
     world.fleet.connected(machine, attendance.now(), generation);
-    const stored = facts.acknowledgedSeq(machine, instance);
+    const stored = this.#intake.acknowledgedSeq(machine, instance);
     attendance.heard(machine, newestReport > stored ? newestReport : 0);
     this.#endCatchingUp();
     return stored;
@@ -113,6 +125,16 @@ export class Engine {
     attendance.heard(machine, 0);
     this.#endCatchingUp();
     return assignments.generation(machine);
+  }
+
+  /** How many apps of a machine have a report that waits, since the machine is over its budget of reports. */
+  heldReports(machine: MachineId): number {
+    return this.#loop.journal.reports.heldOf(machine).length;
+  }
+
+  /** The same of every machine of which some wait. */
+  allHeldReports(): ReadonlyMap<MachineId, number> {
+    return this.#loop.journal.reports.held();
   }
 
   sessionEnded(machine: MachineId): void {
@@ -270,7 +292,7 @@ export class Engine {
 
   #declareLost(machines: readonly MachineId[], append: Append, now: Seen): void {
     const { world, rollouts } = this.#loop;
-    const reason = { code: "silent", message: `nothing heard for ${Math.round(world.fleet.silentAfterMs / 1000)}s` } as const;
+    const reason = { code: "silent", message: `nothing heard for ${durationText(world.fleet.silentAfterMs)}` } as const;
     for (const machine of machines) {
       append({ kind: "machine_silent", machine });
       world.fleet.markSilent(machine, now.at);
@@ -339,13 +361,19 @@ export class Engine {
   }
 
   #takeReport(report: ReportAccepted, append: Append, now: Seen): void {
-    const { facts, world, rollouts } = this.#loop;
-    const { machine, app, phase, reason, runningVersion: runs } = report;
-    if (report.reportSeq <= facts.acknowledgedSeq(machine, report.instance)) return;
-    append(report);
+    const { machine } = report;
+    const taken = this.#intake.take(report, append, now.at);
+    if (taken === "known") return;
     const generation = report.generation as Generation;
     this.#noteVoice(machine, generation, append, now);
-    world.fleet.heard(machine, now, generation);
+    this.#loop.world.fleet.heard(machine, now, generation);
+    if (taken === "taken") this.#followReport(report, append, now);
+  }
+
+  #followReport(report: ReportAccepted, append: Append, now: Moment): void {
+    const { world, rollouts } = this.#loop;
+    const { machine, app, phase, reason, runningVersion: runs } = report;
+    const generation = report.generation as Generation;
     world.reported(machine, app, generation, phase, now.attended);
     const state = rollouts.told(app, machine, generation);
     if (state !== undefined) rollouts.drive(state, { kind: "reported", machine, generation, phase, reason, runs }, append, now);

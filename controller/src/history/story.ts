@@ -4,6 +4,7 @@
 import { deploymentNumber, type MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { JournalRow, ReportAccepted } from "../journal/entry.ts";
+import { removalIn } from "../journal/removal.ts";
 import type { RolloutState, Target } from "../rollout/state.ts";
 import { withoutRepeats } from "./condense.ts";
 import { lineOf, kindOf, type Narrator } from "./narrate.ts";
@@ -64,6 +65,7 @@ export class Story {
     const { entry } = row;
     if (isOfOther(row, state)) {
       this.#takeOther(row, state);
+      for (const derived of removalIn(state, row)) this.take(derived);
       return;
     }
     const target = state?.targets.get(this.#machine);
@@ -123,6 +125,7 @@ export class Story {
       case "freeze_ended":
       case "retention_set":
       case "artifact_removed":
+      case "targets_archived":
       case "report_accepted":
       case "target_changed":
       case "target_joined":

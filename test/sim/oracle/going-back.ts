@@ -76,7 +76,9 @@ export class GoingBack {
       const isWell = phase === "healthy" && host.serving(app).current(hosts.now)?.artifact === artifact;
       // It went back by itself: what it is on was confirmed before.
       if (phase === "reverted" || phase === "failed") continue;
-      past.confirmed.push({ deployment: id, artifact: isWell ? artifact : undefined });
+      // Overtaken in its middle: nobody has said that it was good, or that it was bad.
+      const isClear = isWell && deployment.phase !== "superseded";
+      past.confirmed.push({ deployment: id, artifact: isClear ? artifact : undefined });
     }
   }
 

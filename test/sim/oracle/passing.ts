@@ -61,7 +61,7 @@ export class Passing {
         if (go < spec.count && spec.onSilence !== "go") complain("gates_hold", `${what} after ${go} measurements within its limits`);
         return;
       case "soak": {
-        const attendedMs = hosts.attention.between(Math.max(reachedAt, this.#lastBadAt(deployment, index)), now);
+        const attendedMs = hosts.attention.atMost(Math.max(reachedAt, this.#lastBadAt(deployment, index)), now);
         if (attendedMs < spec.forMs - SLACK_MS / 2) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
         const missing = this.#missing(deployment, index);
         if (missing !== undefined) complain("soak_watched", `${what}, and ${missing}`);
@@ -81,7 +81,8 @@ export class Passing {
       if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id) return [];
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
-      if (stretches.length === 0 && hosts.unheardMs(machine) >= SILENT_AFTER_MS) return [];
+      // That it took it nobody could know.
+      if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine))) return [];
       const knownUntil = Math.max(decision.at, Math.min(hosts.lastHeardAt(machine), now) - LAG_MS);
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
       return [{ machine, since, isSilent: hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS }];

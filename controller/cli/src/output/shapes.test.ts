@@ -146,6 +146,7 @@ test("machine", () => {
     ],
     cordon: null,
     refusal: null,
+    held_reports: 0,
   });
 });
 
