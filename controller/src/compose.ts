@@ -45,6 +45,7 @@ import { Engine } from "./engine/engine.ts";
 import { Gatekeeper } from "./gates/gatekeeper.ts";
 import { Schedule } from "./gates/schedule.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { returnSpreadMs } from "./fleet/return-spread.ts";
 import { type GrpcService, serveSocket, serveTls } from "./grpc/server.ts";
 import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } from "./home.ts";
 import { openArtifactDoor } from "./http/artifact-door.ts";
@@ -190,6 +191,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       natsUrl: config.nats.kind === "external" ? config.nats.url : `tls://${host.includes(":") ? `[${host}]` : host}:${new URL(nats.url).port}`,
       artifactUrl: `${http.url}/v1/artifacts`,
       heartbeatIntervalMs: Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE)),
+      returnSpreadMs: () => returnSpreadMs(fleet.size),
       trustRoots,
       labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
       shouldRenew: (caller) => membership.shouldRenew(caller),

@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { parseArgs } from "node:util";
 import { benchFleet, type Figure } from "./fleet.bench.ts";
+import { benchHerd } from "./herd.bench.ts";
 import { benchHistory, benchHistoryStart, type HistoryOptions } from "./history.bench.ts";
 import { benchJournal } from "./journal.bench.ts";
 import { benchEvents, benchMillion } from "./rollout.bench.ts";
@@ -13,6 +14,9 @@ import { benchEvents, benchMillion } from "./rollout.bench.ts";
 const BENCHMARKS: Readonly<Record<string, (options: Options) => Promise<readonly Figure[]>>> = {
   "fleet-100": () => benchFleet(100),
   "fleet-1000": () => benchFleet(1000),
+  "herd-1000": () => benchHerd(1_000),
+  "herd-4000": () => benchHerd(4_000),
+  herd: () => benchHerd(10_000),
   journal: () => benchJournal(),
   "rollout-events": () => benchEvents("plain"),
   "rollout-events-spread": () => benchEvents("spread"),

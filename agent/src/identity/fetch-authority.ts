@@ -14,7 +14,8 @@ export type Fetched =
   | { readonly kind: "stranger"; readonly pins: readonly string[] }
   | { readonly kind: "unreachable"; readonly why: string };
 
-const TIMEOUT_MS = 10_000;
+/** A controller whose fleet comes back lets handshakes wait in its queue. */
+const TIMEOUT_MS = 60_000;
 /** A server's own certificate, its authority, and room for one between. */
 const CHAIN_MAX = 4;
 
