@@ -221,7 +221,7 @@ export class Story {
         const isSilent = entry.kind === "machine_silent";
         if (!isPlanned) this.#known = { ...this.#known, isSilent };
         // Where it stands changes with it, and that is told.
-        const isTold = isSilent ? target?.state === "updating" || target?.state === "reverting" : target?.state === "unreachable";
+        const isTold = isSilent ? target?.state === "updating" || target?.state === "reverting" || (target?.state === "healthy" && !isFinal(state)) : target?.state === "unreachable";
         if (!isTold) this.#say(row, isSilent ? `nothing is heard from ${this.#machine} any more` : `${this.#machine} is heard from again`);
         return;
       }
@@ -242,6 +242,7 @@ export class Story {
         return;
       case "assignment_renewed":
       case "target_changed":
+      case "target_let_go":
         return;
     }
   }
