@@ -33,7 +33,7 @@ const MaxUnavailablePer = z
   .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `more than ${LABELS_MAX} labels`)
   .prefault({})
   .meta({
-    description: "By label: how many targets that share a value of it may be on the move at once.",
+    description: "By label: how many targets that share a value of it may be unavailable at once.",
     examples: [{ zone: 2 }],
     maxProperties: LABELS_MAX,
   });
