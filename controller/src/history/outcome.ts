@@ -99,7 +99,8 @@ function sentence(what: What, machines: readonly string[], count: number, versio
 
 const NAMED_MAX = 3;
 
-function outstandingSentences({ phase, version, outstanding, outstandingCount }: Ended): readonly string[] {
+/** `web-3 may still run 3.0, and goes back when it is heard`; one for all of whom the same is known. */
+export function outstandingSentences({ phase, version, outstanding, outstandingCount }: Omit<Ended, "counts">): readonly string[] {
   const groups = groupedBy(outstanding, (target) => whatOf(phase, target));
   // Those that were not read are most likely like the last.
   const unread = outstandingCount - outstanding.length;
@@ -110,7 +111,7 @@ function outstandingSentences({ phase, version, outstanding, outstandingCount }:
 }
 
 /** `1 unreachable`, `2 unreachable and 1 under way`. */
-function kindsText({ outstanding, outstandingCount }: Ended): string {
+export function kindsText({ outstanding, outstandingCount }: Pick<Ended, "outstanding" | "outstandingCount">): string {
   const kinds = groupedBy(outstanding, ({ state }) => (state === "unreachable" || state === "removed" ? state : "under way"));
   const unread = outstandingCount - outstanding.length;
   return listText([...kinds].map(([kind, targets], index) => `${targets.length + (index === kinds.size - 1 ? unread : 0)} ${kind}`));

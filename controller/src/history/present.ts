@@ -4,7 +4,7 @@
  * The engine counts (`engine/deployments-now.ts`); here the machines behind the counts are named, with what they say. Nothing is scanned for a deployment whose machines are all well.
  */
 import type { Database } from "better-sqlite3";
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Now } from "../engine/deployments-now.ts";
 import { statement } from "../journal/statement.ts";
 import type { EndedPhase, RolloutPhase, TargetState } from "../rollout/state.ts";
@@ -76,13 +76,20 @@ export const SAID = `t.deployment, t.state, t.attempts, a.deployment AS decided_
 export const SAID_FROM = `JOIN deployments d ON d.id = t.deployment LEFT JOIN machines m ON m.id = t.machine
   LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = d.app`;
 
+/** Undefined: it is no target of the deployment. */
+export function saidOf(db: Database, id: DeploymentId, machine: MachineId): Said | undefined {
+  return statement(db, `SELECT ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.machine = ?`).get(id, machine) as Said | undefined;
+}
+
+const DRAINED = "drained";
+
 /** How a machine is now, where that is other than its target's state says; undefined: it is as it says, or under way. */
 export function nowText(said: Said): string | undefined {
   if (said.attempts === 0 || said.state === "removed" || said.is_silent === null) return undefined;
   if (said.decided_by !== null && said.decided_by !== said.deployment) return `${said.decided_by} decides`;
   if (said.state !== "healthy" && said.state !== "reverted" && said.state !== "failed") return undefined;
   if (said.is_silent === 1) return "not heard";
-  if (said.is_drained === 1) return "drained";
+  if (said.is_drained === 1) return DRAINED;
   const says = said.said_phase;
   const isWell = says === null || says === "healthy" || (says === "removed" && said.is_removal === 1);
   if (isWell || said.state === "failed") return undefined;
@@ -98,7 +105,8 @@ export function differenceText(db: Database, id: DeploymentId, phase: RolloutPha
   const rows = db.prepare(`SELECT t.machine, ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.state IN ('healthy', 'reverted') AND a.deployment = t.deployment ORDER BY t.wave, t.position`);
   for (const row of rows.iterate(id) as IterableIterator<Said & { readonly machine: string }>) {
     const text = nowText(row);
-    if (text === undefined) continue;
+    // What an operator stopped is no news to anybody.
+    if (text === undefined || text === DRAINED) continue;
     troubled.push({ machine: row.machine, text });
     if (troubled.length === TROUBLED_NAMED_MAX) break;
   }
