@@ -51,6 +51,7 @@ test("a rollback names who may still run the release, and why it was taken back"
   expect(head(await scene.whyDeployment(id))[0]).toBe(
     "d-2 (app@2) was rolled back, except 1 unreachable: m-3 may still run 2, and goes back when it is heard. The reason: anna rolled it back.",
   );
+  expect(await scene.whyDeployment(id)).toContain("rolled_back: rolled back: 3 machines are back on what they ran before; m-3 may still run 2, and goes back when it is heard");
 });
 
 test("a success and an abort name who is left", async () => {

@@ -15,6 +15,15 @@ export interface OutstandingTarget {
   readonly attempts: number;
 }
 
+/** Which states of targets an ending leaves open. */
+export const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
+  succeeded: ["unreachable", "skipped", "pending", "updating"],
+  rolled_back: ["unreachable", "reverting", "healthy", "updating", "failed", "removed"],
+  failed: ["unreachable", "updating", "reverting"],
+  aborted: ["unreachable", "updating", "reverting"],
+  superseded: ["unreachable", "updating", "reverting"],
+};
+
 export interface Ended {
   readonly phase: EndedPhase;
   readonly version: string;

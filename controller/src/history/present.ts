@@ -8,7 +8,7 @@ import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Now } from "../engine/deployments-now.ts";
 import { statement } from "../journal/statement.ts";
 import type { EndedPhase, RolloutPhase, TargetState } from "../rollout/state.ts";
-import type { OutstandingTarget } from "./outcome.ts";
+import { OPEN_STATES, type OutstandingTarget } from "./outcome.ts";
 import { listText } from "./words.ts";
 
 /** What the engine knows at this moment. */
@@ -22,15 +22,6 @@ export interface Present {
 const OUTSTANDING_READ_MAX = 10;
 /** Machines that are named with what is wrong with them. */
 const TROUBLED_NAMED_MAX = 3;
-
-/** Which states of targets an ending leaves open. */
-const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
-  succeeded: ["unreachable", "skipped", "pending", "updating"],
-  rolled_back: ["unreachable", "reverting", "healthy", "updating", "failed", "removed"],
-  failed: ["unreachable", "updating", "reverting"],
-  aborted: ["unreachable", "updating", "reverting"],
-  superseded: ["unreachable", "updating", "reverting"],
-};
 
 /** Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither. */
 const IS_OPEN = `t.deployment = @id AND t.state IN (SELECT value FROM json_each(@states))
