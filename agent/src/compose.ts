@@ -17,7 +17,8 @@ import { createProber } from "./health/prober.ts";
 import { channelOf, type TlsIdentity, tlsIdentityOf } from "./identity/channel.ts";
 import { sealingKeyPair } from "./identity/keys.ts";
 import { RunningIdentity } from "./identity/identity.ts";
-import type { Identity, IdentityStore } from "./identity/identity-store.ts";
+import type { Credentials, Identity, IdentityStore } from "./identity/identity-store.ts";
+import type { NatsCredentials } from "./identity/user-nkey.ts";
 import type { NatsTls } from "./link/connect-nats.ts";
 import { type Connection, Link, reachable } from "./link/link.ts";
 import { createPuller } from "./pull/puller.ts";
@@ -98,7 +99,7 @@ export async function startAgent({ dir, identity: known, store, environment, max
     controller: identity.controller,
     connect: () => connectionOf(identity),
     nats: {
-      credentials: () => ({ jwt: identity.credentials.natsJwt, seed: Buffer.from(identity.credentials.keys.nats) }),
+      credentials: natsCredentialsOf(identity),
       tls: () => external ?? { ca: tls().ca, servername: tls().servername },
     },
     hello: {
@@ -156,6 +157,7 @@ function connectionOf(identity: RunningIdentity): Connection {
   return {
     ...channelOf(credentials),
     onWelcome: () => identity.worked(credentials),
+    onReturnSpread: (spreadMs) => identity.spreadOver(spreadMs),
     onRenew: () => identity.renewSoon(),
     onEnd: ({ kind }) => {
       if (kind === "not_accepted") identity.renewSoon();
@@ -169,16 +171,24 @@ function trustedBy({ authorities }: ExternalNats): readonly string[] {
   return authorities.length === 0 ? rootCertificates : authorities;
 }
 
-/** The same object until the credentials are renewed. */
 function tlsOf(identity: RunningIdentity): () => TlsIdentity {
-  let credentials = identity.credentials;
-  let tls = tlsIdentityOf(credentials);
+  return untilRenewed(identity, tlsIdentityOf);
+}
+
+function natsCredentialsOf(identity: RunningIdentity): () => NatsCredentials {
+  return untilRenewed(identity, ({ natsJwt, keys }) => ({ jwt: natsJwt, seed: Buffer.from(keys.nats) }));
+}
+
+/** The same object until the credentials are renewed: what was read from it is kept with it. */
+function untilRenewed<T>(identity: RunningIdentity, of: (credentials: Credentials) => T): () => T {
+  let { credentials } = identity;
+  let made = of(credentials);
   return () => {
     if (credentials !== identity.credentials) {
       credentials = identity.credentials;
-      tls = tlsIdentityOf(credentials);
+      made = of(credentials);
     }
-    return tls;
+    return made;
   };
 }
 

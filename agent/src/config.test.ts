@@ -70,7 +70,7 @@ describe("the agent's configuration", () => {
     expect(fault(...base, "--label", "-x=1")).toContain('"-x" is not a label\'s name');
     expect(fault(...base, "--label", "role=a b")).toContain('"a b" is not a label\'s value');
     expect(fault(...base, "--label", "role=a", "--label", "role=b")).toContain("given twice");
-    for (const age of ["1", "59s", "25h", "-1h", "h", "1d"]) expect(fault(...base, "--max-assignment-age", age)).toContain("1m to 24h");
+    for (const age of ["1", "59s", "25h", "-1h", "h", "2d", "1w"]) expect(fault(...base, "--max-assignment-age", age)).toContain("1m to 24h");
     expect(fault(...base, "--log-level", "loud")).toContain("trace, debug, info");
     expect(fault(...base, "--colour")).toContain("--colour");
     expect(fault(...base, "more")).toContain("too many arguments");

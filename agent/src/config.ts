@@ -4,6 +4,7 @@
  */
 import { homedir, hostname, userInfo } from "node:os";
 import { join, resolve } from "node:path";
+import { parseDuration } from "@muster/proto/duration.ts";
 import { NAME_RULE, parseMachineId } from "@muster/proto/ids.ts";
 import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
 import { Command, CommanderError } from "commander";
@@ -250,13 +251,13 @@ function checkLabels(texts: readonly string[]): Readonly<Record<string, string>>
 
 /** Shorter, and clocks that differ by a little stop everything; longer, and the controller's own limit is the one that counts. */
 const AGE_MS = { least: 60_000, most: 24 * 60 * 60_000 };
-const UNIT_MS = { s: 1000, m: 60_000, h: 60 * 60_000 };
 
 function checkAge(text: string): number {
-  const [, count, unit] = /^(\d{1,6})([smh])$/.exec(text) ?? [];
-  const ms = Number(count) * UNIT_MS[unit as keyof typeof UNIT_MS];
-  if (!(ms >= AGE_MS.least && ms <= AGE_MS.most)) throw new BadInput(`--max-assignment-age "${text}" is not a duration from 1m to 24h (for example 1h)`);
-  return ms;
+  const parsed = parseDuration(text);
+  if (!parsed.ok || parsed.ms < AGE_MS.least || parsed.ms > AGE_MS.most) {
+    throw new BadInput(`--max-assignment-age "${text}" is not a duration from 1m to 24h (for example 1h)`);
+  }
+  return parsed.ms;
 }
 
 function checkLevel(level: string): LogLevel {

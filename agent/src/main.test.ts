@@ -124,7 +124,7 @@ describe("the agent", () => {
     await until(() => reported(3, "REVERTED") !== undefined);
     const reverted = reported(3, "REVERTED")!;
     expect(reverted).toMatchObject({ runningVersion: "1.1", reason: { code: "exited" } });
-    expect(reverted.reason?.message).toMatch(/^exited with code 3, 4 times in .* s; last output: "no luck"; back on 1\.1$/);
+    expect(reverted.reason?.message).toMatch(/^exited with code 3, 4 times in .*s; last output: "no luck"; back on 1\.1$/);
     expect(await (await fetch(`http://127.0.0.1:${reverted.ports.http}/`)).text()).toBe("1.1");
   });
 

@@ -45,6 +45,7 @@ import { Engine } from "./engine/engine.ts";
 import { Gatekeeper } from "./gates/gatekeeper.ts";
 import { Schedule } from "./gates/schedule.ts";
 import { Fleet } from "./fleet/fleet.ts";
+import { returnSpreadMs } from "./fleet/return-spread.ts";
 import { type GrpcService, serveSocket, serveTls } from "./grpc/server.ts";
 import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } from "./home.ts";
 import { openArtifactDoor } from "./http/artifact-door.ts";
@@ -107,7 +108,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     refuseHalfRestored(dir);
     mkdirSync(identityDir(dir), { recursive: true, mode: 0o700 });
     refuseExposed(identityDir(dir));
-    const journal = Journal.open(join(dir, "muster.db"));
+    const journal = Journal.open(join(dir, "muster.db"), ({ snapshotSeq, done, total }) => logger.info({ snapshotSeq, rows: done, of: total }, "tables are being rebuilt"));
     undo.push(() => journal.close());
     const keys = await openKeys(config, journal, logger);
     const { authorities, natsAuthority, membership, signer, epoch, secrets, trustRoots } = keys;
@@ -190,6 +191,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
       natsUrl: config.nats.kind === "external" ? config.nats.url : `tls://${host.includes(":") ? `[${host}]` : host}:${new URL(nats.url).port}`,
       artifactUrl: `${http.url}/v1/artifacts`,
       heartbeatIntervalMs: Math.min(HEARTBEAT_MS_MAX, Math.floor(config.silentAfterMs / HEARTBEATS_PER_SILENCE)),
+      returnSpreadMs: () => returnSpreadMs(fleet.size),
       trustRoots,
       labelsOf: (machine) => membership.members.find(machine)?.labels ?? {},
       shouldRenew: (caller) => membership.shouldRenew(caller),
@@ -292,13 +294,13 @@ interface OperatorParts extends Keys {
 function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, access, logger, address, onAuthoritiesChanged, cutOff, ...keys }: OperatorParts): readonly GrpcService[] {
   const { authorities, natsAuthority, membership, signer, secrets, trustRoots } = keys;
   const { users, audit } = access;
-  const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), engine);
+  const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine);
   const usersCertifiedBefore = (at: number): readonly string[] => users.certifiedBefore(at);
   return [
     { definition: AccessServiceService, implementation: accessApi({ users, audit, authority: authorities, oidc, address, endCalls: (name) => access.endCalls(name), now, logger }) },
     { definition: ArtifactsServiceService, implementation: artifactsApi({ journal, engine, store, logger }) },
     { definition: BackupServiceService, implementation: backupApi({ dir, now, logger }) },
-    { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
+    { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, clock: systemClock, logger }) },
     { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
     { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
     { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, revoked: () => membership.members.revoked(), logger }) },

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { OidcOptions } from "./access/oidc.ts";
 import { oidcOf, withOidcOptions } from "./access/oidc-config.ts";
-import { parseDuration } from "./submit/duration.ts";
+import { parseDuration } from "@muster/proto/duration.ts";
 
 export interface Config {
   /** Absolute. Holds the journal, the artifacts and the nats-server's files. */

@@ -34,6 +34,8 @@ export interface BackupSummary {
   readonly artifacts: number;
   /** Known to the controller, but not in it. */
   readonly missingArtifacts: readonly MissingArtifact[];
+  /** Files of the journal's archive, such as `2026-11.jsonl.zst`, known to the controller, but not in it: the steps in them are lost. */
+  readonly missingArchive: readonly string[];
   /** Of the controller that it was made from; of the restored one, when it was restored. */
   readonly epoch: number;
 }

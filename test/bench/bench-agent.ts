@@ -17,6 +17,7 @@ export interface BenchAgentOptions {
   readonly controller: string;
   readonly credentials: Credentials;
   readonly logger: Logger;
+  readonly onWelcome?: () => void;
   readonly onTold: (machine: string) => void;
   readonly onAcknowledged: (reports: number) => void;
 }
@@ -37,12 +38,14 @@ export class BenchAgent {
     this.#options = options;
     const stored = this.#stored;
     const newestSeq = (): number => this.#nextSeq - 1;
+    const { natsJwt, keys, authorities } = options.credentials;
+    const natsCredentials = { jwt: natsJwt, seed: Buffer.from(keys.nats) };
     this.#link = new Link({
       controller: options.controller,
-      connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
+      connect: () => ({ ...channelOf(options.credentials), onWelcome: () => {}, onReturnSpread: () => {}, onRenew: () => {}, onEnd: () => {} }),
       nats: {
-        credentials: () => ({ jwt: options.credentials.natsJwt, seed: Buffer.from(options.credentials.keys.nats) }),
-        tls: () => ({ ca: options.credentials.authorities, servername: CONTROLLER_NAME }),
+        credentials: () => natsCredentials,
+        tls: () => ({ ca: authorities, servername: CONTROLLER_NAME }),
       },
       hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", hostname: "bench", os: "linux", arch: "x64" },
       reports: {
@@ -61,7 +64,7 @@ export class BenchAgent {
         refusal: undefined,
         offer: (assignment) => this.#take(assignment),
       },
-      onWelcome: () => {},
+      onWelcome: () => options.onWelcome?.(),
       trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
       logs: { read: () => noLogs() },
       fraction: Math.random,

@@ -2,27 +2,23 @@
  * How fast a whole fleet is told and answers: real controller, journal with synchronous=FULL, real nats-server, and agents in this process that speak the real
  * protocols and apply nothing. Controller and agents share the machine, so each figure includes the agents' own work.
  */
-import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { credentials } from "@grpc/grpc-js";
-import { ArtifactsServiceClient } from "@muster/proto/gen/muster/v1/artifacts.ts";
-import { type Deployment, DeploymentPhase, DeploymentsServiceClient, type SubmitResponse } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { FleetServiceClient, type ListMachinesResponse, MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
-import { encodeManifest, MANIFEST_FORMAT } from "@muster/proto/manifest.ts";
 import pino from "pino";
 import { BenchAgent } from "./bench-agent.ts";
+import { BenchOperator, until } from "./operator.ts";
 import { ControllerProcess } from "../integration/controller-process.ts";
 import { joinAs, makeToken } from "../integration/member.ts";
 
 /** Enough that the first commits, caches and connections do not count for much. */
 const REPORTS_PER_FLEET = 40_000;
-const STEP_TIMEOUT_MS = 120_000;
 const LOOP_MONITOR = new URL("loop-monitor.ts", import.meta.url).href;
 
 export interface Figure {
   readonly name: string;
   readonly value: number;
-  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "MiB" | "×";
+  readonly unit: "ms" | "µs" | "reports/s" | "events/s" | "rows/s" | "rows" | "bytes" | "MiB" | "×" | "machines";
+  /** Of a time: what the thread itself computed. The rest is waiting for a core or for the disk. */
+  readonly cpuMs?: number;
 }
 
 export async function benchFleet(size: number): Promise<readonly Figure[]> {
@@ -50,24 +46,19 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
         onAcknowledged: (reports) => (acknowledged += reports),
       }),
   );
-  const channel = credentials.createInsecure();
-  const clients = {
-    artifacts: new ArtifactsServiceClient(controller.operators, channel),
-    deployments: new DeploymentsServiceClient(controller.operators, channel),
-    fleet: new FleetServiceClient(controller.operators, channel),
-  };
+  const operator = new BenchOperator(controller);
   try {
     const connectAt = performance.now();
     for (const agent of agents) agent.open();
-    await until("all agents connected", async () => (await connected(clients.fleet)) === size);
+    await until("all agents connected", async () => (await operator.connected()) === size);
     const connectMs = performance.now() - connectAt;
     // NATS subscriptions follow the welcome; what is published before them would be fetched after the next heartbeat, which is not what is measured.
     await sleep(2000);
 
-    const artifact = await push(clients.artifacts);
+    const artifact = await operator.push();
     const submitAt = performance.now();
-    const { id } = await submit(clients.deployments, artifact);
-    await until("the deployment succeeded", async () => (await phase(clients.deployments, id)) === DeploymentPhase.SUCCEEDED);
+    const { id } = await operator.submit(artifact);
+    await until("the deployment succeeded", () => operator.hasSucceeded(id));
     const healthyMs = performance.now() - submitAt;
     if (told.size !== size) throw new Error(`${told.size} of ${size} agents were told`);
 
@@ -75,7 +66,7 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
     const perAgent = Math.ceil(REPORTS_PER_FLEET / size);
     const reportAt = performance.now();
     for (const agent of agents) agent.report(perAgent);
-    await until("all reports acknowledged", () => Promise.resolve(acknowledged - before >= perAgent * size), 5);
+    await until("all reports acknowledged", () => acknowledged - before >= perAgent * size, 5);
     const reportMs = performance.now() - reportAt;
 
     return [
@@ -88,7 +79,7 @@ export async function benchFleet(size: number): Promise<readonly Figure[]> {
       { name: "controller RSS", value: controller.rssBytes() / 1024 / 1024, unit: "MiB" },
     ];
   } finally {
-    for (const client of Object.values(clients)) client.close();
+    operator.close();
     await Promise.all(agents.map((agent) => agent.close()));
     await controller.stop();
   }
@@ -111,55 +102,4 @@ async function eachOf<T>(size: number, make: (index: number) => Promise<T>): Pro
   };
   await Promise.all(Array.from({ length: JOINS_AT_ONCE }, worker));
   return made;
-}
-
-async function until(what: string, holds: () => Promise<boolean>, everyMs = 10): Promise<void> {
-  for (const end = performance.now() + STEP_TIMEOUT_MS; !(await holds()); await sleep(everyMs)) {
-    if (performance.now() > end) throw new Error(`not reached within ${STEP_TIMEOUT_MS / 1000}s: ${what}`);
-  }
-}
-
-async function connected(client: FleetServiceClient): Promise<number> {
-  const { machines } = await new Promise<ListMachinesResponse>((resolve, reject) => {
-    client.listMachines({ selector: "" }, (error, response) => (error === null ? resolve(response) : reject(error)));
-  });
-  return machines.filter((machine) => machine.state === MachineState.CONNECTED).length;
-}
-
-/** The smallest artifact there is: a manifest of nothing. */
-function push(client: ArtifactsServiceClient): Promise<string> {
-  const manifest = Buffer.from(encodeManifest({ format: MANIFEST_FORMAT, packBytes: 0, entries: [] }));
-  return new Promise((resolve, reject) => {
-    const call = client.pushArtifact((error, response) => (error === null ? resolve(response.digest) : reject(error)));
-    call.write({ part: { $case: "manifest", value: manifest } });
-    call.end();
-  }).then((digest) => {
-    if (digest !== createHash("sha256").update(manifest).digest("hex")) throw new Error("the controller stored another artifact");
-    return digest as string;
-  });
-}
-
-async function submit(client: DeploymentsServiceClient, artifact: string): Promise<Deployment> {
-  const content = Buffer.from(`
-app: bench
-version: "1"
-artifact: .
-run: { driver: files }
-rollout:
-  targets: role=bench
-  waves: [100%]
-  max_unavailable: 100%
-  min_healthy_time: 0s
-`);
-  const { faults, deployment } = await new Promise<SubmitResponse>((resolve, reject) => {
-    client.submit({ fileName: "bench.yaml", content, artifact, by: "", signed: "" }, (error, response) => (error === null ? resolve(response) : reject(error)));
-  });
-  if (deployment === undefined) throw new Error(faults.map((fault) => fault.message).join("; "));
-  return deployment;
-}
-
-function phase(client: DeploymentsServiceClient, id: string): Promise<DeploymentPhase | undefined> {
-  return new Promise((resolve, reject) => {
-    client.getDeployment({ id, includeTargets: false, at: 0 }, (error, response) => (error === null ? resolve(response.deployment?.phase) : reject(error)));
-  });
 }

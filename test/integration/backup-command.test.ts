@@ -80,6 +80,7 @@ describe("muster backup", () => {
       deployments: 0,
       artifacts: 0,
       missing_artifacts: [],
+      missing_archive: [],
       epoch: 0,
     });
   });

@@ -27,6 +27,8 @@ export interface StartOptions {
   readonly loads?: readonly string[];
   /** Further arguments. */
   readonly args?: readonly string[];
+  /** Until it is there. */
+  readonly timeoutMs?: number;
 }
 
 export class ControllerProcess {
@@ -51,7 +53,7 @@ export class ControllerProcess {
     this.nats = nats.url;
   }
 
-  static async start({ dir = mkdtempSync(join(tmpdir(), "muster-controller-")), logLevel = "error", loads = [], args = [] }: StartOptions = {}): Promise<ControllerProcess> {
+  static async start({ dir = mkdtempSync(join(tmpdir(), "muster-controller-")), logLevel = "error", loads = [], args = [], timeoutMs = START_TIMEOUT_MS }: StartOptions = {}): Promise<ControllerProcess> {
     rmSync(join(dir, "controller.json"), { force: true });
     const child = spawn(process.execPath, [...loads.flatMap((module) => ["--import", module]), MAIN, "--dir", dir, "--silent-after", "1m", "--log-level", logLevel, "--stop-with-parent", ...args], {
       stdio: ["pipe", "ignore", logLevel === "error" ? "inherit" : "pipe", "ipc"],
@@ -59,7 +61,7 @@ export class ControllerProcess {
     const log: string[] = [];
     child.stderr?.setEncoding("utf8").on("data", (text: string) => log.push(text));
     const file = join(dir, "controller.json");
-    for (const end = Date.now() + START_TIMEOUT_MS; !existsSync(file); await sleep(50)) {
+    for (const end = Date.now() + timeoutMs; !existsSync(file); await sleep(50)) {
       if (child.exitCode !== null) throw new Error(`the controller ended with ${child.exitCode}`);
       if (Date.now() > end) throw new Error("the controller did not start");
     }
@@ -85,6 +87,10 @@ export class ControllerProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   rssBytes(): number {
     const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${this.#child.pid}/status`, "utf8"))?.[1];
     return Number(kib) * 1024;
@@ -93,6 +99,13 @@ export class ControllerProcess {
   async stop(): Promise<void> {
     await this.end();
     rmSync(this.dir, { recursive: true, force: true });
+  }
+
+  /** As a crash: nothing is said and nothing is put away. Its directory stays. */
+  async kill(): Promise<void> {
+    const ended = new Promise((done) => this.#child.once("exit", done));
+    this.#child.kill("SIGKILL");
+    if (this.isAlive) await ended;
   }
 
   /** Its directory stays. */

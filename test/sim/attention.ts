@@ -4,6 +4,9 @@
  */
 import type { Timeline } from "./clock.ts";
 
+/** As ADR 24 has it. */
+const LOOK_MS = 2_000;
+
 interface Stretch {
   readonly from: number;
   to: number;
@@ -32,6 +35,16 @@ export class Attention {
 
   get isAttending(): boolean {
     return this.#isOpen;
+  }
+
+  /** What a controller may take for attended of each gap, however long: it looks at its clocks once in a while. */
+  atMost(from: number, to: number, gapMs = LOOK_MS): number {
+    let sum = this.between(from, to);
+    for (const [index, { to: begun }] of this.#stretches.entries()) {
+      const ended = this.#stretches[index + 1]?.from ?? to;
+      sum += Math.max(0, Math.min(gapMs, Math.min(ended, to) - Math.max(begun, from)));
+    }
+    return sum;
   }
 
   /** Attended milliseconds between two moments of true time. */

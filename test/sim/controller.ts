@@ -25,6 +25,7 @@ import type { Timeline } from "./clock.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import { Sessions } from "./sessions.ts";
+import { plainSigner } from "./signer.ts";
 import type { Store } from "./store.ts";
 
 /** Where a controller is killed. */
@@ -49,6 +50,7 @@ export interface ControllerOptions {
   /** The engine threw what no fault explains. */
   readonly onBug: (error: unknown) => void;
   readonly isAdmitted: (machine: MachineId) => boolean;
+  readonly labelsOf: (machine: MachineId) => Readonly<Record<string, string>>;
   readonly onHeard: (machine: MachineId) => void;
   readonly onCommit: (rows: readonly JournalRow[]) => void;
   /** The world outside has answered a gate or an alarm. */
@@ -83,8 +85,8 @@ export class SimController implements Turning {
 
   constructor(options: ControllerOptions) {
     this.#options = options;
-    const { timeline, network, onAssignment, isAdmitted, onHeard } = options;
-    this.sessions = new Sessions({ controller: this, timeline, network, onAssignment, isAdmitted, onHeard });
+    const { timeline, network, onAssignment, isAdmitted, labelsOf, onHeard } = options;
+    this.sessions = new Sessions({ controller: this, timeline, network, onAssignment, isAdmitted, labelsOf, onHeard });
   }
 
   get isUp(): boolean {
@@ -101,6 +103,7 @@ export class SimController implements Turning {
 
   set isDiskFull(isFull: boolean) {
     this.#isDiskFull = isFull;
+    this.#options.store.isFull = isFull;
     this.#attend();
   }
 
@@ -116,12 +119,12 @@ export class SimController implements Turning {
     return this.#fleet.isSilent(machine);
   }
 
-  /** What a deployment waits for, as operators read it. */
   /** Of the newest assignment; 0: there is none. */
   generationOf(machine: MachineId): number {
     return this.engine?.assignmentFor(machine)?.generation ?? 0;
   }
 
+  /** What a deployment waits for, as operators read it. */
   waitingOn(deployment: string): string | undefined {
     return this.engine?.waitingOn(deployment as never);
   }
@@ -278,7 +281,7 @@ export class SimController implements Turning {
     hearing.set(this.isUp && !this.#isPaused);
   }
 
-  /** The real one. Nothing is signed, since nobody here could forge; its slices are cut by a clock that moves with each machine that is told. */
+  /** The real one. Its slices are cut by a clock that moves with each machine that is told. */
   #publisher(): Publisher {
     const { network, deliver, onAssignment } = this.#options;
     let told = 0;
@@ -290,10 +293,7 @@ export class SimController implements Turning {
           network.tell(assignment.machine as MachineId, () => deliver(assignment));
         },
       },
-      signer: {
-        assignment: (assignment) => ({ payload: Buffer.from(Assignment.encode(assignment).finish()), payloadType: "", signatures: [] }),
-        logsWanted: () => ({ payload: Buffer.alloc(0), payloadType: "", signatures: [] }),
-      },
+      signer: plainSigner,
       assignmentFor: (machine) => {
         const assignment = this.engine?.assignmentFor(machine);
         this.#pass("tell");
@@ -311,7 +311,6 @@ export class SimController implements Turning {
     const transaction = journal.transaction.bind(journal);
     journal.append = ((...args: Parameters<typeof append>) => {
       this.#pass("append");
-      if (this.isDiskFull) throw new JournalError("SQLITE_FULL", "cannot write the journal: database or disk is full", undefined);
       return append(...args);
     }) as typeof append;
     journal.transaction = (work) => {

@@ -87,7 +87,7 @@ export class Desk {
   }
 
   keepReleases(keep: number, keepForMs: number): Answer<unknown> | undefined {
-    return this.#ask(["retention_set", "artifact_removed"], ({ retention }) => ({ ok: true, value: retention.set({ keep, keepForMs }, ORDER.by) }));
+    return this.#ask(["retention_set", "artifact_removed"], ({ retention }) => ({ ok: true, value: retention.set({ ...retention.rule(), keep, keepForMs }, ORDER.by) }));
   }
 
   /** Cordons, budgets and freezes end. False: it could not be done, or not to the end. */

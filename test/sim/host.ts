@@ -37,7 +37,7 @@ interface Process {
 export interface HostWatcher {
   ran(machine: MachineId, app: string, artifact: string): void;
   took(machine: MachineId, before: number, assignment: Assignment): void;
-  acknowledged(machine: MachineId, instance: string, seq: number): void;
+  acknowledged(machine: MachineId, instance: string, seq: number, reports: readonly ReportAccepted[]): void;
   /** Its agent takes down what answered well until now, for generation `generation` of the app. */
   takesDown(machine: MachineId, app: string, generation: number): void;
 }
@@ -149,7 +149,7 @@ export class Host {
   }
 
   acknowledge(seq: number): void {
-    this.#watcher.acknowledged(this.id, this.disk.instance, seq);
+    this.#watcher.acknowledged(this.id, this.disk.instance, seq, this.disk.reports.filter(({ reportSeq }) => reportSeq <= seq));
     this.disk.reports = this.disk.reports.filter(({ reportSeq }) => reportSeq > seq);
     this.disk.nextSeq = Math.max(this.disk.nextSeq, seq + 1);
   }

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
-import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
+import type { JournalRow, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import type { Journal } from "@muster/controller/src/journal/journal.ts";
 import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
 import { PROJECTION_TABLES } from "@muster/controller/src/journal/schema.ts";
@@ -32,8 +32,8 @@ export class Checks {
   readonly #generations = new Map<MachineId, number>();
   /** The same, of those that are in the fleet. */
   readonly #newest = new Map<MachineId, number>();
-  /** The newest report of each instance that was stored, though it may have been forgotten since. */
-  readonly #stored = new Map<string, number>();
+  /** Those that have been removed at some time; others of their name may have joined since. */
+  readonly #removed = new Set<MachineId>();
   /** `machine/app` to every artifact that any assignment named. */
   readonly #named = new Map<string, Set<string>>();
   readonly #open = new Set<DeploymentId>();
@@ -48,12 +48,12 @@ export class Checks {
     machine_removed: ({ machine }) => {
       this.#machines.delete(machine);
       this.#newest.delete(machine);
+      this.#removed.add(machine);
     },
     target_assigned: ({ machine }, seq) => this.#assigned(machine, seq),
     assignment_renewed: ({ machine }, seq) => this.#assigned(machine, seq),
-    report_accepted: ({ machine, instance, reportSeq }) => {
+    report_accepted: ({ machine }) => {
       if (!this.#machines.has(machine)) throw new Violation("removed_is_left", `a report of ${machine}, which is not there`);
-      this.#stored.set(instance, Math.max(reportSeq, this.#stored.get(instance) ?? 0));
     },
     deployment_submitted: ({ deployment }) => void this.#open.add(deployment),
     phase_changed: ({ deployment, phase }) => {
@@ -164,9 +164,22 @@ export class Checks {
     if (generation > newest) throw new Violation("generation_rises", `${machine} took generation ${generation}; the journal has come to ${newest}`);
   }
 
-  acknowledged(machine: MachineId, instance: string, seq: number): void {
-    const stored = this.#stored.get(instance) ?? 0;
+  /** `reports`: what the agent had sent and lets go of now, the oldest first. */
+  acknowledged(machine: MachineId, instance: string, seq: number, reports: readonly ReportAccepted[]): void {
+    // Of one that was removed nothing is kept.
+    if (this.#removed.has(machine)) return;
+    const { journal } = this.#store;
+    const stored = journal.reports.acknowledgedSeq(machine, instance);
     if (seq > stored) throw new Violation("acknowledged_is_stored", `report ${seq} of ${machine} is acknowledged; stored is ${stored}`);
+    if (seq < stored) return;
+    const held = journal.reports.heldOf(machine).map(({ app }) => app);
+    for (const { app, reportSeq, phase, generation, starts } of new Map(reports.map((report) => [report.app, report])).values()) {
+      if (held.includes(app)) continue;
+      const kept = journal.db.prepare("SELECT phase, generation, starts FROM machine_apps WHERE machine = ? AND app = ?").get(machine, app);
+      if (!isDeepStrictEqual(kept, { phase, generation, starts })) {
+        throw new Violation("acknowledged_is_stored", `report ${reportSeq} of ${machine} about ${app} is acknowledged (${phase} at ${generation}); kept is ${JSON.stringify(kept)}`);
+      }
+    }
   }
 }
 

@@ -24,7 +24,7 @@ interface Tally {
 }
 
 /** Failures that are told in full. */
-const TOLD_MAX = 10;
+const TOLD_MAX = 30;
 
 const { values } = parseArgs({
   options: {

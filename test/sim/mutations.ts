@@ -23,26 +23,27 @@ const ROLLOUT = "controller/src/rollout";
 const ENGINE = "controller/src/engine";
 const CHECKS = `${ROLLOUT}/invariants.ts`;
 
-const NO_WINDOW_CHECK: Edit = { file: CHECKS, find: "demand(state, state.moving.size <= state.maxUnavailable,", put: "demand(state, true," };
+const NO_WINDOW_CHECK: Edit = { file: CHECKS, find: "demand(state, hasRoom({ max: state.maxUnavailable, changing: changing.size, down: others }),", put: "demand(state, true," };
+const NO_FREE_CHECK: Edit = { file: CHECKS, find: 'demand(state, target.state !== "updating" || beside < state.maxUnavailable,', put: "demand(state, true," };
 const NO_LANE_CHECK: Edit = { file: CHECKS, find: "if (state.lanes.length === 0) return;", put: "if (state.lanes.length >= 0) return;" };
 const NO_GATE_CHECK: Edit = { file: CHECKS, find: "demand(state, wave.finishedAt === null ||", put: "demand(state, wave.finishedAt !== undefined ||" };
 const NO_FINISH_CHECK: Edit = { file: CHECKS, find: "demand(state, outstanding === 0 || isEnough,", put: "demand(state, true," };
 const NO_SUM_CHECK: Edit = { file: CHECKS, find: "demand(state, sum === wave.targets.length,", put: "demand(state, true," };
 const NO_PHASE_CHECK: Edit = { file: CHECKS, find: 'demand(state, state.phase === "rolling" || state.phase === "succeeded",', put: "demand(state, true," };
 const NO_RIVAL_CHECK: Edit = { file: `${ENGINE}/rollouts.ts`, find: 'assert(state.phase !== "rolling" ||', put: "assert(state.id !== undefined ||" };
-const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom(window, state.moving.size, others);", put: "return window + others > 0;" };
+const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return window > 0;" };
 
 export const MUTATIONS: readonly Mutation[] = [
-  { name: "max_unavailable is not looked at", breaks: "window_holds", edits: [NO_WINDOW_CHECK, NO_PLACE] },
+  { name: "max_unavailable is not looked at", breaks: "window_holds", edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, NO_PLACE] },
   {
-    name: "machines that are unwell take no place in the window",
+    name: "a rollout counts the machines that it moves itself, and no others",
     breaks: "window_holds",
-    edits: [{ file: `${ROLLOUT}/place.ts`, find: "return hasRoom(window, state.moving.size, others);", put: "return state.moving.size < Math.max(others < 0 ? 0 : 1, window);" }],
+    edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return hasRoom({ max: window, changing: state.moving.size, down: 0 });" }],
   },
   {
     name: "spread and max_unavailable_per are not looked at",
     breaks: "lanes_hold",
-    edits: [NO_LANE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "const inLane = state.movingIn.get(values[index]!) ?? 0;", put: "const inLane = Math.min(0, state.movingIn.get(values[index]!) ?? 0); if (label !== undefined) continue;" }],
+    edits: [NO_LANE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "const changing = changingIn.get(values[index]!) ?? 0;", put: "const changing = changingIn.get(values[index]!) ?? 0; if (label !== undefined) continue;" }],
   },
   {
     name: "what comes first is not looked at when it is reversed",
@@ -52,7 +53,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "budgets of groups are not looked at",
     breaks: "budgets_hold",
-    edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (!group.members.has(machine)) continue;\n      if (!budgetHasRoom", put: "if (group.max >= 0) continue;\n      if (!budgetHasRoom" }],
+    edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (group.members.has(machine) && !groupHasRoom", put: "if (group.members.has(machine) && group.max < 0 && !groupHasRoom" }],
   },
   {
     name: "a wave is finished while targets are under way",
@@ -67,12 +68,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "gates are not asked",
     breaks: "gates_hold",
-    edits: [NO_GATE_CHECK, { file: `${ROLLOUT}/rolling.ts`, find: "?? gateStep(state, wave, now) ??", put: "?? (state.waves.length < 0 ? gateStep(state, wave, now) : undefined) ??" }],
+    edits: [NO_GATE_CHECK, { file: `${ROLLOUT}/rolling.ts`, find: "return gateStep(state, wave, world, now) ?? lastStep(state);", put: "return (now.at < 0 ? gateStep(state, wave, world, now) : undefined) ?? lastStep(state);" }],
   },
   {
     name: "a soak does not begin anew when a target changes",
-    breaks: "gates_hold",
-    edits: [{ file: `${ROLLOUT}/gates.ts`, find: "changedAt > now ? gate.since : Math.max(gate.since, changedAt)", put: "gate.since" }],
+    breaks: "soak_watched",
+    edits: [{ file: `${ROLLOUT}/gates.ts`, find: "return later(changedAt.attended > since.attended ? changedAt : since, gate.forMs);", put: "return later(changedAt.attended < 0 ? changedAt : since, gate.forMs);" }],
   },
   {
     name: "nobody needs to approve",
@@ -97,7 +98,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a cordoned machine has its turn",
     breaks: "cordoned_is_left",
-    edits: [{ file: `${ROLLOUT}/step.ts`, find: "if (world.isCordoned(target.machine)) {", put: "if (world.isCordoned(target.machine) && target.position < 0) {" }],
+    edits: [{ file: `${ROLLOUT}/step.ts`, find: "if (world.isCordoned(machine)) return {", put: "if (world.isCordoned(machine) && strategy.priority < -9) return {" }],
   },
   {
     name: "a removed machine that is on the move goes on holding its wave up",
@@ -112,7 +113,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deployments that have ended still count on a machine that was removed",
     breaks: "removed_is_left",
-    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "      this.#leaveEnded(machine, reason, append);", put: "      if (why !== why.trim()) this.#leaveEnded(machine, reason, append);" }],
+    edits: [{ file: "controller/src/journal/project.ts", find: "for (const change of removalOf(entry)) projectRollout(change, { seq, at, attended });", put: "" }],
   },
   {
     name: "a removed machine is still watched for silence",
@@ -153,7 +154,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       NO_PHASE_CHECK,
       { file: `${ROLLOUT}/advance.ts`, find: "  switch (state.phase) {", put: '  if (state.phase === "aborted") return rollingStep(state, world, now);\n  switch (state.phase) {' },
-      { file: `${ENGINE}/rollouts.ts`, find: 'return isEnded(state.phase) && !(state.phase === "succeeded" &&', put: 'return isEnded(state.phase) && !((state.phase === "succeeded" || state.phase === "aborted") &&' },
+      { file: `${ENGINE}/rollouts.ts`, find: "  if (!isEnded(state.phase)) return false;", put: '  if (!isEnded(state.phase) || state.phase === "aborted") return false;' },
     ],
   },
   {
@@ -184,7 +185,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a report is acknowledged and not written",
     breaks: "acknowledged_is_stored",
-    edits: [{ file: `${ENGINE}/engine.ts`, find: "    append(report);\n", put: "    if (report.reportSeq % 5 !== 0) append(report);\n" }],
+    edits: [{ file: `${ENGINE}/report-intake.ts`, find: "    append(report);\n    return", put: "    if (report.reportSeq % 5 !== 0) append(report);\n    return" }],
   },
   {
     name: "a target that turns unreachable is not counted",
@@ -209,27 +210,118 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what waits for time is never looked at again",
     breaks: "ends",
-    edits: [{ file: `${ROLLOUT}/advance.ts`, find: 'return step.kind === "change" ? now : step.until;', put: 'return step.kind === "change" ? now : undefined;' }],
+    edits: [{ file: `${ROLLOUT}/advance.ts`, find: 'return step.kind === "change" ? now.at : step.until;', put: 'return step.kind === "change" ? now.at : undefined;' }],
   },
   {
     name: "a heartbeat's answer does not name the newest generation",
     breaks: "converges",
-    edits: [{ file: `${ENGINE}/engine.ts`, find: "return this.#loop.assignments.generation(machine);", put: "return Math.min(1, this.#loop.assignments.generation(machine)) as Generation;" }],
+    edits: [{ file: `${ENGINE}/engine.ts`, find: "return assignments.generation(machine);", put: "return Math.min(1, assignments.generation(machine)) as Generation;" }],
   },
   {
     name: "whoever comes back is not given what it missed",
     breaks: "catches_up",
-    edits: [{ file: `${ENGINE}/standing.ts`, find: "if (!this.#isUsable(machine)) return;", put: "if (!this.#isUsable(machine) || labels !== undefined) return;" }],
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "if (labels === undefined || fleet.isSilent(machine)", put: "if (labels !== undefined || fleet.isSilent(machine)" }],
   },
-  { name: "the window is passed, and the engine sees it", breaks: "engine_throws", edits: [NO_PLACE] },
   {
     name: "an agent does not remember what was good",
     breaks: "agent_throws",
     edits: [{ file: "agent/src/machine/progress.ts", find: "return { ...state, lastGood: current, goodArtifacts, phase", put: "return { ...state, goodArtifacts, phase" }],
   },
   {
+    name: "no rollout ever succeeds",
+    breaks: "good_succeeds",
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: 'return { phase: "succeeded", reason: null };', put: 'return { phase: "failed", reason: { code: "failures_exceeded", message: "" } };' }],
+  },
+  {
+    name: "the progress deadline is 3 s",
+    breaks: "cause_confirmed",
+    edits: [{ file: `${ROLLOUT}/state.ts`, find: "return hold === null && now.attended >= progressAt + strategy.progressDeadlineMs;", put: "return hold === null && now.attended >= progressAt + Math.min(3_000, strategy.progressDeadlineMs);" }],
+  },
+  {
+    name: "machines that fall silent after they took a release make it not suspicious",
+    breaks: "killer_contained",
+    edits: [{ file: `${ROLLOUT}/suspicion.ts`, find: "if (lost === 0) return false;", put: "if (lost >= 0) return false;" }],
+  },
+  {
+    name: "a soak passes by the clock on the wall, and nobody asks who was heard after it",
+    breaks: "soak_watched",
+    edits: [
+      { file: `${ROLLOUT}/gates.ts`, find: "now.attended >= over.attended", put: "now.at >= over.at" },
+      { file: `${ROLLOUT}/rolling.ts`, find: "if (unheard === undefined) return undefined;", put: "if (unheard === undefined || over.at > 0) return undefined;" },
+    ],
+  },
+  {
+    name: "a budget counts nobody who is changing",
+    breaks: "budgets_hold",
+    edits: [{ file: `${ROLLOUT}/availability.ts`, find: "hasRoom({ max, changing: changing.size, down: down.size + downElsewhere })", put: "hasRoom({ max, changing: Math.min(0, changing.size), down: down.size + downElsewhere })" }],
+  },
+  {
+    name: "what to go back to is forgotten",
+    breaks: "going_back_restores",
+    edits: [{ file: `${ROLLOUT}/step.ts`, find: "const previous = isFirst ? world.lastGood(machine, state.app) : target.previous;", put: "const previous = isFirst ? null : target.previous;" }],
+  },
+  {
+    name: "deadlines pass though nobody looks",
+    breaks: "cause_confirmed",
+    edits: [
+      { file: `${ENGINE}/attendance.ts`, find: "const STEP_MS_MAX = 2_000;", put: "const STEP_MS_MAX = 2_000_000;" },
+      { file: `${ENGINE}/attendance.ts`, find: "return gapMs > this.#silentAfterMs / 2;", put: "return gapMs > 1_000 * this.#silentAfterMs;" },
+      { file: `${ENGINE}/attendance.ts`, find: "return failedMs > this.#silentAfterMs / 2;", put: "return failedMs > 1_000 * this.#silentAfterMs;" },
+    ],
+  },
+  {
+    name: "silence is found late",
+    breaks: "silence_found",
+    edits: [{ file: "controller/src/fleet/fleet.ts", find: "if (watchedMs - lastSeen.watchedMs < this.silentAfterMs", put: "if (watchedMs - lastSeen.watchedMs < 3 * this.silentAfterMs" }],
+  },
+  {
+    name: "an older deployment gives a release back to machines from which it was taken",
+    breaks: "taken_back_stays",
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decision(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decision(machine, app);" }],
+  },
+  {
+    name: "late machines get a release though it fails wherever it runs",
+    breaks: "catch_up_waits",
+    edits: [{ file: `${ENGINE}/world.ts`, find: "if (!isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;", put: "if (now.machines >= 0 || !isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;" }],
+  },
+  {
+    name: "a silent machine counts before the time that it is given has passed",
+    breaks: "cause_confirmed",
+    edits: [{ file: `${ROLLOUT}/state.ts`, find: 'return strategy.offline.kind === "skip" ? counts.unreachable : letGo;', put: 'return strategy.offline.kind === "skip" || letGo >= 0 ? counts.unreachable : letGo;' }],
+  },
+  {
+    name: "a release is the last good one as soon as it is healthy",
+    breaks: "dead_goes_back",
+    edits: [{ file: "controller/src/journal/confirmed.ts", find: "CASE WHEN t.state = 'healthy' THEN w.finished_seq END", put: "CASE WHEN t.state = 'healthy' THEN a.generation END" }],
+  },
+  {
+    name: "a failure counts when going back has come to its end",
+    breaks: "failures_stop",
+    edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'return update ? "failed" : undefined;', put: "return undefined;" }],
+  },
+  {
+    name: "a rollback does not begin with what is broken",
+    breaks: "broken_first",
+    edits: [{ file: `${ROLLOUT}/back.ts`, find: "for (const target of state.backFirst) {", put: "for (const target of [...state.backFirst].slice(0, 0)) {" }],
+  },
+  {
+    name: "a rollback ends while machines still have the release",
+    breaks: "outcome_confirmed",
+    edits: [{ file: `${ROLLOUT}/back.ts`, find: 'if (next.kind === "none") return', put: 'if (next.kind === "none" || state.moving.size > 0) return' }],
+  },
+  {
+    name: "a bad release is not stopped by its canary",
+    breaks: "bad_contained",
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "counts.failed - acknowledgedFailures > maxFailures)", put: "counts.failed - acknowledgedFailures > maxFailures + 2)" }],
+  },
+  {
+    name: "machines change again and again by themselves",
+    breaks: "rest_stays",
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "if (standing.lateJoiners === \"ignore\" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;", put: "if (standing.lateJoiners === \"ignore\") return;" }],
+  },
+  {
     name: "the engine wakes itself without end",
     breaks: "spins",
-    edits: [{ file: `${ENGINE}/loop.ts`, find: "const next = this.rollouts.hasUnfinished ? now :", put: "const next = this.rollouts.hasUnfinished || now > 0 ? now :" }],
+    edits: [{ file: `${ENGINE}/loop.ts`, find: "const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at :", put: "const next = this.rollouts.hasUnfinished || now.at > 0 ? now.at :" }],
   },
 ];

@@ -10,6 +10,8 @@ let emptyJournal: Buffer | undefined;
 
 export class Store {
   #journal: Journal;
+  /** Nothing can be written. */
+  isFull = false;
   readonly #directory: string | undefined;
 
   constructor(isOnFile = false) {
@@ -37,8 +39,31 @@ export class Store {
     const journal = this.#directory === undefined ? openInMemory() : Journal.open(join(this.#directory, "muster.db"));
     // The power never fails here: waiting for the disk would only take time.
     if (this.#directory !== undefined) journal.db.pragma("synchronous = OFF");
-    keepStatements(journal.db);
+    this.#keepStatements(journal.db);
     return journal;
+  }
+
+  /** Each new engine asks the same questions: they are prepared once. A statement that plucks is another one. What writes fails while the disk is full. */
+  #keepStatements(db: Journal["db"]): void {
+    const prepare = db.prepare.bind(db);
+    const kept = new Map<string, Statement>();
+    const { SqliteError } = db.constructor as unknown as { readonly SqliteError: new (message: string, code: string) => Error };
+    db.prepare = ((sql: string) => {
+      const known = kept.get(sql);
+      if (known !== undefined && !known.busy) return known;
+      const statement: Statement = prepare(sql);
+      let plucked: Statement | undefined;
+      statement.pluck = () => (plucked ??= prepare(sql).pluck());
+      if (!statement.readonly) {
+        const run = statement.run.bind(statement);
+        statement.run = ((...values: unknown[]) => {
+          if (this.isFull) throw new SqliteError("database or disk is full", "SQLITE_FULL");
+          return (run as (...bound: unknown[]) => ReturnType<typeof run>)(...values);
+        }) as Statement["run"];
+      }
+      kept.set(sql, statement);
+      return statement;
+    }) as typeof db.prepare;
   }
 }
 
@@ -51,19 +76,4 @@ function openInMemory(): Journal {
   }
   // SQLite opens bytes as it opens a path.
   return Journal.open(emptyJournal as unknown as string);
-}
-
-/** Each new engine asks the same questions: they are prepared once. A statement that plucks is another one. */
-function keepStatements(db: Journal["db"]): void {
-  const prepare = db.prepare.bind(db);
-  const kept = new Map<string, Statement>();
-  db.prepare = ((sql: string) => {
-    const known = kept.get(sql);
-    if (known !== undefined && !known.busy) return known;
-    const statement: Statement = prepare(sql);
-    let plucked: Statement | undefined;
-    statement.pluck = () => (plucked ??= prepare(sql).pluck());
-    kept.set(sql, statement);
-    return statement;
-  }) as typeof db.prepare;
 }

@@ -135,7 +135,7 @@ export class World {
     const machine = new Machine(id, labels, this.#surroundings, this.releases, {
       ran: (name, app, artifact) => this.checks.ran(name, app, artifact),
       took: (name, before, assignment) => this.checks.took(name, before, assignment),
-      acknowledged: (name, instance, seq) => this.checks.acknowledged(name, instance, seq),
+      acknowledged: (name, instance, seq, reports) => this.checks.acknowledged(name, instance, seq, reports),
       takesDown: (name, app, generation) => this.oracle.takesDown(name, app, generation),
     });
     this.machines.set(id, machine);
@@ -158,6 +158,7 @@ export class World {
       onAssignment: (assignment) => this.checks.sent(assignment),
       onBug: (error) => this.fail(error instanceof Violation ? error : new Violation("engine_throws", String(error), error)),
       isAdmitted: (machine) => this.machines.get(machine)?.isRemoved === false,
+      labelsOf: (machine) => this.machines.get(machine)!.labels,
       onHeard: (machine) => this.oracle.heard(machine),
       onCommit: (rows) => this.#committed(rows),
       onVerdict: (question, verdict) => this.oracle.answered(question, verdict),

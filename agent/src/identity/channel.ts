@@ -18,12 +18,20 @@ export function pinOf(authority: string | Uint8Array): string {
   return createHash("sha256").update(raw).digest("hex");
 }
 
+/** For as long as the credentials are in use: to read keys and certificates costs as much as a handshake. */
+const CHANNELS = new WeakMap<Credentials, Channel>();
+
 /** With a client certificate. */
-export function channelOf({ keys, certificate, authorities }: Credentials): Channel {
-  return {
+export function channelOf(shown: Credentials): Channel {
+  const known = CHANNELS.get(shown);
+  if (known !== undefined) return known;
+  const { keys, certificate, authorities } = shown;
+  const channel = {
     credentials: credentials.createSsl(Buffer.from(authorities.join("")), Buffer.from(keys.tls), Buffer.from(certificate)),
     options: named(authorities.at(-1)!),
   };
+  CHANNELS.set(shown, channel);
+  return channel;
 }
 
 /** To a controller whose authority is known, by somebody who has no certificate yet. */

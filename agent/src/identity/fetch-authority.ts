@@ -4,6 +4,7 @@
  */
 import { connect, type DetailedPeerCertificate } from "node:tls";
 import { createHash } from "node:crypto";
+import { durationText } from "@muster/proto/duration.ts";
 import { authorityName } from "@muster/proto/identity.ts";
 
 export type Fetched =
@@ -13,7 +14,8 @@ export type Fetched =
   | { readonly kind: "stranger"; readonly pins: readonly string[] }
   | { readonly kind: "unreachable"; readonly why: string };
 
-const TIMEOUT_MS = 10_000;
+/** A controller whose fleet comes back lets handshakes wait in its queue. */
+const TIMEOUT_MS = 60_000;
 /** A server's own certificate, its authority, and room for one between. */
 const CHAIN_MAX = 4;
 
@@ -37,7 +39,7 @@ export function fetchAuthority(address: string, pin: string): Promise<Fetched> {
     resolve(authority === undefined ? { kind: "stranger", pins: chain.slice(1).map(sha256) } : { kind: "authority", pem: pemOf(authority) });
     socket.destroy();
   });
-  socket.once("timeout", () => socket.destroy(new Error(`no answer within ${TIMEOUT_MS / 1000} s`)));
+  socket.once("timeout", () => socket.destroy(new Error(`no answer within ${durationText(TIMEOUT_MS)}`)));
   socket.once("error", (error) => resolve({ kind: "unreachable", why: error.message }));
   socket.once("close", () => resolve({ kind: "unreachable", why: "the connection was closed" }));
   return promise;

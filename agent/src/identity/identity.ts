@@ -12,6 +12,7 @@ import { channelOf } from "./channel.ts";
 import type { Credentials, Identity, IdentityStore } from "./identity-store.ts";
 import { credentialsOf } from "./join.ts";
 import { makeKeys, publicHalves } from "./keys.ts";
+import { askedDelayMs, type Crowd, retryDelayMs } from "./renewal-delays.ts";
 
 export interface RunningIdentityOptions {
   readonly identity: Identity;
@@ -22,15 +23,14 @@ export interface RunningIdentityOptions {
   readonly logger: Logger;
 }
 
-const CALL_MS = 15_000;
+/** With the handshake, which a controller whose fleet comes back lets wait in its queue. */
+const CALL_MS = 3 * 60_000;
 const RETRY_MS = { least: 1_000, most: 60_000 };
 /** Refused for good, as far as the controller knows now; an operator may still change that. */
 const REFUSED_RETRY_MS = 5 * 60_000;
 const JITTER = 0.1;
 /** So often in a row may new credentials fail before the old ones are used in between. */
 const NEXT_FAILURES_MAX = 3;
-/** A controller that wants all machines to renew is not asked by all of them at once. */
-const ASKED_SPREAD_MS = 10_000;
 /** What a timer can hold. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
@@ -42,6 +42,7 @@ export class RunningIdentity {
   /** Aborted when the wait for the next renewal is to end early. */
   #waiting = new AbortController();
   #isAsked = false;
+  #spreadMs = 0;
   #hasComplained = false;
   #onRenewed: () => void = () => undefined;
   #ended: Promise<void> | undefined;
@@ -97,6 +98,11 @@ export class RunningIdentity {
     else this.#nextFailures += 1;
   }
 
+  /** What all machines are asked for at once, they do within so long. */
+  spreadOver(spreadMs: number): void {
+    this.#spreadMs = spreadMs;
+  }
+
   /** The controller wants it renewed soon, or takes the credentials no longer. */
   renewSoon(): void {
     if (this.#isAsked || this.#identity.next?.credentials !== undefined) return;
@@ -105,7 +111,7 @@ export class RunningIdentity {
   }
 
   async #keepRenewed(): Promise<void> {
-    const { fraction, logger } = this.#options;
+    const { logger } = this.#options;
     let retryMs = RETRY_MS.least;
     while (await this.#isDue()) {
       const outcome = await this.#renew();
@@ -122,7 +128,7 @@ export class RunningIdentity {
           break;
         case "failed":
           this.#complain("credentials not renewed yet", outcome.why);
-          await this.#pause(retryMs * (1 + fraction()), this.#closing.signal);
+          await this.#pause(retryDelayMs(retryMs, this.#crowd()), this.#closing.signal);
           retryMs = Math.min(RETRY_MS.most, retryMs * 2);
           break;
       }
@@ -136,9 +142,13 @@ export class RunningIdentity {
       this.#waiting = new AbortController();
       await this.#pause(this.#dueInMs(), this.#waiting.signal);
     }
-    if (this.#isAsked) await this.#pause(this.#options.fraction() * ASKED_SPREAD_MS, signal);
+    if (this.#isAsked) await this.#pause(askedDelayMs(this.#crowd()), signal);
     this.#isAsked = false;
     return !signal.aborted;
+  }
+
+  #crowd(): Crowd {
+    return { spreadMs: this.#spreadMs, fraction: this.#options.fraction() };
   }
 
   /** Ends early when the signal aborts. */

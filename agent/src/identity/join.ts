@@ -43,7 +43,8 @@ export class JoinError extends Error {
   }
 }
 
-const CALL_MS = 30_000;
+/** With the handshake, which a controller whose fleet comes back lets wait in its queue. */
+const CALL_MS = 60_000;
 const POLL_MS = { least: 500, most: 60_000 };
 
 /** Throws JoinError. */

@@ -31,11 +31,18 @@ export function publicKeyOf(seed: string): string {
   return publicTextOf(privateKeyOf(seed));
 }
 
-/** For nats.js, whose own takes 40 ms to sign. Throws when the seed is none. */
-export function answerWith({ jwt, seed }: NatsCredentials): Authenticator {
+const AUTHENTICATORS = new WeakMap<NatsCredentials, Authenticator>();
+
+/** For nats.js, whose own takes 40 ms to sign. The same for the same credentials: to read a key costs more than to sign with it. Throws when the seed is none. */
+export function answerWith(credentials: NatsCredentials): Authenticator {
+  const known = AUTHENTICATORS.get(credentials);
+  if (known !== undefined) return known;
+  const { jwt, seed } = credentials;
   const key = privateKeyOf(Buffer.from(seed).toString("utf8"));
   const nkey = publicTextOf(key);
-  return (nonce = "") => ({ jwt, nkey, sig: sign(null, Buffer.from(nonce), key).toString("base64url") });
+  const answer: Authenticator = (nonce = "") => ({ jwt, nkey, sig: sign(null, Buffer.from(nonce), key).toString("base64url") });
+  AUTHENTICATORS.set(credentials, answer);
+  return answer;
 }
 
 function privateKeyOf(seed: string): KeyObject {

@@ -4,6 +4,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { subscribe } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
+import { createSecureContext, type SecureContext } from "node:tls";
 import { type NatsConnection, type TlsOptions, connect } from "nats";
 import { type NatsCredentials, answerWith } from "../identity/user-nkey.ts";
 
@@ -22,7 +23,8 @@ export interface NatsAddress {
   readonly timeoutMs: number;
 }
 
-const PING_INTERVAL_MS = 20_000;
+/** What a connection loses that hangs for so long, the answer to the next heartbeat makes good. */
+const PING_INTERVAL_MS = 60_000;
 const PINGS_OUT_MAX = 2;
 
 /** Rejects when it is not there in time, or refused. It ends when it is lost: nats.js would make it again with what it was given here. */
@@ -42,9 +44,17 @@ export async function connectNats({ url, machineId, credentials, tls, timeoutMs 
   );
 }
 
+/** By the authorities, for as long as they are in use: to read them costs as much as a handshake. */
+const CONTEXTS = new WeakMap<readonly string[], SecureContext>();
+
 /** nats.js hands what it gets to node:tls; its own type lists only a part of that. */
 function tlsOptions({ ca, servername }: NatsTls): TlsOptions {
-  return { minVersion: "TLSv1.3", ca: ca.join("\n"), servername } as TlsOptions;
+  let secureContext = CONTEXTS.get(ca);
+  if (secureContext === undefined) {
+    secureContext = createSecureContext({ minVersion: "TLSv1.3", ca: ca.join("\n") });
+    CONTEXTS.set(ca, secureContext);
+  }
+  return { secureContext, servername } as TlsOptions;
 }
 
 const opened = new AsyncLocalStorage<Socket[]>();

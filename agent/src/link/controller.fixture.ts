@@ -41,6 +41,7 @@ export class FakeController {
   /** What follows the version that is asked about, by that version. */
   readonly trustRoots = new Map<number, readonly string[]>();
   trustRootVersion = 0;
+  returnSpreadMs = 0;
   readonly trustRootsAsked: number[] = [];
   acknowledges = true;
   answersHeartbeats = true;
@@ -113,6 +114,7 @@ export class FakeController {
           externalNats: undefined,
           assignmentKeys: this.signer.announced(),
           trustRootVersion: this.trustRootVersion,
+          returnSpreadMs: this.returnSpreadMs,
           ...this.welcome,
         };
         call.write({ message: { $case: "welcome", value: welcome } });
@@ -127,7 +129,8 @@ export class FakeController {
         this.heartbeats += 1;
         this.refusal = message.value.refusal;
         const generation = this.assignment?.generation ?? 0;
-        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation, renew: false, trustRootVersion: this.trustRootVersion } } });
+        const { trustRootVersion, returnSpreadMs } = this;
+        if (this.answersHeartbeats) call.write({ message: { $case: "heartbeatAck", value: { generation, renew: false, trustRootVersion, returnSpreadMs } } });
       }
     });
   }

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { type Socket, createServer } from "node:net";
+import { type Socket, connect as connectPlain, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { credentials, status } from "@grpc/grpc-js";
@@ -29,6 +29,7 @@ let identity: ServerIdentity;
 let user: UserNkey;
 
 beforeEach(async () => {
+  [listened, lines] = [0, []];
   dir = mkdtempSync(join(tmpdir(), "muster-link-"));
   [identity, user] = [await certify(), createUserNkey()];
   controller = new FakeController();
@@ -44,6 +45,13 @@ afterEach(async () => {
   rmSync(dir, { recursive: true });
 });
 
+/** How often the agent began to listen on NATS. */
+let listened: number;
+interface LogLine {
+  readonly msg: string;
+  readonly delayMs?: number;
+}
+let lines: LogLine[];
 const taken: Assignment[] = [];
 const assignments = {
   get generation(): number {
@@ -64,18 +72,47 @@ function open(options: Partial<LinkOptions> = {}): Link {
     trust: new Believer({ machineId: "m-1", store: openTrustStore({ dir, onDamage: () => {} }), generation: 0, maxAgeMs: 3_600_000, now: Date.now, logger: pino({ level: "silent" }) }),
     assignments,
     nats: { credentials: () => ({ jwt: "", seed: user.seed }), tls: () => ({ ca: [identity.ca], servername: SERVER_NAME }) },
-    connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onRenew: () => {}, onEnd: () => {} }),
+    connect: () => ({ credentials: credentials.createInsecure(), options: {}, onWelcome: () => {}, onReturnSpread: () => {}, onRenew: () => {}, onEnd: () => {} }),
     onWelcome: () => {},
     trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },
     logs: { async *read() {} },
     fraction: () => 0.1,
-    logger: pino({ level: "silent" }),
+    logger: pino({ level: "debug" }, { write: hear }),
+    connectTimeoutMs: 300,
     welcomeTimeoutMs: 300,
     ...options,
   });
   links.push(link);
   link.open();
   return link;
+}
+
+function hear(line: string): void {
+  const heard = JSON.parse(line) as LogLine;
+  lines.push(heard);
+  if (heard.msg === "nats connected") listened += 1;
+}
+
+/** How long the agent waited each time before it connected again. */
+const delays = (msg: string): (number | undefined)[] => lines.filter((line) => line.msg === msg).map(({ delayMs }) => delayMs);
+
+/** A peer that accepts connections; `then` gets each. */
+async function peer(then: (socket: Socket) => void): Promise<{ readonly address: string; readonly sockets: readonly Socket[]; close(): void }> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => undefined);
+    then(socket);
+  }).listen(0, "127.0.0.1");
+  await until(() => server.listening);
+  return {
+    address: `127.0.0.1:${(server.address() as { port: number }).port}`,
+    sockets,
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
 }
 
 /** Says what it likes. */
@@ -174,13 +211,38 @@ describe("the session", () => {
   });
 
   it("is not held by a peer that accepts connections and says nothing", async () => {
-    const sockets: Socket[] = [];
-    const silent = createServer((socket) => sockets.push(socket)).listen(0, "127.0.0.1");
-    await until(() => silent.listening);
-    open({ controller: `127.0.0.1:${(silent.address() as { port: number }).port}` });
-    await until(() => sockets.length >= 2);
-    for (const socket of sockets) socket.destroy();
+    const silent = await peer(() => undefined);
+    open({ controller: silent.address });
+    await until(() => silent.sockets.length >= 2);
     silent.close();
+  });
+
+  it("waits for a handshake that the controller lets wait, though others are given up meanwhile", async () => {
+    const held: (() => void)[] = [];
+    const queue = await peer((socket) => {
+      held.push(() => {
+        const there = connectPlain(controller.port, "127.0.0.1");
+        there.on("error", () => undefined);
+        socket.pipe(there).pipe(socket);
+      });
+    });
+    const silent = await peer(() => undefined);
+    open({ controller: silent.address, connectTimeoutMs: 50 });
+    open({ controller: queue.address, connectTimeoutMs: 60_000, welcomeTimeoutMs: 50 });
+    await until(() => silent.sockets.length >= 4 && held.length === 1);
+    held[0]!();
+    await until(() => controller.hellos.length === 1);
+    expect(queue.sockets).toHaveLength(1);
+    silent.close();
+    queue.close();
+  });
+
+  it("tries again when the agent says, and not when gRPC would: each attempt is one connection", async () => {
+    const refusing = await peer((socket) => socket.destroy());
+    open({ controller: refusing.address, connectTimeoutMs: 60_000, fraction: () => 0 });
+    await until(() => delays("controller not reached").length >= 5);
+    expect(refusing.sockets.length - delays("controller not reached").length).toBeLessThanOrEqual(1);
+    refusing.close();
   });
 
   it("is not held by a controller that never says welcome", async () => {
@@ -197,10 +259,63 @@ describe("the session", () => {
   });
 
   it("ends at once when the agent does, connected or not", async () => {
-    await open({ controller: `127.0.0.1:${await freePort()}`, welcomeTimeoutMs: 60_000 }).close();
+    await open({ controller: `127.0.0.1:${await freePort()}`, connectTimeoutMs: 60_000 }).close();
     const link = open();
     await until(() => controller.hellos.length === 1);
     await link.close();
+  });
+});
+
+describe("the return of a fleet", () => {
+  it("is spread over the time that the controller said in its welcome", async () => {
+    controller.returnSpreadMs = 40_000;
+    open({ fraction: () => 0.5 });
+    await until(() => controller.hellos.length === 1);
+    controller.close();
+    await until(() => lines.some(({ msg }) => msg === "controller lost"));
+    expect(delays("controller lost")).toEqual([2_000 + 20_000]);
+  });
+
+  it("is spread over what it said last, as the fleet grew", async () => {
+    open({ fraction: () => 0.5 });
+    await until(() => controller.heartbeats === 1);
+    controller.returnSpreadMs = 8_000;
+    const { heartbeats } = controller;
+    await until(() => controller.heartbeats >= heartbeats + 2);
+    controller.close();
+    await until(() => lines.some(({ msg }) => msg === "controller lost"));
+    expect(delays("controller lost")).toEqual([2_000 + 4_000]);
+  });
+
+  it("is spread as far by those who found the door closed", async () => {
+    controller.returnSpreadMs = 400;
+    const tight: number[] = [];
+    open({ fraction: () => (tight.push(0) === 1 ? 0 : 0.9) });
+    await until(() => controller.hellos.length === 1);
+    controller.close();
+    await until(() => delays("controller not reached").length >= 1);
+    expect(delays("controller not reached")[0]).toBeGreaterThanOrEqual(200 + 0.9 * 400);
+  });
+
+  it("is no matter of one whose session the controller ends alone", async () => {
+    controller.returnSpreadMs = 60_000;
+    open({ fraction: () => 0.9 });
+    await until(() => controller.hellos.length === 1);
+    controller.sessions[0]!.end();
+    await until(() => controller.hellos.length === 2);
+    expect(delays("controller lost")[0]).toBeLessThanOrEqual(250);
+  });
+
+  it("is spread over NATS as over gRPC", async () => {
+    const port = await freePort();
+    nats = await startTlsNats(dir, port, identity, [user.publicKey]);
+    controller.welcome = { natsUrl: `tls://127.0.0.1:${port}` };
+    controller.returnSpreadMs = 40_000;
+    open({ fraction: () => 0.5 });
+    await until(() => listened === 1);
+    await stopNats(nats);
+    await until(() => delays("nats disconnected").length === 1);
+    expect(delays("nats disconnected")).toEqual([2_000 + 20_000]);
   });
 });
 
@@ -252,12 +367,12 @@ describe("assignments", () => {
     expect(controller.refusal).toEqual(refusal);
   });
 
-  it("come over NATS, and are asked for when NATS is back after it was away", async () => {
+  it("come over NATS, and are asked for when NATS is back after it was away and this machine is behind", async () => {
     const port = await freePort();
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
     open();
-    await until(() => controller.syncs === 1);
+    await until(() => listened === 1);
     const client = await inControlOf(port);
     client.publish(assignmentSubject("m-2"), told(99));
     client.publish(assignmentSubject("m-1"), new Uint8Array([255, 255, 255]));
@@ -269,6 +384,7 @@ describe("assignments", () => {
     controller.assignment = newest(4);
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     await until(() => assignments.generation === 4);
+    expect(controller.syncs).toBe(1);
   });
 });
 
@@ -278,7 +394,7 @@ describe("whoever controls NATS", () => {
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     controller.welcome = { natsUrl: `tls://127.0.0.1:${port}` };
     const link = open();
-    await until(() => controller.syncs === 1);
+    await until(() => listened === 1);
     const client = await inControlOf(port);
     return { link, client, send: (bytes: Uint8Array) => client.publish(assignmentSubject("m-1"), bytes) };
   }
@@ -321,7 +437,7 @@ describe("whoever controls NATS", () => {
 
     await link.close();
     open();
-    await until(() => controller.syncs === 2);
+    await until(() => listened === 2);
     for (const bytes of [three, four]) send(bytes);
     send(told(6));
     await until(() => assignments.generation === 6);
@@ -343,7 +459,7 @@ describe("whoever controls NATS", () => {
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     controller.welcome = { natsUrl: `tls://127.0.0.1:${port}` };
     open({ logs: { async *read() { reads += 1; yield [{ stream: "stdout", text: "hello" }]; } } });
-    await until(() => controller.syncs === 1);
+    await until(() => listened === 1);
     const client = await inControlOf(port);
     const ask = (signer: Signer, requestId: string): void => client.publish(requestSubject("m-1"), bytesOf(signer.request("m-1", { requestId })));
     ask(new Signer(), "r-1");
@@ -388,7 +504,7 @@ describe("logs", () => {
     nats = await startTlsNats(dir, port, identity, [user.publicKey]);
     controller.welcome = { natsUrl: `tls://127.0.0.1:${port}`, heartbeatIntervalMs: 60_000 };
     open({ logs });
-    await until(() => controller.syncs === 1);
+    await until(() => listened === 1);
     return inControlOf(port);
   }
 

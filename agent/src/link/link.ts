@@ -2,6 +2,7 @@
  * The agent's link to its controller: a session that is opened again for ever, the subscription on NATS, and asking for the newest assignment whenever
  * this machine may be behind. Nothing here touches a workload: a controller that is away is only waited for.
  */
+import { isIP } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ChannelCredentials, type ClientOptions, Metadata } from "@grpc/grpc-js";
 import { AgentServiceClient, type AssignmentKeys, type Hello, type LogsWanted, type Refusal, type SyncResponse, type Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
@@ -10,6 +11,7 @@ import type { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
 import type { Logger } from "pino";
 import { cannotStore } from "../runner/fault.ts";
 import type { LogReader } from "../runner/ports.ts";
+import { boundedSpreadMs, returnDelayMs } from "./return.ts";
 import { type LogsCall, sendLogs } from "./send-logs.ts";
 import { type ReportSource, type SessionEnd, runSession } from "./session.ts";
 import type { Believed } from "../trust/check-envelope.ts";
@@ -51,6 +53,7 @@ export interface LinkOptions {
   /** From 0 to below 1. */
   readonly fraction: () => number;
   readonly logger: Logger;
+  readonly connectTimeoutMs?: number;
   readonly welcomeTimeoutMs?: number;
 }
 
@@ -60,26 +63,40 @@ export interface Connection {
   /** How a session with it ended; called once. */
   onEnd(end: SessionEnd): void;
   onWelcome(): void;
+  /** Over so long a fleet spreads what all of it does. */
+  onReturnSpread(spreadMs: number): void;
   /** They should be renewed soon. */
   onRenew(): void;
 }
 
-const WELCOME_TIMEOUT_MS = 10_000;
+/**
+ * From the first packet to the end of the handshake. A controller whose fleet comes back lets handshakes wait in a queue, and whoever gives up and comes again stands at its end: so this is longer than any queue takes. It is
+ * bounded because a peer that accepts connections and says nothing must not hold the agent.
+ */
+const CONNECT_TIMEOUT_MS = 3 * 60_000;
+/** From then on the agent is served, which takes a moment. */
+const WELCOME_TIMEOUT_MS = 30_000;
 const SYNC_TIMEOUT_MS = 10_000;
-const BACK_OFF_MS = { first: 250, most: 5_000 };
+/** While another agent has the machine's session. */
+const SECOND_DELAY_MS = 5_000;
 /** Operators who read logs of one machine at once. */
 const LOG_CALLS_MAX = 4;
 
 const CHANNEL: Partial<ClientOptions> = {
-  "grpc.keepalive_time_ms": 20_000,
-  "grpc.keepalive_timeout_ms": 5_000,
+  // Heartbeats tell sooner that the controller has gone; and one that a whole fleet comes back to answers late.
+  "grpc.keepalive_time_ms": 60_000,
+  "grpc.keepalive_timeout_ms": 20_000,
   "grpc.keepalive_permit_without_calls": 1,
   // An assignment of a few hundred apps.
   "grpc.max_receive_message_length": 16 * 1024 * 1024,
   "grpc.enable_channelz": 0,
+  "grpc.service_config_disable_resolution": 1,
   // A connection of its own, also where many agents share one process, as in benchmarks.
   "grpc.use_local_subchannel_pool": 1,
 };
+
+/** Ends of a session that had been welcomed. */
+const STOOD: readonly SessionEnd["kind"][] = ["lost", "ended", "closed"];
 
 export class Link {
   readonly #options: LinkOptions;
@@ -91,9 +108,11 @@ export class Link {
   /** Present from an assignment that could not be kept to the next that could. */
   #untaken: Refusal | undefined;
   /** Of the session that was welcomed; `stop` aborts with it. */
-  #live: LogsCall | undefined;
+  #live: (LogsCall & { readonly beat: () => void }) | undefined;
   #session = new AbortController();
   #ended: Promise<void> | undefined;
+  /** How far the fleet spreads its return, as this controller said last. */
+  #spreadMs = 0;
   #isSyncing = false;
   #mustSyncAgain = false;
   #logCalls = 0;
@@ -105,10 +124,12 @@ export class Link {
       machineId: options.hello.machine,
       ...options.nats,
       fraction: options.fraction,
+      spreadMs: () => this.#spreadMs,
       logger: options.logger,
       onAssignment: (bytes) => this.#hear(bytes),
       onRequest: (bytes) => this.#answer(bytes),
-      onConnected: () => void this.#sync(),
+      // What was told while nobody listened: the answer says whether this machine is behind.
+      onConnected: () => this.#live?.beat(),
     });
   }
 
@@ -144,9 +165,10 @@ export class Link {
     while (!signal.aborted) {
       const end = await this.#openSession();
       if (signal.aborted) return;
-      failures = end.kind === "lost" ? 0 : failures + 1;
-      const bound = Math.min(BACK_OFF_MS.most, BACK_OFF_MS.first * 2 ** Math.min(failures, 16));
-      const delayMs = end.kind === "refused_as_second" ? BACK_OFF_MS.most : Math.round(fraction() * bound);
+      failures = STOOD.includes(end.kind) ? 0 : failures + 1;
+      // The controller is there and has ended this session alone, or this agent has: that is no fleet's return.
+      const spreadMs = end.kind === "lost" || end.kind === "never_welcomed" ? this.#spreadMs : 0;
+      const delayMs = end.kind === "refused_as_second" ? SECOND_DELAY_MS : returnDelayMs({ spreadMs, failures, fraction: fraction() });
       this.#tell(end, failures, delayMs);
       await sleep(delayMs, undefined, { signal }).catch(() => {});
     }
@@ -154,9 +176,9 @@ export class Link {
 
   /** Each session has a client of its own: one that is stuck in connecting is thrown away with it. */
   async #openSession(): Promise<SessionEnd> {
-    const { controller, connect, hello, reports, trust, assignments, welcomeTimeoutMs = WELCOME_TIMEOUT_MS } = this.#options;
+    const { controller, connect, hello, reports, trust, assignments, connectTimeoutMs = CONNECT_TIMEOUT_MS, welcomeTimeoutMs = WELCOME_TIMEOUT_MS } = this.#options;
     const connection = connect();
-    const client = new AgentServiceClient(controller, connection.credentials, { ...CHANNEL, ...connection.options });
+    const client = new AgentServiceClient(targetOf(controller), connection.credentials, { ...CHANNEL, ...connection.options });
     const ended = new AbortController();
     this.#session = new AbortController();
     try {
@@ -166,15 +188,21 @@ export class Link {
         reports,
         heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal ?? this.#untaken ?? assignments.refusal }),
         onKeys: (keys) => trust.hearKeys(keys),
-        onWelcome: (welcome) => {
+        onWelcome: (welcome, beat) => {
           connection.onWelcome();
-          this.#onWelcome(welcome, { client, stop: ended.signal });
+          this.#live = { client, stop: ended.signal, beat };
+          this.#onWelcome(welcome);
         },
         onGeneration: (generation) => {
           if (generation > assignments.generation) void this.#sync();
         },
         onRenew: () => connection.onRenew(),
         onTrustRoot: (version) => void this.#trustUpdate.offered(version),
+        onReturnSpread: (heardMs) => {
+          this.#spreadMs = boundedSpreadMs(heardMs);
+          connection.onReturnSpread(this.#spreadMs);
+        },
+        connectTimeoutMs: Math.max(connectTimeoutMs, 2 * this.#spreadMs),
         welcomeTimeoutMs,
         signal: AbortSignal.any([this.#closing.signal, this.#session.signal]),
       });
@@ -187,8 +215,7 @@ export class Link {
     }
   }
 
-  #onWelcome(welcome: Welcome, live: LogsCall): void {
-    this.#live = live;
+  #onWelcome(welcome: Welcome): void {
     this.#options.logger.info({ generation: welcome.generation, acknowledgedSeq: welcome.acknowledgedSeq }, "controller connected");
     this.#options.onWelcome(welcome);
     this.#subscription.listenAt(reachable(welcome.natsUrl, this.#options.controller));
@@ -258,10 +285,17 @@ export class Link {
     const fields = { controller, detail, failures, delayMs };
     if (kind === "refused_as_second") logger.error(fields, "another agent holds the session of this machine");
     else if (kind === "not_accepted" && failures === 1) logger.warn(fields, "controller does not accept this machine");
-    else if (kind === "lost") logger.warn(fields, "controller lost");
+    else if (kind === "lost" || kind === "ended") logger.warn(fields, "controller lost");
     else if (failures === 1) logger.warn(fields, "controller not reached");
     else logger.debug(fields, "controller not reached");
   }
+}
+
+/** For gRPC: an address is not asked of DNS. */
+function targetOf(controller: string): string {
+  const host = new URL(`tcp://${controller}`).hostname.replace(/^\[|\]$/g, "");
+  const version = isIP(host);
+  return version === 0 ? controller : `ipv${version}:${controller}`;
 }
 
 /** A controller that listens on all its addresses can't know by which one this machine reaches it; this machine does. */

@@ -6,7 +6,7 @@
  *
  * Always holds: at most one batch is under way, and nothing is written while the stream is blocked.
  */
-import { type StatusObject, status } from "@grpc/grpc-js";
+import { connectivityState, type StatusObject, status } from "@grpc/grpc-js";
 import type { AgentServiceClient, AssignmentKeys, Heartbeat, Hello, Report, SessionRequest, SessionResponse, Welcome } from "@muster/proto/gen/muster/v1/agent.ts";
 import { unreachable } from "../machine/state.ts";
 
@@ -32,36 +32,63 @@ export interface SessionOptions {
   readonly reports: ReportSource;
   readonly heartbeat: () => Heartbeat;
   readonly onKeys: (keys: AssignmentKeys) => void;
-  readonly onWelcome: (welcome: Welcome) => void;
+  /** `beat`: sends a heartbeat beside those that are due; its answer says whether this machine is behind. */
+  readonly onWelcome: (welcome: Welcome, beat: () => void) => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
   /** The controller wants the credentials renewed soon. */
   readonly onRenew: () => void;
   /** The newest version of the trust root, again and again; 0: there is none. */
   readonly onTrustRoot: (version: number) => void;
-  /** From the first packet to welcome: a peer that accepts connections and says nothing must not hold the agent. */
+  /** How far a fleet of this size spreads its return, again and again. */
+  readonly onReturnSpread: (spreadMs: number) => void;
+  /** From the first packet to a connection that stands. */
+  readonly connectTimeoutMs: number;
+  /** From there to welcome. */
   readonly welcomeTimeoutMs: number;
   readonly signal: AbortSignal;
 }
 
 export interface SessionEnd {
-  readonly kind: "closed" | "never_welcomed" | "lost" | "refused_as_second" | "not_accepted";
+  /** `lost`: the connection; `ended`: the controller ended the session and the connection stands. */
+  readonly kind: "closed" | "never_welcomed" | "lost" | "ended" | "refused_as_second" | "not_accepted";
   readonly detail: string;
 }
 
 export function runSession(options: SessionOptions): Promise<SessionEnd> {
   const { promise, resolve } = Promise.withResolvers<SessionEnd>();
-  const { client, signal, welcomeTimeoutMs } = options;
+  const { signal } = options;
   const onAbort = (): void => resolve({ kind: "closed", detail: "the agent ends" });
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
-  client.waitForReady(Date.now() + welcomeTimeoutMs, (error) => {
+  connect(options, (failure) => {
     signal.removeEventListener("abort", onAbort);
     if (signal.aborted) return;
-    if (error === undefined) new Session(options, resolve).begin();
-    else resolve({ kind: "never_welcomed", detail: "no connection" });
+    if (failure === undefined) new Session(options, resolve).begin();
+    else resolve({ kind: "never_welcomed", detail: failure });
   });
   return promise;
+}
+
+/**
+ * Makes one connection, and says once how that went. The first failure ends it: gRPC would try again by itself, soon and for ever, and when this machine comes back is not for gRPC to say. While the handshake is
+ * under way it waits, however long the controller lets it wait, until `connectTimeoutMs`.
+ */
+function connect({ client, connectTimeoutMs }: SessionOptions, done: (failure: string | undefined) => void): void {
+  const channel = client.getChannel();
+  const deadline = Date.now() + connectTimeoutMs;
+  const look = (late?: Error): void => {
+    if (late !== undefined) return done("no connection in time");
+    try {
+      const state = channel.getConnectivityState(true);
+      if (state === connectivityState.READY) return done(undefined);
+      if (state === connectivityState.TRANSIENT_FAILURE) return done("no connection");
+      channel.watchConnectivityState(state, deadline, look);
+    } catch {
+      done("the connection was closed");
+    }
+  };
+  setImmediate(look);
 }
 
 class Session {
@@ -100,7 +127,8 @@ class Session {
     this.#call.on("status", ({ code, details }: StatusObject) => {
       if (code === status.ALREADY_EXISTS) this.#end("refused_as_second", details);
       else if (code === status.UNAUTHENTICATED) this.#end("not_accepted", details);
-      else this.#end("lost", code === status.OK ? "the controller ended the session" : details);
+      else if (code === status.UNAVAILABLE || code === status.INTERNAL || code === status.CANCELLED) this.#end("lost", details);
+      else this.#end("ended", code === status.OK ? "the controller ended the session" : details);
     });
     this.#write({ $case: "hello", value: hello() });
   }
@@ -116,6 +144,7 @@ class Session {
         this.#missedAcks = 0;
         if (message.value.renew) this.#options.onRenew();
         this.#options.onTrustRoot(message.value.trustRootVersion);
+        this.#options.onReturnSpread(message.value.returnSpreadMs);
         return this.#options.onGeneration(message.value.generation);
       case "assignmentKeys":
         return this.#options.onKeys(message.value);
@@ -128,14 +157,15 @@ class Session {
     if (this.#isWelcomed) return;
     this.#isWelcomed = true;
     clearTimeout(this.#welcomeTimer);
-    const { reports, onKeys, onWelcome, onGeneration, onTrustRoot } = this.#options;
+    const { reports, onKeys, onWelcome, onGeneration, onTrustRoot, onReturnSpread } = this.#options;
     const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
     // Before anything that is to be believed by them.
     if (welcome.assignmentKeys !== undefined) onKeys(welcome.assignmentKeys);
-    onWelcome(welcome);
+    onWelcome(welcome, () => this.#sayHeartbeat());
     if (welcome.renew) this.#options.onRenew();
     onTrustRoot(welcome.trustRootVersion);
+    onReturnSpread(welcome.returnSpreadMs);
     onGeneration(welcome.generation);
     this.#sentSeq = welcome.acknowledgedSeq;
     reports.onAppend(() => this.#sendReports());
@@ -164,7 +194,11 @@ class Session {
     if (this.#missedAcks >= MISSED_ACKS_MAX) return this.#end("lost", "heartbeats are not answered");
     if (this.#batchAge > MISSED_ACKS_MAX) return this.#end("lost", "reports are not acknowledged");
     this.#missedAcks += 1;
-    if (!this.#isBlocked) this.#write({ $case: "heartbeat", value: this.#options.heartbeat() });
+    this.#sayHeartbeat();
+  }
+
+  #sayHeartbeat(): void {
+    if (!this.#isBlocked && !this.#hasEnded) this.#write({ $case: "heartbeat", value: this.#options.heartbeat() });
   }
 
   #write(message: SessionRequest["message"]): void {
@@ -179,6 +213,6 @@ class Session {
     this.#options.reports.onAppend(() => {});
     this.#options.signal.removeEventListener("abort", this.#onAbort);
     this.#call.cancel();
-    this.#resolve({ kind: kind === "lost" && !this.#isWelcomed ? "never_welcomed" : kind, detail });
+    this.#resolve({ kind: (kind === "lost" || kind === "ended") && !this.#isWelcomed ? "never_welcomed" : kind, detail });
   }
 }

@@ -46,6 +46,7 @@ function listen(options: Partial<SubscriptionOptions> = {}): void {
     credentials: () => ({ jwt: "", seed: user.seed }),
     tls: () => ({ ca: [identity.ca], servername: SERVER_NAME }),
     fraction: () => 0.02,
+    spreadMs: () => 0,
     onAssignment: (bytes) => taken.push(Number(Buffer.from(bytes).toString())),
     onRequest: () => {},
     onConnected: () => (connects += 1),

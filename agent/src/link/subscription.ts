@@ -1,6 +1,6 @@
 /**
  * Listens on NATS for what the controller tells this machine. Publishes nothing. What is lost while there is no connection costs nothing: `onConnected`
- * is called each time there is one again, and whoever listens asks for the newest.
+ * is called each time there is one again, and whoever listens asks what is the newest.
  *
  * Each connection is made with the credentials and authorities of that moment, and never without TLS. One that is refused is tried
  * again for ever, since credentials are renewed meanwhile; nats.js does not reconnect by itself, which would use the old ones.
@@ -9,11 +9,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { assignmentSubject, requestSubject } from "@muster/proto/subjects.ts";
 import type { Logger } from "pino";
 import { type NatsTls, connectNats } from "./connect-nats.ts";
+import { returnDelayMs } from "./return.ts";
 import type { NatsCredentials } from "../identity/user-nkey.ts";
 
-const CONNECT_TIMEOUT_MS = 5_000;
-/** A whole fleet comes back at once after the server was away: full jitter spreads it. The bound doubles while it fails. */
-const RECONNECT_DELAY_MS = { first: 2_000, most: 10_000 };
+/** A server that a whole fleet comes back to is slow to shake hands. */
+const CONNECT_TIMEOUT_MS = 20_000;
 
 export interface SubscriptionOptions {
   readonly machineId: string;
@@ -22,6 +22,8 @@ export interface SubscriptionOptions {
   /** Asked at each connection. */
   readonly tls: () => NatsTls;
   readonly fraction: () => number;
+  /** How far the fleet spreads its return. Asked before each connection but the first. */
+  readonly spreadMs: () => number;
   /** Bytes that anybody may have sent. */
   readonly onAssignment: (envelope: Uint8Array) => void;
   readonly onRequest: (envelope: Uint8Array) => void;
@@ -54,25 +56,29 @@ export class Subscription {
   }
 
   async #keep(url: string, signal: AbortSignal): Promise<void> {
-    const { logger, fraction } = this.#options;
+    const { logger, fraction, spreadMs } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
+      let detail: string | undefined;
       try {
-        await this.#listen(url, signal);
+        detail = await this.#listen(url, signal);
         failures = 0;
       } catch (error) {
+        detail = error instanceof Error ? error.message : String(error);
         failures += 1;
-        const fields = { url, detail: error instanceof Error ? error.message : String(error), failures };
-        if (failures === 1) logger.warn(fields, "nats not reached");
-        else logger.debug(fields, "nats not reached");
       }
-      const bound = Math.min(RECONNECT_DELAY_MS.most, RECONNECT_DELAY_MS.first * 2 ** Math.min(Math.max(failures - 1, 0), 16));
-      await sleep(fraction() * bound, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      const delayMs = returnDelayMs({ spreadMs: spreadMs(), failures, fraction: fraction() });
+      const fields = { url, detail, failures, delayMs };
+      if (failures === 0) logger.warn(fields, "nats disconnected");
+      else if (failures === 1) logger.warn(fields, "nats not reached");
+      else logger.debug(fields, "nats not reached");
+      await sleep(delayMs, undefined, { signal }).catch(() => {});
     }
   }
 
-  /** Resolves when a connection that stood has ended. */
-  async #listen(url: string, signal: AbortSignal): Promise<void> {
+  /** Resolves when a connection that stood has ended, with why, where that is known. */
+  async #listen(url: string, signal: AbortSignal): Promise<string | undefined> {
     const { machineId, credentials, tls, connectTimeoutMs: timeoutMs = CONNECT_TIMEOUT_MS, logger, onAssignment, onRequest, onConnected } = this.#options;
     const connection = await connectNats({ url, machineId, credentials: credentials(), tls: tls(), timeoutMs });
     const close = (): void => void connection.close();
@@ -85,7 +91,7 @@ export class Subscription {
       logger.info({ url }, "nats connected");
       onConnected();
       const fault = await connection.closed();
-      if (!signal.aborted) logger.warn({ url, detail: fault === undefined ? undefined : fault.message }, "nats disconnected");
+      return fault === undefined ? undefined : fault.message;
     } finally {
       signal.removeEventListener("abort", close);
       await connection.close();

@@ -166,7 +166,7 @@ describe("a release that fails before it is activated", () => {
 describe("a release that fails after it was activated", () => {
   it("is taken back, with the reason it failed for", () => {
     const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().unhealthy("GET /healthz answered 500").pass(60_000);
-    expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "never_healthy", message: "not healthy within 60 s: GET /healthz answered 500" } });
+    expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "never_healthy", message: "not healthy within 1m: GET /healthz answered 500" } });
     app.work();
     expect(app.state).toMatchObject({ phase: { kind: "reverting" }, current: v1, launch: { kind: "running" } });
     app.healthy();
@@ -183,12 +183,12 @@ describe("a release that fails after it was activated", () => {
 
   it("says that it was healthy for a while and then was not", () => {
     const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().healthy().pass(3_000).unhealthy().pass(60_000);
-    expect(app.lastReport?.reason).toEqual({ code: "turned_unhealthy", message: "healthy for 3 s of the 5 s required, then: GET / answered 500" });
+    expect(app.lastReport?.reason).toEqual({ code: "turned_unhealthy", message: "healthy for 3s of the 5s required, then: GET / answered 500" });
   });
 
   it("says when it came up too late", () => {
     const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().pass(58_000).healthy().pass(2_000);
-    expect(app.lastReport?.reason).toEqual({ code: "never_healthy", message: "healthy for only 2 s of the 5 s required when 60 s were over" });
+    expect(app.lastReport?.reason).toEqual({ code: "never_healthy", message: "healthy for only 2s of the 5s required when 1m were over" });
   });
 
   it("is started again after 0.5, 1 and 2 s, and fails with the fourth exit and its last words", () => {
@@ -200,7 +200,7 @@ describe("a release that fails after it was activated", () => {
       expect(app.state.launch.kind).toBe("running");
     }
     app.pass(30).exit(1, "boom");
-    expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "exited", message: 'exited with code 1, 4 times in 3.6 s; last output: "boom"' } });
+    expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "exited", message: 'exited with code 1, 4 times in 3s; last output: "boom"' } });
   });
 
   it("fails as exited when the deadline finds it down", () => {
@@ -242,7 +242,7 @@ describe("a release that fails after it was activated", () => {
   it("keeps the last good release going when it does not come up either", () => {
     const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().pass(60_000).work().exit(3).pass(500).work().pass(60_000);
     expect(app.lastReport).toMatchObject({ phase: "failed", reason: { code: "revert_failed" }, runningVersion: "1.0" });
-    expect(app.lastReport?.reason?.message).toMatch(/not healthy within 60 s.*going back to 1\.0 failed/);
+    expect(app.lastReport?.reason?.message).toMatch(/not healthy within 1m.*going back to 1\.0 failed/);
     app.exit(3);
     expect(app.state.launch.kind).toBe("waiting");
   });

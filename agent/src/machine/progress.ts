@@ -2,11 +2,12 @@
  * What follows from where things stand, with nothing new heard: moves whose condition is met, times that have come. Applied after every event
  * until nothing follows any more, so no event needs to know what comes next, and an agent that woke in the middle goes on by the same rules.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Moment } from "./event.ts";
 import { fail, failRevert } from "./fail.ts";
 import { freshProbing } from "./launch.ts";
 import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isOnProbation, isProcess, wanted } from "./state.ts";
-import { missedDeadline, seconds, withNote } from "./words.ts";
+import { missedDeadline, withNote } from "./words.ts";
 
 /** Good artifacts that are kept: the one that runs, and two to go back to. */
 const GOOD_KEPT_MAX = 3;
@@ -203,6 +204,6 @@ function stopTimeoutMs({ current }: AppState): number {
 }
 
 function deadline(state: AppState): string {
-  return seconds(state.goal?.healthyDeadlineMs ?? 0);
+  return durationText(state.goal?.healthyDeadlineMs ?? 0);
 }
 

@@ -1,9 +1,6 @@
 /** The sentences of reasons: what people read in `status`. Only words; nothing here decides. */
+import { durationText, rounded } from "@muster/proto/duration.ts";
 import type { Exit, Probing, Reason } from "./state.ts";
-
-export function seconds(ms: number): string {
-  return `${Number((ms / 1000).toFixed(1))} s`;
-}
 
 export function exitWords({ code, signal }: Exit): string {
   if (signal !== null) return `ended by ${signal}`;
@@ -16,21 +13,21 @@ export function outputWords(lastLine: string): string {
 
 /** The process ended more often than it is started again. */
 export function exitedTooOften(exit: Exit, exits: number, tookMs: number, lastLine: string): Reason {
-  return { code: "exited", message: `${exitWords(exit)}, ${exits} times in ${seconds(tookMs)}${outputWords(lastLine)}` };
+  return { code: "exited", message: `${exitWords(exit)}, ${exits} times in ${durationText(rounded(tookMs))}${outputWords(lastLine)}` };
 }
 
 /** healthy_deadline passed while probing. */
 export function missedDeadline(probing: Probing, waits: boolean, healthyMs: number, needMs: number, deadlineMs: number): Reason {
-  if (waits) return { code: "exited", message: `not healthy within ${seconds(deadlineMs)}: ${probing.lastDetail}` };
+  if (waits) return { code: "exited", message: `not healthy within ${durationText(deadlineMs)}: ${probing.lastDetail}` };
   if (probing.brokenHealthyMs > 0) {
-    const stretch = `healthy for ${seconds(probing.brokenHealthyMs)} of the ${seconds(needMs)} required`;
+    const stretch = `healthy for ${durationText(rounded(probing.brokenHealthyMs))} of the ${durationText(needMs)} required`;
     return { code: "turned_unhealthy", message: `${stretch}, then: ${probing.lastDetail}` };
   }
   if (healthyMs > 0) {
-    return { code: "never_healthy", message: `healthy for only ${seconds(healthyMs)} of the ${seconds(needMs)} required when ${seconds(deadlineMs)} were over` };
+    return { code: "never_healthy", message: `healthy for only ${durationText(rounded(healthyMs))} of the ${durationText(needMs)} required when ${durationText(deadlineMs)} were over` };
   }
   const detail = probing.lastDetail === "" ? "no probe has answered yet" : probing.lastDetail;
-  return { code: "never_healthy", message: `not healthy within ${seconds(deadlineMs)}: ${detail}` };
+  return { code: "never_healthy", message: `not healthy within ${durationText(deadlineMs)}: ${detail}` };
 }
 
 /** What keeps a release that is being probed from being healthy; undefined while nothing speaks against it. */

@@ -134,7 +134,7 @@ describe("a bad release", () => {
     const agent = await running();
     agent.offer(assignment(2, run(2, v2)));
     await until("web", 2, "REVERTED");
-    expect(world.last?.reason?.message).toBe('exited with code 1, 4 times in 3.5 s; last output: "out of luck"; back on 1');
+    expect(world.last?.reason?.message).toBe('exited with code 1, 4 times in 3s; last output: "out of luck"; back on 1');
     expect(world.deeds.filter((deed) => deed === "start web@2")).toHaveLength(4);
     expect(world.running).toEqual(["web@1"]);
   });
@@ -144,7 +144,7 @@ describe("a bad release", () => {
     const agent = await running();
     agent.offer(assignment(2, run(2, v2)));
     await until("web", 2, "REVERTED");
-    expect(world.last?.reason).toEqual({ code: "never_healthy", message: "not healthy within 60 s: GET / answered 500; back on 1" });
+    expect(world.last?.reason).toEqual({ code: "never_healthy", message: "not healthy within 1m: GET / answered 500; back on 1" });
   });
 
   it("that turns unhealthy is taken back as such", async () => {
@@ -153,7 +153,7 @@ describe("a bad release", () => {
     const agent = await running();
     agent.offer(assignment(2, run(2, v2)));
     await until("web", 2, "REVERTED");
-    expect(world.last?.reason).toMatchObject({ code: "turned_unhealthy", message: "healthy for 3 s of the 5 s required, then: no answer; back on 1" });
+    expect(world.last?.reason).toMatchObject({ code: "turned_unhealthy", message: "healthy for 3s of the 5s required, then: no answer; back on 1" });
   });
 
   it("that cannot be started or pulled fails at once", async () => {

@@ -4,6 +4,7 @@
  * The order is the point: what is large is not read, what is not signed is not interpreted, what is for others or older is not even asked for its age.
  */
 import { createHash } from "node:crypto";
+import { durationText } from "@muster/proto/duration.ts";
 import { SignedRequest } from "@muster/proto/gen/muster/v1/agent.ts";
 import { Assignment, SignedAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { type Audience, Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
@@ -139,7 +140,7 @@ function older(generation: number, taken: number): Refused {
 function faultOfAge(issuedAt: number, expiresAt: number, now: number, maxAgeMs: number): Refused | undefined {
   const clocks = `it is ${moment(now)} by this machine's clock`;
   if (now >= expiresAt) return refused("expired", `was good until ${moment(expiresAt)}, and ${clocks}`);
-  if (now - issuedAt > maxAgeMs) return refused("not_fresh", `was signed at ${moment(issuedAt)}, and ${clocks}: more than the ${Math.round(maxAgeMs / 1000)}s of --max-assignment-age`);
+  if (now - issuedAt > maxAgeMs) return refused("not_fresh", `was signed at ${moment(issuedAt)}, and ${clocks}: more than the ${durationText(maxAgeMs)} of --max-assignment-age`);
   return undefined;
 }
 

@@ -186,7 +186,7 @@ describe("guessing", () => {
     const token = tokenOf();
     const other = elsewhere({ kind: "nobody" }, "192.0.2.8:1");
     for (let attempt = 0; attempt < 10; attempt += 1) expect(knock(LIST, elsewhere(), bearer("wrong"))).toHaveProperty("message", expect.stringContaining("token refused"));
-    expect(knock(LIST, elsewhere(), bearer("wrong"))).toHaveProperty("message", "too many failed attempts from 192.0.2.7: try again in 6 s");
+    expect(knock(LIST, elsewhere(), bearer("wrong"))).toHaveProperty("message", "too many failed attempts from 192.0.2.7: try again in 6s");
     expect(knock(LIST, elsewhere({ kind: "nobody" }, "192.0.2.7:555"), bearer(token)).ok).toBe(false);
     expect(knock(LIST, other, bearer(token)).ok).toBe(true);
     now += 6_000;

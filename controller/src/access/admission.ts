@@ -10,6 +10,7 @@
  * Never does: read a message of the call, or tell a stranger which part of a credential was wrong beyond what helps its owner.
  */
 import { type Metadata, status } from "@grpc/grpc-js";
+import { durationText } from "@muster/proto/duration.ts";
 import { type Caller, type CertifiedMachine, type Operator, type Peer, type Role, ROLES } from "../grpc/caller.ts";
 import type { Admission, Admit } from "../grpc/gate.ts";
 import { type Attempts, hostOf } from "./attempts.ts";
@@ -68,7 +69,7 @@ export function createAdmission({ users, oidc, machines, attempts }: AdmissionOp
 
   function identifyByToken(credential: string, address: string): Identity | Promise<Identity> {
     const waitMs = attempts.waitMs(address);
-    if (waitMs > 0) return { ok: false, message: `too many failed attempts from ${hostOf(address)}: try again in ${Math.ceil(waitMs / 1000)} s` };
+    if (waitMs > 0) return { ok: false, message: `too many failed attempts from ${hostOf(address)}: try again in ${durationText(Math.ceil(waitMs / 1000) * 1000)}` };
     const settle = (identity: Identity): Identity => {
       if (!identity.ok) attempts.failed(address);
       return identity;

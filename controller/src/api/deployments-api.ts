@@ -13,6 +13,7 @@ import {
 import { type DeploymentId, type Instant, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
+import type { Clock } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Command } from "../engine/operators.ts";
 import { readDeploymentFile } from "../submit/read.ts";
@@ -20,34 +21,37 @@ import { demand } from "../access/binding.ts";
 import { remark } from "../audit/subject.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
 import type { Caller } from "../grpc/caller.ts";
+import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import type { Journal } from "../journal/journal.ts";
+import { statement } from "../journal/statement.ts";
 import { parseSize } from "../submit/size.ts";
 import { deploymentAt } from "./deployment-at.ts";
+import { DeploymentWatch } from "./deployment-watch.ts";
 import { byOf, orderOf } from "./order.ts";
 import { serve, until } from "../grpc/stream.ts";
 import type { DeploymentViews } from "./views.ts";
 
 const LIST_DEFAULT = 50;
 const LIST_MAX = 1000;
-/** Between two pictures of one deployment: a person can't read faster, and a fleet's reports would make hundreds a second. */
-const WATCH_INTERVAL_MS = 100;
 
 export interface DeploymentsApiOptions {
   readonly journal: Journal;
   readonly engine: Engine;
   readonly views: DeploymentViews;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
-export function deploymentsApi({ journal, engine, views, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
+export function deploymentsApi({ journal, engine, views, clock, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
+  const watched = new DeploymentWatch({ engine, views, clock });
   const one = (id: string, includeTargets = false): Deployment => {
     const deployment = views.one(id, includeTargets);
-    if (deployment === undefined) throw missing(id === "" ? "there is no deployment yet" : `there is no deployment ${id}`);
+    if (deployment === undefined) throw noSuch(id);
     return deployment;
   };
   /** Throws unless the caller may touch the deployment's app and machines; what is not there is told by whoever looks for it. */
   const demandDeployment = (caller: Caller, id: string): void => {
-    const row = journal.db.prepare("SELECT app, strategy ->> '$.targets' AS targets FROM deployments WHERE id = ?").get(id) as Touched | undefined;
+    const row = statement(journal.db, "SELECT app, selector AS targets FROM deployments WHERE id = ?").get(id) as Touched | undefined;
     if (row === undefined) return;
     demand(caller, { app: row.app, selector: checkedSelector(row.targets) });
   };
@@ -85,9 +89,13 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),
 
-    getDeployment: unary(logger, async ({ id, includeTargets, at }) => ({
-      deployment: at === 0 ? one(id, includeTargets) : await deploymentAt(journal, id, at as Instant, includeTargets),
-    })),
+    getDeployment: unary(logger, async ({ id, includeTargets, at }) => {
+      if (at !== 0) return { deployment: await deploymentAt(journal, id, at as Instant, includeTargets) };
+      const deployment = one(id, includeTargets);
+      if (!includeTargets || !hasArchivedTargets(journal.db, deployment.id as DeploymentId)) return { deployment };
+      const { targets } = (await deploymentAt(journal, deployment.id, Number.MAX_SAFE_INTEGER as Instant, true)) ?? deployment;
+      return { deployment: { ...deployment, targets } };
+    }),
 
     listDeployments: unary(logger, ({ app, activeOnly, limit }) => ({
       deployments: views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),
@@ -95,29 +103,19 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
 
     watchDeployment: (call) =>
       serve(call, logger, async (write, signal) => {
-        const { id } = one(call.request.id);
-        let changed = true;
-        const unsubscribe = engine.onCommit((rows) => {
-          // What another deployment of the app does can change what this one waits for.
-          changed ||= rows.some(({ entry }) => "deployment" in entry);
-        });
+        const id = views.find(call.request.id);
+        if (id === undefined) throw noSuch(call.request.id);
+        const following = watched.follow(id);
         try {
-          for (let last = ""; !signal.aborted; ) {
-            if (changed) {
-              changed = false;
-              const deployment = one(id);
-              const picture = JSON.stringify(deployment);
-              if (picture !== last) await write({ deployment });
-              last = picture;
-              if (hasEnded(deployment)) return;
-            }
-            await until(signal, (done) => {
-              const timer = setTimeout(done, WATCH_INTERVAL_MS);
-              return () => clearTimeout(timer);
-            });
+          for (let seen = 0; !signal.aborted; ) {
+            const { deployment, version } = following.picture();
+            if (version !== seen) await write({ deployment });
+            seen = version;
+            if (hasEnded(deployment)) return;
+            if (!following.hasNews(seen)) await until(signal, (done) => following.onNews(done));
           }
         } finally {
-          unsubscribe();
+          following.stop();
         }
       }),
 
@@ -152,7 +150,7 @@ export function deploymentsApi({ journal, engine, views, logger }: DeploymentsAp
       if (request.toVersion === "") return steer(() => ({ kind: "rollback" }))(request, caller);
       const id = deploymentIdOf(request);
       demandDeployment(caller, id);
-      const app = journal.db.prepare("SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string | undefined;
+      const app = statement(journal.db, "SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string | undefined;
       if (app !== undefined) demandRivals(caller, app);
       const { deployment } = valueOf(engine.operators.rollbackTo(id, request.toVersion, orderOf(request, caller)));
       return { deployment: one(deployment) };
@@ -169,6 +167,11 @@ interface Steering {
   readonly id: string;
   readonly reason: string;
   readonly by: string;
+}
+
+/** An empty id asks for the newest. */
+function noSuch(id: string): Error {
+  return missing(id === "" ? "there is no deployment yet" : `there is no deployment ${id}`);
 }
 
 function deploymentIdOf({ id }: Steering): DeploymentId {

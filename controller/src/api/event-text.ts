@@ -1,9 +1,10 @@
 /**
  * Each journal entry as a sentence for people.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import { type Entry, isRolloutEntry, type ReportAccepted, type RolloutEntry } from "../journal/entry.ts";
 import type { RolloutReason } from "../rollout/state.ts";
-import { durationText, timeText } from "../rollout/words.ts";
+import { timeText } from "../rollout/words.ts";
 
 export function eventText(entry: Entry): string {
   if (isRolloutEntry(entry)) return rolloutText(entry);
@@ -45,9 +46,11 @@ export function eventText(entry: Entry): string {
     case "freeze_ended":
       return `freeze ${entry.freeze} ended${byText(entry.by)}`;
     case "retention_set":
-      return `retention set: the files of the newest ${entry.keep} releases of each app and of those younger than ${durationText(entry.keepForMs)} are kept${byText(entry.by)}`;
+      return `retention set: the files of the newest ${entry.keep} releases of each app and of those younger than ${durationText(entry.keepForMs)} are kept, steps of deployments stay in the database for ${durationText(entry.stepsForMs)}${byText(entry.by)}`;
     case "artifact_removed":
       return `artifact ${entry.artifact.slice(0, 12)} removed by retention`;
+    case "targets_archived":
+      return `the targets of ${entry.deployment} up to ${entry.upTo} went to the archive`;
     case "report_accepted":
       return reportText(entry);
   }

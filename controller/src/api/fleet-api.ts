@@ -37,7 +37,7 @@ export function fleetApi({ journal, engine, fleet, logs, revoked, logger }: Flee
   const one = (id: string): Machine => {
     const row = journal.db.prepare("SELECT * FROM machines WHERE id = ?").get(id) as MachineRow | undefined;
     if (row === undefined) throw missing(`there is no machine ${id}`);
-    return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? [], revoked());
+    return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? [], revoked(), engine.heldReports(row.id));
   };
   const machineLabels = (id: string): Labels | undefined => {
     const row = journal.db.prepare("SELECT labels FROM machines WHERE id = ?").get(id) as { labels: string } | undefined;
@@ -58,7 +58,8 @@ export function fleetApi({ journal, engine, fleet, logs, revoked, logger }: Flee
       const rows = journal.db.prepare("SELECT * FROM machines ORDER BY id").all() as MachineRow[];
       const machines = rows.filter((row) => selects(parsed.selector, labelsOf(row)));
       const outcasts = revoked();
-      return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [], outcasts)) };
+      const held = engine.allHeldReports();
+      return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [], outcasts, held.get(row.id) ?? 0)) };
     }),
 
     getMachine: unary(logger, (request) => ({ machine: one(request.id) })),
@@ -187,7 +188,7 @@ function appView(row: AppRow): MachineApp {
   };
 }
 
-function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: ReadonlySet<string>): Machine {
+function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: ReadonlySet<string>, heldReports: number): Machine {
   const { presence, since, lastSeenAt, acknowledgedGeneration } = fleet.presence(row.id);
   const refusal = fleet.refusal(row.id);
   return {
@@ -207,6 +208,7 @@ function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: Readon
     cordon: cordonView(row),
     refusal: refusal === undefined ? undefined : { code: refusal.code, message: refusal.message },
     refusedSince: refusal?.since ?? 0,
+    heldReports,
   };
 }
 

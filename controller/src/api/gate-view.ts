@@ -1,11 +1,11 @@
 /**
  * A gate, and an alarm, as operators see them.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import { type Alarm as AlarmMessage, AlarmState as AlarmStateMessage, type Gate as GateMessage, GateState as GateStateMessage } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Check, Gate, PrometheusCheck } from "../plan/strategy.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
-import { durationText } from "../rollout/words.ts";
 
 /** `changedAt`: when a target of its wave last changed, or, where not all are waited for, got worse; a soak begins anew with it. */
 export function gateView({ gate, state, since: reachedAt, said }: GateState, changedAt: number, isForAll: boolean): GateMessage {

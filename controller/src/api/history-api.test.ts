@@ -35,7 +35,7 @@ beforeEach(async () => {
   const logger = pino({ level: "silent" });
   const { journal, engine, clock } = scene;
   fleet = new Fleet(15_000);
-  const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment), engine);
+  const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment), (deployment) => engine.rollout(deployment), engine);
   const store = { manifest: async (digest: string) => manifests.get(digest) };
   server = await serveOpenly([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => clock.now(), logger }) }]);
   client = new HistoryServiceClient(server.address, credentials.createInsecure());
@@ -97,9 +97,10 @@ test("releases are listed and compared", async () => {
 });
 
 test("the rule of retention is shown, set, and refused when it makes no sense", async () => {
-  expect(await call(client.getRetention, {})).toEqual({ retention: { keep: 20, keepForMs: 90 * 86_400_000 } });
-  expect(await call(client.setRetention, { retention: { keep: 1, keepForMs: 0 }, by: "anna" })).toEqual({ retention: { keep: 1, keepForMs: 0 }, removed: [] });
-  await expect(call(client.setRetention, { retention: { keep: 0, keepForMs: 0 }, by: "anna" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+  expect(await call(client.getRetention, {})).toEqual({ retention: { keep: 20, keepForMs: 90 * 86_400_000, stepsForMs: 30 * 86_400_000 }, archivedSteps: 0, archivedBytes: 0, archivedSince: 0 });
+  expect(await call(client.setRetention, { retention: { keep: 1, keepForMs: 0, stepsForMs: 60_000 }, by: "anna" })).toEqual({ retention: { keep: 1, keepForMs: 0, stepsForMs: 60_000 }, removed: [] });
+  await expect(call(client.setRetention, { retention: { keep: 1, keepForMs: 0, stepsForMs: 59_999 }, by: "anna" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+  await expect(call(client.setRetention, { retention: { keep: 0, keepForMs: 0, stepsForMs: 60_000 }, by: "anna" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   await expect(call(client.setRetention, { retention: undefined, by: "anna" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
 });
 

@@ -28,6 +28,8 @@ const LIST_MAX = 1000;
 /** Sentences in one picture: many machines may have changed in one instant. */
 const HAPPENED_MAX = 100;
 const KEEP_MAX = 1_000_000;
+/** Below it, more would be moved about than kept. */
+const STEPS_FOR_MS_MIN = 60_000;
 /** A century. */
 const KEEP_FOR_MS_MAX = 100 * 365 * 86_400_000;
 
@@ -43,8 +45,12 @@ export interface HistoryApiOptions {
 
 export function historyApi({ journal, engine, fleet, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
   const { db } = journal;
-  const why = new Why({ db, now, waiting: (id) => views.one(id, false)?.waitingOn ?? "", rollout: (id) => engine.rollout(id), present: engine });
+  const why = new Why({ db, archive: journal.archive, now, waiting: (id) => views.one(id, false)?.waitingOn ?? "", rollout: (id) => engine.rollout(id), present: engine });
   const retention = () => ({ retention: { ...engine.retention.rule() } });
+  const archived = () => {
+    const { rows, sizeBytes, firstAt } = journal.archive.extent();
+    return { archivedSteps: rows, archivedBytes: sizeBytes, archivedSince: firstAt ?? 0 };
+  };
   return {
     why: unary(logger, async ({ machine, deploymentId }) => {
       if (machine === "" && deploymentId === "") throw invalid("name a machine, a deployment or both");
@@ -54,7 +60,12 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
       if (parsed === undefined) throw missing(`there is no machine ${machine}`);
       const answer = valueOf(await why.machine(parsed, id));
       const refusal = fleet.refusal(parsed);
-      return refusal === undefined ? answer : { ...answer, now: [`${parsed} does not believe what it is sent: ${refusal.message}`, ...answer.now] };
+      const held = engine.heldReports(parsed);
+      const now = [
+        ...(refusal === undefined ? [] : [`${parsed} does not believe what it is sent: ${refusal.message}`]),
+        ...(held === 0 ? [] : [`${parsed} reports more than its budget allows: the newest report of ${held === 1 ? "1 app" : `${held} apps`} waits, and what is shown of that is older`]),
+      ];
+      return { ...answer, now: [...now, ...answer.now] };
     }),
 
     replay: (call) =>
@@ -87,13 +98,15 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
       return { fields: differingFields(before, after), ...(await differingFilesOf(before, after, request)) };
     }),
 
-    getRetention: unary(logger, retention),
+    getRetention: unary(logger, () => ({ ...retention(), ...archived() })),
 
     setRetention: unary(logger, (request, caller) => {
-      const { keep, keepForMs } = request.retention ?? { keep: 0, keepForMs: 0 };
+      const { keep, keepForMs, stepsForMs } = request.retention ?? { keep: 0, keepForMs: 0, stepsForMs: 0 };
       if (keep < 1 || keep > KEEP_MAX) throw invalid(`keep is ${keep}; from 1 to ${KEEP_MAX} of the newest releases of each app can be kept`);
       if (keepForMs < 0 || keepForMs > KEEP_FOR_MS_MAX) throw invalid(`keep_for is ${keepForMs} ms; from 0 to a hundred years are allowed`);
-      const removed = engine.retention.set({ keep, keepForMs }, byOf(request, caller));
+      if (stepsForMs < STEPS_FOR_MS_MIN || stepsForMs > KEEP_FOR_MS_MAX) throw invalid(`steps_for is ${stepsForMs} ms; from a minute to a hundred years are allowed`);
+      const removed = engine.retention.set({ keep, keepForMs, stepsForMs }, byOf(request, caller));
+      engine.archiving.hurry();
       return { ...retention(), removed: [...removed] };
     }),
   };

@@ -23,11 +23,11 @@ export class Office extends Asker {
 
   /** `caller`: who every call is from; somebody local where nobody is named. */
   async open(caller?: Caller): Promise<void> {
-    const { journal, engine } = this.world;
+    const { journal, engine, clock } = this.world;
     const logger = pino({ level: "silent" });
-    const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), engine);
+    const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine);
     this.#server = await serveOpenly([
-        { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, logger }) },
+        { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, clock, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), revoked: () => new Set(), logger }) },
       ], caller);
     this.deployments = new DeploymentsServiceClient(this.#server.address, credentials.createInsecure());

@@ -13,7 +13,7 @@ let views: DeploymentViews;
 
 beforeEach(async () => {
   scene = new Scene();
-  views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), scene.engine);
+  views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), (id) => scene.engine.rollout(id), scene.engine);
   await scene.join(...FOUR);
 });
 

@@ -16,11 +16,12 @@ import {
 import type { Database } from "better-sqlite3";
 import { outcomeText, outstandingText } from "../history/outcome.ts";
 import { differenceText, nowText, outstandingOf, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
-import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type TargetState as TargetStateName } from "../rollout/state.ts";
+import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type RolloutState, type TargetState as TargetStateName } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
 interface DeploymentRow {
@@ -45,6 +46,13 @@ interface DeploymentRow {
   readonly hold_kind: Hold["kind"] | null;
 }
 
+/** Of the machines under way that are asked for what keeps them: bounds one picture of a large fleet. */
+const TROUBLED_ASKED_MAX = 50;
+
+const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
+const TARGETS = `
+  SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
+  FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
 const DEPLOYMENTS = "SELECT d.*, r.artifact FROM deployments d JOIN releases r ON r.id = d.release";
 
 export interface DeploymentFilter {
@@ -56,29 +64,37 @@ export interface DeploymentFilter {
 export class DeploymentViews {
   readonly #db: Database;
   readonly #waiting: (id: DeploymentId) => string | undefined;
+  readonly #rollout: (id: DeploymentId) => RolloutState | undefined;
   readonly #present: Present | undefined;
 
-  /** `waiting`: what a deployment waits for; undefined when it has ended. Without `present` it is seen as it was when it was the newest that there is. */
-  constructor(db: Database, waiting: (id: DeploymentId) => string | undefined, present?: Present) {
+  /**
+   * `waiting`: what a deployment waits for; undefined when it has ended. `rollout`: one that is in memory, at the same row of the journal as the tables; what it counts is
+   * not counted again. By default none is. Without `present` a deployment is seen as it was while it was the newest that there was.
+   */
+  constructor(db: Database, waiting: (id: DeploymentId) => string | undefined, rollout: (id: DeploymentId) => RolloutState | undefined = () => undefined, present?: Present) {
     this.#db = db;
     this.#waiting = waiting;
+    this.#rollout = rollout;
     this.#present = present;
   }
 
   /** Undefined when there is none. An empty id: the newest. */
+  find(id: string): DeploymentId | undefined {
+    const sql = id === "" ? "SELECT id FROM deployments WHERE @id = '' ORDER BY number DESC LIMIT 1" : "SELECT id FROM deployments WHERE id = @id";
+    return statement(this.#db, sql).pluck().get({ id }) as DeploymentId | undefined;
+  }
+
+  /** Undefined when there is none. An empty id: the newest. */
   one(id: string, includeTargets: boolean): Deployment | undefined {
-    const db = this.#db;
-    const row = (id === "" ? db.prepare(`${DEPLOYMENTS} ORDER BY number DESC LIMIT 1`).get() : db.prepare(`${DEPLOYMENTS} WHERE d.id = ?`).get(id)) as
-      | DeploymentRow
-      | undefined;
-    return row === undefined ? undefined : this.#view(row, includeTargets);
+    const found = this.find(id);
+    if (found === undefined) return undefined;
+    return this.#view(statement(this.#db, `${DEPLOYMENTS} WHERE d.id = ?`).get(found) as DeploymentRow, includeTargets);
   }
 
   /** Newest first. */
   list({ app, activeOnly, limit }: DeploymentFilter): Deployment[] {
-    const rows = this.#db
-      .prepare(`${DEPLOYMENTS} WHERE (@app = '' OR d.app = @app) AND (@activeOnly = 0 OR ended_at IS NULL) ORDER BY number DESC LIMIT @limit`)
-      .all({ app, activeOnly: activeOnly ? 1 : 0, limit }) as DeploymentRow[];
+    const wanted = `(@app = '' OR d.app = @app) AND (@activeOnly = 0 OR ended_at IS NULL)`;
+    const rows = statement(this.#db, `${DEPLOYMENTS} WHERE ${wanted} ORDER BY number DESC LIMIT @limit`).all({ app, activeOnly: activeOnly ? 1 : 0, limit }) as DeploymentRow[];
     return rows.map((row) => this.#view(row, false));
   }
 
@@ -138,32 +154,25 @@ export class DeploymentViews {
     return trouble === undefined ? (waiting ?? "") : `${waiting}; ${trouble}`;
   }
 
-  /** What one of the machines under way says keeps it from being healthy. */
+  /** What one of the machines under way says keeps it from being healthy: of those that began first, since the others have hardly had time. */
   #troubleUnderWay(row: DeploymentRow): string | undefined {
-    return this.#db
-      .prepare(
-        `SELECT t.machine || ' says: ' || ma.reason_message FROM targets t JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ?
-         WHERE t.deployment = ? AND t.wave = ? AND t.state IN ('updating', 'reverting') AND ma.generation = t.generation AND ma.reason_message <> '' LIMIT 1`,
-      )
-      .pluck()
-      .get(row.app, row.id, row.wave) as string | undefined;
+    const db = this.#db;
+    const state = this.#rollout(row.id);
+    const asked = statement(db, "SELECT reason_message FROM machine_apps WHERE machine = ? AND app = ? AND generation = ? AND reason_message <> ''").pluck();
+    const underWay =
+      state === undefined
+        ? (statement(db, UNDER_WAY).all(row.id, TROUBLED_ASKED_MAX) as Pick<TargetRow, "machine" | "generation">[])
+        : [...state.moving.values().take(TROUBLED_ASKED_MAX)].map((machine) => state.targets.get(machine)!);
+    for (const { machine, generation } of underWay) {
+      const message = asked.get(machine, row.app, generation) as string | undefined;
+      if (message !== undefined) return `${machine} says: ${message}`;
+    }
+    return undefined;
   }
 
   #waves(row: DeploymentRow): Wave[] {
-    const db = this.#db;
-    const waves = db.prepare("SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as WaveRow[];
-    const counted = db.prepare("SELECT wave, state, count(*) AS n FROM targets WHERE deployment = ? GROUP BY wave, state").all(row.id) as {
-      wave: number;
-      state: TargetStateName;
-      n: number;
-    }[];
-    const counts = waves.map(noCounts);
-    for (const { wave, state, n } of counted) {
-      const own = counts[wave];
-      if (own === undefined) continue;
-      own[state] += n;
-      own.total += n;
-    }
+    const waves = statement(this.#db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as WaveRow[];
+    const counts = this.#counts(row.id, waves.length);
     return waves.map((each) => {
       const { wave } = each;
       const own = counts[wave] ?? noCounts();
@@ -182,13 +191,25 @@ export class DeploymentViews {
     });
   }
 
+  /** By wave. */
+  #counts(id: DeploymentId, waveCount: number): readonly TargetCounts[] {
+    const counts = Array.from({ length: waveCount }, noCounts);
+    const state = this.#rollout(id);
+    const counted =
+      state === undefined
+        ? (statement(this.#db, COUNTED).all({ id }) as CountedRow[])
+        : state.waves.flatMap((wave, index) => Object.entries(wave.counts).map(([name, n]) => ({ wave: index, state: name as TargetStateName, n })));
+    for (const { wave, state: name, n } of counted) {
+      const own = counts[wave];
+      if (own === undefined) continue;
+      own[name] += n;
+      own.total += n;
+    }
+    return counts;
+  }
+
   #targets(row: DeploymentRow): Target[] {
-    const rows = this.#db
-      .prepare(
-        `SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
-         FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`,
-      )
-      .all(row.id) as TargetRow[];
+    const rows = statement(this.#db, TARGETS).all(row.id) as TargetRow[];
     return rows.map((target) => {
       const said = target.generation > 0 && target.said_generation === target.generation ? target.app_phase : null;
       return {
@@ -224,6 +245,16 @@ export class DeploymentViews {
     }));
   }
 }
+
+interface CountedRow {
+  readonly wave: number;
+  readonly state: TargetStateName;
+  readonly n: number;
+}
+
+/** Of a deployment whose steps are in the archive, the counts alone are left. */
+const COUNTED = `SELECT wave, state, count(*) AS n FROM targets WHERE deployment = @id GROUP BY wave, state
+  UNION ALL SELECT wave, state, count AS n FROM archived_targets WHERE deployment = @id`;
 
 interface WaveRow {
   readonly wave: number;

@@ -42,6 +42,14 @@ export class Place implements Disposable {
     });
   }
 
+  /** So many rows that can be archived. */
+  steps(count: number): void {
+    const { journal } = this;
+    journal.transaction(() => {
+      for (let index = 0; index < count; index += 1) journal.append({ kind: index % 2 === 0 ? "machine_silent" : "machine_heard", machine: "m-1" as MachineId }, attendedAlways(1 as Instant));
+    });
+  }
+
   path(name: string): string {
     return join(this.root, name);
   }

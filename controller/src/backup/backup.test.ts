@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Instant } from "@muster/proto/ids.ts";
 import type { BackupSummary } from "@muster/proto/backup-job.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { takeHome } from "../home.ts";
@@ -57,7 +58,7 @@ describe("a backup", () => {
   });
 
   test("says what is in it", async () => {
-    const summary = { madeBy: "0.1.0", createdAt: 1_700_000_000_000, isEncrypted: false, journalSeq: 5, machines: 3, deployments: 0, artifacts: 2, missingArtifacts: [], epoch: 0 };
+    const summary = { madeBy: "0.1.0", createdAt: 1_700_000_000_000, isEncrypted: false, journalSeq: 5, machines: 3, deployments: 0, artifacts: 2, missingArtifacts: [], missingArchive: [], epoch: 0 };
     expect(await save()).toEqual({ ...summary, sizeBytes: statSync(file).size });
     expect(await check()).toEqual({ ...summary, sizeBytes: statSync(file).size });
   });
@@ -74,6 +75,28 @@ describe("a backup", () => {
     const bytes = await gather(backup.pieces);
     await backup.close();
     expect(await save(bytes)).toMatchObject({ artifacts: 1, missingArtifacts: [{ digest: gone, releases: [] }] });
+  });
+
+  test("holds the archive of the journal as long as the database knows it, and names a file of it that is gone", async () => {
+    const { journal } = place;
+    place.steps(3);
+    await journal.snapshots.take(1 as Instant);
+    await journal.archive.moveOldest(journal.lastSeq, () => []);
+    const backup = await makeBackup({ dir: place.dir, withArtifacts: true, now: () => 1, signal: NEVER });
+    // Another frame comes after the copy of the database.
+    place.steps(2);
+    await journal.snapshots.take(1 as Instant);
+    await journal.archive.moveOldest(journal.lastSeq, () => []);
+    const bytes = await gather(backup.pieces);
+    await backup.close();
+    expect(await save(bytes)).toMatchObject({ missingArchive: [] });
+    await restore();
+    const restored = Journal.open(join(target, "muster.db"));
+    expect([...restored.read({ fromSeq: 1 })].map(({ seq }) => seq)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect([restored.archive.extent().rows, restored.archive.lastSeq]).toEqual([2, 7]);
+    restored.close();
+    rmSync(join(place.dir, "archive"), { recursive: true });
+    expect(await save(await place.archive())).toMatchObject({ missingArchive: ["1970-01.jsonl.zst"] });
   });
 
   test("is of one moment while rows are written", async () => {

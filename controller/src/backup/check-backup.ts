@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { BackupSummary } from "@muster/proto/backup-job.ts";
 import { BackupError } from "./backup-error.ts";
-import { artifactEntries, DATABASE_ENTRY } from "./contents.ts";
+import { archiveEntry, artifactEntries, DATABASE_ENTRY } from "./contents.ts";
 import { type DatabaseContents, inspectDatabase } from "./database.ts";
 import { writeDurably } from "./durable.ts";
 import { type ReadBackup, readBackup, type ReadOptions } from "./read-backup.ts";
@@ -41,8 +41,9 @@ export function inspectRestored(folder: string, { entries }: ReadBackup, label: 
   return inspectDatabase(join(folder, DATABASE_ENTRY), label);
 }
 
-export function summaryOf({ header, isEncrypted, sizeBytes, entries }: ReadBackup, { artifacts, ...counts }: DatabaseContents): BackupSummary {
+export function summaryOf({ header, isEncrypted, sizeBytes, entries }: ReadBackup, { artifacts, archive, ...counts }: DatabaseContents): BackupSummary {
   const missingArtifacts = artifacts.filter(({ digest }) => artifactEntries(digest).some((name) => !entries.has(name)));
+  const missingArchive = archive.map(({ name }) => name).filter((name) => !entries.has(archiveEntry(name)));
   const { madeBy, createdAt, epoch } = header;
-  return { madeBy, createdAt, epoch, isEncrypted, sizeBytes, ...counts, artifacts: artifacts.length - missingArtifacts.length, missingArtifacts };
+  return { madeBy, createdAt, epoch, isEncrypted, sizeBytes, ...counts, artifacts: artifacts.length - missingArtifacts.length, missingArtifacts, missingArchive };
 }

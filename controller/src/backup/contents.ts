@@ -57,6 +57,10 @@ export function artifactEntries(digest: string): readonly [manifest: string, pac
   return [`artifacts/${digest}/manifest`, `artifacts/${digest}/pack`];
 }
 
+export function archiveEntry(name: string): string {
+  return `archive/${name}`;
+}
+
 function filesBelow(dir: string, folder: string): readonly string[] {
   let entries: Dirent[];
   try {

@@ -11,6 +11,14 @@ export interface DatabaseContents {
   readonly machines: number;
   readonly deployments: number;
   readonly artifacts: readonly MissingArtifact[];
+  /** Files of the journal's archive, as long as this database knows them. */
+  readonly archive: readonly ArchiveFile[];
+}
+
+export interface ArchiveFile {
+  /** Within `archive/`. */
+  readonly name: string;
+  readonly sizeBytes: number;
 }
 
 /** `label` is what the database is of. Throws BackupError. */
@@ -31,6 +39,7 @@ export function inspectDatabase(path: string, label: string): DatabaseContents {
       journalSeq: count(db, "SELECT coalesce(max(seq), 0) FROM journal"),
       machines: count(db, "SELECT count(*) FROM machines"),
       deployments: count(db, "SELECT count(*) FROM deployments"),
+      archive: db.prepare("SELECT file AS name, max(offset + size_bytes) AS sizeBytes FROM archive_frames GROUP BY file ORDER BY file").all() as ArchiveFile[],
       artifacts: artifacts.map(({ digest, releases }) => ({ digest, releases: JSON.parse(releases) as string[] })),
     };
   } catch (cause) {

@@ -1,5 +1,5 @@
 /**
- * Makes a backup of a running controller, as a stream: what it is, the database, the keys and settings, the artifacts, and the checksums of it all.
+ * Makes a backup of a running controller, as a stream: what it is, the database, the keys and settings, the archive of the journal, the artifacts, and the checksums of it all.
  *
  * Always holds: the database and the files beside it are of one moment; artifacts are those that the database knows. At most one copy of the database is on the disk,
  * in a folder of its own that is gone afterwards, or at the next backup.
@@ -9,8 +9,8 @@ import { mkdir, open, rm, stat, type FileHandle } from "node:fs/promises";
 import { join } from "node:path";
 import packageJson from "../../package.json" with { type: "json" };
 import { BackupError } from "./backup-error.ts";
-import { artifactEntries, type BackupHeader, DATABASE_ENTRY, FORMAT_VERSION, HEADER_ENTRY, isMissing, readSmallFiles, sameFiles, SUMS_ENTRY } from "./contents.ts";
-import type { DatabaseContents } from "./database.ts";
+import { archiveEntry, artifactEntries, type BackupHeader, DATABASE_ENTRY, FORMAT_VERSION, HEADER_ENTRY, isMissing, readSmallFiles, sameFiles, SUMS_ENTRY } from "./contents.ts";
+import type { ArchiveFile, DatabaseContents } from "./database.ts";
 import { readEpoch } from "../identity/epoch.ts";
 import { snapshotDatabase } from "./snapshot.ts";
 import { endOfArchive, headerOf, paddingOf } from "./tar.ts";
@@ -48,8 +48,8 @@ export async function makeBackup(options: MakeOptions): Promise<Backup> {
     const snapshot = join(scratch, DATABASE_ENTRY);
     const { files, contents } = await copyOfOneMoment(dir, snapshot, signal);
     const digests = withArtifacts ? contents.artifacts.map(({ digest }) => digest) : [];
-    const archive = new Archive({ files, snapshot, dir, digests, header: headerFor(options), madeAt: options.now() });
-    const totalBytes = await totalOf([snapshot, ...digests.flatMap((digest) => artifactEntries(digest).map((name) => join(dir, name)))]);
+    const archive = new Archive({ files, snapshot, dir, digests, steps: contents.archive, header: headerFor(options), madeAt: options.now() });
+    const totalBytes = await totalOf([snapshot, ...contents.archive.map(({ name }) => join(dir, archiveEntry(name))), ...digests.flatMap((digest) => artifactEntries(digest).map((name) => join(dir, name)))]);
     return { totalBytes, pieces: inPieces(archive.bytes()), close };
   } catch (cause) {
     await close();
@@ -77,6 +77,7 @@ interface Parts {
   readonly snapshot: string;
   readonly files: ReadonlyMap<string, Buffer>;
   readonly digests: readonly string[];
+  readonly steps: readonly ArchiveFile[];
   readonly header: BackupHeader;
   readonly madeAt: number;
 }
@@ -90,11 +91,16 @@ class Archive {
   }
 
   async *bytes(): AsyncGenerator<Buffer> {
-    const { dir, snapshot, files, digests, header } = this.#parts;
+    const { dir, snapshot, files, digests, steps, header } = this.#parts;
     yield* this.#inline(HEADER_ENTRY, Buffer.from(`${JSON.stringify(header, null, 2)}\n`));
     await using database = await open(snapshot, "r");
     yield* this.#file(DATABASE_ENTRY, database);
     for (const [name, content] of files) yield* this.#inline(name, content);
+    for (const { name, sizeBytes } of steps) {
+      await using file = await openIfThere(join(dir, archiveEntry(name)));
+      // What was appended since the database was copied is not of that moment; what is missing is named by whoever reads the backup.
+      if (file !== undefined && (await file.stat()).size >= sizeBytes) yield* this.#file(archiveEntry(name), file, sizeBytes);
+    }
     for (const digest of digests) {
       const [manifest, pack] = artifactEntries(digest);
       // Once both are open they can be removed and still be read: whole or not at all.
@@ -115,8 +121,10 @@ class Archive {
     this.#sums.push(`${createHash("sha256").update(content).digest("hex")}  ${name}\n`);
   }
 
-  async *#file(name: string, file: FileHandle): AsyncGenerator<Buffer> {
-    const { size, mtimeMs } = await file.stat();
+  /** `most`: only its beginning. */
+  async *#file(name: string, file: FileHandle, most = Infinity): AsyncGenerator<Buffer> {
+    const { size: whole, mtimeMs } = await file.stat();
+    const size = Math.min(whole, most);
     yield headerOf(name, size, mtimeMs);
     const hash = createHash("sha256");
     for (let at = 0; at < size; ) {

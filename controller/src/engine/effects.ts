@@ -3,7 +3,7 @@
  */
 import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Asker } from "../gates/verdict.ts";
-import type { JournalRow } from "../journal/entry.ts";
+import { isRolloutEntry, type JournalRow, type RolloutEntry } from "../journal/entry.ts";
 import { isEnded, type RolloutState } from "../rollout/state.ts";
 import { askerOf } from "./questions.ts";
 
@@ -20,35 +20,23 @@ export class Effects {
   note(row: JournalRow, rollout: (id: DeploymentId) => RolloutState | undefined): void {
     this.rows.push(row);
     const { entry } = row;
-    switch (entry.kind) {
-      case "target_assigned":
-      case "assignment_renewed":
-        this.#tell(entry.machine);
-        return;
-      case "target_changed":
-        // Its wave has passed already: this confirms the release there.
-        if (entry.state === "healthy" && hasPassed(rollout(entry.deployment), entry.machine)) this.#tell(entry.machine);
-        return;
-      case "machine_removed":
-        this.#stale.push(entry.machine);
-        this.told.delete(entry.machine);
-        return;
-      case "wave_finished":
-        for (const { machine, state } of rollout(entry.deployment)?.waves[entry.wave]?.targets ?? []) if (state === "healthy") this.#tell(machine);
-        return;
-      case "gate_asked":
-      case "alarm_asked":
-        this.questions.push({ deployment: entry.deployment, asker: askerOf(entry) });
-        return;
-      case "rollout_started":
-        this.#changedApps.add(entry.app);
-        return;
-      case "phase_changed":
-        if (isEnded(entry.phase) || entry.phase === "rolling_back") this.#changedApps.add(entry.app);
-        return;
-      default:
-        return;
-    }
+    if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") this.#tell(entry.machine);
+    else if (entry.kind === "machine_removed") this.#remove(entry.machine);
+    else if (entry.kind === "gate_asked" || entry.kind === "alarm_asked") this.questions.push({ deployment: entry.deployment, asker: askerOf(entry) });
+    else if (isRolloutEntry(entry)) this.#confirm(entry, rollout(entry.deployment));
+    if (entry.kind === "rollout_started" || (entry.kind === "phase_changed" && (isEnded(entry.phase) || entry.phase === "rolling_back"))) this.#changedApps.add(entry.app);
+  }
+
+  /** A wave that passes confirms the release on its healthy machines; in one that has passed, a machine that becomes healthy is confirmed at once. */
+  #confirm(entry: RolloutEntry, rollout: RolloutState | undefined): void {
+    if (entry.kind === "wave_finished") {
+      for (const { machine, state } of rollout?.waves[entry.wave]?.targets ?? []) if (state === "healthy") this.#tell(machine);
+    } else if (entry.kind === "target_changed" && entry.state === "healthy" && hasPassed(rollout, entry.machine)) this.#tell(entry.machine);
+  }
+
+  #remove(machine: MachineId): void {
+    this.#stale.push(machine);
+    this.told.delete(machine);
   }
 
   /** Machines whose assignment has changed since this was asked last. */

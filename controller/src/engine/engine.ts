@@ -10,18 +10,19 @@ import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
-import { durationText, waitingOn } from "../rollout/words.ts";
-import type { Moment } from "../rollout/moment.ts";
-import { LOOK_MS, type Seen } from "./attendance.ts";
+import { waitingOn } from "../rollout/words.ts";
+import type { Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
-import type { Awaited } from "./overdue.ts";
+import { Archiving } from "./archiving.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
 import { Outlook } from "./outlook.ts";
 import { MachineGone } from "./refusal.ts";
+import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
+import { Watch } from "./watch.ts";
 
 export type EngineOptions = LoopOptions;
 
@@ -37,10 +38,6 @@ interface Saying {
 /** What a transaction takes of what agents say before others have their turn: so many reports, or hellos and voices after a silence, which concern every app of a machine. */
 const WEIGHT_MAX = 1024;
 const HELLO_WEIGHT = 32;
-/** Machines that are declared lost, and answers that are declared overdue, in one transaction. */
-const JUDGED_PER_TURN = 64;
-/** The wall clock was set when it has moved against the monotonic one by so much. */
-const CLOCK_SET_MS = 500;
 
 export class Engine {
   /** Deployments: submit and steer them. */
@@ -51,32 +48,39 @@ export class Engine {
   readonly outlook: Outlook;
   /** How long the files of releases are kept. */
   readonly retention: Retention;
+  /** How long the journal's steps stay in the database. */
+  readonly archiving: Archiving;
   readonly #loop: Loop;
+  readonly #intake: ReportIntake;
   #said: Saying[] = [];
-  #cancelLook: (() => void) | undefined;
-  /** The wall clock less the monotonic one, at the last look. */
-  #wallOffsetMs = 0;
+  readonly #watch: Watch;
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
+    this.#watch = new Watch(this.#loop);
+    this.#intake = new ReportIntake(this.#loop, options.logger, (report, append, now) => this.#followReport(report, append, now));
     this.operators = new Operators(this.#loop);
     this.orders = new FleetOrders(this.#loop);
     this.outlook = new Outlook(this.#loop, this.operators);
     this.retention = new Retention(this.#loop);
+    this.archiving = new Archiving(this.#loop, options.logger, () => this.retention.rule().stepsForMs);
   }
 
   /** Takes up what an earlier run left, and begins to watch the time. */
   start(): void {
     this.#loop.start();
-    this.#wallOffsetMs = this.#wallOffset();
-    this.#look();
+    this.#watch.start();
+    this.#intake.start();
     this.retention.start();
+    this.archiving.start();
   }
 
   stop(): void {
     this.#loop.stop();
+    this.#intake.stop();
     this.retention.stop();
-    this.#cancelLook?.();
+    this.#watch.stop();
+    this.archiving.stop();
   }
 
   // What agents say.
@@ -93,7 +97,7 @@ export class Engine {
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
     else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);
     world.fleet.connected(machine, attendance.now(), generation);
-    const stored = facts.acknowledgedSeq(machine, instance);
+    const stored = this.#intake.acknowledgedSeq(machine, instance);
     attendance.heard(machine, newestReport > stored ? newestReport : 0);
     this.#endCatchingUp();
     return stored;
@@ -113,6 +117,16 @@ export class Engine {
     attendance.heard(machine, 0);
     this.#endCatchingUp();
     return assignments.generation(machine);
+  }
+
+  /** How many apps of a machine have a report that waits, since the machine is over its budget of reports. */
+  heldReports(machine: MachineId): number {
+    return this.#loop.journal.reports.heldOf(machine).length;
+  }
+
+  /** The same of every machine of which some wait. */
+  allHeldReports(): ReadonlyMap<MachineId, number> {
+    return this.#loop.journal.reports.held();
   }
 
   sessionEnded(machine: MachineId): void {
@@ -229,81 +243,6 @@ export class Engine {
     this.#heardAgain(machine, append, now);
   }
 
-  /** Looks at the time: whether it was held up, who was not heard, who has not answered. */
-  #look(): void {
-    const { clock, attendance } = this.#loop;
-    if (attendance.look()) this.#loop.holdBack();
-    this.#writeTime();
-    this.#loop.byItself("silence", () => this.#judgeSilence());
-    if (!attendance.isCatchingUp) this.#loop.byItself("overdue", () => this.#judgeAnswers());
-    const offsetMs = this.#wallOffset();
-    const wasSet = Math.abs(offsetMs - this.#wallOffsetMs) > CLOCK_SET_MS;
-    this.#wallOffsetMs = offsetMs;
-    if (wasSet) this.#loop.tick(true);
-    if (!this.#loop.isStopped) this.#cancelLook = clock.wakeAfter(LOOK_MS, () => this.#look());
-  }
-
-  #wallOffset(): number {
-    return this.#loop.clock.now() - this.#loop.clock.monotonicMs();
-  }
-
-  #writeTime(): void {
-    const { attendance, rollouts, world } = this.#loop;
-    try {
-      if (attendance.write(rollouts.all().length > 0 || world.overdue.isWaiting)) this.#loop.holdBack();
-    } catch {
-      // The disk takes no writes; whoever wants to commit says so.
-      attendance.failed();
-    }
-  }
-
-  #judgeSilence(): void {
-    const { world, attendance } = this.#loop;
-    if (attendance.isCatchingUp && !attendance.isOver) return;
-    for (;;) {
-      const overdue = world.fleet.overdue(attendance.now().watchedMs, JUDGED_PER_TURN);
-      if (overdue.length === 0) break;
-      this.#loop.commit((append, now) => this.#declareLost(overdue, append, now));
-    }
-    if (attendance.isOver) this.#loop.attend();
-  }
-
-  #declareLost(machines: readonly MachineId[], append: Append, now: Seen): void {
-    const { world, rollouts } = this.#loop;
-    const reason = { code: "silent", message: `nothing heard for ${Math.round(world.fleet.silentAfterMs / 1000)}s` } as const;
-    for (const machine of machines) {
-      append({ kind: "machine_silent", machine });
-      world.fleet.markSilent(machine, now.at);
-      world.lost(machine, true);
-      for (const state of rollouts.all()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
-    }
-  }
-
-  /** Machines that are heard, and say nothing final about what they were assigned. */
-  #judgeAnswers(): void {
-    const { world, attendance } = this.#loop;
-    const { attended } = attendance.now();
-    const due: Awaited[] = [];
-    for (let next = world.overdue.next(attended); next !== undefined; next = world.overdue.next(attended)) due.push(next);
-    for (let index = 0; index < due.length; index += JUDGED_PER_TURN) {
-      this.#loop.commit((append, now) => {
-        for (const awaited of due.slice(index, index + JUDGED_PER_TURN)) this.#declareOverdue(awaited, append, now);
-      });
-    }
-  }
-
-  #declareOverdue({ machine, app, generation, healthyDeadlineMs }: Awaited, append: Append, now: Moment): void {
-    const { world, rollouts } = this.#loop;
-    const said = world.availabilities.answerOf(machine, app);
-    if (!world.isOverdue(machine, app, generation)) return;
-    const state = rollouts.told(app, machine, generation);
-    if (state === undefined) return;
-    const refusal = world.fleet.refusal(machine);
-    const known = refusal !== undefined ? `its agent does not follow: ${refusal.message}` : said === undefined ? "its agent is heard, and says nothing of it" : `its agent said ${said} last, and nothing since`;
-    const reason = { code: "no_answer", message: `no answer within ${durationText(healthyDeadlineMs)} (healthy_deadline): ${known}` } as const;
-    rollouts.drive(state, { kind: "overdue", machine, generation, reason }, append, now);
-  }
-
   /** One transaction, and so one flush of the disk, for much of what agents said in one turn of the loop. */
   #share(take: Saying["take"], weight: number): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -339,13 +278,19 @@ export class Engine {
   }
 
   #takeReport(report: ReportAccepted, append: Append, now: Seen): void {
-    const { facts, world, rollouts } = this.#loop;
-    const { machine, app, phase, reason, runningVersion: runs } = report;
-    if (report.reportSeq <= facts.acknowledgedSeq(machine, report.instance)) return;
-    append(report);
+    const { machine } = report;
+    const taken = this.#intake.take(report, append, now.at);
+    if (taken === "known") return;
     const generation = report.generation as Generation;
     this.#noteVoice(machine, generation, append, now);
-    world.fleet.heard(machine, now, generation);
+    this.#loop.world.fleet.heard(machine, now, generation);
+    if (taken === "taken") this.#followReport(report, append, now);
+  }
+
+  #followReport(report: ReportAccepted, append: Append, now: Moment): void {
+    const { world, rollouts } = this.#loop;
+    const { machine, app, phase, reason, runningVersion: runs } = report;
+    const generation = report.generation as Generation;
     world.reported(machine, app, generation, phase, now.attended);
     const state = rollouts.told(app, machine, generation);
     if (state !== undefined) rollouts.drive(state, { kind: "reported", machine, generation, phase, reason, runs }, append, now);

@@ -28,18 +28,6 @@ export interface OpenTarget {
   readonly purpose: Purpose;
 }
 
-/** A target of a deployment that has ended and could be taken up again, with what its wave counts. */
-export interface EndedTarget {
-  readonly deployment: DeploymentId;
-  readonly app: AppName;
-  readonly wave: number;
-  readonly state: TargetState;
-  readonly failed: number;
-  readonly unreachable: number;
-  readonly acknowledgedFailures: number;
-  readonly acknowledgedUnreachable: number;
-}
-
 /** A time in which the whole fleet is left alone. */
 export interface Freeze {
   /** `f-1`, `f-2`, … */
@@ -129,11 +117,6 @@ export class Facts {
     return { kind: "machine_joined", machine, instance, labels, agentVersion: row.agent_version, hostname, os, arch };
   }
 
-  /** The newest report of an agent instance that is stored; 0: none. */
-  acknowledgedSeq(machine: MachineId, instance: string): number {
-    return (this.#sql.cursor.get(machine, instance) ?? 0) as number;
-  }
-
   release(id: ReleaseId): Release | undefined {
     const stored = this.#sql.release.get(id) as string | undefined;
     return stored === undefined ? undefined : (JSON.parse(stored) as Release);
@@ -160,11 +143,6 @@ export class Facts {
 
   openTarget({ machine, app, generation }: ReportAccepted): OpenTarget | undefined {
     return this.#sql.open.get(machine, app, generation) as OpenTarget | undefined;
-  }
-
-  /** Those of a machine, but for the ones that count it as removed. */
-  endedTargets(machine: MachineId): readonly EndedTarget[] {
-    return this.#sql.ended.all({ machine }) as EndedTarget[];
   }
 
   /** Newest first of those of `app` to just these targets, and of just this release when there is one; `besides` itself is none of them. */
@@ -201,6 +179,11 @@ export class Facts {
 
   lastGood(machine: MachineId, app: AppName): ReleaseId | null {
     return (this.#sql.lastGood.get({ machine, app }) ?? null) as ReleaseId | null;
+  }
+
+  /** What the machine said last that is wrong with the app. */
+  reason(machine: MachineId, app: AppName): { readonly code: string; readonly message: string } | null {
+    return (this.#sql.reason.get(machine, app) ?? null) as { code: string; message: string } | null;
   }
 
   /** Of every app on every machine. */
@@ -280,7 +263,6 @@ function prepare(db: Database) {
     budgets: statement("SELECT selector, max_unavailable FROM budgets ORDER BY selector"),
     freezes: statement(`SELECT 'f-' || number AS id, from_at AS "from", until_at AS until, reason, set_by AS "by" FROM freezes ORDER BY from_at, number`),
     newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
-    cursor: statement("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck(),
     release: statement("SELECT release FROM releases WHERE id = ?").pluck(),
     secrets: statement("SELECT secrets FROM releases WHERE id = ?").pluck(),
     artifact: statement("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
@@ -294,13 +276,6 @@ function prepare(db: Database) {
     open: statement(
       `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.purpose IS NOT NULL AND t.state IN ('updating', 'unreachable', 'reverting')`,
-    ),
-    ended: statement(
-      `SELECT t.deployment, d.app, t.wave, t.state, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable,
-              (SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND o.state = 'failed') AS failed,
-              (SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND o.state = 'unreachable') AS unreachable
-       FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
-       WHERE d.phase IN ('succeeded', 'failed', 'aborted') AND t.state <> 'removed' ORDER BY d.number`,
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at, ended_attended FROM deployments
@@ -322,6 +297,7 @@ function prepare(db: Database) {
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
     lastGood: statement(LAST_GOOD).pluck(),
+    reason: statement("SELECT reason_code AS code, reason_message AS message FROM machine_apps WHERE machine = ? AND app = ? AND reason_code IS NOT NULL"),
     assignments: statement(
       `SELECT a.machine, a.app, a.generation, a.deployment, a.release, CASE WHEN ma.generation = a.generation THEN ma.phase END AS phase, a.healthy_deadline_ms AS healthyDeadlineMs
        FROM assignments a LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app`,

@@ -4,9 +4,9 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, LABELS_MAX, parseSelector, selects } from "@muster/proto/selector.ts";
-import { forgottenIn } from "../rollout/acknowledge.ts";
+import { removalReason } from "../journal/removal.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { RolloutReason, RolloutState } from "../rollout/state.ts";
+import type { RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
 import type { Freeze } from "./facts.ts";
@@ -49,14 +49,14 @@ export class FleetOrders {
   removeMachine(machine: MachineId, { by, reason: why }: Order): Answer<void> {
     const { facts, world, rollouts, attendance, catchUp } = this.#loop;
     if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
-    const reason: RolloutReason = { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${why === "" ? "" : `: ${why}`}` };
+    const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
       this.#loop.forgetElsewhere(machine);
+      this.#loop.journal.reports.forget(machine);
       append({ kind: "machine_removed", machine, by, reason: why });
       world.forget(machine);
       catchUp.forget(machine);
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "removed", machine, reason }, append, now);
-      this.#leaveEnded(machine, reason, append);
     });
     // Only now: a transaction that fails brings everything else back from the tables.
     world.fleet.forget(machine);
@@ -156,14 +156,6 @@ export class FleetOrders {
   /** Under way and to come, by their beginning. */
   freezes(): readonly Freeze[] {
     return this.#loop.world.calendar.freezes(this.#loop.clock.now());
-  }
-
-  /** Deployments that somebody may still retry or roll back must not look for it then. They are not read into memory for that: nothing else is decided. */
-  #leaveEnded(machine: MachineId, reason: RolloutReason, append: Append): void {
-    for (const { deployment, app, failed, unreachable, ...target } of this.#loop.facts.endedTargets(machine)) {
-      append({ kind: "target_changed", deployment, app, machine, state: "removed", reason, runs: null });
-      for (const change of forgottenIn({ ...target, counts: { failed, unreachable } }, target)) append({ ...change, deployment, app });
-    }
   }
 
   #match(state: RolloutState, machine: MachineId, labels: Labels, append: Append, now: Moment): void {

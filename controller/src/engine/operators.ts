@@ -4,6 +4,7 @@
 import { type DeploymentId, type ReleaseId, releaseId } from "@muster/proto/ids.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import { readSigned, signedAlsoBy } from "@muster/proto/trust/release-bytes.ts";
+import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import type { Entry } from "../journal/entry.ts";
 import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
@@ -98,6 +99,7 @@ export class Operators {
     const { rollouts } = this.#loop;
     const state = rollouts.takeUp(id);
     if (state === undefined) return notFound(`there is no deployment ${id}`);
+    if (hasArchivedTargets(this.#loop.journal.db, id)) return conflict(`${id} can't be ${DONE[command.kind]}: what it did is in the archive by now; muster rollback ${id} --to VERSION deploys an older release again`);
     const event = eventOf(state, command, { by, reason: why });
     const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state, command) : undefined);
     if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused === NONE_FAILED ? this.#noneFailed(state) : refused}`);

@@ -229,3 +229,22 @@ test("a controller that starts anew, and a replay of its journal, know of it", a
   });
   expect(world.tables(replayed)).toEqual(world.tables());
 });
+
+test("a machine that was in many deployments is removed by one row, and counts in none of them", async () => {
+  const world = await fleet("a", "b");
+  const ids: ReturnType<World["deploy"]>[] = [];
+  for (let version = 1; version <= 20; version += 1) {
+    ids.push(world.deploy(`${version}`, { waves: [ALL], maxUnavailable: count(2), maxFailures: count(2), onFailure: "pause" }));
+    await world.say("a", version % 2 === 0 ? "failed" : "healthy");
+    await world.settle("b");
+  }
+  const before = world.journal.lastSeq;
+  world.remove("a", "scrapped");
+  expect(world.journal.page({ fromSeq: before + 1 }).map(({ entry }) => entry.kind)).toEqual(["machine_removed"]);
+  for (const id of ids) {
+    const state = loadRollout(world.journal, id)!;
+    const { state: stands, purpose, reason } = state.targets.get("a" as MachineId)!;
+    expect([id, stands, purpose, reason]).toEqual([id, "removed", null, { code: "removed", message: "anna removed it from the fleet: scrapped" }]);
+    expect([state.waves[0]!.counts.failed, state.waves[0]!.acknowledgedFailures]).toEqual([0, 0]);
+  }
+});

@@ -1,6 +1,7 @@
 /**
  * How long the files of releases are kept. What was deployed, and why, is kept for ever; files of a release may go when it is neither among the newest of its app nor
- * young, and nothing runs it, ran it last, is told to run it, or is about to be.
+ * young, and nothing runs it, ran it last, is told to run it, or is about to be. Among the newest count only those that were healthy on some machine: a row of releases
+ * that never worked must not push out those that somebody may want to go back to.
  *
  * Always holds: what goes is journalled in the transaction that decides it, and the files are removed after its commit, by whoever listens to that; so a
  * controller that dies in between leaves files that the journal does not know, and never a release that the journal believes to have files.
@@ -15,16 +16,18 @@ import type { Append } from "./rollouts.ts";
 
 /** Both limits must be passed. */
 export interface RetentionRule {
-  /** Newest releases of each app whose files are kept. */
+  /** Newest releases of each app whose files are kept, of those that were healthy somewhere. */
   readonly keep: number;
   /** Younger than this, they are kept too. */
   readonly keepForMs: number;
+  /** After it the steps of deployments, and what agents said, go from the database to the archive. */
+  readonly stepsForMs: number;
 }
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 
-export const RETENTION_DEFAULT: RetentionRule = { keep: 20, keepForMs: 90 * DAY_MS };
+export const RETENTION_DEFAULT: RetentionRule = { keep: 20, keepForMs: 90 * DAY_MS, stepsForMs: 30 * DAY_MS };
 
 const SWEEP_INTERVAL_MS = HOUR_MS;
 /** Files that were pushed and not deployed since: whoever pushed them may still be on the way to the deployment. */
@@ -66,9 +69,9 @@ export class Retention {
   }
 
   /** Returns the releases whose files go at once. */
-  set({ keep, keepForMs }: RetentionRule, by: string): readonly ReleaseId[] {
+  set({ keep, keepForMs, stepsForMs }: RetentionRule, by: string): readonly ReleaseId[] {
     return this.#loop.commit((append, now) => {
-      append({ kind: "retention_set", keep, keepForMs, by });
+      append({ kind: "retention_set", keep, keepForMs, stepsForMs, by });
       return this.#remove(this.#removable(now.at), append);
     });
   }
@@ -108,13 +111,14 @@ function isEnd({ entry }: JournalRow): boolean {
 
 function prepare(statement: (sql: string) => Statement) {
   return {
-    rule: statement("SELECT keep, keep_for_ms AS keepForMs FROM retention"),
+    rule: statement("SELECT keep, keep_for_ms AS keepForMs, steps_for_ms AS stepsForMs FROM retention"),
     // Past both limits. Files without a release, or pushed again and not deployed since, are young for a day at least.
     aged: statement(
-      `WITH ranked AS (SELECT id, artifact, created_at, row_number() OVER (PARTITION BY app ORDER BY created_at DESC, id DESC) AS place FROM releases)
+      `WITH ranked AS (SELECT artifact, row_number() OVER (PARTITION BY app ORDER BY created_at DESC, id DESC) AS place FROM releases WHERE healthy_at IS NOT NULL)
        SELECT a.digest, (SELECT json_group_array(r.id) FROM releases r WHERE r.artifact = a.digest) AS releases
        FROM artifacts a
-       WHERE a.digest NOT IN (SELECT artifact FROM ranked WHERE place <= @keep OR created_at > @youngSince)
+       WHERE a.digest NOT IN (SELECT artifact FROM ranked WHERE place <= @keep)
+         AND a.digest NOT IN (SELECT artifact FROM releases WHERE created_at > @youngSince)
          AND (a.stored_at <= @undeployedSince OR EXISTS (
            SELECT 1 FROM releases r JOIN deployments d ON d.app = r.app AND d.release = r.id WHERE r.artifact = a.digest AND d.submitted_at >= a.stored_at))
          AND (a.stored_at <= @youngSince OR EXISTS (SELECT 1 FROM releases r WHERE r.artifact = a.digest))
@@ -122,7 +126,7 @@ function prepare(statement: (sql: string) => Statement) {
     ),
     needed: statement(
       `WITH ${NEEDED_RELEASES}
-       SELECT artifact FROM releases WHERE id IN (SELECT id FROM needed) UNION SELECT running_artifact FROM machine_apps`,
+       SELECT artifact FROM releases WHERE id IN (SELECT id FROM needed) UNION ALL SELECT DISTINCT running_artifact FROM machine_apps`,
     ).pluck(),
   };
 }

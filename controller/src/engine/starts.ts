@@ -2,11 +2,11 @@
  * When a submitted deployment begins: when somebody has started it, if it asks for that; at its time, after the one that it is promoted from, and not while another
  * of its app is under way.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import { deploymentNumber, type DeploymentId, type Instant } from "@muster/proto/ids.ts";
-import { awaitsStart, type RolloutState } from "../rollout/state.ts";
 import { dueAt, type Moment } from "../rollout/moment.ts";
-import type { Hold } from "../rollout/state.ts";
-import { durationText, timeText } from "../rollout/words.ts";
+import { awaitsStart, type Hold, type RolloutState } from "../rollout/state.ts";
+import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
 
 /** Why it does not begin yet. `until`: when to look again though nothing happens. */

@@ -100,6 +100,8 @@ export class World {
   onMachineRemoved: (machine: MachineId) => void = () => {};
   /** Why machines would not run a release; none is distrusted until the test says so. */
   distrusts: (release: Release) => string | undefined = () => undefined;
+  /** Warnings of the log, by their fields. */
+  warn: (fields: Record<string, unknown>) => void = () => {};
   readonly #seqs = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
@@ -122,7 +124,7 @@ export class World {
       journal: this.journal,
       fleet: this.fleet,
       clock: this.clock,
-      logger: pino({ level: "error" }, { write: (line: string) => this.#note(line) }),
+      logger: pino({ level: "warn", base: null, timestamp: false }, { write: (line: string) => this.#note(line) }),
       schedule: this.schedule,
       secrets: this.#secrets,
       tell: (machine) => this.told.push(this.engine.assignmentFor(machine)!),
@@ -136,7 +138,8 @@ export class World {
   }
 
   #note(line: string): void {
-    const { msg, err } = JSON.parse(line) as { msg: string; err?: { stack?: string } };
+    const { level, msg, err, ...fields } = JSON.parse(line) as { level: number; msg: string; err?: { stack?: string } };
+    if (level === 40) this.warn(fields);
     if (msg.startsWith("rollout contradicts itself")) this.bugs.push(err?.stack ?? msg);
   }
 

@@ -136,6 +136,10 @@ export class World implements Surroundings {
     return this.#facts.lastGood(machine, app);
   }
 
+  said(machine: MachineId, app: AppName): { readonly code: string; readonly message: string } | null {
+    return this.fleet.refusal(machine) ?? this.#facts.reason(machine, app);
+  }
+
   frozen(now: Instant): Opening {
     return this.calendar.frozen(now);
   }

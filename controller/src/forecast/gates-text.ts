@@ -1,9 +1,10 @@
 /**
  * What holds the gates of a planned wave, in words: what must come true before the next wave, in the order in which it is asked for.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Plan, PlannedWave } from "../plan/plan.ts";
 import type { Alarm, Gate, OnSilence, PrometheusCheck, PrometheusGate, Strategy, WebhookGate } from "../plan/strategy.ts";
-import { durationText, timeText } from "../rollout/words.ts";
+import { timeText } from "../rollout/words.ts";
 
 /** Of a query or a URL. */
 const SHOWN_MAX = 120;

@@ -6,8 +6,8 @@
  *
  * Nine machines in ten take the median of what was seen, each tenth the 90th percentile: a wave is over when its slowest is.
  */
+import { durationText, rounded } from "@muster/proto/duration.ts";
 import type { Probe } from "@muster/proto/gen/muster/v1/release.ts";
-import { durationText } from "../rollout/words.ts";
 import type { ForecastInputs, History } from "./inputs.ts";
 
 /** To fetch, stop and start, where nothing is known. */
@@ -41,7 +41,7 @@ export function paceOf({ app, history, release, strategy }: Pick<ForecastInputs,
   }
   const usualWorkMs = quantile(seen, 0.5);
   const slowWorkMs = quantile(seen, 0.9);
-  const half = `half were well within ${durationText(usualWorkMs)}, nine in ten within ${durationText(slowWorkMs)}`;
+  const half = `half were well within ${durationText(rounded(usualWorkMs))}, nine in ten within ${durationText(rounded(slowWorkMs))}`;
   return { usualWorkMs, slowWorkMs, probingMs, from: `${seen.length} ${seen.length === 1 ? "update" : "updates"} of ${app} (${namedDeployments(history)}): ${half}` };
 }
 

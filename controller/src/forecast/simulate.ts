@@ -119,6 +119,7 @@ class Simulation {
       isCordoned: (machine) => cordoned.has(machine),
       isDrained: () => false,
       lastGood: (machine) => lastGood.get(machine) ?? null,
+      said: () => null,
       unsound: () => undefined,
       frozen: (now) => inputs.frozen(now),
       opening: (window, now) => inputs.opening(window, now),

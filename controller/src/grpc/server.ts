@@ -24,7 +24,9 @@ import { openTlsDoor, type TlsDoorOptions, tlsOptions } from "./tls-door.ts";
 const RECEIVE_BYTES_MAX = 4 * 1024 * 1024;
 /** Streams in one connection: a client of the API needs a handful, an agent one and its answers to log requests. */
 const STREAMS_MAX = 128;
-const KEEPALIVE_MS = 20_000;
+/** Sessions have heartbeats; this is for the rest, and ten thousand connections are asked no more often than that. */
+const KEEPALIVE_MS = 60_000;
+const KEEPALIVE_TIMEOUT_MS = 20_000;
 /** A connection without any call: sessions and watches are calls. */
 const IDLE_MS = 5 * 60_000;
 
@@ -105,7 +107,7 @@ function createServer(services: readonly GrpcService[], interceptor: ServerInter
     "grpc.max_receive_message_length": RECEIVE_BYTES_MAX,
     "grpc.max_concurrent_streams": STREAMS_MAX,
     "grpc.keepalive_time_ms": KEEPALIVE_MS,
-    "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
+    "grpc.keepalive_timeout_ms": KEEPALIVE_TIMEOUT_MS,
     "grpc.max_connection_idle_ms": IDLE_MS,
     "grpc.enable_channelz": 0,
     interceptors: [interceptor],
@@ -117,10 +119,13 @@ function createServer(services: readonly GrpcService[], interceptor: ServerInter
     health.setStatus(path.split("/")[1] ?? "", "SERVING");
   }
   health.addToServer(server);
-  new ReflectionService(loadFileDescriptorSetFromBuffer(descriptorSet())).addToServer(server);
+  (reflection ??= readReflection()).addToServer(server);
   return server;
 }
 
-function descriptorSet(): Buffer {
-  return readFileSync(fileURLToPath(import.meta.resolve("@muster/proto/descriptor")));
+/** The same for every server of this process: it says what was generated, and reading it takes as long as starting all the rest. */
+let reflection: ReflectionService | undefined;
+
+function readReflection(): ReflectionService {
+  return new ReflectionService(loadFileDescriptorSetFromBuffer(readFileSync(fileURLToPath(import.meta.resolve("@muster/proto/descriptor")))));
 }

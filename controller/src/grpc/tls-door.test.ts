@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect as connectPlain, type Socket } from "node:net";
+import { type AddressInfo, connect as connectPlain, createServer as createPlainServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls, createServer, type TLSSocket } from "node:tls";
@@ -48,6 +49,32 @@ function silent(): Promise<Socket> {
   });
 }
 
+/** What a client says first. */
+async function firstMessage(): Promise<Buffer> {
+  const listener = createPlainServer().listen(0, "127.0.0.1");
+  await once(listener, "listening");
+  const client = connectTls({ port: (listener.address() as AddressInfo).port, host: "127.0.0.1", servername: authorityName(authorities.newest.pin), ALPNProtocols: ["h2"] });
+  client.on("error", () => undefined);
+  const [socket] = (await once(listener, "connection")) as [Socket];
+  const [hello] = (await once(socket, "data")) as [Buffer];
+  client.destroy();
+  listener.close();
+  return hello;
+}
+
+/** Stands before the door: what comes back goes through as it is. */
+async function proxyOf(forward: (data: Buffer, there: Socket) => void): Promise<{ readonly port: number; close(): void }> {
+  const proxy = createPlainServer({ noDelay: true }, (client) => {
+    const there = connectPlain({ port: door.port, host: "127.0.0.1", noDelay: true });
+    sockets.push(client, there);
+    for (const socket of [client, there]) socket.on("error", () => undefined);
+    there.pipe(client);
+    client.on("data", (data: Buffer) => forward(data, there));
+  }).listen(0, "127.0.0.1");
+  await once(proxy, "listening");
+  return { port: (proxy.address() as AddressInfo).port, close: () => void proxy.close() };
+}
+
 /** One that shakes hands as it should. */
 function stranger(more: object = {}): Promise<TLSSocket> {
   return new Promise((resolve, reject) => {
@@ -73,11 +100,74 @@ describe("the door", () => {
   });
 
   test("keeps a bounded number of those that never finish their handshake, and lets others in meanwhile", async () => {
-    await open({ handshakesMax: 20 });
+    await open({ silentMax: 20 });
     const crowd = await Promise.all(Array.from({ length: 200 }, silent));
     for (const socket of crowd) socket.on("error", () => undefined);
     expect((await stranger()).authorized).toBe(true);
     await vi.waitFor(() => expect(door.counts().handshakes).toBeLessThanOrEqual(20), 10_000);
+  });
+
+  test("serves all of a fleet that comes at once, though it has room for a few handshakes", async () => {
+    await open({ silentMax: 200, servedMax: 4, yieldMs: 20 });
+    const fleet = await Promise.all(Array.from({ length: 100 }, () => stranger()));
+    expect(fleet.filter(({ authorized }) => authorized)).toHaveLength(100);
+    await vi.waitFor(() => expect(door.counts()).toMatchObject({ handshakes: 0, connections: 100 }), 10_000);
+  });
+
+  test("serves others while some say half of what they have to say, or stop in the middle", async () => {
+    await open({ servedMax: 2, yieldMs: 20, slowMax: 5, silentMax: 10 });
+    const hello = await firstMessage();
+    const crowd = await Promise.all(Array.from({ length: 40 }, silent));
+    for (const [index, socket] of crowd.entries()) {
+      socket.on("error", () => undefined);
+      socket.write(index % 2 === 0 ? hello : hello.subarray(0, 50));
+    }
+    await vi.waitFor(() => expect(door.counts().handshakes).toBeLessThanOrEqual(10 + 2 + 5), 10_000);
+    expect((await stranger()).authorized).toBe(true);
+  });
+
+  test("never throws out a handshake that is being served for those who come later", async () => {
+    await open({ silentMax: 4, servedMax: 4, yieldMs: 20 });
+    let release = (): void => undefined;
+    let parts = 0;
+    // Its last message is on its way for as long as we like.
+    const proxy = await proxyOf((data, there) => {
+      parts += 1;
+      if (parts === 1) there.write(data);
+      else release = () => there.write(data);
+    });
+    const served = stranger({ port: proxy.port });
+    await vi.waitFor(() => expect(parts).toBe(2), 10_000);
+    const crowd = await Promise.all(Array.from({ length: 50 }, silent));
+    for (const socket of crowd) socket.on("error", () => undefined);
+    await Promise.all(Array.from({ length: 20 }, () => stranger()));
+    release();
+    const socket = await served;
+    await vi.waitFor(() => expect(door.counts().connections).toBe(21), 10_000);
+    expect(socket.destroyed).toBe(false);
+    proxy.close();
+  });
+
+  test("refuses at once whoever comes when the queue is full, and takes somebody again when one of it has gone", async () => {
+    await open({ servedMax: 1, yieldMs: 60_000, waitingMax: 2 });
+    const hello = await firstMessage();
+    const first = await Promise.all(Array.from({ length: 3 }, silent));
+    for (const socket of first) socket.on("error", () => undefined).write(hello);
+    await vi.waitFor(() => expect(door.counts()).toMatchObject({ handshakes: 3, waiting: 2 }), 10_000);
+    await expect(stranger()).rejects.toThrow(/disconnected|ECONNRESET|hang up/);
+    expect(door.counts()).toMatchObject({ handshakes: 3, waiting: 2 });
+    for (const socket of first) socket.destroy();
+    await vi.waitFor(() => expect(door.counts().handshakes).toBe(0), 10_000);
+    expect((await stranger()).authorized).toBe(true);
+  });
+
+  test("puts together a first message that comes byte by byte", async () => {
+    await open();
+    const proxy = await proxyOf((data, there) => {
+      for (const byte of data) there.write(Buffer.of(byte));
+    });
+    expect((await stranger({ port: proxy.port })).authorized).toBe(true);
+    proxy.close();
   });
 
   test("gives up a handshake that takes too long", async () => {
@@ -85,7 +175,7 @@ describe("the door", () => {
     const slow = await silent();
     slow.on("error", () => undefined);
     await new Promise((resolve) => slow.once("close", resolve));
-    await vi.waitFor(() => expect(door.counts()).toEqual({ handshakes: 0, strangers: 0, connections: 0 }), 10_000);
+    await vi.waitFor(() => expect(door.counts()).toEqual({ handshakes: 0, waiting: 0, strangers: 0, connections: 0 }), 10_000);
   });
 
   test("lets the oldest strangers go when there are too many, and never one that is known", async () => {

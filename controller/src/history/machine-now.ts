@@ -1,10 +1,10 @@
 /**
  * What one machine waits for now in a deployment, and what would let it go on. Pure.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import { blockers, hasPlace } from "../rollout/place.ts";
 import { isEnded, isHeldBesideMoves, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
-import { durationText } from "../rollout/words.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { canAsk, type Standpoint, ways } from "./ways.ts";
 import { backText, because, is, listText } from "./words.ts";

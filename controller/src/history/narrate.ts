@@ -4,6 +4,7 @@
  * Always holds: every sentence is about what the row and the state before it say, and nothing else; so the same journal tells the same story.
  */
 import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
+import { removalIn } from "../journal/removal.ts";
 import { apply } from "../rollout/change.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { alarmSentence, gateSentence, heldFor } from "./narrate-gate.ts";
@@ -30,7 +31,7 @@ export class Narrator {
     return this.#state;
   }
 
-  /** A row of the deployment; others say nothing here. */
+  /** A row of the deployment, or the removal of a machine; others say nothing here. */
   take(row: JournalRow): readonly Line[] {
     const { entry } = row;
     if (entry.kind === "deployment_submitted") {
@@ -41,6 +42,8 @@ export class Narrator {
     }
     const state = this.#state;
     if (state === undefined) return [];
+    const removal = removalIn(state, row);
+    if (removal.length > 0) return removal.flatMap((derived) => this.#change(state, derived));
     const waited = state.phase === "pending" ? this.#waited(row) : [];
     if (entry.kind === "command_accepted") {
       const text = commandSentence(state, entry);
@@ -84,8 +87,11 @@ export class Narrator {
         return [{ text: waveBegan(state, entry.wave) }];
       case "wave_finished":
         return [{ text: wavePassed(state, entry.wave, at) }];
-      case "target_assigned":
       case "target_changed":
+        // A rollout that was in memory has a row of its own beside that of the machine's removal.
+        if (entry.state === "removed" && state.targets.get(entry.machine)?.state === "removed") return [];
+        return [targetSentence(state, entry, at)];
+      case "target_assigned":
       case "target_joined":
       case "target_let_go":
         return [targetSentence(state, entry, at)];

@@ -9,6 +9,7 @@ import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@mus
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { JournalRow, ReportAccepted, RolloutEntry } from "../journal/entry.ts";
 import { createProjector, type Projector } from "../journal/project.ts";
+import { removalIn } from "../journal/removal.ts";
 import { recreateProjections } from "../journal/schema.ts";
 import { Availabilities } from "../rollout/availability.ts";
 import { apply } from "../rollout/change.ts";
@@ -16,15 +17,7 @@ import { noteAvailability } from "../rollout/derived.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
 import { Queue } from "./queue.ts";
-import { Rows, turn } from "./rows.ts";
-
-/** What history needs of the journal. */
-export interface Source {
-  readonly db: Database;
-}
-
-/** Look-ups between which nobody else has a turn. */
-const MACHINES_AT_ONCE = 500;
+import { Rows, type Source } from "./rows.ts";
 
 export class Past {
   /** The tables, with this one deployment. */
@@ -39,7 +32,7 @@ export class Past {
 
   constructor(source: Source) {
     this.#source = source;
-    this.#rows = new Rows(source.db);
+    this.#rows = new Rows(source);
     this.db = new SqliteDatabase(":memory:");
     recreateProjections(this.db);
     this.#project = createProjector(this.db);
@@ -74,8 +67,9 @@ export class Past {
     return this.#state;
   }
 
-  /** The next row of the deployment, or a report about its app. */
+  /** The next row of the deployment, a report about its app, or the removal of a machine. */
   take(row: JournalRow): void {
+    for (const derived of removalIn(this.#state, row)) this.take(derived);
     const { entry } = row;
     this.#at = row.at;
     if (entry.kind === "deployment_submitted") {
@@ -104,7 +98,7 @@ export class Past {
   waiting(): string | undefined {
     const state = this.#state;
     if (state?.phase !== "pending") return state === undefined ? undefined : waitingOn(state);
-    return new Queue(this.#source.db, state.id).at(this.#at) ?? waitingOn(state);
+    return new Queue(this.#source, state.id).at(this.#at) ?? waitingOn(state);
   }
 
   close(): void {
@@ -114,21 +108,17 @@ export class Past {
   async #hearTargets(beforeSeq: number): Promise<void> {
     const state = this.#state;
     if (state === undefined) return;
-    let heard = 0;
-    for (const machine of state.targets.keys()) {
-      this.#hear(state.app, machine, beforeSeq);
-      heard += 1;
-      if (heard % MACHINES_AT_ONCE === 0) await turn();
-    }
+    for await (const report of this.#rows.newestReports(state.targets.keys(), state.app, beforeSeq)) this.#hear(report);
   }
 
-  #hear(app: AppName, machine: MachineId, beforeSeq: number): void {
-    const report = this.#rows.newestReport(machine, app, beforeSeq);
-    if (report?.entry.kind !== "report_accepted" || this.#state === undefined) return;
-    const generation = report.entry.generation as Generation;
+  #hear(row: JournalRow): void {
+    const { entry } = row;
+    if (entry.kind !== "report_accepted" || this.#state === undefined) return;
+    const { machine, app } = entry;
+    const generation = entry.generation as Generation;
     // What it was assigned before is not looked for: its last answer says whether it served.
     if (this.#state.targets.get(machine)?.attempts === 0) this.#availabilities.assigned(machine, app, { generation, deployment: this.#state.id, release: null });
-    this.#takeReport(report, report.entry);
+    this.#takeReport(row, entry);
   }
 
   #takeReport(row: JournalRow, { machine, app, generation, phase }: ReportAccepted): void {
@@ -152,5 +142,5 @@ export class Past {
 /** Of all rows of a deployment, those that change its rollout. */
 export function isOfRollout(row: JournalRow): row is JournalRow & { readonly entry: RolloutEntry } {
   const { kind } = row.entry;
-  return "deployment" in row.entry && kind !== "deployment_submitted" && kind !== "command_accepted";
+  return "deployment" in row.entry && kind !== "deployment_submitted" && kind !== "command_accepted" && kind !== "targets_archived";
 }

@@ -93,7 +93,7 @@ export function differenceText(db: Database, id: DeploymentId, phase: RolloutPha
   if (healthy === machines || phase === "pending") return "";
   const troubled: { readonly machine: string; readonly text: string }[] = [];
   // Walks the targets only while somebody is not well, and only as far as the first few of them.
-  const rows = db.prepare(`SELECT t.machine, ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.state IN ('healthy', 'reverted') AND a.deployment = t.deployment ORDER BY t.wave, t.position`);
+  const rows = statement(db, `SELECT t.machine, ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.state IN ('healthy', 'reverted') AND a.deployment = t.deployment ORDER BY t.wave, t.position`);
   for (const row of rows.iterate(id) as IterableIterator<Said & { readonly machine: string }>) {
     const text = nowText(row);
     // What an operator stopped is no news to anybody.

@@ -13,7 +13,7 @@ import type { Strategy } from "../plan/strategy.ts";
 import type { Stamp } from "../rollout/change.ts";
 import { later, type Moment } from "../rollout/moment.ts";
 import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
-import { Rows } from "./rows.ts";
+import { Rows, type Source } from "./rows.ts";
 
 /** A reason to wait, from a moment on. */
 export interface Wait {
@@ -42,10 +42,11 @@ export class Queue {
   readonly #rows: Rows;
   readonly #own: Own | undefined;
 
-  constructor(db: Database, id: DeploymentId) {
+  constructor(source: Source, id: DeploymentId) {
+    const { db } = source;
     this.#id = id;
     this.#db = db;
-    this.#rows = new Rows(db);
+    this.#rows = new Rows(source);
     this.#own = db.prepare("SELECT * FROM deployments WHERE id = ?").get(id) as Own | undefined;
   }
 
@@ -121,8 +122,8 @@ export class Queue {
 
   /** That it started matters here, not with whom. */
   #start(deployment: DeploymentId): readonly JournalRow[] {
-    const row = this.#db.prepare("SELECT seq, at, attended, app FROM journal WHERE deployment = ? AND kind = 'rollout_started'").get(deployment) as (Stamp & { readonly app: never }) | undefined;
-    if (row === undefined) return [];
+    const row = this.#db.prepare("SELECT start_seq AS seq, started_at AS at, coalesce((SELECT attended FROM journal WHERE seq = start_seq), 0) AS attended, app FROM deployments WHERE id = ?").get(deployment) as (Stamp & { readonly app: never }) | undefined;
+    if (row === undefined || row.seq === null) return [];
     const plan = { waves: [], unchanged: [], maxUnavailable: 1, lanes: [], notes: [] };
     return [{ seq: row.seq, at: row.at, attended: row.attended, entry: { kind: "rollout_started", deployment, app: row.app, plan } }];
   }

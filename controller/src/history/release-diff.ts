@@ -3,7 +3,7 @@
  */
 import type { FieldDifference } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Probe, Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { formatDuration } from "../submit/duration.ts";
+import { durationText } from "@muster/proto/duration.ts";
 
 /** In the order of the deployment file. */
 export function differingFields(before: Release, after: Release): FieldDifference[] {
@@ -36,7 +36,7 @@ function fieldsOf({ driver, ports, health, secrets }: Release): ReadonlyMap<stri
     const { command, env, stopTimeoutMs } = driver.value;
     fields.set("run.command", listText(command));
     for (const [name, value] of Object.entries(env)) fields.set(`run.env.${name}`, value === "" ? '""' : value);
-    fields.set("run.stop_timeout", formatDuration(stopTimeoutMs));
+    fields.set("run.stop_timeout", durationText(stopTimeoutMs));
   }
   for (const [name, secret] of Object.entries(secrets?.env ?? {})) fields.set(`run.env.${name}`, `{ secret: ${secret} }`);
   for (const { path, secret, mode } of secrets?.files ?? []) fields.set(`run.files.${path}`, `{ secret: ${secret}, mode: "0${mode.toString(8)}" }`);
@@ -48,8 +48,8 @@ function fieldsOf({ driver, ports, health, secrets }: Release): ReadonlyMap<stri
 function probeFields({ check, intervalMs, timeoutMs, healthyAfter, unhealthyAfter }: Probe): readonly (readonly [string, string])[] {
   return [
     ...checkField(check),
-    ["interval", formatDuration(intervalMs)],
-    ["timeout", formatDuration(timeoutMs)],
+    ["interval", durationText(intervalMs)],
+    ["timeout", durationText(timeoutMs)],
     ["healthy_after", String(healthyAfter)],
     ["unhealthy_after", String(unhealthyAfter)],
   ];

@@ -3,8 +3,9 @@
  */
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { JournalRow } from "../journal/entry.ts";
-import type { Past, Source } from "./past.ts";
-import { Rows } from "./rows.ts";
+import { removalIn } from "../journal/removal.ts";
+import type { Past } from "./past.ts";
+import { Rows, type Source } from "./rows.ts";
 
 /** More than anybody looks at; each picture of 10,000 machines costs some milliseconds. */
 const PICTURES_MAX = 2000;
@@ -19,9 +20,9 @@ export interface Picture {
 
 /** `past` stands as it was at each picture while that is looked at. */
 export async function* pictures(source: Source, id: DeploymentId, past: Past, most = PICTURES_MAX): AsyncGenerator<Picture, void, undefined> {
-  const rows = new Rows(source.db);
+  const rows = new Rows(source);
   const app = source.db.prepare("SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string;
-  const times = source.db.prepare("SELECT DISTINCT at FROM journal WHERE deployment = ? ORDER BY at").pluck().all(id) as number[];
+  const times = await rows.timesOf(id);
   const begins = times.length > most ? beginnings(times, most) : undefined;
   const showsReports = times.length * REPORTS_FACTOR <= most;
   let happened: JournalRow[] = [];
@@ -29,7 +30,7 @@ export async function* pictures(source: Source, id: DeploymentId, past: Past, mo
   for await (const page of rows.withReports(id, app)) {
     for (const row of page) {
       const isNews = isOwn(past, row);
-      const isMoment = row.entry.kind !== "report_accepted" || (isNews && showsReports);
+      const isMoment = row.entry.kind === "report_accepted" ? isNews && showsReports : isNews;
       if (isMoment && row.at !== at && (begins?.has(row.at) ?? true) && happened.some(({ entry }) => "deployment" in entry || showsReports)) {
         yield { at, happened };
         happened = [];
@@ -44,7 +45,11 @@ export async function* pictures(source: Source, id: DeploymentId, past: Past, mo
 }
 
 /** A report counts when it answers what this deployment had told the machine. */
-function isOwn({ state }: Past, { entry }: JournalRow): boolean {
+function isOwn({ state }: Past, row: JournalRow): boolean {
+  const { entry } = row;
+  // Bookkeeping, and long after its end.
+  if (entry.kind === "targets_archived") return false;
+  if (entry.kind === "machine_removed") return removalIn(state, row).length > 0;
   return entry.kind !== "report_accepted" || (entry.generation > 0 && state?.targets.get(entry.machine)?.generation === entry.generation);
 }
 

@@ -4,44 +4,75 @@
 import type { Database, Statement } from "better-sqlite3";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { EntryKind, JournalRow } from "../journal/entry.ts";
-import { fromStored, type StoredRow } from "../journal/journal.ts";
+import type { Archive, ArchivedRow, Under } from "../journal/archive.ts";
+import { isArchived } from "../journal/archived-kinds.ts";
+import { fromStored, ROW_COLUMNS, type StoredRow } from "../journal/journal.ts";
+import { pageWith } from "../journal/pages.ts";
 
 /** A few milliseconds of reading. */
 const PAGE_ROWS = 500;
 /** Rows that are looked at, and mostly passed over, in one go. */
 const SPAN_ROWS = 5000;
+/** Look-ups between which nobody else has a turn. */
+const MACHINES_AT_ONCE = 500;
+/** Frames of the archive that are searched for what somebody said before: 100,000 rows. What is older than that counts as not said. */
+const FRAMES_BACK_MAX = 50;
+/** The same where it makes but a phrase of difference, and nobody has a turn meanwhile. */
+const FRAMES_BACK_AT_ONCE = 4;
+
+/** What history needs of the journal. */
+export interface Source {
+  readonly db: Database;
+  readonly archive: Archive;
+}
 
 export class Rows {
-  readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "phases" | "bounds" | "at" | "last", Statement>>;
+  readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "phases" | "bounds" | "next" | "last", Statement>>;
+  readonly #archive: Archive;
 
-  constructor(db: Database) {
-    const columns = "SELECT seq, at, attended, kind, data FROM journal";
+  constructor({ db, archive }: Source) {
+    this.#archive = archive;
+    const columns = `SELECT ${ROW_COLUMNS} FROM journal`;
     this.#sql = {
-      ofDeployment: db.prepare(`${columns} WHERE deployment = @deployment AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS}`),
+      // Two indexes, each read in order.
+      ofDeployment: db.prepare(
+        `SELECT * FROM (
+           SELECT * FROM (${columns} WHERE deployment = @deployment AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS})
+           UNION ALL SELECT * FROM (${columns} WHERE kind = 'machine_removed' AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS})
+         ) ORDER BY seq LIMIT ${PAGE_ROWS}`,
+      ),
       ofMachine: db.prepare(`${columns} WHERE machine = @machine AND seq >= @fromSeq ORDER BY seq LIMIT ${PAGE_ROWS}`),
       // The unary plus keeps SQLite from the index by deployment, which knows nothing of reports.
-      span: db.prepare(`${columns} WHERE seq >= @fromSeq AND seq < @toSeq AND (+deployment = @deployment OR (kind = 'report_accepted' AND app = @app)) ORDER BY seq`),
+      span: db.prepare(`${columns} WHERE seq >= @fromSeq AND seq < @toSeq AND (+deployment = @deployment OR (kind = 'report_accepted' AND app = @app) OR kind = 'machine_removed') ORDER BY seq`),
       join: db.prepare(
         `${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'machine_joined'
            AND seq > coalesce((SELECT max(seq) FROM journal WHERE machine = @machine AND seq < @beforeSeq AND kind = 'machine_removed'), 0) ORDER BY seq LIMIT 1`,
       ),
       newest: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind IN (SELECT value FROM json_each(@kinds)) ORDER BY seq DESC LIMIT 1`),
       newestReport: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'report_accepted' AND app = @app ORDER BY seq DESC LIMIT 1`),
-      phases: db.prepare("SELECT seq, at, attended, kind, data FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq"),
+      phases: db.prepare(`${columns} WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq`),
       bounds: db.prepare("SELECT min(seq) AS first, max(seq) AS last FROM journal WHERE deployment = ?"),
-      at: db.prepare("SELECT at FROM journal WHERE seq = ?").pluck(),
+      next: db.prepare("SELECT seq, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"),
       last: db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck(),
     };
   }
 
-  /** All of a deployment, in pages. */
+  /** All of a deployment, and each removal of a machine since the first row, in pages. */
   async *ofDeployment(deployment: DeploymentId): AsyncGenerator<readonly JournalRow[], void, undefined> {
-    yield* pages((fromSeq) => this.#sql.ofDeployment.all({ deployment, fromSeq }), 1);
+    const isWanted = (row: ArchivedRow): boolean => row.deployment === deployment;
+    yield* this.#pages((fromSeq) => this.#sql.ofDeployment.all({ deployment, fromSeq }) as StoredRow[], 1, { deployment }, isWanted);
   }
 
-  /** All that concerns a machine by name, in pages. */
-  async *ofMachine(machine: MachineId, from: number): AsyncGenerator<readonly JournalRow[], void, undefined> {
-    yield* pages((fromSeq) => this.#sql.ofMachine.all({ machine, fromSeq }), from);
+  /** All that concerns a machine by name, in pages; of what is in the archive, only from when this was under way. */
+  async *ofMachine(machine: MachineId, from: number, under: Under): AsyncGenerator<readonly JournalRow[], void, undefined> {
+    yield* this.#pages((fromSeq) => this.#sql.ofMachine.all({ machine, fromSeq }) as StoredRow[], from, under, (row) => row.machine === machine);
+  }
+
+  /** When something happened in a deployment: each time once, in order. */
+  async timesOf(deployment: DeploymentId): Promise<readonly number[]> {
+    const times = new Set<number>();
+    for await (const rows of this.ofDeployment(deployment)) for (const { at, entry } of rows) if ("deployment" in entry) times.add(at);
+    return [...times].sort((a, b) => a - b);
   }
 
   /** All of a deployment, and what agents said about its app from its submission to its last row. */
@@ -50,7 +81,14 @@ export class Rows {
     if (bounds === undefined) return;
     for (let fromSeq = bounds.first; fromSeq <= bounds.last; fromSeq += SPAN_ROWS) {
       const toSeq = Math.min(fromSeq + SPAN_ROWS, bounds.last + 1);
-      yield (this.#sql.span.all({ fromSeq, toSeq, deployment, app }) as StoredRow[]).map(fromStored);
+      const live = this.#sql.span.all({ fromSeq, toSeq, deployment, app }) as StoredRow[];
+      const isWanted = (row: ArchivedRow): boolean => row.deployment === deployment || (row.kind === "report_accepted" && row.app === app);
+      for (let from = fromSeq; from < toSeq && from <= this.#archive.lastSeq; ) {
+        const { rows, upTo } = this.#archive.read({ fromSeq: from, toSeq: toSeq - 1, under: { deployment }, isWanted, most: Infinity });
+        live.push(...rows);
+        from = upTo + 1;
+      }
+      yield live.sort((a, b) => a.seq - b.seq).map(fromStored);
       await turn();
     }
   }
@@ -62,11 +100,33 @@ export class Rows {
 
   /** The last one of these kinds about a machine. */
   newestOf(machine: MachineId, kinds: readonly EntryKind[], beforeSeq = Number.MAX_SAFE_INTEGER): JournalRow | undefined {
-    return found(this.#sql.newest.get({ machine, beforeSeq, kinds: JSON.stringify(kinds) }));
+    const live = found(this.#sql.newest.get({ machine, beforeSeq, kinds: JSON.stringify(kinds) }));
+    if (!kinds.some(isArchived)) return live;
+    return this.#back(beforeSeq, live?.seq ?? 0, (row) => row.machine === machine && kinds.includes(row.kind)) ?? live;
   }
 
   newestReport(machine: MachineId, app: string, beforeSeq: number): JournalRow | undefined {
-    return found(this.#sql.newestReport.get({ machine, app, beforeSeq }));
+    return found(this.#sql.newestReport.get({ machine, app, beforeSeq })) ?? this.#back(beforeSeq, 0, (row) => row.kind === "report_accepted" && row.machine === machine && row.app === app);
+  }
+
+  /** Of many machines, in no order. */
+  async *newestReports(machines: Iterable<MachineId>, app: string, beforeSeq: number): AsyncGenerator<JournalRow, void, undefined> {
+    const missing = new Set<string>();
+    let asked = 0;
+    for (const machine of machines) {
+      const report = found(this.#sql.newestReport.get({ machine, app, beforeSeq }));
+      if (report === undefined) missing.add(machine);
+      else yield report;
+      asked += 1;
+      if (asked % MACHINES_AT_ONCE === 0) await turn();
+    }
+    let frames = 0;
+    for (const rows of this.#archive.backFrom(beforeSeq)) {
+      if (missing.size === 0 || frames === FRAMES_BACK_MAX) return;
+      frames += 1;
+      for (const row of rows) if (row.kind === "report_accepted" && row.app === app && row.machine !== null && missing.delete(row.machine)) yield fromStored(row);
+      await turn();
+    }
   }
 
   /** When a deployment was submitted, when somebody started it, and each of its changes of phase but its start. */
@@ -77,37 +137,53 @@ export class Rows {
   /** Sequences of its first and its last row. */
   bounds(deployment: DeploymentId): { readonly first: number; readonly last: number } | undefined {
     const bounds = this.#sql.bounds.get(deployment) as { first: number | null; last: number | null };
-    return bounds.first === null || bounds.last === null ? undefined : { first: bounds.first, last: bounds.last };
+    if (bounds.first === null || bounds.last === null) return undefined;
+    return { first: bounds.first, last: Math.max(bounds.last, this.#archive.lastSeqOf(deployment)) };
   }
 
   /** The sequence of the first row after a time. Rows stand in the order of time, but for corrections of the clock. */
   firstAfter(at: Instant): number {
     let low = 1;
-    let high = (this.#sql.last.get() as number) + 1;
+    const end = (this.#sql.last.get() as number) + 1;
+    let high = end;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
-      if ((this.#sql.at.get(middle) as number) <= at) low = middle + 1;
+      // There is one: the newest row never leaves the database.
+      const next = this.#sql.next.get(middle) as { seq: number; at: number };
+      if (next.at <= at) low = next.seq + 1;
       else high = middle;
     }
-    return low;
+    // Between rows of the database there may be some of the archive.
+    const live = (this.#sql.next.get(low) as { seq: number } | undefined)?.seq ?? end;
+    return Math.min(live, this.#archive.firstAfter(at) ?? live);
+  }
+
+  /** Back through the newest frames before a sequence, and no further than `afterSeq`. */
+  #back(beforeSeq: number, afterSeq: number, isWanted: (row: ArchivedRow) => boolean): JournalRow | undefined {
+    let frames = 0;
+    for (const rows of this.#archive.backFrom(beforeSeq)) {
+      if (frames === FRAMES_BACK_AT_ONCE || (rows[0]?.seq ?? 0) <= afterSeq) return undefined;
+      frames += 1;
+      const row = rows.find((each) => each.seq > afterSeq && isWanted(each));
+      if (row !== undefined) return fromStored(row);
+    }
+    return undefined;
+  }
+
+  async *#pages(read: (fromSeq: number) => StoredRow[], first: number, under: Under, isWanted: (row: ArchivedRow) => boolean): AsyncGenerator<readonly JournalRow[], void, undefined> {
+    for (let fromSeq = first; ; ) {
+      const { rows, next } = pageWith(this.#archive, read(fromSeq), { fromSeq, most: PAGE_ROWS, under, isWanted });
+      if (rows.length > 0) yield rows.map(fromStored);
+      if (next === undefined) return;
+      fromSeq = next;
+      await turn();
+    }
   }
 }
 
 /** Others have their turn. */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-async function* pages(read: (fromSeq: number) => unknown, first: number): AsyncGenerator<readonly JournalRow[], void, undefined> {
-  for (let fromSeq = first; ; ) {
-    const rows = (read(fromSeq) as StoredRow[]).map(fromStored);
-    const last = rows.at(-1);
-    if (last === undefined) return;
-    yield rows;
-    if (rows.length < PAGE_ROWS) return;
-    fromSeq = last.seq + 1;
-    await turn();
-  }
 }
 
 function found(row: unknown): JournalRow | undefined {

@@ -4,6 +4,7 @@
 import { deploymentNumber, type MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { JournalRow, ReportAccepted } from "../journal/entry.ts";
+import { removalIn } from "../journal/removal.ts";
 import type { RolloutState, Target } from "../rollout/state.ts";
 import { withoutRepeats } from "./condense.ts";
 import { lineOf, kindOf, type Narrator } from "./narrate.ts";
@@ -64,6 +65,7 @@ export class Story {
     const { entry } = row;
     if (isOfOther(row, state)) {
       this.#takeOther(row, state);
+      for (const derived of removalIn(state, row)) this.take(derived);
       return;
     }
     const target = state?.targets.get(this.#machine);
@@ -123,6 +125,7 @@ export class Story {
       case "freeze_ended":
       case "retention_set":
       case "artifact_removed":
+      case "targets_archived":
       case "report_accepted":
       case "target_changed":
       case "target_joined":
@@ -218,7 +221,7 @@ export class Story {
         const isSilent = entry.kind === "machine_silent";
         if (!isPlanned) this.#known = { ...this.#known, isSilent };
         // Where it stands changes with it, and that is told.
-        const isTold = isSilent ? target?.state === "updating" || target?.state === "reverting" : target?.state === "unreachable";
+        const isTold = isSilent ? target?.state === "updating" || target?.state === "reverting" || (target?.state === "healthy" && !isFinal(state)) : target?.state === "unreachable";
         if (!isTold) this.#say(row, isSilent ? `nothing is heard from ${this.#machine} any more` : `${this.#machine} is heard from again`);
         return;
       }
@@ -239,6 +242,7 @@ export class Story {
         return;
       case "assignment_renewed":
       case "target_changed":
+      case "target_let_go":
         return;
     }
   }

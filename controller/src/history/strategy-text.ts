@@ -1,11 +1,12 @@
 /**
  * A strategy in words: in how many waves, how many at once, what a failure means, what it waits for. Pure.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Gate, OrderKey, Size, Strategy, WaveSpec } from "../plan/strategy.ts";
 import { membersText } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { timeText } from "../rollout/words.ts";
-import { listText, machinesText, spanText } from "./words.ts";
+import { listText, machinesText } from "./words.ts";
 
 const WAVES_SHOWN_MAX = 8;
 
@@ -21,7 +22,7 @@ export function strategyText(strategy: Strategy): string {
     failureText(strategy),
     ...offlineText(strategy),
     ...(strategy.start === "manual" ? ["begins when somebody starts it"] : []),
-    ...(strategy.window === null ? [] : [`starts only in its window (${strategy.window.cron}, ${strategy.window.timeZone}, ${spanText(strategy.window.durationMs)} long)`]),
+    ...(strategy.window === null ? [] : [`starts only in its window (${strategy.window.cron}, ${strategy.window.timeZone}, ${durationText(strategy.window.durationMs)} long)`]),
     ...(strategy.priority === 0 ? [] : [`priority ${strategy.priority}`]),
   ].join("; ");
 }
@@ -32,7 +33,7 @@ function wavesText(waves: readonly WaveSpec[]): string {
 }
 
 function waveText(wave: WaveSpec): string {
-  const time = [...(wave.at === null ? [] : [`not before ${timeText(wave.at)}`]), ...(wave.afterMs === 0 ? [] : [`${spanText(wave.afterMs)} after the one before`])];
+  const time = [...(wave.at === null ? [] : [`not before ${timeText(wave.at)}`]), ...(wave.afterMs === 0 ? [] : [`${durationText(wave.afterMs)} after the one before`])];
   const enough = wave.successThreshold === null ? "" : ` until ${sizeText(wave.successThreshold)} of it are healthy`;
   return `${membersText(wave.members)}${enough}${time.length === 0 ? "" : ` ${time.join(" and ")}`}${gatesText(wave.gates)}`;
 }
@@ -44,7 +45,7 @@ function gatesText(gates: readonly Gate[]): string {
 function gateText(gate: Gate): string {
   switch (gate.kind) {
     case "soak":
-      return `a soak of ${spanText(gate.forMs)}`;
+      return `a soak of ${durationText(gate.forMs)}`;
     case "approval":
       return "an approval";
     case "webhook":
@@ -86,5 +87,5 @@ function failureText({ maxFailures, onFailure }: Strategy): string {
 function offlineText({ offline, maxUnreachable }: Strategy): readonly string[] {
   const limit = maxUnreachable === null ? [] : [`no more than ${sizeText(maxUnreachable)} of a wave may be silent`];
   if (offline.kind === "skip") return limit;
-  return [`silent machines are waited for${offline.forMs === null ? "" : `, at most ${spanText(offline.forMs)} a wave`}`, ...limit];
+  return [`silent machines are waited for${offline.forMs === null ? "" : `, at most ${durationText(offline.forMs)} a wave`}`, ...limit];
 }

@@ -15,10 +15,9 @@ import type { Strategy } from "../plan/strategy.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
-import type { Source } from "./past.ts";
 import { differenceText, nowText, outstandingOf, type Present, saidOf } from "./present.ts";
 import { Queue } from "./queue.ts";
-import { Rows } from "./rows.ts";
+import { Rows, type Source } from "./rows.ts";
 import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
 import { type Before, Story } from "./story.ts";
 import { type Afterwards, deploymentSummary, targetSummary } from "./summary.ts";
@@ -40,7 +39,7 @@ export class Why {
 
   constructor(source: WhySource) {
     this.#source = source;
-    this.#rows = new Rows(source.db);
+    this.#rows = new Rows(source);
   }
 
   async deployment(id: DeploymentId): Promise<Answer<WhyResponse>> {
@@ -83,7 +82,7 @@ export class Why {
     const app = this.#source.db.prepare("SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string;
     const narrator = this.#narrator(id);
     const story = new Story(machine, narrator, this.#before(machine, app, first));
-    for await (const row of merged(this.#rows.ofDeployment(id), this.#rows.ofMachine(machine, first))) {
+    for await (const row of merged(this.#rows.ofDeployment(id), this.#rows.ofMachine(machine, first, this.#isOvertaken(machine, app, id) ? { app } : { deployment: id }))) {
       story.take(row);
       if (story.isOver) break;
     }
@@ -113,7 +112,7 @@ export class Why {
       if (missed === undefined) return { now: [...deploymentNow({ state, waiting, isStanding, later: undefined })], summary: `${machine} is among the machines that ${id} (${release}) selects; it has not begun.` };
       return { now: [], summary: `${machine} is not selected by ${id}: ${missed}.` };
     }
-    const started = this.#source.db.prepare("SELECT seq FROM journal WHERE deployment = ? AND kind = 'rollout_started'").pluck().get(id) as number | undefined;
+    const started = this.#source.db.prepare("SELECT start_seq FROM deployments WHERE id = ?").pluck().get(id) as number | null;
     const plannedSeq = started ?? firstSeq;
     // Of this machine: another of its name may have been there then.
     const wasThere = (this.#rows.joinOf(machine)?.seq ?? Infinity) < plannedSeq;
@@ -123,7 +122,7 @@ export class Why {
     if (isLate && phase === "succeeded" && isStanding) return { now: this.#lateNow(machine), summary: `${machine} has not had its turn in ${id} (${release}) yet: it came after the plan was made.` };
     return {
       now: waits ? [`${machine} has its turn when ${id} has succeeded (late_joiners: deploy)`, ...(waiting === "" ? [] : [`${id} waits for ${waiting}`])] : [],
-      summary: started === undefined ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels).replace("its machines", `the machines of ${id}`)}.`,
+      summary: started === null ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels).replace("its machines", `the machines of ${id}`)}.`,
     };
   }
 
@@ -134,6 +133,12 @@ export class Why {
       ...(silent_since === null ? [] : [`${machine} has its turn when it is heard from again`]),
       ...(cordoned_at === null ? [] : [`${machine} is cordoned and has its turn after: muster uncordon ${machine}`]),
     ];
+  }
+
+  /** Another deployment has told the machine something about the app since, or before. */
+  #isOvertaken(machine: MachineId, app: string, id: DeploymentId): boolean {
+    const newest = this.#source.db.prepare("SELECT deployment FROM assignments WHERE machine = ? AND app = ?").pluck().get(machine, app) as DeploymentId | undefined;
+    return newest !== undefined && newest !== id;
   }
 
   #presence(machine: MachineId): typeof ABSENT {
@@ -155,7 +160,7 @@ export class Why {
   }
 
   #narrator(id: DeploymentId): Narrator {
-    return new Narrator(new Queue(this.#source.db, id).until(this.#source.now()));
+    return new Narrator(new Queue(this.#source, id).until(this.#source.now()));
   }
 
   #exists(id: DeploymentId): boolean {

@@ -1,6 +1,7 @@
 /**
  * The small words of history: spans of time, names, who did it. Pure.
  */
+import { durationText, rounded } from "@muster/proto/duration.ts";
 import type { ReleaseId } from "@muster/proto/ids.ts";
 import type { RolloutReason, RolloutState, TargetCounts } from "../rollout/state.ts";
 
@@ -22,19 +23,9 @@ export interface Line {
 /** Of many at a time only the number is told. */
 export type Sum = "told" | "healthy" | "told_back" | "back" | "again" | "silent" | "passed" | "failed" | "unanswered" | "alarmed";
 
-const SECOND_MS = 1000;
-const MINUTE_MS = 60 * SECOND_MS;
-const HOUR_MS = 60 * MINUTE_MS;
-const DAY_MS = 24 * HOUR_MS;
-
-/** The two largest units: `250ms`, `12s`, `4m12s`, `3h5m`, `2d4h`. */
+/** What was measured: `250ms`, `12s`, `4m12s`, `3h5m`, `2d4h`. */
 export function spanText(ms: number): string {
-  if (ms < SECOND_MS) return `${Math.max(0, Math.round(ms))}ms`;
-  const [big, small] = [["d", DAY_MS, "h", HOUR_MS], ["h", HOUR_MS, "m", MINUTE_MS], ["m", MINUTE_MS, "s", SECOND_MS]]
-    .filter(([, unit]) => ms >= (unit as number))
-    .map(([name, unit, smaller, rest]) => [`${Math.floor(ms / (unit as number))}${name}`, Math.floor((ms % (unit as number)) / (rest as number)), smaller] as const)
-    .map(([whole, rest, name]) => [whole, rest === 0 ? "" : `${rest}${name}`] as const)[0] ?? [`${Math.floor(ms / SECOND_MS)}s`, ""];
-  return `${big}${small}`;
+  return durationText(rounded(ms));
 }
 
 /** ` after 12s`; nothing when it was at once. */

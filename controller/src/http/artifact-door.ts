@@ -48,6 +48,9 @@ export async function openArtifactDoor({ dir, tls, isMember, isAssigned, logger 
     url: `https://${host}:${door.port}`,
     port: door.port,
     cut: (machine) => void door.cut(machine),
-    close: () => http.close(),
+    close: async () => {
+      await http.close();
+      await door.close();
+    },
   };
 }

@@ -47,10 +47,11 @@ export type Entry =
   | { readonly kind: "budget_removed"; readonly selector: string; readonly by: string }
   | FreezeAdded
   | { readonly kind: "freeze_ended"; readonly freeze: string; readonly by: string }
-  | { readonly kind: "retention_set"; readonly keep: number; readonly keepForMs: number; readonly by: string }
+  | RetentionSet
   /** Retention took them from the store. */
   | { readonly kind: "artifact_removed"; readonly artifact: Digest }
   | ReportAccepted
+  | TargetsArchived
   | RolloutEntry;
 
 export interface ReleaseCreated {
@@ -145,6 +146,23 @@ export interface MachineRemoved {
   readonly machine: MachineId;
   readonly by: string;
   readonly reason: string;
+}
+
+export interface RetentionSet {
+  readonly kind: "retention_set";
+  readonly keep: number;
+  readonly keepForMs: number;
+  /** After it the steps of deployments, and what agents said, go from the database to the archive. */
+  readonly stepsForMs: number;
+  readonly by: string;
+}
+
+/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names. */
+export interface TargetsArchived {
+  readonly kind: "targets_archived";
+  readonly deployment: DeploymentId;
+  readonly app: AppName;
+  readonly upTo: MachineId;
 }
 
 export interface ReportAccepted {

@@ -4,11 +4,17 @@
  * Always holds: a row is in the tables if and only if it is in the journal; sequences rise by one and are never used again; what `transaction` returned from is
  * on disk (`synchronous=FULL`).
  */
+import { dirname, join } from "node:path";
 import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
-import type { Instant } from "@muster/proto/ids.ts";
-import type { Attended, Moment } from "../rollout/moment.ts";
-import type { Entry, EntryKind, JournalRow } from "./entry.ts";
+import type { Moment } from "../rollout/moment.ts";
+import { Archive, type ArchivedRow } from "./archive.ts";
+import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
+import type { Entry, JournalRow } from "./entry.ts";
+import { pageWith } from "./pages.ts";
 import { createProjector, type Projector } from "./project.ts";
+import { ReportCursors } from "./report-cursors.ts";
+import { type PartSource, Snapshots } from "./snapshot.ts";
+import { partsInMemory, partsOfFile } from "./snapshot-source.ts";
 import { createJournalTables, JOURNAL_VERSION, PROJECTION_VERSION, recreateProjections } from "./schema.ts";
 import { upcast } from "./upcast.ts";
 
@@ -43,18 +49,45 @@ function wayOut(code: string): string {
 /** Rows to read at once: bounds the memory of a replay and of one answer to a reader of events. */
 const PAGE_ROWS = 500;
 
-/** A row of the table `journal`, as far as it says what happened. */
-export interface StoredRow {
-  readonly seq: number;
-  readonly at: Instant;
-  readonly attended: Attended;
-  readonly kind: EntryKind;
-  readonly data: string;
+/** Rows between two words about a rebuild: about a second. */
+const REBUILD_ROWS = 100_000;
+
+/** How far the tables are rebuilt. */
+export interface Rebuild {
+  /** 0: there was none. */
+  readonly snapshotSeq: number;
+  /** Rows after it. */
+  readonly done: number;
+  readonly total: number;
 }
+
+/** What is kept beside the database, or how it is read by others. */
+interface Beside {
+  readonly files: ArchiveFiles;
+  readonly parts: PartSource;
+}
+
+/** A database that is given as its bytes is in memory, too. */
+function besideOf(path: string, db: Database): Beside {
+  if (typeof path !== "string" || path === ":memory:") return { files: new MemoryFiles(), parts: partsInMemory(db) };
+  return { files: new DiskFiles(join(dirname(path), "archive")), parts: partsOfFile(path) };
+}
+
+/** A row of the table `journal`, as it is read back. */
+export type StoredRow = ArchivedRow;
+
+/** All columns of it. */
+export const ROW_COLUMNS = "seq, at, attended, kind, deployment, machine, app, data";
 
 export class Journal {
   /** For queries only: nothing but the journal writes. */
   readonly db: Database;
+  /** How far reports of agents are acknowledged: written in the transaction of what they changed. */
+  readonly reports: ReportCursors;
+  /** Rows that are too old for the database. */
+  readonly archive: Archive;
+  /** From which the tables are rebuilt, with the rows after it. */
+  readonly snapshots: Snapshots;
   readonly #insert: Statement;
   readonly #page: Statement;
   readonly #pageOf: Statement;
@@ -62,45 +95,63 @@ export class Journal {
   #lastSeq: number;
   #inTransaction = false;
 
-  private constructor(db: Database) {
+  private constructor(db: Database, beside: Beside) {
     this.db = db;
     this.#insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @attended, @kind, @deployment, @machine, @app, @data)");
-    this.#page = db.prepare("SELECT seq, at, attended, kind, data FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?");
-    this.#pageOf = db.prepare("SELECT seq, at, attended, kind, data FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?");
+    this.#page = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`);
+    this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
     this.#project = createProjector(db);
+    this.reports = new ReportCursors(db);
+    this.archive = new Archive(db, beside.files);
+    this.snapshots = new Snapshots(db, beside.parts);
     this.#lastSeq = db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck().get() as number;
   }
 
-  /** `path` may be `:memory:`. Throws JournalError. */
-  static open(path: string): Journal {
+  /**
+   * `path` may be `:memory:`; the archive is beside it, in `archive/`. Tables of another version are rebuilt from the newest snapshot and the rows after it, which
+   * `onRebuild` is told of from time to time. Throws JournalError.
+   */
+  static open(path: string, onRebuild: (progress: Rebuild) => void = () => {}): Journal {
     try {
       const db = new SqliteDatabase(path);
       db.pragma("journal_mode = WAL");
       db.pragma("synchronous = FULL");
       db.pragma("foreign_keys = ON");
       createJournalTables(db);
-      const journal = prepareTables(db);
-      return journal;
-    } catch (error) {
-      throw JournalError.from(error, `cannot open the journal ${path}`);
-    }
-
-    function prepareTables(db: Database): Journal {
       const version = (key: string) => Number(db.prepare("SELECT value FROM meta WHERE key = ?").pluck().get(key) ?? 0);
       const journalVersion = version("journal_version");
       if (journalVersion > JOURNAL_VERSION) {
         throw new JournalError("NEWER", `the journal was written by a newer version (${journalVersion}; this one knows ${JOURNAL_VERSION})`, undefined);
       }
-      if (version("projection_version") === PROJECTION_VERSION) return new Journal(db);
+      const beside = besideOf(path, db);
+      if (version("projection_version") === PROJECTION_VERSION) return new Journal(db, beside);
       return db.transaction(() => {
         recreateProjections(db);
-        const journal = new Journal(db);
-        for (const row of journal.read({ fromSeq: 1 })) journal.#project(row);
+        const journal = new Journal(db, beside);
+        journal.#rebuild(onRebuild);
         const keep = db.prepare("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
         keep.run("journal_version", String(JOURNAL_VERSION));
         keep.run("projection_version", String(PROJECTION_VERSION));
         return journal;
       })();
+    } catch (error) {
+      throw JournalError.from(error, `cannot open the journal ${path}`);
+    }
+  }
+
+  /** Into empty tables. What went to the archive is in the snapshot. */
+  #rebuild(onRebuild: (progress: Rebuild) => void): void {
+    const from = this.snapshots.restore();
+    const total = this.db.prepare("SELECT count(*) FROM journal WHERE seq > ?").pluck().get(from) as number;
+    let done = 0;
+    for (let after = from; ; ) {
+      const rows = this.#page.all(after + 1, PAGE_ROWS) as StoredRow[];
+      for (const row of rows) this.#project(fromStored(row));
+      const last = rows.at(-1);
+      if (last === undefined) return;
+      after = last.seq;
+      done += rows.length;
+      if (done % REBUILD_ROWS === 0 || done === total) onRebuild({ snapshotSeq: from, done, total });
     }
   }
 
@@ -126,7 +177,8 @@ export class Journal {
   /** Only within `transaction`. */
   append(entry: Entry, { at, attended }: Moment): JournalRow {
     if (!this.#inTransaction) throw new Error(`append of ${entry.kind} outside a transaction`);
-    const { kind, ...data } = entry;
+    // What has a column of its own is not written twice.
+    const { kind, deployment = null, machine = null, app = null, ...data } = entry as Entry & { readonly deployment?: string; readonly machine?: string; readonly app?: string };
     this.#lastSeq += 1;
     const row: JournalRow = { seq: this.#lastSeq, at, attended, entry };
     this.#insert.run({
@@ -134,9 +186,9 @@ export class Journal {
       at,
       attended,
       kind,
-      deployment: "deployment" in entry ? entry.deployment : null,
-      machine: "machine" in entry ? entry.machine : null,
-      app: "app" in entry ? entry.app : null,
+      deployment,
+      machine,
+      app,
       data: JSON.stringify(data),
     });
     this.#project(row);
@@ -146,8 +198,14 @@ export class Journal {
   /** One page, at most `limit` rows and never more than 500. */
   page(from: { readonly fromSeq: number; readonly deployment?: string | undefined }, limit = PAGE_ROWS): readonly JournalRow[] {
     const most = Math.min(limit, PAGE_ROWS);
-    const rows = from.deployment === undefined ? this.#page.all(from.fromSeq, most) : this.#pageOf.all(from.deployment, from.fromSeq, most);
-    return (rows as StoredRow[]).map(fromStored);
+    const { deployment } = from;
+    const isWanted = (row: { readonly deployment: string | null }): boolean => deployment === undefined || row.deployment === deployment;
+    for (let fromSeq = from.fromSeq; ; ) {
+      const live = deployment === undefined ? this.#page.all(fromSeq, most) : this.#pageOf.all(deployment, fromSeq, most);
+      const { rows, next } = pageWith(this.archive, live as StoredRow[], { fromSeq, most, under: deployment === undefined ? undefined : { deployment }, isWanted });
+      if (rows.length > 0 || next === undefined) return rows.map(fromStored);
+      fromSeq = next;
+    }
   }
 
   *read(from: { readonly fromSeq: number }): Generator<JournalRow> {
@@ -155,7 +213,7 @@ export class Journal {
       const rows = this.page({ fromSeq });
       yield* rows;
       const last = rows.at(-1);
-      if (last === undefined || rows.length < PAGE_ROWS) return;
+      if (last === undefined) return;
       fromSeq = last.seq + 1;
     }
   }
@@ -166,6 +224,7 @@ export class Journal {
 }
 
 /** Rows were written by this program alone, from checked values. */
-export function fromStored({ seq, at, attended, kind, data }: StoredRow): JournalRow {
-  return { seq, at, attended, entry: { kind, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
+export function fromStored({ seq, at, attended, kind, data, deployment, machine, app }: StoredRow): JournalRow {
+  const columns = { ...(deployment === null ? {} : { deployment }), ...(machine === null ? {} : { machine }), ...(app === null ? {} : { app }) };
+  return { seq, at, attended, entry: { kind, ...columns, ...upcast(kind, JSON.parse(data) as Record<string, unknown>) } as Entry };
 }

@@ -46,6 +46,7 @@ interface DeploymentRow {
   readonly hold_message: string | null;
   readonly hold_since: Instant | null;
   readonly hold_attended: Attended | null;
+  readonly hold_until: Instant | null;
 }
 
 interface WaveRow {
@@ -106,7 +107,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.alarms = JSON.parse(row.alarms) as AlarmState[];
   state.startApproved = row.start_approved === 1;
   state.promoted = row.promoted === 1;
-  state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", since: momentOf(row.hold_since, row.hold_attended)! };
+  state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", until: row.hold_until, since: momentOf(row.hold_since, row.hold_attended)! };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
   state.waves = waves.map(waveOf);
   loadTargets(journal, state);

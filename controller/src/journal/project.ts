@@ -10,6 +10,8 @@ import type { Stamp } from "../rollout/change.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
+import { prepareFolding } from "./archived-targets.ts";
+import { prepareRemoval } from "./removal.ts";
 import { prepareWrites } from "./writes.ts";
 import { type AgentChanged, isRolloutEntry, type JournalRow, type MachineJoined, type ReportAccepted, type RolloutEntry } from "./entry.ts";
 
@@ -18,6 +20,8 @@ export type Projector = (row: JournalRow) => void;
 /** `progressAt` and the counters follow the same rules as `apply` of rollout/change.ts; a test holds both together. */
 export function createProjector(db: Database): Projector {
   const sql = prepareWrites(db);
+  const removalOf = prepareRemoval(db);
+  const foldTargets = prepareFolding(db);
 
   function projectMachine(entry: MachineJoined, at: number): void {
     const { machine, instance, labels, agentVersion, hostname, os, arch } = entry;
@@ -33,8 +37,7 @@ export function createProjector(db: Database): Projector {
   }
 
   function projectReport(entry: ReportAccepted, at: number): void {
-    const { machine, app, instance, reportSeq, generation, phase, reason } = entry;
-    sql.moveCursor.run(machine, instance, reportSeq);
+    const { machine, app, generation, phase, reason } = entry;
     sql.reportApp.run({
       machine,
       app,
@@ -76,6 +79,7 @@ export function createProjector(db: Database): Projector {
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;
       case "target_changed":
+        if (entry.state === "healthy") sql.noteHealthy.run({ id, at });
         if (entry.state === "healthy" || entry.state === "reverted") sql.progress.run(attended, id);
         if (entry.state === "updating" || entry.state === "reverting") sql.endHoldByMove.run({ id, attended });
         sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, letGo: entry.isLetGo === true ? "tolerated" : null, seq, at, attended, runs: entry.runs, ...reasonColumns(entry.reason) });
@@ -94,7 +98,7 @@ export function createProjector(db: Database): Projector {
         return;
       case "held":
         if (entry.hold === null) sql.endHold.run({ id, attended });
-        else sql.hold.run({ id, at, attended, ...entry.hold });
+        else sql.hold.run({ id, at, attended, ...entry.hold, until: entry.hold.until ?? null });
         return;
       case "promoted":
         sql.promote.run(id);
@@ -152,7 +156,9 @@ export function createProjector(db: Database): Projector {
       case "machine_labelled":
         return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
       case "machine_removed":
-        return forgetMachine(entry.machine);
+        forgetMachine(entry.machine);
+        for (const change of removalOf(entry)) projectRollout(change, { seq, at, attended });
+        return;
       case "machine_silent":
         return void sql.silence.run(at, entry.machine);
       case "machine_heard":
@@ -194,9 +200,11 @@ export function createProjector(db: Database): Projector {
       case "freeze_ended":
         return void sql.endFreeze.run({ number: Number(entry.freeze.slice("f-".length)), at });
       case "retention_set":
-        return void sql.setRetention.run(entry.keep, entry.keepForMs);
+        return void sql.setRetention.run(entry);
       case "artifact_removed":
         return void sql.removeArtifact.run(entry.artifact);
+      case "targets_archived":
+        return foldTargets(entry);
       case "report_accepted":
         return projectReport(entry, at);
     }

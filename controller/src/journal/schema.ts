@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 10;
+export const PROJECTION_VERSION = 12;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -23,6 +23,7 @@ const JOURNAL = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS journal_by_deployment ON journal (deployment, seq) WHERE deployment IS NOT NULL;
   CREATE INDEX IF NOT EXISTS journal_by_machine ON journal (machine, seq) WHERE machine IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS journal_removals ON journal (seq) WHERE kind = 'machine_removed';
 `;
 
 const PROJECTIONS = {
@@ -40,12 +41,6 @@ const PROJECTIONS = {
     cordoned_by   TEXT,
     cordon_reason TEXT,
     drained       INTEGER NOT NULL DEFAULT 0
-  ) STRICT, WITHOUT ROWID`,
-  report_cursors: `CREATE TABLE report_cursors (
-    machine  TEXT NOT NULL,
-    instance TEXT NOT NULL,
-    seq      INTEGER NOT NULL,
-    PRIMARY KEY (machine, instance)
   ) STRICT, WITHOUT ROWID`,
   machine_apps: `CREATE TABLE machine_apps (
     machine          TEXT NOT NULL,
@@ -88,7 +83,8 @@ const PROJECTIONS = {
     artifact   TEXT NOT NULL,
     release    TEXT NOT NULL,
     secrets    TEXT NOT NULL,
-    created_at INTEGER NOT NULL
+    created_at INTEGER NOT NULL,
+    healthy_at INTEGER -- the first time on any machine
   ) STRICT, WITHOUT ROWID`,
   deployments: `CREATE TABLE deployments (
     number          INTEGER PRIMARY KEY,
@@ -120,7 +116,8 @@ const PROJECTIONS = {
     hold_kind       TEXT,
     hold_message    TEXT,
     hold_since      INTEGER,
-    hold_attended   INTEGER
+    hold_attended   INTEGER,
+    hold_until      INTEGER
   ) STRICT`,
   waves: `CREATE TABLE waves (
     deployment               TEXT NOT NULL,
@@ -162,6 +159,13 @@ const PROJECTIONS = {
     confirmed_seq  INTEGER,
     PRIMARY KEY (deployment, machine)
   ) STRICT, WITHOUT ROWID`,
+  archived_targets: `CREATE TABLE archived_targets (
+    deployment TEXT NOT NULL,
+    wave       INTEGER NOT NULL,
+    state      TEXT NOT NULL,
+    count      INTEGER NOT NULL,
+    PRIMARY KEY (deployment, wave, state)
+  ) STRICT, WITHOUT ROWID`,
   budgets: `CREATE TABLE budgets (
     selector        TEXT PRIMARY KEY,
     max_unavailable INTEGER NOT NULL,
@@ -176,8 +180,9 @@ const PROJECTIONS = {
   ) STRICT`,
   retention: `CREATE TABLE retention (
     only        INTEGER PRIMARY KEY CHECK (only = 1),
-    keep        INTEGER NOT NULL,
-    keep_for_ms INTEGER NOT NULL
+    keep         INTEGER NOT NULL,
+    keep_for_ms  INTEGER NOT NULL,
+    steps_for_ms INTEGER NOT NULL
   ) STRICT`,
 } as const;
 
@@ -189,6 +194,7 @@ const INDEXES = [
   "CREATE INDEX targets_outstanding ON targets (machine) WHERE state IN ('unreachable', 'skipped')",
   "CREATE INDEX deployments_back ON deployments (app, release) WHERE back_seq IS NOT NULL OR takes_back IS NOT NULL",
   "CREATE INDEX releases_by_artifact ON releases (artifact)",
+  "CREATE INDEX assignments_by_deployment ON assignments (deployment)",
 ];
 
 export const PROJECTION_TABLES = Object.keys(PROJECTIONS) as (keyof typeof PROJECTIONS)[];

@@ -12,15 +12,13 @@ export function prepareWrites(db: Database) {
       ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
     changeAgent: statement("UPDATE machines SET instance = @instance, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch WHERE id = @machine"),
     label: statement("UPDATE machines SET labels = ? WHERE id = ?"),
-    // Its targets are part of the deployments' record, and changed by rows of their own.
+    // Its targets are part of the deployments' record: they stay, as removed.
     forgetMachine: [
       statement("DELETE FROM machines WHERE id = ?"),
       statement("DELETE FROM machine_apps WHERE machine = ?"),
       statement("DELETE FROM assignments WHERE machine = ?"),
-      statement("DELETE FROM report_cursors WHERE machine = ?"),
     ],
     silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
-    moveCursor: statement(`INSERT INTO report_cursors VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq`),
     reportApp: statement(`INSERT INTO machine_apps VALUES
         (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at)
       ON CONFLICT (machine, app) DO UPDATE SET generation = @generation, phase = @phase, reason_code = @reasonCode, reason_message = @reasonMessage,
@@ -28,10 +26,11 @@ export function prepareWrites(db: Database) {
     // A drain asks for removal too, and keeps it.
     forgetLastGood: statement("UPDATE assignments SET last_good = NULL WHERE machine = @machine AND app = @app AND generation = @generation AND release IS NULL"),
     storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
-    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?)"),
+    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, NULL)"),
+    noteHealthy: statement("UPDATE releases SET healthy_at = @at WHERE id = (SELECT release FROM deployments WHERE id = @id) AND healthy_at IS NULL"),
     signRelease: statement("UPDATE releases SET release = json_set(release, '$.signed', ?) WHERE id = ?"),
     submit: statement(`INSERT INTO deployments VALUES
-      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @takesBack, NULL, NULL, @attended, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL, NULL)`),
+      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @takesBack, NULL, NULL, @attended, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL, NULL, NULL)`),
     approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_attended = @attended,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
@@ -56,10 +55,10 @@ export function prepareWrites(db: Database) {
     alarms: statement("SELECT alarms FROM deployments WHERE id = ?").pluck(),
     setAlarms: statement("UPDATE deployments SET alarms = ? WHERE id = ?"),
     hold: statement(`UPDATE deployments SET hold_since = CASE WHEN hold_kind IS @kind THEN hold_since ELSE @at END,
-      hold_attended = CASE WHEN hold_kind IS @kind THEN hold_attended ELSE @attended END, hold_kind = @kind, hold_message = @message WHERE id = @id`),
-    endHold: statement("UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, progress_attended = @attended WHERE id = @id AND hold_kind IS NOT NULL"),
+      hold_attended = CASE WHEN hold_kind IS @kind THEN hold_attended ELSE @attended END, hold_kind = @kind, hold_message = @message, hold_until = @until WHERE id = @id`),
+    endHold: statement("UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL, progress_attended = @attended WHERE id = @id AND hold_kind IS NOT NULL"),
     // What stands behind a wave with a success threshold is waited for beside those on the move.
-    endHoldByMove: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, progress_attended = @attended WHERE id = @id AND hold_kind IS NOT NULL
+    endHoldByMove: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL, progress_attended = @attended WHERE id = @id AND hold_kind IS NOT NULL
       AND NOT (hold_kind IN (${HOLDS_BEHIND_WAVES.map((kind) => `'${kind}'`).join(", ")})
         AND EXISTS (SELECT 1 FROM waves w WHERE w.deployment = @id AND w.wave = deployments.wave AND w.success_threshold IS NOT NULL))`),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
@@ -84,7 +83,7 @@ export function prepareWrites(db: Database) {
     progress: statement("UPDATE deployments SET progress_attended = ? WHERE id = ?"),
     acknowledge: statement("UPDATE waves SET acknowledged_failures = ?, acknowledged_unreachable = ? WHERE deployment = ? AND wave = ?"),
     changePhase: statement(`UPDATE deployments SET phase = @phase, back_seq = coalesce(@backSeq, back_seq), progress_attended = @attended, ended_at = @endedAt, ended_attended = @endedAttended, reason_code = @reasonCode, reason_message = @reasonMessage,
-      hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL WHERE id = @id`),
+      hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL WHERE id = @id`),
     tryBackAgain: statement("UPDATE targets SET purpose = NULL WHERE deployment = ? AND state = 'failed' AND purpose = 'revert'"),
     cordon: statement("UPDATE machines SET cordoned_at = @at, cordoned_by = @by, cordon_reason = @reason, drained = @drained WHERE id = @machine"),
     uncordon: statement("UPDATE machines SET cordoned_at = NULL, cordoned_by = NULL, cordon_reason = NULL, drained = 0 WHERE id = ?"),
@@ -92,7 +91,8 @@ export function prepareWrites(db: Database) {
     removeBudget: statement("DELETE FROM budgets WHERE selector = ?"),
     addFreeze: statement("INSERT INTO freezes VALUES (@number, @from, @until, @reason, @by)"),
     endFreeze: statement("UPDATE freezes SET until_at = max(from_at, @at) WHERE number = @number"),
-    setRetention: statement("INSERT INTO retention VALUES (1, ?, ?) ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms"),
+    setRetention: statement(`INSERT INTO retention VALUES (1, @keep, @keepForMs, @stepsForMs)
+      ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms, steps_for_ms = excluded.steps_for_ms`),
     removeArtifact: statement("DELETE FROM artifacts WHERE digest = ?"),
   };
 }

@@ -10,6 +10,7 @@ import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import pino from "pino";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { World } from "../engine/world.fixture.ts";
+import { returnSpreadMs } from "../fleet/return-spread.ts";
 import type { Caller } from "../grpc/caller.ts";
 import { serveOpenly } from "../grpc/open.fixture.ts";
 import { AssignmentKeys } from "../identity/assignment-key.ts";
@@ -51,6 +52,7 @@ beforeEach(async () => {
     natsUrl: "nats://x",
     artifactUrl: "http://x",
     heartbeatIntervalMs: 1000,
+    returnSpreadMs: () => returnSpreadMs(world.fleet.size),
     labelsOf: () => ({ role: "web" }),
     trustRoots: new TrustRoots(world.journal.db, () => Date.now() as Instant),
     shouldRenew: () => false,
@@ -86,7 +88,7 @@ describe("a controller of the second epoch", () => {
   test("says its generations in that epoch, and takes what was stored in the first for nothing", async () => {
     expect(await hello(generation)).toMatchObject({ $case: "welcome", value: { generation: generationOf(1, generation) } });
     expect(world.fleet.presence("m-1" as MachineId).acknowledgedGeneration).toBe(0);
-    expect(await heartbeat(generationOf(1, generation))).toEqual({ $case: "heartbeatAck", value: { generation: generationOf(1, generation), renew: false, trustRootVersion: 0 } });
+    expect(await heartbeat(generationOf(1, generation))).toEqual({ $case: "heartbeatAck", value: { generation: generationOf(1, generation), renew: false, trustRootVersion: 0, returnSpreadMs: returnSpreadMs(2) } });
     expect(world.fleet.presence("m-1" as MachineId).acknowledgedGeneration).toBe(generation);
   });
 

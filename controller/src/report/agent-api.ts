@@ -33,6 +33,8 @@ export interface AgentApiOptions {
   readonly externalNats?: ExternalNats;
   readonly artifactUrl: string;
   readonly heartbeatIntervalMs: number;
+  /** How far the fleet, as large as it is now, is to spread its return. */
+  readonly returnSpreadMs: () => number;
   /** Labels are the record's, not what an agent says of itself. */
   readonly labelsOf: (machine: MachineId) => Labels;
   /** Its credentials are of an authority that will be retired. */
@@ -170,7 +172,7 @@ class Sessions {
   }
 
   async #welcome(session: Session, said: MachineJoined, hello: Hello): Promise<void> {
-    const { engine, signer, epoch, natsUrl, externalNats, artifactUrl, heartbeatIntervalMs, shouldRenew, trustRoots, logger } = this.#options;
+    const { engine, signer, epoch, natsUrl, externalNats, artifactUrl, heartbeatIntervalMs, returnSpreadMs, shouldRenew, trustRoots, logger } = this.#options;
     const { machine } = session;
     const stored = epoch.fromWire(hello.generation);
     const acknowledgedSeq = await engine.hello(said, stored, hello.newestReportSeq);
@@ -190,15 +192,16 @@ class Sessions {
       assignmentKeys: signer.announced(),
       renew: shouldRenew(session.caller),
       trustRootVersion: trustRoots.newestVersion(),
+      returnSpreadMs: returnSpreadMs(),
     };
     this.#write(session, { $case: "welcome", value });
     logger.info({ machineId: machine, generation }, "agent connected");
   }
 
   #heartbeat(session: Session, { generation, refusal }: Heartbeat): void {
-    const { engine, epoch, shouldRenew, trustRoots } = this.#options;
+    const { engine, epoch, returnSpreadMs, shouldRenew, trustRoots } = this.#options;
     const newest = engine.heartbeat(session.machine, epoch.fromWire(generation), refusalOf(refusal));
-    const value = { generation: epoch.toWire(newest), renew: shouldRenew(session.caller), trustRootVersion: trustRoots.newestVersion() };
+    const value = { generation: epoch.toWire(newest), renew: shouldRenew(session.caller), trustRootVersion: trustRoots.newestVersion(), returnSpreadMs: returnSpreadMs() };
     this.#write(session, { $case: "heartbeatAck", value });
   }
 

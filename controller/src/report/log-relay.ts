@@ -6,6 +6,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import { status } from "@grpc/grpc-js";
+import { durationText } from "@muster/proto/duration.ts";
 import type { LogLine, LogsWanted } from "@muster/proto/gen/muster/v1/agent.ts";
 import { CallError } from "../grpc/answer.ts";
 
@@ -51,7 +52,7 @@ export class LogRelay {
       stopped.abort();
       pipe.end();
     };
-    const timer = setTimeout(() => pipe.destroy(unavailable(`${machine} did not answer within ${ANSWER_TIMEOUT_MS / 1000}s`)), ANSWER_TIMEOUT_MS);
+    const timer = setTimeout(() => pipe.destroy(unavailable(`${machine} did not answer within ${durationText(ANSWER_TIMEOUT_MS)}`)), ANSWER_TIMEOUT_MS);
     signal.addEventListener("abort", stop);
     const sink: LogSink = {
       write: (lines) => pipe.write(lines),

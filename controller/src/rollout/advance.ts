@@ -11,7 +11,7 @@ import { backStep, backTailStep } from "./back.ts";
 import type { RolloutChange } from "./change.ts";
 import { rollingStep } from "./rolling.ts";
 import type { Moment } from "./moment.ts";
-import type { RolloutState } from "./state.ts";
+import type { Hold, RolloutState } from "./state.ts";
 import type { Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { tailStep } from "./tail.ts";
@@ -22,10 +22,19 @@ export function advance(state: RolloutState, world: Surroundings, now: Moment): 
     case "change":
       return step.changes;
     case "hold":
-      return state.hold?.kind === step.hold.kind && state.hold.message === step.hold.message ? [] : [{ kind: "held", hold: step.hold }];
+      return isSame(state.hold, step.hold) ? [] : [{ kind: "held", hold: step.hold }];
     case "wait":
       return state.hold === null ? [] : [{ kind: "held", hold: null }];
   }
+}
+
+/** A foreseen end may be off by so much before it is said anew. */
+const UNTIL_OFF_MS_MAX = 5_000;
+
+function isSame(before: Hold | null, hold: Hold): boolean {
+  if (before?.kind !== hold.kind) return false;
+  if (before.message === hold.message) return true;
+  return typeof before.until === "number" && typeof hold.until === "number" && Math.abs(before.until - hold.until) <= UNTIL_OFF_MS_MAX;
 }
 
 /** When `advance` must be called again though nothing was heard; undefined: never. Asked when `advance` has nothing more to say. */

@@ -14,7 +14,7 @@ export function backStep(state: RolloutState, world: Surroundings, now: Moment):
   const next = nextBack(state, world);
   if (next.kind === "start") return change(next.change);
   if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
-  if (isLate(state, now)) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state) });
+  if (isLate(state, now)) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
   const budget = state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
   if (budget !== undefined && state.availability.changing.size === 0) return { kind: "hold", hold: budgetHold(budget), until: undefined };
   return { kind: "wait", until: endsAt(state, now) };

@@ -132,7 +132,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
     }
     case "held":
       if (change.hold === null) endHold(state, at);
-      else state.hold = { ...change.hold, since: state.hold?.kind === change.hold.kind ? state.hold.since : at };
+      else state.hold = { ...change.hold, until: change.hold.until ?? null, since: state.hold?.kind === change.hold.kind ? state.hold.since : at };
       return;
     case "promoted":
       state.promoted = true;

@@ -4,12 +4,13 @@
  *   unreachable ──heard──▶ what it says
  *        └──────let go (offline: wait:… is over, or so few are tolerated, or a person says so)──▶ waited for no longer, counted
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Instant } from "@muster/proto/ids.ts";
 import { attendedSince, dueAt, type Moment } from "./moment.ts";
 import { hasEnough, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, type Step } from "./step.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { durationText, names, some, suspicionText } from "./words.ts";
+import { names, some, suspicionText } from "./words.ts";
 
 /** The first unreachable target that is waited for no longer. */
 export function letGoStep(state: RolloutState, now: Moment): Step | undefined {

@@ -12,7 +12,7 @@ import { type GateState, soakOver, stepOf } from "./gates.ts";
 import { countedUnreachable, endsAt, hasEnough, isDeserted, isLate, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, failuresReason, gateText, lostReason, machines, nothingToDo, progressReason, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -23,8 +23,13 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Momen
   const step = alarmStep(state) ?? forwardStep(state, world, now);
   const alarmAt = nextAlarmAt(alarmsOf(state), now);
   if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
-  if (isLate(state, now) && !isPastWork(step)) return change(onFailure(state, isSuspicious(state) ? lostReason(state) : progressReason(state, waveOf(state, state.wave))));
+  if (isLate(state, now) && !isPastWork(step)) return change(onFailure(state, isSuspicious(state) ? lostReason(state) : progressReason(state, waveOf(state, state.wave), knownOf(state, world))));
   return step.kind === "wait" ? { kind: "wait", until: earlier(earlier(step.until, alarmAt), endsAt(state, now)) } : step;
+}
+
+/** What its agent says now says more than what was written down when the target changed last. */
+function knownOf({ app }: RolloutState, world: Surroundings): Known {
+  return ({ machine, reason }) => world.said(machine, app) ?? reason;
 }
 
 /** Whoever skips the gates that are left skips its alarms, too. */
@@ -89,7 +94,7 @@ function beginStep(state: RolloutState, index: number, now: Moment): Step {
   const after = before === undefined ? wave.changedAt : (before.finishedAt ?? now);
   const at = Math.max(wave.at ?? 0, wave.afterMs === 0 ? 0 : dueAt(after, wave.afterMs, now)) as Instant;
   if (state.promoted || now.at >= at) return change({ kind: "wave_started", wave: index });
-  return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`) }, until: at };
+  return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`), until: at }, until: at };
 }
 
 function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now: Moment): Step | undefined {
@@ -108,7 +113,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
     case "ask":
       return change({ kind: "gate_asked", ...at, attempt: gate.attempts + 1 });
     case "wait":
-      return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until) }, until: step.until };
+      return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until), ...(gate.gate.kind === "soak" ? { until: step.until ?? null } : {}) }, until: step.until };
   }
 }
 

@@ -155,6 +155,10 @@ export class FakeWorld implements Surroundings {
     return this.heard.get(machine) ?? (Number.MAX_SAFE_INTEGER as Attended);
   }
 
+  said(): null {
+    return null;
+  }
+
   unsound(): Hold | undefined {
     return this.unsoundness === undefined ? undefined : { kind: "unsound", message: this.unsoundness };
   }

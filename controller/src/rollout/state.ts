@@ -130,6 +130,8 @@ export interface Hold {
   readonly kind: (typeof HOLD_KINDS)[number];
   /** What would let it go on, in words. */
   readonly message: string;
+  /** The time in it, where that is foreseen from attended time and so moves a little. Default null. */
+  readonly until?: Instant | null;
 }
 
 /** What a target is counted under while it moves; worked out once for each lane. */

@@ -4,7 +4,7 @@
 import type { AppName, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Window } from "../plan/strategy.ts";
 import type { Attended } from "./moment.ts";
-import type { Hold, Purpose, RolloutState } from "./state.ts";
+import type { Hold, Purpose, RolloutReason, RolloutState } from "./state.ts";
 
 /** Whether anything new may be started now. */
 export type Opening =
@@ -23,6 +23,8 @@ export interface Surroundings {
   isDrained(machine: MachineId): boolean;
   /** The release of the app that was confirmed on the machine last; null: none was. */
   lastGood(machine: MachineId, app: AppName): ReleaseId | null;
+  /** Why the machine's agent does not follow, or what it said last that is wrong with the app; null: nothing. */
+  said(machine: MachineId, app: AppName): RolloutReason | { readonly code: string; readonly message: string } | null;
   /** A time in which the whole fleet is left alone. */
   frozen(now: Instant): Opening;
   /** A rollout's own maintenance window. */
@@ -40,6 +42,7 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   isCordoned: () => false,
   isDrained: () => false,
   lastGood: () => null,
+  said: () => null,
   frozen: () => ({ open: true, until: null }),
   opening: () => ({ open: true, until: null }),
   fullBudget: () => undefined,

@@ -1,8 +1,9 @@
 /**
  * What a rollout says to people: why it stopped, what it waits for, who runs what.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Instant } from "@muster/proto/ids.ts";
-import { isInfrastructure } from "@muster/proto/reason.ts";
+import { isInfrastructure, type ReasonCode } from "@muster/proto/reason.ts";
 import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
@@ -38,27 +39,45 @@ export function nothingToDo(state: RolloutState): { readonly phase: "succeeded" 
     : { phase: "failed", reason: { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` } };
 }
 
+/** What is known of a target that keeps it from being healthy, in its machine's own words. Default: what the target itself keeps. */
+export type Known = (target: Target) => WhatIsKnown | null;
+
+interface WhatIsKnown {
+  readonly code: string;
+  readonly message: string;
+}
+
+const ownReason: Known = ({ reason }) => reason;
+
 export function failuresReason(state: RolloutState, index: number): RolloutReason {
   const wave = waveOf(state, index);
   const { failed } = wave.counts;
-  const examples = some(wave, "failed", 3).map(({ machine, reason }) => `${machine}: ${reason?.message ?? "no reason given"}`);
-  const more = failed > examples.length ? `; and ${failed - examples.length} more` : "";
-  const all = some(wave, "failed", failed).map((target) => target.reason?.code);
-  const code = new Set(all).size === 1 ? all[0] : undefined;
-  const surroundings = all.filter((each) => each !== undefined && isInfrastructure(each)).length;
+  const targets = some(wave, "failed", failed);
+  const codes = targets.map(({ reason }) => reason?.code);
+  const code = new Set(codes).size === 1 ? codes[0] : undefined;
+  const surroundings = codes.filter((each) => each !== undefined && isInfrastructure(each)).length;
   const note = surroundings === 0 ? "" : `; ${surroundings === failed ? "all" : `${surroundings} of them`} for faults of the surroundings that lasted until healthy_deadline`;
   return {
     code: code ?? "failures_exceeded",
-    message: `${machines(failed)} failed in wave ${index + 1}, ${allowed(wave.maxFailures, wave.acknowledgedFailures)}: ${examples.join("; ")}${more}${note}`,
+    message: `${machines(failed)} failed in wave ${index + 1}, ${allowed(wave.maxFailures, wave.acknowledgedFailures)}: ${failuresText(targets)}${note}`,
   };
 }
 
-export function unreachableReason(state: RolloutState, index: number): RolloutReason {
+/** Few are named one by one; of many, the most frequent reasons with an example each. */
+function failuresText(targets: readonly Target[]): string {
+  if (targets.length <= EXAMPLES_MAX) return targets.map(({ machine, reason }) => `${machine}: ${reason?.message ?? "no reason given"}`).join("; ");
+  const unknown = targets.filter(({ reason }) => reason === null).length;
+  return [mostFrequent(targets, ownReason), ...(unknown === 0 ? [] : [`no reason given by ${unknown}`])].filter((part) => part !== "").join("; ");
+}
+
+export function unreachableReason(state: RolloutState, index: number, known: Known = ownReason): RolloutReason {
   const wave = waveOf(state, index);
   const unreachable = countedUnreachable(state, wave);
+  const silent = some(wave, "unreachable", wave.counts.unreachable);
+  const who = names(silent.slice(0, EXAMPLES_MAX), unreachable);
   return {
     code: "unreachable_exceeded",
-    message: `${machines(unreachable)} of wave ${index + 1} ${unreachable === 1 ? "is" : "are"} silent, ${allowed(wave.maxUnreachable ?? 0, wave.acknowledgedUnreachable)} (max_unreachable): ${names(some(wave, "unreachable", 3), unreachable)}`,
+    message: `${machines(unreachable)} of wave ${index + 1} ${unreachable === 1 ? "is" : "are"} silent, ${allowed(wave.maxUnreachable ?? 0, wave.acknowledgedUnreachable)} (max_unreachable): ${who}${knownText(silent, known)}`,
   };
 }
 
@@ -78,21 +97,53 @@ export function lostReason(state: RolloutState): RolloutReason {
   };
 }
 
-export function progressReason(state: RolloutState, wave: WaveState): RolloutReason {
+export function progressReason(state: RolloutState, wave: WaveState, known: Known = ownReason): RolloutReason {
+  const held = wave.targets.filter(({ state: stands }) => stands !== "healthy" && stands !== "pending" && stands !== "removed");
   return {
     code: "progress_deadline",
-    message: `no target became healthy for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline) in wave ${state.wave + 1}: ${holdUps(wave)}`,
+    message: `no target became healthy for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline) in wave ${state.wave + 1}: ${holdUps(wave)}${knownText(held, known)}`,
   };
 }
 
-export function stuckBackReason(state: RolloutState): RolloutReason {
+export function stuckBackReason(state: RolloutState, known: Known = () => null): RolloutReason {
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
   const stuck = [...state.moving].map((machine) => state.targets.get(machine)!);
   const who = stuck.length === 0 ? "nothing was under way" : whoRunsWhat(stuck);
   return {
     code: "progress_deadline",
-    message: `the rollback made no progress for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}${cause}`,
+    message: `the rollback made no progress for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}${knownText(stuck, known)}${cause}`,
   };
+}
+
+/** Reasons that are named of many. */
+const EXAMPLES_MAX = 3;
+
+/** What the controller says of a machine by itself: it explains nothing more than the state of the target does. */
+const CONTROLLERS_OWN: ReadonlySet<string> = new Set(["silent", "cordoned", "removed", "superseded"] satisfies ReasonCode[]);
+
+function knownText(targets: readonly Target[], known: Known): string {
+  const theirs: Known = (target) => {
+    const reason = known(target);
+    return reason === null || CONTROLLERS_OWN.has(reason.code) ? null : reason;
+  };
+  const text = mostFrequent(targets, theirs);
+  return text === "" ? "" : `; what is known: ${text}`;
+}
+
+/** `disk_full on 38 (web-1: no space left on /srv), exited on 2 (web-9: exited with code 1) and 2 more reasons`; empty when nothing is known. */
+function mostFrequent(targets: readonly Target[], known: Known): string {
+  const byCode = new Map<string, { count: number; readonly example: string }>();
+  for (const target of targets) {
+    const reason = known(target);
+    if (reason === null) continue;
+    const group = byCode.get(reason.code) ?? { count: 0, example: `${target.machine}: ${reason.message}` };
+    group.count += 1;
+    byCode.set(reason.code, group);
+  }
+  const groups = [...byCode].sort(([, a], [, b]) => b.count - a.count);
+  const shown = groups.slice(0, EXAMPLES_MAX).map(([code, { count, example }]) => `${code} on ${count} (${example})`);
+  const more = groups.length - shown.length;
+  return `${shown.join(", ")}${more > 0 ? ` and ${more} more reason${more === 1 ? "" : "s"}` : ""}`;
 }
 
 /** The exact list, by what runs there. */
@@ -164,13 +215,6 @@ export function timeText(at: Instant): string {
 
 /** Swedish is how ISO 8601 is spoken. */
 const UTC = new Intl.DateTimeFormat("sv-SE", { timeZone: "UTC", dateStyle: "short", timeStyle: "medium" });
-
-export function durationText(ms: number): string {
-  const total = Math.round(ms / 1000);
-  const minutes = Math.floor(total / 60);
-  if (minutes === 0) return ms < 1000 ? `${ms}ms` : `${total}s`;
-  return total % 60 === 0 ? `${minutes}m` : `${minutes}m${total % 60}s`;
-}
 
 function allowed(max: number, acknowledged: number): string {
   return acknowledged === 0 ? `${max} allowed` : `${max} allowed besides ${acknowledged} acknowledged`;

@@ -3,7 +3,7 @@
  * told at once.
  */
 import type { Fault } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { formatDuration } from "./duration.ts";
+import { durationText } from "@muster/proto/duration.ts";
 import { shown } from "./explain.ts";
 import { fault, listOf, mapOf, namedDuration, readable, valueAt } from "./parts.ts";
 import { rolloutFaults } from "./rollout-rules.ts";
@@ -82,7 +82,7 @@ function hopelessProbes(probes: readonly unknown[], tree: YamlTree): readonly Fa
     if (!CHECKS.some((check) => probe[check] !== undefined)) return [];
     const { interval: intervalMs, healthy_after: successes } = probe;
     if (intervalMs === undefined || successes === undefined || successes * intervalMs + minHealthyMs < deadlineMs) return [];
-    const streak = `healthy_after × interval (${successes} × ${formatDuration(intervalMs)} = ${formatDuration(successes * intervalMs)})`;
+    const streak = `healthy_after × interval (${successes} × ${durationText(intervalMs)} = ${durationText(successes * intervalMs)})`;
     const together = `${streak} and ${namedDuration(tree, "min_healthy_time", minHealthyMs)} together`;
     const message = `can never be healthy in time: ${together} must be shorter than ${namedDuration(tree, "healthy_deadline", deadlineMs)}`;
     return [fault(tree, ["health", index], message)];

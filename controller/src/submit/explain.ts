@@ -2,7 +2,7 @@
  * What is wrong with one value, in a sentence: what was found, what is allowed, and the way out. Takes values as YAML gives them; `undefined` stands for
  * a key that is missing. Never knows where the value stands.
  */
-import { formatDuration, parseDuration } from "./duration.ts";
+import { durationText, parseDuration } from "@muster/proto/duration.ts";
 import { parseInstant } from "./instant.ts";
 import { suggest } from "./suggest.ts";
 
@@ -76,8 +76,8 @@ export function explainDuration(what: string, range: { readonly minMs: number; r
     if (typeof found !== "number" && typeof found !== "string") return `${shown(found)} is not a duration, for example 10s or 1m30s`;
     const parsed = parseDuration(String(found));
     if (!parsed.ok) return parsed.message;
-    if (parsed.ms < range.minMs) return `${found} is too short for ${what}: at least ${formatDuration(range.minMs)}`;
-    return `${found} is too long for ${what}: at most ${formatDuration(range.maxMs)}`;
+    if (parsed.ms < range.minMs) return `${found} is too short for ${what}: at least ${durationText(range.minMs)}`;
+    return `${found} is too long for ${what}: at most ${durationText(range.maxMs)}`;
   };
 }
 

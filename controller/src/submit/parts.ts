@@ -3,7 +3,7 @@
  */
 import type { Fault } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { z } from "zod";
-import { formatDuration } from "./duration.ts";
+import { durationText } from "@muster/proto/duration.ts";
 import { faultAt } from "./schema-faults.ts";
 import type { Path, YamlTree } from "./yaml-tree.ts";
 
@@ -35,5 +35,5 @@ export function fault(tree: YamlTree, path: Path, message: string): Fault {
 
 /** A duration of `rollout`, by its key: `healthy_deadline (5m, the default)`. */
 export function namedDuration(tree: YamlTree, key: string, ms: number): string {
-  return `${key} (${formatDuration(ms)}${tree.places.has(["rollout", key]) ? "" : ", the default"})`;
+  return `${key} (${durationText(ms)}${tree.places.has(["rollout", key]) ? "" : ", the default"})`;
 }

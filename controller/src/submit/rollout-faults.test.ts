@@ -201,10 +201,10 @@ describe("rollout", () => {
     ],
     [
       "durations that are none",
-      exampleFile({ rollout: "  targets: role=web\n  min_healthy_time: 10\n  healthy_deadline: 1d\n  progress_deadline: -5m" }),
+      exampleFile({ rollout: "  targets: role=web\n  min_healthy_time: 10\n  healthy_deadline: 1w\n  progress_deadline: -5m" }),
       [
         "8:21 rollout.min_healthy_time: 10 has no unit: try 10s",
-        '9:21 rollout.healthy_deadline: "1d" is not a duration: there is no unit for days, try 24h',
+        '9:21 rollout.healthy_deadline: "1w" is not a duration, for example 10s or 1m30s; "w" is not a unit: ns us ms s m h d are',
         '10:22 rollout.progress_deadline: "-5m" is negative: a duration begins at 0s',
       ],
     ],
@@ -216,7 +216,7 @@ describe("rollout", () => {
     [
       "a duration longer than timers hold",
       exampleFile({ rollout: "  targets: role=web\n  progress_deadline: 500h" }),
-      ["8:22 rollout.progress_deadline: 500h is too long for progress_deadline: at most 480h"],
+      ["8:22 rollout.progress_deadline: 500h is too long for progress_deadline: at most 20d"],
     ],
     [
       "min_healthy_time as long as healthy_deadline",

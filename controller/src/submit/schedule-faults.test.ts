@@ -80,7 +80,7 @@ describe("window", () => {
     [
       "a window longer than a week",
       rollout('  window: { cron: "0 2 * * *", duration: 169h }'),
-      ["8:42 rollout.window.duration: 169h is too long for the duration of a window: at most 168h"],
+      ["8:42 rollout.window.duration: 169h is too long for the duration of a window: at most 7d"],
     ],
     [
       "a city for a time zone",
@@ -195,11 +195,11 @@ describe("after", () => {
     ],
     [
       "values that are none",
-      rollout("  after: { deployment_of: Shop, targets: a b, soak: 1d }"),
+      rollout("  after: { deployment_of: Shop, targets: a b, soak: 1w }"),
       [
         `8:27 rollout.after.deployment_of: "Shop" is not an app's name: 1 to 63 of a-z, 0-9 and -, with no - at either end (try shop)`,
         '8:44 rollout.after.targets: not a selector: "b" where one of = == != in notin was expected',
-        '8:53 rollout.after.soak: "1d" is not a duration: there is no unit for days, try 24h',
+        '8:53 rollout.after.soak: "1w" is not a duration, for example 10s or 1m30s; "w" is not a unit: ns us ms s m h d are',
       ],
     ],
     [
@@ -265,7 +265,7 @@ describe("priority, offline and late_joiners", () => {
     [
       "a wait that is longer than timers hold",
       rollout("  offline: wait:500h"),
-      ["8:12 rollout.offline: 500h is too long for offline: at most 480h"],
+      ["8:12 rollout.offline: 500h is too long for offline: at most 20d"],
     ],
     [
       "a misspelt choice",

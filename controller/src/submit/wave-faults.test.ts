@@ -128,7 +128,7 @@ describe("waves", () => {
       "sizes that do not rise beside other faults of the same waves",
       rollout("  waves: [{ size: 5, soak: x }, { size: 4, sok: 1m }, 100%]"),
       [
-        '8:28 rollout.waves[0].soak: "x" is not a duration, for example 10s or 1m30s; "x" is not a unit: ns us ms s m h are',
+        '8:28 rollout.waves[0].soak: "x" is not a duration, for example 10s or 1m30s; "x" is not a unit: ns us ms s m h d are',
         "8:41 rollout.waves[1].size: 4 is not more than 5 before it: waves are cumulative and rise",
         '8:44 rollout.waves[1].sok: unknown key "sok"; did you mean "soak"? (allowed here: size, targets, soak, approve, after, at, max_failures, max_unreachable, success_threshold, gates)',
       ],

@@ -16,7 +16,7 @@ import type { Decision, Deployment } from "./record.ts";
 /** An app was taken down by a decision. */
 interface Change {
   readonly generation: number;
-  readonly at: number;
+  readonly decidedAt: number;
   /** It did not serve anyway. */
   readonly isFree: boolean;
 }
@@ -59,7 +59,7 @@ export class Availability {
         if (!this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
       }
     }
-    this.#changes.set(key, { generation, at: now, isFree });
+    this.#changes.set(key, { generation, decidedAt: at, isFree });
   }
 
   #checkWindow(deployment: Deployment, decision: Decision, inherited: number): void {
@@ -127,13 +127,16 @@ export class Availability {
     if (newest === undefined || newest.artifact === undefined) return "absent";
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
     const change = this.#changes.get(`${machine}/${app}`);
-    if (change?.isFree === false && !hosts.isAtRest(machine, app)) return "changing";
+    // One that served when it was decided, and has gone since by itself, nobody could know of.
+    const wasKnown = change !== undefined && (change.decidedAt >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
+    if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app)) return "changing";
     return serving.wasOff(decidedAt - LAG_MS, now) ? "down" : "down_lately";
   }
 
   #worst(machine: MachineId, decidedAt: number): Standing {
     const standings = [...(this.#court.hosts.machines.get(machine)?.apps ?? [])].map((app) => this.#standing(machine, app, decidedAt));
-    return standings.find((each) => each === "changing") ?? standings.find((each) => each === "down") ?? "serving";
+    // One that is down for another app would be down without that change, too.
+    return standings.find((each) => each === "down") ?? standings.find((each) => each === "changing") ?? "serving";
   }
 
   /** For another app of the same machine: it costs its groups nothing more. */

@@ -35,7 +35,7 @@ export class Causes {
       case "operator":
         return record.hasOrdered(deployment, ["pause", "abort", "rollback", "retry", "promote"], at) ? undefined : "nobody ordered it";
       case "superseded": {
-        const newer = [...record.deployments.values()].some((other) => other.app === app && other !== deployment && other.strategy.onConflict === "supersede" && other.acts.some((act) => act.at >= deployment.submittedAt));
+        const newer = [...record.deployments.values()].some((other) => other.app === app && other !== deployment && other.strategy.onConflict === "supersede" && (other.startedAt === at || other.acts.some((act) => act.at >= deployment.submittedAt)));
         return newer ? undefined : "nothing newer takes its place";
       }
       case "gate_stopped":
@@ -50,7 +50,7 @@ export class Causes {
       default:
         return waves.some((wave) => this.#failedIn(deployment, wave).length > wave.maxFailures) || this.#allFailed(deployment) ? undefined : `it failed on ${waves.flatMap((wave) => this.#failedIn(deployment, wave)).join(", ") || "no host"}`;
       case "unreachable_exceeded":
-        return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
+        return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) || this.#hasLost(deployment, phaseSince, at) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
       case "progress_deadline":
         return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - SLACK_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
       case "revert_failed":
@@ -70,21 +70,28 @@ export class Causes {
     return took.some((machine) => this.#hasFailed(deployment, machine)) && took.every((machine) => this.#hasFailed(deployment, machine) || !this.#court.hosts.serves(machine, deployment.app) || this.#court.hosts.serving(machine, deployment.app).artifact !== deployment.artifact);
   }
 
-  #hasFailed({ firstDecisions, artifact, app, strategy }: Deployment, machine: MachineId): boolean {
+  #hasFailed({ firstDecisions, lastUpdates, artifact, app, strategy }: Deployment, machine: MachineId): boolean {
     const { hosts } = this.#court;
     const decision = firstDecisions.get(machine);
     const host = hosts.machines.get(machine);
     if (decision === undefined || host === undefined) return false;
     const serving = host.serving(app);
     if (serving.hasFailed(artifact, decision.at, hosts.now) || host.lastFaultAt >= decision.at) return true;
-    const wasWell = serving.since(decision.at, hosts.now).some((stretch) => stretch.artifact === artifact && stretch.to - stretch.from >= strategy.minHealthyTimeMs + LAG_MS);
-    return hosts.now - decision.at >= strategy.healthyDeadlineMs && !wasWell;
+    // Not done with what it was given last when its time was over, or the controller does not have its answer.
+    const last = lastUpdates.get(machine) ?? decision;
+    return hosts.now - last.at >= strategy.healthyDeadlineMs && hosts.settledPhase(machine, app, last.generation) !== "healthy";
   }
 
   #unheardIn({ strategy: { offline } }: Deployment, { machines }: Wave, at: number): number {
     const { hosts } = this.#court;
     const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
     return machines.filter((machine) => hosts.wasUnheard(machine, at - SLACK_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - SLACK_MS)).length;
+  }
+
+  /** One that took it was waited for in vain. */
+  #hasLost({ lastUpdates, strategy }: Deployment, since: number, at: number): boolean {
+    const { hosts } = this.#court;
+    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - SLACK_MS && [...lastUpdates.keys()].some((machine) => hosts.wasUnheard(machine, at - SLACK_MS, at));
   }
 
   /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */
@@ -98,7 +105,7 @@ export class Causes {
         if (served === artifact && to >= wellAt && wasHeard) since = Math.max(since, wellAt);
       }
     }
-    return hosts.attention.between(since, at);
+    return hosts.attention.atMost(since, at);
   }
 
   #isUnwell(machine: MachineId, app: string, at: number): boolean {

@@ -1,8 +1,7 @@
 /**
  * What a host goes back to, in which order, and what it is not given again.
  *
- * For each app on each host a stack of what was *confirmed* there: a deployment gave it, the host really served it, and the wave passed or the deployment ended without going
- * back. Where the hosts do not say clearly whether that was so (cut off, restarting at that very moment), nothing is demanded until it is clear again.
+ * For each app on each host a stack of what was *confirmed* there: a deployment gave it, the host really served it, and the wave passed. Where the hosts do not say clearly whether that was so (cut off, restarting at that very moment), nothing is demanded until it is clear again.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
@@ -31,7 +30,7 @@ export class GoingBack {
   /** Of this moment, judged when it is over: rollouts that took somebody back, and whom. */
   #backs: Decision[] = [];
 
-  /** Given to late machines, and not confirmed yet. */
+  /** Given to machines that became healthy after their wave had passed, or that came late, and not confirmed yet. */
   readonly #late = new Map<string, Decision>();
 
   constructor(court: Court) {
@@ -44,6 +43,7 @@ export class GoingBack {
 
   decided(decision: Decision, deployment: Deployment, before: Decision | undefined): void {
     const past = this.#past(decision.machine, decision.app);
+    this.#noteOwnReturn(past, before);
     if (decision.isUpdate) {
       if (deployment.phase === "succeeded") {
         past.isOpen = true;
@@ -54,14 +54,22 @@ export class GoingBack {
       return;
     }
     this.#backs.push(decision);
+    past.confirmed.splice(0, Infinity, ...past.confirmed.filter((each) => each.deployment !== decision.deployment));
     if (before?.artifact !== undefined && before.deployment === decision.deployment) past.takenBack.set(before.artifact, { at: decision.at, deployment: decision.deployment });
-    const expected = past.confirmed.filter((each) => each.deployment !== decision.deployment).at(-1);
+    const expected = past.confirmed.at(-1);
     if (past.isOpen || expected?.artifact === undefined || expected.artifact === decision.artifact) return;
     const goes = decision.artifact === undefined ? "to have the app removed" : `to ${nameOf(decision.artifact)}`;
     this.#court.complain("going_back_restores", `${decision.machine} is ${goes} by ${decision.deployment}; ${nameOf(expected.artifact)} of ${expected.deployment} ran well there before`);
   }
 
-  /** Its wave has passed, or it has ended without going back. */
+  /** The host has gone back by itself meanwhile, before it heard that what it left was confirmed. */
+  #noteOwnReturn({ confirmed }: Past, before: Decision | undefined): void {
+    const top = confirmed.at(-1);
+    if (before === undefined || top?.deployment !== before.deployment || !this.#court.hosts.machines.has(before.machine)) return;
+    if (this.#court.hosts.settledPhase(before.machine, before.app, before.generation) === "reverted") confirmed[confirmed.length - 1] = { ...top, artifact: undefined };
+  }
+
+  /** Its wave has passed. What an abort leaves in the middle of a soak nobody has called good. */
   confirmed(deployment: Deployment, machines: Iterable<MachineId>): void {
     const { hosts, record } = this.#court;
     const { id, app, artifact, lastDecisions } = deployment;
@@ -73,6 +81,11 @@ export class GoingBack {
       if (past.confirmed.at(-1)?.deployment === id) continue;
       past.isOpen = false;
       const phase = hosts.settledPhase(machine, app, decision.generation);
+      if (phase === undefined) {
+        past.isOpen = true;
+        this.#late.set(`${machine}/${app}`, decision);
+        continue;
+      }
       const isWell = phase === "healthy" && host.serving(app).current(hosts.now)?.artifact === artifact;
       // It went back by itself: what it is on was confirmed before.
       if (phase === "reverted" || phase === "failed") continue;
@@ -84,7 +97,8 @@ export class GoingBack {
     for (const machine of this.#court.record.machinesOf(deployment)) {
       const { confirmed } = this.#past(machine, deployment.app);
       const index = confirmed.findIndex((each) => each.deployment === deployment.id);
-      if (index >= 0) confirmed.splice(index, 1);
+      // Until it has been taken back from there; what comes in between does so while nobody knows what is good.
+      if (index >= 0) confirmed[index] = { deployment: deployment.id, artifact: undefined };
     }
   }
 
@@ -131,7 +145,8 @@ export class GoingBack {
       return host !== undefined && hosts.unheardMs(other) <= LAG_MS && !hosts.wasUnheard(other, at - 3 * SILENT_AFTER_MS, at) && host.disk.links.get(app) === artifact && host.serving(app).wasOff(at - 2 * LAG_MS, at) && hosts.hasSettled(other, app, generation);
     });
     const { maxFailures } = strategy;
-    const allowed = maxFailures.kind === "count" ? maxFailures.count : Math.floor((took.length * maxFailures.percent) / 100);
+    const own = maxFailures.kind === "count" ? maxFailures.count : Math.floor((took.length * maxFailures.percent) / 100);
+    const allowed = Math.min(took.length - 1, Math.max(1, Math.floor(took.length / 10), own));
     if (took.length > 0 && failing.length > allowed) complain("catch_up_waits", `${machine} gets ${nameOf(artifact)} by ${id}, which fails on ${failing.map((each) => each.machine).join(", ")} of ${took.length}`);
   }
 
@@ -162,7 +177,7 @@ export class GoingBack {
     for (const [key, decision] of this.#late) {
       const deployment = record.deployments.get(decision.deployment)!;
       const { machine, app, generation } = decision;
-      const isOver = record.newest.get(key) !== decision || deployment.phase !== "succeeded";
+      const isOver = record.newest.get(key) !== decision || deployment.phase === "rolling_back" || deployment.phase === "rolled_back";
       if (!isOver && hosts.settledPhase(machine, app, generation) === undefined) continue;
       // Overtaken before it was known.
       if (isOver) this.#past(machine, app).confirmed.push({ deployment: deployment.id, artifact: undefined });

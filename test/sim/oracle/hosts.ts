@@ -50,6 +50,13 @@ export class Hosts {
     return this.#heardAt.get(machine) ?? -1;
   }
 
+  /** What happened on it up to then the controller could know: not what its agent has said and has not got rid of. */
+  knownUntil(machine: MachineId): number {
+    const host = this.machines.get(machine)!;
+    const [oldest] = host.disk.reports;
+    return Math.min(this.lastHeardAt(machine), this.now, oldest === undefined ? Infinity : host.trueTime(oldest.observedAt)) - LAG_MS;
+  }
+
   unheardMs(machine: MachineId): number {
     return this.now - this.lastHeardAt(machine);
   }

@@ -59,6 +59,8 @@ export class Oracle {
   readonly #handlers: ByKind = {
     machine_silent: ({ machine }) => this.#silence.fellSilent(machine),
     machine_removed: ({ machine }) => this.#goingBack.forget(machine),
+    // Another disk, which remembers nothing, or another agent on the same one.
+    agent_changed: ({ machine }) => this.#goingBack.forget(machine),
     rollout_started: ({ deployment }) => this.#orders.began(this.#of(deployment)),
     target_assigned: ({ deployment, machine }, seq) => this.#decided(this.#of(deployment), machine, seq),
     gate_reached: ({ deployment, wave, gate }) => void this.#reached.set(`${deployment}/${wave}/${gate}`, this.#court.hosts.now),
@@ -116,7 +118,7 @@ export class Oracle {
     this.#pending.push(() => this.#causes.phaseChanged(deployment, { from, since, to }, reason, now));
     this.#pending.push(() => this.#passing.ended(deployment));
     if (to === "rolling_back") this.#goingBack.goesBack(deployment);
-    else if (["succeeded", "aborted", "superseded", "failed"].includes(to) && from !== "rolling_back") this.#goingBack.confirmed(deployment, this.#court.record.machinesOf(deployment));
+    else if (to === "succeeded") this.#goingBack.confirmed(deployment, this.#court.record.machinesOf(deployment));
   }
 
   takesDown(machine: MachineId, app: string, generation: number): void {
@@ -158,6 +160,12 @@ export class Oracle {
 
   reasonOf(id: DeploymentId): string {
     return this.#court.record.deployments.get(id)?.reason?.message ?? "";
+  }
+
+  /** The deployment that gave the machine what it should run may do so in its window alone. */
+  waitsForItsWindow(machine: MachineId): boolean {
+    const { record } = this.#court;
+    return [...record.newest.values()].some((decision) => decision.machine === machine && record.deployments.get(decision.deployment)!.strategy.window !== null);
   }
 
   newest(machine: MachineId, app: string): Decision | undefined {

@@ -23,6 +23,8 @@ export class Orders {
     const what = `${machine} is changed by ${deployment.id}`;
     const known = record.machines.get(machine);
     if (known === undefined) return complain("removed_is_left", `${what}, and was removed from the fleet`);
+    // Whoever could not be reached goes back when it is heard again.
+    if (!isUpdate && phase === "rolled_back") return;
     if (phase === "paused" || phase === "pending" || (ENDED.includes(phase) && phase !== "succeeded")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (isUpdate === (phase === "rolling_back")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (!isUpdate) return;

@@ -61,7 +61,7 @@ export class Passing {
         if (go < spec.count && spec.onSilence !== "go") complain("gates_hold", `${what} after ${go} measurements within its limits`);
         return;
       case "soak": {
-        const attendedMs = hosts.attention.between(Math.max(reachedAt, this.#lastBadAt(deployment, index)), now);
+        const attendedMs = hosts.attention.atMost(Math.max(reachedAt, this.#lastBadAt(deployment, index)), now);
         if (attendedMs < spec.forMs - SLACK_MS / 2) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
         const missing = this.#missing(deployment, index);
         if (missing !== undefined) complain("soak_watched", `${what}, and ${missing}`);
@@ -81,8 +81,9 @@ export class Passing {
       if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id) return [];
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
-      if (stretches.length === 0 && hosts.unheardMs(machine) >= SILENT_AFTER_MS) return [];
-      const knownUntil = Math.max(decision.at, Math.min(hosts.lastHeardAt(machine), now) - LAG_MS);
+      // That it took it nobody could know.
+      if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine))) return [];
+      const knownUntil = Math.max(decision.at, hosts.knownUntil(machine));
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
       return [{ machine, since, isSilent: hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS }];
     });
@@ -107,7 +108,12 @@ export class Passing {
     if (failing.length > wave.maxFailures) return `${failing.map(({ machine }) => machine).join(", ")} do not serve it, ${wave.maxFailures} may fail`;
     const silent = took.filter(({ isSilent }) => isSilent).map(({ machine }) => machine);
     if (silent.length === 0) return undefined;
-    if (offline.kind === "skip") return 2 * (took.length - silent.length) > took.length ? undefined : `of ${took.length} that took it ${silent.join(", ")} are silent`;
+    if (offline.kind === "skip") {
+      // One may be bad luck; more than one and more than a tenth, or all of them, may be the release's doing.
+      const most = wave.maxUnreachable ?? Math.max(1, Math.floor(took.length / 10));
+      const isLuck = silent.length <= most && silent.length < took.length;
+      return isLuck ? undefined : `of ${took.length} that took it ${silent.join(", ")} are silent`;
+    }
     const early = silent.find((machine) => offline.forMs === null || hosts.attention.between(hosts.lastHeardAt(machine), hosts.now) < offline.forMs);
     return early === undefined ? undefined : `${early} is silent, and is to be waited for`;
   }

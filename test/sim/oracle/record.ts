@@ -61,6 +61,8 @@ export interface Deployment {
   readonly late: Set<MachineId>;
   readonly firstDecisions: Map<MachineId, Decision>;
   readonly lastDecisions: Map<MachineId, Decision>;
+  /** The last that gave it the release. */
+  readonly lastUpdates: Map<MachineId, Decision>;
   /** Labels of its machines when it first decided about them. */
   readonly labels: Map<MachineId, Labels>;
   readonly windows: { readonly at: number; readonly size: Size }[];
@@ -173,6 +175,7 @@ export class Record {
       late: new Set(),
       firstDecisions: new Map(),
       lastDecisions: new Map(),
+      lastUpdates: new Map(),
       labels: new Map(),
       windows: [{ at, size: strategy.maxUnavailable }],
     });
@@ -193,6 +196,7 @@ export class Record {
     if (!deployment.firstDecisions.has(machine)) deployment.firstDecisions.set(machine, decision);
     if (!deployment.labels.has(machine)) deployment.labels.set(machine, this.machines.get(machine)?.labels ?? {});
     deployment.lastDecisions.set(machine, decision);
+    if (isUpdate) deployment.lastUpdates.set(machine, decision);
     this.newest.set(`${machine}/${app}`, decision);
   }
 }

@@ -7,8 +7,6 @@ import type { Court } from "./court.ts";
 const FOUND_WITHIN_MS = 15_000;
 const HEARD_WITHIN_MS = 3_000;
 const SLACK_MS = 1_500;
-/** What a controller may take for attended of the gaps in which it was stopped. */
-const GAP_MS = 6_000;
 
 export class Silence {
   readonly #court: Court;
@@ -22,8 +20,8 @@ export class Silence {
     const unheardMs = hosts.unheardMs(machine);
     if (unheardMs < SILENT_AFTER_MS - SLACK_MS) complain("silence_found", `${machine} is called silent, and was heard ${unheardMs} ms ago`);
     const { hearing, now } = hosts;
-    const attendedMs = hearing.between(Math.max(hosts.lastHeardAt(machine), now - 10 * SILENT_AFTER_MS), now);
-    if (attendedMs < SILENT_AFTER_MS - GAP_MS && unheardMs < 9 * SILENT_AFTER_MS) complain("silence_found", `${machine} is called silent after ${attendedMs} ms in which the controller could have heard it`);
+    const attendedMs = hearing.atMost(Math.max(hosts.lastHeardAt(machine), now - 10 * SILENT_AFTER_MS), now, SILENT_AFTER_MS / 2);
+    if (attendedMs < SILENT_AFTER_MS - SLACK_MS && unheardMs < 9 * SILENT_AFTER_MS) complain("silence_found", `${machine} is called silent after ${attendedMs} ms in which the controller could have heard it`);
   }
 
   look(): void {

@@ -4,6 +4,7 @@
  */
 import { createHash, X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
+import { durationText } from "@muster/proto/duration.ts";
 import { authorityName, CONTROLLER_NAME } from "@muster/proto/identity.ts";
 import { CliError, EXIT } from "../errors.ts";
 
@@ -49,7 +50,7 @@ function fetchChain(address: string, servername: string): Promise<readonly Buffe
       socket.destroy();
       reject(new CliError(`cannot reach the controller at ${address}: ${why}`, { code: "unreachable", exit: EXIT.unreachable, cause }));
     };
-    socket.setTimeout(TIMEOUT_MS, () => fail(`no answer within ${TIMEOUT_MS / 1000} s`));
+    socket.setTimeout(TIMEOUT_MS, () => fail(`no answer within ${durationText(TIMEOUT_MS)}`));
     socket.on("error", (error: NodeJS.ErrnoException) => fail(error.code === "ECONNREFUSED" ? "connection refused" : error.message, error));
   });
 }

@@ -17,6 +17,7 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import { checkServerIdentity } from "node:tls";
+import { durationText } from "@muster/proto/duration.ts";
 import { AccessServiceClient } from "@muster/proto/gen/muster/v1/access.ts";
 import { ArtifactsServiceClient } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { BackupServiceClient } from "@muster/proto/gen/muster/v1/backup.ts";
@@ -228,7 +229,7 @@ function wasCutOff({ code, details }: ServiceError): boolean {
 }
 
 function whyUnreachable(error: ServiceError, deadlineMs: number): string {
-  if (error.code === status.DEADLINE_EXCEEDED) return `no answer within ${deadlineMs / 1000} s`;
+  if (error.code === status.DEADLINE_EXCEEDED) return `no answer within ${durationText(deadlineMs)}`;
   if (error.details.includes("ECONNREFUSED")) return "connection refused";
   if (/ENOENT/.test(error.details)) return "there is no such socket";
   if (/EACCES|EPERM/.test(error.details)) return "only the user that it runs as may open it; others log in: muster login HOST:PORT";

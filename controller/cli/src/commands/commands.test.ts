@@ -24,7 +24,7 @@ test("status shows the newest deployment, and what else is active", async () => 
   controller.deployments.push(rollingDeployment({ id: "d-5", app: "shop-api" }));
   const { code, out } = await run("status");
   expect(code).toBe(0);
-  expect(out).toContain("d-7  shop-web 1.4.2  rolling  1m02s");
+  expect(out).toContain("d-7  shop-web 1.4.2  rolling  1m2s");
   expect(out).toContain("also active:\n  d-5  shop-api 1.4.2  rolling");
 });
 

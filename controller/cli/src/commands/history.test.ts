@@ -44,12 +44,12 @@ now:
   ▸ web-3 takes its turn again with: muster retry d-7
 
 how it came to this, since date hh:mm:ss (5m ago):
-  hh:mm:ss  +0s     ada@laptop submitted d-7: shop-web 1.4.2 to role=web
-  hh:mm:ss  +1s     web-3 was told to run shop-web 1.4.2, as the third of wave
-                    2: five at most may be unavailable at once, and four were
-  hh:mm:ss  +1m02s  web-3 failed: exited with code 1, four times
-  hh:mm:ss  +1m02s  wave 2 has 2 failed targets, more than max_failures 1, so
-                    the rollout is paused
+  hh:mm:ss  +0s    ada@laptop submitted d-7: shop-web 1.4.2 to role=web
+  hh:mm:ss  +1s    web-3 was told to run shop-web 1.4.2, as the third of wave 2:
+                   five at most may be unavailable at once, and four were
+  hh:mm:ss  +1m2s  web-3 failed: exited with code 1, four times
+  hh:mm:ss  +1m2s  wave 2 has 2 failed targets, more than max_failures 1, so the
+                   rollout is paused
 `);
 });
 

@@ -2,8 +2,8 @@
  * Moments as people write them: RFC 3339, a time of the day, or so long from now. A time of the day is in the zone of the one who
  * writes; it is the next such moment where the future is meant and the last one where the past is. Pure.
  */
+import { parseDuration } from "@muster/proto/duration.ts";
 import { badInput } from "../errors.ts";
-import { parseDuration } from "../render/time.ts";
 
 /** On which side of `from` the moment lies. */
 type Side = "future" | "past";
@@ -39,7 +39,7 @@ function relative(text: string, side: Side, now: number): number | undefined {
   const sign = side === "future" ? 1 : -1;
   if (!text.startsWith(sign === 1 ? "+" : "-")) return undefined;
   const parsed = parseDuration(text.slice(1));
-  return parsed.ok ? now + sign * Math.round(parsed.durationMs) : undefined;
+  return parsed.ok ? now + sign * parsed.ms : undefined;
 }
 
 /** `18:00`, `18:00:30`. Days are counted by the calendar, since some have 23 hours. */

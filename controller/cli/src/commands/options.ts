@@ -3,8 +3,8 @@
  * before anything is asked of the controller.
  */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { parseDuration } from "@muster/proto/duration.ts";
 import type { CliContext } from "../context.ts";
-import { parseDuration } from "../render/time.ts";
 import type { ViewOptions } from "../render/view-options.ts";
 
 /** Of `--reconnect-for`: a controller that restarts is back within seconds, one that is upgraded within a minute. */
@@ -12,8 +12,8 @@ const RECONNECT_FOR_DEFAULT = "1m";
 
 export function parseDurationOption(text: string): number {
   const parsed = parseDuration(text);
-  if (parsed.ok) return parsed.durationMs;
-  throw new InvalidArgumentError("It is not a duration (try 30s or 1m30s).");
+  if (parsed.ok) return parsed.ms;
+  throw new InvalidArgumentError(`${parsed.message}.`);
 }
 
 /** A whole number from `min` to `max`. */

@@ -11,7 +11,7 @@ import { exitAfter } from "../errors.ts";
 import { pictureJson } from "../output/history-json.ts";
 import { hasEnded } from "../output/words.ts";
 import { plain, truncate } from "../render/text.ts";
-import { duration, moment, timeOfDay } from "../render/time.ts";
+import { elapsedText, moment, timeOfDay } from "../render/time.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { parseMoment, PAST_WAYS } from "./moment.ts";
 import { withExamples } from "./options.ts";
@@ -131,8 +131,8 @@ async function play(context: CliContext, pictures: AsyncIterable<ReplayResponse>
   return last;
 }
 
-/** `  2026-01-31 12:03:04  +1m02s`, and what has just happened. */
+/** `  2026-01-31 12:03:04  +1m2s`, and what has just happened. */
 function captionLines({ colors, columns, clock }: CliContext, at: number, startedAt: number, happened: readonly string[]): readonly string[] {
-  const time = `${moment(at, clock.now())}  +${duration(at - startedAt)}`;
+  const time = `${moment(at, clock.now())}  +${elapsedText(at - startedAt)}`;
   return ["", colors.dim(`  ${time}`), ...happened.map((sentence) => colors.dim(truncate(`  · ${plain(sentence)}`, columns())))];
 }

@@ -1,6 +1,7 @@
 /**
- * `muster retention show` and `muster retention set [--keep N] [--for DURATION]`
+ * `muster retention show` and `muster retention set [--keep N] [--for DURATION] [--steps DURATION]`
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { Retention } from "@muster/proto/gen/muster/v1/history.ts";
 import { type Command, Option } from "commander";
 import type { Controller } from "../client/controller.ts";
@@ -8,9 +9,10 @@ import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 import { retentionJson } from "../output/history-json.ts";
-import { printDocument } from "../output/json.ts";
+import { isoOrNull, printDocument } from "../output/json.ts";
+import { size } from "../render/sizes.ts";
 import { plain, plural, wrap } from "../render/text.ts";
-import { shortDuration } from "../render/time.ts";
+import { dateAndTime } from "../render/time.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { parseDurationOption, wholeNumber, withExamples } from "./options.ts";
 
@@ -18,6 +20,8 @@ interface SetOptions extends GlobalOptions {
   readonly keep?: number;
   /** Milliseconds. */
   readonly for?: number;
+  /** Milliseconds. */
+  readonly steps?: number;
 }
 
 const KEEP_MAX = 1_000_000;
@@ -27,8 +31,10 @@ const REMOVAL_DEADLINE_MS = 60_000;
 export function registerRetention(program: Command, context: CliContext): void {
   const retention = program
     .command("retention")
-    .summary("say how long the files of releases are kept")
-    .description("How long the files of releases that nothing runs are kept. What was deployed, and why, is kept for ever.");
+    .summary("say how long files of releases, and steps of deployments, are kept at hand")
+    .description(
+      "How long the files of releases that nothing runs are kept, and how long the steps of deployments stay in the database. What was deployed, and why, is kept for ever: older steps are in an archive beside the database, and read from there.",
+    );
   const show = retention
     .command("show")
     .summary("show the rule")
@@ -36,32 +42,42 @@ export function registerRetention(program: Command, context: CliContext): void {
     .action(async (_options: unknown, self: Command) => {
       await showRetention(context, self.optsWithGlobals<GlobalOptions>());
     });
-  withExamples(show, [["muster retention show -o json", "prints {keep, keep_for_ms}"]]);
+  withExamples(show, [["muster retention show -o json", "prints {keep, keep_for_ms, steps_for_ms, archived}"]]);
   const set = retention
     .command("set")
     .summary("change the rule, and remove what it no longer keeps")
     .description("Changes the rule, and removes at once what it no longer keeps. What is not named stays as it is.")
     .option("--keep <count>", "newest releases of each app whose files are kept", wholeNumber(1, KEEP_MAX))
     .addOption(new Option("--for <duration>", "younger ones are kept too, for example 90d").argParser(parseDurationOption))
+    .addOption(new Option("--steps <duration>", "older steps of deployments go to the archive, for example 30d").argParser(parseDurationOption))
     .action(async (_options: unknown, self: Command) => {
       await setRetention(context, self.optsWithGlobals<SetOptions>());
     });
-  withExamples(set, [["muster retention set --keep 10 --for 90d", "files go when they are older and not among the ten newest"]]);
+  withExamples(set, [
+    ["muster retention set --keep 10 --for 90d", "files go when they are older and not among the ten newest"],
+    ["muster retention set --steps 14d", "steps go to the archive after two weeks"],
+  ]);
 }
 
 async function showRetention(context: CliContext, options: GlobalOptions): Promise<void> {
-  const retention = await withController(context, options, current);
-  if (options.output === "json") return printDocument(context, retentionJson(retention));
-  await writeLines(context.stdout, ruleLines(retention, context.columns()));
+  const answer = await withController(context, options, (controller) => controller.unary(controller.history, controller.history.getRetention, {}));
+  const retention = given(answer);
+  const { archivedSteps, archivedBytes, archivedSince } = answer;
+  if (options.output === "json") {
+    const archived = { steps: archivedSteps, size_bytes: archivedBytes, since: isoOrNull(archivedSince) };
+    return printDocument(context, { ...retentionJson(retention), archived });
+  }
+  const archive = archivedSteps === 0 ? "The archive is empty." : `The archive has ${plural(archivedSteps, "step")} since ${dateAndTime(archivedSince)}, in ${size(archivedBytes)}.`;
+  await writeLines(context.stdout, [...ruleLines(retention, context.columns()), ...wrap(archive, context.columns())]);
 }
 
 async function setRetention(context: CliContext, options: SetOptions): Promise<void> {
-  if (options.keep === undefined && options.for === undefined) {
-    throw badInput("retention set: nothing to change; give --keep, --for or both, for example --keep 10 --for 90d");
+  if (options.keep === undefined && options.for === undefined && options.steps === undefined) {
+    throw badInput("retention set: nothing to change; give --keep, --for or --steps, for example --keep 10 --for 90d");
   }
   const answer = await withController(context, options, async (controller) => {
     const before = await current(controller);
-    const retention = { keep: options.keep ?? before.keep, keepForMs: options.for ?? before.keepForMs };
+    const retention = { keep: options.keep ?? before.keep, keepForMs: options.for ?? before.keepForMs, stepsForMs: options.steps ?? before.stepsForMs };
     const { history } = controller;
     return controller.unary(history, history.setRetention, { retention, by: context.user() }, { deadlineMs: REMOVAL_DEADLINE_MS });
   });
@@ -84,7 +100,10 @@ function given({ retention }: { readonly retention?: Retention | undefined }): R
   throw new CliError("the controller answered without a rule", { code: "internal", exit: EXIT.failed });
 }
 
-function ruleLines({ keep, keepForMs }: Retention, columns: number): readonly string[] {
+function ruleLines({ keep, keepForMs, stepsForMs }: Retention, columns: number): readonly string[] {
   const newest = keep === 1 ? "the newest release" : `the ${keep} newest releases`;
-  return wrap(`The files of ${newest} of each app are kept, and of those younger than ${shortDuration(keepForMs)}.`, columns);
+  return [
+    ...wrap(`The files of ${newest} of each app that ${keep === 1 ? "was" : "were"} healthy somewhere are kept, and of all that are younger than ${durationText(keepForMs)}.`, columns),
+    ...wrap(`Steps of deployments stay in the database for ${durationText(stepsForMs)}, and are in the archive afterwards.`, columns),
+  ];
 }

@@ -2,6 +2,7 @@
  * `muster token create`, `muster token list` and `muster token revoke ID`: what machines join with.
  */
 import { type Command, InvalidArgumentError } from "commander";
+import { durationText } from "@muster/proto/duration.ts";
 import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
 import { withController } from "../client/session.ts";
 import { write, writeLines, type CliContext } from "../context.ts";
@@ -9,7 +10,6 @@ import { CliError, EXIT } from "../errors.ts";
 import { tokenJson } from "../output/identity-json.ts";
 import { printDocument } from "../output/json.ts";
 import { tokenTable } from "../render/identity-view.ts";
-import { shortDuration } from "../render/time.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { parseDurationOption, viewOptions, wholeNumber, withExamples } from "./options.ts";
 
@@ -72,7 +72,7 @@ async function createToken(context: CliContext, options: CreateOptions): Promise
   await write(context.stdout, `${token}\n`);
   const machines = uses === 1 ? "one machine" : `${uses} machines`;
   await writeLines(context.stderr, [
-    `for ${machines}, good for ${shortDuration(ttlMs)}. On ${uses === 1 ? "the machine" : "each machine"}, with the token in a file:`,
+    `for ${machines}, good for ${durationText(ttlMs)}. On ${uses === 1 ? "the machine" : "each machine"}, with the token in a file:`,
     `  muster-agent join --controller ${grpc} --token-file FILE`,
   ]);
 }

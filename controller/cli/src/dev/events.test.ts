@@ -4,7 +4,7 @@ import { eventJson, eventLine, listed } from "./events.ts";
 describe("what muster dev says", () => {
   it("names a child that is started again, how it ended and where its log is", () => {
     const event = { event: "child_restarting", name: "dev-1", ended: "was ended by SIGKILL", delayMs: 500, log: "/tmp/dev-1.log" } as const;
-    expect(eventLine(event)).toBe("dev-1 was ended by SIGKILL; starting it again in 0.5 s (its log: /tmp/dev-1.log)");
+    expect(eventLine(event)).toBe("dev-1 was ended by SIGKILL; starting it again in 500ms (its log: /tmp/dev-1.log)");
     expect(JSON.parse(eventJson(event))).toEqual({ event: "child_restarting", name: "dev-1", ended: "was ended by SIGKILL", delay_ms: 500, log: "/tmp/dev-1.log" });
   });
 

@@ -1,6 +1,7 @@
 /**
  * What `muster dev` says: each event once as data (`-o json`) and once as a line for people.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { DevFile } from "./dev-file.ts";
 
 export type DevEvent =
@@ -34,7 +35,7 @@ export function eventLine(event: DevEvent): string {
     case "agents_off":
       return `${listed(event.ids)} from an earlier start ${event.ids.length === 1 ? "stays" : "stay"} off; a larger --agents brings ${event.ids.length === 1 ? "it" : "them"} back`;
     case "child_restarting":
-      return `${event.name} ${event.ended}; starting it again in ${event.delayMs / 1000} s (its log: ${event.log})`;
+      return `${event.name} ${event.ended}; starting it again in ${durationText(event.delayMs)} (its log: ${event.log})`;
     case "agent_away":
       return `${event.id} was asked to go and stays away; this brings it back: ${event.command}`;
     case "not_recorded":
@@ -44,7 +45,7 @@ export function eventLine(event: DevEvent): string {
     case "stopping":
       return "stopping the agents with their workloads, then the controller (Ctrl-C again kills them)";
     case "stop_overdue":
-      return `not stopped after ${event.afterMs / 1000} s; killing what is left`;
+      return `not stopped after ${durationText(event.afterMs)}; killing what is left`;
     case "workloads_stopped":
       return `stopped ${event.count} ${event.count === 1 ? "workload" : "workloads"} whose agent was gone`;
     case "stopped":

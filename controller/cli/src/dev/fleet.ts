@@ -8,6 +8,7 @@
  */
 import { existsSync, mkdirSync, realpathSync, rmSync, unwatchFile, watchFile, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { durationText } from "@muster/proto/duration.ts";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { Controller } from "../client/controller.ts";
 import type { Clock, Env } from "../context.ts";
@@ -173,7 +174,7 @@ export class DevFleet {
     await this.#until(() => {
       if (this.#onControllerFile()) return true;
       if (performance.now() < deadline) return false;
-      const message = `the controller was not up within ${CONTROLLER_UP_MS / 1000} s; its log is in ${this.layout.logsDir}`;
+      const message = `the controller was not up within ${durationText(CONTROLLER_UP_MS)}; its log is in ${this.layout.logsDir}`;
       throw new CliError(message, { code: "not_up", exit: EXIT.failed });
     });
   }
@@ -224,7 +225,7 @@ export class DevFleet {
   }
 
   #nobodyConnects(missing: readonly string[]): CliError {
-    const message = `${listed(missing)} did not connect within ${CONNECT_PROGRESS_MS / 1000} s; their logs are in ${this.layout.logsDir}`;
+    const message = `${listed(missing)} did not connect within ${durationText(CONNECT_PROGRESS_MS)}; their logs are in ${this.layout.logsDir}`;
     return new CliError(message, { code: "not_connected", exit: EXIT.failed });
   }
 

@@ -96,7 +96,8 @@ export class FakeController {
   pictures: ReplayResponse[] = [];
   releases: ReleaseRecord[] = [];
   difference: DiffReleasesResponse = DiffReleasesResponse.fromPartial({});
-  retention: Retention = { keep: 10, keepForMs: 2_592_000_000 };
+  retention: Retention = { keep: 10, keepForMs: 2_592_000_000, stepsForMs: 2_592_000_000 };
+  archived = { archivedSteps: 0, archivedBytes: 0, archivedSince: 0 };
   /** By rising version. */
   trustRoots: TrustRoot[] = [];
   secrets: Secret[] = [];
@@ -355,7 +356,7 @@ export class FakeController {
         releases: this.releases.filter(({ release }) => app === "" || release?.app === app),
       })),
       diffReleases: this.#unary("diffReleases", () => this.difference),
-      getRetention: this.#unary("getRetention", () => ({ retention: this.retention })),
+      getRetention: this.#unary("getRetention", () => ({ retention: this.retention, ...this.archived })),
       setRetention: this.#unary("setRetention", ({ retention }) => {
         this.retention = retention ?? this.retention;
         return { retention: this.retention, removed: this.removed };

@@ -13,6 +13,7 @@ export function backupJson(summary: BackupSummary) {
     deployments: summary.deployments,
     artifacts: summary.artifacts,
     missing_artifacts: summary.missingArtifacts.map(({ digest, releases }) => ({ digest, releases: [...releases] })),
+    missing_archive: [...summary.missingArchive],
     epoch: summary.epoch,
   };
 }

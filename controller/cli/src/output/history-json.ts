@@ -71,6 +71,6 @@ export function pictureJson({ at, deployment, happened }: ReplayResponse): Json 
 }
 
 /** `retention show` */
-export function retentionJson({ keep, keepForMs }: Retention): { readonly [key: string]: Json } {
-  return { keep, keep_for_ms: keepForMs };
+export function retentionJson({ keep, keepForMs, stepsForMs }: Retention): { readonly [key: string]: Json } {
+  return { keep, keep_for_ms: keepForMs, steps_for_ms: stepsForMs };
 }

@@ -24,6 +24,7 @@ export function machineJson(machine: Machine): Json {
     apps: machine.apps.map(appJson),
     cordon: machine.cordon === undefined ? null : cordonJson(machine.cordon),
     refusal: machine.refusal === undefined ? null : { ...machine.refusal, since: isoOrNull(machine.refusedSince) },
+    held_reports: machine.heldReports,
   };
 }
 

@@ -160,6 +160,7 @@ test("machine", () => {
     ],
     cordon: null,
     refusal: null,
+    held_reports: 0,
   });
 });
 

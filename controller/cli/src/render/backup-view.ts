@@ -33,7 +33,16 @@ function contents({ machines, deployments, artifacts, createdAt }: BackupSummary
   return `${plural(machines, "machine")}, ${plural(deployments, "deployment")} and ${plural(artifacts, "artifact")} as of ${dateAndTime(createdAt)}`;
 }
 
-function missingLines({ missingArtifacts }: BackupSummary, columns: number): readonly string[] {
+function missingLines({ missingArtifacts, missingArchive }: BackupSummary, columns: number): readonly string[] {
+  return [...missingArtifactLines(missingArtifacts, columns), ...missingArchiveLines(missingArchive, columns)];
+}
+
+function missingArchiveLines(names: readonly string[], columns: number): readonly string[] {
+  if (names.length === 0) return [];
+  return wrap(plain(`${plural(names.length, "file")} of the archive of steps ${names.length === 1 ? "is" : "are"} not in it: ${names.join(", ")}. What happened then can't be told step by step`), columns);
+}
+
+function missingArtifactLines(missingArtifacts: BackupSummary["missingArtifacts"], columns: number): readonly string[] {
   if (missingArtifacts.length === 0) return [];
   const names = missingArtifacts.map(({ digest, releases }) => releases[0] ?? digest.slice(0, 12));
   const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : "";

@@ -8,7 +8,7 @@ import { alarmText } from "./alarm-lines.ts";
 import { countsLine } from "./bar.ts";
 import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
-import { duration, timeOfDay } from "./time.ts";
+import { elapsedText, timeOfDay } from "./time.ts";
 import { elapsedMs, endingText } from "./rollout-view.ts";
 
 const NO_COLORS = picocolors.createColors(false);
@@ -29,7 +29,7 @@ export function changeLines(previous: Deployment | undefined, next: Deployment, 
 function phaseChange(previous: Deployment | undefined, next: Deployment, now: number): readonly string[] {
   if (previous?.phase === next.phase) return [];
   const phase = endingText(next);
-  const time = hasEnded(next.phase) ? ` after ${duration(elapsedMs(next, now))}` : "";
+  const time = hasEnded(next.phase) ? ` after ${elapsedText(elapsedMs(next, now))}` : "";
   return [plain(`${next.id} ${next.app} ${next.version} ${phase}${time}`)];
 }
 

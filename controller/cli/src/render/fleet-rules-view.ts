@@ -4,7 +4,7 @@
 import type { Budget, Freeze } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { table } from "./table.ts";
 import { plain, plural, wrap } from "./text.ts";
-import { ahead, moment, shortDuration } from "./time.ts";
+import { ahead, elapsedText, moment } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 /** More names than this nobody reads; -o json gives all. */
@@ -69,7 +69,7 @@ export function freezeTable(freezes: readonly Freeze[], { colors, columns, now }
 export function freezeLines(freeze: Freeze, { colors, columns, now }: ViewOptions): readonly string[] {
   const { id, from, until } = freeze;
   const begin = isUnderWay(freeze, now) ? "from now" : `from ${moment(from, now)} (${ahead(from, now)})`;
-  const end = until === 0 ? `until it is ended with: muster freeze end ${id}` : `until ${moment(until, now)} (${shortDuration(until - Math.max(from, now))})`;
+  const end = until === 0 ? `until it is ended with: muster freeze end ${id}` : `until ${moment(until, now)} (${elapsedText(until - Math.max(from, now))})`;
   const when = wrap(`freeze ${begin} ${end}`, columns - id.length - 2);
   return [
     ...when.map((line, index) => `${index === 0 ? colors.bold(id) : " ".repeat(id.length)}  ${line}`),

@@ -14,7 +14,7 @@ const withoutTime = (lines: readonly string[]): readonly string[] => lines.map((
 
 test("shows how long a soak has left, and which gates come then", () => {
   expect(rolloutView(soakingDeployment({ maxUnavailable: 5 }), view(80))).toEqual([
-    "d-7  shop-web 1.4.2  soaking  1m02s",
+    "d-7  shop-web 1.4.2  soaking  1m2s",
     "  ▸ wave 1  ██████████████████████████████  2/2 healthy",
     "      ▸ soaking, 3m left of 5m",
     "      then: approval",
@@ -27,7 +27,7 @@ test("shows how long a soak has left, and which gates come then", () => {
 test("says how to approve, how many are enough, who belongs to a wave, who was skipped, and when the next one begins", () => {
   const lines = rolloutView(awaitingApproval(), view(80));
   expect(lines.slice(0, 7)).toEqual([
-    "d-7  shop-web 1.4.2  awaiting approval  1m02s",
+    "d-7  shop-web 1.4.2  awaiting approval  1m2s",
     "  ✓ wave 1  ██████████████████████████████  1/1 healthy  canary=true",
     "  ▸ wave 2  ████████████████████████»»»»»»  4/5 healthy, 1 skipped  25%",
     "      4 of 5 healthy are enough",

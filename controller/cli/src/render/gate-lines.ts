@@ -1,11 +1,12 @@
 /**
  * The gates of a wave in words: which one holds the rollout, what would open it, and which are still to come. Pure.
  */
+import { durationText, parseDuration } from "@muster/proto/duration.ts";
 import type { Deployment, Gate, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
 import { gateStateWord, hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
 import { plain, truncate, wrap } from "./text.ts";
-import { ahead, moment, parseDuration, shortDuration } from "./time.ts";
+import { ahead, elapsedText, moment } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 const INDENT = "      ";
@@ -81,21 +82,21 @@ export function gateText(gate: Gate, deploymentId: string, now: number): string 
 /** `soak 5m`, `approval`, `webhook` */
 function gateName(gate: Gate): string {
   const soakMs = gate.kind === "soak" ? soakOf(gate) : undefined;
-  return soakMs === undefined ? gate.kind : `soak ${shortDuration(soakMs)}`;
+  return soakMs === undefined ? gate.kind : `soak ${durationText(soakMs)}`;
 }
 
 function soaking(gate: Gate, now: number): string {
   const wholeMs = soakOf(gate);
   if (wholeMs === undefined || gate.since === 0) return `soaking: ${gate.asks}`;
   const leftMs = Math.max(0, gate.since + wholeMs - now);
-  return `soaking, ${shortDuration(Math.ceil(leftMs / 1000) * 1000)} left of ${shortDuration(wholeMs)}`;
+  return `soaking, ${elapsedText(Math.ceil(leftMs / 1000) * 1000)} left of ${durationText(wholeMs)}`;
 }
 
 /** It says how long in words: `no target changes for 5m`. */
 function soakOf({ asks }: Gate): number | undefined {
   const [text = ""] = /[0-9][0-9.hmsd]*[hmsd]$/.exec(asks) ?? [];
   const parsed = parseDuration(text);
-  return parsed.ok ? parsed.durationMs : undefined;
+  return parsed.ok ? parsed.ms : undefined;
 }
 
 /** A wave that is to begin at a time of its own. */

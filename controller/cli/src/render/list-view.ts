@@ -8,7 +8,7 @@ import { elapsedMs, endingText, phasePaint } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
-import { ago, duration } from "./time.ts";
+import { ago, elapsedText } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 /** Enough to tell artifacts apart by eye; -o json gives the whole. */
@@ -30,7 +30,7 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
       { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${counts.total}` },
       { text: `${done}/${waves.length}` },
       { text: ago(deployment.submittedAt, now), paint: colors.dim },
-      ...(hasRoom ? [{ text: duration(elapsedMs(deployment, now)), paint: colors.dim }] : []),
+      ...(hasRoom ? [{ text: elapsedText(elapsedMs(deployment, now)), paint: colors.dim }] : []),
       { text: plain(why ?? "") },
     ];
   });

@@ -12,12 +12,14 @@ import type { ViewOptions } from "./view-options.ts";
 export function machineTable(machines: readonly Machine[], { colors, columns, now }: ViewOptions): readonly string[] {
   // A column that is empty for almost everybody is no column.
   const hasCordons = machines.some(({ cordon }) => cordon !== undefined);
+  const isAnyOver = machines.some(({ heldReports }) => heldReports > 0);
   const rows = machines.map((machine) => {
     const state = machineStateWord(machine.state);
     return [
       { text: machine.id },
       { text: state, paint: statePaint(state, colors) },
       ...(hasCordons ? [{ text: cordonBadge(machine.cordon), paint: colors.yellow }] : []),
+      ...(isAnyOver ? [{ text: machine.heldReports > 0 ? "over budget" : "", paint: colors.yellow }] : []),
       { text: ago(machine.lastSeenAt, now), paint: colors.dim },
       { text: machine.apps.map(appSummary).join(", ") },
       { text: labelText(machine.labels), paint: colors.dim },
@@ -27,6 +29,7 @@ export function machineTable(machines: readonly Machine[], { colors, columns, no
     { title: "MACHINE", isFixed: true },
     { title: "STATE" },
     ...(hasCordons ? [{ title: "CORDON" }] : []),
+    ...(isAnyOver ? [{ title: "REPORTS" }] : []),
     { title: "SEEN" },
     { title: "APPS" },
     { title: "LABELS" },
@@ -70,6 +73,7 @@ export function machineView(machine: Machine, options: ViewOptions): readonly st
     ["seen", `${ago(machine.lastSeenAt, now)}, first ${machine.firstSeenAt === 0 ? "never" : dateAndTime(machine.firstSeenAt)}`],
     ["assignment", generation],
     ["refuses", machine.refusal === undefined ? "" : `${plain(machine.refusal.message)} (${plain(machine.refusal.code)}, since ${ago(machine.refusedSince, now)})`],
+    ["reports", machine.heldReports === 0 ? "" : `over its budget: the newest of ${plural(machine.heldReports, "app")} waits, and what is shown of that is older`],
     ["cordon", machine.cordon === undefined ? "" : cordonText(machine.cordon, options)],
   ];
   const header = `${colors.bold(machine.id)}  ${statePaint(state, colors)(state)}  ${colors.dim(`since ${ago(machine.stateSince, now)}`)}`;

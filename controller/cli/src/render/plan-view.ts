@@ -7,7 +7,7 @@ import { phaseWord } from "../output/words.ts";
 import { membersOf, phaseText } from "./rollout-view.ts";
 import { table } from "./table.ts";
 import { padStart, plain, plural, truncate, wrap } from "./text.ts";
-import { shortDuration } from "./time.ts";
+import { elapsedText } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 export interface PlanViewOptions extends ViewOptions {
@@ -28,7 +28,7 @@ export function planView(plan: PlanResponse, options: PlanViewOptions): readonly
     return [`${title}  →  nothing to change`, ...wrap(nothing, columns - 2).map((line) => `  ${line}`), ...warningLines(plan, options)];
   }
   return [
-    `${title}  →  ${plural(machineCount, "machine")} in ${plural(plan.waves.length, "wave")}, about ${shortDuration(plan.expectedMs)}`,
+    `${title}  →  ${plural(machineCount, "machine")} in ${plural(plan.waves.length, "wave")}, about ${elapsedText(plan.expectedMs)}`,
     ...factLines(plan, options),
     ...warningLines(plan, options),
     ...plan.waves.flatMap((wave) => ["", ...waveLines(wave, plan.waves.length, options)]),
@@ -77,7 +77,7 @@ function waveLines(wave: PlannedWave, waveCount: number, options: PlanViewOption
 
 /** From the start of the rollout. */
 function clock(durationMs: number): string {
-  return `+${shortDuration(durationMs)}`;
+  return `+${elapsedText(durationMs)}`;
 }
 
 function machineLines(machines: readonly PlannedMachine[], { columns, all }: PlanViewOptions): readonly string[] {
@@ -134,8 +134,8 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
     return [
       { text: plain(world) },
       { text: String(maxMachines) },
-      stoppedAfterMs === undefined ? unstopped(world, word, colors) : { text: shortDuration(stoppedAfterMs) },
-      restoredAfterMs === undefined ? { text: "never", paint: colors.red } : { text: shortDuration(restoredAfterMs) },
+      stoppedAfterMs === undefined ? unstopped(world, word, colors) : { text: elapsedText(stoppedAfterMs) },
+      restoredAfterMs === undefined ? { text: "never", paint: colors.red } : { text: elapsedText(restoredAfterMs) },
       { text: word.replaceAll("_", " "), paint: () => phaseText(word, colors) },
     ];
   });

@@ -12,7 +12,7 @@ import { alarmLines } from "./alarm-lines.ts";
 import { bar, countsLine } from "./bar.ts";
 import { gateLines } from "./gate-lines.ts";
 import { padEnd, padStart, plain, plural, truncate, width, wrap } from "./text.ts";
-import { duration } from "./time.ts";
+import { elapsedText } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 const NO_COLORS = picocolors.createColors(false);
@@ -39,10 +39,10 @@ export function rolloutView(deployment: Deployment, options: ViewOptions): reado
   ];
 }
 
-/** `d-7  shop-web 1.4.2  rolling  1m02s` */
+/** `d-7  shop-web 1.4.2  rolling  1m2s` */
 export function headerLine(deployment: Deployment, { colors, columns, now }: ViewOptions): string {
   const ending = endingText(deployment);
-  const elapsed = duration(elapsedMs(deployment, now));
+  const elapsed = elapsedText(elapsedMs(deployment, now));
   const title = `${deployment.app} ${deployment.version}`;
   const room = columns - width(`${deployment.id}    ${ending}  ${elapsed}`);
   const parts = [colors.bold(deployment.id), truncate(plain(title), Math.max(8, room)), phasePaint(deployment, colors)(ending), colors.dim(elapsed)];

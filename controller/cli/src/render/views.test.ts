@@ -37,9 +37,9 @@ test.each([60, 80, 120])("fits %d columns", (columns) => {
 
 test("lists deployments with how far they are and why", () => {
   expect(deploymentTable([rollingDeployment(), rolledBackDeployment({ id: "d-6" })], view(120))).toEqual([
-    "ID   APP       VERSION  PHASE        HEALTHY  WAVES  SUBMITTED   TOOK  WHY",
-    "d-7  shop-web  1.4.2    rolling         4/20    1/3  1m ago     1m02s  web-4 and web-5 to become healthy",
-    "d-6  shop-web  1.4.2    rolled back      0/1    0/1  1m ago     1m02s  wave 1: 1 of 1 targets failed, more than max_fai…",
+    "ID   APP       VERSION  PHASE        HEALTHY  WAVES  SUBMITTED  TOOK  WHY",
+    "d-7  shop-web  1.4.2    rolling         4/20    1/3  1m ago     1m2s  web-4 and web-5 to become healthy",
+    "d-6  shop-web  1.4.2    rolled back      0/1    0/1  1m ago     1m2s  wave 1: 1 of 1 targets failed, more than max_fail…",
   ]);
 });
 

@@ -4,7 +4,7 @@
 import type { Decision, WhyResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Colors } from "../context.ts";
 import { padEnd, plain, width, wrap } from "./text.ts";
-import { ago, dateAndTime, duration, timeOfDay } from "./time.ts";
+import { ago, dateAndTime, elapsedText, timeOfDay } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 /** Beside a narrower column words fall to pieces; then the sentence stands below its time. */
@@ -26,14 +26,14 @@ function bullet(sentence: string, { colors, columns }: ViewOptions): readonly st
 function chain(decisions: readonly Decision[], options: ViewOptions): readonly string[] {
   const [first] = decisions;
   if (first === undefined) return [];
-  const times = decisions.map(({ at }) => `+${duration(at - first.at)}`);
+  const times = decisions.map(({ at }) => `+${elapsedText(at - first.at)}`);
   const room = Math.max(...times.map(width));
   const lines = decisions.flatMap((decision, index) => decisionLines(decision, times[index] ?? "", room, options, decisions[index - 1] ?? first));
   const heading = wrap(`how it came to this, since ${dateAndTime(first.at)} (${ago(first.at, options.now)}):`, options.columns);
   return ["", ...heading, ...lines];
 }
 
-/** `  12:03:04  +1m02s  web-3 was told …`; the date where a new day begins. */
+/** `  12:03:04  +1m2s  web-3 was told …`; the date where a new day begins. */
 function decisionLines(decision: Decision, time: string, room: number, { colors, columns }: ViewOptions, before: Decision): readonly string[] {
   const day = dateAndTime(decision.at).slice(0, 10);
   const newDay = day === dateAndTime(before.at).slice(0, 10) ? [] : [colors.dim(`  ${day}`)];

@@ -35,14 +35,14 @@ describe("the tour's verdict on a step", () => {
 
 describe("the tour's words after the broken release", () => {
   it("say who took it, why it failed, and that the others were never touched", () => {
-    const reason = { code: "never_healthy", message: "not healthy within 8 s: GET /healthz answered 500; back on 1.1" };
+    const reason = { code: "never_healthy", message: "not healthy within 8s: GET /healthz answered 500; back on 1.1" };
     const targets = [
       Target.create({ machine: "dev-0", attempts: 1, state: TargetState.REVERTED, reason, previousVersion: "1.1" }),
       Target.create({ machine: "dev-1" }),
       Target.create({ machine: "dev-2" }),
     ];
     expect(aftermath(Deployment.create({ version: "1.2", targets }))).toEqual([
-      "dev-0 took 1.2: not healthy within 8 s: GET /healthz answered 500; back on 1.1.",
+      "dev-0 took 1.2: not healthy within 8s: GET /healthz answered 500; back on 1.1.",
       "The other 2 were never touched.",
     ]);
   });

@@ -1,7 +1,7 @@
 /**
  * Where a bad release would pass, or would stay.
  */
-import { durationText } from "../../rollout/words.ts";
+import { durationText, rounded } from "@muster/proto/duration.ts";
 import { canBeNoticed, slowestFailureMs } from "../inputs.ts";
 import { BREAKS_AFTER_MS } from "../world.ts";
 import { type Facts, machinesText, namesText, wavesText } from "./facts.ts";
@@ -53,7 +53,7 @@ function takesMachine({ inputs: { silentAfterMs }, plan: { waves } }: Facts): re
 function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonly string[] {
   const { healthyDeadlineMs, progressDeadlineMs, minHealthyTimeMs } = strategy;
   const slowest = pace.slowWorkMs + minHealthyTimeMs;
-  const from = history.workMs.length === 0 ? `a machine is expected to take ${durationText(slowest)}` : `one in ten updates of ${app} takes ${durationText(slowest)}`;
+  const from = history.workMs.length === 0 ? `a machine is expected to take ${durationText(rounded(slowest))}` : `one in ten updates of ${app} takes ${durationText(rounded(slowest))}`;
   return [
     ...(slowest > healthyDeadlineMs ? [`${from} until it is healthy, and healthy_deadline is ${durationText(healthyDeadlineMs)}: good releases would fail`] : []),
     ...(progressDeadlineMs < healthyDeadlineMs

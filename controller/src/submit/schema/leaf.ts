@@ -4,7 +4,7 @@
  */
 import { parseSelector } from "@muster/proto/selector.ts";
 import { z } from "zod";
-import { DURATION, parseDuration } from "../duration.ts";
+import { DURATION, parseDuration } from "@muster/proto/duration.ts";
 import { explainArgument, explainChoice, explainCommand, explainDuration, explainFlag, explainInstant, explainNumber, explainSize, explainText, explainWhole, shown } from "../explain.ts";
 import type { Explain, TextRule } from "../explain.ts";
 import { INSTANT, parseInstant } from "../instant.ts";

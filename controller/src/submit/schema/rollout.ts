@@ -33,7 +33,7 @@ const MaxUnavailablePer = z
   .refine((labels) => Object.keys(labels).length <= LABELS_MAX, `more than ${LABELS_MAX} labels`)
   .prefault({})
   .meta({
-    description: "By label: how many targets that share a value of it may be on the move at once.",
+    description: "By label: how many targets that share a value of it may be unavailable at once.",
     examples: [{ zone: 2 }],
     maxProperties: LABELS_MAX,
   });
@@ -53,11 +53,11 @@ export const Rollout = z.strictObject(
       description: "Asked for as long as the rollout goes forward; each must be quiet before anybody is changed, and stops the rollout when it goes off.",
       examples: [[{ prometheus: { url: "http://prometheus:9090", query: "error_rate", max: 0.01 } }]],
     }),
-    max_unavailable: size().prefault("25%").meta({ description: "How many targets may be unavailable at once.", examples: [5, "20%"] }),
+    max_unavailable: size().prefault("25%").meta({ description: "How many targets may be unavailable at once, whatever made them so: changing, unhealthy, drained, not heard.", examples: [5, "20%"] }),
     max_unavailable_per: MaxUnavailablePer,
-    spread: text(labelRule).optional().meta({ description: "Label of which only one value may be on the move at a time.", examples: ["zone"] }),
+    spread: text(labelRule).optional().meta({ description: "Label of which only targets of one value may be changing at a time.", examples: ["zone"] }),
     order: Order.optional().meta({
-      description: "Who comes into the first waves, and has the first turns in them: id, shuffle, a label, or a list of these; - before it reverses.",
+      description: "Who comes into the first waves, and starts first in them: id, shuffle, a label, or a list of these; - before it reverses.",
       examples: ["-id", "shuffle", ["-zone", "id"]],
     }),
     min_healthy_time: duration("min_healthy_time", 0, DEADLINE_MAX)
@@ -65,20 +65,20 @@ export const Rollout = z.strictObject(
       .meta({ description: "Healthy without a break for so long; a restart starts it again. Shorter than healthy_deadline.", examples: ["30s"] }),
     healthy_deadline: duration("healthy_deadline", 0, DEADLINE_MAX)
       .prefault("5m")
-      .meta({ description: "Per target, from its first step to healthy. Shorter than progress_deadline.", examples: ["2m"] }),
+      .meta({ description: "Per target, from its first step to healthy; one that gives no answer fails, too. Shorter than progress_deadline.", examples: ["2m"] }),
     progress_deadline: duration("progress_deadline", 0, DEADLINE_MAX)
       .prefault("10m")
-      .meta({ description: "No target newly healthy for so long, time that a gate is waited for not counted: the rollout fails.", examples: ["10m"] }),
+      .meta({ description: "No target newly healthy for so long, time that a gate is waited for and time without the controller not counted: the rollout fails.", examples: ["10m"] }),
     max_failures: tolerance()
       .prefault(0)
       .meta({ description: "Failed targets that a wave may have: a count, or a percentage of the wave.", examples: [0, "5%"] }),
     max_unreachable: tolerance()
       .optional()
-      .meta({ description: "Unreachable targets that a wave may have: a count, or a percentage of the wave. Without it any number.", examples: [3, "10%"] }),
-    offline: Offline.prefault("skip").meta({ description: "What a wave does about silent machines: skip, wait, or wait:30m.", examples: ["skip", "wait", "wait:30m"] }),
+      .meta({ description: "Unreachable targets that a wave may have: a count, or a percentage of the wave. Without it any number that were silent from the start, and one or a tenth of those that took the release.", examples: [3, "10%"] }),
+    offline: Offline.prefault("skip").meta({ description: "What a wave does about machines that are not heard: skip, wait, or wait:30m.", examples: ["skip", "wait", "wait:30m"] }),
     late_joiners: choice("what to do about machines that join later", ["deploy", "ignore"])
       .prefault("deploy")
-      .meta({ description: "Whether machines that match later get the release once it has succeeded." }),
+      .meta({ description: "Whether machines that match later get the release once it has succeeded, while it is healthy where it runs." }),
     window: Window.optional().meta({ description: "Recurring times in which targets may be started.", examples: [{ cron: "0 2 * * 1-5", duration: "4h" }] }),
     start: choice("how the rollout begins", ["auto", "manual"])
       .prefault("auto")

@@ -3,7 +3,7 @@
  */
 import { z } from "zod";
 import { validateCron, validateTimeZone } from "../../gates/cron-rule.ts";
-import { DURATION, parseDuration } from "../duration.ts";
+import { DURATION, parseDuration } from "@muster/proto/duration.ts";
 import { explainChoice, explainDuration, explainMap, explainText } from "../explain.ts";
 import type { Explain } from "../explain.ts";
 import { nearestTimeZone } from "../time-zone.ts";
@@ -36,7 +36,7 @@ export const Window = z.strictObject(
         if (fault !== undefined) context.addIssue({ code: "custom", message: fault });
       })
       .meta({ description: "When it opens: minute, hour, day of month, month, day of week.", examples: ["0 2 * * 1-5"] }),
-    duration: duration("the duration of a window", SECOND, WINDOW_MAX).meta({ description: "How long it is open: 1s to 168h.", examples: ["4h"] }),
+    duration: duration("the duration of a window", SECOND, WINDOW_MAX).meta({ description: "How long it is open: 1s to 7d.", examples: ["4h"] }),
     time_zone: z
       .string(says(explainZone))
       .regex(TIME_ZONE, says(explainZone))

@@ -31,7 +31,7 @@ const explainAfter: Explain = (found) =>
 const shape = {
   size: size().optional().meta({ description: "So many of all targets, counted from the first wave: cumulative, rising. Percentages round up.", examples: [5, "10%"] }),
   targets: selector().optional().meta({ description: "The targets with these labels that are in no wave before it.", examples: ["canary=true"] }),
-  soak: duration("soak", 0, DEADLINE_MAX).prefault("0s").meta({ description: "No target of the wave may change for so long before the next wave.", examples: ["5m"] }),
+  soak: duration("soak", 0, DEADLINE_MAX).prefault("0s").meta({ description: "No target of the wave may change for so long before the next wave, and each must be heard after it.", examples: ["5m"] }),
   approve: flag("whether somebody must approve").prefault(false).meta({ description: "Whether somebody must say go before the next wave." }),
   after: duration("after", 0, DEADLINE_MAX, explainAfter)
     .prefault("0s")

@@ -224,6 +224,8 @@ export interface Welcome {
     | undefined;
   /** The newest version of the trust root; 0 when none was published. */
   trustRootVersion: number;
+  /** When the controller is lost, each agent waits for a moment of its own within so long before it connects again; the same for NATS. Grows with the fleet. */
+  returnSpreadMs: number;
 }
 
 /** A nats-server that somebody else runs: its certificate has the name in nats_url. */
@@ -282,6 +284,8 @@ export interface HeartbeatAck {
   renew: boolean;
   /** The newest version of the trust root; 0 when none was published. An agent that is behind calls FetchTrustRoots. */
   trustRootVersion: number;
+  /** As in Welcome. */
+  returnSpreadMs: number;
 }
 
 /** What an agent observed of one app: the whole picture at that moment, so only the newest matters. */
@@ -865,6 +869,7 @@ function createBaseWelcome(): Welcome {
     renew: false,
     externalNats: undefined,
     trustRootVersion: 0,
+    returnSpreadMs: 0,
   };
 }
 
@@ -896,6 +901,9 @@ export const Welcome: MessageFns<Welcome> = {
     }
     if (message.trustRootVersion !== 0) {
       writer.uint32(176).int64(message.trustRootVersion);
+    }
+    if (message.returnSpreadMs !== 0) {
+      writer.uint32(240).int64(message.returnSpreadMs);
     }
     return writer;
   },
@@ -985,6 +993,14 @@ export const Welcome: MessageFns<Welcome> = {
             message.trustRootVersion = longToNumber(reader.int64());
             continue;
           }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.returnSpreadMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1036,6 +1052,11 @@ export const Welcome: MessageFns<Welcome> = {
         : isSet(object.trust_root_version)
         ? globalThis.Number(object.trust_root_version)
         : 0,
+      returnSpreadMs: isSet(object.returnSpreadMs)
+        ? globalThis.Number(object.returnSpreadMs)
+        : isSet(object.return_spread_ms)
+        ? globalThis.Number(object.return_spread_ms)
+        : 0,
     };
   },
 
@@ -1068,6 +1089,9 @@ export const Welcome: MessageFns<Welcome> = {
     if (message.trustRootVersion !== 0) {
       obj.trustRootVersion = Math.round(message.trustRootVersion);
     }
+    if (message.returnSpreadMs !== 0) {
+      obj.returnSpreadMs = Math.round(message.returnSpreadMs);
+    }
     return obj;
   },
 
@@ -1089,6 +1113,7 @@ export const Welcome: MessageFns<Welcome> = {
       ? ExternalNats.fromPartial(object.externalNats)
       : undefined;
     message.trustRootVersion = object.trustRootVersion ?? 0;
+    message.returnSpreadMs = object.returnSpreadMs ?? 0;
     return message;
   },
 };
@@ -1651,7 +1676,7 @@ export const Refusal: MessageFns<Refusal> = {
 };
 
 function createBaseHeartbeatAck(): HeartbeatAck {
-  return { generation: 0, renew: false, trustRootVersion: 0 };
+  return { generation: 0, renew: false, trustRootVersion: 0, returnSpreadMs: 0 };
 }
 
 export const HeartbeatAck: MessageFns<HeartbeatAck> = {
@@ -1664,6 +1689,9 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
     }
     if (message.trustRootVersion !== 0) {
       writer.uint32(16).int64(message.trustRootVersion);
+    }
+    if (message.returnSpreadMs !== 0) {
+      writer.uint32(240).int64(message.returnSpreadMs);
     }
     return writer;
   },
@@ -1705,6 +1733,14 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
             message.trustRootVersion = longToNumber(reader.int64());
             continue;
           }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.returnSpreadMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1726,6 +1762,11 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
         : isSet(object.trust_root_version)
         ? globalThis.Number(object.trust_root_version)
         : 0,
+      returnSpreadMs: isSet(object.returnSpreadMs)
+        ? globalThis.Number(object.returnSpreadMs)
+        : isSet(object.return_spread_ms)
+        ? globalThis.Number(object.return_spread_ms)
+        : 0,
     };
   },
 
@@ -1740,6 +1781,9 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
     if (message.trustRootVersion !== 0) {
       obj.trustRootVersion = Math.round(message.trustRootVersion);
     }
+    if (message.returnSpreadMs !== 0) {
+      obj.returnSpreadMs = Math.round(message.returnSpreadMs);
+    }
     return obj;
   },
 
@@ -1751,6 +1795,7 @@ export const HeartbeatAck: MessageFns<HeartbeatAck> = {
     message.generation = object.generation ?? 0;
     message.renew = object.renew ?? false;
     message.trustRootVersion = object.trustRootVersion ?? 0;
+    message.returnSpreadMs = object.returnSpreadMs ?? 0;
     return message;
   },
 };

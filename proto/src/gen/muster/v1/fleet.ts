@@ -293,6 +293,8 @@ export interface Machine {
     | undefined;
   /** When the agent said so first, milliseconds since 1970; 0 without a refusal. */
   refusedSince: number;
+  /** The machine says more than its budget of reports allows. Of so many apps the newest report waits until it does; what is shown of them is older. */
+  heldReports: number;
 }
 
 export interface Machine_LabelsEntry {
@@ -2592,6 +2594,7 @@ function createBaseMachine(): Machine {
     cordon: undefined,
     refusal: undefined,
     refusedSince: 0,
+    heldReports: 0,
   };
 }
 
@@ -2644,6 +2647,9 @@ export const Machine: MessageFns<Machine> = {
     }
     if (message.refusedSince !== 0) {
       writer.uint32(128).int64(message.refusedSince);
+    }
+    if (message.heldReports !== 0) {
+      writer.uint32(136).uint32(message.heldReports);
     }
     return writer;
   },
@@ -2792,6 +2798,14 @@ export const Machine: MessageFns<Machine> = {
             message.refusedSince = longToNumber(reader.int64());
             continue;
           }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.heldReports = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2865,6 +2879,11 @@ export const Machine: MessageFns<Machine> = {
         : isSet(object.refused_since)
         ? globalThis.Number(object.refused_since)
         : 0,
+      heldReports: isSet(object.heldReports)
+        ? globalThis.Number(object.heldReports)
+        : isSet(object.held_reports)
+        ? globalThis.Number(object.held_reports)
+        : 0,
     };
   },
 
@@ -2924,6 +2943,9 @@ export const Machine: MessageFns<Machine> = {
     if (message.refusedSince !== 0) {
       obj.refusedSince = Math.round(message.refusedSince);
     }
+    if (message.heldReports !== 0) {
+      obj.heldReports = Math.round(message.heldReports);
+    }
     return obj;
   },
 
@@ -2960,6 +2982,7 @@ export const Machine: MessageFns<Machine> = {
       ? Refusal.fromPartial(object.refusal)
       : undefined;
     message.refusedSince = object.refusedSince ?? 0;
+    message.heldReports = object.heldReports ?? 0;
     return message;
   },
 };

@@ -141,7 +141,14 @@ export interface GetRetentionRequest {
 
 /** The rule. */
 export interface GetRetentionResponse {
-  retention: Retention | undefined;
+  retention:
+    | Retention
+    | undefined;
+  /** Steps that are in the archive, and their size there. */
+  archivedSteps: number;
+  archivedBytes: number;
+  /** When the first of them happened, milliseconds since 1970; 0: there are none. */
+  archivedSince: number;
 }
 
 /** The new rule. */
@@ -165,6 +172,8 @@ export interface Retention {
   keep: number;
   /** Younger than this, they are kept too. */
   keepForMs: number;
+  /** After it the steps of deployments, and what agents said, go from the database to the archive beside it. */
+  stepsForMs: number;
 }
 
 function createBaseWhyRequest(): WhyRequest {
@@ -1546,13 +1555,22 @@ export const GetRetentionRequest: MessageFns<GetRetentionRequest> = {
 };
 
 function createBaseGetRetentionResponse(): GetRetentionResponse {
-  return { retention: undefined };
+  return { retention: undefined, archivedSteps: 0, archivedBytes: 0, archivedSince: 0 };
 }
 
 export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
   encode(message: GetRetentionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.retention !== undefined) {
       Retention.encode(message.retention, writer.uint32(10).fork()).join();
+    }
+    if (message.archivedSteps !== 0) {
+      writer.uint32(16).int64(message.archivedSteps);
+    }
+    if (message.archivedBytes !== 0) {
+      writer.uint32(24).int64(message.archivedBytes);
+    }
+    if (message.archivedSince !== 0) {
+      writer.uint32(32).int64(message.archivedSince);
     }
     return writer;
   },
@@ -1578,6 +1596,30 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
             message.retention = Retention.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.archivedSteps = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.archivedBytes = longToNumber(reader.int64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.archivedSince = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1591,13 +1633,39 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
   },
 
   fromJSON(object: any): GetRetentionResponse {
-    return { retention: isSet(object.retention) ? Retention.fromJSON(object.retention) : undefined };
+    return {
+      retention: isSet(object.retention) ? Retention.fromJSON(object.retention) : undefined,
+      archivedSteps: isSet(object.archivedSteps)
+        ? globalThis.Number(object.archivedSteps)
+        : isSet(object.archived_steps)
+        ? globalThis.Number(object.archived_steps)
+        : 0,
+      archivedBytes: isSet(object.archivedBytes)
+        ? globalThis.Number(object.archivedBytes)
+        : isSet(object.archived_bytes)
+        ? globalThis.Number(object.archived_bytes)
+        : 0,
+      archivedSince: isSet(object.archivedSince)
+        ? globalThis.Number(object.archivedSince)
+        : isSet(object.archived_since)
+        ? globalThis.Number(object.archived_since)
+        : 0,
+    };
   },
 
   toJSON(message: GetRetentionResponse): unknown {
     const obj: any = {};
     if (message.retention !== undefined) {
       obj.retention = Retention.toJSON(message.retention);
+    }
+    if (message.archivedSteps !== 0) {
+      obj.archivedSteps = Math.round(message.archivedSteps);
+    }
+    if (message.archivedBytes !== 0) {
+      obj.archivedBytes = Math.round(message.archivedBytes);
+    }
+    if (message.archivedSince !== 0) {
+      obj.archivedSince = Math.round(message.archivedSince);
     }
     return obj;
   },
@@ -1610,6 +1678,9 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
     message.retention = (object.retention !== undefined && object.retention !== null)
       ? Retention.fromPartial(object.retention)
       : undefined;
+    message.archivedSteps = object.archivedSteps ?? 0;
+    message.archivedBytes = object.archivedBytes ?? 0;
+    message.archivedSince = object.archivedSince ?? 0;
     return message;
   },
 };
@@ -1789,7 +1860,7 @@ export const SetRetentionResponse: MessageFns<SetRetentionResponse> = {
 };
 
 function createBaseRetention(): Retention {
-  return { keep: 0, keepForMs: 0 };
+  return { keep: 0, keepForMs: 0, stepsForMs: 0 };
 }
 
 export const Retention: MessageFns<Retention> = {
@@ -1799,6 +1870,9 @@ export const Retention: MessageFns<Retention> = {
     }
     if (message.keepForMs !== 0) {
       writer.uint32(16).int64(message.keepForMs);
+    }
+    if (message.stepsForMs !== 0) {
+      writer.uint32(24).int64(message.stepsForMs);
     }
     return writer;
   },
@@ -1832,6 +1906,14 @@ export const Retention: MessageFns<Retention> = {
             message.keepForMs = longToNumber(reader.int64());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.stepsForMs = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1852,6 +1934,11 @@ export const Retention: MessageFns<Retention> = {
         : isSet(object.keep_for_ms)
         ? globalThis.Number(object.keep_for_ms)
         : 0,
+      stepsForMs: isSet(object.stepsForMs)
+        ? globalThis.Number(object.stepsForMs)
+        : isSet(object.steps_for_ms)
+        ? globalThis.Number(object.steps_for_ms)
+        : 0,
     };
   },
 
@@ -1863,6 +1950,9 @@ export const Retention: MessageFns<Retention> = {
     if (message.keepForMs !== 0) {
       obj.keepForMs = Math.round(message.keepForMs);
     }
+    if (message.stepsForMs !== 0) {
+      obj.stepsForMs = Math.round(message.stepsForMs);
+    }
     return obj;
   },
 
@@ -1873,6 +1963,7 @@ export const Retention: MessageFns<Retention> = {
     const message = createBaseRetention();
     message.keep = object.keep ?? 0;
     message.keepForMs = object.keepForMs ?? 0;
+    message.stepsForMs = object.stepsForMs ?? 0;
     return message;
   },
 };

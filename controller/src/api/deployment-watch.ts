@@ -1,0 +1,126 @@
+/**
+ * Deployments that somebody watches: one picture for all watchers of a deployment, made again only when something happened that can change it, and never more often than a
+ * person can read. Without news it does nothing.
+ *
+ * Always holds: whatever was committed is in a picture that is made after it; so a watcher that asks while `hasNews` sees everything up to its question.
+ */
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import { type Deployment, DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Clock } from "../engine/clock.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { JournalRow } from "../journal/entry.ts";
+import type { DeploymentViews } from "./views.ts";
+
+/** Between two pictures of one deployment: a person can't read faster, and a fleet's reports would make hundreds a second. */
+export const WATCH_INTERVAL_MS = 100;
+
+export interface Picture {
+  readonly deployment: Deployment;
+  /** Rises when what it shows has changed. */
+  readonly version: number;
+}
+
+/** One watcher's hold on a deployment. */
+export interface Following {
+  /** Throws what the database throws. */
+  picture(): Picture;
+  /** Whether `picture()` may show something else than the version that was seen. */
+  hasNews(seenVersion: number): boolean;
+  /** Calls back once there may be news. Returns a function that cancels. */
+  onNews(callback: () => void): () => void;
+  stop(): void;
+}
+
+export interface DeploymentWatchOptions {
+  readonly engine: Pick<Engine, "onCommit">;
+  readonly views: Pick<DeploymentViews, "one">;
+  readonly clock: Clock;
+}
+
+interface Followed {
+  readonly waiting: Set<() => void>;
+  followers: number;
+  picture: Picture | undefined;
+  /** Of the picture. */
+  text: string;
+  madeAt: number;
+  /** The picture may be old, and it is time for another. */
+  isStale: boolean;
+  /** Set while it may be old, and it is not time yet. */
+  cancelWake: (() => void) | undefined;
+}
+
+export class DeploymentWatch {
+  readonly #options: DeploymentWatchOptions;
+  readonly #followed = new Map<DeploymentId, Followed>();
+
+  constructor(options: DeploymentWatchOptions) {
+    this.#options = options;
+    options.engine.onCommit((rows) => this.#noteRows(rows));
+  }
+
+  /** Of a deployment that exists. */
+  follow(id: DeploymentId): Following {
+    const followed: Followed = this.#followed.get(id) ?? {
+      waiting: new Set(),
+      followers: 0,
+      picture: undefined,
+      text: "",
+      madeAt: Number.NEGATIVE_INFINITY,
+      isStale: true,
+      cancelWake: undefined,
+    };
+    this.#followed.set(id, followed);
+    followed.followers += 1;
+    return {
+      picture: () => this.#pictureOf(id, followed),
+      hasNews: (seenVersion) => followed.isStale || followed.picture?.version !== seenVersion,
+      onNews(callback) {
+        followed.waiting.add(callback);
+        return () => followed.waiting.delete(callback);
+      },
+      stop: () => {
+        followed.followers -= 1;
+        if (followed.followers > 0) return;
+        followed.cancelWake?.();
+        this.#followed.delete(id);
+      },
+    };
+  }
+
+  #pictureOf(id: DeploymentId, followed: Followed): Picture {
+    const last = followed.picture;
+    if (last !== undefined && !followed.isStale) return last;
+    const deployment = this.#options.views.one(id, false)!;
+    const text = JSON.stringify(deployment);
+    followed.isStale = false;
+    followed.madeAt = this.#options.clock.monotonicMs();
+    if (last !== undefined && text === followed.text) return last;
+    followed.text = text;
+    followed.picture = { deployment, version: (last?.version ?? 0) + 1 };
+    return followed.picture;
+  }
+
+  #noteRows(rows: readonly JournalRow[]): void {
+    if (this.#followed.size === 0) return;
+    const apps = new Set<string>();
+    for (const { entry } of rows) if ("app" in entry) apps.add(entry.app);
+    const isOfDeployments = rows.some(({ entry }) => "deployment" in entry);
+    for (const followed of this.#followed.values()) {
+      const { deployment } = followed.picture ?? {};
+      // One that has not begun waits for others, of other apps too; what comes later shows what was said about its own app alone.
+      const concerns = deployment === undefined || apps.has(deployment.app) || (isOfDeployments && deployment.phase === DeploymentPhase.PENDING);
+      if (concerns) this.#wakeInTime(followed);
+    }
+  }
+
+  #wakeInTime(followed: Followed): void {
+    if (followed.isStale || followed.cancelWake !== undefined) return;
+    const { clock } = this.#options;
+    followed.cancelWake = clock.wakeAfter(followed.madeAt + WATCH_INTERVAL_MS - clock.monotonicMs(), () => {
+      followed.cancelWake = undefined;
+      followed.isStale = true;
+      for (const callback of [...followed.waiting]) callback();
+    });
+  }
+}

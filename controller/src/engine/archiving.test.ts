@@ -1,0 +1,282 @@
+/**
+ * The journal with old steps in the archive: whatever is asked of it is answered as before, from files, after any kill.
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Scene } from "../history/history.fixture.ts";
+import { Past } from "../history/past.ts";
+import { pictures } from "../history/replay.ts";
+import type { ArchiveStep } from "../journal/archive.ts";
+import { Journal } from "../journal/journal.ts";
+import { PROJECTION_TABLES } from "../journal/schema.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+
+const DAY = 86_400_000;
+let folder: string;
+let scene: Scene;
+
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), "muster-archive-"));
+  scene = new Scene(join(folder, "muster.db"));
+  // Not by itself: tests say when.
+  scene.engine.archiving.stop();
+  scene.clock.wall = Date.UTC(2026, 9, 20);
+  await scene.join("a", "b", "c");
+});
+
+afterEach(() => {
+  scene.engine.stop();
+  scene.journal.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Three deployments with some trouble, 20 days apart: October, November, November. */
+async function history(): Promise<DeploymentId[]> {
+  const ids: DeploymentId[] = [];
+  for (const version of ["1", "2", "3"]) {
+    const id = scene.deploy(version, { waves: [wave(count(1)), ALL], maxUnavailable: count(2), onFailure: "pause", maxFailures: count(1) });
+    ids.push(id);
+    await scene.tell("a", "pulling", version === "1" ? "" : String(Number(version) - 1));
+    scene.elapse(5000, "a", "b", "c");
+    await scene.tell("a", "healthy", version);
+    await scene.tell("b", "probing");
+    scene.elapse(5000, "a", "b", "c");
+    await scene.tell("b", version === "2" ? "failed" : "healthy", version);
+    await scene.tell("c", "healthy", version);
+    expect(scene.phase(id)).toBe("succeeded");
+    scene.clock.wall += 10 * DAY;
+    for (const machine of ["a", "b", "c"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
+    if (version === "1") scene.label({ role: "web", zone: "x" }, "a");
+    scene.clock.wall += 10 * DAY;
+    for (const machine of ["a", "b", "c"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
+  }
+  return ids;
+}
+
+const allRows = (journal = scene.journal) => [...journal.read({ fromSeq: 1 })].map(({ seq, at, entry }) => JSON.stringify([seq, at, entry]));
+const inDatabase = (): number => scene.journal.db.prepare("SELECT count(*) FROM journal").pluck().get() as number;
+const files = (): string[] => readdirSync(join(folder, "archive")).sort();
+
+async function pictured(id: DeploymentId): Promise<string> {
+  const past = new Past(scene.journal);
+  const shown: unknown[] = [];
+  for await (const { at, happened } of pictures(scene.journal, id, past)) shown.push([at, happened.map(({ seq }) => seq), [...(past.state?.targets.values() ?? [])].map(({ machine, state }) => `${machine} ${state}`)]);
+  past.close();
+  return JSON.stringify(shown);
+}
+
+async function stood(id: DeploymentId, at: number): Promise<unknown> {
+  const past = await Past.at(scene.journal, id, at as Instant);
+  const tables = past === undefined ? undefined : PROJECTION_TABLES.map((table) => past.db.prepare(`SELECT * FROM ${table}`).all());
+  past?.close();
+  return tables;
+}
+
+/** All that anybody can ask of these deployments. */
+async function answers(ids: readonly DeploymentId[]): Promise<unknown> {
+  const times = [...new Set([...scene.journal.read({ fromSeq: 1 })].filter(({ entry }) => entry.kind !== "targets_archived").map(({ at }) => at))];
+  // Before the first, in the middle of the first two, and after their end.
+  const chosen = times.filter((_, index) => [0, 1, 2, 6, times.length - 1].includes(index));
+  return {
+    events: allRows(),
+    eventsOf: ids.map((deployment) => scene.journal.page({ fromSeq: 1, deployment }).map(({ seq }) => seq)),
+    fromTheMiddle: scene.journal.page({ fromSeq: 20 }, 7).map(({ seq }) => seq),
+    why: await Promise.all(ids.map((id) => scene.whyDeployment(id))),
+    whyMachine: await Promise.all(ids.flatMap((id) => ["a", "b", "c"].map((machine) => scene.whyMachine(machine, id)))),
+    replay: await Promise.all(ids.map(pictured)),
+    at: await Promise.all(ids.slice(0, 2).flatMap((id) => chosen.map((at) => stood(id, at)))),
+  };
+}
+
+describe("moved to the archive", () => {
+  test("every answer is as it was, and the rows are gone from the database", async () => {
+    const ids = await history();
+    const before = await answers(ids);
+    const rows = inDatabase();
+    await scene.engine.archiving.sweep();
+    expect(files()).toEqual(["2026-10.jsonl.zst"]);
+    scene.clock.wall += 25 * DAY;
+    await scene.engine.archiving.sweep();
+    expect(files()).toEqual(["2026-10.jsonl.zst", "2026-11.jsonl.zst"]);
+    expect(inDatabase()).toBeLessThan(rows / 2);
+    // What was folded since is a row more.
+    const after = (await answers(ids)) as { events: string[] };
+    const isNew = (row: string): boolean => row.includes("targets_archived");
+    expect(after.events.filter(isNew)).toHaveLength(2);
+    expect({ ...after, events: after.events.filter((row) => !isNew(row)), eventsOf: undefined }).toEqual({ ...(before as object), eventsOf: undefined });
+  });
+
+  test("a controller that starts anew answers from the files, and goes on with the next sequence", async () => {
+    const ids = await history();
+    scene.clock.wall += 60 * DAY;
+    await scene.engine.archiving.sweep();
+    scene.engine.archiving.stop();
+    const before = await answers(ids);
+    const { lastSeq } = scene.journal;
+    scene.engine.stop();
+    scene.journal.close();
+    scene.journal = Journal.open(join(folder, "muster.db"));
+    scene.startEngine();
+    expect(scene.journal.lastSeq).toBe(lastSeq);
+    expect(await answers(ids)).toEqual(before);
+  });
+
+  test("what people did, and how deployments ended, stays in the database", async () => {
+    await history();
+    scene.clock.wall += 60 * DAY;
+    await scene.engine.archiving.sweep();
+    const kinds = new Set(scene.journal.db.prepare("SELECT kind FROM journal").pluck().all());
+    expect(kinds).toEqual(new Set(["machine_joined", "machine_labelled", "artifact_stored", "release_created", "deployment_submitted", "phase_changed", "targets_archived"]));
+  });
+
+  test("a damaged frame is said once, and costs its own rows alone", async () => {
+    const ids = await history();
+    await scene.engine.archiving.sweep();
+    const path = join(folder, "archive", files()[0]!);
+    writeFileSync(path, readFileSync(path).fill(0, 10, 20));
+    const warned: unknown[] = [];
+    scene.journal.archive.onUnreadable = ({ file }) => warned.push(file);
+    expect(await scene.whyDeployment(ids[2]!)).toContain("d-3");
+    expect(await scene.whyDeployment(ids[0]!)).toContain("submitted d-1");
+    allRows();
+    expect(warned).toEqual(["2026-10.jsonl.zst"]);
+    truncateSync(path, 30);
+    expect(allRows().length).toBeGreaterThan(10);
+  });
+});
+
+describe("killed on the way", () => {
+  const STEPS: readonly ArchiveStep[] = ["read", "compressed", "appended", "compared", "indexed"];
+
+  test.each(STEPS)("after %s, nothing is lost and nothing is there twice", async (step) => {
+    const ids = await history();
+    const before = allRows();
+    const why = await scene.whyDeployment(ids[0]!);
+    scene.journal.archive.onStep = (reached) => {
+      if (reached === step) throw new Error("killed");
+    };
+    await expect(scene.engine.archiving.sweep()).rejects.toThrow("killed");
+    scene.engine.stop();
+    scene.journal.close();
+    scene.journal = Journal.open(join(folder, "muster.db"));
+    scene.startEngine();
+    expect(allRows()).toEqual(before);
+    await scene.engine.archiving.sweep();
+    expect(allRows().filter((row) => !row.includes("targets_archived"))).toEqual(before);
+    expect(await scene.whyDeployment(ids[0]!)).toBe(why);
+    // What was left behind the last frame is overwritten: each byte of a file belongs to a frame.
+    const size = scene.journal.db.prepare("SELECT sum(size_bytes) FROM archive_frames").pluck().get();
+    expect(files().reduce((sum, file) => sum + readFileSync(join(folder, "archive", file)).length, 0)).toBe(size);
+  });
+
+  test("a file that does not hold what was written to it costs no row", async () => {
+    await history();
+    const before = allRows();
+    scene.journal.archive.onStep = (reached) => {
+      if (reached === "appended") truncateSync(join(folder, "archive", files()[0]!), 20);
+    };
+    await expect(scene.engine.archiving.sweep()).rejects.toThrow(/ends at|checksum|zstd/i);
+    expect([allRows(), scene.journal.archive.extent().rows]).toEqual([before, 0]);
+  });
+});
+
+describe("targets of deployments that ended long ago", () => {
+  test("are counts, unless an assignment names the deployment or it is the newest success", async () => {
+    const ids = await history();
+    const counts = (id: DeploymentId) => scene.journal.db.prepare("SELECT wave, state, count FROM archived_targets WHERE deployment = ? ORDER BY wave, state").all(id);
+    scene.clock.wall += 60 * DAY;
+    await scene.engine.archiving.sweep();
+    expect(counts(ids[0]!)).toEqual([{ wave: 0, state: "healthy", count: 1 }, { wave: 1, state: "healthy", count: 2 }]);
+    expect(counts(ids[1]!)).toEqual([{ wave: 0, state: "healthy", count: 1 }, { wave: 1, state: "failed", count: 1 }, { wave: 1, state: "healthy", count: 1 }]);
+    expect(counts(ids[2]!)).toEqual([]);
+    expect(scene.command(ids[0]!, "rollback")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("in the archive by now; muster rollback d-1 --to VERSION") as string } });
+    expect(scene.command(ids[2]!, "rollback")).toMatchObject({ ok: true });
+    expect(scene.engine.operators.rollbackTo(ids[0]!, "1", { by: "", reason: "" })).toMatchObject({ ok: true });
+  });
+
+  test("a machine that is removed changes nothing of them", async () => {
+    const ids = await history();
+    scene.clock.wall += 60 * DAY;
+    await scene.engine.archiving.sweep();
+    const before = scene.journal.lastSeq;
+    scene.remove("b");
+    expect(scene.journal.page({ fromSeq: before + 1 }).map(({ entry }) => entry.kind)).toEqual(["machine_removed"]);
+    expect(scene.journal.db.prepare("SELECT sum(count) FROM archived_targets WHERE deployment = ?").pluck().get(ids[0]!)).toBe(3);
+  });
+});
+
+describe("the tables are rebuilt", () => {
+  const reopened = (prepare: string): Journal => {
+    scene.engine.stop();
+    scene.journal.db.exec(prepare);
+    scene.journal.close();
+    scene.journal = Journal.open(join(folder, "muster.db"));
+    return scene.journal;
+  };
+  const ANOTHER_VERSION = "UPDATE meta SET value = '0' WHERE key = 'projection_version'";
+
+  test("from the newest snapshot and the rows after it, though older rows are in the archive", async () => {
+    await history();
+    scene.clock.wall += 60 * DAY;
+    await scene.engine.archiving.sweep();
+    const id = scene.deploy("4", { waves: [ALL], maxUnavailable: count(3) });
+    await scene.tell("a", "healthy", "4");
+    const before = scene.tables();
+    expect(scene.journal.archive.lastSeq).toBeGreaterThan(0);
+    expect(scene.tables(reopened(ANOTHER_VERSION))).toEqual(before);
+    // The archive is not asked for it.
+    rmSync(join(folder, "archive"), { recursive: true });
+    expect(scene.tables(reopened(ANOTHER_VERSION))).toEqual(before);
+    scene.startEngine();
+    expect(scene.state(id, "a")).toBe("healthy");
+  });
+
+  test("and from all rows, archive included, they are the same", async () => {
+    await history();
+    scene.clock.wall += 60 * DAY;
+    await scene.engine.archiving.sweep();
+    const replayed = Journal.open(":memory:");
+    replayed.transaction(() => {
+      for (const row of scene.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
+    });
+    expect(scene.tables(replayed)).toEqual(scene.tables());
+    replayed.close();
+  });
+
+  test("and a snapshot that was not finished counts for nothing", async () => {
+    await history();
+    await scene.engine.archiving.sweep();
+    const before = scene.tables();
+    const { seq } = scene.journal.snapshots.newest()!;
+    scene.journal.db.prepare("INSERT INTO snapshot_parts VALUES (?, 0, x'00')").run(seq + 1);
+    expect(scene.tables(reopened(ANOTHER_VERSION))).toEqual(before);
+    scene.startEngine();
+    await scene.journal.snapshots.take(scene.clock.now());
+    expect(scene.journal.db.prepare("SELECT DISTINCT seq FROM snapshot_parts").pluck().all()).toEqual([scene.journal.snapshots.newest()!.seq]);
+  });
+
+  test("no row leaves the database before a snapshot covers it", async () => {
+    await history();
+    const { archive, snapshots } = scene.journal;
+    let covered = 0;
+    archive.onStep = (step) => {
+      if (step === "appended") covered = snapshots.newest()?.seq ?? 0;
+    };
+    await scene.engine.archiving.sweep();
+    expect(covered).toBeGreaterThanOrEqual(archive.lastSeq);
+  });
+
+  test("they say how far they are", async () => {
+    await history();
+    scene.engine.stop();
+    scene.journal.db.exec(ANOTHER_VERSION);
+    const total = scene.journal.lastSeq;
+    scene.journal.close();
+    const said: unknown[] = [];
+    scene.journal = Journal.open(join(folder, "muster.db"), (progress) => said.push(progress));
+    expect(said).toEqual([{ snapshotSeq: 0, done: total, total }]);
+  });
+});

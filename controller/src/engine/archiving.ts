@@ -1,0 +1,123 @@
+/**
+ * Keeps the journal bounded: what is older than the rule says goes to the archive, targets of deployments that ended long ago become counts, and there is always a snapshot
+ * from which the tables can be rebuilt without what went.
+ *
+ *     wake ─▶ snapshot, if one is due ─▶ frame by frame ─▶ targets, slice by slice ─▶ sleep for an hour
+ *
+ * Always holds: each step holds the loop for some milliseconds and can be killed at any point; rows leave the database only when a finished snapshot covers them.
+ */
+import { setImmediate as nextTurn } from "node:timers/promises";
+import type { Instant } from "@muster/proto/ids.ts";
+import type { Logger } from "pino";
+import { nextToFold } from "../journal/archived-targets.ts";
+import { statement } from "../journal/statement.ts";
+import type { Loop } from "./loop.ts";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** Others come first when a controller starts. */
+const FIRST_MS = 60_000;
+/** Rows after the snapshot that a rebuild has to take: two seconds of it. */
+const ROWS_PER_SNAPSHOT = 200_000;
+
+export class Archiving {
+  readonly #loop: Loop;
+  readonly #logger: Logger;
+  /** How long steps stay in the database. */
+  readonly #stepsForMs: () => number;
+  #cancelWake: (() => void) | undefined;
+  #sweeping: Promise<void> | undefined;
+
+  constructor(loop: Loop, logger: Logger, stepsForMs: () => number) {
+    this.#loop = loop;
+    this.#logger = logger;
+    this.#stepsForMs = stepsForMs;
+    loop.journal.archive.onUnreadable = ({ file, offset }, error) => logger.error({ err: error, file, offset }, "frame of the archive can't be read; the steps in it are missing");
+  }
+
+  start(): void {
+    this.#sweepIn(FIRST_MS);
+  }
+
+  stop(): void {
+    this.#cancelWake?.();
+  }
+
+  /** Soon: the rule has changed. */
+  hurry(): void {
+    if (!this.#loop.isStopped && this.#cancelWake !== undefined) this.#sweepIn(0);
+  }
+
+  /** All that is due. Two at a time are one. Rejects with what went wrong; what was done until then stays done. */
+  sweep(): Promise<void> {
+    this.#sweeping ??= this.#sweep().finally(() => {
+      this.#sweeping = undefined;
+    });
+    return this.#sweeping;
+  }
+
+  #sweepIn(ms: number): void {
+    this.#cancelWake?.();
+    const { clock } = this.#loop;
+    this.#cancelWake = clock.wakeAfter(ms, () => {
+      this.sweep().catch((error: unknown) => this.#logger.error({ err: error }, "journal not archived"));
+      if (!this.#loop.isStopped) this.#sweepIn(HOUR_MS);
+    });
+  }
+
+  async #sweep(): Promise<void> {
+    const { journal, clock } = this.#loop;
+    const before = (clock.now() - this.#stepsForMs()) as Instant;
+    const upTo = this.#lastBefore(before);
+    const due = journal.archive.hasOlder(upTo);
+    if (this.#needsSnapshot(due ? upTo : 0, clock.now())) await journal.snapshots.take(clock.now());
+    let moved = 0;
+    while (due && !this.#loop.isStopped) {
+      const rows = await journal.archive.moveOldest(upTo, (from, to) => this.#underWay(from, to));
+      if (rows === 0) break;
+      moved += rows;
+      await nextTurn();
+    }
+    if (moved > 0) this.#logger.info({ rows: moved, before }, "steps of the journal moved to the archive");
+    await this.#fold(before);
+  }
+
+  async #fold(before: Instant): Promise<void> {
+    const { journal, rollouts } = this.#loop;
+    for (let next = nextToFold(journal.db, before); next !== undefined && !this.#loop.isStopped; next = nextToFold(journal.db, before)) {
+      const entry = next;
+      // Somebody has taken it up again: it has not ended long ago, then.
+      if (rollouts.get(entry.deployment) !== undefined) return;
+      this.#loop.commit((append) => append(entry));
+      await nextTurn();
+    }
+  }
+
+  /** The newest sequence that is that old; 0: none. */
+  #lastBefore(at: Instant): number {
+    const { db } = this.#loop.journal;
+    const row = statement(db, "SELECT seq, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1");
+    let low = 1;
+    let high = this.#loop.journal.lastSeq + 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const next = row.get(middle) as { seq: number; at: number } | undefined;
+      if (next !== undefined && next.at < at) low = next.seq + 1;
+      else high = middle;
+    }
+    return low - 1;
+  }
+
+  #needsSnapshot(upTo: number, now: Instant): boolean {
+    const { journal } = this.#loop;
+    const newest = journal.snapshots.newest();
+    if (upTo > (newest?.seq ?? 0)) return true;
+    const rows = journal.lastSeq - (newest?.seq ?? 0);
+    return rows > ROWS_PER_SNAPSHOT || (newest !== undefined && rows > 0 && now - newest.at > DAY_MS);
+  }
+
+  /** Deployments that were under way at some time between the two. */
+  #underWay(from: number, to: number): readonly string[] {
+    return statement(this.#loop.journal.db, "SELECT id FROM deployments WHERE submitted_at <= ? AND (ended_at IS NULL OR ended_at >= ?)").pluck().all(to, from) as string[];
+  }
+}

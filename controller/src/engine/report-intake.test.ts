@@ -1,0 +1,180 @@
+/**
+ * What agents say is acknowledged whatever it is, and leaves rows in the journal only where it is news and within the machine's budget.
+ */
+import type { AppName, MachineId } from "@muster/proto/ids.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import type { ReportAccepted } from "../journal/entry.ts";
+import { Journal } from "../journal/journal.ts";
+import type { AgentPhase } from "../rollout/state.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+let world: World;
+let seq: number;
+
+beforeEach(async () => {
+  world = new World();
+  seq = 0;
+  await world.join("a", "b");
+});
+
+afterEach(() => {
+  world.engine.stop();
+  world.journal.close();
+});
+
+const reports = (machine = "a"): number => world.journal.db.prepare("SELECT count(*) FROM journal WHERE kind = 'report_accepted' AND machine = ?").pluck().get(machine) as number;
+const acknowledged = (machine = "a"): Promise<number> =>
+  world.engine.hello({ kind: "machine_joined", machine: machine as MachineId, instance: `i-${machine}`, labels: {}, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" }, 0);
+
+/** One report of `a`, with a sequence of its own. */
+async function say(phase: AgentPhase, changes: Partial<ReportAccepted> = {}): Promise<void> {
+  seq += 1;
+  await world.engine.report([
+    {
+      kind: "report_accepted",
+      machine: "a" as MachineId,
+      app: "app" as AppName,
+      instance: "i-a",
+      reportSeq: seq,
+      observedAt: world.clock.now(),
+      generation: world.generation("a"),
+      phase,
+      reason: null,
+      runningVersion: "1",
+      runningArtifact: "",
+      starts: 1,
+      pid: 1,
+      ports: {},
+      ...changes,
+    },
+  ]);
+}
+
+describe("what is no news", () => {
+  test("a report that is said a thousand times is one row, and acknowledged each time", async () => {
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+    for (let times = 0; times < 1000; times += 1) await say("healthy");
+    expect([reports(), await acknowledged()]).toEqual([1, 1000]);
+  });
+
+  test("each thing that a report says can be news", async () => {
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+    const news: Partial<ReportAccepted>[] = [
+      {},
+      { reason: { code: "exited", message: "exited with code 1" } },
+      { reason: { code: "exited", message: "exited with code 2" } },
+      { reason: { code: "disk_full", message: "exited with code 2" } },
+      { runningVersion: "2" },
+      { runningArtifact: "f".repeat(64) },
+      { starts: 2 },
+      { pid: 2 },
+      { ports: { http: 8080 } },
+      { ports: { http: 8081 } },
+      { app: "other" as AppName },
+      { generation: 0 },
+      { phase: "probing" },
+    ];
+    for (const [index, changes] of news.entries()) {
+      await say("healthy", changes);
+      await say("healthy", changes);
+      expect([changes, reports()]).toEqual([changes, index + 1]);
+    }
+  });
+
+  test("a machine is heard again by it, and its target is healthy again", async () => {
+    const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2), offline: { kind: "wait", forMs: 600_000 } as never });
+    await say("probing");
+    world.pass(20_000, "b");
+    expect(world.state(id, "a")).toBe("unreachable");
+    await say("probing");
+    expect(world.state(id, "a")).toBe("updating");
+  });
+
+  test("a controller that starts anew asks for nothing again that was acknowledged", async () => {
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+    for (let times = 0; times < 5; times += 1) await say("healthy");
+    world.startEngine();
+    expect(await acknowledged()).toBe(5);
+    await say("unhealthy", { reportSeq: 5 });
+    expect(reports()).toBe(1);
+  });
+
+  test("a machine that was removed begins anew", async () => {
+    await say("healthy", { generation: 0 });
+    world.remove("a");
+    await world.join("a");
+    expect(await acknowledged()).toBe(0);
+  });
+
+  test("replaying the journal yields the same tables, without what was no news", async () => {
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+    for (const phase of ["pulling", "pulling", "probing", "healthy", "healthy"] as const) await say(phase);
+    const replayed = Journal.open(":memory:");
+    replayed.transaction(() => {
+      for (const row of world.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
+    });
+    expect(world.tables(replayed)).toEqual(world.tables());
+    replayed.close();
+  });
+});
+
+describe("the budget of a machine", () => {
+  /** News each time. */
+  const restart = (): Promise<void> => say("unhealthy", { starts: seq + 2 });
+
+  test("beyond it the newest report of each app waits, and is journalled when the budget allows", async () => {
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+    for (let times = 0; times < 700; times += 1) await restart();
+    expect([reports(), await acknowledged()]).toEqual([500, 700]);
+    expect(world.engine.heldReports("a" as MachineId)).toBe(1);
+    world.pass(31_000, "a", "b");
+    expect([reports(), world.engine.heldReports("a" as MachineId)]).toEqual([501, 0]);
+    const stored = world.journal.db.prepare("SELECT starts FROM machine_apps WHERE machine = 'a'").pluck().get();
+    expect(stored).toBe(701);
+  });
+
+  test("the first final answer to an assignment is taken at once, though the budget is spent", async () => {
+    for (let times = 0; times < 700; times += 1) await say("healthy", { app: "noise" as AppName, generation: 0, starts: times });
+    const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+    await say("healthy");
+    expect([world.state(id, "a"), reports()]).toEqual(["healthy", 501]);
+    for (let times = 0; times < 20; times += 1) {
+      await say("probing", { starts: times + 2 });
+      await say("healthy", { starts: times + 3 });
+    }
+    expect(reports()).toBe(501);
+  });
+
+  test("what waits survives the controller, and belongs to its machine alone", async () => {
+    for (let times = 0; times < 600; times += 1) await say("healthy", { generation: 0, starts: times });
+    await world.say("b", "healthy", 0, "app");
+    world.startEngine();
+    expect([reports("b"), world.engine.heldReports("a" as MachineId)]).toEqual([1, 1]);
+    world.pass(31_000, "a", "b");
+    expect([reports(), world.engine.heldReports("a" as MachineId)]).toEqual([501, 0]);
+  });
+
+  test("what waits goes with a machine that is removed", async () => {
+    for (let times = 0; times < 600; times += 1) await say("healthy", { generation: 0, starts: times });
+    world.remove("a");
+    await world.join("a");
+    world.pass(60_000, "a", "b");
+    expect([reports(), world.journal.db.prepare("SELECT count(*) FROM machine_apps WHERE machine = 'a'").pluck().get()]).toEqual([500, 0]);
+  });
+
+  test("it says so in the log once, when it begins", async () => {
+    const said: unknown[] = [];
+    world.warn = (fields) => said.push(fields);
+    for (let times = 0; times < 600; times += 1) await say("healthy", { generation: 0, starts: times });
+    expect(said).toEqual([{ machineId: "a", app: "app" }]);
+  });
+
+  test("a clock that is set back gives nothing, and takes nothing", async () => {
+    for (let times = 0; times < 499; times += 1) await say("healthy", { generation: 0, starts: times });
+    world.clock.wall -= 1_000_000;
+    await say("healthy", { generation: 0, starts: 1000 });
+    await say("healthy", { generation: 0, starts: 1001 });
+    expect(reports()).toBe(500);
+  });
+});

@@ -1,0 +1,124 @@
+/**
+ * Looks at the time, twice a second: whether the engine was held up, how much was attended, which machines were not heard, which have not answered. What it finds is written down some at a
+ * time, with turns of the loop in between.
+ *
+ * Always holds: nobody is declared lost, and no answer overdue, while machines catch up.
+ */
+import { durationText } from "@muster/proto/duration.ts";
+import type { MachineId } from "@muster/proto/ids.ts";
+import type { Moment } from "../rollout/moment.ts";
+import { LOOK_MS, type Seen } from "./attendance.ts";
+import type { Loop } from "./loop.ts";
+import type { Awaited } from "./overdue.ts";
+import type { Append } from "./rollouts.ts";
+
+/** Machines that are declared lost, and answers that are declared overdue, in one transaction. */
+const JUDGED_PER_TURN = 64;
+/** The wall clock was set when it has moved against the monotonic one by so much. */
+const CLOCK_SET_MS = 500;
+
+export class Watch {
+  readonly #loop: Loop;
+  #cancel: (() => void) | undefined;
+  /** The wall clock less the monotonic one, at the last look. */
+  #wallOffsetMs = 0;
+
+  constructor(loop: Loop) {
+    this.#loop = loop;
+  }
+
+  start(): void {
+    this.#wallOffsetMs = this.#wallOffset();
+    this.#look();
+  }
+
+  stop(): void {
+    this.#cancel?.();
+  }
+
+  #look(): void {
+    const { clock, attendance } = this.#loop;
+    if (attendance.look()) this.#loop.holdBack();
+    this.#writeTime();
+    let hasMore = false;
+    this.#loop.byItself("silence", () => {
+      hasMore = this.#judgeSilence();
+    });
+    if (!attendance.isCatchingUp) {
+      this.#loop.byItself("overdue", () => {
+        hasMore = this.#judgeAnswers() || hasMore;
+      });
+    }
+    const offsetMs = this.#wallOffset();
+    const wasSet = Math.abs(offsetMs - this.#wallOffsetMs) > CLOCK_SET_MS;
+    this.#wallOffsetMs = offsetMs;
+    if (wasSet) this.#loop.tick(true);
+    if (!this.#loop.isStopped) this.#cancel = clock.wakeAfter(hasMore ? 0 : LOOK_MS, () => this.#look());
+  }
+
+  #wallOffset(): number {
+    return this.#loop.clock.now() - this.#loop.clock.monotonicMs();
+  }
+
+  #writeTime(): void {
+    const { attendance, rollouts, world } = this.#loop;
+    try {
+      if (attendance.write(rollouts.all().length > 0 || world.overdue.isWaiting)) this.#loop.holdBack();
+    } catch {
+      // The disk takes no writes; whoever wants to commit says so.
+      attendance.failed();
+    }
+  }
+
+  /** Whether there are more. Those that caught up attend again once all that are lost are known to be. */
+  #judgeSilence(): boolean {
+    const { world, attendance } = this.#loop;
+    if (attendance.isCatchingUp && !attendance.isOver) return false;
+    const overdue = world.fleet.overdue(attendance.now().watchedMs, JUDGED_PER_TURN);
+    if (overdue.length > 0) this.#loop.commit((append, now) => this.#declareLost(overdue, append, now));
+    if (overdue.length === JUDGED_PER_TURN) return true;
+    if (attendance.isOver) this.#loop.attend();
+    return false;
+  }
+
+  #declareLost(machines: readonly MachineId[], append: Append, now: Seen): void {
+    const { world, rollouts } = this.#loop;
+    const reason = { code: "silent", message: `nothing heard for ${durationText(world.fleet.silentAfterMs)}` } as const;
+    for (const machine of machines) {
+      append({ kind: "machine_silent", machine });
+      world.fleet.markSilent(machine, now.at);
+      world.lost(machine, true);
+      for (const state of rollouts.all()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
+    }
+  }
+
+  /** Of machines that are heard, and say nothing final about what they were assigned. Whether there are more. */
+  #judgeAnswers(): boolean {
+    const { world, attendance } = this.#loop;
+    const { attended } = attendance.now();
+    const due: Awaited[] = [];
+    while (due.length < JUDGED_PER_TURN) {
+      const next = world.overdue.next(attended);
+      if (next === undefined) break;
+      due.push(next);
+    }
+    if (due.length > 0) {
+      this.#loop.commit((append, now) => {
+        for (const awaited of due) this.#declareOverdue(awaited, append, now);
+      });
+    }
+    return due.length === JUDGED_PER_TURN;
+  }
+
+  #declareOverdue({ machine, app, generation, healthyDeadlineMs }: Awaited, append: Append, now: Moment): void {
+    const { world, rollouts } = this.#loop;
+    const said = world.availabilities.answerOf(machine, app);
+    if (!world.isOverdue(machine, app, generation)) return;
+    const state = rollouts.told(app, machine, generation);
+    if (state === undefined) return;
+    const refusal = world.fleet.refusal(machine);
+    const known = refusal !== undefined ? `its agent does not follow: ${refusal.message}` : said === undefined ? "its agent is heard, and says nothing of it" : `its agent said ${said} last, and nothing since`;
+    const reason = { code: "no_answer", message: `no answer within ${durationText(healthyDeadlineMs)} (healthy_deadline): ${known}` } as const;
+    rollouts.drive(state, { kind: "overdue", machine, generation, reason }, append, now);
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Targets of deployments that ended long ago: what became of each machine is in the archive, and the tables keep how many became what.
+ */
+import type { Database } from "better-sqlite3";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { TargetsArchived } from "./entry.ts";
+import { statement } from "./statement.ts";
+
+/** A few milliseconds. */
+const TARGETS_AT_ONCE = 500;
+
+/** Projects `targets_archived`: the next targets, in the order of their machines, become counts. */
+export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
+  const count = db.prepare(
+    `INSERT INTO archived_targets SELECT deployment, wave, state, count(*) FROM targets WHERE deployment = @deployment AND machine <= @upTo GROUP BY wave, state
+     ON CONFLICT (deployment, wave, state) DO UPDATE SET count = count + excluded.count`,
+  );
+  const forget = db.prepare("DELETE FROM targets WHERE deployment = @deployment AND machine <= @upTo");
+  return ({ deployment, upTo }) => {
+    count.run({ deployment, upTo });
+    forget.run({ deployment, upTo });
+  };
+}
+
+/**
+ * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that time, that no assignment names, and that is not the newest
+ * success for its selector. Undefined: there is none.
+ */
+export function nextToFold(db: Database, endedBefore: number): TargetsArchived | undefined {
+  const found = statement(
+    db,
+    `SELECT d.id AS deployment, d.app FROM deployments d
+     WHERE d.ended_at < ? AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id) AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id)
+       AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.phase = 'succeeded' AND l.start_seq > d.start_seq))
+     ORDER BY d.number LIMIT 1`,
+  ).get(endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
+  if (found === undefined) return undefined;
+  const upTo = statement(
+    db,
+    `SELECT machine FROM (SELECT machine FROM targets WHERE deployment = ? ORDER BY machine LIMIT ${TARGETS_AT_ONCE}) ORDER BY machine DESC LIMIT 1`,
+  )
+    .pluck()
+    .get(found.deployment) as MachineId;
+  return { kind: "targets_archived", ...found, upTo };
+}
+
+/** Its targets are in the archive: it can't be taken up again, and who asks for them reads that. */
+export function hasArchivedTargets(db: Database, deployment: DeploymentId): boolean {
+  return statement(db, "SELECT 1 FROM archived_targets WHERE deployment = ?").get(deployment) !== undefined;
+}
