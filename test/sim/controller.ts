@@ -311,6 +311,8 @@ export class SimController implements Turning {
     const transaction = journal.transaction.bind(journal);
     journal.append = ((...args: Parameters<typeof append>) => {
       this.#pass("append");
+      // Its statements were made before those of the store could be told to fail.
+      if (this.isDiskFull) throw new JournalError("SQLITE_FULL", "cannot write the journal: database or disk is full", undefined);
       return append(...args);
     }) as typeof append;
     journal.transaction = (work) => {

@@ -8,7 +8,7 @@ import type { Surroundings } from "./life.ts";
 import type { Affliction, Releases } from "./releases.ts";
 
 /** Somebody goes there and switches it on again, or brings its network back. */
-const REPAIR_MS = { least: 40_000, most: 300_000 };
+const REPAIR_MS = { least: 40_000, most: 900_000 };
 
 export class Machine extends Host {
   agent: Agent | undefined;

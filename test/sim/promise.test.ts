@@ -23,11 +23,11 @@ test.each(["dies", "freezes", "is_cut_off"] as const)("a release whose host %s a
   expect(scenario.fleet().slice(1)).toEqual(["1", "1", "1", "1"]);
 });
 
-test("a release that takes its hosts with it never succeeds, though its waves have no soak", async () => {
-  const scenario = await Scenario.of(4);
+test("a release that takes its hosts with it never succeeds, though its wave has no soak, when it is not done before silence is found", async () => {
+  const scenario = await Scenario.of(6);
   await scenario.stand("1");
-  const id = scenario.deploy("2", { maxUnavailable: ALL }, { kind: "takes_host", how: "dies", afterMs: 5_000 });
-  await scenario.pass(20_000);
+  const id = scenario.deploy("2", { minHealthyTimeMs: 12_000 }, { kind: "takes_host", how: "dies", afterMs: 15_000 });
+  await scenario.pass(90_000);
   expect(scenario.phaseOf(id)).not.toBe("succeeded");
 });
 

@@ -10,6 +10,7 @@ import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
+import type { Moment } from "../rollout/moment.ts";
 import { waitingOn } from "../rollout/words.ts";
 import type { Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";

@@ -77,6 +77,7 @@ export class FleetOrders {
       append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
       // Its place in the windows is known to be taken before its turn passes to the next.
       world.cordon(machine, drain);
+      for (const state of rollouts.all()) rollouts.drive(state, { kind: "cordoned", machine }, append, now);
       if (!drain) return;
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine }, append, now);
       this.#renewAssignments(machine, append, now);

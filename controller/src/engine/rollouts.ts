@@ -272,7 +272,7 @@ export class Rollouts {
 /** Nothing more will come of it by itself. */
 function isOver(state: RolloutState): boolean {
   if (!isEnded(state.phase)) return false;
-  return !(state.phase === "succeeded" && hasTail(state)) && !(state.phase === "rolled_back" && hasBackTail(state));
+  return !(state.phase === "succeeded" && hasTail(state)) && !hasBackTail(state);
 }
 
 function waitsForOthers({ turns, turnsBack, hold }: RolloutState): boolean {

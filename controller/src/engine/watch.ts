@@ -88,6 +88,8 @@ export class Watch {
       append({ kind: "machine_silent", machine });
       world.fleet.markSilent(machine, now.at);
       world.lost(machine, true);
+      // Nobody waits for a machine that is drained.
+      if (world.isDrained(machine)) continue;
       for (const state of rollouts.all()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
     }
   }

@@ -137,7 +137,7 @@ function waveOf(row: WaveRow): WaveState {
     finishedAt: momentOf(row.finished_at, row.finished_attended),
     changedAt: { at: row.changed_at, attended: row.changed_attended },
     awaited: new Set(),
-    letGo: 0,
+    counted: 0,
   };
 }
 

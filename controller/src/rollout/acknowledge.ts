@@ -2,12 +2,13 @@
  * Failures and silences that an operator knows of: they count no more, and only new ones trip the rollout again.
  */
 import type { RolloutChange } from "./change.ts";
-import { countedUnreachable, type RolloutState, type Target, type TargetCounts, type WaveState } from "./state.ts";
+import { isCounted, type RolloutState, type Target, type TargetCounts, type WaveState } from "./state.ts";
 
-export function acknowledge(state: RolloutState): readonly RolloutChange[] {
+/** `excused`: targets that are about to count no more for another reason. */
+export function acknowledge(state: RolloutState, excused: readonly Target[] = []): readonly RolloutChange[] {
   return state.waves.flatMap((of, wave) => {
     const { failed } = of.counts;
-    const unreachable = countedUnreachable(state, of);
+    const unreachable = of.counted - excused.filter((target) => target.wave === wave && isCounted(state, target)).length;
     const isKnown = failed === of.acknowledgedFailures && unreachable === of.acknowledgedUnreachable;
     return isKnown ? [] : [{ kind: "failures_acknowledged", wave, failures: failed, unreachable } as const];
   });
@@ -20,8 +21,7 @@ type Counted = Pick<WaveState, "acknowledgedFailures" | "acknowledgedUnreachable
 export function forgottenFailure(state: RolloutState, target: Target, leaving = 1): readonly RolloutChange[] {
   const wave = state.waves[target.wave];
   if (wave === undefined) return [];
-  const isCounted = target.state === "unreachable" && (target.letGo !== null || state.strategy.offline.kind === "skip");
-  const unreachable = Math.min(wave.acknowledgedUnreachable, countedUnreachable(state, wave) - (isCounted ? leaving : 0));
+  const unreachable = Math.min(wave.acknowledgedUnreachable, wave.counted - (isCounted(state, target) ? leaving : 0));
   const failures = Math.min(wave.acknowledgedFailures, wave.counts.failed - (target.state === "failed" ? leaving : 0));
   if (failures === wave.acknowledgedFailures && unreachable === wave.acknowledgedUnreachable) return [];
   return [{ kind: "failures_acknowledged", wave: target.wave, failures, unreachable }];

@@ -7,7 +7,7 @@
  * awaited, or `nextWake` says when to look again, or `hold` says who must act.
  */
 import type { Instant } from "@muster/proto/ids.ts";
-import { backStep, backTailStep } from "./back.ts";
+import { backStep, backTailStep, hasBackTail } from "./back.ts";
 import type { RolloutChange } from "./change.ts";
 import { rollingStep } from "./rolling.ts";
 import type { Moment } from "./moment.ts";
@@ -53,9 +53,10 @@ function nextStep(state: RolloutState, world: Surroundings, now: Moment): Step {
       return tailStep(state, world, now);
     case "rolled_back":
       return backTailStep(state, world);
+    case "failed":
+      return hasBackTail(state) ? backTailStep(state, world) : { kind: "wait", until: undefined };
     case "pending":
     case "paused":
-    case "failed":
     case "aborted":
     case "superseded":
       return { kind: "wait", until: undefined };

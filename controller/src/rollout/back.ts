@@ -5,7 +5,7 @@
 import type { Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
-import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack } from "./state.ts";
+import { endsAt, isEnded, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, type TargetCounts, waveGoingBack } from "./state.ts";
 import { assignment, change, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
@@ -26,9 +26,16 @@ export function backTailStep(state: RolloutState, world: Surroundings): Step {
   return next.kind === "start" ? change(next.change) : { kind: "wait", until: undefined };
 }
 
-/** Somebody is on the way back, or is to be told to go. */
-export function hasBackTail({ moving, waves }: Pick<RolloutState, "moving" | "waves">): boolean {
-  return moving.size > 0 || waves.some(({ counts }) => counts.healthy + counts.updating + counts.failed > 0);
+/** It has ended going back, whether all of its machines could or not. */
+export function wentBack({ phase, waves }: Pick<RolloutState, "phase" | "waves">): boolean {
+  return phase === "rolled_back" || (phase === "failed" && waves.some(({ targets }) => targets.some(({ purpose }) => purpose === "revert")));
+}
+
+/** Somebody is on the way back, or is to be told to go. Whoever could not go back is left as it is. */
+export function hasBackTail(state: Pick<RolloutState, "phase" | "moving" | "waves">): boolean {
+  if (!isEnded(state.phase) || !wentBack(state)) return false;
+  const failed = (counts: TargetCounts) => (state.phase === "rolled_back" ? counts.failed : 0);
+  return state.moving.size > 0 || state.waves.some(({ counts }) => counts.healthy + counts.updating + failed(counts) > 0);
 }
 
 type Next = { readonly kind: "start"; readonly change: ReturnType<typeof assignment> } | { readonly kind: "wait" | "none" };

@@ -220,7 +220,7 @@ function emptyWave(state: RolloutState, at: Moment): WaveState {
     finishedAt: at,
     changedAt: at,
     awaited: new Set(),
-    letGo: 0,
+    counted: 0,
   };
   state.waves.push(wave);
   return wave;

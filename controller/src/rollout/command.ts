@@ -32,7 +32,7 @@ export function decideCommand(state: RolloutState, event: CommandEvent): readonl
     case "pause":
       return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
     case "resume":
-      return [...acknowledge(state), ...excuse(state), ...askAgain(state), { kind: "phase_changed", phase: "rolling", reason: null }];
+      return [...acknowledge(state, outstanding(state)), ...excuse(state), ...askAgain(state), { kind: "phase_changed", phase: "rolling", reason: null }];
     case "abort":
       return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
     case "rollback":

@@ -36,6 +36,8 @@ export type RolloutEvent =
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason }
   /** What runs on the machine is stopped; it is cordoned. */
   | { readonly kind: "drained"; readonly machine: MachineId }
+  /** Rollouts keep away from it. */
+  | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
   /** The machine is no part of the fleet any more. */
   | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason }
@@ -73,6 +75,8 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onOvertaken(state, event.machine, event.reason);
     case "drained":
       return onDrained(state, event.machine);
+    case "cordoned":
+      return onCordoned(state, event.machine);
     case "uncordoned":
       return onBack(state, event.machine, "cordoned");
     case "removed":
@@ -195,6 +199,13 @@ function onDrained(state: RolloutState, machine: MachineId): readonly RolloutCha
   if (target === undefined || !(isMoving(target) || isToldAndSilent(target))) return [];
   const back = target.purpose === "revert";
   return [{ kind: "target_changed", machine, state: back ? "reverted" : "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null }];
+}
+
+/** Nobody waits for a machine that was unreachable when it was to start, and that rollouts keep away from now. */
+function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target?.state !== "unreachable" || target.purpose !== null) return [];
+  return [{ kind: "target_changed", machine, state: "skipped", reason: { code: "cordoned", message: "the machine is cordoned" }, runs: null }, ...forgottenFailure(state, target)];
 }
 
 /** Whatever it was about to do is waited for no longer, and whatever it did counts no more. */

@@ -4,11 +4,14 @@
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { MachineAvailability } from "./availability.ts";
-import { backwardTurns, forwardTurns, isMoving, type LaneKeys, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
+import { backwardTurns, forwardTurns, isCounted, isMoving, type LaneKeys, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
 
 export function enterState(state: RolloutState, wave: WaveState, target: Target, to: TargetState): void {
   const wasUnreachable = target.state === "unreachable";
-  if (wasUnreachable) leaveUnreachable(state, wave, target);
+  if (wasUnreachable) {
+    leaveUnreachable(state, wave, target);
+    target.letGo = null;
+  }
   wave.counts[target.state] -= 1;
   wave.counts[to] += 1;
   target.state = to;
@@ -24,23 +27,23 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
 /** An unreachable target is waited for no longer. */
 export function letGo(state: RolloutState, wave: WaveState, target: Target, why: LetGo): void {
   if (target.state !== "unreachable") return;
-  if (why === "excused") state.lostTakers.delete(target.machine);
-  if (wave.awaited.delete(target)) wave.letGo += 1;
+  leaveUnreachable(state, wave, target);
   target.letGo = why;
+  enterUnreachable(state, wave, target);
 }
 
 function enterUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (target.letGo === null) wave.awaited.add(target);
-  else wave.letGo += 1;
+  if (isCounted(state, target)) wave.counted += 1;
   // With a limit of its own, a wave says itself how many may be lost.
-  if (target.purpose === "update" && target.letGo !== "excused" && wave.maxUnreachable === null) state.lostTakers.add(target.machine);
+  const isTaker = target.purpose === "update" && wave.maxUnreachable === null;
+  if (isTaker && (target.letGo === null || target.letGo === "tolerated")) state.lostTakers.add(target.machine);
 }
 
 function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
-  if (target.letGo !== null) wave.letGo -= 1;
+  if (isCounted(state, target)) wave.counted -= 1;
   wave.awaited.delete(target);
   state.lostTakers.delete(target.machine);
-  target.letGo = null;
 }
 
 /** From the machines' side. A machine that was removed counts nowhere, though a new machine may have its name. */
@@ -89,7 +92,7 @@ export function rebuild(state: RolloutState): void {
     const unreachable = wave.targets.filter(({ state: stands }) => stands === "unreachable");
     for (const target of unreachable.sort((a, b) => a.since.attended - b.since.attended)) enterUnreachable(state, wave, target);
   }
-  if (state.phase === "rolling_back" || state.phase === "rolled_back") aimBack(state);
+  if (state.phase === "rolling_back" || state.phase === "rolled_back" || state.phase === "failed") aimBack(state);
 }
 
 export function laneKeys(state: RolloutState, { lane }: Pick<Target, "lane">): LaneKeys {

@@ -7,7 +7,7 @@
 import type { RolloutChange } from "./change.ts";
 import { hasRoom } from "./availability.ts";
 import { laneKeys } from "./derived.ts";
-import { emptyCounts, isEnded, isHeldBesideMoves, isMoving, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
+import { emptyCounts, isCounted, isEnded, isHeldBesideMoves, isMoving, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
 
 export class InvariantViolation extends Error {
   constructor(state: RolloutState, what: string) {
@@ -86,17 +86,17 @@ export function auditRollout(state: RolloutState): void {
   checkRollout(state);
   state.waves.forEach((wave, index) => {
     const counts = emptyCounts();
-    let letGo = 0;
+    let counted = 0;
     wave.targets.forEach((target, position) => {
       counts[target.state] += 1;
-      if (target.letGo !== null) letGo += 1;
+      if (isCounted(state, target)) counted += 1;
       demand(state, (target.state === "unreachable" && target.letGo === null) === wave.awaited.has(target), `${target.machine} is ${target.state} and ${wave.awaited.has(target) ? "" : "not "}awaited`);
       demand(state, target.wave === index && target.position === position, `${target.machine} is at ${index + 1}/${position} and says ${target.wave + 1}/${target.position}`);
       demand(state, state.targets.get(target.machine) === target, `${target.machine} is known twice`);
       demand(state, isMoving(target) === state.moving.has(target.machine), `${target.machine} is ${target.state} and ${isMoving(target) ? "not " : ""}counted as moving`);
       demand(state, fits(state, target), `${target.machine} is ${target.state} with purpose ${target.purpose}`);
     });
-    demand(state, letGo === wave.letGo, `wave ${index + 1} has ${letGo} let go and counts ${wave.letGo}`);
+    demand(state, counted === wave.counted, `wave ${index + 1} has ${counted} unreachable that count, and counts ${wave.counted}`);
     for (const name of TARGET_STATES) {
       demand(state, counts[name] === wave.counts[name], `wave ${index + 1} has ${counts[name]} ${name} and counts ${wave.counts[name]}`);
     }

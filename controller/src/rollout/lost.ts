@@ -20,7 +20,7 @@ export function letGoStep(state: RolloutState, now: Moment): Step | undefined {
     const { offline } = state.strategy;
     if (offline.kind === "skip" && (first.purpose === null || !isSuspicious(state))) return change({ kind: "target_let_go", machine: first.machine, why: "tolerated" });
     if (offline.kind === "wait" && offline.forMs !== null && attendedSince(first.since, now) >= offline.forMs) {
-      return change({ kind: "target_let_go", machine: first.machine, why: "excused" });
+      return change({ kind: "target_let_go", machine: first.machine, why: "waited" });
     }
   }
   return undefined;

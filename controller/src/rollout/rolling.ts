@@ -9,7 +9,7 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, soakOver, stepOf } from "./gates.ts";
-import { countedUnreachable, endsAt, hasEnough, isDeserted, isLate, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, hasEnough, isDeserted, isLate, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, unreachableReason } from "./words.ts";
@@ -162,7 +162,7 @@ function tripReason(state: RolloutState): RolloutReason | undefined {
   for (const [index, wave] of waves.entries()) {
     const { counts, acknowledgedFailures, acknowledgedUnreachable, maxFailures, maxUnreachable } = wave;
     if (counts.failed - acknowledgedFailures > maxFailures) return failuresReason(state, index);
-    if (maxUnreachable !== null && countedUnreachable(state, wave) - acknowledgedUnreachable > maxUnreachable) return unreachableReason(state, index);
+    if (maxUnreachable !== null && wave.counted - acknowledgedUnreachable > maxUnreachable) return unreachableReason(state, index);
   }
   return undefined;
 }
@@ -193,7 +193,7 @@ function outcome(state: RolloutState): { readonly phase: "succeeded" | "failed";
 function acceptFailures(state: RolloutState): readonly RolloutChange[] {
   return state.waves.flatMap((of, wave) => {
     const { failed } = of.counts;
-    return failed > of.acknowledgedFailures ? [{ kind: "failures_acknowledged", wave, failures: failed, unreachable: countedUnreachable(state, of) } as const] : [];
+    return failed > of.acknowledgedFailures ? [{ kind: "failures_acknowledged", wave, failures: failed, unreachable: of.counted } as const] : [];
   });
 }
 

@@ -312,7 +312,7 @@ export class Harness {
     for (const derived of [state.moving, state.laneKeys, state.startFirst, state.backFirst, state.lostTakers, ...Object.values(state.availability)]) derived.clear();
     for (const wave of state.waves) {
       wave.awaited.clear();
-      wave.letGo = 0;
+      wave.counted = 0;
     }
     rebuild(state);
     for (const machine of state.targets.keys()) this.note(machine);

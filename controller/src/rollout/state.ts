@@ -61,7 +61,8 @@ export interface RolloutReason {
 /** What a target was told last: to take the release, or to go back to what it had. */
 export type Purpose = "update" | "revert";
 
-export type LetGo = "tolerated" | "excused";
+/** So few are tolerated; it was waited for as long as was asked; a person knows of it. */
+export type LetGo = "tolerated" | "waited" | "excused";
 
 export interface Target {
   readonly machine: MachineId;
@@ -113,8 +114,8 @@ export interface WaveState {
   changedAt: Moment;
   /** Its unreachable targets that are still waited for, the first to become so first. */
   readonly awaited: Set<Target>;
-  /** How many unreachable targets are not. */
-  letGo: number;
+  /** How many unreachable targets count in `maxUnreachable`: those for which nobody waits any longer, but for those that a person knows of. */
+  counted: number;
 }
 
 /**
@@ -257,9 +258,10 @@ export function endsAt({ progressAt, strategy }: RolloutState, now: Moment): Ins
   return dueAt({ at: now.at, attended: progressAt }, strategy.progressDeadlineMs, now);
 }
 
-/** So many unreachable targets of a wave count in its `max_unreachable`: those for which nobody waits any longer. */
-export function countedUnreachable({ strategy }: Pick<RolloutState, "strategy">, { counts, letGo }: Pick<WaveState, "counts" | "letGo">): number {
-  return strategy.offline.kind === "skip" ? counts.unreachable : letGo;
+/** Whether an unreachable target counts in the `max_unreachable` of its wave. */
+export function isCounted({ strategy }: Pick<RolloutState, "strategy">, { state, letGo }: Pick<Target, "state" | "letGo">): boolean {
+  if (state !== "unreachable" || letGo === "excused") return false;
+  return strategy.offline.kind === "skip" || letGo !== null;
 }
 
 /** The newest wave with a target on its way back. */
@@ -339,7 +341,7 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
     finishedAt: null,
     changedAt: at,
     awaited: new Set(),
-    letGo: 0,
+    counted: 0,
   }));
 }
 

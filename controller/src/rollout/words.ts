@@ -8,7 +8,7 @@ import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { countedUnreachable, type Hold, isToRevert, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
+import { type Hold, isToRevert, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
 
 /** What a rollout waits for now; undefined once it has ended. Never empty before. */
 export function waitingOn(state: RolloutState): string | undefined {
@@ -72,7 +72,7 @@ function failuresText(targets: readonly Target[]): string {
 
 export function unreachableReason(state: RolloutState, index: number, known: Known = ownReason): RolloutReason {
   const wave = waveOf(state, index);
-  const unreachable = countedUnreachable(state, wave);
+  const unreachable = wave.counted;
   const silent = some(wave, "unreachable", wave.counts.unreachable);
   const who = names(silent.slice(0, EXAMPLES_MAX), unreachable);
   return {

@@ -1,0 +1,66 @@
+/** Machines that are lost: who waits for them, who does not, and what becomes of them when they are heard again. */
+import { expect, test } from "vitest";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const by = { by: "anna", reason: "" };
+async function base() {
+  const world = new World();
+  await world.join("a", "b", "c", "d");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b", "c", "d");
+  world.pass(3000, "a", "b", "c", "d");
+  return world;
+}
+
+test("a machine that was drained is waited for by nobody, also when it is switched off then", async () => {
+  const world = await base();
+  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 60_000 }] } as never;
+  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+  await world.say("a", "removed");
+  world.pass(120_000, "b", "c", "d");
+  expect(world.waitingOn(id)).not.toContain("which may be its fault");
+  world.pass(700_000, "b", "c", "d");
+  expect(world.phase(id)).not.toBe("rolled_back");
+});
+
+test("a lost machine is taken back when it is heard, also when the rollback failed elsewhere", async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b", "c", "d");
+  world.pass(30_000, "b", "c", "d");
+  world.command(id, "rollback");
+  for (const machine of ["b", "c"]) await world.say(machine, "healthy");
+  await world.say("d", "failed");
+  world.pass(3000, "b", "c", "d");
+  expect(world.phase(id)).toBe("failed");
+  await world.join("a");
+  world.pass(30_000, "a", "b", "c", "d");
+  expect(world.wanted("a")).toBe("1");
+});
+
+for (const how of ["promote", "resume"] as const) test(`${how} goes on without machines that are waited for`, async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(2), offline: { kind: "wait", forMs: null }, maxUnreachable: count(0) });
+  await world.say("a", "healthy");
+  world.pass(20_000, "a", "c", "d");
+  if (how === "promote") world.steer(id, { kind: "promote", all: false });
+  else {
+    world.command(id, "pause");
+    world.command(id, "resume");
+  }
+  expect(world.phase(id)).toBe("rolling");
+});
+
+test("a machine that was silent when it would start, and is drained then, is waited for no longer", async () => {
+  const world = await base();
+  world.pass(20_000, "a", "c", "d");
+  const id = world.deploy("2", { waves: [wave(count(3)), ALL], maxUnavailable: count(4), offline: { kind: "wait", forMs: null } });
+  await world.settle("a", "c", "d");
+  world.pass(5000, "a", "c", "d");
+  world.engine.orders.cordon("b" as never, { drain: true, force: true }, by);
+  world.pass(5000, "a", "c", "d");
+  expect(world.phase(id)).toBe("succeeded");
+});
