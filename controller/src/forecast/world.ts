@@ -31,7 +31,7 @@ export const BREAKS_AFTER_MS = 300_000;
 const CUT_OFF_WORLDS_MAX = 32;
 
 /** From the report that it is healthy: soon enough to be meant by that, late enough to be no part of it. */
-export const TAKES_MACHINE_AFTER_MS = 10_000;
+const TAKES_MACHINE_AFTER_MS = 10_000;
 
 const WELL: Fate = { kind: "well" };
 const BROKEN: Fate = { kind: "broken" };

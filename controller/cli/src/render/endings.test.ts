@@ -6,6 +6,7 @@ import { releaseRecord } from "../fakes/history-samples.ts";
 import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededThenDown } from "../fakes/samples.ts";
 import { changeLines } from "./change-lines.ts";
 import { deploymentTable } from "./list-view.ts";
+import { nextCommands } from "./next-commands.ts";
 import { releaseTable } from "./release-view.ts";
 import { rolloutView } from "./rollout-view.ts";
 
@@ -44,6 +45,11 @@ test("a success whose machines are down now says so", () => {
   expect(shown).toContain("  now: 0 of 3 healthy: web-1, web-2 and web-3 unhealthy: exited with code 1");
   expect(shown).toContain("  late machines wait for: shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now");
   expect(listed(succeededThenDown())).toMatch(/ succeeded, now 0\/3 healthy .* 0 of 3 healthy: web-1, web-2 and web-3/);
+});
+
+test("and what can be done about it", () => {
+  expect(nextCommands(succeededThenDown(), OPTIONS.colors).join("\n")).toMatch(/muster status d-7 --targets .*\n.*muster rollback d-7 .*\n.*muster why d-7/);
+  expect(nextCommands(succeededDeployment(), OPTIONS.colors)).toEqual([]);
 });
 
 test("releases say on how many of their machines they serve, where that is not all", () => {
