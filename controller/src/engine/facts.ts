@@ -275,7 +275,8 @@ function prepare(db: Database) {
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
       `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
-       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.purpose IS NOT NULL AND t.state IN ('updating', 'unreachable', 'reverting')`,
+       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.purpose IS NOT NULL
+         AND (t.state IN ('updating', 'unreachable', 'reverting') OR (t.state = 'failed' AND t.reason_code = 'no_answer'))`,
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at, ended_attended FROM deployments

@@ -106,13 +106,18 @@ type Reported = Extract<RolloutEvent, { readonly kind: "reported" }>;
 function onReport(state: RolloutState, { machine, generation, phase, reason, runs }: Reported): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose === null || generation !== target.generation) return [];
-  const to = targetStateOf(target, phase);
+  const to = startsAnew(state, target, phase) ? "updating" : targetStateOf(target, phase);
   if (to === undefined || (isMoving({ state: to }) && isOver(state))) return [];
   // A failure is known before it is known what runs afterwards.
   const isMore = to === "failed" && reason !== null && (runs !== target.runs || reason.message !== target.reason?.message);
   if (to === target.state && !isMore) return [];
   const changed = { kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs } as const;
   return [changed, ...forgottenFailure(state, target)];
+}
+
+/** It was healthy, and is on the way again: its host or its agent was started anew. */
+function startsAnew(state: RolloutState, target: Target, phase: AgentPhase): boolean {
+  return target.state === "healthy" && isWatched(state) && ["pulling", "staged", "activating", "probing"].includes(phase);
 }
 
 /** Undefined: the phase says nothing about where the target stands. */

@@ -9,6 +9,7 @@ import type { Gate, Strategy, WaveSpec } from "../plan/strategy.ts";
 import { hasPlace, blockers, opening } from "./place.ts";
 import { count, fleetOf, Harness, HOUR, machineId, MINUTE, percent, prometheus, SECOND, soak, START, wave, webhook } from "./rollout.fixture.ts";
 import { AGENT_PHASES, isEnded, type Target } from "./state.ts";
+import { isSuspicious } from "./suspicion.ts";
 import { isTailTripped } from "./tail.ts";
 
 const MACHINES = 12;
@@ -86,6 +87,7 @@ class Judged extends Harness {
   /** Whoever could have been started has been. */
   #expectFull(): void {
     const { state, world, moment } = this;
+    if (isSuspicious(state)) return;
     if (state.phase !== "rolling" || !opening(state, world, moment).open || !state.waves.some(({ counts }) => counts.healthy > 0)) return;
 
     const waiting = [...state.targets.values()].find((target) => target.state === "pending" && state.waves[target.wave]!.startedAt !== null && blockers(state, world, "update")(target) === undefined);
