@@ -48,5 +48,6 @@ test("an abort names those that are still on their way, and counts those that ke
   expect(text("aborted", { healthy: 2, updating: 1, unreachable: 1 }, [target("web-3", "updating"), target("web-4", "unreachable")])).toBe(
     "aborted; 2 machines kept 3.0; web-3 is on its way to 3.0; web-4 may run 3.0: it was assigned it, and is not heard",
   );
-  expect(text("failed", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("failed; web-4 may still run 3.0: it was to go back, and is not heard");
+  expect(text("failed", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("failed; web-4 may still run 3.0, and goes back when it is heard");
+  expect(text("aborted", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("aborted; web-4 may still run 3.0: it was to go back, and is not heard");
 });

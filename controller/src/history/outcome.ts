@@ -75,7 +75,8 @@ function whatOf(phase: EndedPhase, { state, purpose, attempts }: OutstandingTarg
     return state === "pending" ? "is_to_get_it" : "is_under_way";
   }
   if (state !== "unreachable") return "is_under_way";
-  return purpose === "revert" ? "was_to_go_back" : "may_run";
+  // A rollback that failed goes on with those that were lost in it.
+  return purpose === "revert" ? (phase === "failed" ? "may_still_run" : "was_to_go_back") : "may_run";
 }
 
 /** `who`: names, or some of them and how many more. */
