@@ -13,6 +13,10 @@ export const EXIT = {
   /** The controller (or, for logs, the machine) can't be reached. */
   unreachable: 3,
   notFound: 4,
+  /** With --watch: the rollout reached what was asked for, but not on every machine; those that are left are named. */
+  reachedExcept: 5,
+  /** With --watch: it ended otherwise, and it is not known of every machine what it runs; those are named. */
+  missedExcept: 6,
   /** `plan` alone: all is well, and the deployment would change something. */
   changes: 10,
   /** Ctrl-C: 128 + SIGINT. */

@@ -37,11 +37,12 @@ test("a file and a fleet become waves, warnings and worlds", async () => {
     [3, "100%", 15, 48_000, 120_000],
   ]);
   expect(made.waves[0]!.machines).toEqual([{ id: "web-01", previousVersion: "1.0", note: "" }]);
-  expect(made.warnings).toEqual([expect.stringContaining("has no probe"), expect.stringContaining("would reach all 20 machines")]);
+  expect(made.warnings).toEqual([expect.stringContaining("has no probe"), expect.stringContaining("would reach all 20 machines"), expect.stringContaining("takes its machine with it is not noticed before they have passed")]);
   expect(made.blastRadius.map(({ world, phase }) => [world, phase])).toEqual([
     ["broken everywhere", DeploymentPhase.ROLLED_BACK],
     ["broken on 10%", DeploymentPhase.ROLLED_BACK],
     ["broken after 5m", DeploymentPhase.SUCCEEDED],
+    ["takes its machine with it", DeploymentPhase.ROLLED_BACK],
     ["cut off: zone=a", DeploymentPhase.ROLLED_BACK],
     ["cut off: zone=b", DeploymentPhase.ROLLED_BACK],
     ["cut off: zone=c", DeploymentPhase.SUCCEEDED],

@@ -35,7 +35,7 @@ beforeEach(async () => {
   const logger = pino({ level: "silent" });
   const { journal, engine, clock } = scene;
   fleet = new Fleet(15_000);
-  const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment));
+  const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment), (deployment) => engine.rollout(deployment), engine);
   const store = { manifest: async (digest: string) => manifests.get(digest) };
   server = await serveOpenly([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => clock.now(), logger }) }]);
   client = new HistoryServiceClient(server.address, credentials.createInsecure());

@@ -5,6 +5,7 @@ import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { AppPhase, type Reason } from "@muster/proto/gen/muster/v1/agent.ts";
 import {
   type Deployment,
+  type DeploymentNow,
   DeploymentPhase,
   type Target,
   TargetCounts,
@@ -13,6 +14,8 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
+import { outcomeText, outstandingText } from "../history/outcome.ts";
+import { differenceText, nowText, outstandingOf, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
@@ -48,8 +51,8 @@ const TROUBLED_ASKED_MAX = 50;
 
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
 const TARGETS = `
-  SELECT t.*, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code, ma.reason_message AS said_message
-  FROM targets t LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = ? WHERE t.deployment = ? ORDER BY t.wave, t.position`;
+  SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
+  FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
 const DEPLOYMENTS = "SELECT d.*, r.artifact FROM deployments d JOIN releases r ON r.id = d.release";
 
 export interface DeploymentFilter {
@@ -62,15 +65,17 @@ export class DeploymentViews {
   readonly #db: Database;
   readonly #waiting: (id: DeploymentId) => string | undefined;
   readonly #rollout: (id: DeploymentId) => RolloutState | undefined;
+  readonly #present: Present | undefined;
 
   /**
    * `waiting`: what a deployment waits for; undefined when it has ended. `rollout`: one that is in memory, at the same row of the journal as the tables; what it counts is
-   * not counted again. By default none is.
+   * not counted again. By default none is. Without `present` a deployment is seen as it was while it was the newest that there was.
    */
-  constructor(db: Database, waiting: (id: DeploymentId) => string | undefined, rollout: (id: DeploymentId) => RolloutState | undefined = () => undefined) {
+  constructor(db: Database, waiting: (id: DeploymentId) => string | undefined, rollout: (id: DeploymentId) => RolloutState | undefined = () => undefined, present?: Present) {
     this.#db = db;
     this.#waiting = waiting;
     this.#rollout = rollout;
+    this.#present = present;
   }
 
   /** Undefined when there is none. An empty id: the newest. */
@@ -101,7 +106,7 @@ export class DeploymentViews {
     return {
       id: row.id,
       app: row.app,
-      version: row.release.slice(row.app.length + 1),
+      version: versionOf(row),
       artifact: row.artifact,
       phase: deploymentPhase(row),
       waitingOn: this.#waitingOn(row),
@@ -119,7 +124,28 @@ export class DeploymentViews {
       alarms: (JSON.parse(row.alarms) as AlarmState[]).map(alarmView),
       awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
+      ...this.#ending(row, counts),
+      now: this.#now(row),
     };
+  }
+
+  #ending(row: DeploymentRow, counts: TargetCounts): Pick<Deployment, "outcome" | "outstanding"> {
+    const { id, phase } = row;
+    if (!isEnded(phase)) return { outcome: "", outstanding: undefined };
+    const version = versionOf(row);
+    const { targets, count } = outstandingOf(this.#db, id, phase, this.#present !== undefined);
+    const outcome = outcomeText({ phase, version, counts, outstanding: targets, outstandingCount: count });
+    if (count === 0) return { outcome, outstanding: undefined };
+    const machines = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(phase, version, target) }));
+    return { outcome, outstanding: { count, machines } };
+  }
+
+  #now({ id, phase }: DeploymentRow): DeploymentNow | undefined {
+    const now = this.#present?.nowOf(id);
+    if (now === undefined || now.machines === 0) return undefined;
+    const hasEnded = isEnded(phase);
+    const unsound = phase === "succeeded" ? this.#present?.unsound(id) : undefined;
+    return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, now) : "", lateWaitsFor: unsound ?? "" };
   }
 
   #waitingOn(row: DeploymentRow): string {
@@ -183,7 +209,7 @@ export class DeploymentViews {
   }
 
   #targets(row: DeploymentRow): Target[] {
-    const rows = statement(this.#db, TARGETS).all(row.app, row.id) as TargetRow[];
+    const rows = statement(this.#db, TARGETS).all(row.id) as TargetRow[];
     return rows.map((target) => {
       const said = target.generation > 0 && target.said_generation === target.generation ? target.app_phase : null;
       return {
@@ -198,6 +224,7 @@ export class DeploymentViews {
         previousVersion: target.previous === null ? "" : target.previous.slice(row.app.length + 1),
         // A machine of its name that joined later is another one.
         runningVersion: target.state === "removed" ? "" : (target.running_version ?? ""),
+        now: this.#present === undefined ? "" : (nowText(target) ?? ""),
       };
     });
   }
@@ -214,6 +241,7 @@ export class DeploymentViews {
       appPhase: AppPhase.UNSPECIFIED,
       previousVersion: row.release.slice(row.app.length + 1),
       runningVersion: row.release.slice(row.app.length + 1),
+      now: "",
     }));
   }
 }
@@ -242,7 +270,7 @@ interface WaveRow {
   readonly changed_at: number;
 }
 
-interface TargetRow {
+interface TargetRow extends Said {
   readonly machine: MachineId;
   readonly wave: number;
   readonly state: TargetStateName;
@@ -256,11 +284,14 @@ interface TargetRow {
   readonly app_phase: AgentPhase | null;
   readonly said_generation: number | null;
   readonly said_code: string | null;
-  readonly said_message: string | null;
 }
 
 export function reasonOf(row: { readonly reason_code: string | null; readonly reason_message: string | null }): Reason | undefined {
   return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
+}
+
+function versionOf({ app, release }: Pick<DeploymentRow, "app" | "release">): string {
+  return release.slice(app.length + 1);
 }
 
 /** The generated enums spell `rolling_back` as `DEPLOYMENT_PHASE_ROLLING_BACK`. What a rollout waits for at a gate is a phase of its own to people. */

@@ -9,7 +9,7 @@ import type { Entry } from "../journal/entry.ts";
 import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
-import { type CommandEvent, refusal } from "../rollout/command.ts";
+import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
 import { isBroken, isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
@@ -102,7 +102,7 @@ export class Operators {
     if (hasArchivedTargets(this.#loop.journal.db, id)) return conflict(`${id} can't be ${DONE[command.kind]}: what it did is in the archive by now; muster rollback ${id} --to VERSION deploys an older release again`);
     const event = eventOf(state, command, { by, reason: why });
     const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state, command) : undefined);
-    if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused}`);
+    if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused === NONE_FAILED ? this.#noneFailed(state) : refused}`);
     this.#loop.commit((append, now) => {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
       // Read again: an earlier attempt may have thrown away what was in memory.
@@ -124,6 +124,13 @@ export class Operators {
     if (!this.hasArtifact(release.artifact)) return conflict(`the files of ${target} were removed by retention; deploy it from its deployment file`);
     const strategy = straightBack(state.strategy);
     return this.submit({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason), state.release);
+  }
+
+  /** Nothing failed, then; how its machines are now is another matter. */
+  #noneFailed({ id }: RolloutState): string {
+    const { machines, bad } = this.#loop.world.nowOf(id);
+    if (bad === 0) return NONE_FAILED;
+    return `${NONE_FAILED} in it, though ${bad} of its ${machines} ${machines === 1 ? "machine" : "machines"} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; muster rollback ${id} takes all of them back, deploying it again assigns it anew to those that are down`;
   }
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */

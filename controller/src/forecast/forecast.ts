@@ -87,6 +87,7 @@ export function* forecast(given: ForecastInputs): Generator<void, Forecast> {
   for (const world of [worlds.broken, worlds.brokenOnTenth]) blasts.push(blastOf(world, yield* simulate(setting, world)));
   const breaksLater = yield* simulate(setting, worlds.breaksLater);
   blasts.push(blastOf(worlds.breaksLater, breaksLater));
+  blasts.push(blastOf(worlds.takesMachine, yield* simulate(setting, worlds.takesMachine)));
   for (const world of worlds.cutOffs) blasts.push(blastOf(world, yield* simulate(setting, world)));
 
   const facts = { inputs, plan, targets, pace, worlds, expected, breaksLater };

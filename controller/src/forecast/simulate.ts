@@ -17,7 +17,7 @@ import { type Attended, type Moment } from "../rollout/moment.ts";
 import { newRollout, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import type { Surroundings } from "../rollout/surroundings.ts";
 import { waitingOn } from "../rollout/words.ts";
-import { type Agent, type Happening, type Model, take, tell } from "./agent.ts";
+import { type Agent, broken, type Happening, type Model, type Reported, take, tell } from "./agent.ts";
 import { Budgets, type Membership } from "./budgets.ts";
 import type { ForecastInputs } from "./inputs.ts";
 import { Tally } from "./tally.ts";
@@ -87,6 +87,8 @@ class Simulation {
   readonly #budgets: Budgets;
   readonly #availabilities = new Availabilities();
   readonly #silent = new Set<MachineId>();
+  /** Taken by the release, and since when. */
+  readonly #dead = new Map<MachineId, Attended>();
   readonly #events = new Heap<{ readonly event: Event; readonly order: number }>((a, b) => a.event.at < b.event.at || (a.event.at === b.event.at && a.order < b.order));
   #order = 0;
   #seq = 0;
@@ -113,7 +115,7 @@ class Simulation {
     const lastGood = new Map(targets.map((target) => [target.id, target.lastGood]));
     this.#surroundings = {
       isSilent: (machine) => this.#silent.has(machine),
-      heardAt: (machine) => (this.#isLost(machine) ? 0 : Number.MAX_SAFE_INTEGER) as Attended,
+      heardAt: (machine) => this.#dead.get(machine) ?? ((this.#isLost(machine) ? 0 : Number.MAX_SAFE_INTEGER) as Attended),
       isCordoned: (machine) => cordoned.has(machine),
       isDrained: () => false,
       lastGood: (machine) => lastGood.get(machine) ?? null,
@@ -140,6 +142,9 @@ class Simulation {
           purpose: "update",
           runsRelease: false,
           backAt: 0 as Instant,
+          wasHealthy: false,
+          isConfirmed: false,
+          diesAt: 0 as Instant,
         };
         this.#agents.set(machine, agent);
       }
@@ -203,9 +208,13 @@ class Simulation {
         const { wave, gate, attempt } = event;
         return this.#drive({ kind: "gate_answered", wave, gate, attempt, verdict: "go", said: "" });
       }
+      case "died":
+        return this.#die(event);
       case "activated":
+      case "broke":
       case "healthy":
       case "unhealthy":
+      case "reverting":
       case "reverted":
       case "failed":
       case "removed":
@@ -216,14 +225,30 @@ class Simulation {
   #onMachine(happening: Happening): void {
     const { agent, generation, what } = happening;
     if (generation !== agent.generation) return;
-    const { machine } = agent;
     const ran = agent.runsRelease;
     take(happening);
     if (ran !== agent.runsRelease) this.#tally.switched(agent, this.#now);
-    if (what === "activated" || this.#isLost(machine)) return;
-    this.#availabilities.reported(machine, this.#state.app, generation, what);
+    if (what === "broke") {
+      const { phase, next } = broken(happening, this.#setting.model);
+      for (const each of next) this.#push(each);
+      return this.#report(agent, phase);
+    }
+    if (what !== "activated" && what !== "died") this.#report(agent, what);
+  }
+
+  #report(agent: Agent, phase: Reported): void {
+    const { machine, generation } = agent;
+    if (this.#isLost(machine)) return;
+    this.#availabilities.reported(machine, this.#state.app, generation, phase);
     this.#note(machine);
-    this.#drive({ kind: "reported", machine, generation, phase: what, reason: reasonOf(what), runs: "" });
+    this.#drive({ kind: "reported", machine, generation, phase, reason: reasonOf(phase, agent), runs: "" });
+  }
+
+  /** What it was told meanwhile does not save it, unless that came in time. */
+  #die({ agent: { machine, generation }, generation: of, at }: Happening): void {
+    if (of !== generation || this.#dead.has(machine)) return;
+    this.#dead.set(machine, this.#moment().attended);
+    this.#push({ at: (at + this.#setting.inputs.silentAfterMs) as Instant, what: "fell_silent", machine });
   }
 
   #fallSilent(machine: MachineId): void {
@@ -235,7 +260,7 @@ class Simulation {
   }
 
   #isLost(machine: MachineId): boolean {
-    return this.#isCutOff && this.#world.cutOff.has(machine);
+    return this.#dead.has(machine) || (this.#isCutOff && this.#world.cutOff.has(machine));
   }
 
   /** What the machine ran before, and how that was. */
@@ -288,6 +313,11 @@ class Simulation {
     const at = this.#now;
     if (change.kind === "target_assigned") {
       this.#tell(change, generation);
+    } else if (change.kind === "wave_finished") {
+      for (const { machine, state } of this.#state.waves[change.wave]!.targets) if (state === "healthy") this.#agents.get(machine)!.isConfirmed = true;
+    } else if (change.kind === "target_changed") {
+      const { wave } = this.#state.targets.get(change.machine)!;
+      if (change.state === "healthy" && this.#state.waves[wave]!.finishedAt !== null) this.#agents.get(change.machine)!.isConfirmed = true;
     } else if (change.kind === "gate_reached") {
       if (this.#state.waves[change.wave]?.gates[change.gate]?.gate.kind === "approval") this.#push({ at, what: "approved" });
     } else if (change.kind === "gate_asked") {
@@ -310,14 +340,13 @@ class Simulation {
   }
 }
 
-function reasonOf(what: Happening["what"]): RolloutReason | null {
-  switch (what) {
+function reasonOf(phase: Reported, { wasHealthy }: Agent): RolloutReason | null {
+  switch (phase) {
+    case "reverting":
     case "reverted":
     case "failed":
-      return { code: "never_healthy", message: "not well within healthy_deadline" };
     case "unhealthy":
-      return { code: "turned_unhealthy", message: "well at first, and then not" };
-    case "activated":
+      return wasHealthy ? { code: "turned_unhealthy", message: "well at first, and then not" } : { code: "never_healthy", message: "not well within healthy_deadline" };
     case "healthy":
     case "removed":
       return null;

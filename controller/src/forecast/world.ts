@@ -13,7 +13,9 @@ export type Fate =
   /** Is never well; its agent goes back when healthy_deadline has passed. */
   | { readonly kind: "broken" }
   /** Works for so long after its activation. */
-  | { readonly kind: "breaks"; readonly afterMs: number };
+  | { readonly kind: "breaks"; readonly afterMs: number }
+  /** Is healthy, and so long after it was, its machine falls silent for ever. */
+  | { readonly kind: "takes_machine"; readonly afterMs: number };
 
 export interface World {
   readonly name: string;
@@ -28,9 +30,13 @@ export const BREAKS_AFTER_MS = 300_000;
 /** Worlds that cut off a value of a label: a label with more values (a rack, a host) says little more, and each world costs a simulation. */
 const CUT_OFF_WORLDS_MAX = 32;
 
+/** From the report that it is healthy: soon enough to be meant by that, late enough to be no part of it. */
+const TAKES_MACHINE_AFTER_MS = 10_000;
+
 const WELL: Fate = { kind: "well" };
 const BROKEN: Fate = { kind: "broken" };
 const BREAKS: Fate = { kind: "breaks", afterMs: BREAKS_AFTER_MS };
+const TAKES_MACHINE: Fate = { kind: "takes_machine", afterMs: TAKES_MACHINE_AFTER_MS };
 const NOBODY: ReadonlySet<MachineId> = new Set();
 const SEED = 0x6d757374;
 
@@ -41,6 +47,7 @@ export interface Worlds {
   readonly broken: World;
   readonly brokenOnTenth: World;
   readonly breaksLater: World;
+  readonly takesMachine: World;
   readonly cutOffs: readonly World[];
   /** The label whose values are cut off; null: there is none. `left`: its values for which there is no world. */
   readonly cutOffLabel: { readonly label: string; readonly left: number } | null;
@@ -55,6 +62,7 @@ export function worldsOf(strategy: Strategy, targets: readonly PlanMachine[]): W
     broken: { name: "broken everywhere", fateOf: () => BROKEN, cutOff: NOBODY },
     brokenOnTenth: { name: "broken on 10%", fateOf: (machine) => (tenth.has(machine) ? BROKEN : WELL), cutOff: NOBODY },
     breaksLater: { name: "broken after 5m", fateOf: () => BREAKS, cutOff: NOBODY },
+    takesMachine: { name: "takes its machine with it", fateOf: () => TAKES_MACHINE, cutOff: NOBODY },
     cutOffs: byValue
       .slice(0, CUT_OFF_WORLDS_MAX)
       .map(([value, machines]) => ({ name: `cut off: ${label}=${value}`, fateOf: () => WELL, cutOff: machines })),

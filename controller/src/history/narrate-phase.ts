@@ -4,6 +4,7 @@
 import type { CommandAccepted } from "../journal/entry.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isTouched, isToRevert } from "../rollout/state.ts";
+import { OPEN_STATES, outstandingSentences } from "./outcome.ts";
 import { afterText, colon, countsText, is, listText, machinesText, membersSaid, totals, whoText } from "./words.ts";
 
 /** Undefined: the rows that follow tell it. */
@@ -64,7 +65,7 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
     case "rolling":
       return undefined;
     case "paused":
-      return isOperators(reason) ? why : `${why}; it is paused, as on_failure: pause says`;
+      return isOperators(reason) || reason?.code === "internal" ? why : `${why}; it is paused, as on_failure: pause says`;
     case "rolling_back": {
       const back = [...state.targets.values()].filter(isToRevert).length;
       const way = `${machinesText(back)} that ${back === 1 ? "was" : "were"} told of ${state.release} ${back === 1 ? "goes" : "go"} back, newest wave first, at most ${state.maxUnavailable} at once`;
@@ -74,7 +75,7 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
       if (state.targets.size === 0) return `succeeded with nothing to do${colon(why)}`;
       return `succeeded${took}: ${counts.healthy} of ${machinesText(state.targets.size - counts.removed)} ${counts.healthy === 1 ? "runs" : "run"} ${state.release}${othersText(state)}`;
     case "rolled_back":
-      return `rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back on what ${counts.reverted === 1 ? "it" : "they"} ran before`;
+      return `rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back on what ${counts.reverted === 1 ? "it" : "they"} ran before${leftText(state, phase)}`;
     case "failed":
       return `failed${isEnded(state.phase) ? "" : took}${colon(why)}${state.phase === "rolling" && state.strategy.onFailure === "abort" && told > 0 ? "; every machine stays as it is, as on_failure: abort says" : ""}`;
     case "aborted":
@@ -82,6 +83,12 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
     case "superseded":
       return `ended, since ${why}${told === 0 ? "" : `: ${countsText(counts)}`}`;
   }
+}
+
+/** Machines that took the release, and of which nothing is known. */
+function leftText({ app, release, targets }: RolloutState, phase: "rolled_back"): string {
+  const open = [...targets.values()].filter(({ state, attempts }) => attempts > 0 && OPEN_STATES[phase].includes(state));
+  return outstandingSentences({ phase, version: release.slice(app.length + 1), outstanding: open, outstandingCount: open.length }).map((sentence) => `; ${sentence}`).join("");
 }
 
 function othersText(state: RolloutState): string {

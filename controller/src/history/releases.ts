@@ -15,6 +15,7 @@ interface ReleaseRow {
   readonly created_at: number;
   readonly has_files: number;
   readonly machines: number;
+  readonly healthy: number;
   readonly deployments: string;
 }
 
@@ -22,9 +23,10 @@ interface ReleaseRow {
 export function listReleases(db: Database, app: string, limit: number): ReleaseRecord[] {
   const rows = db
     .prepare(
-      `WITH running AS (SELECT app, running_version AS version, count(*) AS machines FROM machine_apps WHERE running_version <> '' AND (@app = '' OR app = @app) GROUP BY 1, 2),
+      `WITH running AS (SELECT ma.app, ma.running_version AS version, count(*) AS machines, sum(ma.phase IN ('healthy', 'reverted') AND m.silent_since IS NULL AND m.drained = 0) AS healthy
+         FROM machine_apps ma JOIN machines m ON m.id = ma.machine WHERE ma.running_version <> '' AND (@app = '' OR ma.app = @app) GROUP BY 1, 2),
        newest AS (SELECT * FROM releases WHERE @app = '' OR app = @app ORDER BY created_at DESC, id DESC LIMIT @limit)
-       SELECT r.id, r.app, r.release, r.created_at, EXISTS (SELECT 1 FROM artifacts a WHERE a.digest = r.artifact) AS has_files, coalesce(u.machines, 0) AS machines,
+       SELECT r.id, r.app, r.release, r.created_at, EXISTS (SELECT 1 FROM artifacts a WHERE a.digest = r.artifact) AS has_files, coalesce(u.machines, 0) AS machines, coalesce(u.healthy, 0) AS healthy,
          (SELECT json_group_array(id) FROM (SELECT id FROM deployments d WHERE d.app = r.app AND d.release = r.id ORDER BY number DESC LIMIT ${DEPLOYMENTS_MAX})) AS deployments
        FROM newest r LEFT JOIN running u ON u.app = r.app AND u.version = r.release ->> 'version'
        ORDER BY r.created_at DESC, r.id DESC`,
@@ -34,6 +36,7 @@ export function listReleases(db: Database, app: string, limit: number): ReleaseR
     release: JSON.parse(row.release) as Release,
     createdAt: row.created_at,
     machines: row.machines,
+    healthy: row.healthy,
     deploymentIds: JSON.parse(row.deployments) as string[],
     hasFiles: row.has_files === 1,
   }));

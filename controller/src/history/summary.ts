@@ -1,14 +1,30 @@
 /**
  * Where a deployment, or a machine in it, stands: in one sentence. Pure.
  */
-import type { RolloutState, Target } from "../rollout/state.ts";
+import { isEnded, type RolloutState, type Target } from "../rollout/state.ts";
+import { kindsText, outstandingSentences } from "./outcome.ts";
+import type { Outstanding } from "./present.ts";
 import { because, is, machinesText, totals } from "./words.ts";
 
-export function deploymentSummary(state: RolloutState, waiting: string): string {
+/** What is known after the end. */
+export interface Afterwards {
+  readonly outstanding: Outstanding;
+  /** How its machines are now, where that is other than it ended with; else empty. */
+  readonly nowText: string;
+}
+
+export function deploymentSummary(state: RolloutState, waiting: string, { outstanding, nowText }: Afterwards): string {
+  const now = nowText === "" ? "" : ` Now ${nowText}.`;
+  return `${endSummary(state, waiting, outstanding, now !== "")}${now}`;
+}
+
+function endSummary(state: RolloutState, waiting: string, { targets: left, count: leftCount }: Outstanding, isPast: boolean): string {
   const { id, release, phase, reason, waves, wave, targets } = state;
   const counts = totals(state);
   const what = `${id} (${release})`;
-  const run = `${counts.healthy} of ${machinesText(targets.size - counts.removed)} ${counts.healthy === 1 ? "runs" : "run"} it`;
+  const run = `${counts.healthy} of ${machinesText(targets.size - counts.removed)} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
+  const version = release.slice(state.app.length + 1);
+  const others = isEnded(phase) ? outstandingSentences({ phase, version, outstanding: left, outstandingCount: leftCount }).map((sentence) => `; ${sentence}`).join("") : "";
   const where = waves.length < 2 ? "" : ` in wave ${wave + 1} of ${waves.length}`;
   const why = because(reason);
   switch (phase) {
@@ -21,19 +37,21 @@ export function deploymentSummary(state: RolloutState, waiting: string): string 
     case "rolling_back":
       return `${what} is being rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
     case "succeeded":
-      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${counts.failed === 0 ? "" : `; ${counts.failed} failed`}.`;
+      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${counts.failed === 0 ? "" : `; ${counts.failed} failed`}${others}.`;
     case "rolled_back":
-      return `${what} was rolled back${why}.`;
+      if (leftCount === 0) return `${what} was rolled back${why}.`;
+      return `${what} was rolled back, except ${kindsText({ outstanding: left, outstandingCount: leftCount })}${others.replace(";", ":")}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;
     case "failed":
-      return `${what} failed${why}.`;
+      return `${what} failed${why}${others}.`;
     case "aborted":
-      return `${what} was aborted: ${reason?.message ?? "somebody asked for it"}; ${targets.size === 0 ? "it had not begun" : run}.`;
+      return `${what} was aborted: ${reason?.message ?? "somebody asked for it"}; ${targets.size === 0 ? "it had not begun" : run}${others}.`;
     case "superseded":
-      return `${what} gave way to a newer deployment${why}.`;
+      return `${what} gave way to a newer deployment${why}${others}.`;
   }
 }
 
-export function targetSummary(state: RolloutState, target: Target): string {
+/** `now`: how its machine is, where that is other than its state says. */
+export function targetSummary(state: RolloutState, target: Target, now: string | undefined): string {
   const { id, app, release } = state;
   const { machine, previous, reason } = target;
   const where = `wave ${target.wave + 1} of ${id}`;
@@ -45,6 +63,7 @@ export function targetSummary(state: RolloutState, target: Target): string {
       return `${machine} was told to run ${release} in ${where} and is on the way.`;
     case "healthy":
       if (state.phase === "rolling_back") return `${machine} runs ${release} and goes back to ${before} when its turn comes: ${id} is being rolled back.`;
+      if (now !== undefined) return `${machine} became healthy with ${release} in ${where}; ${sinceText(now)}.`;
       return `${machine} runs ${release}: it became healthy in ${where}.`;
     case "failed":
       if (target.purpose === "revert") return `${machine} could not go back to ${before} in ${id}${because(reason)}${runsText(app, target)}.`;
@@ -57,10 +76,14 @@ export function targetSummary(state: RolloutState, target: Target): string {
     case "reverting":
       return `${machine} was told to go back from ${release} to ${before} in ${id} and is on the way.`;
     case "reverted":
-      return `${machine} is back ${previous === null ? `to ${before}` : `on ${before}`}: ${id} (${release}) was taken back.`;
+      return `${machine} is back ${previous === null ? `to ${before}` : `on ${before}`}: ${id} (${release}) was taken back${now === undefined ? "" : `; ${sinceText(now)}`}.`;
     case "removed":
       return `${machine} counts no more in ${id} (${release})${because(reason)}.`;
   }
+}
+
+function sinceText(now: string): string {
+  return /^(?:went|goes) /.test(now) ? `since then it ${now}` : `now it is ${now}`;
 }
 
 function pendingSummary({ id, release, phase }: RolloutState, { machine, wave }: Target): string {

@@ -228,7 +228,7 @@ describe("a deployment", () => {
     for (const machine of ["m-2", "m-3", "m-4"]) await scene.tell(machine, "healthy", "2");
     scene.command(id, "retry");
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
-      "d-2 (app@2) succeeded: 3 of 4 machines run it.
+      "d-2 (app@2) succeeded: 3 of 4 machines run it; m-1 is on its way to 2.
         > m-1 is on the way: machines that come late, or try again, have their turn though it has succeeded
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s deployment_submitted: it asks for one wave; at most 1 machine unavailable at once; if any machine fails, it pauses
@@ -472,7 +472,7 @@ describe("a machine", () => {
     `);
     expect((await scene.whyDeployment(id)).split("\n").slice(0, 2)).toMatchInlineSnapshot(`
       [
-        "d-2 (app@2) succeeded: 3 of 4 machines run it.",
+        "d-2 (app@2) succeeded: 3 of 4 machines run it; m-3 is unreachable and gets it when it is heard.",
         "  > m-3 is silent and has its turn when heard from again",
       ]
     `);
@@ -572,7 +572,7 @@ describe("a machine", () => {
     `);
     scene.engine.orders.cordon("m-1" as never, { drain: true, force: false }, { by: "otto", reason: "move" });
     expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
-      "m-1 runs app@1: it became healthy in wave 1 of d-1.
+      "m-1 became healthy with app@1 in wave 1 of d-1; now it is drained.
         > what runs on m-1 is stopped, since it is drained: muster uncordon m-1 starts it again
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web

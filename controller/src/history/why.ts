@@ -15,11 +15,12 @@ import type { Strategy } from "../plan/strategy.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
+import { differenceText, nowText, outstandingOf, type Present, saidOf } from "./present.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
 import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
 import { type Before, Story } from "./story.ts";
-import { deploymentSummary, targetSummary } from "./summary.ts";
+import { type Afterwards, deploymentSummary, targetSummary } from "./summary.ts";
 import { deploymentNow, type Standpoint } from "./ways.ts";
 import { colon, type Line, whoText } from "./words.ts";
 
@@ -29,6 +30,7 @@ export interface WhySource extends Source {
   readonly waiting: (id: DeploymentId) => string;
   /** One that is in memory, with what the engine knows of its machines. */
   readonly rollout: (id: DeploymentId) => RolloutState | undefined;
+  readonly present: Present;
 }
 
 export class Why {
@@ -47,7 +49,8 @@ export class Why {
     for await (const rows of this.#rows.ofDeployment(id)) for (const row of rows) for (const line of narrator.take(row)) condenser.push(line);
     for (const line of narrator.open()) condenser.push(line);
     const standpoint = this.#standpoint(id, narrator.state!);
-    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint)], summary: deploymentSummary(standpoint.state, standpoint.waiting) });
+    const { state, waiting } = standpoint;
+    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint), ...this.#lateWait(standpoint)], summary: deploymentSummary(state, waiting, this.#afterwards(state)) });
   }
 
   /** Without a deployment: the newest that has to do with the machine. */
@@ -60,6 +63,18 @@ export class Why {
     const id = wanted ?? this.#newestFor(machine, labels);
     const told = id === undefined ? this.#inNone(machine) : await this.#story(machine, labels ?? {}, id);
     return granted(removed === undefined ? told : { ...told, now: [], summary: removedSummary(removed) });
+  }
+
+  #afterwards({ id, phase }: RolloutState): Afterwards {
+    const { db, present } = this.#source;
+    if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, nowText: "" };
+    return { outstanding: outstandingOf(db, id, phase, true), nowText: differenceText(db, id, phase, present.nowOf(id)) };
+  }
+
+  /** Why machines that come late do not get the release of one that stands. */
+  #lateWait({ state: { id, phase }, isStanding }: Standpoint): readonly string[] {
+    const waits = phase === "succeeded" && isStanding ? this.#source.present.unsound(id) : undefined;
+    return waits === undefined ? [] : [`machines that come late wait for ${waits}; muster rollback ${id} takes it back`];
   }
 
   async #story(machine: MachineId, labels: Labels, id: DeploymentId): Promise<WhyResponse> {
@@ -78,9 +93,14 @@ export class Why {
     if (target !== undefined && target.state !== "removed") {
       const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport);
       const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is stopped, since it is drained: muster uncordon ${machine} starts it again`] : [];
-      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target)}${story.isOver ? " A later deployment has told it something else since." : ""}` };
+      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, story.isOver ? undefined : this.#nowOf(id, machine))}${story.isOver ? " A later deployment has told it something else since." : ""}` };
     }
     return { ...answer(id, fit(lines)), ...this.#outside(standpoint, machine, labels, first) };
+  }
+
+  #nowOf(id: DeploymentId, machine: MachineId): string | undefined {
+    const said = saidOf(this.#source.db, id, machine);
+    return said === undefined ? undefined : nowText(said);
   }
 
   /** What there is to say of a machine that is no target. */

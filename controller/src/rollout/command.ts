@@ -127,6 +127,9 @@ function startRefusal(state: RolloutState, wave: number | null): string | undefi
   return wave === null ? undefined : "it has not begun, and waits for its start to be approved, not for a wave: leave out --wave";
 }
 
+/** Why a deployment can't be retried of which all went well, then. */
+export const NONE_FAILED = "none of its targets has failed";
+
 function retryRefusal(state: RolloutState): string | undefined {
   switch (state.phase) {
     case "rolling":
@@ -134,7 +137,7 @@ function retryRefusal(state: RolloutState): string | undefined {
     case "succeeded":
     case "failed":
       if (wentBack(state)) return "it was being rolled back; roll it back again for those that could not, or deploy again";
-      return failedCount(state) > 0 ? undefined : "none of its targets has failed";
+      return failedCount(state) > 0 ? undefined : NONE_FAILED;
     case "pending":
       return "it has not begun";
     case "rolling_back":

@@ -8,7 +8,7 @@ import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { type Hold, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
+import { type Hold, isToRevert, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
 
 /** What a rollout waits for now; undefined once it has ended. Never empty before. */
 export function waitingOn(state: RolloutState): string | undefined {
@@ -21,7 +21,7 @@ export function waitingOn(state: RolloutState): string | undefined {
       return state.hold?.message ?? waitingInWave(state, waveOf(state, state.wave));
     case "rolling_back": {
       const wave = waveGoingBack(state);
-      return state.hold?.message ?? (wave === undefined ? "the end of its rollback" : waitingBack(wave));
+      return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, "the end of its rollback");
     }
     case "succeeded":
     case "rolled_back":
@@ -241,6 +241,14 @@ function waitingBack(wave: WaveState): string {
   return `${names(some(wave, "reverting", 3), reverting)} to be back on what ${reverting === 1 ? "it" : "they"} ran before`;
 }
 
+/** Those that were not told, since their agents do it already. */
+function goingBackText({ availability: { goingBack }, targets }: RolloutState): readonly string[] {
+  const own = [...goingBack].filter((machine) => isToRevert(targets.get(machine)!));
+  if (own.length === 0) return [];
+  const who = own.length > 3 ? `${own.slice(0, 3).join(", ")} and ${own.length - 3} more` : own.join(", ");
+  return [`${who} to go back by ${own.length === 1 ? "itself" : "themselves"}`];
+}
+
 /** Those that have begun and still have targets without a turn. */
 function toCome({ waves }: RolloutState): string {
   const parts = waves.flatMap(({ startedAt, counts: { pending } }, index) => (startedAt !== null && pending > 0 ? [`${pending} more of wave ${index + 1}`] : []));
@@ -258,7 +266,7 @@ function waitingInWave(state: RolloutState, wave: WaveState): string {
   }
   if (state.strategy.offline.kind === "skip" && isSuspicious(state)) return suspicionText(state);
   const [changing] = state.availability.changing;
-  if (changing !== undefined) return `${changing} to be back on what it ran before`;
+  if (changing !== undefined) return state.availability.goingBack.has(changing) ? `${changing} to go back by itself` : `${changing} to be back on what it ran before`;
   // In a wave before this one, when nobody of this one is left.
   const silent = state.waves.findLast(({ counts }) => counts.unreachable > 0);
   if (silent !== undefined) return `${names(some(silent, "unreachable", 3), silent.counts.unreachable)} to be heard from: no machine has answered yet`;

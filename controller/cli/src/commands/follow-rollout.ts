@@ -3,7 +3,7 @@
  */
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { openController } from "../client/session.ts";
-import { EXIT, type CliContext } from "../context.ts";
+import { EXIT, type CliContext, type ExitCode } from "../context.ts";
 import { CliError, interrupted } from "../errors.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { outcomeOf, type Goal } from "./goal.ts";
@@ -20,7 +20,7 @@ export async function followRollout(context: CliContext, id: string, goal: Goal,
   try {
     const last = await follow(context, screen, id, goal, options);
     if (last !== undefined) {
-      context.setExitCode(outcomeOf(last, goal) === "reached" ? EXIT.done : EXIT.failed);
+      context.setExitCode(exitOf(last, goal));
       await screen.end(last);
       return last;
     }
@@ -31,6 +31,13 @@ export async function followRollout(context: CliContext, id: string, goal: Goal,
   }
   if (signal.reason === "EPIPE") return undefined;
   throw interrupted(signal, `stopped watching; ${id} goes on by itself. Look again with: muster watch ${id}`);
+}
+
+/** An outcome that does not hold everywhere never looks like one that does. */
+function exitOf(last: Deployment, goal: Goal): ExitCode {
+  const isWhole = last.outstanding === undefined;
+  if (outcomeOf(last, goal) === "reached") return isWhole ? EXIT.done : EXIT.reachedExcept;
+  return isWhole ? EXIT.failed : EXIT.missedExcept;
 }
 
 /** undefined when it was interrupted. */

@@ -83,6 +83,7 @@ export function releaseRecord(version: string, change: Partial<ReleaseRecord> = 
     release: { app: "shop-web", version, artifact: "ab".repeat(32) },
     createdAt: NOON - 3_600_000,
     machines: 3,
+    healthy: 3,
     deploymentIds: ["d-7", "d-5", "d-4", "d-2"],
     hasFiles: true,
     ...change,

@@ -68,6 +68,38 @@ export function rolledBackDeployment(change: Partial<Deployment> = {}): Deployme
   });
 }
 
+/** One of its machines was lost, and one is down again. */
+export function rolledBackExcept(change: Partial<Deployment> = {}): Deployment {
+  return rolledBackDeployment({
+    waves: [wave({ index: 1, size: 3, phase: WavePhase.ROLLED_BACK, counts: { total: 3, reverted: 2, unreachable: 1 } })],
+    counts: Wave.fromPartial({ counts: { total: 3, reverted: 2, unreachable: 1 } }).counts,
+    outcome: "rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard",
+    outstanding: { count: 1, machines: [{ machine: "web-3", state: TargetState.UNREACHABLE, text: "web-3 may still run 1.4.2, and goes back when it is heard" }] },
+    now: { machines: 3, healthy: 1, bad: 2, text: "1 of 3 healthy: web-1 unhealthy: exited with code 1; and 1 more", lateWaitsFor: "" },
+    ...change,
+  });
+}
+
+/** All of its machines are down since. */
+export function succeededThenDown(): Deployment {
+  return succeededDeployment({
+    outcome: "succeeded",
+    now: { machines: 3, healthy: 0, bad: 3, text: "0 of 3 healthy: web-1, web-2 and web-3 unhealthy: exited with code 1", lateWaitsFor: "shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now" },
+  });
+}
+
+/** Passed over one that is cordoned. */
+export function succeededExcept(): Deployment {
+  const counts = { total: 3, healthy: 2, skipped: 1 };
+  const text = "web-3 is cordoned and gets it after muster uncordon web-3";
+  return succeededDeployment({
+    waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })],
+    counts: Wave.fromPartial({ counts }).counts,
+    outcome: `succeeded on 2 of 3; ${text}`,
+    outstanding: { count: 1, machines: [{ machine: "web-3", state: TargetState.SKIPPED, text }] },
+  });
+}
+
 /** At the second gate of its second of three waves. */
 export function awaitingApproval(change: Partial<Deployment> = {}): Deployment {
   return rollingDeployment({

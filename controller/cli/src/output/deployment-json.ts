@@ -2,7 +2,7 @@
  * Deployments in `-o json`. Once released, a key keeps its name and its meaning.
  */
 import type { Reason } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { Alarm, Deployment, Gate, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Alarm, Deployment, DeploymentNow, Gate, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { countsOf } from "./counts.ts";
 import { isoOrNull, textOrNull, type Json } from "./json.ts";
 import { alarmStateWord, appPhaseWord, gateStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
@@ -27,7 +27,17 @@ export function deploymentJson(deployment: Deployment): { readonly [key: string]
     awaits_start: deployment.awaitsStart,
     promoted: deployment.promoted,
     alarms: deployment.alarms.map(alarmJson),
+    outcome: textOrNull(deployment.outcome),
+    outstanding_count: deployment.outstanding?.count ?? 0,
+    outstanding: (deployment.outstanding?.machines ?? []).map(({ machine, state, text }) => ({ machine, state: targetStateWord(state), text })),
+    now: nowJson(deployment.now),
   };
+}
+
+function nowJson(now: DeploymentNow | undefined): Json {
+  if (now === undefined) return null;
+  const { machines, healthy, bad, text, lateWaitsFor } = now;
+  return { machines, healthy, bad, text: textOrNull(text), late_waits_for: textOrNull(lateWaitsFor) };
 }
 
 /** `status --targets` */
@@ -86,5 +96,6 @@ function targetJson(target: Target): Json {
     app_phase: appPhaseWord(target.appPhase),
     previous_version: textOrNull(target.previousVersion),
     running_version: textOrNull(target.runningVersion),
+    now: textOrNull(target.now),
   };
 }

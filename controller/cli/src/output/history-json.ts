@@ -15,13 +15,14 @@ import { deploymentJson } from "./deployment-json.ts";
 import { isoOrNull, textOrNull, type Json } from "./json.ts";
 
 /** `releases` */
-export function releaseJson({ release, createdAt, machines, deploymentIds, hasFiles }: ReleaseRecord): Json {
+export function releaseJson({ release, createdAt, machines, healthy, deploymentIds, hasFiles }: ReleaseRecord): Json {
   return {
     app: release?.app ?? "",
     version: release?.version ?? "",
     artifact: release?.artifact ?? "",
     created_at: isoOrNull(createdAt),
     machines,
+    healthy,
     deployment_ids: deploymentIds,
     has_files: hasFiles,
   };

@@ -4,7 +4,7 @@ import { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { DeploymentPhase, GateState, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { expect, test } from "vitest";
-import { awaitingApproval, event, machine, NOON, rolledBackDeployment, rollingDeployment } from "../fakes/samples.ts";
+import { awaitingApproval, event, machine, NOON, rolledBackDeployment, rolledBackExcept, rollingDeployment } from "../fakes/samples.ts";
 import { artifactJson, pushedJson } from "./artifact-json.ts";
 import { deploymentJson, deploymentWithTargetsJson, submittedJson } from "./deployment-json.ts";
 import { eventJson } from "./event-json.ts";
@@ -51,6 +51,10 @@ test("status", () => {
     awaits_start: false,
     promoted: false,
     alarms: [],
+    outcome: null,
+    outstanding_count: 0,
+    outstanding: [],
+    now: null,
   });
 });
 
@@ -84,6 +88,15 @@ test("status of a deployment that has ended: no more waiting, a reason with its 
   });
 });
 
+test("status of one that did not end on every machine, and whose machines are not well now", () => {
+  expect(deploymentJson(rolledBackExcept())).toMatchObject({
+    outcome: "rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard",
+    outstanding_count: 1,
+    outstanding: [{ machine: "web-3", state: "unreachable", text: "web-3 may still run 1.4.2, and goes back when it is heard" }],
+    now: { machines: 3, healthy: 1, bad: 2, text: "1 of 3 healthy: web-1 unhealthy: exited with code 1; and 1 more", late_waits_for: null },
+  });
+});
+
 test("status --targets", () => {
   expect(deploymentWithTargetsJson(rolledBackDeployment())).toMatchObject({
     id: "d-7",
@@ -99,6 +112,7 @@ test("status --targets", () => {
         app_phase: "reverted",
         previous_version: "1.4.1",
         running_version: "1.4.1",
+        now: null,
       },
     ],
   });

@@ -9,7 +9,7 @@ import { countsLine } from "./bar.ts";
 import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
 import { elapsedText, timeOfDay } from "./time.ts";
-import { elapsedMs } from "./rollout-view.ts";
+import { elapsedMs, endingText } from "./rollout-view.ts";
 
 const NO_COLORS = picocolors.createColors(false);
 
@@ -23,12 +23,12 @@ export function changeLines(previous: Deployment | undefined, next: Deployment, 
   const waiting = waitingChange(previous, next, changes.length > 0);
   if (changes.length > 0 && waiting !== undefined) changes.push(`${changes.pop() ?? ""}  ${waiting}`);
   else if (waiting !== undefined) changes.push(waiting);
-  return [...changes, ...reasonChange(previous, next)].map((change) => `${timeOfDay(now)} ${change}`);
+  return [...changes, ...endChange(previous, next), ...reasonChange(previous, next)].map((change) => `${timeOfDay(now)} ${change}`);
 }
 
 function phaseChange(previous: Deployment | undefined, next: Deployment, now: number): readonly string[] {
   if (previous?.phase === next.phase) return [];
-  const phase = phaseWord(next.phase).replaceAll("_", " ");
+  const phase = endingText(next);
   const time = hasEnded(next.phase) ? ` after ${elapsedText(elapsedMs(next, now))}` : "";
   return [plain(`${next.id} ${next.app} ${next.version} ${phase}${time}`)];
 }
@@ -76,6 +76,15 @@ function waitingChange(previous: Deployment | undefined, next: Deployment, hasOt
 
 function withoutNumbers(text: string): string {
   return text.replaceAll(/[0-9]+/g, "");
+}
+
+/** Of an end, what its word alone does not say. */
+function endChange(previous: Deployment | undefined, next: Deployment): readonly string[] {
+  const { outcome, outstanding, now } = next;
+  return [
+    ...(outstanding === undefined || outcome === previous?.outcome ? [] : [`outcome: ${plain(outcome)}`]),
+    ...(now === undefined || now.text === "" || now.text === previous?.now?.text ? [] : [`now: ${plain(now.text)}`]),
+  ];
 }
 
 function reasonChange(previous: Deployment | undefined, next: Deployment): readonly string[] {

@@ -4,7 +4,7 @@
 import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
-import { elapsedMs, phaseText } from "./rollout-view.ts";
+import { elapsedMs, endingText, phasePaint } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
@@ -19,15 +19,14 @@ const TOOK_COLUMNS_MIN = 100;
 export function deploymentTable(deployments: readonly Deployment[], { colors, columns, now }: ViewOptions): readonly string[] {
   const hasRoom = columns >= TOOK_COLUMNS_MIN;
   const rows = deployments.map((deployment) => {
-    const phase = phaseWord(deployment.phase);
     const { counts, waves } = deployment;
     const done = waves.filter((wave) => wavePhaseWord(wave.phase) === "done").length;
-    const why = hasEnded(deployment.phase) ? deployment.reason?.message : deployment.waitingOn;
+    const why = hasEnded(deployment.phase) ? endText(deployment) : deployment.waitingOn;
     return [
       { text: deployment.id },
       { text: plain(deployment.app) },
       { text: plain(deployment.version) },
-      { text: phase.replaceAll("_", " "), paint: () => phaseText(phase, colors) },
+      { text: endingText(deployment), paint: phasePaint(deployment, colors) },
       { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${counts.total}` },
       { text: `${done}/${waves.length}` },
       { text: ago(deployment.submittedAt, now), paint: colors.dim },
@@ -47,6 +46,13 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
     { title: "WHY" },
   ];
   return table(titles, rows, columns, colors.dim);
+}
+
+/** Who is missing comes first: it may need somebody. */
+function endText({ now, outcome, outstanding, phase, reason }: Deployment): string {
+  const isPlain = outstanding === undefined || outcome === "";
+  const beside = isPlain ? "" : outcome.slice(phaseWord(phase).length).replace(/^[,;]? /, "");
+  return [beside, now?.text ?? "", reason?.message ?? ""].filter((text) => text !== "").join("; ");
 }
 
 export function artifactTable(artifacts: readonly Artifact[], { colors, columns, now }: ViewOptions): readonly string[] {

@@ -55,6 +55,13 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "soaking":
       return [{ command: `muster promote ${id}`, purpose: "do not wait for the rest of the soak" }, why];
     case "succeeded":
+      if ((deployment.now?.text ?? "") !== "") {
+        return [
+          { command: `muster status ${id} --targets`, purpose: "how each machine is now" },
+          { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
+          why,
+        ];
+      }
       return hasFailed(deployment) ? [retry, why] : [];
     case "failed":
     case "rolled_back":

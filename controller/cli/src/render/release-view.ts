@@ -15,10 +15,10 @@ import type { ViewOptions } from "./view-options.ts";
 const DEPLOYMENTS_SHOWN_MAX = 3;
 
 export function releaseTable(releases: readonly ReleaseRecord[], { colors, columns, now }: ViewOptions): readonly string[] {
-  const rows = releases.map(({ release, createdAt, machines, deploymentIds, hasFiles }) => [
+  const rows = releases.map(({ release, createdAt, machines, healthy, deploymentIds, hasFiles }) => [
     { text: plain(`${release?.app ?? ""}@${release?.version ?? ""}`) },
     { text: ago(createdAt, now), paint: colors.dim },
-    { text: machines === 0 ? "-" : String(machines), paint: machines === 0 ? colors.dim : colors.green },
+    { text: machines === 0 ? "-" : healthy === machines ? String(machines) : `${healthy}/${machines} healthy`, paint: machines === 0 ? colors.dim : healthy === machines ? colors.green : colors.red },
     { text: deploymentsText(deploymentIds) },
     { text: hasFiles ? "kept" : "removed", paint: hasFiles ? String : colors.dim },
     { text: shortDigest(release?.artifact ?? ""), paint: colors.dim },

@@ -7,7 +7,7 @@ import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.t
 import picocolors from "picocolors";
 import type { Colors } from "../context.ts";
 import { countsOf } from "../output/counts.ts";
-import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord, type WavePhaseWord } from "../output/words.ts";
+import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord } from "../output/words.ts";
 import { alarmLines } from "./alarm-lines.ts";
 import { bar, countsLine } from "./bar.ts";
 import { gateLines } from "./gate-lines.ts";
@@ -32,6 +32,8 @@ export function rolloutView(deployment: Deployment, options: ViewOptions): reado
     ...unchangedLines(deployment, options),
     ...alarms,
     ...waitingLines(deployment, options),
+    ...nowLines(deployment, options),
+    ...outcomeLines(deployment, options),
     ...reasonLines(deployment, options),
     ...settingLines(deployment, options),
   ];
@@ -39,35 +41,54 @@ export function rolloutView(deployment: Deployment, options: ViewOptions): reado
 
 /** `d-7  shop-web 1.4.2  rolling  1m2s` */
 export function headerLine(deployment: Deployment, { colors, columns, now }: ViewOptions): string {
-  const phase = phaseWord(deployment.phase);
+  const ending = endingText(deployment);
   const elapsed = elapsedText(elapsedMs(deployment, now));
   const title = `${deployment.app} ${deployment.version}`;
-  const room = columns - width(`${deployment.id}    ${phase.replaceAll("_", " ")}  ${elapsed}`);
-  const parts = [colors.bold(deployment.id), truncate(plain(title), Math.max(8, room)), phaseText(phase, colors), colors.dim(elapsed)];
+  const room = columns - width(`${deployment.id}    ${ending}  ${elapsed}`);
+  const parts = [colors.bold(deployment.id), truncate(plain(title), Math.max(8, room)), phasePaint(deployment, colors)(ending), colors.dim(elapsed)];
   return parts.join("  ");
 }
 
+/** `rolling`; after the end no more than is known: `rolled back, except 1`, `succeeded, now 0/8 healthy`. */
+export function endingText({ phase, outstanding, now }: Deployment): string {
+  const word = phaseWord(phase);
+  const text = word.replaceAll("_", " ");
+  const isExcept = word === "succeeded" || word === "rolled_back";
+  const except = outstanding === undefined ? "" : isExcept ? `, except ${outstanding.count}` : `, ${outstanding.count} not done`;
+  return `${text}${except}${now === undefined || now.text === "" ? "" : `, now ${now.healthy}/${now.machines} healthy`}`;
+}
+
+/** Green is for what holds everywhere, and still does. */
+export function phasePaint({ phase, outstanding, now }: Deployment, colors: Colors): (text: string) => string {
+  if ((now?.text ?? "") !== "") return colors.red;
+  const word = phaseWord(phase);
+  return word === "succeeded" && outstanding !== undefined ? colors.yellow : paintOf(word, colors);
+}
+
 export function phaseText(phase: PhaseWord, colors: Colors): string {
-  const text = phase.replaceAll("_", " ");
+  return paintOf(phase, colors)(phase.replaceAll("_", " "));
+}
+
+function paintOf(phase: PhaseWord, colors: Colors): (text: string) => string {
   switch (phase) {
     case "succeeded":
-      return colors.green(text);
+      return colors.green;
     case "failed":
     case "rolled_back":
     case "aborted":
-      return colors.red(text);
+      return colors.red;
     case "rolling_back":
-      return colors.magenta(text);
+      return colors.magenta;
     case "paused":
     case "awaiting_approval":
-      return colors.yellow(text);
+      return colors.yellow;
     case "rolling":
     case "soaking":
-      return colors.cyan(text);
+      return colors.cyan;
     case "pending":
     case "superseded":
     case "unspecified":
-      return colors.dim(text);
+      return colors.dim;
   }
 }
 
@@ -100,7 +121,7 @@ export function membersOf({ members }: { readonly members: string }): string {
 /** On a terminal too narrow for both, the counts go below the bar. Who belongs to the wave is said where there is room. */
 function waveLine(wave: Wave, digits: number, barColumns: number, { colors, columns }: ViewOptions): readonly string[] {
   const targets = countsOf(wave.counts, wave.size);
-  const label = `  ${waveMark(wavePhaseWord(wave.phase), colors)} wave ${padStart(String(wave.index), digits)}  `;
+  const label = `  ${waveMark(wave, colors)} wave ${padStart(String(wave.index), digits)}  `;
   const counts = countsLine(targets, colors);
   if (width(label) + barColumns + 2 + width(counts) <= columns) {
     const line = `${label}${bar(targets, barColumns, colors)}  ${counts}`;
@@ -112,10 +133,12 @@ function waveLine(wave: Wave, digits: number, barColumns: number, { colors, colu
   return [label + bar(targets, Math.max(0, Math.min(barColumns, columns - width(label))), colors), ...below];
 }
 
-function waveMark(phase: WavePhaseWord, colors: Colors): string {
-  switch (phase) {
+/** A tick stands for a wave of which nobody is missing. */
+function waveMark({ phase, counts }: Wave, colors: Colors): string {
+  const { unreachable, skipped, pending, updating, reverting } = countsOf(counts);
+  switch (wavePhaseWord(phase)) {
     case "done":
-      return colors.green("✓");
+      return unreachable + skipped + pending + updating + reverting > 0 ? colors.yellow("!") : colors.green("✓");
     case "failed":
       return colors.red("✗");
     case "rolling":
@@ -147,6 +170,20 @@ function unchangedLines({ counts }: Deployment, { colors, columns }: ViewOptions
 function waitingLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
   if (deployment.waitingOn === "" || hasEnded(deployment.phase)) return [];
   return labelled("waiting on: ", plain(deployment.waitingOn), columns, colors.dim);
+}
+
+/** How its machines are, where that is other than it ended with. */
+function nowLines({ now }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  if (now === undefined) return [];
+  return [
+    ...(now.text === "" ? [] : labelled("now: ", plain(now.text), columns, colors.red)),
+    ...(now.lateWaitsFor === "" ? [] : labelled("late machines wait for: ", plain(now.lateWaitsFor), columns, colors.yellow)),
+  ];
+}
+
+/** Where there is more to say of the end than the header does. */
+function outcomeLines({ outcome, outstanding }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  return outstanding === undefined ? [] : labelled("outcome: ", plain(outcome), columns, colors.yellow);
 }
 
 function reasonLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {

@@ -13,6 +13,7 @@ import type { ViewOptions } from "./view-options.ts";
 const FAILED_SHOWN_MAX = 10;
 
 export function targetTable({ targets }: Deployment, { colors, columns, now }: ViewOptions): readonly string[] {
+  const hasNews = targets.some(({ now }) => now !== "");
   const rows = targets.map((target) => {
     const state = targetStateWord(target.state);
     return [
@@ -23,6 +24,7 @@ export function targetTable({ targets }: Deployment, { colors, columns, now }: V
       { text: target.previousVersion === "" ? "-" : plain(target.previousVersion) },
       { text: String(target.attempts) },
       { text: ago(target.since, now), paint: colors.dim },
+      ...(hasNews ? [{ text: target.now === "" ? "-" : plain(target.now), paint: target.now === "" ? colors.dim : colors.red }] : []),
       { text: plain(target.reason?.message ?? "") },
     ];
   });
@@ -34,6 +36,7 @@ export function targetTable({ targets }: Deployment, { colors, columns, now }: V
     { title: "BEFORE", isSpare: true },
     { title: "TRIES", align: "right" as const, isSpare: true },
     { title: "SINCE" },
+    ...(hasNews ? [{ title: "NOW" }] : []),
     { title: "REASON" },
   ];
   return table(titles, rows, columns, colors.dim);

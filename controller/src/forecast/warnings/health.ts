@@ -7,7 +7,7 @@ import { BREAKS_AFTER_MS } from "../world.ts";
 import { type Facts, machinesText, namesText, wavesText } from "./facts.ts";
 
 export function healthWarnings(facts: Facts): readonly string[] {
-  return [...probes(facts), ...tooShort(facts), ...breaksLater(facts), ...deadlines(facts), ...failures(facts), ...stays(facts), ...noWayBack(facts)];
+  return [...probes(facts), ...tooShort(facts), ...breaksLater(facts), ...takesMachine(facts), ...deadlines(facts), ...failures(facts), ...stays(facts), ...noWayBack(facts)];
 }
 
 function probes({ inputs: { release } }: Facts): readonly string[] {
@@ -37,6 +37,17 @@ function breaksLater({ inputs: { release }, plan, targets, breaksLater: { maxOnB
   if (!canBeNoticed(release) || changeable < 2 || maxOnBadRelease < changeable) return [];
   const wayOut = lostWaves(plan).length > 0 ? "allow fewer failures" : "soak longer or use smaller waves";
   return [`a release that breaks after ${durationText(BREAKS_AFTER_MS)} would reach all ${machinesText(changeable)}: ${wayOut}`];
+}
+
+/** A machine that is lost is noticed when it was not heard for so long; what passes before then has learned nothing of it. */
+function takesMachine({ inputs: { silentAfterMs }, plan: { waves } }: Facts): readonly string[] {
+  const blind = waves.slice(0, -1).flatMap(({ gates }, index) => {
+    const soakMs = Math.max(waves[index + 1]!.afterMs, ...gates.map((gate) => (gate.kind === "soak" ? gate.forMs : 0)));
+    return soakMs > silentAfterMs ? [] : [index];
+  });
+  if (blind.length === 0) return [];
+  const [they, have] = blind.length === 1 ? ["it", "has"] : ["they", "have"];
+  return [`${wavesText(blind)} ${have} no soak longer than ${durationText(silentAfterMs)} (silent-after): a release that takes its machine with it is not noticed before ${they} ${blind.length === 1 ? "has" : "have"} passed`];
 }
 
 function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonly string[] {

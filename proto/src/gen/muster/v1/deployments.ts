@@ -782,6 +782,42 @@ export interface Deployment {
   alarms: Alarm[];
   /** Pending until somebody starts it with Approve. */
   awaitsStart: boolean;
+  /** How it ended, in words: no more than is known. `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard`. Empty before the end. */
+  outcome: string;
+  /** Absent before the end, and when the outcome holds on every machine. */
+  outstanding:
+    | Outstanding
+    | undefined;
+  /** How its machines are now, whatever it ended with. Absent where it decides about no machine: nothing was changed, or later deployments decide. */
+  now: DeploymentNow | undefined;
+}
+
+/** Machines of a deployment that has ended on which its outcome does not hold yet, or is not known to hold. */
+export interface Outstanding {
+  count: number;
+  /** In the order of the waves; not all when they are many. */
+  machines: OutstandingMachine[];
+}
+
+/** One of them. */
+export interface OutstandingMachine {
+  machine: string;
+  state: TargetState;
+  /** `web-3 may still run 3.0, and goes back when it is heard` */
+  text: string;
+}
+
+/** How the machines are now about which a deployment made the newest decision. */
+export interface DeploymentNow {
+  machines: number;
+  /** So many run what it decided, and it serves. */
+  healthy: number;
+  /** So many are not heard, say that it does not serve, or went back by themselves. */
+  bad: number;
+  /** `0 of 8 healthy: web-1: exited with code 1; and 7 more`. Empty while they are as its outcome says. */
+  text: string;
+  /** Why machines that come late do not get the release. Empty: they do, or none would. */
+  lateWaitsFor: string;
 }
 
 /** Machines that may be changed before the next gate. */
@@ -870,6 +906,8 @@ export interface Target {
   previousVersion: string;
   /** What its agent said it runs, last; empty: nothing, or it has not said. */
   runningVersion: string;
+  /** How the machine is now, where that is other than `state` says: `unhealthy: exited with code 1`, `not heard`, `d-9 decides`. Else empty. */
+  now: string;
 }
 
 function createBaseFault(): Fault {
@@ -3427,6 +3465,9 @@ function createBaseDeployment(): Deployment {
     promoted: false,
     alarms: [],
     awaitsStart: false,
+    outcome: "",
+    outstanding: undefined,
+    now: undefined,
   };
 }
 
@@ -3491,6 +3532,15 @@ export const Deployment: MessageFns<Deployment> = {
     }
     if (message.awaitsStart !== false) {
       writer.uint32(160).bool(message.awaitsStart);
+    }
+    if (message.outcome !== "") {
+      writer.uint32(170).string(message.outcome);
+    }
+    if (message.outstanding !== undefined) {
+      Outstanding.encode(message.outstanding, writer.uint32(178).fork()).join();
+    }
+    if (message.now !== undefined) {
+      DeploymentNow.encode(message.now, writer.uint32(186).fork()).join();
     }
     return writer;
   },
@@ -3668,6 +3718,30 @@ export const Deployment: MessageFns<Deployment> = {
             message.awaitsStart = reader.bool();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.outcome = reader.string();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.outstanding = Outstanding.decode(reader, reader.uint32());
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.now = DeploymentNow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3736,6 +3810,9 @@ export const Deployment: MessageFns<Deployment> = {
         : isSet(object.awaits_start)
         ? globalThis.Boolean(object.awaits_start)
         : false,
+      outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
+      outstanding: isSet(object.outstanding) ? Outstanding.fromJSON(object.outstanding) : undefined,
+      now: isSet(object.now) ? DeploymentNow.fromJSON(object.now) : undefined,
     };
   },
 
@@ -3801,6 +3878,15 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.awaitsStart !== false) {
       obj.awaitsStart = message.awaitsStart;
     }
+    if (message.outcome !== "") {
+      obj.outcome = message.outcome;
+    }
+    if (message.outstanding !== undefined) {
+      obj.outstanding = Outstanding.toJSON(message.outstanding);
+    }
+    if (message.now !== undefined) {
+      obj.now = DeploymentNow.toJSON(message.now);
+    }
     return obj;
   },
 
@@ -3833,6 +3919,336 @@ export const Deployment: MessageFns<Deployment> = {
     message.promoted = object.promoted ?? false;
     message.alarms = object.alarms?.map((e) => Alarm.fromPartial(e)) || [];
     message.awaitsStart = object.awaitsStart ?? false;
+    message.outcome = object.outcome ?? "";
+    message.outstanding = (object.outstanding !== undefined && object.outstanding !== null)
+      ? Outstanding.fromPartial(object.outstanding)
+      : undefined;
+    message.now = (object.now !== undefined && object.now !== null) ? DeploymentNow.fromPartial(object.now) : undefined;
+    return message;
+  },
+};
+
+function createBaseOutstanding(): Outstanding {
+  return { count: 0, machines: [] };
+}
+
+export const Outstanding: MessageFns<Outstanding> = {
+  encode(message: Outstanding, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.count !== 0) {
+      writer.uint32(8).uint32(message.count);
+    }
+    for (const v of message.machines) {
+      OutstandingMachine.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Outstanding {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutstanding();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.machines.push(OutstandingMachine.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Outstanding {
+    return {
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      machines: globalThis.Array.isArray(object?.machines)
+        ? object.machines.map((e: any) => OutstandingMachine.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: Outstanding): unknown {
+    const obj: any = {};
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.machines?.length) {
+      obj.machines = message.machines.map((e) => OutstandingMachine.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Outstanding>): Outstanding {
+    return Outstanding.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Outstanding>): Outstanding {
+    const message = createBaseOutstanding();
+    message.count = object.count ?? 0;
+    message.machines = object.machines?.map((e) => OutstandingMachine.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseOutstandingMachine(): OutstandingMachine {
+  return { machine: "", state: TargetState.UNSPECIFIED, text: "" };
+}
+
+export const OutstandingMachine: MessageFns<OutstandingMachine> = {
+  encode(message: OutstandingMachine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machine !== "") {
+      writer.uint32(10).string(message.machine);
+    }
+    if (message.state !== TargetState.UNSPECIFIED) {
+      writer.uint32(16).int32(targetStateToNumber(message.state));
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OutstandingMachine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOutstandingMachine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = targetStateFromJSON(reader.int32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OutstandingMachine {
+    return {
+      machine: isSet(object.machine) ? globalThis.String(object.machine) : "",
+      state: isSet(object.state) ? targetStateFromJSON(object.state) : TargetState.UNSPECIFIED,
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+    };
+  },
+
+  toJSON(message: OutstandingMachine): unknown {
+    const obj: any = {};
+    if (message.machine !== "") {
+      obj.machine = message.machine;
+    }
+    if (message.state !== TargetState.UNSPECIFIED) {
+      obj.state = targetStateToJSON(message.state);
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OutstandingMachine>): OutstandingMachine {
+    return OutstandingMachine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OutstandingMachine>): OutstandingMachine {
+    const message = createBaseOutstandingMachine();
+    message.machine = object.machine ?? "";
+    message.state = object.state ?? TargetState.UNSPECIFIED;
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
+function createBaseDeploymentNow(): DeploymentNow {
+  return { machines: 0, healthy: 0, bad: 0, text: "", lateWaitsFor: "" };
+}
+
+export const DeploymentNow: MessageFns<DeploymentNow> = {
+  encode(message: DeploymentNow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.machines !== 0) {
+      writer.uint32(8).uint32(message.machines);
+    }
+    if (message.healthy !== 0) {
+      writer.uint32(16).uint32(message.healthy);
+    }
+    if (message.bad !== 0) {
+      writer.uint32(24).uint32(message.bad);
+    }
+    if (message.text !== "") {
+      writer.uint32(34).string(message.text);
+    }
+    if (message.lateWaitsFor !== "") {
+      writer.uint32(42).string(message.lateWaitsFor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeploymentNow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeploymentNow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.machines = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.healthy = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bad = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.lateWaitsFor = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeploymentNow {
+    return {
+      machines: isSet(object.machines) ? globalThis.Number(object.machines) : 0,
+      healthy: isSet(object.healthy) ? globalThis.Number(object.healthy) : 0,
+      bad: isSet(object.bad) ? globalThis.Number(object.bad) : 0,
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+      lateWaitsFor: isSet(object.lateWaitsFor)
+        ? globalThis.String(object.lateWaitsFor)
+        : isSet(object.late_waits_for)
+        ? globalThis.String(object.late_waits_for)
+        : "",
+    };
+  },
+
+  toJSON(message: DeploymentNow): unknown {
+    const obj: any = {};
+    if (message.machines !== 0) {
+      obj.machines = Math.round(message.machines);
+    }
+    if (message.healthy !== 0) {
+      obj.healthy = Math.round(message.healthy);
+    }
+    if (message.bad !== 0) {
+      obj.bad = Math.round(message.bad);
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    if (message.lateWaitsFor !== "") {
+      obj.lateWaitsFor = message.lateWaitsFor;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeploymentNow>): DeploymentNow {
+    return DeploymentNow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeploymentNow>): DeploymentNow {
+    const message = createBaseDeploymentNow();
+    message.machines = object.machines ?? 0;
+    message.healthy = object.healthy ?? 0;
+    message.bad = object.bad ?? 0;
+    message.text = object.text ?? "";
+    message.lateWaitsFor = object.lateWaitsFor ?? "";
     return message;
   },
 };
@@ -4602,6 +5018,7 @@ function createBaseTarget(): Target {
     appPhase: AppPhase.UNSPECIFIED,
     previousVersion: "",
     runningVersion: "",
+    now: "",
   };
 }
 
@@ -4636,6 +5053,9 @@ export const Target: MessageFns<Target> = {
     }
     if (message.runningVersion !== "") {
       writer.uint32(82).string(message.runningVersion);
+    }
+    if (message.now !== "") {
+      writer.uint32(90).string(message.now);
     }
     return writer;
   },
@@ -4733,6 +5153,14 @@ export const Target: MessageFns<Target> = {
             message.runningVersion = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.now = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4769,6 +5197,7 @@ export const Target: MessageFns<Target> = {
         : isSet(object.running_version)
         ? globalThis.String(object.running_version)
         : "",
+      now: isSet(object.now) ? globalThis.String(object.now) : "",
     };
   },
 
@@ -4804,6 +5233,9 @@ export const Target: MessageFns<Target> = {
     if (message.runningVersion !== "") {
       obj.runningVersion = message.runningVersion;
     }
+    if (message.now !== "") {
+      obj.now = message.now;
+    }
     return obj;
   },
 
@@ -4824,6 +5256,7 @@ export const Target: MessageFns<Target> = {
     message.appPhase = object.appPhase ?? AppPhase.UNSPECIFIED;
     message.previousVersion = object.previousVersion ?? "";
     message.runningVersion = object.runningVersion ?? "";
+    message.now = object.now ?? "";
     return message;
   },
 };

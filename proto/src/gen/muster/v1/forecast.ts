@@ -80,7 +80,7 @@ export interface PlannedMachine {
 
 /** How far a bad release comes. */
 export interface BlastRadius {
-  /** `broken everywhere`, `broken on 10%`, `broken after 5m`, `cut off: zone=a`. */
+  /** `broken everywhere`, `broken on 10%`, `broken after 5m`, `takes its machine with it`, `cut off: zone=a`. */
   world: string;
   /** Most machines that ran, or tried to run, the release at once while it was bad there; for a zone that is cut off: most machines unavailable at once. */
   maxMachines: number;

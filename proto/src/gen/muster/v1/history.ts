@@ -93,6 +93,8 @@ export interface ReleaseRecord {
   deploymentIds: string[];
   /** False once retention has removed its files. */
   hasFiles: boolean;
+  /** Of `machines`, those that are heard and say that it serves. */
+  healthy: number;
 }
 
 /** Two versions of one app. */
@@ -872,7 +874,7 @@ export const ListReleasesResponse: MessageFns<ListReleasesResponse> = {
 };
 
 function createBaseReleaseRecord(): ReleaseRecord {
-  return { release: undefined, createdAt: 0, machines: 0, deploymentIds: [], hasFiles: false };
+  return { release: undefined, createdAt: 0, machines: 0, deploymentIds: [], hasFiles: false, healthy: 0 };
 }
 
 export const ReleaseRecord: MessageFns<ReleaseRecord> = {
@@ -891,6 +893,9 @@ export const ReleaseRecord: MessageFns<ReleaseRecord> = {
     }
     if (message.hasFiles !== false) {
       writer.uint32(40).bool(message.hasFiles);
+    }
+    if (message.healthy !== 0) {
+      writer.uint32(48).uint32(message.healthy);
     }
     return writer;
   },
@@ -948,6 +953,14 @@ export const ReleaseRecord: MessageFns<ReleaseRecord> = {
             message.hasFiles = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.healthy = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -979,6 +992,7 @@ export const ReleaseRecord: MessageFns<ReleaseRecord> = {
         : isSet(object.has_files)
         ? globalThis.Boolean(object.has_files)
         : false,
+      healthy: isSet(object.healthy) ? globalThis.Number(object.healthy) : 0,
     };
   },
 
@@ -999,6 +1013,9 @@ export const ReleaseRecord: MessageFns<ReleaseRecord> = {
     if (message.hasFiles !== false) {
       obj.hasFiles = message.hasFiles;
     }
+    if (message.healthy !== 0) {
+      obj.healthy = Math.round(message.healthy);
+    }
     return obj;
   },
 
@@ -1014,6 +1031,7 @@ export const ReleaseRecord: MessageFns<ReleaseRecord> = {
     message.machines = object.machines ?? 0;
     message.deploymentIds = object.deploymentIds?.map((e) => e) || [];
     message.hasFiles = object.hasFiles ?? false;
+    message.healthy = object.healthy ?? 0;
     return message;
   },
 };

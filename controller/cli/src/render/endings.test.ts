@@ -1,0 +1,59 @@
+/** After the end: what is said where the outcome does not hold everywhere, and where it does not hold any more. */
+import picocolors from "picocolors";
+import { expect, test } from "vitest";
+import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { releaseRecord } from "../fakes/history-samples.ts";
+import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededThenDown } from "../fakes/samples.ts";
+import { changeLines } from "./change-lines.ts";
+import { deploymentTable } from "./list-view.ts";
+import { nextCommands } from "./next-commands.ts";
+import { releaseTable } from "./release-view.ts";
+import { rolloutView } from "./rollout-view.ts";
+
+const OPTIONS = { colors: picocolors.createColors(false), columns: 200, now: NOON };
+const picture = (deployment: Deployment): string => rolloutView(deployment, OPTIONS).join("\n");
+const listed = (deployment: Deployment): string => deploymentTable([deployment], OPTIONS)[1] ?? "";
+const logged = (deployment: Deployment): readonly string[] => changeLines(undefined, deployment, NOON).map((line) => line.slice(9));
+
+test("a plain end needs no second half", () => {
+  const ended = succeededDeployment({ outcome: "succeeded", now: { machines: 3, healthy: 3, bad: 0, text: "", lateWaitsFor: "" } });
+  expect(picture(ended)).toMatch(/^d-7 {2}shop-web 1\.4\.2 {2}succeeded {2}1m2s\n {2}✓ wave 1 /);
+  expect(picture(ended)).not.toMatch(/now:|outcome:/);
+  expect(listed(ended)).toContain("  succeeded  ");
+  expect(logged(ended).at(-1)).toBe("d-7 shop-web 1.4.2 succeeded after 1m2s");
+});
+
+test("a rollback that left a machine out is no plain one, and names it", () => {
+  expect(picture(rolledBackExcept())).toContain("shop-web 1.4.2  rolled back, except 1, now 1/3 healthy  1m2s");
+  expect(picture(rolledBackExcept())).toContain("  outcome: rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard");
+  expect(listed(rolledBackExcept())).toMatch(/ rolled back, except 1, now 1\/3 healthy .* except 1 unreachable: web-3 may still run 1\.4\.2, and goes back when it is heard; 1 of 3 healthy/);
+  expect(logged(rolledBackExcept())).toEqual(
+    expect.arrayContaining(["d-7 shop-web 1.4.2 rolled back, except 1, now 1/3 healthy after 1m2s", expect.stringContaining("outcome: rolled back, except 1 unreachable: web-3"), expect.stringContaining("now: 1 of 3 healthy")]),
+  );
+  expect(picture(rolledBackDeployment({ outcome: "rolled back" }))).toContain("  rolled back  1m2s");
+});
+
+test("a success that passed somebody over has no tick", () => {
+  expect(picture(succeededExcept())).toMatch(/succeeded, except 1 {2}1m2s\n {2}! wave 1 /);
+  expect(picture(succeededExcept())).toContain("outcome: succeeded on 2 of 3; web-3 is cordoned and gets it after muster uncordon web-3");
+  expect(listed(succeededExcept())).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 is cordoned/);
+});
+
+test("a success whose machines are down now says so", () => {
+  const shown = picture(succeededThenDown());
+  expect(shown).toContain("succeeded, now 0/3 healthy  1m2s");
+  expect(shown).toContain("  now: 0 of 3 healthy: web-1, web-2 and web-3 unhealthy: exited with code 1");
+  expect(shown).toContain("  late machines wait for: shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now");
+  expect(listed(succeededThenDown())).toMatch(/ succeeded, now 0\/3 healthy .* 0 of 3 healthy: web-1, web-2 and web-3/);
+});
+
+test("and what can be done about it", () => {
+  expect(nextCommands(succeededThenDown(), OPTIONS.colors).join("\n")).toMatch(/muster status d-7 --targets .*\n.*muster rollback d-7 .*\n.*muster why d-7/);
+  expect(nextCommands(succeededDeployment(), OPTIONS.colors)).toEqual([]);
+});
+
+test("releases say on how many of their machines they serve, where that is not all", () => {
+  const columns = (change: object): string => releaseTable([releaseRecord("1.4.2", change)], OPTIONS)[1] ?? "";
+  expect(columns({})).toMatch(/ 1h ago +3 {2}d-7/);
+  expect(columns({ healthy: 1 })).toMatch(/ 1h ago +1\/3 healthy {2}d-7/);
+});

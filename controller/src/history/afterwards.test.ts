@@ -1,0 +1,86 @@
+/** What is told of a deployment and its machines after the end, when they are other than it ended with. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { Scene } from "./history.fixture.ts";
+
+const FOUR = ["m-1", "m-2", "m-3", "m-4"];
+
+let scene: Scene;
+
+beforeEach(async () => {
+  scene = new Scene();
+  await scene.join(...FOUR);
+});
+
+afterEach(() => {
+  scene.engine.stop();
+  scene.journal.close();
+});
+
+async function deployed(version: string): Promise<DeploymentId> {
+  const id = scene.deploy(version, { waves: [ALL], maxUnavailable: count(4) });
+  for (const machine of FOUR) await scene.tell(machine, "healthy", version);
+  return id;
+}
+
+const head = (told: string): readonly string[] => told.split("\n").filter((line, index) => index === 0 || line.startsWith("  > "));
+
+test("a success whose machines went down says what is so now, and for what late machines wait", async () => {
+  const id = await deployed("1");
+  for (const machine of FOUR) await scene.tell(machine, "unhealthy", "1");
+  expect(head(await scene.whyDeployment(id))).toEqual([
+    "d-1 (app@1) succeeded: 4 of 4 machines ran it. Now 0 of 4 healthy: m-1, m-2 and m-3 unhealthy: exited with code 1; and 1 more.",
+    "  > machines that come late wait for app@1 to be healthy where it runs: 0 of 4 are now; muster rollback d-1 takes it back",
+  ]);
+  expect(head(await scene.whyMachine("m-1"))[0]).toBe("m-1 became healthy with app@1 in wave 1 of d-1; now it is unhealthy: exited with code 1.");
+});
+
+test("a machine that is not heard any more is not said to run it", async () => {
+  await deployed("1");
+  scene.elapse(20_000, "m-1", "m-2", "m-4");
+  expect(head(await scene.whyMachine("m-3"))[0]).toBe("m-3 became healthy with app@1 in wave 1 of d-1; now it is not heard.");
+});
+
+test("a rollback names who may still run the release, and why it was taken back", async () => {
+  await deployed("1");
+  const id = await deployed("2");
+  scene.elapse(20_000, "m-1", "m-2", "m-4");
+  scene.command(id, "rollback");
+  for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "1");
+  expect(head(await scene.whyDeployment(id))[0]).toBe(
+    "d-2 (app@2) was rolled back, except 1 unreachable: m-3 may still run 2, and goes back when it is heard. The reason: anna rolled it back.",
+  );
+  expect(await scene.whyDeployment(id)).toContain("rolled_back: rolled back: 3 machines are back on what they ran before; m-3 may still run 2, and goes back when it is heard");
+});
+
+test("a success and an abort name who is left", async () => {
+  scene.elapse(20_000, "m-1", "m-2", "m-4");
+  const first = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4) });
+  for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "1");
+  expect(head(await scene.whyDeployment(first))[0]).toBe("d-1 (app@1) succeeded: 3 of 4 machines run it; m-3 is unreachable and gets it when it is heard.");
+  const second = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+  scene.command(second, "abort");
+  expect(head(await scene.whyDeployment(second))[0]).toMatch(/^d-2 \(app@2\) was aborted: .*; m-1, m-2 and m-4 are on their way to 2\.$/);
+});
+
+test("a retry of what did not fail, but is down now, is refused with what can be done", async () => {
+  const id = await deployed("1");
+  expect(scene.command(id, "retry")).toMatchObject({ refusal: { message: "d-1 can't be retried: none of its targets has failed" } });
+  for (const machine of FOUR) await scene.tell(machine, "unhealthy", "1");
+  expect(scene.command(id, "retry")).toMatchObject({
+    refusal: {
+      message:
+        "d-1 can't be retried: none of its targets has failed in it, though 4 of its 4 machines are down now: muster status d-1 says which; muster rollback d-1 takes all of them back, deploying it again assigns it anew to those that are down",
+    },
+  });
+  const again = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4) });
+  expect(scene.state(again, "m-1")).toBe("updating");
+});
+
+test("a rollback that waits for a machine that goes back by itself names it", async () => {
+  await deployed("1");
+  const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+  await scene.tell("m-1", "reverting", "2", { code: "exited", message: "exited with code 1" });
+  expect([scene.phase(id), scene.waitingOn(id)]).toEqual(["rolling_back", "m-1 to go back by itself"]);
+});

@@ -1,0 +1,53 @@
+/** An outcome never says more than is known. */
+import { expect, test } from "vitest";
+import { emptyCounts, type EndedPhase, type TargetCounts } from "../rollout/state.ts";
+import { type OutstandingTarget, outcomeText } from "./outcome.ts";
+
+const target = (machine: string, state: OutstandingTarget["state"], over: Partial<OutstandingTarget> = {}): OutstandingTarget => ({ machine, state, purpose: "update", attempts: 1, ...over });
+const text = (phase: EndedPhase, counts: Partial<TargetCounts>, outstanding: readonly OutstandingTarget[], outstandingCount = outstanding.length): string =>
+  outcomeText({ phase, version: "3.0", counts: { ...emptyCounts(), ...counts }, outstanding, outstandingCount });
+
+const names = (n: number): readonly string[] => Array.from({ length: n }, (_, index) => `web-${index + 1}`);
+
+test("where all is as asked for, the outcome is one plain word", () => {
+  expect(text("succeeded", { healthy: 8 }, [])).toBe("succeeded");
+  expect(text("rolled_back", { reverted: 8 }, [])).toBe("rolled back");
+  expect(text("aborted", {}, [])).toBe("aborted");
+  expect(text("failed", {}, [])).toBe("failed");
+  expect(text("superseded", {}, [])).toBe("superseded");
+});
+
+test("a rollback names the machines that may still run the release", () => {
+  expect(text("rolled_back", { reverted: 7, unreachable: 1 }, [target("web-3", "unreachable", { purpose: "revert" })])).toBe(
+    "rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard",
+  );
+  expect(text("rolled_back", { reverted: 5, unreachable: 2, reverting: 1 }, [target("web-3", "unreachable"), target("web-4", "unreachable"), target("web-5", "reverting")])).toBe(
+    "rolled back, except 2 unreachable and 1 under way: web-3 and web-4 may still run 3.0, and go back when they are heard; web-5 is on its way back",
+  );
+  expect(text("rolled_back", { reverted: 7, removed: 1 }, [target("web-3", "removed")])).toBe("rolled back, except 1 removed: web-3 was removed from the fleet, and may still run 3.0");
+});
+
+test("of very many it names some, and says how many more", () => {
+  const ten = names(10).map((machine) => target(machine, "unreachable"));
+  expect(text("rolled_back", { unreachable: 400 }, ten, 400)).toBe(
+    "rolled back, except 400 unreachable: web-1, web-2, web-3 and 397 more may still run 3.0, and go back when they are heard",
+  );
+});
+
+test("a success names those that do not have it", () => {
+  expect(text("succeeded", { healthy: 7, unreachable: 1 }, [target("web-3", "unreachable", { purpose: null, attempts: 0 })])).toBe(
+    "succeeded on 7 of 8; web-3 is unreachable and gets it when it is heard",
+  );
+  expect(text("succeeded", { healthy: 6, unreachable: 1, skipped: 1 }, [target("web-3", "unreachable"), target("web-4", "skipped", { purpose: null, attempts: 0 })])).toBe(
+    "succeeded on 6 of 8; web-3 took it and is unreachable since; web-4 is cordoned and gets it after muster uncordon web-4",
+  );
+  expect(text("succeeded", { healthy: 7, failed: 1 }, [])).toBe("succeeded on 7 of 8; 1 failed");
+});
+
+test("an abort names those that are still on their way, and counts those that keep the release", () => {
+  expect(text("aborted", { healthy: 2, updating: 1, unreachable: 1 }, [target("web-3", "updating"), target("web-4", "unreachable")])).toBe(
+    "aborted; 2 machines kept 3.0; web-3 is on its way to 3.0; web-4 may run 3.0: it was assigned it, and is not heard",
+  );
+  expect(text("failed", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("failed; web-4 may still run 3.0, and goes back when it is heard");
+  expect(text("aborted", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("aborted; web-4 may still run 3.0: it was to go back, and is not heard");
+});

@@ -1,0 +1,139 @@
+/**
+ * How a deployment ended, in words that say no more than is known: machines that are not heard, that are still on their way, or that nobody watches any more are named. Pure.
+ *
+ * When the last of them has been heard and has done what the outcome says, the words are plain again: they are made anew from the targets each time.
+ */
+import type { EndedPhase, Purpose, TargetCounts, TargetState } from "../rollout/state.ts";
+import { listText, machinesText } from "./words.ts";
+
+/** A target on which the outcome does not hold yet, or is not known to hold. */
+export interface OutstandingTarget {
+  readonly machine: string;
+  readonly state: TargetState;
+  readonly purpose: Purpose | null;
+  /** How often it was assigned the release or its way back; 0: it was passed over. */
+  readonly attempts: number;
+}
+
+/** Which states of targets an ending leaves open. */
+export const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
+  succeeded: ["unreachable", "skipped", "pending", "updating"],
+  rolled_back: ["unreachable", "reverting", "healthy", "updating", "failed", "removed"],
+  failed: ["unreachable", "updating", "reverting"],
+  aborted: ["unreachable", "updating", "reverting"],
+  superseded: ["unreachable", "updating", "reverting"],
+};
+
+export interface Ended {
+  readonly phase: EndedPhase;
+  readonly version: string;
+  /** Over all targets, as they are recorded. */
+  readonly counts: TargetCounts;
+  /** Some of those that are outstanding, in the order of the waves, and how many there are in all. */
+  readonly outstanding: readonly OutstandingTarget[];
+  readonly outstandingCount: number;
+}
+
+/** `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard` */
+export function outcomeText(ended: Ended): string {
+  const { phase, version, counts } = ended;
+  const left = outstandingSentences(ended);
+  const kept = counts.healthy === 0 ? [] : [`${machinesText(counts.healthy)} kept ${version}`];
+  switch (phase) {
+    case "succeeded":
+      return [succeededText(counts), ...(counts.failed === 0 || counts.healthy === 0 ? [] : [`${counts.failed} failed`]), ...left].join("; ");
+    case "rolled_back":
+      return left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`;
+    case "failed":
+    case "aborted":
+      return [phase, ...kept, ...left].join("; ");
+    case "superseded":
+      return [phase, ...left].join("; ");
+  }
+}
+
+/** Of one machine: `web-3 may still run 3.0, and goes back when it is heard`. */
+export function outstandingText(phase: EndedPhase, version: string, target: OutstandingTarget): string {
+  return sentence(whatOf(phase, target), [target.machine], 1, version);
+}
+
+function succeededText({ healthy, failed, unreachable, skipped, pending, updating }: TargetCounts): string {
+  const all = healthy + failed + unreachable + skipped + pending + updating;
+  return healthy === all ? "succeeded" : `succeeded on ${healthy} of ${all}`;
+}
+
+/** What is known of a target that is outstanding. */
+type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "is_cordoned" | "is_to_get_it";
+
+function whatOf(phase: EndedPhase, { state, purpose, attempts }: OutstandingTarget): What {
+  if (state === "removed") return "removed";
+  if (phase === "rolled_back") return state === "unreachable" ? "may_still_run" : "goes_back";
+  if (state === "reverting") return "goes_back";
+  if (phase === "succeeded") {
+    if (state === "unreachable") return attempts === 0 ? "gets_it_when_heard" : "took_it";
+    if (state === "skipped") return "is_cordoned";
+    return state === "pending" ? "is_to_get_it" : "is_under_way";
+  }
+  if (state !== "unreachable") return "is_under_way";
+  // A rollback that failed goes on with those that were lost in it.
+  return purpose === "revert" ? (phase === "failed" ? "may_still_run" : "was_to_go_back") : "may_run";
+}
+
+/** `who`: names, or some of them and how many more. */
+function sentence(what: What, machines: readonly string[], count: number, version: string): string {
+  const one = count === 1;
+  const who = count > machines.length ? `${machines.join(", ")} and ${count - machines.length} more` : listText(machines);
+  switch (what) {
+    case "may_still_run":
+      return `${who} may still run ${version}, and ${one ? "goes back when it is" : "go back when they are"} heard`;
+    case "was_to_go_back":
+      return `${who} may still run ${version}: ${one ? "it was" : "they were"} to go back, and ${one ? "is" : "are"} not heard`;
+    case "goes_back":
+      return `${who} ${one ? "is on its" : "are on their"} way back`;
+    case "may_run":
+      return `${who} may run ${version}: ${one ? "it was assigned it, and is" : "they were assigned it, and are"} not heard`;
+    case "removed":
+      return `${who} ${one ? "was" : "were"} removed from the fleet, and may still run ${version}`;
+    case "is_under_way":
+      return `${who} ${one ? "is on its" : "are on their"} way to ${version}`;
+    case "gets_it_when_heard":
+      return `${who} ${one ? "is" : "are"} unreachable and ${one ? "gets it when it is" : "get it when they are"} heard`;
+    case "took_it":
+      return `${who} took it and ${one ? "is" : "are"} unreachable since`;
+    case "is_cordoned":
+      return `${who} ${one ? "is" : "are"} cordoned and ${one ? "gets" : "get"} it after muster uncordon ${one ? machines[0]! : "MACHINE"}`;
+    case "is_to_get_it":
+      return `${who} ${one ? "is" : "are"} still to get it`;
+  }
+}
+
+const NAMED_MAX = 3;
+
+/** `web-3 may still run 3.0, and goes back when it is heard`; one for all of whom the same is known. */
+export function outstandingSentences({ phase, version, outstanding, outstandingCount }: Omit<Ended, "counts">): readonly string[] {
+  const groups = groupedBy(outstanding, (target) => whatOf(phase, target));
+  // Those that were not read are most likely like the last.
+  const unread = outstandingCount - outstanding.length;
+  return [...groups].map(([what, targets], index) => {
+    const count = targets.length + (index === groups.size - 1 ? unread : 0);
+    return sentence(what, targets.slice(0, count > NAMED_MAX + 1 ? NAMED_MAX : targets.length).map(({ machine }) => machine), count, version);
+  });
+}
+
+/** `1 unreachable`, `2 unreachable and 1 under way`. */
+export function kindsText({ outstanding, outstandingCount }: Pick<Ended, "outstanding" | "outstandingCount">): string {
+  const kinds = groupedBy(outstanding, ({ state }) => (state === "unreachable" || state === "removed" ? state : "under way"));
+  const unread = outstandingCount - outstanding.length;
+  return listText([...kinds].map(([kind, targets], index) => `${targets.length + (index === kinds.size - 1 ? unread : 0)} ${kind}`));
+}
+
+function groupedBy<Key>(targets: readonly OutstandingTarget[], keyOf: (target: OutstandingTarget) => Key): ReadonlyMap<Key, readonly OutstandingTarget[]> {
+  const groups = new Map<Key, OutstandingTarget[]>();
+  for (const target of targets) {
+    const key = keyOf(target);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [target]);
+    else group.push(target);
+  }
+  return groups;
+}

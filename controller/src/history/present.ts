@@ -1,0 +1,114 @@
+/**
+ * How the machines of a deployment are now, and on which of them its outcome does not hold yet: read from the tables when somebody asks.
+ *
+ * The engine counts (`engine/deployments-now.ts`); here the machines behind the counts are named, with what they say. Nothing is scanned for a deployment whose machines are all well.
+ */
+import type { Database } from "better-sqlite3";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { Now } from "../engine/deployments-now.ts";
+import { statement } from "../journal/statement.ts";
+import type { EndedPhase, RolloutPhase, TargetState } from "../rollout/state.ts";
+import { OPEN_STATES, type OutstandingTarget } from "./outcome.ts";
+import { listText } from "./words.ts";
+
+/** What the engine knows at this moment. */
+export interface Present {
+  nowOf(id: DeploymentId): Now;
+  /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
+  unsound(id: DeploymentId): string | undefined;
+}
+
+/** Of those on which an outcome does not hold: enough for a person to begin with. */
+const OUTSTANDING_READ_MAX = 10;
+/** Machines that are named with what is wrong with them. */
+const TROUBLED_NAMED_MAX = 3;
+
+/** Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither. */
+const IS_OPEN = `t.deployment = @id AND t.state IN (SELECT value FROM json_each(@states))
+  AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
+
+/** Nothing newer was decided about the machine; who was passed over still gets it while no newer deployment stands. */
+const IS_OWN = `AND (t.state = 'removed' OR coalesce(a.deployment = d.id, 0)
+  OR (t.attempts = 0 AND coalesce(a.decided_seq < d.start_seq, 1) AND NOT EXISTS (
+    SELECT 1 FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND o.phase = 'succeeded' AND o.start_seq > d.start_seq)))`;
+
+const FROM = "FROM deployments d CROSS JOIN targets t ON t.deployment = d.id LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app WHERE d.id = @id AND";
+
+export interface Outstanding {
+  readonly targets: readonly OutstandingTarget[];
+  readonly count: number;
+}
+
+/** Empty before the end. `isNow`: later decisions about its machines count; else it is as the deployment left it. */
+export function outstandingOf(db: Database, id: DeploymentId, phase: EndedPhase, isNow: boolean): Outstanding {
+  const given = { id, states: JSON.stringify(OPEN_STATES[phase]) };
+  const where = `${FROM} ${IS_OPEN} ${isNow ? IS_OWN : ""}`;
+  const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
+  const count = targets.length < OUTSTANDING_READ_MAX ? targets.length : (statement(db, `SELECT count(*) ${where}`).pluck().get(given) as number);
+  return { targets, count };
+}
+
+/** What is to be known of a machine to say how it is: of `targets` t, `machines` m, `assignments` a and `machine_apps` ma. */
+export interface Said {
+  readonly deployment: string;
+  readonly state: TargetState;
+  readonly attempts: number;
+  readonly decided_by: string | null;
+  readonly is_removal: number;
+  readonly is_silent: number | null;
+  readonly is_drained: number | null;
+  readonly said_phase: string | null;
+  readonly said_message: string | null;
+}
+
+export const SAID = `t.deployment, t.state, t.attempts, a.deployment AS decided_by, a.release IS NULL AS is_removal, m.silent_since IS NOT NULL AS is_silent, m.drained AS is_drained,
+  CASE WHEN ma.generation = a.generation THEN ma.phase END AS said_phase, ma.reason_message AS said_message`;
+
+export const SAID_FROM = `JOIN deployments d ON d.id = t.deployment LEFT JOIN machines m ON m.id = t.machine
+  LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = d.app`;
+
+/** Undefined: it is no target of the deployment. */
+export function saidOf(db: Database, id: DeploymentId, machine: MachineId): Said | undefined {
+  return statement(db, `SELECT ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.machine = ?`).get(id, machine) as Said | undefined;
+}
+
+const DRAINED = "drained";
+
+/** How a machine is now, where that is other than its target's state says; undefined: it is as it says, or under way. */
+export function nowText(said: Said): string | undefined {
+  if (said.attempts === 0 || said.state === "removed" || said.is_silent === null) return undefined;
+  if (said.decided_by !== null && said.decided_by !== said.deployment) return `${said.decided_by} decides`;
+  if (said.state !== "healthy" && said.state !== "reverted" && said.state !== "failed") return undefined;
+  if (said.is_silent === 1) return "not heard";
+  if (said.is_drained === 1) return DRAINED;
+  const says = said.said_phase;
+  const isWell = says === null || says === "healthy" || (says === "removed" && said.is_removal === 1);
+  if (isWell || said.state === "failed") return undefined;
+  const why = said.said_message === null || said.said_message === "" ? "" : `: ${said.said_message}`;
+  return `${says === "reverted" ? "went back by itself" : says === "reverting" ? "goes back by itself" : says}${why}`;
+}
+
+/** `0 of 8 healthy: web-1 is unhealthy: exited with code 1; and 7 more`. Empty while the machines are as the deployment left them. */
+export function differenceText(db: Database, id: DeploymentId, phase: RolloutPhase, { machines, healthy }: Now): string {
+  if (healthy === machines || phase === "pending") return "";
+  const troubled: { readonly machine: string; readonly text: string }[] = [];
+  // Walks the targets only while somebody is not well, and only as far as the first few of them.
+  const rows = statement(db, `SELECT t.machine, ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.state IN ('healthy', 'reverted') AND a.deployment = t.deployment ORDER BY t.wave, t.position`);
+  for (const row of rows.iterate(id) as IterableIterator<Said & { readonly machine: string }>) {
+    const text = nowText(row);
+    // What an operator stopped is no news to anybody.
+    if (text === undefined || text === DRAINED) continue;
+    troubled.push({ machine: row.machine, text });
+    if (troubled.length === TROUBLED_NAMED_MAX) break;
+  }
+  if (troubled.length === 0) return "";
+  const left = machines - healthy - troubled.length;
+  return `${healthy} of ${machines} healthy: ${troublesText(troubled)}${left > 0 ? `; and ${left} more` : ""}`;
+}
+
+/** Those of whom the same is to be said stand together. */
+function troublesText(troubled: readonly { readonly machine: string; readonly text: string }[]): string {
+  const byText = new Map<string, string[]>();
+  for (const { machine, text } of troubled) byText.set(text, [...(byText.get(text) ?? []), machine]);
+  return [...byText].map(([text, machines]) => `${listText(machines)} ${text}`).join("; ");
+}
