@@ -6,7 +6,8 @@
  *                ▼          ▼          ▼            ▼
  *          reverted | failed         reverting ─▶ reverted | failed          (any) ─▶ removing ─▶ removed
  *
- * A newer goal leads from every phase to pulling, to removing, or, when what it asks for runs and is well, to probing.
+ * A newer goal leads from every phase to pulling, to removing, or, when what it asks for runs and is well, to probing. When it asks for what is being activated or gone back to,
+ * it leads to activating, at the step where the agent is.
  * A release that is healthy is on probation until the controller confirms it: when it turns unhealthy before that, `healthy` leads to `reverting`, and not
  * to `unhealthy`. An agent that starts again on probation and finds the process gone with the whole machine probes it anew.
  * Two things run beside each other and meet only in `settled`: the phase (on the way to the goal) and the launch (the process that
