@@ -89,8 +89,8 @@ export class FakeWorld {
   bootId = "boot-1";
   /** Counts down with each call of a port; at 0 the agent dies in that call, after its effect. */
   callsToLive = Infinity;
-  /** Of ports, by all agents. */
-  calls = 0;
+  /** Called in each call of a port, after its effect. */
+  onCall = (): void => {};
   spoolFault: Error | undefined;
   #life = 0;
   #pid = 100;
@@ -159,7 +159,7 @@ export class FakeWorld {
     const call = <T>(effect: () => T | Promise<T>): Promise<T> => {
       if (life !== this.#life) return new Promise(() => {});
       const result = Promise.resolve(effect());
-      this.calls += 1;
+      this.onCall();
       this.callsToLive -= 1;
       if (this.callsToLive <= 0) this.kill();
       return result.then((value) => (life === this.#life ? value : new Promise<T>(() => {})));
