@@ -30,7 +30,6 @@ export function resumed(state: AppState, now: number): AppState {
     ...state,
     seenAt: now,
     phase: movedPhase(state.phase, byMs),
-    phaseSince: state.phaseSince + byMs,
     deadlineAt: goal === undefined ? 0 : state.deadlineAt + byMs,
     launch: movedLaunch(state.launch, byMs),
     health: movedHealth(state.health, byMs),
