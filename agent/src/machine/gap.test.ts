@@ -47,7 +47,7 @@ describe("after a gap in which the agent did not look", () => {
     expect(app.healthy().pass(1_999).phase).toBe("probing");
     expect(app.pass(1).phase).toBe("healthy");
     const broken = gap(probing().healthy().pass(3_000)).unhealthy("refused").pass(60_000);
-    expect(broken.lastReport?.reason).toMatchObject({ code: "turned_unhealthy", message: "healthy for 3 s of the 5 s required, then: refused" });
+    expect(broken.lastReport?.reason).toMatchObject({ code: "turned_unhealthy", message: "healthy for 3s of the 5s required, then: refused" });
   });
 
   it("going back is not given up before a probe has answered either", () => {
