@@ -288,6 +288,15 @@ describe("a release that was healthy", () => {
     expect(app.pass(500).work().healthy().phase).toBe("healthy");
   });
 
+  it("is forgiven its crashes when it has run for ten minutes, and the next agent knows", () => {
+    const app = new HandDriven().deploy(run(1, v1));
+    for (let count = 0; count < 5; count += 1) app.exit().pass(60_000).work();
+    app.healthy().pass(600_000);
+    const { launch } = app.state;
+    app.say({ kind: "woken", found: launch.kind === "running" ? workload(launch.workload.launchId) : undefined, bootId: "boot-1" }).exit();
+    expect(app.state.launch).toEqual({ kind: "waiting", until: app.now + 500 });
+  });
+
   it("is started again while another is pulled", () => {
     const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).exit().pass(500);
     expect(app.phase).toBe("pulling");

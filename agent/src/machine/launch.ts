@@ -54,7 +54,7 @@ export function onExited(before: AppState, launchId: string, exit: Exit, lastLin
   const { launch } = before;
   if (launch.kind !== "running" || launch.workload.launchId !== launchId) return before;
   const state = answered(before, now);
-  const crashes = now - launch.startedAt >= LONG_RUN_MS ? 1 : state.crashes + 1;
+  const crashes = now >= (forgivenAt(state) ?? Infinity) ? 1 : state.crashes + 1;
   const detail = `${exitWords(exit)}${outputWords(lastLine)}`;
   const after: AppState = {
     ...breakHealth(state, detail, now),
@@ -118,6 +118,11 @@ function healthyMsBefore(state: AppState): number {
   const { phase, goal } = state;
   if (phase.kind === "healthy" || phase.kind === "reverted") return Math.max(1, goal?.minHealthyTimeMs ?? 0);
   return phase.kind === "probing" || phase.kind === "failed" ? healthyMsOf(state, state.seenAt) : 0;
+}
+
+/** When the crashes before this run count no more; undefined: there are none. */
+export function forgivenAt({ launch, crashes }: AppState): number | undefined {
+  return launch.kind === "running" && crashes > 0 ? launch.startedAt + LONG_RUN_MS : undefined;
 }
 
 /** When what runs will have been healthy for as long as is required, where that is waited for. */

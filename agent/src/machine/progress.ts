@@ -5,7 +5,7 @@
 import { durationText } from "@muster/proto/duration.ts";
 import type { Moment } from "./event.ts";
 import { fail, failRevert } from "./fail.ts";
-import { freshProbing, wellEnoughAt } from "./launch.ts";
+import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isOnProbation, isProcess, sameRelease, wanted } from "./state.ts";
 import { missedDeadline, withNote } from "./words.ts";
 
@@ -19,6 +19,8 @@ export function progress(state: AppState, moment: Moment): AppState {
   if (launch.kind === "waiting" && moment.now >= launch.until && state.settled && state.phase.kind !== "removing") {
     return { ...state, launch: { kind: "starting", launchId: moment.launchId } };
   }
+  // Written down when it is so: the next agent does not know for how long it ran before.
+  if (moment.now >= (forgivenAt(state) ?? Infinity)) return { ...state, crashes: 0 };
   const { phase } = state;
   switch (phase.kind) {
     case "pulling":

@@ -4,7 +4,7 @@
  * A key names one try of one step: the same key is never performed twice within one life of the agent, and a result under any other key is stale.
  */
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { probes, wellEnoughAt } from "./launch.ts";
+import { forgivenAt, probes, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Workload, isProcess, unreachable, wanted } from "./state.ts";
 import { SEEN_EVERY_MS } from "./time.ts";
 
@@ -112,8 +112,7 @@ function wakeAt(state: AppState): number | undefined {
   if (times.length > 0) times.push(state.seenAt + SEEN_EVERY_MS);
   if (retry !== undefined && !retry.due) times.push(retry.until);
   if (launch.kind === "waiting") times.push(launch.until);
-  const wellAt = wellEnoughAt(state);
-  if (wellAt !== undefined) times.push(wellAt);
+  for (const at of [wellEnoughAt(state), forgivenAt(state)]) if (at !== undefined) times.push(at);
   return times.length === 0 ? undefined : Math.min(...times);
 }
 
