@@ -8,6 +8,7 @@
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { decide, type Decision } from "@muster/agent/machine/decide.ts";
 import type { Event } from "@muster/agent/machine/event.ts";
+import { pictureOf } from "@muster/agent/machine/picture.ts";
 import type { AppState, Fault } from "@muster/agent/machine/state.ts";
 import { type Demand, demandOf, type FileStep, type ProcessStep } from "@muster/agent/machine/step.ts";
 import type { Cancel } from "./clock.ts";
@@ -218,5 +219,5 @@ export class SimApp {
 
 /** What an app that nothing happens to any more is doing: at rest, or on its way by itself. */
 export function isAtRest(state: AppState): boolean {
-  return ["idle", "healthy", "unhealthy", "reverted", "failed", "removed"].includes(state.phase.kind) && demandOf(state).files === undefined;
+  return ["idle", "healthy", "unhealthy", "reverted", "failed", "removed"].includes(pictureOf(state)?.phase ?? "idle") && demandOf(state).files === undefined;
 }

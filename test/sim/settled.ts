@@ -51,7 +51,8 @@ function brokenApp(machine: Machine, state: AppState): string | undefined {
   switch (state.phase.kind) {
     case "healthy":
     case "unhealthy":
-      if (linked !== wanted(state)?.artifact) return `is ${state.phase.kind} and linked to something else`;
+      // What it went back to may be the one that is unhealthy.
+      if (linked !== (state.phase.kind === "unhealthy" && state.phase.revertedFor !== undefined ? state.lastGood : wanted(state))?.artifact) return `is ${state.phase.kind} and linked to something else`;
       return runs === undefined || runs === linked ? undefined : "runs something else than it is linked to";
     case "reverted":
       return linked === state.lastGood?.artifact ? undefined : "reverted to something that is not its last good release";

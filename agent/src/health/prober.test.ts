@@ -179,7 +179,7 @@ test("a release is watched from its first failure over its health to its end", a
   const url = await http((_, response) => response.writeHead(status).end());
   const probe: Probe = { check: { $case: "http", value: { url } }, intervalMs: 10, timeoutMs: 5_000, healthyAfter: 2, unhealthyAfter: 2 };
   const told: Verdict[] = [];
-  const watch = createProber({ baseEnv: {} }).watch({ probes: [probe], releaseDir: dir, env: {}, redact: same }, (verdict) => told.push(verdict));
+  const watch = createProber({ baseEnv: {} }).watch({ wasHealthy: false, probes: [probe], releaseDir: dir, env: {}, redact: same }, (verdict) => told.push(verdict));
   const failing: Verdict = { health: "unhealthy", detail: `GET ${url} answered 503` };
   await vi.waitFor(() => expect(told.at(-1)).toEqual(failing), 5_000);
   status = 200;
@@ -192,7 +192,7 @@ test("a release is watched from its first failure over its health to its end", a
 test("a probe of a kind that this agent does not know is not well", async () => {
   const probe: Probe = { check: undefined, intervalMs: 10, timeoutMs: 10, healthyAfter: 1, unhealthyAfter: 1 };
   const verdict = Promise.withResolvers<Verdict>();
-  const watch = createProber({ baseEnv: {} }).watch({ probes: [probe], releaseDir: dir, env: {}, redact: same }, verdict.resolve);
+  const watch = createProber({ baseEnv: {} }).watch({ wasHealthy: false, probes: [probe], releaseDir: dir, env: {}, redact: same }, verdict.resolve);
   expect(await verdict.promise).toMatchObject({ health: "unhealthy", detail: expect.stringContaining("update it") as string });
   watch.stop();
 });

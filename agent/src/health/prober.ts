@@ -29,11 +29,12 @@ export function createProber({ baseEnv, timers = SYSTEM_TIMERS }: ProberOptions)
       const env = { ...baseEnv, ...target.env };
       const probes = target.probes.map((probe) => ({
         intervalMs: probe.intervalMs,
+        timeoutMs: probe.timeoutMs,
         healthyAfter: probe.healthyAfter,
         unhealthyAfter: probe.unhealthyAfter,
         ask: (signal: AbortSignal) => ask(probe, { ...target, env }, signal),
       }));
-      return watch(probes, timers, onVerdict);
+      return watch(probes, timers, onVerdict, target.wasHealthy);
     },
   };
 }

@@ -22,6 +22,11 @@ export interface Standing {
 
 export const UNKNOWN: Standing = { verdict: { health: "unknown" }, streak: { ok: true, length: 0 } };
 
+/** Of a probe that was well when somebody looked last: its first good answer says that it still is. */
+export function expected({ healthyAfter }: Thresholds): Standing {
+  return { verdict: { health: "unknown" }, streak: { ok: true, length: healthyAfter - 1 } };
+}
+
 export function record(standing: Standing, sample: Sample, { healthyAfter, unhealthyAfter }: Thresholds): Standing {
   const length = standing.streak.ok === sample.ok ? standing.streak.length + 1 : 1;
   const streak = { ok: sample.ok, length };

@@ -38,6 +38,7 @@ function probe(timers: Timers, samples: readonly Sample[], takesMs = 0, over: Pa
   const askedAtMs: number[] = [];
   return {
     intervalMs: 100,
+    timeoutMs: 1_000,
     healthyAfter: 2,
     unhealthyAfter: 3,
     askedAtMs,
@@ -54,6 +55,12 @@ function probe(timers: Timers, samples: readonly Sample[], takesMs = 0, over: Pa
 function watching(timers: Timers, ...probes: readonly WatchedProbe[]): { readonly told: Verdict[]; stop(): void } {
   const told: Verdict[] = [];
   return { told, ...watch(probes, timers, (verdict) => told.push(verdict)) };
+}
+
+/** What was healthy when somebody looked last. */
+function watchingAgain(timers: Timers, ...probes: readonly WatchedProbe[]): { readonly told: Verdict[]; stop(): void } {
+  const told: Verdict[] = [];
+  return { told, ...watch(probes, timers, (verdict) => told.push(verdict), true) };
 }
 
 test("samples begin at once and then an interval apart, however long each takes", async () => {
@@ -119,4 +126,48 @@ test("after stop nothing is asked and nothing is told, even if a sample was unde
   await timers.pass(1_000);
   expect([first.told, second.told, third.told]).toEqual([[], [{ health: "healthy" }], []]);
   expect([begun, between, notBegun].map(({ askedAtMs }) => askedAtMs.length)).toEqual([1, 1, 0]);
+});
+
+test("of what was healthy when somebody looked last, one good answer of each probe is enough", async () => {
+  const timers = fakeTimers();
+  const many = { healthyAfter: 5, intervalMs: 60_000 };
+  const { told } = watchingAgain(timers, probe(timers, [OK], 0, many), probe(timers, [OK], 20, many));
+  await timers.pass(10);
+  expect(told).toEqual([]);
+  await timers.pass(20);
+  expect(told).toEqual([{ health: "healthy" }]);
+});
+
+test("it is not taken for unhealthy sooner, and must be healthy as often as ever after a bad answer", async () => {
+  const timers = fakeTimers();
+  const { told } = watchingAgain(timers, probe(timers, [bad("1"), OK, OK]));
+  await timers.pass(150);
+  expect(told).toEqual([{ health: "unknown" }]);
+  await timers.pass(100);
+  expect(told).toEqual([{ health: "unknown" }, { health: "healthy" }]);
+});
+
+test("a bad answer that comes long after the time-out is of an agent that was held up, and the probe is asked again at once", async () => {
+  const timers = fakeTimers();
+  const once = { unhealthyAfter: 1, healthyAfter: 1 };
+  let asked = 0;
+  const heldUp: WatchedProbe = {
+    ...probe(timers, [OK], 0, once),
+    async ask() {
+      asked += 1;
+      if (asked === 2) await new Promise<void>((resolve) => timers.after(600_000, resolve));
+      return asked === 2 ? bad("timed out") : OK;
+    },
+  };
+  const { told } = watching(timers, heldUp);
+  await timers.pass(600_150);
+  expect(told).toEqual([{ health: "healthy" }]);
+  expect(asked).toBeGreaterThan(2);
+});
+
+test("an app that is bad whenever it is asked is found out though the agent is held up each time", async () => {
+  const timers = fakeTimers();
+  const { told } = watching(timers, probe(timers, [bad("timed out")], 5_000, { unhealthyAfter: 1 }));
+  await timers.pass(11_000);
+  expect(told).toEqual([{ health: "unhealthy", detail: "timed out" }]);
 });

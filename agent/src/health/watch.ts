@@ -5,10 +5,12 @@
  * `stop` there is no callback.
  */
 import type { Verdict } from "../runner/ports.ts";
-import { combine, record, UNKNOWN, type Sample, type Standing, type Thresholds } from "./verdict.ts";
+import { combine, expected, record, UNKNOWN, type Sample, type Standing, type Thresholds } from "./verdict.ts";
 
 export interface WatchedProbe extends Thresholds {
   readonly intervalMs: number;
+  /** After which `ask` gives up. */
+  readonly timeoutMs: number;
   /** Never rejects; ends early when the signal aborts. */
   ask(signal: AbortSignal): Promise<Sample>;
 }
@@ -20,13 +22,16 @@ export interface Timers {
   after(delayMs: number, call: () => void): () => void;
 }
 
+/** A bad answer that comes so much later than the probe's own time-out says that this agent was held up, or its machine was, and nothing about the app. */
+const HELD_UP_MS = 1_000;
 /** Keeps a probe without an interval from taking the whole processor. */
 const DELAY_MS_MIN = 1;
 
-export function watch(probes: readonly WatchedProbe[], timers: Timers, onVerdict: (verdict: Verdict) => void): { stop(): void } {
+/** `wasHealthy`: the release was so when somebody looked last, and one good answer of each probe is enough. */
+export function watch(probes: readonly WatchedProbe[], timers: Timers, onVerdict: (verdict: Verdict) => void, wasHealthy = false): { stop(): void } {
   const stopped = new AbortController();
   const { signal } = stopped;
-  const standings: Standing[] = probes.map(() => UNKNOWN);
+  const standings: Standing[] = probes.map((probe) => (wasHealthy ? expected(probe) : UNKNOWN));
   let told: Verdict = { health: "unknown" };
 
   const tell = (sample: Sample): void => {
@@ -36,10 +41,12 @@ export function watch(probes: readonly WatchedProbe[], timers: Timers, onVerdict
     if (isNews) onVerdict(verdict);
   };
 
-  const sampleFrom = async (probe: WatchedProbe, index: number): Promise<void> => {
+  /** `mayBeHeldUp`: not twice in a row, so that an app that is bad on a machine that is slow is found out. */
+  const sampleFrom = async (probe: WatchedProbe, index: number, mayBeHeldUp = true): Promise<void> => {
     const startedAtMs = timers.nowMs();
     const sample = await probe.ask(signal);
     if (signal.aborted) return;
+    if (mayBeHeldUp && !sample.ok && timers.nowMs() - startedAtMs > probe.timeoutMs + HELD_UP_MS) return sampleFrom(probe, index, false);
     standings[index] = record(standings[index] as Standing, sample, probe);
     tell(sample);
     if (signal.aborted) return;

@@ -34,6 +34,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
     const launchId = launch.kind === "starting" ? launch.launchId : launch.kind === "running" || launch.kind === "stopping" ? launch.workload.launchId : undefined;
     app.say({ kind: "woken", found: alive && !rebooted && launchId !== undefined ? workload(launchId) : undefined, bootId: rebooted ? "boot-2" : BOOT });
   }) },
+  { weight: 1, arbitrary: fc.constant<Act>((app) => app.say({ kind: "gap" })) },
   { weight: 1, arbitrary: fc.constant<Act>((app) => app.say({ kind: "halted" }).say({ kind: "woken", found: undefined, bootId: BOOT })) },
   { weight: 1, arbitrary: fc.constant<Act>((app) => app.say({ kind: "step_done", key: "stale" }).say({ kind: "stopped", launchId: "stale" }).say({ kind: "started", workload: workload("l-0") })) },
 );
@@ -71,9 +72,11 @@ describe("whatever happens to an app", () => {
       fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
         const app = new HandDriven();
         for (const act of sequence) act(app);
-        const { files, process, wakeAt } = app.demand;
+        const { files, process, wakeAt, probe } = app.demand;
+        // Its answer is what goes on.
+        const isAwaited = app.state.health.kind === "awaited" && probe !== undefined;
         const rests = ["idle", "healthy", "unhealthy", "reverted", "failed", "removed"].includes(app.phase);
-        expect(rests || files !== undefined || process !== undefined || wakeAt !== undefined).toBe(true);
+        expect(rests || isAwaited || files !== undefined || process !== undefined || wakeAt !== undefined).toBe(true);
       }),
       { numRuns: 2_000 },
     );
@@ -156,6 +159,19 @@ describe("what was good", () => {
         }
       }),
       { numRuns: 1_000 },
+    );
+  });
+});
+
+describe("a report", () => {
+  it("that says healthy or reverted is followed by another when that is so no more", () => {
+    fc.assert(
+      fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
+        const app = new HandDriven();
+        for (const act of sequence) act(app);
+        if (app.lastReport?.phase === "healthy" || app.lastReport?.phase === "reverted") expect(app.state).toMatchObject({ settled: true, health: { kind: "healthy" } });
+      }),
+      { numRuns: 2_000 },
     );
   });
 });

@@ -288,6 +288,15 @@ describe("a release that was healthy", () => {
     expect(app.pass(500).work().healthy().phase).toBe("healthy");
   });
 
+  it("is forgiven its crashes when it has run for ten minutes, and the next agent knows", () => {
+    const app = new HandDriven().deploy(run(1, v1));
+    for (let count = 0; count < 5; count += 1) app.exit().pass(60_000).work();
+    app.healthy().pass(600_000);
+    const { launch } = app.state;
+    app.say({ kind: "woken", found: launch.kind === "running" ? workload(launch.workload.launchId) : undefined, bootId: "boot-1" }).exit();
+    expect(app.state.launch).toEqual({ kind: "waiting", until: app.now + 500 });
+  });
+
   it("is started again while another is pulled", () => {
     const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).exit().pass(500);
     expect(app.phase).toBe("pulling");
@@ -420,8 +429,8 @@ describe("an agent that starts again", () => {
     const count = app.reports.length;
     wake(app, "found").work().healthy();
     expect(app.state).toMatchObject({ phase: { kind: "healthy" }, launch });
-    expect(app.reports).toHaveLength(count + 1);
-    expect(app.reports.at(-1)).toEqual(app.reports.at(-2));
+    expect(app.reports.slice(count)).toMatchObject([{ phase: "probing" }, { phase: "healthy" }]);
+    expect(app.reports.at(-1)).toEqual(app.reports[count - 1]);
   });
 
   it("does not start a second time what was started just before it died", () => {
@@ -453,7 +462,8 @@ describe("an agent that starts again", () => {
   it("starts the release again after a reboot, without calling it an exit", () => {
     const app = wake(new HandDriven().deploy(run(1, v1)), "gone", "boot-2");
     expect(app.demand.process).toMatchObject({ kind: "start", release: v1 });
-    expect(app.phase).toBe("healthy");
+    expect(app.work().healthy().reports.map(({ phase }) => phase)).not.toContain("unhealthy");
+    expect(app.lastReport).toMatchObject({ phase: "healthy" });
   });
 
   it("probes from the beginning after a reboot in the middle of probing", () => {
@@ -463,14 +473,25 @@ describe("an agent that starts again", () => {
     expect(app.pass(1).phase).toBe("healthy");
   });
 
-  it("keeps a deadline that has not passed, and renews one that passed while it was away", () => {
-    const app = new HandDriven().goal(run(1, v1)).work();
-    const { deadlineAt } = app.state;
-    expect(wake(app, "found").state.deadlineAt).toBe(deadlineAt);
-    app.now += 120_000;
-    wake(app, "found");
+  it("finds as much of a deadline left as there was, however long it was away and whatever the clock says", () => {
+    for (const awayMs of [0, 1_000, 50_000, 120_000, 30 * 86_400_000, -86_400_000 / 2]) {
+      const app = new HandDriven().goal(run(1, v1)).work().unhealthy().pass(40_000);
+      app.now += awayMs;
+      expect(wake(app, "found").state.deadlineAt, String(awayMs)).toBe(app.now + 20_000);
+      expect(app.unhealthy().pass(19_999).phase).toBe("probing");
+      expect(app.pass(1).phase).toBe("reverting");
+    }
+  });
+
+  it("has no more than a few seconds more of a deadline when it is killed again and again", () => {
+    const app = new HandDriven().goal(run(1, v1)).work().unhealthy();
+    for (let lives = 0; lives < 11; lives += 1) {
+      app.pass(7_000);
+      app.now += 1_000_000;
+      wake(app, "found").unhealthy();
+    }
     expect(app.phase).toBe("probing");
-    expect(app.healthy().pass(5_000).phase).toBe("healthy");
+    expect(app.pass(5_000).phase).toBe("reverting");
   });
 
   it("does not wait longer for a clock that was set back", () => {

@@ -4,15 +4,15 @@
  * Pure. Never waits, logs or asks the clock; chance and fresh ids are handed in. Its caller writes down reports and state, in this order, before it acts.
  */
 import type { Event, Moment } from "./event.ts";
-import { nextRetry, RESTART_MAX_MS } from "./back-off.ts";
-import { revertDeadlineMs } from "./fail.ts";
+import { nextRetry } from "./back-off.ts";
 import { onGoal } from "./goal.ts";
 import { brokenInvariant } from "./invariants.ts";
-import { onExited, onHalted, onStartFailed, onStarted, onStopped, onVerdict, onWoken } from "./launch.ts";
+import { onExited, onGap, onHalted, onStartFailed, onStarted, onStopped, onVerdict, onWoken } from "./launch.ts";
 import { type Picture, isNews, pictureOf } from "./picture.ts";
 import { onStepDone, onStepFailed, progress } from "./progress.ts";
 import { type AppState, unreachable } from "./state.ts";
-import { type Demand, demandOf, fileStepOf } from "./step.ts";
+import { type Demand, demandOf, fileStepOf, runsDeadline } from "./step.ts";
+import { resumed, seen } from "./time.ts";
 
 export interface Decision {
   /** The very same object when nothing changed. */
@@ -28,6 +28,7 @@ export function decide(state: AppState, event: Event, moment: Moment): Decision 
   let next = react(state, event, moment);
   // What was halted stays so until the agent wakes again.
   if (event.kind !== "halted") next = settle(next, moment);
+  next = seen(state, next, runsDeadline(next), moment.now);
   const broken = brokenInvariant(state, next);
   if (broken !== undefined) throw new Error(`bug: ${broken} (after ${event.kind} in ${state.phase.kind}: ${JSON.stringify(next)})`);
   const picture = pictureOf(next);
@@ -51,9 +52,11 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
     case "goal":
       return onGoal(state, event.goal, now);
     case "woken":
-      return onWoken(inTime(state, now), event.found, event.bootId, now);
+      return onWoken(resumed(state, now), event.found, event.bootId, now);
     case "tick":
       return state;
+    case "gap":
+      return onGap(state, now);
     case "step_done":
       return event.key === fileStepOf(state)?.key ? onStepDone(state, event.ports ?? {}, now) : state;
     case "step_failed":
@@ -73,36 +76,5 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
       return onHalted(state);
     default:
       return unreachable(event);
-  }
-}
-
-/**
- * What was written down in the wall clock of an earlier life. A deadline that passed while nobody looked says nothing about the release, and one further ahead than it
- * ever was is of a clock that was set back since, as on a machine that boots without knowing the time: both begin anew. No wait is longer than it was meant to be.
- */
-function inTime(state: AppState, now: number): AppState {
-  const { phase, launch } = state;
-  const woken: AppState = {
-    ...state,
-    retry: state.retry === undefined ? undefined : { ...state.retry, due: true },
-    launch: launch.kind === "waiting" ? { kind: "waiting", until: Math.min(launch.until, now + RESTART_MAX_MS) } : launch,
-  };
-  const fresh = (deadlineAt: number, fullMs: number): number => (deadlineAt > now && deadlineAt <= now + fullMs ? deadlineAt : now + fullMs);
-  switch (phase.kind) {
-    case "pulling":
-    case "staged":
-    case "activating":
-    case "probing":
-      return { ...woken, deadlineAt: fresh(state.deadlineAt, state.goal?.healthyDeadlineMs ?? 0) };
-    case "reverting":
-      return { ...woken, phase: { ...phase, deadlineAt: fresh(phase.deadlineAt, revertDeadlineMs(state)) } };
-    case "idle":
-    case "healthy":
-    case "unhealthy":
-    case "reverted":
-    case "failed":
-    case "removing":
-    case "removed":
-      return woken;
   }
 }

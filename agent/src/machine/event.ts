@@ -11,6 +11,8 @@ export type Event =
   | { readonly kind: "woken"; readonly found: Workload | undefined; readonly bootId: string }
   /** A time that was asked for with `wakeAt` has come, or may have. */
   | { readonly kind: "tick" }
+  /** The agent has not looked for a while: it was stopped, or the machine slept. No probe has answered in it. */
+  | { readonly kind: "gap" }
   /** `key` is that of the step. `ports` are those chosen by the step `ports`. */
   | { readonly kind: "step_done"; readonly key: string; readonly ports?: Readonly<Record<string, number>> }
   | { readonly kind: "step_failed"; readonly key: string; readonly fault: Fault }
@@ -29,7 +31,7 @@ export type Verdict =
   | { readonly health: "unhealthy"; readonly detail: string };
 
 export interface Moment {
-  /** Wall clock, milliseconds since 1970; never goes back within one life of the agent. */
+  /** Attended time in milliseconds: never goes back within one life of the agent, and does not pass while the agent does not look. */
   readonly now: number;
   /** From 0 to below 1. */
   readonly chance: number;

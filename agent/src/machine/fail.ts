@@ -6,7 +6,7 @@
  */
 import { restartDelayMs } from "./back-off.ts";
 import { type AppState, type Fault, type Reason, enter, sameRelease } from "./state.ts";
-import { withNote } from "./words.ts";
+import { unwell, withNote } from "./words.ts";
 
 /**
  * The way back gets at least so long: a short healthy_deadline is a hard judge of a new release, and giving up on a proven one sooner
@@ -20,21 +20,33 @@ export function revertDeadlineMs({ goal }: Pick<AppState, "goal">): number {
 
 export function fail(state: AppState, reason: Reason, now: number): AppState {
   const after: AppState = { ...state, retry: undefined };
-  if (state.settled && state.current === undefined && state.lastGood === undefined) return enter(after, { kind: "failed", reason: plain(reason) }, now);
+  if (state.settled && state.current === undefined && state.lastGood === undefined) return enter(after, { kind: "failed", reason: plain(reason), cause: undefined }, now);
   if (state.settled && sameRelease(state.current, state.lastGood)) {
     // While probing, the last good release is the wanted one itself: nothing is better than to keep it going.
-    if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason) }, now);
-    return enter(after, { kind: "reverted", reason: withNote(reason, `still on ${state.current?.version}`) }, now);
+    if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason), cause: undefined }, now);
+    return stay(after, withNote(reason, `still on ${state.current?.version}`), now);
   }
   const deadlineAt = now + revertDeadlineMs(state);
   return enter({ ...after, settled: false, health: { kind: "unknown" } }, { kind: "reverting", move: "stop", cause: plain(reason), deadlineAt }, now);
+}
+
+/** What ran before goes on. It may be down itself. */
+function stay(state: AppState, reason: Reason, now: number): AppState {
+  const down = downNow(state);
+  if (down === undefined) return enter(state, { kind: "reverted", reason }, now);
+  return enter(state, { kind: "unhealthy", reason: unwell(state.current?.version ?? "", down, reason), revertedFor: reason }, now);
+}
+
+function downNow({ launch, health }: AppState): Reason | undefined {
+  if (launch.kind === "waiting") return { code: "exited", message: "its process has ended, and is started again" };
+  return health.kind === "unhealthy" ? { code: "turned_unhealthy", message: health.detail } : undefined;
 }
 
 /** Going back failed too. A process that could be switched to is started again and again all the same. */
 export function failRevert(state: AppState, cause: Reason, why: string, now: number): AppState {
   const message = `${cause.message}; going back to ${state.lastGood?.version ?? "nothing"} failed: ${why}`;
   const reason: Reason = { code: "revert_failed", message };
-  const after = enter({ ...state, retry: undefined }, { kind: "failed", reason }, now);
+  const after = enter({ ...state, retry: undefined }, { kind: "failed", reason, cause }, now);
   if (state.phase.kind !== "reverting" || state.phase.move !== "start") return after;
   const crashes = state.crashes + 1;
   return { ...after, settled: true, crashes, launch: { kind: "waiting", until: now + restartDelayMs(crashes) } };

@@ -1,12 +1,13 @@
 /**
  * A goal arrives. Whatever is under way is given up where it stands; the way to the new goal begins with the same first step from
- * everywhere, and every step copes with what the last one left. Three goals touch nothing: one that is met already, one that is the same goal under
- * a new epoch, and one that only confirms the release.
+ * everywhere, and every step copes with what the last one left. Some goals stop and start nothing: one that is met already, one that names what the agent activates or goes
+ * back to anyway (it goes on at the step where it was), one that is the same goal under a new epoch, and one that only confirms the release.
  */
 import { epochOf, numberOf } from "@muster/proto/generation.ts";
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { freshProbing } from "./launch.ts";
-import { type AppState, enter, sameRelease, unreachable } from "./state.ts";
+import { type AppState, type Move, enter, isProcess, sameRelease, unreachable } from "./state.ts";
 
 export function onGoal(state: AppState, goal: AppAssignment, now: number): AppState {
   const before = state.goal;
@@ -29,13 +30,28 @@ export function onGoal(state: AppState, goal: AppAssignment, now: number): AppSt
       return enter({ ...accepted, settled: false, health: { kind: "unknown" } }, { kind: "removing", move: "stop" }, now);
     case "run": {
       const release = goal.goal.value;
-      const isWell = sameRelease(state.lastGood, release) || state.phase.kind === "healthy" || state.health.kind === "healthy";
-      if (isWell && state.settled && sameRelease(state.current, release)) return enter(accepted, { kind: "probing", probing: freshProbing(now) }, now);
-      return enter(accepted, { kind: "pulling" }, now);
+      if (runsWell(state, release)) return enter(accepted, { kind: "probing", probing: freshProbing(now) }, now);
+      const move = moveTo(state, release);
+      return enter(accepted, move === undefined ? { kind: "pulling" } : { kind: "activating", move }, now);
     }
     default:
       return unreachable(goal.goal);
   }
+}
+
+/** It is there, and nothing is known against it: it only has to be probed. */
+function runsWell({ current, lastGood, settled, phase, health, launch }: AppState, release: Release): boolean {
+  if (!settled || !sameRelease(current, release)) return false;
+  if (sameRelease(lastGood, release) || phase.kind === "healthy" || health.kind === "healthy") return true;
+  // It was started a moment ago for the goal before this one.
+  return phase.kind === "probing" && health.kind === "unknown" && (launch.kind === "running" || !isProcess(release));
+}
+
+/** The step at which the agent is on its way to this very release; undefined when it is not. */
+function moveTo({ phase, goal, lastGood }: AppState, release: Release): Move | undefined {
+  if (phase.kind === "activating") return goal?.goal?.$case === "run" && sameRelease(goal.goal.value, release) ? phase.move : undefined;
+  // A process that went back and is probed is settled, and was found above.
+  return phase.kind === "reverting" && phase.move !== "probe" && sameRelease(lastGood, release) ? phase.move : undefined;
 }
 
 /** It is never taken back: a release that was confirmed here has been the last good one. */

@@ -51,7 +51,7 @@ function brokenPhase(state: AppState): string | undefined {
       if (!settled || !asWanted) return "healthy with a release that is not wanted";
       return good || (lastGood !== undefined && state.goal?.confirmed === false) ? undefined : "healthy and confirmed, yet not the last good release";
     case "unhealthy":
-      return settled && asWanted && good ? undefined : "unhealthy with a release that is not wanted or not good";
+      return settled && good && asWanted === (phase.revertedFor === undefined) ? undefined : "unhealthy with a release that is not good, or that is not wanted for no reason";
     case "reverting":
       if (settled !== (phase.move === "probe")) return "reverting is settled when it probes, and only then";
       return (phase.move === "start" || phase.move === "probe") && !good ? "reverts to what was not good" : undefined;

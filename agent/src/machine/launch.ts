@@ -10,7 +10,8 @@ import { nextRetry, restartDelayMs } from "./back-off.ts";
 import { fail, failRevert } from "./fail.ts";
 import type { Moment, Verdict } from "./event.ts";
 import { type AppState, type Exit, type Fault, type Launch, type Phase, type Probing, type Reason, type Workload, enter, isOnProbation, isProcess } from "./state.ts";
-import { exitWords, exitedTooOften, outputWords } from "./words.ts";
+import { answered } from "./time.ts";
+import { exitWords, exitedTooOften, outputWords, unwell } from "./words.ts";
 
 /** Started again three times while probing. */
 export const PROBING_EXITS_MAX = 4;
@@ -49,9 +50,11 @@ export function onStopped(state: AppState, launchId: string): AppState {
   return { ...state, launch: { kind: "none" } };
 }
 
-export function onExited(state: AppState, launchId: string, exit: Exit, lastLine: string, now: number): AppState {
-  if (state.launch.kind !== "running" || state.launch.workload.launchId !== launchId) return state;
-  const crashes = now - state.launch.startedAt >= LONG_RUN_MS ? 1 : state.crashes + 1;
+export function onExited(before: AppState, launchId: string, exit: Exit, lastLine: string, now: number): AppState {
+  const { launch } = before;
+  if (launch.kind !== "running" || launch.workload.launchId !== launchId) return before;
+  const state = answered(before, now);
+  const crashes = now >= (forgivenAt(state) ?? Infinity) ? 1 : state.crashes + 1;
   const detail = `${exitWords(exit)}${outputWords(lastLine)}`;
   const after: AppState = {
     ...breakHealth(state, detail, now),
@@ -66,15 +69,18 @@ export function onExited(state: AppState, launchId: string, exit: Exit, lastLine
   return { ...after, phase: { kind: "probing", probing: { ...probing, exits } } };
 }
 
-export function onVerdict(state: AppState, verdict: Verdict, now: number): AppState {
-  if (!probes(state)) return state;
+export function onVerdict(before: AppState, verdict: Verdict, now: number): AppState {
+  if (!probes(before)) return before;
+  const state = answered(before, now);
   switch (verdict.health) {
     case "unknown":
       return state.health.kind === "unknown" ? state : { ...breakHealth(state, "no answer yet", now), health: { kind: "unknown" } };
     case "healthy": {
       if (state.health.kind === "healthy") return state;
-      const after: AppState = { ...state, health: { kind: "healthy", since: now } };
-      return state.phase.kind === "unhealthy" ? enter(after, { kind: "healthy", pruned: false }, now) : after;
+      const after: AppState = { ...state, health: { kind: "healthy", since: now - healthyMsOf(state, now) } };
+      if (state.phase.kind !== "unhealthy") return after;
+      const { revertedFor } = state.phase;
+      return enter(after, revertedFor === undefined ? { kind: "healthy", pruned: false } : { kind: "reverted", reason: revertedFor }, now);
     }
     case "unhealthy": {
       const after: AppState = { ...breakHealth(state, verdict.detail, now), health: { kind: "unhealthy", detail: verdict.detail } };
@@ -84,7 +90,7 @@ export function onVerdict(state: AppState, verdict: Verdict, now: number): AppSt
 }
 
 /**
- * The agent has started again: the process may have ended, or the whole machine, while it was away. On probation, what must be started again, and files, which show no
+ * The agent has started again: the process may have ended, or the whole machine, while it was away. What it finds alive is as it was once a probe has answered. On probation, what must be started again, and files, which show no
  * trace of a reboot, are probed from the beginning, as slow starters need; a process that ended by itself has failed.
  */
 export function onWoken(state: AppState, found: Workload | undefined, bootId: string, now: number): AppState {
@@ -99,19 +105,45 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
       return found === undefined ? { ...unseen, launch: { kind: "none" } } : unseen;
     case "running": {
       const { workload } = state.launch;
-      if (found !== undefined) return unseen;
+      if (found !== undefined) return { ...state, health: { kind: "awaited", healthyMs: healthyMsBefore(state), since: now } };
       if (workload.bootId === bootId) return onExited(unseen, workload.launchId, { code: null, signal: null }, "", now);
       const rebooted: AppState = { ...unseen, launch: again(state, now) };
-      return state.phase.kind === "probing" ? { ...rebooted, phase: { kind: "probing", probing: freshProbing(now) } } : probeAnew(rebooted, now);
+      return probeAnew(rebooted, now);
     }
   }
 }
 
-/** On probation, with a deadline of its own; in every other phase, and once the release is the last good one, nothing. */
+/** Of a process that this agent has found alive: how long it had been healthy when the agent before it looked last. What is healthy or was gone back to had been so for long enough. */
+function healthyMsBefore(state: AppState): number {
+  const { phase, goal } = state;
+  if (phase.kind === "healthy" || phase.kind === "reverted") return Math.max(1, goal?.minHealthyTimeMs ?? 0);
+  return phase.kind === "probing" || phase.kind === "failed" ? healthyMsOf(state, state.seenAt) : 0;
+}
+
+/** When the crashes before this run count no more; undefined: there are none. */
+export function forgivenAt({ launch, crashes }: AppState): number | undefined {
+  return launch.kind === "running" && crashes > 0 ? launch.startedAt + LONG_RUN_MS : undefined;
+}
+
+/** When what runs will have been healthy for as long as is required, where that is waited for. */
+export function wellEnoughAt({ phase, health, settled, current, goal }: AppState): number | undefined {
+  const isWaitedFor = phase.kind === "probing" || (phase.kind === "failed" && settled && current !== undefined);
+  return isWaitedFor && health.kind === "healthy" ? health.since + (goal?.minHealthyTimeMs ?? 0) : undefined;
+}
+
+/** On probation and while it is probed, with a deadline of its own; in every other phase, and once the release is the last good one, nothing. */
 function probeAnew(state: AppState, now: number): AppState {
-  if (!isOnProbation(state)) return state;
+  if (!isOnProbation(state) && state.phase.kind !== "probing") return state;
   const deadlineAt = now + (state.goal?.healthyDeadlineMs ?? 0);
   return enter({ ...state, deadlineAt }, { kind: "probing", probing: freshProbing(now) }, now);
+}
+
+/** Wherever something is judged by time and health, what was known is awaited again; the probes are asked at once. */
+export function onGap(state: AppState, now: number): AppState {
+  const { phase } = state;
+  const isJudged = phase.kind === "probing" || phase.kind === "failed" || (phase.kind === "reverting" && phase.move === "probe");
+  if (!isJudged || !probes(state)) return state;
+  return { ...state, gaps: state.gaps + 1, health: { kind: "awaited", healthyMs: healthyMsOf(state, now), since: now } };
 }
 
 /** Stopped on purpose, together with the agent. */
@@ -148,27 +180,39 @@ function again(state: AppState, until: number): Launch {
 /** While probing, writes down how long it had been healthy, and what ended that. */
 function breakHealth(state: AppState, detail: string, now: number): AppState {
   if (state.phase.kind !== "probing") return state;
-  const healthyMs = state.health.kind === "healthy" ? Math.max(1, now - state.health.since) : 0;
   const { probing } = state.phase;
-  const seen: Probing = { ...probing, lastDetail: detail, brokenHealthyMs: Math.max(probing.brokenHealthyMs, healthyMs) };
-  return { ...state, phase: { kind: "probing", probing: seen } };
+  const brokenHealthyMs = Math.max(probing.brokenHealthyMs, healthyMsOf(state, now));
+  if (probing.lastDetail === detail && probing.brokenHealthyMs === brokenHealthyMs) return state;
+  return { ...state, phase: { kind: "probing", probing: { ...probing, lastDetail: detail, brokenHealthyMs } } };
 }
 
-/** Says it when the wanted release was healthy, and only when that is news. On probation the release has failed. */
+/** For how long it has been healthy without a break; 0: it is not, or it was not when somebody looked last. */
+function healthyMsOf({ health }: AppState, now: number): number {
+  if (health.kind === "awaited") return health.healthyMs;
+  return health.kind === "healthy" ? Math.max(1, now - health.since) : 0;
+}
+
+/** Says it when what runs was well, be it the wanted release or the one before it, and only when that is news. On probation the release has failed. */
 function turnUnhealthy(state: AppState, reason: Reason, now: number): AppState {
-  const phase: Phase = { kind: "unhealthy", reason };
+  const unhealthy = (revertedFor: Reason | undefined): Phase => ({
+    kind: "unhealthy",
+    reason: revertedFor === undefined ? reason : unwell(state.current?.version ?? "", reason, revertedFor),
+    revertedFor,
+  });
   switch (state.phase.kind) {
     case "healthy":
-      return isOnProbation(state) ? fail(state, reason, now) : enter(state, phase, now);
+      return isOnProbation(state) ? fail(state, reason, now) : enter(state, unhealthy(undefined), now);
+    case "reverted":
+      return enter(state, unhealthy(state.phase.reason), now);
     case "unhealthy":
-      return state.phase.reason.code === reason.code ? state : enter(state, phase, now);
+      return state.phase.reason.code === reason.code ? state : enter(state, unhealthy(state.phase.revertedFor), now);
     case "idle":
     case "pulling":
     case "staged":
     case "activating":
     case "probing":
     case "reverting":
-    case "reverted":
+    // Down already, by what it says.
     case "failed":
     case "removing":
     case "removed":

@@ -1,5 +1,5 @@
 /** What is told of an app: the whole picture at one moment, so only the newest matters. */
-import { type AppState, type Phase, type Reason } from "./state.ts";
+import type { AppState, Phase, Reason } from "./state.ts";
 import { whyNotYet } from "./words.ts";
 
 export interface Picture {
@@ -24,7 +24,7 @@ export function pictureOf(state: AppState): Picture | undefined {
   return {
     app: state.app,
     generation: state.goal.generation,
-    phase: state.phase.kind,
+    phase: shownPhase(state.phase.kind, state.health.kind === "healthy"),
     reason: reasonOf(state),
     runningVersion: runs?.version ?? "",
     runningArtifact: runs?.artifact ?? "",
@@ -32,6 +32,12 @@ export function pictureOf(state: AppState): Picture | undefined {
     pid: launch.kind === "running" || launch.kind === "stopping" ? launch.workload.pid : 0,
     ports: runs === undefined ? {} : portsOf(runs.ports, state.ports),
   };
+}
+
+/** What was healthy before this agent was started, or before its machine was, is only said to be so once a probe has answered since. */
+function shownPhase(phase: Picture["phase"], isHealthy: boolean): Picture["phase"] {
+  if (isHealthy) return phase;
+  return phase === "healthy" ? "probing" : phase === "reverted" ? "reverting" : phase;
 }
 
 /** Whether `after` is news: another goal, phase, kind of reason, or, where a release runs, another process. */

@@ -164,7 +164,8 @@ describe("an agent that starts again on probation", () => {
 
   it("goes on with it, and goes back when it turns unhealthy then", () => {
     const app = wake(onProbation(), true);
-    expect(app.lastReport).toMatchObject({ phase: "healthy", runningVersion: "2.0" });
+    expect(app.lastReport).toMatchObject({ phase: "probing", runningVersion: "2.0" });
+    expect(app.healthy().lastReport).toMatchObject({ phase: "healthy", runningVersion: "2.0" });
     expect(app.unhealthy().lastReport).toMatchObject({ phase: "reverting", reason: { code: "turned_unhealthy" } });
   });
 

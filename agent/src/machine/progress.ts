@@ -5,8 +5,8 @@
 import { durationText } from "@muster/proto/duration.ts";
 import type { Moment } from "./event.ts";
 import { fail, failRevert } from "./fail.ts";
-import { freshProbing } from "./launch.ts";
-import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isOnProbation, isProcess, wanted } from "./state.ts";
+import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
+import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isOnProbation, isProcess, sameRelease, wanted } from "./state.ts";
 import { missedDeadline, withNote } from "./words.ts";
 
 /** Good artifacts that are kept: the one that runs, and two to go back to. */
@@ -19,6 +19,8 @@ export function progress(state: AppState, moment: Moment): AppState {
   if (launch.kind === "waiting" && moment.now >= launch.until && state.settled && state.phase.kind !== "removing") {
     return { ...state, launch: { kind: "starting", launchId: moment.launchId } };
   }
+  // Written down when it is so: the next agent does not know for how long it ran before.
+  if (moment.now >= (forgivenAt(state) ?? Infinity)) return { ...state, crashes: 0 };
   const { phase } = state;
   switch (phase.kind) {
     case "pulling":
@@ -38,13 +40,22 @@ export function progress(state: AppState, moment: Moment): AppState {
       return stopped(state, (free) => ({ ...free, phase: { kind: "removing", move: "switch" } }));
     case "healthy":
       return becomeGood(state);
+    case "failed":
+      return recover(state, phase, moment.now);
     case "idle":
     case "unhealthy":
     case "reverted":
-    case "failed":
     case "removed":
       return state;
   }
+}
+
+/** What runs on after everything failed has been healthy for as long as is asked of a new release. */
+function recover(state: AppState, { reason, cause }: Extract<Phase, { kind: "failed" }>, now: number): AppState {
+  const wellAt = wellEnoughAt(state);
+  if (wellAt === undefined || now < wellAt) return state;
+  if (sameRelease(state.current, wanted(state))) return enter(state, { kind: "healthy", pruned: false }, now);
+  return enter(state, { kind: "reverted", reason: withNote(cause ?? reason, `back on ${state.current?.version}`) }, now);
 }
 
 function activate(state: AppState, move: Move, moment: Moment): AppState {
@@ -77,7 +88,7 @@ function revert(state: AppState, phase: Extract<Phase, { kind: "reverting" }>, m
       if (state.health.kind === "healthy") {
         return enter(state, { kind: "reverted", reason: withNote(phase.cause, `back on ${state.current?.version}`) }, moment.now);
       }
-      if (moment.now < phase.deadlineAt) return state;
+      if (moment.now < phase.deadlineAt || state.health.kind === "awaited") return state;
       return failRevert(state, phase.cause, state.health.kind === "unhealthy" ? state.health.detail : `not healthy within ${deadline(state)}`, moment.now);
   }
 }
@@ -86,7 +97,7 @@ function probe(state: AppState, phase: Extract<Phase, { kind: "probing" }>, now:
   const needMs = state.goal?.minHealthyTimeMs ?? 0;
   const healthyMs = state.health.kind === "healthy" ? now - state.health.since : -1;
   if (healthyMs >= needMs) return enter(state, { kind: "healthy", pruned: false }, now);
-  if (now < state.deadlineAt) return state;
+  if (now < state.deadlineAt || state.health.kind === "awaited") return state;
   const down = state.launch.kind === "waiting" && phase.probing.exits > 0;
   return fail(state, missedDeadline(phase.probing, down, Math.max(0, healthyMs), needMs, state.goal?.healthyDeadlineMs ?? 0), now);
 }
@@ -154,7 +165,7 @@ export function onStepDone(state: AppState, ports: Readonly<Record<string, numbe
     }
     case "reverting": {
       const switched: AppState = { ...done, current: state.lastGood, crashes: 0 };
-      if (state.lastGood === undefined) return enter({ ...switched, settled: true }, { kind: "failed", reason: phase.cause }, now);
+      if (state.lastGood === undefined) return enter({ ...switched, settled: true }, { kind: "failed", reason: phase.cause, cause: undefined }, now);
       if (isProcess(state.lastGood)) return { ...switched, phase: { ...phase, move: "start" } };
       return { ...switched, settled: true, phase: { ...phase, move: "probe" } };
     }

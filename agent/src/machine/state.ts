@@ -6,7 +6,10 @@
  *                ▼          ▼          ▼            ▼
  *          reverted | failed         reverting ─▶ reverted | failed          (any) ─▶ removing ─▶ removed
  *
- * A newer goal leads from every phase to pulling, to removing, or, when what it asks for runs and is well, to probing.
+ *     reverted ◀─▶ unhealthy     failed ─▶ healthy | reverted       what runs there turns unhealthy, and is well again
+ *
+ * A newer goal leads from every phase to pulling, to removing, or, when what it asks for runs and is well, to probing. When it asks for what is being activated or gone back to,
+ * it leads to activating, at the step where the agent is.
  * A release that is healthy is on probation until the controller confirms it: when it turns unhealthy before that, `healthy` leads to `reverting`, and not
  * to `unhealthy`. An agent that starts again on probation and finds the process gone with the whole machine probes it anew.
  * Two things run beside each other and meet only in `settled`: the phase (on the way to the goal) and the launch (the process that
@@ -50,9 +53,14 @@ export type Launch =
   | { readonly kind: "waiting"; readonly until: number }
   | { readonly kind: "stopping"; readonly workload: Workload; readonly stopTimeoutMs: number };
 
-/** What the probes of `current` say, since the process was started or this agent began to look. */
+/** What the probes of `current` say, since the process was started or this agent began to look. No phase is reported as healthy or reverted while it is not healthy. */
 export type Health =
   | { readonly kind: "unknown" }
+  /**
+   * Nobody looked for a while. What was known before counts again, or does not, when a probe has answered: until then nothing is said and nothing is judged by it.
+   * `healthyMs`: it had been healthy for so long by then; 0: it was not.
+   */
+  | { readonly kind: "awaited"; readonly healthyMs: number; readonly since: number }
   | { readonly kind: "healthy"; readonly since: number }
   | { readonly kind: "unhealthy"; readonly detail: string };
 
@@ -67,11 +75,13 @@ export type Phase =
   | { readonly kind: "activating"; readonly move: Move }
   | { readonly kind: "probing"; readonly probing: Probing }
   | { readonly kind: "healthy"; readonly pruned: boolean }
-  | { readonly kind: "unhealthy"; readonly reason: Reason }
+  /** `revertedFor`: why the wanted release failed, when it is the one before it that runs and is not well; it is reverted again when it is. */
+  | { readonly kind: "unhealthy"; readonly reason: Reason; readonly revertedFor: Reason | undefined }
   /** To `lastGood`, or to nothing when there is none. */
   | { readonly kind: "reverting"; readonly move: Exclude<Move, "ports"> | "probe"; readonly cause: Reason; readonly deadlineAt: number }
   | { readonly kind: "reverted"; readonly reason: Reason }
-  | { readonly kind: "failed"; readonly reason: Reason }
+  /** `cause`: why the wanted release failed, when going back from it failed too. */
+  | { readonly kind: "failed"; readonly reason: Reason; readonly cause: Reason | undefined }
   | { readonly kind: "removing"; readonly move: "stop" | "switch" | "delete" }
   | { readonly kind: "removed" };
 
@@ -98,8 +108,11 @@ export interface AppState {
   /** As received; undefined before the first. */
   readonly goal: AppAssignment | undefined;
   readonly phase: Phase;
+  /** For people alone: nothing is judged by it. */
   readonly phaseSince: number;
-  /** Wall clock. When the goal's release must be healthy; 0 without a goal. */
+  /** When this was looked at last, as far as it is worth a write. All times here are of the agent's attended time. */
+  readonly seenAt: number;
+  /** When the goal's release must be healthy; 0 without a goal. */
   readonly deadlineAt: number;
   /** What runs now, or should. */
   readonly current: Release | undefined;
@@ -116,6 +129,8 @@ export interface AppState {
   readonly health: Health;
   /** Ports chosen for `auto`, by name. Kept over releases. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Counts gaps after which the probes were asked anew. */
+  readonly gaps: number;
   /** For this goal. */
   readonly starts: number;
   /** Exits one after another, none of which had run for long. */
@@ -131,6 +146,7 @@ export function emptyState(app: string, now: number): AppState {
     goal: undefined,
     phase: { kind: "idle" },
     phaseSince: now,
+    seenAt: now,
     deadlineAt: 0,
     current: undefined,
     lastGood: undefined,
@@ -139,6 +155,7 @@ export function emptyState(app: string, now: number): AppState {
     launch: { kind: "none" },
     health: { kind: "unknown" },
     ports: {},
+    gaps: 0,
     starts: 0,
     crashes: 0,
     retry: undefined,

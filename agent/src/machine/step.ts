@@ -4,8 +4,9 @@
  * A key names one try of one step: the same key is never performed twice within one life of the agent, and a result under any other key is stale.
  */
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { probes } from "./launch.ts";
+import { forgivenAt, probes, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Workload, isProcess, unreachable, wanted } from "./state.ts";
+import { SEEN_EVERY_MS } from "./time.ts";
 
 /** Steps that deal with files; one at a time. */
 export type FileStep = { readonly key: string } & (
@@ -32,13 +33,14 @@ export interface Demand {
   readonly holdsTurn: boolean;
   /** Tell when it ends. */
   readonly watch: Workload | undefined;
-  readonly probe: { readonly key: string; readonly release: Release } | undefined;
-  /** Wall clock; undefined: nothing is due. */
+  /** `wasHealthy`: when somebody looked last, so that one good answer is enough. */
+  readonly probe: { readonly key: string; readonly release: Release; readonly wasHealthy: boolean } | undefined;
+  /** Attended time; undefined: nothing is due. */
   readonly wakeAt: number | undefined;
 }
 
 export function demandOf(state: AppState): Demand {
-  const { launch, current } = state;
+  const { launch, current, health, gaps } = state;
   return {
     files: fileStepOf(state),
     process: processStepOf(state),
@@ -46,7 +48,7 @@ export function demandOf(state: AppState): Demand {
     watch: launch.kind === "running" ? launch.workload : undefined,
     probe:
       probes(state) && current !== undefined
-        ? { key: launch.kind === "running" ? launch.workload.launchId : `files ${current.artifact}`, release: current }
+        ? { key: launch.kind === "running" ? `${launch.workload.launchId} ${gaps}` : `files ${current.artifact} ${gaps}`, release: current, wasHealthy: health.kind === "awaited" && health.healthyMs > 0 }
         : undefined,
     wakeAt: wakeAt(state),
   };
@@ -105,13 +107,39 @@ function processStepOf({ launch, current }: AppState): ProcessStep | undefined {
 }
 
 function wakeAt(state: AppState): number | undefined {
-  const { phase, launch, retry, health } = state;
-  const times: number[] = [];
+  const { launch, retry } = state;
+  const times = deadlinesOf(state);
+  if (times.length > 0) times.push(state.seenAt + SEEN_EVERY_MS);
   if (retry !== undefined && !retry.due) times.push(retry.until);
   if (launch.kind === "waiting") times.push(launch.until);
-  if (phase.kind === "pulling" || phase.kind === "staged" || phase.kind === "probing") times.push(state.deadlineAt);
-  if (phase.kind === "activating" && retry !== undefined) times.push(state.deadlineAt);
-  if (phase.kind === "reverting" && (phase.move === "probe" || retry !== undefined)) times.push(phase.deadlineAt);
-  if (phase.kind === "probing" && health.kind === "healthy") times.push(health.since + (state.goal?.minHealthyTimeMs ?? 0));
+  for (const at of [wellEnoughAt(state), forgivenAt(state)]) if (at !== undefined) times.push(at);
   return times.length === 0 ? undefined : Math.min(...times);
+}
+
+export function runsDeadline(state: AppState): boolean {
+  return deadlinesOf(state).length > 0;
+}
+
+/** None is judged by while a probe's answer is awaited. */
+function deadlinesOf({ phase, retry, health, deadlineAt }: AppState): number[] {
+  const isAwaited = health.kind === "awaited";
+  switch (phase.kind) {
+    case "pulling":
+    case "staged":
+      return [deadlineAt];
+    case "probing":
+      return isAwaited ? [] : [deadlineAt];
+    case "activating":
+      return retry === undefined ? [] : [deadlineAt];
+    case "reverting":
+      return retry !== undefined || (phase.move === "probe" && !isAwaited) ? [phase.deadlineAt] : [];
+    case "idle":
+    case "healthy":
+    case "unhealthy":
+    case "reverted":
+    case "failed":
+    case "removing":
+    case "removed":
+      return [];
+  }
 }

@@ -37,6 +37,11 @@ export function whyNotYet(probing: Probing, isUnhealthy: boolean, waitsForRestar
   return { code: probing.brokenHealthyMs > 0 ? "turned_unhealthy" : "never_healthy", message: probing.lastDetail };
 }
 
+/** What runs is not well, and is not what was wanted. */
+export function unwell(version: string, { code, message }: Reason, revertedFor: Reason): Reason {
+  return { code, message: `${version} is not well: ${message}; it runs because the newer release failed: ${revertedFor.message}` };
+}
+
 export function withNote(reason: Reason, note: string): Reason {
   return { code: reason.code, message: `${reason.message}; ${note}` };
 }

@@ -48,10 +48,12 @@ export class AppRunner {
   #probed: { readonly key: string; stop(): void } | undefined;
   #cancelTimer = (): void => {};
   #refusal: Refusal | undefined;
+  #gapsSeen: number;
 
   constructor(options: AppRunnerOptions) {
     this.#options = options;
     this.#state = options.state;
+    this.#gapsSeen = options.context.world.clock.gaps;
     this.#files = new Slot((step, signal) => this.#performFiles(step, signal));
     this.#process = new Slot((step) => this.#performProcess(step));
   }
@@ -113,10 +115,21 @@ export class AppRunner {
     this.#pumping = undefined;
   }
 
+  /** A gap comes first, whatever it is found with: nothing is judged by the time after it as if somebody had looked meanwhile. */
   async #handle(event: Event): Promise<void> {
+    const { clock } = this.#options.context.world;
+    const now = clock.now();
+    if (clock.gaps !== this.#gapsSeen) {
+      this.#gapsSeen = clock.gaps;
+      await this.#decide({ kind: "gap" }, now);
+    }
+    await this.#decide(event, now);
+  }
+
+  async #decide(event: Event, now: number): Promise<void> {
     const { world, app } = this.#options.context;
-    const { clock, random } = world;
-    const moment = { now: clock.now(), chance: random.fraction(), launchId: launchIdOf(app, random.uuid()) };
+    const { random } = world;
+    const moment = { now, chance: random.fraction(), launchId: launchIdOf(app, random.uuid()) };
     const { state, report, demand } = decide(this.#state, event, moment);
     if (!(await this.#writeDown(state, report))) return;
     if (state.phase.kind !== this.#state.phase.kind) this.#logPhase(state, report);
@@ -212,7 +225,7 @@ export class AppRunner {
     this.#probed = undefined;
     if (wanted === undefined) return;
     const { context } = this.#options;
-    const { key, release } = wanted;
+    const { key, release, wasHealthy } = wanted;
     const resolution = resolveFor(release, this.#state, context);
     if (!resolution.ok) {
       this.#probed = { key, stop: () => {} };
@@ -223,6 +236,7 @@ export class AppRunner {
     // A workload that runs has them; without, an exec probe says itself what it lacks.
     const secret = world.secrets.environment(app, release);
     const target = {
+      wasHealthy,
       probes,
       env: { ...env, ...(secret.ok ? secret.value : {}) },
       releaseDir: world.store.releaseDir(app, release.artifact),

@@ -184,13 +184,14 @@ describe("two apps", () => {
 });
 
 describe("an agent that is killed", () => {
-  it("finds its workload running, and does not start it again", async () => {
+  it("finds its workload running, does not start it again, and says that it is healthy once a probe has answered", async () => {
     await running();
     world.kill();
     const count = world.reports.length;
     await world.agent().start();
-    await world.clock.until(() => world.reports.length > count);
-    await expect(world.clock.until(() => world.reports.length > count + 1)).rejects.toThrow("it never came to that");
+    expect(world.reports.slice(count).map(({ phase }) => phase)).toEqual(["APP_PHASE_PROBING"]);
+    await expect(world.clock.until(() => world.reports.length > count + 2)).rejects.toThrow("it never came to that");
+    expect(world.last?.phase).toBe("APP_PHASE_HEALTHY");
     expect(world.deeds).toEqual(["start web@1"]);
   });
 
@@ -290,7 +291,7 @@ describe("an agent that is told to stop", () => {
 describe("what is on disk", () => {
   const stateFile = (): string => join(world.dir, "apps/web/state.json");
 
-  it.each(["", "{", "garbage", '{"format":"muster.app-state.v1","sha256":"0","value":{}}'])("that reads %j is set aside, and the app begins anew without a second process", async (text) => {
+  it.each(["", "{", "garbage", '{"format":"muster.app-state.v2","sha256":"0","value":{}}'])("that reads %j is set aside, and the app begins anew without a second process", async (text) => {
     await running();
     world.kill();
     writeFileSync(stateFile(), text);
@@ -316,7 +317,7 @@ describe("what is on disk", () => {
 
   it("says what runs before it runs", async () => {
     await running();
-    expect(JSON.parse(readFileSync(stateFile(), "utf8"))).toMatchObject({ format: "muster.app-state.v1", value: { launch: { kind: "running", workload: { pid: 101 } } } });
+    expect(JSON.parse(readFileSync(stateFile(), "utf8"))).toMatchObject({ format: "muster.app-state.v2", value: { launch: { kind: "running", workload: { pid: 101 } } } });
   });
 
   it("is written later when the disk is full, and nothing is done before it is", async () => {

@@ -17,7 +17,7 @@ import { readRecord, writeRecord } from "./record.ts";
 import type { World } from "./steps.ts";
 import { Turn } from "./turn.ts";
 
-const STATE_FORMAT = "muster.app-state.v1";
+const STATE_FORMAT = "muster.app-state.v2";
 const ASSIGNMENT_FORMAT = "muster.assignment.v1";
 
 export interface MachineRunnerOptions {

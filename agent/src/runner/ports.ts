@@ -113,6 +113,8 @@ export type Verdict =
   | { readonly health: "unhealthy"; readonly detail: string };
 
 export interface ProbeTarget {
+  /** It was healthy when somebody looked last: one good answer of each probe is enough, instead of `healthy_after`. */
+  readonly wasHealthy: boolean;
   /** With every `${…}` filled in. */
   readonly probes: readonly Probe[];
   readonly releaseDir: string;
@@ -150,9 +152,11 @@ export interface LogReader {
 
 /** Time. */
 export interface Clock {
-  /** Wall clock, milliseconds since 1970, that never goes back or jumps within one life of the agent: for decisions. */
+  /** Attended time in milliseconds, for decisions: it never goes back, and passes only while the agent looks. Where it begins means nothing. */
   now(): number;
-  /** Calls back once; what it returns takes the call back. */
+  /** How often it has found, when asked, that nobody had looked for a while. */
+  readonly gaps: number;
+  /** Calls back once, in real time; what it returns takes the call back. */
   after(delayMs: number, call: () => void): () => void;
 }
 

@@ -102,6 +102,35 @@ describe("a release on probation", () => {
   });
 });
 
+describe("an assignment of the release that the agent goes back to by itself", () => {
+  it.each(Array.from({ length: 12 }, (_, index) => index + 1))("that comes after call %i of going back starts it once, and is answered healthy", async (calls) => {
+    const agent = await onProbation();
+    let left = calls;
+    world.onCall = () => {
+      left -= 1;
+      if (left === 0) agent.offer(assignment(3, run(3, v1)));
+    };
+    crash();
+    await world.clock.until(() => left <= 0 || world.saw("web", 2, "REVERTED"));
+    agent.offer(assignment(3, run(3, v1)));
+    await until(3, "HEALTHY");
+    expect(world.deeds).toEqual(["start web@1", "stop web@1", "start web@2", "start web@1"]);
+    expect(world.running).toEqual(["web@1"]);
+  });
+
+  it("is refused when it must not run here any more", async () => {
+    const fault = { code: "below_floor", message: "1 is below the floor", retryable: false } as const;
+    const agent = await onProbation();
+    world.behaviours.set("1", { distrust: { judgeReturn: fault } });
+    crash();
+    await world.clock.until(() => world.saw("web", 2, "REVERTING"));
+    agent.offer(assignment(3, run(3, v1)));
+    await until(3, "FAILED");
+    expect(world.last?.reason?.message).toContain(fault.message);
+    expect(world.running).toEqual([]);
+  });
+});
+
 describe("a confirmation", () => {
   it("is taken without a restart, a probe or a report", async () => {
     const agent = await onProbation();

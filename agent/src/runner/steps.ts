@@ -3,7 +3,7 @@
  * Every step may have been half done before, by this agent or by one that was killed.
  */
 import type { Event } from "../machine/event.ts";
-import { type AppState, wanted } from "../machine/state.ts";
+import { type AppState, sameRelease, wanted } from "../machine/state.ts";
 import { portsOf } from "../machine/picture.ts";
 import type { FileStep, ProcessStep } from "../machine/step.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
@@ -92,9 +92,11 @@ async function fileStep(step: FileStep, state: AppState, context: StepContext, s
   }
 }
 
-/** A release that was good once may be one by now that must not run again. */
-async function mayReturn({ phase, lastGood }: AppState, { trust }: World): Promise<Outcome> {
-  return phase.kind === "reverting" && lastGood !== undefined ? trust.judgeReturn(lastGood) : { ok: true, value: undefined };
+/** A release that was good once may be one by now that must not run again. Also asked when it is the goal: the agent may have been going back to it already, and not have pulled it. */
+async function mayReturn(state: AppState, { trust }: World): Promise<Outcome> {
+  const { phase, lastGood } = state;
+  const isReturn = phase.kind === "reverting" || (phase.kind === "activating" && sameRelease(wanted(state), lastGood));
+  return isReturn && lastGood !== undefined ? trust.judgeReturn(lastGood) : { ok: true, value: undefined };
 }
 
 export async function performProcessStep(step: ProcessStep, state: AppState, context: StepContext): Promise<Event> {

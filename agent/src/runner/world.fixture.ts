@@ -12,9 +12,10 @@ import type { World } from "./steps.ts";
 /** Time passes only in `until`: then it jumps from one timer to the next. */
 export class JumpingClock implements Clock {
   #now = 1_000_000;
+  gaps = 0;
   /** Real work that is under way: time stands still until it is done. */
   #working = 0;
-  #timers: { readonly at: number; readonly call: () => void }[] = [];
+  #timers: { at: number; readonly call: () => void }[] = [];
 
   now(): number {
     return this.#now;
@@ -30,6 +31,14 @@ export class JumpingClock implements Clock {
 
   clear(): void {
     this.#timers = [];
+  }
+
+  /** The agent is stopped for so long, and every timer that came due meanwhile is due at once. */
+  stop(ms: number): void {
+    const attendedMs = 2_000;
+    this.#now += attendedMs;
+    this.gaps += 1;
+    for (const timer of this.#timers) timer.at -= ms - attendedMs;
   }
 
   async standStill<T>(work: Promise<T>): Promise<T> {
@@ -89,6 +98,8 @@ export class FakeWorld {
   bootId = "boot-1";
   /** Counts down with each call of a port; at 0 the agent dies in that call, after its effect. */
   callsToLive = Infinity;
+  /** Called in each call of a port, after its effect. */
+  onCall = (): void => {};
   spoolFault: Error | undefined;
   #life = 0;
   #pid = 100;
@@ -153,10 +164,12 @@ export class FakeWorld {
   }
 
   #world(life: number): World {
+    const { clock } = this;
     /** A dead agent's calls do nothing and never come back. */
     const call = <T>(effect: () => T | Promise<T>): Promise<T> => {
       if (life !== this.#life) return new Promise(() => {});
       const result = Promise.resolve(effect());
+      this.onCall();
       this.callsToLive -= 1;
       if (this.callsToLive <= 0) this.kill();
       return result.then((value) => (life === this.#life ? value : new Promise<T>(() => {})));
@@ -268,6 +281,9 @@ export class FakeWorld {
       },
       clock: {
         now: () => this.clock.now(),
+        get gaps() {
+          return clock.gaps;
+        },
         after: (delayMs, done) => (life === this.#life ? this.clock.after(delayMs, done) : () => {}),
       },
       random: { fraction: () => 0.5, uuid: () => crypto.randomUUID() },

@@ -94,7 +94,7 @@ export class Engine {
     const { facts, world, attendance } = this.#loop;
     const { machine, instance } = said;
     const known = facts.machine(machine);
-    const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
+    const take: Saying["take"] = (append, now) => this.#introduce(said, { generation, newestReport }, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
     else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);
     world.fleet.connected(machine, attendance.now(), generation);
@@ -210,7 +210,7 @@ export class Engine {
     if (attendance.isCatchingUp && attendance.hasHeardAll) this.#loop.attend();
   }
 
-  #introduce(said: MachineJoined, generation: number, append: Append, now: Seen): void {
+  #introduce(said: MachineJoined, { generation, newestReport }: { readonly generation: number; readonly newestReport: number }, append: Append, now: Seen): void {
     const { facts, world, catchUp } = this.#loop;
     const { machine } = said;
     const known = facts.machine(machine);
@@ -220,17 +220,18 @@ export class Engine {
     } else if (isOther(known, said)) append(changedAgent(said));
     const wasSilent = world.fleet.isSilent(machine);
     world.fleet.connected(machine, now, generation);
-    if (wasSilent) this.#heardAgain(machine, append, now);
+    if (wasSilent) this.#heardAgain(machine, newestReport <= facts.acknowledgedSeq(machine, said.instance), append, now);
     catchUp.look(machine);
   }
 
-  #heardAgain(machine: MachineId, append: Append, now: Seen): void {
+  /** `isComplete`: all that its agent has reported is stored, so that its last answer counts. */
+  #heardAgain(machine: MachineId, isComplete: boolean, append: Append, now: Seen): void {
     const { rollouts, world, catchUp } = this.#loop;
     append({ kind: "machine_heard", machine });
     world.lost(machine, false);
     for (const state of rollouts.active()) {
       if (!state.targets.has(machine)) continue;
-      rollouts.drive(state, { kind: "heard_again", machine, answer: world.availabilities.answerOf(machine, state.app), wasRenewed: false }, append, now);
+      rollouts.drive(state, { kind: "heard_again", machine, answer: isComplete ? world.availabilities.answerOf(machine, state.app) : undefined, wasRenewed: false }, append, now);
     }
     // What has ended is for it to catch up with.
     catchUp.look(machine);
@@ -241,7 +242,7 @@ export class Engine {
     const { world, facts } = this.#loop;
     if (!facts.hasMachine(machine) || !world.fleet.isSilent(machine)) return;
     world.fleet.connected(machine, now, generation);
-    this.#heardAgain(machine, append, now);
+    this.#heardAgain(machine, true, append, now);
   }
 
   /** One transaction, and so one flush of the disk, for much of what agents said in one turn of the loop. */

@@ -2,6 +2,7 @@
  * Every stop names a cause that somebody else confirms: a person who ordered it, the world outside that said stop, or hosts on which it really went so. And the other way
  * round: what failed on more hosts than the file allows stops a rollout.
  */
+import type { AppState } from "@muster/agent/machine/state.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
@@ -136,8 +137,13 @@ export class Causes {
     if (decision === undefined || host?.agent === undefined || known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
     if (record.newest.get(`${machine}/${app}`)?.deployment !== id || hosts.unheardMs(machine) > LAG_MS || hosts.wasUnheard(machine, decision.at, hosts.now)) return false;
     const state = host.disk.apps.get(app);
-    if (state?.goal?.generation !== decision.generation || !["reverting", "reverted", "failed"].includes(state.phase.kind)) return false;
+    if (state?.goal?.generation !== decision.generation || !hasFailed(state)) return false;
     // By the oldest that it has not got rid of: its link was in order all the while.
     return host.trueTime(state.phaseSince) < hosts.now - LAG_MS && !host.disk.reports.some((report) => host.trueTime(report.observedAt) < hosts.now - LAG_MS);
   }
+}
+
+/** The release, by what its agent knows; whether what it went back to is well is another question. */
+function hasFailed({ phase }: AppState): boolean {
+  return ["reverting", "reverted", "failed"].includes(phase.kind) || (phase.kind === "unhealthy" && phase.revertedFor !== undefined);
 }

@@ -86,7 +86,9 @@ export class Hosts {
     const { disk } = this.machines.get(machine)!;
     const state = disk.apps.get(app);
     const isDone = state !== undefined && (state.goal?.generation ?? 0) >= generation && isAtRest(state) && disk.reports.length === 0;
-    return isDone ? state.phase.kind : undefined;
+    if (!isDone) return undefined;
+    // Whether what it went back to is well is another question.
+    return state.phase.kind === "unhealthy" && state.phase.revertedFor !== undefined ? "reverted" : state.phase.kind;
   }
 
   isAtRest(machine: MachineId, app: string): boolean {

@@ -30,15 +30,17 @@ export const AppPhase = {
   PULLING: "APP_PHASE_PULLING",
   STAGED: "APP_PHASE_STAGED",
   ACTIVATING: "APP_PHASE_ACTIVATING",
+  /** PROBING - The wanted release runs, and has not been healthy for long enough; or it had been, and no probe has answered yet since it, its machine or the agent was started. */
   PROBING: "APP_PHASE_PROBING",
   /** HEALTHY - The wanted release runs and has been healthy for min_healthy_time. */
   HEALTHY: "APP_PHASE_HEALTHY",
-  /** UNHEALTHY - It was healthy, and is not now; it is not reverted by the agent. */
+  /** UNHEALTHY - What runs was healthy, and is not now; it is not reverted by the agent. After a revert it is the older version that is not. */
   UNHEALTHY: "APP_PHASE_UNHEALTHY",
+  /** REVERTING - The wanted release failed; the last good one is being started, or no probe of it has answered yet. */
   REVERTING: "APP_PHASE_REVERTING",
-  /** REVERTED - The wanted release failed; the last good one runs again. */
+  /** REVERTED - The wanted release failed; the last good one runs again, and is healthy. */
   REVERTED: "APP_PHASE_REVERTED",
-  /** FAILED - The wanted release failed and there is none to go back to (or going back failed): nothing runs. */
+  /** FAILED - The wanted release failed and there is none to go back to, so nothing runs; or going back failed: it is tried again and again, and REVERTED when it is healthy after all. */
   FAILED: "APP_PHASE_FAILED",
   REMOVING: "APP_PHASE_REMOVING",
   REMOVED: "APP_PHASE_REMOVED",
