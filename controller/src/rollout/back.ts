@@ -27,7 +27,7 @@ export function backTailStep(state: RolloutState, world: Surroundings): Step {
 }
 
 /** It has ended going back, whether all of its machines could or not. */
-export function wentBack({ phase, waves }: Pick<RolloutState, "phase" | "waves">): boolean {
+function wentBack({ phase, waves }: Pick<RolloutState, "phase" | "waves">): boolean {
   return phase === "rolled_back" || (phase === "failed" && waves.some(({ targets }) => targets.some(({ purpose }) => purpose === "revert")));
 }
 

@@ -58,3 +58,16 @@ test("next is the first that is open and not blocked, whatever is taken, given b
     { numRuns: 1000 },
   );
 });
+
+test("a lane that comes back with nobody left does not keep the next one waiting", () => {
+  const all: Turn[] = ["a", "b"].map((lane, position) => ({ lane, position, isOpen: true }));
+  const turns = new Turns<Turn>((turn) => turn.isOpen, (a, b) => a.position < b.position);
+  let isFull = true;
+  const blockerOf = () => (isFull ? ({ of: "lane", keys: ["zone"] } as const) : undefined);
+  turns.addAll(all);
+  expect(turns.next(blockerOf)).toBeUndefined();
+  all[0]!.isOpen = false;
+  isFull = false;
+  turns.release("zone");
+  expect(turns.next(blockerOf)).toBe(all[1]);
+});

@@ -76,7 +76,11 @@ export class Turns<T extends InLane> {
     this.#unparkLanes(blockerOf);
     for (;;) {
       const entry = this.#firstOf(this.#ready);
-      if (entry === undefined) return undefined;
+      if (entry === undefined) {
+        // A lane that came back may have had nobody left: then it is the next one's turn.
+        if (this.#unparkLanes(blockerOf)) continue;
+        return undefined;
+      }
       const { lane, head } = entry;
       if (!this.#isOpen(head)) {
         this.#ready.pop();
@@ -119,8 +123,9 @@ export class Turns<T extends InLane> {
     }
   }
 
-  /** As long as the first of those behind a key is blocked by it, so are they all. */
-  #unparkLanes(blockerOf: BlockerOf<T>): void {
+  /** As long as the first of those behind a key is blocked by it, so are they all. Whether one is ready again. */
+  #unparkLanes(blockerOf: BlockerOf<T>): boolean {
+    let isReady = false;
     for (const key of this.#freed) {
       const parked = this.#parkedLanes.get(key);
       const first = parked === undefined ? undefined : this.#firstOf(parked);
@@ -132,8 +137,10 @@ export class Turns<T extends InLane> {
       } else {
         parked.pop();
         this.#enter(first.lane, READY);
+        isReady = true;
       }
     }
+    return isReady;
   }
 
   #laneOf({ lane: name }: T): Lane<T> {
