@@ -14,8 +14,8 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
-import { outcomeText, outstandingText } from "../history/outcome.ts";
-import { differenceText, nowText, outstandingOf, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { OPEN_STATES, outcomeText, outstandingText } from "../history/outcome.ts";
+import { differenceText, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
@@ -53,6 +53,7 @@ const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? 
 const TARGETS = `
   SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
   FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
+const NOBODY_OUTSTANDING: Outstanding = { targets: [], count: 0 };
 const DEPLOYMENTS = "SELECT d.*, r.artifact FROM deployments d JOIN releases r ON r.id = d.release";
 
 export interface DeploymentFilter {
@@ -133,7 +134,9 @@ export class DeploymentViews {
     const { id, phase } = row;
     if (!isEnded(phase)) return { outcome: "", outstanding: undefined };
     const version = versionOf(row);
-    const { targets, count } = outstandingOf(this.#db, id, phase, this.#present !== undefined);
+    // Where all are as it ended, which is the rule, no target is looked at.
+    const isOpen = OPEN_STATES[phase].some((state) => counts[state] > 0);
+    const { targets, count } = isOpen ? outstandingOf(this.#db, id, phase, this.#present !== undefined) : NOBODY_OUTSTANDING;
     const outcome = outcomeText({ phase, version, counts, outstanding: targets, outstandingCount: count });
     if (count === 0) return { outcome, outstanding: undefined };
     const machines = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(phase, version, target) }));
