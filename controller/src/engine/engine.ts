@@ -220,7 +220,7 @@ export class Engine {
     } else if (isOther(known, said)) append(changedAgent(said));
     const wasSilent = world.fleet.isSilent(machine);
     world.fleet.connected(machine, now, generation);
-    if (wasSilent) this.#heardAgain(machine, newestReport <= facts.acknowledgedSeq(machine, said.instance), append, now);
+    if (wasSilent) this.#heardAgain(machine, newestReport <= this.#intake.acknowledgedSeq(machine, said.instance), append, now);
     catchUp.look(machine);
   }
 
