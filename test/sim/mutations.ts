@@ -129,7 +129,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "an agent's hello brings its own labels back",
     breaks: "labels_are_given",
     edits: [
-      { file: `${ENGINE}/engine.ts`, find: "if (known === undefined) {\n      append(said);", put: "if (known === undefined || !isDeepStrictEqual(labels, said.labels)) {\n      append(said);" },
+      { file: `${ENGINE}/engine.ts`, find: "if (known === undefined) {\n      append(said);", put: "if (known === undefined || !isDeepStrictEqual(known.labels, said.labels)) {\n      append(said);" },
       { file: `${ENGINE}/engine.ts`, find: "|| isOther(known, said)) await", put: "|| !isDeepStrictEqual(known, said)) await" },
     ],
   },
@@ -287,7 +287,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a silent machine counts before the time that it is given has passed",
     breaks: "cause_confirmed",
-    edits: [{ file: `${ROLLOUT}/state.ts`, find: 'return strategy.offline.kind === "skip" ? counts.unreachable : letGo;', put: 'return strategy.offline.kind === "skip" || letGo >= 0 ? counts.unreachable : letGo;' }],
+    edits: [{ file: `${ROLLOUT}/state.ts`, find: 'return strategy.offline.kind === "skip" || letGo !== null;', put: "return true;" }],
   },
   {
     name: "a release is the last good one as soon as it is healthy",

@@ -94,6 +94,8 @@ export class Engine {
     const { facts, world, attendance } = this.#loop;
     const { machine, instance } = said;
     const known = facts.machine(machine);
+    // It was, even when what it says can't be written down.
+    world.fleet.heard(machine, attendance.now());
     const take: Saying["take"] = (append, now) => this.#introduce(said, { generation, newestReport }, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
     else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);

@@ -46,3 +46,15 @@ test("a controller that was held up declares nobody silent before all had time t
   world.pass(20_000, "m1");
   expect([world.state(id, "m1"), world.state(id, "m2")]).toEqual(["updating", "unreachable"]);
 });
+
+test("a machine whose hello can't be written down on a full disk is heard all the same", async () => {
+  const world = new World();
+  await world.join("m1");
+  world.pass(14_000);
+  world.journal.db.pragma(`max_page_count = ${world.journal.db.pragma("page_count", { simple: true }) as number}`);
+  const changed = { kind: "machine_joined", machine: "m1" as MachineId, instance: "another", labels: {}, agentVersion: "1", hostname: "x".repeat(100_000), os: "linux", arch: "x64" } as const;
+  await expect(world.engine.hello(changed, 0)).rejects.toThrow(/free some space/);
+  world.journal.db.pragma("max_page_count = 100000");
+  world.pass(10_000);
+  expect(world.fleet.presence("m1" as MachineId).presence).not.toBe("silent");
+});
