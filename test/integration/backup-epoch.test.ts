@@ -29,7 +29,7 @@ afterEach(() => fleet.stop());
 
 describe("a controller restored from a backup that was made while a rollout was under way", () => {
   it("brings that rollout to its end when it had ended meanwhile, and restarts nobody", async () => {
-    const id = await fleet.deploy(shop.release("2", { rollout: { waves: "[100%]", max_unavailable: `${MACHINES.length}`, min_healthy_time: "3s" } }));
+    const id = await fleet.deploy(shop.release("2", { rollout: { waves: "[100%]", max_unavailable: `${MACHINES.length}`, min_healthy_time: "15s" } }));
     await until("every machine has started it", () => shop.starts().filter(({ version }) => version === "2").length === MACHINES.length);
     await backUp();
     expect(await fleet.status(id)).toMatchObject({ phase: "rolling" });

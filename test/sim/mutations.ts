@@ -67,7 +67,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "gates are not asked",
-    breaks: "gates_hold",
+    breaks: "wave_order",
     edits: [NO_GATE_CHECK, { file: `${ROLLOUT}/rolling.ts`, find: "return gateStep(state, wave, world, now) ?? lastStep(state);", put: "return (now.at < 0 ? gateStep(state, wave, world, now) : undefined) ?? lastStep(state);" }],
   },
   {
@@ -323,5 +323,15 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "the engine wakes itself without end",
     breaks: "spins",
     edits: [{ file: `${ENGINE}/loop.ts`, find: "const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at :", put: "const next = this.rollouts.hasUnfinished || now.at > 0 ? now.at :" }],
+  },
+  {
+    name: "max_unavailable is not looked at, and the engine's own checks find it",
+    breaks: "engine_throws",
+    edits: [NO_PLACE],
+  },
+  {
+    name: "a machine that falls silent is cordoned, and nobody asked for it",
+    breaks: "orders_were_given",
+    edits: [{ file: `${ENGINE}/watch.ts`, find: 'append({ kind: "machine_silent", machine });', put: 'append({ kind: "machine_silent", machine });\n      append({ kind: "machine_cordoned", machine, by: "", reason: "", drained: false });' }],
   },
 ];

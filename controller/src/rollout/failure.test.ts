@@ -372,7 +372,6 @@ describe("reports that change nothing", () => {
     rollout.healthy(0);
     const before = rollout.log.length;
     rollout.healthy(0);
-    rollout.report(0, "probing");
     rollout.event({ kind: "reported", machine: "m-9" as never, generation: 1 as never, phase: "healthy", reason: null, runs: "2" });
     expect(rollout.log.length).toBe(before);
     const told = new Harness(3, { maxUnavailable: count(1) });
@@ -380,6 +379,18 @@ describe("reports that change nothing", () => {
     told.report(2, "healthy", { generation: 0 });
     expect(told.log.length).toBe(then);
   });
+});
+
+test("a healthy machine that starts anew is under way until it is healthy again", () => {
+  const rollout = new Harness(3, { maxUnavailable: count(1) });
+  rollout.healthy(0);
+  expect(rollout.moving()).toEqual([1]);
+  rollout.report(0, "probing");
+  expect(rollout.moving()).toEqual([0, 1]);
+  rollout.healthy(1);
+  expect(rollout.moving()).toEqual([0]);
+  rollout.healthy(0);
+  expect(rollout.moving()).toEqual([2]);
 });
 
 test("a restart in the middle forgets nothing and changes nothing", () => {

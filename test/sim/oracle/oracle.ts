@@ -63,6 +63,9 @@ export class Oracle {
     agent_changed: ({ machine }) => this.#goingBack.forget(machine),
     rollout_started: ({ deployment }) => this.#orders.began(this.#of(deployment)),
     target_assigned: ({ deployment, machine }, seq) => this.#decided(this.#of(deployment), machine, seq),
+    target_changed: ({ deployment, machine, state }) => {
+      if (state !== "removed" && !this.#court.record.machines.has(machine)) this.#court.complain("removed_is_left", `${machine} is ${state} in ${deployment}, and was removed from the fleet`);
+    },
     gate_reached: ({ deployment, wave, gate }) => void this.#reached.set(`${deployment}/${wave}/${gate}`, this.#court.hosts.now),
     gate_opened: ({ deployment, wave, gate }) => {
       const reachedAt = this.#reached.get(`${deployment}/${wave}/${gate}`) ?? this.#court.hosts.now;

@@ -28,6 +28,37 @@ export class Passing {
   waveFinished(deployment: Deployment, index: number): void {
     const missing = this.#missing(deployment, index);
     if (missing !== undefined) this.#court.complain("outcome_confirmed", `${deployment.id} finishes wave ${index + 1}, and ${missing}`);
+    const early = this.#underWay(deployment, index) ?? this.#passedOver(deployment, index);
+    if (early !== undefined) this.#court.complain("wave_order", `${deployment.id} finishes wave ${index + 1}, and ${early}`);
+  }
+
+  /** Somebody who has taken the release and has not said how it went, though there is time left for that. A wave with a threshold waits for nobody else. */
+  #underWay({ id, app, strategy, waves, lastDecisions, acts }: Deployment, index: number): string | undefined {
+    const { record, hosts } = this.#court;
+    if (waves[index]!.successThreshold !== null || acts.some(({ what }) => what === "promote")) return undefined;
+    const machine = waves[index]!.machines.find((candidate) => {
+      const decision = lastDecisions.get(candidate);
+      const known = record.machines.get(candidate);
+      if (decision?.isUpdate !== true || record.newest.get(`${candidate}/${app}`) !== decision) return false;
+      if (known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
+      if (hosts.wasUnheard(candidate, decision.at, hosts.now) || hosts.now - decision.at > strategy.healthyDeadlineMs) return false;
+      return !record.answered.has(decision.generation);
+    });
+    return machine === undefined ? undefined : `${machine} has not said how ${id} goes there`;
+  }
+
+  /** Somebody who has not had its turn, though fewer serve the release than let a wave pass. */
+  #passedOver({ app, artifact, waves, firstDecisions, acts, startedAt = 0 }: Deployment, index: number): string | undefined {
+    const { record, hosts } = this.#court;
+    const { machines, successThreshold } = waves[index]!;
+    if (successThreshold === null || acts.some(({ what }) => what === "promote")) return undefined;
+    const served = machines.filter((machine) => hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
+    if (served.length >= successThreshold) return undefined;
+    const waiting = machines.find((machine) => {
+      const known = record.machines.get(machine);
+      return known !== undefined && known.cordonedAt === undefined && known.touchedAt < startedAt && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now);
+    });
+    return waiting === undefined ? undefined : `${served.length} serve it of ${successThreshold}, and ${waiting} has not had its turn`;
   }
 
   ended(deployment: Deployment): void {
