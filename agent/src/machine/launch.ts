@@ -105,7 +105,7 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
       return found === undefined ? { ...unseen, launch: { kind: "none" } } : unseen;
     case "running": {
       const { workload } = state.launch;
-      if (found !== undefined) return { ...state, health: { kind: "awaited", healthyMs: healthyMsBefore(state), since: now } };
+      if (found !== undefined) return !state.settled ? unseen : { ...state, health: { kind: "awaited", healthyMs: healthyMsBefore(state), since: now } };
       if (workload.bootId === bootId) return onExited(unseen, workload.launchId, { code: null, signal: null }, "", now);
       const rebooted: AppState = { ...unseen, launch: again(state, now) };
       return probeAnew(rebooted, now);
