@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { HandDriven, processRelease, run } from "./hand-driven.fixture.ts";
+import { BOOT, HandDriven, processRelease, run, workload } from "./hand-driven.fixture.ts";
 
 const v1 = processRelease("1.0");
 const v2 = processRelease("2.0");
@@ -89,4 +89,12 @@ describe("how much of a deadline has passed", () => {
     for (let count = 0; count < 4; count += 1) app.pass(1_000).unhealthy("GET / refused");
     expect(app.state.seenAt).toBe(seenAt);
   });
+});
+
+it("an agent that wakes again and again while a release is replaced in the middle of its start says nothing of its health", () => {
+  const app = new HandDriven().deploy(first).goal(second).workTo("start");
+  const found = workload(app.demand.process?.kind === "start" ? app.demand.process.launchId : "");
+  app.goal(run(3, processRelease("3.0")));
+  for (const _ of [1, 2]) app.say({ kind: "woken", found, bootId: BOOT });
+  expect(app.state).toMatchObject({ launch: { kind: "running" }, settled: false, health: { kind: "unknown" } });
 });
