@@ -27,7 +27,10 @@ export class Effects {
     if (entry.kind === "rollout_started" || (entry.kind === "phase_changed" && (isEnded(entry.phase) || entry.phase === "rolling_back"))) this.#changedApps.add(entry.app);
   }
 
-  /** A wave that passes confirms the release on its healthy machines; in one that has passed, a machine that becomes healthy is confirmed at once. */
+  /**
+   * A wave that passes confirms the release on its healthy machines; in one that has passed, a machine that becomes healthy is confirmed at once. Of a rollout that is over it is not in memory
+   * whether the wave had passed: the machine is told what the tables say.
+   */
   #confirm(entry: RolloutEntry, rollout: RolloutState | undefined): void {
     if (entry.kind === "wave_finished") {
       for (const { machine, state } of rollout?.waves[entry.wave]?.targets ?? []) if (state === "healthy") this.#tell(machine);
@@ -59,6 +62,7 @@ export class Effects {
 }
 
 function hasPassed(rollout: RolloutState | undefined, machine: MachineId): boolean {
-  const wave = rollout?.targets.get(machine)?.wave;
-  return wave !== undefined && rollout?.waves[wave]?.finishedAt !== null;
+  if (rollout === undefined) return true;
+  const wave = rollout.targets.get(machine)?.wave;
+  return wave !== undefined && rollout.waves[wave]?.finishedAt !== null;
 }

@@ -64,3 +64,19 @@ test("a machine that was silent when it would start, and is drained then, is wai
   world.pass(5000, "a", "c", "d");
   expect(world.phase(id)).toBe("succeeded");
 });
+
+test("a machine that answers after its rollout has ended without it is told that the release is confirmed there", async () => {
+  const world = new World();
+  await world.join("a", "b", "c");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1) });
+  await world.settle("b", "c");
+  world.pass(80_000, "a", "b", "c");
+  expect([world.phase(id), world.state(id, "a")]).toEqual(["succeeded", "failed"]);
+  const told = world.told.length;
+  await world.say("a", "healthy");
+  const newest = world.engine.assignmentFor("a" as never)!;
+  expect(world.state(id, "a")).toBe("healthy");
+  expect(newest.apps[0]!.confirmed).toBe(true);
+  expect(world.told.slice(told)).toEqual([newest]);
+  expect(world.engine.heartbeat("a" as never, 0 as never)).toBe(newest.generation);
+});
