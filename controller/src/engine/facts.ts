@@ -9,6 +9,7 @@ import type { Labels } from "@muster/proto/selector.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Attended } from "../rollout/moment.ts";
 import { statement as statementOf } from "../journal/statement.ts";
+import type { Deadlines } from "./overdue.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
 import type { AgentPhase, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
@@ -84,14 +85,13 @@ export interface Decision {
 }
 
 /** What is assigned to a machine, and what it answered to that. */
-export interface AssignmentRow {
+export interface AssignmentRow extends Deadlines {
   readonly machine: MachineId;
   readonly app: AppName;
   readonly generation: Generation;
   readonly deployment: DeploymentId;
   readonly release: ReleaseId | null;
   readonly phase: AgentPhase | null;
-  readonly healthyDeadlineMs: number;
 }
 
 export class Facts {
@@ -229,8 +229,8 @@ export class Facts {
     return this.#sql.assigned.all(machine) as AppName[];
   }
 
-  healthyDeadlineMs(machine: MachineId, app: AppName): number {
-    return this.#sql.healthyDeadline.get(machine, app) as number;
+  deadlines(machine: MachineId, app: AppName): Deadlines {
+    return this.#sql.deadlines.get(machine, app) as Deadlines;
   }
 
   budgets(): readonly { readonly selector: string; readonly max_unavailable: number }[] {
@@ -259,7 +259,7 @@ function prepare(db: Database) {
     labels: statement("SELECT id AS machine, labels FROM machines"),
     cordons: statement("SELECT id AS machine, drained FROM machines WHERE cordoned_at IS NOT NULL"),
     assigned: statement("SELECT app FROM assignments WHERE machine = ? AND release IS NOT NULL ORDER BY app").pluck(),
-    healthyDeadline: statement("SELECT healthy_deadline_ms FROM assignments WHERE machine = ? AND app = ?").pluck(),
+    deadlines: statement("SELECT healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs FROM assignments WHERE machine = ? AND app = ?"),
     budgets: statement("SELECT selector, max_unavailable FROM budgets ORDER BY selector"),
     freezes: statement(`SELECT 'f-' || number AS id, from_at AS "from", until_at AS until, reason, set_by AS "by" FROM freezes ORDER BY from_at, number`),
     newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
@@ -300,7 +300,7 @@ function prepare(db: Database) {
     lastGood: statement(LAST_GOOD).pluck(),
     reason: statement("SELECT reason_code AS code, reason_message AS message FROM machine_apps WHERE machine = ? AND app = ? AND reason_code IS NOT NULL"),
     assignments: statement(
-      `SELECT a.machine, a.app, a.generation, a.deployment, a.release, CASE WHEN ma.generation = a.generation THEN ma.phase END AS phase, a.healthy_deadline_ms AS healthyDeadlineMs
+      `SELECT a.machine, a.app, a.generation, a.deployment, a.release, CASE WHEN ma.generation = a.generation THEN ma.phase END AS phase, a.healthy_deadline_ms AS healthyDeadlineMs, a.progress_deadline_ms AS progressDeadlineMs
        FROM assignments a LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app`,
     ),
     outstandingIn: statement(

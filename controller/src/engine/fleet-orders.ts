@@ -173,7 +173,7 @@ export class FleetOrders {
     for (const app of facts.assignedApps(machine)) {
       const { seq } = append({ kind: "assignment_renewed", machine, app });
       const assigned = world.availabilities.assignedTo(machine, app);
-      if (assigned !== undefined) world.assigned(machine, app, { ...assigned, generation: seq as Generation }, facts.healthyDeadlineMs(machine, app), now.attended);
+      if (assigned !== undefined) world.assigned(machine, app, { ...assigned, generation: seq as Generation }, facts.deadlines(machine, app), now.attended);
     }
   }
 }

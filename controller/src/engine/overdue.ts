@@ -4,14 +4,17 @@
  * O(log n) for each assignment. An entry whose assignment was answered, or replaced, is dropped when it comes to the head.
  */
 import type { AppName, Generation, MachineId } from "@muster/proto/ids.ts";
+import type { Strategy } from "../plan/strategy.ts";
 import { Heap } from "../rollout/heap.ts";
 import type { Attended } from "../rollout/moment.ts";
 
-export interface Awaited {
+/** Of a strategy. */
+export type Deadlines = Pick<Strategy, "healthyDeadlineMs" | "progressDeadlineMs">;
+
+export interface Awaited extends Deadlines {
   readonly machine: MachineId;
   readonly app: AppName;
   readonly generation: Generation;
-  readonly healthyDeadlineMs: number;
 }
 
 interface Entry extends Awaited {
@@ -32,7 +35,7 @@ export class Overdue {
   }
 
   assigned(awaited: Awaited, now: Attended): void {
-    this.#put(awaited, now + awaited.healthyDeadlineMs + this.#silentAfterMs);
+    this.#put(awaited, now + awaited.healthyDeadlineMs + this.#onTheWayMs(awaited));
   }
 
   /** It says that the release failed, and that it goes back. */
@@ -70,8 +73,13 @@ export class Overdue {
     this.#newest.clear();
   }
 
-  #put({ machine, app, generation, healthyDeadlineMs }: Awaited, dueAt: number): void {
-    const entry: Entry = { machine, app, generation, healthyDeadlineMs, dueAt: dueAt as Attended };
+  /** For the assignment to come and the answer to go: as long as a machine may be silent, and so short that a machine that says nothing fails before the rollout's progress deadline has passed. */
+  #onTheWayMs({ healthyDeadlineMs, progressDeadlineMs }: Deadlines): number {
+    return Math.min(this.#silentAfterMs, Math.max(0, Math.floor((progressDeadlineMs - healthyDeadlineMs) / 2)));
+  }
+
+  #put({ machine, app, generation, healthyDeadlineMs, progressDeadlineMs }: Awaited, dueAt: number): void {
+    const entry: Entry = { machine, app, generation, healthyDeadlineMs, progressDeadlineMs, dueAt: dueAt as Attended };
     this.#newest.set(`${machine}/${app}`, entry);
     this.#heap.push(entry);
   }

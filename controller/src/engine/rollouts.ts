@@ -227,7 +227,7 @@ export class Rollouts {
         if (change.kind === "target_joined") this.#note(state, change.target.machine);
         if (change.kind !== "target_assigned") return;
         const assigned = { generation: seq as Generation, deployment: state.id, release: change.release };
-        this.#world.assigned(change.machine, state.app, assigned, state.strategy.healthyDeadlineMs, attended);
+        this.#world.assigned(change.machine, state.app, assigned, state.strategy, attended);
       },
     };
   }

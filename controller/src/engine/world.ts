@@ -14,7 +14,7 @@ import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
 import { DeploymentsNow, isUnsound, type Now, type Standing } from "./deployments-now.ts";
 import type { Facts } from "./facts.ts";
-import { Overdue } from "./overdue.ts";
+import { type Deadlines, Overdue } from "./overdue.ts";
 
 /** Whose targets are on a machine. */
 export interface Listener {
@@ -54,19 +54,19 @@ export class World implements Surroundings {
       if (drained) this.availabilities.drained(machine, true);
     }
     for (const row of this.#facts.assignments()) {
-      const { machine, app, generation, deployment, release, phase, healthyDeadlineMs } = row;
+      const { machine, app, generation, deployment, release, phase } = row;
       this.availabilities.assigned(machine, app, { generation, deployment, release });
       if (phase !== null) this.availabilities.reported(machine, app, generation, phase);
       this.#count(machine, app, 1);
-      if (this.availabilities.answerOf(machine, app) === undefined || this.#isChanging(machine, app)) this.overdue.assigned({ machine, app, generation, healthyDeadlineMs }, now);
+      if (this.availabilities.answerOf(machine, app) === undefined || this.#isChanging(machine, app)) this.overdue.assigned(row, now);
     }
     this.calendar.reload(this.#facts);
     this.budgets.reload(this.#facts);
   }
 
-  assigned(machine: MachineId, app: AppName, assigned: Assigned, healthyDeadlineMs: number, now: Attended): void {
+  assigned(machine: MachineId, app: AppName, assigned: Assigned, { healthyDeadlineMs, progressDeadlineMs }: Deadlines, now: Attended): void {
     this.#change(machine, app, () => this.availabilities.assigned(machine, app, assigned));
-    this.overdue.assigned({ machine, app, generation: assigned.generation, healthyDeadlineMs }, now);
+    this.overdue.assigned({ machine, app, generation: assigned.generation, healthyDeadlineMs, progressDeadlineMs }, now);
   }
 
   reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase, now: Attended): void {
@@ -74,7 +74,7 @@ export class World implements Surroundings {
     if (!this.#isChanging(machine, app)) return this.overdue.answered(machine, app);
     if (phase === "reverting") this.overdue.goesBack(machine, app, now);
     // It begins anew though it had answered.
-    else if (!this.overdue.isAwaited(machine, app)) this.overdue.assigned({ machine, app, generation, healthyDeadlineMs: this.#facts.healthyDeadlineMs(machine, app) }, now);
+    else if (!this.overdue.isAwaited(machine, app)) this.overdue.assigned({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now);
   }
 
   /** Its time to answer is over. False: it has answered. */

@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 12;
+export const PROJECTION_VERSION = 13;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -65,6 +65,7 @@ const PROJECTIONS = {
     release                TEXT,
     min_healthy_time_ms    INTEGER NOT NULL,
     healthy_deadline_ms    INTEGER NOT NULL,
+    progress_deadline_ms   INTEGER NOT NULL,
     labels                 TEXT NOT NULL,
     last_good              TEXT,
     decided_seq            INTEGER NOT NULL,

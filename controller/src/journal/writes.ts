@@ -64,10 +64,10 @@ export function prepareWrites(db: Database) {
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     assign: statement(`INSERT INTO assignments
-      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs',
+      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs', strategy ->> 'progressDeadlineMs',
              coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END FROM deployments WHERE id = @id
       ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
-        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, labels = excluded.labels, last_good = excluded.last_good, decided_seq = excluded.decided_seq`),
+        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, progress_deadline_ms = excluded.progress_deadline_ms, labels = excluded.labels, last_good = excluded.last_good, decided_seq = excluded.decided_seq`),
     lastGood: statement(LAST_GOOD).pluck(),
     renewAssignment: statement("UPDATE assignments SET generation = @seq, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, state = @state, since = @at,

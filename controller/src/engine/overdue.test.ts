@@ -1,0 +1,41 @@
+import type { AppName, Generation, MachineId } from "@muster/proto/ids.ts";
+import { describe, expect, it } from "vitest";
+
+import type { Attended } from "../rollout/moment.ts";
+import { Overdue } from "./overdue.ts";
+
+const SILENT_AFTER_MS = 15_000;
+const machine = "web-1" as MachineId;
+const app = "shop" as AppName;
+
+function assigned(healthyDeadlineMs: number, progressDeadlineMs: number): Overdue {
+  const overdue = new Overdue(SILENT_AFTER_MS);
+  overdue.assigned({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs }, 1000 as Attended);
+  return overdue;
+}
+
+/** The first moment at which it is said. */
+function saidAt(overdue: Overdue): number {
+  for (let now = 0; now < 1_000_000; now += 500) if (overdue.next(now as Attended) !== undefined) return now;
+  throw new Error("it is never said");
+}
+
+describe("a machine that gives no answer", () => {
+  it("has silent-after beyond healthy_deadline, for the way there and back", () => {
+    expect(saidAt(assigned(60_000, 600_000))).toBe(76_000);
+  });
+
+  it.each([[5_000, 10_000, 8_500], [5_000, 6_000, 6_500], [9_000, 9_000, 10_000], [9_000, 3_000, 10_000]])(
+    "with %d ms to be healthy and a progress deadline of %d ms fails at %d ms, and so before the rollout does where the file allows it",
+    (healthyDeadlineMs, progressDeadlineMs, at) => {
+      expect(saidAt(assigned(healthyDeadlineMs, progressDeadlineMs))).toBe(at);
+    },
+  );
+
+  it("is not waited for any more once it has answered", () => {
+    const overdue = assigned(60_000, 600_000);
+    overdue.answered(machine, app);
+    expect(overdue.next(1_000_000 as Attended)).toBeUndefined();
+    expect(overdue.isWaiting).toBe(false);
+  });
+});
