@@ -53,6 +53,8 @@ export class Attendance {
   #awaited: Map<MachineId, number> | undefined;
   /** In watched time. */
   #awaitedUntil = 0;
+  /** On the monotonic clock: until then what came while the engine was held up is read, and nothing is judged by a part of it. */
+  #readingUntil = 0;
   #total = 0;
 
   constructor({ db, clock, silentAfterMs, spreadMs }: AttendanceOptions) {
@@ -99,11 +101,13 @@ export class Attendance {
     const gapMs = now - this.#lookedAt;
     this.#lookedAt = now;
     this.#watchedMs += Math.min(Math.max(0, gapMs), STEP_MS_MAX);
-    return gapMs > this.#silentAfterMs / 2;
+    const wasHeldUp = gapMs > this.#silentAfterMs / 2;
+    if (wasHeldUp) this.#readingUntil = now + LOOK_MS;
+    return wasHeldUp;
   }
 
   get hasHeardAll(): boolean {
-    return this.#awaited?.size === 0;
+    return this.#awaited?.size === 0 && this.#clock.monotonicMs() >= this.#readingUntil;
   }
 
   /** Whether everybody has been heard, or the time of those that are still waited for is over. */

@@ -140,6 +140,8 @@ export class Engine {
   async report(reports: readonly ReportAccepted[]): Promise<void> {
     const last = reports.at(-1);
     if (last === undefined) return;
+    // It was heard, even when what it says can't be written down.
+    this.#loop.world.fleet.heard(last.machine, this.#loop.attendance.now());
     await this.#shareOf(
       last.machine,
       (append, now) => {

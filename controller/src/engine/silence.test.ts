@@ -58,3 +58,30 @@ test("a machine whose hello can't be written down on a full disk is heard all th
   world.pass(10_000);
   expect(world.fleet.presence("m1" as MachineId).presence).not.toBe("silent");
 });
+
+test("a machine whose reports can't be written down on a full disk is heard all the same", async () => {
+  const world = new World();
+  await world.join("m1");
+  world.pass(14_000);
+  world.journal.db.pragma(`max_page_count = ${world.journal.db.pragma("page_count", { simple: true }) as number}`);
+  const report = { kind: "report_accepted", machine: "m1" as MachineId, app: "app" as never, instance: "i-m1", reportSeq: 1, observedAt: world.clock.now(), generation: 1, phase: "failed", reason: { code: "exited", message: "x".repeat(100_000) }, runningVersion: "", runningArtifact: "", starts: 0, pid: 0, ports: {} } as const;
+  await expect(world.engine.report([report])).rejects.toThrow(/free some space/);
+  world.journal.db.pragma("max_page_count = 100000");
+  world.pass(10_000);
+  expect(world.fleet.presence("m1" as MachineId).presence).not.toBe("silent");
+});
+
+test("what came while the controller was held up is read before anything follows from a part of it", async () => {
+  const world = new World();
+  await world.join("m1", "m2");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(1) });
+  // No timer fires in that time.
+  world.clock.elapsed += 40_000;
+  world.clock.advance(0);
+  await world.say("m1", "healthy");
+  for (const machine of ["m1", "m2"]) world.engine.heartbeat(machine as MachineId, 0 as Generation);
+  expect(world.state(id, "m2")).toBe("pending");
+  await world.say("m1", "failed");
+  world.pass(2000, "m1", "m2");
+  expect([world.state(id, "m2"), world.phase(id)]).toEqual(["pending", "rolling_back"]);
+});
