@@ -79,6 +79,20 @@ describe("soak", () => {
     expect(rollout.state.reason?.message).toContain("its targets kept changing until progress_deadline");
   });
 
+  test("that is interrupted by machines that are waited for is not ended by progress_deadline", () => {
+    const rollout = atGate([soak(5 * MINUTE)], { offline: { kind: "wait", forMs: null }, progressDeadlineMs: 2 * MINUTE });
+    for (let round = 0; round < 3; round += 1) {
+      rollout.pass(4 * MINUTE);
+      rollout.silence(0);
+      rollout.pass(MINUTE);
+      rollout.hear(0);
+    }
+    rollout.pass(5 * MINUTE - 1);
+    expect([rollout.phase, rollout.moving()]).toEqual(["rolling", []]);
+    rollout.pass(1);
+    expect(rollout.moving()).toEqual(OPEN);
+  });
+
   test("lets the next wave begin when all targets have been as they are for so long", () => {
     const rollout = atGate([soak(5 * MINUTE)]);
     expect(rollout.waitsFor()).toBe("the soak of wave 1 to be over at 2030-01-07 10:05:00 UTC");

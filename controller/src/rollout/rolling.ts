@@ -103,7 +103,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   if (gate === undefined) return undefined;
   const at = { wave: state.wave, gate: index } as const;
   if (state.promoted) return change({ kind: "gate_opened", ...at, said: "skipped: the deployment was promoted" });
-  if (gate.state !== "reached") return change({ kind: "gate_reached", ...at });
+  if (gate.state !== "reached" || wasWaitedFor(state, wave, gate)) return change({ kind: "gate_reached", ...at });
   const step = stepOf(gate, wave.changedAt, state.strategy.progressDeadlineMs, now);
   switch (step.kind) {
     case "open":
@@ -115,6 +115,11 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
     case "wait":
       return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until), ...(gate.gate.kind === "soak" ? { until: step.until ?? null } : {}) }, until: step.until };
   }
+}
+
+/** A machine of the wave was waited for in the middle of its soak, and was heard again: the patience with the soak begins anew with it. */
+function wasWaitedFor({ hold }: RolloutState, { changedAt }: WaveState, { gate, since }: GateState): boolean {
+  return gate.kind === "soak" && hold?.kind === "offline" && since !== null && since.attended < hold.since.attended && hold.since.attended < changedAt.attended;
 }
 
 /** How often it is looked whether the last machine of a soak was heard. */
