@@ -12,7 +12,12 @@ import type { World } from "./world.ts";
 export function restless(world: World): { readonly invariant: Invariant; readonly what: string } | undefined {
   for (const id of world.checks.open) return { invariant: "ends", what: `${id} has not ended: it waits for ${world.controller.waitingOn(id)}` };
   for (const machine of world.machines.values()) {
-    if (machine.isGone || machine.isRemoved) continue;
+    if (machine.isRemoved) continue;
+    // Until the controller knows it, others may wait for it.
+    if (machine.isGone) {
+      if (world.checks.hasJoined(machine.id) && !world.controller.isSilent(machine.id)) return { invariant: "silence_found", what: `${machine.id} is gone, and is not called silent` };
+      continue;
+    }
     const what = restlessMachine(machine, world);
     if (what !== undefined) return { invariant: "converges", what: `${machine.id} ${what}` };
   }

@@ -41,8 +41,7 @@ export class Causes {
       }
       case "gate_stopped":
       case "alarm_active":
-        // A soak ends a rollout whose hosts keep changing.
-        return outside.count(id, undefined, "stop") + outside.count(id, undefined, "silent") > 0 || waves.some((wave) => this.#failedIn(deployment, wave).length > 0) ? undefined : "nobody outside said stop";
+        return outside.count(id, undefined, "stop") + outside.count(id, undefined, "silent") > 0 || this.#keptChanging(deployment, at) ? undefined : "nobody outside said stop";
       case "none":
       case "internal":
         return "that is no cause";
@@ -57,7 +56,8 @@ export class Causes {
       case "revert_failed":
         return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at)) ? undefined : "every host is well";
       case "no_targets":
-        return waves.flatMap(({ machines }) => machines).some((machine) => record.machines.has(machine)) ? "there are machines that it is for" : undefined;
+        // One of the same name that has joined since is another machine.
+        return waves.flatMap(({ machines }) => machines).some((machine) => (record.machines.get(machine)?.joinedAt ?? Infinity) <= (deployment.startedAt ?? Infinity)) ? "there are machines that it is for" : undefined;
     }
   }
 
@@ -81,6 +81,14 @@ export class Causes {
     // Not done with what it was given last when its time was over, or the controller does not have its answer.
     const last = lastUpdates.get(machine) ?? decision;
     return hosts.now - last.at >= strategy.healthyDeadlineMs && hosts.settledPhase(machine, app, last.generation) !== "healthy";
+  }
+
+  /** A soak ends a rollout whose hosts start it again and again; those that the file waits for do not. */
+  #keptChanging(deployment: Deployment, at: number): boolean {
+    const { hosts } = this.#court;
+    const { strategy, waves, startedAt = 0 } = deployment;
+    if (waves.some((wave) => this.#failedIn(deployment, wave).length > 0)) return true;
+    return strategy.offline.kind === "skip" && waves.some(({ machines }) => machines.some((machine) => hosts.machines.has(machine) && hosts.wasUnheard(machine, startedAt, at)));
   }
 
   #unheardIn({ strategy: { offline } }: Deployment, { machines }: Wave, at: number): number {

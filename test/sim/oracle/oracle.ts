@@ -71,6 +71,7 @@ export class Oracle {
       const reachedAt = this.#reached.get(`${deployment}/${wave}/${gate}`) ?? this.#court.hosts.now;
       this.#pending.push(() => this.#passing.gateOpened(this.#of(deployment), wave, gate, reachedAt));
     },
+    wave_started: ({ deployment, wave }) => this.#orders.waveBegan(this.#of(deployment), wave),
     wave_finished: ({ deployment: id, wave }) => {
       const deployment = this.#of(id);
       this.#pending.push(() => this.#passing.waveFinished(deployment, wave));

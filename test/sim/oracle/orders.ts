@@ -53,6 +53,14 @@ export class Orders {
     this.#checkOrder(deployment);
   }
 
+  /** By the controller's wall clock as it stood then: one that is set back afterwards does not end what has begun. */
+  waveBegan({ id, waves, acts }: Deployment, index: number): void {
+    const { controller, complain } = this.#court;
+    const { at } = waves[index]!;
+    if (at === null || controller.now >= at || acts.some(({ what }) => what === "promote" || what === "approve")) return;
+    complain("begins_in_time", `wave ${index + 1} of ${id} begins ${at - controller.now} ms before its time (at)`);
+  }
+
   /** Alarms that have gone off stop it at once. */
   look(): void {
     const { record, outside, complain, hosts } = this.#court;
@@ -86,7 +94,7 @@ export class Orders {
     }
     const wave = waves[index];
     if (wave === undefined || isPromoted || acts.some((act) => act.what === "approve")) return;
-    if (wave.at !== null && controller.now < wave.at) complain("begins_in_time", `${what} ${wave.at - controller.now} ms before its wave begins (at)`);
+    if (wave.begunAt === undefined && !deployment.late.has(machine)) complain("begins_in_time", `${what} in wave ${index + 1}, which has not begun`);
     const since = index === 0 ? startedAt : waves[index - 1]!.finishedAt;
     if (since !== undefined && wave.afterMs > 0 && at - since < wave.afterMs && !deployment.late.has(machine) && controller.clockWasNeverSet) complain("begins_in_time", `${what} ${since + wave.afterMs - at} ms before its wave begins (after)`);
     this.#checkKiller(deployment, index, what, releases.characterOf(deployment.artifact));

@@ -33,6 +33,7 @@ export interface Wave {
   readonly maxFailures: number;
   readonly maxUnreachable: number | null;
   readonly successThreshold: number | null;
+  begunAt: number | undefined;
   finishedAt: number | undefined;
 }
 
@@ -116,9 +117,12 @@ export class Record {
     rollout_started: ({ deployment, plan }) => {
       const waves: Wave[] = plan.waves.map(({ targets, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold }) => {
         const machines = targets.map(({ machine }) => machine);
-        return { machines, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), finishedAt: undefined };
+        return { machines, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), begunAt: undefined, finishedAt: undefined };
       });
       Object.assign(this.deployments.get(deployment)!, { waves, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
+    },
+    wave_started: ({ deployment, wave }) => {
+      this.deployments.get(deployment)!.waves[wave]!.begunAt = this.#now;
     },
     wave_finished: ({ deployment, wave }) => {
       this.deployments.get(deployment)!.waves[wave]!.finishedAt = this.#now;
