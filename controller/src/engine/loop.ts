@@ -26,7 +26,7 @@ import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
 import { selectMachines } from "./fleet-plan.ts";
 import { answerOf, askersOf, questionOf } from "./questions.ts";
-import { type Append, RolloutBug, Rollouts } from "./rollouts.ts";
+import { type Append, ofRollout, RolloutBug, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
 import { World } from "./world.ts";
@@ -171,7 +171,8 @@ export class Loop {
     });
   }
 
-  #attempt<T>(work: (append: Append, now: Seen) => T): T {
+  /** `isAlone`: nothing begins in the same transaction. */
+  #attempt<T>(work: (append: Append, now: Seen) => T, isAlone = false): T {
     const now = this.attendance.now();
     const effects = new Effects();
     const append = (entry: Entry): JournalRow => {
@@ -185,7 +186,7 @@ export class Loop {
     try {
       result = this.journal.transaction(() => {
         const done = work(append, now);
-        if (!this.attendance.isCatchingUp) this.#beginWhatWaited(effects, append, now);
+        if (!isAlone && !this.attendance.isCatchingUp) this.#beginWhatWaited(effects, append, now);
         return done;
       });
     } catch (error) {
@@ -206,7 +207,8 @@ export class Loop {
     const { deployment } = bug;
     this.#options.logger.error({ err: bug, deploymentId: deployment }, "rollout contradicts itself; it is paused");
     const message = `a fault of the controller itself stopped it (${bug.message}); every other deployment goes on. Resume it, roll it back or abort it, and report the fault`;
-    this.#attempt((append) => this.rollouts.pauseBroken(deployment, message, append));
+    // What would begin with it may be broken as well.
+    this.#attempt((append) => this.rollouts.pauseBroken(deployment, message, append), true);
   }
 
   /** The end of one rollout lets others begin, which may end at once, and lets machines take up what they missed. */
@@ -229,8 +231,9 @@ export class Loop {
         started = true;
         const reason = { code: "superseded", message: `${next.id} (${next.release}) took its place` } as const;
         for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
-        const machines = selectMachines(this.journal, app, checkedSelector(next.strategy.targets), next.release);
-        this.rollouts.drive(next, { kind: "start", plan: planRollout(next.strategy, machines, next.release) }, append, now);
+        const { id, strategy, release } = next;
+        const plan = ofRollout(id, () => planRollout(strategy, selectMachines(this.journal, app, checkedSelector(strategy.targets), release), release));
+        this.rollouts.drive(next, { kind: "start", plan }, append, now);
         for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
       }
     }
@@ -238,7 +241,7 @@ export class Loop {
   }
 
   #next(app: AppName, now: Moment) {
-    return nextToStart(this.rollouts.ofApp(app), this, now);
+    return nextToStart(this.rollouts.ofApp(app), (state) => ofRollout(state.id, () => this.waiting(state, now)));
   }
 
   /** Why the release of a deployment that has succeeded is given to nobody else now. */

@@ -10,10 +10,12 @@ import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
+import type { Moment } from "../rollout/moment.ts";
 import { isBroken, isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
+import { type Append, RolloutBug } from "./rollouts.ts";
 import { type PinnedSecrets, pinSecrets, staleNotes } from "./secrets.ts";
 import { differences, releaseExists, type Submission, type Submitted } from "./submission.ts";
 
@@ -103,13 +105,19 @@ export class Operators {
     const event = eventOf(state, command, { by, reason: why });
     const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state, command) : undefined);
     if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused === NONE_FAILED ? this.#noneFailed(state) : refused}`);
-    this.#loop.commit((append, now) => {
+    const carryOut = (append: Append, now: Moment): void => {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
       // Read again: an earlier attempt may have thrown away what was in memory.
       const steered = rollouts.takeUp(id)!;
-      if (isBroken(steered)) rollouts.takeAnswers(steered, append);
+      if (isBroken(steered) && command.kind !== "abort") rollouts.takeAnswers(steered, append);
       rollouts.drive(steered, event, append, now);
-    });
+    };
+    try {
+      this.#loop.commit(carryOut);
+    } catch (error) {
+      if (!(error instanceof RolloutBug) || error.deployment !== id) throw error;
+      return conflict(`${id} can't be ${DONE[command.kind]}: a fault of the controller itself stops it (${error.message}); muster abort ${id} ends it, whatever it is`);
+    }
     return granted(undefined);
   }
 

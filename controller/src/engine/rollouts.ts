@@ -39,6 +39,16 @@ export class RolloutBug extends Error {
   }
 }
 
+/** What goes wrong in this is a bug of that rollout, unless it is a fault of the disk. */
+export function ofRollout<T>(id: DeploymentId, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof RolloutBug || !isBug(error)) throw error;
+    throw new RolloutBug(id, error);
+  }
+}
+
 export interface RolloutsOptions {
   readonly journal: Journal;
   readonly world: World;
@@ -185,8 +195,12 @@ export class Rollouts {
     this.#wakes.delete(id);
   }
 
-  /** What its machines said while nobody drove it. */
+  /** What the machines of a broken rollout said while nobody drove it. */
   takeAnswers(state: RolloutState, append: Append): void {
+    ofRollout(state.id, () => this.#takeAnswers(state, append));
+  }
+
+  #takeAnswers(state: RolloutState, append: Append): void {
     const { availabilities } = this.#world;
     const recorder = { ...this.#recorder(state, append), isUnchecked: true };
     for (const { machine, generation } of [...state.targets.values()].filter(isMoving)) {
@@ -202,7 +216,8 @@ export class Rollouts {
       this.#touched.delete(state);
       return;
     }
-    try {
+    if (isBroken(state) && (event?.kind === "abort" || event?.kind === "supersede")) return this.#endBroken(state, event, append);
+    ofRollout(state.id, () => {
       const recorder = this.#recorder(state, append);
       if (this.#isHeldBack()) {
         if (event !== undefined) take(state, decide(state, event), recorder);
@@ -212,10 +227,19 @@ export class Rollouts {
       const left = drive(state, event, this.#world, now, recorder, CHANGES_PER_TURN);
       assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
       this.#settle(state, left === "more", now);
+    });
+  }
+
+  /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
+  #endBroken(state: RolloutState, event: RolloutEvent, append: Append): void {
+    try {
+      this.#takeAnswers(state, append);
     } catch (error) {
-      if (error instanceof RolloutBug || !isBug(error)) throw error;
-      throw new RolloutBug(state.id, error);
+      // What its machines said may be what it can't take in.
+      if (!isBug(error)) throw error;
     }
+    take(state, decide(state, event), { ...this.#recorder(state, append), isUnchecked: true });
+    this.#forget(state.id);
   }
 
   #recorder(state: RolloutState, append: Append): Recorder {

@@ -27,8 +27,8 @@ export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState
 }
 
 /** The one of an app's deployments that begins now. */
-export function nextToStart(ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): RolloutState | undefined {
-  const ready = ofApp.filter((state) => state.phase === "pending" && waitingToStart(state, ofApp, facts, now) === undefined);
+export function nextToStart(ofApp: readonly RolloutState[], waiting: (state: RolloutState) => Waiting | undefined): RolloutState | undefined {
+  const ready = ofApp.filter((state) => state.phase === "pending" && waiting(state) === undefined);
   return ready.toSorted((a, b) => b.strategy.priority - a.strategy.priority)[0];
 }
 

@@ -32,7 +32,8 @@ export function decideCommand(state: RolloutState, event: CommandEvent): readonl
     case "pause":
       return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
     case "resume":
-      return [...acknowledge(state, outstanding(state)), ...excuse(state), ...askAgain(state), { kind: "phase_changed", phase: "rolling", reason: null }];
+      // Without waves a fault of the controller stopped it before it began.
+      return [...acknowledge(state, outstanding(state)), ...excuse(state), ...askAgain(state), { kind: "phase_changed", phase: state.waves.length === 0 ? "pending" : "rolling", reason: null }];
     case "abort":
       return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
     case "rollback":
