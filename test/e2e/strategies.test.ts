@@ -33,7 +33,7 @@ beforeAll(async () => {
 afterAll(async () => {
   late?.kill("SIGKILL");
   // Its workloads outlive it, and no fleet ends them.
-  for (const { machine, pid } of shop?.starts() ?? []) if (machine === LATE && isAlive(pid)) process.kill(pid, "SIGKILL");
+  for (const { machine, pid } of [...(shop?.starts() ?? []), ...(mail?.starts() ?? [])]) if (machine === LATE && isAlive(pid)) process.kill(pid, "SIGKILL");
   await fleet?.stop();
 });
 

@@ -100,13 +100,14 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
 
     getRetention: unary(logger, () => ({ ...retention(), ...archived() })),
 
-    setRetention: unary(logger, (request, caller) => {
+    setRetention: unary(logger, async (request, caller) => {
       const { keep, keepForMs, stepsForMs } = request.retention ?? { keep: 0, keepForMs: 0, stepsForMs: 0 };
       if (keep < 1 || keep > KEEP_MAX) throw invalid(`keep is ${keep}; from 1 to ${KEEP_MAX} of the newest releases of each app can be kept`);
       if (keepForMs < 0 || keepForMs > KEEP_FOR_MS_MAX) throw invalid(`keep_for is ${keepForMs} ms; from 0 to a hundred years are allowed`);
       if (stepsForMs < STEPS_FOR_MS_MIN || stepsForMs > KEEP_FOR_MS_MAX) throw invalid(`steps_for is ${stepsForMs} ms; from a minute to a hundred years are allowed`);
-      const removed = engine.retention.set({ keep, keepForMs, stepsForMs }, byOf(request, caller));
+      const going = engine.retention.set({ keep, keepForMs, stepsForMs }, byOf(request, caller));
       engine.archiving.hurry();
+      const removed = await going;
       return { ...retention(), removed: [...removed] };
     }),
   };

@@ -1,18 +1,31 @@
-/** Which releases somebody depends on: said once, for the files and for the secrets of releases. */
-
 /**
- * Table expressions; the last, `needed (id)`, has the releases that run, ran last, are to run, or are what a rollback would go back to; some of them several times.
+ * Which releases of an app somebody depends on: said once, for the files and for the secrets of releases.
  *
- * CROSS JOIN keeps SQLite from reading the targets of every deployment that ever was; DISTINCT leaves a few names of what whole tables say, before they are put together.
+ * O(machines that have the app, and targets of its deployments that stand or have not ended); some milliseconds with 10,000 machines.
  */
-export const NEEDED_RELEASES = `
-  open AS (SELECT id, release FROM deployments WHERE ended_at IS NULL),
-  standing AS (SELECT app, max(start_seq) AS start_seq FROM deployments WHERE phase = 'succeeded' GROUP BY app, selector),
-  stands AS (SELECT d.id, d.release FROM standing s CROSS JOIN deployments d ON d.app = s.app AND d.start_seq = s.start_seq),
-  needed AS (
-    SELECT release AS id FROM open
-    UNION ALL SELECT DISTINCT t.previous FROM open o CROSS JOIN targets t ON t.deployment = o.id
-    UNION ALL SELECT DISTINCT release FROM assignments
-    UNION ALL SELECT DISTINCT last_good FROM assignments
-    UNION ALL SELECT release FROM stands
-    UNION ALL SELECT DISTINCT t.previous FROM stands s CROSS JOIN targets t ON t.deployment = s.id)`;
+import type { Database } from "better-sqlite3";
+import type { AppName, Digest, ReleaseId } from "@muster/proto/ids.ts";
+import { statement } from "../journal/statement.ts";
+
+/** Releases that ran last, are to run, or are what a rollback would go back to. CROSS JOIN keeps SQLite from reading the targets of every deployment that ever was. */
+const NEEDED = `
+  WITH standing AS (SELECT max(start_seq) AS start_seq FROM deployments WHERE app = @app AND phase = 'succeeded' GROUP BY selector),
+    counting AS (
+      SELECT id, release FROM deployments WHERE app = @app AND ended_at IS NULL
+      UNION ALL SELECT d.id, d.release FROM standing s CROSS JOIN deployments d ON d.app = @app AND d.phase = 'succeeded' AND d.start_seq = s.start_seq)
+  SELECT release FROM counting
+  UNION SELECT t.previous FROM counting c CROSS JOIN targets t ON t.deployment = c.id
+  UNION SELECT release FROM assignments WHERE app = @app
+  UNION SELECT last_good FROM assignments WHERE app = @app`;
+
+/** Machine by machine, since an index of what runs would have to be written with each report. */
+const RUNNING = "SELECT DISTINCT ma.running_artifact FROM machines m CROSS JOIN machine_apps ma ON ma.machine = m.id AND ma.app = @app";
+
+export function neededReleases(db: Database, app: AppName): ReadonlySet<ReleaseId> {
+  return new Set(statement(db, NEEDED).pluck().all({ app }) as ReleaseId[]);
+}
+
+/** Whatever the release: an agent says that it runs these. */
+export function runningArtifacts(db: Database, app: AppName): ReadonlySet<Digest> {
+  return new Set(statement(db, RUNNING).pluck().all({ app }) as Digest[]);
+}

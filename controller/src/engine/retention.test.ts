@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AppName, Digest, MachineId } from "@muster/proto/ids.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
-import { RETENTION_DEFAULT } from "./retention.ts";
+import { RETENTION_DEFAULT, type RetentionRule } from "./retention.ts";
 import { World } from "./world.fixture.ts";
 
 const HOUR = 3_600_000;
@@ -40,22 +40,29 @@ async function release(version: string): Promise<void> {
   for (const machine of ["a", "b"]) await world.say(machine, "healthy");
 }
 
+/** Returns the releases whose files went. */
+function set(rule: RetentionRule, by: string): Promise<readonly string[]> {
+  const removed = world.engine.retention.set(rule, by);
+  world.clock.advance(0);
+  return removed;
+}
+
 const kept = (): string[] => (world.journal.db.prepare("SELECT digest FROM artifacts ORDER BY digest").pluck().all() as string[]).map((digest) => digest.replace(/^0+/, "")).filter((name) => !/^a+$/.test(name));
 
-test("without a rule the default holds, and a rule that was set is shown", () => {
+test("without a rule the default holds, and a rule that was set is shown", async () => {
   expect(world.engine.retention.rule()).toEqual(RETENTION_DEFAULT);
   expect(RETENTION_DEFAULT).toEqual({ keep: 20, keepForMs: 90 * DAY, stepsForMs: 30 * DAY });
-  world.engine.retention.set({ keep: 3, keepForMs: DAY, stepsForMs: HOUR }, "anna");
+  await set({ keep: 3, keepForMs: DAY, stepsForMs: HOUR }, "anna");
   expect(world.engine.retention.rule()).toEqual({ keep: 3, keepForMs: DAY, stepsForMs: HOUR });
 });
 
 test("files go when both limits are passed, and what went is said", async () => {
   for (const version of ["1", "2", "3", "4"]) await release(version);
-  expect(world.engine.retention.set({ keep: 2, keepForMs: HOUR, stepsForMs: DAY }, "anna")).toEqual([]);
-  expect(world.engine.retention.set({ keep: 10, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual([]);
-  expect(world.engine.retention.set({ keep: 2, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual(["app@1", "app@2"]);
+  expect(await set({ keep: 2, keepForMs: HOUR, stepsForMs: DAY }, "anna")).toEqual([]);
+  expect(await set({ keep: 10, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual([]);
+  expect(await set({ keep: 2, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual(["app@1", "app@2"]);
   expect(kept()).toEqual(["3", "4"]);
-  expect(world.engine.retention.set({ keep: 2, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual([]);
+  expect(await set({ keep: 2, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual([]);
 });
 
 test("releases that were never healthy push out none that was, and go by age alone", async () => {
@@ -68,9 +75,9 @@ test("releases that were never healthy push out none that was, and go by age alo
     await world.settle("a", "b");
   }
   // Young ones stay, whatever they were.
-  world.engine.retention.set({ keep: 3, keepForMs: 1500, stepsForMs: 30 * 86_400_000 }, "anna");
+  await set({ keep: 3, keepForMs: 1500, stepsForMs: 30 * 86_400_000 }, "anna");
   expect(kept()).toEqual(["1", "2", "3", "7", "8"]);
-  world.engine.retention.set({ keep: 3, keepForMs: 0, stepsForMs: 30 * 86_400_000 }, "anna");
+  await set({ keep: 3, keepForMs: 0, stepsForMs: 30 * 86_400_000 }, "anna");
   expect(kept()).toEqual(["1", "2", "3"]);
 });
 
@@ -82,17 +89,17 @@ test("one machine on which a release was healthy is enough for it to count", asy
   await world.say("a", "healthy");
   await world.say("b", "reverted");
   await world.settle("a", "b");
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   expect(kept()).toEqual(["1", "2", "3"]);
 });
 
 test("a rollback to a release whose files are gone is refused; its files can be pushed again", async () => {
   for (const version of ["1", "2", "3"]) await release(version);
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   expect(kept()).toEqual(["2", "3"]);
   expect(world.engine.operators.rollbackTo("d-3" as never, "1", { by: "", reason: "" })).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("removed by retention") } });
   push("1");
-  expect(world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual([]);
+  expect(await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna")).toEqual([]);
   expect(kept()).toEqual(["1", "2", "3"]);
   submit("1");
   for (const machine of ["a", "b"]) await world.say(machine, "healthy");
@@ -112,7 +119,7 @@ test("what a machine runs, ran last, or is told to run stays, however old", asyn
   submit("4", { onFailure: "pause" });
   // `a` and `b` are told of 4, have 3 as their last good one, and would go back to 1 from that; 8 is nobody's.
   world.clock.advance(2 * DAY);
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   expect(kept()).toEqual(["1", "2", "3", "4"]);
 });
 
@@ -136,7 +143,7 @@ test("what an agent says that it runs stays though nothing else knows of it", as
       ports: {},
     },
   ]);
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   expect(kept()).toEqual(["1", "2", "3"]);
 });
 
@@ -146,13 +153,13 @@ test("what machines go back to while a deployment has not ended stays, and what 
   await release("2");
   push("3");
   submit("3");
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   expect(kept()).toEqual(["1", "2", "3"]);
 });
 
-test("files without a release stay for a day at least", () => {
+test("files without a release stay for a day at least", async () => {
   push("9");
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   world.clock.advance(DAY - HOUR);
   expect(kept()).toEqual(["9"]);
   world.clock.advance(2 * HOUR);
@@ -162,13 +169,13 @@ test("files without a release stay for a day at least", () => {
 test("it looks by itself after each deployment that ends, and every hour", async () => {
   await release("8");
   await release("1");
-  world.engine.retention.set({ keep: 1, keepForMs: HOUR * 3, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: HOUR * 3, stepsForMs: DAY }, "anna");
   await release("2");
   world.clock.advance(2 * HOUR);
   expect(kept()).toEqual(["1", "2", "8"]);
   world.clock.advance(2 * HOUR);
   expect(kept()).toEqual(["1", "2"]);
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   await world.join("a", "b");
   await release("3");
   world.clock.advance(1);
@@ -187,13 +194,13 @@ test("two apps made of the same files keep them as long as one of them does", as
     strategy: JSON.parse(world.journal.db.prepare("SELECT strategy FROM deployments").pluck().get() as string) as Strategy,
   });
   expect(other.ok).toBe(true);
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
   expect(kept()).toEqual(["1", "2", "3"]);
 });
 
 test("the journal tells it, and its replay gives the same tables", async () => {
   for (const version of ["8", "1", "2"]) await release(version);
-  world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: 30 * 86_400_000 }, "anna");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: 30 * 86_400_000 }, "anna");
   const kinds = world.journal.db.prepare("SELECT kind FROM journal ORDER BY seq DESC LIMIT 2").pluck().all();
   expect(kinds).toEqual(["artifact_removed", "retention_set"]);
 });

@@ -7,12 +7,10 @@
  * controller that dies in between leaves files that the journal does not know, and never a release that the journal believes to have files.
  */
 import type { Statement } from "better-sqlite3";
-import type { Digest, Instant, ReleaseId } from "@muster/proto/ids.ts";
-import type { JournalRow } from "../journal/entry.ts";
+import type { AppName, Digest, Instant, ReleaseId } from "@muster/proto/ids.ts";
 import { isEnded } from "../rollout/state.ts";
 import type { Loop } from "./loop.ts";
-import { NEEDED_RELEASES } from "./needed-releases.ts";
-import type { Append } from "./rollouts.ts";
+import { neededReleases, runningArtifacts } from "./needed-releases.ts";
 
 /** Both limits must be passed. */
 export interface RetentionRule {
@@ -33,16 +31,39 @@ const SWEEP_INTERVAL_MS = HOUR_MS;
 /** Files that were pushed and not deployed since: whoever pushed them may still be on the way to the deployment. */
 const UNDEPLOYED_MS = DAY_MS;
 
-interface Removable {
+/** Let go in one commit: a few milliseconds of the loop. */
+const REMOVED_PER_COMMIT = 100;
+
+/** Files that are made of releases of one app, or of several. */
+interface Candidate {
   readonly digest: Digest;
-  /** Releases made of it. */
-  readonly releases: readonly ReleaseId[];
+  /** All that are made of them. */
+  readonly releases: readonly MadeOfThem[];
+}
+
+interface MadeOfThem {
+  readonly id: ReleaseId;
+  readonly app: AppName;
+  readonly createdAt: Instant;
+  readonly healthyAt: Instant | null;
+}
+
+/** Whoever asked for a rule waits until all that was due then is done. */
+interface Round {
+  /** Not looked at yet. */
+  readonly apps: Set<AppName>;
+  readonly removed: ReleaseId[];
+  readonly done: (removed: readonly ReleaseId[]) => void;
 }
 
 export class Retention {
   readonly #loop: Loop;
   readonly #sql: ReturnType<typeof prepare>;
-  #cancelWake: (() => void) | undefined;
+  /** To be looked at, one a turn. */
+  readonly #due = new Set<AppName>();
+  readonly #rounds = new Set<Round>();
+  #cancelStep: (() => void) | undefined;
+  #cancelHour: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
 
   constructor(loop: Loop) {
@@ -50,83 +71,146 @@ export class Retention {
     this.#sql = prepare((sql) => loop.journal.db.prepare(sql));
   }
 
-  /** Sweeps now, after each deployment that ends, and every hour. */
+  /** Looks at all apps now and every hour, and at an app when a deployment of it ends. */
   start(): void {
     this.#unsubscribe = this.#loop.onCommit((rows) => {
-      // Not inside the commit of another: a sweep is one of its own.
-      if (rows.some(isEnd)) this.#sweepAfter(0);
+      for (const { entry } of rows) if (entry.kind === "phase_changed" && isEnded(entry.phase)) this.#lookAt([entry.app]);
     });
-    this.#sweepAfter(0);
+    this.#lookAtAll();
   }
 
   stop(): void {
     this.#unsubscribe?.();
-    this.#cancelWake?.();
+    this.#cancelStep?.();
+    this.#cancelHour?.();
+    for (const round of this.#rounds) round.done(round.removed.sort());
+    this.#rounds.clear();
   }
 
   rule(): RetentionRule {
     return (this.#sql.rule.get() as RetentionRule | undefined) ?? RETENTION_DEFAULT;
   }
 
-  /** Returns the releases whose files go at once. */
-  set({ keep, keepForMs, stepsForMs }: RetentionRule, by: string): readonly ReleaseId[] {
-    return this.#loop.commit((append, now) => {
-      append({ kind: "retention_set", keep, keepForMs, stepsForMs, by });
-      return this.#remove(this.#removable(now.at), append);
+  /** Resolves with the releases whose files went, when all apps have been looked at. */
+  set({ keep, keepForMs, stepsForMs }: RetentionRule, by: string): Promise<readonly ReleaseId[]> {
+    this.#loop.commit((append) => append({ kind: "retention_set", keep, keepForMs, stepsForMs, by }));
+    const apps = this.#apps();
+    return new Promise((done) => {
+      this.#rounds.add({ apps: new Set(apps), removed: [], done });
+      this.#lookAt(apps);
+      this.#endRounds();
     });
   }
 
-  #sweepAfter(delayMs: number): void {
-    this.#cancelWake?.();
-    this.#cancelWake = this.#loop.clock.wakeAfter(delayMs, () => {
-      this.#loop.byItself("retention", () => this.#sweep());
-      if (!this.#loop.isStopped) this.#sweepAfter(SWEEP_INTERVAL_MS);
+  #lookAtAll(): void {
+    this.#loop.byItself("retention", () => this.#removeStray());
+    this.#lookAt(this.#apps());
+    this.#cancelHour = this.#loop.clock.wakeAfter(SWEEP_INTERVAL_MS, () => {
+      if (!this.#loop.isStopped) this.#lookAtAll();
     });
   }
 
-  #sweep(): void {
-    if (this.#removable(this.#loop.clock.now()).length === 0) return;
-    this.#loop.commit((append, now) => this.#remove(this.#removable(now.at), append));
+  #apps(): readonly AppName[] {
+    return this.#sql.apps.all() as AppName[];
   }
 
-  #remove(removable: readonly Removable[], append: Append): readonly ReleaseId[] {
-    for (const { digest } of removable) append({ kind: "artifact_removed", artifact: digest });
-    return removable.flatMap(({ releases }) => releases).sort();
+  #lookAt(apps: Iterable<AppName>): void {
+    for (const app of apps) this.#due.add(app);
+    if (this.#due.size > 0) this.#cancelStep ??= this.#loop.clock.wakeAfter(0, () => this.#step());
   }
 
-  #removable(now: Instant): readonly Removable[] {
+  #step(): void {
+    this.#cancelStep = undefined;
+    const [app] = this.#due;
+    if (this.#loop.isStopped || app === undefined) return;
+    let goesOn = false;
+    this.#loop.byItself("retention", () => {
+      goesOn = this.#look(app);
+    });
+    if (!goesOn) {
+      this.#due.delete(app);
+      for (const { apps } of this.#rounds) apps.delete(app);
+      this.#endRounds();
+    }
+    this.#lookAt([]);
+  }
+
+  #endRounds(): void {
+    for (const round of this.#rounds) {
+      if (round.apps.size > 0) continue;
+      this.#rounds.delete(round);
+      round.done(round.removed.sort());
+    }
+  }
+
+  /** Whether there is more of this app. */
+  #look(app: AppName): boolean {
+    const removable = this.#removableOf(app, this.#loop.clock.now());
+    const now = removable.slice(0, REMOVED_PER_COMMIT);
+    this.#remove(now.map(({ digest }) => digest));
+    const releases = now.flatMap((candidate) => candidate.releases.map(({ id }) => id));
+    for (const { removed } of this.#rounds) removed.push(...releases);
+    return removable.length > now.length;
+  }
+
+  #removeStray(): void {
+    const now = this.#loop.clock.now();
+    this.#remove(this.#sql.stray.all({ before: Math.min(now - UNDEPLOYED_MS, now - this.rule().keepForMs) }) as Digest[]);
+  }
+
+  #remove(digests: readonly Digest[]): void {
+    if (digests.length === 0) return;
+    this.#loop.commit((append) => {
+      for (const artifact of digests) append({ kind: "artifact_removed", artifact });
+    });
+  }
+
+  #removableOf(app: AppName, now: Instant): readonly Candidate[] {
     const { keep, keepForMs } = this.rule();
-    const youngSince = now - keepForMs;
-    const aged = this.#sql.aged.all({ keep, youngSince, undeployedSince: now - UNDEPLOYED_MS }) as { digest: Digest; releases: string }[];
-    // Who needs which release is asked of whole tables, and so only when there is something to remove.
+    const rows = this.#sql.candidates.all({ app, undeployedSince: now - UNDEPLOYED_MS }) as { readonly digest: Digest; readonly releases: string }[];
+    const candidates = rows.map(({ digest, releases }): Candidate => ({ digest, releases: JSON.parse(releases) as MadeOfThem[] }));
+    const oldestKept = this.#cutOff(keep);
+    const aged = candidates.filter(({ releases }) =>
+      releases.every((release) => release.createdAt <= now - keepForMs && (release.healthyAt === null || isOlder(release, oldestKept(release.app)))),
+    );
+    // Who needs which release is asked of many rows, and so only when there is something to remove.
     if (aged.length === 0) return [];
-    const needed = new Set(this.#sql.needed.all() as string[]);
-    return aged.filter(({ digest }) => !needed.has(digest)).map(({ digest, releases }) => ({ digest, releases: JSON.parse(releases) as ReleaseId[] }));
+    const apps = [...new Set(aged.flatMap(({ releases }) => releases.map((release) => release.app)))];
+    const { db } = this.#loop.journal;
+    const needed = new Set(apps.flatMap((each) => [...neededReleases(db, each)]));
+    const running = new Set(apps.flatMap((each) => [...runningArtifacts(db, each)]));
+    return aged.filter(({ digest, releases }) => !running.has(digest) && !releases.some(({ id }) => needed.has(id)));
+  }
+
+  /** The oldest of the newest releases of an app that were healthy somewhere; undefined: there are no more than are kept. */
+  #cutOff(keep: number): (app: AppName) => Pick<MadeOfThem, "id" | "createdAt"> | undefined {
+    const known = new Map<AppName, Pick<MadeOfThem, "id" | "createdAt"> | undefined>();
+    return (app) => {
+      if (!known.has(app)) known.set(app, this.#sql.newest.get({ app, skip: keep - 1 }) as Pick<MadeOfThem, "id" | "createdAt"> | undefined);
+      return known.get(app);
+    };
   }
 }
 
-function isEnd({ entry }: JournalRow): boolean {
-  return entry.kind === "phase_changed" && isEnded(entry.phase);
+function isOlder(release: MadeOfThem, kept: Pick<MadeOfThem, "id" | "createdAt"> | undefined): boolean {
+  if (kept === undefined) return false;
+  return release.createdAt < kept.createdAt || (release.createdAt === kept.createdAt && release.id < kept.id);
 }
 
 function prepare(statement: (sql: string) => Statement) {
   return {
     rule: statement("SELECT keep, keep_for_ms AS keepForMs, steps_for_ms AS stepsForMs FROM retention"),
-    // Past both limits. Files without a release, or pushed again and not deployed since, are young for a day at least.
-    aged: statement(
-      `WITH ranked AS (SELECT artifact, row_number() OVER (PARTITION BY app ORDER BY created_at DESC, id DESC) AS place FROM releases WHERE healthy_at IS NOT NULL)
-       SELECT a.digest, (SELECT json_group_array(r.id) FROM releases r WHERE r.artifact = a.digest) AS releases
-       FROM artifacts a
-       WHERE a.digest NOT IN (SELECT artifact FROM ranked WHERE place <= @keep)
-         AND a.digest NOT IN (SELECT artifact FROM releases WHERE created_at > @youngSince)
+    apps: statement("SELECT DISTINCT app FROM releases ORDER BY app").pluck(),
+    // Those that were pushed again, and not deployed since, are young for a day at least.
+    candidates: statement(
+      `SELECT a.digest, (
+         SELECT json_group_array(json_object('id', r.id, 'app', r.app, 'createdAt', r.created_at, 'healthyAt', r.healthy_at)) FROM releases r WHERE r.artifact = a.digest) AS releases
+       FROM artifacts a WHERE a.digest IN (SELECT artifact FROM releases WHERE app = @app)
          AND (a.stored_at <= @undeployedSince OR EXISTS (
            SELECT 1 FROM releases r JOIN deployments d ON d.app = r.app AND d.release = r.id WHERE r.artifact = a.digest AND d.submitted_at >= a.stored_at))
-         AND (a.stored_at <= @youngSince OR EXISTS (SELECT 1 FROM releases r WHERE r.artifact = a.digest))
        ORDER BY a.digest`,
     ),
-    needed: statement(
-      `WITH ${NEEDED_RELEASES}
-       SELECT artifact FROM releases WHERE id IN (SELECT id FROM needed) UNION ALL SELECT DISTINCT running_artifact FROM machine_apps`,
-    ).pluck(),
+    newest: statement("SELECT id, created_at AS createdAt FROM releases WHERE app = @app AND healthy_at IS NOT NULL ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET @skip"),
+    stray: statement("SELECT digest FROM artifacts a WHERE stored_at <= @before AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.artifact = a.digest) ORDER BY digest").pluck(),
   };
 }

@@ -6,7 +6,7 @@ import type { Database } from "better-sqlite3";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { AppName, ReleaseId } from "@muster/proto/ids.ts";
 import { statement } from "../journal/statement.ts";
-import { NEEDED_RELEASES } from "./needed-releases.ts";
+import { neededReleases } from "./needed-releases.ts";
 import { type Answer, conflict, granted } from "./refusal.ts";
 
 /** Version by name. */
@@ -62,16 +62,38 @@ export interface NeedingRelease {
   readonly version: number;
 }
 
+interface NamingRelease extends NeedingRelease {
+  readonly app: AppName;
+  readonly isKept: 0 | 1;
+}
+
 /** Releases that name secrets and run, may run again without being deployed anew, or are about to; of one secret, or of all. */
 export function needingReleases(db: Database, name: string | null): readonly NeedingRelease[] {
-  const sql = `WITH ${NEEDED_RELEASES} SELECT s.key AS name, r.id AS release, s.value AS version FROM releases r, json_each(r.secrets) s
-    WHERE (@name IS NULL OR s.key = @name) AND r.id IN (SELECT id FROM needed) ORDER BY r.created_at, r.id`;
-  return statement(db, sql).all({ name }) as NeedingRelease[];
+  const needed = neededByApp(db);
+  return namingReleases(db, name)
+    .filter(({ app, release }) => needed(app).has(release))
+    .map((naming) => ({ name: naming.name, release: naming.release, version: naming.version }));
 }
 
 /** Versions of a secret that some release names whose files are kept, or that is needed: it can be deployed again as it is. */
 export function namedVersions(db: Database, name: string): readonly number[] {
-  const sql = `WITH ${NEEDED_RELEASES} SELECT DISTINCT s.value FROM releases r, json_each(r.secrets) s
-    WHERE s.key = ? AND (r.artifact IN (SELECT digest FROM artifacts) OR r.id IN (SELECT id FROM needed))`;
-  return statement(db, sql).pluck().all(name) as number[];
+  const needed = neededByApp(db);
+  const named = namingReleases(db, name).filter(({ app, release, isKept }) => isKept === 1 || needed(app).has(release));
+  return [...new Set(named.map(({ version }) => version))];
+}
+
+/** Oldest first. */
+function namingReleases(db: Database, name: string | null): readonly NamingRelease[] {
+  const sql = `SELECT s.key AS name, r.id AS release, r.app AS app, s.value AS version, EXISTS (SELECT 1 FROM artifacts a WHERE a.digest = r.artifact) AS isKept
+    FROM releases r, json_each(r.secrets) s WHERE @name IS NULL OR s.key = @name ORDER BY r.created_at, r.id`;
+  return statement(db, sql).all({ name }) as NamingRelease[];
+}
+
+function neededByApp(db: Database): (app: AppName) => ReadonlySet<ReleaseId> {
+  const byApp = new Map<AppName, ReadonlySet<ReleaseId>>();
+  return (app) => {
+    const needed = byApp.get(app) ?? neededReleases(db, app);
+    byApp.set(app, needed);
+    return needed;
+  };
 }

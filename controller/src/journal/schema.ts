@@ -195,6 +195,8 @@ const INDEXES = [
   "CREATE INDEX targets_outstanding ON targets (machine) WHERE state IN ('unreachable', 'skipped')",
   "CREATE INDEX deployments_back ON deployments (app, release) WHERE back_seq IS NOT NULL OR takes_back IS NOT NULL",
   "CREATE INDEX releases_by_artifact ON releases (artifact)",
+  "CREATE INDEX releases_by_app ON releases (app, created_at, id)",
+  "CREATE INDEX assignments_by_app ON assignments (app, release, last_good)",
   "CREATE INDEX assignments_by_deployment ON assignments (deployment)",
 ];
 
