@@ -99,7 +99,7 @@ test("releases are listed and compared", async () => {
 test("the rule of retention is shown, set, and refused when it makes no sense", async () => {
   expect(await call(client.getRetention, {})).toEqual({ retention: { keep: 20, keepForMs: 90 * 86_400_000, stepsForMs: 30 * 86_400_000 }, archivedSteps: 0, archivedBytes: 0, archivedSince: 0 });
   // It is done app by app, in turns of the clock.
-  const turns = setInterval(() => scene.elapse(0), 1);
+  const turns = setInterval(() => scene.elapse(1), 1);
   onTestFinished(() => clearInterval(turns));
   expect(await call(client.setRetention, { retention: { keep: 1, keepForMs: 0, stepsForMs: 60_000 }, by: "anna" })).toEqual({ retention: { keep: 1, keepForMs: 0, stepsForMs: 60_000 }, removed: [] });
   await expect(call(client.setRetention, { retention: { keep: 1, keepForMs: 0, stepsForMs: 59_999 }, by: "anna" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
