@@ -10,12 +10,11 @@ import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
-import type { Moment } from "../rollout/moment.ts";
-import { isBroken, isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
+import { isBroken, isEnded, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
-import { type Append, RolloutBug } from "./rollouts.ts";
+import { RolloutBug } from "./rollouts.ts";
 import { type PinnedSecrets, pinSecrets, staleNotes } from "./secrets.ts";
 import { differences, releaseExists, type Submission, type Submitted } from "./submission.ts";
 
@@ -97,7 +96,26 @@ export class Operators {
     return granted({ deployment, notes: waits === undefined ? stale : [`waits for ${waits}`, ...stale] });
   }
 
-  command(id: DeploymentId, command: Command, { by, reason: why }: Order): Answer<void> {
+  command(id: DeploymentId, command: Command, order: Order): Answer<void> {
+    try {
+      return this.#steer(id, command, order);
+    } catch (error) {
+      if (!(error instanceof RolloutBug) || error.deployment !== id) throw error;
+      if (command.kind === "abort") return this.#endUnread(id, order);
+      return conflict(`${id} can't be ${DONE[command.kind]}: a fault of the controller itself stops it (${error.message}); muster abort ${id} ends it, whatever it is`);
+    }
+  }
+
+  /** Its tables can't even be read. */
+  #endUnread(id: DeploymentId, { by, reason: why }: Order): Answer<void> {
+    this.#loop.commit((append) => {
+      append({ kind: "command_accepted", deployment: id, command: "abort", detail: "", reason: why, by });
+      this.#loop.rollouts.putBroken(id, "aborted", reasonOf("abort", by, why), append);
+    });
+    return granted(undefined);
+  }
+
+  #steer(id: DeploymentId, command: Command, { by, reason: why }: Order): Answer<void> {
     const { rollouts } = this.#loop;
     const state = rollouts.takeUp(id);
     if (state === undefined) return notFound(`there is no deployment ${id}`);
@@ -105,19 +123,13 @@ export class Operators {
     const event = eventOf(state, command, { by, reason: why });
     const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state, command) : undefined);
     if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused === NONE_FAILED ? this.#noneFailed(state) : refused}`);
-    const carryOut = (append: Append, now: Moment): void => {
+    this.#loop.commit((append, now) => {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
       // Read again: an earlier attempt may have thrown away what was in memory.
       const steered = rollouts.takeUp(id)!;
       if (isBroken(steered) && command.kind !== "abort") rollouts.takeAnswers(steered, append);
       rollouts.drive(steered, event, append, now);
-    };
-    try {
-      this.#loop.commit(carryOut);
-    } catch (error) {
-      if (!(error instanceof RolloutBug) || error.deployment !== id) throw error;
-      return conflict(`${id} can't be ${DONE[command.kind]}: a fault of the controller itself stops it (${error.message}); muster abort ${id} ends it, whatever it is`);
-    }
+    });
     return granted(undefined);
   }
 
@@ -155,9 +167,13 @@ function isComeback({ phase }: RolloutState, { kind }: Command): boolean {
   return kind === "rollback" || (kind === "retry" && isEnded(phase));
 }
 
-function eventOf(state: RolloutState, command: Command, { by, reason: why }: Order): CommandEvent {
+function reasonOf(kind: Command["kind"], by: string, why: string): RolloutReason {
   const who = by === "" ? "an operator" : by;
-  const reason = { code: "operator", message: `${who} ${DID[command.kind]}${why === "" ? "" : `: ${why}`}` } as const;
+  return { code: "operator", message: `${who} ${DID[kind]}${why === "" ? "" : `: ${why}`}` };
+}
+
+function eventOf(state: RolloutState, command: Command, { by, reason: why }: Order): CommandEvent {
+  const reason = reasonOf(command.kind, by, why);
   switch (command.kind) {
     case "pause":
     case "resume":

@@ -176,3 +176,20 @@ describe("a rollout of which each change contradicts the one before", () => {
     expect(back.world.phase(back.id)).toBe("superseded");
   });
 });
+
+test("a rollout whose tables can't even be read is paused, keeps nobody from starting, and can be aborted", async () => {
+  const { world, id } = await scene();
+  world.journal.db.prepare("UPDATE deployments SET lanes = '{' WHERE id = ?").run(id);
+  const row = () => world.journal.db.prepare("SELECT phase, reason_code AS code, reason_message AS message FROM deployments WHERE id = ?").get(id);
+  for (const _ of [1, 2]) {
+    world.startEngine();
+    expect(row()).toEqual({ phase: "paused", code: "internal", message: expect.stringContaining("JSON") as string });
+  }
+  const other = deployOther(world, "1");
+  for (const machine of FOUR) await becomesHealthy(world, machine, "other");
+  world.pass(3000, ...FOUR);
+  expect(world.phase(other)).toBe("succeeded");
+  expect(world.command(id, "resume")).toMatchObject({ refusal: { message: expect.stringContaining("a fault of the controller itself stops it") as string } });
+  expect(world.command(id, "abort", { reason: "unreadable" })).toMatchObject({ ok: true });
+  expect(row()).toEqual({ phase: "aborted", code: "operator", message: "anna aborted it: unreadable" });
+});

@@ -18,7 +18,7 @@ import { drive, type Recorder, take } from "../rollout/drive.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isMoving, type RolloutState } from "../rollout/state.ts";
+import { isBroken, isEnded, isMoving, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
@@ -77,18 +77,19 @@ export class Rollouts {
     world.listener = { availabilityChanged: (machine, app) => this.#noteAvailability(machine, app) };
   }
 
-  /** Forgets what is in memory and reads the tables. `onBroken`: a rollout whose tables contradict themselves; it is there all the same. */
+  /** Forgets what is in memory and reads the tables. `onBroken`: a rollout whose tables contradict themselves; it is there all the same, unless they can't be read at all. */
   reload(tails: readonly DeploymentId[], onBroken: (id: DeploymentId, error: unknown) => void): void {
     for (const collection of [this.#known, this.#byApp, this.#wakes, this.#unfinished, this.#touched]) collection.clear();
     for (const id of [...tails, ...activeDeployments(this.#journal)]) {
-      const state = loadRollout(this.#journal, id)!;
       try {
+        const state = loadRollout(this.#journal, id)!;
+        this.add(state);
+        this.#unfinished.add(state);
         auditRollout(state);
       } catch (error) {
+        if (!isBug(error)) throw error;
         onBroken(id, error);
       }
-      this.add(state);
-      this.#unfinished.add(state);
     }
   }
 
@@ -125,9 +126,9 @@ export class Rollouts {
     for (const machine of state.targets.keys()) noteAvailability(state, machine, this.#world.availabilities.noted(machine, state.app));
   }
 
-  /** From memory or, when it has ended, from the tables; then it must be driven or dropped. */
+  /** From memory or, when it has ended, from the tables; then it must be driven or dropped. Throws a RolloutBug when they can't be read. */
   takeUp(id: DeploymentId): RolloutState | undefined {
-    return this.#known.get(id) ?? loadRollout(this.#journal, id);
+    return this.#known.get(id) ?? ofRollout(id, () => loadRollout(this.#journal, id));
   }
 
   drive(state: RolloutState, event: RolloutEvent, append: Append, now: Moment): void {
@@ -181,18 +182,22 @@ export class Rollouts {
 
   /** Without driving it: it can't be. */
   pauseBroken(id: DeploymentId, message: string, append: Append): void {
-    const state = this.takeUp(id);
-    if (state === undefined || isEnded(state.phase)) {
-      this.#forget(id);
-      return;
-    }
-    const reason = { code: "internal", message } as const;
-    const change = { kind: "phase_changed", phase: "paused", reason } as const;
-    const row = append({ ...change, deployment: id, app: state.app });
-    if (!this.#known.has(id)) this.add(state);
-    take(state, [change], { record: () => row, isUnchecked: true });
-    this.#unfinished.delete(state);
+    this.putBroken(id, "paused", { code: "internal", message }, append);
+    const state = this.#known.get(id);
+    if (state !== undefined) this.#unfinished.delete(state);
     this.#wakes.delete(id);
+  }
+
+  /** Gives a phase to one that has not ended, whatever its tables say; one that has is forgotten. */
+  putBroken(id: DeploymentId, phase: RolloutPhase, reason: RolloutReason, append: Append): void {
+    const stands = this.#journal.db.prepare("SELECT app, phase FROM deployments WHERE id = ?").get(id) as Pick<RolloutState, "app" | "phase"> | undefined;
+    if (stands === undefined || isEnded(stands.phase)) return this.#forget(id);
+    const change = { kind: "phase_changed", phase, reason } as const;
+    const row = append({ ...change, deployment: id, app: stands.app });
+    // It is in memory, unless it could not be read.
+    const state = this.#known.get(id);
+    if (state !== undefined) take(state, [change], { record: () => row, isUnchecked: true });
+    if (isEnded(phase)) this.#forget(id);
   }
 
   /** What the machines of a broken rollout said while nobody drove it. */
@@ -231,15 +236,14 @@ export class Rollouts {
   }
 
   /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
-  #endBroken(state: RolloutState, event: RolloutEvent, append: Append): void {
+  #endBroken(state: RolloutState, event: Extract<RolloutEvent, { readonly kind: "abort" | "supersede" }>, append: Append): void {
     try {
       this.#takeAnswers(state, append);
     } catch (error) {
       // What its machines said may be what it can't take in.
       if (!isBug(error)) throw error;
     }
-    take(state, decide(state, event), { ...this.#recorder(state, append), isUnchecked: true });
-    this.#forget(state.id);
+    this.putBroken(state.id, event.kind === "abort" ? "aborted" : "superseded", event.reason, append);
   }
 
   #recorder(state: RolloutState, append: Append): Recorder {
