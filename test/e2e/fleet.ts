@@ -101,6 +101,8 @@ export interface MachineApp {
   readonly ports: Readonly<Record<string, number>>;
 }
 
+/** Of `watch`, when it has seen the end, whatever the end was: docs/cli.md, Exit codes. */
+const ENDED_CODES: readonly (number | null)[] = [0, 1, 5, 6];
 const ENDED = ["succeeded", "rolled_back", "failed", "aborted", "superseded"];
 
 export class DevFleet {
@@ -214,7 +216,7 @@ export class DevFleet {
     for (const end = Date.now() + withinMs; Date.now() < end; await sleep(200)) {
       const watched = await this.muster(["watch", id], { timeoutMs: end - Date.now() });
       last = watched.stderr;
-      if (watched.code !== 0 && watched.code !== 1) continue;
+      if (!ENDED_CODES.includes(watched.code)) continue;
       try {
         const status = await this.status(id);
         if (ENDED.includes(status.phase)) return status;

@@ -41,6 +41,7 @@ function changed(state: RolloutState, entry: Extract<TargetEntry, { readonly kin
     case "reverted":
       return { text: `${machine} is back ${before.previous === null ? `to being without ${state.app}` : `on ${before.previous}`}${wayText(before, at)}`, sum: "back" };
     case "failed":
+      if (before.state === "failed" && entry.runs !== null && state.release !== `${state.app}@${entry.runs}`) return { text: `${machine} went back by itself: ${runsText(state, entry.runs)}`, sum: "back" };
       if (before.purpose === "revert") return { text: `${machine} could not go back ${backText(state, before.previous)}${because(reason)}`, sum: "failed", isKey: true };
       return { text: `${machine} failed in wave ${before.wave + 1}${because(reason)} (${failedText(state, before)})`, sum: "failed", isKey: true };
     case "unreachable":
@@ -71,6 +72,11 @@ const WAY_MS_MIN = 1000;
 
 function wayText({ state, since }: Target, at: number): string {
   return (state === "updating" || state === "reverting") && at - since.at >= WAY_MS_MIN ? afterText(at - since.at) : "";
+}
+
+/** `app@1 runs there now`. */
+export function runsText({ app }: RolloutState, runs: string): string {
+  return runs === "" ? `nothing of ${app} runs there now` : `${app}@${runs} runs there now`;
 }
 
 /** `1 failed, 0 allowed`. */

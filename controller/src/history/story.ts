@@ -8,6 +8,7 @@ import { removalIn } from "../journal/removal.ts";
 import type { RolloutState, Target } from "../rollout/state.ts";
 import { withoutRepeats } from "./condense.ts";
 import { lineOf, kindOf, type Narrator } from "./narrate.ts";
+import { runsText } from "./narrate-target.ts";
 import { isOfRollout } from "./past.ts";
 import { absenceText, type Known, placeText, UNKNOWN } from "./selection.ts";
 import { because, colon, type Line, spanText, was, whoText } from "./words.ts";
@@ -145,9 +146,9 @@ export class Story {
       const back = entry.previous === null ? `it did not run ${state.app} before` : `it goes back to ${entry.previous} if need be`;
       return `${this.#machine} was told to run ${state.release}${waitedMs > 0 ? ` after ${spanText(waitedMs)} of waiting for its turn` : ""}: ${places}; ${back}`;
     }
-    if (entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && target?.purpose === "update") {
+    if (entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && target?.purpose === "update" && target.state !== "failed") {
       const isBack = this.#lastReport?.generation === target.generation && this.#lastReport.phase === "reverted";
-      const runs = entry.runs === null ? "" : entry.runs === "" ? `nothing of ${state.app} runs there now` : `${state.app}@${entry.runs} runs there now`;
+      const runs = entry.runs === null ? "" : runsText(state, entry.runs);
       const after = [...(isBack ? ["it went back by itself"] : []), ...(runs === "" || this.#lastReport?.phase === "unhealthy" ? [] : [runs])].map((part) => `; ${part}`).join("");
       return `${this.#machine} failed in wave ${target.wave + 1}${because(entry.reason)}${after}`;
     }

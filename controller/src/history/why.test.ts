@@ -209,6 +209,29 @@ describe("a deployment", () => {
     `);
   });
 
+  test("whose machine failed, and said later that it has gone back by itself", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1), onFailure: "pause" });
+    scene.elapse(1000);
+    await scene.tell("m-1", "reverting", "2");
+    scene.elapse(1000);
+    await scene.tell("m-1", "reverted", "1");
+    const lines = (await scene.whyDeployment(id)).split("\n").filter((line) => /m-1 (failed|went)/.test(line));
+    expect(lines).toMatchInlineSnapshot(`
+      [
+        "     1s target_failed: m-1 failed in wave 1 (1 failed in it, 0 allowed)",
+        "     2s target_failed: m-1 went back by itself: app@1 runs there now",
+      ]
+    `);
+    expect((await scene.whyMachine("m-1")).split("\n").filter((line) => /m-1 (failed|went)/.test(line))).toMatchInlineSnapshot(`
+      [
+        "m-1 failed with app@2 in wave 1 of d-2: exited with code 1; app@1 runs there now.",
+        "     1s target_failed: m-1 failed in wave 1; app@2 runs there now",
+        "     2s target_failed: m-1 went back by itself: app@1 runs there now",
+      ]
+    `);
+  });
+
   test("that paused, was resumed, and had its failure acknowledged", async () => {
     await upgraded();
     const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1), onFailure: "pause" });
