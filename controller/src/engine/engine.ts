@@ -300,17 +300,23 @@ export class Engine {
     world.reported(machine, app, generation, phase, now.attended);
     const state = rollouts.told(app, machine, generation);
     if (state !== undefined) rollouts.drive(state, { kind: "reported", machine, generation, phase, reason, runs }, append, now);
-    else this.#settleLate(report, append);
+    else this.#settleLate(report, append, now);
   }
 
-  /** A machine that was under way or silent when its rollout ended says how it went: the record of that rollout is completed, nothing is decided. */
-  #settleLate(report: ReportAccepted, append: Append): void {
-    const { machine, app, phase, runningVersion: runs } = report;
-    const target = this.#loop.facts.openTarget(report);
-    if (target === undefined || this.#loop.rollouts.get(target.deployment) !== undefined) return;
+  /**
+   * A machine that was under way or silent when its rollout ended says how it went: the record of that rollout is completed, and nothing is decided. But one that went back takes its
+   * machines back whenever they are heard.
+   */
+  #settleLate(report: ReportAccepted, append: Append, now: Moment): void {
+    const { machine, app, phase, reason, runningVersion: runs } = report;
+    const { facts, rollouts } = this.#loop;
+    const target = facts.openTarget(report);
+    if (target === undefined || rollouts.get(target.deployment) !== undefined) return;
+    const state = target.goesBack === 1 ? rollouts.takeUp(target.deployment) : undefined;
+    if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: report.generation as Generation, phase, reason, runs }, append, now);
     const to = targetStateOf(target, phase);
     if (to === undefined || to === "updating" || to === "reverting") return;
-    append({ kind: "target_changed", deployment: target.deployment, app, machine, state: to, reason: to === "failed" ? report.reason : null, runs });
+    append({ kind: "target_changed", deployment: target.deployment, app, machine, state: to, reason: to === "failed" ? reason : null, runs });
   }
 }
 

@@ -27,6 +27,8 @@ export interface OpenTarget {
   readonly deployment: DeploymentId;
   readonly state: TargetState;
   readonly purpose: Purpose;
+  /** Its rollout has gone back, and takes it back, too. */
+  readonly goesBack: 0 | 1;
 }
 
 /** A time in which the whole fleet is left alone. */
@@ -177,6 +179,11 @@ export class Facts {
     return this.#sql.decision.get(machine, app) as Decision | undefined;
   }
 
+  /** The deployment that has decided about the machine since this one began to go back; undefined: none has. */
+  decidedAfterRollback(id: DeploymentId, machine: MachineId, app: AppName): DeploymentId | undefined {
+    return this.#sql.decidedAfter.get({ id, machine, app }) as DeploymentId | undefined;
+  }
+
   lastGood(machine: MachineId, app: AppName): ReleaseId | null {
     return (this.#sql.lastGood.get({ machine, app }) ?? null) as ReleaseId | null;
   }
@@ -274,7 +281,8 @@ function prepare(db: Database) {
     ).pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
-      `SELECT t.deployment, t.state, t.purpose FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
+      `SELECT t.deployment, t.state, t.purpose, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack
+       FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.purpose IS NOT NULL
          AND (t.state IN ('updating', 'unreachable', 'reverting') OR (t.state = 'failed' AND t.reason_code = 'no_answer'))`,
     ),
@@ -297,6 +305,10 @@ function prepare(db: Database) {
     ),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
+    decidedAfter: statement(
+      `SELECT a.deployment FROM assignments a JOIN deployments d ON d.id = @id
+       WHERE a.machine = @machine AND a.app = @app AND a.deployment <> d.id AND a.decided_seq > d.back_seq`,
+    ).pluck(),
     lastGood: statement(LAST_GOOD).pluck(),
     reason: statement("SELECT reason_code AS code, reason_message AS message FROM machine_apps WHERE machine = ? AND app = ? AND reason_code IS NOT NULL"),
     assignments: statement(
@@ -321,7 +333,9 @@ function prepare(db: Database) {
        WHERE (d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')))
          OR (d.phase = 'rolled_back' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
-           WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating', 'failed'))) ORDER BY d.number`,
+           WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating', 'failed')))
+         OR (d.phase = 'failed' AND d.back_seq IS NOT NULL AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+           WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating'))) ORDER BY d.number`,
     ).pluck(),
   };
 }

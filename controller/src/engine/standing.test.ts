@@ -209,3 +209,57 @@ test("a machine takes its turn in one standing deployment at a time: the newest 
   await world.settle("b", "c");
   expect([world.wanted("c"), world.state(second, "c")]).toEqual(["2", "healthy"]);
 });
+
+/** All of them run 1; 2 was rolled back while b was lost with it. */
+async function lostInRollback(): Promise<World> {
+  const world = await deployed("1", "a", "b");
+  world.deploy("2", { waves: [ALL], maxUnavailable: count(2) });
+  await world.say("a", "healthy");
+  world.pass(20_000, "a");
+  world.command("d-2" as never, "rollback");
+  await world.say("a", "healthy");
+  world.pass(2000, "a");
+  expect([world.phase("d-2" as never), world.state("d-2" as never, "b")]).toEqual(["rolled_back", "unreachable"]);
+  return world;
+}
+
+describe("a machine that was lost in a rollback", () => {
+  test("goes back also when it says how it went while the controller catches up", async () => {
+    const world = await lostInRollback();
+    const generation = world.generation("b");
+    world.startEngine({ isHeard: false });
+    await world.join("b");
+    await world.say("b", "failed", generation);
+    expect(world.wanted("b")).toBe("2");
+    world.pass(2000, "a", "b");
+    expect(world.wanted("b")).toBe("1");
+  });
+
+  test("is not taken back by the older deployment once a newer one has decided about it", async () => {
+    const world = await lostInRollback();
+    const generation = world.generation("b");
+    const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(2) });
+    world.startEngine({ isHeard: false });
+    await world.join("b");
+    await world.say("b", "failed", generation);
+    world.pass(2000, "a", "b");
+    expect(world.wanted("b")).toBe("3");
+    world.startEngine();
+    expect(world.wanted("b")).toBe("3");
+    await world.settle("a", "b");
+    world.pass(2000, "a", "b");
+    expect([world.phase(third), world.wanted("b"), world.state("d-2" as never, "b")]).toEqual(["succeeded", "3", "skipped"]);
+    world.deploy("4", { waves: [ALL], maxUnavailable: count(2) });
+    expect(world.wanted("b")).toBe("4");
+  });
+
+  test("is not taken back once more by the older deployment when a newer one begins", async () => {
+    const world = await lostInRollback();
+    await world.join("b");
+    expect(world.wanted("b")).toBe("1");
+    world.deploy("3", { waves: [ALL], maxUnavailable: count(2) });
+    expect(world.wanted("b")).toBe("3");
+    world.pass(2000, "a", "b");
+    expect(world.wanted("b")).toBe("3");
+  });
+});

@@ -2,7 +2,7 @@
  * What rollouts see of the world: the fleet, whether apps serve on its machines, the calendar, and the limits of groups. Whatever changes one of these goes through here, so that all
  * that is derived from it (budgets, the targets of rollouts, how deployments are now) is told.
  */
-import type { AppName, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
@@ -150,6 +150,10 @@ export class World implements Surroundings {
 
   fullBudget(machine: MachineId, purpose: Purpose): string | undefined {
     return this.budgets.full(machine, purpose);
+  }
+
+  successor({ id, app }: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined {
+    return this.availabilities.assignedTo(machine, app)?.deployment === id ? undefined : this.#facts.decidedAfterRollback(id, machine, app);
   }
 
   unsound({ id, release, strategy }: Pick<RolloutState, "id" | "release" | "strategy">): Hold | undefined {

@@ -120,6 +120,7 @@ class Simulation {
       isDrained: () => false,
       lastGood: (machine) => lastGood.get(machine) ?? null,
       said: () => null,
+      successor: () => undefined,
       unsound: () => undefined,
       frozen: (now) => inputs.frozen(now),
       opening: (window, now) => inputs.opening(window, now),

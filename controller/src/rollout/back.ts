@@ -1,11 +1,14 @@
 /**
  * The way back: machines that do not serve first and at once, then the newest wave first in the same window and lanes, each machine to what it ran before. Never a matter of time, of
- * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback; one that goes back by itself is let finish.
+ * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback, unless another deployment has decided about it since; one that goes back by itself is let
+ * finish.
  */
+import type { MachineId } from "@muster/proto/ids.ts";
+import type { RolloutChange } from "./change.ts";
 import type { Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
-import { endsAt, isEnded, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, type TargetCounts, waveGoingBack } from "./state.ts";
+import { endsAt, isEnded, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, type TargetCounts, waveGoingBack, wentBack } from "./state.ts";
 import { assignment, change, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
@@ -22,13 +25,20 @@ export function backStep(state: RolloutState, world: Surroundings, now: Moment):
 
 /** After the rollback has ended: machines that were lost then are heard again. */
 export function backTailStep(state: RolloutState, world: Surroundings): Step {
+  for (const machine of state.moving) {
+    const left = leftTo(state, machine, world);
+    if (left !== undefined) return change(left);
+  }
   const next = nextBack(state, world);
-  return next.kind === "start" ? change(next.change) : { kind: "wait", until: undefined };
+  if (next.kind !== "start") return { kind: "wait", until: undefined };
+  return change((next.change.kind === "target_assigned" ? leftTo(state, next.change.machine, world) : undefined) ?? next.change);
 }
 
-/** It has ended going back, whether all of its machines could or not. */
-function wentBack({ phase, waves }: Pick<RolloutState, "phase" | "waves">): boolean {
-  return phase === "rolled_back" || (phase === "failed" && waves.some(({ targets }) => targets.some(({ purpose }) => purpose === "revert")));
+/** A newer decision about a machine stands, whatever it was to go back to. */
+function leftTo(state: RolloutState, machine: MachineId, world: Surroundings): RolloutChange | undefined {
+  const successor = world.successor(state, machine);
+  if (successor === undefined) return undefined;
+  return { kind: "target_changed", machine, state: "skipped", reason: { code: "superseded", message: `${successor} goes on with it` }, runs: null };
 }
 
 /** Somebody is on the way back, or is to be told to go. Whoever could not go back is left as it is. */
@@ -38,7 +48,7 @@ export function hasBackTail(state: Pick<RolloutState, "phase" | "moving" | "wave
   return state.moving.size > 0 || state.waves.some(({ counts }) => counts.healthy + counts.updating + failed(counts) > 0);
 }
 
-type Next = { readonly kind: "start"; readonly change: ReturnType<typeof assignment> } | { readonly kind: "wait" | "none" };
+type Next = { readonly kind: "start"; readonly change: Extract<RolloutChange, { readonly machine: MachineId }> } | { readonly kind: "wait" | "none" };
 
 function nextBack(state: RolloutState, world: Surroundings): Next {
   for (const target of state.backFirst) {

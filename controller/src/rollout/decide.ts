@@ -10,7 +10,7 @@ import { forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
 import type { Verdict } from "./asking.ts";
-import { type AgentPhase, isEnded, isMoving, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
+import { type AgentPhase, isEnded, isMoving, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
   | { readonly kind: "start"; readonly plan: Plan }
@@ -191,10 +191,11 @@ function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutRea
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
-/** In a tail: it is left to the newer one, and has its turn here again when that ends without it. */
+/** In a tail: it is left to the newer one, and has its turn here again when that ends without it. One that is still to be told to go back is so until the newer one decides about it. */
 function onOvertaken(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || (target.state !== "pending" && !isMoving(target))) return [];
+  if (wentBack(state) && target.purpose === "update") return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
 }
 

@@ -125,6 +125,8 @@ export function fleetOf(size: number, changes: (index: number) => Partial<PlanMa
 export class FakeWorld implements Surroundings {
   readonly silent = new Set<MachineId>();
   readonly cordoned = new Set<MachineId>();
+  /** A newer deployment has decided about them. */
+  readonly overtaken = new Set<MachineId>();
   /** Until when: a freeze; until null: one that nobody can foresee the end of. */
   freeze: { readonly until: Instant | null } | undefined;
   /** When the rollout's own window opens, while it is closed. */
@@ -157,6 +159,10 @@ export class FakeWorld implements Surroundings {
 
   said(): null {
     return null;
+  }
+
+  successor(_: unknown, machine: MachineId): DeploymentId | undefined {
+    return this.overtaken.has(machine) ? ("d-9" as DeploymentId) : undefined;
   }
 
   unsound(): Hold | undefined {

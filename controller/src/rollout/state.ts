@@ -307,13 +307,24 @@ export function forwardTurns(): Turns<Target> {
 }
 
 /** Newest wave first, and in it the last that was told. */
-export function backwardTurns(state: Pick<RolloutState, "availability">): Turns<Target> {
+export function backwardTurns(state: Pick<RolloutState, "availability" | "phase">): Turns<Target> {
   return new Turns<Target>((target) => mayGoBack(state, target), (a, b) => isEarlier(b, a));
 }
 
-/** It is to be taken back, can be told so, and does not go back by itself, which it is let finish. */
-export function mayGoBack({ availability }: Pick<RolloutState, "availability">, target: Target): boolean {
+/** It is to be taken back, can be told so, is no other deployment's by now, and does not go back by itself, which it is let finish. */
+export function mayGoBack({ availability, phase }: Pick<RolloutState, "availability" | "phase">, target: Target): boolean {
+  if (isEnded(phase) && isOvertaken(target)) return false;
   return isToRevert(target) && target.state !== "unreachable" && !availability.goingBack.has(target.machine);
+}
+
+/** Left to a newer deployment. */
+function isOvertaken({ state, reason }: Pick<Target, "state" | "reason">): boolean {
+  return state === "skipped" && reason?.code === "superseded";
+}
+
+/** It has ended, and what it had changed went back, whether all of its machines could or not. */
+export function wentBack({ phase, waves }: Pick<RolloutState, "phase" | "waves">): boolean {
+  return phase === "rolled_back" || (phase === "failed" && waves.some(({ targets }) => targets.some(({ purpose }) => purpose === "revert")));
 }
 
 function isEarlier(a: Target, b: Target): boolean {

@@ -63,7 +63,7 @@ function passedOver({ strategy }: RolloutState, { machine }: Target, world: Surr
   return { kind: "target_changed", machine, state: "unreachable", reason: SILENT, runs: null, ...(strategy.offline.kind === "skip" ? { isLetGo: true } : {}) };
 }
 
-export function assignment(state: RolloutState, target: Target, purpose: Purpose, world: Surroundings): RolloutChange {
+export function assignment(state: RolloutState, target: Target, purpose: Purpose, world: Surroundings): Extract<RolloutChange, { readonly kind: "target_assigned" }> {
   const { machine } = target;
   const isFirst = target.attempts === 0 && purpose === "update";
   const previous = isFirst ? world.lastGood(machine, state.app) : target.previous;

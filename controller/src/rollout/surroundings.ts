@@ -1,7 +1,7 @@
 /**
  * What a rollout may ask about the world around it. The engine answers from the fleet, the schedule and the other rollouts; a forecast answers from a model.
  */
-import type { AppName, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Window } from "../plan/strategy.ts";
 import type { Attended } from "./moment.ts";
 import type { Hold, Purpose, RolloutReason, RolloutState } from "./state.ts";
@@ -31,6 +31,8 @@ export interface Surroundings {
   opening(window: Window, now: Instant): Opening;
   /** The selector of a budget of the machine's group that has no room for it; undefined: it may start. */
   fullBudget(machine: MachineId, purpose: Purpose): string | undefined;
+  /** The deployment that has decided about the machine since this one began to go back; undefined: none has. */
+  successor(state: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined;
   /** Why the release of a rollout that has succeeded is given to nobody else now; undefined: it stands where it runs. */
   unsound(state: RolloutState): Hold | undefined;
 }
@@ -46,5 +48,6 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   frozen: () => ({ open: true, until: null }),
   opening: () => ({ open: true, until: null }),
   fullBudget: () => undefined,
+  successor: () => undefined,
   unsound: () => undefined,
 };
