@@ -24,12 +24,13 @@ interface Sight {
 /** Nothing changes on any host. */
 export async function rest(world: World, forMs: number): Promise<void> {
   const before = pictureOf(world);
+  const since = world.timeline.now;
   await pass(world, forMs);
   const after = pictureOf(world);
   for (const [key, { machine, is }] of before) {
     const { is: becomes, hasLeft } = after.get(key) ?? { is: undefined, hasLeft: false };
-    // A late machine gets what stands when the window of that opens.
-    if (becomes === is || hasLeft || world.oracle.waitsForItsWindow(machine)) continue;
+    // A late machine gets what stands when the window of that opens, or when it is well again where it runs.
+    if (becomes === is || hasLeft || world.oracle.waitsForItsWindow(machine) || world.oracle.waitedForOthers(machine, since)) continue;
     throw new Violation("rest_stays", `after ${forMs} ms in which nobody did anything ${key} is ${becomes}, and was ${is}`);
   }
 }

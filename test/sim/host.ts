@@ -55,6 +55,8 @@ export class Host {
   isDown = false;
   /** Faults that are the host's own: when it last had one. */
   lastFaultAt = -1;
+  /** Since when it has the disk that it has. */
+  diskSince = -1;
   /** A process ended by itself. */
   onExit: (app: string, launchId: string) => void = () => {};
   /** A release takes the host with it. */
@@ -108,6 +110,7 @@ export class Host {
   /** As after a reinstallation under the same name. */
   replaceDisk(): void {
     this.disk = this.#newDisk();
+    this.diskSince = this.#timeline.now;
     this.#switched.clear();
     this.#serving.clear();
     this.reboot();

@@ -129,8 +129,17 @@ export class Availability {
     const change = this.#changes.get(`${machine}/${app}`);
     // One that served when it was decided, and has gone since by itself, nobody could know of.
     const wasKnown = change !== undefined && (change.decidedAt >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
-    if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app)) return "changing";
+    if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app) && !this.#isOverdue(newest, decidedAt)) return "changing";
     return serving.wasOff(decidedAt - LAG_MS, now) ? "down" : "down_lately";
+  }
+
+  /** It has not answered in its time, and does not say that it goes back. */
+  #isOverdue({ machine, app, at, deployment }: Decision, decidedAt: number): boolean {
+    const { hosts, record } = this.#court;
+    if (hosts.machines.get(machine)!.disk.apps.get(app)?.phase.kind === "reverting") return false;
+    const { healthyDeadlineMs, progressDeadlineMs } = record.deployments.get(deployment)!.strategy;
+    const onTheWayMs = Math.min(SILENT_AFTER_MS, Math.max(0, (progressDeadlineMs - healthyDeadlineMs) / 2));
+    return hosts.attention.atMost(at, decidedAt) >= healthyDeadlineMs + onTheWayMs;
   }
 
   #worst(machine: MachineId, decidedAt: number): Standing {

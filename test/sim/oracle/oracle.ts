@@ -17,7 +17,7 @@ import { Availability } from "./availability.ts";
 import { Causes } from "./causes.ts";
 import type { Court } from "./court.ts";
 import { GoingBack } from "./going-back.ts";
-import { Hosts } from "./hosts.ts";
+import { Hosts, LAG_MS } from "./hosts.ts";
 import { Orders } from "./orders.ts";
 import { Outside } from "./outside.ts";
 import { Passing } from "./passing.ts";
@@ -170,6 +170,19 @@ export class Oracle {
   waitsForItsWindow(machine: MachineId): boolean {
     const { record } = this.#court;
     return [...record.newest.values()].some((decision) => decision.machine === machine && record.deployments.get(decision.deployment)!.strategy.window !== null);
+  }
+
+  /** It was given what stands since then, and that had been down on others that have it. */
+  waitedForOthers(machine: MachineId, since: number): boolean {
+    const { record, hosts } = this.#court;
+    return [...record.newest.values()].some(({ machine: of, at, app, isUpdate, artifact, deployment: id }) => {
+      const deployment = record.deployments.get(id)!;
+      if (of !== machine || at < since || !isUpdate || deployment.phase !== "succeeded") return false;
+      return record.machinesOf(deployment).some((other) => {
+        const host = hosts.machines.get(other);
+        return other !== machine && host !== undefined && host.disk.links.get(app) === artifact && host.serving(app).lastOffAt(at) >= since - LAG_MS;
+      });
+    });
   }
 
   newest(machine: MachineId, app: string): Decision | undefined {

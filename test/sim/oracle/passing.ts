@@ -116,8 +116,19 @@ export class Passing {
       if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine))) return [];
       const knownUntil = Math.max(decision.at, hosts.knownUntil(machine));
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
+      // What had served there went with its disk, after the controller could last know of it.
+      if (since === undefined && host.diskSince > knownUntil) return [];
       return [{ machine, since, isSilent: hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS }];
     });
+  }
+
+  /** How many have shown that they live with it before a person kept them out of it: cordoned, drained or labelled. */
+  #excused({ waves, lastDecisions }: Deployment, index: number, took: readonly Took[]): number {
+    const { record } = this.#court;
+    return waves[index]!.machines.filter((machine) => {
+      const decision = lastDecisions.get(machine);
+      return decision?.isUpdate === true && record.machines.has(machine) && record.answered.has(decision.generation) && !took.some((each) => each.machine === machine);
+    }).length;
   }
 
   #lastBadAt(deployment: Deployment, index: number): number {
@@ -141,9 +152,10 @@ export class Passing {
     if (silent.length === 0) return undefined;
     if (offline.kind === "skip") {
       // One may be bad luck; more than one and more than a tenth, or all of them, may be the release's doing.
-      const most = wave.maxUnreachable ?? Math.max(1, Math.floor(took.length / 10));
-      const isLuck = silent.length <= most && silent.length < took.length;
-      return isLuck ? undefined : `of ${took.length} that took it ${silent.join(", ")} are silent`;
+      const of = took.length + this.#excused(deployment, index, took);
+      const most = wave.maxUnreachable ?? Math.max(1, Math.floor(of / 10));
+      const isLuck = silent.length <= most && silent.length < of;
+      return isLuck ? undefined : `of ${of} that took it ${silent.join(", ")} are silent`;
     }
     const early = silent.find((machine) => offline.forMs === null || hosts.attention.between(hosts.lastHeardAt(machine), hosts.now) < offline.forMs);
     return early === undefined ? undefined : `${early} is silent, and is to be waited for`;
