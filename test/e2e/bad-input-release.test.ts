@@ -200,7 +200,7 @@ describe("a disk that fills up", () => {
     agentDisk.fill();
     const ran = await deploy(fleet, { version: "full", healthyDeadline: "5s", progressDeadline: "10s" });
     expect(ran.code).toBe(EXIT.failed);
-    expect(await newest(fleet)).toMatchObject({ phase: "failed", reason: { code: "progress_deadline" } });
+    expect(await newest(fleet)).toMatchObject({ phase: "failed", reason: { code: "revert_failed", message: expect.stringContaining("no space left on the disk; free some space there") } });
     expect(await running(fleet)).toEqual(before);
     agentDisk.free();
     expect((await deploy(fleet, { version: "after" })).code).toBe(0);
