@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 
 import { writeRelease } from "./release.ts";
 
@@ -18,6 +19,8 @@ export interface FleetOptions {
   readonly agents: number;
   /** Further arguments of `muster dev`. */
   readonly args?: readonly string[];
+  /** A module that `muster dev`, and each program that it starts, loads before everything else, with the test's folder as its query. */
+  readonly preload?: string;
 }
 
 export interface DevFile {
@@ -59,6 +62,10 @@ export interface Status {
   readonly counts: Counts;
   readonly started_at: string | null;
   readonly ended_at: string | null;
+  readonly outcome: string | null;
+  readonly outstanding_count: number;
+  readonly outstanding: readonly { readonly machine: string; readonly state: string; readonly text: string }[];
+  readonly now: { readonly machines: number; readonly healthy: number; readonly bad: number; readonly text: string | null; readonly late_waits_for: string | null } | null;
   readonly targets?: readonly TargetStatus[];
 }
 
@@ -72,6 +79,8 @@ export interface TargetStatus {
   readonly attempts: number;
   readonly reason: { readonly code: string; readonly message: string } | null;
   readonly previous_version: string | null;
+  readonly running_version: string | null;
+  readonly now: string | null;
 }
 
 export interface FleetEvent {
@@ -111,14 +120,16 @@ export class DevFleet {
   readonly dir: string;
   readonly #agents: number;
   readonly #args: readonly string[];
+  readonly #devEnv: Readonly<Record<string, string>>;
   #dev: ChildProcess | undefined;
   #output = "";
 
-  private constructor(root: string, agents: number, args: readonly string[]) {
+  private constructor(root: string, { agents, args = [], preload }: FleetOptions) {
     this.root = root;
     this.dir = join(root, "fleet");
     this.#agents = agents;
     this.#args = args;
+    this.#devEnv = preload === undefined ? {} : { NODE_OPTIONS: `--import ${pathToFileURL(preload).href}?${encodeURIComponent(root)}` };
   }
 
   static async start(options: FleetOptions): Promise<DevFleet> {
@@ -129,14 +140,14 @@ export class DevFleet {
 
   /** Not started: a test may put something into its folders before it calls `up`. */
   static create(options: FleetOptions): DevFleet {
-    return new DevFleet(mkdtempSync(join(tmpdir(), "muster-e2e-")), options.agents, options.args ?? []);
+    return new DevFleet(mkdtempSync(join(tmpdir(), "muster-e2e-")), options);
   }
 
   /** Starts `muster dev`, also after everything was killed, and waits until it says `ready`. */
   async up(): Promise<void> {
     const dev = spawn(process.execPath, [MUSTER, "dev", "--agents", String(this.#agents), "--dir", this.dir, ...this.#args], {
       cwd: this.root,
-      env: this.#env(),
+      env: { ...this.#env(), ...this.#devEnv },
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#dev = dev;
@@ -165,7 +176,7 @@ export class DevFleet {
     return JSON.parse(readFileSync(join(this.dir, "dev.json"), "utf8")) as DevFile;
   }
 
-  muster(args: readonly string[], options: RunOptions = {}): Promise<Ran> {
+  muster(args: readonly string[], options: RunOptions = {}, onStdout: (text: string) => void = () => {}): Promise<Ran> {
     const child = spawn(process.execPath, [MUSTER, ...args], {
       cwd: options.cwd ?? this.root,
       env: { ...this.#env(), MUSTER_ADDRESS: this.#address(), ...options.env },
@@ -175,7 +186,7 @@ export class DevFleet {
     });
     let stdout = "";
     let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (chunk: string) => (stdout += chunk));
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => onStdout((stdout += chunk)));
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => (stderr += chunk));
     child.stdin.on("error", () => {});
     child.stdin.end(options.input);
@@ -228,6 +239,20 @@ export class DevFleet {
     throw new Error(`${id} did not end within ${withinMs / 1000}s: ${String(last)}\n${this.output}`);
   }
 
+  /** Waits until its status, targets included, is such. What is under way is better followed: each look costs a process. */
+  async until(id: string, holds: (status: Status) => boolean, withinMs = 30_000): Promise<Status> {
+    let status = await this.status(id);
+    await comes(async () => holds((status = await this.status(id))), withinMs).catch((cause: unknown) => {
+      throw new Error(`${id} did not come to that: ${JSON.stringify(status)}\n${this.output}`, { cause });
+    });
+    return status;
+  }
+
+  /** Runs a command with `--watch -o json`, and sees each change as it is printed. */
+  follow(...args: readonly string[]): Following {
+    return new Following((onStdout) => this.muster([...args, "--watch", "-o", "json"], {}, onStdout));
+  }
+
   async events(id?: string): Promise<readonly FleetEvent[]> {
     const { stdout } = await this.muster(["events", "--from", "1", ...(id === undefined ? [] : [id]), "-o", "json"]);
     return stdout.split("\n").filter((line) => line !== "").map((line) => JSON.parse(line) as FleetEvent);
@@ -248,6 +273,19 @@ export class DevFleet {
     const ended = new Promise((done) => this.#dev!.once("exit", done));
     for (const pid of [...this.#pids(), this.devPid]) this.kill(pid);
     await ended;
+  }
+
+  /** kill -9 of the controller, which is started again only when `meanwhile` has come to its end; agents, nats-server and workloads go on. */
+  async withoutController(meanwhile: () => Promise<void>): Promise<void> {
+    // Held, it starts nothing again.
+    process.kill(this.devPid, "SIGSTOP");
+    try {
+      this.kill(this.file().controller.pid);
+      await meanwhile();
+    } finally {
+      process.kill(this.devPid, "SIGCONT");
+    }
+    await this.whole();
   }
 
   /** Waits until `muster dev` has started again what was killed, and the controller listens. */
@@ -296,6 +334,64 @@ export class DevFleet {
     const { MUSTER_ADDRESS: _, FORCE_COLOR: __, ...env } = process.env;
     return { ...env, NO_COLOR: "1" };
   }
+}
+
+/** A rollout that is watched by a command that runs. */
+export class Following {
+  /** When the command has ended. */
+  readonly ran: Promise<Ran>;
+  readonly #waiting = new Set<() => void>();
+  #statuses: readonly Status[] = [];
+  #hasEnded = false;
+
+  constructor(start: (onStdout: (text: string) => void) => Promise<Ran>) {
+    this.ran = start((text) => {
+      this.#statuses = text.split("\n").slice(0, -1).map((line) => JSON.parse(line) as Status);
+      for (const look of this.#waiting) look();
+    });
+    void this.ran.then(() => {
+      this.#hasEnded = true;
+      for (const look of this.#waiting) look();
+    });
+  }
+
+  /** Resolves when the newest status is such, however short; rejects when the command ends before it was. */
+  until(holds: (status: Status) => boolean): Promise<Status> {
+    let seen = 0;
+    const { promise, resolve: found, reject } = Promise.withResolvers<Status>();
+    const look = (): void => {
+      for (; seen < this.#statuses.length; seen += 1) {
+        const status = this.#statuses[seen]!;
+        if (holds(status)) return found(status);
+      }
+      if (this.#hasEnded) reject(new Error(`it did not come to that: ${JSON.stringify(this.#statuses.at(-1))}`));
+    };
+    this.#waiting.add(look);
+    look();
+    return promise.finally(() => this.#waiting.delete(look));
+  }
+
+  /** The last that the command said. */
+  async end(): Promise<{ readonly code: number | null; readonly status: Status }> {
+    const { code, stderr } = await this.ran;
+    const status = this.#statuses.at(-1);
+    if (status === undefined) throw new Error(`nothing was said: ${stderr}`);
+    return { code, status };
+  }
+}
+
+/** Waits until it holds; what throws does not hold yet. */
+export async function comes(holds: () => boolean | Promise<boolean>, withinMs = 30_000): Promise<void> {
+  let last: unknown;
+  for (const end = Date.now() + withinMs; Date.now() < end; await sleep(50)) {
+    try {
+      if (await holds()) return;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw new Error(`it did not come to that within ${withinMs / 1000} s`, { cause: last });
 }
 
 function listens(address: string): Promise<boolean> {

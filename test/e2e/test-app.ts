@@ -1,7 +1,7 @@
 /**
  * An app for tests: releases of the server in app/server.mjs, what their processes wrote down, and what they answer.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { DevFleet } from "./fleet.ts";
@@ -49,6 +49,7 @@ export class TestApp {
   readonly name: string;
   readonly #fleet: DevFleet;
   readonly #ledger: string;
+  readonly #ports = new Map<string, number>();
 
   constructor(fleet: DevFleet, name: string) {
     this.name = name;
@@ -91,11 +92,24 @@ export class TestApp {
     return lines.filter((line) => line !== "").map((line) => JSON.parse(line) as Start);
   }
 
+  /** A version's processes answer their probes badly from now on: on one machine, or wherever it runs. */
+  turnUnhealthy(version: string, machine?: string): void {
+    writeFileSync(this.#unhealthyFile(version, machine), "");
+  }
+
+  /** The end of that. */
+  turnHealthy(version: string, machine?: string): void {
+    rmSync(this.#unhealthyFile(version, machine));
+  }
+
   /** The port that the machine keeps for this app. */
   async port(machine: string): Promise<number> {
+    const known = this.#ports.get(machine);
+    if (known !== undefined) return known;
     const { apps } = await this.#fleet.machine(machine);
     const port = apps.find(({ app }) => app === this.name)?.ports["http"];
     if (port === undefined) throw new Error(`${machine} has no port for ${this.name}: ${JSON.stringify(apps)}`);
+    this.#ports.set(machine, port);
     return port;
   }
 
@@ -103,6 +117,10 @@ export class TestApp {
   async answers(machines: readonly string[]): Promise<Readonly<Record<string, Answer>>> {
     const answers = machines.map(async (machine) => [machine, await ask(await this.port(machine))] as const);
     return Object.fromEntries(await Promise.all(answers));
+  }
+
+  #unhealthyFile(version: string, machine: string | undefined): string {
+    return [`${this.#ledger}.unhealthy`, version, ...(machine === undefined ? [] : [machine])].join("-");
   }
 }
 

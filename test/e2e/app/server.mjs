@@ -1,8 +1,9 @@
 /**
  * The program of test releases: a small server that says who it is, behaves as its release tells it to, and writes down each of its starts.
  * From its environment: PORT, MACHINE, LEDGER (the file of starts), BEHAVIOUR. From its release directory: version.txt.
+ * Whatever its behaviour, it is unhealthy while a file lies beside the ledger that says so (`TestApp.turnUnhealthy`).
  */
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 
 const { PORT, MACHINE, LEDGER, BEHAVIOUR } = process.env;
@@ -18,6 +19,7 @@ if (BEHAVIOUR === "exits") {
 }
 
 function isHealthy() {
+  if (existsSync(`${LEDGER}.unhealthy-${version}`) || existsSync(`${LEDGER}.unhealthy-${version}-${MACHINE}`)) return false;
   if (BEHAVIOUR === "never_healthy") return false;
   if (BEHAVIOUR === "turns_unhealthy") return Date.now() - startedAt < TURNS_UNHEALTHY_AFTER_MS;
   return true;
