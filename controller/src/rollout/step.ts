@@ -50,10 +50,25 @@ export function turnStep(state: RolloutState, world: Surroundings, pace: Pace, n
 /** Those that cannot start now are dropped; they are looked at in their order as well. */
 function nextFirst(state: RolloutState, world: Surroundings): Target | undefined {
   for (const target of state.startFirst) {
-    if (target.state === "pending" && costsNothing(state, target) && fullLane(state, target) === undefined && world.fullBudget(target.machine, "update") === undefined) return target;
+    if (isFree(state, target, world)) return instead(state, target, world) ?? target;
     state.startFirst.delete(target);
   }
   return undefined;
+}
+
+/** A window that is full of those that change is so for everybody but one of these. O(window). */
+function instead(state: RolloutState, first: Target, world: Surroundings): Target | undefined {
+  const { changing } = state.availability;
+  if (changing.size !== state.maxUnavailable || changing.has(first.machine)) return undefined;
+  for (const machine of changing) {
+    const target = state.targets.get(machine)!;
+    if (state.startFirst.has(target) && isFree(state, target, world)) return target;
+  }
+  return undefined;
+}
+
+function isFree(state: RolloutState, target: Target, world: Surroundings): boolean {
+  return target.state === "pending" && costsNothing(state, target) && fullLane(state, target) === undefined && world.fullBudget(target.machine, "update") === undefined;
 }
 
 /** A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. */

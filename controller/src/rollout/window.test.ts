@@ -1,6 +1,6 @@
 /** The sliding window, and those that take places in it: targets under way, and machines that are unwell for other reasons. */
 import { describe, expect, test } from "vitest";
-import { ALL, APPROVAL, count, fleetOf, Harness, percent, wave } from "./rollout.fixture.ts";
+import { ALL, APPROVAL, count, fleetOf, Harness, HOUR, percent, START, wave } from "./rollout.fixture.ts";
 
 describe("a good release", () => {
   test("goes wave by wave, no more than the window at once, to success", () => {
@@ -41,6 +41,19 @@ describe("the window slides", () => {
     expect(rollout.moving()).toEqual([0, 2, 3]);
     rollout.healthy(3);
     expect(rollout.moving()).toEqual([0, 2, 4]);
+  });
+
+  test("a machine that changes already starts though the window is full of it, before one that is down", () => {
+    const rollout = new Harness(4, { waves: [{ ...ALL, at: (START + HOUR) as never }], maxUnavailable: count(1) });
+    rollout.report(1, "pulling");
+    rollout.report(2, "failed");
+    rollout.pass(HOUR);
+    expect(rollout.moving()).toEqual([1]);
+    rollout.report(0, "pulling");
+    rollout.healthy(1);
+    expect(rollout.moving()).toEqual([0]);
+    rollout.healthy(0);
+    expect(rollout.moving()).toEqual([2]);
   });
 
   test("a failure that is allowed makes room, too", () => {
