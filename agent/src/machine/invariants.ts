@@ -56,7 +56,7 @@ function brokenPhase(state: AppState): string | undefined {
       if (settled !== (phase.move === "probe")) return "reverting is settled when it probes, and only then";
       return (phase.move === "start" || phase.move === "probe") && !good ? "reverts to what was not good" : undefined;
     case "reverted":
-      return settled && good ? undefined : "reverted to what is not good";
+      return settled && good && !asWanted ? undefined : "reverted to what is not good, or to what is wanted";
     case "failed":
       if (current === undefined || good) return undefined;
       return launch.kind === "none" ? undefined : "failed, and what runs is not good";

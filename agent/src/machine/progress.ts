@@ -86,6 +86,8 @@ function revert(state: AppState, phase: Extract<Phase, { kind: "reverting" }>, m
       return started(state, moment, (running) => ({ ...running, phase: { ...phase, move: "probe" } }));
     case "probe":
       if (state.health.kind === "healthy") {
+        // What could not be fetched once more was here all the time.
+        if (sameRelease(state.current, wanted(state))) return enter(state, { kind: "healthy", pruned: false }, moment.now);
         return enter(state, { kind: "reverted", reason: withNote(phase.cause, `back on ${state.current?.version}`) }, moment.now);
       }
       if (moment.now < phase.deadlineAt || state.health.kind === "awaited") return state;
