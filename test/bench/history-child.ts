@@ -37,6 +37,8 @@ const SILENT_AFTER_MS = 15_000;
 /** What a turn of the loop brings of reports when a whole fleet answers. */
 const BATCH = 100;
 const BATCHES = 20;
+/** So many machines are heard in one turn, more than a queue of handshakes lets through at a time. */
+const VOICES = 1000;
 /** Of the fleet: who is cut off by the smaller partition. */
 const PARTITION_SHARE = 0.2;
 const EVERYBODY = "role=web";
@@ -172,9 +174,10 @@ class Controller {
     });
   }
 
-  /** In one turn of the loop. */
   async hello(machines: readonly MachineId[]): Promise<void> {
-    await Promise.all(machines.map(async (machine) => this.#reportSeqs.set(machine, await this.engine.hello(this.#joined[Number(machine.slice(2))]!, 0))));
+    for (const some of chunks(machines, VOICES)) {
+      await Promise.all(some.map(async (machine) => this.#reportSeqs.set(machine, await this.engine.hello(this.#joined[Number(machine.slice(2))]!, 0))));
+    }
   }
 
   /** In one turn of the loop. */
@@ -224,8 +227,10 @@ class Controller {
   async pass(ms: number, heard: readonly MachineId[]): Promise<void> {
     for (let passed = 0; passed < ms; passed += 1000) {
       this.clock.advance(1000);
-      for (const machine of heard) this.engine.heartbeat(machine, 0 as Generation);
-      await turn();
+      for (const some of chunks(heard, VOICES)) {
+        for (const machine of some) this.engine.heartbeat(machine, 0 as Generation);
+        await turn();
+      }
       while (this.clock.due > 0) await turn();
     }
   }
@@ -243,7 +248,7 @@ function granted<T>(answer: { readonly ok: true; readonly value: T } | { readonl
 
 async function work(controller: Controller): Promise<void> {
   const { blocks } = controller;
-  await blocks.measure("all machines say hello in one turn", () => controller.hello(controller.machines));
+  await blocks.measure(`all machines say hello, ${VOICES.toLocaleString("en")} in a turn`, () => controller.hello(controller.machines));
   await ordinaryReports(controller);
   await fleetOrders(controller);
   await partition(controller, Math.floor(controller.machines.length * PARTITION_SHARE));
@@ -329,10 +334,16 @@ async function partition(controller: Controller, size: number): Promise<void> {
   const cut = machines.slice(0, size);
   const of = size === machines.length ? "all machines" : `${size.toLocaleString("en")} machines`;
   await blocks.measure(`${of} fall silent`, () => controller.pass(SILENT_AFTER_MS + 2000, machines.slice(size)));
-  await blocks.measure(`${of} are connected again in one turn`, () => controller.hello(cut));
+  await blocks.measure(`${of} are connected again, ${VOICES.toLocaleString("en")} in a turn`, () => controller.hello(cut));
   await controller.say(controller.takeTold(), "healthy");
   const said = controller.assignedTo(cut, 3);
-  await blocks.measure(`${of} report in one turn`, () => controller.say(said, "healthy"));
+  await blocks.measure(`${of} report, ${VOICES.toLocaleString("en")} in a turn`, async () => {
+    for (const some of chunks(said, VOICES)) await controller.say(some, "healthy");
+  });
+}
+
+function chunks<T>(all: readonly T[], size: number): readonly (readonly T[])[] {
+  return Array.from({ length: Math.ceil(all.length / size) }, (_, index) => all.slice(index * size, (index + 1) * size));
 }
 
 if (import.meta.main) {

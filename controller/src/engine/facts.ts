@@ -194,8 +194,17 @@ export class Facts {
   }
 
   /** Of every app on every machine. */
-  assignments(): IterableIterator<AssignmentRow> {
-    return this.#sql.assignments.iterate() as IterableIterator<AssignmentRow>;
+  *assignments(): Generator<AssignmentRow> {
+    // Both in the order in which they lie, side by side: a join would look each answer up.
+    const answers = this.#sql.answers.iterate() as IterableIterator<readonly [machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase]>;
+    let answer = answers.next().value;
+    for (const row of this.#sql.assignments.iterate() as IterableIterator<Omit<AssignmentRow, "phase">>) {
+      const { machine, app, generation } = row;
+      while (answer !== undefined && (answer[0] < machine || (answer[0] === machine && answer[1] < app))) answer = answers.next().value;
+      const isOfIt = answer !== undefined && answer[0] === machine && answer[1] === app && answer[2] === generation;
+      yield { ...row, phase: isOfIt ? answer![3] : null };
+    }
+    answers.return?.();
   }
 
   /** Ended deployments in which something is still to come for the machine, the newest first. */
@@ -312,9 +321,9 @@ function prepare(db: Database) {
     lastGood: statement(LAST_GOOD).pluck(),
     reason: statement("SELECT reason_code AS code, reason_message AS message FROM machine_apps WHERE machine = ? AND app = ? AND reason_code IS NOT NULL"),
     assignments: statement(
-      `SELECT a.machine, a.app, a.generation, a.deployment, a.release, CASE WHEN ma.generation = a.generation THEN ma.phase END AS phase, a.healthy_deadline_ms AS healthyDeadlineMs, a.progress_deadline_ms AS progressDeadlineMs
-       FROM assignments a LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app`,
+      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs FROM assignments ORDER BY machine, app`,
     ),
+    answers: statement("SELECT machine, app, generation, phase FROM machine_apps ORDER BY machine, app").raw(),
     outstandingIn: statement(
       `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,

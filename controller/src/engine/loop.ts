@@ -232,7 +232,7 @@ export class Loop {
         const reason = { code: "superseded", message: `${next.id} (${next.release}) took its place` } as const;
         for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
         const { id, strategy, release } = next;
-        const plan = ofRollout(id, () => planRollout(strategy, selectMachines(this.journal, app, checkedSelector(strategy.targets), release), release));
+        const plan = ofRollout(id, () => planRollout(strategy, selectMachines(this.journal, this.world, app, checkedSelector(strategy.targets), release), release));
         this.rollouts.drive(next, { kind: "start", plan }, append, now);
         for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
       }
@@ -314,10 +314,12 @@ export class Loop {
     const { fleet } = this.#options;
     const now = this.attendance.now();
     this.assignments.forgetAll();
-    for (const { id, silent_since } of this.facts.machines()) fleet.restore(id, now, silent_since);
-    this.world.reload(now.attended);
-    this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));
-    this.catchUp.reload();
+    this.journal.mapped(() => {
+      for (const { id, silent_since } of this.facts.machines()) fleet.restore(id, now, silent_since);
+      this.world.reload(now.attended);
+      this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));
+      this.catchUp.reload();
+    });
   }
 }
 

@@ -52,7 +52,7 @@ export class Operators {
    * `comesUnsigned`: it is all that will be known of it, signatures included.
    */
   check({ app, release, strategy, selector }: Submission, comesUnsigned = false): Answer<PinnedSecrets> {
-    const { facts, journal, secrets } = this.#loop;
+    const { facts, journal, world, secrets } = this.#loop;
     const id = releaseId(app, release.version);
     const stored = facts.release(id);
     const differing = stored === undefined ? undefined : differences(stored, release.artifact === "" ? { ...release, artifact: stored.artifact } : release);
@@ -61,7 +61,7 @@ export class Operators {
     if (!pinned.ok) return pinned;
     const distrusted = comesUnsigned ? this.#loop.distrusts(stored ?? release) : undefined;
     if (distrusted !== undefined) return conflict(distrusted);
-    const selected = selectMachines(journal, app, selector, id).length;
+    const selected = selectMachines(journal, world, app, selector, id).length;
     if (selected === 0) return conflict(`rollout.targets "${strategy.targets}" selects none of the ${countMachines(journal)} machines; muster machines lists them with their labels`);
     return granted(pinned.value);
   }

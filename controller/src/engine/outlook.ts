@@ -8,7 +8,7 @@ import type { BudgetNow, History, Picture, Wanted } from "../forecast/inputs.ts"
 import type { Strategy } from "../plan/strategy.ts";
 import { newRollout } from "../rollout/state.ts";
 import { frozenBy } from "./calendar.ts";
-import { selectMachines } from "./fleet-plan.ts";
+import { lastGoods, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import type { Operators } from "./operators.ts";
 import { type Answer, granted } from "./refusal.ts";
@@ -41,7 +41,8 @@ export class Outlook {
     const checked = this.#operators.check({ app, release, strategy, selector });
     if (!checked.ok) return checked;
     const now = clock.now();
-    const machines = selectMachines(journal, app, selector, releaseId);
+    const before = lastGoods(journal, app);
+    const machines = selectMachines(journal, world, app, selector, releaseId).map((machine) => ({ ...machine, lastGood: before.get(machine.id) ?? null }));
     const freezes = world.calendar.freezes(now);
     return granted({
       now,

@@ -3,9 +3,8 @@
  */
 import type { AppName, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Probe } from "@muster/proto/gen/muster/v1/release.ts";
-import type { PlanMachine } from "../plan/plan.ts";
 import type { Gate, Size, Strategy, WaveSpec } from "../plan/strategy.ts";
-import type { ForecastInputs } from "./inputs.ts";
+import type { ForecastInputs, ForecastMachine } from "./inputs.ts";
 import { type Forecast, forecast } from "./forecast.ts";
 
 export const SECOND = 1_000;
@@ -57,7 +56,7 @@ export const PROBE: Probe = {
   unhealthyAfter: 3,
 };
 
-export function fleet(size: number, over: (index: number) => Partial<PlanMachine> = () => ({})): readonly PlanMachine[] {
+export function fleet(size: number, over: (index: number) => Partial<ForecastMachine> = () => ({})): readonly ForecastMachine[] {
   return Array.from({ length: size }, (_, index) => ({
     id: machine(index + 1),
     labels: { role: "web", zone: "abc"[index % 3]! },

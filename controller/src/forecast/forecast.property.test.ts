@@ -1,19 +1,18 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Instant, ReleaseId } from "@muster/proto/ids.ts";
-import type { PlanMachine } from "../plan/plan.ts";
 import type { Strategy, WaveSpec } from "../plan/strategy.ts";
 import type { Opening } from "../rollout/surroundings.ts";
 import { blast, count, fleet, forecastOf, inputs, machine, MINUTE, percent, soak, strategy, wave } from "./forecast.fixture.ts";
 import { forecast } from "./forecast.ts";
-import type { ForecastInputs } from "./inputs.ts";
+import type { ForecastInputs, ForecastMachine } from "./inputs.ts";
 import { drawTenth } from "./world.ts";
 
 const waves: fc.Arbitrary<readonly WaveSpec[]> = fc
   .array(fc.tuple(fc.integer({ min: 1, max: 99 }), fc.boolean()), { maxLength: 3 })
   .map((sizes) => [...sizes.toSorted(([a], [b]) => a - b).map(([size, soaks]) => wave(percent(size), soaks ? [soak(6 * MINUTE)] : [])), wave(percent(100))]);
 
-const machines: fc.Arbitrary<readonly PlanMachine[]> = fc
+const machines: fc.Arbitrary<readonly ForecastMachine[]> = fc
   .array(
     fc.record({
       silent: fc.constantFrom(false, false, false, true),
@@ -88,7 +87,7 @@ test("without allowed failures a release that is broken everywhere comes no furt
 test("the same fleet in another order has the same forecast, to the byte", () => {
   fc.assert(
     fc.property(strategies, machines, (how, of) => {
-      const text = (order: readonly PlanMachine[]) => JSON.stringify(forecastOf({ strategy: how, machines: order }));
+      const text = (order: readonly ForecastMachine[]) => JSON.stringify(forecastOf({ strategy: how, machines: order }));
       expect(text(of.toReversed())).toBe(text(of));
     }),
     { numRuns: 100 },

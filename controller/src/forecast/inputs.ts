@@ -35,11 +35,17 @@ export interface History {
   readonly deployments: readonly string[];
 }
 
+/** A machine as it is, and what a rollback would take it back to. */
+export interface ForecastMachine extends PlanMachine {
+  /** The release of the app that was confirmed on it last. Null: none was. */
+  readonly lastGood: ReleaseId | null;
+}
+
 /** The world, as it is at `now`. */
 export interface Picture {
   readonly now: Instant;
   /** All that the selector selects, in any order. */
-  readonly machines: readonly PlanMachine[];
+  readonly machines: readonly ForecastMachine[];
   readonly history: History;
   readonly budgets: readonly BudgetNow[];
   /** After which a machine that is not heard counts as silent. */

@@ -5,7 +5,7 @@
  * Gates that ask people or other systems are answered with go, at once, and alarms stay quiet: how those would judge a bad release nobody can know.
  */
 import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
-import type { Plan, PlanMachine } from "../plan/plan.ts";
+import type { Plan } from "../plan/plan.ts";
 import { nextWake } from "../rollout/advance.ts";
 import type { RolloutChange } from "../rollout/change.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
@@ -19,7 +19,7 @@ import type { Surroundings } from "../rollout/surroundings.ts";
 import { waitingOn } from "../rollout/words.ts";
 import { type Agent, broken, type Happening, type Model, type Reported, take, tell } from "./agent.ts";
 import { Budgets, type Membership } from "./budgets.ts";
-import type { ForecastInputs } from "./inputs.ts";
+import type { ForecastInputs, ForecastMachine } from "./inputs.ts";
 import { Tally } from "./tally.ts";
 import { CUT_OFF_AFTER_MS, type World } from "./world.ts";
 
@@ -28,7 +28,7 @@ export interface Setting {
   readonly inputs: ForecastInputs;
   readonly plan: Plan;
   /** Machines that would be changed. */
-  readonly targets: readonly PlanMachine[];
+  readonly targets: readonly ForecastMachine[];
   readonly startAt: Instant;
   readonly model: Model;
   readonly membership: Membership;
@@ -265,7 +265,7 @@ class Simulation {
   }
 
   /** What the machine ran before, and how that was. */
-  #noteBefore({ id, silent, unhealthy, lastGood }: PlanMachine): void {
+  #noteBefore({ id, silent, unhealthy, lastGood }: ForecastMachine): void {
     const { app } = this.#state;
     if (lastGood !== null || unhealthy) {
       this.#availabilities.assigned(id, app, { generation: BEFORE, deployment: this.#state.id, release: lastGood });

@@ -51,6 +51,10 @@ const PAGE_ROWS = 500;
 
 /** Rows between two words about a rebuild: about a second. */
 const REBUILD_ROWS = 100_000;
+/** Of pages of the database: what 10,000 machines with 50 apps need in an hour, and no large part of the controller's memory. */
+const CACHE_KIB = 65_536;
+/** SQLite maps no more. */
+const MAPPED_BYTES_MAX = 0x7fff0000;
 
 /** How far the tables are rebuilt. */
 export interface Rebuild {
@@ -117,6 +121,7 @@ export class Journal {
       db.pragma("journal_mode = WAL");
       db.pragma("synchronous = FULL");
       db.pragma("foreign_keys = ON");
+      db.pragma(`cache_size = -${CACHE_KIB}`);
       createJournalTables(db);
       const version = (key: string) => Number(db.prepare("SELECT value FROM meta WHERE key = ?").pluck().get(key) ?? 0);
       const journalVersion = version("journal_version");
@@ -171,6 +176,16 @@ export class Journal {
       throw error;
     } finally {
       this.#inTransaction = false;
+    }
+  }
+
+  /** Reads much at once, in half the time: the file is mapped meanwhile, and not longer, since what is mapped counts as the controller's memory. */
+  mapped<T>(read: () => T): T {
+    this.db.pragma(`mmap_size = ${MAPPED_BYTES_MAX}`);
+    try {
+      return read();
+    } finally {
+      this.db.pragma("mmap_size = 0");
     }
   }
 

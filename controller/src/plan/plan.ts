@@ -20,8 +20,6 @@ export interface PlanMachine {
   readonly unhealthy: boolean;
   /** It is told to run this release, and says that it does, and that it is well. */
   readonly runsRelease: boolean;
-  /** The release of this app that was confirmed on it last: what a rollback would take it back to now. Null: none was. */
-  readonly lastGood: ReleaseId | null;
 }
 
 export interface PlannedTarget {

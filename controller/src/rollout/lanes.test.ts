@@ -1,10 +1,9 @@
 /** `spread` and `max_unavailable_per`: who may be on the move together. */
 import { describe, expect, test } from "vitest";
-import type { PlanMachine } from "../plan/plan.ts";
-import { count, fleetOf, Harness } from "./rollout.fixture.ts";
+import { count, fleetOf, Harness, type FleetMachine } from "./rollout.fixture.ts";
 
 /** `aabbb`: the zone of each machine. Machines have their turn in the order of their zones. */
-function zones(text: string): PlanMachine[] {
+function zones(text: string): FleetMachine[] {
   return fleetOf(text.length, (index) => ({ labels: { zone: text[index]! } }));
 }
 

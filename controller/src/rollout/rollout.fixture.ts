@@ -108,7 +108,12 @@ export function machineId(index: number): MachineId {
 }
 
 /** Machines m-0, m-1, … in this order of turns as long as there are at most ten. */
-export function fleetOf(size: number, changes: (index: number) => Partial<PlanMachine> = () => ({})): PlanMachine[] {
+/** And what a rollback would take it back to; null: nothing. */
+export interface FleetMachine extends PlanMachine {
+  readonly lastGood: ReleaseId | null;
+}
+
+export function fleetOf(size: number, changes: (index: number) => Partial<FleetMachine> = () => ({})): FleetMachine[] {
   return Array.from({ length: size }, (_, index) => ({
     id: machineId(index),
     labels: {} as Labels,
@@ -204,7 +209,7 @@ export class Harness {
   unattendedMs = 0;
   #seq = 0;
 
-  constructor(machines: number | readonly PlanMachine[], changes: Partial<Strategy> = {}) {
+  constructor(machines: number | readonly FleetMachine[], changes: Partial<Strategy> = {}) {
     const fleet = typeof machines === "number" ? fleetOf(machines) : machines;
     const strategy = strategyOf(changes);
     this.state = newRollout({ id: "d-1" as DeploymentId, app: "app" as AppName, release: "app@2" as ReleaseId, strategy }, this.moment);

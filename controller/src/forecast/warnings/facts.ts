@@ -2,8 +2,8 @@
  * What warnings are drawn from.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import type { Plan, PlanMachine } from "../../plan/plan.ts";
-import type { ForecastInputs } from "../inputs.ts";
+import type { Plan } from "../../plan/plan.ts";
+import type { ForecastInputs, ForecastMachine } from "../inputs.ts";
 import type { Pace } from "../pace.ts";
 import type { Outcome } from "../simulate.ts";
 import type { Worlds } from "../world.ts";
@@ -12,7 +12,7 @@ export interface Facts {
   readonly inputs: ForecastInputs;
   readonly plan: Plan;
   /** Machines that would be changed; there are some. */
-  readonly targets: readonly PlanMachine[];
+  readonly targets: readonly ForecastMachine[];
   readonly pace: Pace;
   readonly worlds: Worlds;
   /** If nothing fails. */
