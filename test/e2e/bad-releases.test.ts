@@ -84,7 +84,7 @@ describe("a bad release stops in wave one and is taken back", () => {
 });
 
 describe("an operator", () => {
-  const slow = { waves: "[1, 100%]", min_healthy_time: "3s" };
+  const slow = { waves: "[1, 100%]", min_healthy_time: "6s" };
 
   it("aborts: what has the new release keeps it, and nobody else is touched", async () => {
     const id = await fleet.deploy(shop.release("aborted", { rollout: slow }));
