@@ -10,15 +10,17 @@
 import type { Logger } from "pino";
 import { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import { Envelope } from "@muster/proto/gen/muster/v1/envelope.ts";
-import type { Instant, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { Engine } from "@muster/controller/src/engine/engine.ts";
 import { MachineGone } from "@muster/controller/src/engine/refusal.ts";
 import { Fleet } from "@muster/controller/src/fleet/fleet.ts";
 import { Schedule } from "@muster/controller/src/gates/schedule.ts";
 import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
+import { outstandingOf } from "@muster/controller/src/history/present.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import { type Journal, JournalError } from "@muster/controller/src/journal/journal.ts";
 import { Publisher } from "@muster/controller/src/publish/publisher.ts";
+import type { EndedPhase } from "@muster/controller/src/rollout/state.ts";
 import type { Attention } from "./attention.ts";
 import type { Turning } from "./life.ts";
 import type { Timeline } from "./clock.ts";
@@ -129,9 +131,11 @@ export class SimController implements Turning {
     return this.engine?.waitingOn(deployment as never);
   }
 
-  /** Machines that the outcome of a deployment, as operators read it, says are not as it says. */
-  outstandingOf(deployment: string): ReadonlySet<MachineId> {
-    return new Set(this.engine?.outstandingOf(deployment as never));
+  /** Machines that the outcome of a deployment, as operators read it, excepts; it counts those that it does not name. Whoever asks while the controller is dead reads it afterwards. */
+  outstandingOf(deployment: DeploymentId, phase: EndedPhase): { has(machine: MachineId): boolean } {
+    const { targets, count } = outstandingOf(this.#options.store.journal.db, deployment, phase, true);
+    const named = new Set<string>(targets.map(({ machine }) => machine));
+    return { has: (machine) => named.has(machine) || count > named.size };
   }
 
   start(): void {

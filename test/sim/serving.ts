@@ -69,7 +69,17 @@ export class Serving {
   }
 
   hasServed(now: number): boolean {
-    return this.#servedUntil >= 0 || this.current(now) !== undefined;
+    return this.#servedUntil >= 0 || this.#servedNow(now) !== undefined;
+  }
+
+  /** When it last answered well, for as long as it does not; -1: never. */
+  offSince(now: number): number | undefined {
+    return this.current(now) === undefined ? (this.#servedNow(now)?.to ?? this.#servedUntil) : undefined;
+  }
+
+  /** The last stretch of what runs. */
+  #servedNow(now: number): Stretch | undefined {
+    return this.#running === undefined ? undefined : stretchesOf(this.#running, now).at(-1);
   }
 
   /** The last moment up to `now` at which it did not answer well. */

@@ -10,13 +10,12 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
-import { LAG_MS } from "./hosts.ts";
+import { answerMs, LAG_MS } from "./hosts.ts";
 import type { Decision, Deployment } from "./record.ts";
 
 /** An app was taken down by a decision. */
 interface Change {
-  readonly generation: number;
-  readonly decidedAt: number;
+  readonly decision: Decision;
   /** It did not serve anyway. */
   readonly isFree: boolean;
 }
@@ -48,7 +47,7 @@ export class Availability {
     const key = `${machine}/${app}`;
     const { generation, at } = decision;
     // Its agent goes back by itself.
-    if (this.#changes.get(key)?.generation === generation) return;
+    if (this.#changes.get(key)?.decision.generation === generation) return;
     const isFree = hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
@@ -59,16 +58,35 @@ export class Availability {
         if (!this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
       }
     }
-    this.#changes.set(key, { generation, decidedAt: at, isFree });
+    this.#changes.set(key, { decision, isFree });
+    if (!isFree) this.#checkNewerWindows(decision);
   }
 
   #checkWindow(deployment: Deployment, decision: Decision, inherited: number): void {
     const { record, hosts, complain } = this.#court;
     const { machine, app } = decision;
     const window = Math.max(record.windowOf(deployment, decision.at), inherited);
-    const [changing, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), decision, (other) => this.#standing(other, app, decision.at));
+    const [all, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), decision, (other) => this.#standing(other, app, decision.at));
+    const changing = all.filter((other) => !this.#isNewer(other, decision));
     if (changing.length === 0 || changing.length + down.length + 1 <= window) return;
     complain("window_holds", `${machine} stops ${app} at ${hosts.now} for ${deployment.id} while ${changing.join(", ")} are changing and ${down.join(", ") || "none"} down, of ${window}`);
+  }
+
+  /** By a later deployment than the one that has this decision: it had to leave a place for whoever was on the way then, and it is asked for that. */
+  #isNewer(other: MachineId, { app, at, deployment }: Decision): boolean {
+    const change = this.#changes.get(`${other}/${app}`)?.decision;
+    return change !== undefined && change.at > at && change.deployment !== deployment;
+  }
+
+  /** A decision that comes late to its host finds others that a later deployment changes: that one knew of it, when it has the host among its own. */
+  #checkNewerWindows(decision: Decision): void {
+    const { record } = this.#court;
+    const { machine, app } = decision;
+    for (const [key, { decision: newer, isFree }] of this.#changes) {
+      if (isFree || key !== `${newer.machine}/${app}` || !this.#isNewer(newer.machine, decision) || this.#standing(newer.machine, app, newer.at) !== "changing") continue;
+      const deployment = record.deployments.get(newer.deployment)!;
+      if (record.machinesOf(deployment).includes(machine)) this.#checkWindow(deployment, newer, this.#inherited.get(newer.generation) ?? 0);
+    }
   }
 
   #checkLanes(deployment: Deployment, decision: Decision): void {
@@ -128,18 +146,17 @@ export class Availability {
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
     const change = this.#changes.get(`${machine}/${app}`);
     // One that served when it was decided, and has gone since by itself, nobody could know of.
-    const wasKnown = change !== undefined && (change.decidedAt >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
+    const wasKnown = change !== undefined && (change.decision.at >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
     if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app) && !this.#isOverdue(newest, decidedAt)) return "changing";
-    return serving.wasOff(decidedAt - LAG_MS, now) ? "down" : "down_lately";
+    // What a host has not been heard with since it went off nobody knows of.
+    return serving.offSince(now)! <= Math.min(decidedAt - LAG_MS, hosts.knownUntil(machine)) ? "down" : "down_lately";
   }
 
   /** It has not answered in its time, and does not say that it goes back. */
   #isOverdue({ machine, app, at, deployment }: Decision, decidedAt: number): boolean {
     const { hosts, record } = this.#court;
     if (hosts.machines.get(machine)!.disk.apps.get(app)?.phase.kind === "reverting") return false;
-    const { healthyDeadlineMs, progressDeadlineMs } = record.deployments.get(deployment)!.strategy;
-    const onTheWayMs = Math.min(SILENT_AFTER_MS, Math.max(0, (progressDeadlineMs - healthyDeadlineMs) / 2));
-    return hosts.attention.atMost(at, decidedAt) >= healthyDeadlineMs + onTheWayMs;
+    return hosts.attention.atMost(at, decidedAt) >= answerMs(record.deployments.get(deployment)!.strategy);
   }
 
   #worst(machine: MachineId, decidedAt: number): Standing {
@@ -148,8 +165,13 @@ export class Availability {
     return standings.find((each) => each === "down") ?? standings.find((each) => each === "changing") ?? "serving";
   }
 
-  /** For another app of the same machine: it costs its groups nothing more. */
+  /** For another app of the same machine, which may never have served there: it costs its groups nothing more. */
   #isDownOtherwise(machine: MachineId, app: string, at: number): boolean {
-    return [...this.#court.hosts.machines.get(machine)!.apps].some((other) => other !== app && !["serving", "absent"].includes(this.#standing(machine, other, at)));
+    const { hosts, record } = this.#court;
+    return [...record.newest.values()].some((other) => {
+      if (other.machine !== machine || other.app === app || other.artifact === undefined || other.at > at) return false;
+      const serving = hosts.serving(machine, other.app);
+      return serving.current(hosts.now) === undefined || serving.lastOffAt(hosts.now) >= at - LAG_MS;
+    });
   }
 }

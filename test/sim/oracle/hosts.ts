@@ -1,5 +1,6 @@
 /** The hosts as they really are, and what really arrived from them at the controller. */
 import type { MachineId } from "@muster/proto/ids.ts";
+import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
 import { isAtRest } from "../app.ts";
 import type { Attention } from "../attention.ts";
 import type { Timeline } from "../clock.ts";
@@ -95,4 +96,9 @@ export class Hosts {
     const state = this.machines.get(machine)!.disk.apps.get(app);
     return state === undefined || isAtRest(state);
   }
+}
+
+/** For a machine that is heard: its own deadline, and the time that its answer may take, so that it fails before the rollout's progress deadline has passed. */
+export function answerMs({ healthyDeadlineMs, progressDeadlineMs }: Pick<Strategy, "healthyDeadlineMs" | "progressDeadlineMs">): number {
+  return healthyDeadlineMs + Math.min(SILENT_AFTER_MS, Math.max(0, (progressDeadlineMs - healthyDeadlineMs) / 2));
 }

@@ -1,8 +1,10 @@
 /**
  * What people ordered holds: times, freezes, windows, cordons, pauses, approvals, alarms, the order of waves. Each is asked at the moment of a decision about one host.
  */
+import type { MachineId } from "@muster/proto/ids.ts";
 import { selects, checkedSelector, type Labels } from "@muster/proto/selector.ts";
 import type { OrderKey } from "@muster/controller/src/plan/strategy.ts";
+import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { alarmKey } from "./outside.ts";
 import { type Decision, type Deployment, ENDED, type Phase } from "./record.ts";
@@ -108,7 +110,10 @@ export class Orders {
     for (const wave of waves.slice(0, index)) {
       if (!wave.gates.some((gate) => gate.kind === "soak" && gate.forMs >= character.afterMs + 60_000) || wave.successThreshold !== null) continue;
       const took = wave.machines.filter((machine) => firstDecisions.has(machine));
-      const lost = took.filter((machine) => hosts.machines.get(machine)?.serving(app).mishaps.some((mishap) => mishap.what === "took_the_host" && mishap.artifact === artifact) === true && hosts.unheardMs(machine) > 30_000);
+      // Whoever resumes goes on without the machines that are known to be lost.
+      const resumedAt = deployment.acts.findLast((act) => act.what === "resume")?.at ?? -1;
+      const isTaken = (machine: MachineId) => hosts.machines.get(machine)?.serving(app).mishaps.some((mishap) => mishap.what === "took_the_host" && mishap.artifact === artifact && mishap.at + SILENT_AFTER_MS > resumedAt) === true;
+      const lost = took.filter((machine) => isTaken(machine) && hosts.unheardMs(machine) > SILENT_AFTER_MS);
       if (lost.length * 2 >= took.length && lost.length > 0) complain("killer_contained", `${what} in wave ${index + 1}, and its release has taken ${lost.join(", ")} with it`);
     }
   }

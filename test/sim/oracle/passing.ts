@@ -5,17 +5,22 @@
 import type { MachineId } from "@muster/proto/ids.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
-import { LAG_MS } from "./hosts.ts";
-import type { Deployment } from "./record.ts";
+import { answerMs, LAG_MS } from "./hosts.ts";
+import type { Decision, Deployment } from "./record.ts";
 import { gateKey } from "./outside.ts";
 
 const SLACK_MS = 2_000;
+
+/** What a host says of a release that has failed there. */
+const FAILED = ["unhealthy", "failed", "reverting", "reverted"];
 
 interface Took {
   readonly machine: MachineId;
   /** Served it when the controller could last know; undefined: it did not. */
   readonly since: number | undefined;
   readonly isSilent: boolean;
+  /** Silent, and had failed before it fell silent. */
+  readonly hadFailed: boolean;
 }
 
 export class Passing {
@@ -42,7 +47,7 @@ export class Passing {
       if (decision?.isUpdate !== true || record.newest.get(`${candidate}/${app}`) !== decision) return false;
       if (known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
       if (hosts.wasUnheard(candidate, decision.at, hosts.now) || hosts.now - decision.at > strategy.healthyDeadlineMs) return false;
-      return !record.answered.has(decision.generation);
+      return !record.answers.has(decision.generation);
     });
     return machine === undefined ? undefined : `${machine} has not said how ${id} goes there`;
   }
@@ -118,17 +123,24 @@ export class Passing {
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
       // What had served there went with its disk, after the controller could last know of it.
       if (since === undefined && host.diskSince > knownUntil) return [];
-      return [{ machine, since, isSilent: hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS }];
+      const isSilent = hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS;
+      return [{ machine, since, isSilent, hadFailed: isSilent && this.#hadFailed(deployment, decision) }];
     });
   }
 
-  /** How many have shown that they live with it before a person kept them out of it: cordoned, drained or labelled. */
-  #excused({ waves, lastDecisions }: Deployment, index: number, took: readonly Took[]): number {
+  /** How many others have shown how they live with it before a person kept them out of it: cordoned, drained or labelled. */
+  #answeredBeside({ id, app, lastDecisions }: Deployment, took: readonly Took[]): number {
     const { record } = this.#court;
-    return waves[index]!.machines.filter((machine) => {
-      const decision = lastDecisions.get(machine);
-      return decision?.isUpdate === true && record.machines.has(machine) && record.answered.has(decision.generation) && !took.some((each) => each.machine === machine);
-    }).length;
+    return [...lastDecisions.values()].filter(({ machine, isUpdate, generation }) => isUpdate && record.machines.has(machine) && record.answers.has(generation) && record.newest.get(`${machine}/${app}`)?.deployment === id && !took.some((each) => each.machine === machine)).length;
+  }
+
+  /** It said so, or it was heard and did not answer in its time. */
+  #hadFailed({ strategy }: Deployment, { machine, generation, at }: Decision): boolean {
+    const { record, hosts } = this.#court;
+    const answer = record.answers.get(generation);
+    if (answer !== undefined) return FAILED.includes(answer);
+    const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
+    return hosts.attention.between(at, heardUntil) >= answerMs(strategy) - SLACK_MS;
   }
 
   #lastBadAt(deployment: Deployment, index: number): number {
@@ -146,16 +158,18 @@ export class Passing {
     const took = this.#took(deployment, index);
     const isEnough = wave.successThreshold !== null && index < deployment.waves.length - 1;
     if (isEnough) return undefined;
-    const failing = took.filter(({ since, isSilent }) => since === undefined && !isSilent);
+    const failing = took.filter(({ since, isSilent, hadFailed }) => hadFailed || (since === undefined && !isSilent));
     if (failing.length > wave.maxFailures) return `${failing.map(({ machine }) => machine).join(", ")} do not serve it, ${wave.maxFailures} may fail`;
-    const silent = took.filter(({ isSilent }) => isSilent).map(({ machine }) => machine);
+    const silent = namesOfLost(took);
     if (silent.length === 0) return undefined;
     if (offline.kind === "skip") {
-      // One may be bad luck; more than one and more than a tenth, or all of them, may be the release's doing.
-      const of = took.length + this.#excused(deployment, index, took);
-      const most = wave.maxUnreachable ?? Math.max(1, Math.floor(of / 10));
-      const isLuck = silent.length <= most && silent.length < of;
-      return isLuck ? undefined : `of ${of} that took it ${silent.join(", ")} are silent`;
+      // One may be bad luck; more than one and more than a tenth of all that took it, or all of them, may be the release's doing. A wave with a limit of its own says itself how many.
+      const all = deployment.waves.flatMap((_, each) => this.#took(deployment, each));
+      const lost = namesOfLost(all);
+      const count = all.length + this.#answeredBeside(deployment, all);
+      const isTolerable = wave.maxUnreachable === null ? lost.length <= Math.max(1, Math.floor(count / 10)) : silent.length <= wave.maxUnreachable;
+      const isLuck = isTolerable && lost.length < count;
+      return isLuck ? undefined : `of ${count} that took it ${lost.join(", ")} are silent`;
     }
     const early = silent.find((machine) => offline.forMs === null || hosts.attention.between(hosts.lastHeardAt(machine), hosts.now) < offline.forMs);
     return early === undefined ? undefined : `${early} is silent, and is to be waited for`;
@@ -165,13 +179,20 @@ export class Passing {
   #rolledBack(deployment: Deployment): void {
     const { controller, record, hosts, complain } = this.#court;
     const { app, artifact, id } = deployment;
-    const named = controller.outstandingOf(id);
+    const named = controller.outstandingOf(id, "rolled_back");
     for (const machine of record.machinesOf(deployment)) {
       const host = hosts.machines.get(machine);
       const before = deployment.firstDecisions.get(machine);
-      if (host === undefined || before === undefined || named.has(machine) || !record.machines.has(machine) || record.newest.get(`${machine}/${app}`)?.deployment !== id) continue;
+      const known = record.machines.get(machine);
+      // What runs on a machine that is drained, and hears of it, is stopped.
+      const isStopped = known?.isDrained === true && hosts.unheardMs(machine) < SILENT_AFTER_MS;
+      if (host === undefined || before === undefined || named.has(machine) || known === undefined || isStopped || record.newest.get(`${machine}/${app}`)?.deployment !== id) continue;
       if (record.newest.get(`${machine}/${app}`)?.artifact === artifact && deployment.lastDecisions.get(machine)?.isUpdate === false) continue;
       if (host.disk.links.get(app) === artifact && host.disk.apps.get(app)?.goal?.deploymentId === id) complain("outcome_confirmed", `${id} is rolled back, and ${machine} still has its release, which nothing says`);
     }
   }
+}
+
+function namesOfLost(took: readonly Took[]): readonly MachineId[] {
+  return took.filter(({ isSilent, hadFailed }) => isSilent && !hadFailed).map(({ machine }) => machine);
 }

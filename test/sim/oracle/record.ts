@@ -92,8 +92,8 @@ export class Record {
   /** `machine/app` to the newest decision about it, and when a person last renewed it (drained, uncordoned). */
   readonly newest = new Map<string, Decision>();
   readonly renewed = new Map<string, number>();
-  /** Generations of assignments of which a host has said how they went. */
-  readonly answered = new Set<number>();
+  /** Of the generation of an assignment, the last that a host has said of how it went. */
+  readonly answers = new Map<number, string>();
   readonly #artifacts = new Map<string, string>();
   /** True time of the row that is being read. */
   #now = 0;
@@ -129,7 +129,7 @@ export class Record {
     },
     gate_opened: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.add(gate),
     gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
-    report_accepted: ({ generation, phase }) => void (FINAL.includes(phase) && this.answered.add(generation)),
+    report_accepted: ({ generation, phase }) => void (FINAL.includes(phase) && this.answers.set(generation, phase)),
     target_joined: ({ deployment, target }) => void this.deployments.get(deployment)!.late.add(target.machine),
     target_assigned: ({ deployment, machine, release, purpose }, seq) => this.#decide(this.deployments.get(deployment)!, machine, release === null ? undefined : this.#artifacts.get(release), purpose === "update", seq),
     phase_changed: ({ deployment, phase, reason }) => {
