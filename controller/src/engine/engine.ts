@@ -193,11 +193,6 @@ export class Engine {
     return this.#loop.world.nowOf(id);
   }
 
-  /** Machines that took the release of a deployment that has ended, and of which it is not known what they run. */
-  outstandingOf(id: DeploymentId): readonly MachineId[] {
-    return this.#loop.facts.outstandingOf(id);
-  }
-
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined {
     return this.#loop.unsound(id)?.message;
@@ -222,10 +217,19 @@ export class Engine {
       append(said);
       world.budgets.labelled(machine, said.labels);
     } else if (isOther(known, said)) append(changedAgent(said));
+    if (known !== undefined && known.instance !== said.instance) this.#beganAnew(machine, append, now);
     const wasSilent = world.fleet.isSilent(machine);
     world.fleet.connected(machine, now, generation);
     if (wasSilent) this.#heardAgain(machine, newestReport <= this.#intake.acknowledgedSeq(machine, said.instance), append, now);
     catchUp.look(machine);
+  }
+
+  /** Its agent remembers nothing of what it answered, and says it again when it is so again. */
+  #beganAnew(machine: MachineId, append: Append, now: Seen): void {
+    const { rollouts, world, journal } = this.#loop;
+    journal.reports.forgetHeld(machine);
+    world.beganAnew(machine, now.attended);
+    for (const state of rollouts.active()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "began_anew", machine }, append, now);
   }
 
   /** `isComplete`: all that its agent has reported is stored, so that its last answer counts. */
@@ -298,8 +302,8 @@ export class Engine {
     const { machine, app, phase, reason, runningVersion: runs } = report;
     const generation = report.generation as Generation;
     world.reported(machine, app, generation, phase, now.attended);
-    const state = rollouts.told(app, machine, generation);
-    if (state !== undefined) rollouts.drive(state, { kind: "reported", machine, generation, phase, reason, runs }, append, now);
+    const told = rollouts.told(app, machine, generation);
+    if (told !== undefined) rollouts.drive(told.state, { kind: "reported", machine, generation: told.generation, phase, reason, runs }, append, now);
     else this.#settleLate(report, append, now);
   }
 
@@ -313,9 +317,10 @@ export class Engine {
     const target = facts.openTarget(report);
     if (target === undefined || rollouts.get(target.deployment) !== undefined) return;
     const state = target.goesBack === 1 ? rollouts.takeUp(target.deployment) : undefined;
-    if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: report.generation as Generation, phase, reason, runs }, append, now);
+    if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: target.generation, phase, reason, runs }, append, now);
     const to = targetStateOf(target, phase);
-    if (to === undefined || to === "updating" || to === "reverting") return;
+    const isKnown = to === target.state && target.reason !== "no_answer";
+    if (to === undefined || isKnown || to === "updating" || to === "reverting") return;
     append({ kind: "target_changed", deployment: target.deployment, app, machine, state: to, reason: to === "failed" ? reason : null, runs });
   }
 }

@@ -22,13 +22,16 @@ interface MachineRow {
   readonly arch: string;
 }
 
-/** A target whose rollout has ended without its answer. */
+/** A target whose rollout has ended without its answer, or before it got over its failure. */
 export interface OpenTarget {
   readonly deployment: DeploymentId;
   readonly state: TargetState;
   readonly purpose: Purpose;
   /** Its rollout has gone back, and takes it back, too. */
   readonly goesBack: 0 | 1;
+  /** Which it was told there; a drain has renewed it since, where it goes back. */
+  readonly generation: Generation;
+  readonly reason: string | null;
 }
 
 /** A time in which the whole fleet is left alone. */
@@ -138,7 +141,7 @@ export class Facts {
     return `d-${(this.#sql.newest.get() as number) + 1}` as DeploymentId;
   }
 
-  /** A deployment that began after this one, told some of its machines something else, and was not taken back. */
+  /** A deployment that began after this one, told some of its machines something else, and was not taken back to what this one left there. */
   laterDeployment(id: DeploymentId): DeploymentId | undefined {
     return this.#sql.later.get(id) as DeploymentId | undefined;
   }
@@ -212,11 +215,6 @@ export class Facts {
     return this.#sql.outstandingIn.all(machine) as DeploymentId[];
   }
 
-  /** Targets of a deployment that has ended, that took its release, and that were not heard since. */
-  outstandingOf(id: DeploymentId): readonly MachineId[] {
-    return this.#sql.outstandingOf.all(id) as MachineId[];
-  }
-
   outstandingTarget(id: DeploymentId, machine: MachineId): OutstandingTarget | undefined {
     return this.#sql.outstandingTarget.get(id, machine) as OutstandingTarget | undefined;
   }
@@ -286,14 +284,15 @@ function prepare(db: Database) {
     later: statement(
       `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0 AND t.state <> 'removed'
        JOIN assignments a ON a.machine = t.machine AND a.app = this.app JOIN deployments later ON later.id = a.deployment
-       WHERE this.id = ? AND later.start_seq > this.start_seq AND later.phase <> 'rolled_back' ORDER BY later.start_seq DESC LIMIT 1`,
+       WHERE this.id = ? AND later.start_seq > this.start_seq
+         AND (later.phase <> 'rolled_back' OR (a.release IS NOT this.release AND a.release IS NOT t.previous)) ORDER BY later.start_seq DESC LIMIT 1`,
     ).pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
-      `SELECT t.deployment, t.state, t.purpose, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack
+      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
-       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.generation = a.generation AND t.purpose IS NOT NULL
-         AND (t.state IN ('updating', 'unreachable', 'reverting') OR (t.state = 'failed' AND t.reason_code = 'no_answer'))`,
+       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND (t.generation = a.generation OR t.purpose = 'revert') AND t.purpose IS NOT NULL
+         AND t.state IN ('updating', 'unreachable', 'reverting', 'failed')`,
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at, ended_attended FROM deployments
@@ -327,10 +326,6 @@ function prepare(db: Database) {
     outstandingIn: statement(
       `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,
-    ).pluck(),
-    outstandingOf: statement(
-      `SELECT t.machine FROM targets t JOIN deployments d ON d.id = t.deployment
-       WHERE t.deployment = ? AND t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.ended_at IS NOT NULL ORDER BY t.wave, t.position`,
     ).pluck(),
     outstandingTarget: statement(
       `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason FROM targets t JOIN deployments d ON d.id = t.deployment

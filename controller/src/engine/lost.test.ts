@@ -80,3 +80,35 @@ test("a machine that answers after its rollout has ended without it is told that
   expect(world.told.slice(told)).toEqual([newest]);
   expect(world.engine.heartbeat("a" as never, 0 as never)).toBe(newest.generation);
 });
+
+test("a lost machine that is drained on its way back is named until it has heard of it, and follows what it is told then", async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b", "c", "d");
+  world.command(id, "rollback");
+  for (const machine of ["b", "c", "d"]) await world.say(machine, "healthy");
+  world.pass(30_000, "b", "c", "d");
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+  expect([world.phase(id), world.state(id, "a")]).toEqual(["rolled_back", "unreachable"]);
+  world.engine.orders.uncordon("a" as never, by);
+  await world.join("a");
+  expect([world.wanted("a"), world.state(id, "a")]).toEqual(["1", "reverting"]);
+  await world.say("a", "healthy");
+  expect(world.state(id, "a")).toBe("reverted");
+});
+
+test("what a machine answered is nothing any more when its disk is another one", async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(2) });
+  await world.say("a", "healthy");
+  await world.loseDisk("a");
+  expect(world.state(id, "a")).toBe("updating");
+  await world.settle("b", "c", "d");
+  world.pass(5000, "a", "b", "c", "d");
+  expect(world.phase(id)).toBe("rolling");
+  const before = world.tables();
+  world.startEngine();
+  expect(world.tables()).toEqual(before);
+  await world.say("a", "healthy");
+  expect(world.phase(id)).toBe("succeeded");
+});

@@ -111,10 +111,13 @@ export class Rollouts {
     return [...(this.#byApp.get(app) ?? [])].filter(({ phase }) => !isEnded(phase)).sort((a, b) => deploymentNumber(a.id) - deploymentNumber(b.id));
   }
 
-  /** The rollout in which a machine was told this generation. */
-  told(app: AppName, machine: MachineId, generation: Generation): RolloutState | undefined {
-    for (const state of this.#byApp.get(app) ?? []) if (state.targets.get(machine)?.generation === generation) return state;
-    return undefined;
+  /** The rollout in which a machine was told this generation, and the one that it was told there: a drain renews where somebody goes back to, and it goes there all the same. */
+  told(app: AppName, machine: MachineId, generation: Generation): { readonly state: RolloutState; readonly generation: Generation } | undefined {
+    for (const state of this.#byApp.get(app) ?? []) if (state.targets.get(machine)?.generation === generation) return { state, generation };
+    const newest = this.#world.availabilities.assignedTo(machine, app);
+    const state = newest?.generation === generation ? this.#known.get(newest.deployment) : undefined;
+    const target = state?.targets.get(machine);
+    return state !== undefined && target?.purpose === "revert" ? { state, generation: target.generation } : undefined;
   }
 
   /** A new rollout, or an ended one that is taken up again. */
@@ -138,18 +141,18 @@ export class Rollouts {
 
   /** What a new rollout changes, and what an older one takes up, is for no other's tail. */
   overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Moment): readonly MachineId[] {
-    const reason = { code: "superseded", message: `${by.id} (${by.release}) goes on with it` } as const;
     const overtaken: MachineId[] = [];
-    for (const tail of [...(this.#byApp.get(by.app) ?? [])]) {
-      if (!isEnded(tail.phase) || tail.id === by.id) continue;
-      const shared = [...tail.targets.values()].filter(({ machine }) => targets.has(machine));
-      // Those that wait first, so that no place which becomes free is theirs.
-      for (const { machine } of [...shared.filter(({ state }) => state === "pending"), ...shared.filter(isMoving)]) {
+    for (const tail of this.#tailsBeside(by)) {
+      for (const { machine } of [...tail.targets.values()].filter(({ machine, state }) => state === "pending" && targets.has(machine))) {
         overtaken.push(machine);
-        this.drive(tail, { kind: "overtaken", machine, reason }, append, now);
+        this.drive(tail, overtakenBy(by, machine, false), append, now);
       }
     }
     return overtaken;
+  }
+
+  #tailsBeside({ id, app }: Pick<RolloutState, "id" | "app">): readonly RolloutState[] {
+    return [...(this.#byApp.get(app) ?? [])].filter((tail) => isEnded(tail.phase) && tail.id !== id);
   }
 
   /** Goes on with what a turn left over, with what time alone allows, and with what waited for others, the most important first. */
@@ -222,8 +225,9 @@ export class Rollouts {
       return;
     }
     if (isBroken(state) && (event?.kind === "abort" || event?.kind === "supersede")) return this.#endBroken(state, event, append);
+    const told: MachineId[] = [];
     ofRollout(state.id, () => {
-      const recorder = this.#recorder(state, append);
+      const recorder = this.#recorder(state, append, told);
       if (this.#isHeldBack()) {
         if (event !== undefined) take(state, decide(state, event), recorder);
         this.#settle(state, true, now);
@@ -233,6 +237,7 @@ export class Rollouts {
       assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
       this.#settle(state, left === "more", now);
     });
+    for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.#go(tail, overtakenBy(state, machine, true), append, now);
   }
 
   /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
@@ -246,7 +251,8 @@ export class Rollouts {
     this.putBroken(state.id, event.kind === "abort" ? "aborted" : "superseded", event.reason, append);
   }
 
-  #recorder(state: RolloutState, append: Append): Recorder {
+  /** `told`: gets the machines that are assigned something. */
+  #recorder(state: RolloutState, append: Append, told: MachineId[] = []): Recorder {
     return {
       record: (change) => append({ ...change, deployment: state.id, app: state.app }),
       applied: (change, { seq, attended }) => {
@@ -254,6 +260,7 @@ export class Rollouts {
         if (change.kind === "rollout_started") for (const machine of state.targets.keys()) this.#note(state, machine);
         if (change.kind === "target_joined") this.#note(state, change.target.machine);
         if (change.kind !== "target_assigned") return;
+        told.push(change.machine);
         const assigned = { generation: seq as Generation, deployment: state.id, release: change.release };
         this.#world.assigned(change.machine, state.app, assigned, state.strategy, attended);
       },
@@ -295,6 +302,10 @@ export class Rollouts {
   #hasRival(state: RolloutState): boolean {
     return this.ofApp(state.app).some((other) => other !== state && other.phase !== "pending");
   }
+}
+
+function overtakenBy({ id, release }: Pick<RolloutState, "id" | "release">, machine: MachineId, isTold: boolean): RolloutEvent {
+  return { kind: "overtaken", machine, reason: { code: "superseded", message: `${id} (${release}) goes on with it` }, isTold };
 }
 
 /** Nothing more will come of it by itself. */

@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 async function deployed(version: string, ...machines: string[]): Promise<World> {
@@ -262,4 +262,68 @@ describe("a machine that was lost in a rollback", () => {
     world.pass(2000, "a", "b");
     expect(world.wanted("b")).toBe("3");
   });
+});
+
+describe("what a newer deployment has decided about a machine", () => {
+  test("is not undone by an older rollback that goes on with machines that were lost in it", async () => {
+    const world = await deployed("1", "a", "b", "c");
+    const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+    await world.settle("a", "b", "c");
+    world.pass(30_000, "a", "b");
+    world.command(second, "rollback");
+    await world.settle("a", "b");
+    expect([world.phase(second), world.state(second, "c")]).toEqual(["rolled_back", "unreachable"]);
+    const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(9), offline: { kind: "wait", forMs: null } });
+    await world.settle("a", "b");
+    world.told.length = 0;
+    await world.join("c");
+    expect(world.wanted("c")).toBe("3");
+    await world.settle("c");
+    expect(world.phase(third)).toBe("succeeded");
+    world.deploy("4", { waves: [ALL], maxUnavailable: count(9) });
+    expect(world.wanted("c")).toBe("4");
+  });
+
+  test("does not keep a machine that is on the way from being healthy with what it has, and from going back to it", async () => {
+    const world = await deployed("1", "a");
+    await world.join("b");
+    const second = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1) });
+    expect(world.wanted("b")).toBe("1");
+    await world.say("b", "healthy");
+    expect(world.state("d-1" as never, "b")).toBe("healthy");
+    await world.settle("a", "b");
+    expect([world.wanted("b"), world.phase(second)]).toEqual(["2", "succeeded"]);
+    world.command(second, "rollback");
+    await world.settle("a", "b");
+    expect(world.wanted("b")).toBe("1");
+  });
+});
+
+test("a machine that gets over its failure after the end of its rollout has the release confirmed, and goes back to it", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const first = world.deploy("1", { waves: [ALL], maxUnavailable: count(2), maxFailures: count(1) });
+  await world.say("a", "failed");
+  await world.say("b", "healthy");
+  expect([world.phase(first), world.state(first, "a")]).toEqual(["succeeded", "failed"]);
+  await world.say("a", "healthy");
+  expect(world.state(first, "a")).toBe("healthy");
+  const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(2) });
+  await world.settle("a", "b");
+  world.command(second, "rollback");
+  expect(world.wanted("a")).toBe("1");
+});
+
+test("a deployment is not taken back from under a later one that stands, also when one after that was taken back", async () => {
+  const world = await deployed("1", "a", "b");
+  const second = world.deploy("2");
+  await world.settle("a", "b");
+  const third = world.deploy("3");
+  await world.settle("a", "b");
+  world.command(third, "rollback");
+  await world.settle("a", "b");
+  expect(world.command("d-1" as never, "rollback").ok).toBe(false);
+  expect(world.command(second, "rollback").ok).toBe(true);
+  await world.settle("a", "b");
+  expect(world.command("d-1" as never, "rollback").ok).toBe(true);
 });

@@ -116,11 +116,11 @@ export class Watch {
     const { world, rollouts } = this.#loop;
     const said = world.availabilities.answerOf(machine, app);
     if (!world.isOverdue(machine, app, generation)) return;
-    const state = rollouts.told(app, machine, generation);
-    if (state === undefined) return;
+    const told = rollouts.told(app, machine, generation);
+    if (told === undefined) return;
     const refusal = world.fleet.refusal(machine);
     const known = refusal !== undefined ? `its agent does not follow: ${refusal.message}` : said === undefined ? "its agent is heard, and says nothing of it" : `its agent said ${said} last, and nothing since`;
     const reason = { code: "no_answer", message: `no answer within ${durationText(healthyDeadlineMs)} (healthy_deadline): ${known}` } as const;
-    rollouts.drive(state, { kind: "overdue", machine, generation, reason }, append, now);
+    rollouts.drive(told.state, { kind: "overdue", machine, generation: told.generation, reason }, append, now);
   }
 }

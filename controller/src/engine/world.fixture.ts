@@ -103,6 +103,8 @@ export class World {
   /** Warnings of the log, by their fields. */
   warn: (fields: Record<string, unknown>) => void = () => {};
   readonly #seqs = new Map<string, number>();
+  /** How often a machine has lost its disk. */
+  readonly #disks = new Map<string, number>();
   journal: Journal;
   engine!: Engine;
   fleet!: Fleet;
@@ -149,7 +151,19 @@ export class World {
 
   async joinAs(labels: Labels, ...machines: string[]): Promise<void> {
     const joined = { kind: "machine_joined", labels, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
-    await Promise.all(machines.map((machine) => this.engine.hello({ ...joined, machine: machine as MachineId, instance: `i-${machine}` }, 0)));
+    await Promise.all(machines.map((machine) => this.engine.hello({ ...joined, machine: machine as MachineId, instance: this.#instance(machine) }, 0)));
+  }
+
+  /** Its disk is another one, and nothing is on it. */
+  async loseDisk(machine: string): Promise<void> {
+    this.#disks.set(machine, (this.#disks.get(machine) ?? 0) + 1);
+    this.#seqs.delete(machine);
+    await this.join(machine);
+  }
+
+  #instance(machine: string): string {
+    const disks = this.#disks.get(machine) ?? 0;
+    return `i-${machine}${disks === 0 ? "" : `-${disks}`}`;
   }
 
   /** All of its labels. */
@@ -213,7 +227,7 @@ export class World {
         kind: "report_accepted",
         machine: machine as MachineId,
         app: app as AppName,
-        instance: `i-${machine}`,
+        instance: this.#instance(machine),
         reportSeq,
         observedAt: this.clock.now(),
         generation,

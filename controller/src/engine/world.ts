@@ -77,6 +77,14 @@ export class World implements Surroundings {
     else if (!this.overdue.isAwaited(machine, app)) this.overdue.assigned({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now);
   }
 
+  /** Nothing that it answered is so any more; it has its whole time to answer again. */
+  beganAnew(machine: MachineId, now: Attended): void {
+    for (const app of this.availabilities.appsOf(machine)) {
+      const assigned = this.availabilities.assignedTo(machine, app)!;
+      this.assigned(machine, app, assigned, this.#facts.deadlines(machine, app), now);
+    }
+  }
+
   /** Its time to answer is over. False: it has answered. */
   isOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
     let is = false;

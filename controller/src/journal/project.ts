@@ -29,6 +29,7 @@ export function createProjector(db: Database): Projector {
   }
 
   function projectAgent({ machine, instance, agentVersion, hostname, os, arch }: AgentChanged): void {
+    sql.forgetAnswers.run({ machine, instance });
     sql.changeAgent.run({ machine, instance, agentVersion, hostname, os, arch });
   }
 

@@ -78,6 +78,11 @@ export class ReportCursors {
   /** In the transaction that removes the machine. */
   forget(machine: MachineId): void {
     this.#sql.forgetCursors.run(machine);
+    this.forgetHeld(machine);
+  }
+
+  /** What it said is not so any more. */
+  forgetHeld(machine: MachineId): void {
     this.#sql.forgetHeld.run(machine);
   }
 }

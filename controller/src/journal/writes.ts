@@ -10,6 +10,8 @@ export function prepareWrites(db: Database) {
   return {
     joinMachine: statement(`INSERT INTO machines VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at, NULL, NULL, NULL, NULL, 0)
       ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
+    // What an agent answered that another one has taken the place of, on a disk of its own, is not so any more.
+    forgetAnswers: statement("DELETE FROM machine_apps WHERE machine = @machine AND (SELECT instance FROM machines WHERE id = @machine) <> @instance"),
     changeAgent: statement("UPDATE machines SET instance = @instance, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch WHERE id = @machine"),
     label: statement("UPDATE machines SET labels = ? WHERE id = ?"),
     // Its targets are part of the deployments' record: they stay, as removed.

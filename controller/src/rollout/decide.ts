@@ -32,8 +32,10 @@ export type RolloutEvent =
   /** Its labels match the selector of the deployment no longer, or again. */
   | { readonly kind: "unmatched"; readonly machine: MachineId; readonly reason: RolloutReason }
   | { readonly kind: "matched"; readonly machine: MachineId }
-  /** A newer rollout of the app has the machine among its targets. */
-  | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason }
+  /** A newer rollout of the app has the machine among its targets. `isTold`: and has assigned it something. */
+  | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isTold: boolean }
+  /** Its agent remembers nothing of what it answered: its disk is another one. */
+  | { readonly kind: "began_anew"; readonly machine: MachineId }
   /** What runs on the machine is stopped; it is cordoned. */
   | { readonly kind: "drained"; readonly machine: MachineId }
   /** Rollouts keep away from it. */
@@ -72,7 +74,9 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
     case "matched":
       return onBack(state, event.machine, "unmatched");
     case "overtaken":
-      return onOvertaken(state, event.machine, event.reason);
+      return onOvertaken(state, event);
+    case "began_anew":
+      return onBeganAnew(state, event.machine);
     case "drained":
       return onDrained(state, event.machine);
     case "cordoned":
@@ -191,15 +195,27 @@ function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutRea
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
-/** In a tail: it is left to the newer one, and has its turn here again when that ends without it. One that is still to be told to go back is so until the newer one decides about it. */
-function onOvertaken(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
+type Overtaken = Extract<RolloutEvent, { readonly kind: "overtaken" }>;
+
+/**
+ * In a tail: it is left to the newer one, and has its turn here again when that ends without it. Whoever is on the way goes on, and whoever is still to be told to go back is so, until the newer one
+ * decides about it.
+ */
+function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || (target.state !== "pending" && !isMoving(target))) return [];
+  if (target === undefined || (target.state !== "pending" && !(isTold && isMoving(target)))) return [];
   if (wentBack(state) && target.purpose === "update") return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
 }
 
-/** One on its way back will be back when the drain ends; one on its way forward has its turn again then. */
+/** What it had come to has to be said again. */
+function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || !isWatched(state) || !(target.state === "healthy" || target.state === "reverted")) return [];
+  return [{ kind: "target_changed", machine, state: underWay(target), reason: failureOf(target), runs: null }];
+}
+
+/** One on its way back will be back when the drain ends, unless it is lost and does not hear of it; one on its way forward has its turn again then. */
 function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || !(isMoving(target) || isToldAndSilent(target))) return [];
@@ -233,7 +249,7 @@ function isOver({ phase }: RolloutState): boolean {
 
 /** What it is told from now on has another generation, so what it says about this one will be for nobody. */
 function isToldAndSilent({ state, purpose }: Target): boolean {
-  return state === "unreachable" && purpose !== null;
+  return state === "unreachable" && purpose === "update";
 }
 
 /** What kept it from its turn is over. */
