@@ -25,6 +25,7 @@ export const REASON_CODES = [
   "no_answer", // the agent is heard, and gave no final answer to its assignment in time
   "internal", // a fault of the controller itself
   "silent", // nothing heard from the machine for longer than the controller waits
+  "not_taken", // the same, and before that it had not said that it has the assignment: so it is not silent because of it
   "cordoned", // an operator keeps rollouts away from the machine
   "removed", // an operator removed the machine from the fleet
   "unchanged", // it ran the release already

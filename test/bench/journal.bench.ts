@@ -51,7 +51,7 @@ export async function benchJournal(rows = ROWS): Promise<readonly Figure[]> {
     say("a machine removed", performance.now() - begun, "ms");
 
     // A day of sixty.
-    engine.retention.set({ ...engine.retention.rule(), stepsForMs: SPAN_MS - DAY_MS }, "");
+    await engine.retention.set({ ...engine.retention.rule(), stepsForMs: SPAN_MS - DAY_MS }, "");
     const before = journal.lastSeq;
     const archiving = await watched(() => engine.archiving.sweep());
     const moved = journal.archive.extent();

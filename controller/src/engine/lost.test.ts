@@ -112,3 +112,33 @@ test("what a machine answered is nothing any more when its disk is another one",
   await world.say("a", "healthy");
   expect(world.phase(id)).toBe("succeeded");
 });
+
+test("a machine that fell silent before it can have taken the release holds nobody up", async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(4) });
+  world.pass(20_000, "b", "c", "d");
+  expect(world.state(id, "a")).toBe("unreachable");
+  for (const machine of ["b", "c", "d"]) await world.say(machine, "healthy");
+  expect(world.phase(id)).toBe("succeeded");
+  await world.join("a");
+  expect(world.wanted("a")).toBe("2");
+});
+
+test.each(["it reported a step", "its agent has the assignment"])("one that fell silent after %s may be silent because of it, and is waited for", async (how) => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(4) });
+  if (how === "it reported a step") await world.say("a", "pulling");
+  else world.engine.heartbeat("a" as never, world.generation("a") as never);
+  world.pass(20_000, "b", "c", "d");
+  expect(world.waitingOn(id)).toContain("which may be its fault");
+  expect(world.state(id, "b")).toBe("pending");
+});
+
+test("what a machine said to a controller that is gone is not known: it is waited for", async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(4) });
+  world.engine.heartbeat("a" as never, world.generation("a") as never);
+  world.startEngine({ isHeard: false });
+  world.pass(40_000, "b", "c", "d");
+  expect(world.waitingOn(id)).toContain("which may be its fault");
+});

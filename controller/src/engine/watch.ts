@@ -83,14 +83,21 @@ export class Watch {
 
   #declareLost(machines: readonly MachineId[], append: Append, now: Seen): void {
     const { world, rollouts } = this.#loop;
-    const reason = { code: "silent", message: `nothing heard for ${durationText(world.fleet.silentAfterMs)}` } as const;
+    const message = `nothing heard for ${durationText(world.fleet.silentAfterMs)}`;
     for (const machine of machines) {
       append({ kind: "machine_silent", machine });
       world.fleet.markSilent(machine, now.at);
       world.lost(machine, true);
       // Nobody waits for a machine that is drained.
       if (world.isDrained(machine)) continue;
-      for (const state of rollouts.all()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
+      for (const state of rollouts.all()) {
+        const target = state.targets.get(machine);
+        if (target === undefined) continue;
+        // What it never had can't have silenced it.
+        const hasIt = world.availabilities.answerOf(machine, state.app) !== undefined || !world.fleet.lacks(machine, target.generation);
+        const reason = hasIt ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
+        rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
+      }
     }
   }
 

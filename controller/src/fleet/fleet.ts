@@ -33,7 +33,8 @@ interface Heard {
   lastSeen: HeardAt;
   presenceSince: Instant;
   connected: boolean;
-  acknowledgedGeneration: number;
+  /** Undefined: it has not said any since this controller began. */
+  acknowledgedGeneration: number | undefined;
   refusal?: AgentRefusal & { readonly since: Instant };
 }
 
@@ -51,7 +52,7 @@ export class Fleet {
   restore(machine: MachineId, now: HeardAt, silentSince: Instant | null): void {
     const known = this.#heard.get(machine) ?? this.#silent.get(machine);
     const lastSeen = silentSince === null ? now : { ...now, at: silentSince };
-    const record: Heard = known ?? { lastSeen, presenceSince: lastSeen.at, connected: false, acknowledgedGeneration: 0 };
+    const record: Heard = known ?? { lastSeen, presenceSince: lastSeen.at, connected: false, acknowledgedGeneration: undefined };
     this.#heard.delete(machine);
     this.#silent.delete(machine);
     (silentSince === null ? this.#heard : this.#silent).set(machine, record);
@@ -67,7 +68,7 @@ export class Fleet {
     const record = this.#heard.get(machine);
     if (record === undefined) return;
     record.lastSeen = now;
-    if (generation !== undefined) record.acknowledgedGeneration = Math.max(record.acknowledgedGeneration, generation);
+    if (generation !== undefined) record.acknowledgedGeneration = Math.max(record.acknowledgedGeneration ?? 0, generation);
     this.#heard.delete(machine);
     this.#heard.set(machine, record);
   }
@@ -133,6 +134,12 @@ export class Fleet {
     return this.#heard.size + this.#silent.size;
   }
 
+  /** It has not said that it has this generation of its assignment; what it said to an earlier controller is not known. */
+  lacks(machine: MachineId, generation: Generation): boolean {
+    const acknowledged = (this.#heard.get(machine) ?? this.#silent.get(machine))?.acknowledgedGeneration;
+    return acknowledged !== undefined && acknowledged < generation;
+  }
+
   presence(machine: MachineId): { readonly presence: Presence; readonly since: number; readonly lastSeenAt: number; readonly acknowledgedGeneration: number } {
     const silent = this.#silent.get(machine);
     const record = silent ?? this.#heard.get(machine);
@@ -141,7 +148,7 @@ export class Fleet {
       presence: silent !== undefined ? "silent" : record.connected ? "connected" : "disconnected",
       since: record.presenceSince,
       lastSeenAt: record.lastSeen.at,
-      acknowledgedGeneration: record.acknowledgedGeneration,
+      acknowledgedGeneration: record.acknowledgedGeneration ?? 0,
     };
   }
 }

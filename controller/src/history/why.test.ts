@@ -640,18 +640,23 @@ describe("a machine", () => {
            0s rollout_started: m-4 is alone in wave 1 of 2 (canary=true)
            0s wave_started: wave 1 (canary=true) began: 1 machine, m-4
            0s target_assigned: m-4 was told to run app@2: 0 of 1 places were taken; it goes back to app@1 if need be
-          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s"
+          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s, and it had not said before that it has the assignment
+          15s target_let_go: m-4 is waited for no longer"
     `);
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
-      "d-2 (app@2) is under way in wave 1 of 2: 0 of 4 machines run it.
-        > it waits for m-4 to be heard from: 1 machine took the release and was lost after it, which may be its fault
+      "d-2 (app@2) is under way in wave 2 of 2: 0 of 4 machines run it.
+        > it waits for m-1 to be healthy for 1s; 2 more of wave 2 to come
         > m-4 is silent and has its turn when heard from again
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s deployment_submitted: it asks for 2 waves (canary=true, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
            0s wave_started: wave 1 (canary=true) began: 1 machine, m-4
            0s target_assigned: m-4 was told to run app@2
-          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s"
+          15s target_unreachable: m-4 fell silent on its way: nothing heard for 15s, and it had not said before that it has the assignment
+          15s target_let_go: m-4 is waited for no longer
+          15s wave_finished: wave 1 passed after 15s: 1 silent
+          15s wave_started: wave 2 (100%) began: 3 machines, m-1, m-2 and m-3
+          15s target_assigned: m-1 was told to run app@2"
     `);
   });
 

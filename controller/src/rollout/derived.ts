@@ -36,7 +36,7 @@ function enterUnreachable(state: RolloutState, wave: WaveState, target: Target):
   if (target.letGo === null) wave.awaited.add(target);
   if (isCounted(state, target)) wave.counted += 1;
   // With a limit of its own, a wave says itself how many may be lost.
-  const isTaker = target.purpose === "update" && wave.maxUnreachable === null;
+  const isTaker = target.purpose === "update" && target.reason?.code !== "not_taken" && wave.maxUnreachable === null;
   if (isTaker && (target.letGo === null || target.letGo === "tolerated")) state.lostTakers.add(target.machine);
 }
 

@@ -119,7 +119,7 @@ export function stuckBackReason(state: RolloutState, known: Known = () => null):
 const EXAMPLES_MAX = 3;
 
 /** What the controller says of a machine by itself: it explains nothing more than the state of the target does. */
-const CONTROLLERS_OWN: ReadonlySet<string> = new Set(["silent", "cordoned", "removed", "superseded"] satisfies ReasonCode[]);
+const CONTROLLERS_OWN: ReadonlySet<string> = new Set(["silent", "not_taken", "cordoned", "removed", "superseded"] satisfies ReasonCode[]);
 
 function knownText(targets: readonly Target[], known: Known): string {
   const theirs: Known = (target) => {
