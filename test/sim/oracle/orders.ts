@@ -104,12 +104,13 @@ export class Orders {
 
   /** A soak longer than what it takes to find silence sees that the release takes its hosts with it. */
   #checkKiller(deployment: Deployment, index: number, what: string, character: ReturnType<Court["releases"]["characterOf"]>): void {
-    const { hosts, complain } = this.#court;
+    const { hosts, record, complain } = this.#court;
     const { strategy, waves, app, artifact, firstDecisions } = deployment;
     if (character?.kind !== "takes_host" || character.how === "reboots" || strategy.offline.kind !== "skip") return;
     for (const wave of waves.slice(0, index)) {
       if (!wave.gates.some((gate) => gate.kind === "soak" && gate.forMs >= character.afterMs + 60_000) || wave.successThreshold !== null) continue;
-      const took = wave.machines.filter((machine) => firstDecisions.has(machine));
+      // A machine that was removed from the fleet is one less, and another may have joined under its name.
+      const took = wave.machines.filter((machine) => (record.machines.get(machine)?.joinedAt ?? Infinity) <= (firstDecisions.get(machine)?.at ?? -1));
       // Whoever resumes goes on without the machines that are known to be lost.
       const resumedAt = deployment.acts.findLast((act) => act.what === "resume")?.at ?? -1;
       const isTaken = (machine: MachineId) => hosts.machines.get(machine)?.serving(app).mishaps.some((mishap) => mishap.what === "took_the_host" && mishap.artifact === artifact && mishap.at + SILENT_AFTER_MS > resumedAt) === true;

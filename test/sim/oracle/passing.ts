@@ -128,10 +128,10 @@ export class Passing {
     });
   }
 
-  /** How many others have shown how they live with it before a person kept them out of it: cordoned, drained or labelled. */
-  #answeredBeside({ id, app, lastDecisions }: Deployment, took: readonly Took[]): number {
+  /** How many others have shown how they live with it before a person kept them out of it, cordoned, drained or labelled, or a newer deployment began with them at this very moment. */
+  #answeredBeside({ lastDecisions }: Deployment, took: readonly Took[]): number {
     const { record } = this.#court;
-    return [...lastDecisions.values()].filter(({ machine, isUpdate, generation }) => isUpdate && record.machines.has(machine) && record.answers.has(generation) && record.newest.get(`${machine}/${app}`)?.deployment === id && !took.some((each) => each.machine === machine)).length;
+    return [...lastDecisions.values()].filter(({ machine, isUpdate, generation }) => isUpdate && record.machines.has(machine) && record.answers.has(generation) && !took.some((each) => each.machine === machine)).length;
   }
 
   /** It said so, or it was heard and did not answer in its time. */
