@@ -29,6 +29,9 @@ export class Availability {
   /** Generation to the window that the decision before had, when that was not done with. */
   readonly #inherited = new Map<number, number>();
 
+  /** Generations for hosts that had answered to the decision before, and had said since that they are on their way again: they cost nothing more, whatever still serves there. */
+  readonly #anew = new Set<number>();
+
   constructor(court: Court) {
     this.#court = court;
   }
@@ -37,6 +40,7 @@ export class Availability {
     const { hosts, record } = this.#court;
     const { machine, app, generation } = decision;
     if (before === undefined || !hosts.machines.has(machine) || hosts.hasSettled(machine, app, before.generation)) return;
+    if (record.answers.has(before.generation)) this.#anew.add(generation);
     const deployment = record.deployments.get(before.deployment)!;
     this.#inherited.set(generation, Math.max(record.windowOf(deployment, before.at), this.#inherited.get(before.generation) ?? 0));
   }
@@ -48,7 +52,7 @@ export class Availability {
     const { generation, at } = decision;
     // Its agent goes back by itself.
     if (this.#changes.get(key)?.decision.generation === generation) return;
-    const isFree = hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
+    const isFree = this.#anew.has(generation) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
       const inherited = this.#inherited.get(generation);
@@ -144,6 +148,8 @@ export class Availability {
     const newest = record.newest.get(`${machine}/${app}`);
     if (newest === undefined || newest.artifact === undefined) return "absent";
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
+    // It was lost when that was decided, and is heard again by now.
+    if (hosts.wasUnheard(machine, decidedAt, decidedAt)) return "down";
     const change = this.#changes.get(`${machine}/${app}`);
     // One that served when it was decided, and has gone since by itself, nobody could know of.
     const wasKnown = change !== undefined && (change.decision.at >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
