@@ -101,7 +101,9 @@ export class Engine {
     else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);
     world.fleet.connected(machine, attendance.now(), generation);
     const stored = this.#intake.acknowledgedSeq(machine, instance);
-    attendance.heard(machine, newestReport > stored ? newestReport : 0);
+    const owed = newestReport > stored ? newestReport : 0;
+    world.noteOwed(machine, owed);
+    attendance.heard(machine, owed);
     this.#endCatchingUp();
     return stored;
   }
@@ -140,16 +142,21 @@ export class Engine {
   async report(reports: readonly ReportAccepted[]): Promise<void> {
     const last = reports.at(-1);
     if (last === undefined) return;
-    // It was heard, even when what it says can't be written down.
-    this.#loop.world.fleet.heard(last.machine, this.#loop.attendance.now());
+    const { world, attendance } = this.#loop;
+    // It was heard, even when what it says can't be written down; and it owes that until it is.
+    world.fleet.heard(last.machine, attendance.now());
+    const didOwe = world.owes(last.machine);
+    world.noteOwed(last.machine, last.reportSeq);
     await this.#shareOf(
       last.machine,
       (append, now) => {
         for (const report of reports) this.#takeReport(report, append, now);
+        if (didOwe && !world.owes(last.machine, last.reportSeq)) this.#loop.rollouts.answerAgain(last.machine, append, now);
       },
       reports.length,
     );
-    this.#loop.attendance.stored(last.machine, last.reportSeq);
+    if (!world.owes(last.machine, last.reportSeq)) world.noteOwed(last.machine, 0);
+    attendance.stored(last.machine, last.reportSeq);
     this.#endCatchingUp();
   }
 

@@ -100,9 +100,11 @@ export interface AssignmentRow extends Deadlines {
 }
 
 export class Facts {
+  readonly #db: Database;
   readonly #sql: ReturnType<typeof prepare>;
 
   constructor(db: Database) {
+    this.#db = db;
     this.#sql = prepare(db);
   }
 
@@ -189,6 +191,11 @@ export class Facts {
 
   lastGood(machine: MachineId, app: AppName): ReleaseId | null {
     return (this.#sql.lastGood.get({ machine, app }) ?? null) as ReleaseId | null;
+  }
+
+  /** When a row was written, in attended time; undefined: it is in the archive. */
+  attendedAt(seq: number): Attended | undefined {
+    return statementOf(this.#db, "SELECT attended FROM journal WHERE seq = ?").pluck().get(seq) as Attended | undefined;
   }
 
   /** What the machine said last that is wrong with the app. */

@@ -6,7 +6,7 @@
  *                 └ passed    └ followed, not journalled
  *
  * Always holds: the cursor of the agent moves in the transaction of what its report changed; a held report is on disk when it is acknowledged; the first final answer to
- * what the controller assigned is never held, so no rollout waits for a budget.
+ * what the controller assigned is never held, nor that what was healthy is so no longer: no rollout waits for a budget, and none goes on over a failure that a budget hides.
  */
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
@@ -83,7 +83,7 @@ export class ReportIntake {
       this.#cursors.drop(machine, app);
       return "taken";
     }
-    if (!this.#spend(machine, now) && !this.#isFirstAnswer(report, said)) {
+    if (!this.#spend(machine, now) && !this.#isAnswer(report, said)) {
       this.#hold(report);
       return "held";
     }
@@ -100,10 +100,10 @@ export class ReportIntake {
     this.#wake();
   }
 
-  /** There are no more of these than the controller assigned. */
-  #isFirstAnswer({ machine, app, generation, phase }: ReportAccepted, said: Said | undefined): boolean {
+  /** There are no more than two of these for each that the controller assigned: a third waits until the second that it follows was taken. */
+  #isAnswer({ machine, app, generation, phase }: ReportAccepted, said: Said | undefined): boolean {
     if (!isFinal(phase) && phase !== "reverting") return false;
-    if (said?.generation === generation && (isFinal(said.phase) || said.phase === phase)) return false;
+    if (said?.generation === generation && (said.phase === phase || (isFinal(said.phase) && said.phase !== "healthy"))) return false;
     const assigned = statement(this.#loop.journal.db, "SELECT generation FROM assignments WHERE machine = ? AND app = ?").get(machine, app) as { generation: number } | undefined;
     return assigned?.generation === generation;
   }

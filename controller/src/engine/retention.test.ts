@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AppName, Digest, MachineId } from "@muster/proto/ids.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { JournalError } from "../journal/journal.ts";
 import { RETENTION_DEFAULT, type RetentionRule } from "./retention.ts";
 import { World } from "./world.fixture.ts";
 
@@ -203,4 +204,37 @@ test("the journal tells it, and its replay gives the same tables", async () => {
   await set({ keep: 1, keepForMs: 0, stepsForMs: 30 * 86_400_000 }, "anna");
   const kinds = world.journal.db.prepare("SELECT kind FROM journal ORDER BY seq DESC LIMIT 2").pluck().all();
   expect(kinds).toEqual(["artifact_removed", "retention_set"]);
+});
+
+test("a deployment whose file was repeated since can still be rolled back: what it goes back to is kept", async () => {
+  for (const version of ["1", "2"]) await release(version);
+  const second = "d-2" as never;
+  push("2");
+  submit("2");
+  world.clock.advance(1000);
+  push("3");
+  submit("3");
+  for (const machine of ["a", "b"]) await world.say(machine, "healthy");
+  expect(world.command("d-4" as never, "rollback").ok).toBe(true);
+  await world.settle("a", "b");
+  await set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  expect(world.command(second, "rollback").ok).toBe(true);
+  expect([world.wanted("a"), kept().includes("1")]).toEqual(["1", true]);
+});
+
+test("what a full disk kept from going goes when there is room", async () => {
+  for (const version of ["1", "2", "3"]) await release(version);
+  const append = world.journal.append.bind(world.journal);
+  let isFull = true;
+  world.journal.append = ((...row: Parameters<typeof append>) => {
+    if (isFull && row[0].kind === "artifact_removed") throw new JournalError("SQLITE_FULL", "database or disk is full", undefined);
+    return append(...row);
+  }) as never;
+  const removed = world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");
+  world.pass(2000, "a", "b");
+  expect(kept()).toEqual(["1", "2", "3"]);
+  isFull = false;
+  world.pass(60_000, "a", "b");
+  expect(await removed).toEqual(["app@1"]);
+  expect(kept()).toEqual(["2", "3"]);
 });

@@ -31,6 +31,8 @@ const SWEEP_INTERVAL_MS = HOUR_MS;
 /** Files that were pushed and not deployed since: whoever pushed them may still be on the way to the deployment. */
 const UNDEPLOYED_MS = DAY_MS;
 
+/** When the disk took nothing. */
+const RETRY_MS = 30_000;
 /** Let go in one commit: a few milliseconds of the loop. */
 const REMOVED_PER_COMMIT = 100;
 
@@ -124,9 +126,13 @@ export class Retention {
     const [app] = this.#due;
     if (this.#loop.isStopped || app === undefined) return;
     let goesOn = false;
-    this.#loop.byItself("retention", () => {
+    const isDone = this.#loop.byItself("retention", () => {
       goesOn = this.#look(app);
     });
+    if (!isDone) {
+      this.#cancelStep = this.#loop.clock.wakeAfter(RETRY_MS, () => this.#step());
+      return;
+    }
     if (!goesOn) {
       this.#due.delete(app);
       for (const { apps } of this.#rounds) apps.delete(app);

@@ -18,7 +18,7 @@ import { drive, type Recorder, take } from "../rollout/drive.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isMoving, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { isBroken, isEnded, isMoving, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
@@ -203,19 +203,41 @@ export class Rollouts {
     if (isEnded(phase)) this.#forget(id);
   }
 
-  /** What the machines of a broken rollout said while nobody drove it. */
+  /** All that a machine had to say is stored: what it answered last is what is so, though it was not counted while something was still to come. */
+  answerAgain(machine: MachineId, append: Append, now: Moment): void {
+    const { availabilities } = this.#world;
+    for (const state of this.active()) {
+      const target = state.targets.get(machine);
+      const answer = availabilities.answerOf(machine, state.app);
+      if (target === undefined || answer === undefined || !isMoving(target) || availabilities.assignedTo(machine, state.app)?.generation !== target.generation) continue;
+      this.drive(state, { kind: "reported", machine, generation: target.generation, phase: answer, reason: this.#world.said(machine, state.app) as RolloutReason | null, runs: "" }, append, now);
+    }
+  }
+
+  /** What the machines of a broken rollout said, and what became of them, while nobody drove it. */
   takeAnswers(state: RolloutState, append: Append): void {
     ofRollout(state.id, () => this.#takeAnswers(state, append));
   }
 
   #takeAnswers(state: RolloutState, append: Append): void {
-    const { availabilities } = this.#world;
     const recorder = { ...this.#recorder(state, append), isUnchecked: true };
-    for (const { machine, generation } of [...state.targets.values()].filter(isMoving)) {
-      const answer = availabilities.answerOf(machine, state.app);
-      if (answer === undefined || availabilities.assignedTo(machine, state.app)?.generation !== generation) continue;
-      take(state, decide(state, { kind: "reported", machine, generation, phase: answer, reason: null, runs: "" }), recorder);
+    for (const target of [...state.targets.values()]) {
+      const missed = this.#missed(state, target);
+      if (missed !== undefined) take(state, decide(state, missed), recorder);
     }
+  }
+
+  /** What its machine came to since the rollout was looked at last; undefined: nothing that would change it. */
+  #missed({ app }: RolloutState, target: Target): RolloutEvent | undefined {
+    const { availabilities } = this.#world;
+    const { machine, generation } = target;
+    if (!this.#world.has(machine)) return { kind: "removed", machine, reason: { code: "removed", message: "the machine was removed from the fleet" } };
+    if (availabilities.isDrained(machine)) return { kind: "drained", machine };
+    if (availabilities.isLost(machine)) return { kind: "fell_silent", machine, reason: { code: "silent", message: "nothing is heard from the machine" } };
+    if (!isMoving(target) || availabilities.assignedTo(machine, app)?.generation !== generation) return undefined;
+    if (availabilities.isOverdue(machine, app)) return { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };
+    const answer = availabilities.answerOf(machine, app);
+    return answer === undefined ? undefined : { kind: "reported", machine, generation, phase: answer, reason: null, runs: "" };
   }
 
   #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Moment): void {

@@ -16,6 +16,8 @@ import { DeploymentsNow, isUnsound, type Now, type Standing } from "./deployment
 import type { Facts } from "./facts.ts";
 import { type Deadlines, Overdue } from "./overdue.ts";
 
+const NEVER = -1 as Attended;
+
 /** Whose targets are on a machine. */
 export interface Listener {
   /** `app` undefined: any of them. */
@@ -31,6 +33,8 @@ export class World implements Surroundings {
   readonly overdue: Overdue;
   readonly #facts: Facts;
   readonly #cordoned = new Set<MachineId>();
+  /** Machines that have made reports which are not stored yet, and the newest of these. */
+  readonly #owing = new Map<MachineId, number>();
   #listener: Listener = { availabilityChanged: () => {} };
 
   constructor(fleet: Fleet, schedule: Schedule, facts: Facts) {
@@ -45,7 +49,7 @@ export class World implements Surroundings {
     this.#listener = listener;
   }
 
-  /** From the tables; nobody is told of it. Whoever has not answered yet has its whole time from now. */
+  /** From the tables; nobody is told of it. Whoever has not answered yet has its time from when it was assigned: attended time stood still since. One that goes back has it from now. */
   reload(now: Attended): void {
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
     for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
@@ -58,7 +62,7 @@ export class World implements Surroundings {
       this.availabilities.assigned(machine, app, { generation, deployment, release });
       if (phase !== null) this.availabilities.reported(machine, app, generation, phase);
       this.#count(machine, app, 1);
-      if (this.availabilities.answerOf(machine, app) === undefined || this.#isChanging(machine, app)) this.overdue.assigned(row, now);
+      if (this.availabilities.answerOf(machine, app) === undefined || this.#isChanging(machine, app)) this.overdue.assigned(row, this.#facts.attendedAt(generation) ?? now);
     }
     this.calendar.reload(this.#facts);
     this.budgets.reload(this.#facts);
@@ -116,6 +120,7 @@ export class World implements Surroundings {
     }
     this.availabilities.forget(machine);
     this.#cordoned.delete(machine);
+    this.#owing.delete(machine);
     this.budgets.forget(machine);
   }
 
@@ -124,12 +129,29 @@ export class World implements Surroundings {
     return this.now.of(id);
   }
 
+  /** It is part of the fleet. */
+  has(machine: MachineId): boolean {
+    return this.#facts.hasMachine(machine);
+  }
+
   isSilent(machine: MachineId): boolean {
     return this.fleet.isSilent(machine);
   }
 
+  /** While it owes reports, not all that it has to say was heard. */
   heardAt(machine: MachineId): Attended {
-    return this.fleet.heardAt(machine);
+    return this.owes(machine) ? NEVER : this.fleet.heardAt(machine);
+  }
+
+  /** It has made reports up to this one; 0: none that is not stored. */
+  noteOwed(machine: MachineId, newestReport: number): void {
+    if (newestReport === 0) this.#owing.delete(machine);
+    else this.#owing.set(machine, Math.max(newestReport, this.#owing.get(machine) ?? 0));
+  }
+
+  /** `newestStored`: once its reports up to this one are stored. */
+  owes(machine: MachineId, newestStored = 0): boolean {
+    return (this.#owing.get(machine) ?? 0) > newestStored;
   }
 
   isCordoned(machine: MachineId): boolean {

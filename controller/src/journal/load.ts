@@ -138,6 +138,7 @@ function waveOf(row: WaveRow): WaveState {
     changedAt: { at: row.changed_at, attended: row.changed_attended },
     awaited: new Set(),
     counted: 0,
+    lost: 0,
   };
 }
 

@@ -85,6 +85,11 @@ export class Availabilities {
     return entry !== undefined && answered(entry) === "changing";
   }
 
+  /** It had its time to answer, and has not answered. */
+  isOverdue(machine: MachineId, app: AppName): boolean {
+    return this.#machines.get(machine)?.apps.get(app)?.isOverdue === true;
+  }
+
   appsOf(machine: MachineId): Iterable<AppName> {
     return this.#machines.get(machine)?.apps.keys() ?? [];
   }

@@ -221,6 +221,7 @@ function emptyWave(state: RolloutState, at: Moment): WaveState {
     changedAt: at,
     awaited: new Set(),
     counted: 0,
+    lost: 0,
   };
   state.waves.push(wave);
   return wave;

@@ -35,15 +35,17 @@ export function letGo(state: RolloutState, wave: WaveState, target: Target, why:
 function enterUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (target.letGo === null) wave.awaited.add(target);
   if (isCounted(state, target)) wave.counted += 1;
-  // With a limit of its own, a wave says itself how many may be lost.
-  const isTaker = target.purpose === "update" && target.reason?.code !== "not_taken" && wave.maxUnreachable === null;
-  if (isTaker && (target.letGo === null || target.letGo === "tolerated")) state.lostTakers.add(target.machine);
+  if (target.purpose !== "update" || target.letGo === "excused") return;
+  wave.lost += 1;
+  state.lostTakers.add(target.machine);
+  if (target.reason?.code === "not_taken") state.wordless.add(target.machine);
 }
 
 function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (isCounted(state, target)) wave.counted -= 1;
   wave.awaited.delete(target);
-  state.lostTakers.delete(target.machine);
+  if (state.lostTakers.delete(target.machine)) wave.lost -= 1;
+  state.wordless.delete(target.machine);
 }
 
 /** From the machines' side. A machine that was removed counts nowhere, though a new machine may have its name. */

@@ -58,11 +58,18 @@ describe("max_unreachable", () => {
   });
 
   test("of 0 lets none pass, a wave's own before the rollout's", () => {
-    const rollout = new Harness(3, { waves: [wave(count(1), { maxUnreachable: count(1) }), ALL], maxUnreachable: count(0) });
+    const rollout = new Harness(4, { waves: [wave(count(2), { maxUnreachable: count(1) }), ALL], maxUnreachable: count(0) });
     rollout.silence(0);
-    expect(rollout.moving()).toEqual([1]);
-    rollout.silence(1);
-    expect([rollout.phase, rollout.state.reason?.code]).toEqual(["rolled_back", "unreachable_exceeded"]);
+    rollout.healthy(1);
+    expect(rollout.moving()).toContain(2);
+    rollout.silence(2);
+    expect([rollout.phase, rollout.state.reason?.code]).toEqual(["rolling_back", "unreachable_exceeded"]);
+  });
+
+  test("does not let a release go on of which nothing is known but that its machines are lost", () => {
+    const rollout = new Harness(3, { waves: [wave(count(1), { maxUnreachable: count(1) }), ALL] });
+    rollout.silence(0);
+    expect([rollout.moving(), rollout.waitsFor()]).toEqual([[], expect.stringContaining("which may be its fault")]);
   });
 
   test("counts those that were silent at their turn, and not those that failed", () => {

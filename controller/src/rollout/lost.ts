@@ -27,12 +27,13 @@ export function letGoStep(state: RolloutState, now: Moment): Step | undefined {
 }
 
 /**
- * Nobody else takes the release while machines that took it are lost, and it may be the reason. With `offline: skip` that is waited out until progress_deadline, and then the rollout has failed;
- * with `offline: wait` it waits as long as that says.
+ * Nobody else takes the release while machines that took it are lost, and it may be the reason. With `offline: wait` they are waited for as long as that says. Then, and with `offline: skip` at once, it is
+ * waited out until progress_deadline, and the rollout has failed.
  */
 export function suspicionStep(state: RolloutState, now: Moment): Step | undefined {
   if (state.promoted || !isSuspicious(state)) return undefined;
-  if (state.moving.size > 0 || state.strategy.offline.kind === "skip") return { kind: "wait", until: undefined };
+  // Only what is waited for makes progress_deadline wait.
+  if (state.moving.size > 0 || state.strategy.offline.kind === "skip" || !begun(state).some(({ awaited }) => awaited.size > 0)) return { kind: "wait", until: undefined };
   return { kind: "hold", hold: { kind: "offline", message: suspicionText(state) }, until: nextLetGoAt(state, now) };
 }
 

@@ -116,6 +116,8 @@ export interface WaveState {
   readonly awaited: Set<Target>;
   /** How many unreachable targets count in `maxUnreachable`: those for which nobody waits any longer, but for those that a person knows of. */
   counted: number;
+  /** Of its targets, so many are among the rollout's `lostTakers`. */
+  lost: number;
 }
 
 /**
@@ -185,8 +187,10 @@ export interface RolloutState {
    * elsewhere, so this is not.
    */
   readonly availability: TargetAvailability;
-  /** Targets that took the release, became unreachable, and were not excused: they may have been lost because of it. */
+  /** Targets that were assigned the release, became unreachable, and were not excused: they may have been lost because of it. */
   readonly lostTakers: Set<MachineId>;
+  /** Of these, whoever had not said before that it has the assignment: what it never had can't have silenced it. */
+  readonly wordless: Set<MachineId>;
   /** By the targets' `lane`. */
   readonly laneKeys: Map<string, LaneKeys>;
   /** Start, a target newly healthy or reverted, a resume, the end of a hold, the begin of a rollback: `progress_deadline` counts from here. */
@@ -291,6 +295,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     moving: new Set(),
     availability: { changing: new Set(), down: new Set(), failing: new Set(), goingBack: new Set(), changingIn: new Map(), downIn: new Map() },
     lostTakers: new Set(),
+    wordless: new Set(),
     laneKeys: new Map(),
     progressAt: attended,
     startFirst: new Set(),
@@ -353,6 +358,7 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
     changedAt: at,
     awaited: new Set(),
     counted: 0,
+    lost: 0,
   }));
 }
 

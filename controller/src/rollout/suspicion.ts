@@ -1,20 +1,25 @@
 /**
- * When so many machines that took a release were lost after it that they may have been lost because of it: a release that takes its machines with it makes no report.
+ * When so many machines that were assigned a release were lost after it that they may have been lost because of it: a release that takes its machines with it makes no report.
  */
 import type { RolloutState } from "./state.ts";
 
-/** Of the machines that took the release, so large a share may be lost without anybody suspecting the release, and one at least. */
+/** Of the machines that were assigned the release, so large a share may be lost without anybody suspecting the release, and one at least. */
 const TOLERATED_SHARE = 0.1;
 
-/** Machines that took the release were lost: more than chance explains, or all of which anything could be known. */
-export function isSuspicious({ lostTakers, waves }: RolloutState): boolean {
-  const lost = lostTakers.size;
-  if (lost === 0) return false;
+/**
+ * Machines were lost: more than chance explains, or all of which anything could be known. Also when nobody waits for them any longer: what is lost is lost, however long it was waited for. A wave with a
+ * limit of its own says itself how many may be lost, but not that the release may go on when nothing is known of it.
+ */
+export function isSuspicious({ lostTakers, wordless, waves }: RolloutState): boolean {
+  if (lostTakers.size === 0) return false;
   let answered = 0;
   let updating = 0;
-  for (const { counts } of waves) {
+  let lost = 0;
+  for (const { counts, maxUnreachable, lost: ofWave } of waves) {
     answered += counts.healthy + counts.failed;
     updating += counts.updating;
+    if (maxUnreachable === null) lost += ofWave;
   }
-  return answered === 0 || lost > Math.max(1, Math.floor((lost + answered + updating) * TOLERATED_SHARE));
+  const isAllThatIsKnown = answered === 0 && lostTakers.size > wordless.size;
+  return isAllThatIsKnown || lost > Math.max(1, Math.floor((lost + answered + updating) * TOLERATED_SHARE));
 }

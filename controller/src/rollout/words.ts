@@ -264,7 +264,7 @@ function waitingInWave(state: RolloutState, wave: WaveState): string {
     const shown = names(firstMoving(state, 3), state.moving.size);
     return `${shown} to be healthy for ${durationText(state.strategy.minHealthyTimeMs)}${toCome(state)}${enough(state, wave)}`;
   }
-  if (state.strategy.offline.kind === "skip" && isSuspicious(state)) return suspicionText(state);
+  if (isSuspicious(state)) return suspicionText(state);
   const [changing] = state.availability.changing;
   if (changing !== undefined) return state.availability.goingBack.has(changing) ? `${changing} to go back by itself` : `${changing} to be back on what it ran before`;
   // In a wave before this one, when nobody of this one is left.
