@@ -24,7 +24,7 @@ const TABLE: readonly BadInput[] = [
   said("a number that is none", ["logs", "dev-0", "shop", "-n", "abc"], new RegExp(String.raw`^muster: option '-n, --lines <count>' argument 'abc' is invalid\. It is not a whole number from 1 to 10000${SEE("logs ")}`)),
   said("a number beyond its bounds", ["dev", "--agents", "0"], new RegExp(String.raw`^muster: option '--agents <n>' argument '0' is invalid\. It is not a whole number from 1 to 100${SEE("dev ")}`)),
   said("a port that is none", ["controller", "--grpc-port", "70000"], new RegExp(String.raw`^muster: option '--grpc-port <port>' argument '70000' is invalid\. It is not a whole number from 0 to 65535${SEE("controller ")}`)),
-  said("a duration that is none", ["controller", "--silent-after", "5"], new RegExp(String.raw`^muster: option '--silent-after <duration>' argument '5' is invalid\. It is not a duration \(try 30s or 1m30s\)${SEE("controller ")}`)),
+  said("a duration that is none", ["controller", "--silent-after", "5"], new RegExp(String.raw`^muster: option '--silent-after <duration>' argument '5' is invalid\. 5 has no unit: try 5s${SEE("controller ")}`)),
   said("a duration beyond its bounds", ["controller", "--silent-after", "1ms"], /^muster controller: option '--silent-after <duration>' argument '1ms' is invalid\. "1ms" is not between 1s and 24h\.\n$/),
   said("an address that is none to listen on", ["controller", "--host", "nope"], /^muster controller: option '--host <address>' argument 'nope' is invalid\. "nope" is not an IP address \(try 0\.0\.0\.0 for all of this machine's\)\.\n$/),
   said("a format that does not exist", ["list", "-o", "yaml"], /^muster: option '-o, --output <format>' argument 'yaml' is invalid\. Allowed choices are text, json\. See: muster .*--help\n$/),

@@ -115,7 +115,7 @@ class Trial {
   async finish(): Promise<void> {
     // The last reports of the last round may still be on their way, or not even be written: an agent killed late comes back after the rollout's end.
     await vi.waitFor(async () => {
-      const written = this.#fleet.file().agents.map(({ id, dir }) => reportsWritten(id, dir));
+      const written = this.#fleet.file().agents.map(({ id, dir }) => newsWritten(id, dir));
       expect(reportsAccepted(await this.#fleet.events())).toEqual(Object.fromEntries(written));
     }, 30_000);
     expect(this.#bystander.starts().map(({ machine }) => machine).sort()).toEqual(MACHINES);
@@ -165,13 +165,20 @@ function reportsAccepted(events: readonly FleetEvent[]): Readonly<Record<string,
   return accepted;
 }
 
-/** All that an agent ever reported, from its spool: too little for the spool to have forgotten any of it. */
-function reportsWritten(machine: string, dir: string): readonly [instance: string, sequences: readonly number[]] {
+/** All that an agent ever reported and that says something new, from its spool: too little for the spool to have forgotten any of it. What it says again after a kill is acknowledged, and leaves no row. */
+function newsWritten(machine: string, dir: string): readonly [instance: string, sequences: readonly number[]] {
   const lines = readFileSync(join(dir, "spool.jsonl"), "utf8").trimEnd().split("\n").map((line) => JSON.parse(line.slice(line.indexOf(" "))) as Record<string, unknown>);
   const [header, ...reports] = lines;
   const sequences = reports.map((report) => report["seq"] as number);
   expect(sequences).toEqual(sequences.map((_, index) => index + 1));
-  return [`${machine} ${String(header!["instanceId"])}`, sequences];
+  const last = new Map<unknown, string>();
+  const news = reports.filter(({ seq: _seq, observedAt: _observedAt, ...says }) => {
+    const text = JSON.stringify(says);
+    const isNew = last.get(says["app"]) !== text;
+    last.set(says["app"], text);
+    return isNew;
+  });
+  return [`${machine} ${String(header!["instanceId"])}`, news.map(({ seq }) => seq as number)];
 }
 
 /** From 0 to below 1, the same row for the same seed. */
