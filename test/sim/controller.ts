@@ -138,6 +138,13 @@ export class SimController implements Turning {
     return { has: (machine) => named.has(machine) || count > named.size };
   }
 
+  /** A deployment that `status` shows with this machine as one of its own, though it has left the fleet; of those that have not ended, and of those that somebody may take up again. */
+  deploymentWith(machine: MachineId): { readonly id: string; readonly state: string } | undefined {
+    const sql = `SELECT d.id, t.state FROM deployments d JOIN targets t ON t.deployment = d.id AND t.machine = ?
+      WHERE t.state <> 'removed' AND d.phase <> 'superseded' ORDER BY d.number DESC LIMIT 1`;
+    return this.#options.store.journal.db.prepare(sql).get(machine) as { id: string; state: string } | undefined;
+  }
+
   start(): void {
     if (this.engine !== undefined) return;
     const { store, timeline, onCommit } = this.#options;

@@ -8,8 +8,8 @@ import { forgottenIn } from "../rollout/acknowledge.ts";
 import type { RolloutPhase, RolloutReason, RolloutState, TargetState } from "../rollout/state.ts";
 import type { JournalRow, MachineRemoved, RolloutEntry } from "./entry.ts";
 
-/** Ended, and somebody may still retry them or roll them back. */
-const MAY_COME_BACK: readonly RolloutPhase[] = ["succeeded", "failed", "aborted"];
+/** Ended, and somebody may still retry them or roll them back, or they still wait for a machine to go back. */
+const MAY_COME_BACK: readonly RolloutPhase[] = ["succeeded", "failed", "aborted", "rolled_back"];
 
 export function removalReason({ by, reason }: Pick<MachineRemoved, "by" | "reason">): RolloutReason {
   return { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${reason === "" ? "" : `: ${reason}`}` };

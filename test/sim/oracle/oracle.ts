@@ -57,8 +57,14 @@ export class Oracle {
   #was: { readonly phase: Phase; readonly since: number } = { phase: "pending", since: 0 };
   #before: Decision | undefined;
   readonly #handlers: ByKind = {
-    machine_silent: ({ machine }) => this.#silence.fellSilent(machine),
-    machine_removed: ({ machine }) => this.#goingBack.forget(machine),
+    machine_silent: ({ machine }) => {
+      if (!this.#court.record.machines.has(machine)) return this.#court.complain("removed_is_left", `${machine} is called silent, and was removed from the fleet`);
+      this.#silence.fellSilent(machine);
+    },
+    machine_removed: ({ machine }) => {
+      this.#goingBack.forget(machine);
+      this.#pending.push(() => this.#orders.removed(machine));
+    },
     // Another disk, which remembers nothing, or another agent on the same one.
     agent_changed: ({ machine }) => this.#goingBack.forget(machine),
     rollout_started: ({ deployment }) => this.#orders.began(this.#of(deployment)),

@@ -18,6 +18,14 @@ export class Orders {
     this.#court = court;
   }
 
+  /** Whoever asks sees it in no deployment any more, unless one of its name has joined. */
+  removed(machine: MachineId): void {
+    const { record, controller, complain } = this.#court;
+    if (record.machines.has(machine)) return;
+    const left = controller.deploymentWith(machine);
+    if (left !== undefined) complain("removed_is_left", `${machine} was removed from the fleet, and is ${left.state} in ${left.id}`);
+  }
+
   /** `phase`: of its deployment, before whatever else this moment brings. */
   decided(decision: Decision, deployment: Deployment, phase: Phase): void {
     const { record, controller, complain } = this.#court;
