@@ -34,7 +34,9 @@ export class Checks {
   readonly #newest = new Map<MachineId, number>();
   /** Those that have been removed at some time; others of their name may have joined since. */
   readonly #removed = new Set<MachineId>();
-  /** `machine/app` to every artifact that any assignment named. */
+  /** Of each release. */
+  readonly #artifacts = new Map<string, string>();
+  /** `machine/app` to the artifact of every release that was decided for it. */
   readonly #named = new Map<string, Set<string>>();
   readonly #open = new Set<DeploymentId>();
   /** `machine/generation` to its assignment. */
@@ -50,7 +52,14 @@ export class Checks {
       this.#newest.delete(machine);
       this.#removed.add(machine);
     },
-    target_assigned: ({ machine }, seq) => this.#assigned(machine, seq),
+    release_created: ({ id, release }) => void this.#artifacts.set(id, release.artifact),
+    target_assigned: ({ machine, app, release }, seq) => {
+      this.#assigned(machine, seq);
+      if (release === null) return;
+      const name = `${machine}/${app}`;
+      const named = this.#named.get(name) ?? new Set();
+      this.#named.set(name, named.add(this.#artifacts.get(release)!));
+    },
     assignment_renewed: ({ machine }, seq) => this.#assigned(machine, seq),
     report_accepted: ({ machine }) => {
       if (!this.#machines.has(machine)) throw new Violation("removed_is_left", `a report of ${machine}, which is not there`);
@@ -121,11 +130,8 @@ export class Checks {
       } catch (error) {
         throw new Violation("counts_add_up", String(error), error);
       }
-      for (const [index, wave] of rollout.waves.entries()) {
-        const byState = Map.groupBy(wave.targets, ({ state }) => state);
-        for (const [state, count] of Object.entries(wave.counts)) if (count !== (byState.get(state as never)?.length ?? 0)) throw new Violation("counts_add_up", `${rollout.id} counts ${count} ${state} in wave ${index + 1}`);
-      }
       const inMemory = controller.engine?.rollout(rollout.id);
+      for (const counted of [rollout, ...(inMemory === undefined ? [] : [inMemory])]) checkCounts(counted);
       if (controller.isUp && !isDeepStrictEqual(lasting(inMemory), lasting(rollout))) throw new Violation("memory_is_tables", `${rollout.id}: ${difference(lasting(inMemory), lasting(rollout))}`);
     }
   }
@@ -138,7 +144,7 @@ export class Checks {
   }
 
   ran(machine: MachineId, app: string, artifact: string): void {
-    if (this.#named.get(`${machine}/${app}`)?.has(artifact) !== true) throw new Violation("runs_what_was_named", `${machine} runs ${nameOf(artifact)}, which no assignment named`);
+    if (this.#named.get(`${machine}/${app}`)?.has(artifact) !== true) throw new Violation("runs_what_was_named", `${machine} runs ${nameOf(artifact)}, which was never decided for it`);
   }
 
   /** An assignment left the controller. */
@@ -149,12 +155,6 @@ export class Checks {
     const before = this.#said.get(key);
     this.#said.set(key, said);
     if (before !== undefined && before !== said) throw new Violation("generation_says_one_thing", `${key} was ${before}, and is ${said}`);
-    for (const { app, goal } of assignment.apps) {
-      if (goal?.$case !== "run") continue;
-      const name = `${machine}/${app}`;
-      if (!this.#named.has(name)) this.#named.set(name, new Set());
-      this.#named.get(name)!.add(goal.value.artifact);
-    }
   }
 
   took(machine: MachineId, before: number, { generation }: Assignment): void {
@@ -191,6 +191,13 @@ export function checkReplay(journal: Journal, replayed: Journal): void {
   for (const table of PROJECTION_TABLES) {
     const rows = (from: Journal) => JSON.stringify(from.db.prepare(`SELECT * FROM ${table}`).all());
     if (rows(replayed) !== rows(journal)) throw new Violation("replay_is_tables", `the table ${table} differs after a replay`);
+  }
+}
+
+function checkCounts({ id, waves }: RolloutState): void {
+  for (const [index, wave] of waves.entries()) {
+    const byState = Map.groupBy(wave.targets, ({ state }) => state);
+    for (const [state, count] of Object.entries(wave.counts)) if (count !== (byState.get(state as never)?.length ?? 0)) throw new Violation("counts_add_up", `${id} counts ${count} ${state} in wave ${index + 1}`);
   }
 }
 

@@ -8,20 +8,23 @@ import { MUTATIONS } from "./mutations.ts";
 
 /** Of which one must find the bug; without it all of them pass (sim.test.ts). */
 const SEEDS = 200;
+/** For all seeds, on a machine that does much else; the runs share its cores. */
+const PATIENCE_MS = 15 * 60_000;
 const here = import.meta.dirname;
 
+/** `until`: the invariant that is to find it, which is the only one that is judged: another may see the same bug earlier in each run. */
 function simulate(mutation: string, until: string): Promise<string> {
   const preload = `${pathToFileURL(join(here, "mutate.ts")).href}?${encodeURIComponent(mutation)}`;
-  const args = ["--import", preload, join(here, "main.ts"), "--seeds", String(SEEDS), "--processes", "1", "--until", until];
+  const args = ["--import", preload, join(here, "main.ts"), "--seeds", String(SEEDS), "--processes", "1", "--only", until, "--until", until];
   return new Promise((resolve) => {
-    execFile(process.execPath, args, { timeout: 110_000 }, (_, stdout, stderr) => resolve(stdout + stderr));
+    execFile(process.execPath, args, (_, stdout, stderr) => resolve(stdout + stderr));
   });
 }
 
 describe("a bug", () => {
   test.concurrent.each(MUTATIONS)("is found: $name", async ({ name, breaks }) => {
     expect(await simulate(name, breaks)).toMatch(new RegExp(`^seed \\d+ broke ${breaks}:`, "m"));
-  });
+  }, PATIENCE_MS);
 
   test("is there for every invariant", () => {
     expect(INVARIANTS.filter((invariant) => !MUTATIONS.some(({ breaks }) => breaks === invariant))).toEqual([]);

@@ -106,11 +106,6 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'if (target === undefined || target.state === "removed") return [];', put: 'if (target === undefined || target.state === "removed" || isMoving(target)) return [];' }],
   },
   {
-    name: "a rollback touches machines that were removed",
-    breaks: "removed_is_left",
-    edits: [{ file: `${ROLLOUT}/state.ts`, find: 'return attempts > 0 && state !== "removed";', put: 'return attempts > 0 && state !== "pending";' }],
-  },
-  {
     name: "deployments that have ended still count on a machine that was removed",
     breaks: "removed_is_left",
     edits: [{ file: "controller/src/journal/project.ts", find: "for (const change of removalOf(entry)) projectRollout(change, { seq, at, attended });", put: "" }],
@@ -178,9 +173,9 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ENGINE}/assignments.ts`, find: "return { machine, generation, apps:", put: "return { machine, generation: (generation + 1) as Generation, apps:" }],
   },
   {
-    name: "an assignment follows the labels of its machine without a new generation",
+    name: "a release is confirmed without a new generation",
     breaks: "generation_says_one_thing",
-    edits: [{ file: `${ENGINE}/assignments.ts`, find: "healthy_deadline_ms, a.labels", put: "healthy_deadline_ms, m.labels" }],
+    edits: [{ file: "controller/src/journal/confirmed.ts", find: "CASE WHEN t.state = 'healthy' THEN w.finished_seq END", put: "CASE WHEN t.state = 'healthy' THEN a.generation END" }],
   },
   {
     name: "a report is acknowledged and not written",
@@ -208,9 +203,12 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/words.ts`, find: 'return "an operator to resume, roll back or abort it";', put: 'return "";' }],
   },
   {
-    name: "what waits for time is never looked at again",
+    name: "what waits for another deployment does not begin, and can't be given up",
     breaks: "ends",
-    edits: [{ file: `${ROLLOUT}/advance.ts`, find: 'return step.kind === "change" ? now.at : step.until;', put: 'return step.kind === "change" ? now.at : undefined;' }],
+    edits: [
+      { file: `${ENGINE}/starts.ts`, find: 'state.phase === "pending" && waiting(state) === undefined', put: 'state.phase === "pending" && waiting(state) === undefined && ofApp.length === 1' },
+      { file: `${ROLLOUT}/command.ts`, find: 'return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];', put: 'return state.phase === "pending" ? [] : [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];' },
+    ],
   },
   {
     name: "a heartbeat's answer does not name the newest generation",
@@ -240,7 +238,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "machines that fall silent after they took a release make it not suspicious",
     breaks: "killer_contained",
-    edits: [{ file: `${ROLLOUT}/suspicion.ts`, find: "if (lost === 0) return false;", put: "if (lost >= 0) return false;" }],
+    edits: [{ file: `${ROLLOUT}/suspicion.ts`, find: "if (lostTakers.size === 0) return false;", put: "if (lostTakers.size >= 0) return false;" }],
   },
   {
     name: "a soak passes by the clock on the wall, and nobody asks who was heard after it",
@@ -277,7 +275,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an older deployment gives a release back to machines from which it was taken",
     breaks: "taken_back_stays",
-    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decision(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decision(machine, app);" }],
+    edits: [
+      { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decision(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decision(machine, app);" },
+      { file: `${ENGINE}/facts.ts`, find: "const STANDS = \"d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)\";", put: "const STANDS = \"d.phase = 'succeeded'\";" },
+    ],
   },
   {
     name: "late machines get a release though it fails wherever it runs",
@@ -307,7 +308,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollback ends while machines still have the release",
     breaks: "outcome_confirmed",
-    edits: [{ file: `${ROLLOUT}/back.ts`, find: 'if (next.kind === "none") return', put: 'if (next.kind === "none" || state.moving.size > 0) return' }],
+    edits: [
+      { file: `${ROLLOUT}/back.ts`, find: 'if (next.kind === "none") return', put: 'if (next.kind === "none" || state.moving.size > 0) return' },
+      { file: "controller/src/history/present.ts", find: "const given = { id, states: JSON.stringify(OPEN_STATES[phase]) };", put: "const given = { id, states: JSON.stringify(OPEN_STATES[phase].slice(0, 0)) };" },
+    ],
   },
   {
     name: "a bad release is not stopped by its canary",
@@ -317,7 +321,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "machines change again and again by themselves",
     breaks: "rest_stays",
-    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "if (standing.lateJoiners === \"ignore\" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;", put: "if (standing.lateJoiners === \"ignore\") return;" }],
+    edits: [
+      { file: `${ENGINE}/catch-up.ts`, find: "if (standing.lateJoiners === \"ignore\" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;", put: "if (standing.lateJoiners === \"ignore\") return;" },
+      { file: `${ENGINE}/catch-up.ts`, find: "if (this.#isDecidedOtherwise(standing, machine, labels) || this.#facts.isTarget(standing.id, machine)) return;", put: "if (this.#isDecidedOtherwise(standing, machine, labels)) return;" },
+    ],
   },
   {
     name: "the engine wakes itself without end",

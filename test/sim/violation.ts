@@ -32,7 +32,7 @@ export const INVARIANTS = [
   "removed_is_left", // a machine that was removed is told nothing, and is in the way of no rollout
   "labels_are_given", // a machine's labels are those that it joined with, and then what operators say
   "orders_were_given", // what the journal holds as an order, somebody gave
-  "runs_what_was_named", // a host runs nothing that no assignment named
+  "runs_what_was_named", // a host runs nothing that was not decided for it
   "converges", // without faults every host comes to what it was assigned last
   "catches_up", // and those that were passed over get what they missed
   // Held against the journal itself.
