@@ -35,7 +35,7 @@ export async function rest(world: World, forMs: number): Promise<void> {
   }
 }
 
-/** What is linked, and what was assigned; not whether it is up: a release that crashes once an hour does so. Nor what a host leaves by itself because it has died there before it was confirmed. */
+/** What is linked, and what was decided for each app; not that it was confirmed, which changes no app; nor whether it is up: a release that crashes once an hour does so. Nor what a host leaves by itself because it has died there before it was confirmed. */
 function pictureOf({ machines }: World): Map<string, Sight> {
   const picture = new Map<string, Sight>();
   for (const { id, disk } of machines.values()) {
@@ -43,7 +43,7 @@ function pictureOf({ machines }: World): Map<string, Sight> {
       const hasLeft = ["reverting", "reverted"].includes(disk.apps.get(app)?.phase.kind ?? "");
       picture.set(`${app} on ${id}`, { machine: id, is: nameOf(artifact), hasLeft });
     }
-    picture.set(`the assignment of ${id}`, { machine: id, is: String(disk.assignment?.generation), hasLeft: false });
+    picture.set(`the assignment of ${id}`, { machine: id, is: (disk.assignment?.apps ?? []).map(({ app, generation }) => `${app} ${generation}`).toSorted().join(", "), hasLeft: false });
   }
   return picture;
 }
