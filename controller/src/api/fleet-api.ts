@@ -37,7 +37,7 @@ export function fleetApi({ journal, engine, fleet, logs, revoked, logger }: Flee
   const one = (id: string): Machine => {
     const row = journal.db.prepare("SELECT * FROM machines WHERE id = ?").get(id) as MachineRow | undefined;
     if (row === undefined) throw missing(`there is no machine ${id}`);
-    return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? [], revoked(), engine.heldReports(row.id));
+    return view(row, fleet, appsByMachine(journal, row.id).get(row.id) ?? [], revoked(), { heldReports: engine.heldReports(row.id), assignedGeneration: engine.newestGeneration(row.id) });
   };
   const machineLabels = (id: string): Labels | undefined => {
     const row = journal.db.prepare("SELECT labels FROM machines WHERE id = ?").get(id) as { labels: string } | undefined;
@@ -59,7 +59,7 @@ export function fleetApi({ journal, engine, fleet, logs, revoked, logger }: Flee
       const machines = rows.filter((row) => selects(parsed.selector, labelsOf(row)));
       const outcasts = revoked();
       const held = engine.allHeldReports();
-      return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [], outcasts, held.get(row.id) ?? 0)) };
+      return { machines: machines.map((row) => view(row, fleet, apps.get(row.id) ?? [], outcasts, { heldReports: held.get(row.id) ?? 0, assignedGeneration: engine.newestGeneration(row.id) })) };
     }),
 
     getMachine: unary(logger, (request) => ({ machine: one(request.id) })),
@@ -188,7 +188,7 @@ function appView(row: AppRow): MachineApp {
   };
 }
 
-function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: ReadonlySet<string>, heldReports: number): Machine {
+function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: ReadonlySet<string>, { heldReports, assignedGeneration }: Pick<Machine, "heldReports" | "assignedGeneration">): Machine {
   const { presence, since, lastSeenAt, acknowledgedGeneration } = fleet.presence(row.id);
   const refusal = fleet.refusal(row.id);
   return {
@@ -202,7 +202,7 @@ function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: Readon
     arch: row.arch,
     firstSeenAt: row.first_seen_at,
     lastSeenAt,
-    assignedGeneration: apps.reduce((newest, app) => Math.max(newest, app.generation), 0),
+    assignedGeneration,
     acknowledgedGeneration,
     apps,
     cordon: cordonView(row),

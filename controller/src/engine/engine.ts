@@ -164,6 +164,11 @@ export class Engine {
     return this.#loop.assignments.of(machine);
   }
 
+  /** Of all that the machine was assigned, and of what was confirmed there; 0: nothing yet. */
+  newestGeneration(machine: MachineId): Generation {
+    return this.#loop.assignments.generation(machine);
+  }
+
   /** Whether the machine should run a release of this artifact. */
   isAssigned(machine: MachineId, artifact: Digest): boolean {
     return this.#loop.assignments.names(machine, artifact);
