@@ -162,6 +162,16 @@ describe("a machine", () => {
     expect(world.journal.lastSeq).toBe(5);
   });
 
+  test("is shown with the generation that confirmed its release, as its agent acknowledges it", async () => {
+    const { world, fleet } = office;
+    world.deploy("1", { waves: [ALL] });
+    await world.settle("a", "b", "c");
+    const generation = world.engine.assignmentFor("a" as never)?.generation;
+    const [shown] = (await office.ask(fleet, fleet.listMachines, { selector: "" })).machines;
+    expect(shown).toMatchObject({ id: "a", assignedGeneration: generation });
+    expect(generation).toBeGreaterThan(shown!.apps[0]!.generation);
+  });
+
   test("is removed, and its targets say so", async () => {
     const { world, fleet } = office;
     world.deploy("1", { waves: [ALL] });
