@@ -194,7 +194,10 @@ export class Link {
           this.#onWelcome(welcome);
         },
         onGeneration: (generation) => {
-          if (generation > assignments.generation) void this.#sync();
+          const isBehind = generation > assignments.generation;
+          // A controller that is older than what this machine has is asked once, so that what it says is refused, and that is said.
+          const isOlder = generation < assignments.generation && trust.refusal === undefined;
+          if (isBehind || isOlder) void this.#sync();
         },
         onRenew: () => connection.onRenew(),
         onTrustRoot: (version) => void this.#trustUpdate.offered(version),
