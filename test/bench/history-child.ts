@@ -193,7 +193,7 @@ class Controller {
 
   /** As many in one turn as usual. */
   async sayInBatches(told: readonly Told[], phase: AgentPhase): Promise<void> {
-    for (let from = 0; from < told.length; from += BATCH) await this.say(told.slice(from, from + BATCH), phase);
+    for (const some of chunks(told, BATCH)) await this.say(some, phase);
   }
 
   /** One of the apps that each of them is to run. */

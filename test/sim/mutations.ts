@@ -31,6 +31,7 @@ const NO_FINISH_CHECK: Edit = { file: CHECKS, find: "demand(state, outstanding =
 const NO_SUM_CHECK: Edit = { file: CHECKS, find: "demand(state, sum === wave.targets.length,", put: "demand(state, true," };
 const NO_PHASE_CHECK: Edit = { file: CHECKS, find: 'demand(state, state.phase === "rolling" || state.phase === "succeeded",', put: "demand(state, true," };
 const NO_RIVAL_CHECK: Edit = { file: `${ENGINE}/rollouts.ts`, find: 'assert(state.phase !== "rolling" ||', put: "assert(state.id !== undefined ||" };
+const CONFIRMED_AT_ONCE: Edit = { file: "controller/src/journal/confirmed.ts", find: "CASE WHEN t.state = 'healthy' THEN w.finished_seq END", put: "CASE WHEN t.state = 'healthy' THEN a.generation END" };
 const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return window > 0;" };
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -175,7 +176,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a release is confirmed without a new generation",
     breaks: "generation_says_one_thing",
-    edits: [{ file: "controller/src/journal/confirmed.ts", find: "CASE WHEN t.state = 'healthy' THEN w.finished_seq END", put: "CASE WHEN t.state = 'healthy' THEN a.generation END" }],
+    edits: [CONFIRMED_AT_ONCE],
   },
   {
     name: "a report is acknowledged and not written",
@@ -293,7 +294,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a release is the last good one as soon as it is healthy",
     breaks: "dead_goes_back",
-    edits: [{ file: "controller/src/journal/confirmed.ts", find: "CASE WHEN t.state = 'healthy' THEN w.finished_seq END", put: "CASE WHEN t.state = 'healthy' THEN a.generation END" }],
+    edits: [CONFIRMED_AT_ONCE],
   },
   {
     name: "a failure counts when going back has come to its end",

@@ -3,25 +3,16 @@ import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { describe, expect, test } from "vitest";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, MINUTE, wave } from "../rollout/rollout.fixture.ts";
-import { World } from "./world.fixture.ts";
+import { NIGHTLY, World } from "./world.fixture.ts";
 
-const NIGHTLY = { cron: "0 2 * * *", durationMs: MINUTE, timeZone: "UTC" };
 const FOUR = ["a", "b", "c", "d"];
 
 /** `broken` rolls out behind a window whose calendar fails while it fails. */
 async function scene() {
   const world = new World();
-  const calendar = { fails: false };
-  world.schedule = {
-    openingOf: (_window, now) => {
-      if (calendar.fails) throw new Error("there is no such day");
-      return { open: true, until: (now + 1_000_000) as Instant };
-    },
-  };
-  world.startEngine();
   await world.join(...FOUR);
   const id = world.deploy("1", { waves: [wave(count(1)), ALL], window: NIGHTLY, maxUnavailable: count(1) }, { app: "broken" });
-  return { world, calendar, id };
+  return { world, id };
 }
 
 /** About what it is assigned of an app. */
@@ -31,9 +22,9 @@ const reasonOf = (world: World, id: DeploymentId) => loadRollout(world.journal, 
 const deployOther = (world: World, version: string): DeploymentId => world.deploy(version, { waves: [ALL], maxUnavailable: count(4) }, { app: "other" });
 
 test("pauses that rollout, says what can be done, and takes in what came in the same turn", async () => {
-  const { world, calendar, id } = await scene();
+  const { world, id } = await scene();
   const other = deployOther(world, "1");
-  calendar.fails = true;
+  world.calendarFails = true;
   await Promise.all([becomesHealthy(world, "a", "broken"), ...FOUR.map((machine) => becomesHealthy(world, machine, "other"))]);
   world.pass(3000, ...FOUR);
 
@@ -51,8 +42,8 @@ test("pauses that rollout, says what can be done, and takes in what came in the 
 });
 
 test("is met again by whoever resumes it too early, and gone once it is mended", async () => {
-  const { world, calendar, id } = await scene();
-  calendar.fails = true;
+  const { world, id } = await scene();
+  world.calendarFails = true;
   await world.say("a", "healthy");
   world.pass(3000, ...FOUR);
   expect(world.phase(id)).toBe("paused");
@@ -61,7 +52,7 @@ test("is met again by whoever resumes it too early, and gone once it is mended",
     refusal: { kind: "conflict", message: `${id} can't be resumed: a fault of the controller itself stops it (${id}: there is no such day); muster abort ${id} ends it, whatever it is` },
   });
   expect([world.phase(id), reasonOf(world, id)?.code]).toEqual(["paused", "internal"]);
-  calendar.fails = false;
+  world.calendarFails = false;
   expect(world.command(id, "resume")).toMatchObject({ ok: true });
   world.pass(3000, ...FOUR);
   await world.settle("b", "c", "d");
@@ -70,20 +61,20 @@ test("is met again by whoever resumes it too early, and gone once it is mended",
 });
 
 test("what a machine said while its rollout was paused for a bug counts when it goes on", async () => {
-  const { world, calendar, id } = await scene();
-  calendar.fails = true;
+  const { world, id } = await scene();
+  world.calendarFails = true;
   await world.say("a", "healthy");
   await world.say("a", "unhealthy");
   world.pass(3000, ...FOUR);
   expect([world.phase(id), world.state(id, "a")]).toEqual(["paused", "updating"]);
-  calendar.fails = false;
+  world.calendarFails = false;
   world.command(id, "resume");
   expect(world.state(id, "a")).toBe("failed");
 });
 
 test("a controller that starts with it serves all others", async () => {
-  const { world, calendar, id } = await scene();
-  calendar.fails = true;
+  const { world, id } = await scene();
+  world.calendarFails = true;
   world.startEngine();
   await world.say("a", "healthy");
   world.pass(3000, ...FOUR);
@@ -110,10 +101,10 @@ test("a rollout whose tables contradict themselves is paused by the controller t
 });
 
 test("two rollouts that are broken at the same time stop each other no more than anybody else", async () => {
-  const { world, calendar, id } = await scene();
+  const { world, id } = await scene();
   const second = world.deploy("1", { waves: [wave(count(1)), ALL], window: NIGHTLY }, { app: "broken-too" });
   const other = deployOther(world, "1");
-  calendar.fails = true;
+  world.calendarFails = true;
   await Promise.all(["broken", "broken-too"].map((app) => becomesHealthy(world, "a", app)));
   await world.settle(...FOUR);
   world.pass(3000, ...FOUR);

@@ -209,7 +209,7 @@ export class Rollouts {
     for (const state of this.active()) {
       const target = state.targets.get(machine);
       const answer = availabilities.answerOf(machine, state.app);
-      if (target === undefined || answer === undefined || !isMoving(target) || availabilities.assignedTo(machine, state.app)?.generation !== target.generation) continue;
+      if (target === undefined || answer === undefined || !this.#isAwaited(state, target)) continue;
       this.drive(state, { kind: "reported", machine, generation: target.generation, phase: answer, reason: this.#world.said(machine, state.app) as RolloutReason | null, runs: "" }, append, now);
     }
   }
@@ -227,14 +227,20 @@ export class Rollouts {
     }
   }
 
+  /** It is on the move, and what its machine says is about what it was told here. */
+  #isAwaited({ app }: RolloutState, target: Target): boolean {
+    return isMoving(target) && this.#world.availabilities.assignedTo(target.machine, app)?.generation === target.generation;
+  }
+
   /** What its machine came to since the rollout was looked at last; undefined: nothing that would change it. */
-  #missed({ app }: RolloutState, target: Target): RolloutEvent | undefined {
+  #missed(state: RolloutState, target: Target): RolloutEvent | undefined {
     const { availabilities } = this.#world;
+    const { app } = state;
     const { machine, generation } = target;
     if (!this.#world.has(machine)) return { kind: "removed", machine, reason: { code: "removed", message: "the machine was removed from the fleet" } };
     if (availabilities.isDrained(machine)) return { kind: "drained", machine };
     if (availabilities.isLost(machine)) return { kind: "fell_silent", machine, reason: { code: "silent", message: "nothing is heard from the machine" } };
-    if (!isMoving(target) || availabilities.assignedTo(machine, app)?.generation !== generation) return undefined;
+    if (!this.#isAwaited(state, target)) return undefined;
     if (availabilities.isOverdue(machine, app)) return { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };
     const answer = availabilities.answerOf(machine, app);
     return answer === undefined ? undefined : { kind: "reported", machine, generation, phase: answer, reason: null, runs: "" };

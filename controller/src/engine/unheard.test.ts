@@ -1,40 +1,52 @@
 /** What machines say, and what becomes of them, while nobody listens: the rollout is paused for a bug, the budget of reports is used up, reports are owed, the controller starts anew. */
 import { expect, test } from "vitest";
-import type { Instant } from "@muster/proto/ids.ts";
 import { loadRollout } from "../journal/load.ts";
-import { ALL, count, MINUTE, wave } from "../rollout/rollout.fixture.ts";
-import { World } from "./world.fixture.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { NIGHTLY, World } from "./world.fixture.ts";
 
-const NIGHTLY = { cron: "0 2 * * *", durationMs: MINUTE, timeZone: "UTC" };
 
 /** a and b took 2 and wait; then the calendar fails, so that the rollout is paused for a bug of the controller. */
 async function broken() {
   const world = new World();
-  const calendar = { fails: false };
-  world.schedule = {
-    openingOf: (_window, now) => {
-      if (calendar.fails) throw new Error("there is no such day");
-      return { open: true, until: (now + 1_000_000) as Instant };
-    },
-  };
-  world.startEngine();
   await world.join("a", "b", "c", "d");
   world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
   await world.settle("a", "b", "c", "d");
   const id = world.deploy("2", { waves: [ALL], window: NIGHTLY, maxUnavailable: count(2), healthyDeadlineMs: 60_000, progressDeadlineMs: 300_000, maxFailures: count(1) });
-  calendar.fails = true;
+  world.calendarFails = true;
   await world.say("a", "healthy");
   world.pass(3000, "a", "b", "c", "d");
   expect([world.phase(id), loadRollout(world.journal, id)!.reason?.code]).toEqual(["paused", "internal"]);
-  return { world, calendar, id };
+  return { world, id };
+}
+
+/** Of three, a took 2 first, is healthy, and its soak of 20 s has begun. */
+async function soaking() {
+  const world = new World();
+  await world.join("a", "b", "c");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b", "c");
+  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 20_000 }] } as never;
+  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(9) });
+  const generation = world.generation("a");
+  await world.say("a", "healthy");
+  return { world, id, generation };
+}
+
+/** Of two, a says nothing: it has 60 s to be healthy, and the rollout 90 s to make progress. */
+async function unanswered() {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 90_000, minHealthyTimeMs: 1000 });
+  await world.say("b", "healthy");
+  return { world, id };
 }
 
 test("a machine that took the release and was lost while its rollout was paused for a bug keeps it from succeeding when it goes on", async () => {
-  const { world, calendar, id } = await broken();
+  const { world, id } = await broken();
   await world.say("a", "healthy");
   await world.say("b", "healthy");
   world.pass(30_000, "c", "d");
-  calendar.fails = false;
+  world.calendarFails = false;
   expect(world.command(id, "resume").ok).toBe(true);
   world.pass(2000, "c", "d");
   for (const machine of ["c", "d"]) if (world.wanted(machine) === "2") await world.say(machine, "healthy");
@@ -45,9 +57,9 @@ test("a machine that took the release and was lost while its rollout was paused 
 });
 
 test("a machine that was removed while its rollout was paused for a bug is told nothing when it goes on", async () => {
-  const { world, calendar, id } = await broken();
+  const { world, id } = await broken();
   world.remove("d");
-  calendar.fails = false;
+  world.calendarFails = false;
   expect(world.command(id, "resume").ok).toBe(true);
   for (const machine of ["a", "b", "c"]) {
     world.pass(2000, "a", "b", "c");
@@ -58,10 +70,10 @@ test("a machine that was removed while its rollout was paused for a bug is told 
 });
 
 test("a machine that said nothing while its rollout was paused for a bug fails by itself when it goes on", async () => {
-  const { world, calendar, id } = await broken();
+  const { world, id } = await broken();
   await world.say("a", "healthy");
   world.pass(100_000, "a", "b", "c", "d");
-  calendar.fails = false;
+  world.calendarFails = false;
   expect(world.command(id, "resume").ok).toBe(true);
   for (let round = 0; round < 4; round += 1) {
     world.pass(20_000, "a", "b", "c", "d");
@@ -72,11 +84,11 @@ test("a machine that said nothing while its rollout was paused for a bug fails b
 });
 
 test("a machine that was drained while its rollout was paused for a bug holds nobody up when it goes on", async () => {
-  const { world, calendar, id } = await broken();
+  const { world, id } = await broken();
   await world.say("a", "healthy");
   world.engine.orders.cordon("b" as never, { drain: true, force: true }, { by: "anna", reason: "" });
   await world.say("b", "removed");
-  calendar.fails = false;
+  world.calendarFails = false;
   expect(world.command(id, "resume").ok).toBe(true);
   for (let round = 0; round < 4; round += 1) {
     world.pass(5000, "a", "b", "c", "d");
@@ -138,10 +150,7 @@ test.each([2, 3])("a machine that is heard again with a report of another app to
 });
 
 test("the controller's deadline comes before progress_deadline also when the controller was started anew in between", async () => {
-  const world = new World();
-  await world.join("a", "b");
-  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 90_000, minHealthyTimeMs: 1000 });
-  await world.say("b", "healthy");
+  const { world, id } = await unanswered();
   world.pass(40_000, "a", "b");
   world.startEngine();
   world.pass(200_000, "a", "b");
@@ -149,10 +158,7 @@ test("the controller's deadline comes before progress_deadline also when the con
 });
 
 test("the same after a fault of the disk that is over at once", async () => {
-  const world = new World();
-  await world.join("a", "b");
-  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 90_000, minHealthyTimeMs: 1000 });
-  await world.say("b", "healthy");
+  const { world, id } = await unanswered();
   world.pass(40_000, "a", "b");
   const append = world.journal.append;
   world.journal.append = () => {
@@ -165,14 +171,7 @@ test("the same after a fault of the disk that is over at once", async () => {
 });
 
 test.each(["after its report", "before it"])("a soak does not open on the hello of a machine whose failure is still in its spool (looked at %s)", async (when) => {
-  const world = new World();
-  await world.join("a", "b", "c");
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
-  await world.settle("a", "b", "c");
-  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 20_000 }] } as never;
-  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(9) });
-  const generation = world.generation("a");
-  await world.say("a", "healthy");
+  const { world, id, generation } = await soaking();
   world.pass(9000, "a", "b", "c");
   // Its link is cut for 13s, less than silent-after, and the app dies meanwhile.
   world.pass(13_000, "b", "c");
@@ -189,23 +188,13 @@ test.each(["after its report", "before it"])("a soak does not open on the hello 
 });
 
 test("control: without either it fails by itself", async () => {
-  const world = new World();
-  await world.join("a", "b");
-  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 90_000, minHealthyTimeMs: 1000 });
-  await world.say("b", "healthy");
+  const { world, id } = await unanswered();
   world.pass(240_000, "a", "b");
   expect([world.state(id, "a"), world.phase(id)]).toEqual(["failed", "succeeded"]);
 });
 
 test("a soak does not open while the failure of its machine could not be stored, since the disk was full for a moment", async () => {
-  const world = new World();
-  await world.join("a", "b", "c");
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
-  await world.settle("a", "b", "c");
-  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 20_000 }] } as never;
-  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(9) });
-  const generation = world.generation("a");
-  await world.say("a", "healthy");
+  const { world, id, generation } = await soaking();
   world.pass(18_000, "a", "b", "c");
   const transaction = world.journal.transaction;
   world.journal.transaction = (() => {

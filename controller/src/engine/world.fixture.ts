@@ -79,6 +79,9 @@ function shortCommand(kind: Command["kind"]): Command {
   }
 }
 
+/** A window, for rollouts that ask the calendar. */
+export const NIGHTLY = { cron: "0 2 * * *", durationMs: 60_000, timeZone: "UTC" };
+
 const ARTIFACT = "a".repeat(64);
 
 /** A rollout without what is worked out from the rest, and from its machines, when it is loaded. */
@@ -94,8 +97,15 @@ export class World {
   readonly asked: { readonly question: Question; readonly answer: (verdict: Verdict) => void }[] = [];
   /** Rollouts that were paused since they contradict themselves. */
   readonly bugs: string[] = [];
+  /** Whoever asks about a window meets a bug. */
+  calendarFails = false;
   /** Every window is open, until the test closes them. */
-  schedule: Schedule = { openingOf: (_window, now) => ({ open: true, until: (now + 1_000_000) as Instant }) };
+  schedule: Schedule = {
+    openingOf: (_window, now) => {
+      if (this.calendarFails) throw new Error("there is no such day");
+      return { open: true, until: (now + 1_000_000) as Instant };
+    },
+  };
   /** In the transaction that removes a machine. */
   onMachineRemoved: (machine: MachineId) => void = () => {};
   /** Why machines would not run a release; none is distrusted until the test says so. */
