@@ -62,7 +62,8 @@ export class World implements Surroundings {
       this.availabilities.assigned(machine, app, { generation, deployment, release });
       if (phase !== null) this.availabilities.reported(machine, app, generation, phase);
       this.#count(machine, app, 1);
-      if (this.availabilities.answerOf(machine, app) === undefined || this.#isChanging(machine, app)) this.overdue.assigned(row, this.#facts.attendedAt(generation) ?? now);
+      if (this.availabilities.answerOf(machine, app) !== undefined && !this.#isChanging(machine, app)) continue;
+      this.overdue.assigned(row, phase === "reverting" ? now : (this.#facts.attendedAt(generation) ?? now));
     }
     this.calendar.reload(this.#facts);
     this.budgets.reload(this.#facts);
