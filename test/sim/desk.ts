@@ -22,6 +22,7 @@ export class Desk {
   /** The kinds of rows that were asked for at `#askedAt`. */
   #asked = new Set<EntryKind>();
   #askedAt = -1;
+  #isGoingBack = false;
 
   /** `afterwards`: what was done for an order is judged while it is known that somebody gave it. */
   constructor(controller: SimController, timeline: Timeline, afterwards: () => void) {
@@ -48,7 +49,15 @@ export class Desk {
   }
 
   rollbackTo(id: DeploymentId, version: string): Answer<{ readonly deployment: string }> | undefined {
-    return this.#ask(["deployment_submitted"], ({ operators }) => operators.rollbackTo(id, version, ORDER));
+    this.#isGoingBack = true;
+    const answer = this.#ask(["deployment_submitted"], ({ operators }) => operators.rollbackTo(id, version, ORDER));
+    this.#isGoingBack = false;
+    return answer;
+  }
+
+  /** What is submitted now is a way back to an older release. */
+  get isGoingBack(): boolean {
+    return this.#isGoingBack;
   }
 
   cordon(machine: MachineId, how: { readonly drain: boolean; readonly force: boolean }): Answer<unknown> | undefined {

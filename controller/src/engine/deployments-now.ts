@@ -1,10 +1,10 @@
 /**
- * How the machines that a deployment decided about are now, whatever became of its rollout: what views show beside the end, and what catching up waits for.
+ * How the machines that a deployment decided about are now, whatever became of its rollout: what views show beside the end; and how those are that have a release, which is what catching up waits for.
  *
  * A machine belongs to the deployment that made the newest decision about the app there. Always holds: the counts are those of `Availabilities`, kept up to date with
  * every change of it. O(1) for each change and each question.
  */
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
 import type { AgentPhase } from "../rollout/state.ts";
 import type { Availability, Assigned } from "../rollout/availability.ts";
 
@@ -19,37 +19,74 @@ export interface Now {
 
 const NOBODY: Now = { machines: 0, healthy: 0, bad: 0 };
 
-/** A machine as it counts. `isExcused`: drained, which is nobody's fault. */
+/** A machine as it counts. `selector`: of the deployment that decided about it. `isExcused`: drained, which is nobody's fault. */
 export interface Standing {
   readonly assigned: Assigned;
+  readonly selector: string;
   readonly is: Availability;
   readonly answer: AgentPhase | undefined;
   readonly isExcused: boolean;
 }
 
+type Counts = { -readonly [K in keyof Now]: Now[K] };
+
 export class DeploymentsNow {
-  readonly #counts = new Map<DeploymentId, { machines: number; healthy: number; bad: number }>();
+  /** By deployment, by release, and by release and selector. */
+  readonly #counts = new Map<string, Counts>();
 
   of(id: DeploymentId): Now {
     return this.#counts.get(id) ?? NOBODY;
   }
 
-  count({ assigned: { deployment, release }, is, answer, isExcused }: Standing, by: 1 | -1): void {
-    let counts = this.#counts.get(deployment);
-    if (counts === undefined) {
-      counts = { machines: 0, healthy: 0, bad: 0 };
-      this.#counts.set(deployment, counts);
-    }
-    const wentBack = answer === "reverted" && is === "available";
-    counts.machines += by;
-    if ((is === "available" && !wentBack) || (is === "absent" && release === null)) counts.healthy += by;
-    if (wentBack || (is === "down" && !isExcused)) counts.bad += by;
-    if (counts.machines === 0) this.#counts.delete(deployment);
+  /** Of the machines to which deployments to this selector gave a release, whichever they were, one that went back to it included; where there is none, of all that have it. */
+  ofRelease(release: ReleaseId, selector: string): Now {
+    return this.#counts.get(keyOf(release, selector)) ?? this.#counts.get(release) ?? NOBODY;
+  }
+
+  count(standing: Standing, by: 1 | -1): void {
+    const { deployment, release } = standing.assigned;
+    this.#count(deployment, standing, by);
+    if (release === null) return;
+    this.#count(release, standing, by);
+    this.#count(keyOf(release, standing.selector), standing, by);
   }
 
   clear(): void {
     this.#counts.clear();
   }
+
+  #count(key: string, standing: Standing, by: 1 | -1): void {
+    let counts = this.#counts.get(key);
+    if (counts === undefined) {
+      counts = { ...NOBODY };
+      this.#counts.set(key, counts);
+    }
+    counts.machines += by;
+    if (isHealthy(standing)) counts.healthy += by;
+    if (isBad(standing)) counts.bad += by;
+    if (counts.machines === 0) this.#counts.delete(key);
+  }
+}
+
+type How = Pick<Standing, "is" | "answer" | "isExcused"> & { readonly assigned: Pick<Assigned, "release"> };
+
+/** It does what was decided. */
+export function isHealthy(how: How): boolean {
+  return (how.is === "available" && !wentBack(how)) || (how.is === "absent" && how.assigned.release === null);
+}
+
+/** It does not, and nobody meant that. */
+export function isBad(how: How): boolean {
+  return wentBack(how) || (how.is === "down" && !how.isExcused);
+}
+
+/** By itself. */
+function wentBack({ answer, is }: How): boolean {
+  return answer === "reverted" && is === "available";
+}
+
+function keyOf(release: ReleaseId, selector: string): string {
+  return `${release} ${selector}`;
 }
 
 /** Of the machines that run a release, so large a share may be bad without anybody doubting it, and one at least. */

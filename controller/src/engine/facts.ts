@@ -67,6 +67,8 @@ export interface StandingRow {
 
 /** A release was taken back from the machines of a selector, beginning with this row of the journal. */
 export interface TakenBackRow {
+  /** By this deployment: its own rollback, or one that deployed an older release in the place of it. */
+  readonly by: DeploymentId;
   readonly release: ReleaseId;
   readonly selector: string;
   readonly seq: number;
@@ -166,6 +168,11 @@ export class Facts {
     return this.#sql.takenBack.all({ app }) as TakenBackRow[];
   }
 
+  /** Which row of the journal asked for a deployment that has not begun: its submission, or that somebody let it begin. */
+  askedForAt(id: DeploymentId): number {
+    return statementOf(this.#db, "SELECT max(seq) FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved')").pluck().get(id) as number;
+  }
+
   appsDeployed(): readonly AppName[] {
     return this.#sql.appsDeployed.all() as AppName[];
   }
@@ -173,6 +180,15 @@ export class Facts {
   deployment(id: DeploymentId): { readonly id: DeploymentId; readonly release: ReleaseId; readonly strategy: Strategy } | undefined {
     const row = this.#sql.deployment.get(id) as { release: ReleaseId; strategy: string } | undefined;
     return row === undefined ? undefined : { id, release: row.release, strategy: JSON.parse(row.strategy) as Strategy };
+  }
+
+  selectorOf(id: DeploymentId): string {
+    return this.#sql.selectorOf.get(id) as string;
+  }
+
+  /** Machines that are to run something of an app. */
+  machinesOf(app: AppName): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
+    return withLabels(this.#sql.machinesOf.all(app));
   }
 
   /** Whether it is the newest to its selector that has succeeded and changed somebody. */
@@ -310,13 +326,15 @@ function prepare(db: Database) {
        WHERE app = ? AND ${STANDS} GROUP BY selector ORDER BY startSeq DESC`,
     ),
     deployment: statement("SELECT release, strategy FROM deployments WHERE id = ?"),
+    selectorOf: statement("SELECT selector FROM deployments WHERE id = ?").pluck(),
+    machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(
       `SELECT 1 FROM deployments this WHERE this.id = ? AND this.phase = 'succeeded' AND NOT EXISTS (
          SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${STANDS})`,
     ),
     takenBack: statement(
-      `SELECT release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
-       UNION ALL SELECT takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
+      `SELECT id AS by, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
+       UNION ALL SELECT id, takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
     ),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),

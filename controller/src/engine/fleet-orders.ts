@@ -51,12 +51,13 @@ export class FleetOrders {
     if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
     const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
+      const isHeard = world.fleet.isAlive(machine, now.watchedMs);
       this.#loop.forgetElsewhere(machine);
       this.#loop.journal.reports.forget(machine);
       append({ kind: "machine_removed", machine, by, reason: why });
       world.forget(machine);
       catchUp.forget(machine);
-      for (const state of rollouts.all()) rollouts.drive(state, { kind: "removed", machine, reason }, append, now);
+      for (const state of rollouts.all()) rollouts.drive(state, { kind: "removed", machine, reason, isHeard }, append, now);
     });
     // Only now: a transaction that fails brings everything else back from the tables.
     world.fleet.forget(machine);
@@ -79,7 +80,8 @@ export class FleetOrders {
       world.cordon(machine, drain);
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "cordoned", machine }, append, now);
       if (!drain) return;
-      for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine }, append, now);
+      const isHeard = world.fleet.isAlive(machine, now.watchedMs);
+      for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine, isHeard }, append, now);
       this.#renewAssignments(machine, append, now);
     });
     return granted(undefined);

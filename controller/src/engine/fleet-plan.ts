@@ -33,7 +33,7 @@ export function selectMachines(journal: Journal, { availabilities }: World, app:
       silent: availabilities.isLost(id),
       cordoned: cordoned === 1,
       unhealthy: answer === "unhealthy" || answer === "failed",
-      runsRelease: answer === "healthy" && availabilities.assignedTo(id, app)?.release === release,
+      runsRelease: answer === "healthy" && !availabilities.isLost(id) && availabilities.assignedTo(id, app)?.release === release,
     });
   }
   return selected;

@@ -7,16 +7,16 @@
  */
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { checkedSelector } from "@muster/proto/selector.ts";
+import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
 import { returnSpreadMs } from "../fleet/return-spread.ts";
 import type { Asker, Question, Verdict } from "../gates/verdict.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
-import { planRollout } from "../plan/plan.ts";
+import { type PlanMachine, planRollout } from "../plan/plan.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { Hold } from "../rollout/state.ts";
+import type { Hold, RolloutState } from "../rollout/state.ts";
 import { Assignments } from "./assignments.ts";
 import { Attendance, type Seen } from "./attendance.ts";
 import type { Schedule } from "./calendar.ts";
@@ -25,6 +25,7 @@ import type { Clock } from "./clock.ts";
 import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
 import { selectMachines } from "./fleet-plan.ts";
+import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, questionOf } from "./questions.ts";
 import { type Append, ofRollout, RolloutBug, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
@@ -57,6 +58,7 @@ export class Loop {
   readonly clock: Clock;
   readonly facts: Facts;
   readonly world: World;
+  readonly promotions: Promotions;
   readonly rollouts: Rollouts;
   readonly assignments: Assignments;
   readonly catchUp: CatchUp;
@@ -81,6 +83,7 @@ export class Loop {
     this.attendance = new Attendance({ db: journal.db, clock, silentAfterMs: fleet.silentAfterMs, spreadMs: () => returnSpreadMs(fleet.size) });
     this.assignments = new Assignments(journal);
     this.world = new World(fleet, schedule, this.facts);
+    this.promotions = new Promotions(this.facts, this.world, clock);
     this.rollouts = new Rollouts({ journal, world: this.world, isHeldBack: () => this.attendance.isCatchingUp });
     this.catchUp = new CatchUp(this.facts, this.rollouts, this.world);
     this.#reload();
@@ -229,18 +232,41 @@ export class Loop {
     for (const app of apps) {
       for (let next = this.#next(app, now); next !== undefined; next = this.#next(app, now)) {
         started = true;
-        const reason = { code: "superseded", message: `${next.id} (${next.release}) took its place` } as const;
-        for (const rival of supersededBy(next, this.rollouts.ofApp(app))) this.rollouts.drive(rival, { kind: "supersede", reason }, append, now);
-        const { id, strategy, release } = next;
-        const plan = ofRollout(id, () => planRollout(strategy, selectMachines(this.journal, this.world, app, checkedSelector(strategy.targets), release), release));
-        this.rollouts.drive(next, { kind: "start", plan }, append, now);
-        for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
+        this.#startOrDrop(next, append, now);
       }
     }
     return started;
   }
 
+  #startOrDrop(next: RolloutState, append: Append, now: Moment): void {
+    const { id, app, strategy, release } = next;
+    const supersede = (state: RolloutState, message: string): void => this.rollouts.drive(state, { kind: "supersede", reason: { code: "superseded", message } }, append, now);
+    const machines = ofRollout(id, () => selectMachines(this.journal, this.world, app, checkedSelector(strategy.targets), release));
+    const takenBackBy = this.#takenBackSince(next, machines);
+    if (takenBackBy !== undefined) return supersede(next, `${takenBackBy} took ${release} back from its machines after this was submitted; deploy it again if it is to come all the same`);
+    for (const rival of supersededBy(next, this.rollouts.ofApp(app))) supersede(rival, `${id} (${release}) took its place`);
+    this.rollouts.drive(next, { kind: "start", plan: ofRollout(id, () => planRollout(strategy, machines, release)) }, append, now);
+    for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
+  }
+
+  /** What was asked for before its release was taken back from some of its machines is no new decision to give it to them again. */
+  #takenBackSince({ id, app, release }: RolloutState, machines: readonly PlanMachine[]): DeploymentId | undefined {
+    const taken = this.facts.takenBack(app).filter((each) => each.release === release);
+    if (taken.length === 0) return undefined;
+    const askedForAt = this.facts.askedForAt(id);
+    const later = taken.filter(({ seq }) => seq > askedForAt).map(({ by, selector }) => ({ by, matches: checkedSelector(selector) }));
+    return later.find(({ matches }) => machines.some(({ labels }) => selects(matches, labels)))?.by;
+  }
+
   #next(app: AppName, now: Moment) {
+    const next = this.#ready(app, now);
+    if (next === undefined || next.strategy.after === null) return next;
+    // What decides is how it stands now.
+    this.promotions.forget();
+    return this.#ready(app, now);
+  }
+
+  #ready(app: AppName, now: Moment): RolloutState | undefined {
     return nextToStart(this.rollouts.ofApp(app), (state) => ofRollout(state.id, () => this.waiting(state, now)));
   }
 

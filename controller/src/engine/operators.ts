@@ -207,10 +207,23 @@ function detailOf(command: Command): string {
   }
 }
 
-/** Whoever rolls back is in a hurry: no waves, no gates, no window, nothing to wait for. */
+/** Whoever rolls back is in a hurry: no waves, no gates, no alarms, no window, nobody to wait for. */
 function straightBack(strategy: Strategy): Strategy {
   const everybody = { members: { kind: "size", size: { kind: "percent", percent: 100 } }, gates: [], at: null, afterMs: 0, maxFailures: null, maxUnreachable: null, successThreshold: null } as const;
-  return { ...strategy, waves: [everybody], offline: { kind: "skip" }, window: null, start: "auto", startAt: null, after: null, onFailure: "pause", onConflict: "supersede" };
+  return {
+    ...strategy,
+    waves: [everybody],
+    alarms: [],
+    maxUnreachable: null,
+    offline: { kind: "skip" },
+    window: null,
+    start: "auto",
+    startAt: null,
+    after: null,
+    onFailure: "pause",
+    onConflict: "supersede",
+    isWayBack: true,
+  };
 }
 
 function noteOf(id: DeploymentId, version: string, reason: string): string {

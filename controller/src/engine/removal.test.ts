@@ -35,7 +35,7 @@ describe("a rollout under way", () => {
     expect(world.told.filter(({ machine }) => machine === "c")).toEqual([]);
   });
 
-  test("counts it neither as failed nor as silent, also where an operator knew of its failure", async () => {
+  test("keeps in mind that it failed, and that an operator knew of its failure", async () => {
     const world = await fleet("a", "b", "c");
     const id = world.deploy("1", { waves: [ALL], maxFailures: count(0), onFailure: "pause" });
     await world.say("a", "failed");
@@ -43,7 +43,8 @@ describe("a rollout under way", () => {
     world.command(id, "resume");
     world.remove("a");
     const [first] = loadRollout(world.journal, id)!.waves;
-    expect([first!.counts.failed, first!.acknowledgedFailures, first!.counts.removed]).toEqual([0, 0, 1]);
+    expect([first!.counts.failed, first!.leftFailed, first!.acknowledgedFailures, first!.counts.removed]).toEqual([0, 1, 1, 1]);
+    expect(world.phase(id)).toBe("rolling");
     await world.say("b", "failed");
     expect(world.phase(id)).toBe("paused");
   });

@@ -237,8 +237,8 @@ export class Rollouts {
     const { availabilities } = this.#world;
     const { app } = state;
     const { machine, generation } = target;
-    if (!this.#world.has(machine)) return { kind: "removed", machine, reason: { code: "removed", message: "the machine was removed from the fleet" } };
-    if (availabilities.isDrained(machine)) return { kind: "drained", machine };
+    if (!this.#world.has(machine)) return { kind: "removed", machine, reason: { code: "removed", message: "the machine was removed from the fleet" }, isHeard: true };
+    if (availabilities.isDrained(machine)) return { kind: "drained", machine, isHeard: !availabilities.isLost(machine) };
     if (availabilities.isLost(machine)) return { kind: "fell_silent", machine, reason: { code: "silent", message: "nothing is heard from the machine" } };
     if (!this.#isAwaited(state, target)) return undefined;
     if (availabilities.isOverdue(machine, app)) return { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };

@@ -3,11 +3,12 @@
  * of its app is under way.
  */
 import { durationText } from "@muster/proto/duration.ts";
-import { deploymentNumber, type DeploymentId, type Instant } from "@muster/proto/ids.ts";
-import { dueAt, type Moment } from "../rollout/moment.ts";
-import { awaitsStart, type Hold, type RolloutState } from "../rollout/state.ts";
+import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
+import { dueAt, later, type Moment } from "../rollout/moment.ts";
+import { awaitsStart, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
+import { KEPT_MS, type Promotions } from "./promotions.ts";
 
 /** Why it does not begin yet. `until`: when to look again though nothing happens. */
 export interface Waiting {
@@ -18,8 +19,7 @@ export interface Waiting {
 /** What a start depends on besides the deployments of its app. */
 export interface StartFacts {
   readonly facts: Pick<Facts, "forerunner">;
-  /** Whether the release of a deployment that has succeeded stands where it runs. */
-  unsound(id: DeploymentId): Hold | undefined;
+  readonly promotions: Pick<Promotions, "missing">;
 }
 
 export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {
@@ -57,10 +57,11 @@ function beforePromotion({ id, app, release, strategy: { after } }: RolloutState
   const wanted = `a deployment of ${what} to ${where} to succeed`;
   if (found === undefined) return { message: `${wanted}: there is none yet`, until: undefined };
   if (found.phase !== "succeeded" || found.ended_at === null || found.ended_attended === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined };
-  const unsound = from.unsound(found.id);
-  if (unsound !== undefined) return { message: unsound.message, until: undefined };
   const until = dueAt({ at: found.ended_at, attended: found.ended_attended }, soakMs, now);
-  if (now.at >= until) return undefined;
+  if (now.at >= until) {
+    const missing = from.promotions.missing(deploymentOf, found, targets);
+    return missing === undefined ? undefined : { message: missing, until: later(now, KEPT_MS).at };
+  }
   return { message: `${found.id} (${found.release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`, until };
 }
 

@@ -35,6 +35,8 @@ export class World implements Surroundings {
   readonly #cordoned = new Set<MachineId>();
   /** Machines that have made reports which are not stored yet, and the newest of these. */
   readonly #owing = new Map<MachineId, number>();
+  /** Of deployments, which never change theirs. */
+  readonly #selectors = new Map<DeploymentId, string>();
   #listener: Listener = { availabilityChanged: () => {} };
 
   constructor(fleet: Fleet, schedule: Schedule, facts: Facts) {
@@ -187,10 +189,19 @@ export class World implements Surroundings {
     return this.availabilities.assignedTo(machine, app)?.deployment === id ? undefined : this.#facts.decidedAfterRollback(id, machine, app);
   }
 
-  unsound({ id, release, strategy }: Pick<RolloutState, "id" | "release" | "strategy">): Hold | undefined {
-    const now = this.nowOf(id);
+  unsound({ release, strategy }: Pick<RolloutState, "release" | "strategy">): Hold | undefined {
+    const now = this.now.ofRelease(release, strategy.targets);
     if (!isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;
     return { kind: "unsound", message: `${release} to be healthy where it runs: ${now.healthy} of ${now.machines} are now` };
+  }
+
+  #selectorOf(id: DeploymentId): string {
+    let selector = this.#selectors.get(id);
+    if (selector === undefined) {
+      selector = this.#facts.selectorOf(id);
+      this.#selectors.set(id, selector);
+    }
+    return selector;
   }
 
   #isChanging(machine: MachineId, app: AppName): boolean {
@@ -219,6 +230,7 @@ export class World implements Surroundings {
     if (assigned === undefined) return;
     const standing: Standing = {
       assigned,
+      selector: this.#selectorOf(assigned.deployment),
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
       isExcused: this.availabilities.isDrained(machine),

@@ -125,6 +125,12 @@ export class Fleet {
     return (this.#heard.get(machine)?.lastSeen.attended ?? 0) as Attended;
   }
 
+  /** Its session is there, and it was heard in the last half of the time after which it is declared silent: a live agent is. */
+  isAlive(machine: MachineId, watchedMs: number): boolean {
+    const record = this.#heard.get(machine);
+    return record?.connected === true && watchedMs - record.lastSeen.watchedMs <= this.silentAfterMs / 2;
+  }
+
   /** Those that are not silent. */
   present(): IterableIterator<MachineId> {
     return this.#heard.keys();

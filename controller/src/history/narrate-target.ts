@@ -3,7 +3,7 @@
  */
 import type { RolloutEntry } from "../journal/entry.ts";
 import { waveOf } from "../rollout/change.ts";
-import type { RolloutState, Target } from "../rollout/state.ts";
+import type { LeftAs, RolloutState, Target } from "../rollout/state.ts";
 import { afterText, backText, because, type Sum } from "./words.ts";
 
 export type TargetEntry = Extract<RolloutEntry, { readonly kind: "target_assigned" | "target_changed" | "target_joined" | "target_let_go" }>;
@@ -53,12 +53,23 @@ function changed(state: RolloutState, entry: Extract<TargetEntry, { readonly kin
       if (reason?.code === "unmatched") return { text: `${machine} was let go: ${reason.message}`, isKey: true };
       return { text: `${machine} was passed over${because(reason)}`, sum: "passed" };
     case "removed":
-      return { text: `${machine} counts no more${because(reason)}`, isKey: true };
+      return { text: `${machine} ${leftText(entry.leftAs)}${because(reason)}`, isKey: true };
     case "pending":
       return { text: `${machine} ${RETURNS[before.state] ?? "has its turn again"}`, sum: "again" };
     case "updating":
     case "reverting":
       return { text: `${machine} is heard from again, still on its way${entry.state === "reverting" ? " back" : ""}`, sum: "again" };
+  }
+}
+
+function leftText(leftAs: LeftAs | undefined): string {
+  switch (leftAs) {
+    case undefined:
+      return "counts no more";
+    case "failed":
+      return "is gone, and counts as failed";
+    case "lost":
+      return "is gone, and counts as lost with the release: it was not heard any more";
   }
 }
 

@@ -12,6 +12,7 @@ import type { Attended, Moment } from "../rollout/moment.ts";
 import {
   emptyCounts,
   type Hold,
+  type LeftAs,
   type LetGo,
   newRollout,
   type Purpose,
@@ -82,6 +83,7 @@ interface TargetRow {
   readonly reason_message: string | null;
   readonly runs: string | null;
   readonly let_go: LetGo | null;
+  readonly left_as: LeftAs | null;
 }
 
 /** In the order of submission. Whether their machines serve is not in the tables of rollouts, and is to be noted. */
@@ -139,6 +141,7 @@ function waveOf(row: WaveRow): WaveState {
     awaited: new Set(),
     counted: 0,
     lost: 0,
+    leftFailed: 0,
   };
 }
 
@@ -146,9 +149,9 @@ const TARGETS = "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, posit
 
 function loadTargets(journal: Journal, state: RolloutState): void {
   for (const row of statement(journal.db, TARGETS).iterate(state.id) as IterableIterator<TargetRow>) {
-    const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, attempts, runs, let_go: letGo } = row;
+    const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, attempts, runs, let_go: letGo, left_as: leftAs } = row;
     const since: Moment = { at: row.since, attended: row.since_attended };
-    const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, letGo, attempts, reason: reasonOf(row), runs };
+    const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, letGo, leftAs, attempts, reason: reasonOf(row), runs };
     const wave = state.waves[index]!;
     wave.counts[stands] += 1;
     wave.targets.push(target);

@@ -83,7 +83,7 @@ export function createProjector(db: Database): Projector {
         if (entry.state === "healthy") sql.noteHealthy.run({ id, at });
         if (entry.state === "healthy" || entry.state === "reverted") sql.progress.run(attended, id);
         if (entry.state === "updating" || entry.state === "reverting") sql.endHoldByMove.run({ id, attended });
-        sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, letGo: entry.isLetGo === true ? "tolerated" : null, seq, at, attended, runs: entry.runs, ...reasonColumns(entry.reason) });
+        sql.changeTarget.run({ id, machine: entry.machine, state: entry.state, letGo: entry.isLetGo === true ? "tolerated" : null, leftAs: entry.leftAs ?? null, seq, at, attended, runs: entry.runs, ...reasonColumns(entry.reason) });
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;
       case "target_let_go":

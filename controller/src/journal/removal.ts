@@ -5,7 +5,7 @@
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId } from "@muster/proto/ids.ts";
 import { forgottenIn } from "../rollout/acknowledge.ts";
-import type { RolloutPhase, RolloutReason, RolloutState, TargetState } from "../rollout/state.ts";
+import { failuresOf, type RolloutPhase, type RolloutReason, type RolloutState, type TargetState } from "../rollout/state.ts";
 import type { JournalRow, MachineRemoved, RolloutEntry } from "./entry.ts";
 
 /** Ended, and somebody may still retry them or roll them back, or they still wait for a machine to go back. */
@@ -22,27 +22,28 @@ interface Touched {
   readonly state: TargetState;
   readonly acknowledgedFailures: number;
   readonly acknowledgedUnreachable: number;
-  readonly failed: number;
+  readonly failures: number;
   readonly unreachable: number;
 }
 
 /** What it means for the deployments in the tables that have ended, as the rows that would say so. To be projected one after another, as those are. */
 export function prepareRemoval(db: Database): (removed: MachineRemoved) => readonly RolloutEntry[] {
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
-  const count = (state: string): string => `(SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND o.state = '${state}')`;
+  const count = (which: string): string => `(SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND ${which})`;
   const touched = db.prepare(
     // CROSS JOIN keeps SQLite from beginning with all targets.
     `SELECT t.deployment, d.app, t.wave, t.state, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable,
-       ${count("failed")} AS failed, ${count("unreachable")} AS unreachable
+       ${count("o.state = 'failed'")} + ${count("o.state IN ('removed', 'skipped') AND o.left_as = 'failed'")} AS failures,
+       ${count("o.state = 'unreachable'")} + ${count("o.state IN ('removed', 'skipped') AND o.left_as = 'lost'")} AS unreachable
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = ? JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
      WHERE d.phase IN (${phases}) AND t.state <> 'removed' ORDER BY d.number`,
   );
   return (removed) => {
     const { machine } = removed;
     const reason = removalReason(removed);
-    return (touched.all(machine) as Touched[]).flatMap(({ deployment, app, failed, unreachable, ...target }) => {
+    return (touched.all(machine) as Touched[]).flatMap(({ deployment, app, ...target }) => {
       const changed = { kind: "target_changed", deployment, app, machine, state: "removed", reason, runs: null } as const;
-      return [changed, ...forgottenIn({ ...target, counts: { failed, unreachable } }, target).map((change) => ({ ...change, deployment, app }))];
+      return [changed, ...forgottenIn(target, target).map((change) => ({ ...change, deployment, app }))];
     });
   };
 }
@@ -54,7 +55,9 @@ export function removalIn(state: RolloutState | undefined, { entry, ...stamp }: 
   if (target === undefined || target.state === "removed") return [];
   const { id: deployment, app } = state;
   const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: null } as const;
-  const forgotten = forgottenIn(state.waves[target.wave]!, target).map((change) => ({ ...change, deployment, app }));
+  const wave = state.waves[target.wave]!;
+  const left = wave.targets.filter(({ leftAs }) => leftAs === "lost").length;
+  const forgotten = forgottenIn({ ...wave, failures: failuresOf(wave), unreachable: wave.counts.unreachable + left }, target).map((change) => ({ ...change, deployment, app }));
   return [changed, ...forgotten].map((each) => ({ ...stamp, entry: each }));
 }
 

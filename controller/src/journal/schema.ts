@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 13;
+export const PROJECTION_VERSION = 14;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -157,6 +157,7 @@ const PROJECTIONS = {
     reason_message TEXT,
     runs           TEXT,
     let_go         TEXT,
+    left_as        TEXT,
     confirmed_seq  INTEGER,
     PRIMARY KEY (deployment, machine)
   ) STRICT, WITHOUT ROWID`,

@@ -40,18 +40,19 @@ export function prepareWrites(db: Database) {
     // For a machine that joins a rollout that had nobody to change.
     emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, NULL, 0, 0, @at, @at, @attended, @seq, @at, @attended
       WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
-    addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL)"),
+    addTarget: statement("INSERT INTO targets VALUES (@id, @machine, @wave, @position, NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL)"),
     joinTarget: statement(`INSERT INTO targets
-      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL
+      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL
       FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1
       ON CONFLICT (deployment, machine) DO UPDATE SET previous = NULL, lane = excluded.lane, state = 'pending', purpose = NULL, generation = 0, since = excluded.since,
-        since_attended = excluded.since_attended, attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL, let_go = NULL, confirmed_seq = NULL`),
+        since_attended = excluded.since_attended, attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL, let_go = NULL, left_as = NULL, confirmed_seq = NULL`),
     enterWave: statement("UPDATE deployments SET wave = @wave, progress_attended = @attended WHERE id = @id"),
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),
     touchWave: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
       AND @state <> 'removed' AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
-    letGo: statement("UPDATE targets SET let_go = @why WHERE deployment = @id AND machine = @machine AND state = 'unreachable'"),
+    letGo: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN @why END, left_as = CASE WHEN left_as = 'failed' OR @why <> 'excused' THEN left_as END
+      WHERE deployment = @id AND machine = @machine`),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
     alarms: statement("SELECT alarms FROM deployments WHERE id = ?").pluck(),
@@ -73,9 +74,9 @@ export function prepareWrites(db: Database) {
     lastGood: statement(LAST_GOOD).pluck(),
     renewAssignment: statement("UPDATE assignments SET generation = @seq, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
-      since_attended = @attended, let_go = NULL, confirmed_seq = NULL,
+      since_attended = @attended, let_go = NULL, left_as = NULL, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
-    changeTarget: statement(`UPDATE targets SET state = @state, since = @at, since_attended = @attended, let_go = @letGo,
+    changeTarget: statement(`UPDATE targets SET state = @state, since = @at, since_attended = @attended, let_go = @letGo, left_as = @leftAs,
       confirmed_seq = coalesce(confirmed_seq, CASE
         WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave)
         WHEN @state = 'healthy' AND purpose = 'update' AND (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) IS NOT NULL THEN @seq END),

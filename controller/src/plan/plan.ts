@@ -18,7 +18,7 @@ export interface PlanMachine {
   readonly cordoned: boolean;
   /** Its agent says that what runs there now is not well. */
   readonly unhealthy: boolean;
-  /** It is told to run this release, and says that it does, and that it is well. */
+  /** It is told to run this release, is heard, and says that it does, and that it is well. */
   readonly runsRelease: boolean;
 }
 

@@ -145,4 +145,6 @@ export interface Strategy {
   readonly priority: number;
   readonly onFailure: "rollback" | "pause" | "abort";
   readonly onConflict: "queue" | "supersede";
+  /** A person goes back to an older release with it: what holds up an update (a freeze, a spent budget, machines that are lost) holds it up no more than a rollback. Default false. */
+  readonly isWayBack?: boolean;
 }

@@ -6,7 +6,7 @@ import type { Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { type AlarmChange, applyAlarm, resetAlarm } from "./alarms.ts";
 import { applyGate, type GateChange } from "./gates.ts";
-import { addTurns, aimBack, enterState, letGo } from "./derived.ts";
+import { addTurns, aimBack, enterState, leave, letGo } from "./derived.ts";
 import type { Moment } from "./moment.ts";
 import {
   adoptPlan,
@@ -14,6 +14,7 @@ import {
   type Hold,
   isChangeOf,
   isHeldBesideMoves,
+  type LeftAs,
   type LetGo,
   newTarget,
   type Purpose,
@@ -52,8 +53,10 @@ export type RolloutChange =
       readonly runs: string | null;
       /** Unreachable, and nobody waits for it from the first. Default false. */
       readonly isLetGo?: boolean;
+      /** Of one that is skipped or removed. Default null. */
+      readonly leftAs?: LeftAs;
     }
-  /** An unreachable target is waited for no longer. */
+  /** An unreachable target is waited for no longer; that it, or one that has left, was lost, is excused. */
   | { readonly kind: "target_let_go"; readonly machine: MachineId; readonly why: LetGo }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
@@ -112,7 +115,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       if (change.state === "healthy" || change.state === "reverted") state.progressAt = attended;
       if (change.state === "pending" || change.state === "skipped" || change.state === "removed") target.purpose = null;
       if (change.runs !== null) target.runs = change.runs;
-      moveTarget(state, target, change.state, change.reason, at);
+      moveTarget(state, target, change.state, change.reason, at, change.leftAs);
       if (change.isLetGo === true) letGo(state, waveOf(state, target.wave), target, "tolerated");
       return;
     }
@@ -171,12 +174,12 @@ function beginBack(state: RolloutState): void {
   aimBack(state);
 }
 
-function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment): void {
+function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, leftAs: LeftAs | null = null): void {
   const wave = waveOf(state, target.wave);
   if (isChangeOf(wave, to)) wave.changedAt = at;
   target.reason = reason;
   target.since = at;
-  enterState(state, wave, target, to);
+  enterState(state, wave, target, to, leftAs);
   if ((to === "updating" || to === "reverting") && !isHeldBesideMoves(state)) endHold(state, at);
 }
 
@@ -192,8 +195,10 @@ function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {
 }
 
 /** Nothing of the machine that was removed goes over to the one that takes its place. */
-function succeed(state: RolloutState, { wave: index, position }: Target, planned: PlannedTarget, at: Moment): void {
+function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at: Moment): void {
+  const { wave: index, position } = before;
   const wave = waveOf(state, index);
+  leave(state, wave, before, null);
   const target = newTarget(state, planned, index, position, at);
   wave.targets[position] = target;
   wave.counts.removed -= 1;
@@ -222,6 +227,7 @@ function emptyWave(state: RolloutState, at: Moment): WaveState {
     awaited: new Set(),
     counted: 0,
     lost: 0,
+    leftFailed: 0,
   };
   state.waves.push(wave);
   return wave;

@@ -10,7 +10,7 @@ import { forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
 import type { Verdict } from "./asking.ts";
-import { type AgentPhase, isEnded, isMoving, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
+import { type AgentPhase, isEnded, isMoving, type LeftAs, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
   | { readonly kind: "start"; readonly plan: Plan }
@@ -36,13 +36,13 @@ export type RolloutEvent =
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isTold: boolean }
   /** Its agent remembers nothing of what it answered: its disk is another one. */
   | { readonly kind: "began_anew"; readonly machine: MachineId }
-  /** What runs on the machine is stopped; it is cordoned. */
-  | { readonly kind: "drained"; readonly machine: MachineId }
+  /** What runs on the machine is stopped; it is cordoned. `isHeard`: it was, up to then. */
+  | { readonly kind: "drained"; readonly machine: MachineId; readonly isHeard: boolean }
   /** Rollouts keep away from it. */
   | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
   /** The machine is no part of the fleet any more. */
-  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason }
+  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isHeard: boolean }
   /** A machine came that the plan did not know, after the rollout had succeeded. */
   | { readonly kind: "joined"; readonly target: PlannedTarget }
   | {
@@ -78,13 +78,13 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
     case "began_anew":
       return onBeganAnew(state, event.machine);
     case "drained":
-      return onDrained(state, event.machine);
+      return onDrained(state, event);
     case "cordoned":
       return onCordoned(state, event.machine);
     case "uncordoned":
       return onBack(state, event.machine, "cordoned");
     case "removed":
-      return onRemoved(state, event.machine, event.reason);
+      return onRemoved(state, event);
     case "joined":
       return state.phase !== "succeeded" || isThere(state, event.target.machine) ? [] : [{ kind: "target_joined", target: event.target }];
     case "gate_answered":
@@ -150,7 +150,8 @@ export function targetStateOf(target: Pick<Target, "purpose" | "state">, phase: 
 
 /** Why the release failed on a target, kept while and after it goes back. */
 function failureOf(target: Target): RolloutReason | null {
-  return target.purpose === "revert" && target.reason?.code !== "silent" ? target.reason : null;
+  const code = target.reason?.code;
+  return target.purpose === "revert" && code !== "silent" && code !== "not_taken" ? target.reason : null;
 }
 
 /** Also of a target that was healthy: it may have been lost because of the release. */
@@ -215,12 +216,41 @@ function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutC
   return [{ kind: "target_changed", machine, state: underWay(target), reason: failureOf(target), runs: null }];
 }
 
-/** One on its way back will be back when the drain ends, unless it is lost and does not hear of it; one on its way forward has its turn again then. */
-function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+/**
+ * One on its way back will be back when the drain ends, unless it is lost and does not hear of it. One on its way forward is given back what it had, so that the drain's end starts nothing half-way, and has its turn
+ * again then; so has one that was healthy, if nobody knows whether it was still.
+ */
+function onDrained(state: RolloutState, { machine, isHeard }: Extract<RolloutEvent, { readonly kind: "drained" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || !(isMoving(target) || isToldAndSilent(target))) return [];
-  const back = target.purpose === "revert";
-  return [{ kind: "target_changed", machine, state: back ? "reverted" : "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null }];
+  if (target === undefined) return [];
+  const reason = { code: "cordoned", message: "the machine was drained" } as const;
+  if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason, runs: null }];
+  const leftAs = evidenceOf(state, target, isHeard);
+  const isOnTheWay = target.state === "updating" || isToldAndSilent(target);
+  if (!isOnTheWay && !(target.state === "healthy" && leftAs !== null)) return [];
+  const back = { kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous } as const;
+  const skipped = { kind: "target_changed", machine, state: "skipped", reason, runs: null, ...(leftAs === null ? {} : { leftAs }) } as const;
+  return isOnTheWay ? [back, skipped] : [skipped];
+}
+
+/** What stays known of a target that took the release when it leaves the rollout; null: nothing, or nobody asks any more. */
+function evidenceOf({ phase, lostTakers }: RolloutState, { machine, state, purpose }: Target, isHeard: boolean): LeftAs | null {
+  if (purpose !== "update" || (phase !== "rolling" && phase !== "paused")) return null;
+  switch (state) {
+    case "failed":
+      return "failed";
+    case "unreachable":
+      return lostTakers.has(machine) ? "lost" : null;
+    case "updating":
+    case "healthy":
+      return isHeard ? null : "lost";
+    case "pending":
+    case "skipped":
+    case "reverting":
+    case "reverted":
+    case "removed":
+      return null;
+  }
 }
 
 /** Nobody waits for a machine that was unreachable when it was to start, and that rollouts keep away from now. */
@@ -230,11 +260,13 @@ function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutCh
   return [{ kind: "target_changed", machine, state: "skipped", reason: { code: "cordoned", message: "the machine is cordoned" }, runs: null }, ...forgottenFailure(state, target)];
 }
 
-/** Whatever it was about to do is waited for no longer, and whatever it did counts no more. */
-function onRemoved(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
+/** Whatever it was about to do is waited for no longer. That it failed, or was lost, with the release stays known: a program that removes dead machines must not hide what kills them. */
+function onRemoved(state: RolloutState, { machine, reason, isHeard }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.state === "removed") return [];
-  return [{ kind: "target_changed", machine, state: "removed", reason, runs: null }, ...forgottenFailure(state, target)];
+  const leftAs = target.leftAs ?? evidenceOf(state, target, isHeard);
+  const changed = { kind: "target_changed", machine, state: "removed", reason, runs: null } as const;
+  return leftAs === null ? [changed, ...forgottenFailure(state, target)] : [{ ...changed, leftAs }];
 }
 
 /** A target that was removed makes room for a new machine of its name. */

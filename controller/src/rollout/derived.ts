@@ -4,9 +4,9 @@
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { MachineAvailability } from "./availability.ts";
-import { backwardTurns, forwardTurns, isCounted, isMoving, type LaneKeys, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
+import { backwardTurns, forwardTurns, isCounted, isMoving, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
 
-export function enterState(state: RolloutState, wave: WaveState, target: Target, to: TargetState): void {
+export function enterState(state: RolloutState, wave: WaveState, target: Target, to: TargetState, leftAs: LeftAs | null): void {
   const wasUnreachable = target.state === "unreachable";
   if (wasUnreachable) {
     leaveUnreachable(state, wave, target);
@@ -18,14 +18,33 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
   if (isMoving(target)) state.moving.add(target.machine);
   else state.moving.delete(target.machine);
   if (to === "unreachable") enterUnreachable(state, wave, target);
+  leave(state, wave, target, leftAs);
   if (wasUnreachable && mayGoBack(state, target)) state.turnsBack.giveBack(target);
   if (to === "pending" && wave.startedAt !== null) state.turns.giveBack(target);
   if (to === "removed") noteAvailability(state, target.machine, { is: "absent" });
   else putFirst(state, target);
 }
 
-/** An unreachable target is waited for no longer. */
+/** What a target that is out of the rollout still says of the release; null: nothing, and nothing that it said before. */
+export function leave(state: RolloutState, wave: WaveState, target: Target, as: LeftAs | null): void {
+  if (target.leftAs !== null) countLeft(state, wave, target, -1);
+  target.leftAs = as;
+  if (as !== null) countLeft(state, wave, target, 1);
+}
+
+function countLeft({ lostTakers }: RolloutState, wave: WaveState, { machine, leftAs }: Target, by: 1 | -1): void {
+  if (leftAs === "failed") {
+    wave.leftFailed += by;
+    return;
+  }
+  keep(lostTakers, machine, by === 1);
+  wave.lost += by;
+  wave.counted += by;
+}
+
+/** An unreachable target is waited for no longer; one that has left is excused. */
 export function letGo(state: RolloutState, wave: WaveState, target: Target, why: LetGo): void {
+  if (why === "excused" && target.leftAs !== "failed") leave(state, wave, target, null);
   if (target.state !== "unreachable") return;
   leaveUnreachable(state, wave, target);
   target.letGo = why;
@@ -93,6 +112,7 @@ export function rebuild(state: RolloutState): void {
     for (const target of wave.targets) if (isMoving(target)) state.moving.add(target.machine);
     const unreachable = wave.targets.filter(({ state: stands }) => stands === "unreachable");
     for (const target of unreachable.sort((a, b) => a.since.attended - b.since.attended)) enterUnreachable(state, wave, target);
+    for (const target of wave.targets) if (target.leftAs !== null) countLeft(state, wave, target, 1);
   }
   if (state.phase === "rolling_back" || state.phase === "rolled_back" || state.phase === "failed") aimBack(state);
 }

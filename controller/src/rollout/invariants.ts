@@ -66,6 +66,8 @@ function checkWave(state: RolloutState, index: number, wave: WaveState): void {
 function checkStart(state: RolloutState, target: Target): void {
   if (target.state === "updating") demand(state, state.phase === "rolling" || state.phase === "succeeded", `${target.machine} was told of the release`);
   const { changing, down, failing, changingIn, downIn } = state.availability;
+  // It is drained: whatever it is told, nothing of it runs there.
+  if (target.state === "reverting" && down.has(target.machine) && !failing.has(target.machine)) return;
   if (changing.has(target.machine) || failing.has(target.machine)) {
     const beside = changing.size - (changing.has(target.machine) ? 1 : 0);
     demand(state, target.state !== "updating" || beside < state.maxUnavailable, `${beside} targets are changing, ${state.maxUnavailable} allowed`);
@@ -87,15 +89,19 @@ export function auditRollout(state: RolloutState): void {
   state.waves.forEach((wave, index) => {
     const counts = emptyCounts();
     let counted = 0;
+    let leftFailed = 0;
     wave.targets.forEach((target, position) => {
       counts[target.state] += 1;
       if (isCounted(state, target)) counted += 1;
+      if (target.leftAs === "failed") leftFailed += 1;
+      demand(state, target.leftAs === null || target.state === "removed" || target.state === "skipped", `${target.machine} is ${target.state} and has left as ${target.leftAs}`);
       demand(state, (target.state === "unreachable" && target.letGo === null) === wave.awaited.has(target), `${target.machine} is ${target.state} and ${wave.awaited.has(target) ? "" : "not "}awaited`);
       demand(state, target.wave === index && target.position === position, `${target.machine} is at ${index + 1}/${position} and says ${target.wave + 1}/${target.position}`);
       demand(state, state.targets.get(target.machine) === target, `${target.machine} is known twice`);
       demand(state, isMoving(target) === state.moving.has(target.machine), `${target.machine} is ${target.state} and ${isMoving(target) ? "not " : ""}counted as moving`);
       demand(state, fits(state, target), `${target.machine} is ${target.state} with purpose ${target.purpose}`);
     });
+    demand(state, leftFailed === wave.leftFailed, `${leftFailed} targets of wave ${index + 1} have left as failed, and ${wave.leftFailed} are counted`);
     demand(state, counted === wave.counted, `wave ${index + 1} has ${counted} unreachable that count, and counts ${wave.counted}`);
     for (const name of TARGET_STATES) {
       demand(state, counts[name] === wave.counts[name], `wave ${index + 1} has ${counts[name]} ${name} and counts ${wave.counts[name]}`);

@@ -4,7 +4,7 @@
 import { hasRoom } from "./availability.ts";
 import { costsNothing, laneKeys } from "./derived.ts";
 import type { Moment } from "./moment.ts";
-import type { Purpose, RolloutState, Target } from "./state.ts";
+import { isWayBack, type Purpose, type RolloutState, type Target } from "./state.ts";
 import type { Opening, Surroundings } from "./surroundings.ts";
 import type { Blocker } from "./turns.ts";
 
@@ -20,9 +20,14 @@ export function blockers(state: RolloutState, world: Surroundings, purpose: Purp
   return (target) => {
     const full = fullLane(state, target);
     if (full !== undefined) return { of: "lane", keys: full };
-    const budget = world.fullBudget(target.machine, purpose);
+    const budget = fullBudget(state, target, world, purpose);
     return budget === undefined ? undefined : { of: "target", key: budget };
   };
+}
+
+/** A deployment that is a way back goes by what budgets say of going back. */
+export function fullBudget(state: RolloutState, { machine }: Target, world: Surroundings, purpose: Purpose): string | undefined {
+  return world.fullBudget(machine, isWayBack(state) ? "revert" : purpose);
 }
 
 /** A value that is full holds back its own; values of a spread label hold back one another, and each of them waits for all the others to settle. */
@@ -40,6 +45,7 @@ export function fullLane(state: RolloutState, target: Target): readonly string[]
 
 /** Whether a target may be told of the release now. Going back is never a matter of time. */
 export function opening(state: RolloutState, world: Surroundings, now: Moment): Opening & { readonly kind: "freeze" | "window" } {
+  if (isWayBack(state)) return { open: true, until: null, kind: "freeze" };
   const frozen = world.frozen(now.at);
   if (!frozen.open || state.promoted || state.strategy.window === null) return { ...frozen, kind: "freeze" };
   return { ...world.opening(state.strategy.window, now.at), kind: "window" };

@@ -161,9 +161,9 @@ class Judged extends Harness {
     const there = [...this.state.targets.values()].filter(({ state }) => state !== "removed");
     const target = there.find(({ machine }) => this.state.moving.has(machine)) ?? there[0];
     if (there.length <= 2 || target === undefined) return;
-    this.world.silent.delete(target.machine);
+    const isHeard = !this.world.silent.delete(target.machine);
     this.world.cordoned.delete(target.machine);
-    this.event({ kind: "removed", machine: target.machine, reason: { code: "removed", message: "anna removed it from the fleet" } });
+    this.event({ kind: "removed", machine: target.machine, reason: { code: "removed", message: "anna removed it from the fleet" }, isHeard });
   }
 
   isAsked(): boolean {

@@ -9,7 +9,7 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, soakOver, stepOf } from "./gates.ts";
-import { endsAt, hasEnough, isDeserted, isLate, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, failuresOf, hasEnough, isDeserted, isLate, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, unreachableReason } from "./words.ts";
@@ -153,8 +153,9 @@ function paceOf(state: RolloutState): Pace {
   return state.wave === 0 || hasEvidence(state) ? "window" : "one";
 }
 
-/** Some machine has said how the release does there. */
-function hasEvidence({ waves, wave }: RolloutState): boolean {
+/** Some machine has said how the release does there, or runs it already. */
+function hasEvidence({ waves, wave, unchanged }: RolloutState): boolean {
+  if (unchanged.length > 0) return true;
   for (let index = 0; index <= wave; index += 1) {
     const { healthy, failed } = waves[index]!.counts;
     if (healthy + failed > 0) return true;
@@ -165,8 +166,8 @@ function hasEvidence({ waves, wave }: RolloutState): boolean {
 function tripReason(state: RolloutState): RolloutReason | undefined {
   const { waves } = state;
   for (const [index, wave] of waves.entries()) {
-    const { counts, acknowledgedFailures, acknowledgedUnreachable, maxFailures, maxUnreachable } = wave;
-    if (counts.failed - acknowledgedFailures > maxFailures) return failuresReason(state, index);
+    const { acknowledgedFailures, acknowledgedUnreachable, maxFailures, maxUnreachable } = wave;
+    if (failuresOf(wave) - acknowledgedFailures > maxFailures) return failuresReason(state, index);
     if (maxUnreachable !== null && wave.counted - acknowledgedUnreachable > maxUnreachable) return unreachableReason(state, index);
   }
   return undefined;
@@ -197,7 +198,7 @@ function outcome(state: RolloutState): { readonly phase: "succeeded" | "failed";
 /** What a rollout succeeded with is known: only machines that come later can trip its tail. */
 function acceptFailures(state: RolloutState): readonly RolloutChange[] {
   return state.waves.flatMap((of, wave) => {
-    const { failed } = of.counts;
+    const failed = failuresOf(of);
     return failed > of.acknowledgedFailures ? [{ kind: "failures_acknowledged", wave, failures: failed, unreachable: of.counted } as const] : [];
   });
 }

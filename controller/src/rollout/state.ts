@@ -64,6 +64,9 @@ export type Purpose = "update" | "revert";
 /** So few are tolerated; it was waited for as long as was asked; a person knows of it. */
 export type LetGo = "tolerated" | "waited" | "excused";
 
+/** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more when a person or a program took it out. */
+export type LeftAs = "failed" | "lost";
+
 export interface Target {
   readonly machine: MachineId;
   /** Index into `waves`. */
@@ -82,6 +85,8 @@ export interface Target {
   since: Moment;
   /** Unreachable, and waited for no longer: since so few are tolerated, or since it was waited for as long as was asked, or a person said so. Null: it is waited for. */
   letGo: LetGo | null;
+  /** Removed or skipped, while the rollout was under way and after it took the release. Null: in all other states, and when a person has excused it. */
+  leftAs: LeftAs | null;
   /** How often it was told. 0: this rollout has never touched it. */
   attempts: number;
   reason: RolloutReason | null;
@@ -118,6 +123,8 @@ export interface WaveState {
   counted: number;
   /** Of its targets, so many are among the rollout's `lostTakers`. */
   lost: number;
+  /** So many had failed and have left since. */
+  leftFailed: number;
 }
 
 /**
@@ -187,7 +194,7 @@ export interface RolloutState {
    * elsewhere, so this is not.
    */
   readonly availability: TargetAvailability;
-  /** Targets that were assigned the release, became unreachable, and were not excused: they may have been lost because of it. */
+  /** Targets that were assigned the release, became unreachable, whether they have left since or not, and were not excused: they may have been lost because of it. */
   readonly lostTakers: Set<MachineId>;
   /** Of these, whoever had not said before that it has the assignment: what it never had can't have silenced it. */
   readonly wordless: Set<MachineId>;
@@ -210,6 +217,11 @@ export function isEnded(phase: RolloutPhase): phase is EndedPhase {
 /** Pending, and not to begin before somebody says so. */
 export function awaitsStart({ phase, strategy, startApproved }: Pick<RolloutState, "phase" | "strategy" | "startApproved">): boolean {
   return phase === "pending" && strategy.start === "manual" && !startApproved;
+}
+
+/** It goes back to an older release, and goes on though an update would wait. Whoever comes after its end is no hurry. */
+export function isWayBack({ strategy, phase }: Pick<RolloutState, "strategy" | "phase">): boolean {
+  return strategy.isWayBack === true && phase === "rolling";
 }
 
 /** A fault of the controller stopped it: nothing drives it before an operator says what is to become of it. */
@@ -262,8 +274,14 @@ export function endsAt({ progressAt, strategy }: RolloutState, now: Moment): Ins
   return dueAt({ at: now.at, attended: progressAt }, strategy.progressDeadlineMs, now);
 }
 
-/** Whether an unreachable target counts in the `max_unreachable` of its wave. */
-export function isCounted({ strategy }: Pick<RolloutState, "strategy">, { state, letGo }: Pick<Target, "state" | "letGo">): boolean {
+/** Failures of a wave, whether those that failed are still there or not. */
+export function failuresOf({ counts, leftFailed }: WaveState): number {
+  return counts.failed + leftFailed;
+}
+
+/** Whether an unreachable target, or one that has left as such, counts in the `max_unreachable` of its wave. */
+export function isCounted({ strategy }: Pick<RolloutState, "strategy">, { state, letGo, leftAs }: Pick<Target, "state" | "letGo" | "leftAs">): boolean {
+  if (leftAs === "lost") return true;
   if (state !== "unreachable" || letGo === "excused") return false;
   return strategy.offline.kind === "skip" || letGo !== null;
 }
@@ -359,6 +377,7 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
     awaited: new Set(),
     counted: 0,
     lost: 0,
+    leftFailed: 0,
   }));
 }
 
@@ -371,6 +390,7 @@ export function newTarget(state: RolloutState, { machine, lane }: PlannedTarget,
     generation: 0 as Generation,
     since: at,
     letGo: null,
+    leftAs: null,
     attempts: 0,
     reason: null,
     runs: null,

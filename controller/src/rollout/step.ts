@@ -5,7 +5,7 @@ import type { Instant } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
 import { costsNothing } from "./derived.ts";
 import type { Moment } from "./moment.ts";
-import { blockers, fullLane, hasPlace, opening } from "./place.ts";
+import { blockers, fullBudget, fullLane, hasPlace, opening } from "./place.ts";
 import type { Hold, Purpose, RolloutReason, RolloutState, Target } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, timeText } from "./words.ts";
@@ -68,7 +68,7 @@ function instead(state: RolloutState, first: Target, world: Surroundings): Targe
 }
 
 function isFree(state: RolloutState, target: Target, world: Surroundings): boolean {
-  return target.state === "pending" && costsNothing(state, target) && fullLane(state, target) === undefined && world.fullBudget(target.machine, "update") === undefined;
+  return target.state === "pending" && costsNothing(state, target) && fullLane(state, target) === undefined && fullBudget(state, target, world, "update") === undefined;
 }
 
 /** A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. */

@@ -3,7 +3,7 @@
  * window, lanes and failure budget, as long as the release stands where it runs. It never ends and is never late.
  */
 import type { Moment } from "./moment.ts";
-import type { RolloutState } from "./state.ts";
+import { failuresOf, type RolloutState } from "./state.ts";
 import { type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 
@@ -22,5 +22,5 @@ export function hasTail({ moving, waves }: Pick<RolloutState, "moving" | "waves"
 
 /** More machines than the budget allows have failed since it succeeded: the others are left as they are until somebody retries. */
 export function isTailTripped({ waves }: Pick<RolloutState, "waves">): boolean {
-  return waves.some(({ counts, acknowledgedFailures, maxFailures }) => counts.failed - acknowledgedFailures > maxFailures);
+  return waves.some((wave) => failuresOf(wave) - wave.acknowledgedFailures > wave.maxFailures);
 }

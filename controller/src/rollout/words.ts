@@ -82,19 +82,28 @@ export function unreachableReason(state: RolloutState, index: number, known: Kno
 }
 
 /** `m-1 to be heard from: …` */
-export function suspicionText({ lostTakers }: RolloutState): string {
-  const lost = [...lostTakers];
-  const who = lost.length > 3 ? `${lost.slice(0, 3).join(", ")} and ${lost.length - 3} more` : lost.join(", ");
-  return `${who} to be heard from: ${machines(lost.length)} took the release and ${lost.length === 1 ? "was" : "were"} lost after it, which may be its fault`;
+export function suspicionText(state: RolloutState): string {
+  const { there, left, who } = lostOf(state);
+  const took = `${machines(there + left)} took the release and ${there + left === 1 ? "was" : "were"} lost after it, which may be its fault`;
+  if (there > 0) return `${who} to be heard from: ${took}`;
+  return `somebody to go on without ${left === 1 ? "it" : "them"} (muster promote ${state.id}) or to take it back: ${took}: ${who}, drained or removed since`;
 }
 
 export function lostReason(state: RolloutState): RolloutReason {
-  const lost = [...state.lostTakers];
-  const who = lost.length > 3 ? `${lost.slice(0, 3).join(", ")} and ${lost.length - 3} more` : lost.join(", ");
+  const { there, left, who } = lostOf(state);
+  const since = left === 0 ? "" : ` (${there === 0 ? "" : `${left} of them `}drained or removed since)`;
   return {
     code: "unreachable_exceeded",
-    message: `${machines(lost.length)} took the release and ${lost.length === 1 ? "was" : "were"} not heard again for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}`,
+    message: `${machines(there + left)} took the release and ${there + left === 1 ? "was" : "were"} not heard again for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}${since}`,
   };
+}
+
+/** Those that took the release and were lost: how many may still be heard, and how many have left. */
+function lostOf({ lostTakers, targets }: RolloutState): { readonly there: number; readonly left: number; readonly who: string } {
+  const lost = [...lostTakers];
+  const left = lost.filter((machine) => targets.get(machine)!.leftAs !== null).length;
+  const who = lost.length > EXAMPLES_MAX ? `${lost.slice(0, EXAMPLES_MAX).join(", ")} and ${lost.length - EXAMPLES_MAX} more` : lost.join(", ");
+  return { there: lost.length - left, left, who };
 }
 
 export function progressReason(state: RolloutState, wave: WaveState, known: Known = ownReason): RolloutReason {

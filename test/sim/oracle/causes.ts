@@ -37,7 +37,7 @@ export class Causes {
         return record.hasOrdered(deployment, ["pause", "abort", "rollback", "retry", "promote"], at) ? undefined : "nobody ordered it";
       case "superseded": {
         const newer = [...record.deployments.values()].some((other) => other.app === app && other !== deployment && other.strategy.onConflict === "supersede" && (other.startedAt === at || other.acts.some((act) => act.at >= deployment.submittedAt)));
-        return newer ? undefined : "nothing newer takes its place";
+        return newer || this.#wasTakenBack(deployment) ? undefined : "nothing newer takes its place, and its release was not taken back";
       }
       case "gate_stopped":
       case "alarm_active":
@@ -59,6 +59,12 @@ export class Causes {
         // One of the same name that has joined since is another machine.
         return waves.flatMap(({ machines }) => machines).some((machine) => (record.machines.get(machine)?.joinedAt ?? Infinity) <= (deployment.startedAt ?? Infinity)) ? "there are machines that it is for" : undefined;
     }
+  }
+
+  /** Another deployment of the same release went back after it had been asked for. */
+  #wasTakenBack({ id, artifact, submittedAt }: Deployment): boolean {
+    const others = [...this.#court.record.deployments.values()].filter((other) => other.id !== id && other.artifact === artifact && other.phaseSince >= submittedAt);
+    return others.some(({ phase, lastDecisions }) => phase === "rolling_back" || phase === "rolled_back" || [...lastDecisions.values()].some(({ isUpdate }) => !isUpdate));
   }
 
   /** Hosts that show that the release failed, or could not be brought to run in time. */

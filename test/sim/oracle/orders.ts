@@ -35,13 +35,16 @@ export class Orders {
     if (known === undefined) return complain("removed_is_left", `${what}, and was removed from the fleet`);
     // Whoever could not be reached goes back when it is heard again.
     if (!isUpdate && phase === "rolled_back") return;
+    // What was on its way to a machine that is drained does not come back when that ends.
+    if (!isUpdate && known.isDrained) return;
     if (phase === "paused" || phase === "pending" || (ENDED.includes(phase) && phase !== "succeeded")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (isUpdate === (phase === "rolling_back")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (!isUpdate) return;
     if (known.cordonedAt !== undefined) complain("cordoned_is_left", `${what} and is cordoned`);
     this.#checkWave(decision, deployment, what);
     const wallNow = controller.now;
-    for (const { from, until, setAt } of record.freezes.values()) if (setAt <= decision.at && from <= wallNow && wallNow < until) complain("closed_is_still", `${what} in a freeze`);
+    const isInAHurry = record.waysBack.has(deployment.id) && phase === "rolling";
+    if (!isInAHurry) for (const { from, until, setAt } of record.freezes.values()) if (setAt <= decision.at && from <= wallNow && wallNow < until) complain("closed_is_still", `${what} in a freeze`);
     const isPromoted = deployment.acts.some((act) => act.what === "promote" && act.detail === "all");
     if (isPromoted) return;
     const { window } = deployment.strategy;

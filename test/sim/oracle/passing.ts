@@ -46,6 +46,8 @@ export class Passing {
       const known = record.machines.get(candidate);
       if (decision?.isUpdate !== true || record.newest.get(`${candidate}/${app}`) !== decision) return false;
       if (known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
+      // One of its name was in the wave, and was removed.
+      if (known.joinedAt > (waves[index]!.begunAt ?? hosts.now)) return false;
       if (hosts.wasUnheard(candidate, decision.at, hosts.now) || hosts.now - decision.at > strategy.healthyDeadlineMs) return false;
       return !record.answers.has(decision.generation);
     });

@@ -85,6 +85,8 @@ const FINAL: readonly string[] = ["healthy", "unhealthy", "failed", "reverting",
 
 export class Record {
   readonly deployments = new Map<DeploymentId, Deployment>();
+  /** Deployments that a person asked for as a way back to an older release. */
+  readonly waysBack = new Set<DeploymentId>();
   readonly machines = new Map<MachineId, Known>();
   readonly budgets = new Map<string, { readonly max: number; readonly setAt: number }>();
   /** In the controller's wall time, as they were ordered. */
