@@ -231,6 +231,14 @@ export class SimController implements Turning {
     this.#late.push(act);
   }
 
+  /** Moving steps to the archive takes no virtual time: nothing else happens meanwhile. */
+  async archived(): Promise<void> {
+    const sweeping = this.engine?.archiving.underWay;
+    if (sweeping === undefined) return;
+    await sweeping.catch(() => {});
+    if (this.#isKilled) this.kill();
+  }
+
   /** Undefined when it could not be asked, or could not answer. */
   ask<T>(question: (engine: Engine) => T): T | undefined {
     if (this.engine === undefined || this.#isPaused) return undefined;

@@ -99,6 +99,15 @@ export class Desk {
     return this.#ask(["retention_set", "artifact_removed"], ({ retention }) => ({ ok: true, value: retention.set({ ...retention.rule(), keep, keepForMs }, ORDER.by) }));
   }
 
+  /** Steps that are older go to the archive, soon. */
+  keepSteps(stepsForMs: number): Answer<unknown> | undefined {
+    return this.#ask(["retention_set", "artifact_removed"], ({ retention, archiving }) => {
+      const value = retention.set({ ...retention.rule(), stepsForMs }, ORDER.by);
+      archiving.hurry();
+      return { ok: true, value };
+    });
+  }
+
   /** Cordons, budgets and freezes end. False: it could not be done, or not to the end. */
   tidy(machines: Iterable<MachineId>): boolean {
     return (

@@ -21,11 +21,14 @@ interface Sight {
   readonly hasLeft: boolean;
 }
 
-/** Nothing changes on any host. */
+/** Nothing changes on any host, also when the controller starts anew: nobody decides anything by that. */
 export async function rest(world: World, forMs: number): Promise<void> {
   const before = pictureOf(world);
   const since = world.timeline.now;
-  await pass(world, forMs);
+  await pass(world, forMs / 2);
+  world.controller.kill();
+  world.controller.start();
+  await pass(world, forMs / 2);
   const after = pictureOf(world);
   for (const [key, { machine, is }] of before) {
     const { is: becomes, hasLeft } = after.get(key) ?? { is: undefined, hasLeft: false };

@@ -13,17 +13,19 @@ const PATIENCE_MS = 15 * 60_000;
 const here = import.meta.dirname;
 
 /** `until`: the invariant that is to find it, which is the only one that is judged: another may see the same bug earlier in each run. */
-function simulate(mutation: string, until: string): Promise<string> {
+function simulate(mutation: string, until: string, { from, seeds } = { from: 1, seeds: SEEDS }): Promise<string> {
   const preload = `${pathToFileURL(join(here, "mutate.ts")).href}?${encodeURIComponent(mutation)}`;
-  const args = ["--import", preload, join(here, "main.ts"), "--seeds", String(SEEDS), "--processes", "1", "--only", until, "--until", until];
+  const args = ["--import", preload, join(here, "main.ts"), "--from", String(from), "--seeds", String(seeds), "--processes", "1", "--only", until, "--until", until];
   return new Promise((resolve) => {
     execFile(process.execPath, args, (_, stdout, stderr) => resolve(stdout + stderr));
   });
 }
 
 describe("a bug", () => {
-  test.concurrent.each(MUTATIONS)("is found: $name", async ({ name, breaks }) => {
-    expect(await simulate(name, breaks)).toMatch(new RegExp(`^seed \\d+ broke ${breaks}:`, "m"));
+  test.concurrent.each(MUTATIONS)("is found: $name", async ({ name, breaks, seed }) => {
+    const found = new RegExp(`^seed \\d+ broke ${breaks}:`, "m");
+    if (seed !== undefined && seed <= SEEDS && found.test(await simulate(name, breaks, { from: seed, seeds: 1 }))) return;
+    expect(await simulate(name, breaks)).toMatch(found);
   }, PATIENCE_MS);
 
   test("is there for every invariant", () => {

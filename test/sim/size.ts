@@ -41,7 +41,7 @@ export function shapeOf(seed: number, random: Random): Shape {
     network: isLucky ? CALM : { loss: random.pick([0, 0.02, 0.2]), twice: random.pick([0, 0.1]), slow: random.pick([0, 0.05, 0.3]) },
     agentDies: isLucky ? 0 : isLarge ? 0.001 : random.pick([0, 0.01, 0.05]),
     stepFails: isLucky ? 0 : random.pick([0, 0.02]),
-    isJournalOnFile: seed % 50 === 7,
+    isJournalOnFile: seed % 25 === 7,
     apps: random.chance(0.7) ? ["web"] : ["web", "db"],
     safetyMs: isLarge ? 90_000 : random.whole(120_000, 700_000),
     restMs: isLarge ? 30_000 : random.chance(0.05) ? 3_600_000 : 180_000,

@@ -41,7 +41,7 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
     return `deploy ${of}@${version}: ${answer?.ok === true ? answer.value.deployment : (answer?.refusal.message ?? "no answer")}`;
   };
   const command = (kind: "rollback" | "abort" | "retry", id: () => DeploymentId): Step => () => `${kind} ${id()}: ${desk.command(id(), { kind })?.ok ?? "no answer"}`;
-  switch (random.pick(["again", "drain", "back to", "abort", "killer", "half dead", "supersede"] as const)) {
+  switch (random.pick(["again", "drain", "back to", "abort", "killer", "half dead", "slow back", "supersede"] as const)) {
     case "again": {
       // A pipeline runs twice, and somebody rolls back what it did first.
       let first: DeploymentId = "d-0" as DeploymentId;
@@ -85,6 +85,13 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
       const lenient = { maxFailures: ALL, maxUnavailable: ALL, waves: [waveOf(HALF), waveOf({ kind: "percent", percent: 80 }, [{ kind: "approval" }]), waveOf(ALL)] };
       const narrow: Step = () => `narrow ${last()}: ${desk.command(last(), { kind: "set_max_unavailable", size: { kind: "count", count: 1 } })?.ok ?? "no answer"}`;
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, leaks, lenient), narrow, command("rollback", last)], pauseMs: [40_000, 55_000] };
+    }
+    case "slow back": {
+      // What failed is known long before it is back on what it ran before.
+      const late: Character = { kind: "good", readyMs: random.whole(40_000, 60_000) };
+      const bad: Character = { kind: "on_machines", how: random.pick(["exits", "start_failed"] as const), machines: [random.pick(machines)] };
+      const patient = { maxUnavailable: ALL, healthyDeadlineMs: 120_000 };
+      return { steps: [deploy(`${name}-1`, late, patient), deploy(`${name}-2`, bad, { ...patient, maxFailures: { kind: "count", count: 0 } })], pauseMs: [80_000, 100_000] };
     }
     case "supersede":
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, slow, { maxUnavailable: count }), deploy(`${name}-3`, slow, { maxUnavailable: count, order: [{ kind: "id", reversed: true }] })], pauseMs: [4_000, 12_000] };

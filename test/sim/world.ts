@@ -22,6 +22,9 @@ import { quietShape, type Shape, shapeOf } from "./size.ts";
 import { Store } from "./store.ts";
 import { type Invariant, Violation } from "./violation.ts";
 
+/** Where the journal is on a file, old steps go to the archive beside it. */
+const ARCHIVE_EVERY_MS = 60_000;
+
 export interface WorldOptions {
   readonly say?: ((line: string) => void) | undefined;
   /** For scenarios: so many machines, all alike, and nothing happens but what is asked for. */
@@ -84,6 +87,7 @@ export class World {
     this.controller.start();
     for (let index = 0; index < shape.machines; index += 1) this.join(isQuiet ? { role: "web", zone: "a" } : this.#labels());
     if (shape.actEveryMs !== undefined) this.timeline.after(2_000, () => this.#act(shape.actEveryMs!));
+    if (shape.isJournalOnFile) this.timeline.after(ARCHIVE_EVERY_MS, () => this.#archive());
     if (shape.faultEveryMs !== undefined) this.timeline.after(random.whole(0, 2 * shape.faultEveryMs), () => this.#fault(shape.faultEveryMs!));
   }
 
@@ -105,6 +109,7 @@ export class World {
       if (error instanceof Violation) throw error;
       throw new Violation(error instanceof Spinning ? "spins" : "agent_throws", String(error), error);
     }
+    await this.controller.archived();
     if (this.#failure !== undefined) throw this.#failure;
     this.checks.step(this.controller);
     this.oracle.step();
@@ -205,6 +210,13 @@ export class World {
     const said = operators.hasDeployed ? operators.act([...this.machines.keys()], controller.now) : operators.deploy(controller.now);
     this.say?.(`${this.timeline.now} operator: ${said}`);
     this.timeline.after(operators.nextMs ?? this.#random.whole(0, 2 * everyMs), () => this.#act(everyMs));
+  }
+
+  #archive(): void {
+    const stepsForMs = this.#random.whole(0, 5 * ARCHIVE_EVERY_MS);
+    const answer = this.desk.keepSteps(stepsForMs);
+    this.say?.(`${this.timeline.now} steps are kept for ${stepsForMs} ms: ${answer?.ok ?? "no answer"}`);
+    if (!this.#isCalm) this.timeline.after(ARCHIVE_EVERY_MS, () => this.#archive());
   }
 
   #fault(everyMs: number): void {

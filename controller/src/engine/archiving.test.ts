@@ -132,6 +132,28 @@ describe("moved to the archive", () => {
     expect(kinds).toEqual(new Set(["machine_joined", "machine_labelled", "artifact_stored", "release_created", "deployment_submitted", "phase_changed", "targets_archived"]));
   });
 
+  test("what stands is kept, though its file was repeated since and a rollback owns its machines", async () => {
+    const wide = { waves: [ALL], maxUnavailable: count(9) };
+    const all = async (version: string): Promise<void> => {
+      for (const machine of ["a", "b", "c"]) await scene.tell(machine, "healthy", version);
+      scene.elapse(5000, "a", "b", "c");
+    };
+    scene.deploy("1", wide);
+    await all("1");
+    expect(scene.phase(scene.deploy("1", wide))).toBe("succeeded");
+    const bad = scene.deploy("2", wide);
+    await all("2");
+    scene.command(bad, "rollback");
+    await all("1");
+    expect(scene.phase(bad)).toBe("rolled_back");
+    scene.clock.wall += 200 * DAY;
+    await scene.engine.archiving.sweep();
+    scene.engine.stop();
+    scene.startEngine();
+    await scene.join("late");
+    expect(scene.wanted("late")).toBe("1");
+  });
+
   test("a damaged frame is said once, and costs its own rows alone", async () => {
     const ids = await history();
     await scene.engine.archiving.sweep();

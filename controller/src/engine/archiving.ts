@@ -48,6 +48,11 @@ export class Archiving {
     if (!this.#loop.isStopped && this.#cancelWake !== undefined) this.#sweepIn(0);
   }
 
+  /** What is being moved now. */
+  get underWay(): Promise<void> | undefined {
+    return this.#sweeping;
+  }
+
   /** All that is due. Two at a time are one. Rejects with what went wrong; what was done until then stays done. */
   sweep(): Promise<void> {
     this.#sweeping ??= this.#sweep().finally(() => {

@@ -227,7 +227,7 @@ export class Engine {
     const known = facts.machine(machine);
     if (known === undefined) {
       append(said);
-      world.budgets.labelled(machine, said.labels);
+      world.labelled(machine, said.labels);
     } else if (isOther(known, said)) append(changedAgent(said));
     if (known !== undefined && known.instance !== said.instance) this.#beganAnew(machine, append, now);
     const wasSilent = world.fleet.isSilent(machine);

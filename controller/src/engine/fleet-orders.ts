@@ -37,7 +37,7 @@ export class FleetOrders {
     if (!isDeepStrictEqual(labels, before)) {
       this.#loop.commit((append, now) => {
         append({ kind: "machine_labelled", machine, labels, by });
-        world.budgets.labelled(machine, labels);
+        world.labelled(machine, labels);
         for (const state of rollouts.all()) this.#match(state, machine, labels, append, now);
         catchUp.look(machine);
       });

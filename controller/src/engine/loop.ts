@@ -14,7 +14,7 @@ import { returnSpreadMs } from "../fleet/return-spread.ts";
 import type { Asker, Question, Verdict } from "../gates/verdict.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
-import { type PlanMachine, planRollout } from "../plan/plan.ts";
+import type { PlanMachine } from "../plan/plan.ts";
 import type { Moment } from "../rollout/moment.ts";
 import type { Hold, RolloutState } from "../rollout/state.ts";
 import { Assignments } from "./assignments.ts";
@@ -24,7 +24,7 @@ import { CatchUp } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
 import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
-import { selectMachines } from "./fleet-plan.ts";
+import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, questionOf } from "./questions.ts";
 import { type Append, ofRollout, RolloutBug, Rollouts } from "./rollouts.ts";
@@ -58,6 +58,7 @@ export class Loop {
   readonly clock: Clock;
   readonly facts: Facts;
   readonly world: World;
+  readonly planner: Planner;
   readonly promotions: Promotions;
   readonly rollouts: Rollouts;
   readonly assignments: Assignments;
@@ -70,6 +71,8 @@ export class Loop {
   readonly #asked = new Set<string>();
   /** Rollouts that contradict themselves, found when they were loaded. */
   readonly #broken = new Map<DeploymentId, unknown>();
+  /** Deployments that begin once they are planned. */
+  readonly #toPlan = new Set<DeploymentId>();
   #cancelWake: (() => void) | undefined;
   #stopped = false;
 
@@ -83,6 +86,7 @@ export class Loop {
     this.attendance = new Attendance({ db: journal.db, clock, silentAfterMs: fleet.silentAfterMs, spreadMs: () => returnSpreadMs(fleet.size) });
     this.assignments = new Assignments(journal);
     this.world = new World(fleet, schedule, this.facts);
+    this.planner = new Planner(journal, this.world);
     this.promotions = new Promotions(this.facts, this.world, clock);
     this.rollouts = new Rollouts({ journal, world: this.world, isHeldBack: () => this.attendance.isCatchingUp });
     this.catchUp = new CatchUp(this.facts, this.rollouts, this.world);
@@ -231,21 +235,25 @@ export class Loop {
     let started = false;
     for (const app of apps) {
       for (let next = this.#next(app, now); next !== undefined; next = this.#next(app, now)) {
+        const planned = this.planner.take(next);
+        if (planned === undefined) {
+          this.#toPlan.add(next.id);
+          break;
+        }
         started = true;
-        this.#startOrDrop(next, append, now);
+        this.#startOrDrop(next, planned, append, now);
       }
     }
     return started;
   }
 
-  #startOrDrop(next: RolloutState, append: Append, now: Moment): void {
-    const { id, app, strategy, release } = next;
+  #startOrDrop(next: RolloutState, { machines, plan }: Planned, append: Append, now: Moment): void {
+    const { id, app, release } = next;
     const supersede = (state: RolloutState, message: string): void => this.rollouts.drive(state, { kind: "supersede", reason: { code: "superseded", message } }, append, now);
-    const machines = ofRollout(id, () => selectMachines(this.journal, this.world, app, checkedSelector(strategy.targets), release));
     const takenBackBy = this.#takenBackSince(next, machines);
     if (takenBackBy !== undefined) return supersede(next, `${takenBackBy} took ${release} back from its machines after this was submitted; deploy it again if it is to come all the same`);
     for (const rival of supersededBy(next, this.rollouts.ofApp(app))) supersede(rival, `${id} (${release}) took its place`);
-    this.rollouts.drive(next, { kind: "start", plan: ofRollout(id, () => planRollout(strategy, machines, release)) }, append, now);
+    this.rollouts.drive(next, { kind: "start", plan }, append, now);
     for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
   }
 
@@ -285,7 +293,25 @@ export class Loop {
     for (const machine of effects.told) this.tellMachine(machine);
     for (const { deployment, asker } of effects.questions) this.#ask(deployment, asker);
     if (effects.rows.length > 0) for (const listener of this.#listeners) listener(effects.rows);
+    for (const id of this.#toPlan) this.clock.wakeAfter(0, () => this.#plan(id));
     this.#arm();
+  }
+
+  /** Of a deployment that is the next of its app. */
+  #plan(id: DeploymentId): void {
+    if (!this.#toPlan.delete(id) || this.#stopped) return;
+    const state = this.rollouts.get(id);
+    if (state?.phase !== "pending") return this.planner.forget(id);
+    this.byItself("plan", () => {
+      try {
+        this.planner.prepare(state);
+      } catch (error) {
+        if (!(error instanceof RolloutBug)) throw error;
+        this.#pause(error);
+      }
+    });
+    // In the next turn: the two together would hold the loop for longer than either.
+    this.clock.wakeAfter(0, () => this.tick());
   }
 
   /** The answer becomes an event; a controller that died in between asks again. */

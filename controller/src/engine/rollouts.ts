@@ -15,6 +15,7 @@ import { hasBackTail } from "../rollout/back.ts";
 import { decide, type RolloutEvent } from "../rollout/decide.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder, take } from "../rollout/drive.ts";
+import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
@@ -193,8 +194,10 @@ export class Rollouts {
 
   /** Gives a phase to one that has not ended, whatever its tables say; one that has is forgotten. */
   putBroken(id: DeploymentId, phase: RolloutPhase, reason: RolloutReason, append: Append): void {
-    const stands = this.#journal.db.prepare("SELECT app, phase FROM deployments WHERE id = ?").get(id) as Pick<RolloutState, "app" | "phase"> | undefined;
+    const stands = statement(this.#journal.db, "SELECT app, phase, reason_message AS message FROM deployments WHERE id = ?").get(id) as (Pick<RolloutState, "app" | "phase"> & { readonly message: string | null }) | undefined;
     if (stands === undefined || isEnded(stands.phase)) return this.#forget(id);
+    // Every start finds it.
+    if (stands.phase === phase && stands.message === reason.message) return;
     const change = { kind: "phase_changed", phase, reason } as const;
     const row = append({ ...change, deployment: id, app: stands.app });
     // It is in memory, unless it could not be read.

@@ -3,6 +3,7 @@
  * that is derived from it (budgets, the targets of rollouts, how deployments are now) is told.
  */
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { Labels } from "@muster/proto/selector.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
@@ -33,6 +34,8 @@ export class World implements Surroundings {
   readonly overdue: Overdue;
   readonly #facts: Facts;
   readonly #cordoned = new Set<MachineId>();
+  #fleetChanges = 0;
+  readonly #assignedOf = new Map<AppName, number>();
   /** Machines that have made reports which are not stored yet, and the newest of these. */
   readonly #owing = new Map<MachineId, number>();
   /** Of deployments, which never change theirs. */
@@ -53,6 +56,7 @@ export class World implements Surroundings {
 
   /** From the tables; nobody is told of it. Whoever has not answered yet has its time from when it was assigned: attended time stood still since. One that goes back has it from now. */
   reload(now: Attended): void {
+    this.#fleetChanges += 1;
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
     for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
     for (const { machine, drained } of this.#facts.cordons()) {
@@ -71,7 +75,19 @@ export class World implements Surroundings {
     this.budgets.reload(this.#facts);
   }
 
+  /** Another one: who is in the fleet, with which labels, or what is assigned of the app has changed. */
+  planningVersion(app: AppName): string {
+    return `${this.#fleetChanges} ${this.#assignedOf.get(app) ?? 0}`;
+  }
+
+  /** A machine joined, or its labels changed. */
+  labelled(machine: MachineId, labels: Labels): void {
+    this.#fleetChanges += 1;
+    this.budgets.labelled(machine, labels);
+  }
+
   assigned(machine: MachineId, app: AppName, assigned: Assigned, { healthyDeadlineMs, progressDeadlineMs }: Deadlines, now: Attended): void {
+    this.#assignedOf.set(app, (this.#assignedOf.get(app) ?? 0) + 1);
     this.#change(machine, app, () => this.availabilities.assigned(machine, app, assigned));
     this.overdue.assigned({ machine, app, generation: assigned.generation, healthyDeadlineMs, progressDeadlineMs }, now);
   }
@@ -117,6 +133,7 @@ export class World implements Surroundings {
 
   /** It is no part of the fleet any more, and counts nowhere. */
   forget(machine: MachineId): void {
+    this.#fleetChanges += 1;
     for (const app of this.availabilities.appsOf(machine)) {
       this.#count(machine, app, -1);
       this.overdue.answered(machine, app);

@@ -23,15 +23,16 @@ export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
 }
 
 /**
- * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that time, that no assignment names, and that is not the newest
- * success for its selector. Undefined: there is none.
+ * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that time, that no assignment names, and that does not stand: another one to its selector has succeeded
+ * since, and changed somebody. Undefined: there is none.
  */
 export function nextToFold(db: Database, endedBefore: number): TargetsArchived | undefined {
   const found = statement(
     db,
     `SELECT d.id AS deployment, d.app FROM deployments d
      WHERE d.ended_at < ? AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id) AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id)
-       AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.phase = 'succeeded' AND l.start_seq > d.start_seq))
+       AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.phase = 'succeeded' AND l.start_seq > d.start_seq
+         AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = l.id AND t.attempts > 0)))
      ORDER BY d.number LIMIT 1`,
   ).get(endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
   if (found === undefined) return undefined;

@@ -128,7 +128,7 @@ export function createProjector(db: Database): Projector {
     sql.startDeployment.run({ id, seq, at, attended, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
     waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => {
       sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold, at, attended });
-      targets.forEach(({ machine, lane }, position) => sql.addTarget.run({ id, machine, wave, position, lane, at, attended }));
+      sql.addTargets.run({ id, wave, targets: JSON.stringify(targets), at, attended });
     });
   }
 
