@@ -21,7 +21,12 @@ endWithNpm();
 if (Number(process.versions.node.split(".")[0]) >= NODE_MAJOR_MIN) {
   // Compiled code is kept beside the packages, where only those who may change muster may write: it halves the start.
   const cacheFolder = nearest(here, "node_modules");
-  if (cacheFolder !== undefined) module.enableCompileCache?.(join(cacheFolder, ".cache", "muster"));
+  if (cacheFolder !== undefined) {
+    const folder = join(cacheFolder, ".cache", "muster");
+    module.enableCompileCache?.(folder);
+    // The controller and the agents of `muster dev` find theirs there, too. What agents run gets an environment of its own.
+    process.env.NODE_COMPILE_CACHE ??= folder;
+  }
   await import("../src/main.ts");
 } else {
   // Npm 10 leaves out the link when it has taken away other platforms' packages; the program itself is there all the same.
