@@ -60,6 +60,12 @@ export class Desk {
     return this.#isGoingBack;
   }
 
+  /** Its process is stopped, as by SIGSTOP, and goes on after so long. */
+  holdUp(forMs: number): void {
+    this.#controller.pause();
+    this.#timeline.after(forMs, () => this.#controller.resume());
+  }
+
   cordon(machine: MachineId, how: { readonly drain: boolean; readonly force: boolean }): Answer<unknown> | undefined {
     return this.#ask(["machine_cordoned"], ({ orders }) => orders.cordon(machine, how, ORDER));
   }

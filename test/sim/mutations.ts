@@ -134,7 +134,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "one failure more than allowed",
     breaks: "failures_stop",
-    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "counts.failed - acknowledgedFailures > maxFailures", put: "counts.failed - acknowledgedFailures > maxFailures + 1" }],
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "failuresOf(wave) - acknowledgedFailures > maxFailures", put: "failuresOf(wave) - acknowledgedFailures > maxFailures + 1" }],
   },
   {
     name: "an alarm stops the rollout one answer too late",
@@ -319,7 +319,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a bad release is not stopped by its canary",
     breaks: "bad_contained",
-    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "counts.failed - acknowledgedFailures > maxFailures)", put: "counts.failed - acknowledgedFailures > maxFailures + 2)" }],
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "failuresOf(wave) - acknowledgedFailures > maxFailures)", put: "failuresOf(wave) - acknowledgedFailures > maxFailures + 2)" }],
   },
   {
     name: "machines are told anew when somebody looks what they have missed",

@@ -41,7 +41,9 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
     return `deploy ${of}@${version}: ${answer?.ok === true ? answer.value.deployment : (answer?.refusal.message ?? "no answer")}`;
   };
   const command = (kind: "rollback" | "abort" | "retry", id: () => DeploymentId): Step => () => `${kind} ${id()}: ${desk.command(id(), { kind })?.ok ?? "no answer"}`;
-  switch (random.pick(["again", "drain", "back to", "abort", "killer", "half dead", "slow back", "supersede"] as const)) {
+  /** Nobody does anything else until what was begun has shown how it goes. */
+  const wait: Step = () => "wait";
+  switch (random.pick(["again", "drain", "back to", "abort", "killer", "half dead", "held up", "slow back", "supersede"] as const)) {
     case "again": {
       // A pipeline runs twice, and somebody rolls back what it did first.
       let first: DeploymentId = "d-0" as DeploymentId;
@@ -77,14 +79,23 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
     }
     case "killer": {
       const killer: Character = { kind: "takes_host", how: random.pick(["dies", "freezes", "is_cut_off"] as const), afterMs: random.whole(2_000, 20_000) };
-      const canary = { waves: [waveOf({ kind: "count", count: 1 }, [{ kind: "soak", forMs: 120_000 }]), waveOf(ALL)], maxUnavailable: ALL, onFailure: random.pick(["rollback", "pause"] as const), maxUnreachable: random.chance(0.5) ? ({ kind: "count", count: 0 } as const) : null };
-      return { steps: [deploy(`${name}-1`, killer, canary)], pauseMs: [1_000, 2_000] };
+      const canary = { waves: [waveOf({ kind: "count", count: 1 }, [{ kind: "soak", forMs: 90_000 }]), waveOf(ALL)], maxUnavailable: ALL, onFailure: random.pick(["rollback", "pause"] as const), maxUnreachable: random.chance(0.5) ? ({ kind: "count", count: 0 } as const) : null };
+      return { steps: [deploy(`${name}-1`, killer, canary), wait], pauseMs: [160_000, 200_000] };
     }
     case "half dead": {
       const leaks: Character = { kind: "after_a_while", how: random.pick(["exits", "turns"] as const), afterMs: random.whole(40_000, 60_000), share: 0.5 };
       const lenient = { maxFailures: ALL, maxUnavailable: ALL, waves: [waveOf(HALF), waveOf({ kind: "percent", percent: 80 }, [{ kind: "approval" }]), waveOf(ALL)] };
       const narrow: Step = () => `narrow ${last()}: ${desk.command(last(), { kind: "set_max_unavailable", size: { kind: "count", count: 1 } })?.ok ?? "no answer"}`;
-      return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, leaks, lenient), narrow, command("rollback", last)], pauseMs: [40_000, 55_000] };
+      return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, leaks, lenient), narrow, command("rollback", last), wait], pauseMs: [40_000, 55_000] };
+    }
+    case "held up": {
+      const forMs = random.whole(70_000, 120_000);
+      const holdUp: Step = () => {
+        desk.holdUp(forMs);
+        return `hold the controller up for ${forMs} ms`;
+      };
+      const hasty = { maxUnavailable: count, progressDeadlineMs: 60_000, onFailure: "rollback" } as const;
+      return { steps: [deploy(`${name}-1`, slow, hasty), holdUp], pauseMs: [3_000, 15_000] };
     }
     case "slow back": {
       // What failed is known long before it is back on what it ran before.
