@@ -117,6 +117,12 @@ export class SimController implements Turning {
 
   // What whoever checks may ask.
 
+  /** For how long it could judge without a break: before that it may still wait for machines to be heard. */
+  get attendingMs(): number {
+    const { attention, timeline } = this.#options;
+    return attention.isAttending ? timeline.now - attention.since : 0;
+  }
+
   isSilent(machine: MachineId): boolean {
     return this.#fleet.isSilent(machine);
   }

@@ -53,6 +53,7 @@ function pictureOf({ machines }: World): Map<string, Sight> {
 
 export async function examine(world: World): Promise<void> {
   const machines = [...world.machines.values()].filter(({ isGone, isRemoved }) => !isGone && !isRemoved);
+  if (machines.length === 0) machines.push(world.join({ role: "web", zone: "a" }));
   const [absent] = machines.length > 2 ? machines : [];
   if (absent !== undefined) world.network.cut(absent.id, { toMachine: true, toController: true });
   await pass(world, 60_000);

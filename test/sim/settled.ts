@@ -8,8 +8,12 @@ import type { Machine } from "./machine.ts";
 import { type Invariant, Violation } from "./violation.ts";
 import type { World } from "./world.ts";
 
+/** A silence, and the time over which a fleet of this size spreads its return. */
+const CATCHING_UP_MS = 60_000;
+
 /** What is not at rest yet; undefined when everything is. */
 export function restless(world: World): { readonly invariant: Invariant; readonly what: string } | undefined {
+  if (world.controller.attendingMs < CATCHING_UP_MS) return { invariant: "ends", what: "the controller has just begun, or was held up" };
   for (const id of world.checks.open) return { invariant: "ends", what: `${id} has not ended: it waits for ${world.controller.waitingOn(id)}` };
   for (const machine of world.machines.values()) {
     if (machine.isRemoved) continue;

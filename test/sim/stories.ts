@@ -79,7 +79,7 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
     }
     case "killer": {
       const killer: Character = { kind: "takes_host", how: random.pick(["dies", "freezes", "is_cut_off"] as const), afterMs: random.whole(2_000, 20_000) };
-      const canary = { waves: [waveOf({ kind: "count", count: 1 }, [{ kind: "soak", forMs: 90_000 }]), waveOf(ALL)], maxUnavailable: ALL, onFailure: random.pick(["rollback", "pause"] as const), maxUnreachable: random.chance(0.5) ? ({ kind: "count", count: 0 } as const) : null };
+      const canary = { waves: [waveOf({ kind: "count", count: 1 }, [{ kind: "soak", forMs: 90_000 }]), waveOf(ALL)], maxUnavailable: ALL, maxFailures: { kind: "count", count: 0 } as const, onFailure: random.pick(["rollback", "pause"] as const), maxUnreachable: random.chance(0.5) ? ({ kind: "count", count: 0 } as const) : null };
       return { steps: [deploy(`${name}-1`, killer, canary), wait], pauseMs: [160_000, 200_000] };
     }
     case "half dead": {

@@ -291,8 +291,10 @@ export class Engine {
     if (this.#said.length > 0) setImmediate(() => this.#takeSaid());
     try {
       this.#loop.commit((append, now) => {
+        this.#intake.begin();
         for (const { take } of batch) take(append, now);
       });
+      this.#intake.settle();
       for (const { resolve } of batch) resolve();
     } catch (error) {
       for (const { reject } of batch) reject(error);

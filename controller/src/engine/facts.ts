@@ -69,6 +69,8 @@ export interface StandingRow {
 export interface TakenBackRow {
   /** By this deployment: its own rollback, or one that deployed an older release in the place of it. */
   readonly by: DeploymentId;
+  /** Its own rollback. */
+  readonly isOwn: 0 | 1;
   readonly release: ReleaseId;
   readonly selector: string;
   readonly seq: number;
@@ -333,8 +335,8 @@ function prepare(db: Database) {
          SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${STANDS})`,
     ),
     takenBack: statement(
-      `SELECT id AS by, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
-       UNION ALL SELECT id, takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
+      `SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
+       UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
     ),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),

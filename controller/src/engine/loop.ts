@@ -5,7 +5,7 @@
  * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one; a bug in one rollout pauses that one, and the
  * transaction is done again without it.
  */
-import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import { type AppName, type DeploymentId, deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
@@ -262,7 +262,8 @@ export class Loop {
     const taken = this.facts.takenBack(app).filter((each) => each.release === release);
     if (taken.length === 0) return undefined;
     const askedForAt = this.facts.askedForAt(id);
-    const later = taken.filter(({ seq }) => seq > askedForAt).map(({ by, selector }) => ({ by, matches: checkedSelector(selector) }));
+    // A deployment that takes it back was decided when it was submitted.
+    const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: checkedSelector(selector) }));
     return later.find(({ matches }) => machines.some(({ labels }) => selects(matches, labels)))?.by;
   }
 

@@ -134,6 +134,22 @@ describe("the budget of a machine", () => {
     expect(stored).toBe(701);
   });
 
+  test("what could not be stored, as on a full disk, costs nothing of it", async () => {
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(2), onFailure: "pause" });
+    await say("healthy");
+    await say("unhealthy");
+    const append = world.journal.append;
+    world.journal.append = () => {
+      throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+    };
+    for (let times = 0; times < 600; times += 1) {
+      await expect(say("healthy", { reportSeq: 3 })).rejects.toThrow("disk is full");
+    }
+    world.journal.append = append;
+    await say("healthy", { reportSeq: 3 });
+    expect([reports(), world.engine.heldReports("a" as MachineId)]).toEqual([3, 0]);
+  });
+
   test("the first final answer to an assignment is taken at once, though the budget is spent", async () => {
     for (let times = 0; times < 700; times += 1) await say("healthy", { app: "noise" as AppName, generation: 0, starts: times });
     const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });

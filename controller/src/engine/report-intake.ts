@@ -50,6 +50,8 @@ export class ReportIntake {
   readonly #cursors: ReportCursors;
   /** Of machines that have less than all. In memory: a controller that starts anew is generous once. */
   readonly #buckets = new Map<MachineId, Bucket>();
+  /** In the transaction under way, or in one that failed: what is not stored costs nothing. */
+  readonly #spent = new Map<MachineId, number>();
   #cancelWake: (() => void) | undefined;
 
   /** `follow`: what a report brings about once it is journalled. */
@@ -71,6 +73,20 @@ export class ReportIntake {
   /** The newest report of an agent instance that need not be sent again; 0: none. */
   acknowledgedSeq(machine: MachineId, instance: string): number {
     return this.#cursors.acknowledgedSeq(machine, instance);
+  }
+
+  /** A transaction begins that takes reports, or is tried again. */
+  begin(): void {
+    for (const [machine, count] of this.#spent) {
+      const bucket = this.#buckets.get(machine);
+      if (bucket !== undefined) bucket.tokens += count;
+    }
+    this.#spent.clear();
+  }
+
+  /** It went through. */
+  settle(): void {
+    this.#spent.clear();
   }
 
   take(report: ReportAccepted, append: Append, now: Instant): Taken {
@@ -113,6 +129,7 @@ export class ReportIntake {
     const bucket = this.#refilled(machine, now);
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
+    this.#spent.set(machine, (this.#spent.get(machine) ?? 0) + 1);
     return true;
   }
 
@@ -146,6 +163,7 @@ export class ReportIntake {
     const machines = [...this.#cursors.held().keys()];
     if (machines.length === 0) return;
     this.#loop.commit((append, now) => {
+      this.begin();
       for (const machine of machines) {
         for (const report of this.#cursors.heldOf(machine)) {
           if (!this.#spend(machine, now.at)) break;
@@ -155,6 +173,7 @@ export class ReportIntake {
         }
       }
     });
+    this.settle();
   }
 
   /** So that the map holds no more than those that were busy lately. */

@@ -52,7 +52,8 @@ export class Availability {
     const { generation, at } = decision;
     // Its agent goes back by itself.
     if (this.#changes.get(key)?.decision.generation === generation) return;
-    const isFree = this.#anew.has(generation) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
+    // One that has not answered in its time is counted as down by then, and has given its place away.
+    const isFree = this.#anew.has(generation) || this.#isOverdue(decision, now) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
       const inherited = this.#inherited.get(generation);
@@ -150,6 +151,8 @@ export class Availability {
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
     // It was lost when that was decided, and is heard again by now.
     if (hosts.wasUnheard(machine, decidedAt, decidedAt)) return "down";
+    // What became of it meanwhile comes after its first word.
+    if (hosts.wasUnheard(machine, decidedAt - LAG_MS, decidedAt)) return "down_lately";
     const change = this.#changes.get(`${machine}/${app}`);
     // One that served when it was decided, and has gone since by itself, nobody could know of.
     const wasKnown = change !== undefined && (change.decision.at >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));

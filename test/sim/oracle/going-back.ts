@@ -138,8 +138,10 @@ export class GoingBack {
   #checkCatchUp({ machine, at }: Decision, deployment: Deployment): void {
     const { record, hosts, complain } = this.#court;
     if (deployment.phase !== "succeeded" || !hosts.attention.isAttending || hosts.now - hosts.attention.since < 2 * SILENT_AFTER_MS) return;
-    const { app, artifact, id, lastDecisions, strategy } = deployment;
-    const took = [...lastDecisions.values()].filter((each) => each.machine !== machine && each.isUpdate && record.newest.get(`${each.machine}/${app}`)?.deployment === id && record.machines.get(each.machine)?.cordonedAt === undefined && record.machines.has(each.machine));
+    const { app, artifact, id, strategy } = deployment;
+    // Whoever has it by a deployment to the same machines, and by going back to it.
+    const isAlike = (each: Decision) => each.app === app && each.artifact === artifact && record.deployments.get(each.deployment)!.strategy.targets === strategy.targets;
+    const took = [...record.newest.values()].filter((each) => each.machine !== machine && isAlike(each) && record.machines.get(each.machine)?.cordonedAt === undefined && record.machines.has(each.machine));
     const failing = took.filter(({ machine: other, generation }) => {
       const host = hosts.machines.get(other);
       return host !== undefined && hosts.unheardMs(other) <= LAG_MS && !hosts.wasUnheard(other, at - 3 * SILENT_AFTER_MS, at) && host.disk.links.get(app) === artifact && host.serving(app).wasOff(at - 2 * LAG_MS, at) && hosts.hasSettled(other, app, generation);

@@ -106,7 +106,8 @@ export class Oracle {
     this.#was = { phase: deployment?.phase ?? "pending", since: deployment?.phaseSince ?? hosts.now };
     this.#before = "machine" in entry && "app" in entry ? record.newest.get(`${entry.machine}/${entry.app}`) : undefined;
     record.take(row, hosts.now);
-    if (entry.kind === "deployment_submitted" && this.#desk.isGoingBack) record.waysBack.add(entry.deployment);
+    // Of one whose answer was lost with the controller nobody is there to say that it was asked for.
+    if (entry.kind === "deployment_submitted" && (this.#desk.isGoingBack || entry.takesBack !== undefined)) record.waysBack.add(entry.deployment);
     dispatch(this.#handlers, row);
   }
 

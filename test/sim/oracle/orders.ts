@@ -7,6 +7,7 @@ import type { OrderKey } from "@muster/controller/src/plan/strategy.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { alarmKey } from "./outside.ts";
+import { hadFailed } from "./passing.ts";
 import { type Decision, type Deployment, ENDED, type Phase } from "./record.ts";
 
 const MINUTE_MS = 60_000;
@@ -125,7 +126,9 @@ export class Orders {
       // Whoever resumes goes on without the machines that are known to be lost.
       const resumedAt = deployment.acts.findLast((act) => act.what === "resume")?.at ?? -1;
       const isTaken = (machine: MachineId) => hosts.machines.get(machine)?.serving(app).mishaps.some((mishap) => mishap.what === "took_the_host" && mishap.artifact === artifact && mishap.at + SILENT_AFTER_MS > resumedAt) === true;
-      const lost = took.filter((machine) => isTaken(machine) && hosts.unheardMs(machine) > SILENT_AFTER_MS);
+      // Of one that had failed before, the file says how many may.
+      const isLost = (machine: MachineId) => hosts.unheardMs(machine) > SILENT_AFTER_MS && !hadFailed(this.#court, deployment, firstDecisions.get(machine)!);
+      const lost = took.filter((machine) => isTaken(machine) && isLost(machine));
       if (lost.length * 2 >= took.length && lost.length > 0) complain("killer_contained", `${what} in wave ${index + 1}, and its release has taken ${lost.join(", ")} with it`);
     }
   }

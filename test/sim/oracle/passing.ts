@@ -126,7 +126,7 @@ export class Passing {
       // What had served there went with its disk, after the controller could last know of it.
       if (since === undefined && host.diskSince > knownUntil) return [];
       const isSilent = hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS;
-      return [{ machine, since, isSilent, hadFailed: isSilent && this.#hadFailed(deployment, decision) }];
+      return [{ machine, since, isSilent, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
     });
   }
 
@@ -136,17 +136,9 @@ export class Passing {
     return [...lastDecisions.values()].filter(({ machine, isUpdate, generation }) => isUpdate && record.machines.has(machine) && record.answers.has(generation) && !took.some((each) => each.machine === machine)).length;
   }
 
-  /** It said so, or it was heard and did not answer in its time. */
-  #hadFailed({ strategy }: Deployment, { machine, generation, at }: Decision): boolean {
-    const { record, hosts } = this.#court;
-    const answer = record.answers.get(generation);
-    if (answer !== undefined) return FAILED.includes(answer);
-    const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
-    return hosts.attention.between(at, heardUntil) >= answerMs(strategy) - SLACK_MS;
-  }
-
   #lastBadAt(deployment: Deployment, index: number): number {
-    const took = this.#took(deployment, index).filter(({ isSilent }) => !isSilent);
+    // One that has failed, as so many may, shows nothing by coming late.
+    const took = this.#took(deployment, index).filter(({ isSilent, machine }) => !isSilent && !hadFailed(this.#court, deployment, deployment.lastDecisions.get(machine)!));
     const isLenient = deployment.waves[index]!.successThreshold !== null;
     return isLenient ? 0 : Math.max(0, ...took.map(({ since }) => since ?? 0));
   }
@@ -170,7 +162,8 @@ export class Passing {
       const lost = namesOfLost(all);
       const count = all.length + this.#answeredBeside(deployment, all);
       const isTolerable = wave.maxUnreachable === null ? lost.length <= Math.max(1, Math.floor(count / 10)) : silent.length <= wave.maxUnreachable;
-      const isLuck = isTolerable && lost.length < count;
+      // Whoever goes back to an older release waits for nobody who is lost to the newer one.
+      const isLuck = (isTolerable && lost.length < count) || record.waysBack.has(deployment.id);
       return isLuck ? undefined : `of ${count} that took it ${lost.join(", ")} are silent`;
     }
     const early = silent.find((machine) => offline.forMs === null || hosts.attention.between(hosts.lastHeardAt(machine), hosts.now) < offline.forMs);
@@ -193,6 +186,14 @@ export class Passing {
       if (host.disk.links.get(app) === artifact && host.disk.apps.get(app)?.goal?.deploymentId === id) complain("outcome_confirmed", `${id} is rolled back, and ${machine} still has its release, which nothing says`);
     }
   }
+}
+
+/** It said so, or it was heard and did not answer in its time. */
+export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { machine, generation, at }: Decision): boolean {
+  const answer = record.answers.get(generation);
+  if (answer !== undefined) return FAILED.includes(answer);
+  const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
+  return hosts.attention.between(at, heardUntil) >= answerMs(strategy) - SLACK_MS;
 }
 
 function namesOfLost(took: readonly Took[]): readonly MachineId[] {
