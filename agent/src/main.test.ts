@@ -97,7 +97,7 @@ function assign(generation: number, { digest }: TestArtifact, version: string, c
     ],
     secrets: undefined,
   };
-  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" }, secrets: undefined, confirmed };
+  const goal: AppAssignment = { app: "web", generation, deploymentId: "d-1", goal: { $case: "run", value: release }, minHealthyTimeMs: 200, healthyDeadlineMs: 15_000, labels: { zone: "a" }, secrets: undefined, confirmed, lastGoodVersion: "" };
   controller.assignment = { machine: "m-1", generation, apps: [goal] };
 }
 

@@ -6,10 +6,12 @@
 import { epochOf, numberOf } from "@muster/proto/generation.ts";
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import { becomeGood } from "./good.ts";
 import { freshProbing } from "./launch.ts";
-import { type AppState, type Move, enter, isProcess, sameRelease, unreachable } from "./state.ts";
+import { type AppState, type Move, enter, isOnProbation, isProcess, sameRelease, unreachable } from "./state.ts";
 
-export function onGoal(state: AppState, goal: AppAssignment, now: number): AppState {
+export function onGoal(known: AppState, goal: AppAssignment, now: number): AppState {
+  const state = confirmedBy(known, goal);
   const before = state.goal;
   if (goal.goal === undefined || goal.generation < (before?.generation ?? 0)) return state;
   if (before !== undefined && goal.generation === before.generation) return confirm(state, before, goal);
@@ -58,6 +60,13 @@ function moveTo({ phase, goal, lastGood }: AppState, release: Release): Move | u
 function confirm(state: AppState, before: AppAssignment, goal: AppAssignment): AppState {
   if (!goal.confirmed || before.confirmed || !asksForTheSame(goal.goal, before.goal)) return state;
   return { ...state, goal: { ...before, confirmed: true } };
+}
+
+/** What it runs had been confirmed, and the agent hears of it only with the goal that comes after. */
+function confirmedBy(state: AppState, goal: AppAssignment): AppState {
+  const { current, goal: before } = state;
+  if (before === undefined || current?.version !== goal.lastGoodVersion || !isOnProbation(state)) return state;
+  return becomeGood({ ...state, goal: { ...before, confirmed: true } });
 }
 
 /** A controller that was restored from a backup tells all its machines under a new epoch what it had told them before: they say how it went, and do nothing twice. */

@@ -23,7 +23,7 @@ export function filesRelease(version: string): Release {
 /** Confirmed, unless it is said otherwise. */
 export function run(generation: number, release: Release, more: Partial<AppAssignment> = {}): AppAssignment {
   const goal: AppAssignment["goal"] = { $case: "run", value: release };
-  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, secrets: undefined, confirmed: true, ...more };
+  return { app: "web", generation, deploymentId: "d-1", goal, minHealthyTimeMs: 5_000, healthyDeadlineMs: 60_000, labels: { zone: "a" }, secrets: undefined, confirmed: true, lastGoodVersion: "", ...more };
 }
 
 /** The same once more, with the word that the release has passed its wave. */

@@ -16,7 +16,9 @@ export function brokenInvariant(before: AppState, state: AppState): string | und
 function brokenMemory(before: AppState, { lastGood, current, phase, goal }: AppState): string | undefined {
   if (before.lastGood === undefined || sameRelease(before.lastGood, lastGood)) return undefined;
   if (lastGood === undefined) return phase.kind === "removing" && goal?.goal?.$case === "remove" && !goal.goal.value.drained ? undefined : "the last good release was forgotten";
-  return phase.kind === "healthy" && goal?.confirmed === true && sameRelease(current, lastGood) ? undefined : "the last good release was replaced by one that is not confirmed";
+  // Which was confirmed may be said with the goal that comes after it.
+  const isConfirmed = phase.kind === "healthy" && goal?.confirmed === true ? sameRelease(current, lastGood) : lastGood.version === goal?.lastGoodVersion;
+  return isConfirmed ? undefined : "the last good release was replaced by one that is not confirmed";
 }
 
 function brokenLaunch({ launch, current, settled, health }: AppState): string | undefined {

@@ -86,6 +86,13 @@ describe("a confirmation", () => {
     expect(app.unhealthy().phase).toBe("unhealthy");
   });
 
+  it("that never came is made up for by the next goal, which says what was confirmed before it", () => {
+    const app = onProbation().goal(run(3, v3, { confirmed: false, lastGoodVersion: v2.version })).failStep(corrupt).work().healthy();
+    expect(app.lastReport).toMatchObject({ phase: "reverted", runningVersion: v2.version });
+    const other = onProbation().goal(run(3, v3, { confirmed: false, lastGoodVersion: v1.version })).failStep(corrupt).work().healthy();
+    expect(other.lastReport).toMatchObject({ phase: "reverted", runningVersion: v1.version });
+  });
+
   it("lets what is not needed any more be pruned, in a step of its own", () => {
     const app = new HandDriven();
     for (const [index, version] of ["1", "2", "3"].entries()) app.deploy(run(index + 1, processRelease(version)));

@@ -6,11 +6,10 @@ import { durationText } from "@muster/proto/duration.ts";
 import type { Moment } from "./event.ts";
 import { fail, failRevert } from "./fail.ts";
 import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
-import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isOnProbation, isProcess, sameRelease, wanted } from "./state.ts";
+import { becomeGood } from "./good.ts";
+import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isProcess, sameRelease, wanted } from "./state.ts";
 import { missedDeadline, withNote } from "./words.ts";
 
-/** Good artifacts that are kept: the one that runs, and two to go back to. */
-const GOOD_KEPT_MAX = 3;
 
 /** One thing that follows, or the same state when nothing does. */
 export function progress(state: AppState, moment: Moment): AppState {
@@ -102,17 +101,6 @@ function probe(state: AppState, phase: Extract<Phase, { kind: "probing" }>, now:
   if (now < state.deadlineAt || state.health.kind === "awaited") return state;
   const down = state.launch.kind === "waiting" && phase.probing.exits > 0;
   return fail(state, missedDeadline(phase.probing, down, Math.max(0, healthyMs), needMs, state.goal?.healthyDeadlineMs ?? 0), now);
-}
-
-/**
- * A healthy release ends its probation when it is confirmed, and has none where there is nothing to go back to. Counted as a transition, since what is pruned then is another
- * step than what was pruned before.
- */
-function becomeGood(state: AppState): AppState {
-  const { current, lastGood, goal, transitions } = state;
-  if (current === undefined || !isOnProbation(state) || (lastGood !== undefined && goal?.confirmed !== true)) return state;
-  const goodArtifacts = [current.artifact, ...state.goodArtifacts.filter((other) => other !== current.artifact)].slice(0, GOOD_KEPT_MAX);
-  return { ...state, lastGood: current, goodArtifacts, phase: { kind: "healthy", pruned: false }, transitions: transitions + 1 };
 }
 
 /** Gets the old process out of the way; `then` once there is none. */

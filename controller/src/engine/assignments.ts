@@ -19,6 +19,7 @@ interface Row {
   readonly min_healthy_time_ms: number;
   readonly healthy_deadline_ms: number;
   readonly labels: string;
+  readonly last_good: string | null;
 }
 
 interface KnownRelease {
@@ -42,7 +43,7 @@ export class Assignments {
   constructor(journal: Journal) {
     this.#rows = statement(journal.db, `
       SELECT a.app, a.generation, a.deployment, CASE m.drained WHEN 0 THEN a.release END AS release, m.drained AND a.release IS NOT NULL AS drained, ${CONFIRMED_SEQ} AS confirmed_seq,
-             a.min_healthy_time_ms, a.healthy_deadline_ms, a.labels
+             a.min_healthy_time_ms, a.healthy_deadline_ms, a.labels, a.last_good
       FROM assignments a JOIN machines m ON m.id = a.machine ${CONFIRMING} WHERE a.machine = ? ORDER BY a.app`);
     this.#generation = statement(journal.db, `SELECT coalesce(max(max(a.generation, coalesce(${CONFIRMED_SEQ}, 0))), 0) FROM assignments a ${CONFIRMING} WHERE a.machine = ?`).pluck();
     this.#newest = statement(journal.db, `SELECT a.machine, max(max(a.generation, coalesce(${CONFIRMED_SEQ}, 0))) AS generation FROM assignments a ${CONFIRMING} GROUP BY a.machine`);
@@ -107,6 +108,7 @@ export class Assignments {
       labels: JSON.parse(row.labels) as Record<string, string>,
       secrets: known?.secrets,
       confirmed: row.confirmed_seq !== null,
+      lastGoodVersion: row.last_good === null ? "" : row.last_good.slice(row.last_good.indexOf("@") + 1),
     };
   }
 

@@ -164,7 +164,9 @@ export class Availability {
   /** It has not answered in its time, and does not say that it goes back. */
   #isOverdue({ machine, app, at, deployment }: Decision, decidedAt: number): boolean {
     const { hosts, record } = this.#court;
-    if (hosts.machines.get(machine)!.disk.apps.get(app)?.phase.kind === "reverting") return false;
+    const host = hosts.machines.get(machine)!;
+    const state = host.disk.apps.get(app);
+    if (state?.phase.kind === "reverting" && host.trueTime(state.phaseSince) <= decidedAt) return false;
     return hosts.attention.atMost(at, decidedAt) >= answerMs(record.deployments.get(deployment)!.strategy);
   }
 

@@ -35,7 +35,8 @@ export class Orders {
     const known = record.machines.get(machine);
     if (known === undefined) return complain("removed_is_left", `${what}, and was removed from the fleet`);
     // Whoever could not be reached goes back when it is heard again.
-    if (!isUpdate && phase === "rolled_back") return;
+    const wentBack = phase === "failed" && [...deployment.lastDecisions.values()].some((other) => other !== decision && !other.isUpdate);
+    if (!isUpdate && (phase === "rolled_back" || wentBack)) return;
     // What was on its way to a machine that is drained does not come back when that ends.
     if (!isUpdate && known.isDrained) return;
     if (phase === "paused" || phase === "pending" || (ENDED.includes(phase) && phase !== "succeeded")) complain("paused_is_still", `${what}, which is ${phase}`);

@@ -64,6 +64,11 @@ export interface AppAssignment {
    * the machine's generation and leaves this entry's own; the agent then does nothing else: no restart, no new probing.
    */
   confirmed: boolean;
+  /**
+   * The version that had been confirmed on the machine when this entry last changed, so that an agent to which that was not said in time knows what to go back to.
+   * Empty: none was.
+   */
+  lastGoodVersion: string;
 }
 
 export interface AppAssignment_LabelsEntry {
@@ -369,6 +374,7 @@ function createBaseAppAssignment(): AppAssignment {
     labels: {},
     secrets: undefined,
     confirmed: false,
+    lastGoodVersion: "",
   };
 }
 
@@ -405,6 +411,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     }
     if (message.confirmed !== false) {
       writer.uint32(80).bool(message.confirmed);
+    }
+    if (message.lastGoodVersion !== "") {
+      writer.uint32(90).string(message.lastGoodVersion);
     }
     return writer;
   },
@@ -505,6 +514,14 @@ export const AppAssignment: MessageFns<AppAssignment> = {
             message.confirmed = reader.bool();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.lastGoodVersion = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -557,6 +574,11 @@ export const AppAssignment: MessageFns<AppAssignment> = {
         : {},
       secrets: isSet(object.secrets) ? AssignedSecrets.fromJSON(object.secrets) : undefined,
       confirmed: isSet(object.confirmed) ? globalThis.Boolean(object.confirmed) : false,
+      lastGoodVersion: isSet(object.lastGoodVersion)
+        ? globalThis.String(object.lastGoodVersion)
+        : isSet(object.last_good_version)
+        ? globalThis.String(object.last_good_version)
+        : "",
     };
   },
 
@@ -596,6 +618,9 @@ export const AppAssignment: MessageFns<AppAssignment> = {
     }
     if (message.confirmed !== false) {
       obj.confirmed = message.confirmed;
+    }
+    if (message.lastGoodVersion !== "") {
+      obj.lastGoodVersion = message.lastGoodVersion;
     }
     return obj;
   },
@@ -637,6 +662,7 @@ export const AppAssignment: MessageFns<AppAssignment> = {
       ? AssignedSecrets.fromPartial(object.secrets)
       : undefined;
     message.confirmed = object.confirmed ?? false;
+    message.lastGoodVersion = object.lastGoodVersion ?? "";
     return message;
   },
 };
