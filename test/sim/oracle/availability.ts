@@ -78,9 +78,9 @@ export class Availability {
   }
 
   /** By a later deployment than the one that has this decision: it had to leave a place for whoever was on the way then, and it is asked for that. */
-  #isNewer(other: MachineId, { app, at, deployment }: Decision): boolean {
+  #isNewer(other: MachineId, { app, generation, deployment }: Decision): boolean {
     const change = this.#changes.get(`${other}/${app}`)?.decision;
-    return change !== undefined && change.at > at && change.deployment !== deployment;
+    return change !== undefined && change.generation > generation && change.deployment !== deployment;
   }
 
   /** A decision that comes late to its host finds others that a later deployment changes: that one knew of it, when it has the host among its own. */
@@ -149,13 +149,12 @@ export class Availability {
     const newest = record.newest.get(`${machine}/${app}`);
     if (newest === undefined || newest.artifact === undefined) return "absent";
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
-    // It was lost when that was decided, and is heard again by now.
-    if (hosts.wasUnheard(machine, decidedAt, decidedAt)) return "down";
-    // What became of it meanwhile comes after its first word.
+    // It was lost when that was decided, or a moment before, and is heard again by now: what became of it meanwhile comes after its first word.
     if (hosts.wasUnheard(machine, decidedAt - LAG_MS, decidedAt)) return "down_lately";
     const change = this.#changes.get(`${machine}/${app}`);
-    // One that served when it was decided, and has gone since by itself, nobody could know of.
-    const wasKnown = change !== undefined && (change.decision.at >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
+    // One that served when it was decided, or since, and has gone by itself, nobody could know of.
+    const cameBack = serving.since(decidedAt, now).some(({ from }) => from > decidedAt);
+    const wasKnown = !cameBack && change !== undefined && (change.decision.at >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
     if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app) && !this.#isOverdue(newest, decidedAt)) return "changing";
     // What a host has not been heard with since it went off nobody knows of.
     return serving.offSince(now)! <= Math.min(decidedAt - LAG_MS, hosts.knownUntil(machine)) ? "down" : "down_lately";

@@ -141,7 +141,7 @@ export class GoingBack {
     const { app, artifact, id, strategy } = deployment;
     // Whoever has it by a deployment to the same machines, and by going back to it.
     const isAlike = (each: Decision) => each.app === app && each.artifact === artifact && record.deployments.get(each.deployment)!.strategy.targets === strategy.targets;
-    const took = [...record.newest.values()].filter((each) => each.machine !== machine && isAlike(each) && record.machines.get(each.machine)?.cordonedAt === undefined && record.machines.has(each.machine));
+    const took = [...record.newest.values()].filter((each) => each.machine !== machine && isAlike(each) && record.machines.get(each.machine)?.isDrained === false);
     const failing = took.filter(({ machine: other, generation }) => {
       const host = hosts.machines.get(other);
       return host !== undefined && hosts.unheardMs(other) <= LAG_MS && !hosts.wasUnheard(other, at - 3 * SILENT_AFTER_MS, at) && host.disk.links.get(app) === artifact && host.serving(app).wasOff(at - 2 * LAG_MS, at) && hosts.hasSettled(other, app, generation);

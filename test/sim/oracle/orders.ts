@@ -6,6 +6,7 @@ import { selects, checkedSelector, type Labels } from "@muster/proto/selector.ts
 import type { OrderKey } from "@muster/controller/src/plan/strategy.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
+import { LAG_MS } from "./hosts.ts";
 import { alarmKey } from "./outside.ts";
 import { hadFailed } from "./passing.ts";
 import { type Decision, type Deployment, ENDED, type Phase } from "./record.ts";
@@ -129,7 +130,9 @@ export class Orders {
       const isTaken = (machine: MachineId) => hosts.machines.get(machine)?.serving(app).mishaps.some((mishap) => mishap.what === "took_the_host" && mishap.artifact === artifact && mishap.at + SILENT_AFTER_MS > resumedAt) === true;
       // Of one that had failed before, the file says how many may.
       const isLost = (machine: MachineId) => hosts.unheardMs(machine) > SILENT_AFTER_MS && !hadFailed(this.#court, deployment, firstDecisions.get(machine)!);
-      const lost = took.filter((machine) => isTaken(machine) && isLost(machine));
+      // That it took it nobody could know of one that was not heard since.
+      const isKnown = (machine: MachineId) => hosts.serving(machine, app).since(firstDecisions.get(machine)!.at, hosts.now).some((stretch) => stretch.artifact === artifact && stretch.from + LAG_MS < hosts.lastHeardAt(machine));
+      const lost = took.filter((machine) => isTaken(machine) && isLost(machine) && isKnown(machine));
       if (lost.length * 2 >= took.length && lost.length > 0) complain("killer_contained", `${what} in wave ${index + 1}, and its release has taken ${lost.join(", ")} with it`);
     }
   }

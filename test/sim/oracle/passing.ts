@@ -48,7 +48,7 @@ export class Passing {
       if (known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
       // One of its name was in the wave, and was removed.
       if (known.joinedAt > (waves[index]!.begunAt ?? hosts.now)) return false;
-      if (hosts.wasUnheard(candidate, decision.at, hosts.now) || hosts.now - decision.at > strategy.healthyDeadlineMs) return false;
+      if (hosts.wasUnheard(candidate, decision.at, hosts.now) || hosts.now - decision.at >= strategy.healthyDeadlineMs) return false;
       return !record.answers.has(decision.generation);
     });
     return machine === undefined ? undefined : `${machine} has not said how ${id} goes there`;
