@@ -108,7 +108,7 @@ export class Assignments {
       labels: JSON.parse(row.labels) as Record<string, string>,
       secrets: known?.secrets,
       confirmed: row.confirmed_seq !== null,
-      lastGoodVersion: row.last_good === null ? "" : row.last_good.slice(row.last_good.indexOf("@") + 1),
+      lastGoodVersion: known === undefined || row.last_good === null ? "" : row.last_good.slice(row.last_good.indexOf("@") + 1),
     };
   }
 
