@@ -33,7 +33,6 @@ const RELEASES_KEPT_MAX = 256;
 export class Assignments {
   readonly #rows: Statement;
   readonly #generation: Statement;
-  readonly #newest: Statement;
   readonly #release: Statement;
   readonly #names: Statement;
   readonly #releases = new Map<string, KnownRelease>();
@@ -46,7 +45,6 @@ export class Assignments {
              a.min_healthy_time_ms, a.healthy_deadline_ms, a.labels, a.last_good
       FROM assignments a JOIN machines m ON m.id = a.machine ${CONFIRMING} WHERE a.machine = ? ORDER BY a.app`);
     this.#generation = statement(journal.db, `SELECT coalesce(max(max(a.generation, coalesce(${CONFIRMED_SEQ}, 0))), 0) FROM assignments a ${CONFIRMING} WHERE a.machine = ?`).pluck();
-    this.#newest = statement(journal.db, `SELECT a.machine, max(max(a.generation, coalesce(${CONFIRMED_SEQ}, 0))) AS generation FROM assignments a ${CONFIRMING} GROUP BY a.machine`);
     this.#names = statement(journal.db, `
       SELECT 1 FROM assignments a JOIN machines m ON m.id = a.machine JOIN releases r ON r.id = a.release
       WHERE a.machine = ? AND m.drained = 0 AND r.artifact = ?`);
@@ -77,11 +75,6 @@ export class Assignments {
   forgetAll(): void {
     this.#generations.clear();
     this.#releases.clear();
-  }
-
-  /** Of every machine that has one. */
-  newest(): readonly { readonly machine: MachineId; readonly generation: Generation }[] {
-    return this.#newest.all() as { machine: MachineId; generation: Generation }[];
   }
 
   /** Whether the machine should run a release of this artifact. */

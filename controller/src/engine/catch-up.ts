@@ -16,6 +16,10 @@ import type { World } from "./world.ts";
 
 /** Machines that are looked at in one transaction: bounds how long the loop is held. */
 const MACHINES_PER_TURN = 64;
+/** Selectors that are tried on labels in one transaction: some milliseconds. */
+const TRIED_PER_TURN = 10_000;
+/** Machines of a fleet share few sets of labels; where they do not, the memory of what stands for each is given up. */
+const LABELS_KEPT_MAX = 2_000;
 
 interface Standing extends StandingRow {
   readonly matches: Selector;
@@ -33,6 +37,9 @@ export class CatchUp {
   /** By app, the newest first. */
   #standing = new Map<AppName, readonly Standing[]>();
   #takenBack = new Map<AppName, readonly TakenBack[]>();
+  /** The newest that selects these labels, by their text and the app. */
+  readonly #newest = new Map<string, Map<AppName, Standing | undefined>>();
+  #tried = 0;
   /** Machines to be looked at, some per turn. */
   readonly #due = new Set<MachineId>();
   /** Machines that wait for the end of the app's deployment under way. */
@@ -46,8 +53,7 @@ export class CatchUp {
 
   /** From the tables. */
   reload(): void {
-    this.#standing.clear();
-    this.#takenBack.clear();
+    for (const collection of [this.#standing, this.#takenBack, this.#newest]) collection.clear();
     for (const app of this.#facts.appsDeployed()) this.#read(app);
   }
 
@@ -87,8 +93,9 @@ export class CatchUp {
   /** Looks at some of those that are due. */
   goOn(append: Append, now: Moment): void {
     let left = MACHINES_PER_TURN;
+    this.#tried = 0;
     for (const machine of this.#due) {
-      if (left === 0) return;
+      if (left === 0 || this.#tried >= TRIED_PER_TURN) return;
       left -= 1;
       this.#due.delete(machine);
       this.#lookAt(machine, append, now);
@@ -96,6 +103,7 @@ export class CatchUp {
   }
 
   #read(app: AppName): void {
+    for (const known of this.#newest.values()) known.delete(app);
     this.#standing.set(app, this.#facts.standing(app).map((row) => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[] })));
     this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: checkedSelector(row.selector) })));
   }
@@ -107,10 +115,30 @@ export class CatchUp {
     // Whoever stands for an app that is being deployed is known when that has ended.
     for (const { app } of this.#rollouts.active()) this.defer(app, machine);
     for (const id of this.#facts.outstandingIn(machine)) this.#goOnIn(id, machine, labels, append, now);
+    const known = this.#newestOf(labels);
     for (const [app, standing] of this.#standing) {
-      const newest = standing.find(({ matches }) => selects(matches, labels));
+      if (!known.has(app)) known.set(app, this.#find(standing, labels));
+      const newest = known.get(app);
       if (newest !== undefined) this.#join(app, newest, machine, labels, append, now);
     }
+  }
+
+  #newestOf(labels: Labels): Map<AppName, Standing | undefined> {
+    const key = JSON.stringify(labels);
+    let known = this.#newest.get(key);
+    if (known === undefined) {
+      if (this.#newest.size >= LABELS_KEPT_MAX) this.#newest.clear();
+      known = new Map();
+      this.#newest.set(key, known);
+    }
+    return known;
+  }
+
+  #find(standing: readonly Standing[], labels: Labels): Standing | undefined {
+    return standing.find(({ matches }) => {
+      this.#tried += 1;
+      return selects(matches, labels);
+    });
   }
 
   /** A target that was passed over, or lost, in a deployment that has ended. */

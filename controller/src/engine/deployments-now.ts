@@ -30,42 +30,59 @@ export interface Standing {
 
 type Counts = { -readonly [K in keyof Now]: Now[K] };
 
+interface OfRelease {
+  readonly all: Counts;
+  readonly bySelector: Map<string, Counts>;
+}
+
 export class DeploymentsNow {
-  /** By deployment, by release, and by release and selector. */
-  readonly #counts = new Map<string, Counts>();
+  readonly #ofDeployment = new Map<DeploymentId, Counts>();
+  readonly #ofRelease = new Map<ReleaseId, OfRelease>();
 
   of(id: DeploymentId): Now {
-    return this.#counts.get(id) ?? NOBODY;
+    return this.#ofDeployment.get(id) ?? NOBODY;
   }
 
   /** Of the machines to which deployments to this selector gave a release, whichever they were, one that went back to it included; where there is none, of all that have it. */
   ofRelease(release: ReleaseId, selector: string): Now {
-    return this.#counts.get(keyOf(release, selector)) ?? this.#counts.get(release) ?? NOBODY;
+    const counts = this.#ofRelease.get(release);
+    return counts?.bySelector.get(selector) ?? counts?.all ?? NOBODY;
   }
 
   count(standing: Standing, by: 1 | -1): void {
     const { deployment, release } = standing.assigned;
-    this.#count(deployment, standing, by);
+    countIn(this.#ofDeployment, deployment, standing, by);
     if (release === null) return;
-    this.#count(release, standing, by);
-    this.#count(keyOf(release, standing.selector), standing, by);
+    let counts = this.#ofRelease.get(release);
+    if (counts === undefined) {
+      counts = { all: { ...NOBODY }, bySelector: new Map() };
+      this.#ofRelease.set(release, counts);
+    }
+    add(counts.all, standing, by);
+    countIn(counts.bySelector, standing.selector, standing, by);
+    if (counts.all.machines === 0) this.#ofRelease.delete(release);
   }
 
   clear(): void {
-    this.#counts.clear();
+    this.#ofDeployment.clear();
+    this.#ofRelease.clear();
   }
+}
 
-  #count(key: string, standing: Standing, by: 1 | -1): void {
-    let counts = this.#counts.get(key);
-    if (counts === undefined) {
-      counts = { ...NOBODY };
-      this.#counts.set(key, counts);
-    }
-    counts.machines += by;
-    if (isHealthy(standing)) counts.healthy += by;
-    if (isBad(standing)) counts.bad += by;
-    if (counts.machines === 0) this.#counts.delete(key);
+function countIn<K>(all: Map<K, Counts>, key: K, standing: Standing, by: 1 | -1): void {
+  let counts = all.get(key);
+  if (counts === undefined) {
+    counts = { ...NOBODY };
+    all.set(key, counts);
   }
+  add(counts, standing, by);
+  if (counts.machines === 0) all.delete(key);
+}
+
+function add(counts: Counts, standing: Standing, by: 1 | -1): void {
+  counts.machines += by;
+  if (isHealthy(standing)) counts.healthy += by;
+  if (isBad(standing)) counts.bad += by;
 }
 
 type How = Pick<Standing, "is" | "answer" | "isExcused"> & { readonly assigned: Pick<Assigned, "release"> };
@@ -83,10 +100,6 @@ export function isBad(how: How): boolean {
 /** By itself. */
 function wentBack({ answer, is }: How): boolean {
   return answer === "reverted" && is === "available";
-}
-
-function keyOf(release: ReleaseId, selector: string): string {
-  return `${release} ${selector}`;
 }
 
 /** Of the machines that run a release, so large a share may be bad without anybody doubting it, and one at least. */

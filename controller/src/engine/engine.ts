@@ -37,8 +37,11 @@ interface Saying {
 }
 
 /** What a transaction takes of what agents say before others have their turn: so many reports, or hellos and voices after a silence, which concern every app of a machine. */
-const WEIGHT_MAX = 1024;
-const HELLO_WEIGHT = 32;
+const WEIGHT_MAX = 320;
+const HELLO_WEIGHT = 20;
+
+/** Machines whose newest generation is looked up in one turn when the way to them is back. */
+const TOLD_AGAIN_PER_TURN = 100;
 
 export class Engine {
   /** Deployments: submit and steer them. */
@@ -55,6 +58,7 @@ export class Engine {
   readonly #intake: ReportIntake;
   #said: Saying[] = [];
   readonly #watch: Watch;
+  #cancelTelling: (() => void) | undefined;
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
@@ -78,6 +82,7 @@ export class Engine {
 
   stop(): void {
     this.#loop.stop();
+    this.#cancelTelling?.();
     this.#intake.stop();
     this.retention.stop();
     this.#watch.stop();
@@ -176,10 +181,18 @@ export class Engine {
 
   /** The way to the machines was cut and is back: tells those that have not said that they have their newest assignment. */
   tellAgain(): void {
-    for (const { machine, generation } of this.#loop.assignments.newest()) {
-      const { presence, acknowledgedGeneration } = this.#loop.world.fleet.presence(machine);
-      if (presence === "connected" && acknowledgedGeneration < generation) this.#loop.tellMachine(machine);
-    }
+    const { world, assignments, clock } = this.#loop;
+    const machines = [...world.fleet.present()];
+    const tell = (from: number): void => {
+      const to = from + TOLD_AGAIN_PER_TURN;
+      for (const machine of machines.slice(from, to)) {
+        const { presence, acknowledgedGeneration } = world.fleet.presence(machine);
+        if (presence === "connected" && acknowledgedGeneration < assignments.generation(machine)) this.#loop.tellMachine(machine);
+      }
+      this.#cancelTelling = to < machines.length && !this.#loop.isStopped ? clock.wakeAfter(0, () => tell(to)) : undefined;
+    };
+    this.#cancelTelling?.();
+    tell(0);
   }
 
   // What watchers see.

@@ -11,7 +11,7 @@ import { statement } from "../journal/statement.ts";
 const NEEDED = `
   WITH standing AS (
       SELECT max(d.start_seq) AS start_seq FROM deployments d
-      WHERE d.app = @app AND d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id) GROUP BY d.selector),
+      WHERE d.app = @app AND d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0) GROUP BY d.selector),
     counting AS (
       SELECT id, release FROM deployments WHERE app = @app AND ended_at IS NULL
       UNION ALL SELECT d.id, d.release FROM standing s CROSS JOIN deployments d ON d.app = @app AND d.phase = 'succeeded' AND d.start_seq = s.start_seq)
@@ -21,13 +21,17 @@ const NEEDED = `
   UNION SELECT last_good FROM assignments WHERE app = @app`;
 
 /** Machine by machine, since an index of what runs would have to be written with each report. */
-const RUNNING = "SELECT DISTINCT ma.running_artifact FROM machines m CROSS JOIN machine_apps ma ON ma.machine = m.id AND ma.app = @app";
+const RUNNING = `
+  SELECT m.id AS machine, ma.running_artifact AS artifact FROM (SELECT id FROM machines WHERE id > @after ORDER BY id LIMIT @most) m
+  LEFT JOIN machine_apps ma ON ma.machine = m.id AND ma.app = @app ORDER BY m.id`;
 
 export function neededReleases(db: Database, app: AppName): ReadonlySet<ReleaseId> {
   return new Set(statement(db, NEEDED).pluck().all({ app }) as ReleaseId[]);
 }
 
-/** Whatever the release: an agent says that it runs these. */
-export function runningArtifacts(db: Database, app: AppName): ReadonlySet<Digest> {
-  return new Set(statement(db, RUNNING).pluck().all({ app }) as Digest[]);
+/** What agents say that they run, whatever the release: of so many machines after one. `last` undefined: there are no more. */
+export function runningArtifacts(db: Database, app: AppName, after: string, most: number): { readonly artifacts: readonly Digest[]; readonly last: string | undefined } {
+  const rows = statement(db, RUNNING).all({ app, after, most }) as { machine: string; artifact: Digest | null }[];
+  const artifacts = new Set(rows.flatMap(({ artifact }) => (artifact === null ? [] : [artifact])));
+  return { artifacts: [...artifacts], last: rows.length < most ? undefined : rows.at(-1)!.machine };
 }

@@ -10,7 +10,7 @@ import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
-import { isBroken, isEnded, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { isBroken, isEnded, isTouched, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
@@ -154,10 +154,13 @@ export class Operators {
   }
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
-  #overtaken({ id, app }: RolloutState, { kind }: Command): string | undefined {
+  #overtaken({ id, app, targets }: RolloutState, { kind }: Command): string | undefined {
     const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && other.phase !== "pending");
     if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
-    const later = this.#loop.facts.laterDeployment(id);
+    let touched = 0;
+    for (const target of targets.values()) if (isTouched(target)) touched += 1;
+    // The tables need not be asked while all that it told anything are its own.
+    const later = this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.laterDeployment(id);
     return later === undefined ? undefined : `${later} of ${app} has been carried out since; ${kind === "rollback" ? "roll that back" : "deploy again"} instead`;
   }
 }

@@ -35,6 +35,8 @@ const UNDEPLOYED_MS = DAY_MS;
 const RETRY_MS = 30_000;
 /** Let go in one commit: a few milliseconds of the loop. */
 const REMOVED_PER_COMMIT = 100;
+/** Of which it is read in one turn what they run. */
+const MACHINES_PER_TURN = 2500;
 
 /** Files that are made of releases of one app, or of several. */
 interface Candidate {
@@ -64,6 +66,8 @@ export class Retention {
   /** To be looked at, one a turn. */
   readonly #due = new Set<AppName>();
   readonly #rounds = new Set<Round>();
+  /** Of the app that is looked at, what agents say that they run. */
+  #running: { readonly app: AppName; readonly artifacts: Set<Digest>; readonly left: { readonly app: AppName; after: string }[] } | undefined;
   #cancelStep: (() => void) | undefined;
   #cancelHour: (() => void) | undefined;
   #unsubscribe: (() => void) | undefined;
@@ -151,12 +155,22 @@ export class Retention {
 
   /** Whether there is more of this app. */
   #look(app: AppName): boolean {
-    const removable = this.#removableOf(app, this.#loop.clock.now());
+    const aged = this.#agedOf(app, this.#loop.clock.now());
+    // Who needs which release is asked of many rows, and so only when there is something to remove.
+    if (aged.length === 0) return false;
+    const apps = [...new Set(aged.flatMap(({ releases }) => releases.map((release) => release.app)))];
+    const { db } = this.#loop.journal;
+    const running = this.#runningOf(app, apps);
+    if (running === undefined) return true;
+    const needed = new Set(apps.flatMap((each) => [...neededReleases(db, each)]));
+    const removable = aged.filter(({ digest, releases }) => !running.has(digest) && !releases.some(({ id }) => needed.has(id)));
     const now = removable.slice(0, REMOVED_PER_COMMIT);
     this.#remove(now.map(({ digest }) => digest));
     const releases = now.flatMap((candidate) => candidate.releases.map(({ id }) => id));
     for (const { removed } of this.#rounds) removed.push(...releases);
-    return removable.length > now.length;
+    if (removable.length > now.length) return true;
+    this.#running = undefined;
+    return false;
   }
 
   #removeStray(): void {
@@ -171,21 +185,27 @@ export class Retention {
     });
   }
 
-  #removableOf(app: AppName, now: Instant): readonly Candidate[] {
+  /** Read some machines a turn; undefined: there are more. Whoever comes to run one meanwhile is assigned it, and needs it. */
+  #runningOf(app: AppName, apps: readonly AppName[]): ReadonlySet<Digest> | undefined {
+    if (this.#running?.app !== app) this.#running = { app, artifacts: new Set(), left: apps.map((each) => ({ app: each, after: "" })) };
+    const { artifacts, left } = this.#running;
+    const [next] = left;
+    if (next === undefined) return artifacts;
+    const read = runningArtifacts(this.#loop.journal.db, next.app, next.after, MACHINES_PER_TURN);
+    for (const artifact of read.artifacts) artifacts.add(artifact);
+    if (read.last === undefined) left.shift();
+    else next.after = read.last;
+    return undefined;
+  }
+
+  #agedOf(app: AppName, now: Instant): readonly Candidate[] {
     const { keep, keepForMs } = this.rule();
     const rows = this.#sql.candidates.all({ app, undeployedSince: now - UNDEPLOYED_MS }) as { readonly digest: Digest; readonly releases: string }[];
     const candidates = rows.map(({ digest, releases }): Candidate => ({ digest, releases: JSON.parse(releases) as MadeOfThem[] }));
     const oldestKept = this.#cutOff(keep);
-    const aged = candidates.filter(({ releases }) =>
+    return candidates.filter(({ releases }) =>
       releases.every((release) => release.createdAt <= now - keepForMs && (release.healthyAt === null || isOlder(release, oldestKept(release.app)))),
     );
-    // Who needs which release is asked of many rows, and so only when there is something to remove.
-    if (aged.length === 0) return [];
-    const apps = [...new Set(aged.flatMap(({ releases }) => releases.map((release) => release.app)))];
-    const { db } = this.#loop.journal;
-    const needed = new Set(apps.flatMap((each) => [...neededReleases(db, each)]));
-    const running = new Set(apps.flatMap((each) => [...runningArtifacts(db, each)]));
-    return aged.filter(({ digest, releases }) => !running.has(digest) && !releases.some(({ id }) => needed.has(id)));
   }
 
   /** The oldest of the newest releases of an app that were healthy somewhere; undefined: there are no more than are kept. */

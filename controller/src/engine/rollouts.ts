@@ -24,7 +24,9 @@ import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
 /** Changes in one transaction before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
-const CHANGES_PER_TURN = 256;
+const CHANGES_PER_TURN = 80;
+/** To give a rollout of more targets its plan, or to turn it round, is enough for one turn. */
+const TURNED_ALONE_MIN = 500;
 
 /** Writes one row of the running transaction. */
 export type Append = (entry: Entry) => JournalRow;
@@ -264,7 +266,7 @@ export class Rollouts {
         this.#settle(state, true, now);
         return;
       }
-      const left = drive(state, event, this.#world, now, recorder, CHANGES_PER_TURN);
+      const left = drive(state, event, this.#world, now, recorder, isTurn(state, event) ? 0 : CHANGES_PER_TURN);
       assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
       this.#settle(state, left === "more", now);
     });
@@ -343,6 +345,12 @@ function overtakenBy({ id, release }: Pick<RolloutState, "id" | "release">, mach
 function isOver(state: RolloutState): boolean {
   if (!isEnded(state.phase)) return false;
   return !(state.phase === "succeeded" && hasTail(state)) && !hasBackTail(state);
+}
+
+/** Every target is looked at. */
+function isTurn({ targets }: RolloutState, event: RolloutEvent | undefined): boolean {
+  if (event?.kind === "start") return event.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0) > TURNED_ALONE_MIN;
+  return event?.kind === "rollback" && targets.size > TURNED_ALONE_MIN;
 }
 
 function waitsForOthers({ turns, turnsBack, hold }: RolloutState): boolean {

@@ -688,9 +688,9 @@ describe("a large rollout", () => {
     const id = scene.deploy("1", { waves: [wave(percent(5)), ALL], maxUnavailable: percent(10), maxFailures: percent(50) });
     const told = new Map<string, number>();
     for (let round = 0; round < 60; round += 1) {
+      scene.elapse(1000, ...many, ...FOUR);
       const open = [...many, ...FOUR].filter((machine) => scene.generation(machine) > (told.get(machine) ?? 0));
       if (open.length === 0) break;
-      scene.elapse(1000, ...many, ...FOUR);
       for (const machine of open) {
         told.set(machine, scene.generation(machine));
         await scene.tell(machine, machine.endsWith("7") ? "reverted" : "healthy", "1");

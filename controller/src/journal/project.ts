@@ -158,7 +158,7 @@ export function createProjector(db: Database): Projector {
         return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
       case "machine_removed":
         forgetMachine(entry.machine);
-        for (const change of removalOf(entry)) projectRollout(change, { seq, at, attended });
+        for (const change of removalOf(entry, { at, attended })) projectRollout(change, { seq, at, attended });
         return;
       case "machine_silent":
         return void sql.silence.run(at, entry.machine);

@@ -5,6 +5,7 @@
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId } from "@muster/proto/ids.ts";
 import { forgottenIn } from "../rollout/acknowledge.ts";
+import type { Moment } from "../rollout/moment.ts";
 import { failuresOf, type RolloutPhase, type RolloutReason, type RolloutState, type TargetState } from "../rollout/state.ts";
 import type { JournalRow, MachineRemoved, RolloutEntry } from "./entry.ts";
 
@@ -22,29 +23,40 @@ interface Touched {
   readonly state: TargetState;
   readonly acknowledgedFailures: number;
   readonly acknowledgedUnreachable: number;
-  readonly failures: number;
-  readonly unreachable: number;
 }
 
-/** What it means for the deployments in the tables that have ended, as the rows that would say so. To be projected one after another, as those are. */
-export function prepareRemoval(db: Database): (removed: MachineRemoved) => readonly RolloutEntry[] {
+/**
+ * Changes the targets of the machine in the tables of deployments that have ended, all in one statement: they may be hundreds. Returns what else it means for these deployments, as the rows that would say
+ * so, to be projected one after another as those are.
+ */
+export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Moment) => readonly RolloutEntry[] {
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
-  const count = (which: string): string => `(SELECT count(*) FROM targets o WHERE o.deployment = t.deployment AND o.wave = t.wave AND ${which})`;
   const touched = db.prepare(
     // CROSS JOIN keeps SQLite from beginning with all targets.
-    `SELECT t.deployment, d.app, t.wave, t.state, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable,
-       ${count("o.state = 'failed'")} + ${count("o.state IN ('removed', 'skipped') AND o.left_as = 'failed'")} AS failures,
-       ${count("o.state = 'unreachable'")} + ${count("o.state IN ('removed', 'skipped') AND o.left_as = 'lost'")} AS unreachable
+    `SELECT d.id AS deployment, d.app, t.wave, t.state, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = ? JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
      WHERE d.phase IN (${phases}) AND t.state <> 'removed' ORDER BY d.number`,
   );
-  return (removed) => {
+  const counts = db.prepare(
+    `SELECT count(*) FILTER (WHERE state = 'failed' OR left_as = 'failed') AS failures, count(*) FILTER (WHERE state = 'unreachable' OR left_as = 'lost') AS unreachable
+     FROM targets WHERE deployment = ? AND wave = ?`,
+  );
+  const remove = db.prepare(
+    `UPDATE targets SET state = 'removed', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, reason_code = @code, reason_message = @message,
+       confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
+     WHERE machine = @machine AND deployment IN (SELECT value FROM json_each(@deployments))`,
+  );
+  return (removed, { at, attended }) => {
     const { machine } = removed;
-    const reason = removalReason(removed);
-    return (touched.all(machine) as Touched[]).flatMap(({ deployment, app, ...target }) => {
-      const changed = { kind: "target_changed", deployment, app, machine, state: "removed", reason, runs: null } as const;
-      return [changed, ...forgottenIn(target, target).map((change) => ({ ...change, deployment, app }))];
-    });
+    const found = touched.all(machine) as Touched[];
+    const forgotten = found
+      .filter(({ acknowledgedFailures, acknowledgedUnreachable }) => acknowledgedFailures > 0 || acknowledgedUnreachable > 0)
+      .flatMap(({ deployment, app, ...target }) => {
+        const counted = counts.get(deployment, target.wave) as { failures: number; unreachable: number };
+        return forgottenIn({ ...target, ...counted }, target).map((change) => ({ ...change, deployment, app }));
+      });
+    remove.run({ machine, at, attended, ...removalReason(removed), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
+    return forgotten;
   };
 }
 
