@@ -1,6 +1,6 @@
 /**
- * Every test of Muster, in four projects that run one after another: what is fast and likeliest to say what broke comes first.
- * Always holds: at most two test files run at a time, and those of `e2e` one at a time, since each starts a whole fleet.
+ * Every test of Muster, in projects that run one after another: what is fast and likeliest to say what broke comes first.
+ * Always holds: at most two test files run at a time; those of `e2e` that start whole fleets for more than a moment run one at a time.
  */
 import { defineConfig } from "vitest/config";
 
@@ -46,12 +46,23 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: "e2e-input",
+          include: ["test/e2e/bad-input-*.test.ts"],
+          testTimeout: 15 * MINUTE,
+          hookTimeout: 15 * MINUTE,
+          sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
+          exclude: ["test/e2e/bad-input-*.test.ts"],
           testTimeout: 15 * MINUTE,
           hookTimeout: 15 * MINUTE,
           maxWorkers: 1,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { run } from "./run.ts";
 
-const SEEDS = Array.from({ length: 20 }, (_, index) => 1_000 + index);
+/** The first is of a large fleet, and one has its journal on a file, with an archive. */
+const SEEDS = Array.from({ length: 12 }, (_, index) => 1_000 + index);
 
 test.each(SEEDS)("seed %i runs twice alike", async (seed) => {
   const first = await run(seed, { digest: true });
@@ -12,8 +13,8 @@ test.each(SEEDS)("seed %i runs twice alike", async (seed) => {
 });
 
 test("a seed runs alike in a process of its own, and is told as it was hashed", async () => {
-  const told = spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), "--verbose", "1000"], { encoding: "utf8", maxBuffer: 2 ** 26 }).stdout;
-  const { digest } = await run(1_000, { digest: true });
+  const told = spawnSync(process.execPath, [join(import.meta.dirname, "main.ts"), "--verbose", "1001"], { encoding: "utf8", maxBuffer: 2 ** 26 }).stdout;
+  const { digest } = await run(1_001, { digest: true });
   expect(told).toContain(digest);
 });
 

@@ -316,7 +316,7 @@ function prepare(db: Database) {
     open: statement(
       `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
-       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND (t.generation = a.generation OR t.purpose = 'revert') AND t.purpose IS NOT NULL
+       WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
          AND t.state IN ('updating', 'unreachable', 'reverting', 'failed')`,
     ),
     forerunner: statement(

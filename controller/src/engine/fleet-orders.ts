@@ -80,8 +80,7 @@ export class FleetOrders {
       world.cordon(machine, drain);
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "cordoned", machine }, append, now);
       if (!drain) return;
-      const isHeard = world.fleet.isAlive(machine, now.watchedMs);
-      for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine, isHeard }, append, now);
+      for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine }, append, now);
       this.#renewAssignments(machine, append, now);
     });
     return granted(undefined);

@@ -114,13 +114,13 @@ export class Rollouts {
     return [...(this.#byApp.get(app) ?? [])].filter(({ phase }) => !isEnded(phase)).sort((a, b) => deploymentNumber(a.id) - deploymentNumber(b.id));
   }
 
-  /** The rollout in which a machine was told this generation, and the one that it was told there: a drain renews where somebody goes back to, and it goes there all the same. */
+  /** The rollout in which a machine was told this generation, and the one that it was told there: a drain, and its end, renew what it is assigned, and what it says of that is about the same. */
   told(app: AppName, machine: MachineId, generation: Generation): { readonly state: RolloutState; readonly generation: Generation } | undefined {
     for (const state of this.#byApp.get(app) ?? []) if (state.targets.get(machine)?.generation === generation) return { state, generation };
     const newest = this.#world.availabilities.assignedTo(machine, app);
     const state = newest?.generation === generation ? this.#known.get(newest.deployment) : undefined;
     const target = state?.targets.get(machine);
-    return state !== undefined && target?.purpose === "revert" ? { state, generation: target.generation } : undefined;
+    return state !== undefined && target !== undefined && target.purpose !== null ? { state, generation: target.generation } : undefined;
   }
 
   /** A new rollout, or an ended one that is taken up again. */
@@ -243,7 +243,7 @@ export class Rollouts {
     const { app } = state;
     const { machine, generation } = target;
     if (!this.#world.has(machine)) return { kind: "removed", machine, reason: { code: "removed", message: "the machine was removed from the fleet" }, isHeard: true };
-    if (availabilities.isDrained(machine)) return { kind: "drained", machine, isHeard: !availabilities.isLost(machine) };
+    if (availabilities.isDrained(machine)) return { kind: "drained", machine };
     if (availabilities.isLost(machine)) return { kind: "fell_silent", machine, reason: { code: "silent", message: "nothing is heard from the machine" } };
     if (!this.#isAwaited(state, target)) return undefined;
     if (availabilities.isOverdue(machine, app)) return { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };

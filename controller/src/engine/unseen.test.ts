@@ -335,3 +335,24 @@ test("what is lost counts among the machines of a repeated deployment: max_unrea
   world.pass(5000, "a", "b");
   expect(world.phase(again)).toBe("rolling");
 });
+
+test.each(["unhealthy", "reverting", "failed"] as const)("a machine that was drained and is used again in the middle of a soak, and says %s then, has failed", async (phase) => {
+  const world = new World();
+  await world.join("a", "b", "c");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b", "c");
+  const by = { by: "anna", reason: "" };
+  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 60_000 }] } as never;
+  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(9) });
+  await world.say("a", "healthy");
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+  await world.say("a", "removed");
+  world.engine.orders.uncordon("a" as never, by);
+  expect([world.wanted("a"), world.state(id, "a")]).toEqual(["2", "healthy"]);
+  await world.say("a", "probing");
+  expect(world.state(id, "a")).toBe("updating");
+  await world.say("a", phase);
+  expect(world.state(id, "a")).not.toBe("healthy");
+  world.pass(100_000, "a", "b", "c");
+  expect([world.wanted("b"), world.wanted("c")]).toEqual(["1", "1"]);
+});

@@ -88,11 +88,10 @@ export class Watch {
       append({ kind: "machine_silent", machine });
       world.fleet.markSilent(machine, now.at);
       world.lost(machine, true);
-      // Nobody waits for a machine that is drained.
-      if (world.isDrained(machine)) continue;
       for (const state of rollouts.all()) {
         const target = state.targets.get(machine);
-        if (target === undefined) continue;
+        // Nobody waits for a machine that is drained; but one that was on its way back then was not heard to have got there.
+        if (target === undefined || (world.isDrained(machine) && target.state !== "reverted")) continue;
         // What it never had can't have silenced it.
         const hasIt = world.availabilities.answerOf(machine, state.app) !== undefined || !world.fleet.lacks(machine, target.generation);
         const reason = hasIt ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);

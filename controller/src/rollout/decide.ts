@@ -36,13 +36,13 @@ export type RolloutEvent =
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isTold: boolean }
   /** Its agent remembers nothing of what it answered: its disk is another one. */
   | { readonly kind: "began_anew"; readonly machine: MachineId }
-  /** What runs on the machine is stopped; it is cordoned. `isHeard`: it was, up to then. */
-  | { readonly kind: "drained"; readonly machine: MachineId; readonly isHeard: boolean }
+  /** What runs on the machine is stopped; it is cordoned. */
+  | { readonly kind: "drained"; readonly machine: MachineId }
   /** Rollouts keep away from it. */
   | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
   /** The machine is no part of the fleet any more. */
-  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isHeard: boolean }
+  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** It was, up to then. */ readonly isHeard: boolean }
   /** A machine came that the plan did not know, after the rollout had succeeded. */
   | { readonly kind: "joined"; readonly target: PlannedTarget }
   | {
@@ -78,7 +78,7 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
     case "began_anew":
       return onBeganAnew(state, event.machine);
     case "drained":
-      return onDrained(state, event);
+      return onDrained(state, event.machine);
     case "cordoned":
       return onCordoned(state, event.machine);
     case "uncordoned":
@@ -157,7 +157,9 @@ function failureOf(target: Target): RolloutReason | null {
 /** Also of a target that was healthy: it may have been lost because of the release. */
 function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || !(isMoving(target) || (target.state === "healthy" && isWatched(state)))) return [];
+  if (target === undefined) return [];
+  const isSaidToBeBack = target.state === "reverted" && target.reason?.code === "cordoned";
+  if (!(isMoving(target) || isSaidToBeBack || (target.state === "healthy" && isWatched(state)))) return [];
   return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
 }
 
@@ -170,6 +172,8 @@ type HeardAgain = Extract<RolloutEvent, { readonly kind: "heard_again" }>;
 
 function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgain): readonly RolloutChange[] {
   const target = state.targets.get(machine);
+  // A person has drained it meanwhile: it was not the release that had silenced it for good.
+  if (target?.state === "skipped" && target.leftAs === "lost") return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
   if (target?.state !== "unreachable" || isOver(state)) return [];
   const to = stateWhenHeard(state, target, answer, wasRenewed);
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...forgottenFailure(state, target)];
@@ -218,19 +222,19 @@ function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutC
 
 /**
  * One on its way back will be back when the drain ends, unless it is lost and does not hear of it. One on its way forward is given back what it had, so that the drain's end starts nothing half-way, and has its turn
- * again then; so has one that was healthy, if nobody knows whether it was still.
+ * again then.
  */
-function onDrained(state: RolloutState, { machine, isHeard }: Extract<RolloutEvent, { readonly kind: "drained" }>): readonly RolloutChange[] {
+function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined) return [];
   const reason = { code: "cordoned", message: "the machine was drained" } as const;
   if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason, runs: null }];
-  const leftAs = evidenceOf(state, target, isHeard);
-  const isOnTheWay = target.state === "updating" || isToldAndSilent(target);
-  if (!isOnTheWay && !(target.state === "healthy" && leftAs !== null)) return [];
-  const back = { kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous } as const;
-  const skipped = { kind: "target_changed", machine, state: "skipped", reason, runs: null, ...(leftAs === null ? {} : { leftAs }) } as const;
-  return isOnTheWay ? [back, skipped] : [skipped];
+  if (target.state !== "updating" && !isToldAndSilent(target)) return [];
+  const leftAs = evidenceOf(state, target, true);
+  return [
+    { kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous },
+    { kind: "target_changed", machine, state: "skipped", reason, runs: null, ...(leftAs === null ? {} : { leftAs }) },
+  ];
 }
 
 /** What stays known of a target that took the release when it leaves the rollout; null: nothing, or nobody asks any more. */

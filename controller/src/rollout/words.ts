@@ -73,7 +73,7 @@ function failuresText(targets: readonly Target[]): string {
 export function unreachableReason(state: RolloutState, index: number, known: Known = ownReason): RolloutReason {
   const wave = waveOf(state, index);
   const unreachable = wave.counted;
-  const silent = some(wave, "unreachable", wave.counts.unreachable);
+  const silent = [...some(wave, "unreachable", wave.counts.unreachable), ...wave.targets.filter(({ leftAs }) => leftAs === "lost")];
   const who = names(silent.slice(0, EXAMPLES_MAX), unreachable);
   return {
     code: "unreachable_exceeded",

@@ -100,13 +100,14 @@ export class Causes {
   #unheardIn({ strategy: { offline } }: Deployment, { machines }: Wave, at: number): number {
     const { hosts } = this.#court;
     const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
-    return machines.filter((machine) => hosts.wasUnheard(machine, at - SLACK_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - SLACK_MS)).length;
+    const { goneUnheard } = this.#court.record;
+    return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - SLACK_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - SLACK_MS))).length;
   }
 
   /** One that took it was waited for in vain. */
   #hasLost({ lastUpdates, strategy }: Deployment, since: number, at: number): boolean {
-    const { hosts } = this.#court;
-    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - SLACK_MS && [...lastUpdates.keys()].some((machine) => hosts.wasUnheard(machine, at - SLACK_MS, at));
+    const { hosts, record } = this.#court;
+    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - SLACK_MS && [...lastUpdates.keys()].some((machine) => record.goneUnheard.has(machine) || hosts.wasUnheard(machine, at - SLACK_MS, at));
   }
 
   /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */

@@ -3,7 +3,7 @@
  *
  * For each app on each host a stack of what was *confirmed* there: a deployment gave it, the host really served it, and the wave passed. Where the hosts do not say clearly whether that was so (cut off, restarting at that very moment), nothing is demanded until it is clear again.
  */
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { LAG_MS } from "./hosts.ts";
@@ -30,6 +30,8 @@ export class GoingBack {
   /** Of this moment, judged when it is over: rollouts that took somebody back, and whom. */
   #backs: Decision[] = [];
 
+  /** When deployments began to go back: a machine that is lost hears of it later. */
+  readonly #backAt = new Map<DeploymentId, number>();
   /** Given to machines that became healthy after their wave had passed, or that came late, and not confirmed yet. */
   readonly #late = new Map<string, Decision>();
 
@@ -55,7 +57,7 @@ export class GoingBack {
     }
     this.#backs.push(decision);
     past.confirmed.splice(0, Infinity, ...past.confirmed.filter((each) => each.deployment !== decision.deployment));
-    if (before?.artifact !== undefined && before.deployment === decision.deployment) past.takenBack.set(before.artifact, { at: decision.at, deployment: decision.deployment });
+    if (before?.artifact !== undefined && before.deployment === decision.deployment) past.takenBack.set(before.artifact, { at: this.#backAt.get(decision.deployment) ?? decision.at, deployment: decision.deployment });
     const expected = past.confirmed.at(-1);
     if (past.isOpen || expected?.artifact === undefined || expected.artifact === decision.artifact) return;
     const goes = decision.artifact === undefined ? "to have the app removed" : `to ${nameOf(decision.artifact)}`;
@@ -94,6 +96,7 @@ export class GoingBack {
   }
 
   goesBack(deployment: Deployment): void {
+    this.#backAt.set(deployment.id, this.#court.hosts.now);
     for (const machine of this.#court.record.machinesOf(deployment)) {
       const { confirmed } = this.#past(machine, deployment.app);
       const index = confirmed.findIndex((each) => each.deployment === deployment.id);

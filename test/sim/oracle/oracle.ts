@@ -7,7 +7,7 @@ import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts"
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import type { Attention } from "../attention.ts";
 import type { Timeline } from "../clock.ts";
-import type { SimController } from "../controller.ts";
+import { SILENT_AFTER_MS, type SimController } from "../controller.ts";
 import type { Desk } from "../desk.ts";
 import type { Machine } from "../machine.ts";
 import { type ByKind, dispatch } from "../rows.ts";
@@ -61,7 +61,9 @@ export class Oracle {
       if (!this.#court.record.machines.has(machine)) return this.#court.complain("removed_is_left", `${machine} is called silent, and was removed from the fleet`);
       this.#silence.fellSilent(machine);
     },
+    machine_cordoned: ({ machine }) => this.#leaves(machine),
     machine_removed: ({ machine }) => {
+      this.#leaves(machine);
       this.#goingBack.forget(machine);
       this.#pending.push(() => this.#orders.removed(machine));
     },
@@ -109,6 +111,12 @@ export class Oracle {
     // Of one whose answer was lost with the controller nobody is there to say that it was asked for.
     if (entry.kind === "deployment_submitted" && (this.#desk.isGoingBack || entry.takesBack !== undefined)) record.waysBack.add(entry.deployment);
     dispatch(this.#handlers, row);
+  }
+
+  /** What a controller must take for lost, it had not heard for half of the time after which it says so. */
+  #leaves(machine: MachineId): void {
+    const { record, hosts } = this.#court;
+    if (hosts.unheardMs(machine) >= SILENT_AFTER_MS / 2 - LAG_MS / 3) record.goneUnheard.add(machine);
   }
 
   #of(id: DeploymentId): Deployment {

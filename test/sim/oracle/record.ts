@@ -87,6 +87,8 @@ export class Record {
   readonly deployments = new Map<DeploymentId, Deployment>();
   /** Deployments that a person asked for as a way back to an older release. */
   readonly waysBack = new Set<DeploymentId>();
+  /** Machines that were not heard any more when a person took them out: removed, or drained. */
+  readonly goneUnheard = new Set<MachineId>();
   readonly machines = new Map<MachineId, Known>();
   readonly budgets = new Map<string, { readonly max: number; readonly setAt: number }>();
   /** In the controller's wall time, as they were ordered. */
