@@ -37,25 +37,29 @@ const CONFIRMED_AT_ONCE: Edit = { file: "controller/src/journal/confirmed.ts", f
 const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return window > 0;" };
 
 export const MUTATIONS: readonly Mutation[] = [
-  { name: "max_unavailable is not looked at", breaks: "window_holds", edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, NO_PLACE] },
+  { name: "max_unavailable is not looked at", breaks: "window_holds", seed: 12, edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, NO_PLACE] },
   {
     name: "a rollout counts the machines that it moves itself, and no others",
     breaks: "window_holds",
+    seed: 50,
     edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return hasRoom({ max: window, changing: state.moving.size, down: 0 });" }],
   },
   {
     name: "spread and max_unavailable_per are not looked at",
     breaks: "lanes_hold",
+    seed: 112,
     edits: [NO_LANE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "const changing = changingIn.get(values[index]!) ?? 0;", put: "const changing = changingIn.get(values[index]!) ?? 0; if (label !== undefined) continue;" }],
   },
   {
     name: "what comes first is not looked at when it is reversed",
     breaks: "in_order",
+    seed: 71,
     edits: [{ file: "controller/src/plan/order.ts", find: 'const isReversed = key.kind !== "shuffle" && key.reversed;', put: "const isReversed = false;" }],
   },
   {
     name: "budgets of groups are not looked at",
     breaks: "budgets_hold",
+    seed: 32,
     edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (group.members.has(machine) && !groupHasRoom", put: "if (group.members.has(machine) && group.max < 0 && !groupHasRoom" }],
   },
   {
@@ -66,6 +70,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a wave is passed on one healthy target too early",
     breaks: "wave_order",
+    seed: 6,
     edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/state.ts`, find: "counts.healthy >= successThreshold", put: "counts.healthy + 1 >= successThreshold" }],
   },
   {
@@ -76,6 +81,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a soak does not begin anew when a target changes",
     breaks: "soak_watched",
+    seed: 40,
     edits: [{ file: `${ROLLOUT}/gates.ts`, find: "return later(changedAt.attended > since.attended ? changedAt : since, gate.forMs);", put: "return later(changedAt.attended < 0 ? changedAt : since, gate.forMs);" }],
   },
   {
@@ -86,11 +92,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "start_at is not waited for",
     breaks: "begins_in_time",
+    seed: 15,
     edits: [{ file: `${ENGINE}/starts.ts`, find: "if (startAt === null || now >= startAt) return undefined;", put: "if (startAt === null || now >= 0) return undefined;" }],
   },
   {
     name: "nobody needs to start what asks for it",
     breaks: "begins_in_time",
+    seed: 4,
     edits: [{ file: `${ENGINE}/starts.ts`, find: "return beforeApproval(state) ??", put: "return" }],
   },
   {
@@ -101,6 +109,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a cordoned machine has its turn",
     breaks: "cordoned_is_left",
+    seed: 7,
     edits: [{ file: `${ROLLOUT}/step.ts`, find: "if (world.isCordoned(machine)) return {", put: "if (world.isCordoned(machine) && strategy.priority < -9) return {" }],
   },
   {
@@ -111,7 +120,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deployments that have ended still count on a machine that was removed",
     breaks: "removed_is_left",
-    edits: [{ file: "controller/src/journal/project.ts", find: "for (const change of removalOf(entry)) projectRollout(change, { seq, at, attended });", put: "" }],
+    edits: [{ file: "controller/src/journal/project.ts", find: "for (const change of removalOf(entry, { at, attended })) projectRollout(change, { seq, at, attended });", put: "" }],
   },
   {
     name: "a removed machine is still watched for silence",
@@ -134,21 +143,25 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "one failure more than allowed",
     breaks: "failures_stop",
+    seed: 16,
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "failuresOf(wave) - acknowledgedFailures > maxFailures", put: "failuresOf(wave) - acknowledgedFailures > maxFailures + 1" }],
   },
   {
     name: "an alarm stops the rollout one answer too late",
     breaks: "alarms_stop",
+    seed: 41,
     edits: [{ file: `${ROLLOUT}/alarms.ts`, find: "state.rung > state.alarm.failureLimit", put: "state.rung > state.alarm.failureLimit + 1" }],
   },
   {
     name: "machines are told before the alarms were quiet",
     breaks: "alarms_stop",
+    seed: 7,
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "alarmStep(state) ?? forwardStep", put: "(state.waves.length < 0 ? alarmStep(state) : undefined) ?? forwardStep" }],
   },
   {
     name: "an aborted rollout goes on",
     breaks: "paused_is_still",
+    seed: 7,
     edits: [
       NO_PHASE_CHECK,
       { file: `${ROLLOUT}/advance.ts`, find: "  switch (state.phase) {", put: '  if (state.phase === "aborted") return rollingStep(state, world, now);\n  switch (state.phase) {' },
@@ -158,6 +171,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a paused rollout goes on",
     breaks: "paused_is_still",
+    seed: 14,
     edits: [NO_PHASE_CHECK, { file: `${ROLLOUT}/advance.ts`, find: "  switch (state.phase) {", put: '  if (state.phase === "paused" && state.reason?.code === "operator") return rollingStep(state, world, now);\n  switch (state.phase) {' }],
   },
   {
@@ -216,6 +230,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a heartbeat's answer does not name the newest generation",
     breaks: "converges",
+    seed: 4,
     edits: [{ file: `${ENGINE}/engine.ts`, find: "return assignments.generation(machine);", put: "return Math.min(1, assignments.generation(machine)) as Generation;" }],
   },
   {
@@ -226,7 +241,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an agent does not remember what was good",
     breaks: "agent_throws",
-    edits: [{ file: "agent/src/machine/progress.ts", find: "return { ...state, lastGood: current, goodArtifacts, phase", put: "return { ...state, goodArtifacts, phase" }],
+    edits: [{ file: "agent/src/machine/good.ts", find: "return { ...state, lastGood: current, goodArtifacts, phase", put: "return { ...state, goodArtifacts, phase" }],
   },
   {
     name: "no rollout ever succeeds",
@@ -241,11 +256,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "machines that fall silent after they took a release make it not suspicious",
     breaks: "killer_contained",
+    seed: 14,
     edits: [{ file: `${ROLLOUT}/suspicion.ts`, find: "if (lostTakers.size === 0 || isWayBack(state)) return false;", put: "if (lostTakers.size >= 0) return false;" }],
   },
   {
     name: "a soak passes by the clock on the wall, and nobody asks who was heard after it",
     breaks: "soak_watched",
+    seed: 7,
     edits: [
       { file: `${ROLLOUT}/gates.ts`, find: "now.attended >= over.attended", put: "now.at >= over.at" },
       { file: `${ROLLOUT}/rolling.ts`, find: "if (unheard === undefined) return undefined;", put: "if (unheard === undefined || over.at > 0) return undefined;" },
@@ -254,6 +271,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a budget counts nobody who is changing",
     breaks: "budgets_hold",
+    seed: 32,
     edits: [{ file: `${ROLLOUT}/availability.ts`, find: "hasRoom({ max, changing: changing.size, down: down.size + downElsewhere })", put: "hasRoom({ max, changing: Math.min(0, changing.size), down: down.size + downElsewhere })" }],
   },
   {
@@ -264,6 +282,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deadlines pass though nobody looks",
     breaks: "cause_confirmed",
+    seed: 6,
     edits: [
       { file: `${ENGINE}/attendance.ts`, find: "const STEP_MS_MAX = 2_000;", put: "const STEP_MS_MAX = 2_000_000;" },
       { file: `${ENGINE}/attendance.ts`, find: "const wasHeldUp = gapMs > this.#silentAfterMs / 2;", put: "const wasHeldUp = gapMs > 1_000 * this.#silentAfterMs;" },
@@ -278,6 +297,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an older deployment gives a release back to machines from which it was taken",
     breaks: "taken_back_stays",
+    seed: 79,
     edits: [
       { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decision(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decision(machine, app);" },
       { file: `${ENGINE}/facts.ts`, find: "const STANDS = \"d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)\";", put: "const STANDS = \"d.phase = 'succeeded'\";" },
@@ -286,6 +306,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "late machines get a release though it fails wherever it runs",
     breaks: "catch_up_waits",
+    seed: 89,
     edits: [{ file: `${ENGINE}/world.ts`, find: "if (!isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;", put: "if (now.machines >= 0 || !isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;" }],
   },
   {
@@ -296,16 +317,19 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a release is the last good one as soon as it is healthy",
     breaks: "dead_goes_back",
+    seed: 68,
     edits: [CONFIRMED_AT_ONCE],
   },
   {
     name: "a failure counts when going back has come to its end",
     breaks: "failures_stop",
+    seed: 101,
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'return update ? "failed" : undefined;', put: "return undefined;" }],
   },
   {
     name: "a rollback does not begin with what is broken",
     breaks: "broken_first",
+    seed: 28,
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "for (const target of state.backFirst) {", put: "for (const target of [...state.backFirst].slice(0, 0)) {" }],
   },
   {

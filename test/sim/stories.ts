@@ -43,7 +43,7 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
   const command = (kind: "rollback" | "abort" | "retry", id: () => DeploymentId): Step => () => `${kind} ${id()}: ${desk.command(id(), { kind })?.ok ?? "no answer"}`;
   /** Nobody does anything else until what was begun has shown how it goes. */
   const wait: Step = () => "wait";
-  switch (random.pick(["again", "drain", "back to", "abort", "killer", "half dead", "held up", "slow back", "supersede"] as const)) {
+  switch (random.pick(["again", "drain", "back to", "abort", "killer", "half dead", "fades", "held up", "slow back", "supersede"] as const)) {
     case "again": {
       // A pipeline runs twice, and somebody rolls back what it did first.
       let first: DeploymentId = "d-0" as DeploymentId;
@@ -87,6 +87,12 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
       const lenient = { maxFailures: ALL, maxUnavailable: ALL, waves: [waveOf(HALF), waveOf({ kind: "percent", percent: 80 }, [{ kind: "approval" }]), waveOf(ALL)] };
       const narrow: Step = () => `narrow ${last()}: ${desk.command(last(), { kind: "set_max_unavailable", size: { kind: "count", count: 1 } })?.ok ?? "no answer"}`;
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, leaks, lenient), narrow, command("rollback", last), wait], pauseMs: [40_000, 55_000] };
+    }
+    case "fades": {
+      // It is well for longer than is asked for, and then never again, in the middle of its soak.
+      const fades: Character = { kind: "after_a_while", how: "turns", afterMs: random.whole(5_000, 15_000) };
+      const soaked = { waves: [waveOf(ALL, [{ kind: "soak", forMs: 200_000 }])], maxUnavailable: ALL, maxFailures: ALL };
+      return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, fades, soaked), wait], pauseMs: [110_000, 130_000] };
     }
     case "held up": {
       const forMs = random.whole(70_000, 120_000);

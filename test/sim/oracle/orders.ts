@@ -131,7 +131,7 @@ export class Orders {
       // Of one that had failed before, the file says how many may.
       const isLost = (machine: MachineId) => hosts.unheardMs(machine) > SILENT_AFTER_MS && !hadFailed(this.#court, deployment, firstDecisions.get(machine)!);
       // That it took it nobody could know of one that was not heard since.
-      const isKnown = (machine: MachineId) => hosts.serving(machine, app).since(firstDecisions.get(machine)!.at, hosts.now).some((stretch) => stretch.artifact === artifact && stretch.from + LAG_MS < hosts.lastHeardAt(machine));
+      const isKnown = (machine: MachineId) => record.answers.has(firstDecisions.get(machine)!.generation) || hosts.serving(machine, app).since(firstDecisions.get(machine)!.at, hosts.now).some((stretch) => stretch.artifact === artifact && stretch.from + LAG_MS < hosts.lastHeardAt(machine));
       const lost = took.filter((machine) => isTaken(machine) && isLost(machine) && isKnown(machine));
       if (lost.length * 2 >= took.length && lost.length > 0) complain("killer_contained", `${what} in wave ${index + 1}, and its release has taken ${lost.join(", ")} with it`);
     }
