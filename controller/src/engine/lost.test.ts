@@ -142,3 +142,17 @@ test("what a machine said to a controller that is gone is not known: it is waite
   world.pass(40_000, "b", "c", "d");
   expect(world.waitingOn(id)).toContain("which may be its fault");
 });
+
+test("a canary that is lost while a later wave has enough, and others of that are on the move, is waited for beside them", async () => {
+  const world = await base();
+  const enough = { ...wave(count(3)), successThreshold: count(1) } as never;
+  const id = world.deploy("2", { waves: [wave(count(1)), enough, { ...ALL, afterMs: 3_600_000 }], maxUnavailable: count(1), offline: { kind: "wait", forMs: null } });
+  await world.say("a", "healthy");
+  await world.say("b", "healthy");
+  expect([world.wanted("c"), world.state(id, "c")]).toEqual(["2", "updating"]);
+  world.pass(40_000, "b", "c", "d");
+  expect([world.state(id, "a"), world.phase(id), world.bugs]).toEqual(["unreachable", "rolling", []]);
+  await world.say("c", "healthy");
+  world.pass(3000, "b", "c", "d");
+  expect(world.waitingOn(id)).toContain("a to be heard from");
+});

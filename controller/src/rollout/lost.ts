@@ -44,6 +44,8 @@ export function lostStep(state: RolloutState, now: Moment): Step | undefined {
   if (suspicion !== undefined) return suspicion;
   const wave = begun(state).find((each) => each.awaited.size > 0 && !hasEnough(each));
   if (wave === undefined) return undefined;
+  // Those that a wave with a threshold need not wait for are on the move beside it.
+  if (state.moving.size > 0) return { kind: "wait", until: nextLetGoAt(state, now) };
   const { offline } = state.strategy;
   const how = offline.kind === "wait" && offline.forMs !== null ? `wait:${durationText(offline.forMs)}` : offline.kind;
   const message = `${names(some(wave, "unreachable", 3), wave.counts.unreachable)} to be heard from (offline: ${how})`;
