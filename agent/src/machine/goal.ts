@@ -11,9 +11,9 @@ import { freshProbing } from "./launch.ts";
 import { type AppState, type Move, enter, isOnProbation, isProcess, sameRelease, unreachable } from "./state.ts";
 
 export function onGoal(known: AppState, goal: AppAssignment, now: number): AppState {
+  if (goal.goal === undefined || goal.generation < (known.goal?.generation ?? 0)) return known;
   const state = confirmedBy(known, goal);
   const before = state.goal;
-  if (goal.goal === undefined || goal.generation < (before?.generation ?? 0)) return state;
   if (before !== undefined && goal.generation === before.generation) return confirm(state, before, goal);
   // A backup may be older than the confirmation, which stands all the same.
   if (isToldAnew(goal, before)) return { ...state, goal: { ...goal, confirmed: goal.confirmed || before?.confirmed === true } };

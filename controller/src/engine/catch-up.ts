@@ -55,6 +55,9 @@ export class CatchUp {
   reload(): void {
     for (const collection of [this.#standing, this.#takenBack, this.#newest]) collection.clear();
     for (const app of this.#facts.appsDeployed()) this.#read(app);
+    // Whoever was to be looked at in a transaction that failed, is.
+    this.#deferred.clear();
+    this.lookAtAll();
   }
 
   /** After a start nobody knows who came, and what ended, meanwhile. */

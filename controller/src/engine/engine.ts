@@ -254,6 +254,8 @@ export class Engine {
     const { rollouts, world, journal } = this.#loop;
     journal.reports.forgetHeld(machine);
     world.beganAnew(machine, now.attended);
+    // What is drained says it when it is used again.
+    if (world.isDrained(machine)) return;
     for (const state of rollouts.active()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "began_anew", machine }, append, now);
   }
 

@@ -9,6 +9,7 @@ import type { Moment } from "../rollout/moment.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
+import { declareLost, hasAssignment, isExcused } from "./declare-lost.ts";
 import type { Freeze } from "./facts.ts";
 import type { Loop } from "./loop.ts";
 import type { Order } from "./operators.ts";
@@ -51,13 +52,14 @@ export class FleetOrders {
     if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
     const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
-      const isHeard = world.fleet.isAlive(machine, now.watchedMs);
+      const isAlive = world.fleet.isAlive(machine, now.watchedMs);
+      const all = rollouts.all().map((state) => ({ state, isHeard: isAlive || isExcused(world, machine, state.app) || !this.#hasIt(state, machine) }));
       this.#loop.forgetElsewhere(machine);
       this.#loop.journal.reports.forget(machine);
       append({ kind: "machine_removed", machine, by, reason: why });
       world.forget(machine);
       catchUp.forget(machine);
-      for (const state of rollouts.all()) rollouts.drive(state, { kind: "removed", machine, reason, isHeard }, append, now);
+      for (const { state, isHeard } of all) rollouts.drive(state, { kind: "removed", machine, reason, isHeard }, append, now);
     });
     // Only now: a transaction that fails brings everything else back from the tables.
     world.fleet.forget(machine);
@@ -75,6 +77,8 @@ export class FleetOrders {
     const exceeded = drain && !force ? world.budgets.exceededWithout(machine) : undefined;
     if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${exceeded}; wait until others are well again, or use --force`);
     this.#loop.commit((append, now) => {
+      // What a program drains since it is dead is lost before it is drained.
+      if (drain && !world.fleet.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
       append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
       // Its place in the windows is known to be taken before its turn passes to the next.
       world.cordon(machine, drain);
@@ -158,6 +162,11 @@ export class FleetOrders {
   /** Under way and to come, by their beginning. */
   freezes(): readonly Freeze[] {
     return this.#loop.world.calendar.freezes(this.#loop.clock.now());
+  }
+
+  #hasIt({ targets, app }: RolloutState, machine: MachineId): boolean {
+    const target = targets.get(machine);
+    return target !== undefined && hasAssignment(this.#loop.world, machine, app, target.generation);
   }
 
   #match(state: RolloutState, machine: MachineId, labels: Labels, append: Append, now: Moment): void {

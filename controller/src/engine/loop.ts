@@ -118,6 +118,8 @@ export class Loop {
   /** Nothing new starts before each machine that is not lost has caught up. */
   holdBack(): void {
     const { fleet } = this.#options;
+    // What was planned was of a fleet that may be another by now.
+    this.planner.forgetAll();
     this.attendance.catchUp(fleet.present());
     if (this.attendance.isOver) this.attend();
   }

@@ -49,6 +49,12 @@ export class Planner {
     return kept !== undefined && isFresh ? kept : this.#make(state);
   }
 
+  /** All plans are made anew. */
+  forgetAll(): void {
+    this.#kept.clear();
+    this.#tries.clear();
+  }
+
   /** In a turn of its own. Throws a RolloutBug. */
   prepare(state: RolloutState): void {
     const { id, app } = state;

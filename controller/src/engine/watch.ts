@@ -5,9 +5,9 @@
  * Always holds: nobody is declared lost, and no answer overdue, while machines catch up.
  */
 import { durationText } from "@muster/proto/duration.ts";
-import type { MachineId } from "@muster/proto/ids.ts";
 import type { Moment } from "../rollout/moment.ts";
-import { LOOK_MS, type Seen } from "./attendance.ts";
+import { LOOK_MS } from "./attendance.ts";
+import { declareLost } from "./declare-lost.ts";
 import type { Loop } from "./loop.ts";
 import type { Awaited } from "./overdue.ts";
 import type { Append } from "./rollouts.ts";
@@ -75,29 +75,14 @@ export class Watch {
     const { world, attendance } = this.#loop;
     if (attendance.isCatchingUp && !attendance.isOver) return false;
     const overdue = world.fleet.overdue(attendance.now().watchedMs, JUDGED_PER_TURN);
-    if (overdue.length > 0) this.#loop.commit((append, now) => this.#declareLost(overdue, append, now));
+    if (overdue.length > 0) {
+      this.#loop.commit((append, now) => {
+        for (const machine of overdue) declareLost(this.#loop, machine, world.fleet.silentAfterMs, append, now);
+      });
+    }
     if (overdue.length === JUDGED_PER_TURN) return true;
     if (attendance.isOver) this.#loop.attend();
     return false;
-  }
-
-  #declareLost(machines: readonly MachineId[], append: Append, now: Seen): void {
-    const { world, rollouts } = this.#loop;
-    const message = `nothing heard for ${durationText(world.fleet.silentAfterMs)}`;
-    for (const machine of machines) {
-      append({ kind: "machine_silent", machine });
-      world.fleet.markSilent(machine, now.at);
-      world.lost(machine, true);
-      for (const state of rollouts.all()) {
-        const target = state.targets.get(machine);
-        // Nobody waits for a machine that is drained; but one that was on its way back then was not heard to have got there.
-        if (target === undefined || (world.isDrained(machine) && target.state !== "reverted")) continue;
-        // What it never had can't have silenced it.
-        const hasIt = world.availabilities.answerOf(machine, state.app) !== undefined || !world.fleet.lacks(machine, target.generation);
-        const reason = hasIt ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
-        rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
-      }
-    }
   }
 
   /** Of machines that are heard, and say nothing final about what they were assigned. Whether there are more. */

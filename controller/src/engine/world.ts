@@ -57,6 +57,7 @@ export class World implements Surroundings {
   /** From the tables; nobody is told of it. Whoever has not answered yet has its time from when it was assigned: attended time stood still since. One that goes back has it from now. */
   reload(now: Attended): void {
     this.#fleetChanges += 1;
+    this.#selectors.clear();
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
     for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
     for (const { machine, drained } of this.#facts.cordons()) {
@@ -75,7 +76,7 @@ export class World implements Surroundings {
     this.budgets.reload(this.#facts);
   }
 
-  /** Another one: who is in the fleet, with which labels, or what is assigned of the app has changed. */
+  /** Another one: who is in the fleet, with which labels, who is lost, or what is assigned of the app has changed. */
   planningVersion(app: AppName): string {
     return `${this.#fleetChanges} ${this.#assignedOf.get(app) ?? 0}`;
   }
@@ -118,6 +119,7 @@ export class World implements Surroundings {
   }
 
   lost(machine: MachineId, isLost: boolean): void {
+    this.#fleetChanges += 1;
     this.#changeAll(machine, () => this.availabilities.lost(machine, isLost));
   }
 

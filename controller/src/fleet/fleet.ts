@@ -125,10 +125,16 @@ export class Fleet {
     return (this.#heard.get(machine)?.lastSeen.attended ?? 0) as Attended;
   }
 
-  /** Its session is there, and it was heard in the last half of the time after which it is declared silent: a live agent is. */
+  /** Its session is there, and it was heard lately: a live agent is. One that this controller has not heard yet may be. */
   isAlive(machine: MachineId, watchedMs: number): boolean {
     const record = this.#heard.get(machine);
-    return record?.connected === true && watchedMs - record.lastSeen.watchedMs <= this.silentAfterMs / 2;
+    return record !== undefined && (record.connected || record.acknowledgedGeneration === undefined) && this.isHeardLately(machine, watchedMs);
+  }
+
+  /** In the last half of the time after which it is declared silent. */
+  isHeardLately(machine: MachineId, watchedMs: number): boolean {
+    const record = this.#heard.get(machine);
+    return record !== undefined && watchedMs - record.lastSeen.watchedMs <= this.silentAfterMs / 2;
   }
 
   /** Those that are not silent. */

@@ -158,7 +158,12 @@ function failureOf(target: Target): RolloutReason | null {
 function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined) return [];
-  const isSaidToBeBack = target.state === "reverted" && target.reason?.code === "cordoned";
+  const isDrained = target.reason?.code === "cordoned" && target.attempts > 0;
+  // On its way with the release when it was drained, and not heard to have left it.
+  if (isDrained && target.state === "skipped" && target.leftAs === null && reason.code === "silent" && (state.phase === "rolling" || state.phase === "paused")) {
+    return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null, leftAs: "lost" }];
+  }
+  const isSaidToBeBack = isDrained && target.state === "reverted";
   if (!(isMoving(target) || isSaidToBeBack || (target.state === "healthy" && isWatched(state)))) return [];
   return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
 }
@@ -238,13 +243,13 @@ function onDrained(state: RolloutState, machine: MachineId): readonly RolloutCha
 }
 
 /** What stays known of a target that took the release when it leaves the rollout; null: nothing, or nobody asks any more. */
-function evidenceOf({ phase, lostTakers }: RolloutState, { machine, state, purpose }: Target, isHeard: boolean): LeftAs | null {
+function evidenceOf({ phase, lostTakers, wordless }: RolloutState, { machine, state, purpose }: Target, isHeard: boolean): LeftAs | null {
   if (purpose !== "update" || (phase !== "rolling" && phase !== "paused")) return null;
   switch (state) {
     case "failed":
       return "failed";
     case "unreachable":
-      return lostTakers.has(machine) ? "lost" : null;
+      return lostTakers.has(machine) && !wordless.has(machine) ? "lost" : null;
     case "updating":
     case "healthy":
       return isHeard ? null : "lost";
@@ -292,6 +297,8 @@ function isToldAndSilent({ state, purpose }: Target): boolean {
 function onBack(state: RolloutState, machine: MachineId, from: "cordoned" | "unmatched"): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target?.state !== "skipped") return [];
+  // Used again, and still not heard: until then it is lost with what it took.
+  if (target.leftAs === "lost") return [];
   const isUnmatched = target.reason?.code === "unmatched";
   if (isUnmatched !== (from === "unmatched")) return [];
   return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }];

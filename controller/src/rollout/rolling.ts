@@ -9,7 +9,7 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, soakOver, stepOf } from "./gates.ts";
-import { endsAt, failuresOf, hasEnough, isDeserted, isLate, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, failuresOf, hasEnough, isDeserted, isLate, isWayBack, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, unreachableReason } from "./words.ts";
@@ -23,8 +23,11 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Momen
   const step = alarmStep(state) ?? forwardStep(state, world, now);
   const alarmAt = nextAlarmAt(alarmsOf(state), now);
   if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
-  if (isLate(state, now) && !isPastWork(step)) return change(onFailure(state, isSuspicious(state) ? lostReason(state) : progressReason(state, waveOf(state, state.wave), knownOf(state, world))));
-  return step.kind === "wait" ? { kind: "wait", until: earlier(earlier(step.until, alarmAt), endsAt(state, now)) } : step;
+  // A way back is not given up since nobody can go it now.
+  if (isLate(state, now) && !isWayBack(state) && !isPastWork(step)) return change(onFailure(state, isSuspicious(state) ? lostReason(state) : progressReason(state, waveOf(state, state.wave), knownOf(state, world))));
+  if (step.kind === "change") return step;
+  const until = earlier(step.until, alarmAt);
+  return { kind: "wait", until: isWayBack(state) ? until : earlier(until, endsAt(state, now)) };
 }
 
 /** What its agent says now says more than what was written down when the target changed last. */
@@ -157,8 +160,8 @@ function paceOf(state: RolloutState): Pace {
 function hasEvidence({ waves, wave, unchanged }: RolloutState): boolean {
   if (unchanged.length > 0) return true;
   for (let index = 0; index <= wave; index += 1) {
-    const { healthy, failed } = waves[index]!.counts;
-    if (healthy + failed > 0) return true;
+    const wave = waves[index]!;
+    if (wave.counts.healthy + failuresOf(wave) > 0) return true;
   }
   return false;
 }
@@ -190,9 +193,10 @@ function stoppedReason(state: RolloutState, kind: string, said: string): Rollout
 
 /** Failures that were allowed or acknowledged do not keep a rollout from succeeding, unless they are all there is. */
 function outcome(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason | null } {
-  const sum = (name: "healthy" | "failed") => state.waves.reduce((counted, { counts }) => counted + counts[name], 0);
-  if (sum("healthy") > 0 || sum("failed") === 0) return { phase: "succeeded", reason: null };
-  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${machines(sum("failed"))} that took it` } };
+  const healthy = state.waves.reduce((sum, { counts }) => sum + counts.healthy, 0);
+  const failed = state.waves.reduce((sum, wave) => sum + failuresOf(wave), 0);
+  if (healthy > 0 || failed === 0) return { phase: "succeeded", reason: null };
+  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${machines(failed)} that took it` } };
 }
 
 /** What a rollout succeeded with is known: only machines that come later can trip its tail. */

@@ -59,7 +59,7 @@ export class Oracle {
   readonly #handlers: ByKind = {
     machine_silent: ({ machine }) => {
       if (!this.#court.record.machines.has(machine)) return this.#court.complain("removed_is_left", `${machine} is called silent, and was removed from the fleet`);
-      this.#silence.fellSilent(machine);
+      this.#silence.fellSilent(machine, this.#desk.hasAsked("machine_cordoned"));
     },
     machine_cordoned: ({ machine }) => this.#leaves(machine),
     machine_removed: ({ machine }) => {

@@ -15,25 +15,27 @@ export class Silence {
     this.#court = court;
   }
 
-  fellSilent(machine: MachineId): void {
+  /** `isDrained`: at this moment, and half of the time is enough then. */
+  fellSilent(machine: MachineId, isDrained: boolean): void {
     const { hosts, complain } = this.#court;
     const unheardMs = hosts.unheardMs(machine);
-    if (unheardMs < SILENT_AFTER_MS - SLACK_MS) complain("silence_found", `${machine} is called silent, and was heard ${unheardMs} ms ago`);
+    const least = SILENT_AFTER_MS / (isDrained ? 2 : 1) - SLACK_MS;
+    if (unheardMs < least) complain("silence_found", `${machine} is called silent, and was heard ${unheardMs} ms ago`);
     const { hearing, now } = hosts;
     const attendedMs = hearing.atMost(Math.max(hosts.lastHeardAt(machine), now - 10 * SILENT_AFTER_MS), now, SILENT_AFTER_MS / 2);
-    if (attendedMs < SILENT_AFTER_MS - SLACK_MS && unheardMs < 9 * SILENT_AFTER_MS) complain("silence_found", `${machine} is called silent after ${attendedMs} ms in which the controller could have heard it`);
+    if (attendedMs < least && unheardMs < 9 * SILENT_AFTER_MS) complain("silence_found", `${machine} is called silent after ${attendedMs} ms in which the controller could have heard it`);
   }
 
   look(): void {
     const { hosts, record, controller, complain } = this.#court;
     const { attention, now } = hosts;
     if (!attention.isAttending) return;
-    for (const { machine, joinedAt } of record.machines.values()) {
+    for (const { machine, joinedAt, isDrained } of record.machines.values()) {
       const unheardMs = hosts.unheardMs(machine);
       const isSilent = controller.isSilent(machine);
       const watchedMs = Math.min(now - attention.since, now - joinedAt);
       if (!isSilent && Math.min(unheardMs, watchedMs - SILENT_AFTER_MS / 2) > SILENT_AFTER_MS + FOUND_WITHIN_MS) complain("silence_found", `${machine} has not been heard for ${unheardMs} ms, and is not called silent`);
-      if (isSilent && unheardMs > HEARD_WITHIN_MS && unheardMs < SILENT_AFTER_MS - SLACK_MS && watchedMs > unheardMs) complain("silence_found", `${machine} was heard ${unheardMs} ms ago, and is still called silent`);
+      if (isSilent && unheardMs > HEARD_WITHIN_MS && unheardMs < SILENT_AFTER_MS / (isDrained ? 2 : 1) - SLACK_MS && watchedMs > unheardMs) complain("silence_found", `${machine} was heard ${unheardMs} ms ago, and is still called silent`);
     }
   }
 }

@@ -1,0 +1,123 @@
+/** A transaction that failed, as on a full disk, loses nothing that it was about. */
+import { expect, test } from "vitest";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+/** The next transaction is done, and not committed. */
+function failCommitOnce(world: World, when: () => boolean = () => true): { failed: number } {
+  const seen = { failed: 0 };
+  const transaction = world.journal.transaction;
+  world.journal.transaction = function (this: never, work: () => unknown) {
+    return transaction.call(world.journal, () => {
+      const done = work();
+      if (when() && seen.failed === 0) {
+        seen.failed += 1;
+        world.journal.transaction = transaction;
+        throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+      }
+      return done;
+    });
+  } as never;
+  return seen;
+}
+
+test.each([false, true])("a machine that joined while a rollout was under way gets its release when that ends (the disk was full for a moment: %s)", async (isFull) => {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.say("a", "healthy");
+  await world.join("late");
+  world.pass(2000, "a", "b", "late");
+  expect(world.wanted("late")).toBeUndefined();
+  const generation = world.generation("b");
+  if (isFull) {
+    const seen = failCommitOnce(world);
+    await expect(world.saySeq("b", "healthy", generation, 1)).rejects.toThrow("disk is full");
+    expect(seen.failed).toBe(1);
+    world.pass(2000, "a", "b", "late");
+  }
+  await world.saySeq("b", "healthy", generation, 1);
+  world.pass(30_000, "a", "b", "late");
+  expect([world.phase(id), world.wanted("late")]).toEqual(["succeeded", "1"]);
+});
+
+test("a machine that waits to be looked at after a start is looked at though the disk was full for a moment", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  world.pass(20_000, "a");
+  await world.say("a", "healthy");
+  world.pass(2000, "a");
+  expect([world.phase(id), world.state(id, "b")]).toEqual(["succeeded", "unreachable"]);
+  await world.joinAs({ role: "db" }, "late");
+  world.pass(2000, "a", "late");
+  // The label that makes it a target is written down, and what follows is done in the next turn, after a restart.
+  const seen = failCommitOnce(world, () => world.wanted("late") === "1");
+  try {
+    world.label({ role: "web" }, "late");
+  } catch {
+    // Asked for again, as a person would.
+    world.label({ role: "web" }, "late");
+  }
+  world.pass(30_000, "a", "late");
+  expect([seen.failed, world.wanted("late")]).toEqual([1, "1"]);
+});
+
+test.each([false, true])("after a start: many machines wait to be looked at (the disk was full for a moment: %s)", async (isFull) => {
+  const world = new World();
+  await world.join("a");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a");
+  world.pass(2000, "a");
+  const names = Array.from({ length: 5 }, (_, index) => `n-${index}`);
+  // They join while the controller is catching up: nothing follows yet.
+  world.startEngine({ isHeard: false });
+  await world.join(...names);
+  const seen = isFull ? failCommitOnce(world, () => world.wanted("n-0") === "1") : undefined;
+  for (let round = 0; round < 30; round += 1) {
+    world.pass(2000, "a", ...names);
+    for (const name of names) if (world.wanted(name) === "1") await world.say(name, "healthy").catch(() => {});
+  }
+  expect([seen?.failed ?? 1, names.filter((name) => world.wanted(name) === "1").length]).toEqual([1, 5]);
+});
+
+test("the selector of a deployment that was never stored counts for nobody", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web", zone: "a" }, "a");
+  await world.joinAs({ role: "web", zone: "b" }, "b", "c");
+  failCommitOnce(world);
+  expect(() => world.submit("1", { targets: "zone=a", waves: [ALL], maxUnavailable: count(9) })).toThrow("disk is full");
+  const id = world.deploy("1", { targets: "zone=b", waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("b", "c");
+  world.pass(2000, "a", "b", "c");
+  expect(world.phase(id)).toBe("succeeded");
+  const other = world.deploy("1", { targets: "zone=a", waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a");
+  for (const name of ["b", "c"]) await world.say(name, "unhealthy");
+  const before = [world.engine.unsound(id), world.engine.unsound(other)];
+  world.startEngine();
+  expect(before).toEqual([world.engine.unsound(id), world.engine.unsound(other)]);
+});
+
+test("the same when the disk is full in the middle of the transaction", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.say("a", "healthy");
+  await world.join("late");
+  const append = world.journal.append;
+  let failed = false;
+  world.journal.append = function (this: never, entry: never, ...rest: never[]) {
+    const { kind, machine } = entry as { kind: string; machine?: string };
+    if (!failed && kind === "target_assigned" && machine === "late") {
+      failed = true;
+      throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+    }
+    return (append as never as (...all: unknown[]) => never).call(world.journal, entry, ...rest);
+  } as never;
+  const generation = world.generation("b");
+  await world.saySeq("b", "healthy", generation, 1).catch(() => {});
+  await world.saySeq("b", "healthy", generation, 1);
+  world.pass(30_000, "a", "b", "late");
+  expect([failed, world.phase(id), world.wanted("late")]).toEqual([true, "succeeded", "1"]);
+});

@@ -1,0 +1,64 @@
+/** Rollbacks and `rollback --to` over machines that are lost, drained or dead. */
+import { expect, test } from "vitest";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const by = { by: "anna", reason: "" };
+
+async function onTwo(...names: string[]) {
+  const world = new World();
+  await world.join(...names);
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle(...names);
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle(...names);
+  world.pass(2000, ...names);
+  expect(world.phase(id)).toBe("succeeded");
+  return { world, id };
+}
+
+test.each(["rollback", "rollback --to"])("%s of a release that has silenced all its machines takes them back when they are heard", async (how) => {
+  const { world, id } = await onTwo("a", "b");
+  await world.join("x");
+  await world.settle("x");
+  world.pass(20_000, "x");
+  let back: string = id;
+  world.pass(20_000);
+  if (how === "rollback") world.command(id, "rollback");
+  else {
+    const answer = world.engine.operators.rollbackTo(id, "1", by);
+    back = answer.ok ? answer.value.deployment : "";
+  }
+  world.pass(700_000);
+  const phase = world.phase(back as never);
+  await world.join("a", "b", "x");
+  for (let round = 0; round < 10; round += 1) {
+    world.pass(2000, "a", "b", "x");
+    for (const name of ["a", "b", "x"]) if (world.wanted(name) === "1") await world.say(name, "healthy");
+  }
+  expect([phase === "paused", world.wanted("a"), world.wanted("b")]).toEqual([false, "1", "1"]);
+});
+
+test.each(["while it goes on"])("a machine that is on its way back, dead, and drained then, is not said to be back (lost %s)", async (when) => {
+  const { world, id } = await onTwo("a", "b");
+  world.command(id, "rollback");
+  expect([world.state(id, "a"), world.state(id, "b")]).toEqual(["reverting", "reverting"]);
+  world.pass(5000, "b");
+  if (when === "after its end") await world.say("b", "healthy");
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+  world.pass(20_000, "b");
+  if (when !== "after its end") await world.say("b", "healthy");
+  world.pass(2000, "b");
+  expect([world.phase(id), world.state(id, "a")]).toEqual(["rolled_back", "unreachable"]);
+});
+
+test.each([5000, 20_000])("a machine that was drained and switched off %sms before a rollback does not make it fail", async (ms) => {
+  const { world, id } = await onTwo("a", "b");
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+  await world.say("a", "removed");
+  world.pass(ms, "b");
+  world.command(id, "rollback");
+  await world.say("b", "healthy");
+  world.pass(200_000, "b");
+  expect([world.phase(id), world.state(id, "a")]).toEqual(["rolled_back", "unreachable"]);
+});
