@@ -280,7 +280,10 @@ export class DevFleet {
     // Held, it starts nothing again.
     process.kill(this.devPid, "SIGSTOP");
     try {
-      this.kill(this.file().controller.pid);
+      const { pid } = this.file().controller;
+      this.kill(pid);
+      // It may answer for a moment more.
+      await comes(() => !this.#isOurs(pid));
       await meanwhile();
     } finally {
       process.kill(this.devPid, "SIGCONT");
