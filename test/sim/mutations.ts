@@ -363,6 +363,6 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a machine that falls silent is cordoned, and nobody asked for it",
     breaks: "orders_were_given",
-    edits: [{ file: `${ENGINE}/watch.ts`, find: 'append({ kind: "machine_silent", machine });', put: 'append({ kind: "machine_silent", machine });\n      append({ kind: "machine_cordoned", machine, by: "", reason: "", drained: false });' }],
+    edits: [{ file: `${ENGINE}/declare-lost.ts`, find: 'append({ kind: "machine_silent", machine });', put: 'append({ kind: "machine_silent", machine });\n      append({ kind: "machine_cordoned", machine, by: "", reason: "", drained: false });' }],
   },
 ];
