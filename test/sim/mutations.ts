@@ -300,7 +300,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 79,
     edits: [
       { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decision(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decision(machine, app);" },
-      { file: `${ENGINE}/facts.ts`, find: "const STANDS = \"d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)\";", put: "const STANDS = \"d.phase = 'succeeded'\";" },
+      { file: "controller/src/journal/standing.ts", find: " AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = ${alias}.id AND t.attempts > 0)", put: "" },
     ],
   },
   {

@@ -5,11 +5,10 @@
 import { durationText } from "@muster/proto/duration.ts";
 import type { Moment } from "./event.ts";
 import { fail, failRevert } from "./fail.ts";
-import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
 import { becomeGood } from "./good.ts";
+import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isProcess, sameRelease, wanted } from "./state.ts";
 import { missedDeadline, withNote } from "./words.ts";
-
 
 /** One thing that follows, or the same state when nothing does. */
 export function progress(state: AppState, moment: Moment): AppState {

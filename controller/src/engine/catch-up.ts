@@ -51,17 +51,10 @@ export class CatchUp {
     this.#world = world;
   }
 
-  /** From the tables. */
+  /** From the tables. Everybody is looked at: nobody knows who came, and what ended, while no controller looked, and whoever was to be looked at in a transaction that failed still is. */
   reload(): void {
-    for (const collection of [this.#standing, this.#takenBack, this.#newest]) collection.clear();
+    for (const collection of [this.#standing, this.#takenBack, this.#newest, this.#deferred]) collection.clear();
     for (const app of this.#facts.appsDeployed()) this.#read(app);
-    // Whoever was to be looked at in a transaction that failed, is.
-    this.#deferred.clear();
-    this.lookAtAll();
-  }
-
-  /** After a start nobody knows who came, and what ended, meanwhile. */
-  lookAtAll(): void {
     for (const { id } of this.#facts.machines()) this.#due.add(id);
   }
 

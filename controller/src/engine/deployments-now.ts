@@ -17,7 +17,7 @@ export interface Now {
   readonly bad: number;
 }
 
-const NOBODY: Now = { machines: 0, healthy: 0, bad: 0 };
+export const NOBODY: Now = { machines: 0, healthy: 0, bad: 0 };
 
 /** A machine as it counts. `selector`: of the deployment that decided about it. `isExcused`: drained, which is nobody's fault. */
 export interface Standing {
@@ -28,7 +28,7 @@ export interface Standing {
   readonly isExcused: boolean;
 }
 
-type Counts = { -readonly [K in keyof Now]: Now[K] };
+export type Counts = { -readonly [K in keyof Now]: Now[K] };
 
 interface OfRelease {
   readonly all: Counts;
@@ -79,26 +79,25 @@ function countIn<K>(all: Map<K, Counts>, key: K, standing: Standing, by: 1 | -1)
   if (counts.machines === 0) all.delete(key);
 }
 
-function add(counts: Counts, standing: Standing, by: 1 | -1): void {
+/** One machine more, or one less. */
+export function add(counts: Counts, standing: Standing, by: 1 | -1): void {
   counts.machines += by;
   if (isHealthy(standing)) counts.healthy += by;
   if (isBad(standing)) counts.bad += by;
 }
 
-type How = Pick<Standing, "is" | "answer" | "isExcused"> & { readonly assigned: Pick<Assigned, "release"> };
-
 /** It does what was decided. */
-export function isHealthy(how: How): boolean {
+function isHealthy(how: Standing): boolean {
   return (how.is === "available" && !wentBack(how)) || (how.is === "absent" && how.assigned.release === null);
 }
 
 /** It does not, and nobody meant that. */
-export function isBad(how: How): boolean {
+function isBad(how: Standing): boolean {
   return wentBack(how) || (how.is === "down" && !how.isExcused);
 }
 
 /** By itself. */
-function wentBack({ answer, is }: How): boolean {
+function wentBack({ answer, is }: Standing): boolean {
   return answer === "reverted" && is === "available";
 }
 

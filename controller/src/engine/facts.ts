@@ -11,6 +11,7 @@ import type { Attended } from "../rollout/moment.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import type { Deadlines } from "./overdue.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
+import { stands } from "../journal/standing.ts";
 import type { AgentPhase, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -325,14 +326,14 @@ function prepare(db: Database) {
     ),
     standing: statement(
       `SELECT id, app, release, selector, strategy ->> 'lateJoiners' AS lateJoiners, lanes, max(start_seq) AS startSeq FROM deployments d
-       WHERE app = ? AND ${STANDS} GROUP BY selector ORDER BY startSeq DESC`,
+       WHERE app = ? AND ${stands("d")} GROUP BY selector ORDER BY startSeq DESC`,
     ),
     deployment: statement("SELECT release, strategy FROM deployments WHERE id = ?"),
     selectorOf: statement("SELECT selector FROM deployments WHERE id = ?").pluck(),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(
       `SELECT 1 FROM deployments this WHERE this.id = ? AND this.phase = 'succeeded' AND NOT EXISTS (
-         SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${STANDS})`,
+         SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${stands("d")})`,
     ),
     takenBack: statement(
       `SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
@@ -370,6 +371,3 @@ function prepare(db: Database) {
     ).pluck(),
   };
 }
-
-/** Of a deployment `d`: it has succeeded, and changed somebody. One that found nothing to do decides about nobody. */
-const STANDS = "d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)";

@@ -97,7 +97,6 @@ export class Loop {
   start(): void {
     for (const [id, error] of this.#broken) this.#pause(new RolloutBug(id, error));
     this.#broken.clear();
-    this.catchUp.lookAtAll();
     this.holdBack();
     this.#askAgain();
   }

@@ -8,7 +8,7 @@ import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Size } from "../plan/strategy.ts";
 import type { Clock } from "./clock.ts";
-import { isBad, isHealthy, isUnsound } from "./deployments-now.ts";
+import { add, type Counts, isUnsound, NOBODY } from "./deployments-now.ts";
 import type { Facts, Forerunner } from "./facts.ts";
 import type { World } from "./world.ts";
 
@@ -51,27 +51,21 @@ export class Promotions {
   }
 
   #look(app: AppName, release: ReleaseId, targets: string, maxFailures: Size | undefined): string | undefined {
-    const { availabilities } = this.#world;
     const matches = checkedSelector(targets);
+    const now: Counts = { ...NOBODY };
     let machines = 0;
-    let have = 0;
-    let healthy = 0;
-    let bad = 0;
     for (const { machine, labels } of this.#facts.machinesOf(app)) {
-      const assigned = availabilities.assignedTo(machine, app);
-      if (assigned === undefined || assigned.release === null || !selects(matches, labels)) continue;
+      const standing = this.#world.standingOf(machine, app);
+      if (standing === undefined || standing.assigned.release === null || !selects(matches, labels)) continue;
       machines += 1;
-      if (assigned.release !== release) continue;
-      have += 1;
-      const how = { assigned, is: availabilities.of(machine, app), answer: availabilities.answerOf(machine, app), isExcused: availabilities.isDrained(machine) };
-      if (isHealthy(how)) healthy += 1;
-      if (isBad(how)) bad += 1;
+      if (standing.assigned.release === release) add(now, standing, 1);
     }
+    const { machines: have, healthy } = now;
     const where = targets === "" ? "all machines" : targets;
     if (have === 0) return `${release} to be what ${where} should run: none of ${machines} should by now`;
     const allowed = maxFailures === undefined ? 0 : roundedDown(maxFailures, machines);
     if (isUnsound({ machines, healthy, bad: machines - have }, allowed)) return `${release} to be what ${where} should run: ${have} of ${machines} should by now`;
-    if (isUnsound({ machines: have, healthy, bad }, allowed)) return `${release} to be healthy on ${where}: ${healthy} of ${have} are now`;
+    if (isUnsound(now, allowed)) return `${release} to be healthy on ${where}: ${healthy} of ${have} are now`;
     return undefined;
   }
 }

@@ -1,153 +1,11 @@
-/** What happens while nobody listens: a paused rollout, a cut link, a spool, a drain, a full disk. */
+/** What happens to machines while their rollout does not look: lost in a rollback, drained and used again, gone before the file is deployed again. */
 import { expect, test } from "vitest";
-import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { loadRollout } from "../journal/load.ts";
-import { ALL, count, MINUTE, wave } from "../rollout/rollout.fixture.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
-const NIGHTLY = { cron: "0 2 * * *", durationMs: MINUTE, timeZone: "UTC" };
 const reasonOf = (world: World, id: DeploymentId, machine: string) => loadRollout(world.journal, id)!.targets.get(machine as MachineId)!.reason;
-
-/** a and b took 2 and wait; then the calendar fails, so that the rollout is paused for a bug of the controller. */
-async function broken() {
-  const world = new World();
-  const calendar = { fails: false };
-  world.schedule = {
-    openingOf: (_window, now) => {
-      if (calendar.fails) throw new Error("there is no such day");
-      return { open: true, until: (now + 1_000_000) as Instant };
-    },
-  };
-  world.startEngine();
-  await world.join("a", "b", "c", "d");
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
-  await world.settle("a", "b", "c", "d");
-  const id = world.deploy("2", { waves: [ALL], window: NIGHTLY, maxUnavailable: count(2), healthyDeadlineMs: 60_000, progressDeadlineMs: 300_000, maxFailures: count(1) });
-  calendar.fails = true;
-  await world.say("a", "healthy");
-  world.pass(3000, "a", "b", "c", "d");
-  expect([world.phase(id), loadRollout(world.journal, id)!.reason?.code]).toEqual(["paused", "internal"]);
-  return { world, calendar, id };
-}
-
-test("a machine that took the release and was lost while its rollout was paused for a bug keeps it from succeeding when it goes on", async () => {
-  const { world, calendar, id } = await broken();
-  await world.say("a", "healthy");
-  await world.say("b", "healthy");
-  world.pass(30_000, "c", "d");
-  calendar.fails = false;
-  expect(world.command(id, "resume").ok).toBe(true);
-  world.pass(2000, "c", "d");
-  for (const machine of ["c", "d"]) if (world.wanted(machine) === "2") await world.say(machine, "healthy");
-  world.pass(10_000, "c", "d");
-  for (const machine of ["c", "d"]) if (world.wanted(machine) === "2") await world.say(machine, "healthy");
-  world.pass(10_000, "c", "d");
-  expect([world.state(id, "a"), world.state(id, "b")]).toEqual(["unreachable", "unreachable"]);
-});
-
-test("a machine that was removed while its rollout was paused for a bug is told nothing when it goes on", async () => {
-  const { world, calendar, id } = await broken();
-  world.remove("d");
-  calendar.fails = false;
-  expect(world.command(id, "resume").ok).toBe(true);
-  for (const machine of ["a", "b", "c"]) {
-    world.pass(2000, "a", "b", "c");
-    await world.say(machine, "healthy");
-  }
-  world.pass(5000, "a", "b", "c");
-  expect([world.state(id, "d"), world.wanted("d"), world.phase(id)]).toEqual(["removed", undefined, "succeeded"]);
-});
-
-test("a machine that said nothing while its rollout was paused for a bug fails by itself when it goes on", async () => {
-  const { world, calendar, id } = await broken();
-  await world.say("a", "healthy");
-  world.pass(100_000, "a", "b", "c", "d");
-  calendar.fails = false;
-  expect(world.command(id, "resume").ok).toBe(true);
-  for (let round = 0; round < 4; round += 1) {
-    world.pass(20_000, "a", "b", "c", "d");
-    for (const machine of ["c", "d"]) if (world.wanted(machine) === "2") await world.say(machine, "healthy");
-  }
-  world.pass(600_000, "a", "b", "c", "d");
-  expect([world.phase(id), world.state(id, "b")]).toEqual(["succeeded", "failed"]);
-});
-
-test("a machine that was drained while its rollout was paused for a bug holds nobody up when it goes on", async () => {
-  const { world, calendar, id } = await broken();
-  await world.say("a", "healthy");
-  world.engine.orders.cordon("b" as never, { drain: true, force: true }, { by: "anna", reason: "" });
-  await world.say("b", "removed");
-  calendar.fails = false;
-  expect(world.command(id, "resume").ok).toBe(true);
-  for (let round = 0; round < 4; round += 1) {
-    world.pass(5000, "a", "b", "c", "d");
-    for (const machine of ["c", "d"]) if (world.wanted(machine) === "2") await world.say(machine, "healthy");
-  }
-  expect([world.phase(id), world.state(id, "b")]).toEqual(["succeeded", "skipped"]);
-});
-
-test.each([0, 300])("an app that crashes again and again (%s times) does not hide that another one on its machine fails in the soak", async (crashes) => {
-  const world = new World();
-  await world.join("a", "b", "c");
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) }, { app: "loop" });
-  for (const machine of ["a", "b", "c"]) await world.say(machine, "healthy");
-  const loop = world.generation("a");
-  const generations = new Map(["a", "b", "c"].map((machine) => [machine, world.generation(machine)]));
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
-  const other = (machine: string) => world.engine.assignmentFor(machine as never)!.apps.find(({ app }) => app === "app")!.generation;
-  for (const machine of ["a", "b", "c"]) await world.say(machine, "healthy", other(machine), "app");
-  expect(loop).toBe(generations.get("a"));
-  for (let n = 0; n < crashes; n += 1) {
-    await world.say("a", "unhealthy", loop, "loop");
-    await world.say("a", "activating", loop, "loop");
-  }
-  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 10_000 }] } as never;
-  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(9) });
-  expect(world.wanted("a", "app")).toBe("2");
-  await world.say("a", "healthy", other("a"), "app");
-  world.pass(2000, "a", "b", "c");
-  // It goes back by itself.
-  await world.say("a", "reverting", other("a"), "app");
-  await world.say("a", "reverted", other("a"), "app");
-  world.pass(12_000, "a", "b", "c");
-  expect([world.state(id, "a") === "healthy", world.wanted("b", "app"), world.wanted("c", "app")]).toEqual([false, "1", "1"]);
-});
-
-test.each([2, 3])("a machine that is heard again with a report of another app to come (made: %s, stored: 2) is as healthy as it was", async (made) => {
-  const world = new World();
-  await world.join("a", "b", "c", "d");
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) }, { app: "other" });
-  await world.settle("a", "b", "c", "d");
-  const other = world.generation("a");
-  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1), maxUnreachable: count(4), healthyDeadlineMs: 60_000, progressDeadlineMs: 120_000, minHealthyTimeMs: 1000 });
-  const gen = () => world.engine.assignmentFor("a" as never)!.apps.find(({ app }) => app === "app")!.generation;
-  await world.say("a", "healthy", gen(), "app");
-  world.pass(20_000, "b", "c", "d");
-  expect(world.state(id, "a")).toBe("unreachable");
-  // It comes back, and owes one report: of the other app.
-  const joined = { kind: "machine_joined", labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
-  await world.engine.hello({ ...joined, machine: "a" as never, instance: "i-a" }, gen(), made);
-  await world.say("a", "unhealthy", other, "other");
-  world.pass(2000, "a", "b", "c", "d");
-  expect(world.state(id, "a")).toBe("healthy");
-  for (let round = 0; round < 8; round += 1) {
-    for (const machine of ["b", "c", "d"]) if (world.wanted(machine) === "2") await world.say(machine, "healthy");
-    world.pass(2000, "a", "b", "c", "d");
-  }
-  world.pass(200_000, "a", "b", "c", "d");
-  expect(world.phase(id)).toBe("succeeded");
-});
-
-test("the controller's deadline comes before progress_deadline also when the controller was started anew in between", async () => {
-  const world = new World();
-  await world.join("a", "b");
-  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 90_000, minHealthyTimeMs: 1000 });
-  await world.say("b", "healthy");
-  world.pass(40_000, "a", "b");
-  world.startEngine();
-  world.pass(200_000, "a", "b");
-  expect([world.state(id, "a"), world.phase(id)]).toEqual(["failed", "succeeded"]);
-});
 
 test("a machine that was lost in a rollback and removed from the fleet is named in it no longer", async () => {
   const world = new World();
@@ -183,46 +41,6 @@ test("one that fell silent before it heard that it goes back, and went back then
   expect([world.phase(id), world.state(id, "a"), reasonOf(world, id, "a")]).toEqual(["rolled_back", "reverted", null]);
 });
 
-test("the same after a fault of the disk that is over at once", async () => {
-  const world = new World();
-  await world.join("a", "b");
-  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 90_000, minHealthyTimeMs: 1000 });
-  await world.say("b", "healthy");
-  world.pass(40_000, "a", "b");
-  const append = world.journal.append;
-  world.journal.append = () => {
-    world.journal.append = append;
-    throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
-  };
-  await expect(world.say("b", "unhealthy", 999_999)).rejects.toThrow("disk is full");
-  world.pass(200_000, "a", "b");
-  expect([world.state(id, "a"), world.phase(id)]).toEqual(["failed", "succeeded"]);
-});
-
-test.each(["after its report", "before it"])("a soak does not open on the hello of a machine whose failure is still in its spool (looked at %s)", async (when) => {
-  const world = new World();
-  await world.join("a", "b", "c");
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
-  await world.settle("a", "b", "c");
-  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 20_000 }] } as never;
-  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(9) });
-  const generation = world.generation("a");
-  await world.say("a", "healthy");
-  world.pass(9000, "a", "b", "c");
-  // Its link is cut for 13s, less than silent-after, and the app dies meanwhile.
-  world.pass(13_000, "b", "c");
-  expect([world.state(id, "a"), world.wanted("b")]).toEqual(["healthy", "1"]);
-  const joined = { kind: "machine_joined", labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
-  // Stored: two reports; made: three.
-  expect(await world.engine.hello({ ...joined, machine: "a" as never, instance: "i-a" }, generation, 3)).toBe(2);
-  if (when === "before it") world.clock.advance(600);
-  else await world.say("a", "reverting", generation);
-  if (when !== "before it") world.clock.advance(600);
-  const told = [world.wanted("b"), world.wanted("c")];
-  await world.say("a", "reverting", generation);
-  expect([world.state(id, "a"), told]).toEqual(["failed", ["1", "1"]]);
-});
-
 test("a machine that was removed and joined again under its name goes by what is decided from then on, after a rollback that had lost it", async () => {
   const world = new World();
   await world.join("a", "b");
@@ -239,40 +57,6 @@ test("a machine that was removed and joined again under its name goes by what is
   expect(world.wanted("b")).toBe("1");
   await world.settle("b");
   expect(world.state(id, "b")).toBe("removed");
-});
-
-test("without either it fails by itself", async () => {
-  const world = new World();
-  await world.join("a", "b");
-  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 90_000, minHealthyTimeMs: 1000 });
-  await world.say("b", "healthy");
-  world.pass(240_000, "a", "b");
-  expect([world.state(id, "a"), world.phase(id)]).toEqual(["failed", "succeeded"]);
-});
-
-test("a soak does not open while the failure of its machine could not be stored, since the disk was full for a moment", async () => {
-  const world = new World();
-  await world.join("a", "b", "c");
-  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
-  await world.settle("a", "b", "c");
-  const soak = { ...wave(count(1)), gates: [{ kind: "soak", forMs: 20_000 }] } as never;
-  const id = world.deploy("2", { waves: [soak, ALL], maxUnavailable: count(9) });
-  const generation = world.generation("a");
-  await world.say("a", "healthy");
-  world.pass(18_000, "a", "b", "c");
-  const transaction = world.journal.transaction;
-  world.journal.transaction = (() => {
-    throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
-  }) as never;
-  const again = { seq: 3 };
-  await expect(world.saySeq("a", "reverting", generation, again.seq)).rejects.toThrow("disk is full");
-  world.pass(4000, "a", "b", "c");
-  world.journal.transaction = transaction;
-  // The agent sends it again two seconds later.
-  world.pass(2000, "a", "b", "c");
-  const told = [world.wanted("b"), world.wanted("c")];
-  await world.saySeq("a", "reverting", generation, again.seq);
-  expect([world.state(id, "a"), told]).toEqual(["failed", ["1", "1"]]);
 });
 
 test("a drained machine that was on its way with the release is not started on it again by its uncordon while the rollout may start nobody", async () => {

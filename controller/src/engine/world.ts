@@ -151,6 +151,19 @@ export class World implements Surroundings {
     return this.now.of(id);
   }
 
+  /** How an app counts on a machine; undefined: it was never assigned there. */
+  standingOf(machine: MachineId, app: AppName): Standing | undefined {
+    const assigned = this.availabilities.assignedTo(machine, app);
+    if (assigned === undefined) return undefined;
+    return {
+      assigned,
+      selector: this.#selectorOf(assigned.deployment),
+      is: this.availabilities.of(machine, app),
+      answer: this.availabilities.answerOf(machine, app),
+      isExcused: this.availabilities.isDrained(machine),
+    };
+  }
+
   /** It is part of the fleet. */
   has(machine: MachineId): boolean {
     return this.#facts.hasMachine(machine);
@@ -245,15 +258,7 @@ export class World implements Surroundings {
   }
 
   #count(machine: MachineId, app: AppName, by: 1 | -1): void {
-    const assigned = this.availabilities.assignedTo(machine, app);
-    if (assigned === undefined) return;
-    const standing: Standing = {
-      assigned,
-      selector: this.#selectorOf(assigned.deployment),
-      is: this.availabilities.of(machine, app),
-      answer: this.availabilities.answerOf(machine, app),
-      isExcused: this.availabilities.isDrained(machine),
-    };
-    this.now.count(standing, by);
+    const standing = this.standingOf(machine, app);
+    if (standing !== undefined) this.now.count(standing, by);
   }
 }

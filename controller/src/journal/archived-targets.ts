@@ -4,6 +4,7 @@
 import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { TargetsArchived } from "./entry.ts";
+import { stands } from "./standing.ts";
 import { statement } from "./statement.ts";
 
 /** A few milliseconds. */
@@ -31,8 +32,7 @@ export function nextToFold(db: Database, endedBefore: number): TargetsArchived |
     db,
     `SELECT d.id AS deployment, d.app FROM deployments d
      WHERE d.ended_at < ? AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id) AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id)
-       AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.phase = 'succeeded' AND l.start_seq > d.start_seq
-         AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = l.id AND t.attempts > 0)))
+       AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND ${stands("l")}))
      ORDER BY d.number LIMIT 1`,
   ).get(endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
   if (found === undefined) return undefined;
