@@ -204,7 +204,7 @@ function checkCounts({ id, waves }: RolloutState): void {
 /** But for what is worked out from the rest when it is asked for. */
 function lasting(state: RolloutState | undefined): unknown {
   if (state === undefined) return undefined;
-  return { ...state, turns: null, turnsBack: null, laneKeys: null, availability: null, startFirst: null, backFirst: null };
+  return { ...state, turns: null, turnsBack: null, laneKeys: null, availability: null, startFirst: null, backFirst: null, startFirstBehind: null };
 }
 
 function difference(held: unknown, stored: unknown): string {

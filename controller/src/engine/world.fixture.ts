@@ -87,7 +87,7 @@ const ARTIFACT = "a".repeat(64);
 /** A rollout without what is worked out from the rest, and from its machines, when it is loaded. */
 export function lasting(state: RolloutState | undefined): unknown {
   if (state === undefined) return undefined;
-  return { ...state, turns: null, turnsBack: null, laneKeys: null, availability: null, startFirst: null, backFirst: null };
+  return { ...state, turns: null, turnsBack: null, laneKeys: null, availability: null, startFirst: null, backFirst: null, startFirstBehind: null };
 }
 
 export class World {

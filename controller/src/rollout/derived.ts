@@ -168,7 +168,9 @@ function releaseSpread(state: RolloutState, label: string, index: number): void 
   if (changingIn.get(values[index]!) === changingIn.get(label)) release(state, others[index]!);
 }
 
-function release({ turns, turnsBack }: RolloutState, key: string): void {
+function release({ turns, turnsBack, startFirst, startFirstBehind }: RolloutState, key: string): void {
   turns.release(key);
   turnsBack.release(key);
+  for (const target of startFirstBehind.get(key) ?? []) startFirst.add(target);
+  startFirstBehind.delete(key);
 }

@@ -98,4 +98,22 @@ describe("max_unavailable_per", () => {
     rollout.healthy(0, 4);
     expect(rollout.moving()).toEqual([1, 5]);
   });
+
+  test("whoever is changing anyway goes on when the lane that it helped to fill has room again", () => {
+    const rollout = new Harness(zones("aaab"), { maxUnavailablePer: [{ label: "zone", max: 2 }], maxUnavailable: count(1) });
+    expect(rollout.moving()).toEqual([0]);
+    rollout.report(1, "pulling", { generation: 0 });
+    rollout.report(3, "unhealthy", { generation: 0 });
+    expect(rollout.moving()).toEqual([0]);
+    rollout.healthy(0);
+    expect(rollout.moving()).toEqual([1]);
+  });
+
+  test("whoever is changing anyway does not fill its lane for itself", () => {
+    const rollout = new Harness(zones("aaab"), { maxUnavailablePer: [{ label: "zone", max: 1 }], maxUnavailable: count(2) });
+    expect(rollout.moving()).toEqual([0, 3]);
+    rollout.report(1, "pulling", { generation: 0 });
+    rollout.healthy(0);
+    expect(rollout.moving()).toEqual([1, 3]);
+  });
 });

@@ -32,12 +32,22 @@ export function fullBudget(state: RolloutState, { machine }: Target, world: Surr
 
 /** A value that is full holds back its own; values of a spread label hold back one another, and each of them waits for all the others to settle. */
 export function fullLane(state: RolloutState, target: Target): readonly string[] | undefined {
+  return laneWithout(state, target, (max, changing, down) => hasRoom({ max, changing, down }));
+}
+
+/** The same for a target that costs nothing: its own machine takes no place in its lane, nor do those that are down. */
+export function fullOfOthers(state: RolloutState, target: Target): readonly string[] | undefined {
+  const own = state.availability.changing.has(target.machine) ? 1 : 0;
+  return laneWithout(state, target, (max, changing) => changing - own < max);
+}
+
+function laneWithout(state: RolloutState, target: Target, hasRoomIn: (max: number, changing: number, down: number) => boolean): readonly string[] | undefined {
   if (state.lanes.length === 0) return undefined;
   const { values, others } = laneKeys(state, target);
   const { changingIn, downIn } = state.availability;
   for (const [index, { label, max }] of state.lanes.entries()) {
     const changing = changingIn.get(values[index]!) ?? 0;
-    if (max !== null && !hasRoom({ max, changing, down: downIn.get(values[index]!) ?? 0 })) return [values[index]!];
+    if (max !== null && !hasRoomIn(max, changing, downIn.get(values[index]!) ?? 0)) return [values[index]!];
     if (max === null && (changingIn.get(label) ?? 0) > changing) return [others[index]!, label];
   }
   return undefined;

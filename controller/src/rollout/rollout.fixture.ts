@@ -320,10 +320,10 @@ export class Harness {
   /** Restarts the controller: everything derived is built anew. */
   restart(): void {
     const { state } = this;
-    for (const derived of [state.moving, state.laneKeys, state.startFirst, state.backFirst, state.lostTakers, state.wordless, ...Object.values(state.availability)]) derived.clear();
+    for (const derived of [state.moving, state.laneKeys, state.startFirst, state.backFirst, state.startFirstBehind, state.lostTakers, state.wordless, ...Object.values(state.availability)]) derived.clear();
     for (const wave of state.waves) {
       wave.awaited.clear();
-      Object.assign(wave, { counted: 0, lost: 0 });
+      Object.assign(wave, { counted: 0, lost: 0, leftFailed: 0 });
     }
     rebuild(state);
     for (const machine of state.targets.keys()) this.note(machine);

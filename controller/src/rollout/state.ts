@@ -205,6 +205,8 @@ export interface RolloutState {
   /** Pending targets of waves that have begun, and targets to be taken back, that may start before all others, since they do not serve. */
   readonly startFirst: Set<Target>;
   readonly backFirst: Set<Target>;
+  /** Of `startFirst`, those whose lane was full of others, by what fills it. */
+  readonly startFirstBehind: Map<string, Set<Target>>;
   /** Whose turn it is to be told of the release, and, while rolling back, to be taken back. */
   turns: Turns<Target>;
   turnsBack: Turns<Target>;
@@ -318,6 +320,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     progressAt: attended,
     startFirst: new Set(),
     backFirst: new Set(),
+    startFirstBehind: new Map(),
     turns: forwardTurns(),
     turnsBack: new Turns<Target>(() => false, isEarlier),
   };

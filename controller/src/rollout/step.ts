@@ -5,7 +5,7 @@ import type { Instant } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
 import { costsNothing } from "./derived.ts";
 import type { Moment } from "./moment.ts";
-import { blockers, fullBudget, fullLane, hasPlace, opening } from "./place.ts";
+import { blockers, fullBudget, fullOfOthers, hasPlace, opening } from "./place.ts";
 import type { Hold, Purpose, RolloutReason, RolloutState, Target } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, timeText } from "./words.ts";
@@ -47,13 +47,23 @@ export function turnStep(state: RolloutState, world: Surroundings, pace: Pace, n
   return fits ? change(assignment(state, target, "update", world)) : undefined;
 }
 
-/** Those that cannot start now are dropped; they are looked at in their order as well. */
+/** Those that cannot start now are set aside until their lane has room, or dropped; all are looked at in their order as well. */
 function nextFirst(state: RolloutState, world: Surroundings): Target | undefined {
   for (const target of state.startFirst) {
     if (isFree(state, target, world)) return instead(state, target, world) ?? target;
-    state.startFirst.delete(target);
+    setAside(state, target);
   }
   return undefined;
+}
+
+function setAside(state: RolloutState, target: Target): void {
+  state.startFirst.delete(target);
+  if (target.state !== "pending" || !costsNothing(state, target)) return;
+  for (const key of fullOfOthers(state, target) ?? []) {
+    const behind = state.startFirstBehind.get(key);
+    if (behind === undefined) state.startFirstBehind.set(key, new Set([target]));
+    else behind.add(target);
+  }
 }
 
 /** A window that is full of those that change is so for everybody but one of these. O(window). */
@@ -68,7 +78,7 @@ function instead(state: RolloutState, first: Target, world: Surroundings): Targe
 }
 
 function isFree(state: RolloutState, target: Target, world: Surroundings): boolean {
-  return target.state === "pending" && costsNothing(state, target) && fullLane(state, target) === undefined && fullBudget(state, target, world, "update") === undefined;
+  return target.state === "pending" && costsNothing(state, target) && fullOfOthers(state, target) === undefined && fullBudget(state, target, world, "update") === undefined;
 }
 
 /** A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. */
