@@ -125,8 +125,9 @@ export class Link implements AgentEnd {
     this.#batchAge = this.#acknowledgedSeq < this.#sentSeq ? this.#batchAge + 1 : 0;
     if (this.#missedAcks >= MISSED_ACKS_MAX || this.#batchAge > MISSED_ACKS_MAX) return this.end(stream);
     this.#missedAcks += 1;
-    const { network, controller, generation } = this.#agent;
-    network.send(stream, "toController", () => (controller.isUp ? controller.heartbeat(stream, generation) : undefined));
+    const { network, controller, generation, machine } = this.#agent;
+    const { newestReport } = machine;
+    network.send(stream, "toController", () => (controller.isUp ? controller.heartbeat(stream, generation, newestReport) : undefined));
     this.#agent.after(HEARTBEAT_MS, () => this.#beat(stream));
   }
 

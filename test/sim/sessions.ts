@@ -117,8 +117,8 @@ export class Sessions implements ControllerSide {
     });
   }
 
-  heartbeat(stream: Stream, generation: number): void | Promise<void> {
-    return this.#options.controller.whenTurning(() => this.#hear(this.#calls.get(stream), { $case: "heartbeat", value: { generation, refusal: undefined } }));
+  heartbeat(stream: Stream, generation: number, newestReportSeq: number): void | Promise<void> {
+    return this.#options.controller.whenTurning(() => this.#hear(this.#calls.get(stream), { $case: "heartbeat", value: { generation, refusal: undefined, newestReportSeq } }));
   }
 
   report(stream: Stream, accepted: readonly ReportAccepted[]): void | Promise<void> {
@@ -192,7 +192,7 @@ export class Sessions implements ControllerSide {
     const engine: Pick<Engine, "hello" | "heartbeat" | "report" | "sessionEnded" | "assignmentFor"> = {
       hello: (said, generation, newestReport) => answered((real) => real.hello(said, generation, newestReport)),
       report: (reports) => answered((real) => real.report(reports)),
-      heartbeat: (machine, generation, refusal) => controller.ask((real) => real.heartbeat(machine, generation, refusal)) ?? generation,
+      heartbeat: (machine, generation, said) => controller.ask((real) => real.heartbeat(machine, generation, said)) ?? generation,
       sessionEnded: (machine) => void (isOver() ? undefined : controller.ask((real) => real.sessionEnded(machine))),
       assignmentFor: (machine) => controller.ask((real) => real.assignmentFor(machine)),
     };

@@ -186,7 +186,7 @@ export class Link {
         client,
         hello: () => ({ ...hello, generation: assignments.generation, newestReportSeq: reports.newestSeq }),
         reports,
-        heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal ?? this.#untaken ?? assignments.refusal }),
+        heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal ?? this.#untaken ?? assignments.refusal, newestReportSeq: reports.newestSeq }),
         onKeys: (keys) => trust.hearKeys(keys),
         onWelcome: (welcome, beat) => {
           connection.onWelcome();

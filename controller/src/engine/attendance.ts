@@ -33,12 +33,15 @@ export interface AttendanceOptions {
   readonly silentAfterMs: number;
   /** Over which a fleet spreads its return. */
   readonly spreadMs: () => number;
+  /** It has made reports that are not stored yet. */
+  readonly owes: (machine: MachineId) => boolean;
 }
 
 export class Attendance {
   readonly #clock: Clock;
   readonly #silentAfterMs: number;
   readonly #spreadMs: () => number;
+  readonly #owes: (machine: MachineId) => boolean;
   readonly #keep: Statement;
   /** Counted and written. */
   #attended: number;
@@ -49,18 +52,19 @@ export class Attendance {
   #writtenAt: number;
   /** Since when nothing could be written. */
   #failingSince: number | undefined;
-  /** Who has not caught up, and up to which report of its own; 0: it has not been heard. Undefined: the controller attends. */
-  #awaited: Map<MachineId, number> | undefined;
+  /** Who has not caught up: it has not been heard since, or owes reports. Undefined: the controller attends. */
+  #awaited: Set<MachineId> | undefined;
   /** In watched time. */
   #awaitedUntil = 0;
   /** On the monotonic clock: until then what came while the engine was held up is read, and nothing is judged by a part of it. */
   #readingUntil = 0;
   #total = 0;
 
-  constructor({ db, clock, silentAfterMs, spreadMs }: AttendanceOptions) {
+  constructor({ db, clock, silentAfterMs, spreadMs, owes }: AttendanceOptions) {
     this.#clock = clock;
     this.#silentAfterMs = silentAfterMs;
     this.#spreadMs = spreadMs;
+    this.#owes = owes;
     this.#keep = db.prepare("INSERT INTO meta VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
     const kept = db.prepare("SELECT value FROM meta WHERE key = 'attended_ms'").pluck().get() as string | undefined;
     const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
@@ -89,7 +93,7 @@ export class Attendance {
 
   /** Those that are not lost are waited for, a silence and the spread of the fleet's return long. A catch-up that is under way goes on from here. */
   catchUp(machines: Iterable<MachineId>): void {
-    this.#awaited = new Map([...machines].map((machine) => [machine, 0]));
+    this.#awaited = new Set(machines);
     this.#total = this.#awaited.size;
     this.#awaitedUntil = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
     this.#countedAt = this.#clock.monotonicMs();
@@ -121,18 +125,9 @@ export class Attendance {
     this.#countedAt = this.#clock.monotonicMs();
   }
 
-  /** A machine was heard. `owed`: the newest report that it has made and that is not stored yet; 0: there is none. */
-  heard(machine: MachineId, owed: number): void {
-    if (this.#awaited?.has(machine) !== true) return;
-    const before = this.#awaited.get(machine)!;
-    if (owed === 0 && before === 0) this.#awaited.delete(machine);
-    else this.#awaited.set(machine, Math.max(before, owed));
-  }
-
-  /** Its reports up to this one are stored. */
-  stored(machine: MachineId, seq: number): void {
-    const owed = this.#awaited?.get(machine);
-    if (owed !== undefined && owed > 0 && seq >= owed) this.#awaited!.delete(machine);
+  /** A machine was heard, and what it owes is known. */
+  heard(machine: MachineId): void {
+    if (!this.#owes(machine)) this.#awaited?.delete(machine);
   }
 
   /** It is lost, or no part of the fleet any more: nobody waits for it. */

@@ -101,22 +101,22 @@ export class Engine {
     const known = facts.machine(machine);
     // It was, even when what it says can't be written down.
     world.fleet.heard(machine, attendance.now());
-    const take: Saying["take"] = (append, now) => this.#introduce(said, { generation, newestReport }, append, now);
+    world.noteSettled(machine);
+    if (newestReport > this.#intake.acknowledgedSeq(machine, instance)) world.noteOwed(machine, newestReport);
+    const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
     else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);
     world.fleet.connected(machine, attendance.now(), generation);
-    const stored = this.#intake.acknowledgedSeq(machine, instance);
-    const owed = newestReport > stored ? newestReport : 0;
-    world.noteOwed(machine, owed);
-    attendance.heard(machine, owed);
+    attendance.heard(machine);
     this.#endCatchingUp();
-    return stored;
+    return this.#intake.acknowledgedSeq(machine, instance);
   }
 
-  /** `refusal`: what the agent does not believe now. Returns the newest generation for the machine. */
-  heartbeat(machine: MachineId, generation: Generation, refusal?: AgentRefusal): Generation {
+  /** `refusal`: what the agent does not believe now. `owed`: the newest report that it has made, when that is not stored yet. Returns the newest generation for the machine. */
+  heartbeat(machine: MachineId, generation: Generation, { refusal, owed = 0 }: { readonly refusal?: AgentRefusal | undefined; readonly owed?: number } = {}): Generation {
     const { world, attendance, assignments } = this.#loop;
     const { fleet } = world;
+    if (owed > 0) world.noteOwed(machine, owed);
     if (fleet.isSilent(machine)) {
       // When that can't be written down, the next heartbeat tries again.
       this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => {});
@@ -124,7 +124,7 @@ export class Engine {
     const now = attendance.now();
     fleet.heard(machine, now, generation);
     fleet.refuses(machine, now.at, refusal);
-    attendance.heard(machine, 0);
+    attendance.heard(machine);
     this.#endCatchingUp();
     return assignments.generation(machine);
   }
@@ -148,20 +148,18 @@ export class Engine {
     const last = reports.at(-1);
     if (last === undefined) return;
     const { world, attendance } = this.#loop;
+    const { machine } = last;
     // It was heard, even when what it says can't be written down; and it owes that until it is.
-    world.fleet.heard(last.machine, attendance.now());
-    const didOwe = world.owes(last.machine);
-    world.noteOwed(last.machine, last.reportSeq);
-    await this.#shareOf(
-      last.machine,
-      (append, now) => {
-        for (const report of reports) this.#takeReport(report, append, now);
-        if (didOwe && !world.owes(last.machine, last.reportSeq)) this.#loop.rollouts.answerAgain(last.machine, append, now);
-      },
-      reports.length,
-    );
-    if (!world.owes(last.machine, last.reportSeq)) world.noteOwed(last.machine, 0);
-    attendance.stored(last.machine, last.reportSeq);
+    world.fleet.heard(machine, attendance.now());
+    const didOwe = world.owes(machine);
+    world.noteOwed(machine, last.reportSeq);
+    try {
+      await this.#shareOf(machine, (append, now) => this.#takeReports(reports, last, didOwe, append, now), reports.length);
+    } catch (error) {
+      if (world.has(machine)) world.noteOwed(machine, last.reportSeq);
+      throw error;
+    }
+    attendance.heard(machine);
     this.#endCatchingUp();
   }
 
@@ -234,7 +232,7 @@ export class Engine {
     if (attendance.isCatchingUp && attendance.hasHeardAll) this.#loop.attend();
   }
 
-  #introduce(said: MachineJoined, { generation, newestReport }: { readonly generation: number; readonly newestReport: number }, append: Append, now: Seen): void {
+  #introduce(said: MachineJoined, generation: number, append: Append, now: Seen): void {
     const { facts, world, catchUp } = this.#loop;
     const { machine } = said;
     const known = facts.machine(machine);
@@ -245,7 +243,7 @@ export class Engine {
     if (known !== undefined && known.instance !== said.instance) this.#beganAnew(machine, append, now);
     const wasSilent = world.fleet.isSilent(machine);
     world.fleet.connected(machine, now, generation);
-    if (wasSilent) this.#heardAgain(machine, newestReport <= this.#intake.acknowledgedSeq(machine, said.instance), append, now);
+    if (wasSilent) this.#heardAgain(machine, append, now);
     catchUp.look(machine);
   }
 
@@ -259,9 +257,10 @@ export class Engine {
     for (const state of rollouts.active()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "began_anew", machine }, append, now);
   }
 
-  /** `isComplete`: all that its agent has reported is stored, so that its last answer counts. */
-  #heardAgain(machine: MachineId, isComplete: boolean, append: Append, now: Seen): void {
+  /** While it owes reports, what it answered last may be so no more, and is no answer. */
+  #heardAgain(machine: MachineId, append: Append, now: Seen): void {
     const { rollouts, world, catchUp } = this.#loop;
+    const isComplete = !world.owes(machine);
     append({ kind: "machine_heard", machine });
     world.lost(machine, false);
     for (const state of rollouts.active()) {
@@ -277,7 +276,7 @@ export class Engine {
     const { world, facts } = this.#loop;
     if (!facts.hasMachine(machine) || !world.fleet.isSilent(machine)) return;
     world.fleet.connected(machine, now, generation);
-    this.#heardAgain(machine, true, append, now);
+    this.#heardAgain(machine, append, now);
   }
 
   /** One transaction, and so one flush of the disk, for much of what agents said in one turn of the loop. */
@@ -316,14 +315,22 @@ export class Engine {
     }
   }
 
-  #takeReport(report: ReportAccepted, append: Append, now: Seen): void {
-    const { machine } = report;
-    const taken = this.#intake.take(report, append, now.at);
-    if (taken === "known") return;
-    const generation = report.generation as Generation;
-    this.#noteVoice(machine, generation, append, now);
-    this.#loop.world.fleet.heard(machine, now, generation);
-    if (taken === "taken") this.#followReport(report, append, now);
+  /** `didOwe`: something was to come before these. */
+  #takeReports(reports: readonly ReportAccepted[], last: ReportAccepted, didOwe: boolean, append: Append, now: Seen): void {
+    const { world, rollouts, catchUp } = this.#loop;
+    const { machine } = last;
+    const wasSilent = world.fleet.isSilent(machine);
+    this.#noteVoice(machine, last.generation as Generation, append, now);
+    for (const report of reports) {
+      const taken = this.#intake.take(report, append, now.at);
+      if (taken !== "known") world.fleet.heard(machine, now, report.generation as Generation);
+      if (taken === "taken") this.#followReport(report, append, now);
+    }
+    if (world.owes(machine, last.reportSeq)) return;
+    world.noteSettled(machine);
+    if (!didOwe && !wasSilent) return;
+    rollouts.answerAgain(machine, append, now);
+    catchUp.look(machine);
   }
 
   #followReport(report: ReportAccepted, append: Append, now: Moment): void {

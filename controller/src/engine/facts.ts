@@ -12,7 +12,7 @@ import { statement as statementOf } from "../journal/statement.ts";
 import type { Deadlines } from "./overdue.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
 import { stands } from "../journal/standing.ts";
-import type { AgentPhase, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
+import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
   readonly instance: string;
@@ -102,6 +102,8 @@ export interface AssignmentRow extends Deadlines {
   readonly deployment: DeploymentId;
   readonly release: ReleaseId | null;
   readonly phase: AgentPhase | null;
+  /** Since when its final answer is awaited; null: it was given. */
+  readonly awaitedSince: Attended | null;
 }
 
 export class Facts {
@@ -212,14 +214,9 @@ export class Facts {
     return (this.#sql.lastGood.get({ machine, app }) ?? null) as ReleaseId | null;
   }
 
-  /** When a row was written, in attended time; undefined: it is in the archive. */
-  attendedAt(seq: number): Attended | undefined {
-    return statementOf(this.#db, "SELECT attended FROM journal WHERE seq = ?").pluck().get(seq) as Attended | undefined;
-  }
-
-  /** What the machine said last that is wrong with the app. */
-  reason(machine: MachineId, app: AppName): { readonly code: string; readonly message: string } | null {
-    return (this.#sql.reason.get(machine, app) ?? null) as { code: string; message: string } | null;
+  /** What the machine said last that is wrong with the app as it is assigned now. */
+  reason(machine: MachineId, app: AppName): RolloutReason | null {
+    return (this.#sql.reason.get(machine, app) ?? null) as RolloutReason | null;
   }
 
   /** Of every app on every machine. */
@@ -346,9 +343,12 @@ function prepare(db: Database) {
        WHERE a.machine = @machine AND a.app = @app AND a.deployment <> d.id AND a.decided_seq > d.back_seq`,
     ).pluck(),
     lastGood: statement(LAST_GOOD).pluck(),
-    reason: statement("SELECT reason_code AS code, reason_message AS message FROM machine_apps WHERE machine = ? AND app = ? AND reason_code IS NOT NULL"),
+    reason: statement(
+      `SELECT s.reason_code AS code, s.reason_message AS message FROM assignments a JOIN machine_apps s ON s.machine = a.machine AND s.app = a.app AND s.generation = a.generation
+       WHERE a.machine = ? AND a.app = ? AND s.reason_code IS NOT NULL`,
+    ),
     assignments: statement(
-      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs FROM assignments ORDER BY machine, app`,
+      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
     ),
     answers: statement("SELECT machine, app, generation, phase FROM machine_apps ORDER BY machine, app").raw(),
     outstandingIn: statement(

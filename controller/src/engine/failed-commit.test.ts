@@ -1,25 +1,8 @@
 /** A transaction that failed, as on a full disk, loses nothing that it was about. */
 import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { failCommitOnce } from "./failing-disk.fixture.ts";
 import { World } from "./world.fixture.ts";
-
-/** The next transaction is done, and not committed. */
-function failCommitOnce(world: World, when: () => boolean = () => true): { failed: number } {
-  const seen = { failed: 0 };
-  const transaction = world.journal.transaction;
-  world.journal.transaction = function (this: never, work: () => unknown) {
-    return transaction.call(world.journal, () => {
-      const done = work();
-      if (when() && seen.failed === 0) {
-        seen.failed += 1;
-        world.journal.transaction = transaction;
-        throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
-      }
-      return done;
-    });
-  } as never;
-  return seen;
-}
 
 test.each([false, true])("a machine that joined while a rollout was under way gets its release when that ends (the disk was full for a moment: %s)", async (isFull) => {
   const world = new World();

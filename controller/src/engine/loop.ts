@@ -83,7 +83,7 @@ export class Loop {
     this.clock = clock;
     this.secrets = options.secrets ?? NO_SECRETS;
     this.facts = new Facts(journal.db);
-    this.attendance = new Attendance({ db: journal.db, clock, silentAfterMs: fleet.silentAfterMs, spreadMs: () => returnSpreadMs(fleet.size) });
+    this.attendance = new Attendance({ db: journal.db, clock, silentAfterMs: fleet.silentAfterMs, spreadMs: () => returnSpreadMs(fleet.size), owes: (machine) => this.world.owes(machine) });
     this.assignments = new Assignments(journal);
     this.world = new World(fleet, schedule, this.facts);
     this.planner = new Planner(journal, this.world);
@@ -369,8 +369,8 @@ export class Loop {
     const now = this.attendance.now();
     this.assignments.forgetAll();
     this.journal.mapped(() => {
-      for (const { id, silent_since } of this.facts.machines()) fleet.restore(id, now, silent_since);
-      this.world.reload(now.attended);
+      fleet.restore(this.facts.machines(), now);
+      this.world.reload();
       this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));
       this.catchUp.reload();
     });

@@ -10,13 +10,13 @@ const app = "shop" as AppName;
 
 function assigned(healthyDeadlineMs: number, progressDeadlineMs: number): Overdue {
   const overdue = new Overdue(SILENT_AFTER_MS);
-  overdue.assigned({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs }, 1000 as Attended);
+  overdue.await({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs }, 1000 as Attended, false);
   return overdue;
 }
 
 /** The first moment at which it is said. */
 function saidAt(overdue: Overdue): number {
-  for (let now = 0; now < 1_000_000; now += 500) if (overdue.next(now as Attended) !== undefined) return now;
+  for (let now = 0; now < 1_000_000; now += 500) if (overdue.takeNext(now as Attended) !== undefined) return now;
   throw new Error("it is never said");
 }
 
@@ -35,7 +35,7 @@ describe("a machine that gives no answer", () => {
   it("is not waited for any more once it has answered", () => {
     const overdue = assigned(60_000, 600_000);
     overdue.answered(machine, app);
-    expect(overdue.next(1_000_000 as Attended)).toBeUndefined();
+    expect(overdue.takeNext(1_000_000 as Attended)).toBeUndefined();
     expect(overdue.isWaiting).toBe(false);
   });
 });

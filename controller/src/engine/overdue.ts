@@ -21,12 +21,16 @@ interface Entry extends Awaited {
   readonly dueAt: Attended;
 }
 
+function dueFirst(): Heap<Entry> {
+  return new Heap<Entry>((a, b) => a.dueAt < b.dueAt);
+}
+
 /** An agent gives going back so long at least. */
 const REVERT_MS_MIN = 30_000;
 
 export class Overdue {
   readonly #silentAfterMs: number;
-  readonly #heap = new Heap<Entry>((a, b) => a.dueAt < b.dueAt);
+  #heap = dueFirst();
   /** The one that counts, by `machine/app`. */
   readonly #newest = new Map<string, Entry>();
 
@@ -34,14 +38,11 @@ export class Overdue {
     this.#silentAfterMs = silentAfterMs;
   }
 
-  assigned(awaited: Awaited, now: Attended): void {
-    this.#put(awaited, now + awaited.healthyDeadlineMs + this.#onTheWayMs(awaited));
-  }
-
-  /** It says that the release failed, and that it goes back. */
-  goesBack(machine: MachineId, app: AppName, now: Attended): void {
-    const entry = this.#newest.get(`${machine}/${app}`);
-    if (entry !== undefined) this.#put(entry, now + Math.max(entry.healthyDeadlineMs, REVERT_MS_MIN) + this.#silentAfterMs);
+  /** `isGoingBack`: its agent says that the release failed, and that it goes back. */
+  await(awaited: Awaited, since: Attended, isGoingBack: boolean): void {
+    const { healthyDeadlineMs } = awaited;
+    const forMs = isGoingBack ? Math.max(healthyDeadlineMs, REVERT_MS_MIN) + this.#silentAfterMs : healthyDeadlineMs + this.#onTheWayMs(awaited);
+    this.#put(awaited, since + forMs);
   }
 
   isAwaited(machine: MachineId, app: AppName): boolean {
@@ -52,8 +53,8 @@ export class Overdue {
     this.#newest.delete(`${machine}/${app}`);
   }
 
-  /** The next whose time is over; it is not said again. */
-  next(now: Attended): Awaited | undefined {
+  /** Takes out the next whose time is over. */
+  takeNext(now: Attended): Awaited | undefined {
     for (let head = this.#heap.peek(); head !== undefined && head.dueAt <= now; head = this.#heap.peek()) {
       this.#heap.pop();
       const key = `${head.machine}/${head.app}`;
@@ -70,6 +71,7 @@ export class Overdue {
   }
 
   clear(): void {
+    this.#heap = dueFirst();
     this.#newest.clear();
   }
 

@@ -6,7 +6,7 @@
  *                 └ passed    └ followed, not journalled
  *
  * Always holds: the cursor of the agent moves in the transaction of what its report changed; a held report is on disk when it is acknowledged; the first final answer to
- * what the controller assigned is never held, nor that what was healthy is so no longer: no rollout waits for a budget, and none goes on over a failure that a budget hides.
+ * what the controller assigned is never held, nor that what was healthy has failed since: no rollout waits for a budget, and none goes on over a failure that a budget hides.
  */
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
@@ -14,7 +14,7 @@ import type { ReportAccepted } from "../journal/entry.ts";
 import type { ReportCursors } from "../journal/report-cursors.ts";
 import { statement } from "../journal/statement.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { AgentPhase, RolloutReason } from "../rollout/state.ts";
+import { type AgentPhase, FINAL_ANSWERS, type RolloutReason } from "../rollout/state.ts";
 import type { Loop } from "./loop.ts";
 import type { Append } from "./rollouts.ts";
 
@@ -201,19 +201,5 @@ function isSameReason({ reason_code: code, reason_message: message }: Said, reas
 
 /** Nothing follows by itself. */
 function isFinal(phase: AgentPhase): boolean {
-  switch (phase) {
-    case "healthy":
-    case "unhealthy":
-    case "reverted":
-    case "failed":
-    case "removed":
-      return true;
-    case "pulling":
-    case "staged":
-    case "activating":
-    case "probing":
-    case "reverting":
-    case "removing":
-      return false;
-  }
+  return phase === "removed" || FINAL_ANSWERS.includes(phase);
 }

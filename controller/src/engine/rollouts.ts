@@ -215,7 +215,7 @@ export class Rollouts {
       const target = state.targets.get(machine);
       const answer = availabilities.answerOf(machine, state.app);
       if (target === undefined || answer === undefined || !this.#isAwaited(state, target)) continue;
-      this.drive(state, { kind: "reported", machine, generation: target.generation, phase: answer, reason: this.#world.said(machine, state.app) as RolloutReason | null, runs: "" }, append, now);
+      this.drive(state, { kind: "reported", machine, generation: target.generation, phase: answer, reason: this.#world.reason(machine, state.app), runs: null }, append, now);
     }
   }
 
@@ -248,7 +248,7 @@ export class Rollouts {
     if (!this.#isAwaited(state, target)) return undefined;
     if (availabilities.isOverdue(machine, app)) return { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };
     const answer = availabilities.answerOf(machine, app);
-    return answer === undefined ? undefined : { kind: "reported", machine, generation, phase: answer, reason: null, runs: "" };
+    return answer === undefined ? undefined : { kind: "reported", machine, generation, phase: answer, reason: this.#world.reason(machine, app), runs: null };
   }
 
   #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Moment): void {

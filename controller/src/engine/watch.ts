@@ -91,7 +91,7 @@ export class Watch {
     const { attended } = attendance.now();
     const due: Awaited[] = [];
     while (due.length < JUDGED_PER_TURN) {
-      const next = world.overdue.next(attended);
+      const next = world.overdue.takeNext(attended);
       if (next === undefined) break;
       due.push(next);
     }
@@ -106,7 +106,7 @@ export class Watch {
   #declareOverdue({ machine, app, generation, healthyDeadlineMs }: Awaited, append: Append, now: Moment): void {
     const { world, rollouts } = this.#loop;
     const said = world.availabilities.answerOf(machine, app);
-    if (!world.isOverdue(machine, app, generation)) return;
+    if (!world.declareOverdue(machine, app, generation)) return;
     const told = rollouts.told(app, machine, generation);
     if (told === undefined) return;
     const refusal = world.fleet.refusal(machine);

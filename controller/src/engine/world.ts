@@ -9,7 +9,7 @@ import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
 import { Availabilities, type Assigned } from "../rollout/availability.ts";
 import type { Attended } from "../rollout/moment.ts";
-import type { AgentPhase, Hold, Purpose, RolloutState } from "../rollout/state.ts";
+import type { AgentPhase, Hold, Purpose, RolloutReason, RolloutState } from "../rollout/state.ts";
 import type { Opening, Surroundings } from "../rollout/surroundings.ts";
 import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
@@ -36,7 +36,7 @@ export class World implements Surroundings {
   readonly #cordoned = new Set<MachineId>();
   #fleetChanges = 0;
   readonly #assignedOf = new Map<AppName, number>();
-  /** Machines that have made reports which are not stored yet, and the newest of these. */
+  /** Machines that have made reports which are not stored yet, and the newest of these. As agents say it: not in the tables. */
   readonly #owing = new Map<MachineId, number>();
   /** Of deployments, which never change theirs. */
   readonly #selectors = new Map<DeploymentId, string>();
@@ -54,8 +54,8 @@ export class World implements Surroundings {
     this.#listener = listener;
   }
 
-  /** From the tables; nobody is told of it. Whoever has not answered yet has its time from when it was assigned: attended time stood still since. One that goes back has it from now. */
-  reload(now: Attended): void {
+  /** From the tables; nobody is told of it. Whoever has not answered yet has what is left of its time: attended time stood still while nobody looked. */
+  reload(): void {
     this.#fleetChanges += 1;
     this.#selectors.clear();
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
@@ -65,12 +65,11 @@ export class World implements Surroundings {
       if (drained) this.availabilities.drained(machine, true);
     }
     for (const row of this.#facts.assignments()) {
-      const { machine, app, generation, deployment, release, phase } = row;
+      const { machine, app, generation, deployment, release, phase, awaitedSince } = row;
       this.availabilities.assigned(machine, app, { generation, deployment, release });
       if (phase !== null) this.availabilities.reported(machine, app, generation, phase);
       this.#count(machine, app, 1);
-      if (this.availabilities.answerOf(machine, app) !== undefined && !this.#isChanging(machine, app)) continue;
-      this.overdue.assigned(row, phase === "reverting" ? now : (this.#facts.attendedAt(generation) ?? now));
+      if (awaitedSince !== null) this.overdue.await(row, awaitedSince, phase === "reverting");
     }
     this.calendar.reload(this.#facts);
     this.budgets.reload(this.#facts);
@@ -90,15 +89,18 @@ export class World implements Surroundings {
   assigned(machine: MachineId, app: AppName, assigned: Assigned, { healthyDeadlineMs, progressDeadlineMs }: Deadlines, now: Attended): void {
     this.#assignedOf.set(app, (this.#assignedOf.get(app) ?? 0) + 1);
     this.#change(machine, app, () => this.availabilities.assigned(machine, app, assigned));
-    this.overdue.assigned({ machine, app, generation: assigned.generation, healthyDeadlineMs, progressDeadlineMs }, now);
+    this.overdue.await({ machine, app, generation: assigned.generation, healthyDeadlineMs, progressDeadlineMs }, now, false);
   }
 
   reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase, now: Attended): void {
+    if (this.availabilities.assignedTo(machine, app)?.generation !== generation) return;
+    const isGoingBack = phase === "reverting";
+    const wasGoingBack = this.availabilities.answerOf(machine, app) === "reverting";
     this.#change(machine, app, () => this.availabilities.reported(machine, app, generation, phase));
     if (!this.#isChanging(machine, app)) return this.overdue.answered(machine, app);
-    if (phase === "reverting") this.overdue.goesBack(machine, app, now);
-    // It begins anew though it had answered.
-    else if (!this.overdue.isAwaited(machine, app)) this.overdue.assigned({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now);
+    // It begins anew though it had answered, or begins to go back.
+    const isAnew = isGoingBack ? !wasGoingBack : !this.overdue.isAwaited(machine, app);
+    if (isAnew) this.overdue.await({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
   }
 
   /** Nothing that it answered is so any more; it has its whole time to answer again. */
@@ -110,7 +112,7 @@ export class World implements Surroundings {
   }
 
   /** Its time to answer is over. False: it has answered. */
-  isOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
+  declareOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
     let is = false;
     this.#change(machine, app, () => {
       is = this.availabilities.overdue(machine, app, generation);
@@ -178,10 +180,14 @@ export class World implements Surroundings {
     return this.owes(machine) ? NEVER : this.fleet.heardAt(machine);
   }
 
-  /** It has made reports up to this one; 0: none that is not stored. */
+  /** It has made reports up to this one, and not all of them are stored. */
   noteOwed(machine: MachineId, newestReport: number): void {
-    if (newestReport === 0) this.#owing.delete(machine);
-    else this.#owing.set(machine, Math.max(newestReport, this.#owing.get(machine) ?? 0));
+    this.#owing.set(machine, Math.max(newestReport, this.#owing.get(machine) ?? 0));
+  }
+
+  /** All that it has made are stored. */
+  noteSettled(machine: MachineId): void {
+    this.#owing.delete(machine);
   }
 
   /** `newestStored`: once its reports up to this one are stored. */
@@ -202,7 +208,12 @@ export class World implements Surroundings {
   }
 
   said(machine: MachineId, app: AppName): { readonly code: string; readonly message: string } | null {
-    return this.fleet.refusal(machine) ?? this.#facts.reason(machine, app);
+    return this.fleet.refusal(machine) ?? this.reason(machine, app);
+  }
+
+  /** What its answer about the app as it is assigned now says is wrong. */
+  reason(machine: MachineId, app: AppName): RolloutReason | null {
+    return this.#facts.reason(machine, app);
   }
 
   frozen(now: Instant): Opening {

@@ -69,8 +69,7 @@ describe("a machine", () => {
 
   test("counts from the controller's own start when nothing was heard of it since", () => {
     const fleet = new Fleet(10_000);
-    fleet.restore(a, seen(50_000), null);
-    fleet.restore(b, seen(50_000), at(20_000));
+    fleet.restore([{ id: a, silent_since: null }, { id: b, silent_since: at(20_000) }], seen(50_000));
     expect(fleet.presence(a).presence).toBe("disconnected");
     expect(fleet.presence(b)).toMatchObject({ presence: "silent", since: 20_000 });
     expect(fleet.overdue(60_000)).toEqual([a]);

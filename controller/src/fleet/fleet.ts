@@ -29,6 +29,11 @@ export interface AgentRefusal {
   readonly message: string;
 }
 
+export interface Restored {
+  readonly id: MachineId;
+  readonly silent_since: Instant | null;
+}
+
 interface Heard {
   lastSeen: HeardAt;
   presenceSince: Instant;
@@ -48,14 +53,20 @@ export class Fleet {
     this.silentAfterMs = silentAfterMs;
   }
 
-  /** A machine that the journal knows, at the start. */
-  restore(machine: MachineId, now: HeardAt, silentSince: Instant | null): void {
-    const known = this.#heard.get(machine) ?? this.#silent.get(machine);
-    const lastSeen = silentSince === null ? now : { ...now, at: silentSince };
-    const record: Heard = known ?? { lastSeen, presenceSince: lastSeen.at, connected: false, acknowledgedGeneration: undefined };
-    this.#heard.delete(machine);
-    this.#silent.delete(machine);
-    (silentSince === null ? this.#heard : this.#silent).set(machine, record);
+  /** The machines that the journal knows, and since when they are silent: at the start, and when a change of them came to nothing. What is known besides of them stays. */
+  restore(machines: readonly Restored[], now: HeardAt): void {
+    const known = new Map([...this.#heard, ...this.#silent]);
+    this.#heard.clear();
+    this.#silent.clear();
+    const heard: [MachineId, Heard][] = [];
+    for (const { id, silent_since: silentSince } of machines) {
+      const lastSeen = silentSince === null ? now : { ...now, at: silentSince };
+      const record: Heard = known.get(id) ?? { lastSeen, presenceSince: lastSeen.at, connected: false, acknowledgedGeneration: undefined };
+      if (silentSince === null) heard.push([id, record]);
+      else this.#silent.set(id, record);
+    }
+    heard.sort(([, a], [, b]) => a.lastSeen.watchedMs - b.lastSeen.watchedMs);
+    for (const [id, record] of heard) this.#heard.set(id, record);
   }
 
   connected(machine: MachineId, now: HeardAt, generation: number): void {

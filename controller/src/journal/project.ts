@@ -7,7 +7,7 @@ import { deploymentNumber, type MachineId } from "@muster/proto/ids.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type AlarmState, applyAlarm, quietAlarm, resetAlarm } from "../rollout/alarms.ts";
 import type { Stamp } from "../rollout/change.ts";
-import type { Moment } from "../rollout/moment.ts";
+import type { Attended, Moment } from "../rollout/moment.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
 import { prepareFolding } from "./archived-targets.ts";
@@ -28,7 +28,8 @@ export function createProjector(db: Database): Projector {
     sql.joinMachine.run({ machine, instance, labels: JSON.stringify(labels), agentVersion, hostname, os, arch, at });
   }
 
-  function projectAgent({ machine, instance, agentVersion, hostname, os, arch }: AgentChanged): void {
+  function projectAgent({ machine, instance, agentVersion, hostname, os, arch }: AgentChanged, attended: Attended): void {
+    sql.awaitAnswersAnew.run({ machine, instance, attended });
     sql.forgetAnswers.run({ machine, instance });
     sql.changeAgent.run({ machine, instance, agentVersion, hostname, os, arch });
   }
@@ -37,8 +38,9 @@ export function createProjector(db: Database): Projector {
     for (const forget of sql.forgetMachine) forget.run(machine);
   }
 
-  function projectReport(entry: ReportAccepted, at: number): void {
+  function projectReport(entry: ReportAccepted, { at, attended }: Moment): void {
     const { machine, app, generation, phase, reason } = entry;
+    sql.awaitAnswer.run({ machine, app, generation, phase, attended });
     sql.reportApp.run({
       machine,
       app,
@@ -75,7 +77,7 @@ export function createProjector(db: Database): Projector {
         return;
       case "target_assigned":
         sql.endHoldByMove.run({ id, attended });
-        sql.assign.run({ machine: entry.machine, app: entry.app, seq, id, release: entry.release, purpose: entry.purpose, lastGood: sql.lastGood.get({ machine: entry.machine, app: entry.app }) ?? null });
+        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: sql.lastGood.get({ machine: entry.machine, app: entry.app }) ?? null });
         sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, previous: entry.previous, seq, state: entry.state, at, attended, ...reasonColumns(entry.reason) });
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;
@@ -153,7 +155,7 @@ export function createProjector(db: Database): Projector {
       case "machine_joined":
         return projectMachine(entry, at);
       case "agent_changed":
-        return projectAgent(entry);
+        return projectAgent(entry, attended);
       case "machine_labelled":
         return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
       case "machine_removed":
@@ -191,7 +193,7 @@ export function createProjector(db: Database): Projector {
       case "machine_uncordoned":
         return void sql.uncordon.run(entry.machine);
       case "assignment_renewed":
-        return void sql.renewAssignment.run({ seq, machine: entry.machine, app: entry.app });
+        return void sql.renewAssignment.run({ seq, attended, machine: entry.machine, app: entry.app });
       case "budget_set":
         return void sql.setBudget.run(entry.selector, entry.maxUnavailable, entry.by);
       case "budget_removed":
@@ -207,7 +209,7 @@ export function createProjector(db: Database): Projector {
       case "targets_archived":
         return foldTargets(entry);
       case "report_accepted":
-        return projectReport(entry, at);
+        return projectReport(entry, { at, attended });
     }
   };
 }

@@ -4,9 +4,10 @@
  */
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId } from "@muster/proto/ids.ts";
-import { forgottenIn } from "../rollout/acknowledge.ts";
+import { forgottenFailure, forgottenIn } from "../rollout/acknowledge.ts";
 import type { Moment } from "../rollout/moment.ts";
-import { failuresOf, type RolloutPhase, type RolloutReason, type RolloutState, type TargetState } from "../rollout/state.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import type { RolloutPhase, RolloutReason, RolloutState, Target } from "../rollout/state.ts";
 import type { JournalRow, MachineRemoved, RolloutEntry } from "./entry.ts";
 
 /** Ended, and somebody may still retry them or roll them back, or they still wait for a machine to go back. */
@@ -16,11 +17,10 @@ export function removalReason({ by, reason }: Pick<MachineRemoved, "by" | "reaso
   return { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${reason === "" ? "" : `: ${reason}`}` };
 }
 
-interface Touched {
+interface Touched extends Pick<Target, "wave" | "state" | "letGo" | "leftAs"> {
   readonly deployment: DeploymentId;
   readonly app: AppName;
-  readonly wave: number;
-  readonly state: TargetState;
+  readonly offline: Strategy["offline"]["kind"];
   readonly acknowledgedFailures: number;
   readonly acknowledgedUnreachable: number;
 }
@@ -33,13 +33,15 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
   const touched = db.prepare(
     // CROSS JOIN keeps SQLite from beginning with all targets.
-    `SELECT d.id AS deployment, d.app, t.wave, t.state, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
+    `SELECT d.id AS deployment, d.app, d.strategy ->> '$.offline.kind' AS offline, t.wave, t.state, t.let_go AS letGo, t.left_as AS leftAs, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = ? JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
      WHERE d.phase IN (${phases}) AND t.state <> 'removed' ORDER BY d.number`,
   );
   const counts = db.prepare(
-    `SELECT count(*) FILTER (WHERE state = 'failed' OR left_as = 'failed') AS failures, count(*) FILTER (WHERE state = 'unreachable' OR left_as = 'lost') AS unreachable
-     FROM targets WHERE deployment = ? AND wave = ?`,
+    // As `isCounted` has it.
+    `SELECT count(*) FILTER (WHERE state = 'failed' OR left_as = 'failed') AS failures,
+       count(*) FILTER (WHERE left_as = 'lost' OR (state = 'unreachable' AND let_go IS NOT 'excused' AND (@offline = 'skip' OR let_go IS NOT NULL))) AS unreachable
+     FROM targets WHERE deployment = @deployment AND wave = @wave`,
   );
   const remove = db.prepare(
     `UPDATE targets SET state = 'removed', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, reason_code = @code, reason_message = @message,
@@ -51,9 +53,9 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
     const found = touched.all(machine) as Touched[];
     const forgotten = found
       .filter(({ acknowledgedFailures, acknowledgedUnreachable }) => acknowledgedFailures > 0 || acknowledgedUnreachable > 0)
-      .flatMap(({ deployment, app, ...target }) => {
-        const counted = counts.get(deployment, target.wave) as { failures: number; unreachable: number };
-        return forgottenIn({ ...target, ...counted }, target).map((change) => ({ ...change, deployment, app }));
+      .flatMap(({ deployment, app, offline, ...target }) => {
+        const counted = counts.get({ deployment, wave: target.wave, offline }) as { failures: number; unreachable: number };
+        return forgottenIn({ ...target, ...counted }, { strategy: { offline: { kind: offline } } }, target).map((change) => ({ ...change, deployment, app }));
       });
     remove.run({ machine, at, attended, ...removalReason(removed), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
     return forgotten;
@@ -67,9 +69,7 @@ export function removalIn(state: RolloutState | undefined, { entry, ...stamp }: 
   if (target === undefined || target.state === "removed") return [];
   const { id: deployment, app } = state;
   const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: null } as const;
-  const wave = state.waves[target.wave]!;
-  const left = wave.targets.filter(({ leftAs }) => leftAs === "lost").length;
-  const forgotten = forgottenIn({ ...wave, failures: failuresOf(wave), unreachable: wave.counts.unreachable + left }, target).map((change) => ({ ...change, deployment, app }));
+  const forgotten = forgottenFailure(state, target).map((change) => ({ ...change, deployment, app }));
   return [changed, ...forgotten].map((each) => ({ ...stamp, entry: each }));
 }
 

@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 14;
+export const PROJECTION_VERSION = 15;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -69,6 +69,7 @@ const PROJECTIONS = {
     labels                 TEXT NOT NULL,
     last_good              TEXT,
     decided_seq            INTEGER NOT NULL,
+    awaited_attended       INTEGER,
     PRIMARY KEY (machine, app)
   ) STRICT, WITHOUT ROWID`,
   artifacts: `CREATE TABLE artifacts (

@@ -2,8 +2,10 @@
  * Every statement that writes a projection, prepared once.
  */
 import type { Database, Statement } from "better-sqlite3";
-import { HOLDS_BEHIND_WAVES } from "../rollout/state.ts";
+import { FINAL_ANSWERS, HOLDS_BEHIND_WAVES } from "../rollout/state.ts";
 import { LAST_GOOD } from "./confirmed.ts";
+
+const FINAL_PHASES = FINAL_ANSWERS.map((phase) => `'${phase}'`).join(", ");
 
 export function prepareWrites(db: Database) {
   const statement = (sql: string): Statement => db.prepare(sql);
@@ -12,6 +14,7 @@ export function prepareWrites(db: Database) {
       ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
     // What an agent answered that another one has taken the place of, on a disk of its own, is not so any more.
     forgetAnswers: statement("DELETE FROM machine_apps WHERE machine = @machine AND (SELECT instance FROM machines WHERE id = @machine) <> @instance"),
+    awaitAnswersAnew: statement("UPDATE assignments SET awaited_attended = @attended WHERE machine = @machine AND (SELECT instance FROM machines WHERE id = @machine) <> @instance"),
     changeAgent: statement("UPDATE machines SET instance = @instance, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch WHERE id = @machine"),
     label: statement("UPDATE machines SET labels = ? WHERE id = ?"),
     // Its targets are part of the deployments' record: they stay, as removed.
@@ -21,6 +24,12 @@ export function prepareWrites(db: Database) {
       statement("DELETE FROM assignments WHERE machine = ?"),
     ],
     silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
+    // Since when the machine's final answer is awaited; null: it was given. As `World` has it, which a test holds together with this. Before `reportApp`, since it asks for what was said before.
+    awaitAnswer: statement(`UPDATE assignments SET awaited_attended = CASE
+        WHEN @phase IN (${FINAL_PHASES}) OR (@phase = 'removed' AND release IS NULL) THEN NULL
+        WHEN @phase = 'reverting' AND NOT EXISTS (SELECT 1 FROM machine_apps s WHERE s.machine = @machine AND s.app = @app AND s.generation = @generation AND s.phase = 'reverting') THEN @attended
+        ELSE coalesce(awaited_attended, @attended) END
+      WHERE machine = @machine AND app = @app AND generation = @generation`),
     reportApp: statement(`INSERT INTO machine_apps VALUES
         (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at)
       ON CONFLICT (machine, app) DO UPDATE SET generation = @generation, phase = @phase, reason_code = @reasonCode, reason_message = @reasonMessage,
@@ -70,11 +79,11 @@ export function prepareWrites(db: Database) {
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     assign: statement(`INSERT INTO assignments
       SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs', strategy ->> 'progressDeadlineMs',
-             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END FROM deployments WHERE id = @id
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END, @attended FROM deployments WHERE id = @id
       ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
-        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, progress_deadline_ms = excluded.progress_deadline_ms, labels = excluded.labels, last_good = excluded.last_good, decided_seq = excluded.decided_seq`),
+        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, progress_deadline_ms = excluded.progress_deadline_ms, labels = excluded.labels, last_good = excluded.last_good, decided_seq = excluded.decided_seq, awaited_attended = excluded.awaited_attended`),
     lastGood: statement(LAST_GOOD).pluck(),
-    renewAssignment: statement("UPDATE assignments SET generation = @seq, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
+    renewAssignment: statement("UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
       since_attended = @attended, let_go = NULL, left_as = NULL, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),

@@ -53,6 +53,8 @@ interface Session {
   readonly instance: string;
   /** Monotonic, for telling a living session from a forgotten one. */
   heardAt: number;
+  /** Its newest report that is stored. */
+  storedSeq: number;
 }
 
 export function agentApi(options: AgentApiOptions): AgentServiceServer {
@@ -165,7 +167,7 @@ class Sessions {
       }
       other.call.end();
     }
-    const session: Session = { call, caller, machine, instance, heardAt: performance.now() };
+    const session: Session = { call, caller, machine, instance, heardAt: performance.now(), storedSeq: 0 };
     this.#live.set(machine, session);
     this.#welcome(session, { ...checked.value, labels: this.#options.labelsOf(machine) }, hello).catch((error: unknown) => this.#refuse(call, error));
     return session;
@@ -176,6 +178,7 @@ class Sessions {
     const { machine } = session;
     const stored = epoch.fromWire(hello.generation);
     const acknowledgedSeq = await engine.hello(said, stored, hello.newestReportSeq);
+    session.storedSeq = acknowledgedSeq;
     if (this.#live.get(machine) !== session) {
       // It went while its hello was written down; whoever took its place has been heard by now.
       if (!this.#live.has(machine)) engine.sessionEnded(machine);
@@ -198,9 +201,9 @@ class Sessions {
     logger.info({ machineId: machine, generation }, "agent connected");
   }
 
-  #heartbeat(session: Session, { generation, refusal }: Heartbeat): void {
+  #heartbeat(session: Session, { generation, refusal, newestReportSeq }: Heartbeat): void {
     const { engine, epoch, returnSpreadMs, shouldRenew, trustRoots } = this.#options;
-    const newest = engine.heartbeat(session.machine, epoch.fromWire(generation), refusalOf(refusal));
+    const newest = engine.heartbeat(session.machine, epoch.fromWire(generation), { refusal: refusalOf(refusal), owed: newestReportSeq > session.storedSeq ? newestReportSeq : 0 });
     const value = { generation: epoch.toWire(newest), renew: shouldRenew(session.caller), trustRootVersion: trustRoots.newestVersion(), returnSpreadMs: returnSpreadMs() };
     this.#write(session, { $case: "heartbeatAck", value });
   }
@@ -215,7 +218,10 @@ class Sessions {
     const last = entries.at(-1);
     if (last === undefined) return;
     this.#options.engine.report(entries).then(
-      () => this.#write(session, { $case: "reportsAck", value: { seq: last.reportSeq } }),
+      () => {
+        session.storedSeq = Math.max(session.storedSeq, last.reportSeq);
+        this.#write(session, { $case: "reportsAck", value: { seq: last.reportSeq } });
+      },
       (error: unknown) => this.#refuse(session.call, error),
     );
   }

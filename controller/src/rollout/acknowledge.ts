@@ -23,17 +23,13 @@ interface Counted extends Pick<WaveState, "acknowledgedFailures" | "acknowledged
 /** A failure that an operator had acknowledged and that is none any more must not stand in for a new one. */
 export function forgottenFailure(state: RolloutState, target: Target, leaving = 1): readonly RolloutChange[] {
   const wave = state.waves[target.wave];
-  if (wave === undefined) return [];
-  const unreachable = Math.min(wave.acknowledgedUnreachable, wave.counted - (isCounted(state, target) ? leaving : 0));
-  const failures = Math.min(wave.acknowledgedFailures, failuresOf(wave) - (target.state === "failed" ? leaving : 0));
-  if (failures === wave.acknowledgedFailures && unreachable === wave.acknowledgedUnreachable) return [];
-  return [{ kind: "failures_acknowledged", wave: target.wave, failures, unreachable }];
+  return wave === undefined ? [] : forgottenIn({ ...wave, failures: failuresOf(wave), unreachable: wave.counted }, state, target, leaving);
 }
 
 /** `leaving`: so many targets of the wave that stand like this one are about to stand elsewhere. */
-export function forgottenIn(wave: Counted, { state: before, wave: index }: Pick<Target, "state" | "wave">, leaving = 1): readonly RolloutChange[] {
-  const failures = Math.min(wave.acknowledgedFailures, wave.failures - (before === "failed" ? leaving : 0));
-  const unreachable = Math.min(wave.acknowledgedUnreachable, wave.unreachable - (before === "unreachable" ? leaving : 0));
+export function forgottenIn(wave: Counted, state: Parameters<typeof isCounted>[0], target: Pick<Target, "state" | "wave" | "letGo" | "leftAs">, leaving = 1): readonly RolloutChange[] {
+  const failures = Math.min(wave.acknowledgedFailures, wave.failures - (target.state === "failed" || target.leftAs === "failed" ? leaving : 0));
+  const unreachable = Math.min(wave.acknowledgedUnreachable, wave.unreachable - (isCounted(state, target) ? leaving : 0));
   if (failures === wave.acknowledgedFailures && unreachable === wave.acknowledgedUnreachable) return [];
-  return [{ kind: "failures_acknowledged", wave: index, failures, unreachable }];
+  return [{ kind: "failures_acknowledged", wave: target.wave, failures, unreachable }];
 }

@@ -3,13 +3,13 @@
  * whichever rollout assigned it and whatever became of that.
  *
  *     absent ──assigned──▶ changing ──healthy, reverted──▶ available        changing, available ──lost, drained──▶ down
- *        ▲                  │  ▲ ◀──────────assigned──────────┘               changing ──unhealthy, failed, overdue──▶ down
- *        └──removed─────────┘  └──assigned── down
+ *        ▲                  │  ▲ ◀──assigned, begins anew─────┘               changing ──unhealthy, failed, overdue──▶ down
+ *        └──removed─────────┘  └──assigned, goes back── down
  *
  * Pure. Never knows about rollouts, waves or time. O(1) for each question and each event.
  */
 import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import type { AgentPhase, Purpose } from "./state.ts";
+import { type AgentPhase, FINAL_ANSWERS, type Purpose } from "./state.ts";
 
 export type Availability = "absent" | "available" | "changing" | "down";
 
@@ -109,7 +109,10 @@ export class Availabilities {
   /** What an agent says about an app. An answer to an older assignment says nothing. */
   reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase): void {
     const entry = this.#machines.get(machine)?.apps.get(app);
-    if (entry?.generation === generation) this.#put(machine, app, { ...entry, phase });
+    if (entry?.generation !== generation) return;
+    // Its time begins anew when it has answered after all, or begins to go back.
+    const isNews = isFinal(entry, phase) || (phase === "reverting" && entry.phase !== "reverting");
+    this.#put(machine, app, { ...entry, phase, isOverdue: entry.isOverdue && !isNews });
   }
 
   /** It has not given a final answer in its time. Says whether that is so. */
@@ -168,6 +171,10 @@ function count(machine: Machine, entry: Entry, by: 1 | -1): void {
   const is = answered(entry);
   if (is === "changing") machine.changing += by;
   else if (is === "down") machine.down += by;
+}
+
+function isFinal({ release }: Assigned, phase: AgentPhase): boolean {
+  return FINAL_ANSWERS.includes(phase) || (phase === "removed" && release === null);
 }
 
 function answered({ release, phase, isOverdue }: Entry): Availability {

@@ -20,8 +20,8 @@ export type RolloutEvent =
       readonly generation: Generation;
       readonly phase: AgentPhase;
       readonly reason: RolloutReason | null;
-      /** The version that runs there; empty: none. */
-      readonly runs: string;
+      /** The version that runs there; empty: none; null: not said. */
+      readonly runs: string | null;
     }
   /** Nothing heard from the machine for longer than the controller waits. */
   | { readonly kind: "fell_silent"; readonly machine: MachineId; readonly reason: RolloutReason }
@@ -113,7 +113,7 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   const to = startsAnew(state, target, phase) ? "updating" : targetStateOf(target, phase);
   if (to === undefined || (isMoving({ state: to }) && isOver(state))) return [];
   // A failure is known before it is known what runs afterwards.
-  const isMore = to === "failed" && reason !== null && (runs !== target.runs || reason.message !== target.reason?.message);
+  const isMore = to === "failed" && reason !== null && ((runs !== null && runs !== target.runs) || reason.message !== target.reason?.message);
   if (to === target.state && !isMore) return [];
   const changed = { kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs } as const;
   return [changed, ...forgottenFailure(state, target)];

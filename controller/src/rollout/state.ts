@@ -53,6 +53,9 @@ export const AGENT_PHASES = [
 ] as const;
 export type AgentPhase = (typeof AGENT_PHASES)[number];
 
+/** After these nothing follows by itself. So it is with `removed`, where removal was asked for. */
+export const FINAL_ANSWERS: readonly AgentPhase[] = ["healthy", "unhealthy", "reverted", "failed"];
+
 export interface RolloutReason {
   readonly code: ReasonCode;
   readonly message: string;
@@ -282,7 +285,7 @@ export function failuresOf({ counts, leftFailed }: WaveState): number {
 }
 
 /** Whether an unreachable target, or one that has left as such, counts in the `max_unreachable` of its wave. */
-export function isCounted({ strategy }: Pick<RolloutState, "strategy">, { state, letGo, leftAs }: Pick<Target, "state" | "letGo" | "leftAs">): boolean {
+export function isCounted({ strategy }: { readonly strategy: { readonly offline: Pick<Strategy["offline"], "kind"> } }, { state, letGo, leftAs }: Pick<Target, "state" | "letGo" | "leftAs">): boolean {
   if (leftAs === "lost") return true;
   if (state !== "unreachable" || letGo === "excused") return false;
   return strategy.offline.kind === "skip" || letGo !== null;

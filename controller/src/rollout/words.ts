@@ -8,7 +8,7 @@ import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { type Hold, isToRevert, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
+import { failuresOf, type Hold, isToRevert, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
 
 /** What a rollout waits for now; undefined once it has ended. Never empty before. */
 export function waitingOn(state: RolloutState): string | undefined {
@@ -51,8 +51,8 @@ const ownReason: Known = ({ reason }) => reason;
 
 export function failuresReason(state: RolloutState, index: number): RolloutReason {
   const wave = waveOf(state, index);
-  const { failed } = wave.counts;
-  const targets = some(wave, "failed", failed);
+  const failed = failuresOf(wave);
+  const targets = wave.targets.filter(({ state: stands, leftAs }) => stands === "failed" || leftAs === "failed");
   const codes = targets.map(({ reason }) => reason?.code);
   const code = new Set(codes).size === 1 ? codes[0] : undefined;
   const surroundings = codes.filter((each) => each !== undefined && isInfrastructure(each)).length;

@@ -267,7 +267,11 @@ export interface ReportsAck {
 export interface Heartbeat {
   generation: number;
   /** What the agent refuses to believe or cannot take, until it has believed and taken something again. */
-  refusal: Refusal | undefined;
+  refusal:
+    | Refusal
+    | undefined;
+  /** As in Hello: the agent may be heard before what it has to say. */
+  newestReportSeq: number;
 }
 
 /** Why an agent does not follow. */
@@ -1506,7 +1510,7 @@ export const ReportsAck: MessageFns<ReportsAck> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { generation: 0, refusal: undefined };
+  return { generation: 0, refusal: undefined, newestReportSeq: 0 };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -1516,6 +1520,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.refusal !== undefined) {
       Refusal.encode(message.refusal, writer.uint32(18).fork()).join();
+    }
+    if (message.newestReportSeq !== 0) {
+      writer.uint32(24).int64(message.newestReportSeq);
     }
     return writer;
   },
@@ -1549,6 +1556,14 @@ export const Heartbeat: MessageFns<Heartbeat> = {
             message.refusal = Refusal.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.newestReportSeq = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1565,6 +1580,11 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     return {
       generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
       refusal: isSet(object.refusal) ? Refusal.fromJSON(object.refusal) : undefined,
+      newestReportSeq: isSet(object.newestReportSeq)
+        ? globalThis.Number(object.newestReportSeq)
+        : isSet(object.newest_report_seq)
+        ? globalThis.Number(object.newest_report_seq)
+        : 0,
     };
   },
 
@@ -1575,6 +1595,9 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     }
     if (message.refusal !== undefined) {
       obj.refusal = Refusal.toJSON(message.refusal);
+    }
+    if (message.newestReportSeq !== 0) {
+      obj.newestReportSeq = Math.round(message.newestReportSeq);
     }
     return obj;
   },
@@ -1588,6 +1611,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     message.refusal = (object.refusal !== undefined && object.refusal !== null)
       ? Refusal.fromPartial(object.refusal)
       : undefined;
+    message.newestReportSeq = object.newestReportSeq ?? 0;
     return message;
   },
 };
