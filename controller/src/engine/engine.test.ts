@@ -256,6 +256,7 @@ test("a fault of the disk loses nothing: the caller is told, memory follows the 
   ).rejects.toThrow(/free some space/);
   expect(lasting(loadRollout(world.journal, id))).toEqual(lasting(world.engine.rollout(id)));
   world.journal.db.pragma("max_page_count = 100000");
+  world.pass(1000, "a", "b");
   await world.saySeq("a", "healthy", world.generation("a"), 1);
   await world.saySeq("b", "healthy", world.generation("b"), 1);
   expect(world.phase(id)).toBe("succeeded");

@@ -40,6 +40,7 @@ test("a machine that waits to be looked at after a start is looked at though the
     world.label({ role: "web" }, "late");
   } catch {
     // Asked for again, as a person would.
+    world.pass(1000, "a", "late");
     world.label({ role: "web" }, "late");
   }
   world.pass(30_000, "a", "late");
@@ -70,6 +71,7 @@ test("the selector of a deployment that was never stored counts for nobody", asy
   await world.joinAs({ role: "web", zone: "b" }, "b", "c");
   failCommitOnce(world);
   expect(() => world.submit("1", { targets: "zone=a", waves: [ALL], maxUnavailable: count(9) })).toThrow("disk is full");
+  world.pass(1000, "a", "b", "c");
   const id = world.deploy("1", { targets: "zone=b", waves: [ALL], maxUnavailable: count(9) });
   await world.settle("b", "c");
   world.pass(2000, "a", "b", "c");
@@ -100,7 +102,31 @@ test("the same when the disk is full in the middle of the transaction", async ()
   } as never;
   const generation = world.generation("b");
   await world.saySeq("b", "healthy", generation, 1).catch(() => {});
+  world.pass(1000, "a", "b", "late");
   await world.saySeq("b", "healthy", generation, 1);
   world.pass(30_000, "a", "b", "late");
   expect([failed, world.phase(id), world.wanted("late")]).toEqual([true, "succeeded", "1"]);
+});
+
+test("a disk that stays full is tried once a second, however much machines say, and memory is read again as seldom", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  const transaction = world.journal.transaction;
+  let tried = 0;
+  world.journal.transaction = function () {
+    tried += 1;
+    throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+  } as never;
+  for (let second = 0; second < 10; second += 1) {
+    for (let times = 0; times < 50; times += 1) await expect(world.saySeq("a", "healthy", world.generation("a"), 1)).rejects.toThrow("disk is full");
+    world.pass(1000, "a", "b");
+  }
+  expect(tried).toBeLessThanOrEqual(11);
+  world.journal.transaction = transaction;
+  world.pass(1000, "a", "b");
+  await world.saySeq("a", "healthy", world.generation("a"), 1);
+  await world.say("b", "healthy");
+  world.pass(2000, "a", "b");
+  expect(world.phase(id)).toBe("succeeded");
 });

@@ -88,6 +88,7 @@ test("an answer that comes while the disk is full is kept when it has room, and 
   world.pass(5_000);
   expect(world.wanted("b")).toBeUndefined();
   world.journal.transaction = commit;
+  world.pass(1_000);
   await world.say("a", "healthy");
   world.pass(2_000, "a", "b");
   expect([world.wanted("b"), world.asked.length]).toEqual(["1", 1]);

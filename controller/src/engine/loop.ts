@@ -27,7 +27,7 @@ import { Facts } from "./facts.ts";
 import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, questionOf } from "./questions.ts";
-import { type Append, ofRollout, RolloutBug, Rollouts } from "./rollouts.ts";
+import { type Append, isFaultOfDisk, ofRollout, RolloutBug, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
 import { World } from "./world.ts";
@@ -52,6 +52,8 @@ export interface LoopOptions {
 
 /** After a fault of the disk, the time until the engine tries by itself again. */
 const RETRY_MS = 1000;
+/** And so many times as long as it took to read everything again. */
+const RELOADS_SHARE = 4;
 
 export class Loop {
   readonly journal: Journal;
@@ -74,6 +76,8 @@ export class Loop {
   /** Deployments that begin once they are planned. */
   readonly #toPlan = new Set<DeploymentId>();
   #cancelWake: (() => void) | undefined;
+  /** What the disk answered last, and until when, on the monotonic clock, nobody tries it again. Undefined: it took the last transaction. */
+  #fault: { readonly error: unknown; readonly until: number } | undefined;
   #stopped = false;
 
   constructor(options: LoopOptions) {
@@ -129,8 +133,10 @@ export class Loop {
     this.tick();
   }
 
+  /** After a fault of the disk it throws that again for a while, without trying. */
   commit<T>(work: (append: Append, now: Seen) => T): T {
     if (this.attendance.look()) this.holdBack();
+    if (this.#fault !== undefined && this.clock.monotonicMs() < this.#fault.until) throw this.#fault.error;
     const paused = new Set<DeploymentId>();
     for (;;) {
       try {
@@ -198,13 +204,12 @@ export class Loop {
         return done;
       });
     } catch (error) {
+      const failedAt = this.clock.monotonicMs();
       this.#reload();
-      if (!(error instanceof RolloutBug)) {
-        this.attendance.failed();
-        this.#retryLater();
-      }
+      if (!(error instanceof RolloutBug)) this.#failed(error, failedAt);
       throw error;
     }
+    this.#fault = undefined;
     if (effects.rows.length > 0 && this.attendance.wrote(now)) this.holdBack();
     this.#afterCommit(effects);
     return result;
@@ -353,10 +358,14 @@ export class Loop {
     if (next !== undefined) this.#cancelWake = this.clock.wakeAfter(next - now.at, () => this.tick());
   }
 
-  /** What was read again is looked at when the disk may be well, and not at once: a full disk must not keep a CPU busy. */
-  #retryLater(): void {
+  /** Memory was read again since. Nobody tries at once, whoever asks for it: a full disk must not keep a CPU busy with reading. */
+  #failed(error: unknown, at: number): void {
+    this.attendance.failed();
+    const now = this.clock.monotonicMs();
+    const retryMs = Math.max(RETRY_MS, RELOADS_SHARE * (now - at));
+    if (isFaultOfDisk(error)) this.#fault = { error, until: now + retryMs };
     this.#cancelWake?.();
-    if (!this.#stopped) this.#cancelWake = this.clock.wakeAfter(RETRY_MS, () => this.tick());
+    if (!this.#stopped) this.#cancelWake = this.clock.wakeAfter(retryMs, () => this.tick());
   }
 
   #startTimes(now: Moment): readonly (Instant | undefined)[] {

@@ -363,5 +363,9 @@ function byPriority(a: RolloutState, b: RolloutState): number {
 
 /** What is no fault of the disk is a bug. */
 function isBug(error: unknown): boolean {
-  return !(error instanceof Error && (error.name === "JournalError" || error.name === "SqliteError"));
+  return !isFaultOfDisk(error);
+}
+
+export function isFaultOfDisk(error: unknown): boolean {
+  return error instanceof Error && (error.name === "JournalError" || error.name === "SqliteError");
 }

@@ -146,6 +146,7 @@ export class World implements Surroundings {
     this.#cordoned.delete(machine);
     this.#owing.delete(machine);
     this.budgets.forget(machine);
+    this.#listener.availabilityChanged(machine, undefined);
   }
 
   /** How the machines of a deployment are now. */
