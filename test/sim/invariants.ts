@@ -134,6 +134,8 @@ export class Checks {
       for (const counted of [rollout, ...(inMemory === undefined ? [] : [inMemory])]) checkCounts(counted);
       if (controller.isUp && !isDeepStrictEqual(lasting(inMemory), lasting(rollout))) throw new Violation("memory_is_tables", `${rollout.id}: ${difference(lasting(inMemory), lasting(rollout))}`);
     }
+    const drifted = controller.isUp ? controller.engine?.audit() : undefined;
+    if (drifted !== undefined) throw new Violation("memory_is_tables", drifted);
   }
 
   #assigned(machine: MachineId, seq: number): void {

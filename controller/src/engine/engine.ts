@@ -15,6 +15,7 @@ import { waitingOn } from "../rollout/words.ts";
 import type { Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
 import { Archiving } from "./archiving.ts";
+import { auditMemory } from "./audit.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
@@ -40,6 +41,8 @@ interface Saying {
 const WEIGHT_MAX = 320;
 const HELLO_WEIGHT = 20;
 
+const VOICES_AGAIN_MS = 1_000;
+
 /** Machines whose newest generation is looked up in one turn when the way to them is back. */
 const TOLD_AGAIN_PER_TURN = 100;
 
@@ -59,6 +62,9 @@ export class Engine {
   #said: Saying[] = [];
   readonly #watch: Watch;
   #cancelTelling: (() => void) | undefined;
+  /** Machines that were heard again while the disk took no writes. */
+  readonly #unwritten = new Map<MachineId, Generation>();
+  #cancelVoices: (() => void) | undefined;
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
@@ -83,6 +89,7 @@ export class Engine {
   stop(): void {
     this.#loop.stop();
     this.#cancelTelling?.();
+    this.#cancelVoices?.();
     this.#intake.stop();
     this.retention.stop();
     this.#watch.stop();
@@ -117,10 +124,7 @@ export class Engine {
     const { world, attendance, assignments } = this.#loop;
     const { fleet } = world;
     if (owed > 0) world.noteOwed(machine, owed);
-    if (fleet.isSilent(machine)) {
-      // When that can't be written down, the next heartbeat tries again.
-      this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => {});
-    }
+    if (fleet.isSilent(machine)) this.#shareVoice(machine, generation);
     const now = attendance.now();
     fleet.heard(machine, now, generation);
     fleet.refuses(machine, now.at, refusal);
@@ -221,6 +225,12 @@ export class Engine {
     return this.#loop.unsound(id)?.message;
   }
 
+  /** For tests: what memory holds of machines that a reload would not, in words; undefined: nothing. */
+  audit(): string | undefined {
+    const { world, rollouts, facts, attendance } = this.#loop;
+    return auditMemory(world, rollouts.all(), facts, attendance.now().attended);
+  }
+
   /** Called with the rows of each commit, in order. Returns a function that ends it. */
   onCommit(listener: (rows: readonly JournalRow[]) => void): () => void {
     return this.#loop.onCommit(listener);
@@ -269,6 +279,20 @@ export class Engine {
     }
     // What has ended is for it to catch up with.
     catchUp.look(machine);
+  }
+
+  /** What can't be written down is tried again soon: the next heartbeat may be long to come. */
+  #shareVoice(machine: MachineId, generation: Generation): void {
+    this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => {
+      this.#unwritten.set(machine, generation);
+      if (this.#loop.isStopped) return;
+      this.#cancelVoices ??= this.#loop.clock.wakeAfter(VOICES_AGAIN_MS, () => {
+        this.#cancelVoices = undefined;
+        const voices = [...this.#unwritten];
+        this.#unwritten.clear();
+        for (const [each, its] of voices) this.#shareVoice(each, its);
+      });
+    });
   }
 
   /** One whose session has outlived its silence was held up, and says no hello. */

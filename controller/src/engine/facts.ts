@@ -223,14 +223,17 @@ export class Facts {
   *assignments(): Generator<AssignmentRow> {
     // Both in the order in which they lie, side by side: a join would look each answer up.
     const answers = this.#sql.answers.iterate() as IterableIterator<readonly [machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase]>;
-    let answer = answers.next().value;
-    for (const row of this.#sql.assignments.iterate() as IterableIterator<Omit<AssignmentRow, "phase">>) {
-      const { machine, app, generation } = row;
-      while (answer !== undefined && (answer[0] < machine || (answer[0] === machine && answer[1] < app))) answer = answers.next().value;
-      const isOfIt = answer !== undefined && answer[0] === machine && answer[1] === app && answer[2] === generation;
-      yield { ...row, phase: isOfIt ? answer![3] : null };
+    try {
+      let answer = answers.next().value;
+      for (const row of this.#sql.assignments.iterate() as IterableIterator<Omit<AssignmentRow, "phase">>) {
+        const { machine, app, generation } = row;
+        while (answer !== undefined && (answer[0] < machine || (answer[0] === machine && answer[1] < app))) answer = answers.next().value;
+        const isOfIt = answer !== undefined && answer[0] === machine && answer[1] === app && answer[2] === generation;
+        yield { ...row, phase: isOfIt ? answer![3] : null };
+      }
+    } finally {
+      answers.return?.();
     }
-    answers.return?.();
   }
 
   /** Ended deployments in which something is still to come for the machine, the newest first. */

@@ -21,6 +21,10 @@ interface Entry extends Awaited {
   readonly dueAt: Attended;
 }
 
+function keyOf({ machine, app }: Pick<Awaited, "machine" | "app">): string {
+  return `${machine}/${app}`;
+}
+
 function dueFirst(): Heap<Entry> {
   return new Heap<Entry>((a, b) => a.dueAt < b.dueAt);
 }
@@ -46,24 +50,36 @@ export class Overdue {
   }
 
   isAwaited(machine: MachineId, app: AppName): boolean {
-    return this.#newest.has(`${machine}/${app}`);
+    return this.#newest.has(keyOf({ machine, app }));
   }
 
   answered(machine: MachineId, app: AppName): void {
-    this.#newest.delete(`${machine}/${app}`);
+    this.#newest.delete(keyOf({ machine, app }));
   }
 
   /** Takes out the next whose time is over. */
   takeNext(now: Attended): Awaited | undefined {
-    for (let head = this.#heap.peek(); head !== undefined && head.dueAt <= now; head = this.#heap.peek()) {
-      this.#heap.pop();
-      const key = `${head.machine}/${head.app}`;
-      if (this.#newest.get(key) !== head) continue;
-      this.#newest.delete(key);
-      return head;
-    }
-    return undefined;
+    if (!this.isDue(now)) return undefined;
+    const due = this.#heap.pop()!;
+    this.#newest.delete(keyOf(due));
+    return due;
   }
+
+  /** Somebody's time is over. */
+  isDue(now: Attended): boolean {
+    let head = this.#heap.peek();
+    while (head !== undefined && this.#newest.get(keyOf(head)) !== head) {
+      this.#heap.pop();
+      head = this.#heap.peek();
+    }
+    return head !== undefined && head.dueAt <= now;
+  }
+
+  /** Of what is waited for. */
+  dueAt(machine: MachineId, app: AppName): Attended | undefined {
+    return this.#newest.get(keyOf({ machine, app }))?.dueAt;
+  }
+
 
   /** Something is waited for. */
   get isWaiting(): boolean {
@@ -82,7 +98,7 @@ export class Overdue {
 
   #put({ machine, app, generation, healthyDeadlineMs, progressDeadlineMs }: Awaited, dueAt: number): void {
     const entry: Entry = { machine, app, generation, healthyDeadlineMs, progressDeadlineMs, dueAt: dueAt as Attended };
-    this.#newest.set(`${machine}/${app}`, entry);
+    this.#newest.set(keyOf(entry), entry);
     this.#heap.push(entry);
   }
 }

@@ -89,18 +89,15 @@ export class Watch {
   #judgeAnswers(): boolean {
     const { world, attendance } = this.#loop;
     const { attended } = attendance.now();
-    const due: Awaited[] = [];
-    while (due.length < JUDGED_PER_TURN) {
-      const next = world.overdue.takeNext(attended);
-      if (next === undefined) break;
-      due.push(next);
-    }
-    if (due.length > 0) {
-      this.#loop.commit((append, now) => {
-        for (const awaited of due) this.#declareOverdue(awaited, append, now);
-      });
-    }
-    return due.length === JUDGED_PER_TURN;
+    if (!world.overdue.isDue(attended)) return false;
+    this.#loop.commit((append, now) => {
+      for (let judged = 0; judged < JUDGED_PER_TURN; judged += 1) {
+        const next = world.overdue.takeNext(attended);
+        if (next === undefined) return;
+        this.#declareOverdue(next, append, now);
+      }
+    });
+    return world.overdue.isDue(attended);
   }
 
   #declareOverdue({ machine, app, generation, healthyDeadlineMs }: Awaited, append: Append, now: Moment): void {

@@ -5,7 +5,8 @@ import type { Court } from "./court.ts";
 
 /** From the moment at which it should be found; a controller that has just come back gives everybody as long again. */
 const FOUND_WITHIN_MS = 15_000;
-const HEARD_WITHIN_MS = 3_000;
+/** What cannot be written down is refused for a second, and agents come back after a while. */
+const HEARD_WITHIN_MS = 6_000;
 const SLACK_MS = 1_500;
 
 export class Silence {

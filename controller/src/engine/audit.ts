@@ -1,0 +1,61 @@
+/**
+ * Holds what the engine has worked out about machines against what a reload works out from the tables: availability, deadlines, budgets, how deployments are now, and what rollouts have noted of their machines. For tests and simulations, which
+ * call it between transactions: O(machines × apps).
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import { Fleet } from "../fleet/fleet.ts";
+import type { MachineAvailability } from "../rollout/availability.ts";
+import type { Attended } from "../rollout/moment.ts";
+import type { RolloutState } from "../rollout/state.ts";
+import type { Schedule } from "./calendar.ts";
+import type { Facts } from "./facts.ts";
+import { World } from "./world.ts";
+
+const NO_SCHEDULE: Schedule = { openingOf: () => ({ open: true, until: Infinity as Instant }) };
+
+/** Undefined: nothing differs, or something is overdue and has not been looked at yet. */
+export function auditMemory(held: World, rollouts: readonly RolloutState[], facts: Facts, attended: Attended): string | undefined {
+  if (held.overdue.isDue(attended)) return undefined;
+  const stored = new World(new Fleet(held.fleet.silentAfterMs), NO_SCHEDULE, facts);
+  stored.reload();
+  for (let due = stored.overdue.takeNext(attended); due !== undefined; due = stored.overdue.takeNext(attended)) stored.declareOverdue(due.machine, due.app, due.generation);
+  const deployments = new Set<DeploymentId>();
+  for (const { machine, app, deployment } of facts.assignments()) {
+    deployments.add(deployment);
+    const of = (world: World) => ofApp(world, machine, app);
+    if (!isDeepStrictEqual(of(held), of(stored))) return `${machine}/${app}: ${difference(of(held), of(stored))}`;
+  }
+  for (const id of deployments) if (!isDeepStrictEqual(held.nowOf(id), stored.nowOf(id))) return `${id} now: ${difference(held.nowOf(id), stored.nowOf(id))}`;
+  if (!isDeepStrictEqual(held.budgets.list(), stored.budgets.list())) return `budgets: ${difference(held.budgets.list(), stored.budgets.list())}`;
+  for (const state of rollouts) {
+    const noted = ofTargets(state);
+    const right = rightOfTargets(state, (machine) => stored.availabilities.noted(machine, state.app));
+    if (!isDeepStrictEqual(noted, right)) return `${state.id}: ${difference(noted, right)}`;
+  }
+  return undefined;
+}
+
+function ofApp(world: World, machine: MachineId, app: AppName): unknown {
+  const { availabilities, overdue } = world;
+  return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), assigned: availabilities.assignedTo(machine, app), dueAt: overdue.dueAt(machine, app), isCordoned: world.isCordoned(machine) };
+}
+
+function ofTargets({ availability: { changing, down, failing, goingBack } }: RolloutState): Readonly<Record<string, readonly MachineId[]>> {
+  return { changing: [...changing].sort(), down: [...down].sort(), failing: [...failing].sort(), goingBack: [...goingBack].sort() };
+}
+
+function rightOfTargets({ targets }: RolloutState, noted: (machine: MachineId) => MachineAvailability): ReturnType<typeof ofTargets> {
+  const there = [...targets.values()].filter(({ state }) => state !== "removed").map(({ machine }) => ({ machine, ...noted(machine) }));
+  const those = (is: (each: MachineAvailability) => boolean) => there.filter(is).map(({ machine }) => machine).sort();
+  return {
+    changing: those(({ is }) => is === "changing"),
+    down: those(({ is }) => is === "down"),
+    failing: those(({ is, isFailing }) => is === "down" && isFailing === true),
+    goingBack: those(({ is, isGoingBack }) => is === "changing" && isGoingBack === true),
+  };
+}
+
+function difference(held: unknown, stored: unknown): string {
+  return `memory ${JSON.stringify(held)}, tables ${JSON.stringify(stored)}`;
+}
