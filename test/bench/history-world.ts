@@ -180,6 +180,7 @@ class Builder {
       cordoned: false,
       unhealthy: false,
       runsRelease: false,
+      runsUnconfirmed: false,
       lastGood: runs[index]!,
     }));
     const plan = planRollout(strategy, machines, release);

@@ -216,6 +216,7 @@ function fleetOf(targets: number): readonly PlanMachine[] {
     cordoned: false,
     unhealthy: false,
     runsRelease: false,
+    runsUnconfirmed: false,
     lastGood: "bench@1" as ReleaseId,
   }));
 }

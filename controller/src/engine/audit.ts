@@ -38,7 +38,8 @@ export function auditMemory(held: World, rollouts: readonly RolloutState[], fact
 
 function ofApp(world: World, machine: MachineId, app: AppName): unknown {
   const { availabilities, overdue } = world;
-  return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), assigned: availabilities.assignedTo(machine, app), dueAt: overdue.dueAt(machine, app), isCordoned: world.isCordoned(machine) };
+  const { generation, deployment, release } = availabilities.assignedTo(machine, app) ?? {};
+  return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), generation, deployment, release, dueAt: overdue.dueAt(machine, app), isCordoned: world.isCordoned(machine) };
 }
 
 function ofTargets({ availability: { changing, down, failing, goingBack } }: RolloutState): Readonly<Record<string, readonly MachineId[]>> {

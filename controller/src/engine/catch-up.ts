@@ -10,7 +10,7 @@ import { checkedSelector, type Labels, type Selector, selects } from "@muster/pr
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
+import type { Decision, Facts, StandingRow, TakenBackRow } from "./facts.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
 
@@ -142,12 +142,14 @@ export class CatchUp {
   #goOnIn(id: DeploymentId, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     const row = this.#facts.outstandingTarget(id, machine);
     if (row === undefined) return;
-    const { app, phase, state, purpose, generation } = row;
+    const { app, phase, state, purpose, generation, goesBack } = row;
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     const isOwn = assigned?.deployment === id;
     const answer = this.#world.availabilities.answerOf(machine, app);
     const heard: RolloutEvent = { kind: "heard_again", machine, answer, wasRenewed: isOwn && assigned.generation !== generation && purpose !== "revert" };
-    if (state === "unreachable" && purpose !== null && isOwn) return this.#drive(id, heard, append, now);
+    const hadIt = state === "unreachable" && purpose !== null;
+    if (hadIt && goesBack === 1) return this.#goBackIn(id, app, heard, append, now);
+    if (hadIt && isOwn) return this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
     if (this.#isTargetOfActive(app, machine)) return;
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
@@ -159,6 +161,23 @@ export class CatchUp {
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
     if (state === "unreachable") this.#drive(id, heard, append, now);
     else this.#drive(id, { kind: row.reason === "unmatched" ? "matched" : "uncordoned", machine }, append, now);
+  }
+
+  /** A newer decision goes before: the machine is left to that once it was told it, and until then nothing is said. */
+  #goBackIn(id: DeploymentId, app: AppName, heard: Extract<RolloutEvent, { readonly kind: "heard_again" }>, append: Append, now: Moment): void {
+    const { machine } = heard;
+    const newest = this.newestDecision(machine, app);
+    if (newest === undefined || newest.deployment === id) return this.#drive(id, heard, append, now);
+    if (newest.deployment !== this.#facts.decision(machine, app)?.deployment) return;
+    this.#drive(id, { kind: "overtaken", machine, reason: { code: "superseded", message: `${newest.deployment} goes on with it` }, isTold: true }, append, now);
+  }
+
+  /** About an app on a machine, whether the machine was told of it by now or not. */
+  newestDecision(machine: MachineId, app: AppName): Decision | undefined {
+    // Those whose turn is to come are in memory.
+    const pending = this.#rollouts.all().filter(({ app: its, targets }) => its === app && targets.get(machine)?.state === "pending");
+    const all = [this.#facts.decision(machine, app), this.#facts.intention(machine, app), ...pending.map(({ id }) => ({ deployment: id, seq: this.#facts.startSeq(id) }))];
+    return all.reduce((newest, each) => (each !== undefined && (newest === undefined || each.seq > newest.seq) ? each : newest), undefined);
   }
 
   /** A machine that the deployment did not know. */

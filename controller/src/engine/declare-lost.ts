@@ -10,7 +10,7 @@ export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts"
   const message = `nothing heard for ${durationText(forMs)}`;
   append({ kind: "machine_silent", machine });
   world.fleet.markSilent(machine, now.at);
-  world.lost(machine, true);
+  world.lost(machine);
   for (const state of rollouts.all()) {
     const target = state.targets.get(machine);
     if (target === undefined || isExcused(world, machine, state.app)) continue;

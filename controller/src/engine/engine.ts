@@ -272,7 +272,7 @@ export class Engine {
     const { rollouts, world, catchUp } = this.#loop;
     const isComplete = !world.owes(machine);
     append({ kind: "machine_heard", machine });
-    world.lost(machine, false);
+    world.heardAgain(machine, now.attended);
     for (const state of rollouts.active()) {
       if (!state.targets.has(machine)) continue;
       rollouts.drive(state, { kind: "heard_again", machine, answer: isComplete ? world.availabilities.answerOf(machine, state.app) : undefined, wasRenewed: false }, append, now);
@@ -373,9 +373,11 @@ export class Engine {
    */
   #settleLate(report: ReportAccepted, append: Append, now: Moment): void {
     const { machine, app, phase, reason, runningVersion: runs } = report;
-    const { facts, rollouts } = this.#loop;
+    const { facts, rollouts, catchUp } = this.#loop;
     const target = facts.openTarget(report);
     if (target === undefined || rollouts.get(target.deployment) !== undefined) return;
+    // A newer deployment has it as a target, and will tell it.
+    if (target.goesBack === 1 && catchUp.newestDecision(machine, app)?.deployment !== target.deployment) return;
     const state = target.goesBack === 1 ? rollouts.takeUp(target.deployment) : undefined;
     if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: target.generation, phase, reason, runs }, append, now);
     const to = targetStateOf(target, phase);

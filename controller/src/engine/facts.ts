@@ -11,7 +11,7 @@ import type { Attended } from "../rollout/moment.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import type { Deadlines } from "./overdue.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
-import { stands } from "../journal/standing.ts";
+import { isToCome, stands } from "../journal/standing.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -85,12 +85,14 @@ export interface OutstandingTarget {
   readonly purpose: Purpose | null;
   readonly generation: Generation;
   readonly reason: string | null;
+  /** Its rollout has gone back, or begun to. */
+  readonly goesBack: 0 | 1;
 }
 
-/** The newest decision about an app on a machine. */
+/** A decision about an app on a machine. */
 export interface Decision {
   readonly deployment: DeploymentId;
-  /** When it was made: an update when its deployment began, whenever it came to the machine; going back, when it was assigned. */
+  /** When it was made: an update when its deployment began, whenever it comes to the machine; going back, when the machine was told, or, as long as it was not, when the rollback began. */
   readonly seq: number;
 }
 
@@ -201,8 +203,18 @@ export class Facts {
     return this.#sql.isStanding.get(id) !== undefined;
   }
 
+  /** The newest that the machine was told. */
   decision(machine: MachineId, app: AppName): Decision | undefined {
     return this.#sql.decision.get(machine, app) as Decision | undefined;
+  }
+
+  /** The newest that it is still to be told, being away or cordoned: by a deployment that has it as a target, or that takes it back. */
+  intention(machine: MachineId, app: AppName): Decision | undefined {
+    return this.#sql.intention.get({ machine, app }) as Decision | undefined;
+  }
+
+  startSeq(id: DeploymentId): number {
+    return this.#sql.startSeq.get(id) as number;
   }
 
   /** The deployment that has decided about the machine since this one began to go back; undefined: none has. */
@@ -311,7 +323,8 @@ function prepare(db: Database) {
       `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0 AND t.state <> 'removed'
        JOIN assignments a ON a.machine = t.machine AND a.app = this.app JOIN deployments later ON later.id = a.deployment
        WHERE this.id = ? AND later.start_seq > this.start_seq
-         AND (later.phase <> 'rolled_back' OR (a.release IS NOT this.release AND a.release IS NOT t.previous)) ORDER BY later.start_seq DESC LIMIT 1`,
+         AND (later.phase <> 'rolled_back' OR (a.release IS NOT this.release AND a.release IS NOT t.previous
+           AND NOT EXISTS (SELECT 1 FROM targets l WHERE l.deployment = later.id AND l.machine = t.machine AND l.state = 'unreachable' AND l.previous IS this.release))) ORDER BY later.start_seq DESC LIMIT 1`,
     ).pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
@@ -340,6 +353,14 @@ function prepare(db: Database) {
        UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
     ),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
+    startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),
+    intention: statement(
+      `SELECT d.id AS deployment, CASE WHEN t.purpose IS NULL THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND d.app = @app AND (
+         (${isToCome("t")} AND d.phase IN ('rolling', 'paused', 'succeeded'))
+         OR (t.purpose IS NOT NULL AND t.state = 'unreachable' AND d.back_seq IS NOT NULL AND d.phase IN ('rolling_back', 'rolled_back', 'failed')))
+       ORDER BY seq DESC LIMIT 1`,
+    ),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
     decidedAfter: statement(
       `SELECT a.deployment FROM assignments a JOIN deployments d ON d.id = @id
@@ -359,7 +380,7 @@ function prepare(db: Database) {
        WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,
     ).pluck(),
     outstandingTarget: statement(
-      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason FROM targets t JOIN deployments d ON d.id = t.deployment
+      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`,
     ),
     isTarget: statement("SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state <> 'removed'"),

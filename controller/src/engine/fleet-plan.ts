@@ -23,17 +23,22 @@ const LAST_GOODS = `
 
 export function selectMachines(journal: Journal, { availabilities }: World, app: AppName, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
   const selected: PlanMachine[] = [];
+  let confirmed: ReadonlyMap<MachineId, ReleaseId | null> | undefined;
   for (const { id, labels: text, cordoned } of statement(journal.db, MACHINES).iterate() as IterableIterator<Row>) {
     const labels = JSON.parse(text) as Labels;
     if (!selects(selector, labels)) continue;
     const answer = availabilities.answerOf(id, app);
+    const runsIt = answer === "healthy" && !availabilities.isLost(id) && availabilities.assignedTo(id, app)?.release === release;
+    if (runsIt) confirmed ??= lastGoods(journal, app);
+    const isConfirmed = confirmed?.get(id) === release;
     selected.push({
       id,
       labels,
       silent: availabilities.isLost(id),
       cordoned: cordoned === 1,
       unhealthy: answer === "unhealthy" || answer === "failed",
-      runsRelease: answer === "healthy" && !availabilities.isLost(id) && availabilities.assignedTo(id, app)?.release === release,
+      runsRelease: runsIt && isConfirmed,
+      runsUnconfirmed: runsIt && !isConfirmed,
     });
   }
   return selected;

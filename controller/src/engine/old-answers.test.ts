@@ -57,7 +57,7 @@ describe("a host that reboots late in a soak has its whole time to be healthy ag
 describe("a machine that is heard again", () => {
   async function lostInItsWave(): Promise<{ readonly world: World; readonly id: ReturnType<World["deploy"]>; readonly lost: string }> {
     const world = await running(...all);
-    const id = world.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(1), offline: { kind: "wait", forMs: null } });
+    const id = world.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(1), offline: { kind: "wait" as const, forMs: null } });
     await world.say("a", "healthy");
     world.pass(20_000, "b", "c");
     await world.say("b", "healthy");
@@ -142,4 +142,58 @@ test("a failed machine that has left is counted in words as it is in numbers", a
   world.pass(1000, "b", "c", "d");
   const { phase, reason } = loadRollout(world.journal, id)!;
   expect([phase, reason!.message]).toEqual(["paused", "2 machines failed in wave 1, 1 allowed: a: anna removed it from the fleet: scrapped; b: exited with code 1"]);
+});
+
+const TEN = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+const SLOW = { waves: [ALL], maxUnavailable: count(1), healthyDeadlineMs: 60_000, progressDeadlineMs: 900_000, offline: { kind: "wait" as const, forMs: null } , maxFailures: count(2) };
+
+/** a is healthy on 2; b takes the release, and its link is cut until its time to answer is over; c is on the way when it is heard again. */
+async function heardLate() {
+  const world = await running(...TEN);
+  const id = world.deploy("2", SLOW);
+  await world.say("a", "healthy");
+  world.pass(1000, ...TEN);
+  expect(TEN.filter((n) => world.wanted(n) === "2")).toEqual(["a", "b"]);
+  await world.say("b", "pulling");
+  const others = TEN.filter((n) => n !== "b");
+  world.pass(50_000, ...others);
+  expect(TEN.filter((n) => world.wanted(n) === "2")).toEqual(["a", "b", "c"]); // one place beside b, which is down
+  await world.say("c", "pulling");
+  world.pass(20_000, ...others);
+  await world.say("c", "healthy");
+  world.pass(1000, ...others);
+  expect(TEN.filter((n) => world.wanted(n) === "2")).toEqual(["a", "b", "c", "d"]);
+  world.pass(10_000, ...others); // 81 s: b's deadline of 75 s has passed
+  await world.join("b");
+  await world.say("b", "activating");
+  world.pass(1000, ...TEN);
+  expect(world.state(id, "b")).toBe("updating");
+  return { world, id };
+}
+
+/** Everybody but b is quick and well. */
+async function goOn(world: World, id: ReturnType<World["deploy"]>, rounds: number) {
+  for (let round = 0; round < rounds; round += 1) {
+    for (const n of TEN) if (n !== "b" && world.wanted(n) === "2" && world.state(id, n) === "updating") await world.say(n, "healthy");
+    world.pass(20_000, ...TEN);
+  }
+}
+
+test("one that is heard again after its deadline counts as changing: nobody starts beside it", async () => {
+  const { world } = await heardLate();
+  await world.say("d", "healthy");
+  world.pass(2000, ...TEN);
+  expect(TEN.filter((n) => world.wanted(n) === "2")).toEqual(["a", "b", "c", "d"]);
+});
+
+test("it fails by its own healthy_deadline, counted from when it was heard again", async () => {
+  const { world, id } = await heardLate();
+  await goOn(world, id, 15);
+  expect(world.state(id, "b")).toBe("failed"); // 300 s later
+});
+
+test("and a good release is not taken back for it", async () => {
+  const { world, id } = await heardLate();
+  await goOn(world, id, 70);
+  expect([world.phase(id), loadRollout(world.journal, id)!.reason?.message]).toEqual(["succeeded", undefined]);
 });

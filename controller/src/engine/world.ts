@@ -111,8 +111,9 @@ export class World implements Surroundings {
     }
   }
 
-  /** Its time to answer is over. False: it has answered. */
+  /** Its time to answer is over. False: it has answered, or is lost: then nobody can know, and it has its time anew when it is heard. */
   declareOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
+    if (this.availabilities.isLost(machine)) return false;
     let is = false;
     this.#change(machine, app, () => {
       is = this.availabilities.overdue(machine, app, generation);
@@ -120,9 +121,19 @@ export class World implements Surroundings {
     return is;
   }
 
-  lost(machine: MachineId, isLost: boolean): void {
+  lost(machine: MachineId): void {
     this.#fleetChanges += 1;
-    this.#changeAll(machine, () => this.availabilities.lost(machine, isLost));
+    this.#changeAll(machine, () => this.availabilities.lost(machine, true));
+  }
+
+  heardAgain(machine: MachineId, now: Attended): void {
+    this.#fleetChanges += 1;
+    this.#changeAll(machine, () => this.availabilities.lost(machine, false));
+    for (const app of this.availabilities.appsOf(machine)) {
+      if (!this.#isChanging(machine, app)) continue;
+      const { generation } = this.availabilities.assignedTo(machine, app)!;
+      this.overdue.await({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now, this.availabilities.answerOf(machine, app) === "reverting");
+    }
   }
 
   cordon(machine: MachineId, isDrained: boolean): void {

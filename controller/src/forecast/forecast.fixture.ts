@@ -64,6 +64,7 @@ export function fleet(size: number, over: (index: number) => Partial<ForecastMac
     cordoned: false,
     unhealthy: false,
     runsRelease: false,
+    runsUnconfirmed: false,
     lastGood: "shop@1.0" as ReleaseId,
     ...over(index),
   }));

@@ -19,6 +19,7 @@ const machines: fc.Arbitrary<readonly ForecastMachine[]> = fc
       cordoned: fc.constantFrom(false, false, false, true),
       unhealthy: fc.boolean(),
       runsRelease: fc.constantFrom(false, false, false, true),
+      runsUnconfirmed: fc.constant(false),
       lastGood: fc.constantFrom("shop@1.0" as ReleaseId, "shop@1.0" as ReleaseId, null),
       labels: fc.record({ zone: fc.constantFrom("a", "b", "c"), rack: fc.constantFrom("r1", "r2", "r3", "r4") }),
     }),

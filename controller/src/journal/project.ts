@@ -165,6 +165,7 @@ export function createProjector(db: Database): Projector {
       case "machine_silent":
         return void sql.silence.run(at, entry.machine);
       case "machine_heard":
+        sql.awaitAnswersAgain.run({ machine: entry.machine, attended });
         return void sql.silence.run(null, entry.machine);
       case "artifact_stored":
         return void sql.storeArtifact.run(entry.artifact, entry.fileCount, entry.sizeBytes, entry.packBytes, at);

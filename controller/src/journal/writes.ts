@@ -23,6 +23,7 @@ export function prepareWrites(db: Database) {
       statement("DELETE FROM machine_apps WHERE machine = ?"),
       statement("DELETE FROM assignments WHERE machine = ?"),
     ],
+    awaitAnswersAgain: statement("UPDATE assignments SET awaited_attended = @attended WHERE machine = @machine AND awaited_attended IS NOT NULL"),
     silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
     // Since when the machine's final answer is awaited; null: it was given. As `World` has it, which a test holds together with this. Before `reportApp`, since it asks for what was said before.
     awaitAnswer: statement(`UPDATE assignments SET awaited_attended = CASE

@@ -137,13 +137,16 @@ const gate: fc.Arbitrary<Gate> = fc.oneof(fc.integer({ min: 1, max: 9 }).map(soa
 const spec = fc
   .record({ members: fc.oneof(size, fc.constantFrom("zone=a", "zone in (a,b)", "!zone", "canary=true")), gates: fc.array(gate, { maxLength: 3 }), afterMs: fc.nat(3) })
   .map(({ members: who, ...rest }) => wave(who, rest));
-const machine = fc.record({
-  labels: fc.constantFrom<Record<string, string>>({}, { zone: "a" }, { zone: "b" }, { zone: "b", canary: "true" }),
-  silent: fc.boolean(),
-  cordoned: fc.boolean(),
-  unhealthy: fc.boolean(),
-  runsRelease: fc.boolean(),
-});
+const machine = fc
+  .record({
+    labels: fc.constantFrom<Record<string, string>>({}, { zone: "a" }, { zone: "b" }, { zone: "b", canary: "true" }),
+    silent: fc.boolean(),
+    cordoned: fc.boolean(),
+    unhealthy: fc.boolean(),
+    runsRelease: fc.boolean(),
+    runsUnconfirmed: fc.boolean(),
+  })
+  .map((made) => ({ ...made, runsUnconfirmed: made.runsUnconfirmed && !made.runsRelease }));
 const fleet = fc.array(machine, { maxLength: 150 }).map((found) => fleetOf(found.length, (index) => found[index]!));
 const lanes = fc.record({ spread: fc.constantFrom(null, "zone"), maxUnavailablePer: fc.constantFrom([], [{ label: "canary", max: 1 }]) });
 
@@ -155,6 +158,9 @@ describe("whatever the strategy and the fleet", () => {
         const planned = [...made.waves.flatMap(({ targets }) => targets.map((target) => target.machine)), ...made.unchanged];
         expect(sorted(planned)).toEqual(sorted(machines.map(({ id }) => id)));
         expect(made.waves.every(({ targets }) => targets.length > 0)).toBe(true);
+        const onTrial = machines.filter(({ runsUnconfirmed }) => runsUnconfirmed).map(({ id }) => id);
+        const isOnlyTrial = machines.every(({ runsRelease, runsUnconfirmed }) => runsRelease || runsUnconfirmed);
+        if (!isOnlyTrial) expect(made.waves[0]!.targets.map((target) => target.machine)).toEqual(expect.arrayContaining(onTrial));
         expect(made.maxUnavailable).toBeGreaterThanOrEqual(1);
       }),
     );

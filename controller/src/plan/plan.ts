@@ -2,7 +2,7 @@
  * Deployment × fleet → plan: which machines in which wave, in which order, behind which gates; fixed when the rollout starts, so that execution has
  * nothing left to choose.
  *
- * Pure. Always holds: every selected machine is in exactly one wave or among the unchanged; no wave is empty; no gate is lost: those of a wave that has
+ * Pure. Always holds: every selected machine is in exactly one wave or among the unchanged; machines that run the release unconfirmed are in the first wave; no wave is empty; no gate is lost: those of a wave that has
  * nobody are asked for with the wave before it, or with the next when there is none; and the next begins no earlier than it would have.
  */
 import type { Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
@@ -18,8 +18,10 @@ export interface PlanMachine {
   readonly cordoned: boolean;
   /** Its agent says that what runs there now is not well. */
   readonly unhealthy: boolean;
-  /** It is told to run this release, is heard, and says that it does, and that it is well. */
+  /** It is told to run this release, is heard, and says that it does, and that it is well; and the release was confirmed there. */
   readonly runsRelease: boolean;
+  /** The same, but no wave has passed with it: it may still show that the release is bad. */
+  readonly runsUnconfirmed: boolean;
 }
 
 export interface PlannedTarget {
@@ -70,18 +72,22 @@ export function planRollout(strategy: Strategy, machines: readonly PlanMachine[]
     .filter((machine) => !machine.runsRelease)
     .map((machine): Candidate => ({ machine, lane: laneOf(lanes, machine.labels), ranks: ranksOf(strategy.order, machine, release) }))
     .sort(byMembership(strategy.order));
+  // Whoever runs it already takes part in what the first of the others show; sizes of waves are of these.
+  const fresh = targets.filter(({ machine }) => !machine.runsUnconfirmed);
+  const others = fresh.length === 0 ? targets : fresh;
   const notes = orderNotes(strategy.order, targets);
 
   const waves: PlannedWave[] = [];
   let carried = NOTHING_CARRIED;
-  for (const [spec, members] of membersByWave(strategy.waves, targets)) {
+  for (const [spec, chosen] of membersByWave(strategy.waves, others)) {
+    const members = waves.length === 0 && chosen.length > 0 && others !== targets ? [...targets.filter(({ machine }) => machine.runsUnconfirmed), ...chosen] : chosen;
     if (members.length > 0) {
       waves.push(plannedWave(strategy, spec, members, carried));
       carried = NOTHING_CARRIED;
       continue;
     }
     if (targets.length === 0) continue;
-    notes.push(droppedNote(spec, targets.length, waves.length > 0));
+    notes.push(droppedNote(spec, others.length, waves.length > 0));
     const before = waves.at(-1);
     carried = { gates: before === undefined ? mergedGates(carried.gates, spec.gates) : [], at: laterOf(carried.at, spec.at), afterMs: Math.max(carried.afterMs, spec.afterMs) };
     if (before !== undefined) waves[waves.length - 1] = { ...before, gates: mergedGates(before.gates, spec.gates) };
@@ -222,6 +228,8 @@ function fleetNotes(unchanged: number, targets: readonly Candidate[]): readonly 
   const notes: string[] = [];
   const plural = (n: number, one: string, many: string) => (n === 1 ? one : many);
   if (unchanged > 0) notes.push(`${count(unchanged, "machine")} already ${plural(unchanged, "runs", "run")} it and ${plural(unchanged, "is", "are")} not touched`);
+  const onTrial = targets.filter(({ machine }) => machine.runsUnconfirmed).length;
+  if (onTrial > 0) notes.push(`${count(onTrial, "machine")} ${plural(onTrial, "runs", "run")} it already, unconfirmed: ${plural(onTrial, "it is", "they are")} in the first wave and ${plural(onTrial, "is", "are")} not restarted`);
   const silent = targets.filter(({ machine }) => machine.silent).length;
   if (silent > 0) notes.push(`${count(silent, "machine")} ${plural(silent, "is", "are")} silent and will be changed when back`);
   const cordoned = targets.filter(({ machine }) => machine.cordoned && !machine.silent).length;

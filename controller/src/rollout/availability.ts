@@ -123,8 +123,12 @@ export class Availabilities {
     return true;
   }
 
+  /** Whoever is heard again has its time to answer anew. */
   lost(machine: MachineId, isLost: boolean): void {
-    this.#machine(machine).isLost = isLost;
+    const known = this.#machine(machine);
+    known.isLost = isLost;
+    if (isLost) return;
+    for (const [app, entry] of known.apps) if (entry.isOverdue) this.#put(machine, app, { ...entry, isOverdue: false });
   }
 
   drained(machine: MachineId, isDrained: boolean): void {

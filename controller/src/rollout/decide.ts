@@ -213,9 +213,14 @@ type Overtaken = Extract<RolloutEvent, { readonly kind: "overtaken" }>;
  */
 function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || (target.state !== "pending" && !(isTold && isMoving(target)))) return [];
-  if (wentBack(state) && target.purpose === "update") return [];
+  if (target === undefined || (target.state !== "pending" && !(isTold && (isMoving(target) || isLostIn(state, target))))) return [];
+  if (wentBack(state) && target.purpose === "update" && !isLostIn(state, target)) return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
+}
+
+/** It was to be taken back when it is heard. */
+function isLostIn(state: RolloutState, { state: stands, purpose }: Target): boolean {
+  return wentBack(state) && stands === "unreachable" && purpose !== null;
 }
 
 /** What it had come to has to be said again. */

@@ -121,6 +121,7 @@ export function fleetOf(size: number, changes: (index: number) => Partial<FleetM
     cordoned: false,
     unhealthy: false,
     runsRelease: false,
+    runsUnconfirmed: false,
     lastGood: "app@1" as ReleaseId,
     ...changes(index),
   }));

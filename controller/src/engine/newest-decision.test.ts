@@ -1,0 +1,208 @@
+/** The newest decision about a machine counts, whether the machine could be told of it by then or not: what older deployments had still to tell it is told no more. */
+import { expect, test } from "vitest";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const by = { by: "anna", reason: "" };
+const WIDE = { waves: [ALL], maxUnavailable: count(9) };
+const NAMES = ["a", "b", "c", "d"];
+const soak = (forMs: number, size = 1) => ({ ...wave(count(size)), gates: [{ kind: "soak" as const, forMs }] });
+
+/** Everybody does what it is told, so many turns long. */
+async function work(world: World, names: readonly string[], rounds = 6): Promise<void> {
+  const answered = new Map<string, number>();
+  for (let round = 0; round < rounds; round += 1) {
+    for (const name of names) {
+      const generation = world.generation(name);
+      if (generation <= (answered.get(name) ?? 0)) continue;
+      answered.set(name, generation);
+      await world.say(name, "healthy");
+    }
+    world.pass(2000, ...names);
+  }
+}
+
+async function onOne(names: readonly string[] = NAMES): Promise<World> {
+  const world = new World();
+  await world.join(...names);
+  world.deploy("1", WIDE);
+  await world.settle(...names);
+  world.pass(2000, ...names);
+  return world;
+}
+
+test("a partition that heals after a rollback and a fix leaves nobody on the release before both", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES, 2);
+  const rest = ["c", "d"];
+  world.pass(20_000, ...rest); // a and b are cut off
+  world.command(second, "rollback");
+  await work(world, rest, 4);
+  const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1) });
+  await work(world, rest, 6);
+  expect([world.phase(second), world.phase(third), world.wanted("c")]).toEqual(["rolled_back", "succeeded", "3"]);
+  await Promise.all([world.join("a"), world.join("b")]);
+  await work(world, NAMES, 30);
+  expect(NAMES.map((n) => world.wanted(n))).toEqual(["3", "3", "3", "3"]);
+});
+
+test("rollback --to takes back a cordoned machine when it is uncordoned, though it is the only one that has the release", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [soak(60_000), ALL], maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  world.pass(5000, ...NAMES);
+  world.engine.orders.cordon("a" as never, { drain: false, force: false }, by);
+  const answer = world.engine.operators.rollbackTo(second, "1", by);
+  world.pass(5000, ...NAMES);
+  const phase = answer.ok ? world.phase(answer.value.deployment as never) : "";
+  world.engine.orders.uncordon("a" as never, by);
+  await work(world, NAMES, 10);
+  expect([phase, world.wanted("a")]).toEqual([phase, "1"]);
+});
+
+test("rollback --to takes a lost machine back when it is heard, though it is the only one that has the release", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [soak(60_000), ALL], maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  world.pass(5000, ...NAMES);
+  const rest = ["b", "c", "d"];
+  world.pass(20_000, ...rest); // a's link is cut
+  const answer = world.engine.operators.rollbackTo(second, "1", by);
+  const back = answer.ok ? answer.value.deployment : "";
+  world.pass(20_000, ...rest);
+  const phase = world.phase(back as never);
+  await world.join("a");
+  await work(world, NAMES, 10);
+  expect([phase, world.phase(second), world.wanted("a")]).toEqual([phase, "superseded", "1"]);
+});
+
+test("the same by deploying 1 again", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [soak(60_000), ALL], maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  world.pass(5000, ...NAMES);
+  const rest = ["b", "c", "d"];
+  world.pass(20_000, ...rest);
+  const back = world.deploy("1", { ...WIDE, onConflict: "supersede" });
+  world.pass(20_000, ...rest);
+  const phase = world.phase(back);
+  await world.join("a");
+  await work(world, NAMES, 10);
+  expect([phase, world.phase(second), world.wanted("a")]).toEqual([phase, "superseded", "1"]);
+});
+
+/** a and b are on 2, which is taken back while their link is cut; then 2 is deployed again, as a person decided. */
+async function decidedAgain(changes: object) {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await work(world, NAMES, 2);
+  const rest = ["c", "d"];
+  world.pass(20_000, ...rest);
+  world.command(second, "rollback");
+  await work(world, rest, 4);
+  expect([world.phase(second), world.state(second, "a")]).toEqual(["rolled_back", "unreachable"]);
+  const third = world.deploy("2", { waves: [ALL], maxUnavailable: count(1), ...changes });
+  await work(world, rest, 6);
+  expect([world.phase(third), world.wanted("c")]).toEqual(["succeeded", "2"]);
+  return { world, third };
+}
+
+
+test("what was decided last stands, also while a freeze holds it back", async () => {
+  const { world } = await decidedAgain({});
+  world.engine.orders.addFreeze({ from: 0 as never, until: null }, by);
+  await world.join("a");
+  world.pass(2000, ...NAMES);
+  const told = world.wanted("a");
+  await work(world, NAMES, 4);
+  world.engine.orders.endFreeze("f-1", "anna");
+  await world.join("b");
+  await work(world, NAMES, 10);
+  expect([told, world.wanted("a"), world.wanted("b")]).toEqual(["2", "2", "2"]);
+});
+
+test("the same when two come back at once into a window of one", async () => {
+  const { world } = await decidedAgain({});
+  await Promise.all([world.join("a"), world.join("b")]);
+  world.pass(1000, ...NAMES);
+  const told = [world.wanted("a"), world.wanted("b")];
+  await work(world, NAMES, 10);
+  expect([told, world.wanted("a"), world.wanted("b")]).toEqual([["2", "2"], "2", "2"]);
+});
+
+const THREE = ["a", "b", "c"];
+const REST = ["b", "c"];
+
+async function onThree() {
+  const world = new World();
+  await world.join(...THREE);
+  const ids = [];
+  for (const version of ["1", "2", "3"]) {
+    ids.push(world.deploy(version, WIDE));
+    await work(world, THREE, 3);
+  }
+  expect(THREE.map((n) => world.wanted(n))).toEqual(["3", "3", "3"]);
+  return { world, ids };
+}
+
+test("a machine that was lost while two releases were taken back goes back behind both", async () => {
+  const { world, ids } = await onThree();
+  world.pass(20_000, ...REST); // a is cut off
+  expect(world.command(ids[2]!, "rollback").ok).toBe(true);
+  await work(world, REST);
+  expect(world.command(ids[1]!, "rollback").ok).toBe(true); // 2 is bad, too
+  await work(world, REST);
+  expect([world.phase(ids[2]!), world.phase(ids[1]!), REST.map((n) => world.wanted(n))]).toEqual(["rolled_back", "rolled_back", ["1", "1"]]);
+  await world.join("a");
+  await work(world, THREE, 20);
+  expect([world.wanted("a"), world.state(ids[1]!, "a")]).toEqual(["1", "reverted"]);
+});
+
+test("the same, when the second way back is rollback --to", async () => {
+  const { world, ids } = await onThree();
+  world.pass(20_000, ...REST);
+  world.command(ids[2]!, "rollback");
+  await work(world, REST);
+  const answer = world.engine.operators.rollbackTo(ids[1]!, "1", by);
+  expect(answer.ok).toBe(true);
+  await work(world, REST);
+  expect(REST.map((n) => world.wanted(n))).toEqual(["1", "1"]);
+  await world.join("a");
+  await work(world, THREE, 20);
+  expect(world.wanted("a")).toBe("1");
+});
+
+test("the same, when a freeze is on", async () => {
+  const { world, ids } = await onThree();
+  world.pass(20_000, ...REST);
+  world.command(ids[2]!, "rollback");
+  await work(world, REST);
+  world.engine.operators.rollbackTo(ids[1]!, "1", by);
+  await work(world, REST);
+  world.engine.orders.addFreeze({ from: 0 as never, until: null }, by);
+  await world.join("a");
+  await work(world, THREE, 20);
+  world.engine.orders.endFreeze("f-1", "anna");
+  await work(world, THREE, 20);
+  expect(world.wanted("a")).toBe("1");
+});
+
+test("a promoted or aborted rollout: machines lost on their way go where the newest decision says", async () => {
+  const world = new World();
+  await world.join(...THREE);
+  world.deploy("1", WIDE);
+  await work(world, THREE, 3);
+  const second = world.deploy("2", { waves: [{ ...wave(count(1)), gates: [{ kind: "approval" }] } as never, ALL], maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  world.pass(20_000, ...REST); // the canary is cut off
+  world.command(second, "rollback");
+  world.pass(5000, ...REST);
+  expect([world.phase(second), world.state(second, "a")]).toEqual(["rolled_back", "unreachable"]);
+  // Everybody else runs 1: it is deployed again, "to be sure".
+  const third = world.deploy("1", WIDE);
+  world.pass(5000, ...REST);
+  await world.join("a");
+  await work(world, THREE, 10);
+  expect([world.phase(third), world.wanted("a")]).toEqual(["succeeded", "1"]);
+});
