@@ -206,3 +206,31 @@ test("a promoted or aborted rollout: machines lost on their way go where the new
   await work(world, THREE, 10);
   expect([world.phase(third), world.wanted("a")]).toEqual(["succeeded", "1"]);
 });
+
+test("a deployment to some of the machines does not leave a rollback in the middle: it waits until all are back", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web", zone: "a" }, "a1", "a2");
+  await world.joinAs({ role: "web", zone: "b" }, "b1", "b2");
+  const all = ["a1", "a2", "b1", "b2"];
+  world.deploy("1", WIDE);
+  await world.settle(...all);
+  const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+  await work(world, all);
+  world.command(second, "rollback");
+  world.pass(1000, ...all);
+  const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1), targets: "zone=a", onConflict: "supersede" });
+  expect([world.phase(third), world.waitingOn(third)]).toEqual(["pending", `${second} (app@2) to have gone back: it goes to other machines, too`]);
+  await work(world, all, 10);
+  expect([world.phase(second), world.phase(third), all.map((name) => world.wanted(name))]).toEqual(["rolled_back", "succeeded", ["3", "3", "1", "1"]]);
+});
+
+test("a deployment to the same machines takes the place of a rollback at once", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+  await work(world, NAMES);
+  world.command(second, "rollback");
+  world.pass(1000, ...NAMES);
+  const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1), onConflict: "supersede" });
+  await work(world, NAMES, 10);
+  expect([world.phase(second), world.phase(third), NAMES.map((name) => world.wanted(name))]).toEqual(["superseded", "succeeded", ["3", "3", "3", "3"]]);
+});

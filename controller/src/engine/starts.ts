@@ -66,10 +66,17 @@ function beforePromotion({ id, app, release, strategy: { after } }: RolloutState
 }
 
 function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {
-  if (state.strategy.onConflict === "supersede") return undefined;
+  if (state.strategy.onConflict === "supersede") return beforeGoneBack(state, ofApp);
   const before = ofApp.find((other) => other.phase !== "pending") ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
   if (before === undefined) return undefined;
   return { message: `${before.id} (${before.release}, ${before.phase.replaceAll("_", " ")}) to end`, until: undefined };
+}
+
+/** A rollback under way is left in the middle only for a deployment that goes to all of its machines. */
+function beforeGoneBack({ strategy: { targets } }: RolloutState, ofApp: readonly RolloutState[]): Waiting | undefined {
+  const before = ofApp.find((other) => other.phase === "rolling_back" && targets !== "" && other.strategy.targets !== targets);
+  if (before === undefined) return undefined;
+  return { message: `${before.id} (${before.release}) to have gone back: it goes to other machines, too`, until: undefined };
 }
 
 function isReady(state: RolloutState, facts: StartFacts, now: Moment): boolean {
