@@ -132,18 +132,19 @@ const endedAt = (number: number): number => Date.now() - SPAN_MS + Math.floor((n
 
 function writeFleet(db: Database): void {
   const machine = db.prepare("INSERT INTO machines VALUES (?, 'i', '{\"role\":\"web\",\"zone\":\"a\"}', '1', 'host', 'linux', 'x64', 1, NULL, NULL, NULL, NULL, 0)");
-  const said = db.prepare(`INSERT INTO machine_apps (machine, app, generation, phase, running_version, running_artifact, starts, pid, ports, since, last_good)
-    VALUES (?, ?, 1, 'healthy', '1', '${"a".repeat(64)}', 1, 4711, '{"http":31000}', 1, ?)`);
+  const said = db.prepare(`INSERT INTO machine_apps (machine, app, generation, phase, running_version, running_artifact, starts, pid, ports, since)
+    VALUES (?, ?, 1, 'healthy', '1', '${"a".repeat(64)}', 1, 4711, '{"http":31000}', 1)`);
   // What runs is of the newest deployment of each app: the last fifty.
-  const assigned = db.prepare(`INSERT INTO assignments (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, labels) VALUES (?, ?, 1, ?, ?, 1000, 60000, '{}')`);
+  const assigned = db.prepare(`INSERT INTO assignments (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, labels, last_good, decided_seq)
+    VALUES (?, ?, 1, ?, ?, 1000, 60000, 600000, '{}', ?, 1)`);
   for (let app = 0; app < APPS; app += 1) {
     db.prepare(`INSERT INTO releases (id, app, artifact, release, secrets, created_at) VALUES (?, ?, '${"a".repeat(64)}', ?, '{}', 1)`).run(`${appOf(app)}@1`, appOf(app), JSON.stringify({ app: appOf(app), version: "1", artifact: "a".repeat(64) }));
   }
   for (let index = 0; index < MACHINES; index += 1) {
     machine.run(machineOf(index));
     for (let app = 0; app < APPS; app += 1) {
-      said.run(machineOf(index), appOf(app), `${appOf(app)}@1`);
-      assigned.run(machineOf(index), appOf(app), `d-${DEPLOYMENTS - APPS + 1 + ((app + APPS - 1) % APPS)}`, `${appOf(app)}@1`);
+      said.run(machineOf(index), appOf(app));
+      assigned.run(machineOf(index), appOf(app), `d-${DEPLOYMENTS - APPS + 1 + ((app + APPS - 1) % APPS)}`, `${appOf(app)}@1`, `${appOf(app)}@1`);
     }
   }
 }
@@ -159,7 +160,7 @@ function writeDeployment(db: Database, number: number, rows: number): void {
   const app = appOf(number);
   const at = endedAt(number);
   const firstSeq = (number - 1) * rows + 1;
-  const row = db.prepare("INSERT INTO journal (seq, at, kind, deployment, machine, app, data) VALUES (?, ?, ?, ?, ?, ?, ?)");
+  const row = db.prepare("INSERT INTO journal (seq, at, attended, kind, deployment, machine, app, data) VALUES (?, ?, 1, ?, ?, ?, ?, ?)");
   const report = JSON.stringify({
     instance: "0b6f9d3e-6a1c-4c55-9d8e-2f8f7a1b3c4d", reportSeq: number, observedAt: at, generation: firstSeq, phase: "probing", reason: null, runningVersion: "1", runningArtifact: "a".repeat(64), starts: 1, pid: 4711,
     ports: { http: 31_000 },
@@ -173,14 +174,14 @@ function writeDeployment(db: Database, number: number, rows: number): void {
     else row.run(firstSeq + index, at, "report_accepted", null, machine, app, report);
   }
   db.prepare(
-    `INSERT INTO deployments (number, id, app, release, strategy, selector, phase, submitted_at, started_at, start_seq, ended_at, progress_at, wave, max_unavailable, unchanged, notes, submitted_by, lanes, alarms, start_approved, promoted)
-     VALUES (?, ?, ?, ?, ?, 'role=web', 'succeeded', ?, ?, ?, ?, ?, 0, 1, '[]', '[]', 'ada', '[]', '[]', 0, 0)`,
-  ).run(number, id, app, `${app}@1`, STRATEGY, at, at, firstSeq + 1, at, at);
+    `INSERT INTO deployments (number, id, app, release, strategy, selector, phase, submitted_at, started_at, start_seq, ended_at, ended_attended, progress_attended, wave, max_unavailable, unchanged, notes, submitted_by, lanes, alarms, start_approved, promoted)
+     VALUES (?, ?, ?, ?, ?, 'role=web', 'succeeded', ?, ?, ?, ?, 1, 1, 0, 1, '[]', '[]', 'ada', '[]', '[]', 0, 0)`,
+  ).run(number, id, app, `${app}@1`, STRATEGY, at, at, firstSeq + 1, at);
   db.prepare(
-    `INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, acknowledged_failures, acknowledged_unreachable, started_at, finished_at, waited_out, changed_at)
-     VALUES (?, 0, '100%', '[]', 0, 0, 0, 0, ?, ?, 1, ?)`,
-  ).run(id, at, at, at);
-  const target = db.prepare("INSERT INTO targets (deployment, machine, wave, position, lane, state, purpose, generation, since, attempts) VALUES (?, ?, 0, ?, '', 'healthy', 'update', 1, ?, 1)");
+    `INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, acknowledged_failures, acknowledged_unreachable, started_at, finished_at, finished_attended, finished_seq, changed_at, changed_attended)
+     VALUES (?, 0, '100%', '[]', 0, 0, 0, 0, ?, ?, 1, ?, ?, 1)`,
+  ).run(id, at, at, firstSeq + rows - 2, at);
+  const target = db.prepare("INSERT INTO targets (deployment, machine, wave, position, lane, state, purpose, generation, since, since_attended, attempts) VALUES (?, ?, 0, ?, '', 'healthy', 'update', 1, ?, 1, 1)");
   // One machine is in all of them.
   for (let position = 0; position < TARGETS; position += 1) target.run(id, position === 0 ? "web-00001" : `web-${String(2 + ((number * TARGETS + position) % (MACHINES - 2))).padStart(5, "0")}`, position, at);
 }

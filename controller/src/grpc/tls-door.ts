@@ -39,8 +39,8 @@ interface Bounds extends AdmissionBounds {
 const BOUNDS: Bounds = {
   /** Of an agent on a machine that is very busy. */
   handshakeMs: 30_000,
-  silentMax: 1_024,
-  /** A fleet of the largest size, all at once; 8 KiB each. */
+  /** A fleet of the largest size, all at once, whose machines are so busy that their first messages are still to come; 8 KiB each. */
+  silentMax: 16_384,
   waitingMax: 16_384,
   servedMax: 256,
   yieldMs: 1_000,
