@@ -108,7 +108,7 @@ export class Queue {
       this.#db.prepare("SELECT id FROM deployments WHERE app = ? AND submitted_at <= ? AND (ended_at IS NULL OR ended_at >= ?)").pluck().all(app, end, from) as DeploymentId[],
     );
     if (after !== null) {
-      const wanted = "app = @app AND strategy ->> 'targets' = @targets AND (@release IS NULL OR release = @release)";
+      const wanted = "app = @app AND selector = @targets AND (@release IS NULL OR release = @release)";
       const forerunners = this.#db
         .prepare(`SELECT id FROM deployments WHERE ${wanted} AND submitted_at <= @end AND number >= coalesce((SELECT max(number) FROM deployments WHERE ${wanted} AND number < @number), 0)`)
         .pluck()
