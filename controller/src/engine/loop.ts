@@ -104,7 +104,7 @@ export class Loop {
   start(): void {
     this.#pauseBroken();
     this.holdBack();
-    this.#askAgain();
+    for (const { id } of this.rollouts.active()) this.askAgain(id);
   }
 
   stop(): void {
@@ -380,9 +380,10 @@ export class Loop {
     }
   }
 
-  /** Questions whose answer was lost with an earlier controller. */
-  #askAgain(): void {
-    for (const state of this.rollouts.active()) for (const asker of this.#orPause(state.id, () => askersOf(state)) ?? []) this.#ask(state.id, asker);
+  /** Questions whose answer was lost with an earlier controller, or came while the rollout was broken. One that is under way is not asked twice. */
+  askAgain(id: DeploymentId): void {
+    const state = this.rollouts.get(id);
+    for (const asker of state === undefined ? [] : (this.#orPause(id, () => askersOf(state)) ?? [])) this.#ask(id, asker);
   }
 
   #arm(): void {

@@ -10,7 +10,7 @@ import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
-import { isEnded, isTouched, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { isEnded, isTouched, isUnderWay, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { RolloutBug } from "./own-bug.ts";
@@ -131,6 +131,7 @@ export class Operators {
       rollouts.drive(rollouts.takeUp(id)!, event, append, now);
     });
     this.#loop.quarantine.release(id);
+    this.#loop.askAgain(id);
     return granted(undefined);
   }
 
@@ -165,7 +166,7 @@ export class Operators {
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
   #overtaken({ id, app, targets }: RolloutState, { kind }: Command): string | undefined {
-    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && other.phase !== "pending");
+    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && isUnderWay(other));
     if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
     let touched = 0;
     for (const target of targets.values()) if (isTouched(target)) touched += 1;

@@ -1,9 +1,9 @@
 /** A bug in one app's rollout stays its own: a port that throws, or tables that contradict themselves, pause that rollout, and everything else goes on, the start of a controller included. */
-import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import { type AppName, type DeploymentId, type Instant, type MachineId, releaseId } from "@muster/proto/ids.ts";
 import { describe, expect, test } from "vitest";
 import { loadRollout } from "../journal/load.ts";
 import type { Strategy } from "../plan/strategy.ts";
-import { ALL, count, MINUTE, wave } from "../rollout/rollout.fixture.ts";
+import { ALL, count, MINUTE, percent, wave, webhook } from "../rollout/rollout.fixture.ts";
 import { type AgentPhase, isBroken } from "../rollout/state.ts";
 import { isFaultOfDisk } from "./own-bug.ts";
 import { NIGHTLY, World } from "./world.fixture.ts";
@@ -295,6 +295,34 @@ describe("a bug of a deployment that has ended", () => {
     expect(world.wanted("late", "broken")).toBe("3");
   });
 
+  test("keeps nobody from asking what a deployment would find, and can be rolled back to nothing", async () => {
+    const { world, id } = await tail();
+    change(world, id, "strategy", "{");
+    world.startEngine();
+    const { app, release, strategy, selector } = world.submission("2", WIDE, { app: "broken" });
+    expect(world.engine.outlook.picture({ app, releaseId: releaseId(app, "2"), release, strategy, selector })).toMatchObject({ ok: true });
+    expect(world.engine.operators.rollbackTo(id, "1", { by: "", reason: "" })).toMatchObject({ refusal: { message: expect.stringContaining("deploy the older release from its deployment file") as string } });
+    for (const kind of ["abort", "rollback"] as const) expect(world.command(id, kind)).toMatchObject({ refusal: { message: expect.stringContaining("it has ended: another deployment of the app takes its place") as string } });
+  });
+
+  test("one that is broken before it begins is blamed itself, and in nobody's way: neither of the one under way nor of one that is queued", async () => {
+    const { world } = await tail();
+    const first = deployOther(world, "2");
+    const queued = world.deploy("3", { waves: [ALL], maxUnavailable: count(4), onConflict: "queue" }, { app: "other" });
+    const startAt = (world.clock.now() + 5000) as Instant;
+    const broken = world.deploy("4", { waves: [ALL], maxUnavailable: count(4), onConflict: "queue", priority: 9, startAt }, { app: "other" });
+    const { strategy } = world.journal.db.prepare("SELECT strategy FROM deployments WHERE id = ?").get(broken) as { strategy: string };
+    change(world, broken, "strategy", JSON.stringify({ ...(JSON.parse(strategy) as object), after: { deploymentOf: "broken", targets: {}, soakMs: 0 } }));
+    world.startEngine();
+    world.pass(10_000, ...FOUR);
+    expect([world.phase(first), world.phase(queued), world.phase(broken)]).toEqual(["rolling", "pending", "paused"]);
+    for (const _ of [first, queued]) {
+      await world.settle(...FOUR);
+      world.pass(3000, ...FOUR);
+    }
+    expect([world.phase(first), world.phase(queued), world.phase(broken)]).toEqual(["succeeded", "succeeded", "paused"]);
+  });
+
   test.each(["gates", "members"])("prevents no start when the %s of its waves can't be read, and loses no report", async (column) => {
     const { world, id } = await tail();
     world.journal.db.prepare(`UPDATE waves SET ${column} = '{' WHERE deployment = ?`).run(id);
@@ -464,6 +492,16 @@ describe("what came to a target while its rollout was paused for a bug counts wh
     world.remove("d");
     resume(world, id);
     expect([world.phase(id), ...statesOf(world, id)]).toEqual(["succeeded", "healthy", "healthy", "skipped", "removed"]);
+  });
+
+  test("a gate was answered, and is asked again", async () => {
+    const { world, id } = await paused({ waves: [wave(count(3), { successThreshold: percent(33), gates: [webhook()] }), ALL] });
+    expect(world.asked).toHaveLength(1);
+    world.asked[0]!.answer({ kind: "go", detail: "all is well" });
+    await Promise.resolve();
+    resume(world, id);
+    expect(world.asked).toHaveLength(2);
+    expect(world.asked[1]!.question).toMatchObject({ deployment: id, attempt: 1 });
   });
 
   test("and whoever was as the rollout knows it gives no row", async () => {

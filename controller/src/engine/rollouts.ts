@@ -21,7 +21,7 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isMoving, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { isBroken, isEnded, isMoving, isUnderWay, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
@@ -343,7 +343,7 @@ export class Rollouts {
   }
 
   #hasRival(state: RolloutState): boolean {
-    return this.ofApp(state.app).some((other) => other !== state && other.phase !== "pending");
+    return this.ofApp(state.app).some((other) => other !== state && isUnderWay(other));
   }
 }
 
