@@ -317,7 +317,7 @@ describe("a bug of a deployment that has ended", () => {
     world.pass(10_000, ...FOUR);
     expect([world.phase(first), world.phase(queued), world.phase(broken)]).toEqual(["rolling", "pending", "paused"]);
     for (const _ of [first, queued]) {
-      await world.settle(...FOUR);
+      for (const machine of FOUR) await becomesHealthy(world, machine, "other");
       world.pass(3000, ...FOUR);
     }
     expect([world.phase(first), world.phase(queued), world.phase(broken)]).toEqual(["succeeded", "succeeded", "paused"]);
