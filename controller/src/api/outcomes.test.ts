@@ -129,3 +129,27 @@ describe("machines that went wrong after a success", () => {
     expect(seen(second).now).toMatchObject({ healthy: 0 });
   });
 });
+
+describe("a deployment of which the tables can't be read", () => {
+  test("hides no other, and is shown with what can be read of it", async () => {
+    const other = await deployed("1");
+    const broken = await deployed("2");
+    scene.journal.db.prepare("UPDATE deployments SET strategy = '{', alarms = '{' WHERE id = ?").run(broken);
+    const unreadable = { id: broken, version: "2", phase: seen(other).phase, targetsSelector: "role=web", notes: [expect.stringContaining("through a fault of the controller itself") as string] };
+    expect(views.list({ app: "", activeOnly: false, limit: 10 })).toMatchObject([unreadable, { id: other, version: "1", notes: [] }]);
+    expect(seen(broken, true)).toMatchObject(unreadable);
+    await scene.join("late");
+    expect(await scene.whyMachine("late", other)).toContain(other);
+    expect(await scene.whyMachine("late")).toContain(broken);
+  });
+
+  test("says what machines that come late wait for", async () => {
+    await deployed("1");
+    const broken = await deployed("2");
+    scene.journal.db.prepare("UPDATE deployments SET lanes = '{' WHERE id = ?").run(broken);
+    scene.startEngine();
+    views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), (id) => scene.engine.rollout(id), scene.engine);
+    expect(seen(broken).now?.lateWaitsFor).toContain("a fault of the controller itself to be mended (d-2: ");
+    expect(await scene.whyDeployment(broken)).toContain("machines that come late wait for a fault of the controller itself to be mended (d-2: ");
+  });
+});

@@ -4,7 +4,7 @@
 import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { AppPhase, type Reason } from "@muster/proto/gen/muster/v1/agent.ts";
 import {
-  type Deployment,
+  Deployment,
   type DeploymentNow,
   DeploymentPhase,
   type Target,
@@ -16,6 +16,7 @@ import {
 import type { Database } from "better-sqlite3";
 import { OPEN_STATES, outcomeText, outstandingText } from "../history/outcome.ts";
 import { differenceText, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
@@ -30,6 +31,7 @@ interface DeploymentRow {
   readonly release: string;
   readonly artifact: string;
   readonly strategy: string;
+  readonly selector: string;
   readonly phase: RolloutPhase;
   readonly reason_code: string | null;
   readonly reason_message: string | null;
@@ -99,7 +101,20 @@ export class DeploymentViews {
     return rows.map((row) => this.#view(row, false));
   }
 
+  /** One that can't be read hides no other, and is shown with what can be. */
   #view(row: DeploymentRow, includeTargets: boolean): Deployment {
+    try {
+      return this.#whole(row, includeTargets);
+    } catch (error) {
+      if (isFaultOfDisk(error)) throw error;
+      const { id, app, artifact, max_unavailable: maxUnavailable } = row;
+      const notes = [`not all that is kept of it can be read, through a fault of the controller itself (${error instanceof Error ? error.message : String(error)}); report the fault`];
+      const times = { submittedAt: row.submitted_at, startedAt: row.started_at ?? 0, endedAt: row.ended_at ?? 0 };
+      return Deployment.fromPartial({ id, app, artifact, version: versionOf(row), phase: deploymentPhase(row), reason: reasonOf(row), targetsSelector: row.selector, ...times, notes, maxUnavailable, promoted: row.promoted === 1, counts: noCounts() });
+    }
+  }
+
+  #whole(row: DeploymentRow, includeTargets: boolean): Deployment {
     const waves = this.#waves(row);
     const strategy = JSON.parse(row.strategy) as Strategy;
     const unchanged = JSON.parse(row.unchanged) as string[];

@@ -5,9 +5,11 @@ import type { Digest, Generation, MachineId, ReleaseId } from "@muster/proto/ids
 import type { AppAssignment, AssignedSecrets, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
+import type { Logger } from "pino";
 import type { Journal } from "../journal/journal.ts";
 import { CONFIRMED_SEQ, CONFIRMING } from "../journal/confirmed.ts";
 import { statement } from "../journal/statement.ts";
+import { isFaultOfDisk } from "./own-bug.ts";
 
 interface Row {
   readonly app: string;
@@ -31,6 +33,9 @@ interface KnownRelease {
 const RELEASES_KEPT_MAX = 256;
 
 export class Assignments {
+  readonly #logger: Logger;
+  /** Releases that can't be read, and of which the log says so. */
+  readonly #unreadable = new Set<string>();
   readonly #rows: Statement;
   readonly #generation: Statement;
   readonly #release: Statement;
@@ -39,7 +44,8 @@ export class Assignments {
   /** Asked with every heartbeat. */
   readonly #generations = new Map<MachineId, Generation>();
 
-  constructor(journal: Journal) {
+  constructor(journal: Journal, logger: Logger) {
+    this.#logger = logger;
     this.#rows = statement(journal.db, `
       SELECT a.app, a.generation, a.deployment, CASE m.drained WHEN 0 THEN a.release END AS release, m.drained AND a.release IS NOT NULL AS drained, ${CONFIRMED_SEQ} AS confirmed_seq,
              a.min_healthy_time_ms, a.healthy_deadline_ms, a.labels, a.last_good
@@ -86,7 +92,20 @@ export class Assignments {
     const rows = this.#rows.all(machine) as Row[];
     if (rows.length === 0) return undefined;
     const generation = rows.reduce((newest, row) => Math.max(newest, row.generation, row.confirmed_seq ?? 0), 0);
-    return { machine, generation, apps: rows.map((row) => this.#app(row)) };
+    return { machine, generation, apps: rows.flatMap((row) => this.#appIfReadable(row)) };
+  }
+
+  /** What is not named is left as it is on the machine, and its other apps go on. */
+  #appIfReadable(row: Row): readonly AppAssignment[] {
+    try {
+      return [this.#app(row)];
+    } catch (error) {
+      if (isFaultOfDisk(error)) throw error;
+      const what = row.release ?? row.app;
+      if (!this.#unreadable.has(what)) this.#logger.error({ err: error, deploymentId: row.deployment, app: row.app, release: row.release }, "release can't be read; machines are not told of it");
+      this.#unreadable.add(what);
+      return [];
+    }
   }
 
   #app(row: Row): AppAssignment {

@@ -3,14 +3,16 @@
  * rollback go back.
  *
  * A deployment stands for the machines of its selector when it has succeeded and changed somebody, and none that did so is newer. Always holds: the newest decision about a machine wins (ADR 25): nothing
- * older is caught up with, and no release comes again to machines from which it was taken back since. One look at a machine costs O(apps), without a question to the tables where nothing is outstanding.
+ * older is caught up with, also where the newest is in quarantine, and no release comes again to machines from which it was taken back since. One look at a machine costs O(apps), without a question to the tables where nothing is outstanding.
  */
 import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
+import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
 import type { Decision, Facts, StandingRow, TakenBackRow } from "./facts.ts";
+import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
 
@@ -24,6 +26,7 @@ const LABELS_KEPT_MAX = 2_000;
 interface Standing extends StandingRow {
   readonly matches: Selector;
   readonly laneLabels: readonly LaneLabel[];
+  readonly lateJoiners: Strategy["lateJoiners"];
 }
 
 interface TakenBack extends TakenBackRow {
@@ -34,6 +37,7 @@ export class CatchUp {
   readonly #facts: Facts;
   readonly #rollouts: Rollouts;
   readonly #world: World;
+  readonly #quarantine: Quarantine;
   /** By app, the newest first. */
   #standing = new Map<AppName, readonly Standing[]>();
   #takenBack = new Map<AppName, readonly TakenBack[]>();
@@ -45,10 +49,11 @@ export class CatchUp {
   /** Machines that wait for the end of the app's deployment under way. */
   readonly #deferred = new Map<AppName, Set<MachineId>>();
 
-  constructor(facts: Facts, rollouts: Rollouts, world: World) {
+  constructor(facts: Facts, rollouts: Rollouts, world: World, quarantine: Quarantine) {
     this.#facts = facts;
     this.#rollouts = rollouts;
     this.#world = world;
+    this.#quarantine = quarantine;
   }
 
   /** From the tables. Everybody is looked at: nobody knows who came, and what ended, while no controller looked, and whoever was to be looked at in a transaction that failed still is. */
@@ -100,8 +105,20 @@ export class CatchUp {
 
   #read(app: AppName): void {
     for (const known of this.#newest.values()) known.delete(app);
-    this.#standing.set(app, this.#facts.standing(app).map((row) => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[] })));
-    this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: checkedSelector(row.selector) })));
+    this.#standing.set(app, this.#facts.standing(app).map((row) => this.#standingOf(row)));
+    this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: selectorOf(row.selector) })));
+  }
+
+  /** One that can't be read stands all the same: machines that it may be for get nothing older. */
+  #standingOf(row: StandingRow): Standing {
+    const matches = selectorOf(row.selector);
+    try {
+      return ofRollout(row.id, () => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[], lateJoiners: (JSON.parse(row.strategy) as Strategy).lateJoiners }));
+    } catch (error) {
+      if (!(error instanceof RolloutBug)) throw error;
+      this.#quarantine.put(row.id, error);
+      return { ...row, matches, laneLabels: [], lateJoiners: "ignore" };
+    }
   }
 
   #lookAt(machine: MachineId, append: Append, now: Moment): void {
@@ -111,12 +128,12 @@ export class CatchUp {
     if (labels === undefined || fleet.isSilent(machine) || this.#world.isCordoned(machine) || this.#world.owes(machine)) return;
     // Whoever stands for an app that is being deployed is known when that has ended.
     for (const { app } of this.#rollouts.active()) this.defer(app, machine);
-    for (const id of this.#facts.outstandingIn(machine)) this.#goOnIn(id, machine, labels, append, now);
+    for (const id of this.#facts.outstandingIn(machine)) if (!this.#quarantine.has(id)) ofRollout(id, () => this.#goOnIn(id, machine, labels, append, now));
     const known = this.#newestOf(labels);
     for (const [app, standing] of this.#standing) {
       if (!known.has(app)) known.set(app, this.#find(standing, labels));
       const newest = known.get(app);
-      if (newest !== undefined) this.#join(app, newest, machine, labels, append, now);
+      if (newest !== undefined && !this.#quarantine.has(newest.id)) ofRollout(newest.id, () => this.#join(app, newest, machine, labels, append, now));
     }
   }
 

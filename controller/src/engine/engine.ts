@@ -20,6 +20,7 @@ import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
 import { Outlook } from "./outlook.ts";
+import { ofRollout, RolloutBug } from "./own-bug.ts";
 import { MachineGone } from "./refusal.ts";
 import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
@@ -209,10 +210,19 @@ export class Engine {
     const { rollouts, attendance } = this.#loop;
     const state = rollouts.get(id);
     if (state === undefined) return undefined;
-    const waiting = (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state);
+    const waiting = this.#waitingOn(state);
     if (waiting === undefined || !attendance.isCatchingUp || state.phase === "paused") return waiting;
     const { heard, total } = attendance.progress;
     return `all machines to be heard since the controller was away (${heard} of ${total} so far); then ${waiting}`;
+  }
+
+  #waitingOn(state: RolloutState): string | undefined {
+    try {
+      return ofRollout(state.id, () => (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state));
+    } catch (error) {
+      if (!(error instanceof RolloutBug)) throw error;
+      return `a fault of the controller itself to be mended (${error.message})`;
+    }
   }
 
   /** How the machines are now that a deployment decided about. */
@@ -222,7 +232,7 @@ export class Engine {
 
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined {
-    return this.#loop.unsound(id)?.message;
+    return this.#loop.lateWait(id);
   }
 
   /** For tests: what memory holds of machines that a reload would not, in words; undefined: nothing. */
@@ -373,12 +383,12 @@ export class Engine {
    */
   #settleLate(report: ReportAccepted, append: Append, now: Moment): void {
     const { machine, app, phase, reason, runningVersion: runs } = report;
-    const { facts, rollouts, catchUp } = this.#loop;
+    const { facts, rollouts, catchUp, quarantine } = this.#loop;
     const target = facts.openTarget(report);
     if (target === undefined || rollouts.get(target.deployment) !== undefined) return;
     // A newer deployment has it as a target, and will tell it.
     if (target.goesBack === 1 && catchUp.newestDecision(machine, app)?.deployment !== target.deployment) return;
-    const state = target.goesBack === 1 ? rollouts.takeUp(target.deployment) : undefined;
+    const state = target.goesBack === 1 && !quarantine.has(target.deployment) ? rollouts.takeUp(target.deployment) : undefined;
     if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: target.generation, phase, reason, runs }, append, now);
     const to = targetStateOf(target, phase);
     const isKnown = to === target.state && target.reason !== "no_answer";

@@ -61,7 +61,7 @@ export interface StandingRow {
   readonly app: AppName;
   readonly release: ReleaseId;
   readonly selector: string;
-  readonly lateJoiners: Strategy["lateJoiners"];
+  readonly strategy: string;
   readonly lanes: string;
   readonly startSeq: number;
 }
@@ -338,7 +338,7 @@ function prepare(db: Database) {
        WHERE app = @app AND id <> @besides AND selector = @targets AND (@release IS NULL OR release = @release) ORDER BY number DESC LIMIT 1`,
     ),
     standing: statement(
-      `SELECT id, app, release, selector, strategy ->> 'lateJoiners' AS lateJoiners, lanes, max(start_seq) AS startSeq FROM deployments d
+      `SELECT id, app, release, selector, strategy, lanes, max(start_seq) AS startSeq FROM deployments d
        WHERE app = ? AND ${stands("d")} GROUP BY selector ORDER BY startSeq DESC`,
     ),
     deployment: statement("SELECT release, strategy FROM deployments WHERE id = ?"),

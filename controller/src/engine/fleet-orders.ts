@@ -9,10 +9,11 @@ import type { Moment } from "../rollout/moment.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
-import { declareLost, hasAssignment, isExcused } from "./declare-lost.ts";
+import { declareLost } from "./declare-lost.ts";
 import type { Freeze } from "./facts.ts";
 import type { Loop } from "./loop.ts";
 import type { Order } from "./operators.ts";
+import { ofRollout } from "./own-bug.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
 import type { Append } from "./rollouts.ts";
 
@@ -53,7 +54,7 @@ export class FleetOrders {
     const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
       const isAlive = world.fleet.isAlive(machine, now.watchedMs);
-      const all = rollouts.all().map((state) => ({ state, isHeard: isAlive || isExcused(world, machine, state.app) || !this.#hasIt(state, machine) }));
+      const all = rollouts.all().map((state) => ({ state, isHeard: isAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine) }));
       this.#loop.forgetElsewhere(machine);
       this.#loop.journal.reports.forget(machine);
       append({ kind: "machine_removed", machine, by, reason: why });
@@ -166,14 +167,14 @@ export class FleetOrders {
 
   #hasIt({ targets, app }: RolloutState, machine: MachineId): boolean {
     const target = targets.get(machine);
-    return target !== undefined && hasAssignment(this.#loop.world, machine, app, target.generation);
+    return target !== undefined && this.#loop.world.hasAssignment(machine, app, target.generation);
   }
 
   #match(state: RolloutState, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     if (!state.targets.has(machine)) return;
     const { targets } = state.strategy;
     const reason = { code: "unmatched", message: `its labels do not match ${targets} any more` } as const;
-    const isMatched = selects(checkedSelector(targets), labels);
+    const isMatched = ofRollout(state.id, () => selects(checkedSelector(targets), labels));
     this.#loop.rollouts.drive(state, isMatched ? { kind: "matched", machine } : { kind: "unmatched", machine, reason }, append, now);
   }
 

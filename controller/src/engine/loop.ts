@@ -2,12 +2,12 @@
  * The loop: load → decide → commit → effects. Everything that changes anything goes through here, in one transaction each, with no await inside.
  *
  * Always holds: an effect (telling a machine, asking a gate's question, waking a watcher) runs after the commit of what caused it; when a transaction fails, memory is
- * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one; a bug in one rollout pauses that one, and the
- * transaction is done again without it.
+ * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one; a bug in one rollout pauses that one, or puts it into
+ * quarantine if it has ended, and the transaction is done again without it.
  */
 import { type AppName, type DeploymentId, deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { checkedSelector, selects } from "@muster/proto/selector.ts";
+import { selects } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
 import { returnSpreadMs } from "../fleet/return-spread.ts";
@@ -16,7 +16,7 @@ import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { Hold, RolloutState } from "../rollout/state.ts";
+import { isBroken, type RolloutState } from "../rollout/state.ts";
 import { Assignments } from "./assignments.ts";
 import { Attendance, type Seen } from "./attendance.ts";
 import type { Schedule } from "./calendar.ts";
@@ -24,10 +24,11 @@ import { CatchUp } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
 import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
+import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, questionOf } from "./questions.ts";
-import { type Append, isFaultOfDisk, ofRollout, RolloutBug, Rollouts } from "./rollouts.ts";
+import { type Append, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
 import { World } from "./world.ts";
@@ -62,6 +63,7 @@ export class Loop {
   readonly world: World;
   readonly planner: Planner;
   readonly promotions: Promotions;
+  readonly quarantine: Quarantine;
   readonly rollouts: Rollouts;
   readonly assignments: Assignments;
   readonly catchUp: CatchUp;
@@ -71,7 +73,7 @@ export class Loop {
   readonly #listeners = new Set<(rows: readonly JournalRow[]) => void>();
   /** Questions under way, or whose answer is still to be kept, so that none is asked twice. */
   readonly #asked = new Set<string>();
-  /** Rollouts that contradict themselves, found when they were loaded. */
+  /** Rollouts under way that contradict themselves, found when they were loaded. */
   readonly #broken = new Map<DeploymentId, unknown>();
   /** Deployments that begin once they are planned. */
   readonly #toPlan = new Set<DeploymentId>();
@@ -88,21 +90,21 @@ export class Loop {
     this.secrets = options.secrets ?? NO_SECRETS;
     this.facts = new Facts(journal.db);
     this.attendance = new Attendance({ db: journal.db, clock, silentAfterMs: fleet.silentAfterMs, spreadMs: () => returnSpreadMs(fleet.size), owes: (machine) => this.world.owes(machine) });
-    this.assignments = new Assignments(journal);
+    this.assignments = new Assignments(journal, options.logger);
     this.world = new World(fleet, schedule, this.facts);
     this.planner = new Planner(journal, this.world);
-    this.promotions = new Promotions(this.facts, this.world, clock);
-    this.rollouts = new Rollouts({ journal, world: this.world, isHeldBack: () => this.attendance.isCatchingUp });
-    this.catchUp = new CatchUp(this.facts, this.rollouts, this.world);
+    this.quarantine = new Quarantine(options.logger);
+    this.promotions = new Promotions(this.facts, this.world, clock, this.quarantine);
+    this.rollouts = new Rollouts({ journal, world: this.world, quarantine: this.quarantine, isHeldBack: () => this.attendance.isCatchingUp });
+    this.catchUp = new CatchUp(this.facts, this.rollouts, this.world, this.quarantine);
     this.#reload();
   }
 
   /** Takes up what an earlier run left, once the machines have spoken. */
   start(): void {
-    for (const [id, error] of this.#broken) this.#pause(new RolloutBug(id, error));
-    this.#broken.clear();
+    this.#pauseBroken();
     this.holdBack();
-    this.#askAgain();
+    for (const { id } of this.rollouts.active()) this.askAgain(id);
   }
 
   stop(): void {
@@ -137,6 +139,7 @@ export class Loop {
   commit<T>(work: (append: Append, now: Seen) => T): T {
     if (this.attendance.look()) this.holdBack();
     if (this.#fault !== undefined && this.clock.monotonicMs() < this.#fault.until) throw this.#fault.error;
+    this.#pauseBroken();
     const paused = new Set<DeploymentId>();
     for (;;) {
       try {
@@ -215,9 +218,18 @@ export class Loop {
     return result;
   }
 
+  #pauseBroken(): void {
+    for (const [id, error] of this.#broken) {
+      this.#broken.delete(id);
+      const known = this.rollouts.get(id);
+      if (known === undefined || !isBroken(known)) this.#pause(new RolloutBug(id, error));
+    }
+  }
+
   /** One rollout can't go on by itself: an operator has to look at it. */
   #pause(bug: RolloutBug): void {
     const { deployment } = bug;
+    if (this.rollouts.hasEnded(deployment)) return this.rollouts.quarantine(bug);
     this.#options.logger.error({ err: bug, deploymentId: deployment }, "rollout contradicts itself; it is paused");
     const message = `a fault of the controller itself stopped it (${bug.message}); every other deployment goes on. Resume it, roll it back or abort it, and report the fault`;
     // What would begin with it may be broken as well.
@@ -269,7 +281,7 @@ export class Loop {
     if (taken.length === 0) return undefined;
     const askedForAt = this.facts.askedForAt(id);
     // A deployment that takes it back was decided when it was submitted.
-    const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: checkedSelector(selector) }));
+    const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: selectorOf(selector) }));
     return later.find(({ matches }) => machines.some(({ labels }) => selects(matches, labels)))?.by;
   }
 
@@ -285,10 +297,20 @@ export class Loop {
     return nextToStart(this.rollouts.ofApp(app), (state) => ofRollout(state.id, () => this.waiting(state, now)));
   }
 
-  /** Why the release of a deployment that has succeeded is given to nobody else now. */
-  unsound(id: DeploymentId): Hold | undefined {
-    const state = this.rollouts.get(id) ?? this.facts.deployment(id);
-    return state === undefined ? undefined : this.world.unsound(state);
+  /** Why the release of a deployment that has succeeded is given to nobody else now, in words; undefined: it is. */
+  lateWait(id: DeploymentId): string | undefined {
+    const quarantined = this.quarantine.why(id);
+    if (quarantined !== undefined) return quarantined;
+    try {
+      return ofRollout(id, () => {
+        const state = this.rollouts.get(id) ?? this.facts.deployment(id);
+        return state === undefined ? undefined : this.world.unsound(state)?.message;
+      });
+    } catch (error) {
+      if (!(error instanceof RolloutBug)) throw error;
+      this.quarantine.put(id, error);
+      return this.quarantine.why(id);
+    }
   }
 
   /** Why a pending deployment does not begin yet. */
@@ -323,8 +345,7 @@ export class Loop {
 
   /** The answer becomes an event; a controller that died in between asks again. */
   #ask(id: DeploymentId, asker: Asker): void {
-    const rollout = this.rollouts.get(id);
-    const question = rollout === undefined ? undefined : questionOf(rollout, asker);
+    const question = this.#questionOf(id, asker);
     if (question === undefined) return;
     const key = `${id}/${Object.values(asker).join("/")}/${question.attempt}`;
     if (this.#asked.has(key)) return;
@@ -343,9 +364,26 @@ export class Loop {
     void this.#options.ask(question).then(answered);
   }
 
-  /** Questions whose answer was lost with an earlier controller. */
-  #askAgain(): void {
-    for (const state of this.rollouts.active()) for (const asker of askersOf(state)) this.#ask(state.id, asker);
+  /** After a commit, or before the first: a bug pauses its rollout in a transaction of its own. */
+  #questionOf(id: DeploymentId, asker: Asker): Question | undefined {
+    const rollout = this.rollouts.get(id);
+    return rollout === undefined ? undefined : this.#orPause(id, () => questionOf(rollout, asker));
+  }
+
+  #orPause<T>(id: DeploymentId, work: () => T): T | undefined {
+    try {
+      return ofRollout(id, work);
+    } catch (error) {
+      if (!(error instanceof RolloutBug)) throw error;
+      this.byItself("pause", () => this.#pause(error));
+      return undefined;
+    }
+  }
+
+  /** Questions whose answer was lost with an earlier controller, or came while the rollout was broken. One that is under way is not asked twice. */
+  askAgain(id: DeploymentId): void {
+    const state = this.rollouts.get(id);
+    for (const asker of state === undefined ? [] : (this.#orPause(id, () => askersOf(state)) ?? [])) this.#ask(id, asker);
   }
 
   #arm(): void {
@@ -370,7 +408,15 @@ export class Loop {
 
   #startTimes(now: Moment): readonly (Instant | undefined)[] {
     const pending = this.rollouts.active().filter((state) => state.phase === "pending");
-    return pending.map((state) => this.waiting(state, now)?.until);
+    return pending.map((state) => {
+      try {
+        return ofRollout(state.id, () => this.waiting(state, now)?.until);
+      } catch (error) {
+        // The next transaction meets it, and pauses it.
+        if (!(error instanceof RolloutBug)) throw error;
+        return undefined;
+      }
+    });
   }
 
   #reload(): void {

@@ -10,11 +10,11 @@ import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
-import { isBroken, isEnded, isTouched, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { isEnded, isTouched, isUnderWay, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
+import { RolloutBug } from "./own-bug.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
-import { RolloutBug } from "./rollouts.ts";
 import { type PinnedSecrets, pinSecrets, staleNotes } from "./secrets.ts";
 import { differences, releaseExists, type Submission, type Submitted } from "./submission.ts";
 
@@ -101,8 +101,10 @@ export class Operators {
       return this.#steer(id, command, order);
     } catch (error) {
       if (!(error instanceof RolloutBug) || error.deployment !== id) throw error;
-      if (command.kind === "abort") return this.#endUnread(id, order);
-      return conflict(`${id} can't be ${DONE[command.kind]}: a fault of the controller itself stops it (${error.message}); muster abort ${id} ends it, whatever it is`);
+      const hasEnded = this.#loop.rollouts.hasEnded(id);
+      if (command.kind === "abort" && !hasEnded) return this.#endUnread(id, order);
+      const wayOut = hasEnded ? "it has ended: another deployment of the app takes its place" : `muster abort ${id} ends it, whatever it is`;
+      return conflict(`${id} can't be ${DONE[command.kind]}: a fault of the controller itself stops it (${error.message}); ${wayOut}`);
     }
   }
 
@@ -126,15 +128,24 @@ export class Operators {
     this.#loop.commit((append, now) => {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
       // Read again: an earlier attempt may have thrown away what was in memory.
-      const steered = rollouts.takeUp(id)!;
-      if (isBroken(steered) && command.kind !== "abort") rollouts.takeAnswers(steered, append);
-      rollouts.drive(steered, event, append, now);
+      rollouts.drive(rollouts.takeUp(id)!, event, append, now);
     });
+    this.#loop.quarantine.release(id);
+    this.#loop.askAgain(id);
     return granted(undefined);
   }
 
   /** Deploys an older release again, to the machines of a deployment: at once, in one wave, within the same window. Takes the place of what is under way. */
   rollbackTo(id: DeploymentId, version: string, order: Order): Answer<Submitted> {
+    try {
+      return this.#deployOlder(id, version, order);
+    } catch (error) {
+      if (!(error instanceof RolloutBug) || error.deployment !== id) throw error;
+      return conflict(`${id} can't be rolled back: a fault of the controller itself stops it (${error.message}); deploy the older release from its deployment file`);
+    }
+  }
+
+  #deployOlder(id: DeploymentId, version: string, order: Order): Answer<Submitted> {
     const { facts, rollouts } = this.#loop;
     const state = rollouts.takeUp(id);
     if (state === undefined) return notFound(`there is no deployment ${id}`);
@@ -155,7 +166,7 @@ export class Operators {
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
   #overtaken({ id, app, targets }: RolloutState, { kind }: Command): string | undefined {
-    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && other.phase !== "pending");
+    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && isUnderWay(other));
     if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
     let touched = 0;
     for (const target of targets.values()) if (isTouched(target)) touched += 1;

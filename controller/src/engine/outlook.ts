@@ -79,7 +79,7 @@ export class Outlook {
   #history(app: AppName): History {
     const { db } = this.#loop.journal;
     const deployments = db
-      .prepare("SELECT id, strategy ->> 'minHealthyTimeMs' AS minHealthyMs FROM deployments WHERE app = ? AND started_at IS NOT NULL ORDER BY number DESC LIMIT ?")
+      .prepare("SELECT id, strategy ->> 'minHealthyTimeMs' AS minHealthyMs FROM deployments WHERE app = ? AND started_at IS NOT NULL AND json_valid(strategy) ORDER BY number DESC LIMIT ?")
       .all(app, DEPLOYMENTS_MAX) as { readonly id: DeploymentId; readonly minHealthyMs: number }[];
     const changes = db.prepare(
       `SELECT machine, at, kind, data ->> 'state' AS state FROM journal

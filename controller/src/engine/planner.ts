@@ -8,7 +8,7 @@ import type { Journal } from "../journal/journal.ts";
 import { type Plan, type PlanMachine, planRollout } from "../plan/plan.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import { selectMachines } from "./fleet-plan.ts";
-import { ofRollout } from "./rollouts.ts";
+import { ofRollout } from "./own-bug.ts";
 import type { World } from "./world.ts";
 
 /** Fleets up to this size are planned where the deployment begins. */

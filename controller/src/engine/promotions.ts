@@ -3,13 +3,14 @@
  *
  * O(machines of the app) for each answer, which is kept for a moment, since it is asked for with every commit while a promotion waits.
  */
-import type { AppName, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Size } from "../plan/strategy.ts";
 import type { Clock } from "./clock.ts";
 import { add, type Counts, isUnsound, NOBODY } from "./deployments-now.ts";
 import type { Facts, Forerunner } from "./facts.ts";
+import { ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import type { World } from "./world.ts";
 
 /** How long an answer is kept. */
@@ -25,12 +26,14 @@ export class Promotions {
   readonly #facts: Facts;
   readonly #world: World;
   readonly #clock: Clock;
+  readonly #quarantine: Quarantine;
   readonly #kept = new Map<string, Kept>();
 
-  constructor(facts: Facts, world: World, clock: Clock) {
+  constructor(facts: Facts, world: World, clock: Clock, quarantine: Quarantine) {
     this.#facts = facts;
     this.#world = world;
     this.#clock = clock;
+    this.#quarantine = quarantine;
   }
 
   /** What was found is asked for anew. */
@@ -44,10 +47,21 @@ export class Promotions {
     const now = this.#clock.monotonicMs();
     const kept = this.#kept.get(key);
     if (kept !== undefined && now - kept.at < KEPT_MS) return kept.answer;
-    const answer = this.#look(app, release, targets, this.#facts.deployment(id)?.strategy.maxFailures);
+    const answer = this.#look(app, release, targets, this.#maxFailuresOf(id));
     for (const [old, { at }] of this.#kept) if (now - at >= KEPT_MS) this.#kept.delete(old);
     this.#kept.set(key, { answer, at: now });
     return answer;
+  }
+
+  /** Undefined: it is not known. What the promotion waits for is broken then, and the promotion is not. */
+  #maxFailuresOf(id: DeploymentId): Size | undefined {
+    try {
+      return ofRollout(id, () => this.#facts.deployment(id)?.strategy.maxFailures);
+    } catch (error) {
+      if (!(error instanceof RolloutBug)) throw error;
+      this.#quarantine.put(id, error);
+      return undefined;
+    }
   }
 
   #look(app: AppName, release: ReleaseId, targets: string, maxFailures: Size | undefined): string | undefined {

@@ -10,6 +10,8 @@ import { type AppName, type DeploymentId, deploymentNumber, type Generation, typ
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { activeDeployments, loadRollout } from "../journal/load.ts";
+import { missedBy, pausedSeq } from "./missed.ts";
+import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import { nextWake } from "../rollout/advance.ts";
 import { hasBackTail } from "../rollout/back.ts";
 import { decide, type RolloutEvent } from "../rollout/decide.ts";
@@ -19,7 +21,7 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isMoving, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { isBroken, isEnded, isMoving, isUnderWay, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
@@ -31,30 +33,10 @@ const TURNED_ALONE_MIN = 500;
 /** Writes one row of the running transaction. */
 export type Append = (entry: Entry) => JournalRow;
 
-/** One rollout can't go on: what it is driven by is wrong, or its tables are. */
-export class RolloutBug extends Error {
-  readonly deployment: DeploymentId;
-
-  constructor(deployment: DeploymentId, cause: unknown) {
-    super(`${deployment}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-    this.name = "RolloutBug";
-    this.deployment = deployment;
-  }
-}
-
-/** What goes wrong in this is a bug of that rollout, unless it is a fault of the disk. */
-export function ofRollout<T>(id: DeploymentId, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof RolloutBug || !isBug(error)) throw error;
-    throw new RolloutBug(id, error);
-  }
-}
-
 export interface RolloutsOptions {
   readonly journal: Journal;
   readonly world: World;
+  readonly quarantine: Quarantine;
   /** Machines must speak first: events are taken in, and nothing follows from them yet. */
   readonly isHeldBack: () => boolean;
 }
@@ -62,6 +44,7 @@ export interface RolloutsOptions {
 export class Rollouts {
   readonly #journal: Journal;
   readonly #world: World;
+  readonly #quarantine: Quarantine;
   readonly #isHeldBack: () => boolean;
   /** In the order of submission, but for tails and rollbacks that were taken up later. */
   readonly #known = new Map<DeploymentId, RolloutState>();
@@ -73,26 +56,36 @@ export class Rollouts {
   /** A machine of theirs serves, or does not, since they were looked at: what they waited for may have come. */
   readonly #touched = new Set<RolloutState>();
 
-  constructor({ journal, world, isHeldBack }: RolloutsOptions) {
+  constructor({ journal, world, quarantine, isHeldBack }: RolloutsOptions) {
     this.#journal = journal;
     this.#world = world;
+    this.#quarantine = quarantine;
     this.#isHeldBack = isHeldBack;
     world.listener = { availabilityChanged: (machine, app) => this.#noteAvailability(machine, app) };
   }
 
-  /** Forgets what is in memory and reads the tables. `onBroken`: a rollout whose tables contradict themselves; it is there all the same, unless they can't be read at all. */
+  /** Forgets what is in memory and reads the tables. `onBroken`: a rollout under way whose tables contradict themselves; it is there all the same, unless they can't be read at all. */
   reload(tails: readonly DeploymentId[], onBroken: (id: DeploymentId, error: unknown) => void): void {
     for (const collection of [this.#known, this.#byApp, this.#wakes, this.#unfinished, this.#touched]) collection.clear();
-    for (const id of [...tails, ...activeDeployments(this.#journal)]) {
-      try {
-        const state = loadRollout(this.#journal, id)!;
-        this.add(state);
-        this.#unfinished.add(state);
-        auditRollout(state);
-      } catch (error) {
-        if (!isBug(error)) throw error;
-        onBroken(id, error);
-      }
+    for (const id of tails) {
+      if (this.#quarantine.has(id)) continue;
+      this.#load(id, (error) => {
+        this.#quarantine.put(id, error);
+        this.#forget(id);
+      });
+    }
+    for (const id of activeDeployments(this.#journal)) this.#load(id, (error) => onBroken(id, error));
+  }
+
+  #load(id: DeploymentId, onBroken: (error: unknown) => void): void {
+    try {
+      const state = loadRollout(this.#journal, id)!;
+      this.add(state);
+      this.#unfinished.add(state);
+      auditRollout(state);
+    } catch (error) {
+      if (isFaultOfDisk(error)) throw error;
+      onBroken(error);
     }
   }
 
@@ -123,13 +116,13 @@ export class Rollouts {
     return state !== undefined && target !== undefined && target.purpose !== null ? { state, generation: target.generation } : undefined;
   }
 
-  /** A new rollout, or an ended one that is taken up again. */
+  /** A new rollout, or an ended one that is taken up again. Throws a RolloutBug. */
   add(state: RolloutState): void {
     this.#known.set(state.id, state);
     const ofApp = this.#byApp.get(state.app);
     if (ofApp === undefined) this.#byApp.set(state.app, new Set([state]));
     else ofApp.add(state);
-    for (const machine of state.targets.keys()) noteAvailability(state, machine, this.#world.availabilities.noted(machine, state.app));
+    for (const machine of state.targets.keys()) this.#note(state, machine);
   }
 
   /** From memory or, when it has ended, from the tables; then it must be driven or dropped. Throws a RolloutBug when they can't be read. */
@@ -186,12 +179,28 @@ export class Rollouts {
     return next;
   }
 
+  /** Whether it has ended, or was never there: nobody can pause it. */
+  hasEnded(id: DeploymentId): boolean {
+    const phase = this.#phaseOf(id);
+    return phase === undefined || isEnded(phase);
+  }
+
+  /** One that has ended. One that is not in the tables was to be submitted in the transaction that failed. */
+  quarantine(bug: RolloutBug): void {
+    if (this.#phaseOf(bug.deployment) !== undefined) this.#quarantine.put(bug.deployment, bug);
+    this.#forget(bug.deployment);
+  }
+
   /** Without driving it: it can't be. */
   pauseBroken(id: DeploymentId, message: string, append: Append): void {
     this.putBroken(id, "paused", { code: "internal", message }, append);
     const state = this.#known.get(id);
     if (state !== undefined) this.#unfinished.delete(state);
     this.#wakes.delete(id);
+  }
+
+  #phaseOf(id: DeploymentId): RolloutPhase | undefined {
+    return statement(this.#journal.db, "SELECT phase FROM deployments WHERE id = ?").pluck().get(id) as RolloutPhase | undefined;
   }
 
   /** Gives a phase to one that has not ended, whatever its tables say; one that has is forgotten. */
@@ -220,35 +229,16 @@ export class Rollouts {
   }
 
   /** What the machines of a broken rollout said, and what became of them, while nobody drove it. */
-  takeAnswers(state: RolloutState, append: Append): void {
-    ofRollout(state.id, () => this.#takeAnswers(state, append));
-  }
-
-  #takeAnswers(state: RolloutState, append: Append): void {
-    const recorder = { ...this.#recorder(state, append), isUnchecked: true };
+  #takeMissed(state: RolloutState, recorder: Recorder): void {
+    const since = pausedSeq(this.#journal, state.id);
     for (const target of [...state.targets.values()]) {
-      const missed = this.#missed(state, target);
-      if (missed !== undefined) take(state, decide(state, missed), recorder);
+      for (const event of missedBy(state, target, this.#world, this.#journal, since)) take(state, decide(state, event), recorder);
     }
   }
 
   /** It is on the move, and what its machine says is about what it was told here. */
   #isAwaited({ app }: RolloutState, target: Target): boolean {
     return isMoving(target) && this.#world.availabilities.assignedTo(target.machine, app)?.generation === target.generation;
-  }
-
-  /** What its machine came to since the rollout was looked at last; undefined: nothing that would change it. */
-  #missed(state: RolloutState, target: Target): RolloutEvent | undefined {
-    const { availabilities } = this.#world;
-    const { app } = state;
-    const { machine, generation } = target;
-    if (!this.#world.has(machine)) return { kind: "removed", machine, reason: { code: "removed", message: "the machine was removed from the fleet" }, isHeard: true };
-    if (availabilities.isDrained(machine)) return { kind: "drained", machine };
-    if (availabilities.isLost(machine)) return { kind: "fell_silent", machine, reason: { code: "silent", message: "nothing is heard from the machine" } };
-    if (!this.#isAwaited(state, target)) return undefined;
-    if (availabilities.isOverdue(machine, app)) return { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };
-    const answer = availabilities.answerOf(machine, app);
-    return answer === undefined ? undefined : { kind: "reported", machine, generation, phase: answer, reason: this.#world.reason(machine, app), runs: null };
   }
 
   #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Moment): void {
@@ -261,25 +251,40 @@ export class Rollouts {
     const told: MachineId[] = [];
     ofRollout(state.id, () => {
       const recorder = this.#recorder(state, append, told);
+      const next = isBroken(state) ? this.#wake(state, event!, recorder) : event;
       if (this.#isHeldBack()) {
-        if (event !== undefined) take(state, decide(state, event), recorder);
+        if (next !== undefined) take(state, decide(state, next), recorder);
         this.#settle(state, true, now);
         return;
       }
-      const left = drive(state, event, this.#world, now, recorder, isTurn(state, event) ? 0 : CHANGES_PER_TURN);
+      const left = drive(state, next, this.#world, now, recorder, isTurn(state, event) ? 0 : CHANGES_PER_TURN);
       assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
       this.#settle(state, left === "more", now);
     });
     for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.#go(tail, overtakenBy(state, machine, true), append, now);
   }
 
+  /**
+   * An operator has looked at a broken rollout, and it goes on. Returns what is still to be decided. Who resumes it knows of what was known when it was paused; what came to its machines since counts as
+   * if it came now.
+   */
+  #wake(state: RolloutState, event: RolloutEvent, recorder: Recorder): RolloutEvent | undefined {
+    if (event.kind !== "resume") {
+      this.#takeMissed(state, { ...recorder, isUnchecked: true });
+      return event;
+    }
+    take(state, decide(state, event), recorder);
+    this.#takeMissed(state, recorder);
+    return undefined;
+  }
+
   /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
   #endBroken(state: RolloutState, event: Extract<RolloutEvent, { readonly kind: "abort" | "supersede" }>, append: Append): void {
     try {
-      this.#takeAnswers(state, append);
+      this.#takeMissed(state, { ...this.#recorder(state, append), isUnchecked: true });
     } catch (error) {
       // What its machines said may be what it can't take in.
-      if (!isBug(error)) throw error;
+      if (isFaultOfDisk(error)) throw error;
     }
     this.putBroken(state.id, event.kind === "abort" ? "aborted" : "superseded", event.reason, append);
   }
@@ -308,8 +313,13 @@ export class Rollouts {
     }
   }
 
+  /** Of a broken one what can't be noted is noted when it is read again. */
   #note(state: RolloutState, machine: MachineId): void {
-    noteAvailability(state, machine, this.#world.availabilities.noted(machine, state.app));
+    try {
+      noteAvailability(state, machine, this.#world.availabilities.noted(machine, state.app));
+    } catch (error) {
+      if (!isBroken(state)) throw new RolloutBug(state.id, error);
+    }
   }
 
   #settle(state: RolloutState, isUnfinished: boolean, now: Moment): void {
@@ -333,7 +343,7 @@ export class Rollouts {
   }
 
   #hasRival(state: RolloutState): boolean {
-    return this.ofApp(state.app).some((other) => other !== state && other.phase !== "pending");
+    return this.ofApp(state.app).some((other) => other !== state && isUnderWay(other));
   }
 }
 
@@ -359,13 +369,4 @@ function waitsForOthers({ turns, turnsBack, hold }: RolloutState): boolean {
 
 function byPriority(a: RolloutState, b: RolloutState): number {
   return b.strategy.priority - a.strategy.priority || deploymentNumber(a.id) - deploymentNumber(b.id);
-}
-
-/** What is no fault of the disk is a bug. */
-function isBug(error: unknown): boolean {
-  return !isFaultOfDisk(error);
-}
-
-export function isFaultOfDisk(error: unknown): boolean {
-  return error instanceof Error && (error.name === "JournalError" || error.name === "SqliteError");
 }

@@ -5,9 +5,10 @@
 import { durationText } from "@muster/proto/duration.ts";
 import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import { dueAt, later, type Moment } from "../rollout/moment.ts";
-import { awaitsStart, type RolloutState } from "../rollout/state.ts";
+import { awaitsStart, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
+import { ofRollout } from "./own-bug.ts";
 import { KEPT_MS, type Promotions } from "./promotions.ts";
 
 /** Why it does not begin yet. `until`: when to look again though nothing happens. */
@@ -35,7 +36,7 @@ export function nextToStart(ofApp: readonly RolloutState[], waiting: (state: Rol
 /** Those that a deployment takes the place of when it begins. */
 export function supersededBy(state: RolloutState, ofApp: readonly RolloutState[]): readonly RolloutState[] {
   if (state.strategy.onConflict === "queue") return [];
-  return ofApp.filter((other) => other !== state && (other.phase !== "pending" || isOlder(other, state)));
+  return ofApp.filter((other) => other !== state && (isUnderWay(other) || isOlder(other, state)));
 }
 
 /** First of all reasons: it is the one that somebody must do something about. */
@@ -67,7 +68,7 @@ function beforePromotion({ id, app, release, strategy: { after } }: RolloutState
 
 function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {
   if (state.strategy.onConflict === "supersede") return beforeGoneBack(state, ofApp);
-  const before = ofApp.find((other) => other.phase !== "pending") ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
+  const before = ofApp.find(isUnderWay) ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
   if (before === undefined) return undefined;
   return { message: `${before.id} (${before.release}, ${before.phase.replaceAll("_", " ")}) to end`, until: undefined };
 }
@@ -80,7 +81,8 @@ function beforeGoneBack({ strategy: { targets } }: RolloutState, ofApp: readonly
 }
 
 function isReady(state: RolloutState, facts: StartFacts, now: Moment): boolean {
-  return !awaitsStart(state) && beforeItsTime(state, now.at) === undefined && beforePromotion(state, facts, now) === undefined;
+  // The one that waits for it is not to blame for it.
+  return ofRollout(state.id, () => !awaitsStart(state) && beforeItsTime(state, now.at) === undefined && beforePromotion(state, facts, now) === undefined);
 }
 
 function goesBefore(other: RolloutState, state: RolloutState): boolean {

@@ -95,7 +95,7 @@ export class World {
   readonly told: Assignment[] = [];
   /** Questions of gates, to be answered by the test. */
   readonly asked: { readonly question: Question; readonly answer: (verdict: Verdict) => void }[] = [];
-  /** Rollouts that were paused since they contradict themselves. */
+  /** Rollouts that were paused, and ended deployments that were put into quarantine, since they contradict themselves. */
   readonly bugs: string[] = [];
   /** Whoever asks about a window meets a bug. */
   calendarFails = false;
@@ -152,7 +152,7 @@ export class World {
   #note(line: string): void {
     const { level, msg, err, ...fields } = JSON.parse(line) as { level: number; msg: string; err?: { stack?: string } };
     if (level === 40) this.warn(fields);
-    if (msg.startsWith("rollout contradicts itself")) this.bugs.push(err?.stack ?? msg);
+    if (msg.includes("contradicts itself")) this.bugs.push(err?.stack ?? msg);
   }
 
   join(...machines: string[]): Promise<void> {

@@ -183,6 +183,21 @@ export class World implements Surroundings {
     return this.#facts.hasMachine(machine);
   }
 
+  /** Undefined: it is no part of the fleet. */
+  labelsOf(machine: MachineId): Labels | undefined {
+    return this.#facts.machine(machine)?.labels;
+  }
+
+  /** What it never had can't have silenced it. */
+  hasAssignment(machine: MachineId, app: AppName, generation: Generation): boolean {
+    return this.availabilities.answerOf(machine, app) !== undefined || !this.fleet.lacks(machine, generation);
+  }
+
+  /** It is drained, and has said that nothing of the app runs there any more: whatever becomes of it then is nobody's concern. */
+  isExcused(machine: MachineId, app: AppName): boolean {
+    return this.availabilities.isDrained(machine) && this.availabilities.answerOf(machine, app) === "removed";
+  }
+
   isSilent(machine: MachineId): boolean {
     return this.fleet.isSilent(machine);
   }

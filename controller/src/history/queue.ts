@@ -103,12 +103,12 @@ export class Queue {
 
   /** Rows of the deployments that it may have waited for, and its own until it began, until `end`. */
   #neighbours({ number, app, release, strategy, submitted_at: from }: Own, end: Instant): readonly JournalRow[] {
-    const { after } = JSON.parse(strategy) as Strategy;
+    const after = afterOf(strategy);
     const ids = new Set(
       this.#db.prepare("SELECT id FROM deployments WHERE app = ? AND submitted_at <= ? AND (ended_at IS NULL OR ended_at >= ?)").pluck().all(app, end, from) as DeploymentId[],
     );
     if (after !== null) {
-      const wanted = "app = @app AND strategy ->> 'targets' = @targets AND (@release IS NULL OR release = @release)";
+      const wanted = "app = @app AND selector = @targets AND (@release IS NULL OR release = @release)";
       const forerunners = this.#db
         .prepare(`SELECT id FROM deployments WHERE ${wanted} AND submitted_at <= @end AND number >= coalesce((SELECT max(number) FROM deployments WHERE ${wanted} AND number < @number), 0)`)
         .pluck()
@@ -142,4 +142,13 @@ function note(states: Map<DeploymentId, RolloutState>, row: JournalRow): void {
   if (entry.kind === "start_approved") state.startApproved = true;
   if (entry.kind === "rollout_started") state.phase = "rolling";
   if (entry.kind === "phase_changed") state.phase = entry.phase;
+}
+
+/** What it is promoted from; null also where that can't be read. */
+function afterOf(strategy: string): Strategy["after"] {
+  try {
+    return (JSON.parse(strategy) as Strategy).after;
+  } catch {
+    return null;
+  }
 }

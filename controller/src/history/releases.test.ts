@@ -34,6 +34,15 @@ test("releases are listed newest first, with the machines that run them, their d
   scene.engine.stop();
 });
 
+test("a release that can't be read hides no other", async () => {
+  const scene = new Scene();
+  await scene.join("a");
+  for (const version of ["1", "2"]) scene.deploy(version, { waves: [ALL], maxUnavailable: count(3) });
+  scene.journal.db.prepare("UPDATE releases SET release = '{' WHERE id = 'app@2'").run();
+  expect(listReleases(scene.journal.db, "", 50).map(({ release }) => release?.version).toSorted((a = "", b = "") => a.localeCompare(b))).toEqual(["1", "2"]);
+  scene.engine.stop();
+});
+
 const probe = (changes: object = {}) => ({ check: { $case: "http", value: { url: "http://127.0.0.1/ok" } }, intervalMs: 2000, timeoutMs: 1000, healthyAfter: 2, unhealthyAfter: 3, ...changes });
 const release = (changes: object = {}): Release =>
   Release.fromPartial({

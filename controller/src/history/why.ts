@@ -6,12 +6,11 @@
 import { isDeepStrictEqual } from "node:util";
 import type { WhyResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
-import type { Labels } from "@muster/proto/selector.ts";
+import { type Labels, parseSelector } from "@muster/proto/selector.ts";
 import { Facts } from "../engine/facts.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { isEnded, type RolloutPhase, type RolloutState } from "../rollout/state.ts";
-import type { Strategy } from "../plan/strategy.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
@@ -178,16 +177,16 @@ export class Why {
     const { db } = this.#source;
     const isHere = labels === undefined ? "" : " AND t.state <> 'removed'";
     const target = (db.prepare(`SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?${isHere}`).pluck().get(machine) ?? 0) as number;
-    const newer = db.prepare("SELECT id, strategy, unchanged, phase FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
+    const newer = db.prepare("SELECT id, selector, unchanged, phase FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
       readonly id: DeploymentId;
-      readonly strategy: string;
+      readonly selector: string;
       readonly unchanged: string;
       readonly phase: RolloutPhase;
     }>;
-    for (const { id, strategy, unchanged, phase } of newer) {
+    for (const { id, selector, unchanged, phase } of newer) {
       // One that ended without success and without the machine never had to do with it.
       const matters = labels !== undefined && (!isEnded(phase) || phase === "succeeded");
-      if ((matters && mismatch((JSON.parse(strategy) as Strategy).targets, labels) === undefined) || (JSON.parse(unchanged) as string[]).includes(machine)) return id;
+      if ((matters && parseSelector(selector).ok && mismatch(selector, labels) === undefined) || isNamedIn(unchanged, machine)) return id;
     }
     return target === 0 ? undefined : (`d-${target}` as DeploymentId);
   }
@@ -245,4 +244,13 @@ async function* merged(a: AsyncIterable<readonly JournalRow[]>, b: AsyncIterable
 
 async function* each(pages: AsyncIterable<readonly JournalRow[]>): AsyncGenerator<JournalRow, void, undefined> {
   for await (const rows of pages) yield* rows;
+}
+
+/** In a list that is kept as JSON; in one that can't be read nobody is. */
+function isNamedIn(list: string, machine: MachineId): boolean {
+  try {
+    return (JSON.parse(list) as string[]).includes(machine);
+  } catch {
+    return false;
+  }
 }

@@ -32,8 +32,8 @@ interface Touched extends Pick<Target, "wave" | "state" | "letGo" | "leftAs"> {
 export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Moment) => readonly RolloutEntry[] {
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
   const touched = db.prepare(
-    // CROSS JOIN keeps SQLite from beginning with all targets.
-    `SELECT d.id AS deployment, d.app, d.strategy ->> '$.offline.kind' AS offline, t.wave, t.state, t.let_go AS letGo, t.left_as AS leftAs, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
+    // CROSS JOIN keeps SQLite from beginning with all targets. One deployment that can't be read keeps no machine in the fleet.
+    `SELECT d.id AS deployment, d.app, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.offline.kind' END AS offline, t.wave, t.state, t.let_go AS letGo, t.left_as AS leftAs, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = ? JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
      WHERE d.phase IN (${phases}) AND t.state <> 'removed' ORDER BY d.number`,
   );

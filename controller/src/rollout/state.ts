@@ -234,6 +234,11 @@ export function isBroken({ phase, reason }: Pick<RolloutState, "phase" | "reason
   return phase === "paused" && reason?.code === "internal";
 }
 
+/** It has begun, and has not ended. One that a fault of the controller stopped before it began is in nobody's way. */
+export function isUnderWay(state: Pick<RolloutState, "phase" | "reason" | "waves">): boolean {
+  return state.phase !== "pending" && !isEnded(state.phase) && !(isBroken(state) && state.waves.length === 0);
+}
+
 export function isMoving(target: Pick<Target, "state">): boolean {
   return target.state === "updating" || target.state === "reverting";
 }

@@ -1,0 +1,82 @@
+/**
+ * What came to a target while its rollout was paused for a bug and nobody drove it: the events that would have been, from what its machine says and is now, and from the journal where that does not show it
+ * any more.
+ *
+ * Whoever is as the rollout knows it gives events that change nothing.
+ */
+import type { DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector, selects } from "@muster/proto/selector.ts";
+import type { Journal } from "../journal/journal.ts";
+import { statement } from "../journal/statement.ts";
+import { removalReason } from "../journal/removal.ts";
+import type { RolloutEvent } from "../rollout/decide.ts";
+import type { AgentPhase, RolloutReason, RolloutState, Target } from "../rollout/state.ts";
+import type { World } from "./world.ts";
+
+interface Said {
+  readonly phase: AgentPhase;
+  readonly reason: string | null;
+  readonly runs: string | null;
+}
+
+/** The row with which a rollout was paused last; 0: it is in the archive. */
+export function pausedSeq({ db }: Journal, id: DeploymentId): number {
+  return statement(db, "SELECT coalesce(max(seq), 0) FROM journal WHERE deployment = ? AND kind = 'phase_changed' AND data ->> 'phase' = 'paused'").pluck().get(id) as number;
+}
+
+/** `since`: row of the journal from which on nobody drove it. Each event is to be decided before the next is asked for. */
+export function* missedBy(state: RolloutState, target: Target, world: World, journal: Journal, since: number): Generator<RolloutEvent> {
+  const { app } = state;
+  const { machine, generation, purpose } = target;
+  if (target.state === "removed") return;
+  const { availabilities } = world;
+  const assigned = availabilities.assignedTo(machine, app);
+  const answer = assigned?.deployment === state.id ? availabilities.answerOf(machine, app) : undefined;
+  // One that is lost is known by what it says when it is heard.
+  if (purpose !== null && target.state !== "unreachable") {
+    // It may be assigned anew since, or removed.
+    const said = assigned?.generation === generation && answer !== undefined ? undefined : saidSince(journal, machine, app, generation, since);
+    if (said !== undefined) yield { kind: "reported", machine, generation, phase: said.phase, reason: said.reason === null ? null : (JSON.parse(said.reason) as RolloutReason | null), runs: said.runs };
+    if (answer !== undefined) yield { kind: "reported", machine, generation, phase: answer, reason: world.reason(machine, app), runs: null };
+  }
+  const labels = world.labelsOf(machine);
+  // A new machine of its name has never been assigned anything.
+  const isAnother = target.attempts > 0 && assigned === undefined;
+  if (labels === undefined || isAnother) return yield removal(journal, machine);
+  if (availabilities.isLost(machine) && !world.isExcused(machine, app)) {
+    const message = "nothing is heard from the machine";
+    const reason = world.hasAssignment(machine, app, generation) ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
+    yield { kind: "fell_silent", machine, reason };
+  }
+  if (world.isCordoned(machine)) yield { kind: "cordoned", machine };
+  if (availabilities.isDrained(machine)) return yield { kind: "drained", machine };
+  const matches = selects(checkedSelector(state.strategy.targets), labels);
+  yield matches ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: { code: "unmatched", message: `its labels do not match ${state.strategy.targets} any more` } };
+  if (availabilities.isLost(machine)) return;
+  yield { kind: "heard_again", machine, answer: world.owes(machine) ? undefined : answer, wasRenewed: false };
+  if (!world.isCordoned(machine)) yield { kind: "uncordoned", machine };
+  if (availabilities.isOverdue(machine, app) && assigned?.deployment === state.id) {
+    yield { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };
+  }
+  // Its disk is another one, and nothing was said since.
+  if (assigned?.generation === generation && answer === undefined) yield { kind: "began_anew", machine };
+}
+
+/** The newest answer to what it was told here. */
+function saidSince({ db }: Journal, machine: MachineId, app: string, generation: Generation, since: number): Said | undefined {
+  return statement(
+    db,
+    `SELECT data ->> 'phase' AS phase, data -> 'reason' AS reason, data ->> 'runningVersion' AS runs FROM journal
+     WHERE machine = ? AND app = ? AND seq > ? AND kind = 'report_accepted' AND data ->> 'generation' = ? ORDER BY seq DESC LIMIT 1`,
+  ).get(machine, app, since, generation) as Said | undefined;
+}
+
+/** Who took it out, and whether it was heard up to then. */
+function removal({ db }: Journal, machine: MachineId): RolloutEvent {
+  const newest = (kinds: string, before: number) =>
+    statement(db, `SELECT seq, kind, data FROM journal WHERE machine = ? AND seq < ? AND kind IN (${kinds}) ORDER BY seq DESC LIMIT 1`).get(machine, before) as { seq: number; kind: string; data: string } | undefined;
+  const removed = newest("'machine_removed'", Infinity);
+  const last = newest("'machine_silent', 'machine_heard', 'machine_joined'", removed?.seq ?? Infinity);
+  const said = removed === undefined ? { by: "", reason: "" } : (JSON.parse(removed.data) as { readonly by: string; readonly reason: string });
+  return { kind: "removed", machine, reason: removalReason(said), isHeard: last?.kind !== "machine_silent" };
+}
