@@ -31,7 +31,7 @@ export function fullBudget(state: RolloutState, { machine }: Target, world: Surr
 }
 
 /** A value that is full holds back its own; values of a spread label hold back one another, and each of them waits for all the others to settle. */
-export function fullLane(state: RolloutState, target: Target): readonly string[] | undefined {
+function fullLane(state: RolloutState, target: Target): readonly string[] | undefined {
   return laneWithout(state, target, (max, changing, down) => hasRoom({ max, changing, down }));
 }
 
