@@ -302,3 +302,61 @@ describe("the tables are rebuilt", () => {
     expect(said).toEqual([{ snapshotSeq: 0, done: total, total }]);
   });
 });
+
+describe("a deployment whose targets are in the archive, and that stands again since what came after it was rolled back", () => {
+  const WIDE = { waves: [ALL], maxUnavailable: count(9) };
+
+  /** 1 is forty days older than 2, which is taken back. */
+  async function standsAgain(isArchived: boolean, changes: object, machines: readonly string[], during: () => Promise<void>): Promise<void> {
+    const first = scene.deploy("1", { ...WIDE, ...changes });
+    await scene.settle(...machines);
+    scene.pass(2000, "a", "b", "c");
+    expect(scene.phase(first)).toBe("succeeded");
+    await during();
+    scene.clock.wall += 40 * DAY;
+    scene.pass(2000, "a", "b", "c");
+    const second = scene.deploy("2", WIDE);
+    await scene.settle(...machines);
+    scene.pass(2000, "a", "b", "c");
+    expect(scene.phase(second)).toBe("succeeded");
+    if (isArchived) await scene.engine.archiving.sweep();
+    expect(scene.command(second, "rollback").ok).toBe(true);
+    await scene.settle(...machines);
+    scene.pass(5000, "a", "b", "c");
+    expect([scene.phase(second), scene.wanted("a")]).toEqual(["rolled_back", "1"]);
+  }
+
+  const folded = (): number => scene.journal.db.prepare("SELECT count(*) FROM archived_targets").pluck().get() as number;
+  const cordon = (machine: string): void => void scene.engine.orders.cordon(machine as MachineId, { drain: false, force: false }, { by: "anna", reason: "" });
+
+  test.each([false, true])("gives machines that join what it would give them with its targets (archived: %s)", async (isArchived) => {
+    await standsAgain(isArchived, {}, ["a", "b", "c"], async () => {});
+    expect(folded() > 0).toBe(isArchived);
+    await scene.join("late");
+    scene.pass(5000, "a", "b", "c", "late");
+    expect(scene.wanted("late")).toBe("1");
+  });
+
+  test.each([false, true])("gives it, with late_joiners: ignore, to a machine that was cordoned in it (archived: %s)", async (isArchived) => {
+    cordon("c");
+    await standsAgain(isArchived, { lateJoiners: "ignore" }, ["a", "b"], async () => {});
+    scene.engine.orders.uncordon("c" as MachineId, { by: "anna", reason: "" });
+    scene.pass(2000, "a", "b", "c");
+    expect(scene.wanted("c")).toBe("1");
+  });
+
+  test.each([false, true])("does not give it after more failures than it allows (archived: %s)", async (isArchived) => {
+    await standsAgain(isArchived, {}, ["a", "b", "c"], async () => {
+      await scene.join("x");
+      await scene.say("x", "failed");
+      // It has something else meanwhile.
+      scene.label({ role: "db" }, "x");
+      scene.deploy("3", { ...WIDE, targets: "role=db" });
+      await scene.settle("x");
+    });
+    expect(folded() > 0).toBe(isArchived);
+    await scene.join("late");
+    scene.pass(5000, "a", "b", "c", "late");
+    expect(scene.wanted("late")).toBeUndefined();
+  });
+});

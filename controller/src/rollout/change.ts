@@ -194,10 +194,12 @@ function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {
   addTurns(state, { targets: [target] });
 }
 
-/** Nothing of the machine that was removed goes over to the one that takes its place. */
+/** Nothing of the machine that was removed goes over to the one that takes its place. What it says of the release stays with the wave. */
 function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at: Moment): void {
   const { wave: index, position } = before;
   const wave = waveOf(state, index);
+  if (before.leftAs === "failed") wave.goneFailed += 1;
+  if (before.leftAs === "lost") wave.goneLost += 1;
   leave(state, wave, before, null);
   const target = newTarget(state, planned, index, position, at);
   wave.targets[position] = target;
@@ -228,6 +230,8 @@ function emptyWave(state: RolloutState, at: Moment): WaveState {
     counted: 0,
     lost: 0,
     leftFailed: 0,
+    goneFailed: 0,
+    goneLost: 0,
   };
   state.waves.push(wave);
   return wave;

@@ -128,6 +128,9 @@ export interface WaveState {
   lost: number;
   /** So many had failed and have left since. */
   leftFailed: number;
+  /** Besides: failures, and machines lost with the release, whose targets are folded, or belong to a new machine of the name. */
+  goneFailed: number;
+  goneLost: number;
 }
 
 /**
@@ -280,8 +283,8 @@ export function endsAt({ progressAt, strategy }: RolloutState, now: Moment): Ins
 }
 
 /** Failures of a wave, whether those that failed are still there or not. */
-export function failuresOf({ counts, leftFailed }: WaveState): number {
-  return counts.failed + leftFailed;
+export function failuresOf({ counts, leftFailed, goneFailed }: WaveState): number {
+  return counts.failed + leftFailed + goneFailed;
 }
 
 /** Whether an unreachable target, or one that has left as such, counts in the `max_unreachable` of its wave. */
@@ -384,6 +387,8 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
     counted: 0,
     lost: 0,
     leftFailed: 0,
+    goneFailed: 0,
+    goneLost: 0,
   }));
 }
 
