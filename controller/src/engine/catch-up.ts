@@ -148,6 +148,8 @@ export class CatchUp {
     const answer = this.#world.availabilities.answerOf(machine, app);
     const heard: RolloutEvent = { kind: "heard_again", machine, answer, wasRenewed: isOwn && assigned.generation !== generation && purpose !== "revert" };
     if (state === "unreachable" && purpose !== null && isOwn) return this.#drive(id, heard, append, now);
+    // It was drained when it was lost on its way, and is not lost.
+    if (row.leftAs !== null) this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
     if (this.#isTargetOfActive(app, machine)) return;
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));

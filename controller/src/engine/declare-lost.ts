@@ -1,10 +1,14 @@
 /** A machine is not heard any more, and what follows from that. */
 import { durationText } from "@muster/proto/duration.ts";
-import type { AppName, Generation, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Seen } from "./attendance.ts";
+import { isBad } from "./deployments-now.ts";
 import type { Loop } from "./loop.ts";
 import type { Append } from "./rollouts.ts";
 import type { World } from "./world.ts";
+
+/** In attended time. What becomes of a machine that has stood with a release for so long says nothing of the release: hosts die, and fleets shrink. */
+const STOOD_MS = 3_600_000;
 
 export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts">, machine: MachineId, forMs: number, append: Append, now: Seen): void {
   const message = `nothing heard for ${durationText(forMs)}`;
@@ -29,4 +33,19 @@ export function hasAssignment({ availabilities, fleet }: World, machine: Machine
 /** It is drained, and has said that nothing of the app runs there any more: whatever becomes of it then is nobody's concern. */
 export function isExcused({ availabilities }: World, machine: MachineId, app: AppName): boolean {
   return availabilities.isDrained(machine) && availabilities.answerOf(machine, app) === "removed";
+}
+
+/** Deployments that have ended, or will, whose release the machine took, and with which it is lost or not well since shortly after. */
+export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machine: MachineId, now: Seen): readonly DeploymentId[] {
+  const isAlive = world.fleet.isAlive(machine, now.watchedMs);
+  return [...world.availabilities.appsOf(machine)].flatMap((app) => {
+    const standing = world.standingOf(machine, app)!;
+    const { deployment } = standing.assigned;
+    const taken = facts.takenAt(deployment, machine);
+    if (taken === undefined) return [];
+    const isHeard = isAlive || isExcused(world, machine, app) || !hasAssignment(world, machine, app, taken.generation);
+    if (isHeard && !isBad(standing)) return [];
+    const since = isHeard ? facts.saidAt(machine, app) : world.fleet.isSilent(machine) ? facts.silentAt(machine) : now.attended;
+    return since === undefined || since - taken.attended > STOOD_MS ? [] : [deployment];
+  });
 }

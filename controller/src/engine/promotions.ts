@@ -8,7 +8,7 @@ import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Size } from "../plan/strategy.ts";
 import type { Clock } from "./clock.ts";
-import { add, type Counts, isUnsound, NOBODY } from "./deployments-now.ts";
+import { add, type Counts, isUnsound, NOBODY, withLeft } from "./deployments-now.ts";
 import type { Facts, Forerunner } from "./facts.ts";
 import type { World } from "./world.ts";
 
@@ -65,7 +65,8 @@ export class Promotions {
     if (have === 0) return `${release} to be what ${where} should run: none of ${machines} should by now`;
     const allowed = maxFailures === undefined ? 0 : roundedDown(maxFailures, machines);
     if (isUnsound({ machines, healthy, bad: machines - have }, allowed)) return `${release} to be what ${where} should run: ${have} of ${machines} should by now`;
-    if (isUnsound(now, allowed)) return `${release} to be healthy on ${where}: ${healthy} of ${have} are now`;
+    const left = this.#facts.leftWith(app, release).get(targets) ?? 0;
+    if (isUnsound(withLeft(now, left), allowed)) return `${release} to be healthy on ${where}: ${healthy} of ${have} are now${left === 0 ? "" : `, and ${left} that failed or were lost with it are gone`}`;
     return undefined;
   }
 }

@@ -99,7 +99,7 @@ export function createProjector(db: Database): Projector {
         sql.touchWave.run({ id, machine: entry.target.machine, state: "pending", at, attended });
         return;
       case "failures_acknowledged":
-        sql.acknowledge.run(entry.failures, entry.unreachable, id, entry.wave);
+        sql.acknowledge.run({ failures: entry.failures, unreachable: entry.unreachable, isGoneExcused: entry.isGoneExcused === true ? 1 : 0, id, wave: entry.wave });
         return;
       case "held":
         if (entry.hold === null) sql.endHold.run({ id, attended });

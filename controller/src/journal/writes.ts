@@ -99,7 +99,7 @@ export function prepareWrites(db: Database) {
       runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped', 'removed') THEN NULL ELSE purpose END
       WHERE deployment = @id AND machine = @machine`),
     progress: statement("UPDATE deployments SET progress_attended = ? WHERE id = ?"),
-    acknowledge: statement("UPDATE waves SET acknowledged_failures = ?, acknowledged_unreachable = ? WHERE deployment = ? AND wave = ?"),
+    acknowledge: statement("UPDATE waves SET acknowledged_failures = @failures, acknowledged_unreachable = @unreachable, gone_lost = CASE WHEN @isGoneExcused THEN 0 ELSE gone_lost END WHERE deployment = @id AND wave = @wave"),
     changePhase: statement(`UPDATE deployments SET phase = @phase, back_seq = coalesce(@backSeq, back_seq), progress_attended = @attended, ended_at = @endedAt, ended_attended = @endedAttended, reason_code = @reasonCode, reason_message = @reasonMessage,
       hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL WHERE id = @id`),
     tryBackAgain: statement("UPDATE targets SET purpose = NULL WHERE deployment = ? AND state = 'failed' AND purpose = 'revert'"),

@@ -60,7 +60,7 @@ export type RolloutChange =
   | { readonly kind: "target_let_go"; readonly machine: MachineId; readonly why: LetGo }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
-  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number }
+  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number; /** Nor do machines that were lost, and whose names others have by now. Default false. */ readonly isGoneExcused?: boolean }
   /** It goes no further, and this is why; null: nothing outside holds it. */
   | { readonly kind: "held"; readonly hold: Hold | null }
   /** All gates that are left are skipped. */
@@ -131,6 +131,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       const wave = waveOf(state, change.wave);
       wave.acknowledgedFailures = change.failures;
       wave.acknowledgedUnreachable = change.unreachable;
+      if (change.isGoneExcused === true) wave.goneLost = 0;
       return;
     }
     case "held":

@@ -67,7 +67,7 @@ export type Purpose = "update" | "revert";
 /** So few are tolerated; it was waited for as long as was asked; a person knows of it. */
 export type LetGo = "tolerated" | "waited" | "excused";
 
-/** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more when a person or a program took it out. */
+/** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more, or not well soon after the end, when a person or a program took it out. */
 export type LeftAs = "failed" | "lost";
 
 export interface Target {
@@ -88,7 +88,7 @@ export interface Target {
   since: Moment;
   /** Unreachable, and waited for no longer: since so few are tolerated, or since it was waited for as long as was asked, or a person said so. Null: it is waited for. */
   letGo: LetGo | null;
-  /** Removed or skipped, while the rollout was under way and after it took the release. Null: in all other states, and when a person has excused it. */
+  /** Removed or skipped, after it took the release. Null: in all other states, and when a person has excused it. */
   leftAs: LeftAs | null;
   /** How often it was told. 0: this rollout has never touched it. */
   attempts: number;
