@@ -97,7 +97,7 @@ export function withLeft({ machines, healthy, bad }: Now, left: number): Now {
 }
 
 /** It does what was decided. */
-function isHealthy(how: Standing): boolean {
+export function isHealthy(how: Standing): boolean {
   return (how.is === "available" && !wentBack(how)) || (how.is === "absent" && how.assigned.release === null);
 }
 

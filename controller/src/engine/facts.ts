@@ -198,6 +198,17 @@ export class Facts {
     return this.#sql.takenAt.get(id, machine) as { attended: Attended; generation: Generation } | undefined;
   }
 
+  /** Which row of the journal ended a deployment that has succeeded, or shortly before it. */
+  endSeq(id: DeploymentId): number {
+    return this.#sql.endSeq.get({ id }) as number;
+  }
+
+  /** When, after a row of the journal, the machine said something new of the app last, or was heard again after a silence; undefined: it was as it is since then. */
+  changedAt(machine: MachineId, app: AppName, afterSeq: number): Attended | undefined {
+    const newest = "SELECT attended FROM journal WHERE machine = ? AND seq > ? AND (kind = 'machine_heard' OR (kind = 'report_accepted' AND app = ?)) ORDER BY seq DESC LIMIT 1";
+    return statementOf(this.#db, newest).pluck().get(machine, afterSeq, app) as Attended | undefined;
+  }
+
   /** When the machine fell silent last; undefined: so long ago that it is in the archive. */
   silentAt(machine: MachineId): Attended | undefined {
     return statementOf(this.#db, "SELECT attended FROM journal WHERE machine = ? AND kind = 'machine_silent' ORDER BY seq DESC LIMIT 1").pluck().get(machine) as Attended | undefined;
@@ -362,6 +373,7 @@ function prepare(db: Database) {
          FROM given g JOIN waves w ON w.deployment = g.id)
        SELECT selector, sum(lost + max(0, failed - max(0, known - there))) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
     ).raw(),
+    endSeq: statement("SELECT coalesce((SELECT max(finished_seq) FROM waves WHERE deployment = @id), start_seq, 0) FROM deployments WHERE id = @id").pluck(),
     takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy')"),
     selectorOf: statement("SELECT selector FROM deployments WHERE id = ?").pluck(),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
