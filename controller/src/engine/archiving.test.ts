@@ -4,6 +4,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Scene } from "../history/history.fixture.ts";
@@ -12,6 +13,7 @@ import { pictures } from "../history/replay.ts";
 import type { ArchiveStep } from "../journal/archive.ts";
 import { Journal } from "../journal/journal.ts";
 import { PROJECTION_TABLES } from "../journal/schema.ts";
+import { stands } from "../journal/standing.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 
 const DAY = 86_400_000;
@@ -278,6 +280,21 @@ describe("the tables are rebuilt", () => {
     scene.startEngine();
     await scene.journal.snapshots.take(scene.clock.now());
     expect(scene.journal.db.prepare("SELECT DISTINCT seq FROM snapshot_parts").pluck().all()).toEqual([scene.journal.snapshots.newest()!.seq]);
+  });
+
+  test("from a snapshot of a version that did not keep it, who had somebody to change is known by the targets", async () => {
+    const ids = await history();
+    await scene.journal.snapshots.take(scene.clock.now());
+    const { db } = scene.journal;
+    const parts = db.prepare("SELECT part, records FROM snapshot_parts").all() as { part: number; records: Buffer }[];
+    for (const { part, records } of parts) {
+      const older = zstdDecompressSync(records).toString("utf8").replaceAll(/"(of":"deployments".*?),"changedAttended":\d+/g, '"$1').replaceAll(/,"gone(Failed|Lost)":\d+/g, "");
+      db.prepare("UPDATE snapshot_parts SET records = ? WHERE part = ?").run(zstdCompressSync(Buffer.from(older)), part);
+    }
+    const rebuilt = reopened(ANOTHER_VERSION);
+    expect(rebuilt.db.prepare(`SELECT id FROM deployments d WHERE ${stands("d")} ORDER BY number`).pluck().all()).toEqual(ids);
+    expect(rebuilt.db.prepare("SELECT sum(gone_failed + gone_lost) FROM waves").pluck().get()).toBe(0);
+    scene.startEngine();
   });
 
   test("no row leaves the database before a snapshot covers it", async () => {
