@@ -300,7 +300,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 79,
     edits: [
       { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decision(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decision(machine, app);" },
-      { file: "controller/src/journal/standing.ts", find: " AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = ${alias}.id AND t.attempts > 0)", put: "" },
+      { file: "controller/src/journal/standing.ts", find: " AND ${alias}.changed_attended IS NOT NULL", put: "" },
     ],
   },
   {

@@ -4,6 +4,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Scene } from "../history/history.fixture.ts";
@@ -12,6 +13,7 @@ import { pictures } from "../history/replay.ts";
 import type { ArchiveStep } from "../journal/archive.ts";
 import { Journal } from "../journal/journal.ts";
 import { PROJECTION_TABLES } from "../journal/schema.ts";
+import { stands } from "../journal/standing.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 
 const DAY = 86_400_000;
@@ -280,6 +282,21 @@ describe("the tables are rebuilt", () => {
     expect(scene.journal.db.prepare("SELECT DISTINCT seq FROM snapshot_parts").pluck().all()).toEqual([scene.journal.snapshots.newest()!.seq]);
   });
 
+  test("from a snapshot of a version that did not keep it, who had somebody to change is known by the targets", async () => {
+    const ids = await history();
+    await scene.journal.snapshots.take(scene.clock.now());
+    const { db } = scene.journal;
+    const parts = db.prepare("SELECT part, records FROM snapshot_parts").all() as { part: number; records: Buffer }[];
+    for (const { part, records } of parts) {
+      const older = zstdDecompressSync(records).toString("utf8").replaceAll(/"(of":"deployments".*?),"changedAttended":\d+/g, '"$1').replaceAll(/,"gone(Failed|Lost)":\d+/g, "");
+      db.prepare("UPDATE snapshot_parts SET records = ? WHERE part = ?").run(zstdCompressSync(Buffer.from(older)), part);
+    }
+    const rebuilt = reopened(ANOTHER_VERSION);
+    expect(rebuilt.db.prepare(`SELECT id FROM deployments d WHERE ${stands("d")} ORDER BY number`).pluck().all()).toEqual(ids);
+    expect(rebuilt.db.prepare("SELECT sum(gone_failed + gone_lost) FROM waves").pluck().get()).toBe(0);
+    scene.startEngine();
+  });
+
   test("no row leaves the database before a snapshot covers it", async () => {
     await history();
     const { archive, snapshots } = scene.journal;
@@ -300,5 +317,63 @@ describe("the tables are rebuilt", () => {
     const said: unknown[] = [];
     scene.journal = Journal.open(join(folder, "muster.db"), (progress) => said.push(progress));
     expect(said).toEqual([{ snapshotSeq: 0, done: total, total }]);
+  });
+});
+
+describe("a deployment whose targets are in the archive, and that stands again since what came after it was rolled back", () => {
+  const WIDE = { waves: [ALL], maxUnavailable: count(9) };
+
+  /** 1 is forty days older than 2, which is taken back. */
+  async function standsAgain(isArchived: boolean, changes: object, machines: readonly string[], during: () => Promise<void>): Promise<void> {
+    const first = scene.deploy("1", { ...WIDE, ...changes });
+    await scene.settle(...machines);
+    scene.pass(2000, "a", "b", "c");
+    expect(scene.phase(first)).toBe("succeeded");
+    await during();
+    scene.clock.wall += 40 * DAY;
+    scene.pass(2000, "a", "b", "c");
+    const second = scene.deploy("2", WIDE);
+    await scene.settle(...machines);
+    scene.pass(2000, "a", "b", "c");
+    expect(scene.phase(second)).toBe("succeeded");
+    if (isArchived) await scene.engine.archiving.sweep();
+    expect(scene.command(second, "rollback").ok).toBe(true);
+    await scene.settle(...machines);
+    scene.pass(5000, "a", "b", "c");
+    expect([scene.phase(second), scene.wanted("a")]).toEqual(["rolled_back", "1"]);
+  }
+
+  const folded = (): number => scene.journal.db.prepare("SELECT count(*) FROM archived_targets").pluck().get() as number;
+  const cordon = (machine: string): void => void scene.engine.orders.cordon(machine as MachineId, { drain: false, force: false }, { by: "anna", reason: "" });
+
+  test.each([false, true])("gives machines that join what it would give them with its targets (archived: %s)", async (isArchived) => {
+    await standsAgain(isArchived, {}, ["a", "b", "c"], async () => {});
+    expect(folded() > 0).toBe(isArchived);
+    await scene.join("late");
+    scene.pass(5000, "a", "b", "c", "late");
+    expect(scene.wanted("late")).toBe("1");
+  });
+
+  test.each([false, true])("gives it, with late_joiners: ignore, to a machine that was cordoned in it (archived: %s)", async (isArchived) => {
+    cordon("c");
+    await standsAgain(isArchived, { lateJoiners: "ignore" }, ["a", "b"], async () => {});
+    scene.engine.orders.uncordon("c" as MachineId, { by: "anna", reason: "" });
+    scene.pass(2000, "a", "b", "c");
+    expect(scene.wanted("c")).toBe("1");
+  });
+
+  test.each([false, true])("does not give it after more failures than it allows (archived: %s)", async (isArchived) => {
+    await standsAgain(isArchived, {}, ["a", "b", "c"], async () => {
+      await scene.join("x");
+      await scene.say("x", "failed");
+      // It has something else meanwhile.
+      scene.label({ role: "db" }, "x");
+      scene.deploy("3", { ...WIDE, targets: "role=db" });
+      await scene.settle("x");
+    });
+    expect(folded() > 0).toBe(isArchived);
+    await scene.join("late");
+    scene.pass(5000, "a", "b", "c", "late");
+    expect(scene.wanted("late")).toBeUndefined();
   });
 });

@@ -167,6 +167,8 @@ export class CatchUp {
     const hadIt = state === "unreachable" && purpose !== null;
     if (hadIt && goesBack === 1) return this.#goBackIn(id, app, heard, append, now);
     if (hadIt && isOwn) return this.#drive(id, heard, append, now);
+    // It was drained when it was lost on its way, and is not lost.
+    if (row.leftAs !== null) this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
     if (this.#isTargetOfActive(app, machine)) return;
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));

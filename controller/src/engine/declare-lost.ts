@@ -1,9 +1,13 @@
 /** A machine is not heard any more, and what follows from that. */
 import { durationText } from "@muster/proto/duration.ts";
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Seen } from "./attendance.ts";
+import { isBad } from "./deployments-now.ts";
 import type { Loop } from "./loop.ts";
 import type { Append } from "./rollouts.ts";
+
+/** In attended time. What becomes of a machine that has stood with a release for so long says nothing of the release: hosts die, and fleets shrink. */
+const STOOD_MS = 3_600_000;
 
 export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts">, machine: MachineId, forMs: number, append: Append, now: Seen): void {
   const message = `nothing heard for ${durationText(forMs)}`;
@@ -18,4 +22,19 @@ export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts"
       : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
     rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
   }
+}
+
+/** Deployments that have ended, or will, whose release the machine took, and with which it is lost or not well since shortly after. */
+export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machine: MachineId, now: Seen): readonly DeploymentId[] {
+  const isAlive = world.fleet.isAlive(machine, now.watchedMs);
+  return [...world.availabilities.appsOf(machine)].flatMap((app) => {
+    const standing = world.standingOf(machine, app)!;
+    const { deployment } = standing.assigned;
+    const taken = facts.takenAt(deployment, machine);
+    if (taken === undefined) return [];
+    const isHeard = isAlive || world.isExcused(machine, app) || !world.hasAssignment(machine, app, taken.generation);
+    if (isHeard && !isBad(standing)) return [];
+    const since = isHeard ? facts.saidAt(machine, app) : world.fleet.isSilent(machine) ? facts.silentAt(machine) : now.attended;
+    return since === undefined || since - taken.attended > STOOD_MS ? [] : [deployment];
+  });
 }

@@ -43,10 +43,16 @@ export class DeploymentsNow {
     return this.#ofDeployment.get(id) ?? NOBODY;
   }
 
-  /** Of the machines to which deployments to this selector gave a release, whichever they were, one that went back to it included; where there is none, of all that have it. */
-  ofRelease(release: ReleaseId, selector: string): Now {
+  /**
+   * Of the machines to which deployments to this selector gave a release, whichever they were, one that went back to it included; where there is none, of all that have it. `left`: how many failed or were lost with it, by
+   * selector, and have left the fleet since; they count as bad.
+   */
+  ofRelease(release: ReleaseId, selector: string, left: ReadonlyMap<string, number>): Now {
     const counts = this.#ofRelease.get(release);
-    return counts?.bySelector.get(selector) ?? counts?.all ?? NOBODY;
+    const own = counts?.bySelector.get(selector);
+    const ownLeft = left.get(selector) ?? 0;
+    if (own !== undefined || ownLeft > 0) return withLeft(own ?? NOBODY, ownLeft);
+    return withLeft(counts?.all ?? NOBODY, [...left.values()].reduce((sum, n) => sum + n, 0));
   }
 
   count(standing: Standing, by: 1 | -1): void {
@@ -86,13 +92,17 @@ export function add(counts: Counts, standing: Standing, by: 1 | -1): void {
   if (isBad(standing)) counts.bad += by;
 }
 
+export function withLeft({ machines, healthy, bad }: Now, left: number): Now {
+  return { machines: machines + left, healthy, bad: bad + left };
+}
+
 /** It does what was decided. */
-function isHealthy(how: Standing): boolean {
+export function isHealthy(how: Standing): boolean {
   return (how.is === "available" && !wentBack(how)) || (how.is === "absent" && how.assigned.release === null);
 }
 
 /** It does not, and nobody meant that. */
-function isBad(how: Standing): boolean {
+export function isBad(how: Standing): boolean {
   return wentBack(how) || (how.is === "down" && !how.isExcused);
 }
 

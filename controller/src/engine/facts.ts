@@ -12,7 +12,7 @@ import { statement as statementOf } from "../journal/statement.ts";
 import type { Deadlines } from "./overdue.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
 import { isToCome, stands } from "../journal/standing.ts";
-import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
+import type { AgentPhase, LeftAs, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
   readonly instance: string;
@@ -87,6 +87,7 @@ export interface OutstandingTarget {
   readonly reason: string | null;
   /** Its rollout has gone back, or begun to. */
   readonly goesBack: 0 | 1;
+  readonly leftAs: LeftAs | null;
 }
 
 /** A decision about an app on a machine. */
@@ -184,9 +185,40 @@ export class Facts {
     return this.#sql.appsDeployed.all() as AppName[];
   }
 
-  deployment(id: DeploymentId): { readonly id: DeploymentId; readonly release: ReleaseId; readonly strategy: Strategy } | undefined {
-    const row = this.#sql.deployment.get(id) as { release: ReleaseId; strategy: string } | undefined;
-    return row === undefined ? undefined : { id, release: row.release, strategy: JSON.parse(row.strategy) as Strategy };
+  deployment(id: DeploymentId): { readonly id: DeploymentId; readonly app: AppName; readonly release: ReleaseId; readonly strategy: Strategy } | undefined {
+    const row = this.#sql.deployment.get(id) as { app: AppName; release: ReleaseId; strategy: string } | undefined;
+    return row === undefined ? undefined : { id, app: row.app, release: row.release, strategy: JSON.parse(row.strategy) as Strategy };
+  }
+
+  /** By selector: how many machines failed or were lost with the release, have left the fleet since, and were not excused: by a person, or by a newer deployment of it to the same selector that had somebody to change. */
+  leftWith(app: AppName, release: ReleaseId): ReadonlyMap<string, number> {
+    return new Map(this.#sql.leftWith.all({ app, release }) as [string, number][]);
+  }
+
+  /** When the machine came to where it stands with the release of a deployment that it took; undefined: it has not, or it failed. */
+  takenAt(id: DeploymentId, machine: MachineId): { readonly attended: Attended; readonly generation: Generation } | undefined {
+    return this.#sql.takenAt.get(id, machine) as { attended: Attended; generation: Generation } | undefined;
+  }
+
+  /** Which row of the journal ended a deployment that has succeeded, or shortly before it. */
+  endSeq(id: DeploymentId): number {
+    return this.#sql.endSeq.get({ id }) as number;
+  }
+
+  /** When, after a row of the journal, the machine said something new of the app last, or was heard again after a silence; undefined: it was as it is since then. */
+  changedAt(machine: MachineId, app: AppName, afterSeq: number): Attended | undefined {
+    const newest = "SELECT attended FROM journal WHERE machine = ? AND seq > ? AND (kind = 'machine_heard' OR (kind = 'report_accepted' AND app = ?)) ORDER BY seq DESC LIMIT 1";
+    return statementOf(this.#db, newest).pluck().get(machine, afterSeq, app) as Attended | undefined;
+  }
+
+  /** When the machine fell silent last; undefined: so long ago that it is in the archive. */
+  silentAt(machine: MachineId): Attended | undefined {
+    return statementOf(this.#db, "SELECT attended FROM journal WHERE machine = ? AND kind = 'machine_silent' ORDER BY seq DESC LIMIT 1").pluck().get(machine) as Attended | undefined;
+  }
+
+  /** When the machine said something new of the app last; undefined: never, or it is in the archive. */
+  saidAt(machine: MachineId, app: AppName): Attended | undefined {
+    return statementOf(this.#db, "SELECT attended FROM journal WHERE machine = ? AND app = ? AND kind = 'report_accepted' ORDER BY seq DESC LIMIT 1").pluck().get(machine, app) as Attended | undefined;
   }
 
   selectorOf(id: DeploymentId): string {
@@ -341,7 +373,21 @@ function prepare(db: Database) {
       `SELECT id, app, release, selector, strategy, lanes, max(start_seq) AS startSeq FROM deployments d
        WHERE app = ? AND ${stands("d")} GROUP BY selector ORDER BY startSeq DESC`,
     ),
-    deployment: statement("SELECT release, strategy FROM deployments WHERE id = ?"),
+    deployment: statement("SELECT app, release, strategy FROM deployments WHERE id = ?"),
+    // Failures that are acknowledged are first those of machines that are still there.
+    leftWith: statement(
+      `WITH given AS (
+         SELECT id, selector, changed_attended, max(changed_attended) OVER (PARTITION BY selector) AS newest FROM deployments WHERE app = @app AND release = @release AND changed_attended IS NOT NULL),
+       counted AS (
+         SELECT g.selector, w.acknowledged_failures AS known,
+           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.state = 'failed') AS there,
+           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'failed' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_failed, 0) AS failed,
+           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'lost' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_lost, 0) AS lost
+         FROM given g JOIN waves w ON w.deployment = g.id)
+       SELECT selector, sum(lost + max(0, failed - max(0, known - there))) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
+    ).raw(),
+    endSeq: statement("SELECT coalesce((SELECT max(finished_seq) FROM waves WHERE deployment = @id), start_seq, 0) FROM deployments WHERE id = @id").pluck(),
+    takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy')"),
     selectorOf: statement("SELECT selector FROM deployments WHERE id = ?").pluck(),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(
@@ -380,7 +426,7 @@ function prepare(db: Database) {
        WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,
     ).pluck(),
     outstandingTarget: statement(
-      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
+      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`,
     ),
     isTarget: statement("SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state <> 'removed'"),

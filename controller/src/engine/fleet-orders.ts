@@ -6,10 +6,10 @@ import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, LABELS_MAX, parseSelector, selects } from "@muster/proto/selector.ts";
 import { removalReason } from "../journal/removal.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { RolloutState } from "../rollout/state.ts";
+import { isEnded, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
-import { declareLost } from "./declare-lost.ts";
+import { declareLost, lostWith } from "./declare-lost.ts";
 import type { Freeze } from "./facts.ts";
 import type { Loop } from "./loop.ts";
 import type { Order } from "./operators.ts";
@@ -54,10 +54,12 @@ export class FleetOrders {
     const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
       const isAlive = world.fleet.isAlive(machine, now.watchedMs);
-      const all = rollouts.all().map((state) => ({ state, isHeard: isAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine) }));
+      const lost = lostWith(this.#loop, machine, now);
+      const isHeard = (state: RolloutState): boolean => (isEnded(state.phase) ? !lost.includes(state.id) : isAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
+      const all = rollouts.all().map((state) => ({ state, isHeard: isHeard(state) }));
       this.#loop.forgetElsewhere(machine);
       this.#loop.journal.reports.forget(machine);
-      append({ kind: "machine_removed", machine, by, reason: why });
+      append({ kind: "machine_removed", machine, by, reason: why, ...(lost.length === 0 ? {} : { lostWith: lost }) });
       world.forget(machine);
       catchUp.forget(machine);
       for (const { state, isHeard } of all) rollouts.drive(state, { kind: "removed", machine, reason, isHeard }, append, now);

@@ -1,23 +1,49 @@
 /**
- * Whether a release stands where a promotion wants to have seen it: on the machines that a selector selects now, whichever deployment gave it to them, and by what is so there now.
+ * Whether a release stands where a promotion wants to have seen it, and has stood for its soak: on the machines that a selector selects now, whichever deployment gave it to them, and by what is so there now.
  *
- * O(machines of the app) for each answer, which is kept for a moment, since it is asked for with every commit while a promotion waits.
+ * Since when it stands is read from the journal each time, and kept nowhere: when each of its machines said something new of the app last, or was heard again after a silence. A machine that did so counts as one on which it did not
+ * stand before. That never opens too early, and holds over restarts and transactions that fail.
+ *
+ * O(machines of the app) for each answer, which is kept for a moment, since it is asked for with every commit while a promotion waits. The journal is read when the soak begins, and from when it should be over.
  */
-import type { AppName, DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
+import { durationText } from "@muster/proto/duration.ts";
+import type { AppName, DeploymentId, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Size } from "../plan/strategy.ts";
+import type { Promotion } from "../plan/strategy.ts";
+import { type Attended, dueAt, later, type Moment } from "../rollout/moment.ts";
+import { timeText } from "../rollout/words.ts";
+import { LOOK_MS } from "./attendance.ts";
 import type { Clock } from "./clock.ts";
-import { add, type Counts, isUnsound, NOBODY } from "./deployments-now.ts";
+import { add, type Counts, isHealthy, isUnsound, NOBODY, type Now, withLeft } from "./deployments-now.ts";
 import type { Facts, Forerunner } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import type { World } from "./world.ts";
 
 /** How long an answer is kept. */
-export const KEPT_MS = 1000;
+const KEPT_MS = 1000;
+
+/** What is missing. `until`: when to look again though nothing happens. */
+export interface Missing {
+  readonly message: string;
+  readonly until: Instant;
+}
+
+/** How the release is there now, and does not stand otherwise. */
+interface Look {
+  readonly missing: string | undefined;
+  /** On which it is healthy. */
+  readonly healthy: readonly MachineId[];
+  readonly counts: Now;
+  /** So many may be bad. */
+  readonly allowed: number;
+}
 
 interface Kept {
-  readonly answer: string | undefined;
+  readonly look: Look;
+  /** Since when it stands was read for this look. */
+  isRead: boolean;
   /** On the monotonic clock. */
   readonly at: number;
 }
@@ -28,6 +54,8 @@ export class Promotions {
   readonly #clock: Clock;
   readonly #quarantine: Quarantine;
   readonly #kept = new Map<string, Kept>();
+  /** Since when it stood, when that was read last; no earlier than so. */
+  readonly #since = new Map<string, Attended>();
 
   constructor(facts: Facts, world: World, clock: Clock, quarantine: Quarantine) {
     this.#facts = facts;
@@ -39,18 +67,44 @@ export class Promotions {
   /** What was found is asked for anew. */
   forget(): void {
     this.#kept.clear();
+    this.#since.clear();
   }
 
-  /** What is missing; undefined: it stands. */
-  missing(app: AppName, { id, release }: Pick<Forerunner, "id" | "release">, targets: string): string | undefined {
-    const key = `${release} ${targets}`;
+  /** Undefined: it stands, has stood for the soak, and each of its machines was heard after that. `found` has succeeded so long ago. */
+  missing({ deploymentOf: app, targets, soakMs }: Promotion, found: Forerunner & { readonly ended_attended: Attended }, now: Moment): Missing | undefined {
+    const where = whereText(targets);
+    const kept = this.#looked(app, found, targets);
+    const { look } = kept;
+    const key = `${found.id} ${targets}`;
+    if (look.missing !== undefined) {
+      this.#since.delete(key);
+      return { message: look.missing, until: later(now, KEPT_MS).at };
+    }
+    let since = this.#since.get(key);
+    if (since === undefined || (now.attended >= since + soakMs && !kept.isRead)) {
+      kept.isRead = true;
+      since = this.#stoodSince(app, found, look);
+      this.#since.set(key, since);
+    }
+    if (now.attended < since + soakMs) {
+      const until = dueAt({ at: now.at, attended: since }, soakMs, now);
+      return { message: stoodText(found, where, soakMs, until), until };
+    }
+    const over = since + soakMs;
+    const unheard = look.healthy.find((machine) => this.#world.heardAt(machine) < over);
+    return unheard === undefined ? undefined : { message: `${unheard} to be heard after ${found.release} has stood on ${where} for ${durationText(soakMs)}`, until: later(now, LOOK_MS).at };
+  }
+
+  #looked(app: AppName, { id, release }: Forerunner, targets: string): Kept {
+    const key = `${id} ${targets}`;
     const now = this.#clock.monotonicMs();
     const kept = this.#kept.get(key);
-    if (kept !== undefined && now - kept.at < KEPT_MS) return kept.answer;
-    const answer = this.#look(app, release, targets, this.#maxFailuresOf(id));
+    if (kept !== undefined && now - kept.at < KEPT_MS) return kept;
+    const look = this.#look(app, release, targets, this.#maxFailuresOf(id));
     for (const [old, { at }] of this.#kept) if (now - at >= KEPT_MS) this.#kept.delete(old);
-    this.#kept.set(key, { answer, at: now });
-    return answer;
+    const fresh: Kept = { look, isRead: false, at: now };
+    this.#kept.set(key, fresh);
+    return fresh;
   }
 
   /** Undefined: it is not known. What the promotion waits for is broken then, and the promotion is not. */
@@ -64,22 +118,49 @@ export class Promotions {
     }
   }
 
-  #look(app: AppName, release: ReleaseId, targets: string, maxFailures: Size | undefined): string | undefined {
+  #look(app: AppName, release: ReleaseId, targets: string, maxFailures: Size | undefined): Look {
     const matches = checkedSelector(targets);
-    const now: Counts = { ...NOBODY };
+    const counts: Counts = { ...NOBODY };
+    const healthy: MachineId[] = [];
     let machines = 0;
     for (const { machine, labels } of this.#facts.machinesOf(app)) {
       const standing = this.#world.standingOf(machine, app);
       if (standing === undefined || standing.assigned.release === null || !selects(matches, labels)) continue;
       machines += 1;
-      if (standing.assigned.release === release) add(now, standing, 1);
+      if (standing.assigned.release !== release) continue;
+      add(counts, standing, 1);
+      if (isHealthy(standing)) healthy.push(machine);
+      // On its way: it does not stand there yet, or not any more.
+      else if (standing.is === "changing") counts.bad += 1;
     }
-    const { machines: have, healthy } = now;
-    const where = targets === "" ? "all machines" : targets;
-    if (have === 0) return `${release} to be what ${where} should run: none of ${machines} should by now`;
+    const left = this.#facts.leftWith(app, release).get(targets) ?? 0;
     const allowed = maxFailures === undefined ? 0 : roundedDown(maxFailures, machines);
-    if (isUnsound({ machines, healthy, bad: machines - have }, allowed)) return `${release} to be what ${where} should run: ${have} of ${machines} should by now`;
-    if (isUnsound(now, allowed)) return `${release} to be healthy on ${where}: ${healthy} of ${have} are now`;
-    return undefined;
+    const have = counts.machines;
+    return { missing: missingText(release, whereText(targets), machines, counts, left, allowed), healthy, counts: withLeft({ ...counts, machines: have }, left), allowed };
   }
+
+  /** As many of its machines as may be bad count as bad at any time before now: those that said something last. */
+  #stoodSince(app: AppName, { id, ended_attended: ended }: { readonly id: Forerunner["id"]; readonly ended_attended: Attended }, { healthy, counts, allowed }: Look): Attended {
+    const endSeq = this.#facts.endSeq(id);
+    const since = healthy.map((machine) => this.#facts.changedAt(machine, app, endSeq) ?? ended).sort((a, b) => b - a);
+    let bad = 0;
+    while (bad < since.length && !isUnsound({ machines: counts.machines, healthy: counts.healthy - bad - 1, bad: counts.bad + bad + 1 }, allowed)) bad += 1;
+    return Math.max(ended, since[bad] ?? ended) as Attended;
+  }
+}
+
+function missingText(release: ReleaseId, where: string, machines: number, counts: Now, left: number, allowed: number): string | undefined {
+  const { machines: have, healthy } = counts;
+  if (have === 0) return `${release} to be what ${where} should run: none of ${machines} should by now`;
+  if (isUnsound({ machines, healthy, bad: machines - have }, allowed)) return `${release} to be what ${where} should run: ${have} of ${machines} should by now`;
+  if (isUnsound(withLeft(counts, left), allowed)) return `${release} to be healthy on ${where}: ${healthy} of ${have} are now${left === 0 ? "" : `, and ${left} that failed or were lost with it are gone`}`;
+  return undefined;
+}
+
+export function stoodText({ id, release }: Pick<Forerunner, "id" | "release">, where: string, soakMs: number, until: Instant): string {
+  return `${id} (${release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`;
+}
+
+export function whereText(targets: string): string {
+  return targets === "" ? "all machines" : targets;
 }

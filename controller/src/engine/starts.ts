@@ -2,14 +2,13 @@
  * When a submitted deployment begins: when somebody has started it, if it asks for that; at its time, after the one that it is promoted from, and not while another
  * of its app is under way.
  */
-import { durationText } from "@muster/proto/duration.ts";
 import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
-import { dueAt, later, type Moment } from "../rollout/moment.ts";
+import { dueAt, type Moment } from "../rollout/moment.ts";
 import { awaitsStart, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
 import { ofRollout } from "./own-bug.ts";
-import { KEPT_MS, type Promotions } from "./promotions.ts";
+import { type Promotions, stoodText, whereText } from "./promotions.ts";
 
 /** Why it does not begin yet. `until`: when to look again though nothing happens. */
 export interface Waiting {
@@ -53,17 +52,15 @@ function beforePromotion({ id, app, release, strategy: { after } }: RolloutState
   if (after === null) return undefined;
   const { deploymentOf, targets, soakMs } = after;
   const what = deploymentOf === app ? release : deploymentOf;
-  const where = targets === "" ? "all machines" : targets;
+  const where = whereText(targets);
   const found = from.facts.forerunner(deploymentOf, targets, deploymentOf === app ? release : null, id);
   const wanted = `a deployment of ${what} to ${where} to succeed`;
   if (found === undefined) return { message: `${wanted}: there is none yet`, until: undefined };
-  if (found.phase !== "succeeded" || found.ended_at === null || found.ended_attended === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined };
-  const until = dueAt({ at: found.ended_at, attended: found.ended_attended }, soakMs, now);
-  if (now.at >= until) {
-    const missing = from.promotions.missing(deploymentOf, found, targets);
-    return missing === undefined ? undefined : { message: missing, until: later(now, KEPT_MS).at };
-  }
-  return { message: `${found.id} (${found.release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`, until };
+  const { ended_at: endedAt, ended_attended: ended } = found;
+  if (found.phase !== "succeeded" || endedAt === null || ended === null) return { message: `${wanted}: ${found.id} is ${found.phase.replaceAll("_", " ")}`, until: undefined };
+  const until = dueAt({ at: endedAt, attended: ended }, soakMs, now);
+  if (now.at < until) return { message: stoodText(found, where, soakMs, until), until };
+  return from.promotions.missing(after, { ...found, ended_attended: ended }, now);
 }
 
 function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {

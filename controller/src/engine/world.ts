@@ -259,10 +259,11 @@ export class World implements Surroundings {
     return this.availabilities.assignedTo(machine, app)?.deployment === id ? undefined : this.#facts.decidedAfterRollback(id, machine, app);
   }
 
-  unsound({ release, strategy }: Pick<RolloutState, "release" | "strategy">): Hold | undefined {
-    const now = this.now.ofRelease(release, strategy.targets);
+  unsound({ app, release, strategy }: Pick<RolloutState, "app" | "release" | "strategy">): Hold | undefined {
+    const left = this.#facts.leftWith(app, release);
+    const now = this.now.ofRelease(release, strategy.targets, left);
     if (!isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;
-    return { kind: "unsound", message: `${release} to be healthy where it runs: ${now.healthy} of ${now.machines} are now` };
+    return { kind: "unsound", message: `${release} to be healthy where it runs: ${now.healthy} of ${now.machines} are now${leftText(left)}` };
   }
 
   #selectorOf(id: DeploymentId): string {
@@ -299,4 +300,8 @@ export class World implements Surroundings {
     const standing = this.standingOf(machine, app);
     if (standing !== undefined) this.now.count(standing, by);
   }
+}
+
+function leftText(left: ReadonlyMap<string, number>): string {
+  return left.size === 0 ? "" : ", with those that failed or were lost with it and are gone (muster retry excuses them)";
 }

@@ -69,7 +69,7 @@ function leftText(leftAs: LeftAs | undefined): string {
     case "failed":
       return "is gone, and counts as failed";
     case "lost":
-      return "is gone, and counts as lost with the release: it was not heard any more";
+      return "is gone, and counts as lost with the release: it was not heard any more, or not well";
   }
 }
 

@@ -6,6 +6,7 @@
 import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Now } from "../engine/deployments-now.ts";
+import { stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
 import type { EndedPhase, RolloutPhase, TargetState } from "../rollout/state.ts";
 import { OPEN_STATES, type OutstandingTarget } from "./outcome.ts";
@@ -30,7 +31,7 @@ const IS_OPEN = `t.deployment = @id AND t.state IN (SELECT value FROM json_each(
 /** Nothing newer was decided about the machine; who was passed over still gets it while no newer deployment stands. */
 const IS_OWN = `AND (t.state = 'removed' OR coalesce(a.deployment = d.id, 0)
   OR (t.attempts = 0 AND coalesce(a.decided_seq < d.start_seq, 1) AND NOT EXISTS (
-    SELECT 1 FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND o.phase = 'succeeded' AND o.start_seq > d.start_seq)))`;
+    SELECT 1 FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND ${stands("o")} AND o.start_seq > d.start_seq)))`;
 
 const FROM = "FROM deployments d CROSS JOIN targets t ON t.deployment = d.id LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app WHERE d.id = @id AND";
 

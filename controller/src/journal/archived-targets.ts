@@ -1,5 +1,7 @@
 /**
  * Targets of deployments that ended long ago: what became of each machine is in the archive, and the tables keep how many became what.
+ *
+ * Always holds: a deployment that stands again, since what came after it was taken back, gives late machines what it would give them with its targets: that it had targets, its failures, and who was lost with its release are kept.
  */
 import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
@@ -16,16 +18,23 @@ export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
     `INSERT INTO archived_targets SELECT deployment, wave, state, count(*) FROM targets WHERE deployment = @deployment AND machine <= @upTo GROUP BY wave, state
      ON CONFLICT (deployment, wave, state) DO UPDATE SET count = count + excluded.count`,
   );
+  const keep = db.prepare(
+    `UPDATE waves SET gone_failed = gone_failed + folded.failed, gone_lost = gone_lost + folded.lost
+     FROM (SELECT wave, count(*) FILTER (WHERE state = 'failed' OR left_as = 'failed') AS failed, count(*) FILTER (WHERE left_as = 'lost') AS lost
+           FROM targets WHERE deployment = @deployment AND machine <= @upTo GROUP BY wave) folded
+     WHERE waves.deployment = @deployment AND waves.wave = folded.wave`,
+  );
   const forget = db.prepare("DELETE FROM targets WHERE deployment = @deployment AND machine <= @upTo");
   return ({ deployment, upTo }) => {
     count.run({ deployment, upTo });
+    keep.run({ deployment, upTo });
     forget.run({ deployment, upTo });
   };
 }
 
 /**
  * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that time, that no assignment names, and that does not stand: another one to its selector has succeeded
- * since, and changed somebody. Undefined: there is none.
+ * since, and had somebody to change. With `late_joiners: ignore` whoever was passed over is no late joiner, so its target stays while the machine is there. Undefined: there is none.
  */
 export function nextToFold(db: Database, endedBefore: number): TargetsArchived | undefined {
   const found = statement(
@@ -33,6 +42,8 @@ export function nextToFold(db: Database, endedBefore: number): TargetsArchived |
     `SELECT d.id AS deployment, d.app FROM deployments d
      WHERE d.ended_at < ? AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id) AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id)
        AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND ${stands("l")}))
+       AND NOT (d.phase = 'succeeded' AND d.strategy ->> '$.lateJoiners' = 'ignore'
+         AND EXISTS (SELECT 1 FROM targets t JOIN machines m ON m.id = t.machine WHERE t.deployment = d.id AND t.state IN ('unreachable', 'skipped')))
      ORDER BY d.number LIMIT 1`,
   ).get(endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
   if (found === undefined) return undefined;

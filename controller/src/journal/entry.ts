@@ -146,6 +146,8 @@ export interface MachineRemoved {
   readonly machine: MachineId;
   readonly by: string;
   readonly reason: string;
+  /** Deployments whose release it had not had for long when it was heard no more, or was not well any more. Absent: none. */
+  readonly lostWith?: readonly DeploymentId[];
 }
 
 export interface RetentionSet {

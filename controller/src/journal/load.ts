@@ -65,6 +65,8 @@ interface WaveRow {
   readonly finished_attended: Attended | null;
   readonly changed_at: Instant;
   readonly changed_attended: Attended;
+  readonly gone_failed: number;
+  readonly gone_lost: number;
 }
 
 interface TargetRow {
@@ -142,6 +144,8 @@ function waveOf(row: WaveRow): WaveState {
     counted: 0,
     lost: 0,
     leftFailed: 0,
+    goneFailed: row.gone_failed,
+    goneLost: row.gone_lost,
   };
 }
 

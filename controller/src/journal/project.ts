@@ -93,11 +93,13 @@ export function createProjector(db: Database): Projector {
         return;
       case "target_joined":
         sql.emptyWave.run({ id, seq, at, attended });
+        sql.noteChanged.run({ id, attended });
+        sql.keepGone.run({ id, machine: entry.target.machine });
         sql.joinTarget.run({ id, at, attended, ...entry.target });
         sql.touchWave.run({ id, machine: entry.target.machine, state: "pending", at, attended });
         return;
       case "failures_acknowledged":
-        sql.acknowledge.run(entry.failures, entry.unreachable, id, entry.wave);
+        sql.acknowledge.run({ failures: entry.failures, unreachable: entry.unreachable, isGoneExcused: entry.isGoneExcused === true ? 1 : 0, id, wave: entry.wave });
         return;
       case "held":
         if (entry.hold === null) sql.endHold.run({ id, attended });
@@ -127,7 +129,7 @@ export function createProjector(db: Database): Projector {
   }
 
   function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, { seq, at, attended }: Stamp): void {
-    sql.startDeployment.run({ id, seq, at, attended, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes) });
+    sql.startDeployment.run({ id, seq, at, attended, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes), hasTargets: waves.some(({ targets }) => targets.length > 0) ? 1 : 0 });
     waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => {
       sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold, at, attended });
       sql.addTargets.run({ id, wave, targets: JSON.stringify(targets), at, attended });

@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 15;
+export const PROJECTION_VERSION = 16;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -119,7 +119,8 @@ const PROJECTIONS = {
     hold_message    TEXT,
     hold_since      INTEGER,
     hold_attended   INTEGER,
-    hold_until      INTEGER
+    hold_until      INTEGER,
+    changed_attended INTEGER -- when it first had somebody to change; null: it has had nobody
   ) STRICT`,
   waves: `CREATE TABLE waves (
     deployment               TEXT NOT NULL,
@@ -139,6 +140,8 @@ const PROJECTIONS = {
     finished_seq             INTEGER,
     changed_at               INTEGER NOT NULL,
     changed_attended         INTEGER NOT NULL,
+    gone_failed              INTEGER NOT NULL, -- failures whose targets are not in the tables any more, or belong to a new machine of the name
+    gone_lost                INTEGER NOT NULL, -- the same of machines that were lost with the release
     PRIMARY KEY (deployment, wave)
   ) STRICT, WITHOUT ROWID`,
   targets: `CREATE TABLE targets (
@@ -192,6 +195,8 @@ const PROJECTIONS = {
 const INDEXES = [
   "CREATE INDEX deployments_by_app ON deployments (app, number)",
   "CREATE INDEX deployments_active ON deployments (number) WHERE ended_at IS NULL",
+  "CREATE INDEX deployments_by_release ON deployments (app, release)",
+  "CREATE INDEX targets_left ON targets (deployment) WHERE left_as IS NOT NULL",
   "CREATE INDEX targets_by_state ON targets (deployment, wave, state)",
   "CREATE INDEX deployments_standing ON deployments (app, selector, start_seq) WHERE phase = 'succeeded'",
   "CREATE INDEX targets_outstanding ON targets (machine) WHERE state IN ('unreachable', 'skipped')",

@@ -17,6 +17,11 @@ import { upcastRecord } from "./upcast-record.ts";
 /** Of the records' shape: raised when a field is renamed or means something else, and then upcast-record.ts learns the one before. */
 const SNAPSHOT_VERSION = 1;
 
+/** What a snapshot of an older version lacks, and the other tables say. */
+const FILL = `
+  UPDATE deployments SET changed_attended = 0 WHERE changed_attended IS NULL
+    AND (EXISTS (SELECT 1 FROM targets t WHERE t.deployment = deployments.id) OR EXISTS (SELECT 1 FROM archived_targets t WHERE t.deployment = deployments.id))`;
+
 export interface SnapshotInfo {
   readonly seq: number;
   readonly at: Instant;
@@ -102,6 +107,7 @@ export class Snapshots {
       for (const line of raw.split("\n")) if (line !== "") insert(upcastRecord(newest.version, JSON.parse(line) as Fields & { readonly of: string }));
       onProgress(part + 1, newest.parts);
     }
+    this.#db.exec(FILL);
     return newest.seq;
   }
 }

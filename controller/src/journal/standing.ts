@@ -1,8 +1,9 @@
 /** Which deployments stand, said once, in SQL: for what late machines get, for the releases that are kept, and for the targets that stay in the tables. */
 
-/** Of a deployment of this alias: it has succeeded, and there was somebody to change, told by now or not. One that found nothing to do decides about nobody. */
+
+/** Of a deployment of this alias: it has succeeded, and had somebody to change, told by now or not, and whatever is in the archive. One that found nothing to do decides about nobody. */
 export function stands(alias: string): string {
-  return `${alias}.phase = 'succeeded' AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = ${alias}.id AND (t.attempts > 0 OR ${isToCome("t")}))`;
+  return `${alias}.phase = 'succeeded' AND ${alias}.changed_attended IS NOT NULL`;
 }
 
 /** Of a target of this alias: it has not been told what its deployment decided, and is to be. */

@@ -42,17 +42,21 @@ export function prepareWrites(db: Database) {
     noteHealthy: statement("UPDATE releases SET healthy_at = @at WHERE id = (SELECT release FROM deployments WHERE id = @id) AND healthy_at IS NULL"),
     signRelease: statement("UPDATE releases SET release = json_set(release, '$.signed', ?) WHERE id = ?"),
     submit: statement(`INSERT INTO deployments VALUES
-      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @takesBack, NULL, NULL, @attended, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL, NULL, NULL)`),
+      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @takesBack, NULL, NULL, @attended, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL)`),
     approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_attended = @attended,
-      max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes WHERE id = @id`),
-    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, 0, 0, NULL, NULL, NULL, NULL, @at, @attended)"),
+      max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes, changed_attended = CASE WHEN @hasTargets THEN @attended END WHERE id = @id`),
+    noteChanged: statement("UPDATE deployments SET changed_attended = coalesce(changed_attended, @attended) WHERE id = @id"),
+    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, 0, 0, NULL, NULL, NULL, NULL, @at, @attended, 0, 0)"),
     // For a machine that joins a rollout that had nobody to change.
-    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, NULL, 0, 0, @at, @at, @attended, @seq, @at, @attended
+    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, NULL, 0, 0, @at, @at, @attended, @seq, @at, @attended, 0, 0
       WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
     // All of a wave in one statement, in the order of the key: half the time of one by one.
     addTargets: statement(`INSERT INTO targets
       SELECT @id, value ->> 'machine', @wave, key, NULL, value ->> 'lane', 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL FROM json_each(@targets) ORDER BY value ->> 'machine'`),
+    // What a machine of the name left behind does not go with the name.
+    keepGone: statement(`UPDATE waves SET gone_failed = gone_failed + (t.left_as = 'failed'), gone_lost = gone_lost + (t.left_as = 'lost') FROM targets t
+      WHERE t.deployment = @id AND t.machine = @machine AND t.left_as IS NOT NULL AND waves.deployment = t.deployment AND waves.wave = t.wave`),
     joinTarget: statement(`INSERT INTO targets
       SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL
       FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1
@@ -96,7 +100,7 @@ export function prepareWrites(db: Database) {
       runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped', 'removed') THEN NULL ELSE purpose END
       WHERE deployment = @id AND machine = @machine`),
     progress: statement("UPDATE deployments SET progress_attended = ? WHERE id = ?"),
-    acknowledge: statement("UPDATE waves SET acknowledged_failures = ?, acknowledged_unreachable = ? WHERE deployment = ? AND wave = ?"),
+    acknowledge: statement("UPDATE waves SET acknowledged_failures = @failures, acknowledged_unreachable = @unreachable, gone_lost = CASE WHEN @isGoneExcused THEN 0 ELSE gone_lost END WHERE deployment = @id AND wave = @wave"),
     changePhase: statement(`UPDATE deployments SET phase = @phase, back_seq = coalesce(@backSeq, back_seq), progress_attended = @attended, ended_at = @endedAt, ended_attended = @endedAttended, reason_code = @reasonCode, reason_message = @reasonMessage,
       hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL WHERE id = @id`),
     tryBackAgain: statement("UPDATE targets SET purpose = NULL WHERE deployment = ? AND state = 'failed' AND purpose = 'revert'"),

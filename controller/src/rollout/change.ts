@@ -60,7 +60,7 @@ export type RolloutChange =
   | { readonly kind: "target_let_go"; readonly machine: MachineId; readonly why: LetGo }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
-  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number }
+  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number; /** Nor do machines that were lost, and whose names others have by now. Default false. */ readonly isGoneExcused?: boolean }
   /** It goes no further, and this is why; null: nothing outside holds it. */
   | { readonly kind: "held"; readonly hold: Hold | null }
   /** All gates that are left are skipped. */
@@ -131,6 +131,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       const wave = waveOf(state, change.wave);
       wave.acknowledgedFailures = change.failures;
       wave.acknowledgedUnreachable = change.unreachable;
+      if (change.isGoneExcused === true) wave.goneLost = 0;
       return;
     }
     case "held":
@@ -194,10 +195,12 @@ function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {
   addTurns(state, { targets: [target] });
 }
 
-/** Nothing of the machine that was removed goes over to the one that takes its place. */
+/** Nothing of the machine that was removed goes over to the one that takes its place. What it says of the release stays with the wave. */
 function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at: Moment): void {
   const { wave: index, position } = before;
   const wave = waveOf(state, index);
+  if (before.leftAs === "failed") wave.goneFailed += 1;
+  if (before.leftAs === "lost") wave.goneLost += 1;
   leave(state, wave, before, null);
   const target = newTarget(state, planned, index, position, at);
   wave.targets[position] = target;
@@ -228,6 +231,8 @@ function emptyWave(state: RolloutState, at: Moment): WaveState {
     counted: 0,
     lost: 0,
     leftFailed: 0,
+    goneFailed: 0,
+    goneLost: 0,
   };
   state.waves.push(wave);
   return wave;

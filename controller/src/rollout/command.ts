@@ -138,7 +138,7 @@ function retryRefusal(state: RolloutState): string | undefined {
     case "succeeded":
     case "failed":
       if (wentBack(state)) return "it was being rolled back; roll it back again for those that could not, or deploy again";
-      return failedCount(state) > 0 ? undefined : NONE_FAILED;
+      return failedCount(state) > 0 || (state.phase === "succeeded" && hasLeft(state)) ? undefined : NONE_FAILED;
     case "pending":
       return "it has not begun";
     case "rolling_back":
@@ -185,6 +185,22 @@ function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
   return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
 }
 
+/** After the end: whoever tries again knows of those that failed, or were lost, and are gone. */
+function excuseLeft({ waves }: RolloutState): readonly RolloutChange[] {
+  return waves.flatMap((of, wave): readonly RolloutChange[] => {
+    const lost = of.targets.filter(({ leftAs }) => leftAs === "lost");
+    const failures = of.leftFailed + of.goneFailed;
+    const unreachable = Math.min(of.acknowledgedUnreachable, of.counted - lost.length);
+    const isKnown = failures === of.acknowledgedFailures && unreachable === of.acknowledgedUnreachable && of.goneLost === 0;
+    const excused = lost.map(({ machine }) => ({ kind: "target_let_go", machine, why: "excused" }) as const);
+    return isKnown ? excused : [...excused, { kind: "failures_acknowledged", wave, failures, unreachable, isGoneExcused: true }];
+  });
+}
+
+function hasLeft({ waves }: RolloutState): boolean {
+  return waves.some(({ targets, leftFailed, goneFailed, goneLost, counts, acknowledgedFailures }) => leftFailed + goneFailed > Math.max(0, acknowledgedFailures - counts.failed) || goneLost > 0 || targets.some(({ leftAs }) => leftAs === "lost"));
+}
+
 function retry(state: RolloutState): readonly RolloutChange[] {
   const failed = [...state.targets.values()].filter((target) => target.state === "failed");
   const again = failed.map(({ machine }) => ({ kind: "target_changed", machine, state: "pending", reason: null, runs: null }) as const);
@@ -192,6 +208,7 @@ function retry(state: RolloutState): readonly RolloutChange[] {
     const first = failed.find((target) => target.wave === wave);
     return first === undefined ? [] : forgottenFailure(state, first, counts.failed);
   });
+  const known = state.phase === "succeeded" || state.phase === "failed" ? excuseLeft(state) : forgotten;
   const goOn = state.phase === "failed" || state.phase === "paused" ? [{ kind: "phase_changed", phase: "rolling", reason: null } as const] : [];
-  return [...again, ...forgotten, ...askAgain(state), ...goOn];
+  return [...again, ...known, ...askAgain(state), ...goOn];
 }

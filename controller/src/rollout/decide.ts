@@ -10,7 +10,8 @@ import { forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
 import type { Verdict } from "./asking.ts";
-import { type AgentPhase, isEnded, isMoving, type LeftAs, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
+import { evidenceOf } from "./evidence.ts";
+import { type AgentPhase, isEnded, isMoving, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
   | { readonly kind: "start"; readonly plan: Plan }
@@ -42,7 +43,7 @@ export type RolloutEvent =
   | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
   /** The machine is no part of the fleet any more. */
-  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** It was, up to then. */ readonly isHeard: boolean }
+  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** It was, up to then; when the rollout has ended, also: nothing that it took shortly before was wrong with it. */ readonly isHeard: boolean }
   /** A machine came that the plan did not know, after the rollout had succeeded. */
   | { readonly kind: "joined"; readonly target: PlannedTarget }
   | {
@@ -240,31 +241,11 @@ function onDrained(state: RolloutState, machine: MachineId): readonly RolloutCha
   const reason = { code: "cordoned", message: "the machine was drained" } as const;
   if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason, runs: null }];
   if (target.state !== "updating" && !isToldAndSilent(target)) return [];
-  const leftAs = evidenceOf(state, target, true);
+  const leftAs = evidenceOf(state.phase, target, true);
   return [
     { kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous },
     { kind: "target_changed", machine, state: "skipped", reason, runs: null, ...(leftAs === null ? {} : { leftAs }) },
   ];
-}
-
-/** What stays known of a target that took the release when it leaves the rollout; null: nothing, or nobody asks any more. */
-function evidenceOf({ phase, lostTakers, wordless }: RolloutState, { machine, state, purpose }: Target, isHeard: boolean): LeftAs | null {
-  if (purpose !== "update" || (phase !== "rolling" && phase !== "paused")) return null;
-  switch (state) {
-    case "failed":
-      return "failed";
-    case "unreachable":
-      return lostTakers.has(machine) && !wordless.has(machine) ? "lost" : null;
-    case "updating":
-    case "healthy":
-      return isHeard ? null : "lost";
-    case "pending":
-    case "skipped":
-    case "reverting":
-    case "reverted":
-    case "removed":
-      return null;
-  }
 }
 
 /** Nobody waits for a machine that was unreachable when it was to start, and that rollouts keep away from now. */
@@ -278,7 +259,7 @@ function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutCh
 function onRemoved(state: RolloutState, { machine, reason, isHeard }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.state === "removed") return [];
-  const leftAs = target.leftAs ?? evidenceOf(state, target, isHeard);
+  const leftAs = evidenceOf(state.phase, target, isHeard);
   const changed = { kind: "target_changed", machine, state: "removed", reason, runs: null } as const;
   return leftAs === null ? [changed, ...forgottenFailure(state, target)] : [{ ...changed, leftAs }];
 }

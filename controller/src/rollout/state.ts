@@ -67,7 +67,7 @@ export type Purpose = "update" | "revert";
 /** So few are tolerated; it was waited for as long as was asked; a person knows of it. */
 export type LetGo = "tolerated" | "waited" | "excused";
 
-/** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more when a person or a program took it out. */
+/** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more, or not well soon after the end, when a person or a program took it out. */
 export type LeftAs = "failed" | "lost";
 
 export interface Target {
@@ -88,7 +88,7 @@ export interface Target {
   since: Moment;
   /** Unreachable, and waited for no longer: since so few are tolerated, or since it was waited for as long as was asked, or a person said so. Null: it is waited for. */
   letGo: LetGo | null;
-  /** Removed or skipped, while the rollout was under way and after it took the release. Null: in all other states, and when a person has excused it. */
+  /** Removed or skipped, after it took the release. Null: in all other states, and when a person has excused it. */
   leftAs: LeftAs | null;
   /** How often it was told. 0: this rollout has never touched it. */
   attempts: number;
@@ -128,6 +128,9 @@ export interface WaveState {
   lost: number;
   /** So many had failed and have left since. */
   leftFailed: number;
+  /** Besides: failures, and machines lost with the release, whose targets are folded, or belong to a new machine of the name. */
+  goneFailed: number;
+  goneLost: number;
 }
 
 /**
@@ -285,8 +288,8 @@ export function endsAt({ progressAt, strategy }: RolloutState, now: Moment): Ins
 }
 
 /** Failures of a wave, whether those that failed are still there or not. */
-export function failuresOf({ counts, leftFailed }: WaveState): number {
-  return counts.failed + leftFailed;
+export function failuresOf({ counts, leftFailed, goneFailed }: WaveState): number {
+  return counts.failed + leftFailed + goneFailed;
 }
 
 /** Whether an unreachable target, or one that has left as such, counts in the `max_unreachable` of its wave. */
@@ -389,6 +392,8 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
     counted: 0,
     lost: 0,
     leftFailed: 0,
+    goneFailed: 0,
+    goneLost: 0,
   }));
 }
 

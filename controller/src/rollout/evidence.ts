@@ -1,0 +1,28 @@
+/**
+ * What a machine that leaves still says of the release: a program that removes or drains dead machines must not hide what kills them. Said once, for rollouts in memory and for the tables of those that have ended.
+ */
+import type { LeftAs, RolloutPhase, Target } from "./state.ts";
+
+/** In these phases it matters: the release goes on to others, or stays where it is. */
+const COUNTING: readonly RolloutPhase[] = ["rolling", "paused", "succeeded", "failed", "aborted", "superseded"];
+
+/** Null: nothing. `isHeard`: and it was well when it left, or it had stood with the release for long. */
+export function evidenceOf(phase: RolloutPhase, { state, purpose, letGo, leftAs, reason }: Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "reason">, isHeard: boolean): LeftAs | null {
+  if (leftAs !== null) return leftAs;
+  if (purpose !== "update" || !COUNTING.includes(phase)) return null;
+  switch (state) {
+    case "failed":
+      return "failed";
+    case "unreachable":
+      return letGo === "excused" || reason?.code === "not_taken" ? null : "lost";
+    case "updating":
+    case "healthy":
+      return isHeard ? null : "lost";
+    case "pending":
+    case "skipped":
+    case "reverting":
+    case "reverted":
+    case "removed":
+      return null;
+  }
+}
