@@ -6,7 +6,7 @@
 import { epochOf, numberOf } from "@muster/proto/generation.ts";
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { becomeGood } from "./good.ts";
+import { becomeGood, withGood } from "./good.ts";
 import { freshProbing } from "./launch.ts";
 import { type AppState, type Move, enter, isOnProbation, isProcess, sameRelease, unreachable } from "./state.ts";
 
@@ -64,9 +64,13 @@ function confirm(state: AppState, before: AppAssignment, goal: AppAssignment): A
 
 /** What it runs had been confirmed, and the agent hears of it only with the goal that comes after. */
 function confirmedBy(state: AppState, goal: AppAssignment): AppState {
-  const { current, goal: before } = state;
-  if (before === undefined || current?.version !== goal.lastGoodVersion || !isOnProbation(state)) return state;
-  return becomeGood({ ...state, goal: { ...before, confirmed: true } });
+  const { current, goal: before, phase, settled, lastGood } = state;
+  if (before === undefined || current?.version !== goal.lastGoodVersion) return state;
+  const confirmed: AppState = { ...state, goal: { ...before, confirmed: true } };
+  if (isOnProbation(state)) return becomeGood(confirmed);
+  // It was healthy before its machine was started anew, say, and is asked again.
+  const isAskedAgain = phase.kind === "probing" && settled && goal.generation > before.generation;
+  return isAskedAgain && !sameRelease(current, lastGood) ? withGood(confirmed) : state;
 }
 
 /** A controller that was restored from a backup tells all its machines under a new epoch what it had told them before: they say how it went, and do nothing twice. */

@@ -9,8 +9,15 @@ const GOOD_KEPT_MAX = 3;
  * step than what was pruned before.
  */
 export function becomeGood(state: AppState): AppState {
-  const { current, lastGood, goal, transitions } = state;
-  if (current === undefined || !isOnProbation(state) || (lastGood !== undefined && goal?.confirmed !== true)) return state;
+  const { lastGood, goal } = state;
+  if (!isOnProbation(state) || (lastGood !== undefined && goal?.confirmed !== true)) return state;
+  return { ...withGood(state), phase: { kind: "healthy", pruned: false } };
+}
+
+/** Its release is good, whatever is known of its health at the moment. */
+export function withGood(state: AppState): AppState {
+  const { current, transitions } = state;
+  if (current === undefined) return state;
   const goodArtifacts = [current.artifact, ...state.goodArtifacts.filter((other) => other !== current.artifact)].slice(0, GOOD_KEPT_MAX);
-  return { ...state, lastGood: current, goodArtifacts, phase: { kind: "healthy", pruned: false }, transitions: transitions + 1 };
+  return { ...state, lastGood: current, goodArtifacts, transitions: transitions + 1 };
 }

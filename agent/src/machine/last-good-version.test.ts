@@ -11,6 +11,16 @@ test("a goal of an older generation confirms nothing", () => {
   expect(app.state.lastGood?.version).toBe("1.0");
 });
 
+test("a release that is probed anew after a reboot was confirmed all the same: the one after it goes back to it", () => {
+  const app = new HandDriven().deploy(run(1, v1)).deploy(run(2, v2, { confirmed: false, lastGoodVersion: "1.0" }));
+  app.say({ kind: "woken", found: undefined, bootId: "another" }).work();
+  expect([app.state.phase.kind, app.state.lastGood?.version]).toEqual(["probing", "1.0"]);
+  app.goal(run(3, v3, { confirmed: false, lastGoodVersion: "2.0" })).work();
+  expect(app.state.lastGood?.version).toBe("2.0");
+  app.exit().work().pass(70_000).work();
+  expect([app.state.current?.version, app.lastReport?.phase]).toEqual(["2.0", expect.anything()]);
+});
+
 test.each([true, false])("a drain, its end and a removal with what was good before throw nothing (drained: %s)", (drained) => {
   const app = new HandDriven().deploy(run(1, v1)).deploy(run(2, v2, { confirmed: false }));
   app.goal({ ...remove(3, drained), lastGoodVersion: "2.0" }).work();
