@@ -10,6 +10,7 @@ import { checkedSelector, type Labels, type Selector, selects } from "@muster/pr
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Moment } from "../rollout/moment.ts";
+import { unmatchedReason } from "../rollout/words.ts";
 import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
@@ -153,8 +154,7 @@ export class CatchUp {
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
     if (standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels)) return;
     if (!selects(standing.matches, labels)) {
-      const reason = { code: "unmatched", message: `its labels do not match ${standing.selector} any more` } as const;
-      return this.#drive(id, { kind: "unmatched", machine, reason }, append, now);
+      return this.#drive(id, { kind: "unmatched", machine, reason: unmatchedReason({ targets: standing.selector }) }, append, now);
     }
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
     if (state === "unreachable") this.#drive(id, heard, append, now);

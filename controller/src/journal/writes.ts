@@ -61,7 +61,7 @@ export function prepareWrites(db: Database) {
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),
     touchWave: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
-      AND @state <> 'removed' AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
+      AND @state NOT IN ('removed', 'skipped', 'reverting') AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
     letGo: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN @why END, left_as = CASE WHEN left_as = 'failed' OR @why <> 'excused' THEN left_as END
       WHERE deployment = @id AND machine = @machine`),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),

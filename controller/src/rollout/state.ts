@@ -248,6 +248,12 @@ export function isToRevert(target: Pick<Target, "attempts" | "state" | "purpose"
   return isTouched(target) && target.purpose !== "revert";
 }
 
+/** It took the release, was drained or is to take it again, and has its turn when it is back. One that a person goes on without is none. */
+export function isAway({ state, purpose, attempts, leftAs, letGo, reason }: Target): boolean {
+  if (attempts === 0 || purpose !== null || leftAs !== null) return false;
+  return (state === "skipped" && reason?.code === "cordoned") || (state === "unreachable" && letGo !== "excused");
+}
+
 /** Enough of the wave are healthy, or were when it was finished. */
 export function hasEnough({ successThreshold, counts, finishedAt }: WaveState): boolean {
   return successThreshold !== null && (finishedAt !== null || counts.healthy >= successThreshold);
@@ -258,9 +264,9 @@ export function isHeldBesideMoves({ hold, waves, wave }: RolloutState): boolean 
   return hold !== null && HOLDS_BEHIND_WAVES.includes(hold.kind) && (waves[wave]?.successThreshold ?? null) !== null;
 }
 
-/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. Whoever leaves the fleet says nothing of the release. */
+/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. Whoever leaves the fleet, is drained or is passed over says nothing of the release. */
 export function isChangeOf({ successThreshold }: Pick<WaveState, "successThreshold">, to: TargetState): boolean {
-  if (to === "removed") return false;
+  if (to === "removed" || to === "skipped" || to === "reverting") return false;
   return successThreshold === null || (to !== "pending" && to !== "updating" && to !== "healthy");
 }
 
