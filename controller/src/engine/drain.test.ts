@@ -113,20 +113,23 @@ describe("a machine that is drained in the soak of its wave", () => {
   });
 
   test("does not hold up or begin anew the soak of the others, which vouch for themselves", async () => {
-    const { world, drain, told, confirmed } = await soaking(2);
+    const { world, drain, uncordon, told, confirmed } = await soaking(2);
     world.pass(50_000, ...NAMES);
     await drain("a");
     world.pass(9000, ...NAMES);
     // One place in the window is taken by the machine that is drained.
-    expect([told(), confirmed("b"), confirmed("a")]).toEqual([["b", "c"], true, false]);
+    expect([told(), confirmed("b")]).toEqual([["b", "c"], true]);
+    uncordon("a");
+    expect([world.wanted("a"), confirmed("a")]).toEqual(["2", false]);
   });
 
   test("runs what it ran before when the drain ends after an abort, and that is what it goes back to", async () => {
-    const { world, id, drain, uncordon } = await soaking();
+    const { world, id, drain, uncordon, confirmed } = await soaking();
     await drain("a");
     world.command(id, "abort");
     uncordon("a");
-    expect(world.wanted("a")).toBe("1");
+    // It was confirmed when it ran there, and is on no probation again.
+    expect([world.wanted("a"), confirmed("a")]).toEqual(["1", true]);
     await world.say("a", "healthy");
     const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1) });
     await world.say("a", "failed");
