@@ -272,3 +272,50 @@ test("a large rollout whose controller ends between its plan and its first wave,
   expect(lasting(loadRollout(world.journal, id))).toEqual(lasting(world.engine.rollout(id)));
   expect([atStart, told.length, phase, back.length > 0]).toEqual([["rolling", null], 5, "rolling_back", true]);
 }, 50_000);
+
+describe("what a person asks of many machines at once", () => {
+  const MANY = 600;
+
+  async function fleet(changes = {}) {
+    const world = new World();
+    const names = Array.from({ length: MANY }, (_, index) => `m-${String(index).padStart(3, "0")}`);
+    await world.join(...names);
+    const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(MANY), maxFailures: count(MANY), healthyDeadlineMs: 600_000, progressDeadlineMs: 3_000_000, ...changes });
+    world.clock.advance(500);
+    return { world, names, id };
+  }
+
+  /** Rows that it writes before anything else has its turn; then another controller takes it up. */
+  function rowsOf(world: World, work: () => void): number {
+    const { wakeAfter } = world.clock;
+    world.clock.wakeAfter = () => () => {};
+    const before = world.journal.lastSeq;
+    work();
+    const rows = world.journal.lastSeq - before;
+    world.clock.wakeAfter = wakeAfter;
+    return rows;
+  }
+
+  test.each(["while it rolls", "after its end"])("is few rows: a retry (%s), which goes on though the controller ends right after it", async (when) => {
+    const { world, names, id } = await fleet();
+    const failed = when === "after its end" ? names : names.slice(1);
+    for (const name of failed) await world.say(name, "failed");
+    const phase = world.phase(id);
+    const rows = rowsOf(world, () => world.command(id, "retry"));
+    expect([phase, rows < 10, lasting(loadRollout(world.journal, id))]).toEqual([when === "after its end" ? "failed" : "rolling", true, lasting(world.engine.rollout(id))]);
+    world.startEngine();
+    world.clock.advance(500);
+    expect(loadRollout(world.journal, id)!.waves[0]!.counts).toMatchObject({ updating: MANY, failed: 0 });
+  });
+
+  test.each(["promote", "resume"] as const)("is few rows: to go on without those that are lost (%s)", async (how) => {
+    const { world, names, id } = await fleet({ offline: { kind: "wait", forMs: null } });
+    await world.say(names[0]!, "pulling");
+    world.pass(30_000, names[0]!);
+    expect(loadRollout(world.journal, id)!.waves[0]!.counts.unreachable).toBe(MANY - 1);
+    if (how === "resume") world.command(id, "pause");
+    const rows = rowsOf(world, () => (how === "promote" ? world.steer(id, { kind: "promote", all: false }) : world.command(id, "resume")));
+    const loaded = loadRollout(world.journal, id)!;
+    expect([rows < 10, loaded.lostTakers.size, lasting(loaded)]).toEqual([true, 0, lasting(world.engine.rollout(id))]);
+  });
+});

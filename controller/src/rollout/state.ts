@@ -215,6 +215,18 @@ export interface RolloutState {
   turnsBack: Turns<Target>;
 }
 
+/** Scans all; asked where a person acts. */
+export function failedTargets({ targets }: Pick<RolloutState, "targets">): readonly Target[] {
+  return [...targets.values()].filter(({ state }) => state === "failed");
+}
+
+/** Everybody who is waited for now, and everybody who is lost: `promote` goes on without them. Waves that have not begun have nobody who was touched. */
+export function outstanding({ waves, lostTakers, targets }: Pick<RolloutState, "waves" | "lostTakers" | "targets">): readonly Target[] {
+  const all = new Set<Target>(waves.flatMap(({ awaited }) => [...awaited]));
+  for (const machine of lostTakers) all.add(targets.get(machine)!);
+  return [...all];
+}
+
 export function isEnded(phase: RolloutPhase): phase is EndedPhase {
   return (ENDED_PHASES as readonly string[]).includes(phase);
 }
