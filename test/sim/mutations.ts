@@ -113,6 +113,21 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/step.ts`, find: "if (world.isCordoned(machine)) return {", put: "if (world.isCordoned(machine) && strategy.priority < -9) return {" }],
   },
   {
+    name: "the selector is not asked when a machine has its turn again",
+    breaks: "unmatched_is_left",
+    seed: 3,
+    edits: [
+      { file: `${ROLLOUT}/step.ts`, find: "if (!isWayBack(state) && !world.isSelected(machine, strategy.targets)) return {", put: "if (!isWayBack(state) && strategy.priority < -9) return {" },
+      { file: `${ROLLOUT}/decide.ts`, find: 'if (phase !== "rolling" && phase !== "paused" && phase !== "succeeded") return false;', put: "if (attempts > 0) return false;" },
+    ],
+  },
+  {
+    name: "a canary that is drained in its soak opens the gate all the same",
+    breaks: "soak_watched",
+    seed: 68,
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "if (away !== undefined) return away;", put: "if (away !== undefined && now.at < 0) return away;" }],
+  },
+  {
     name: "a removed machine that is on the move goes on holding its wave up",
     breaks: "removed_is_left",
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'if (target === undefined || target.state === "removed") return [];', put: 'if (target === undefined || target.state === "removed" || isMoving(target)) return [];' }],

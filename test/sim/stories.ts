@@ -59,6 +59,16 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
       const machine = random.pick(machines);
       const drain: Step = () => `drain ${machine}: ${desk.cordon(machine, { drain: true, force: true })?.ok ?? "no answer"}`;
       const uncordon: Step = () => `uncordon ${machine}: ${desk.uncordon(machine)?.ok ?? "no answer"}`;
+      if (random.chance(0.5)) {
+        // The canary is drained in its soak, and is meant for something else, perhaps, when it is used again.
+        const first = machines[0]!;
+        const label = (role: string): Step => () => `label ${first} role=${role}: ${desk.label(first, { role })?.ok ?? "no answer"}`;
+        const drainFirst: Step = () => `drain ${first}: ${desk.cordon(first, { drain: true, force: true })?.ok ?? "no answer"}`;
+        const useFirst: Step = () => `uncordon ${first}: ${desk.uncordon(first)?.ok ?? "no answer"}`;
+        const canary = { order: [{ kind: "id", reversed: false }], waves: [waveOf({ kind: "count", count: 1 }, [{ kind: "soak", forMs: 50_000 }]), waveOf(ALL)], maxUnavailable: ALL } as const;
+        const meanwhile = random.chance(0.5) ? label("db") : wait;
+        return { steps: [label("web"), deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, random.pick([good, slow]), canary), drainFirst, meanwhile, wait, wait, useFirst, wait], pauseMs: [15_000, 25_000] };
+      }
       const bad: Character = { kind: "on_machines", how: random.pick(["exits", "never_healthy", "start_failed"] as const), machines: [machine] };
       const carefully = { maxFailures: { kind: "count", count: 0 }, onFailure: "rollback", waves: [waveOf(HALF, [{ kind: "soak", forMs: 40_000 }]), waveOf(ALL)], maxUnavailable: ALL } as const;
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), drain, deploy(`${name}-2`, bad, carefully), uncordon], pauseMs: [15_000, 25_000] };

@@ -8,7 +8,7 @@ export const INVARIANTS = [
   "budgets_hold", // nor where the budget of a group has none, over all apps
   "cause_confirmed", // a rollout stops, pauses or goes back for what a person ordered, the outside world said, or the hosts show
   "failures_stop", // what failed on more hosts than allowed stops the rollout soon after the hosts know of it
-  "soak_watched", // a soak passes only while the controller watches, and every host of its wave serves or is let go
+  "soak_watched", // a soak passes only while the controller watches, and every host of its wave serves or is let go, and not when all that took it were drained
   "gates_hold", // approvals, webhooks and metrics open their gate when they were really given
   "wave_order", // nobody of a wave is changed before the gates of those before it are open
   "killer_contained", // a release that takes its hosts with it comes no further than its wave
@@ -25,6 +25,7 @@ export const INVARIANTS = [
   "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
   "closed_is_still", // a freeze, or a window that is closed, changes nothing
   "cordoned_is_left", // a machine that is cordoned is not changed
+  "unmatched_is_left", // nor one whose labels its deployment does not select any more
   "paused_is_still", // nor anybody by a rollout that is paused or has ended
   "alarms_stop", // nobody is changed before each alarm was quiet; one that goes off stops the rollout
   "one_of_an_app", // at most one rollout of an app is under way

@@ -74,6 +74,10 @@ function rolloutText(entry: RolloutEntry): string {
     }
     case "target_changed":
       return `${entry.machine} is ${entry.state}${because(entry.reason)}`;
+    case "targets_retried":
+      return "all that failed have their turn again";
+    case "targets_excused":
+      return "all that are unreachable or lost are waited for no longer";
     case "target_joined":
       return `${entry.target.machine} joined later, and has its turn`;
     case "failures_acknowledged":

@@ -11,6 +11,7 @@ import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
+import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Facts, StandingRow, TakenBackRow } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
@@ -174,8 +175,7 @@ export class CatchUp {
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
     if (standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels)) return;
     if (!selects(standing.matches, labels)) {
-      const reason = { code: "unmatched", message: `its labels do not match ${standing.selector} any more` } as const;
-      return this.#drive(id, { kind: "unmatched", machine, reason }, append, now);
+      return this.#drive(id, { kind: "unmatched", machine, reason: unmatchedReason({ targets: standing.selector }) }, append, now);
     }
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
     if (state === "unreachable") this.#drive(id, heard, append, now);

@@ -1,5 +1,5 @@
 /** Drains and cordons in the middle of rollouts; new disks under them; large rollouts that are interrupted. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { PLANNED_AT_ONCE_MAX } from "./planner.ts";
@@ -40,6 +40,168 @@ test("the same without the new disk", async () => {
   await world.say("a", "removed");
   world.pass(200_000, "a", "b", "c");
   expect(world.phase(id)).toBe("rolling");
+});
+
+const SOAKED = (size = 1, changes = {}) => ({ ...wave(count(size)), gates: [{ kind: "soak", forMs: 60_000 }], ...changes }) as never;
+const NAMES = ["a", "b", "c", "d"];
+
+/** Release 2 is healthy on the first machines, for 3 s of the soak of their wave. */
+async function soaking(size = 1, changes = {}) {
+  const world = new World();
+  await world.join(...NAMES);
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle(...NAMES);
+  world.pass(2000, ...NAMES);
+  const id = world.deploy("2", { waves: [SOAKED(size), ALL], maxUnavailable: count(size), ...changes });
+  for (const name of NAMES.slice(0, size)) await world.say(name, "healthy");
+  world.pass(3000, ...NAMES);
+  const drain = async (name: string) => {
+    world.engine.orders.cordon(name as never, { drain: true, force: true }, by);
+    await world.say(name, "removed");
+  };
+  const uncordon = (name: string) => world.engine.orders.uncordon(name as never, by);
+  const told = () => NAMES.filter((name) => world.wanted(name) === "2");
+  const confirmed = (name: string) => world.engine.assignmentFor(name as never)!.apps[0]!.confirmed;
+  return { world, id, drain, uncordon, told, confirmed };
+}
+
+describe("a machine that is drained in the soak of its wave", () => {
+  test("confirms nothing, opens no gate when it was the only one, and has its turn and its soak again", async () => {
+    const { world, id, drain, uncordon, told, confirmed } = await soaking();
+    await drain("a");
+    world.pass(1_000_000, ...NAMES);
+    expect([world.phase(id), world.state(id, "a"), told()]).toEqual(["rolling", "skipped", []]);
+    expect(world.waitingOn(id)).toBe("a to be uncordoned: no other machine of wave 1 shows how the release does (muster promote d-2 goes on without it)");
+    uncordon("a");
+    expect([world.state(id, "a"), told()]).toEqual(["updating", ["a"]]);
+    await world.say("a", "healthy");
+    world.pass(58_000, ...NAMES);
+    expect([told(), confirmed("a")]).toEqual([["a"], false]);
+    world.pass(4000, ...NAMES);
+    expect([told(), confirmed("a")]).toEqual([["a", "b"], true]);
+  });
+
+  test("is used again and silent: the soak is still nobody's", async () => {
+    const { world, id, drain, uncordon, told } = await soaking();
+    await drain("a");
+    world.pass(30_000, ...NAMES.slice(1));
+    uncordon("a");
+    world.pass(100_000, ...NAMES.slice(1));
+    expect([world.state(id, "a"), told(), world.waitingOn(id)]).toEqual(["unreachable", [], "a to be back: no other machine of wave 1 shows how the release does (muster promote d-2 goes on without it)"]);
+  });
+
+  test("is gone on without when somebody promotes it, one at a time until another has answered", async () => {
+    const { world, id, drain, told } = await soaking(1, { maxUnavailable: count(3) });
+    await drain("a");
+    world.steer(id, { kind: "promote", all: false });
+    expect(told()).toEqual(["b"]);
+    await world.say("b", "healthy");
+    world.pass(2000, ...NAMES);
+    expect(told()).toEqual(["b", "c", "d"]);
+  });
+
+  test.each(["webhook", "prometheus"] as const)("does not let a %s answer for it", async (kind) => {
+    const gate = kind === "webhook" ? { kind, url: "http://x/", retryIntervalMs: 1000, timeoutMs: 1000, retries: 3, onSilence: "go" } : { kind, url: "http://x/", query: "q", min: null, max: 1, intervalMs: 1000, count: 2, failureLimit: 0, timeoutMs: 1000, retries: 3, onSilence: "go" };
+    const { world, drain, told } = await soaking(1, { waves: [{ ...wave(count(1)), gates: [gate] }, ALL] });
+    await drain("a");
+    for (let second = 0; second < 20; second += 1) {
+      for (const { answer } of world.asked.splice(0)) answer({ kind: "go", detail: "" } as never);
+      await Promise.resolve();
+      world.pass(1000, ...NAMES);
+    }
+    expect(told()).toEqual([]);
+  });
+
+  test("does not hold up or begin anew the soak of the others, which vouch for themselves", async () => {
+    const { world, drain, uncordon, told, confirmed } = await soaking(2);
+    world.pass(50_000, ...NAMES);
+    await drain("a");
+    world.pass(9000, ...NAMES);
+    // One place in the window is taken by the machine that is drained.
+    expect([told(), confirmed("b")]).toEqual([["b", "c"], true]);
+    uncordon("a");
+    expect([world.wanted("a"), confirmed("a")]).toEqual(["2", false]);
+  });
+
+  test("runs what it ran before when the drain ends after an abort, and that is what it goes back to", async () => {
+    const { world, id, drain, uncordon, confirmed } = await soaking();
+    await drain("a");
+    world.command(id, "abort");
+    uncordon("a");
+    // It was confirmed when it ran there, and is on no probation again.
+    expect([world.wanted("a"), confirmed("a")]).toEqual(["1", true]);
+    await world.say("a", "healthy");
+    const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1) });
+    await world.say("a", "failed");
+    world.pass(1000, ...NAMES);
+    expect([world.phase(third), world.wanted("a")]).toEqual(["rolling_back", "1"]);
+  });
+
+  test("is taken back with the others when the rollout goes back", async () => {
+    const { world, id, drain, uncordon } = await soaking(2);
+    await drain("a");
+    world.command(id, "rollback");
+    for (let round = 0; round < 4; round += 1) {
+      await world.say("a", "removed");
+      if (world.wanted("b") === "1") await world.say("b", "healthy");
+      world.pass(2000, ...NAMES);
+    }
+    uncordon("a");
+    world.pass(2000, ...NAMES);
+    expect([world.phase(id), world.wanted("a"), world.wanted("b")]).toEqual(["rolled_back", "1", "1"]);
+  });
+
+  test("is drained and used again many times, which takes no good release back", async () => {
+    const { world, id, drain, uncordon } = await soaking(2, { progressDeadlineMs: 120_000 });
+    for (let round = 0; round < 12; round += 1) {
+      await drain("a");
+      world.pass(20_000, ...NAMES);
+      uncordon("a");
+      await world.say("a", "healthy");
+      world.pass(20_000, ...NAMES);
+    }
+    expect([world.phase(id), loadRollout(world.journal, id)!.reason?.message]).toEqual(["rolling", undefined]);
+  });
+
+  test("of a wave that passes with some: whoever takes its place runs through the soak", async () => {
+    const { world, drain, told } = await soaking(1, { waves: [SOAKED(2, { successThreshold: count(1) }), ALL] });
+    expect(told()).toEqual(["a", "b"]);
+    world.pass(50_000, ...NAMES);
+    await world.say("b", "healthy");
+    await drain("a");
+    world.pass(30_000, ...NAMES);
+    expect(told()).toEqual(["b"]);
+    world.pass(32_000, ...NAMES);
+    expect(told()).toEqual(["b", "c"]);
+  });
+});
+
+test("a machine that is drained on its way leaves the soak of its wave to somebody else, or to nobody", async () => {
+  const { world, id, drain, told } = await soaking(2);
+  const other = world.deploy("3", { waves: [SOAKED(), ALL], onConflict: "supersede" });
+  expect([world.phase(id), world.wanted("a")]).toEqual(["superseded", "3"]);
+  await world.say("a", "activating");
+  await drain("a");
+  world.pass(200_000, ...NAMES);
+  expect([world.phase(other), world.waitingOn(other), told().length, NAMES.filter((name) => world.wanted(name) === "3")]).toEqual(["rolling", "a to be uncordoned: no other machine of wave 1 shows how the release does (muster promote d-3 goes on without it)", 1, []]);
+});
+
+test("what goes back to an older release is not given the newer one when it is drained", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b");
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b");
+  world.pass(2000, "a", "b");
+  const back = world.engine.operators.rollbackTo(id, "1", by);
+  if (!back.ok) throw new Error(back.refusal.message);
+  await world.say("a", "healthy");
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+  await world.say("a", "removed");
+  world.command(back.value.deployment as never, "pause");
+  world.engine.orders.uncordon("a" as never, by);
+  expect(world.wanted("a")).toBe("1");
 });
 
 test("rollback --to brings a cordoned machine back when it is uncordoned", async () => {
@@ -110,3 +272,50 @@ test("a large rollout whose controller ends between its plan and its first wave,
   expect(lasting(loadRollout(world.journal, id))).toEqual(lasting(world.engine.rollout(id)));
   expect([atStart, told.length, phase, back.length > 0]).toEqual([["rolling", null], 5, "rolling_back", true]);
 }, 50_000);
+
+describe("what a person asks of many machines at once", () => {
+  const MANY = 600;
+
+  async function fleet(changes = {}) {
+    const world = new World();
+    const names = Array.from({ length: MANY }, (_, index) => `m-${String(index).padStart(3, "0")}`);
+    await world.join(...names);
+    const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(MANY), maxFailures: count(MANY), healthyDeadlineMs: 600_000, progressDeadlineMs: 3_000_000, ...changes });
+    world.clock.advance(500);
+    return { world, names, id };
+  }
+
+  /** Rows that it writes before anything else has its turn; then another controller takes it up. */
+  function rowsOf(world: World, work: () => void): number {
+    const { wakeAfter } = world.clock;
+    world.clock.wakeAfter = () => () => {};
+    const before = world.journal.lastSeq;
+    work();
+    const rows = world.journal.lastSeq - before;
+    world.clock.wakeAfter = wakeAfter;
+    return rows;
+  }
+
+  test.each(["while it rolls", "after its end"])("is few rows: a retry (%s), which goes on though the controller ends right after it", async (when) => {
+    const { world, names, id } = await fleet();
+    const failed = when === "after its end" ? names : names.slice(1);
+    for (const name of failed) await world.say(name, "failed");
+    const phase = world.phase(id);
+    const rows = rowsOf(world, () => world.command(id, "retry"));
+    expect([phase, rows < 10, lasting(loadRollout(world.journal, id))]).toEqual([when === "after its end" ? "failed" : "rolling", true, lasting(world.engine.rollout(id))]);
+    world.startEngine();
+    world.clock.advance(500);
+    expect(loadRollout(world.journal, id)!.waves[0]!.counts).toMatchObject({ updating: MANY, failed: 0 });
+  });
+
+  test.each(["promote", "resume"] as const)("is few rows: to go on without those that are lost (%s)", async (how) => {
+    const { world, names, id } = await fleet({ offline: { kind: "wait", forMs: null } });
+    await world.say(names[0]!, "pulling");
+    world.pass(30_000, names[0]!);
+    expect(loadRollout(world.journal, id)!.waves[0]!.counts.unreachable).toBe(MANY - 1);
+    if (how === "resume") world.command(id, "pause");
+    const rows = rowsOf(world, () => (how === "promote" ? world.steer(id, { kind: "promote", all: false }) : world.command(id, "resume")));
+    const loaded = loadRollout(world.journal, id)!;
+    expect([rows < 10, loaded.lostTakers.size, lasting(loaded)]).toEqual([true, 0, lasting(world.engine.rollout(id))]);
+  });
+});

@@ -7,7 +7,7 @@ import { checkedSelector, type Labels, LABELS_MAX, parseSelector, selects } from
 import { removalReason } from "../journal/removal.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isEnded, type RolloutState } from "../rollout/state.ts";
-import { timeText } from "../rollout/words.ts";
+import { timeText, unmatchedReason } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
 import { declareLost, lostWith } from "./declare-lost.ts";
 import type { Freeze } from "./facts.ts";
@@ -175,9 +175,8 @@ export class FleetOrders {
   #match(state: RolloutState, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     if (!state.targets.has(machine)) return;
     const { targets } = state.strategy;
-    const reason = { code: "unmatched", message: `its labels do not match ${targets} any more` } as const;
     const isMatched = ofRollout(state.id, () => selects(checkedSelector(targets), labels));
-    this.#loop.rollouts.drive(state, isMatched ? { kind: "matched", machine } : { kind: "unmatched", machine, reason }, append, now);
+    this.#loop.rollouts.drive(state, isMatched ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason({ targets }) }, append, now);
   }
 
   /** Every app of the machine gets a new generation, and with it the word to stop, or to run again. */

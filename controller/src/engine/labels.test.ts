@@ -1,7 +1,8 @@
 /** Labels: a machine brings them when it joins, and from then on they are the controller's. */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { expect, test } from "vitest";
-import { ALL } from "../rollout/rollout.fixture.ts";
+import { describe, expect, test } from "vitest";
+import { loadRollout } from "../journal/load.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 function labelsOf(world: World, machine: string): unknown {
@@ -88,4 +89,115 @@ test("a release is told the labels of the time of its assignment, and other ones
   world.label({ role: "web", zone: "c" }, "a");
   world.deploy("2", { waves: [ALL] });
   expect(labelsTold()).toEqual({ role: "web", zone: "c" });
+});
+
+describe("a machine that its deployment selects no longer is not given the release", () => {
+  const NAMES = ["a", "b", "c", "d"];
+  const by = { by: "anna", reason: "" };
+
+  async function rolling(changes = {}) {
+    const world = new World();
+    await world.join(...NAMES);
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+    await world.settle(...NAMES);
+    world.pass(2000, ...NAMES);
+    const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(1), ...changes });
+    return { world, id };
+  }
+
+  /** Everybody becomes healthy, but for `a` on the release that it should not be told. */
+  async function others(world: World) {
+    if (world.wanted("a") === "1") await world.say("a", "healthy");
+    for (let round = 0; round < 10; round += 1) {
+      for (const name of NAMES.slice(1)) if (world.wanted(name) === "2") await world.say(name, "healthy");
+      world.pass(2000, ...NAMES);
+    }
+  }
+
+  async function drainOnItsWay(world: World) {
+    await world.say("a", "activating");
+    world.engine.orders.cordon("a" as MachineId, { drain: true, force: true }, by);
+    await world.say("a", "removed");
+  }
+
+  test("when it was drained on its way and is used again", async () => {
+    const { world, id } = await rolling();
+    await drainOnItsWay(world);
+    world.label({ role: "spare" }, "a");
+    world.engine.orders.uncordon("a" as MachineId, by);
+    expect([world.wanted("a"), loadRollout(world.journal, id)!.targets.get("a" as MachineId)!.reason?.message]).toEqual(["1", "its labels do not match role=web any more"]);
+    await others(world);
+    expect([world.wanted("a"), world.phase(id)]).toEqual(["1", "succeeded"]);
+  });
+
+  test("when it is used again after the end, which says so once", async () => {
+    const { world, id } = await rolling();
+    await drainOnItsWay(world);
+    world.label({ role: "spare" }, "a");
+    await others(world);
+    world.engine.orders.uncordon("a" as MachineId, by);
+    await world.join("a");
+    world.startEngine();
+    world.pass(5000, ...NAMES);
+    const rows = world.journal.db.prepare("SELECT count(*) FROM journal WHERE machine = 'a' AND kind = 'target_changed' AND data LIKE '%unmatched%'").pluck().get();
+    expect([world.phase(id), world.wanted("a"), world.state(id, "a"), rows]).toEqual(["succeeded", "1", "skipped", 1]);
+  });
+
+  test("when it had failed and is retried", async () => {
+    const { world, id } = await rolling({ onFailure: "pause" });
+    await world.say("a", "reverted");
+    world.label({ role: "spare" }, "a");
+    const before = world.generation("a");
+    world.command(id, "retry");
+    await others(world);
+    expect([world.generation("a"), world.state(id, "a"), world.phase(id)]).toEqual([before, "skipped", "succeeded"]);
+  });
+
+  test("when it waits for its turn after a retry, which is said at once", async () => {
+    const { world, id } = await rolling({ onFailure: "pause" });
+    await world.say("a", "reverted");
+    world.engine.orders.addFreeze({ from: 0 as never, until: null }, by);
+    world.command(id, "retry");
+    expect(world.state(id, "a")).toBe("pending");
+    world.label({ role: "spare" }, "a");
+    expect(world.state(id, "a")).toBe("skipped");
+    world.label({ role: "web" }, "a");
+    expect(world.state(id, "a")).toBe("pending");
+  });
+
+  test("when it had failed, was silent when it was retried, and is heard again", async () => {
+    const { world, id } = await rolling({ onFailure: "pause" });
+    await world.say("a", "reverted");
+    world.pass(20_000, "b", "c", "d");
+    world.command(id, "retry");
+    expect(world.state(id, "a")).toBe("unreachable");
+    world.label({ role: "spare" }, "a");
+    const before = world.generation("a");
+    await world.join("a");
+    await others(world);
+    expect([world.generation("a"), world.state(id, "a"), world.phase(id)]).toEqual([before, "skipped", "succeeded"]);
+  });
+
+  test("but holds it until it is taken back, if it has it", async () => {
+    const { world, id } = await rolling({ waves: [{ ...wave(count(2)), gates: [{ kind: "approval" }] } as never, ALL], maxUnavailable: count(2), maxFailures: count(1) });
+    await world.say("a", "failed");
+    await world.say("b", "healthy");
+    world.label({ role: "spare" }, "a");
+    world.command(id, "retry");
+    expect([world.state(id, "a"), world.wanted("a")]).toEqual(["skipped", "2"]);
+    world.command(id, "rollback");
+    expect([world.wanted("a"), world.wanted("b")]).toEqual(["1", "1"]);
+  });
+
+  test("until its labels match again", async () => {
+    const { world, id } = await rolling();
+    await drainOnItsWay(world);
+    world.label({ role: "spare" }, "a");
+    world.engine.orders.uncordon("a" as MachineId, by);
+    await others(world);
+    expect(world.phase(id)).toBe("succeeded");
+    world.label({ role: "web" }, "a");
+    world.pass(2000, ...NAMES);
+    expect(world.wanted("a")).toBe("2");
+  });
 });

@@ -118,17 +118,21 @@ export class Operators {
   }
 
   #steer(id: DeploymentId, command: Command, { by, reason: why }: Order): Answer<void> {
-    const { rollouts } = this.#loop;
+    const { rollouts, journal } = this.#loop;
     const state = rollouts.takeUp(id);
+    const readAt = journal.lastSeq;
     if (state === undefined) return notFound(`there is no deployment ${id}`);
     if (hasArchivedTargets(this.#loop.journal.db, id)) return conflict(`${id} can't be ${DONE[command.kind]}: what it did is in the archive by now; muster rollback ${id} --to VERSION deploys an older release again`);
     const event = eventOf(state, command, { by, reason: why });
     const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state, command) : undefined);
     if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused === NONE_FAILED ? this.#noneFailed(state) : refused}`);
+    let isFirst = true;
     this.#loop.commit((append, now) => {
+      // Not read twice, unless something was written in between, or an earlier attempt has changed it and failed.
+      const steered = rollouts.get(id) ?? (isFirst && journal.lastSeq === readAt ? state : rollouts.takeUp(id)!);
+      isFirst = false;
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
-      // Read again: an earlier attempt may have thrown away what was in memory.
-      rollouts.drive(rollouts.takeUp(id)!, event, append, now);
+      rollouts.drive(steered, event, append, now);
     });
     this.#loop.quarantine.release(id);
     this.#loop.askAgain(id);

@@ -27,7 +27,7 @@ import type { World } from "./world.ts";
 
 /** Changes in one transaction before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
 const CHANGES_PER_TURN = 80;
-/** To give a rollout of more targets its plan, or to turn it round, is enough for one turn. */
+/** To give a rollout of more targets its plan, to turn it round, or to begin with them anew, is enough for one turn. */
 const TURNED_ALONE_MIN = 500;
 
 /** Writes one row of the running transaction. */
@@ -357,10 +357,10 @@ function isOver(state: RolloutState): boolean {
   return !(state.phase === "succeeded" && hasTail(state)) && !hasBackTail(state);
 }
 
-/** Every target is looked at. */
+/** Every target is looked at, or may be changed. */
 function isTurn({ targets }: RolloutState, event: RolloutEvent | undefined): boolean {
   if (event?.kind === "start") return event.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0) > TURNED_ALONE_MIN;
-  return event?.kind === "rollback" && targets.size > TURNED_ALONE_MIN;
+  return (event?.kind === "rollback" || event?.kind === "retry" || event?.kind === "resume" || event?.kind === "promote") && targets.size > TURNED_ALONE_MIN;
 }
 
 function waitsForOthers({ turns, turnsBack, hold }: RolloutState): boolean {

@@ -132,7 +132,7 @@ test.each(["unhealthy", "reverting", "failed"] as const)("a machine that was dra
   world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
   await world.say("a", "removed");
   world.engine.orders.uncordon("a" as never, by);
-  expect([world.wanted("a"), world.state(id, "a")]).toEqual(["2", "healthy"]);
+  expect([world.wanted("a"), world.state(id, "a")]).toEqual(["2", "updating"]);
   await world.say("a", "probing");
   expect(world.state(id, "a")).toBe("updating");
   await world.say("a", phase);

@@ -3,7 +3,7 @@
  * that is derived from it (budgets, the targets of rollouts, how deployments are now) is told.
  */
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import type { Labels } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
@@ -40,6 +40,8 @@ export class World implements Surroundings {
   readonly #owing = new Map<MachineId, number>();
   /** Of deployments, which never change theirs. */
   readonly #selectors = new Map<DeploymentId, string>();
+  /** By their text. */
+  readonly #parsed = new Map<string, Selector>();
   #listener: Listener = { availabilityChanged: () => {} };
 
   constructor(fleet: Fleet, schedule: Schedule, facts: Facts) {
@@ -58,6 +60,7 @@ export class World implements Surroundings {
   reload(): void {
     this.#fleetChanges += 1;
     this.#selectors.clear();
+    this.#parsed.clear();
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
     for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
     for (const { machine, drained } of this.#facts.cordons()) {
@@ -224,6 +227,17 @@ export class World implements Surroundings {
 
   isCordoned(machine: MachineId): boolean {
     return this.#cordoned.has(machine);
+  }
+
+  isSelected(machine: MachineId, selector: string): boolean {
+    const labels = this.#facts.machine(machine)?.labels;
+    if (labels === undefined) return true;
+    let parsed = this.#parsed.get(selector);
+    if (parsed === undefined) {
+      parsed = checkedSelector(selector);
+      this.#parsed.set(selector, parsed);
+    }
+    return selects(parsed, labels);
   }
 
   isDrained(machine: MachineId): boolean {

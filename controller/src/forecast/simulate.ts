@@ -117,6 +117,7 @@ class Simulation {
       isSilent: (machine) => this.#silent.has(machine),
       heardAt: (machine) => this.#dead.get(machine) ?? ((this.#isLost(machine) ? 0 : Number.MAX_SAFE_INTEGER) as Attended),
       isCordoned: (machine) => cordoned.has(machine),
+      isSelected: () => true,
       isDrained: () => false,
       lastGood: (machine) => lastGood.get(machine) ?? null,
       said: () => null,

@@ -3,15 +3,32 @@
  */
 import type { RolloutEntry } from "../journal/entry.ts";
 import { waveOf } from "../rollout/change.ts";
-import type { LeftAs, RolloutState, Target } from "../rollout/state.ts";
+import { failedTargets, type LeftAs, outstanding, type RolloutState, type Target } from "../rollout/state.ts";
 import { afterText, backText, because, type Sum } from "./words.ts";
 
 export type TargetEntry = Extract<RolloutEntry, { readonly kind: "target_assigned" | "target_changed" | "target_joined" | "target_let_go" }>;
+type TargetsEntry = Extract<RolloutEntry, { readonly kind: "targets_retried" | "targets_excused" }>;
 
 export interface Sentence {
   readonly text: string;
   readonly sum?: Sum;
   readonly isKey?: boolean;
+  /** Whom it is about. Default: whom the row is about. */
+  readonly machine?: string;
+}
+
+/** One sentence for each. */
+export function targetsSentences(state: RolloutState, { kind }: TargetsEntry): readonly Sentence[] {
+  if (kind === "targets_retried") return failedTargets(state).map(({ machine, state: before }) => ({ machine, ...again(machine, before) }));
+  return outstanding(state).map(({ machine }) => ({ machine, ...waitedForNoLonger(machine) }));
+}
+
+function again(machine: string, before: Target["state"]): Sentence {
+  return { text: `${machine} ${RETURNS[before] ?? "has its turn again"}`, sum: "again" };
+}
+
+function waitedForNoLonger(machine: string): Sentence {
+  return { text: `${machine} is waited for no longer`, sum: "passed" };
 }
 
 export function targetSentence(state: RolloutState, entry: TargetEntry, at: number): Sentence {
@@ -19,7 +36,7 @@ export function targetSentence(state: RolloutState, entry: TargetEntry, at: numb
     case "target_joined":
       return { text: `${entry.target.machine} joined later and has its turn in wave ${Math.max(1, state.waves.length)}` };
     case "target_let_go":
-      return { text: `${entry.machine} is waited for no longer`, sum: "passed" };
+      return waitedForNoLonger(entry.machine);
     case "target_assigned":
       return assigned(state, entry);
     case "target_changed":
@@ -55,7 +72,7 @@ function changed(state: RolloutState, entry: Extract<TargetEntry, { readonly kin
     case "removed":
       return { text: `${machine} ${leftText(entry.leftAs)}${because(reason)}`, isKey: true };
     case "pending":
-      return { text: `${machine} ${RETURNS[before.state] ?? "has its turn again"}`, sum: "again" };
+      return again(machine, before.state);
     case "updating":
     case "reverting":
       return { text: `${machine} is heard from again, still on its way${entry.state === "reverting" ? " back" : ""}`, sum: "again" };

@@ -9,7 +9,7 @@ import { apply } from "../rollout/change.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { alarmSentence, gateSentence, heldFor } from "./narrate-gate.ts";
 import { commandSentence, phaseSentence, planSentences, waveBegan, wavePassed } from "./narrate-phase.ts";
-import { type Sentence, targetSentence } from "./narrate-target.ts";
+import { type Sentence, targetSentence, targetsSentences } from "./narrate-target.ts";
 import { isOfRollout } from "./past.ts";
 import type { Wait } from "./queue.ts";
 import { strategyText } from "./strategy-text.ts";
@@ -91,6 +91,9 @@ export class Narrator {
         // A rollout that was in memory has a row of its own beside that of the machine's removal.
         if (entry.state === "removed" && state.targets.get(entry.machine)?.state === "removed") return [];
         return [targetSentence(state, entry, at)];
+      case "targets_retried":
+      case "targets_excused":
+        return targetsSentences(state, entry);
       case "target_assigned":
       case "target_joined":
       case "target_let_go":
@@ -148,7 +151,7 @@ export class Narrator {
   }
 
   #line(row: JournalRow, sentence: Sentence): Line {
-    return lineOf(row, kindOf(row), machineOf(row), sentence);
+    return lineOf(row, kindOf(row), sentence.machine ?? machineOf(row), sentence);
   }
 }
 
@@ -174,6 +177,8 @@ export function lineOf({ seq, at }: { readonly seq: number; readonly at: number 
 /** What it is about, for those who look for what went wrong. */
 export function kindOf({ entry }: JournalRow): string {
   if (entry.kind === "target_changed") return `target_${entry.state}`;
+  if (entry.kind === "targets_retried") return "target_pending";
+  if (entry.kind === "targets_excused") return "target_let_go";
   if (entry.kind === "target_assigned") return entry.purpose === "revert" ? "target_reverting" : entry.kind;
   if (entry.kind === "phase_changed") return entry.phase;
   return entry.kind === "report_accepted" ? `report_${entry.phase}` : entry.kind;

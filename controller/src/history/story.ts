@@ -129,6 +129,8 @@ export class Story {
       case "targets_archived":
       case "report_accepted":
       case "target_changed":
+      case "targets_retried":
+      case "targets_excused":
       case "target_joined":
       case "target_let_go":
       case "gate_reached":

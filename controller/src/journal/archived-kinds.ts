@@ -38,6 +38,8 @@ const STAYS: Readonly<Record<EntryKind, boolean>> = {
   target_assigned: false,
   target_changed: false,
   target_joined: false,
+  targets_retried: false,
+  targets_excused: false,
   failures_acknowledged: false,
   held: false,
   target_let_go: false,

@@ -1,13 +1,13 @@
 /**
  * When the release that a machine is assigned was confirmed there (ADR 25): said once, in SQL, for the assignments that leave, for what a machine goes back to, and for what is kept on disk.
  *
- * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, from the start. It stays so whatever becomes of the target.
+ * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, or is given back by a drain, from the start. It stays so whatever becomes of the target.
  */
 
 /** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
 export const CONFIRMED_SEQ = `
   CASE WHEN a.release IS NULL THEN NULL
-       WHEN t.purpose = 'revert' THEN a.generation
+       WHEN t.purpose = 'revert' OR a.release IS NOT (SELECT d.release FROM deployments d WHERE d.id = a.deployment) THEN a.generation
        ELSE coalesce(t.confirmed_seq, CASE WHEN t.state = 'healthy' THEN w.finished_seq END) END`;
 
 /** Joins of an assignment `a` to what confirms it. */

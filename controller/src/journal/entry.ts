@@ -194,6 +194,8 @@ const ROLLOUT_KINDS: Readonly<Record<RolloutChange["kind"], true>> = {
   target_assigned: true,
   target_changed: true,
   target_let_go: true,
+  targets_retried: true,
+  targets_excused: true,
   target_joined: true,
   failures_acknowledged: true,
   held: true,

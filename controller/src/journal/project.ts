@@ -91,6 +91,13 @@ export function createProjector(db: Database): Projector {
       case "target_let_go":
         sql.letGo.run({ id, machine: entry.machine, why: entry.why });
         return;
+      case "targets_retried":
+        sql.touchWavesOfFailed.run({ id, at, attended });
+        sql.retryFailed.run({ id, at, attended });
+        return;
+      case "targets_excused":
+        sql.excuseLost.run(id);
+        return;
       case "target_joined":
         sql.emptyWave.run({ id, seq, at, attended });
         sql.noteChanged.run({ id, attended });

@@ -66,9 +66,16 @@ export function prepareWrites(db: Database) {
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),
     touchWave: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
-      AND @state <> 'removed' AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
+      AND @state NOT IN ('removed', 'skipped', 'reverting') AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
     letGo: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN @why END, left_as = CASE WHEN left_as = 'failed' OR @why <> 'excused' THEN left_as END
       WHERE deployment = @id AND machine = @machine`),
+    // The same as one change after another, for as many as there are.
+    touchWavesOfFailed: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND success_threshold IS NULL
+      AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = waves.deployment AND t.wave = waves.wave AND t.state = 'failed')`),
+    retryFailed: statement(`UPDATE targets SET state = 'pending', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, reason_code = NULL, reason_message = NULL
+      WHERE deployment = @id AND state = 'failed'`),
+    excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END
+      WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (purpose = 'update' AND let_go <> 'excused'))))`),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
     alarms: statement("SELECT alarms FROM deployments WHERE id = ?").pluck(),

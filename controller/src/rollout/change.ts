@@ -11,12 +11,14 @@ import type { Moment } from "./moment.ts";
 import {
   adoptPlan,
   emptyCounts,
+  failedTargets,
   type Hold,
   isChangeOf,
   isHeldBesideMoves,
   type LeftAs,
   type LetGo,
   newTarget,
+  outstanding,
   type Purpose,
   type RolloutPhase,
   type RolloutReason,
@@ -58,6 +60,10 @@ export type RolloutChange =
     }
   /** An unreachable target is waited for no longer; that it, or one that has left, was lost, is excused. */
   | { readonly kind: "target_let_go"; readonly machine: MachineId; readonly why: LetGo }
+  /** All that have failed have their turn again: one row, however many they are. */
+  | { readonly kind: "targets_retried" }
+  /** A person goes on without all that are waited for or lost: as `target_let_go` of each, in one row. */
+  | { readonly kind: "targets_excused" }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
   | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number; /** Nor do machines that were lost, and whose names others have by now. Default false. */ readonly isGoneExcused?: boolean }
@@ -124,6 +130,15 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       letGo(state, waveOf(state, target.wave), target, change.why);
       return;
     }
+    case "targets_retried":
+      for (const target of failedTargets(state)) {
+        target.purpose = null;
+        moveTarget(state, target, "pending", null, at);
+      }
+      return;
+    case "targets_excused":
+      for (const target of outstanding(state)) letGo(state, waveOf(state, target.wave), target, "excused");
+      return;
     case "target_joined":
       join(state, change.target, at);
       return;

@@ -4,9 +4,8 @@
 import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { outstanding } from "./lost.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { awaitsStart, isEnded, isTouched, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, failedTargets, isEnded, isTouched, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -171,7 +170,7 @@ function openGate(state: RolloutState, said: string): readonly RolloutChange[] {
 
 /** Somebody knows of the machines that are unreachable, and goes on without them. */
 function excuse(state: RolloutState): readonly RolloutChange[] {
-  return outstanding(state).map(({ machine }) => ({ kind: "target_let_go", machine, why: "excused" }));
+  return outstanding(state).length === 0 ? [] : [{ kind: "targets_excused" }];
 }
 
 function waitsForLost(state: RolloutState): boolean {
@@ -202,8 +201,8 @@ function hasLeft({ waves }: RolloutState): boolean {
 }
 
 function retry(state: RolloutState): readonly RolloutChange[] {
-  const failed = [...state.targets.values()].filter((target) => target.state === "failed");
-  const again = failed.map(({ machine }) => ({ kind: "target_changed", machine, state: "pending", reason: null, runs: null }) as const);
+  const failed = failedTargets(state);
+  const again = failed.length === 0 ? [] : [{ kind: "targets_retried" } as const];
   const forgotten = state.waves.flatMap(({ counts }, wave) => {
     const first = failed.find((target) => target.wave === wave);
     return first === undefined ? [] : forgottenFailure(state, first, counts.failed);

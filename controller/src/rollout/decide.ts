@@ -199,11 +199,20 @@ function onOverdue(state: RolloutState, { machine, generation, reason }: Overdue
   return [{ kind: "target_changed", machine, state: "failed", reason, runs: null }];
 }
 
-/** It is let go from what is to come. What it has taken counts, and is taken back with the others. */
+/** It is let go from what is to come, the first time or again. What it has taken counts, and is taken back with the others. */
 function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || target.attempts > 0 || !(target.state === "pending" || target.state === "unreachable" || target.state === "skipped")) return [];
+  if (target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched") return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
+}
+
+/** It waits to start, or is kept from it, and nothing that it says counts until then. */
+function isToStart({ phase }: RolloutState, { state, attempts, purpose }: Target): boolean {
+  const isSilentAtItsTurn = state === "unreachable" && purpose === null;
+  if (attempts === 0) return state === "pending" || state === "skipped" || isSilentAtItsTurn;
+  if (phase !== "rolling" && phase !== "paused" && phase !== "succeeded") return false;
+  // One that was drained with the release may still turn out to be lost, as long as that counts.
+  return state === "pending" || isSilentAtItsTurn || (state === "skipped" && phase === "succeeded");
 }
 
 type Overtaken = Extract<RolloutEvent, { readonly kind: "overtaken" }>;
@@ -232,15 +241,17 @@ function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutC
 }
 
 /**
- * One on its way back will be back when the drain ends, unless it is lost and does not hear of it. One on its way forward is given back what it had, so that the drain's end starts nothing half-way, and has its turn
- * again then.
+ * One on its way back will be back when the drain ends, unless it is lost and does not hear of it. One on its way forward, or healthy in a wave that has not passed, is given back what it had, so that the drain's end
+ * starts nothing that nobody has called good, and has its turn again then. What goes to an older release is not given the newer one back.
  */
 function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined) return [];
   const reason = { code: "cordoned", message: "the machine was drained" } as const;
   if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason, runs: null }];
-  if (target.state !== "updating" && !isToldAndSilent(target)) return [];
+  const isUnproven = target.state === "healthy" && (state.phase === "rolling" || state.phase === "paused") && state.waves[target.wave]?.finishedAt === null;
+  if (isUnproven && state.strategy.isWayBack === true) return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
+  if (target.state !== "updating" && !isUnproven && !isToldAndSilent(target)) return [];
   const leftAs = evidenceOf(state.phase, target, true);
   return [
     { kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous },

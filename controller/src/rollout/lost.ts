@@ -7,7 +7,7 @@
 import { durationText } from "@muster/proto/duration.ts";
 import type { Instant } from "@muster/proto/ids.ts";
 import { attendedSince, dueAt, type Moment } from "./moment.ts";
-import { hasEnough, type RolloutState, type Target, type WaveState } from "./state.ts";
+import { hasEnough, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, type Step } from "./step.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { names, some, suspicionText } from "./words.ts";
@@ -50,13 +50,6 @@ export function lostStep(state: RolloutState, now: Moment): Step | undefined {
   const how = offline.kind === "wait" && offline.forMs !== null ? `wait:${durationText(offline.forMs)}` : offline.kind;
   const message = `${names(some(wave, "unreachable", 3), wave.counts.unreachable)} to be heard from (offline: ${how})`;
   return { kind: "hold", hold: { kind: "offline", message }, until: nextLetGoAt(state, now) };
-}
-
-/** Everybody who is waited for now, and everybody who is lost: `promote` goes on without them. */
-export function outstanding(state: RolloutState): readonly Target[] {
-  const all = new Set<Target>(begun(state).flatMap(({ awaited }) => [...awaited]));
-  for (const machine of state.lostTakers) all.add(state.targets.get(machine)!);
-  return [...all];
 }
 
 function nextLetGoAt(state: RolloutState, now: Moment): Instant | undefined {

@@ -4,15 +4,15 @@
 import type { Instant } from "@muster/proto/ids.ts";
 import { letGoStep, lostStep, suspicionStep } from "./lost.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { dueAt, later, type Moment } from "./moment.ts";
+import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, soakOver, stepOf } from "./gates.ts";
-import { endsAt, failuresOf, hasEnough, isDeserted, isLate, isWayBack, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, awayText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, soakText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -56,7 +56,7 @@ function alarmReason(state: RolloutState): RolloutReason | undefined {
 function forwardStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const known = letGoStep(state, now);
   if (known !== undefined) return known;
-  const turn = isPendingInBegun(state) ? (suspicionStep(state, now) ?? turnStep(state, world, paceOf(state), now) ?? WAIT) : undefined;
+  const turn = isPendingInBegun(state) ? (suspicionStep(state, now) ?? withSoakAnew(state, turnStep(state, world, paceOf(state), now)) ?? WAIT) : undefined;
   if (!hasEnough(waveOf(state, state.wave))) {
     if (turn !== undefined) return turn;
     if (state.moving.size > 0) return WAIT;
@@ -107,10 +107,12 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   const at = { wave: state.wave, gate: index } as const;
   if (state.promoted) return change({ kind: "gate_opened", ...at, said: "skipped: the deployment was promoted" });
   if (gate.state !== "reached" || wasWaitedFor(state, wave, gate)) return change({ kind: "gate_reached", ...at });
+  const away = awayStep(state, wave, gate);
+  if (away !== undefined) return away;
   const step = stepOf(gate, wave.changedAt, state.strategy.progressDeadlineMs, now);
   switch (step.kind) {
     case "open":
-      return unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: step.said });
+      return unseenStep(state, wave, gate, now) ?? unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: step.said });
     case "stop":
       return change({ kind: "gate_stopped", ...at, said: step.said }, onFailure(state, stoppedReason(state, gate.gate.kind, step.said)));
     case "ask":
@@ -123,6 +125,34 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
 /** A machine of the wave was waited for in the middle of its soak, and was heard again: the patience with the soak begins anew with it. */
 function wasWaitedFor({ hold }: RolloutState, { changedAt }: WaveState, { gate, since }: GateState): boolean {
   return gate.kind === "soak" && hold?.kind === "offline" && since !== null && since.attended < hold.since.attended && hold.since.attended < changedAt.attended;
+}
+
+/** Somebody starts in the middle of a soak: its patience, which is for targets that keep changing, begins anew. One that need not wait for all goes on beside it. */
+function withSoakAnew(state: RolloutState, step: Step | undefined): Step | undefined {
+  const [first] = step?.kind === "change" ? step.changes : [];
+  if (first?.kind !== "target_assigned") return step;
+  const index = state.targets.get(first.machine)!.wave;
+  const { gates, successThreshold } = waveOf(state, index);
+  const gate = gates.findIndex(({ state: stands }) => stands !== "open");
+  if (successThreshold !== null || gates[gate]?.gate.kind !== "soak" || gates[gate].state !== "reached") return step;
+  return change(first, { kind: "gate_reached", wave: index, gate });
+}
+
+/** Nobody has the release any more of those that a gate would watch: it opens for nobody but a person until one of them is back. Whoever never took it has left no soak unfinished. */
+function awayStep(state: RolloutState, { counts, targets }: WaveState, { gate }: GateState): Step | undefined {
+  if (gate.kind === "approval" || counts.healthy > 0 || counts.skipped + counts.unreachable === 0) return undefined;
+  const away = targets.filter(isAway);
+  return away.length === 0 ? undefined : { kind: "hold", hold: { kind: gate.kind, message: awayText(state, away) }, until: undefined };
+}
+
+/** A soak has shown nothing when nobody who is healthy ran through it, as it may be in a wave that need not wait for all. */
+function unseenStep(state: RolloutState, wave: WaveState, { gate }: GateState, now: Moment): Step | undefined {
+  if (gate.kind !== "soak" || wave.successThreshold === null || wave.counts.healthy === 0) return undefined;
+  const healthySince = wave.targets.filter(({ state: stands }) => stands === "healthy").map(({ since }) => since);
+  const first = healthySince.reduce((a, b) => (b.attended < a.attended ? b : a));
+  if (attendedSince(first, now) >= gate.forMs) return undefined;
+  const until = dueAt(first, gate.forMs, now);
+  return { kind: "hold", hold: { kind: "soak", message: soakText(state, until), until }, until };
 }
 
 /** How often it is looked whether the last machine of a soak was heard. */

@@ -131,6 +131,8 @@ export function fleetOf(size: number, changes: (index: number) => Partial<FleetM
 export class FakeWorld implements Surroundings {
   readonly silent = new Set<MachineId>();
   readonly cordoned = new Set<MachineId>();
+  /** Their labels match the selector no longer. */
+  readonly unselected = new Set<MachineId>();
   /** A newer deployment has decided about them. */
   readonly overtaken = new Set<MachineId>();
   /** Until when: a freeze; until null: one that nobody can foresee the end of. */
@@ -153,6 +155,10 @@ export class FakeWorld implements Surroundings {
 
   isCordoned(machine: MachineId): boolean {
     return this.cordoned.has(machine);
+  }
+
+  isSelected(machine: MachineId): boolean {
+    return !this.unselected.has(machine);
   }
 
   isDrained(machine: MachineId): boolean {
@@ -303,9 +309,22 @@ export class Harness {
     this.event({ kind: "heard_again", machine, answer: this.availabilities.answerOf(machine, this.state.app), wasRenewed: false });
   }
 
+  drain(index: number): void {
+    const machine = machineId(index);
+    this.world.cordoned.add(machine);
+    this.world.drained.add(machine);
+    this.availabilities.drained(machine, true);
+    this.note(machine);
+    this.event({ kind: "drained", machine });
+  }
+
   uncordon(index: number): void {
-    this.world.cordoned.delete(machineId(index));
-    this.event({ kind: "uncordoned", machine: machineId(index) });
+    const machine = machineId(index);
+    this.world.cordoned.delete(machine);
+    this.world.drained.delete(machine);
+    this.availabilities.drained(machine, false);
+    this.note(machine);
+    this.event({ kind: "uncordoned", machine });
   }
 
   /** What runs there turns unhealthy, or is well again, without anybody having been told of it by an event. */

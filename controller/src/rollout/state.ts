@@ -218,6 +218,18 @@ export interface RolloutState {
   turnsBack: Turns<Target>;
 }
 
+/** Scans all; asked where a person acts. */
+export function failedTargets({ targets }: Pick<RolloutState, "targets">): readonly Target[] {
+  return [...targets.values()].filter(({ state }) => state === "failed");
+}
+
+/** Everybody who is waited for now, and everybody who is lost: `promote` goes on without them. Waves that have not begun have nobody who was touched. */
+export function outstanding({ waves, lostTakers, targets }: Pick<RolloutState, "waves" | "lostTakers" | "targets">): readonly Target[] {
+  const all = new Set<Target>(waves.flatMap(({ awaited }) => [...awaited]));
+  for (const machine of lostTakers) all.add(targets.get(machine)!);
+  return [...all];
+}
+
 export function isEnded(phase: RolloutPhase): phase is EndedPhase {
   return (ENDED_PHASES as readonly string[]).includes(phase);
 }
@@ -256,6 +268,12 @@ export function isToRevert(target: Pick<Target, "attempts" | "state" | "purpose"
   return isTouched(target) && target.purpose !== "revert";
 }
 
+/** It took the release, was drained or is to take it again, and has its turn when it is back. One that a person goes on without is none. */
+export function isAway({ state, purpose, attempts, leftAs, letGo, reason }: Target): boolean {
+  if (attempts === 0 || purpose !== null || leftAs !== null) return false;
+  return (state === "skipped" && reason?.code === "cordoned") || (state === "unreachable" && letGo !== "excused");
+}
+
 /** Enough of the wave are healthy, or were when it was finished. */
 export function hasEnough({ successThreshold, counts, finishedAt }: WaveState): boolean {
   return successThreshold !== null && (finishedAt !== null || counts.healthy >= successThreshold);
@@ -266,9 +284,9 @@ export function isHeldBesideMoves({ hold, waves, wave }: RolloutState): boolean 
   return hold !== null && HOLDS_BEHIND_WAVES.includes(hold.kind) && (waves[wave]?.successThreshold ?? null) !== null;
 }
 
-/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. Whoever leaves the fleet says nothing of the release. */
+/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. Whoever leaves the fleet, is drained or is passed over says nothing of the release. */
 export function isChangeOf({ successThreshold }: Pick<WaveState, "successThreshold">, to: TargetState): boolean {
-  if (to === "removed") return false;
+  if (to === "removed" || to === "skipped" || to === "reverting") return false;
   return successThreshold === null || (to !== "pending" && to !== "updating" && to !== "healthy");
 }
 

@@ -6,9 +6,9 @@ import type { RolloutChange } from "./change.ts";
 import { costsNothing } from "./derived.ts";
 import type { Moment } from "./moment.ts";
 import { blockers, fullBudget, fullOfOthers, hasPlace, opening } from "./place.ts";
-import type { Hold, Purpose, RolloutReason, RolloutState, Target } from "./state.ts";
+import { type Hold, isWayBack, type Purpose, type RolloutReason, type RolloutState, type Target } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { budgetHold, timeText } from "./words.ts";
+import { budgetHold, timeText, unmatchedReason } from "./words.ts";
 
 export type Step =
   | { readonly kind: "change"; readonly changes: readonly RolloutChange[] }
@@ -81,8 +81,13 @@ function isFree(state: RolloutState, target: Target, world: Surroundings): boole
   return target.state === "pending" && costsNothing(state, target) && fullOfOthers(state, target) === undefined && fullBudget(state, target, world, "update") === undefined;
 }
 
-/** A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. */
-function passedOver({ strategy }: RolloutState, { machine }: Target, world: Surroundings): RolloutChange | undefined {
+/**
+ * A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. One that the deployment selects no longer is let go, however it came to its turn; but what goes back to an older
+ * release takes back whatever it was planned for.
+ */
+function passedOver(state: RolloutState, { machine }: Target, world: Surroundings): RolloutChange | undefined {
+  const { strategy } = state;
+  if (!isWayBack(state) && !world.isSelected(machine, strategy.targets)) return { kind: "target_changed", machine, state: "skipped", reason: unmatchedReason(strategy), runs: null };
   if (world.isCordoned(machine)) return { kind: "target_changed", machine, state: "skipped", reason: CORDONED, runs: null };
   if (!world.isSilent(machine)) return undefined;
   return { kind: "target_changed", machine, state: "unreachable", reason: SILENT, runs: null, ...(strategy.offline.kind === "skip" ? { isLetGo: true } : {}) };

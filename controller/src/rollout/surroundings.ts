@@ -19,6 +19,8 @@ export interface Surroundings {
   heardAt(machine: MachineId): Attended;
   /** An operator keeps rollouts away from it. */
   isCordoned(machine: MachineId): boolean;
+  /** Its labels match the selector. */
+  isSelected(machine: MachineId, selector: string): boolean;
   /** What runs on it is stopped until it is uncordoned. */
   isDrained(machine: MachineId): boolean;
   /** The release of the app that was confirmed on the machine last; null: none was. */
@@ -42,6 +44,7 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   isSilent: () => false,
   heardAt: () => Number.MAX_SAFE_INTEGER as Attended,
   isCordoned: () => false,
+  isSelected: () => true,
   isDrained: () => false,
   lastGood: () => null,
   said: () => null,

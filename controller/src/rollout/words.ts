@@ -185,16 +185,32 @@ export function machines(n: number): string {
   return `${n} machine${n === 1 ? "" : "s"}`;
 }
 
+export function unmatchedReason({ targets }: Pick<RolloutState["strategy"], "targets">): RolloutReason {
+  return { code: "unmatched", message: `its labels do not match ${targets} any more` };
+}
+
 export function budgetHold(selector: string): Hold {
   return { kind: "budget", message: `room in the budget of ${selector === "" ? "all machines" : selector}` };
 }
 
-export function gateText({ wave }: RolloutState, { gate, unanswered, passed, said }: GateState, until: Instant | undefined): string {
+/** Of a gate for which nobody is there. */
+export function awayText({ id, wave }: RolloutState, away: readonly Target[]): string {
+  const one = away.length === 1;
+  const what = away.every(({ state }) => state === "skipped") ? "uncordoned" : "back";
+  return `${names(away.slice(0, EXAMPLES_MAX), away.length)} to be ${what}: no other machine of wave ${wave + 1} shows how the release does (muster promote ${id} goes on without ${one ? "it" : "them"})`;
+}
+
+export function soakText({ wave }: Pick<RolloutState, "wave">, until: Instant | undefined): string {
+  return `the soak of wave ${wave + 1} to be over${until === undefined ? "" : ` at ${timeText(until)}`}`;
+}
+
+export function gateText(state: RolloutState, { gate, unanswered, passed, said }: GateState, until: Instant | undefined): string {
+  const { wave } = state;
   const of = `of wave ${wave + 1}`;
   const last = said === "" ? "" : ` (last: ${said})`;
   switch (gate.kind) {
     case "soak":
-      return `the soak ${of} to be over${until === undefined ? "" : ` at ${timeText(until)}`}`;
+      return soakText(state, until);
     case "approval":
       return `somebody to approve wave ${wave + 1}`;
     case "webhook":

@@ -43,10 +43,11 @@ export class Orders {
     if (phase === "paused" || phase === "pending" || (ENDED.includes(phase) && phase !== "succeeded")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (isUpdate === (phase === "rolling_back")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (!isUpdate) return;
-    if (known.cordonedAt !== undefined) complain("cordoned_is_left", `${what} and is cordoned`);
-    this.#checkWave(decision, deployment, what);
     const wallNow = controller.now;
     const isInAHurry = record.waysBack.has(deployment.id) && phase === "rolling";
+    if (known.cordonedAt !== undefined) complain("cordoned_is_left", `${what} and is cordoned`);
+    if (!isInAHurry && !selects(checkedSelector(deployment.strategy.targets), known.labels)) complain("unmatched_is_left", `${what}, whose labels do not match ${deployment.strategy.targets}`);
+    this.#checkWave(decision, deployment, what);
     if (!isInAHurry) for (const { from, until, setAt } of record.freezes.values()) if (setAt <= decision.at && from <= wallNow && wallNow < until) complain("closed_is_still", `${what} in a freeze`);
     const isPromoted = deployment.acts.some((act) => act.what === "promote" && act.detail === "all");
     if (isPromoted) return;

@@ -3,6 +3,7 @@
  * is asked of soaks, of the end of a wave and of `succeeded`; and of a rollback, that nobody runs the release any more of whom the outcome does not say so.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { answerMs, LAG_MS } from "./hosts.ts";
@@ -101,7 +102,7 @@ export class Passing {
       case "soak": {
         const attendedMs = hosts.attention.atMost(Math.max(reachedAt, this.#lastBadAt(deployment, index)), now);
         if (attendedMs < spec.forMs - SLACK_MS / 2) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
-        const missing = this.#missing(deployment, index);
+        const missing = this.#missing(deployment, index) ?? this.#allDrained(deployment, index);
         if (missing !== undefined) complain("soak_watched", `${what}, and ${missing}`);
       }
     }
@@ -128,6 +129,28 @@ export class Passing {
       const isSilent = hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS;
       return [{ machine, since, isSilent, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
     });
+  }
+
+  /** Those that were to show the release were drained, and nobody else of the wave has it. */
+  #allDrained(deployment: Deployment, index: number): string | undefined {
+    const { record, hosts } = this.#court;
+    const { app, artifact, lastUpdates, waves, strategy } = deployment;
+    // Somebody goes on without them.
+    if (record.hasOrdered(deployment, ["resume", "retry", "promote"], 0)) return undefined;
+    const { machines } = waves[index]!;
+    const isThere = (machine: MachineId) => {
+      const update = lastUpdates.get(machine);
+      const host = hosts.machines.get(machine);
+      if (update === undefined || host === undefined || record.machines.get(machine)?.isDrained === true) return false;
+      return host.serving(app).since(update.at, hosts.now).some((stretch) => stretch.artifact === artifact) || hadFailed(this.#court, deployment, update);
+    };
+    const drained = machines.filter((machine) => {
+      const update = lastUpdates.get(machine);
+      const known = record.machines.get(machine);
+      if (update === undefined || known?.isDrained !== true || known.cordonedAt! < update.at || hosts.wasUnheard(machine, update.at, hosts.now)) return false;
+      return selects(checkedSelector(strategy.targets), known.labels) && !hadFailed(this.#court, deployment, update);
+    });
+    return drained.length === 0 || machines.some(isThere) ? undefined : `${drained.join(", ")} took it and were drained, and nobody else of the wave has it`;
   }
 
   /** How many others have shown how they live with it before a person kept them out of it, cordoned, drained or labelled, or a newer deployment began with them at this very moment. */
