@@ -124,7 +124,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a canary that is drained in its soak opens the gate all the same",
     breaks: "soak_watched",
-    seed: 68,
+    seed: 57,
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "if (away !== undefined) return away;", put: "if (away !== undefined && now.at < 0) return away;" }],
   },
   {
@@ -164,7 +164,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an alarm stops the rollout one answer too late",
     breaks: "alarms_stop",
-    seed: 41,
+    seed: 171,
     edits: [{ file: `${ROLLOUT}/alarms.ts`, find: "state.rung > state.alarm.failureLimit", put: "state.rung > state.alarm.failureLimit + 1" }],
   },
   {
@@ -277,7 +277,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a soak passes by the clock on the wall, and nobody asks who was heard after it",
     breaks: "soak_watched",
-    seed: 7,
+    seed: 41,
     edits: [
       { file: `${ROLLOUT}/gates.ts`, find: "now.attended >= over.attended", put: "now.at >= over.at" },
       { file: `${ROLLOUT}/rolling.ts`, find: "if (unheard === undefined) return undefined;", put: "if (unheard === undefined || over.at > 0) return undefined;" },
@@ -338,7 +338,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a failure counts when going back has come to its end",
     breaks: "failures_stop",
-    seed: 101,
+    seed: 194,
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'return update ? "failed" : undefined;', put: "return undefined;" }],
   },
   {

@@ -15,6 +15,7 @@
  *                │  ▲ ╲___________________          │
  *                ▼  ▼                     ╲         ▼
  *              healthy ⇄ failed ───────────▶    reverted | failed
+ *             updating, healthy in a wave that has not passed ─▶ skipped (was drained), pending, retried ─▶ skipped (is selected no longer): pending again when that ends
  *             any ─▶ removed (from the fleet): nobody waits for it or touches it; pending again, as a new machine, when one joins under its name
  *
  * A succeeded rollout is the app's standing one until another succeeds: machines that were passed over or joined later still take their turn in it (its tail).
