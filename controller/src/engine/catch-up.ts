@@ -11,6 +11,7 @@ import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
+import type { RolloutPhase } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Facts, StandingRow, TakenBackRow } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
@@ -194,7 +195,7 @@ export class CatchUp {
   /** About an app on a machine, whether the machine was told of it by now or not. */
   newestDecision(machine: MachineId, app: AppName): Decision | undefined {
     // Those whose turn is to come are in memory.
-    const pending = this.#rollouts.all().filter(({ app: its, targets }) => its === app && targets.get(machine)?.state === "pending");
+    const pending = this.#rollouts.all().filter(({ app: its, phase, targets }) => its === app && goesForward(phase) && targets.get(machine)?.state === "pending");
     const all = [this.#facts.decision(machine, app), this.#facts.intention(machine, app), ...pending.map(({ id }) => ({ deployment: id, seq: this.#facts.startSeq(id) }))];
     return all.reduce((newest, each) => (each !== undefined && (newest === undefined || each.seq > newest.seq) ? each : newest), undefined);
   }
@@ -225,4 +226,9 @@ export class CatchUp {
   #isTargetOfActive(app: AppName, machine: MachineId): boolean {
     return this.#rollouts.ofApp(app).some(({ targets }) => (targets.get(machine)?.state ?? "removed") !== "removed");
   }
+}
+
+/** Whoever is pending in it is to be told its release. */
+function goesForward(phase: RolloutPhase): boolean {
+  return phase === "rolling" || phase === "paused" || phase === "succeeded";
 }

@@ -49,6 +49,10 @@ export class Effects {
     return stale;
   }
 
+  get hasChangedApps(): boolean {
+    return this.#changedApps.size > 0;
+  }
+
   takeChangedApps(): readonly AppName[] {
     const apps = [...this.#changedApps];
     this.#changedApps.clear();

@@ -244,7 +244,7 @@ export class Loop {
       for (const app of apps) this.catchUp.changed(app);
       this.catchUp.goOn(append, now);
       this.rollouts.goOnWaiting(append, now);
-      if (!started && apps.length === 0) return;
+      if (!started && apps.length === 0 && !effects.hasChangedApps) return;
     }
   }
 

@@ -96,14 +96,15 @@ export class World implements Surroundings {
   }
 
   reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase, now: Attended): void {
-    if (this.availabilities.assignedTo(machine, app)?.generation !== generation) return;
-    const isGoingBack = phase === "reverting";
+    const assigned = this.availabilities.assignedTo(machine, app);
+    if (assigned === undefined) return;
+    const isGoingBack = phase === "reverting" && assigned.generation === generation;
     const wasGoingBack = this.availabilities.answerOf(machine, app) === "reverting";
     this.#change(machine, app, () => this.availabilities.reported(machine, app, generation, phase));
     if (!this.#isChanging(machine, app)) return this.overdue.answered(machine, app);
     // It begins anew though it had answered, or begins to go back.
     const isAnew = isGoingBack ? !wasGoingBack : !this.overdue.isAwaited(machine, app);
-    if (isAnew) this.overdue.await({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
+    if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
   }
 
   /** Nothing that it answered is so any more; it has its whole time to answer again. */

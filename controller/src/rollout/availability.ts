@@ -106,10 +106,14 @@ export class Availabilities {
     this.#put(machine, app, { ...assigned, phase: undefined, isOverdue: false });
   }
 
-  /** What an agent says about an app. An answer to an older assignment says nothing. */
+  /** What an agent says about an app. An answer to an older assignment is none to this one; whoever had answered this one and speaks of an older one now has lost it, as after a crash. */
   reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase): void {
     const entry = this.#machines.get(machine)?.apps.get(app);
-    if (entry?.generation !== generation) return;
+    if (entry === undefined) return;
+    if (entry.generation !== generation) {
+      if (entry.phase !== undefined) this.#put(machine, app, { ...entry, phase: undefined });
+      return;
+    }
     // Its time begins anew when it has answered after all, or begins to go back.
     const isNews = isFinal(entry, phase) || (phase === "reverting" && entry.phase !== "reverting");
     this.#put(machine, app, { ...entry, phase, isOverdue: entry.isOverdue && !isNews });

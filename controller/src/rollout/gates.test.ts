@@ -67,16 +67,31 @@ describe("soak", () => {
     const rollout = new Harness(3, { waves: [wave(count(2), { gates: [soak(5 * MINUTE)] }), ALL], maxFailures: count(1), progressDeadlineMs: 10 * MINUTE });
     rollout.healthy(0);
     rollout.healthy(1);
-    for (let minutes = 0; minutes < 14; minutes += 2) {
+    const interrupt = (): void => {
       rollout.report(0, "unhealthy");
       rollout.pass(MINUTE);
       rollout.report(0, "healthy");
       rollout.pass(MINUTE);
-    }
+    };
+    for (let minutes = 0; minutes < 14; minutes += 2) interrupt();
     expect(rollout.phase).toBe("rolling");
-    rollout.pass(MINUTE);
+    interrupt();
     expect(rollout.phase).toBe("rolling_back");
     expect(rollout.state.reason?.message).toContain("its targets kept changing until progress_deadline");
+  });
+
+  test("that was interrupted late, and is no more, is not ended by progress_deadline", () => {
+    const late = new Harness(3, { waves: [wave(count(2), { gates: [soak(5 * MINUTE)] }), ALL], maxFailures: count(1), progressDeadlineMs: 10 * MINUTE });
+    late.healthy(0);
+    late.healthy(1);
+    for (let minutes = 0; minutes < 14; minutes += 2) {
+      late.report(0, "probing");
+      late.pass(MINUTE);
+      late.report(0, "healthy");
+      late.pass(MINUTE);
+    }
+    late.pass(4 * MINUTE);
+    expect([late.phase, late.moving()]).toEqual(["rolling", [2]]);
   });
 
   test("that is interrupted by machines that are waited for is not ended by progress_deadline", () => {

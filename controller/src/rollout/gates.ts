@@ -77,9 +77,9 @@ export function stepOf(gate: GateState, changedAt: Moment, patienceMs: number, n
     case "soak": {
       const over = soakOver(gate, changedAt);
       if (over === undefined || now.attended >= over.attended) return { kind: "open", said: "" };
-      if (attendedSince(since, now) >= asked.forMs + patienceMs) return { kind: "stop", said: "its targets kept changing until progress_deadline" };
-      const end = dueAt(since, asked.forMs + patienceMs, now);
-      return { kind: "wait", until: Math.min(dueAt(over, 0, now), end) as Instant };
+      // Whoever changes no more is given the rest of the soak, however late it is.
+      if (attendedSince(since, changedAt) >= asked.forMs + patienceMs) return { kind: "stop", said: "its targets kept changing until progress_deadline" };
+      return { kind: "wait", until: dueAt(over, 0, now) };
     }
     case "approval":
       return { kind: "wait", until: undefined };

@@ -68,6 +68,11 @@ export class Hosts {
     return (this.#gaps.get(machine) ?? []).some((gap) => gap.to >= from && gap.from + SILENT_AFTER_MS <= to);
   }
 
+  /** When it was heard again after its last silence; -1: it was never silent. */
+  heardAgainAt(machine: MachineId): number {
+    return this.#gaps.get(machine)?.at(-1)?.to ?? -1;
+  }
+
   serving(machine: MachineId, app: string): Serving {
     return this.machines.get(machine)!.serving(app);
   }

@@ -139,12 +139,14 @@ export class Orders {
   }
 
   /** Of machines that are alike but for their labels and names, nobody is in an earlier wave than whoever goes before it. */
-  #checkOrder({ strategy, waves, id, app }: Deployment): void {
+  #checkOrder({ strategy, waves, id, app, artifact }: Deployment): void {
     const { record, hosts, complain } = this.#court;
     if (strategy.order.length === 0 || !strategy.waves.every(({ members }) => members.kind === "size")) return;
+    // Whoever runs it already is watched from the first wave on.
+    const runsIt = (machine: MachineId) => hosts.serving(machine, app).artifact === artifact;
     const isPlain = (machine: string) => {
       const known = record.machines.get(machine as never);
-      return known !== undefined && known.cordonedAt === undefined && hosts.unheardMs(known.machine) < 20_000 && hosts.hasSettled(known.machine, app, 0);
+      return known !== undefined && known.cordonedAt === undefined && hosts.unheardMs(known.machine) < 20_000 && hosts.hasSettled(known.machine, app, 0) && !runsIt(known.machine);
     };
     const all = waves.flatMap(({ machines }, wave) => machines.filter(isPlain).map((machine) => ({ machine, wave, labels: record.machines.get(machine)!.labels })));
     for (const [index, first] of all.entries()) {

@@ -211,12 +211,12 @@ export class Passing {
   }
 }
 
-/** It said so, or it was heard and did not answer in its time. */
+/** It said so, or it was heard and did not answer in its time, which it has anew when it was lost. */
 export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { machine, generation, at }: Decision): boolean {
   const answer = record.answers.get(generation);
   if (answer !== undefined) return FAILED.includes(answer);
   const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
-  return hosts.attention.between(at, heardUntil) >= answerMs(strategy) - SLACK_MS;
+  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine)), heardUntil) >= answerMs(strategy) - SLACK_MS;
 }
 
 function namesOfLost(took: readonly Took[]): readonly MachineId[] {
