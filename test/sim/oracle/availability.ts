@@ -39,7 +39,8 @@ export class Availability {
   decided(decision: Decision, before: Decision | undefined): void {
     const { hosts, record } = this.#court;
     const { machine, app, generation } = decision;
-    if (before === undefined || !hosts.machines.has(machine) || hosts.hasSettled(machine, app, before.generation)) return;
+    if (before === undefined || !hosts.machines.has(machine)) return;
+    if (hosts.hasSettled(machine, app, before.generation)) return void this.#changes.delete(`${machine}/${app}`);
     if (record.answers.has(before.generation)) this.#anew.add(generation);
     const deployment = record.deployments.get(before.deployment)!;
     this.#inherited.set(generation, Math.max(record.windowOf(deployment, before.at), this.#inherited.get(before.generation) ?? 0));

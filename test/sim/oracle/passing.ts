@@ -45,7 +45,8 @@ export class Passing {
     const machine = waves[index]!.machines.find((candidate) => {
       const decision = lastDecisions.get(candidate);
       const known = record.machines.get(candidate);
-      if (decision?.isUpdate !== true || record.newest.get(`${candidate}/${app}`) !== decision) return false;
+      // One that joins its tail in the same moment comes after it.
+      if (decision?.isUpdate !== true || decision.at >= hosts.now || record.newest.get(`${candidate}/${app}`) !== decision) return false;
       if (known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
       // One of its name was in the wave, and was removed.
       if (known.joinedAt > (waves[index]!.begunAt ?? hosts.now)) return false;
