@@ -256,7 +256,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an agent does not remember what was good",
     breaks: "agent_throws",
-    edits: [{ file: "agent/src/machine/good.ts", find: "return { ...state, lastGood: current, goodArtifacts, phase", put: "return { ...state, goodArtifacts, phase" }],
+    edits: [{ file: "agent/src/machine/good.ts", find: "return { ...state, lastGood: current, goodArtifacts, transitions", put: "return { ...state, goodArtifacts, transitions" }],
   },
   {
     name: "no rollout ever succeeds",

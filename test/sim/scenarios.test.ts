@@ -103,7 +103,7 @@ test("an agent that dies after a report and before the record of it, and finds t
 test("a soak that is interrupted again and again does not hold the rollout for ever", async () => {
   const scenario = new Scenario(2);
   await scenario.pass(2_000);
-  const id = scenario.deploy("1", { waves: [ofTwo({ kind: "soak", forMs: 60_000 })], progressDeadlineMs: 30_000 }, { kind: "flaps", everyMs: 15_000 });
+  const id = scenario.deploy("1", { waves: [ofTwo({ kind: "soak", forMs: 30_000 })], progressDeadlineMs: 25_000 }, { kind: "flaps", everyMs: 15_000 });
   await scenario.until(() => scenario.phaseOf(id) === "paused");
   expect(scenario.reasonOf(id)).toContain("kept changing");
   await scenario.settle();

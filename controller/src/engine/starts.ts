@@ -72,9 +72,8 @@ function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: Star
 
 /** A rollback under way is left in the middle only for a deployment that goes to all of its machines. */
 function beforeGoneBack({ strategy: { targets } }: RolloutState, ofApp: readonly RolloutState[]): Waiting | undefined {
-  const before = ofApp.find((other) => other.phase === "rolling_back" && targets !== "" && other.strategy.targets !== targets);
-  if (before === undefined) return undefined;
-  return { message: `${before.id} (${before.release}) to have gone back: it goes to other machines, too`, until: undefined };
+  const rollback = ofApp.find((other) => other.phase === "rolling_back" && targets !== "" && other.strategy.targets !== targets);
+  return rollback === undefined ? undefined : { message: `${rollback.id} (${rollback.release}) to have gone back: it goes to other machines, too`, until: undefined };
 }
 
 function isReady(state: RolloutState, facts: StartFacts, now: Moment): boolean {
