@@ -37,7 +37,7 @@ test("a file and a fleet become waves, warnings and worlds", async () => {
     [3, "100%", 15, 48_000, 120_000],
   ]);
   expect(made.waves[0]!.machines).toEqual([{ id: "web-01", previousVersion: "1.0", note: "" }]);
-  expect(made.warnings).toEqual([expect.stringContaining("has no probe"), expect.stringContaining("would reach all 20 machines"), expect.stringContaining("takes its machine with it is not noticed before they have passed")]);
+  expect(made.warnings).toEqual([expect.stringContaining("has no probe"), expect.stringContaining("would reach all 20 machines"), expect.stringContaining("takes its machine with it after the soak is not noticed before they have passed")]);
   expect(made.blastRadius.map(({ world, phase }) => [world, phase])).toEqual([
     ["broken everywhere", DeploymentPhase.ROLLED_BACK],
     ["broken on 10%", DeploymentPhase.ROLLED_BACK],

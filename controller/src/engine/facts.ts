@@ -145,6 +145,11 @@ export class Facts {
     return stored === undefined ? undefined : (JSON.parse(stored) as Record<string, number>);
   }
 
+  /** On some machine, at some time. */
+  wasHealthy(id: ReleaseId): boolean {
+    return this.#sql.wasHealthy.get(id) !== undefined;
+  }
+
   hasArtifact(digest: string): boolean {
     return this.#sql.artifact.get(digest) !== undefined;
   }
@@ -349,6 +354,7 @@ function prepare(db: Database) {
     newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
     release: statement("SELECT release FROM releases WHERE id = ?").pluck(),
     secrets: statement("SELECT secrets FROM releases WHERE id = ?").pluck(),
+    wasHealthy: statement("SELECT 1 FROM releases WHERE id = ? AND healthy_at IS NOT NULL"),
     artifact: statement("SELECT 1 FROM artifacts WHERE digest = ?").pluck(),
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     later: statement(

@@ -156,6 +156,7 @@ export class Operators {
     const target = releaseId(state.app, version);
     const release = facts.release(target);
     if (release === undefined) return notFound(`there is no release ${target}; muster releases ${state.app} lists them`);
+    if (!facts.wasHealthy(target)) return conflict(`${target} was never healthy on any machine, so there is nothing to go back to; deploy it from its deployment file`);
     if (!this.hasArtifact(release.artifact)) return conflict(`the files of ${target} were removed by retention; deploy it from its deployment file`);
     const strategy = straightBack(state.strategy);
     return this.submit({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason), state.release);

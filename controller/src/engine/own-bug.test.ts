@@ -166,6 +166,7 @@ describe("a rollout of which each change contradicts the one before", () => {
     expect([later.world.phase(later.id), later.world.phase(at)]).toEqual(["superseded", "rolling"]);
 
     const back = await contradiction();
+    back.world.journal.db.exec("UPDATE releases SET healthy_at = 1");
     expect(back.world.engine.operators.rollbackTo(back.id, "1", { by: "", reason: "" })).toMatchObject({ ok: true });
     expect(back.world.phase(back.id)).toBe("superseded");
   });

@@ -62,3 +62,15 @@ test.each([5000, 20_000])("a machine that was drained and switched off %sms befo
   world.pass(200_000, "b");
   expect([world.phase(id), world.state(id, "a")]).toEqual(["rolled_back", "unreachable"]);
 });
+
+test("rollback --to goes to no release that was never healthy anywhere", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9), onFailure: "abort" });
+  await world.say("a", "failed");
+  await world.say("b", "failed");
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b");
+  const answer = world.engine.operators.rollbackTo(id, "1", { by: "anna", reason: "" });
+  expect(answer).toMatchObject({ ok: false, refusal: { message: "app@1 was never healthy on any machine, so there is nothing to go back to; deploy it from its deployment file" } });
+});

@@ -10,7 +10,7 @@ function warnings(of: Partial<Strategy>, over: Over = {}): readonly string[] {
   return forecastOf({ strategy: strategy(of), ...over }).warnings;
 }
 const SOAK = [soak(10 * MINUTE)];
-const BLIND = "wave 1 has no soak longer than 15s (silent-after): a release that takes its machine with it is not noticed before it has passed";
+const BLIND = "wave 1 has no soak longer than 15s (silent-after): a release that takes its machine with it after the soak is not noticed before it has passed";
 
 describe("sizes", () => {
   test("a percentage that is rounded up to the whole fleet", () => {

@@ -87,7 +87,7 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
 
 /** Machines that took the release, and of which nothing is known. */
 function leftText({ app, release, targets }: RolloutState, phase: "rolled_back"): string {
-  const open = [...targets.values()].filter(({ state, attempts }) => attempts > 0 && OPEN_STATES[phase].includes(state));
+  const open = [...targets.values()].filter(({ state, attempts }) => attempts > 0 && OPEN_STATES[phase].includes(state)).map((target) => ({ ...target, reason: target.reason?.code ?? null }));
   return outstandingSentences({ phase, version: release.slice(app.length + 1), outstanding: open, outstandingCount: open.length }).map((sentence) => `; ${sentence}`).join("");
 }
 

@@ -41,6 +41,7 @@ test("a success names those that do not have it", () => {
   expect(text("succeeded", { healthy: 6, unreachable: 1, skipped: 1 }, [target("web-3", "unreachable"), target("web-4", "skipped", { purpose: null, attempts: 0 })])).toBe(
     "succeeded on 6 of 8; web-3 took it and is unreachable since; web-4 is cordoned and gets it after muster uncordon web-4",
   );
+  expect(text("succeeded", { healthy: 7, unreachable: 1 }, [target("web-3", "unreachable", { reason: "not_taken" })])).toBe("succeeded on 7 of 8; web-3 was told to take it, and is unreachable since");
   expect(text("succeeded", { healthy: 7, failed: 1 }, [])).toBe("succeeded on 7 of 8; 1 failed");
 });
 
@@ -50,4 +51,9 @@ test("an abort names those that are still on their way, and counts those that ke
   );
   expect(text("failed", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("failed; web-4 may still run 3.0, and goes back when it is heard");
   expect(text("aborted", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("aborted; web-4 may still run 3.0: it was to go back, and is not heard");
+});
+
+test("a rollback that has failed keeps nobody on the release: those that it had not come to go back in their turn", () => {
+  expect(text("failed", { healthy: 4, reverting: 2 }, [target("web-1", "reverting"), target("web-2", "reverting")])).toBe("failed; 4 machines still run 3.0 and go back in their turn; web-1 and web-2 are on their way back");
+  expect(text("failed", { healthy: 1, reverted: 1 }, [])).toBe("failed; 1 machine still runs 3.0 and goes back in its turn");
 });

@@ -13,6 +13,8 @@ export interface OutstandingTarget {
   readonly purpose: Purpose | null;
   /** How often it was assigned the release or its way back; 0: it was passed over. */
   readonly attempts: number;
+  /** Why it is in its state, as a code; null: it says nothing, or was never asked. Default null. */
+  readonly reason?: string | null;
 }
 
 /** Which states of targets an ending leaves open. */
@@ -36,9 +38,9 @@ export interface Ended {
 
 /** `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard` */
 export function outcomeText(ended: Ended): string {
-  const { phase, version, counts } = ended;
+  const { phase, counts } = ended;
   const left = outstandingSentences(ended);
-  const kept = counts.healthy === 0 ? [] : [`${machinesText(counts.healthy)} kept ${version}`];
+  const kept = counts.healthy === 0 ? [] : [keptText(ended)];
   switch (phase) {
     case "succeeded":
       return [succeededText(counts), ...(counts.failed === 0 || counts.healthy === 0 ? [] : [`${counts.failed} failed`]), ...left].join("; ");
@@ -52,6 +54,12 @@ export function outcomeText(ended: Ended): string {
   }
 }
 
+/** A rollback that has failed goes on with those that it had not come to. */
+function keptText({ phase, version, counts: { healthy, reverting, reverted } }: Pick<Ended, "phase" | "version" | "counts">): string {
+  if (phase !== "failed" || reverting + reverted === 0) return `${machinesText(healthy)} kept ${version}`;
+  return `${machinesText(healthy)} still ${healthy === 1 ? "runs" : "run"} ${version} and ${healthy === 1 ? "goes back in its" : "go back in their"} turn`;
+}
+
 /** Of one machine: `web-3 may still run 3.0, and goes back when it is heard`. */
 export function outstandingText(phase: EndedPhase, version: string, target: OutstandingTarget): string {
   return sentence(whatOf(phase, target), [target.machine], 1, version);
@@ -63,14 +71,14 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "is_cordoned" | "is_to_get_it";
+type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it";
 
-function whatOf(phase: EndedPhase, { state, purpose, attempts }: OutstandingTarget): What {
+function whatOf(phase: EndedPhase, { state, purpose, attempts, reason = null }: OutstandingTarget): What {
   if (state === "removed") return "removed";
   if (phase === "rolled_back") return state === "unreachable" ? "may_still_run" : "goes_back";
   if (state === "reverting") return "goes_back";
   if (phase === "succeeded") {
-    if (state === "unreachable") return attempts === 0 ? "gets_it_when_heard" : "took_it";
+    if (state === "unreachable") return attempts === 0 ? "gets_it_when_heard" : reason === "not_taken" ? "was_told" : "took_it";
     if (state === "skipped") return "is_cordoned";
     return state === "pending" ? "is_to_get_it" : "is_under_way";
   }
@@ -100,6 +108,8 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} ${one ? "is" : "are"} unreachable and ${one ? "gets it when it is" : "get it when they are"} heard`;
     case "took_it":
       return `${who} took it and ${one ? "is" : "are"} unreachable since`;
+    case "was_told":
+      return `${who} ${one ? "was" : "were"} told to take it, and ${one ? "is" : "are"} unreachable since`;
     case "is_cordoned":
       return `${who} ${one ? "is" : "are"} cordoned and ${one ? "gets" : "get"} it after muster uncordon ${one ? machines[0]! : "MACHINE"}`;
     case "is_to_get_it":

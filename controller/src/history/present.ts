@@ -24,8 +24,11 @@ const OUTSTANDING_READ_MAX = 10;
 /** Machines that are named with what is wrong with them. */
 const TROUBLED_NAMED_MAX = 3;
 
-/** Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither. */
+/**
+ * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither; nor is one that was removed when it had said that it runs something else.
+ */
 const IS_OPEN = `t.deployment = @id AND t.state IN (SELECT value FROM json_each(@states))
+  AND (t.state <> 'removed' OR t.runs IS NULL OR d.app || '@' || t.runs = d.release)
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
 /** Nothing newer was decided about the machine; who was passed over still gets it while no newer deployment stands. */
@@ -44,7 +47,7 @@ export interface Outstanding {
 export function outstandingOf(db: Database, id: DeploymentId, phase: EndedPhase, isNow: boolean): Outstanding {
   const given = { id, states: JSON.stringify(OPEN_STATES[phase]) };
   const where = `${FROM} ${IS_OPEN} ${isNow ? IS_OWN : ""}`;
-  const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
+  const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts, t.reason_code AS reason ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
   const count = targets.length < OUTSTANDING_READ_MAX ? targets.length : (statement(db, `SELECT count(*) ${where}`).pluck().get(given) as number);
   return { targets, count };
 }

@@ -47,7 +47,7 @@ export function registerDeploy(program: Command, context: CliContext): void {
     .option("--sign-key <file>", "sign the release with this key; what is signed is read and packed here")
     .option("--passphrase-file <file>", "the passphrase of that key; else it is asked for at the terminal")
     .option("--signature <file>", "a signature of muster release sign; may be given again", (file: string, files: readonly string[]) => [...files, file], [])
-    .option("--watch", "go on as watch does; exit code 0 when it succeeded, 1 when it failed or was taken back")
+    .option("--watch", "go on as watch does; exit code 0 when it succeeded, 1 when it failed or was taken back, 5 and 6 when that is not so, or not known, of every machine")
     .action(async (_options: unknown, self: Command) => {
       const options = self.optsWithGlobals<DeployOptions>();
       const submitted = await submitFile(context, options);

@@ -47,7 +47,7 @@ function takesMachine({ inputs: { silentAfterMs }, plan: { waves } }: Facts): re
   });
   if (blind.length === 0) return [];
   const [they, have] = blind.length === 1 ? ["it", "has"] : ["they", "have"];
-  return [`${wavesText(blind)} ${have} no soak longer than ${durationText(silentAfterMs)} (silent-after): a release that takes its machine with it is not noticed before ${they} ${blind.length === 1 ? "has" : "have"} passed`];
+  return [`${wavesText(blind)} ${have} no soak longer than ${durationText(silentAfterMs)} (silent-after): a release that takes its machine with it after the soak is not noticed before ${they} ${blind.length === 1 ? "has" : "have"} passed`];
 }
 
 function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonly string[] {
