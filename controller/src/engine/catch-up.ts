@@ -13,7 +13,7 @@ import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
 import type { RolloutPhase } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
-import type { Decision, Facts, StandingRow, TakenBackRow } from "./facts.ts";
+import type { Decision, Facts, Intention, StandingRow, TakenBackRow } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
@@ -29,6 +29,7 @@ interface Standing extends StandingRow {
   readonly matches: Selector;
   readonly laneLabels: readonly LaneLabel[];
   readonly lateJoiners: Strategy["lateJoiners"];
+  readonly isWayBack: boolean;
 }
 
 interface TakenBack extends TakenBackRow {
@@ -62,6 +63,11 @@ export class CatchUp {
   reload(): void {
     for (const collection of [this.#standing, this.#takenBack, this.#newest, this.#deferred]) collection.clear();
     for (const app of this.#facts.appsDeployed()) this.#read(app);
+    this.lookAtAll();
+  }
+
+  /** What kept a deployment from going on is over. */
+  lookAtAll(): void {
     for (const { id } of this.#facts.machines()) this.#due.add(id);
   }
 
@@ -115,11 +121,11 @@ export class CatchUp {
   #standingOf(row: StandingRow): Standing {
     const matches = selectorOf(row.selector);
     try {
-      return ofRollout(row.id, () => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[], lateJoiners: (JSON.parse(row.strategy) as Strategy).lateJoiners }));
+      return ofRollout(row.id, () => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[], ...givenTo(row) }));
     } catch (error) {
       if (!(error instanceof RolloutBug)) throw error;
       this.#quarantine.put(row.id, error);
-      return { ...row, matches, laneLabels: [], lateJoiners: "ignore" };
+      return { ...row, matches, laneLabels: [], lateJoiners: "ignore", isWayBack: false };
     }
   }
 
@@ -169,13 +175,14 @@ export class CatchUp {
     const hadIt = state === "unreachable" && purpose !== null;
     if (hadIt && goesBack === 1) return this.#goBackIn(id, app, heard, append, now);
     if (hadIt && isOwn) return this.#drive(id, heard, append, now);
+    if (hadIt) return this.#leaveTo(assigned?.deployment, id, machine, append, now);
     // It was drained when it was lost on its way, and is not lost.
     if (row.leftAs !== null) this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
     if (this.#isTargetOfActive(app, machine)) return;
-    const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
-    if (standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels)) return;
-    if (!selects(standing.matches, labels)) {
+    const standing = this.#standsFor(id, app, machine, labels);
+    if (standing === undefined) return;
+    if (!isFor(standing, labels)) {
       return this.#drive(id, { kind: "unmatched", machine, reason: unmatchedReason({ targets: standing.selector }) }, append, now);
     }
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
@@ -183,21 +190,42 @@ export class CatchUp {
     else this.#drive(id, { kind: row.reason === "unmatched" ? "matched" : "uncordoned", machine }, append, now);
   }
 
+  /** The deployment, where it is the one to give its release to the machine, which it knows. */
+  #standsFor(id: DeploymentId, app: AppName, machine: MachineId, labels: Labels): Standing | undefined {
+    const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
+    return standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels) ? undefined : standing;
+  }
+
   /** A newer decision goes before: the machine is left to that once it was told it, and until then nothing is said. */
   #goBackIn(id: DeploymentId, app: AppName, heard: Extract<RolloutEvent, { readonly kind: "heard_again" }>, append: Append, now: Moment): void {
     const { machine } = heard;
     const newest = this.newestDecision(machine, app);
     if (newest === undefined || newest.deployment === id) return this.#drive(id, heard, append, now);
-    if (newest.deployment !== this.#facts.decision(machine, app)?.deployment) return;
-    this.#drive(id, { kind: "overtaken", machine, reason: { code: "superseded", message: `${newest.deployment} goes on with it` }, isTold: true }, append, now);
+    if (newest.deployment === this.#facts.decision(machine, app)?.deployment) this.#leaveTo(newest.deployment, id, machine, append, now);
   }
 
-  /** About an app on a machine, whether the machine was told of it by now or not. */
+  /** Another deployment has told the machine something newer. */
+  #leaveTo(newer: DeploymentId | undefined, id: DeploymentId, machine: MachineId, append: Append, now: Moment): void {
+    if (newer === undefined || newer === id) return;
+    this.#drive(id, { kind: "overtaken", machine, reason: { code: "superseded", message: `${newer} goes on with it` }, isTold: true }, append, now);
+  }
+
+  /** About an app on a machine, whether the machine was told of it by now or not. What nobody would carry out any more is none. */
   newestDecision(machine: MachineId, app: AppName): Decision | undefined {
+    const labels = this.#facts.machine(machine)?.labels ?? {};
     // Those whose turn is to come are in memory.
     const pending = this.#rollouts.all().filter(({ app: its, phase, targets }) => its === app && goesForward(phase) && targets.get(machine)?.state === "pending");
-    const all = [this.#facts.decision(machine, app), this.#facts.intention(machine, app), ...pending.map(({ id }) => ({ deployment: id, seq: this.#facts.startSeq(id) }))];
+    const toCome = [...this.#facts.intentions(machine, app), ...pending.map(({ id, phase }): Intention => ({ deployment: id, phase, isBack: 0, seq: this.#facts.startSeq(id) }))];
+    const all = [this.#facts.decision(machine, app), ...toCome.filter((each) => this.#willTell(each, app, machine, labels))];
     return all.reduce((newest, each) => (each !== undefined && (newest === undefined || each.seq > newest.seq) ? each : newest), undefined);
+  }
+
+  #willTell({ deployment: id, phase, isBack }: Intention, app: AppName, machine: MachineId, labels: Labels): boolean {
+    if (isBack === 1) return true;
+    const { strategy } = this.#rollouts.get(id) ?? {};
+    if (phase !== "succeeded") return strategy === undefined || strategy.isWayBack === true || selects(selectorOf(strategy.targets), labels);
+    const standing = this.#standsFor(id, app, machine, labels);
+    return standing !== undefined && isFor(standing, labels);
   }
 
   /** A machine that the deployment did not know. */
@@ -228,7 +256,17 @@ export class CatchUp {
   }
 }
 
+/** One that goes to an older release goes to whoever it was planned for, whatever the labels are by now. */
+function isFor({ matches, isWayBack }: Standing, labels: Labels): boolean {
+  return isWayBack || selects(matches, labels);
+}
+
 /** Whoever is pending in it is to be told its release. */
 function goesForward(phase: RolloutPhase): boolean {
   return phase === "rolling" || phase === "paused" || phase === "succeeded";
+}
+
+function givenTo({ strategy }: StandingRow): Pick<Standing, "lateJoiners" | "isWayBack"> {
+  const { lateJoiners, isWayBack = false } = JSON.parse(strategy) as Strategy;
+  return { lateJoiners, isWayBack };
 }

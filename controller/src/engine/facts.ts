@@ -109,6 +109,13 @@ export interface AssignmentRow extends Deadlines {
   readonly awaitedSince: Attended | null;
 }
 
+/** A decision that the machine is still to be told. */
+export interface Intention extends Decision {
+  readonly phase: RolloutPhase;
+  /** It is to be taken back. */
+  readonly isBack: 0 | 1;
+}
+
 export class Facts {
   readonly #db: Database;
   readonly #sql: ReturnType<typeof prepare>;
@@ -245,9 +252,19 @@ export class Facts {
     return this.#sql.decision.get(machine, app) as Decision | undefined;
   }
 
-  /** The newest that it is still to be told, being away or cordoned: by a deployment that has it as a target, or that takes it back. */
-  intention(machine: MachineId, app: AppName): Decision | undefined {
-    return this.#sql.intention.get({ machine, app }) as Decision | undefined;
+  /** What it is still to be told, being away or cordoned: by deployments that have it as a target, or that take it back. */
+  intentions(machine: MachineId, app: AppName): readonly Intention[] {
+    return this.#sql.intentions.all({ machine, app }) as Intention[];
+  }
+
+  /** Something is still to come for the machine in another deployment that has ended. */
+  isOutstandingBeside(id: DeploymentId, machine: MachineId): boolean {
+    return this.#sql.outstandingBeside.get(machine, id) !== undefined;
+  }
+
+  /** A deployment that began after this one, and has still to tell machines on which this one failed. */
+  laterToTell(id: DeploymentId): DeploymentId | undefined {
+    return this.#sql.laterToTell.get(id) as DeploymentId | undefined;
   }
 
   startSeq(id: DeploymentId): number {
@@ -406,12 +423,17 @@ function prepare(db: Database) {
     ),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),
-    intention: statement(
-      `SELECT d.id AS deployment, CASE WHEN t.purpose IS NULL THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
+    outstandingBeside: statement("SELECT 1 FROM targets t WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND t.deployment <> ? AND t.purpose IS NOT NULL"),
+    laterToTell: statement(
+      `SELECT d.id FROM deployments this CROSS JOIN targets mine ON mine.deployment = this.id AND mine.state = 'failed' CROSS JOIN targets t ON t.machine = mine.machine AND t.state IN ('unreachable', 'skipped')
+       JOIN deployments d ON d.id = t.deployment WHERE this.id = ? AND d.app = this.app AND d.start_seq > this.start_seq AND d.phase = 'succeeded' AND ${isToCome("t")} LIMIT 1`,
+    ).pluck(),
+    intentions: statement(
+      `SELECT d.id AS deployment, d.phase, t.purpose IS NOT NULL AS isBack, CASE WHEN t.purpose IS NULL THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND d.app = @app AND (
          (${isToCome("t")} AND d.phase IN ('rolling', 'paused', 'succeeded'))
          OR (t.purpose IS NOT NULL AND t.state = 'unreachable' AND d.back_seq IS NOT NULL AND d.phase IN ('rolling_back', 'rolled_back', 'failed')))
-       ORDER BY seq DESC LIMIT 1`,
+       ORDER BY seq DESC`,
     ),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
     decidedAfter: statement(

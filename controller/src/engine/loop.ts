@@ -95,7 +95,7 @@ export class Loop {
     this.planner = new Planner(journal, this.world);
     this.quarantine = new Quarantine(options.logger);
     this.promotions = new Promotions(this.facts, this.world, clock, this.quarantine);
-    this.rollouts = new Rollouts({ journal, world: this.world, quarantine: this.quarantine, isHeldBack: () => this.attendance.isCatchingUp });
+    this.rollouts = new Rollouts({ journal, world: this.world, quarantine: this.quarantine, isHeldBack: () => this.attendance.isCatchingUp, onTold: (machine, by) => this.#completeBeside(machine, by) });
     this.catchUp = new CatchUp(this.facts, this.rollouts, this.world, this.quarantine);
     this.#reload();
   }
@@ -166,6 +166,11 @@ export class Loop {
   /** In the transaction that removes it. */
   forgetElsewhere(machine: MachineId): void {
     this.#options.onMachineRemoved?.(machine);
+  }
+
+  /** What an older deployment had still to do there is left to the one that told the machine. */
+  #completeBeside(machine: MachineId, by: DeploymentId): void {
+    if (this.facts.isOutstandingBeside(by, machine)) this.catchUp.look(machine);
   }
 
   tellMachine(machine: MachineId): void {

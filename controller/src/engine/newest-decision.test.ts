@@ -16,7 +16,7 @@ async function work(world: World, names: readonly string[], rounds = 6): Promise
       const generation = world.generation(name);
       if (generation <= (answered.get(name) ?? 0)) continue;
       answered.set(name, generation);
-      await world.say(name, "healthy");
+      await world.say(name, world.wanted(name) === "remove" ? "removed" : "healthy");
     }
     world.pass(2000, ...names);
   }
@@ -233,4 +233,145 @@ test("a deployment to the same machines takes the place of a rollback at once", 
   const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1), onConflict: "supersede" });
   await work(world, NAMES, 10);
   expect([world.phase(second), world.phase(third), NAMES.map((name) => world.wanted(name))]).toEqual(["superseded", "succeeded", ["3", "3", "3", "3"]]);
+});
+
+test("what a newer deployment had to tell a machine that it does not select any more is no decision about it: the rollback before is", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES, 2);
+  const rest = ["b", "c", "d"];
+  world.pass(20_000, ...rest);
+  world.command(second, "rollback");
+  await work(world, rest, 4);
+  expect([world.phase(second), world.state(second, "a")]).toEqual(["rolled_back", "unreachable"]);
+  const third = world.deploy("3", WIDE);
+  await work(world, rest, 4);
+  expect([world.phase(third), world.state(third, "a")]).toEqual(["succeeded", "unreachable"]);
+  world.label({ role: "db" }, "a");
+  const fourth = world.deploy("4", WIDE);
+  await work(world, rest, 4);
+  expect([world.phase(fourth)]).toEqual(["succeeded"]);
+  await world.join("a");
+  await work(world, NAMES, 30);
+  expect([world.wanted("a"), world.state(second, "a")]).toEqual(["1", "reverted"]);
+});
+
+test("nor is what a rollout that goes back had still to tell", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES, 2);
+  world.pass(20_000, "b", "c", "d");
+  world.command(second, "rollback");
+  await work(world, ["b", "c", "d"], 4);
+  expect([world.phase(second), world.state(second, "a")]).toEqual(["rolled_back", "unreachable"]);
+  const third = world.deploy("3", { waves: [soak(30_000), ALL], maxUnavailable: count(1) });
+  expect(world.wanted("b")).toBe("3");
+  await world.say("b", "healthy");
+  world.pass(20_000, "c", "d");
+  world.command(third, "rollback");
+  world.pass(5000, "c", "d");
+  expect([world.phase(third), world.state(third, "b"), world.state(third, "a")]).toEqual(["rolled_back", "unreachable", "pending"]);
+  await world.join("b", "a");
+  await work(world, NAMES, 60);
+  expect([NAMES.map((n) => world.wanted(n)), world.state(second, "a")]).toEqual([["1", "1", "1", "1"], "reverted"]);
+});
+
+test("nor what a deployment had to tell whose release was taken back since", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES, 2);
+  const rest = ["b", "c", "d"];
+  world.pass(20_000, ...rest);
+  world.command(second, "rollback");
+  await work(world, rest, 4);
+  const third = world.deploy("3", WIDE);
+  await work(world, rest, 4);
+  expect([world.phase(third), world.state(third, "a")]).toEqual(["succeeded", "unreachable"]);
+  await world.joinAs({ role: "db" }, "z");
+  const again = world.deploy("3", { ...WIDE, targets: "" });
+  await work(world, [...rest, "z"], 4);
+  world.command(again, "rollback");
+  await work(world, [...rest, "z"], 4);
+  expect(world.phase(again)).toBe("rolled_back");
+  await world.join("a");
+  await work(world, [...NAMES, "z"], 30);
+  expect([world.wanted("a"), world.state(second, "a")]).toEqual(["1", "reverted"]);
+});
+
+test("rollback --to goes to whoever it was planned for, though it is relabelled before its turn", async () => {
+  const world = await onOne();
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+  await work(world, NAMES, 20);
+  expect(world.phase(id)).toBe("succeeded");
+  const back = world.engine.operators.rollbackTo(id, "1", by);
+  if (!back.ok) throw new Error(back.refusal.message);
+  const deployment = back.value.deployment as never;
+  const toCome = NAMES.filter((n) => world.state(deployment, n) === "pending");
+  world.label({ role: "db" }, toCome.at(-1)!);
+  await work(world, NAMES, 20);
+  expect([toCome.length > 0, world.phase(deployment), world.state(deployment, toCome.at(-1)!), NAMES.map((n) => world.wanted(n))]).toEqual([true, "succeeded", "healthy", ["1", "1", "1", "1"]]);
+});
+
+test("and though it was lost when it was relabelled", async () => {
+  const world = await onOne();
+  const id = world.deploy("2", WIDE);
+  await work(world, NAMES);
+  expect(world.phase(id)).toBe("succeeded");
+  world.pass(20_000, "b", "c", "d");
+  const back = world.engine.operators.rollbackTo(id, "1", by);
+  if (!back.ok) throw new Error(back.refusal.message);
+  await work(world, ["b", "c", "d"]);
+  world.label({ role: "db" }, "a");
+  await world.join("a");
+  await work(world, NAMES, 20);
+  expect([world.phase(back.value.deployment as never), world.wanted("a")]).toEqual(["succeeded", "1"]);
+});
+
+test("retry of an older deployment does not overrule what a newer one has still to tell", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "w1", "w2");
+  await world.joinAs({ role: "web", zone: "q" }, "x");
+  await world.joinAs({ role: "db", zone: "q" }, "y");
+  const all = ["w1", "w2", "x", "y"];
+  world.deploy("1", { ...WIDE, targets: "" });
+  await work(world, all, 3);
+  const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1) });
+  await world.say("w1", "healthy");
+  await world.say("w2", "healthy");
+  await world.say("x", "reverted");
+  world.pass(3000, ...all);
+  expect(world.phase(second)).toBe("succeeded");
+  world.pass(20_000, "w1", "w2", "y");
+  const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(9), targets: "zone=q" });
+  await world.say("y", "healthy");
+  world.pass(5000, "w1", "w2", "y");
+  expect([world.phase(third), world.state(third, "x")]).toEqual(["succeeded", "unreachable"]);
+  world.engine.orders.addFreeze({ from: 0 as never, until: null }, by);
+  await world.join("x");
+  world.pass(3000, ...all);
+  const retried = world.command(second, "retry");
+  world.pass(3000, ...all);
+  world.engine.orders.endFreeze("f-1", "anna");
+  await work(world, all, 10);
+  expect([retried.ok, world.wanted("x")]).toEqual([retried.ok, "3"]);
+});
+
+test("a rollback names no machine any more that a newer deployment has told", async () => {
+  const world = new World();
+  await world.join(...NAMES);
+  world.deploy("1", WIDE);
+  await work(world, NAMES);
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES, 2);
+  const rest = ["c", "d"];
+  world.pass(20_000, ...rest);
+  world.command(second, "rollback");
+  await work(world, rest, 4);
+  const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1) });
+  await work(world, rest, 6);
+  await Promise.all([world.join("a"), world.join("b")]);
+  await work(world, NAMES, 30);
+  world.pass(3_600_000, ...NAMES);
+  const seen = ["a", "b"].map((n) => [world.wanted(n), world.state(third, n), world.state(second, n)]);
+  expect(seen).toEqual([["3", "healthy", "skipped"], ["3", "healthy", "skipped"]]);
 });

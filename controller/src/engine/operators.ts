@@ -1,7 +1,7 @@
 /**
  * What operators ask about deployments: submit one, steer one. Each is one transaction, and is refused in words when it can't be.
  */
-import { type DeploymentId, type ReleaseId, releaseId } from "@muster/proto/ids.ts";
+import { type DeploymentId, deploymentNumber, type ReleaseId, releaseId } from "@muster/proto/ids.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import { readSigned, signedAlsoBy } from "@muster/proto/trust/release-bytes.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
@@ -134,9 +134,17 @@ export class Operators {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
       rollouts.drive(steered, event, append, now);
     });
-    this.#loop.quarantine.release(id);
+    if (this.#loop.quarantine.has(id)) this.#takeUpAgain(state);
     this.#loop.askAgain(id);
     return granted(undefined);
+  }
+
+  /** It met a bug after its end, and can go on: machines that came meanwhile are looked at. */
+  #takeUpAgain({ id, app }: RolloutState): void {
+    this.#loop.quarantine.release(id);
+    this.#loop.catchUp.changed(app);
+    this.#loop.catchUp.lookAtAll();
+    this.#loop.tick();
   }
 
   /** Deploys an older release again, to the machines of a deployment: at once, in one wave, within the same window. Takes the place of what is under way. */
@@ -169,14 +177,22 @@ export class Operators {
     return `${NONE_FAILED} in it, though ${bad} of its ${machines} ${machines === 1 ? "machine" : "machines"} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; muster rollback ${id} takes all of them back, deploying it again assigns it anew to those that are down`;
   }
 
+  /** A newer deployment decides about machines on which this one failed, and has not told them yet. */
+  #laterToTell({ id, app, targets }: RolloutState): DeploymentId | undefined {
+    const isNewer = (other: RolloutState): boolean => other.app === app && deploymentNumber(other.id) > deploymentNumber(id);
+    const pendingIn = this.#loop.rollouts.all().find((other) => isNewer(other) && [...other.targets.values()].some(({ machine, state }) => state === "pending" && targets.get(machine)?.state === "failed"));
+    return pendingIn?.id ?? this.#loop.facts.laterToTell(id);
+  }
+
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
-  #overtaken({ id, app, targets }: RolloutState, { kind }: Command): string | undefined {
+  #overtaken(state: RolloutState, { kind }: Command): string | undefined {
+    const { id, app, targets } = state;
     const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && isUnderWay(other));
     if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
     let touched = 0;
     for (const target of targets.values()) if (isTouched(target)) touched += 1;
     // The tables need not be asked while all that it told anything are its own.
-    const later = this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.laterDeployment(id);
+    const later = (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
     return later === undefined ? undefined : `${later} of ${app} has been carried out since; ${kind === "rollback" ? "roll that back" : "deploy again"} instead`;
   }
 }

@@ -526,3 +526,20 @@ describe("what came to a target while its rollout was paused for a bug counts wh
     expect([world.phase(id), ...statesOf(world, id)]).toEqual(["rolled_back", "reverted", "removed", "pending", "pending"]);
   });
 });
+
+test("a deployment that is mended and taken up again gives its release to who came meanwhile", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b");
+  const strategy = world.journal.db.prepare("SELECT strategy FROM deployments WHERE id = ?").pluck().get(id) as string;
+  world.journal.db.prepare("UPDATE deployments SET strategy = '{' WHERE id = ?").run(id);
+  world.startEngine();
+  await world.join("z");
+  world.pass(3000, "a", "b", "z");
+  const before = [world.wanted("z"), typeof world.engine.unsound(id)];
+  world.journal.db.prepare("UPDATE deployments SET strategy = ? WHERE id = ?").run(strategy, id);
+  const answer = world.command(id, "set_max_unavailable");
+  world.pass(30_000, "a", "b", "z");
+  expect([before, answer.ok, world.engine.unsound(id), world.wanted("z")]).toEqual([[undefined, "string"], true, undefined, "2"]);
+});

@@ -39,6 +39,8 @@ export interface RolloutsOptions {
   readonly quarantine: Quarantine;
   /** Machines must speak first: events are taken in, and nothing follows from them yet. */
   readonly isHeldBack: () => boolean;
+  /** A machine is assigned something by a deployment. */
+  readonly onTold: (machine: MachineId, by: DeploymentId) => void;
 }
 
 export class Rollouts {
@@ -46,6 +48,7 @@ export class Rollouts {
   readonly #world: World;
   readonly #quarantine: Quarantine;
   readonly #isHeldBack: () => boolean;
+  readonly #onTold: RolloutsOptions["onTold"];
   /** In the order of submission, but for tails and rollbacks that were taken up later. */
   readonly #known = new Map<DeploymentId, RolloutState>();
   readonly #byApp = new Map<AppName, Set<RolloutState>>();
@@ -56,7 +59,8 @@ export class Rollouts {
   /** A machine of theirs serves, or does not, since they were looked at: what they waited for may have come. */
   readonly #touched = new Set<RolloutState>();
 
-  constructor({ journal, world, quarantine, isHeldBack }: RolloutsOptions) {
+  constructor({ journal, world, quarantine, isHeldBack, onTold }: RolloutsOptions) {
+    this.#onTold = onTold;
     this.#journal = journal;
     this.#world = world;
     this.#quarantine = quarantine;
@@ -261,6 +265,7 @@ export class Rollouts {
       assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
       this.#settle(state, left === "more", now);
     });
+    for (const machine of told) this.#onTold(machine, state.id);
     for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.#go(tail, overtakenBy(state, machine, true), append, now);
   }
 

@@ -202,7 +202,8 @@ function onOverdue(state: RolloutState, { machine, generation, reason }: Overdue
 /** It is let go from what is to come, the first time or again. What it has taken counts, and is taken back with the others. */
 function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched") return [];
+  // One that goes to an older release takes back whatever it was planned for.
+  if (state.strategy.isWayBack === true || target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched") return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
@@ -228,9 +229,9 @@ function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
 }
 
-/** It was to be taken back when it is heard. */
-function isLostIn(state: RolloutState, { state: stands, purpose }: Target): boolean {
-  return wentBack(state) && stands === "unreachable" && purpose !== null;
+/** It had taken the release, was not heard at the end, and nobody has said since how it went. */
+function isLostIn({ phase }: RolloutState, { state: stands, purpose }: Target): boolean {
+  return isEnded(phase) && stands === "unreachable" && purpose !== null;
 }
 
 /** What it had come to has to be said again. */

@@ -6,7 +6,7 @@ import type { RolloutChange } from "./change.ts";
 import { costsNothing } from "./derived.ts";
 import type { Moment } from "./moment.ts";
 import { blockers, fullBudget, fullOfOthers, hasPlace, opening } from "./place.ts";
-import { type Hold, isWayBack, type Purpose, type RolloutReason, type RolloutState, type Target } from "./state.ts";
+import type { Hold, Purpose, RolloutReason, RolloutState, Target } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, timeText, unmatchedReason } from "./words.ts";
 
@@ -87,7 +87,7 @@ function isFree(state: RolloutState, target: Target, world: Surroundings): boole
  */
 function passedOver(state: RolloutState, { machine }: Target, world: Surroundings): RolloutChange | undefined {
   const { strategy } = state;
-  if (!isWayBack(state) && !world.isSelected(machine, strategy.targets)) return { kind: "target_changed", machine, state: "skipped", reason: unmatchedReason(strategy), runs: null };
+  if (strategy.isWayBack !== true && !world.isSelected(machine, strategy.targets)) return { kind: "target_changed", machine, state: "skipped", reason: unmatchedReason(strategy), runs: null };
   if (world.isCordoned(machine)) return { kind: "target_changed", machine, state: "skipped", reason: CORDONED, runs: null };
   if (!world.isSilent(machine)) return undefined;
   return { kind: "target_changed", machine, state: "unreachable", reason: SILENT, runs: null, ...(strategy.offline.kind === "skip" ? { isLetGo: true } : {}) };
