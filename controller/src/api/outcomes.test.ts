@@ -107,10 +107,10 @@ describe("machines that went wrong after a success", () => {
     expect(seen(id).now).toMatchObject({ machines: 4, healthy: 2, bad: 2, text: "2 of 4 healthy: m-3 and m-4 not heard" });
   });
 
-  test("are not those that an operator drained", async () => {
+  test("are told from those that an operator drained", async () => {
     const id = await deployed("1");
     scene.engine.orders.cordon("m-1" as MachineId, { drain: true, force: true }, { by: "anna", reason: "" });
-    expect(seen(id, true)).toMatchObject({ now: { machines: 4, healthy: 3, bad: 0, text: "" }, targets: [{ now: "drained" }, { now: "" }, { now: "" }, { now: "" }] });
+    expect(seen(id, true)).toMatchObject({ now: { machines: 4, healthy: 3, bad: 0, text: "3 of 4 healthy: m-1 drained" }, targets: [{ now: "drained" }, { now: "" }, { now: "" }, { now: "" }] });
   });
 
   test("are nothing new when they had failed before the end", async () => {

@@ -76,15 +76,13 @@ export function saidOf(db: Database, id: DeploymentId, machine: MachineId): Said
   return statement(db, `SELECT ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.machine = ?`).get(id, machine) as Said | undefined;
 }
 
-const DRAINED = "drained";
-
 /** How a machine is now, where that is other than its target's state says; undefined: it is as it says, or under way. */
 export function nowText(said: Said): string | undefined {
   if (said.attempts === 0 || said.state === "removed" || said.is_silent === null) return undefined;
   if (said.decided_by !== null && said.decided_by !== said.deployment) return `${said.decided_by} decides`;
   if (said.state !== "healthy" && said.state !== "reverted" && said.state !== "failed") return undefined;
   if (said.is_silent === 1) return "not heard";
-  if (said.is_drained === 1) return DRAINED;
+  if (said.is_drained === 1) return "drained";
   const says = said.said_phase;
   const isWell = says === null || says === "healthy" || (says === "removed" && said.is_removal === 1);
   if (isWell || said.state === "failed") return undefined;
@@ -100,8 +98,7 @@ export function differenceText(db: Database, id: DeploymentId, phase: RolloutPha
   const rows = statement(db, `SELECT t.machine, ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.state IN ('healthy', 'reverted') AND a.deployment = t.deployment ORDER BY t.wave, t.position`);
   for (const row of rows.iterate(id) as IterableIterator<Said & { readonly machine: string }>) {
     const text = nowText(row);
-    // What an operator stopped is no news to anybody.
-    if (text === undefined || text === DRAINED) continue;
+    if (text === undefined) continue;
     troubled.push({ machine: row.machine, text });
     if (troubled.length === TROUBLED_NAMED_MAX) break;
   }
