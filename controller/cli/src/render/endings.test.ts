@@ -23,6 +23,11 @@ test("a plain end needs no second half", () => {
   expect(logged(ended).at(-1)).toBe("d-7 shop-web 1.4.2 succeeded after 1m2s");
 });
 
+test("a release that machines which come late do not get says so in the list, too, though all that are left are well", () => {
+  const ended = succeededDeployment({ outcome: "succeeded", now: { machines: 1, healthy: 1, bad: 0, text: "", lateWaitsFor: "shop-web@1.4.2 to be healthy where it runs" } });
+  expect(listed(ended)).toContain("succeeded, late machines wait");
+});
+
 test("a rollback that left a machine out is no plain one, and names it", () => {
   expect(picture(rolledBackExcept())).toContain("shop-web 1.4.2  rolled back, except 1, now 1/3 healthy  1m2s");
   expect(picture(rolledBackExcept())).toContain("  outcome: rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard");

@@ -55,7 +55,14 @@ export function endingText({ phase, outstanding, now }: Deployment): string {
   const text = word.replaceAll("_", " ");
   const isExcept = word === "succeeded" || word === "rolled_back";
   const except = outstanding === undefined ? "" : isExcept ? `, except ${outstanding.count}` : `, ${outstanding.count} not done`;
-  return `${text}${except}${now === undefined || now.text === "" ? "" : `, now ${now.healthy}/${now.machines} healthy`}`;
+  return `${text}${except}${nowShort(now)}`;
+}
+
+/** What the end does not say: in a list there is no place for more. */
+function nowShort(now: Deployment["now"]): string {
+  if (now === undefined) return "";
+  if (now.text !== "") return `, now ${now.healthy}/${now.machines} healthy`;
+  return now.lateWaitsFor === "" ? "" : ", late machines wait";
 }
 
 /** Green is for what holds everywhere, and still does. */
