@@ -71,7 +71,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a wave is passed on one healthy target too early",
     breaks: "wave_order",
     seed: 6,
-    edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/state.ts`, find: "counts.healthy >= successThreshold", put: "counts.healthy + 1 >= successThreshold" }],
+    edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/state.ts`, find: 'newCount(wave, "healthy") >= successThreshold', put: 'newCount(wave, "healthy") + 1 >= successThreshold' }],
   },
   {
     name: "gates are not asked",
