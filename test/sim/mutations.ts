@@ -217,7 +217,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a target that turns unreachable is not counted",
     breaks: "counts_add_up",
-    edits: [NO_SUM_CHECK, { file: `${ROLLOUT}/derived.ts`, find: "wave.counts[to] += 1;", put: 'if (to !== "unreachable") wave.counts[to] += 1;' }],
+    edits: [NO_SUM_CHECK, { file: `${ROLLOUT}/derived.ts`, find: "counts[to] += 1;", put: 'if (to !== "unreachable") counts[to] += 1;' }],
   },
   {
     name: "memory counts attempts otherwise than the tables",
