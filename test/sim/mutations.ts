@@ -71,7 +71,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a wave is passed on one healthy target too early",
     breaks: "wave_order",
     seed: 6,
-    edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/state.ts`, find: "counts.healthy >= successThreshold", put: "counts.healthy + 1 >= successThreshold" }],
+    edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/state.ts`, find: 'newCount(wave, "healthy") >= successThreshold', put: 'newCount(wave, "healthy") + 1 >= successThreshold' }],
   },
   {
     name: "gates are not asked",
@@ -217,7 +217,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a target that turns unreachable is not counted",
     breaks: "counts_add_up",
-    edits: [NO_SUM_CHECK, { file: `${ROLLOUT}/derived.ts`, find: "wave.counts[to] += 1;", put: 'if (to !== "unreachable") wave.counts[to] += 1;' }],
+    edits: [NO_SUM_CHECK, { file: `${ROLLOUT}/derived.ts`, find: "counts[to] += 1;", put: 'if (to !== "unreachable") counts[to] += 1;' }],
   },
   {
     name: "memory counts attempts otherwise than the tables",

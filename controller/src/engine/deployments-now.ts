@@ -114,7 +114,7 @@ function wentBack({ answer, is }: Standing): boolean {
 /** Of the machines that run a release, so large a share may be bad without anybody doubting it, and one at least. */
 const TOLERATED_SHARE = 0.1;
 
-/** Whether a release does not stand where it runs. `allowed`: by the deployment's own `max_failures`. */
+/** Whether a release is bad where it runs. Where all who have it are drained or on their way, it is not: nobody says so. `allowed`: by the deployment's own `max_failures`. */
 export function isUnsound({ machines, healthy, bad }: Now, allowed: number): boolean {
   if (machines === 0) return false;
   return bad > Math.max(1, allowed, Math.floor(machines * TOLERATED_SHARE)) || (bad > 0 && healthy === 0);

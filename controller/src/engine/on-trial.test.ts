@@ -1,6 +1,6 @@
 /** Machines that run a release which was never confirmed there take part when it is deployed again: they are watched, confirmed and taken back with the others. */
 import { expect, test } from "vitest";
-import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { ALL, count, percent, wave } from "../rollout/rollout.fixture.ts";
 import { loadRollout } from "../journal/load.ts";
 import { World } from "./world.fixture.ts";
 
@@ -100,4 +100,143 @@ test("they are told without being waited for longer than the others, and the siz
   const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(9) });
   const inWave = (at: number) => loadRollout(world.journal, id)!.waves[at]!.targets.map(({ machine }) => machine as string).sort();
   expect([inWave(0), inWave(1)]).toEqual([["a", "b", "c"], ["d", "e"]]);
+});
+
+const TEN = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+
+/** Four of ten have 2, from a rollout that was aborted. */
+async function fourOfTen(): Promise<World> {
+  const world = await onOne(TEN);
+  const first = world.deploy("2", { waves: [soak(60_000, 4), ALL], maxUnavailable: count(4) });
+  for (const name of TEN.slice(0, 4)) await world.say(name, "healthy");
+  world.pass(1000, ...TEN);
+  world.command(first, "abort");
+  expect(TEN.map((name) => world.wanted(name)).join("")).toBe("2222111111");
+  return world;
+}
+
+const onNew = (world: World, from: number) => TEN.slice(from).filter((name) => world.wanted(name) === "2");
+
+/** They are told, and say that all is well. */
+async function sayWell(world: World, heard = TEN): Promise<void> {
+  for (const name of TEN.slice(0, 4)) {
+    await world.say(name, "healthy");
+    world.pass(1000, ...heard);
+  }
+}
+
+test("as many may fail as the wave allows of those to which the release is new", async () => {
+  const world = await fourOfTen();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(9), maxFailures: percent(20) });
+  await sayWell(world);
+  await world.say("e", "reverted");
+  world.pass(3000, ...TEN);
+  expect([world.phase(id), onNew(world, 5)]).toEqual(["rolling_back", []]);
+});
+
+test("one of them that fails counts in that, before and after its wave has passed", async () => {
+  for (const passes of [false, true]) {
+    const world = await fourOfTen();
+    const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(2), maxFailures: percent(20) });
+    await sayWell(world);
+    if (passes) {
+      await world.say("e", "healthy");
+      world.pass(2000, ...TEN);
+    }
+    expect(onNew(world, 5).length > 0).toBe(passes);
+    await world.say("a", "unhealthy");
+    world.pass(3000, ...TEN);
+    expect(world.phase(id)).toBe("rolling_back");
+  }
+});
+
+test("they do not make a success_threshold full, whoever of them is healthy", async () => {
+  const world = await fourOfTen();
+  const half = { ...wave(count(2)), successThreshold: percent(50) };
+  const id = world.deploy("2", { waves: [half, ALL], maxUnavailable: count(9) });
+  await sayWell(world);
+  expect([world.phase(id), world.waitingOn(id), onNew(world, 6)]).toEqual(["rolling", "e, f to be healthy for 1s; wave 1 passes with 1 of 2 healthy", []]);
+  world.startEngine();
+  world.pass(3000, ...TEN);
+  expect(onNew(world, 6)).toEqual([]);
+  await world.say("e", "healthy");
+  world.pass(2000, ...TEN);
+  expect(onNew(world, 6).length).toBeGreaterThan(0);
+});
+
+test("a soak with a success_threshold is over when a machine that is new to it ran through it", async () => {
+  const world = await fourOfTen();
+  const half = { ...soak(60_000, 2), successThreshold: percent(50) };
+  world.deploy("2", { waves: [half, ALL], maxUnavailable: count(9) });
+  await sayWell(world);
+  await world.say("e", "healthy");
+  world.pass(50_000, ...TEN);
+  await world.say("f", "healthy");
+  await world.say("e", "reverted");
+  world.pass(30_000, ...TEN);
+  expect(onNew(world, 6)).toEqual([]);
+});
+
+test("a canary that takes its host with it is suspicious, however well they are", async () => {
+  const world = await fourOfTen();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1), offline: { kind: "skip" } });
+  await sayWell(world);
+  expect(world.wanted("e")).toBe("2");
+  await world.say("e", "activating");
+  world.pass(60_000, ...TEN.filter((name) => name !== "e"));
+  expect([world.phase(id), onNew(world, 5)]).toEqual(["rolling", []]);
+  world.startEngine({ isHeard: false });
+  world.pass(30_000, ...TEN.filter((name) => name !== "e"));
+  expect(onNew(world, 5)).toEqual([]);
+});
+
+test("so are two of three to which it is new, however many they are, while one of them that is lost is tolerated", async () => {
+  const names = Array.from({ length: 30 }, (_, index) => `m${index + 10}`);
+  const run = async (...lost: string[]) => {
+    const world = await onOne(names);
+    const first = world.deploy("2", { waves: [soak(60_000, 20), ALL], maxUnavailable: count(99) });
+    for (const name of names.slice(0, 20)) await world.say(name, "healthy");
+    world.pass(1000, ...names);
+    world.command(first, "abort");
+    const id = world.deploy("2", { waves: [soak(30_000, 3), ALL], maxUnavailable: count(99), offline: { kind: "skip" } });
+    await work(world, names.slice(0, 23), 2);
+    await work(world, names.filter((name) => !lost.includes(name)), 60);
+    return [world.phase(id), names.slice(23).filter((name) => world.wanted(name) === "2").length];
+  };
+  expect(await run("m30", "m31")).toEqual(["rolling", 0]);
+  expect(await run("m30")).toEqual(["succeeded", 7]);
+  expect(await run("m10")).toEqual(["succeeded", 7]);
+});
+
+test("a soak is not theirs alone: it waits when the canary is drained in the middle of it", async () => {
+  const world = await fourOfTen();
+  const id = world.deploy("2", { waves: [soak(30_000), ALL], maxUnavailable: count(9) });
+  await sayWell(world);
+  await world.say("e", "healthy");
+  world.pass(3000, ...TEN);
+  world.engine.orders.cordon("e" as never, { drain: true, force: true }, { by: "anna", reason: "" });
+  world.pass(120_000, ...TEN);
+  expect([world.phase(id), onNew(world, 5)]).toEqual(["rolling", []]);
+});
+
+test("nor are they why many take it at once while nobody to whom it is new has answered", async () => {
+  const world = await fourOfTen();
+  world.label({ role: "web", first: "yes" }, "e");
+  const heard = TEN.filter((name) => name !== "e");
+  world.pass(60_000, ...heard);
+  world.deploy("2", { waves: [wave("first=yes"), ALL], maxUnavailable: count(9), offline: { kind: "skip" } });
+  await sayWell(world, heard);
+  expect(onNew(world, 4)).toEqual(["f"]);
+  await world.say("f", "healthy");
+  world.pass(2000, ...heard);
+  expect(onNew(world, 4)).toEqual(["f", "g", "h", "i", "j"]);
+});
+
+test("a rollout that failed on each machine to which it was new has failed, though they are well", async () => {
+  const world = await fourOfTen();
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9), maxFailures: percent(100) });
+  await sayWell(world);
+  for (const name of TEN.slice(4)) await world.say(name, "reverted");
+  world.pass(3000, ...TEN);
+  expect(world.phase(id)).toBe("failed");
 });

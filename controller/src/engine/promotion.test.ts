@@ -1,6 +1,7 @@
 /** Promotions and late machines go by what stands on the machines now, whichever deployment decided about them. */
 import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { isUnsound } from "./deployments-now.ts";
 import { World } from "./world.fixture.ts";
 
 const WIDE = { waves: [ALL], maxUnavailable: count(9) };
@@ -181,4 +182,95 @@ test("what has stood for its soak already when production is submitted is not so
   world.deploy("2", SOAKED);
   world.pass(2000, ...ALL_MACHINES);
   expect(world.wanted("p1")).toBe("2");
+});
+
+const by = { by: "anna", reason: "" };
+
+async function drain(world: World, ...machines: string[]): Promise<void> {
+  for (const machine of machines) {
+    world.engine.orders.cordon(machine as never, { drain: true, force: true }, by);
+    await world.say(machine, "removed");
+  }
+}
+
+test("production waits while all of staging is drained, and its soak is counted from when a machine of staging is back", async () => {
+  const { world, prod } = await soaking();
+  await drain(world, "s1", "s2");
+  world.pass(700_000, ...ALL_MACHINES);
+  expect([world.phase(prod), world.wanted("p1"), world.waitingOn(prod)]).toEqual(["pending", "1", "app@2 to be healthy on env=staging: 0 of 2 are now, 2 drained"]);
+  world.engine.orders.uncordon("s1" as never, by);
+  await world.say("s1", "healthy");
+  world.pass(595_000, ...ALL_MACHINES);
+  expect(world.waitingOn(prod)).toMatch(/^d-3 \(app@2 on env=staging\) to have stood for 10m, at /);
+  world.pass(10_000, ...ALL_MACHINES);
+  expect(world.wanted("p1")).toBe("2");
+});
+
+test("production waits while one half of staging is drained and the other on its way or lost, and goes while a machine of staging vouches for it", async () => {
+  const { world, prod } = await soaking();
+  await drain(world, "s1");
+  await world.say("s2", "probing");
+  world.pass(700_000, ...ALL_MACHINES);
+  expect(world.waitingOn(prod)).toBe("app@2 to be healthy on env=staging: 0 of 2 are now, 1 drained");
+  world.pass(30_000, "p1", "p2");
+  expect(world.waitingOn(prod)).toBe("app@2 to be healthy on env=staging: 0 of 2 are now, 1 drained");
+  await world.join("s2");
+  await world.say("s2", "healthy");
+  world.pass(610_000, ...ALL_MACHINES);
+  expect(world.wanted("p1")).toBe("2");
+});
+
+/** 2 has succeeded on so many machines of staging, of which so many are drained and so many unhealthy by now, and waits for production. */
+async function stagedOn(staging: number, { drained = 0, unhealthy = 0, maxFailures = 0 }) {
+  const world = new World();
+  const names = Array.from({ length: staging }, (_, index) => `s${index}`);
+  await world.joinAs({ env: "staging" }, ...names);
+  await world.joinAs({ env: "prod" }, "p1");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(99), targets: "" });
+  await world.settle(...names, "p1");
+  world.deploy("2", { waves: [ALL], maxUnavailable: count(99), targets: "env=staging", maxFailures: count(maxFailures) });
+  await world.settle(...names);
+  world.pass(2000, ...names, "p1");
+  await drain(world, ...names.slice(0, drained));
+  for (const name of names.slice(drained, drained + unhealthy)) await world.say(name, "unhealthy");
+  world.pass(2000, ...names, "p1");
+  const prod = world.deploy("2", PROD);
+  await world.joinAs({ env: "staging" }, "late");
+  world.pass(2000, ...names, "p1", "late");
+  return { waits: world.waitingOn(prod), prod: world.wanted("p1"), late: world.wanted("late") };
+}
+
+test("production and late machines wait while two of four machines of staging are unhealthy, and not for one, nor for two when max_failures allows them", async () => {
+  expect(await stagedOn(4, { unhealthy: 2 })).toEqual({ waits: "app@2 to be healthy on env=staging: 2 of 4 are now", prod: "1", late: undefined });
+  expect(await stagedOn(4, { unhealthy: 1 })).toMatchObject({ prod: "2", late: "2" });
+  expect(await stagedOn(4, { unhealthy: 2, maxFailures: 2 })).toMatchObject({ prod: "2", late: "2" });
+});
+
+test("of many machines a tenth may be unhealthy, and drained ones count to none of them where production is at stake", async () => {
+  expect(await stagedOn(30, { unhealthy: 3 })).toMatchObject({ prod: "2", late: "2" });
+  expect(await stagedOn(30, { unhealthy: 4 })).toMatchObject({ prod: "1", late: undefined });
+  expect(await stagedOn(30, { unhealthy: 2, drained: 20 })).toMatchObject({ prod: "1" });
+});
+
+test("a release is bad where it runs when more than a tenth of its machines are, two at least, or when any is and none is healthy", () => {
+  const bad = (machines: number, healthy: number, many: number, allowed = 0) => isUnsound({ machines, healthy, bad: many }, allowed);
+  expect([bad(20, 18, 2), bad(20, 17, 3), bad(4, 3, 1), bad(4, 2, 2), bad(4, 2, 2, 2), bad(4, 1, 3, 2)]).toEqual([false, true, false, true, false, true]);
+  expect([bad(2, 0, 1), bad(2, 0, 0), bad(0, 0, 0)]).toEqual([true, false, false]);
+});
+
+test("a machine that joins in place of the only one, which is drained, gets its release; not when one that is no longer heard has it besides", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  world.deploy("2", WIDE);
+  await world.settle("a", "b");
+  world.pass(2000, "a", "b");
+  await drain(world, "a", "b");
+  await world.join("c");
+  world.pass(2000, "a", "b", "c");
+  expect(world.wanted("c")).toBe("2");
+  await world.settle("c");
+  world.pass(30_000, "a", "b");
+  await world.join("d");
+  world.pass(2000, "a", "b", "d");
+  expect(world.wanted("d")).toBeUndefined();
 });

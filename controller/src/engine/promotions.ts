@@ -123,6 +123,7 @@ export class Promotions {
     const counts: Counts = { ...NOBODY };
     const healthy: MachineId[] = [];
     let machines = 0;
+    let drained = 0;
     for (const { machine, labels } of this.#facts.machinesOf(app)) {
       const standing = this.#world.standingOf(machine, app);
       if (standing === undefined || standing.assigned.release === null || !selects(matches, labels)) continue;
@@ -130,13 +131,13 @@ export class Promotions {
       if (standing.assigned.release !== release) continue;
       add(counts, standing, 1);
       if (isHealthy(standing)) healthy.push(machine);
+      else if (standing.isExcused) drained += 1;
       // On its way: it does not stand there yet, or not any more.
       else if (standing.is === "changing") counts.bad += 1;
     }
     const left = this.#facts.leftWith(app, release).get(targets) ?? 0;
-    const allowed = maxFailures === undefined ? 0 : roundedDown(maxFailures, machines);
-    const have = counts.machines;
-    return { missing: missingText(release, whereText(targets), machines, counts, left, allowed), healthy, counts: withLeft({ ...counts, machines: have }, left), allowed };
+    const allowed = maxFailures === undefined ? 0 : roundedDown(maxFailures, machines - drained);
+    return { missing: missingText(release, whereText(targets), { machines, drained, left, allowed }, counts), healthy, counts: vouching(counts, drained, left), allowed };
   }
 
   /** As many of its machines as may be bad count as bad at any time before now: those that said something last. */
@@ -149,12 +150,27 @@ export class Promotions {
   }
 }
 
-function missingText(release: ReleaseId, where: string, machines: number, counts: Now, left: number, allowed: number): string | undefined {
+/** A machine that is drained is nobody's fault, and vouches for nothing: neither it nor a share of it counts. */
+function vouching(counts: Now, drained: number, left: number): Now {
+  return withLeft({ ...counts, machines: counts.machines - drained }, left);
+}
+
+interface Around {
+  /** That should run the app, whichever release. */
+  readonly machines: number;
+  /** Of those that should run this release. */
+  readonly drained: number;
+  readonly left: number;
+  readonly allowed: number;
+}
+
+function missingText(release: ReleaseId, where: string, { machines, drained, left, allowed }: Around, counts: Now): string | undefined {
   const { machines: have, healthy } = counts;
   if (have === 0) return `${release} to be what ${where} should run: none of ${machines} should by now`;
   if (isUnsound({ machines, healthy, bad: machines - have }, allowed)) return `${release} to be what ${where} should run: ${have} of ${machines} should by now`;
-  if (isUnsound(withLeft(counts, left), allowed)) return `${release} to be healthy on ${where}: ${healthy} of ${have} are now${left === 0 ? "" : `, and ${left} that failed or were lost with it are gone`}`;
-  return undefined;
+  // Where nobody runs it, nobody is bad either, and it does not stand.
+  if (healthy > 0 && !isUnsound(vouching(counts, drained, left), allowed)) return undefined;
+  return `${release} to be healthy on ${where}: ${healthy} of ${have} are now${drained === 0 ? "" : `, ${drained} drained`}${left === 0 ? "" : `, and ${left} that failed or were lost with it are gone`}`;
 }
 
 export function stoodText({ id, release }: Pick<Forerunner, "id" | "release">, where: string, soakMs: number, until: Instant): string {

@@ -28,7 +28,8 @@ export function beginTexts({ at, afterMs }: Pick<PlannedWave, "at" | "afterMs">,
 function healthyText({ targets, maxFailures, successThreshold }: PlannedWave, { minHealthyTimeMs }: Pick<Strategy, "minHealthyTimeMs">): string {
   if (successThreshold !== null) {
     const time = minHealthyTimeMs === 0 ? "" : ` for ${durationText(minHealthyTimeMs)} (min_healthy_time)`;
-    return `${successThreshold} of ${targets.length} are healthy${time}, while the others go on (success_threshold), or all have settled`;
+    const all = targets.filter(({ onTrial }) => onTrial !== true).length;
+    return `${successThreshold} of ${all} are healthy${time}, while the others go on (success_threshold), or all have settled`;
   }
   const who = maxFailures === 0 ? (targets.length === 1 ? "it is" : `all ${targets.length} are`) : `all but at most ${maxFailures} of ${targets.length} are`;
   return minHealthyTimeMs === 0 ? `${who} healthy` : `${who} healthy for ${durationText(minHealthyTimeMs)} (min_healthy_time)`;

@@ -50,7 +50,7 @@ export function waveBegan({ waves }: RolloutState, index: number): string {
 export function wavePassed({ waves }: RolloutState, index: number, at: number): string {
   const { startedAt, counts, successThreshold, targets } = waves[index]!;
   const isBeside = counts.pending + counts.updating > 0;
-  const enough = isBeside && successThreshold !== null ? `; ${successThreshold} of ${targets.length} are enough, and the others go on` : "";
+  const enough = isBeside && successThreshold !== null ? `; ${successThreshold} of ${targets.filter(({ onTrial }) => !onTrial).length} are enough, and the others go on` : "";
   return `wave ${index + 1} passed${startedAt === null ? "" : afterText(at - startedAt)}: ${countsText(counts)}${enough}`;
 }
 

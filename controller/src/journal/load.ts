@@ -75,6 +75,7 @@ interface TargetRow {
   readonly position: number;
   readonly previous: ReleaseId | null;
   readonly lane: string;
+  readonly on_trial: 0 | 1;
   readonly state: TargetState;
   readonly purpose: Purpose | null;
   readonly generation: Generation;
@@ -129,6 +130,7 @@ function waveOf(row: WaveRow): WaveState {
     members: row.members,
     targets: [],
     counts: emptyCounts(),
+    countsOnTrial: emptyCounts(),
     gates: JSON.parse(row.gates) as GateState[],
     at: row.begins_at,
     afterMs: row.after_ms,
@@ -143,6 +145,7 @@ function waveOf(row: WaveRow): WaveState {
     awaited: new Set(),
     counted: 0,
     lost: 0,
+    lostOnTrial: 0,
     leftFailed: 0,
     goneFailed: row.gone_failed,
     goneLost: row.gone_lost,
@@ -153,11 +156,12 @@ const TARGETS = "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, posit
 
 function loadTargets(journal: Journal, state: RolloutState): void {
   for (const row of statement(journal.db, TARGETS).iterate(state.id) as IterableIterator<TargetRow>) {
-    const { machine, wave: index, position, previous, lane, state: stands, purpose, generation, attempts, runs, let_go: letGo, left_as: leftAs } = row;
+    const { machine, wave: index, position, previous, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, runs, let_go: letGo, left_as: leftAs } = row;
     const since: Moment = { at: row.since, attended: row.since_attended };
-    const target: Target = { machine, wave: index, position, previous, lane, state: stands, purpose, generation, since, letGo, leftAs, attempts, reason: reasonOf(row), runs };
+    const target: Target = { machine, wave: index, position, previous, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, attempts, reason: reasonOf(row), runs };
     const wave = state.waves[index]!;
     wave.counts[stands] += 1;
+    if (target.onTrial) wave.countsOnTrial[stands] += 1;
     wave.targets.push(target);
     state.targets.set(machine, target);
   }

@@ -7,7 +7,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 16;
+export const PROJECTION_VERSION = 17;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -163,6 +163,7 @@ const PROJECTIONS = {
     let_go         TEXT,
     left_as        TEXT,
     confirmed_seq  INTEGER,
+    on_trial       INTEGER NOT NULL DEFAULT 0, -- it ran the release unconfirmed, beside others to which it is new
     PRIMARY KEY (deployment, machine)
   ) STRICT, WITHOUT ROWID`,
   archived_targets: `CREATE TABLE archived_targets (

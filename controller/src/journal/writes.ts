@@ -54,15 +54,15 @@ export function prepareWrites(db: Database) {
       WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
     // All of a wave in one statement, in the order of the key: half the time of one by one.
     addTargets: statement(`INSERT INTO targets
-      SELECT @id, value ->> 'machine', @wave, key, NULL, value ->> 'lane', 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL FROM json_each(@targets) ORDER BY value ->> 'machine'`),
+      SELECT @id, value ->> 'machine', @wave, key, NULL, value ->> 'lane', 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL, coalesce(value ->> 'onTrial', 0) FROM json_each(@targets) ORDER BY value ->> 'machine'`),
     // What a machine of the name left behind does not go with the name.
     keepGone: statement(`UPDATE waves SET gone_failed = gone_failed + (t.left_as = 'failed'), gone_lost = gone_lost + (t.left_as = 'lost') FROM targets t
       WHERE t.deployment = @id AND t.machine = @machine AND t.left_as IS NOT NULL AND waves.deployment = t.deployment AND waves.wave = t.wave`),
     joinTarget: statement(`INSERT INTO targets
-      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL
+      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0
       FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1
       ON CONFLICT (deployment, machine) DO UPDATE SET previous = NULL, lane = excluded.lane, state = 'pending', purpose = NULL, generation = 0, since = excluded.since,
-        since_attended = excluded.since_attended, attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL, let_go = NULL, left_as = NULL, confirmed_seq = NULL`),
+        since_attended = excluded.since_attended, attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL, let_go = NULL, left_as = NULL, confirmed_seq = NULL, on_trial = 0`),
     enterWave: statement("UPDATE deployments SET wave = @wave, progress_attended = @attended WHERE id = @id"),
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),

@@ -100,6 +100,23 @@ describe("limits", () => {
 });
 
 describe("who is where", () => {
+  test("machines that run the release unconfirmed are beside the first of the others, of whom sizes, limits and thresholds are", () => {
+    const fleet = fleetOf(10, (index) => ({ runsUnconfirmed: index < 4 }));
+    const half = wave(percent(20), { successThreshold: percent(50) });
+    const made = plan([half, ALL], fleet, { maxFailures: percent(50), maxUnreachable: percent(50) });
+    expect(members(made).map((each) => each.toSorted((a, b) => a - b))).toEqual([[0, 1, 2, 3, 4, 5], [6, 7, 8, 9]]);
+    expect(made.waves.map(({ targets }) => targets.filter(({ onTrial }) => onTrial === true).length)).toEqual([4, 0]);
+    expect(made.waves.map((planned) => [planned.maxFailures, planned.maxUnreachable, planned.successThreshold])).toEqual([[1, 1, 1], [2, 2, null]]);
+    expect(made.notes).toEqual(["4 machines run it already, unconfirmed: they are in the first wave beside its own machines, are not restarted, and do not count in its sizes and limits"]);
+  });
+
+  test("where nobody else is left, sizes, limits and thresholds are of them", () => {
+    const made = plan([wave(count(2), { successThreshold: percent(50) }), ALL], fleetOf(6, () => ({ runsUnconfirmed: true })), { maxFailures: percent(50) });
+    expect(sizes(made)).toEqual([2, 4]);
+    expect(made.waves.map((planned) => [planned.maxFailures, planned.successThreshold])).toEqual([[1, 1], [2, null]]);
+    expect(made.waves.some(({ targets }) => targets.some(({ onTrial }) => onTrial === true))).toBe(false);
+  });
+
   test("machines that run the release are left out, and said", () => {
     const made = plan([wave(percent(50)), ALL], fleetOf(6, (index) => ({ runsRelease: index < 2 })));
     expect(made.unchanged).toEqual(["m-0", "m-1"]);
@@ -161,6 +178,7 @@ describe("whatever the strategy and the fleet", () => {
         const onTrial = machines.filter(({ runsUnconfirmed }) => runsUnconfirmed).map(({ id }) => id);
         const isOnlyTrial = machines.every(({ runsRelease, runsUnconfirmed }) => runsRelease || runsUnconfirmed);
         if (!isOnlyTrial) expect(made.waves[0]!.targets.map((target) => target.machine)).toEqual(expect.arrayContaining(onTrial));
+        expect(sorted(made.waves.flatMap(({ targets }) => targets.flatMap((target) => (target.onTrial === true ? [target.machine] : []))))).toEqual(isOnlyTrial ? [] : sorted(onTrial));
         expect(made.maxUnavailable).toBeGreaterThanOrEqual(1);
       }),
     );

@@ -28,6 +28,8 @@ export interface PlannedTarget {
   readonly machine: MachineId;
   /** The machine's values of the plan's lane labels, joined with `/`; empty without such labels. */
   readonly lane: string;
+  /** It runs the release unconfirmed, and is told beside others, to which it is new: what they show is theirs. Default false. */
+  readonly onTrial?: boolean;
 }
 
 export interface PlannedWave {
@@ -38,11 +40,11 @@ export interface PlannedWave {
   readonly gates: readonly Gate[];
   readonly at: Instant | null;
   readonly afterMs: number;
-  /** More failed targets than this trip the rollout. */
+  /** More failed targets than this trip the rollout. Limits and thresholds are of those to which the release is new. */
   readonly maxFailures: number;
   /** More unreachable targets than this trip the rollout; null: any number is passed over. */
   readonly maxUnreachable: number | null;
-  /** So many healthy targets, of at least 1, are enough for the next wave to begin while the others go on; null: all settle first, as always in the last wave. */
+  /** So many healthy targets to which it is new, of at least 1, are enough for the next wave to begin while the others go on; null: all settle first, as always in the last wave. */
   readonly successThreshold: number | null;
 }
 
@@ -72,7 +74,7 @@ export function planRollout(strategy: Strategy, machines: readonly PlanMachine[]
     .filter((machine) => !machine.runsRelease)
     .map((machine): Candidate => ({ machine, lane: laneOf(lanes, machine.labels), ranks: ranksOf(strategy.order, machine, release) }))
     .sort(byMembership(strategy.order));
-  // Whoever runs it already takes part in what the first of the others show; sizes of waves are of these.
+  // Whoever runs it already takes part in what the first of the others show; sizes of waves, limits and thresholds are of these.
   const fresh = targets.filter(({ machine }) => !machine.runsUnconfirmed);
   const others = fresh.length === 0 ? targets : fresh;
   const notes = orderNotes(strategy.order, targets);
@@ -80,9 +82,9 @@ export function planRollout(strategy: Strategy, machines: readonly PlanMachine[]
   const waves: PlannedWave[] = [];
   let carried = NOTHING_CARRIED;
   for (const [spec, chosen] of membersByWave(strategy.waves, others)) {
-    const members = waves.length === 0 && chosen.length > 0 && others !== targets ? [...targets.filter(({ machine }) => machine.runsUnconfirmed), ...chosen] : chosen;
-    if (members.length > 0) {
-      waves.push(plannedWave(strategy, spec, members, carried));
+    if (chosen.length > 0) {
+      const onTrial = waves.length === 0 && others !== targets ? targets.filter(({ machine }) => machine.runsUnconfirmed) : [];
+      waves.push(plannedWave(strategy, spec, chosen, onTrial, carried));
       carried = NOTHING_CARRIED;
       continue;
     }
@@ -160,11 +162,11 @@ function laterOf(a: Instant | null, b: Instant | null): Instant | null {
   return a === null || (b !== null && b > a) ? b : a;
 }
 
-function plannedWave(strategy: Strategy, spec: WaveSpec, members: readonly Candidate[], carried: Carried): PlannedWave {
+function plannedWave(strategy: Strategy, spec: WaveSpec, members: readonly Candidate[], onTrial: readonly Candidate[], carried: Carried): PlannedWave {
   const maxUnreachable = spec.maxUnreachable ?? strategy.maxUnreachable;
   return {
     members: membersText(spec.members),
-    targets: [...members].sort(byTurn(strategy.order)).map(({ machine, lane }) => ({ machine: machine.id, lane })),
+    targets: [...onTrial, ...members].sort(byTurn(strategy.order)).map((target) => ({ machine: target.machine.id, lane: target.lane, ...(onTrial.length > 0 && target.machine.runsUnconfirmed ? { onTrial: true } : {}) })),
     gates: mergedGates(carried.gates, spec.gates),
     at: laterOf(carried.at, spec.at),
     afterMs: Math.max(carried.afterMs, spec.afterMs),
@@ -229,7 +231,8 @@ function fleetNotes(unchanged: number, targets: readonly Candidate[]): readonly 
   const plural = (n: number, one: string, many: string) => (n === 1 ? one : many);
   if (unchanged > 0) notes.push(`${count(unchanged, "machine")} already ${plural(unchanged, "runs", "run")} it and ${plural(unchanged, "is", "are")} not touched`);
   const onTrial = targets.filter(({ machine }) => machine.runsUnconfirmed).length;
-  if (onTrial > 0) notes.push(`${count(onTrial, "machine")} ${plural(onTrial, "runs", "run")} it already, unconfirmed: ${plural(onTrial, "it is", "they are")} in the first wave and ${plural(onTrial, "is", "are")} not restarted`);
+  if (onTrial > 0 && onTrial < targets.length) notes.push(`${count(onTrial, "machine")} ${plural(onTrial, "runs", "run")} it already, unconfirmed: ${plural(onTrial, "it is", "they are")} in the first wave beside its own machines, ${plural(onTrial, "is", "are")} not restarted, and ${plural(onTrial, "does", "do")} not count in its sizes and limits`);
+  else if (onTrial > 0) notes.push(`${plural(onTrial, "the machine runs it already, unconfirmed: it is", `all ${count(onTrial, "machine")} run it already, unconfirmed: they are`)} watched, and ${plural(onTrial, "is", "are")} not restarted`);
   const silent = targets.filter(({ machine }) => machine.silent).length;
   if (silent > 0) notes.push(`${count(silent, "machine")} ${plural(silent, "is", "are")} silent and will be changed when back`);
   const cordoned = targets.filter(({ machine }) => machine.cordoned && !machine.silent).length;

@@ -220,6 +220,7 @@ function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at
   const target = newTarget(state, planned, index, position, at);
   wave.targets[position] = target;
   wave.counts.removed -= 1;
+  if (before.onTrial) wave.countsOnTrial.removed -= 1;
   wave.counts.pending += 1;
   if (isChangeOf(wave, target.state)) wave.changedAt = at;
   state.turns.giveBack(target);
@@ -231,6 +232,7 @@ function emptyWave(state: RolloutState, at: Moment): WaveState {
     members: "100%",
     targets: [],
     counts: emptyCounts(),
+    countsOnTrial: emptyCounts(),
     gates: [],
     at: null,
     afterMs: 0,
@@ -245,6 +247,7 @@ function emptyWave(state: RolloutState, at: Moment): WaveState {
     awaited: new Set(),
     counted: 0,
     lost: 0,
+    lostOnTrial: 0,
     leftFailed: 0,
     goneFailed: 0,
     goneLost: 0,

@@ -12,8 +12,10 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
     leaveUnreachable(state, wave, target);
     target.letGo = null;
   }
-  wave.counts[target.state] -= 1;
-  wave.counts[to] += 1;
+  for (const counts of target.onTrial ? [wave.counts, wave.countsOnTrial] : [wave.counts]) {
+    counts[target.state] -= 1;
+    counts[to] += 1;
+  }
   target.state = to;
   if (isMoving(target)) state.moving.add(target.machine);
   else state.moving.delete(target.machine);
@@ -32,14 +34,19 @@ export function leave(state: RolloutState, wave: WaveState, target: Target, as: 
   if (as !== null) countLeft(state, wave, target, 1);
 }
 
-function countLeft({ lostTakers }: RolloutState, wave: WaveState, { machine, leftAs }: Target, by: 1 | -1): void {
+function countLeft({ lostTakers }: RolloutState, wave: WaveState, { machine, leftAs, onTrial }: Target, by: 1 | -1): void {
   if (leftAs === "failed") {
     wave.leftFailed += by;
     return;
   }
   keep(lostTakers, machine, by === 1);
-  wave.lost += by;
+  countLost(wave, onTrial, by);
   wave.counted += by;
+}
+
+function countLost(wave: WaveState, onTrial: boolean, by: 1 | -1): void {
+  wave.lost += by;
+  if (onTrial) wave.lostOnTrial += by;
 }
 
 /** An unreachable target is waited for no longer; one that has left is excused. */
@@ -55,7 +62,7 @@ function enterUnreachable(state: RolloutState, wave: WaveState, target: Target):
   if (target.letGo === null) wave.awaited.add(target);
   if (isCounted(state, target)) wave.counted += 1;
   if (target.purpose !== "update" || target.letGo === "excused") return;
-  wave.lost += 1;
+  countLost(wave, target.onTrial, 1);
   state.lostTakers.add(target.machine);
   if (target.reason?.code === "not_taken") state.wordless.add(target.machine);
 }
@@ -63,7 +70,7 @@ function enterUnreachable(state: RolloutState, wave: WaveState, target: Target):
 function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (isCounted(state, target)) wave.counted -= 1;
   wave.awaited.delete(target);
-  if (state.lostTakers.delete(target.machine)) wave.lost -= 1;
+  if (state.lostTakers.delete(target.machine)) countLost(wave, target.onTrial, -1);
   state.wordless.delete(target.machine);
 }
 

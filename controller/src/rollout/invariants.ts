@@ -7,7 +7,7 @@
 import type { RolloutChange } from "./change.ts";
 import { hasRoom } from "./availability.ts";
 import { laneKeys } from "./derived.ts";
-import { emptyCounts, isCounted, isEnded, isHeldBesideMoves, isMoving, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
+import { emptyCounts, isCounted, isEnded, isHeldBesideMoves, isMoving, newCount, TARGET_STATES, type RolloutState, type Target, type WaveState } from "./state.ts";
 
 export class InvariantViolation extends Error {
   constructor(state: RolloutState, what: string) {
@@ -19,9 +19,10 @@ export class InvariantViolation extends Error {
 /** After each change: what that change could have broken. */
 export function checkChange(state: RolloutState, change: RolloutChange): void {
   if (change.kind === "wave_finished") {
-    const { successThreshold, counts } = state.waves[change.wave]!;
+    const wave = state.waves[change.wave]!;
+    const { successThreshold, counts } = wave;
     const outstanding = counts.pending + counts.updating + counts.reverting;
-    const isEnough = successThreshold !== null && counts.healthy >= successThreshold;
+    const isEnough = successThreshold !== null && newCount(wave, "healthy") >= successThreshold;
     demand(state, outstanding === 0 || isEnough, `wave ${change.wave + 1} was finished with ${outstanding} targets that had not settled, and ${counts.healthy} healthy`);
   }
   if (change.kind !== "target_assigned" && change.kind !== "target_changed") return checkRollout(state);
@@ -88,10 +89,12 @@ export function auditRollout(state: RolloutState): void {
   checkRollout(state);
   state.waves.forEach((wave, index) => {
     const counts = emptyCounts();
+    const countsOnTrial = emptyCounts();
     let counted = 0;
     let leftFailed = 0;
     wave.targets.forEach((target, position) => {
       counts[target.state] += 1;
+      if (target.onTrial) countsOnTrial[target.state] += 1;
       if (isCounted(state, target)) counted += 1;
       if (target.leftAs === "failed") leftFailed += 1;
       demand(state, target.leftAs === null || target.state === "removed" || target.state === "skipped", `${target.machine} is ${target.state} and has left as ${target.leftAs}`);
@@ -105,6 +108,7 @@ export function auditRollout(state: RolloutState): void {
     demand(state, counted === wave.counted, `wave ${index + 1} has ${counted} unreachable that count, and counts ${wave.counted}`);
     for (const name of TARGET_STATES) {
       demand(state, counts[name] === wave.counts[name], `wave ${index + 1} has ${counts[name]} ${name} and counts ${wave.counts[name]}`);
+      demand(state, countsOnTrial[name] === wave.countsOnTrial[name], `wave ${index + 1} has ${countsOnTrial[name]} ${name} on trial and counts ${wave.countsOnTrial[name]}`);
     }
   });
 }

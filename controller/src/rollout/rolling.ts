@@ -9,7 +9,7 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, soakOver, stepOf } from "./gates.ts";
-import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, awayText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, soakText, unreachableReason } from "./words.ts";
@@ -139,16 +139,16 @@ function withSoakAnew(state: RolloutState, step: Step | undefined): Step | undef
 }
 
 /** Nobody has the release any more of those that a gate would watch: it opens for nobody but a person until one of them is back. Whoever never took it has left no soak unfinished. */
-function awayStep(state: RolloutState, { counts, targets }: WaveState, { gate }: GateState): Step | undefined {
-  if (gate.kind === "approval" || counts.healthy > 0 || counts.skipped + counts.unreachable === 0) return undefined;
-  const away = targets.filter(isAway);
+function awayStep(state: RolloutState, wave: WaveState, { gate }: GateState): Step | undefined {
+  if (gate.kind === "approval" || newCount(wave, "healthy") > 0 || newCount(wave, "skipped") + newCount(wave, "unreachable") === 0) return undefined;
+  const away = wave.targets.filter((target) => !target.onTrial && isAway(target));
   return away.length === 0 ? undefined : { kind: "hold", hold: { kind: gate.kind, message: awayText(state, away) }, until: undefined };
 }
 
 /** A soak has shown nothing when nobody who is healthy ran through it, as it may be in a wave that need not wait for all. */
 function unseenStep(state: RolloutState, wave: WaveState, { gate }: GateState, now: Moment): Step | undefined {
-  if (gate.kind !== "soak" || wave.successThreshold === null || wave.counts.healthy === 0) return undefined;
-  const healthySince = wave.targets.filter(({ state: stands }) => stands === "healthy").map(({ since }) => since);
+  if (gate.kind !== "soak" || wave.successThreshold === null || newCount(wave, "healthy") === 0) return undefined;
+  const healthySince = wave.targets.filter(({ state: stands, onTrial }) => stands === "healthy" && !onTrial).map(({ since }) => since);
   const first = healthySince.reduce((a, b) => (b.attended < a.attended ? b : a));
   if (attendedSince(first, now) >= gate.forMs) return undefined;
   const until = dueAt(first, gate.forMs, now);
@@ -183,7 +183,9 @@ function lastStep(state: RolloutState): Step {
  * their turn one at a time.
  */
 function paceOf(state: RolloutState): Pace {
-  return state.wave === 0 || hasEvidence(state) ? "window" : "one";
+  const { waves, wave, unchanged } = state;
+  const isTaken = unchanged.length > 0 || waves.slice(0, wave + 1).some((each) => newCount(each, "healthy") + failuresOf(each) - each.countsOnTrial.failed > 0);
+  return wave === 0 || isTaken ? "window" : "one";
 }
 
 /** Some machine has said how the release does there, or runs it already. */
@@ -221,12 +223,14 @@ function stoppedReason(state: RolloutState, kind: string, said: string): Rollout
   return { code: "gate_stopped", message: `the ${kind} gate of wave ${state.wave + 1} stopped it: ${said}` };
 }
 
-/** Failures that were allowed or acknowledged do not keep a rollout from succeeding, unless they are all there is. */
-function outcome(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason | null } {
-  const healthy = state.waves.reduce((sum, { counts }) => sum + counts.healthy, 0);
-  const failed = state.waves.reduce((sum, wave) => sum + failuresOf(wave), 0);
+/** Failures that were allowed or acknowledged do not keep a rollout from succeeding, unless they are all that those show to which the release is new. */
+function outcome({ waves }: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason | null } {
+  const sum = (count: (wave: WaveState) => number) => waves.reduce((total, wave) => total + count(wave), 0);
+  const failed = sum(failuresOf);
+  const failedNew = failed - sum(({ countsOnTrial }) => countsOnTrial.failed);
+  const healthy = failedNew > 0 ? sum((wave) => newCount(wave, "healthy")) : sum(({ counts }) => counts.healthy);
   if (healthy > 0 || failed === 0) return { phase: "succeeded", reason: null };
-  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${machines(failed)} that took it` } };
+  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${machines(failedNew > 0 ? failedNew : failed)} that took it` } };
 }
 
 /** What a rollout succeeded with is known: only machines that come later can trip its tail. */

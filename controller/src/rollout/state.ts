@@ -79,6 +79,8 @@ export interface Target {
   readonly position: number;
   /** Its values of the lane labels, joined with `/`. */
   readonly lane: string;
+  /** It ran the release, unconfirmed, when the rollout began, beside others to which it is new: it shows nothing of what taking it does. */
+  readonly onTrial: boolean;
   /** What it goes back to: the machine's last good release when it was assigned the update. Null before that, and when there was none. */
   previous: ReleaseId | null;
   state: TargetState;
@@ -106,6 +108,8 @@ export interface WaveState {
   /** In the order in which they take their turn. */
   readonly targets: Target[];
   readonly counts: TargetCounts;
+  /** Of these, the targets that are on trial. */
+  readonly countsOnTrial: TargetCounts;
   readonly gates: readonly GateState[];
   readonly at: Instant | null;
   readonly afterMs: number;
@@ -127,6 +131,8 @@ export interface WaveState {
   counted: number;
   /** Of its targets, so many are among the rollout's `lostTakers`. */
   lost: number;
+  /** Of these, so many are on trial. */
+  lostOnTrial: number;
   /** So many had failed and have left since. */
   leftFailed: number;
   /** Besides: failures, and machines lost with the release, whose targets are folded, or belong to a new machine of the name. */
@@ -275,9 +281,15 @@ export function isAway({ state, purpose, attempts, leftAs, letGo, reason }: Targ
   return (state === "skipped" && reason?.code === "cordoned") || (state === "unreachable" && letGo !== "excused");
 }
 
+/** Of a wave's targets in this state, those to which the release is new: what a wave shows of it, they show. */
+export function newCount({ counts, countsOnTrial }: Pick<WaveState, "counts" | "countsOnTrial">, name: TargetState): number {
+  return counts[name] - countsOnTrial[name];
+}
+
 /** Enough of the wave are healthy, or were when it was finished. */
-export function hasEnough({ successThreshold, counts, finishedAt }: WaveState): boolean {
-  return successThreshold !== null && (finishedAt !== null || counts.healthy >= successThreshold);
+export function hasEnough(wave: WaveState): boolean {
+  const { successThreshold, finishedAt } = wave;
+  return successThreshold !== null && (finishedAt !== null || newCount(wave, "healthy") >= successThreshold);
 }
 
 /** What holds it may do so while targets are on the move. */
@@ -396,6 +408,7 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
     members,
     targets: targets.map((planned, position) => newTarget(state, planned, wave, position, at)),
     counts: { ...emptyCounts(), pending: targets.length },
+    countsOnTrial: { ...emptyCounts(), pending: targets.filter(({ onTrial }) => onTrial === true).length },
     gates: gates.map(pendingGate),
     at: beginsAt,
     afterMs,
@@ -410,15 +423,16 @@ export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
     awaited: new Set(),
     counted: 0,
     lost: 0,
+    lostOnTrial: 0,
     leftFailed: 0,
     goneFailed: 0,
     goneLost: 0,
   }));
 }
 
-export function newTarget(state: RolloutState, { machine, lane }: PlannedTarget, wave: number, position: number, at: Moment): Target {
+export function newTarget(state: RolloutState, { machine, lane, onTrial = false }: PlannedTarget, wave: number, position: number, at: Moment): Target {
   const target: Target = {
-    machine, wave, position, lane,
+    machine, wave, position, lane, onTrial,
     previous: null,
     state: "pending",
     purpose: null,

@@ -1,26 +1,47 @@
 /**
  * When so many machines that were assigned a release were lost after it that they may have been lost because of it: a release that takes its machines with it makes no report.
  */
-import { isWayBack, type RolloutState } from "./state.ts";
+import { isWayBack, newCount, type RolloutState, type Target } from "./state.ts";
 
 /** Of the machines that were assigned the release, so large a share may be lost without anybody suspecting the release, and one at least. */
 const TOLERATED_SHARE = 0.1;
 
+interface Known {
+  answered: number;
+  updating: number;
+  lost: number;
+}
+
 /**
  * Machines were lost: more than chance explains, or all of which anything could be known. Also when nobody waits for them any longer: what is lost is lost, however long it was waited for. A wave with a
  * limit of its own says itself how many may be lost, but not that the release may go on when nothing is known of it. What is lost on the way back to an older release was lost to the one that goes.
+ *
+ * That is asked of all, and of those to which the release is new: that it runs on well where it was says nothing of what taking it does.
  */
 export function isSuspicious(state: RolloutState): boolean {
-  const { lostTakers, wordless, waves } = state;
+  const { lostTakers, waves } = state;
   if (lostTakers.size === 0 || isWayBack(state)) return false;
-  let answered = 0;
-  let updating = 0;
-  let lost = 0;
-  for (const { counts, maxUnreachable, lost: ofWave } of waves) {
-    answered += counts.healthy + counts.failed;
-    updating += counts.updating;
-    if (maxUnreachable === null) lost += ofWave;
+  const all: Known = { answered: 0, updating: 0, lost: 0 };
+  const isNew: Known = { ...all };
+  for (const wave of waves) {
+    const { counts, maxUnreachable, lost, lostOnTrial } = wave;
+    all.answered += counts.healthy + counts.failed;
+    all.updating += counts.updating;
+    isNew.answered += newCount(wave, "healthy") + newCount(wave, "failed");
+    isNew.updating += newCount(wave, "updating");
+    if (maxUnreachable !== null) continue;
+    all.lost += lost;
+    isNew.lost += lost - lostOnTrial;
   }
-  const isAllThatIsKnown = answered === 0 && lostTakers.size > wordless.size;
-  return isAllThatIsKnown || lost > Math.max(1, Math.floor((lost + answered + updating) * TOLERATED_SHARE));
+  return isTooMany(all) || isTooMany(isNew) || (all.answered === 0 && hasLost(state, () => true)) || (isNew.answered === 0 && hasLost(state, ({ onTrial }) => !onTrial));
+}
+
+function isTooMany({ answered, updating, lost }: Known): boolean {
+  return lost > Math.max(1, Math.floor((lost + answered + updating) * TOLERATED_SHARE));
+}
+
+/** One of these that had said that it has the release. */
+function hasLost({ lostTakers, wordless, targets }: RolloutState, which: (target: Target) => boolean): boolean {
+  for (const machine of lostTakers) if (!wordless.has(machine) && which(targets.get(machine)!)) return true;
+  return false;
 }

@@ -281,7 +281,8 @@ function toCome({ waves }: RolloutState): string {
 }
 
 function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState): string {
-  return successThreshold === null ? "" : `; wave ${wave + 1} passes with ${successThreshold} of ${targets.length} healthy`;
+  const all = targets.filter(({ onTrial }) => !onTrial).length;
+  return successThreshold === null ? "" : `; wave ${wave + 1} passes with ${successThreshold} of ${all} healthy`;
 }
 
 function waitingInWave(state: RolloutState, wave: WaveState): string {

@@ -72,8 +72,14 @@ export class Causes {
     return machines.filter((machine) => this.#hasFailed(deployment, machine));
   }
 
+  /** On all, or on all to which it was new: that it runs on well where it was is no success. */
   #allFailed(deployment: Deployment): boolean {
     const took = [...deployment.firstDecisions.keys()].filter((machine) => this.#court.record.machines.has(machine));
+    const isNew = (machine: MachineId) => deployment.waves.every(({ onTrial }) => !onTrial.has(machine));
+    return this.#failedOnEach(deployment, took) || this.#failedOnEach(deployment, took.filter(isNew));
+  }
+
+  #failedOnEach(deployment: Deployment, took: readonly MachineId[]): boolean {
     return took.some((machine) => this.#hasFailed(deployment, machine)) && took.every((machine) => this.#hasFailed(deployment, machine) || !this.#court.hosts.serves(machine, deployment.app) || this.#court.hosts.serving(machine, deployment.app).artifact !== deployment.artifact);
   }
 

@@ -59,9 +59,9 @@ export class Passing {
   /** Somebody who has not had its turn, though fewer serve the release than let a wave pass. */
   #passedOver({ app, artifact, waves, firstDecisions, acts, startedAt = 0 }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
-    const { machines, successThreshold } = waves[index]!;
+    const { machines, onTrial, successThreshold } = waves[index]!;
     if (successThreshold === null || acts.some(({ what }) => what === "promote")) return undefined;
-    const served = machines.filter((machine) => hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
+    const served = machines.filter((machine) => !onTrial.has(machine) && hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
     if (served.length >= successThreshold) return undefined;
     const waiting = machines.find((machine) => {
       const known = record.machines.get(machine);
@@ -138,7 +138,7 @@ export class Passing {
     const { app, artifact, lastUpdates, waves, strategy } = deployment;
     // Somebody goes on without them.
     if (record.hasOrdered(deployment, ["resume", "retry", "promote"], 0)) return undefined;
-    const { machines } = waves[index]!;
+    const machines = waves[index]!.machines.filter((machine) => !waves[index]!.onTrial.has(machine));
     const isThere = (machine: MachineId) => {
       const update = lastUpdates.get(machine);
       const host = hosts.machines.get(machine);

@@ -26,6 +26,8 @@ export interface Decision {
 
 export interface Wave {
   readonly machines: MachineId[];
+  /** Of these, whoever ran the release unconfirmed beside others to which it was new. */
+  readonly onTrial: ReadonlySet<MachineId>;
   readonly gates: readonly Gate[];
   readonly openGates: Set<number>;
   readonly at: number | null;
@@ -121,7 +123,8 @@ export class Record {
     rollout_started: ({ deployment, plan }) => {
       const waves: Wave[] = plan.waves.map(({ targets, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold }) => {
         const machines = targets.map(({ machine }) => machine);
-        return { machines, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), begunAt: undefined, finishedAt: undefined };
+        const onTrial = new Set(targets.flatMap((target) => (target.onTrial === true ? [target.machine] : [])));
+        return { machines, onTrial, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), begunAt: undefined, finishedAt: undefined };
       });
       Object.assign(this.deployments.get(deployment)!, { waves, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
     },
