@@ -90,6 +90,28 @@ describe("a machine that is drained in the soak of its wave", () => {
     expect([world.state(id, "a"), told(), world.waitingOn(id)]).toEqual(["unreachable", [], "a to be back: no other machine of wave 1 shows how the release does (muster promote d-2 goes on without it)"]);
   });
 
+  test.each(["lost, then drained", "drained, then lost"])("%s, and used again before it is heard, has its turn and its soak again when it is heard", async (how) => {
+    const { world, id, uncordon, told } = await soaking();
+    const rest = NAMES.slice(1);
+    const drainUnheard = () => world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+    if (how === "drained, then lost") {
+      drainUnheard();
+      // It has begun to follow.
+      world.engine.heartbeat("a" as never, world.engine.assignmentFor("a" as never)!.generation as never);
+      await world.say("a", "removing");
+    }
+    world.pass(20_000, ...rest);
+    if (how === "lost, then drained") drainUnheard();
+    const lost = loadRollout(world.journal, id)!.targets.get("a" as never)!.leftAs;
+    uncordon("a");
+    world.pass(10_000, ...rest);
+    await world.join("a");
+    expect([lost, world.phase(id), world.state(id, "a"), told(), world.engine.audit()]).toEqual(["lost", "rolling", "updating", ["a"], undefined]);
+    await world.say("a", "healthy");
+    world.pass(63_000, ...NAMES);
+    expect(told()).toEqual(["a", "b"]);
+  });
+
   test("is gone on without when somebody promotes it, one at a time until another has answered", async () => {
     const { world, id, drain, told } = await soaking(1, { maxUnavailable: count(3) });
     await drain("a");
