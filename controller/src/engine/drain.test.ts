@@ -208,7 +208,35 @@ test("a machine that is drained on its way leaves the soak of its wave to somebo
   expect([world.phase(other), world.waitingOn(other), told().length, NAMES.filter((name) => world.wanted(name) === "3")]).toEqual(["rolling", "a to be uncordoned: no other machine of wave 1 shows how the release does (muster promote d-3 goes on without it)", 1, []]);
 });
 
-test("what goes back to an older release is not given the newer one when it is drained", async () => {
+describe("a rollout whose machines are all kept from it", () => {
+  test.each(["cordoned before it", "drained on their way"])("waits for a person, and no deadline passes (%s)", async (how) => {
+    const world = new World();
+    await world.join("a", "b");
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+    await world.settle("a", "b");
+    world.pass(2000, "a", "b");
+    const cordon = (drain: boolean) => {
+      for (const name of ["a", "b"]) world.engine.orders.cordon(name as never, { drain, force: true }, by);
+    };
+    if (how === "cordoned before it") cordon(false);
+    const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(2), progressDeadlineMs: 120_000 });
+    if (how === "drained on their way") {
+      cordon(true);
+      for (const name of ["a", "b"]) await world.say(name, "removed");
+    }
+    world.pass(300_000, "a", "b");
+    expect([world.phase(id), loadRollout(world.journal, id)!.reason, world.waitingOn(id)]).toEqual(["rolling", null, "a, b to be uncordoned: no machine has shown how the release does"]);
+    for (const name of ["a", "b"]) world.engine.orders.uncordon(name as never, by);
+    world.pass(50_000, "a", "b");
+    // Their time begins with the end of the wait.
+    expect([world.phase(id), world.wanted("a"), world.wanted("b")]).toEqual(["rolling", "2", "2"]);
+    await world.settle("a", "b");
+    world.pass(2000, "a", "b");
+    expect([world.phase(id), world.engine.audit()]).toEqual(["succeeded", undefined]);
+  });
+});
+
+test.each(["healthy", "on its way", "silent"])("what goes back to an older release is not given the newer one when it is drained (%s)", async (how) => {
   const world = new World();
   await world.join("a", "b");
   world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });

@@ -138,7 +138,7 @@ export interface WaveState {
  * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
  * progress deadline stands still.
  */
-export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound"] as const;
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound", "cordon"] as const;
 
 /** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
 export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "begin"];
