@@ -246,7 +246,8 @@ test.each(["healthy", "on its way", "silent"])("what goes back to an older relea
   world.pass(2000, "a", "b");
   const back = world.engine.operators.rollbackTo(id, "1", by);
   if (!back.ok) throw new Error(back.refusal.message);
-  await world.say("a", "healthy");
+  if (how === "healthy") await world.say("a", "healthy");
+  if (how === "silent") world.pass(20_000, "b");
   world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
   await world.say("a", "removed");
   world.command(back.value.deployment as never, "pause");
