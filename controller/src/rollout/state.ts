@@ -264,6 +264,11 @@ export function isTouched({ attempts, state }: Pick<Target, "attempts" | "state"
   return attempts > 0 && state !== "removed";
 }
 
+/** What it was told to run here last; null: nothing. */
+export function releaseTold({ release }: Pick<RolloutState, "release">, { purpose, previous }: Pick<Target, "purpose" | "previous">): ReleaseId | null {
+  return purpose === "update" ? release : previous;
+}
+
 /** The release went to it, and it has not been told to go back. */
 export function isToRevert(target: Pick<Target, "attempts" | "state" | "purpose">): boolean {
   return isTouched(target) && target.purpose !== "revert";
