@@ -36,7 +36,7 @@ export function eventText(entry: Entry): string {
     case "machine_uncordoned":
       return `${entry.machine} uncordoned${byText(entry.by)}${becauseText(entry.reason)}`;
     case "assignment_renewed":
-      return `${entry.machine} told anew about ${entry.app}`;
+      return `${entry.machine} told anew about ${entry.app}${entry.release === undefined ? "" : `: ${entry.release ?? "nothing"}, since what it had was never confirmed there`}`;
     case "budget_set":
       return `budget of ${entry.selector === "" ? "all machines" : entry.selector} set to ${entry.maxUnavailable}${byText(entry.by)}`;
     case "budget_removed":

@@ -29,8 +29,8 @@ export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machin
   const isAlive = world.fleet.isAlive(machine, now.watchedMs);
   return [...world.availabilities.appsOf(machine)].flatMap((app) => {
     const standing = world.standingOf(machine, app)!;
-    const { deployment } = standing.assigned;
-    const taken = facts.takenAt(deployment, machine);
+    const { deployment, release } = standing.assigned;
+    const taken = facts.takenAt(deployment, machine, release);
     if (taken === undefined) return [];
     const isHeard = isAlive || world.isExcused(machine, app) || !world.hasAssignment(machine, app, taken.generation);
     if (isHeard && !isBad(standing)) return [];

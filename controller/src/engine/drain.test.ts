@@ -1,5 +1,6 @@
 /** Drains and cordons in the middle of rollouts; new disks under them; large rollouts that are interrupted. */
 import { describe, expect, test } from "vitest";
+import { Journal } from "../journal/journal.ts";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { PLANNED_AT_ONCE_MAX } from "./planner.ts";
@@ -88,6 +89,28 @@ describe("a machine that is drained in the soak of its wave", () => {
     uncordon("a");
     world.pass(100_000, ...NAMES.slice(1));
     expect([world.state(id, "a"), told(), world.waitingOn(id)]).toEqual(["unreachable", [], "a to be back: no other machine of wave 1 shows how the release does (muster promote d-2 goes on without it)"]);
+  });
+
+  test.each(["lost, then drained", "drained, then lost"])("%s, and used again before it is heard, has its turn and its soak again when it is heard", async (how) => {
+    const { world, id, uncordon, told } = await soaking();
+    const rest = NAMES.slice(1);
+    const drainUnheard = () => world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+    if (how === "drained, then lost") {
+      drainUnheard();
+      // It has begun to follow.
+      world.engine.heartbeat("a" as never, world.engine.assignmentFor("a" as never)!.generation as never);
+      await world.say("a", "removing");
+    }
+    world.pass(20_000, ...rest);
+    if (how === "lost, then drained") drainUnheard();
+    const lost = loadRollout(world.journal, id)!.targets.get("a" as never)!.leftAs;
+    uncordon("a");
+    world.pass(10_000, ...rest);
+    await world.join("a");
+    expect([lost, world.phase(id), world.state(id, "a"), told(), world.engine.audit()]).toEqual(["lost", "rolling", "updating", ["a"], undefined]);
+    await world.say("a", "healthy");
+    world.pass(63_000, ...NAMES);
+    expect(told()).toEqual(["a", "b"]);
   });
 
   test("is gone on without when somebody promotes it, one at a time until another has answered", async () => {
@@ -186,7 +209,158 @@ test("a machine that is drained on its way leaves the soak of its wave to somebo
   expect([world.phase(other), world.waitingOn(other), told().length, NAMES.filter((name) => world.wanted(name) === "3")]).toEqual(["rolling", "a to be uncordoned: no other machine of wave 1 shows how the release does (muster promote d-3 goes on without it)", 1, []]);
 });
 
-test("what goes back to an older release is not given the newer one when it is drained", async () => {
+describe("the end of a drain starts nothing that nobody has called good", () => {
+  /** Release 2 has failed on the first machine, which went back by itself. */
+  async function failed(how: "paused" | "succeeded") {
+    const world = new World();
+    await world.join(...NAMES);
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+    await world.settle(...NAMES);
+    world.pass(2000, ...NAMES);
+    const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(9), onFailure: "pause", maxFailures: count(how === "paused" ? 0 : 1) });
+    await world.say("a", "reverted");
+    world.pass(2000, ...NAMES);
+    if (how === "succeeded") await world.settle("b", "c", "d");
+    world.pass(2000, ...NAMES);
+    const drainAndUse = async () => {
+      world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+      await world.say("a", "removed");
+      const drained = world.engine.audit();
+      world.engine.orders.uncordon("a" as never, by);
+      return drained;
+    };
+    const given = () => {
+      const { goal, confirmed, lastGoodVersion } = world.engine.assignmentFor("a" as never)!.apps[0]!;
+      return [goal?.$case === "run" ? goal.value.version : goal?.$case, confirmed, lastGoodVersion];
+    };
+    return { world, id, drainAndUse, given };
+  }
+
+  test.each(["paused", "succeeded"] as const)("a release that failed on the machine stays failed there, and the one before it runs (%s)", async (how) => {
+    const { world, id, drainAndUse, given } = await failed(how);
+    expect([world.phase(id), world.state(id, "a")]).toEqual([how, "failed"]);
+    const drained = await drainAndUse();
+    expect([given(), drained, world.engine.audit()]).toEqual([["1", true, "1"], undefined, undefined]);
+    // That is no answer about the release.
+    await world.say("a", "healthy");
+    world.pass(2000, ...NAMES);
+    expect([world.phase(id), world.state(id, "a"), world.engine.audit(), world.bugs]).toEqual([how, "failed", undefined, []]);
+    world.startEngine();
+    world.pass(2000, ...NAMES);
+    expect([given(), world.state(id, "a"), world.engine.audit()]).toEqual([["1", true, "1"], "failed", undefined]);
+  });
+
+  test.each(["paused", "succeeded"] as const)("a retry gives it to the machine again, and it can fail again (%s)", async (how) => {
+    const { world, id, drainAndUse, given } = await failed(how);
+    await drainAndUse();
+    await world.say("a", "healthy");
+    world.command(id, "retry");
+    if (how === "paused") world.command(id, "resume");
+    world.pass(1000, ...NAMES);
+    expect([given(), world.state(id, "a")]).toEqual([["2", false, "1"], "updating"]);
+    await world.say("a", "healthy");
+    world.pass(3000, ...NAMES);
+    expect([given(), world.state(id, "a"), world.engine.audit()]).toEqual([["2", true, "1"], "healthy", undefined]);
+  });
+
+  test.each(["paused", "succeeded"] as const)("a rollback finds it on what it goes back to (%s)", async (how) => {
+    const { world, id, drainAndUse, given } = await failed(how);
+    await drainAndUse();
+    await world.say("a", "healthy");
+    world.command(id, "rollback");
+    for (let round = 0; round < 5; round += 1) {
+      await world.settle(...NAMES);
+      world.pass(2000, ...NAMES);
+    }
+    expect([world.phase(id), given(), world.state(id, "a"), world.engine.audit()]).toEqual(["rolled_back", ["1", true, "1"], "reverted", undefined]);
+  });
+
+  test.each(["healthy in its soak", "on its way"])("what was aborted when the machine was %s", async (how) => {
+    const world = new World();
+    await world.join(...NAMES);
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+    await world.settle(...NAMES);
+    world.pass(2000, ...NAMES);
+    const id = world.deploy("2", { waves: [SOAKED(), ALL], maxUnavailable: count(1) });
+    await world.say("a", how === "on its way" ? "activating" : "healthy");
+    world.pass(3000, ...NAMES);
+    world.command(id, "abort");
+    world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+    await world.say("a", "removed");
+    world.engine.orders.uncordon("a" as never, by);
+    await world.say("a", "healthy");
+    const { confirmed } = world.engine.assignmentFor("a" as never)!.apps[0]!;
+    expect([world.wanted("a"), confirmed, world.state(id, "a"), world.engine.audit()]).toEqual(["1", true, how === "on its way" ? "skipped" : "healthy", undefined]);
+    // Lost with what it had before, it says nothing of the release.
+    world.pass(20_000, "b", "c", "d");
+    world.remove("a");
+    expect(loadRollout(world.journal, id)!.targets.get("a" as never)!.leftAs).toBeNull();
+  });
+
+  test("what failed where nothing ran before is removed, and is not offered again", async () => {
+    const world = new World();
+    await world.join("a", "b");
+    const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(9), maxFailures: count(1) });
+    await world.say("a", "failed");
+    await world.say("b", "healthy");
+    world.pass(3000, "a", "b");
+    world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+    await world.say("a", "removed");
+    world.engine.orders.uncordon("a" as never, by);
+    world.pass(3000, "a", "b");
+    expect([world.phase(id), world.state(id, "a"), world.wanted("a"), world.wanted("b"), world.engine.audit()]).toEqual(["succeeded", "failed", "remove", "1", undefined]);
+  });
+
+  test("a confirmed release stays, also when it fails later", async () => {
+    const { world, id } = await failed("succeeded");
+    await world.say("b", "unhealthy");
+    world.engine.orders.cordon("b" as never, { drain: true, force: true }, by);
+    await world.say("b", "removed");
+    world.engine.orders.uncordon("b" as never, by);
+    expect([world.phase(id), world.wanted("b"), world.engine.audit()]).toEqual(["succeeded", "2", undefined]);
+  });
+
+  test("what a drain gave back is in the tables that a replay of the journal gives", async () => {
+    const { world, drainAndUse } = await failed("paused");
+    await drainAndUse();
+    const replayed = Journal.open(":memory:");
+    replayed.transaction(() => {
+      for (const row of world.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
+    });
+    expect(world.tables(replayed)).toEqual(world.tables());
+    replayed.close();
+  });
+});
+
+describe("a rollout whose machines are all kept from it", () => {
+  test.each(["cordoned before it", "drained on their way"])("waits for a person, and no deadline passes (%s)", async (how) => {
+    const world = new World();
+    await world.join("a", "b");
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+    await world.settle("a", "b");
+    world.pass(2000, "a", "b");
+    const cordon = (drain: boolean) => {
+      for (const name of ["a", "b"]) world.engine.orders.cordon(name as never, { drain, force: true }, by);
+    };
+    if (how === "cordoned before it") cordon(false);
+    const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(2), progressDeadlineMs: 120_000 });
+    if (how === "drained on their way") {
+      cordon(true);
+      for (const name of ["a", "b"]) await world.say(name, "removed");
+    }
+    world.pass(300_000, "a", "b");
+    expect([world.phase(id), loadRollout(world.journal, id)!.reason, world.waitingOn(id)]).toEqual(["rolling", null, "a, b to be uncordoned: no machine has shown how the release does"]);
+    for (const name of ["a", "b"]) world.engine.orders.uncordon(name as never, by);
+    world.pass(50_000, "a", "b");
+    // Their time begins with the end of the wait.
+    expect([world.phase(id), world.wanted("a"), world.wanted("b")]).toEqual(["rolling", "2", "2"]);
+    await world.settle("a", "b");
+    world.pass(2000, "a", "b");
+    expect([world.phase(id), world.engine.audit()]).toEqual(["succeeded", undefined]);
+  });
+});
+
+test.each(["healthy", "on its way", "silent"])("what goes back to an older release is not given the newer one when it is drained (%s)", async (how) => {
   const world = new World();
   await world.join("a", "b");
   world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
@@ -196,7 +370,8 @@ test("what goes back to an older release is not given the newer one when it is d
   world.pass(2000, "a", "b");
   const back = world.engine.operators.rollbackTo(id, "1", by);
   if (!back.ok) throw new Error(back.refusal.message);
-  await world.say("a", "healthy");
+  if (how === "healthy") await world.say("a", "healthy");
+  if (how === "silent") world.pass(20_000, "b");
   world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
   await world.say("a", "removed");
   world.command(back.value.deployment as never, "pause");

@@ -286,6 +286,8 @@ export class Engine {
     for (const state of rollouts.active()) {
       if (!state.targets.has(machine)) continue;
       rollouts.drive(state, { kind: "heard_again", machine, answer: isComplete ? world.availabilities.answerOf(machine, state.app) : undefined, wasRenewed: false }, append, now);
+      // It was drained and used again while it was lost: that counted for nothing then.
+      if (isKeptByCordon(state, machine) && !world.isCordoned(machine)) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
     }
     // What has ended is for it to catch up with.
     catchUp.look(machine);
@@ -395,6 +397,11 @@ export class Engine {
     if (to === undefined || isKnown || to === "updating" || to === "reverting") return;
     append({ kind: "target_changed", deployment: target.deployment, app, machine, state: to, reason: to === "failed" ? reason : null, runs });
   }
+}
+
+function isKeptByCordon({ targets }: RolloutState, machine: MachineId): boolean {
+  const target = targets.get(machine);
+  return target?.state === "skipped" && target.reason?.code === "cordoned";
 }
 
 /** Besides its labels. */

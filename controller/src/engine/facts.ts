@@ -207,9 +207,9 @@ export class Facts {
     return new Map(this.#sql.leftWith.all({ app, release }) as [string, number][]);
   }
 
-  /** When the machine came to where it stands with the release of a deployment that it took; undefined: it has not, or it failed. */
-  takenAt(id: DeploymentId, machine: MachineId): { readonly attended: Attended; readonly generation: Generation } | undefined {
-    return this.#sql.takenAt.get(id, machine) as { attended: Attended; generation: Generation } | undefined;
+  /** When the machine came to where it stands with the release of a deployment that it took; undefined: it has not, it failed, or `assigned` is another one, which a drain has given back. */
+  takenAt(id: DeploymentId, machine: MachineId, assigned: ReleaseId | null): { readonly attended: Attended; readonly generation: Generation } | undefined {
+    return this.#sql.takenAt.get(id, machine, assigned) as { attended: Attended; generation: Generation } | undefined;
   }
 
   /** Which row of the journal ended a deployment that has succeeded, or shortly before it. */
@@ -386,7 +386,7 @@ function prepare(db: Database) {
       `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
-         AND t.state IN ('updating', 'unreachable', 'reverting', 'failed')`,
+         AND t.state IN ('updating', 'unreachable', 'reverting', 'failed') AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at, ended_attended FROM deployments
@@ -410,7 +410,7 @@ function prepare(db: Database) {
        SELECT selector, sum(lost + max(0, failed - max(0, known - there))) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
     ).raw(),
     endSeq: statement("SELECT coalesce((SELECT max(finished_seq) FROM waves WHERE deployment = @id), start_seq, 0) FROM deployments WHERE id = @id").pluck(),
-    takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy')"),
+    takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy') AND (SELECT release FROM deployments WHERE id = deployment) = ?"),
     selectorOf: statement("SELECT selector FROM deployments WHERE id = ?").pluck(),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(

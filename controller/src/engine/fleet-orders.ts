@@ -2,7 +2,7 @@
  * What operators ask about the fleet: give a machine labels, keep rollouts away from it, remove it; limit a group, leave everybody alone for a while.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, LABELS_MAX, parseSelector, selects } from "@muster/proto/selector.ts";
 import { removalReason } from "../journal/removal.ts";
 import type { Moment } from "../rollout/moment.ts";
@@ -15,6 +15,7 @@ import type { Loop } from "./loop.ts";
 import type { Order } from "./operators.ts";
 import { ofRollout } from "./own-bug.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
+import { renewAssignments } from "./renewal.ts";
 import type { Append } from "./rollouts.ts";
 
 export class FleetOrders {
@@ -88,7 +89,7 @@ export class FleetOrders {
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "cordoned", machine }, append, now);
       if (!drain) return;
       for (const state of rollouts.all()) rollouts.drive(state, { kind: "drained", machine }, append, now);
-      this.#renewAssignments(machine, append, now);
+      renewAssignments(this.#loop, machine, append, now);
     });
     return granted(undefined);
   }
@@ -102,7 +103,7 @@ export class FleetOrders {
       append({ kind: "machine_uncordoned", machine, by, reason });
       const wasDrained = world.isDrained(machine);
       world.uncordon(machine);
-      if (wasDrained) this.#renewAssignments(machine, append, now);
+      if (wasDrained) renewAssignments(this.#loop, machine, append, now);
       for (const state of rollouts.active()) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
       catchUp.look(machine);
     });
@@ -177,15 +178,5 @@ export class FleetOrders {
     const { targets } = state.strategy;
     const isMatched = ofRollout(state.id, () => selects(checkedSelector(targets), labels));
     this.#loop.rollouts.drive(state, isMatched ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason({ targets }) }, append, now);
-  }
-
-  /** Every app of the machine gets a new generation, and with it the word to stop, or to run again. */
-  #renewAssignments(machine: MachineId, append: Append, now: Moment): void {
-    const { facts, world } = this.#loop;
-    for (const app of facts.assignedApps(machine)) {
-      const { seq } = append({ kind: "assignment_renewed", machine, app });
-      const assigned = world.availabilities.assignedTo(machine, app);
-      if (assigned !== undefined) world.assigned(machine, app, { ...assigned, generation: seq as Generation }, facts.deadlines(machine, app), now.attended);
-    }
   }
 }

@@ -10,7 +10,7 @@ import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import { removalReason } from "../journal/removal.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
-import type { AgentPhase, RolloutReason, RolloutState, Target } from "../rollout/state.ts";
+import { type AgentPhase, releaseTold, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import type { World } from "./world.ts";
 
 interface Said {
@@ -31,7 +31,10 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
   if (target.state === "removed") return;
   const { availabilities } = world;
   const assigned = availabilities.assignedTo(machine, app);
-  const answer = assigned?.deployment === state.id ? availabilities.answerOf(machine, app) : undefined;
+  const isOwn = assigned?.deployment === state.id;
+  // It was drained, and what it was told here is not what it is to run any more.
+  const isGivenBack = isOwn && purpose !== null && assigned.release !== releaseTold(state, target);
+  const answer = isOwn && !isGivenBack ? availabilities.answerOf(machine, app) : undefined;
   // One that is lost is known by what it says when it is heard.
   if (purpose !== null && target.state !== "unreachable") {
     // It may be assigned anew since, or removed.
@@ -49,7 +52,8 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
     yield { kind: "fell_silent", machine, reason };
   }
   if (world.isCordoned(machine)) yield { kind: "cordoned", machine };
-  if (availabilities.isDrained(machine)) return yield { kind: "drained", machine };
+  if (isGivenBack || availabilities.isDrained(machine)) yield { kind: "drained", machine };
+  if (availabilities.isDrained(machine)) return;
   const matches = selects(checkedSelector(state.strategy.targets), labels);
   yield matches ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: { code: "unmatched", message: `its labels do not match ${state.strategy.targets} any more` } };
   if (availabilities.isLost(machine)) return;

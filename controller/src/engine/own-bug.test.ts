@@ -452,6 +452,28 @@ describe("what came to a target while its rollout was paused for a bug counts wh
     }
   });
 
+  test.each(["a healthy one", "one on its way", "a failed one"])("%s was drained and is used again: it runs what it ran before, and has its turn again unless it failed", async (who) => {
+    const { world, id } = await paused({ maxFailures: count(9) });
+    const name = who === "one on its way" ? "b" : "a";
+    // What b said in the transaction that failed is said again.
+    await world.say("b", who === "one on its way" ? "activating" : "healthy");
+    if (who === "a failed one") await world.say("a", "reverted");
+    world.engine.orders.cordon(name as MachineId, { drain: true, force: true }, { by: "", reason: "" });
+    await world.say(name, "removed");
+    world.engine.orders.uncordon(name as MachineId, { by: "", reason: "" });
+    const given = world.wanted(name);
+    await world.say(name, "healthy");
+    resume(world, id);
+    world.pass(2000, ...FOUR);
+    const before = [world.wanted(name), world.state(id, name), world.engine.audit()];
+    expect([given, ...before]).toEqual(who === "a failed one" ? ["1", "1", "failed", undefined] : ["1", "2", "updating", undefined]);
+    for (let round = 0; round < 4; round += 1) {
+      await world.settle(...FOUR);
+      world.pass(2000, ...FOUR);
+    }
+    expect([world.phase(id), world.state(id, name), world.bugs.length, world.engine.audit()]).toEqual(["succeeded", who === "a failed one" ? "failed" : "healthy", 1, undefined]);
+  });
+
   test("healthy ones are lost, and one of them is removed then", async () => {
     const { world, id } = await paused({ maxFailures: count(9) });
     world.pass(30_000, "c", "d");

@@ -21,7 +21,7 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isMoving, isUnderWay, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { isBroken, isEnded, isMoving, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
@@ -117,7 +117,8 @@ export class Rollouts {
     const newest = this.#world.availabilities.assignedTo(machine, app);
     const state = newest?.generation === generation ? this.#known.get(newest.deployment) : undefined;
     const target = state?.targets.get(machine);
-    return state !== undefined && target !== undefined && target.purpose !== null ? { state, generation: target.generation } : undefined;
+    // A drain may have given it back what it ran before.
+    return state !== undefined && target !== undefined && target.purpose !== null && newest?.release === releaseTold(state, target) ? { state, generation: target.generation } : undefined;
   }
 
   /** A new rollout, or an ended one that is taken up again. Throws a RolloutBug. */

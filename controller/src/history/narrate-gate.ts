@@ -26,6 +26,7 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
     case "offline":
     case "budget":
     case "unsound":
+    case "cordon":
       return message;
     case "alarm":
       return "its alarms to be quiet";

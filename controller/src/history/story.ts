@@ -244,6 +244,9 @@ export class Story {
         this.#isOver = true;
         return;
       case "assignment_renewed":
+        if (entry.release === undefined || entry.app !== state?.app) return;
+        this.#say(row, `${this.#machine} is ${entry.release === null ? `to be without ${entry.app}` : `given back ${entry.release}`} when the drain ends: what it had was never confirmed there`);
+        return;
       case "target_changed":
       case "target_let_go":
         return;

@@ -15,6 +15,13 @@ export const CONFIRMING = `
   LEFT JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
   LEFT JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave`;
 
+/** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
+export const RENEWED = `
+  SELECT a.release AS assigned, CASE
+      WHEN ${CONFIRMED_SEQ} IS NOT NULL OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) THEN a.release
+      ELSE a.last_good END AS renewed
+  FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
+
 /** The release of `@app` that was confirmed on `@machine` last. */
 export const LAST_GOOD = `
   SELECT CASE WHEN ${CONFIRMED_SEQ} IS NOT NULL THEN a.release ELSE a.last_good END

@@ -86,13 +86,15 @@ export interface MachineCordoned {
 }
 
 /**
- * An app is to be stopped since its machine is drained, or to run again since that has ended. What it runs is untouched: a drained machine is told to
- * remove whatever is assigned to it. The sequence of the row is the assignment's new generation.
+ * An app is to be stopped since its machine is drained, or to run again since that has ended. A drained machine is told to remove whatever is assigned to it. The sequence of the row is the assignment's
+ * new generation.
  */
 export interface AssignmentRenewed {
   readonly kind: "assignment_renewed";
   readonly machine: MachineId;
   readonly app: AppName;
+  /** What is assigned from now on, since what was assigned was never confirmed there: the release that was, or null when there is none. Absent: what is assigned stays. */
+  readonly release?: ReleaseId | null;
 }
 
 /** A time in which nothing new is started. */

@@ -96,6 +96,7 @@ export function prepareWrites(db: Database) {
       ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
         min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, progress_deadline_ms = excluded.progress_deadline_ms, labels = excluded.labels, last_good = excluded.last_good, decided_seq = excluded.decided_seq, awaited_attended = excluded.awaited_attended`),
     lastGood: statement(LAST_GOOD).pluck(),
+    giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
     renewAssignment: statement("UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
       since_attended = @attended, let_go = NULL, left_as = NULL, confirmed_seq = NULL,

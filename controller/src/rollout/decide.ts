@@ -251,13 +251,11 @@ function onDrained(state: RolloutState, machine: MachineId): readonly RolloutCha
   const reason = { code: "cordoned", message: "the machine was drained" } as const;
   if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason, runs: null }];
   const isUnproven = target.state === "healthy" && (state.phase === "rolling" || state.phase === "paused") && state.waves[target.wave]?.finishedAt === null;
-  if (isUnproven && state.strategy.isWayBack === true) return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
   if (target.state !== "updating" && !isUnproven && !isToldAndSilent(target)) return [];
   const leftAs = evidenceOf(state.phase, target, true);
-  return [
-    { kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous },
-    { kind: "target_changed", machine, state: "skipped", reason, runs: null, ...(leftAs === null ? {} : { leftAs }) },
-  ];
+  const skipped = { kind: "target_changed", machine, state: "skipped", reason, runs: null, ...(leftAs === null ? {} : { leftAs }) } as const;
+  if (state.strategy.isWayBack === true) return [skipped];
+  return [{ kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous }, skipped];
 }
 
 /** Nobody waits for a machine that was unreachable when it was to start, and that rollouts keep away from now. */

@@ -12,7 +12,7 @@ import { type GateState, soakOver, stepOf } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, awayText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, soakText, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, awayText, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, soakText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -172,10 +172,17 @@ function lastStep(state: RolloutState): Step {
   const finished = { kind: "wave_finished", wave: state.wave } as const;
   if (state.wave < state.waves.length - 1) return change(finished);
   // One that goes back by itself has not come to an end either.
-  if (!hasEvidence(state) || state.availability.changing.size > 0) return { kind: "wait", until: undefined };
+  if (state.availability.changing.size > 0) return WAIT;
+  if (!hasEvidence(state)) return cordonedStep(state) ?? WAIT;
   const { phase, reason } = outcome(state);
   const ended = { kind: "phase_changed", phase, reason } as const;
   return phase === "succeeded" ? change(finished, ...acceptFailures(state), ended) : change(ended);
+}
+
+/** A person keeps the machines from it that could show how the release does: that says nothing of the release, and nobody is late. */
+function cordonedStep({ waves }: RolloutState): Step | undefined {
+  const cordoned = waves.flatMap(({ targets }) => targets.filter(({ state, reason }) => state === "skipped" && reason?.code === "cordoned"));
+  return cordoned.length === 0 ? undefined : { kind: "hold", hold: { kind: "cordon", message: cordonedText(cordoned) }, until: undefined };
 }
 
 /**

@@ -144,7 +144,7 @@ export interface WaveState {
  * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
  * progress deadline stands still.
  */
-export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound"] as const;
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound", "cordon"] as const;
 
 /** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
 export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "begin"];
@@ -268,6 +268,11 @@ export function isMoving(target: Pick<Target, "state">): boolean {
 /** It was told something, and is still there. */
 export function isTouched({ attempts, state }: Pick<Target, "attempts" | "state">): boolean {
   return attempts > 0 && state !== "removed";
+}
+
+/** What it was told to run here last; null: nothing. */
+export function releaseTold({ release }: Pick<RolloutState, "release">, { purpose, previous }: Pick<Target, "purpose" | "previous">): ReleaseId | null {
+  return purpose === "update" ? release : previous;
 }
 
 /** The release went to it, and it has not been told to go back. */

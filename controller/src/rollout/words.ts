@@ -200,6 +200,11 @@ export function awayText({ id, wave }: RolloutState, away: readonly Target[]): s
   return `${names(away.slice(0, EXAMPLES_MAX), away.length)} to be ${what}: no other machine of wave ${wave + 1} shows how the release does (muster promote ${id} goes on without ${one ? "it" : "them"})`;
 }
 
+/** Of a rollout in which nobody has answered. */
+export function cordonedText(cordoned: readonly Target[]): string {
+  return `${names(cordoned.slice(0, EXAMPLES_MAX), cordoned.length)} to be uncordoned: no machine has shown how the release does`;
+}
+
 export function soakText({ wave }: Pick<RolloutState, "wave">, until: Instant | undefined): string {
   return `the soak of wave ${wave + 1} to be over${until === undefined ? "" : ` at ${timeText(until)}`}`;
 }

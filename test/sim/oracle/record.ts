@@ -112,7 +112,13 @@ export class Record {
     },
     machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now }),
     machine_uncordoned: ({ machine }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
-    assignment_renewed: ({ machine, app }) => void this.renewed.set(`${machine}/${app}`, this.#now),
+    assignment_renewed: ({ machine, app, release }) => {
+      const key = `${machine}/${app}`;
+      this.renewed.set(key, this.#now);
+      const newest = this.newest.get(key);
+      // A drain has given back what was confirmed there.
+      if (release !== undefined && newest !== undefined) this.newest.set(key, { ...newest, artifact: release === null ? undefined : this.#artifacts.get(release), isUpdate: false });
+    },
     budget_set: ({ selector, maxUnavailable }) => void this.budgets.set(selector, { max: maxUnavailable, setAt: this.#now }),
     budget_removed: ({ selector }) => void this.budgets.delete(selector),
     freeze_added: ({ freeze, from, until }) => void this.freezes.set(freeze, { from, until: until ?? Infinity, setAt: this.#now }),

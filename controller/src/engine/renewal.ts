@@ -1,0 +1,30 @@
+/**
+ * A drain, and its end, give every app of a machine a new generation, and with it the word to stop, or to run again. A release that was never confirmed on the machine gives way to the one that was, whatever has
+ * become of its rollout: the end of a drain starts nothing that nobody has called good (ADR 25).
+ */
+import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import { RENEWED } from "../journal/confirmed.ts";
+import { statement } from "../journal/statement.ts";
+import type { Moment } from "../rollout/moment.ts";
+import type { Loop } from "./loop.ts";
+import type { Append } from "./rollouts.ts";
+
+type Own = Pick<Loop, "facts" | "journal" | "rollouts" | "world">;
+
+export function renewAssignments(loop: Own, machine: MachineId, append: Append, now: Moment): void {
+  const { facts, journal, world } = loop;
+  for (const app of facts.assignedApps(machine)) {
+    const { assigned: before, renewed: release } = statement(journal.db, RENEWED).get({ machine, app }) as { readonly assigned: ReleaseId; readonly renewed: ReleaseId | null };
+    const assigned = world.availabilities.assignedTo(machine, app);
+    if (release !== before && assigned !== undefined) closeTarget(loop, assigned.deployment, app, machine, append);
+    const { seq } = append({ kind: "assignment_renewed", machine, app, ...(release === before ? {} : { release }) });
+    if (assigned !== undefined) world.assigned(machine, app, { ...assigned, release, generation: seq as Generation }, facts.deadlines(machine, app), now.attended);
+  }
+}
+
+/** Of a rollout that ended with the machine on its way: nothing that it says will be about that any more. One that is in memory was told of the drain. */
+function closeTarget({ journal, rollouts }: Own, deployment: DeploymentId, app: AppName, machine: MachineId, append: Append): void {
+  if (rollouts.get(deployment) !== undefined) return;
+  const isUpdating = statement(journal.db, "SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state = 'updating'").get(deployment, machine) !== undefined;
+  if (isUpdating) append({ kind: "target_changed", deployment, app, machine, state: "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null });
+}
