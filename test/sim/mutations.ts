@@ -314,7 +314,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "taken_back_stays",
     seed: 79,
     edits: [
-      { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decision(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decision(machine, app);" },
+      { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decisions.told(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decisions.told(machine, app);" },
       { file: "controller/src/journal/standing.ts", find: " AND ${alias}.changed_attended IS NOT NULL", put: "" },
     ],
   },
@@ -363,7 +363,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "machines are told anew when somebody looks what they have missed",
     breaks: "rest_stays",
-    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "for (const id of this.#facts.outstandingIn(machine))", put: 'for (const app of this.#facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });\n    for (const id of this.#facts.outstandingIn(machine))' }],
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "for (const id of this.#facts.decisions.outstandingIn(machine))", put: 'for (const app of this.#facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });\n    for (const id of this.#facts.decisions.outstandingIn(machine))' }],
   },
   {
     name: "the engine wakes itself without end",

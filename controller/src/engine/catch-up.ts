@@ -13,7 +13,8 @@ import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
 import type { RolloutPhase } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
-import type { Decision, Facts, Intention, StandingRow, TakenBackRow } from "./facts.ts";
+import type { Decision, Intention } from "./decisions.ts";
+import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
@@ -136,7 +137,7 @@ export class CatchUp {
     if (labels === undefined || fleet.isSilent(machine) || this.#world.isCordoned(machine) || this.#world.owes(machine)) return;
     // Whoever stands for an app that is being deployed is known when that has ended.
     for (const { app } of this.#rollouts.active()) this.defer(app, machine);
-    for (const id of this.#facts.outstandingIn(machine)) if (!this.#quarantine.has(id)) ofRollout(id, () => this.#goOnIn(id, machine, labels, append, now));
+    for (const id of this.#facts.decisions.outstandingIn(machine)) if (!this.#quarantine.has(id)) ofRollout(id, () => this.#goOnIn(id, machine, labels, append, now));
     const known = this.#newestOf(labels);
     for (const [app, standing] of this.#standing) {
       if (!known.has(app)) known.set(app, this.#find(standing, labels));
@@ -165,7 +166,7 @@ export class CatchUp {
 
   /** A target that was passed over, or lost, in a deployment that has ended. */
   #goOnIn(id: DeploymentId, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
-    const row = this.#facts.outstandingTarget(id, machine);
+    const row = this.#facts.decisions.outstandingTarget(id, machine);
     if (row === undefined) return;
     const { app, phase, state, purpose, generation, goesBack } = row;
     const assigned = this.#world.availabilities.assignedTo(machine, app);
@@ -201,7 +202,7 @@ export class CatchUp {
     const { machine } = heard;
     const newest = this.newestDecision(machine, app);
     if (newest === undefined || newest.deployment === id) return this.#drive(id, heard, append, now);
-    if (newest.deployment === this.#facts.decision(machine, app)?.deployment) this.#leaveTo(newest.deployment, id, machine, append, now);
+    if (newest.deployment === this.#facts.decisions.told(machine, app)?.deployment) this.#leaveTo(newest.deployment, id, machine, append, now);
   }
 
   /** Another deployment has told the machine something newer. */
@@ -215,8 +216,8 @@ export class CatchUp {
     const labels = this.#facts.machine(machine)?.labels ?? {};
     // Those whose turn is to come are in memory.
     const pending = this.#rollouts.all().filter(({ app: its, phase, targets }) => its === app && goesForward(phase) && targets.get(machine)?.state === "pending");
-    const toCome = [...this.#facts.intentions(machine, app), ...pending.map(({ id, phase }): Intention => ({ deployment: id, phase, isBack: 0, seq: this.#facts.startSeq(id) }))];
-    const all = [this.#facts.decision(machine, app), ...toCome.filter((each) => this.#willTell(each, app, machine, labels))];
+    const toCome = [...this.#facts.decisions.intentions(machine, app), ...pending.map(({ id, phase }): Intention => ({ deployment: id, phase, isBack: 0, seq: this.#facts.decisions.startSeq(id) }))];
+    const all = [this.#facts.decisions.told(machine, app), ...toCome.filter((each) => this.#willTell(each, app, machine, labels))];
     return all.reduce((newest, each) => (each !== undefined && (newest === undefined || each.seq > newest.seq) ? each : newest), undefined);
   }
 
@@ -233,14 +234,14 @@ export class CatchUp {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;
     if (this.#isTargetOfActive(app, machine)) return;
-    if (this.#isDecidedOtherwise(standing, machine, labels) || this.#facts.isTarget(standing.id, machine)) return;
+    if (this.#isDecidedOtherwise(standing, machine, labels) || this.#facts.decisions.isTarget(standing.id, machine)) return;
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
     this.#drive(standing.id, { kind: "joined", target: { machine, lane: laneOf(standing.laneLabels, labels) } }, append, now);
   }
 
   /** Something newer was decided about the machine, or the release was taken back from machines like it since. */
   #isDecidedOtherwise({ id, app, release, startSeq }: Standing, machine: MachineId, labels: Labels): boolean {
-    const decided = this.#facts.decision(machine, app);
+    const decided = this.#facts.decisions.told(machine, app);
     if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq) return true;
     return (this.#takenBack.get(app) ?? []).some((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels));
   }

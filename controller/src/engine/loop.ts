@@ -170,7 +170,7 @@ export class Loop {
 
   /** What an older deployment had still to do there is left to the one that told the machine. */
   #completeBeside(machine: MachineId, by: DeploymentId): void {
-    if (this.facts.isOutstandingBeside(by, machine)) this.catchUp.look(machine);
+    if (this.facts.decisions.isOutstandingBeside(by, machine)) this.catchUp.look(machine);
   }
 
   tellMachine(machine: MachineId): void {
@@ -284,7 +284,7 @@ export class Loop {
   #takenBackSince({ id, app, release }: RolloutState, machines: readonly PlanMachine[]): DeploymentId | undefined {
     const taken = this.facts.takenBack(app).filter((each) => each.release === release);
     if (taken.length === 0) return undefined;
-    const askedForAt = this.facts.askedForAt(id);
+    const askedForAt = this.facts.decisions.askedForAt(id);
     // A deployment that takes it back was decided when it was submitted.
     const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: selectorOf(selector) }));
     return later.find(({ matches }) => machines.some(({ labels }) => selects(matches, labels)))?.by;

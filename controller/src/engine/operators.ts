@@ -181,7 +181,7 @@ export class Operators {
   #laterToTell({ id, app, targets }: RolloutState): DeploymentId | undefined {
     const isNewer = (other: RolloutState): boolean => other.app === app && deploymentNumber(other.id) > deploymentNumber(id);
     const pendingIn = this.#loop.rollouts.all().find((other) => isNewer(other) && [...other.targets.values()].some(({ machine, state }) => state === "pending" && targets.get(machine)?.state === "failed"));
-    return pendingIn?.id ?? this.#loop.facts.laterToTell(id);
+    return pendingIn?.id ?? this.#loop.facts.decisions.laterToTell(id);
   }
 
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
@@ -192,7 +192,7 @@ export class Operators {
     let touched = 0;
     for (const target of targets.values()) if (isTouched(target)) touched += 1;
     // The tables need not be asked while all that it told anything are its own.
-    const later = (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
+    const later = (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.decisions.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
     return later === undefined ? undefined : `${later} of ${app} has been carried out since; ${kind === "rollback" ? "roll that back" : "deploy again"} instead`;
   }
 }

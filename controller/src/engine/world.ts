@@ -271,7 +271,7 @@ export class World implements Surroundings {
   }
 
   successor({ id, app }: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined {
-    return this.availabilities.assignedTo(machine, app)?.deployment === id ? undefined : this.#facts.decidedAfterRollback(id, machine, app);
+    return this.availabilities.assignedTo(machine, app)?.deployment === id ? undefined : this.#facts.decisions.decidedAfterRollback(id, machine, app);
   }
 
   unsound({ app, release, strategy }: Pick<RolloutState, "app" | "release" | "strategy">): Hold | undefined {

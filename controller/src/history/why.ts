@@ -169,7 +169,7 @@ export class Why {
   #standpoint(id: DeploymentId, replayed: RolloutState): Standpoint {
     const { db, waiting, rollout } = this.#source;
     const facts = new Facts(db);
-    return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: facts.isStanding(id), later: facts.laterDeployment(id) };
+    return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: facts.isStanding(id), later: facts.decisions.laterDeployment(id) };
   }
 
   /** In which it is a target or left out, or which selects it by its labels; undefined: it has been removed. */

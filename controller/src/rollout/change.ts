@@ -2,6 +2,7 @@
  * What can happen to a rollout. `decide` and `advance` return these; each becomes one row of the journal, and `apply` and the projection into
  * tables both read nothing else.
  */
+import { adoptPlan, newTarget } from "./adopt-plan.ts";
 import type { Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { type AlarmChange, applyAlarm, resetAlarm } from "./alarms.ts";
@@ -9,7 +10,6 @@ import { applyGate, type GateChange } from "./gates.ts";
 import { addTurns, aimBack, enterState, leave, letGo } from "./derived.ts";
 import type { Moment } from "./moment.ts";
 import {
-  adoptPlan,
   emptyCounts,
   failedTargets,
   type Hold,
@@ -17,7 +17,6 @@ import {
   isHeldBesideMoves,
   type LeftAs,
   type LetGo,
-  newTarget,
   outstanding,
   type Purpose,
   type RolloutPhase,

@@ -22,10 +22,10 @@
  */
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { ReasonCode } from "@muster/proto/reason.ts";
-import type { LaneLabel, Plan, PlannedTarget } from "../plan/plan.ts";
+import type { LaneLabel } from "../plan/plan.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { type AlarmState, quietAlarm } from "./alarms.ts";
-import { type GateState, pendingGate } from "./gates.ts";
+import type { GateState } from "./gates.ts";
 import { type Attended, dueAt, type Moment } from "./moment.ts";
 import { Turns } from "./turns.ts";
 
@@ -402,53 +402,4 @@ export function wentBack({ phase, waves }: Pick<RolloutState, "phase" | "waves">
 
 function isEarlier(a: Target, b: Target): boolean {
   return a.wave !== b.wave ? a.wave < b.wave : a.position < b.position;
-}
-
-/** Gives a rollout its plan; every target is pending. */
-export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
-  state.unchanged = plan.unchanged;
-  state.maxUnavailable = plan.maxUnavailable;
-  state.lanes = plan.lanes;
-  state.waves = plan.waves.map(({ members, targets, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => ({
-    members,
-    targets: targets.map((planned, position) => newTarget(state, planned, wave, position, at)),
-    counts: { ...emptyCounts(), pending: targets.length },
-    countsOnTrial: { ...emptyCounts(), pending: targets.filter(({ onTrial }) => onTrial === true).length },
-    gates: gates.map(pendingGate),
-    at: beginsAt,
-    afterMs,
-    maxFailures,
-    maxUnreachable,
-    successThreshold,
-    acknowledgedFailures: 0,
-    acknowledgedUnreachable: 0,
-    startedAt: null,
-    finishedAt: null,
-    changedAt: at,
-    awaited: new Set(),
-    counted: 0,
-    lost: 0,
-    lostOnTrial: 0,
-    leftFailed: 0,
-    goneFailed: 0,
-    goneLost: 0,
-  }));
-}
-
-export function newTarget(state: RolloutState, { machine, lane, onTrial = false }: PlannedTarget, wave: number, position: number, at: Moment): Target {
-  const target: Target = {
-    machine, wave, position, lane, onTrial,
-    previous: null,
-    state: "pending",
-    purpose: null,
-    generation: 0 as Generation,
-    since: at,
-    letGo: null,
-    leftAs: null,
-    attempts: 0,
-    reason: null,
-    runs: null,
-  };
-  state.targets.set(machine, target);
-  return target;
 }

@@ -1,0 +1,138 @@
+/**
+ * What was decided about an app on a machine, and what is still to come of it: told by now, to be told, to be taken back. The questions behind ADR 25, asked of the tables.
+ */
+import type { Database, Statement } from "better-sqlite3";
+import type { AppName, DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
+import { isToCome } from "../journal/standing.ts";
+import { statement as statementOf } from "../journal/statement.ts";
+import type { LeftAs, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
+
+/** A target of a deployment that has ended, for which something is still to come. */
+export interface OutstandingTarget {
+  readonly app: AppName;
+  readonly phase: RolloutPhase;
+  readonly state: TargetState;
+  readonly purpose: Purpose | null;
+  readonly generation: Generation;
+  readonly reason: string | null;
+  /** Its rollout has gone back, or begun to. */
+  readonly goesBack: 0 | 1;
+  readonly leftAs: LeftAs | null;
+}
+
+/** A decision about an app on a machine. */
+export interface Decision {
+  readonly deployment: DeploymentId;
+  /** When it was made: an update when its deployment began, whenever it comes to the machine; going back, when the machine was told, or, as long as it was not, when the rollback began. */
+  readonly seq: number;
+}
+
+/** A decision that the machine is still to be told. */
+export interface Intention extends Decision {
+  readonly phase: RolloutPhase;
+  /** It is to be taken back. */
+  readonly isBack: 0 | 1;
+}
+
+export class Decisions {
+  readonly #db: Database;
+  readonly #sql: ReturnType<typeof prepare>;
+
+  constructor(db: Database) {
+    this.#db = db;
+    this.#sql = prepare(db);
+  }
+
+  /** A deployment that began after this one, told some of its machines something else, and was not taken back to what this one left there. */
+  laterDeployment(id: DeploymentId): DeploymentId | undefined {
+    return this.#sql.later.get(id) as DeploymentId | undefined;
+  }
+
+  /** Which row of the journal asked for a deployment that has not begun: its submission, or that somebody let it begin. */
+  askedForAt(id: DeploymentId): number {
+    return statementOf(this.#db, "SELECT max(seq) FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved')").pluck().get(id) as number;
+  }
+
+  /** The newest that the machine was told. */
+  told(machine: MachineId, app: AppName): Decision | undefined {
+    return this.#sql.decision.get(machine, app) as Decision | undefined;
+  }
+
+  /** What it is still to be told, being away or cordoned: by deployments that have it as a target, or that take it back. */
+  intentions(machine: MachineId, app: AppName): readonly Intention[] {
+    return this.#sql.intentions.all({ machine, app }) as Intention[];
+  }
+
+  /** Something is still to come for the machine in another deployment that has ended. */
+  isOutstandingBeside(id: DeploymentId, machine: MachineId): boolean {
+    return this.#sql.outstandingBeside.get(machine, id) !== undefined;
+  }
+
+  /** A deployment that began after this one, and has still to tell machines on which this one failed. */
+  laterToTell(id: DeploymentId): DeploymentId | undefined {
+    return this.#sql.laterToTell.get(id) as DeploymentId | undefined;
+  }
+
+  startSeq(id: DeploymentId): number {
+    return this.#sql.startSeq.get(id) as number;
+  }
+
+  /** The deployment that has decided about the machine since this one began to go back; undefined: none has. */
+  decidedAfterRollback(id: DeploymentId, machine: MachineId, app: AppName): DeploymentId | undefined {
+    return this.#sql.decidedAfter.get({ id, machine, app }) as DeploymentId | undefined;
+  }
+
+  /** Ended deployments in which something is still to come for the machine, the newest first. */
+  outstandingIn(machine: MachineId): readonly DeploymentId[] {
+    return this.#sql.outstandingIn.all(machine) as DeploymentId[];
+  }
+
+  outstandingTarget(id: DeploymentId, machine: MachineId): OutstandingTarget | undefined {
+    return this.#sql.outstandingTarget.get(id, machine) as OutstandingTarget | undefined;
+  }
+
+  /** A machine of its name may have been one, and was removed. */
+  isTarget(id: DeploymentId, machine: MachineId): boolean {
+    return this.#sql.isTarget.get(id, machine) !== undefined;
+  }
+}
+
+function prepare(db: Database) {
+  const statement = (sql: string): Statement => statementOf(db, sql);
+  return {
+    later: statement(
+      `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0 AND t.state <> 'removed'
+       JOIN assignments a ON a.machine = t.machine AND a.app = this.app JOIN deployments later ON later.id = a.deployment
+       WHERE this.id = ? AND later.start_seq > this.start_seq
+         AND (later.phase <> 'rolled_back' OR (a.release IS NOT this.release AND a.release IS NOT t.previous
+           AND NOT EXISTS (SELECT 1 FROM targets l WHERE l.deployment = later.id AND l.machine = t.machine AND l.state = 'unreachable' AND l.previous IS this.release))) ORDER BY later.start_seq DESC LIMIT 1`,
+    ).pluck(),
+    decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
+    intentions: statement(
+      `SELECT d.id AS deployment, d.phase, t.purpose IS NOT NULL AS isBack, CASE WHEN t.purpose IS NULL THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND d.app = @app AND (
+         (${isToCome("t")} AND d.phase IN ('rolling', 'paused', 'succeeded'))
+         OR (t.purpose IS NOT NULL AND t.state = 'unreachable' AND d.back_seq IS NOT NULL AND d.phase IN ('rolling_back', 'rolled_back', 'failed')))
+       ORDER BY seq DESC`,
+    ),
+    outstandingBeside: statement("SELECT 1 FROM targets t WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND t.deployment <> ? AND t.purpose IS NOT NULL"),
+    laterToTell: statement(
+      `SELECT d.id FROM deployments this CROSS JOIN targets mine ON mine.deployment = this.id AND mine.state = 'failed' CROSS JOIN targets t ON t.machine = mine.machine AND t.state IN ('unreachable', 'skipped')
+       JOIN deployments d ON d.id = t.deployment WHERE this.id = ? AND d.app = this.app AND d.start_seq > this.start_seq AND d.phase = 'succeeded' AND ${isToCome("t")} LIMIT 1`,
+    ).pluck(),
+    startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),
+    decidedAfter: statement(
+      `SELECT a.deployment FROM assignments a JOIN deployments d ON d.id = @id
+       WHERE a.machine = @machine AND a.app = @app AND a.deployment <> d.id AND a.decided_seq > d.back_seq`,
+    ).pluck(),
+    outstandingIn: statement(
+      `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,
+    ).pluck(),
+    outstandingTarget: statement(
+      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`,
+    ),
+    isTarget: statement("SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state <> 'removed'"),
+  };
+}
