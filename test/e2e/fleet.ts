@@ -268,6 +268,12 @@ export class DevFleet {
     if (this.#isOurs(pid)) process.kill(pid, "SIGKILL");
   }
 
+  /** kill -9, until it is gone: before that it may answer for a moment more. */
+  async end(pid: number): Promise<void> {
+    this.kill(pid);
+    await comes(() => !this.#isOurs(pid));
+  }
+
   /** kill -9 of the controller, nats-server, all agents and `muster dev` itself, as by a power cut; workloads go on. */
   async killAll(): Promise<void> {
     const ended = new Promise((done) => this.#dev!.once("exit", done));

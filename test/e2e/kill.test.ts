@@ -26,9 +26,9 @@ interface Kind {
 }
 
 const KINDS: readonly Kind[] = [
-  { name: "the controller", strike: async (fleet) => fleet.kill(fleet.file().controller.pid) },
-  { name: "nats-server", strike: async (fleet) => fleet.kill(fleet.file().nats.pid) },
-  { name: "one agent", strike: async (fleet, fraction) => fleet.kill(fleet.file().agents[Math.floor(fraction() * MACHINES.length)]!.pid) },
+  { name: "the controller", strike: (fleet) => fleet.end(fleet.file().controller.pid) },
+  { name: "nats-server", strike: (fleet) => fleet.end(fleet.file().nats.pid) },
+  { name: "one agent", strike: (fleet, fraction) => fleet.end(fleet.file().agents[Math.floor(fraction() * MACHINES.length)]!.pid) },
   {
     name: "all of them together",
     strike: async (fleet) => {

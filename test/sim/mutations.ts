@@ -117,7 +117,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "unmatched_is_left",
     seed: 3,
     edits: [
-      { file: `${ROLLOUT}/step.ts`, find: "if (!isWayBack(state) && !world.isSelected(machine, strategy.targets)) return {", put: "if (!isWayBack(state) && strategy.priority < -9) return {" },
+      { file: `${ROLLOUT}/step.ts`, find: "if (strategy.isWayBack !== true && !world.isSelected(machine, strategy.targets)) return {", put: "if (strategy.priority < -9) return {" },
       { file: `${ROLLOUT}/decide.ts`, find: 'if (phase !== "rolling" && phase !== "paused" && phase !== "succeeded") return false;', put: "if (attempts > 0) return false;" },
     ],
   },
