@@ -332,8 +332,9 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a release is the last good one as soon as it is healthy",
     breaks: "dead_goes_back",
-    seed: 68,
-    edits: [CONFIRMED_AT_ONCE],
+    seed: 25,
+    // The next heartbeat's answer says that there is something newer.
+    edits: [{ ...CONFIRMED_AT_ONCE, put: "CASE WHEN t.state = 'healthy' THEN a.generation + 1 END" }],
   },
   {
     name: "a failure counts when going back has come to its end",
