@@ -174,14 +174,14 @@ function writeDeployment(db: Database, number: number, rows: number): void {
     else row.run(firstSeq + index, at, "report_accepted", null, machine, app, report);
   }
   db.prepare(
-    `INSERT INTO deployments (number, id, app, release, strategy, selector, phase, submitted_at, started_at, start_seq, ended_at, ended_attended, progress_attended, wave, max_unavailable, unchanged, notes, submitted_by, lanes, alarms, start_approved, promoted)
-     VALUES (?, ?, ?, ?, ?, 'role=web', 'succeeded', ?, ?, ?, ?, 1, 1, 0, 1, '[]', '[]', 'ada', '[]', '[]', 0, 0)`,
+    `INSERT INTO deployments (number, id, app, release, strategy, selector, phase, submitted_at, started_at, start_seq, ended_at, ended_attended, progress_attended, changed_attended, wave, max_unavailable, unchanged, notes, submitted_by, lanes, alarms, start_approved, promoted)
+     VALUES (?, ?, ?, ?, ?, 'role=web', 'succeeded', ?, ?, ?, ?, 1, 1, 1, 0, 1, '[]', '[]', 'ada', '[]', '[]', 0, 0)`,
   ).run(number, id, app, `${app}@1`, STRATEGY, at, at, firstSeq + 1, at);
   db.prepare(
-    `INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, acknowledged_failures, acknowledged_unreachable, started_at, finished_at, finished_attended, finished_seq, changed_at, changed_attended)
-     VALUES (?, 0, '100%', '[]', 0, 0, 0, 0, ?, ?, 1, ?, ?, 1)`,
+    `INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, acknowledged_failures, acknowledged_unreachable, started_at, finished_at, finished_attended, finished_seq, changed_at, changed_attended, gone_failed, gone_lost)
+     VALUES (?, 0, '100%', '[]', 0, 0, 0, 0, ?, ?, 1, ?, ?, 1, 0, 0)`,
   ).run(id, at, at, firstSeq + rows - 2, at);
-  const target = db.prepare("INSERT INTO targets (deployment, machine, wave, position, lane, state, purpose, generation, since, since_attended, attempts) VALUES (?, ?, 0, ?, '', 'healthy', 'update', 1, ?, 1, 1)");
+  const target = db.prepare("INSERT INTO targets (deployment, machine, wave, position, lane, state, purpose, generation, since, since_attended, attempts, on_trial) VALUES (?, ?, 0, ?, '', 'healthy', 'update', 1, ?, 1, 1, 0)");
   // One machine is in all of them.
   for (let position = 0; position < TARGETS; position += 1) target.run(id, position === 0 ? "web-00001" : `web-${String(2 + ((number * TARGETS + position) % (MACHINES - 2))).padStart(5, "0")}`, position, at);
 }
