@@ -11,6 +11,7 @@ import { statement } from "../journal/statement.ts";
 import { removalReason } from "../journal/removal.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import { type AgentPhase, releaseTold, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { unmatchedReason } from "../rollout/words.ts";
 import type { World } from "./world.ts";
 
 interface Said {
@@ -55,7 +56,7 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
   if (isGivenBack || availabilities.isDrained(machine)) yield { kind: "drained", machine };
   if (availabilities.isDrained(machine)) return;
   const matches = selects(checkedSelector(state.strategy.targets), labels);
-  yield matches ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: { code: "unmatched", message: `its labels do not match ${state.strategy.targets} any more` } };
+  yield matches ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason(state.strategy) };
   if (availabilities.isLost(machine)) return;
   yield { kind: "heard_again", machine, answer: world.owes(machine) ? undefined : answer, wasRenewed: false };
   if (!world.isCordoned(machine)) yield { kind: "uncordoned", machine };

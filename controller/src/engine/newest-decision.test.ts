@@ -1,35 +1,10 @@
 /** The newest decision about a machine counts, whether the machine could be told of it by then or not: what older deployments had still to tell it is told no more. */
 import { expect, test } from "vitest";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const by = { by: "anna", reason: "" };
-const WIDE = { waves: [ALL], maxUnavailable: count(9) };
-const NAMES = ["a", "b", "c", "d"];
-const soak = (forMs: number, size = 1) => ({ ...wave(count(size)), gates: [{ kind: "soak" as const, forMs }] });
-
-/** Everybody does what it is told, so many turns long. */
-async function work(world: World, names: readonly string[], rounds = 6): Promise<void> {
-  const answered = new Map<string, number>();
-  for (let round = 0; round < rounds; round += 1) {
-    for (const name of names) {
-      const generation = world.generation(name);
-      if (generation <= (answered.get(name) ?? 0)) continue;
-      answered.set(name, generation);
-      await world.say(name, world.wanted(name) === "remove" ? "removed" : "healthy");
-    }
-    world.pass(2000, ...names);
-  }
-}
-
-async function onOne(names: readonly string[] = NAMES): Promise<World> {
-  const world = new World();
-  await world.join(...names);
-  world.deploy("1", WIDE);
-  await world.settle(...names);
-  world.pass(2000, ...names);
-  return world;
-}
 
 test("a partition that heals after a rollback and a fix leaves nobody on the release before both", async () => {
   const world = await onOne();
@@ -107,7 +82,6 @@ async function decidedAgain(changes: object) {
   expect([world.phase(third), world.wanted("c")]).toEqual(["succeeded", "2"]);
   return { world, third };
 }
-
 
 test("what was decided last stands, also while a freeze holds it back", async () => {
   const { world } = await decidedAgain({});

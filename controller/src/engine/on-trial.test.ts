@@ -2,34 +2,8 @@
 import { expect, test } from "vitest";
 import { ALL, count, percent, wave } from "../rollout/rollout.fixture.ts";
 import { loadRollout } from "../journal/load.ts";
-import { World } from "./world.fixture.ts";
-
-const WIDE = { waves: [ALL], maxUnavailable: count(9) };
-const NAMES = ["a", "b", "c", "d"];
-const soak = (forMs: number, size = 1) => ({ ...wave(count(size)), gates: [{ kind: "soak" as const, forMs }] });
-
-/** Everybody does what it is told, so many turns long. */
-async function work(world: World, names: readonly string[], rounds = 6): Promise<void> {
-  const answered = new Map<string, number>();
-  for (let round = 0; round < rounds; round += 1) {
-    for (const name of names) {
-      const generation = world.generation(name);
-      if (generation <= (answered.get(name) ?? 0)) continue;
-      answered.set(name, generation);
-      await world.say(name, "healthy");
-    }
-    world.pass(2000, ...names);
-  }
-}
-
-async function onOne(names: readonly string[] = NAMES): Promise<World> {
-  const world = new World();
-  await world.join(...names);
-  world.deploy("1", WIDE);
-  await world.settle(...names);
-  world.pass(2000, ...names);
-  return world;
-}
+import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
+import type { World } from "./world.fixture.ts";
 
 test("machines that already ran a release when it succeeded everywhere go back to it, not to an older one", async () => {
   const world = await onOne();

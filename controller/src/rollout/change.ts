@@ -2,7 +2,7 @@
  * What can happen to a rollout. `decide` and `advance` return these; each becomes one row of the journal, and `apply` and the projection into
  * tables both read nothing else.
  */
-import { adoptPlan, newTarget } from "./adopt-plan.ts";
+import { adoptPlan, emptyWave, newTarget } from "./adopt-plan.ts";
 import type { Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { type AlarmChange, applyAlarm, resetAlarm } from "./alarms.ts";
@@ -10,7 +10,6 @@ import { applyGate, type GateChange } from "./gates.ts";
 import { addTurns, aimBack, enterState, leave, letGo } from "./derived.ts";
 import type { Moment } from "./moment.ts";
 import {
-  emptyCounts,
   failedTargets,
   type Hold,
   isChangeOf,
@@ -223,36 +222,6 @@ function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at
   wave.counts.pending += 1;
   if (isChangeOf(wave, target.state)) wave.changedAt = at;
   state.turns.giveBack(target);
-}
-
-/** For a rollout that had nobody to change. */
-function emptyWave(state: RolloutState, at: Moment): WaveState {
-  const wave: WaveState = {
-    members: "100%",
-    targets: [],
-    counts: emptyCounts(),
-    countsOnTrial: emptyCounts(),
-    gates: [],
-    at: null,
-    afterMs: 0,
-    maxFailures: 0,
-    maxUnreachable: null,
-    successThreshold: null,
-    acknowledgedFailures: 0,
-    acknowledgedUnreachable: 0,
-    startedAt: at.at,
-    finishedAt: at,
-    changedAt: at,
-    awaited: new Set(),
-    counted: 0,
-    lost: 0,
-    lostOnTrial: 0,
-    leftFailed: 0,
-    goneFailed: 0,
-    goneLost: 0,
-  };
-  state.waves.push(wave);
-  return wave;
 }
 
 /** From the moment at which nothing holds it any more, progress is expected again. */
