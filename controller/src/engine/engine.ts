@@ -21,7 +21,7 @@ import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
 import { Outlook } from "./outlook.ts";
 import { ofRollout, RolloutBug } from "./own-bug.ts";
-import { MachineGone } from "./refusal.ts";
+import { HelloOverBudget, MachineGone } from "./refusal.ts";
 import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
@@ -101,7 +101,7 @@ export class Engine {
 
   /**
    * A session began. Resolves to the newest report sequence of this instance that is stored. The labels are taken of a new machine alone; afterwards they change when an
-   * operator says so. `newestReport`: the newest that the agent has made, which may still have to be sent.
+   * operator says so. `newestReport`: the newest that the agent has made, which may still have to be sent. Rejects with HelloOverBudget when the agent was another too often.
    */
   async hello(said: MachineJoined, generation: number, newestReport = 0): Promise<number> {
     const { facts, world, attendance } = this.#loop;
@@ -109,11 +109,13 @@ export class Engine {
     const known = facts.machine(machine);
     // It was, even when what it says can't be written down.
     world.fleet.heard(machine, attendance.now());
+    const isNews = known !== undefined && isOther(known, said);
+    if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
     world.noteSettled(machine);
     if (newestReport > this.#intake.acknowledgedSeq(machine, instance)) world.noteOwed(machine, newestReport);
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
-    else if (world.fleet.isSilent(machine) || isOther(known, said)) await this.#shareOf(machine, take, HELLO_WEIGHT);
+    else if (world.fleet.isSilent(machine) || isNews) await this.#shareOf(machine, take, HELLO_WEIGHT);
     world.fleet.connected(machine, attendance.now(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();

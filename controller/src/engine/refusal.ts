@@ -16,6 +16,14 @@ export class MachineGone extends Error {
   }
 }
 
+/** An agent that says something else of itself each time it connects, as several do that share one identity, or one whose directory is lost again and again. */
+export class HelloOverBudget extends Error {
+  constructor(machine: MachineId) {
+    super(`the agent of ${machine} began anew, or was another, more often than its budget allows; is its directory kept, and does no other agent have a copy of it? It is let in again in half a minute`);
+    this.name = "HelloOverBudget";
+  }
+}
+
 export type Answer<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly refusal: Refusal };
 
 export function granted<T>(value: T): Answer<T> {

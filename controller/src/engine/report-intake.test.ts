@@ -188,6 +188,20 @@ describe("the budget of a machine", () => {
     expect(said).toEqual([{ machineId: "a", app: "app" }]);
   });
 
+  test("an agent that is another each time it connects is refused beyond it, and let in again later", async () => {
+    const rows = (): number => world.journal.db.prepare("SELECT count(*) FROM journal WHERE kind = 'agent_changed'").pluck().get() as number;
+    const cursors = (): number => world.journal.db.prepare("SELECT count(*) FROM report_cursors WHERE machine = 'a'").pluck().get() as number;
+    const connectAs = (instance: string): Promise<number> =>
+      world.engine.hello({ kind: "machine_joined", machine: "a" as MachineId, instance, labels: {}, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" }, 0);
+    let refused = "";
+    for (let times = 0; times < 1000; times += 1) await connectAs(`i-${times}`).catch((error: Error) => (refused = error.message));
+    expect([rows(), cursors() <= 500]).toEqual([500, true]);
+    expect(refused).toContain("does no other agent have a copy");
+    world.pass(31_000, "a", "b");
+    await connectAs("i-later");
+    expect(rows()).toBe(501);
+  });
+
   test("a clock that is set back gives nothing, and takes nothing", async () => {
     for (let times = 0; times < 499; times += 1) await say("healthy", { generation: 0, starts: times });
     world.clock.wall -= 1_000_000;

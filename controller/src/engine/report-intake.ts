@@ -5,6 +5,8 @@
  *                 │           │               └─ no ─▶ held: the newest of each app, journalled when the budget allows
  *                 └ passed    └ followed, not journalled
  *
+ * What an agent says of itself when it connects is paid from the same budget, when it is not what it said before.
+ *
  * Always holds: the cursor of the agent moves in the transaction of what its report changed; a held report is on disk when it is acknowledged; the first final answer to
  * what the controller assigned is never held, nor that what was healthy has failed since: no rollout waits for a budget, and none goes on over a failure that a budget hides.
  */
@@ -99,7 +101,7 @@ export class ReportIntake {
       this.#cursors.drop(machine, app);
       return "taken";
     }
-    if (!this.#spend(machine, now) && !this.#isAnswer(report, said)) {
+    if (!this.#spendOnReport(machine, now) && !this.#isAnswer(report, said)) {
       this.#hold(report);
       return "held";
     }
@@ -124,11 +126,17 @@ export class ReportIntake {
     return assigned?.generation === generation;
   }
 
-  /** False: nothing is left. */
-  #spend(machine: MachineId, now: Instant): boolean {
+  /** Takes one from what the machine's agent may have journalled of what it says of itself. False: nothing is left. */
+  spend(machine: MachineId, now: Instant): boolean {
     const bucket = this.#refilled(machine, now);
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
+    return true;
+  }
+
+  /** The same for a report, which costs nothing when it can't be stored. */
+  #spendOnReport(machine: MachineId, now: Instant): boolean {
+    if (!this.spend(machine, now)) return false;
     this.#spent.set(machine, (this.#spent.get(machine) ?? 0) + 1);
     return true;
   }
@@ -166,7 +174,7 @@ export class ReportIntake {
       this.begin();
       for (const machine of machines) {
         for (const report of this.#cursors.heldOf(machine)) {
-          if (!this.#spend(machine, now.at)) break;
+          if (!this.#spendOnReport(machine, now.at)) break;
           this.#cursors.drop(machine, report.app);
           append(report);
           this.#follow(report, append, now);

@@ -4,7 +4,7 @@
 import { type handleUnaryCall, type Metadata, type ServiceError, status, Metadata as GrpcMetadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { type Caller, callerOf } from "./caller.ts";
-import { type Answer, MachineGone, type Refusal } from "../engine/refusal.ts";
+import { type Answer, HelloOverBudget, MachineGone, type Refusal } from "../engine/refusal.ts";
 
 /** A status with a message for people, thrown by a handler. */
 export class CallError extends Error implements ServiceError {
@@ -42,6 +42,7 @@ export function valueOf<T>(answer: Answer<T>): T {
 export function toServiceError(error: unknown, logger: Logger): CallError {
   if (error instanceof CallError) return error;
   if (error instanceof MachineGone) return missing(error.message);
+  if (error instanceof HelloOverBudget) return new CallError(status.RESOURCE_EXHAUSTED, error.message);
   if (isPrematureEnd(error)) return new CallError(status.CANCELLED, "the caller went away, or sent what can't be read", { cause: error });
   if (isAdapterFault(error)) {
     logger.error({ err: error }, "call failed for a fault of the surroundings");
