@@ -1,5 +1,5 @@
 /** Labels: a machine brings them when it joins, and from then on they are the controller's. */
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { describe, expect, test } from "vitest";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
@@ -199,5 +199,44 @@ describe("a machine that its deployment selects no longer is not given the relea
     world.label({ role: "web" }, "a");
     world.pass(2000, ...NAMES);
     expect(world.wanted("a")).toBe("2");
+  });
+});
+
+describe("a rollout whose machines all have other labels before any of them has its turn", () => {
+  /** Nobody can have a turn in d-2. */
+  async function held(by: "cordon" | "silence" | "budget"): Promise<{ readonly world: World; readonly id: DeploymentId }> {
+    const world = new World();
+    await world.join("a", "b");
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+    await world.settle("a", "b");
+    world.pass(2000, "a", "b");
+    if (by === "cordon") for (const machine of ["a", "b"]) world.engine.orders.cordon(machine as MachineId, { drain: false, force: false }, { by: "anna", reason: "" });
+    if (by === "silence") world.pass(30_000);
+    if (by === "budget") world.engine.orders.setBudget("role=web", 0, "anna");
+    return { world, id: world.deploy("2") };
+  }
+
+  test.each(["cordon", "silence", "budget"] as const)("ends, and says why: %s", async (by) => {
+    const { world, id } = await held(by);
+    world.label({ role: "db" }, "a");
+    expect(world.phase(id)).toBe("rolling");
+    world.label({ role: "db" }, "b");
+    expect(loadRollout(world.journal, id)).toMatchObject({ phase: "failed", reason: { code: "no_targets", message: "none of the machines that were to be changed has the labels role=web any more" } });
+    expect(world.wanted("a")).toBe("1");
+  });
+
+  test("it is not said that they are cordoned while another one is waited for", async () => {
+    const { world, id } = await held("cordon");
+    world.label({ role: "db" }, "a");
+    expect(world.waitingOn(id)).toBe("b to be uncordoned: no machine has shown how the release does");
+  });
+
+  test("it goes on with those that come back in time", async () => {
+    const { world, id } = await held("cordon");
+    world.label({ role: "db" }, "a");
+    world.label({ role: "web" }, "a");
+    world.label({ role: "db" }, "b");
+    world.engine.orders.uncordon("a" as MachineId, { by: "anna", reason: "" });
+    expect([world.phase(id), world.wanted("a")]).toEqual(["rolling", "2"]);
   });
 });

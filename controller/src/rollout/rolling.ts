@@ -9,10 +9,10 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, soakOver, stepOf } from "./gates.ts";
-import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type WaveState } from "./state.ts";
+import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, awayText, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nothingToDo, progressReason, soakText, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nobodyMatches, nothingToDo, progressReason, soakText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -173,16 +173,22 @@ function lastStep(state: RolloutState): Step {
   if (state.wave < state.waves.length - 1) return change(finished);
   // One that goes back by itself has not come to an end either.
   if (state.availability.changing.size > 0) return WAIT;
-  if (!hasEvidence(state)) return cordonedStep(state) ?? WAIT;
+  if (!hasEvidence(state)) return cordonedStep(state) ?? unmatchedStep(state) ?? WAIT;
   const { phase, reason } = outcome(state);
   const ended = { kind: "phase_changed", phase, reason } as const;
   return phase === "succeeded" ? change(finished, ...acceptFailures(state), ended) : change(ended);
 }
 
 /** A person keeps the machines from it that could show how the release does: that says nothing of the release, and nobody is late. */
-function cordonedStep({ waves }: RolloutState): Step | undefined {
-  const cordoned = waves.flatMap(({ targets }) => targets.filter(({ state, reason }) => state === "skipped" && reason?.code === "cordoned"));
+function cordonedStep(state: RolloutState): Step | undefined {
+  const cordoned = cordonedOf(state);
   return cordoned.length === 0 ? undefined : { kind: "hold", hold: { kind: "cordon", message: cordonedText(cordoned) }, until: undefined };
+}
+
+/** Nobody is left who could have a turn: the last of them have other labels now. */
+function unmatchedStep(state: RolloutState): Step | undefined {
+  const isGone = ({ state: stands, reason }: Target): boolean => stands === "removed" || (stands === "skipped" && reason?.code === "unmatched");
+  return state.waves.every(({ targets }) => targets.every(isGone)) ? change({ kind: "phase_changed", ...nobodyMatches(state) }) : undefined;
 }
 
 /**

@@ -39,6 +39,10 @@ export function nothingToDo(state: RolloutState): { readonly phase: "succeeded" 
     : { phase: "failed", reason: { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` } };
 }
 
+export function nobodyMatches({ strategy: { targets } }: RolloutState): { readonly phase: "failed"; readonly reason: RolloutReason } {
+  return { phase: "failed", reason: { code: "no_targets", message: `none of the machines that were to be changed has the labels ${targets} any more` } };
+}
+
 /** What is known of a target that keeps it from being healthy, in its machine's own words. Default: what the target itself keeps. */
 export type Known = (target: Target) => WhatIsKnown | null;
 
@@ -200,6 +204,10 @@ export function awayText({ id, wave }: RolloutState, away: readonly Target[]): s
   return `${names(away.slice(0, EXAMPLES_MAX), away.length)} to be ${what}: no other machine of wave ${wave + 1} shows how the release does (muster promote ${id} goes on without ${one ? "it" : "them"})`;
 }
 
+export function cordonedOf({ waves }: RolloutState): readonly Target[] {
+  return waves.flatMap(({ targets }) => targets.filter(({ state, reason }) => state === "skipped" && reason?.code === "cordoned"));
+}
+
 /** Of a rollout in which nobody has answered. */
 export function cordonedText(cordoned: readonly Target[]): string {
   return `${names(cordoned.slice(0, EXAMPLES_MAX), cordoned.length)} to be uncordoned: no machine has shown how the release does`;
@@ -301,7 +309,7 @@ function waitingInWave(state: RolloutState, wave: WaveState): string {
   // In a wave before this one, when nobody of this one is left.
   const silent = state.waves.findLast(({ counts }) => counts.unreachable > 0);
   if (silent !== undefined) return `${names(some(silent, "unreachable", 3), silent.counts.unreachable)} to be heard from: no machine has answered yet`;
-  const cordoned = state.waves.findLast(({ counts }) => counts.skipped > 0);
-  if (cordoned !== undefined) return `${names(some(cordoned, "skipped", 3), cordoned.counts.skipped)} to be uncordoned: no machine has answered yet`;
+  const cordoned = cordonedOf(state);
+  if (cordoned.length > 0) return cordonedText(cordoned);
   return `wave ${state.wave + 1} to go on`;
 }

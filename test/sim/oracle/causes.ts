@@ -4,6 +4,7 @@
  */
 import type { AppState } from "@muster/agent/machine/state.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { LAG_MS } from "./hosts.ts";
@@ -56,9 +57,14 @@ export class Causes {
       case "revert_failed":
         return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at)) ? undefined : "every host is well";
       case "no_targets":
-        // One of the same name that has joined since is another machine.
-        return waves.flatMap(({ machines }) => machines).some((machine) => (record.machines.get(machine)?.joinedAt ?? Infinity) <= (deployment.startedAt ?? Infinity)) ? "there are machines that it is for" : undefined;
+        return waves.flatMap(({ machines }) => machines).some((machine) => this.#isStillFor(deployment, machine)) ? "there are machines that it is for" : undefined;
     }
+  }
+
+  /** It is there, and is selected. One of the same name that has joined since is another machine. */
+  #isStillFor({ startedAt, strategy: { targets } }: Deployment, machine: MachineId): boolean {
+    const known = this.#court.record.machines.get(machine);
+    return known !== undefined && known.joinedAt <= (startedAt ?? Infinity) && selects(checkedSelector(targets), known.labels);
   }
 
   /** Another deployment of the same release went back after it had been asked for. */
