@@ -4,7 +4,8 @@
  *
  * Never writes anything but its own tables, which are in memory and gone when it is closed.
  */
-import SqliteDatabase, { type Database } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
+import { openDatabase } from "../journal/database.ts";
 import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { JournalRow, ReportAccepted, RolloutEntry } from "../journal/entry.ts";
@@ -33,7 +34,7 @@ export class Past {
   constructor(source: Source) {
     this.#source = source;
     this.#rows = new Rows(source);
-    this.db = new SqliteDatabase(":memory:");
+    this.db = openDatabase(":memory:");
     recreateProjections(this.db);
     this.#project = createProjector(this.db);
   }

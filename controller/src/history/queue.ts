@@ -2,7 +2,8 @@
  * What a deployment waited for before it began, at any time: asked of the same code that lets it begin (engine/starts.ts), with the deployments that were there then and
  * how far they had come.
  */
-import SqliteDatabase, { type Database } from "better-sqlite3";
+import type { Database } from "better-sqlite3";
+import { openDatabase } from "../journal/database.ts";
 import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import { Facts } from "../engine/facts.ts";
 import { type StartFacts, waitingToStart } from "../engine/starts.ts";
@@ -61,7 +62,7 @@ export class Queue {
     const own = this.#own;
     if (own === undefined) return [];
     const end = Math.min(now, own.started_at ?? own.ended_at ?? now) as Instant;
-    const scratch = new SqliteDatabase(":memory:");
+    const scratch = openDatabase(":memory:");
     try {
       recreateProjections(scratch);
       return this.#waits(own, this.#neighbours(own, end), scratch, end);

@@ -11,6 +11,7 @@ import { Archive, type ArchivedRow } from "./archive.ts";
 import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
 import type { Entry, JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
+import { openDatabase } from "./database.ts";
 import { createProjector, type Projector } from "./project.ts";
 import { ReportCursors } from "./report-cursors.ts";
 import { type PartSource, Snapshots } from "./snapshot.ts";
@@ -117,7 +118,7 @@ export class Journal {
    */
   static open(path: string, onRebuild: (progress: Rebuild) => void = () => {}): Journal {
     try {
-      const db = new SqliteDatabase(path);
+      const db = openDatabase(path);
       db.pragma("journal_mode = WAL");
       db.pragma("synchronous = FULL");
       db.pragma("foreign_keys = ON");

@@ -5,14 +5,14 @@
  * nothing is written for the snapshot meanwhile. Its parts wait in this thread, compressed: some 15 bytes for each row of the tables.
  */
 import { parentPort, workerData } from "node:worker_threads";
-import SqliteDatabase from "better-sqlite3";
+import { openDatabase } from "./database.ts";
 import { partsOf } from "./snapshot.ts";
 
 const port = parentPort;
 if (port !== null) send(port, workerData as { readonly path: string });
 
 function send(to: NonNullable<typeof parentPort>, { path }: { readonly path: string }): void {
-  const db = new SqliteDatabase(path, { fileMustExist: true, readonly: true });
+  const db = openDatabase(path, { fileMustExist: true, readonly: true });
   db.exec("BEGIN");
   const parts = [...partsOf(db)];
   db.close();
