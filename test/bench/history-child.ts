@@ -13,6 +13,7 @@ import type { Clock } from "@muster/controller/src/engine/clock.ts";
 import { Engine } from "@muster/controller/src/engine/engine.ts";
 import { Fleet } from "@muster/controller/src/fleet/fleet.ts";
 import type { MachineJoined } from "@muster/controller/src/journal/entry.ts";
+import { checkpointsBeside } from "@muster/controller/src/journal/checkpoints.ts";
 import { Journal } from "@muster/controller/src/journal/journal.ts";
 import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
 import type { AgentPhase } from "@muster/controller/src/rollout/state.ts";
@@ -38,6 +39,7 @@ const SILENT_AFTER_MS = 15_000;
 const BATCH = 100;
 const BATCHES = 20;
 /** So many machines are heard in one turn: what 10,000 say in a tenth of a second, and more handshakes than a core serves in that time. */
+const LOGGER = pino({ level: "error" });
 const VOICES = 200;
 /** Of the fleet: who is cut off by the smaller partition. */
 const PARTITION_SHARE = 0.2;
@@ -154,11 +156,12 @@ class Controller {
   async start(path: string): Promise<void> {
     await this.blocks.measure("start: open the database, load the engine", () => {
       const journal = Journal.open(path);
+      checkpointsBeside(journal, path, LOGGER);
       this.engine = new Engine({
         journal,
         fleet: new Fleet(SILENT_AFTER_MS),
         clock: this.clock,
-        logger: pino({ level: "error" }),
+        logger: LOGGER,
         schedule: { openingOf: (_window, now) => ({ open: true, until: (now + 3_600_000) as Instant }) },
         tell: () => {},
         distrusts: () => undefined,

@@ -12,6 +12,7 @@ import { Engine } from "@muster/controller/src/engine/engine.ts";
 import { systemClock } from "@muster/controller/src/engine/clock.ts";
 import { Fleet } from "@muster/controller/src/fleet/fleet.ts";
 import { Schedule } from "@muster/controller/src/gates/schedule.ts";
+import { checkpointsBeside } from "@muster/controller/src/journal/checkpoints.ts";
 import { Journal } from "@muster/controller/src/journal/journal.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Database } from "better-sqlite3";
@@ -27,6 +28,7 @@ const DAY_MS = 86_400_000;
 /** Deployments are spread over so long. */
 const SPAN_MS = 60 * DAY_MS;
 const RESOLUTION_MS = 1;
+const LOGGER = pino({ level: "silent" });
 
 export async function benchJournal(rows = ROWS): Promise<readonly Figure[]> {
   const folder = mkdtempSync(join(tmpdir(), "muster-bench-journal-"));
@@ -61,11 +63,11 @@ export async function benchJournal(rows = ROWS): Promise<readonly Figure[]> {
     say("… targets folded", journal.lastSeq - before, "rows");
 
     journal.db.exec("UPDATE meta SET value = '0' WHERE key = 'projection_version'");
-    first.stop();
+    await first.stop();
     begun = performance.now();
     const rebuilt = start(path);
     say("tables rebuilt, and start", performance.now() - begun, "ms");
-    rebuilt.stop();
+    await rebuilt.stop();
     return figures;
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -75,24 +77,26 @@ export async function benchJournal(rows = ROWS): Promise<readonly Figure[]> {
 interface Running {
   readonly journal: Journal;
   readonly engine: Engine;
-  stop(): void;
+  stop(): Promise<void>;
 }
 
 function start(path: string): Running {
   const journal = Journal.open(path);
+  const endCheckpoints = checkpointsBeside(journal, path, LOGGER);
   const engine = new Engine({
     journal,
     fleet: new Fleet(30_000),
     clock: systemClock,
-    logger: pino({ level: "silent" }),
+    logger: LOGGER,
     schedule: new Schedule(),
     tell: () => {},
     distrusts: () => undefined,
     ask: () => new Promise(() => {}),
   });
   engine.start();
-  const stop = (): void => {
+  const stop = async (): Promise<void> => {
     engine.stop();
+    await endCheckpoints();
     journal.close();
   };
   return { journal, engine, stop };
