@@ -154,6 +154,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
         membership.members.remove(machine);
       },
     });
+    undo.push(() => engine.archiving.underWay?.catch(() => {}));
     undo.push(() => engine.stop());
     undo.push(removeWhatWasLetGo({ store, isKnown: (digest) => engine.operators.hasArtifact(digest), onCommit: (listener) => engine.onCommit(listener), clock: systemClock, logger }));
     nats.client.onConnect(() => engine.tellAgain());

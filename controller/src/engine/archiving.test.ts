@@ -282,6 +282,19 @@ describe("the tables are rebuilt", () => {
     expect(scene.journal.db.prepare("SELECT DISTINCT seq FROM snapshot_parts").pluck().all()).toEqual([scene.journal.snapshots.newest()!.seq]);
   });
 
+  test("one that is under way when the controller stops is given up, and the next controller begins anew", async () => {
+    await history();
+    scene.clock.wall += 60 * DAY;
+    const sweeping = scene.engine.archiving.sweep();
+    scene.engine.stop();
+    scene.journal.close();
+    await expect(sweeping).resolves.toBeUndefined();
+    scene.journal = Journal.open(join(folder, "muster.db"));
+    scene.startEngine();
+    await scene.engine.archiving.sweep();
+    expect(scene.journal.snapshots.newest()).toBeDefined();
+  });
+
   test("from a snapshot of a version that did not keep it, who had somebody to change is known by the targets", async () => {
     const ids = await history();
     await scene.journal.snapshots.take(scene.clock.now());

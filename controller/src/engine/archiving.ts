@@ -39,6 +39,7 @@ export class Archiving {
     this.#sweepIn(FIRST_MS);
   }
 
+  /** Nothing more is begun; what is under way is to be waited for before the journal is closed. */
   stop(): void {
     this.#cancelWake?.();
   }
@@ -75,7 +76,7 @@ export class Archiving {
     const before = (clock.now() - this.#stepsForMs()) as Instant;
     const upTo = this.#lastBefore(before);
     const due = journal.archive.hasOlder(upTo);
-    if (this.#needsSnapshot(due ? upTo : 0, clock.now())) await journal.snapshots.take(clock.now());
+    if (this.#needsSnapshot(due ? upTo : 0, clock.now())) await journal.snapshots.take(clock.now(), () => !this.#loop.isStopped);
     let moved = 0;
     while (due && !this.#loop.isStopped) {
       const rows = await journal.archive.moveOldest(upTo, (from, to) => this.#underWay(from, to));
@@ -84,7 +85,7 @@ export class Archiving {
       await nextTurn();
     }
     if (moved > 0) this.#logger.info({ rows: moved, before }, "steps of the journal moved to the archive");
-    await this.#fold(before);
+    if (!this.#loop.isStopped) await this.#fold(before);
   }
 
   async #fold(before: Instant): Promise<void> {

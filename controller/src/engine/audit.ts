@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { Fleet } from "../fleet/fleet.ts";
-import type { MachineAvailability } from "../rollout/availability.ts";
+import type { Availability, MachineAvailability } from "../rollout/availability.ts";
 import type { Attended } from "../rollout/moment.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import type { Schedule } from "./calendar.ts";
@@ -42,18 +42,23 @@ function ofApp(world: World, machine: MachineId, app: AppName): unknown {
   return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), generation, deployment, release, dueAt: overdue.dueAt(machine, app), isCordoned: world.isCordoned(machine) };
 }
 
-function ofTargets({ availability: { changing, down, failing, goingBack } }: RolloutState): Readonly<Record<string, readonly MachineId[]>> {
-  return { changing: [...changing].sort(), down: [...down].sort(), failing: [...failing].sort(), goingBack: [...goingBack].sort() };
+function ofTargets({ availability: { changing, down, failing, goingBack, leftOut } }: RolloutState): Readonly<Record<string, readonly MachineId[]>> {
+  const sorted = (those: ReadonlySet<MachineId>): readonly MachineId[] => [...those].sort();
+  return { changing: sorted(changing), down: sorted(down), failing: sorted(failing), goingBack: sorted(goingBack), leftOutChanging: sorted(leftOut.changing), leftOutDown: sorted(leftOut.down), leftOutAbsent: sorted(leftOut.absent) };
 }
 
-function rightOfTargets({ targets }: RolloutState, noted: (machine: MachineId) => MachineAvailability): ReturnType<typeof ofTargets> {
+function rightOfTargets({ targets, unchanged }: RolloutState, noted: (machine: MachineId) => MachineAvailability): ReturnType<typeof ofTargets> {
   const there = [...targets.values()].filter(({ state }) => state !== "removed").map(({ machine }) => ({ machine, ...noted(machine) }));
+  const leftOut = (how: Availability) => [...unchanged].filter((machine) => !targets.has(machine) && noted(machine).is === how).sort();
   const those = (is: (each: MachineAvailability) => boolean) => there.filter(is).map(({ machine }) => machine).sort();
   return {
     changing: those(({ is }) => is === "changing"),
     down: those(({ is }) => is === "down"),
     failing: those(({ is, isFailing }) => is === "down" && isFailing === true),
     goingBack: those(({ is, isGoingBack }) => is === "changing" && isGoingBack === true),
+    leftOutChanging: leftOut("changing"),
+    leftOutDown: leftOut("down"),
+    leftOutAbsent: leftOut("absent"),
   };
 }
 

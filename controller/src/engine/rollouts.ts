@@ -127,7 +127,7 @@ export class Rollouts {
     const ofApp = this.#byApp.get(state.app);
     if (ofApp === undefined) this.#byApp.set(state.app, new Set([state]));
     else ofApp.add(state);
-    for (const machine of state.targets.keys()) this.#note(state, machine);
+    this.#noteAll(state);
   }
 
   /** From memory or, when it has ended, from the tables; then it must be driven or dropped. Throws a RolloutBug when they can't be read. */
@@ -301,7 +301,7 @@ export class Rollouts {
       record: (change) => append({ ...change, deployment: state.id, app: state.app }),
       applied: (change, { seq, attended }) => {
         // Before anybody starts: who does not serve takes a place in the window from the first.
-        if (change.kind === "rollout_started") for (const machine of state.targets.keys()) this.#note(state, machine);
+        if (change.kind === "rollout_started") this.#noteAll(state);
         if (change.kind === "target_joined") this.#note(state, change.target.machine);
         if (change.kind !== "target_assigned") return;
         told.push(change.machine);
@@ -313,10 +313,15 @@ export class Rollouts {
 
   #noteAvailability(machine: MachineId, app: AppName | undefined): void {
     for (const state of app === undefined ? this.#known.values() : (this.#byApp.get(app) ?? [])) {
-      if (!state.targets.has(machine)) continue;
+      if (!state.targets.has(machine) && !state.unchanged.has(machine)) continue;
       this.#note(state, machine);
       this.#touched.add(state);
     }
+  }
+
+  #noteAll(state: RolloutState): void {
+    for (const machine of state.targets.keys()) this.#note(state, machine);
+    for (const machine of state.unchanged) this.#note(state, machine);
   }
 
   /** Of a broken one what can't be noted is noted when it is read again. */

@@ -327,3 +327,27 @@ test("a deployment is not taken back from under a later one that stands, also wh
   await world.settle("a", "b");
   expect(world.command("d-1" as never, "rollback").ok).toBe(true);
 });
+
+test("late machines wait as soon as the release does not stand, also while some of them are on their way", async () => {
+  const world = new World();
+  const first = ["a", "b"];
+  const late = ["c", "d", "e", "f", "g", "h"];
+  const told = (): number => late.filter((name) => world.wanted(name) === "2").length;
+  await world.join(...first, ...late);
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle(...first, ...late);
+  world.pass(20_000, ...first);
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+  await world.settle(...first);
+  world.pass(2000, ...first);
+  expect(world.phase(id)).toBe("succeeded");
+  await world.join(...late);
+  expect(told()).toBe(4);
+  for (const name of first) await world.say(name, "unhealthy");
+  for (const name of ["c", "d", "e"]) await world.say(name, "healthy");
+  world.pass(2000, ...first, ...late);
+  expect([world.engine.unsound(id)?.startsWith("app@2 to be healthy where it runs"), told()]).toEqual([true, 4]);
+  for (const name of first) await world.say(name, "healthy");
+  world.pass(2000, ...first, ...late);
+  expect(told()).toBe(6);
+});

@@ -1,6 +1,7 @@
 /** Rollbacks and `rollback --to` over machines that are lost, drained or dead. */
 import { expect, test } from "vitest";
-import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { onOne } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const by = { by: "anna", reason: "" };
@@ -73,4 +74,26 @@ test("rollback --to goes to no release that was never healthy anywhere", async (
   await world.settle("a", "b");
   const answer = world.engine.operators.rollbackTo(id, "1", { by: "anna", reason: "" });
   expect(answer).toMatchObject({ ok: false, refusal: { message: "app@1 was never healthy on any machine, so there is nothing to go back to; deploy it from its deployment file" } });
+});
+
+test("a machine that has stopped what it ran, and hangs, is taken back before those that serve", async () => {
+  const names = ["a", "b", "c", "d", "e"];
+  const world = await onOne(names);
+  const id = world.deploy("2", { waves: [{ ...wave(count(1)), maxFailures: count(1) }, ALL], maxUnavailable: count(1), healthyDeadlineMs: 10_000 });
+  await world.say("a", "activating");
+  world.pass(40_000, ...names);
+  for (const name of ["b", "c"]) {
+    await world.say(name, "healthy");
+    world.pass(3000, ...names);
+  }
+  await world.say("d", "reverting");
+  await world.say("d", "reverted");
+  const order: string[] = [];
+  for (let round = 0; round < 12; round += 1) {
+    const back = names.filter((name) => world.state(id, name) === "reverting");
+    order.push(...back.filter((name) => !order.includes(name)));
+    for (const name of back.slice(0, 1)) await world.say(name, "healthy");
+    world.pass(1000, ...names);
+  }
+  expect([world.phase(id), order.filter((name) => name !== "d")]).toEqual(["rolled_back", ["a", "c", "b"]]);
 });

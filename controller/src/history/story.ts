@@ -175,7 +175,7 @@ export class Story {
 
   /** A machine of the tail gets a row of its own when it joins the deployment. */
   #sayWhyLate(row: JournalRow, state: RolloutState, target: Target | undefined): void {
-    if ((target?.state ?? "removed") === "removed" && !state.unchanged.includes(this.#machine)) this.#sayAbsence(row, state);
+    if ((target?.state ?? "removed") === "removed" && !state.unchanged.has(this.#machine)) this.#sayAbsence(row, state);
   }
 
   #sayAbsence(row: JournalRow, state: RolloutState): void {

@@ -105,7 +105,7 @@ export class Why {
   /** What there is to say of a machine that is no target. */
   #outside({ state, waiting, isStanding }: Standpoint, machine: MachineId, labels: Labels, firstSeq: number): Pick<WhyResponse, "now" | "summary"> {
     const { id, release, phase, strategy } = state;
-    if (state.unchanged.includes(machine)) return { now: [], summary: `${machine} ran ${release} already: ${id} left it out.` };
+    if (state.unchanged.has(machine)) return { now: [], summary: `${machine} ran ${release} already: ${id} left it out.` };
     const missed = mismatch(strategy.targets, labels);
     if (phase === "pending") {
       if (missed === undefined) return { now: [...deploymentNow({ state, waiting, isStanding, later: undefined })], summary: `${machine} is among the machines that ${id} (${release}) selects; it has not begun.` };

@@ -107,7 +107,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.reason = reasonOf(row);
   state.wave = row.wave;
   state.maxUnavailable = row.max_unavailable;
-  state.unchanged = JSON.parse(row.unchanged) as MachineId[];
+  state.unchanged = new Set(JSON.parse(row.unchanged) as MachineId[]);
   state.lanes = JSON.parse(row.lanes) as LaneLabel[];
   state.alarms = JSON.parse(row.alarms) as AlarmState[];
   state.startApproved = row.start_approved === 1;

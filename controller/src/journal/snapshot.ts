@@ -74,13 +74,14 @@ export class Snapshots {
     return this.#sql.newest.get() as SnapshotInfo | undefined;
   }
 
-  /** Of now. Parts are written one by one, and count when the last one is there. Returns its sequence. */
-  async take(at: Instant): Promise<number> {
+  /** Of now. Parts are written one by one, and count when the last one is there. Returns its sequence; undefined: nobody wanted the rest of it. */
+  async take(at: Instant, isWanted: () => boolean = () => true): Promise<number | undefined> {
     // Of one that a controller did not finish.
     this.#sql.dropParts.run(this.newest()?.seq ?? 0);
     let seq = 0;
     let parts = 0;
     for await (const part of this.#source()) {
+      if (!isWanted()) return undefined;
       seq = part.seq;
       this.#sql.addPart.run(seq, parts, part.records);
       parts += 1;

@@ -7,7 +7,7 @@ import { emptyCounts, type RolloutState, type Target, type WaveState } from "./s
 
 /** Gives a rollout its plan; every target is pending. */
 export function adoptPlan(state: RolloutState, plan: Plan, at: Moment): void {
-  state.unchanged = plan.unchanged;
+  state.unchanged = new Set(plan.unchanged);
   state.maxUnavailable = plan.maxUnavailable;
   state.lanes = plan.lanes;
   state.waves = plan.waves.map(({ members, targets, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => ({

@@ -13,12 +13,15 @@ import { type AgentPhase, FINAL_ANSWERS, type Purpose } from "./state.ts";
 
 export type Availability = "absent" | "available" | "changing" | "down";
 
-/** `isFailing`: down by its own word. `isGoingBack`: changing, and its agent says that it goes back by itself. */
+/** `isFailing`: down by its own word, be it that it has stopped what ran and nothing came of that in its time. `isGoingBack`: changing, and its agent says that it goes back by itself. */
 export interface MachineAvailability {
   readonly is: Availability;
   readonly isFailing?: boolean;
   readonly isGoingBack?: boolean;
 }
+
+/** What ran before does not any more. */
+const STOPPED: readonly AgentPhase[] = ["activating", "probing", "reverting", "removing"];
 
 /** The newest decision about an app on a machine, whichever deployment made it. */
 export interface Assigned {
@@ -59,7 +62,8 @@ export class Availabilities {
   noted(machine: MachineId, app: AppName): MachineAvailability {
     const answer = this.answerOf(machine, app);
     const isOut = this.isLost(machine) || this.isDrained(machine);
-    return { is: this.of(machine, app), isFailing: !isOut && (answer === "unhealthy" || answer === "failed"), isGoingBack: answer === "reverting" };
+    const hangs = this.isOverdue(machine, app) && answer !== undefined && STOPPED.includes(answer);
+    return { is: this.of(machine, app), isFailing: !isOut && (answer === "unhealthy" || answer === "failed" || hangs), isGoingBack: answer === "reverting" };
   }
 
   /** As far as any app is concerned; a machine that is changing is not at rest, whatever else is wrong with it. */

@@ -77,6 +77,8 @@ function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target):
 /** From the machines' side. A machine that was removed counts nowhere, though a new machine may have its name. */
 export function noteAvailability(state: RolloutState, machine: MachineId, { is, isFailing = false, isGoingBack = false }: MachineAvailability): void {
   const target = state.targets.get(machine);
+  // One that is left out may become a target later.
+  if (state.unchanged.has(machine)) for (const [how, those] of Object.entries(state.availability.leftOut)) keep(those, machine, how === is && target === undefined);
   if (target === undefined) return;
   const { changing, down, failing, goingBack, changingIn, downIn } = state.availability;
   const isThere = target.state !== "removed";

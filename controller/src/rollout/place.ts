@@ -10,8 +10,8 @@ import type { Blocker } from "./turns.ts";
 
 /** A target that does not serve already costs nothing more: it goes back at once. Of those that take the release, `window` at most are changing at once all the same. */
 export function hasPlace(state: RolloutState, target: Target, window: number, purpose: Purpose): boolean {
-  const { changing, down } = state.availability;
-  const others = { changing: changing.size - (changing.has(target.machine) ? 1 : 0), down: down.size - (down.has(target.machine) ? 1 : 0) };
+  const { changing, down, leftOut } = state.availability;
+  const others = { changing: changing.size + leftOut.changing.size - (changing.has(target.machine) ? 1 : 0), down: down.size + leftOut.down.size - (down.has(target.machine) ? 1 : 0) };
   if (costsNothing(state, target)) return purpose === "revert" || others.changing < window;
   return hasRoom({ max: window, ...others });
 }

@@ -196,14 +196,20 @@ function unmatchedStep(state: RolloutState): Step | undefined {
  * their turn one at a time.
  */
 function paceOf(state: RolloutState): Pace {
-  const { waves, wave, unchanged } = state;
-  const isTaken = unchanged.length > 0 || waves.slice(0, wave + 1).some((each) => newCount(each, "healthy") + failuresOf(each) - each.countsOnTrial.failed > 0);
+  const { waves, wave } = state;
+  const isTaken = isProvenElsewhere(state) || waves.slice(0, wave + 1).some((each) => newCount(each, "healthy") + failuresOf(each) - each.countsOnTrial.failed > 0);
   return wave === 0 || isTaken ? "window" : "one";
 }
 
+/** It serves now on a machine that is left out since it ran it already. */
+function isProvenElsewhere({ unchanged, availability: { leftOut } }: RolloutState): boolean {
+  return unchanged.size > leftOut.changing.size + leftOut.down.size + leftOut.absent.size;
+}
+
 /** Some machine has said how the release does there, or runs it already. */
-function hasEvidence({ waves, wave, unchanged }: RolloutState): boolean {
-  if (unchanged.length > 0) return true;
+function hasEvidence(state: RolloutState): boolean {
+  const { waves, wave } = state;
+  if (isProvenElsewhere(state)) return true;
   for (let index = 0; index <= wave; index += 1) {
     const wave = waves[index]!;
     if (wave.counts.healthy + failuresOf(wave) > 0) return true;

@@ -340,7 +340,8 @@ export class Harness {
   /** Restarts the controller: everything derived is built anew. */
   restart(): void {
     const { state } = this;
-    for (const derived of [state.moving, state.laneKeys, state.startFirst, state.backFirst, state.startFirstBehind, state.lostTakers, state.wordless, ...Object.values(state.availability)]) derived.clear();
+    const { leftOut, ...ofTargets } = state.availability;
+    for (const derived of [state.moving, state.laneKeys, state.startFirst, state.backFirst, state.startFirstBehind, state.lostTakers, state.wordless, ...Object.values(ofTargets), ...Object.values(leftOut)]) derived.clear();
     for (const wave of state.waves) {
       wave.awaited.clear();
       Object.assign(wave, { counted: 0, lost: 0, leftFailed: 0 });

@@ -178,6 +178,8 @@ export interface TargetAvailability {
   /** How many of each are in each lane, by `label=value` and by label. */
   readonly changingIn: Map<string, number>;
   readonly downIn: Map<string, number>;
+  /** The same of the machines that are left out: those that are in none of these sets serve. */
+  readonly leftOut: Readonly<Record<"changing" | "down" | "absent", Set<MachineId>>>;
 }
 
 export interface RolloutState {
@@ -189,7 +191,8 @@ export interface RolloutState {
   reason: RolloutReason | null;
   waves: WaveState[];
   readonly targets: Map<MachineId, Target>;
-  unchanged: readonly MachineId[];
+  /** They ran the release when the plan was made, and are left out. */
+  unchanged: ReadonlySet<MachineId>;
   alarms: readonly AlarmState[];
   maxUnavailable: number;
   lanes: readonly LaneLabel[];
@@ -351,7 +354,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     reason: null,
     waves: [],
     targets: new Map(),
-    unchanged: [],
+    unchanged: new Set(),
     alarms: from.strategy.alarms.map(quietAlarm),
     maxUnavailable: 1,
     lanes: [],
@@ -360,7 +363,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     promoted: false,
     hold: null,
     moving: new Set(),
-    availability: { changing: new Set(), down: new Set(), failing: new Set(), goingBack: new Set(), changingIn: new Map(), downIn: new Map() },
+    availability: { changing: new Set(), down: new Set(), failing: new Set(), goingBack: new Set(), changingIn: new Map(), downIn: new Map(), leftOut: { changing: new Set(), down: new Set(), absent: new Set() } },
     lostTakers: new Set(),
     wordless: new Set(),
     laneKeys: new Map(),

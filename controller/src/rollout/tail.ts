@@ -10,8 +10,9 @@ import type { Surroundings } from "./surroundings.ts";
 export function tailStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const idle: Step = { kind: "wait", until: undefined };
   if (!hasTail(state) || isTailTripped(state)) return idle;
-  const unsound = state.moving.size === 0 ? world.unsound(state) : undefined;
-  if (unsound !== undefined) return { kind: "hold", hold: unsound, until: undefined };
+  const unsound = world.unsound(state);
+  // Those on the move are waited for first.
+  if (unsound !== undefined) return state.moving.size > 0 ? idle : { kind: "hold", hold: unsound, until: undefined };
   return turnStep(state, world, "window", now) ?? idle;
 }
 
