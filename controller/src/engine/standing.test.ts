@@ -343,11 +343,11 @@ test("late machines wait as soon as the release does not stand, also while some 
   expect(world.phase(id)).toBe("succeeded");
   await world.join(...late);
   expect(told()).toBe(4);
-  for (const name of first) await world.say(name, "unhealthy");
+  world.pass(20_000, ...late);
   for (const name of ["c", "d", "e"]) await world.say(name, "healthy");
-  world.pass(2000, ...first, ...late);
+  world.pass(2000, ...late);
   expect([world.engine.unsound(id)?.startsWith("app@2 to be healthy where it runs"), told()]).toEqual([true, 4]);
-  for (const name of first) await world.say(name, "healthy");
+  await world.join(...first);
   world.pass(2000, ...first, ...late);
   expect(told()).toBe(6);
 });
