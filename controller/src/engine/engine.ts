@@ -136,7 +136,7 @@ export class Engine {
     return assignments.generation(machine);
   }
 
-  /** How many apps of a machine have a report that waits, since the machine is over its budget of reports. */
+  /** How many apps of a machine have a report that waits, since the app is over its budget of reports there. */
   heldReports(machine: MachineId): number {
     return this.#loop.journal.reports.heldOf(machine).length;
   }

@@ -1,16 +1,17 @@
 /**
- * Which reports of agents become rows of the journal: those that are news, as long as the machine is within its budget. All of them are acknowledged.
+ * Which reports of agents become rows of the journal: those that are news, as long as the app is within its budget on that machine. All of them are acknowledged.
  *
  *     report ─▶ known? ─▶ no news? ─▶ within the budget? ─▶ taken: journalled
  *                 │           │               └─ no ─▶ held: the newest of each app, journalled when the budget allows
  *                 └ passed    └ followed, not journalled
  *
- * What an agent says of itself when it connects is paid from the same budget, when it is not what it said before.
+ * Each app that is assigned to a machine has a budget of its own there, so that what one makes a noise about hides nothing that another says. All others share one; what an agent says of itself when it connects, and
+ * is not what it said before, has one, too.
  *
  * Always holds: the cursor of the agent moves in the transaction of what its report changed; a held report is on disk when it is acknowledged; the first final answer to
- * what the controller assigned is never held, nor that what was healthy has failed since: no rollout waits for a budget, and none goes on over a failure that a budget hides.
+ * what the controller assigned is never held, nor that what was healthy is not so any more: no rollout waits for a budget, and none goes on over what a budget hides. That it is healthy again may be.
  */
-import type { Instant, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import type { ReportAccepted } from "../journal/entry.ts";
 import type { ReportCursors } from "../journal/report-cursors.ts";
@@ -20,10 +21,15 @@ import { type AgentPhase, FINAL_ANSWERS, type RolloutReason } from "../rollout/s
 import type { Loop } from "./loop.ts";
 import type { Append } from "./rollouts.ts";
 
-/** Reports that a machine may have journalled at once: fifty apps that are all changed, and fail in every way. */
-const BURST = 500;
-/** One more each: 2,880 a day, about 1 MB of journal. Fifty apps that are each changed ten times a day need 2,000. */
-const REFILL_MS = 30_000;
+/** Reports that an app may have journalled at once on a machine: a dozen changes, with all that can go wrong. */
+const BURST = 100;
+/** One more each: 720 a day, about 250 kB of journal. An app that is changed ten times a day needs 80. */
+const REFILL_MS = 120_000;
+/** Between two looks at what waits. */
+const LOOK_MS = 30_000;
+/** Budgets that are no app's: of what is not assigned, and of what the agent says of itself. */
+const OTHERS = "?";
+const OWN = "!";
 
 /** `known`: acknowledged before. `held`: the newest of its app waits for the budget. */
 export type Taken = "known" | "held" | "taken";
@@ -50,10 +56,12 @@ export class ReportIntake {
   readonly #logger: Logger;
   readonly #follow: (report: ReportAccepted, append: Append, now: Moment) => void;
   readonly #cursors: ReportCursors;
-  /** Of machines that have less than all. In memory: a controller that starts anew is generous once. */
-  readonly #buckets = new Map<MachineId, Bucket>();
+  /** Of those that have less than all. In memory: a controller that starts anew is generous once. */
+  readonly #buckets = new Map<string, Bucket>();
   /** In the transaction under way, or in one that failed: what is not stored costs nothing. */
-  readonly #spent = new Map<MachineId, number>();
+  readonly #spent = new Map<string, number>();
+  /** Said not to be healthy any more over the budget, with the generation of which that was said: that they are again is no first answer. */
+  readonly #faded = new Map<string, number>();
   #cancelWake: (() => void) | undefined;
 
   /** `follow`: what a report brings about once it is journalled. */
@@ -79,8 +87,8 @@ export class ReportIntake {
 
   /** A transaction begins that takes reports, or is tried again. */
   begin(): void {
-    for (const [machine, count] of this.#spent) {
-      const bucket = this.#buckets.get(machine);
+    for (const [key, count] of this.#spent) {
+      const bucket = this.#buckets.get(key);
       if (bucket !== undefined) bucket.tokens += count;
     }
     this.#spent.clear();
@@ -101,7 +109,7 @@ export class ReportIntake {
       this.#cursors.drop(machine, app);
       return "taken";
     }
-    if (!this.#spendOnReport(machine, now) && !this.#isAnswer(report, said)) {
+    if (!this.#spendOnReport(machine, app, now) && !this.#isAnswer(report, said)) {
       this.#hold(report);
       return "held";
     }
@@ -114,38 +122,49 @@ export class ReportIntake {
     const { machine, app } = report;
     const isFirst = !this.#cursors.held().has(machine);
     const isKept = this.#cursors.hold(report);
-    if (isFirst || !isKept) this.#logger.warn({ machineId: machine, app }, isKept ? "machine is over its budget of reports" : "report dropped: machine is over its budget of reports");
+    if (isFirst || !isKept) this.#logger.warn({ machineId: machine, app }, isKept ? "app is over its budget of reports on the machine" : "report dropped: app is over its budget of reports on the machine");
     this.#wake();
   }
 
-  /** There are no more than two of these for each that the controller assigned: a third waits until the second that it follows was taken. */
+  /** There are no more than three of these for each that the controller assigned, or after each `healthy` that was paid for. */
   #isAnswer({ machine, app, generation, phase }: ReportAccepted, said: Said | undefined): boolean {
+    const key = keyOf(machine, app);
+    if (said?.generation === generation && said.phase === "healthy" && phase !== "healthy") {
+      this.#faded.set(key, generation);
+      return true;
+    }
     if (!isFinal(phase) && phase !== "reverting") return false;
-    if (said?.generation === generation && (said.phase === phase || (isFinal(said.phase) && said.phase !== "healthy"))) return false;
+    if (said?.generation === generation && (said.phase === phase || isFinal(said.phase))) return false;
+    if (phase === "healthy" && this.#faded.get(key) === generation) return false;
     const assigned = statement(this.#loop.journal.db, "SELECT generation FROM assignments WHERE machine = ? AND app = ?").get(machine, app) as { generation: number } | undefined;
     return assigned?.generation === generation;
   }
 
   /** Takes one from what the machine's agent may have journalled of what it says of itself. False: nothing is left. */
   spend(machine: MachineId, now: Instant): boolean {
-    const bucket = this.#refilled(machine, now);
+    return this.#take(keyOf(machine, OWN), now);
+  }
+
+  /** Costs nothing when the report can't be stored. */
+  #spendOnReport(machine: MachineId, app: AppName, now: Instant): boolean {
+    const key = keyOf(machine, this.#loop.world.availabilities.assignedTo(machine, app) === undefined ? OTHERS : app);
+    if (!this.#take(key, now)) return false;
+    this.#spent.set(key, (this.#spent.get(key) ?? 0) + 1);
+    return true;
+  }
+
+  #take(key: string, now: Instant): boolean {
+    const bucket = this.#refilled(key, now);
     if (bucket.tokens < 1) return false;
     bucket.tokens -= 1;
     return true;
   }
 
-  /** The same for a report, which costs nothing when it can't be stored. */
-  #spendOnReport(machine: MachineId, now: Instant): boolean {
-    if (!this.spend(machine, now)) return false;
-    this.#spent.set(machine, (this.#spent.get(machine) ?? 0) + 1);
-    return true;
-  }
-
-  #refilled(machine: MachineId, now: Instant): Bucket {
-    const known = this.#buckets.get(machine);
+  #refilled(key: string, now: Instant): Bucket {
+    const known = this.#buckets.get(key);
     if (known === undefined) {
       const full = { tokens: BURST, at: now };
-      this.#buckets.set(machine, full);
+      this.#buckets.set(key, full);
       return full;
     }
     const gained = Math.floor(Math.max(0, now - known.at) / REFILL_MS);
@@ -158,7 +177,7 @@ export class ReportIntake {
   #wake(): void {
     if (this.#cancelWake !== undefined || this.#loop.isStopped) return;
     const { clock } = this.#loop;
-    this.#cancelWake = clock.wakeAfter(REFILL_MS, () => {
+    this.#cancelWake = clock.wakeAfter(LOOK_MS, () => {
       this.#cancelWake = undefined;
       this.#loop.byItself("held reports", () => this.#release());
       this.#forgetFull(clock.now());
@@ -166,7 +185,7 @@ export class ReportIntake {
     });
   }
 
-  /** As many as each machine's budget allows. */
+  /** As many as the budgets allow, those that wait for longest first. */
   #release(): void {
     const machines = [...this.#cursors.held().keys()];
     if (machines.length === 0) return;
@@ -174,7 +193,7 @@ export class ReportIntake {
       this.begin();
       for (const machine of machines) {
         for (const report of this.#cursors.heldOf(machine)) {
-          if (!this.#spendOnReport(machine, now.at)) break;
+          if (!this.#spendOnReport(machine, report.app, now.at)) continue;
           this.#cursors.drop(machine, report.app);
           append(report);
           this.#follow(report, append, now);
@@ -186,7 +205,11 @@ export class ReportIntake {
 
   /** So that the map holds no more than those that were busy lately. */
   #forgetFull(now: Instant): void {
-    for (const machine of this.#buckets.keys()) if (this.#refilled(machine, now).tokens === BURST) this.#buckets.delete(machine);
+    for (const key of this.#buckets.keys()) {
+      if (this.#refilled(key, now).tokens < BURST) continue;
+      this.#buckets.delete(key);
+      this.#faded.delete(key);
+    }
   }
 }
 
@@ -205,6 +228,10 @@ function saysTheSame(said: Said, report: ReportAccepted): boolean {
 
 function isSameReason({ reason_code: code, reason_message: message }: Said, reason: RolloutReason | null): boolean {
   return reason === null ? code === null : code === reason.code && message === reason.message;
+}
+
+function keyOf(machine: MachineId, of: string): string {
+  return `${machine}/${of}`;
 }
 
 /** Nothing follows by itself. */

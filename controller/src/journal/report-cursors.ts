@@ -1,5 +1,5 @@
 /**
- * How far the reports of each agent are acknowledged, and the newest report of each app of a machine that is over its budget.
+ * How far the reports of each agent are acknowledged, and the newest report of each app that is over its budget on a machine.
  *
  * These are no projections: most reports leave no row in the journal. They are written in the transaction of what the report changed, and so an acknowledged report is never
  * asked for again, nor taken twice.
@@ -38,7 +38,7 @@ export class ReportCursors {
       forgetCursors: db.prepare("DELETE FROM report_cursors WHERE machine = ?"),
       hold: db.prepare("INSERT INTO held_reports VALUES (?, ?, ?) ON CONFLICT (machine, app) DO UPDATE SET report = excluded.report"),
       held: db.prepare("SELECT machine, count(*) AS count FROM held_reports GROUP BY machine"),
-      heldOf: db.prepare("SELECT report FROM held_reports WHERE machine = ? ORDER BY app").pluck(),
+      heldOf: db.prepare("SELECT report FROM held_reports WHERE machine = ? ORDER BY report ->> '$.reportSeq'").pluck(),
       drop: db.prepare("DELETE FROM held_reports WHERE machine = ? AND app = ?"),
       forgetHeld: db.prepare("DELETE FROM held_reports WHERE machine = ?"),
       heldCount: db.prepare("SELECT count(*) FROM held_reports WHERE machine = ? AND app <> ?").pluck(),
