@@ -31,6 +31,23 @@ test("a release that takes its hosts with it never succeeds, though its wave has
   expect(scenario.phaseOf(id)).not.toBe("succeeded");
 });
 
+test.each([
+  ["kills its host in a pause", { kind: "takes_host", how: "dies", afterMs: 40_000 }, 120_000],
+  ["kills its host just before the resume", { kind: "takes_host", how: "dies", afterMs: 40_000 }, 40_000],
+  ["dies in a pause", { kind: "after_a_while", how: "exits", afterMs: 30_000 }, 120_000],
+] as const)("a release that %s of a person's own comes no further than its canary", async (_what, character, pauseMs) => {
+  const scenario = await Scenario.of(5);
+  await scenario.stand("1");
+  const id = scenario.deploy("2", { ...canary(soak(60_000)), onFailure: "rollback", maxFailures: count(0), maxUnreachable: count(0) }, character);
+  await scenario.until(() => scenario.serves("m-1") === "2");
+  await scenario.pass(10_000);
+  scenario.desk.command(id, { kind: "pause" });
+  await scenario.pass(pauseMs);
+  scenario.desk.command(id, { kind: "resume" });
+  await scenario.pass(500_000);
+  expect([scenario.phaseOf(id), ...scenario.fleet().slice(1)]).toEqual(["rolled_back", "1", "1", "1", "1"]);
+});
+
 test("a soak passes while the controller watches, and not while it is dead", async () => {
   const scenario = await Scenario.of(3);
   await scenario.stand("1");

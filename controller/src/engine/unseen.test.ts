@@ -1,8 +1,9 @@
 /** What happens to machines while their rollout does not look: lost in a rollback, drained and used again, gone before the file is deployed again. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { NAMES, onOne, soak } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const reasonOf = (world: World, id: DeploymentId, machine: string) => loadRollout(world.journal, id)!.targets.get(machine as MachineId)!.reason;
@@ -139,4 +140,42 @@ test.each(["unhealthy", "reverting", "failed"] as const)("a machine that was dra
   expect(world.state(id, "a")).not.toBe("healthy");
   world.pass(100_000, "a", "b", "c");
   expect([world.wanted("b"), world.wanted("c")]).toEqual(["1", "1"]);
+});
+
+describe("a canary that is lost in its soak, and a person who goes on without it", () => {
+  async function lost(onFailure: "pause" | "rollback", maxUnreachable: number) {
+    const world = await onOne();
+    const id = world.deploy("2", { waves: [soak(60_000), ALL], maxUnavailable: count(1), maxUnreachable: count(maxUnreachable), onFailure });
+    await world.say("a", "healthy");
+    world.pass(60_000, "b", "c", "d");
+    return { world, id };
+  }
+  const told = (world: World): number => ["b", "c", "d"].filter((name) => world.wanted(name) === "2").length;
+
+  test("resume does not stand for the soak: it waits for the canary, or for promote", async () => {
+    const { world, id } = await lost("pause", 0);
+    expect(world.phase(id)).toBe("paused");
+    world.command(id, "resume");
+    world.pass(120_000, "b", "c", "d");
+    expect([told(world), world.waitingOn(id)]).toEqual([0, "a to be back: no other machine of wave 1 shows how the release does (muster promote d-2 goes on without it)"]);
+    world.steer(id, { kind: "promote", all: false });
+    expect(told(world)).toBe(1);
+  });
+
+  test("one that is back has its whole soak", async () => {
+    const { world, id } = await lost("pause", 0);
+    world.command(id, "resume");
+    await world.join("a");
+    world.pass(55_000, ...NAMES);
+    expect(told(world)).toBe(0);
+    world.pass(10_000, ...NAMES);
+    expect(told(world)).toBe(1);
+  });
+
+  test("promote once is enough", async () => {
+    const { world, id } = await lost("rollback", 3);
+    expect([world.phase(id), told(world)]).toEqual(["rolling", 0]);
+    world.steer(id, { kind: "promote", all: false });
+    expect(told(world)).toBe(1);
+  });
 });

@@ -5,7 +5,7 @@ import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { awaitsStart, failedTargets, isEnded, isTouched, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, failedTargets, isEnded, isTouched, newCount, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -32,7 +32,7 @@ export function decideCommand(state: RolloutState, event: CommandEvent): readonl
       return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
     case "resume":
       // Without waves a fault of the controller stopped it before it began.
-      return [...acknowledge(state, outstanding(state)), ...excuse(state), ...askAgain(state), { kind: "phase_changed", phase: state.waves.length === 0 ? "pending" : "rolling", reason: null }];
+      return [...(isHeldForOtherReasons(state) ? [] : [...acknowledge(state, outstanding(state)), ...excuse(state)]), ...askAgain(state), { kind: "phase_changed", phase: state.waves.length === 0 ? "pending" : "rolling", reason: null }];
     case "abort":
       return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
     case "rollback":
@@ -157,6 +157,11 @@ function failedCount({ waves }: RolloutState): number {
   return waves.reduce((sum, { counts }) => sum + counts.failed, 0);
 }
 
+/** Not for what the release did: what it did meanwhile counts when the rollout goes on. */
+function isHeldForOtherReasons({ reason }: RolloutState): boolean {
+  return reason?.code === "operator" || reason?.code === "internal";
+}
+
 /** A gate that had stopped the rollout is asked anew. */
 function askAgain({ waves, wave }: RolloutState): readonly RolloutChange[] {
   const gate = waves[wave]?.gates.findIndex(({ state }) => state === "stopped") ?? -1;
@@ -177,9 +182,15 @@ function waitsForLost(state: RolloutState): boolean {
   return state.hold?.kind === "offline" || isSuspicious(state);
 }
 
+/** Nobody but those that are unreachable could show anything at its gate: who goes on without them goes on without it. */
+function isUnwatched(state: RolloutState): boolean {
+  const kind = gateAt(state)?.gate.gate.kind;
+  return kind !== undefined && kind !== "approval" && newCount(state.waves[state.wave]!, "healthy") === 0;
+}
+
 /** The one thing that it waits for: machines that are unreachable, the gate, or the moment at which its next wave begins. */
 function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
-  if (waitsForLost(state)) return excuse(state);
+  if (waitsForLost(state)) return [...excuse(state), ...(isUnwatched(state) ? openGate(state, said) : [])];
   if (state.hold?.kind !== "begin") return openGate(state, said);
   return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
 }

@@ -13,13 +13,22 @@ describe("pause and resume", () => {
     expect(rollout.moving()).toEqual([1]);
   });
 
-  test("a failure while it is paused is known when it is resumed", () => {
+  test("a failure while a person holds it for reasons of their own counts when it is resumed", () => {
     const rollout = new Harness(3, { maxUnavailable: count(1) });
     rollout.command("pause");
     rollout.report(0, "failed");
     expect(rollout.phase).toBe("paused");
     rollout.command("resume");
-    expect(rollout.moving()).toEqual([1]);
+    expect([rollout.phase, rollout.state.reason?.code]).toEqual(["rolling_back", "exited"]);
+  });
+
+  test("a failure while it is paused for failures is known when it is resumed", () => {
+    const rollout = new Harness(4, { maxUnavailable: count(2), onFailure: "pause" });
+    rollout.report(0, "failed");
+    expect(rollout.phase).toBe("paused");
+    rollout.report(1, "failed");
+    rollout.command("resume");
+    expect([rollout.phase, rollout.moving()]).toEqual(["rolling", [2]]);
   });
 
   test("are refused where there is nothing to pause or resume", () => {

@@ -138,7 +138,7 @@ function withSoakAnew(state: RolloutState, step: Step | undefined): Step | undef
   return change(first, { kind: "gate_reached", wave: index, gate });
 }
 
-/** Nobody has the release any more of those that a gate would watch: it opens for nobody but a person until one of them is back. Whoever never took it has left no soak unfinished. */
+/** Nobody has the release any more of those that a gate would watch: it opens for nobody but a person until one of them is back, excused or not. Whoever never took it has left no soak unfinished. */
 function awayStep(state: RolloutState, wave: WaveState, { gate }: GateState): Step | undefined {
   if (gate.kind === "approval" || newCount(wave, "healthy") > 0 || newCount(wave, "skipped") + newCount(wave, "unreachable") === 0) return undefined;
   const away = wave.targets.filter((target) => !target.onTrial && isAway(target));

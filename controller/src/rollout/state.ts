@@ -283,10 +283,11 @@ export function isToRevert(target: Pick<Target, "attempts" | "state" | "purpose"
   return isTouched(target) && target.purpose !== "revert";
 }
 
-/** It took the release, was drained or is to take it again, and has its turn when it is back. One that a person goes on without is none. */
+/** It took the release, and shows nothing of it now: it was drained, is to take it again, or is lost and a person goes on without it. */
 export function isAway({ state, purpose, attempts, leftAs, letGo, reason }: Target): boolean {
-  if (attempts === 0 || purpose !== null || leftAs !== null) return false;
-  return (state === "skipped" && reason?.code === "cordoned") || (state === "unreachable" && letGo !== "excused");
+  if (attempts === 0 || leftAs !== null) return false;
+  if (state === "unreachable") return purpose === null || letGo === "excused";
+  return purpose === null && state === "skipped" && reason?.code === "cordoned";
 }
 
 /** Of a wave's targets in this state, those to which the release is new: what a wave shows of it, they show. */

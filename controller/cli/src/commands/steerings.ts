@@ -57,7 +57,7 @@ const pause: Steering = {
 const resume: Steering = {
   name: "resume",
   summary: "go on with a paused rollout",
-  description: "Goes on with a paused rollout. The failures known by now are acknowledged and count no more.",
+  description: "Goes on with a paused rollout. When it was paused for what its release did, the failures and losses known by now count no more; when a person paused it, they count.",
   goal: () => "succeeded",
   watchHelp: "go on as watch does",
   steer: (controller, wish) => controller.unary(controller.deployments, controller.deployments.resume, wish),

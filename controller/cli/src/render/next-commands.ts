@@ -40,7 +40,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   switch (phase) {
     case "paused":
       return [
-        { command: `muster resume ${id}`, purpose: "go on; the failures so far count no more" },
+        { command: `muster resume ${id}`, purpose: deployment.reason?.code === "operator" ? "go on" : "go on; the failures and losses so far count no more" },
         ...(hasFailed(deployment) ? [retry] : []),
         { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
         { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
