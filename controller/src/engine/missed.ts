@@ -43,6 +43,8 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
   // It was drained, and what it was told here is not what it is to run any more.
   const isGivenBack = isOwn && purpose !== null && assigned.release !== releaseTold(state, target);
   const answer = isOwn && !isGivenBack ? availabilities.answerOf(machine, app) : undefined;
+  // The rule, and without a question to the tables.
+  if (target.state === "healthy" && answer === "healthy" && assigned?.generation === generation && availabilities.of(machine, app) === "available") return;
   // One that is lost is known by what it says when it is heard.
   if (purpose !== null && target.state !== "unreachable") {
     // It may be assigned anew since, or removed.
