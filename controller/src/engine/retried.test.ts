@@ -76,6 +76,7 @@ test("a canary that is drained and used after the end runs 1, and takes 2 again 
   const { world, second } = await ended();
   await drainedAndUsed(world, "a");
   expect(world.wanted("a")).toBe("1");
+  expect(world.engine.nowOf(second)).toEqual({ machines: 2, healthy: 0, bad: 1 });
   world.command(second, "retry");
   await work(world, NAMES, 40);
   expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
