@@ -128,6 +128,12 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "if (away !== undefined) return away;", put: "if (away !== undefined && now.at < 0) return away;" }],
   },
   {
+    name: "a rollout that is retried after its end goes on with what stood then",
+    breaks: "wave_order",
+    seed: 19,
+    edits: [{ file: `${ENGINE}/missed.ts`, find: "return isBroken(state) || (isEnded(state.phase) &&", put: "return isBroken(state) || (isEnded(state.phase) && state.waves.length < 0 &&" }],
+  },
+  {
     name: "a removed machine that is on the move goes on holding its wave up",
     breaks: "removed_is_left",
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'if (target === undefined || target.state === "removed") return [];', put: 'if (target === undefined || target.state === "removed" || isMoving(target)) return [];' }],

@@ -16,6 +16,8 @@ export type Character =
   | { readonly kind: "sometimes"; readonly how: Ailment; readonly chance: number }
   | { readonly kind: "on_some_machines"; readonly how: Ailment; readonly share: number }
   | { readonly kind: "on_machines"; readonly how: Ailment; readonly machines: readonly string[] }
+  /** Its first start on `first` goes badly; on `later` it is well for a while, and then it or its host is gone. */
+  | { readonly kind: "two_canaries"; readonly first: string; readonly later: string; readonly how: "exits" | "freezes" | "stays"; readonly afterMs: number }
   /** Its first start on each machine goes well, and no other. */
   | { readonly kind: "starts_once" }
   /** `share`: of machines; on all of them when it is absent. */
@@ -102,6 +104,14 @@ export class Releases {
         if (this.#started.has(key)) return this.#ill("never_healthy");
         this.#started.add(key);
         return ready(200);
+      }
+      case "two_canaries": {
+        const key = `${artifact}/${machine}`;
+        const isFirst = !this.#started.has(key);
+        this.#started.add(key);
+        if (machine === character.first && isFirst) return this.#ill("start_failed");
+        if (machine !== character.later || !isFirst || this.isTame || character.how === "stays") return ready(300);
+        return character.how === "exits" ? { ...ready(300), exitsAfterMs: character.afterMs } : { ...ready(300), afflicts: { how: character.how, afterMs: character.afterMs } };
       }
       case "broken":
       case "sometimes":

@@ -122,10 +122,45 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
       // What failed is known long before it is back on what it ran before.
       const late: Character = { kind: "good", readyMs: random.whole(40_000, 60_000) };
       const bad: Character = { kind: "on_machines", how: random.pick(["exits", "start_failed"] as const), machines: [random.pick(machines)] };
+      // By what is drawn anyway, so that the other half stays as it was for each seed.
+      if (late.readyMs % 2 === 1) return retried(narrator, { deploy, command, wait, last });
       const patient = { maxUnavailable: ALL, healthyDeadlineMs: 120_000 };
       return { steps: [deploy(`${name}-1`, late, patient), deploy(`${name}-2`, bad, { ...patient, maxFailures: { kind: "count", count: 0 } })], pauseMs: [80_000, 100_000] };
     }
     case "supersede":
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, slow, { maxUnavailable: count }), deploy(`${name}-3`, slow, { maxUnavailable: count, order: [{ kind: "id", reversed: true }] })], pauseMs: [4_000, 12_000] };
   }
+}
+
+interface Verbs {
+  readonly deploy: (version: string, character: Character, changes?: Partial<Strategy>) => Step;
+  readonly command: (kind: "rollback" | "retry", id: () => DeploymentId) => Step;
+  readonly wait: Step;
+  readonly last: () => DeploymentId;
+}
+
+/** One of two canaries fails, and that ends it; something happens to the other one, and then somebody tries again. */
+function retried({ random, desk, machines, name }: Narrator, { deploy, command, wait, last }: Verbs): { readonly steps: Step[]; readonly pauseMs: readonly [number, number] } {
+  const [first, second] = [...machines].sort();
+  const good: Character = { kind: "good", readyMs: random.whole(0, 500) };
+  const what = random.pick(["exits", "freezes", "drained", "changed", "waits"] as const);
+  const canaries: Character = { kind: "two_canaries", first: second ?? first!, later: first!, how: what === "exits" || what === "freezes" ? what : "stays", afterMs: random.whole(15_000, 25_000) };
+  const label = (machine: MachineId): Step => () => `label ${machine} role=web: ${desk.label(machine, { role: "web" })?.ok ?? "no answer"}`;
+  const drain: Step = () => `drain ${first}: ${desk.cordon(first!, { drain: true, force: true })?.ok ?? "no answer"}`;
+  const uncordon: Step = () => `uncordon ${first}: ${desk.uncordon(first!)?.ok ?? "no answer"}`;
+  let failed = "d-0" as DeploymentId;
+  const remember: Step = () => {
+    failed = last();
+    return `thinks of ${failed}`;
+  };
+  const soaked = {
+    order: [{ kind: "id", reversed: false }],
+    waves: [waveOf({ kind: "count", count: 2 }, [{ kind: "soak", forMs: 60_000 }]), waveOf(ALL)],
+    maxUnavailable: ALL,
+    maxFailures: { kind: "count", count: 0 },
+    onFailure: "abort",
+  } as const;
+  const meanwhile = { exits: [wait], freezes: [wait, wait], drained: [drain, uncordon, wait], changed: [deploy(`${name}-3`, good, { maxUnavailable: ALL }), command("rollback", last), wait], waits: [wait, wait, wait, wait] }[what];
+  const begin = [label(first!), label(second ?? first!), deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, canaries, soaked), remember];
+  return { steps: [...begin, ...meanwhile, command("retry", () => failed), wait, wait, wait, wait, wait], pauseMs: [10_000, 20_000] };
 }

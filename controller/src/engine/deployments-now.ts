@@ -19,10 +19,14 @@ export interface Now {
 
 export const NOBODY: Now = { machines: 0, healthy: 0, bad: 0 };
 
-/** A machine as it counts. `selector`: of the deployment that decided about it. `isExcused`: drained, which is nobody's fault. */
+/**
+ * A machine as it counts. `selector`: of the deployment that decided about it. `isOfAnother`: it is assigned another release than that deployment's, since that went back, or since a drain gave it back.
+ * `isExcused`: drained, which is nobody's fault.
+ */
 export interface Standing {
   readonly assigned: Assigned;
   readonly selector: string;
+  readonly isOfAnother: boolean;
   readonly is: Availability;
   readonly answer: AgentPhase | undefined;
   readonly isExcused: boolean;
@@ -36,11 +40,17 @@ interface OfRelease {
 }
 
 export class DeploymentsNow {
+  /** Those with the deployment's release, and those with another. */
   readonly #ofDeployment = new Map<DeploymentId, Counts>();
+  readonly #ofAnother = new Map<DeploymentId, Counts>();
   readonly #ofRelease = new Map<ReleaseId, OfRelease>();
 
-  of(id: DeploymentId): Now {
-    return this.#ofDeployment.get(id) ?? NOBODY;
+  /** `hasGoneBack`: asked where some of its machines have another release, which is what it decided if it has begun to go back. */
+  of(id: DeploymentId, hasGoneBack: () => boolean): Now {
+    const own = this.#ofDeployment.get(id) ?? NOBODY;
+    const other = this.#ofAnother.get(id);
+    if (other === undefined) return own;
+    return { machines: own.machines + other.machines, healthy: own.healthy + (hasGoneBack() ? other.healthy : 0), bad: own.bad + other.bad };
   }
 
   /**
@@ -57,7 +67,7 @@ export class DeploymentsNow {
 
   count(standing: Standing, by: 1 | -1): void {
     const { deployment, release } = standing.assigned;
-    countIn(this.#ofDeployment, deployment, standing, by);
+    countIn(standing.isOfAnother ? this.#ofAnother : this.#ofDeployment, deployment, standing, by);
     if (release === null) return;
     let counts = this.#ofRelease.get(release);
     if (counts === undefined) {
@@ -71,6 +81,7 @@ export class DeploymentsNow {
 
   clear(): void {
     this.#ofDeployment.clear();
+    this.#ofAnother.clear();
     this.#ofRelease.clear();
   }
 }

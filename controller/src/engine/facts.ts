@@ -56,6 +56,12 @@ export interface Forerunner {
   readonly ended_attended: Attended | null;
 }
 
+/** What a deployment is for, and for whom. */
+export interface Given {
+  readonly selector: string;
+  readonly release: ReleaseId;
+}
+
 /** A deployment that has succeeded, and changed somebody. */
 export interface StandingRow {
   readonly id: DeploymentId;
@@ -199,8 +205,13 @@ export class Facts {
     return statementOf(this.#db, "SELECT attended FROM journal WHERE machine = ? AND app = ? AND kind = 'report_accepted' ORDER BY seq DESC LIMIT 1").pluck().get(machine, app) as Attended | undefined;
   }
 
-  selectorOf(id: DeploymentId): string {
-    return this.#sql.selectorOf.get(id) as string;
+  givenBy(id: DeploymentId): Given {
+    return this.#sql.givenBy.get(id) as Given;
+  }
+
+  /** Or has begun to. */
+  hasGoneBack(id: DeploymentId): boolean {
+    return this.#sql.goneBack.get(id) !== undefined;
   }
 
   /** Machines that are to run something of an app. */
@@ -327,7 +338,8 @@ function prepare(db: Database) {
     ).raw(),
     endSeq: statement("SELECT coalesce((SELECT max(finished_seq) FROM waves WHERE deployment = @id), start_seq, 0) FROM deployments WHERE id = @id").pluck(),
     takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy') AND (SELECT release FROM deployments WHERE id = deployment) = ?"),
-    selectorOf: statement("SELECT selector FROM deployments WHERE id = ?").pluck(),
+    givenBy: statement("SELECT selector, release FROM deployments WHERE id = ?"),
+    goneBack: statement("SELECT 1 FROM deployments WHERE id = ? AND back_seq IS NOT NULL"),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(
       `SELECT 1 FROM deployments this WHERE this.id = ? AND this.phase = 'succeeded' AND NOT EXISTS (

@@ -1,6 +1,6 @@
 /**
- * What came to a target while its rollout was paused for a bug and nobody drove it: the events that would have been, from what its machine says and is now, and from the journal where that does not show it
- * any more.
+ * What came to a target while nobody drove its rollout, which a bug had paused, or which had ended and goes on: the events that would have been, from what its machine says and is now, and from the journal
+ * where that does not show it any more.
  *
  * Whoever is as the rollout knows it gives events that change nothing.
  */
@@ -9,8 +9,9 @@ import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import { removalReason } from "../journal/removal.ts";
+import { isCommand } from "../rollout/command.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
-import { type AgentPhase, releaseTold, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { type AgentPhase, isBroken, isEnded, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { World } from "./world.ts";
 
@@ -20,9 +21,15 @@ interface Said {
   readonly runs: string | null;
 }
 
-/** The row with which a rollout was paused last; 0: it is in the archive. */
-export function pausedSeq({ db }: Journal, id: DeploymentId): number {
-  return statement(db, "SELECT coalesce(max(seq), 0) FROM journal WHERE deployment = ? AND kind = 'phase_changed' AND data ->> 'phase' = 'paused'").pluck().get(id) as number;
+/** An operator drives on what nobody drove since it was stopped, or has ended. What has succeeded is no such thing: it is watched no more, and only those that failed start again. */
+export function isTakenUp(state: RolloutState, event: RolloutEvent | undefined): event is RolloutEvent {
+  if (event === undefined || !isCommand(event)) return false;
+  return isBroken(state) || (isEnded(state.phase) && (event.kind === "rollback" || (event.kind === "retry" && state.phase !== "succeeded")));
+}
+
+/** The row with which a rollout came to this phase last; 0: it is in the archive. */
+export function phaseSeq({ db }: Journal, id: DeploymentId, phase: RolloutPhase): number {
+  return statement(db, "SELECT coalesce(max(seq), 0) FROM journal WHERE deployment = ? AND kind = 'phase_changed' AND data ->> 'phase' = ?").pluck().get(id, phase) as number;
 }
 
 /** `since`: row of the journal from which on nobody drove it. Each event is to be decided before the next is asked for. */
@@ -36,6 +43,8 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
   // It was drained, and what it was told here is not what it is to run any more.
   const isGivenBack = isOwn && purpose !== null && assigned.release !== releaseTold(state, target);
   const answer = isOwn && !isGivenBack ? availabilities.answerOf(machine, app) : undefined;
+  // The rule, and without a question to the tables.
+  if (target.state === "healthy" && answer === "healthy" && assigned?.generation === generation && availabilities.of(machine, app) === "available") return;
   // One that is lost is known by what it says when it is heard.
   if (purpose !== null && target.state !== "unreachable") {
     // It may be assigned anew since, or removed.
@@ -47,13 +56,15 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
   // A new machine of its name has never been assigned anything.
   const isAnother = target.attempts > 0 && assigned === undefined;
   if (labels === undefined || isAnother) return yield removal(journal, machine);
+  if (!isOwn && purpose !== null) yield { kind: "reassigned", machine };
   if (availabilities.isLost(machine) && !world.isExcused(machine, app)) {
     const message = "nothing is heard from the machine";
     const reason = world.hasAssignment(machine, app, generation) ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
     yield { kind: "fell_silent", machine, reason };
   }
   if (world.isCordoned(machine)) yield { kind: "cordoned", machine };
-  if (isGivenBack || availabilities.isDrained(machine)) yield { kind: "drained", machine };
+  if (isGivenBack) yield { kind: "given_back", machine };
+  else if (availabilities.isDrained(machine)) yield { kind: "drained", machine };
   if (availabilities.isDrained(machine)) return;
   const matches = selects(checkedSelector(state.strategy.targets), labels);
   yield matches ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason(state.strategy) };

@@ -10,7 +10,7 @@ import { type AppName, type DeploymentId, deploymentNumber, type Generation, typ
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { activeDeployments, loadRollout } from "../journal/load.ts";
-import { missedBy, pausedSeq } from "./missed.ts";
+import { isTakenUp, missedBy, phaseSeq } from "./missed.ts";
 import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import { nextWake } from "../rollout/advance.ts";
 import { hasBackTail } from "../rollout/back.ts";
@@ -233,10 +233,10 @@ export class Rollouts {
     }
   }
 
-  /** What the machines of a broken rollout said, and what became of them, while nobody drove it. */
-  #takeMissed(state: RolloutState, recorder: Recorder): void {
-    const since = pausedSeq(this.#journal, state.id);
+  /** What machines said, and what became of them, while nobody drove the rollout: from this row of the journal on. */
+  #takeMissed(state: RolloutState, since: number, recorder: Recorder, which: (target: Target) => boolean = () => true): void {
     for (const target of [...state.targets.values()]) {
+      if (!which(target)) continue;
       for (const event of missedBy(state, target, this.#world, this.#journal, since)) take(state, decide(state, event), recorder);
     }
   }
@@ -256,7 +256,7 @@ export class Rollouts {
     const told: MachineId[] = [];
     ofRollout(state.id, () => {
       const recorder = this.#recorder(state, append, told);
-      const next = isBroken(state) ? this.#wake(state, event!, recorder) : event;
+      const next = isTakenUp(state, event) ? this.#wake(state, event, recorder) : event;
       if (this.#isHeldBack()) {
         if (next !== undefined) take(state, decide(state, next), recorder);
         this.#settle(state, true, now);
@@ -271,23 +271,24 @@ export class Rollouts {
   }
 
   /**
-   * An operator has looked at a broken rollout, and it goes on. Returns what is still to be decided. Who resumes it knows of what was known when it was paused; what came to its machines since counts as
-   * if it came now.
+   * An operator has looked at a rollout that was broken, or had ended, and it goes on. Returns what is still to be decided. Who resumes or retries it knows of what was known when it stopped; what came to its
+   * machines since counts as if it came now. A rollback asks each machine at its turn, but for those that are heard again: their turn would not come.
    */
   #wake(state: RolloutState, event: RolloutEvent, recorder: Recorder): RolloutEvent | undefined {
-    if (event.kind !== "resume") {
-      this.#takeMissed(state, { ...recorder, isUnchecked: true });
+    const since = phaseSeq(this.#journal, state.id, state.phase);
+    if (isBroken(state) && event.kind !== "resume") {
+      this.#takeMissed(state, since, { ...recorder, isUnchecked: true });
       return event;
     }
     take(state, decide(state, event), recorder);
-    this.#takeMissed(state, recorder);
+    this.#takeMissed(state, since, recorder, event.kind === "rollback" ? (target) => target.state === "unreachable" : undefined);
     return undefined;
   }
 
   /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
   #endBroken(state: RolloutState, event: Extract<RolloutEvent, { readonly kind: "abort" | "supersede" }>, append: Append): void {
     try {
-      this.#takeMissed(state, { ...this.#recorder(state, append), isUnchecked: true });
+      this.#takeMissed(state, phaseSeq(this.#journal, state.id, state.phase), { ...this.#recorder(state, append), isUnchecked: true });
     } catch (error) {
       // What its machines said may be what it can't take in.
       if (isFaultOfDisk(error)) throw error;

@@ -14,7 +14,7 @@ import type { Opening, Surroundings } from "../rollout/surroundings.ts";
 import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
 import { DeploymentsNow, isUnsound, type Now, type Standing } from "./deployments-now.ts";
-import type { Facts } from "./facts.ts";
+import type { Facts, Given } from "./facts.ts";
 import { type Deadlines, Overdue } from "./overdue.ts";
 
 const NEVER = -1 as Attended;
@@ -38,8 +38,8 @@ export class World implements Surroundings {
   readonly #assignedOf = new Map<AppName, number>();
   /** Machines that have made reports which are not stored yet, and the newest of these. As agents say it: not in the tables. */
   readonly #owing = new Map<MachineId, number>();
-  /** Of deployments, which never change theirs. */
-  readonly #selectors = new Map<DeploymentId, string>();
+  /** Selectors and releases of deployments, which never change theirs. */
+  readonly #given = new Map<DeploymentId, Given>();
   /** By their text. */
   readonly #parsed = new Map<string, Selector>();
   #listener: Listener = { availabilityChanged: () => {} };
@@ -59,7 +59,7 @@ export class World implements Surroundings {
   /** From the tables; nobody is told of it. Whoever has not answered yet has what is left of its time: attended time stood still while nobody looked. */
   reload(): void {
     this.#fleetChanges += 1;
-    this.#selectors.clear();
+    this.#given.clear();
     this.#parsed.clear();
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
     for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
@@ -166,16 +166,18 @@ export class World implements Surroundings {
 
   /** How the machines of a deployment are now. */
   nowOf(id: RolloutState["id"]): Now {
-    return this.now.of(id);
+    return this.now.of(id, () => this.#facts.hasGoneBack(id));
   }
 
   /** How an app counts on a machine; undefined: it was never assigned there. */
   standingOf(machine: MachineId, app: AppName): Standing | undefined {
     const assigned = this.availabilities.assignedTo(machine, app);
     if (assigned === undefined) return undefined;
+    const { selector, release } = this.#givenBy(assigned.deployment);
     return {
       assigned,
-      selector: this.#selectorOf(assigned.deployment),
+      selector,
+      isOfAnother: assigned.release !== release,
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
       isExcused: this.availabilities.isDrained(machine),
@@ -281,13 +283,13 @@ export class World implements Surroundings {
     return { kind: "unsound", message: `${release} to be healthy where it runs: ${now.healthy} of ${now.machines} are now${leftText(left)}` };
   }
 
-  #selectorOf(id: DeploymentId): string {
-    let selector = this.#selectors.get(id);
-    if (selector === undefined) {
-      selector = this.#facts.selectorOf(id);
-      this.#selectors.set(id, selector);
+  #givenBy(id: DeploymentId): Given {
+    let given = this.#given.get(id);
+    if (given === undefined) {
+      given = this.#facts.givenBy(id);
+      this.#given.set(id, given);
     }
-    return selector;
+    return given;
   }
 
   #isChanging(machine: MachineId, app: AppName): boolean {

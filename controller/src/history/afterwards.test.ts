@@ -1,7 +1,7 @@
 /** What is told of a deployment and its machines after the end, when they are other than it ended with. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { Scene } from "./history.fixture.ts";
 
 const FOUR = ["m-1", "m-2", "m-3", "m-4"];
@@ -40,6 +40,20 @@ test("a machine that is not heard any more is not said to run it", async () => {
   await deployed("1");
   scene.elapse(20_000, "m-1", "m-2", "m-4");
   expect(head(await scene.whyMachine("m-3"))[0]).toBe("m-3 became healthy with app@1 in wave 1 of d-1; now it is not heard.");
+});
+
+test("a machine that a drain gave back what it ran before is not said to be healthy with the release", async () => {
+  await deployed("1");
+  const id = scene.deploy("2", { waves: [{ ...wave(count(2)), gates: [{ kind: "soak", forMs: 60_000 }] }, ALL], maxUnavailable: count(2), onFailure: "abort" });
+  await scene.tell("m-1", "healthy", "2");
+  await scene.tell("m-2", "reverted", "1");
+  scene.engine.orders.cordon("m-1" as never, { drain: true, force: true }, { by: "anna", reason: "" });
+  await scene.tell("m-1", "removed");
+  scene.engine.orders.uncordon("m-1" as never, { by: "anna", reason: "" });
+  await scene.tell("m-1", "healthy", "1");
+  expect(scene.engine.nowOf(id)).toEqual({ machines: 2, healthy: 0, bad: 1 });
+  expect(head(await scene.whyDeployment(id))[0]).toContain("Now 0 of 2 healthy: m-1 back on app@1 since a drain; and 1 more.");
+  expect(head(await scene.whyMachine("m-1"))[0]).toBe("m-1 became healthy with app@2 in wave 1 of d-2; now it is back on app@1 since a drain.");
 });
 
 test("a rollback names who may still run the release, and why it was taken back", async () => {

@@ -61,11 +61,14 @@ export interface Said {
   readonly is_removal: number;
   readonly is_silent: number | null;
   readonly is_drained: number | null;
+  /** Healthy when it was drained, and not confirmed: what it is given back since. Empty: nothing. Null: it is as it was told. */
+  readonly given_back: string | null;
   readonly said_phase: string | null;
   readonly said_message: string | null;
 }
 
 export const SAID = `t.deployment, t.state, t.attempts, a.deployment AS decided_by, a.release IS NULL AS is_removal, m.silent_since IS NOT NULL AS is_silent, m.drained AS is_drained,
+  CASE WHEN t.state = 'healthy' AND a.release IS NOT d.release THEN coalesce(a.release, '') END AS given_back,
   CASE WHEN ma.generation = a.generation THEN ma.phase END AS said_phase, ma.reason_message AS said_message`;
 
 export const SAID_FROM = `JOIN deployments d ON d.id = t.deployment LEFT JOIN machines m ON m.id = t.machine
@@ -83,6 +86,7 @@ export function nowText(said: Said): string | undefined {
   if (said.state !== "healthy" && said.state !== "reverted" && said.state !== "failed") return undefined;
   if (said.is_silent === 1) return "not heard";
   if (said.is_drained === 1) return "drained";
+  if (said.given_back !== null) return `${said.given_back === "" ? "without the app" : `back on ${said.given_back}`} since a drain`;
   const says = said.said_phase;
   const isWell = says === null || says === "healthy" || (says === "removed" && said.is_removal === 1);
   if (isWell || said.state === "failed") return undefined;

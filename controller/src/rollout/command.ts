@@ -5,7 +5,7 @@ import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { awaitsStart, failedTargets, isEnded, isTouched, newCount, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, failedTargets, isBroken, isEnded, isTouched, newCount, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -32,7 +32,7 @@ export function decideCommand(state: RolloutState, event: CommandEvent): readonl
       return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
     case "resume":
       // Without waves a fault of the controller stopped it before it began.
-      return [...(isHeldForOtherReasons(state) ? [] : [...acknowledge(state, outstanding(state)), ...excuse(state)]), ...askAgain(state), { kind: "phase_changed", phase: state.waves.length === 0 ? "pending" : "rolling", reason: null }];
+      return [...(isHeldForOtherReasons(state) ? [] : [...acknowledge(state, outstanding(state)), ...excuse(state)]), ...askAgain(state), ...measureAnew(state), { kind: "phase_changed", phase: state.waves.length === 0 ? "pending" : "rolling", reason: null }];
     case "abort":
       return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
     case "rollback":
@@ -168,6 +168,15 @@ function askAgain({ waves, wave }: RolloutState): readonly RolloutChange[] {
   return gate < 0 ? [] : [{ kind: "gate_reached", wave, gate }];
 }
 
+/** What a gate measured before the rollout ended, or a fault stopped it, says nothing about the time since: nobody looked. */
+function measureAnew(state: RolloutState): readonly RolloutChange[] {
+  const { waves, wave } = state;
+  if (state.phase !== "failed" && !isBroken(state)) return [];
+  const gate = waves[wave]?.gates.findIndex(({ state: stands }) => stands !== "open") ?? -1;
+  const begun = waves[wave]?.gates[gate];
+  return begun?.state === "reached" && (begun.gate.kind === "soak" || begun.gate.kind === "prometheus") ? [{ kind: "gate_reached", wave, gate }] : [];
+}
+
 function openGate(state: RolloutState, said: string): readonly RolloutChange[] {
   const at = gateAt(state);
   return at === undefined ? [] : [{ kind: "gate_opened", wave: state.wave, gate: at.index, said }];
@@ -220,5 +229,5 @@ function retry(state: RolloutState): readonly RolloutChange[] {
   });
   const known = state.phase === "succeeded" || state.phase === "failed" ? excuseLeft(state) : forgotten;
   const goOn = state.phase === "failed" || state.phase === "paused" ? [{ kind: "phase_changed", phase: "rolling", reason: null } as const] : [];
-  return [...again, ...known, ...askAgain(state), ...goOn];
+  return [...again, ...known, ...askAgain(state), ...measureAnew(state), ...goOn];
 }

@@ -39,6 +39,10 @@ export type RolloutEvent =
   | { readonly kind: "began_anew"; readonly machine: MachineId }
   /** What runs on the machine is stopped; it is cordoned. */
   | { readonly kind: "drained"; readonly machine: MachineId }
+  /** It was drained while nobody drove the rollout, and is assigned what it ran before. */
+  | { readonly kind: "given_back"; readonly machine: MachineId }
+  /** Another deployment assigned it something while nobody drove the rollout. */
+  | { readonly kind: "reassigned"; readonly machine: MachineId }
   /** Rollouts keep away from it. */
   | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
@@ -80,6 +84,10 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onBeganAnew(state, event.machine);
     case "drained":
       return onDrained(state, event.machine);
+    case "given_back":
+      return onGivenBack(state, event.machine);
+    case "reassigned":
+      return onReassigned(state, event.machine);
     case "cordoned":
       return onCordoned(state, event.machine);
     case "uncordoned":
@@ -248,14 +256,37 @@ function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutC
 function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined) return [];
-  const reason = { code: "cordoned", message: "the machine was drained" } as const;
-  if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason, runs: null }];
-  const isUnproven = target.state === "healthy" && (state.phase === "rolling" || state.phase === "paused") && state.waves[target.wave]?.finishedAt === null;
+  if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason: DRAINED, runs: null }];
+  const isUnproven = target.state === "healthy" && isForward(state) && state.waves[target.wave]?.finishedAt === null;
   if (target.state !== "updating" && !isUnproven && !isToldAndSilent(target)) return [];
-  const leftAs = evidenceOf(state.phase, target, true);
-  const skipped = { kind: "target_changed", machine, state: "skipped", reason, runs: null, ...(leftAs === null ? {} : { leftAs }) } as const;
+  const skipped = skippedByDrain(state, target);
   if (state.strategy.isWayBack === true) return [skipped];
   return [{ kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous }, skipped];
+}
+
+/** The drain has decided what the machine runs. It has its turn again like any other that was drained. */
+function onGivenBack(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined) return [];
+  const isHealthy = target.state === "healthy" && isForward(state);
+  return target.state === "updating" || isHealthy || isToldAndSilent(target) ? [skippedByDrain(state, target)] : [];
+}
+
+/** What its machine says now is about something else. It has its turn again, unless it had failed before. */
+function onReassigned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || !isForward(state) || !(target.state === "updating" || target.state === "healthy" || isToldAndSilent(target))) return [];
+  return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }, ...forgottenFailure(state, target)];
+}
+
+function skippedByDrain(state: RolloutState, target: Target): Extract<RolloutChange, { readonly kind: "target_changed" }> {
+  const leftAs = evidenceOf(state.phase, target, true);
+  return { kind: "target_changed", machine: target.machine, state: "skipped", reason: DRAINED, runs: null, ...(leftAs === null ? {} : { leftAs }) };
+}
+
+/** It goes on, or may. */
+function isForward({ phase }: RolloutState): boolean {
+  return phase === "rolling" || phase === "paused";
 }
 
 /** Nobody waits for a machine that was unreachable when it was to start, and that rollouts keep away from now. */
@@ -314,3 +345,5 @@ function onAlarm(state: RolloutState, event: Extract<RolloutEvent, { readonly ki
   const alarm = state.alarms[event.alarm];
   return state.phase === "rolling" && alarm?.isAsked === true && alarm.attempts === event.attempt ? [event] : [];
 }
+
+const DRAINED: RolloutReason = { code: "cordoned", message: "the machine was drained" };

@@ -7,7 +7,7 @@ import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { answerMs, LAG_MS } from "./hosts.ts";
-import type { Decision, Deployment } from "./record.ts";
+import { AFTER_THE_END, type Decision, type Deployment } from "./record.ts";
 import { gateKey } from "./outside.ts";
 
 const SLACK_MS = 2_000;
@@ -34,7 +34,7 @@ export class Passing {
   waveFinished(deployment: Deployment, index: number): void {
     const missing = this.#missing(deployment, index);
     if (missing !== undefined) this.#court.complain("outcome_confirmed", `${deployment.id} finishes wave ${index + 1}, and ${missing}`);
-    const early = this.#underWay(deployment, index) ?? this.#passedOver(deployment, index);
+    const early = this.#underWay(deployment, index) ?? this.#passedOver(deployment, index) ?? this.#leftBehind(deployment, index);
     if (early !== undefined) this.#court.complain("wave_order", `${deployment.id} finishes wave ${index + 1}, and ${early}`);
   }
 
@@ -70,6 +70,22 @@ export class Passing {
     return waiting === undefined ? undefined : `${served.length} serve it of ${successThreshold}, and ${waiting} has not had its turn`;
   }
 
+  /** Somebody who had taken the release before it was retried, and runs something else since: by a drain, or by another deployment. */
+  #leftBehind({ app, artifact, strategy, waves, lastUpdates, lastDecisions, retriedAt, acts }: Deployment, index: number): string | undefined {
+    const { record, hosts } = this.#court;
+    if (retriedAt === undefined || waves[index]!.successThreshold !== null || acts.some(({ what }) => what === "promote")) return undefined;
+    const machine = waves[index]!.machines.find((candidate) => {
+      const known = record.machines.get(candidate);
+      const update = lastUpdates.get(candidate);
+      const newest = record.newest.get(`${candidate}/${app}`);
+      if (known === undefined || update === undefined || newest === undefined || lastDecisions.get(candidate)!.at >= retriedAt || newest.at >= retriedAt) return false;
+      if (known.cordonedAt !== undefined || known.touchedAt >= retriedAt || known.joinedAt > update.at || !selects(checkedSelector(strategy.targets), known.labels)) return false;
+      if (record.answers.get(update.generation) !== "healthy" || hosts.wasUnheard(candidate, retriedAt, hosts.now)) return false;
+      return newest.artifact !== artifact;
+    });
+    return machine === undefined ? undefined : `${machine} runs what it ran before since it was retried, and has not had its turn again`;
+  }
+
   ended(deployment: Deployment): void {
     const { complain } = this.#court;
     if (deployment.phase === "succeeded") {
@@ -101,7 +117,7 @@ export class Passing {
         if (go < spec.count && spec.onSilence !== "go") complain("gates_hold", `${what} after ${go} measurements within its limits`);
         return;
       case "soak": {
-        const attendedMs = hosts.attention.atMost(Math.max(reachedAt, this.#lastBadAt(deployment, index)), now);
+        const attendedMs = hosts.attention.atMost(Math.max(reachedAt, deployment.retriedAt ?? 0, this.#lastBadAt(deployment, index)), now);
         if (attendedMs < spec.forMs - SLACK_MS / 2) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
         const missing = this.#missing(deployment, index) ?? this.#allDrained(deployment, index);
         if (missing !== undefined) complain("soak_watched", `${what}, and ${missing}`);
@@ -109,17 +125,17 @@ export class Passing {
     }
   }
 
-  /** Those that took the release by this deployment and should still run it. */
+  /** Those that took the release by this deployment and should still run it. Whoever was not well when it failed, and was not told again after a retry, counts for it no more. */
   #took(deployment: Deployment, index: number): readonly Took[] {
     const { record, hosts } = this.#court;
     const { now } = hosts;
-    const { app, artifact, id, lastDecisions, waves } = deployment;
+    const { app, artifact, id, lastDecisions, waves, retriedAt = -1, wellAtEnd } = deployment;
     return waves[index]!.machines.flatMap((machine) => {
       const decision = lastDecisions.get(machine);
       const known = record.machines.get(machine);
       const host = hosts.machines.get(machine);
       if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
-      if (record.newest.get(`${machine}/${app}`)?.deployment !== id) return [];
+      if (record.newest.get(`${machine}/${app}`)?.deployment !== id || (decision.at < retriedAt && !wellAtEnd.has(machine))) return [];
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
       // That it took it nobody could know.
       if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine))) return [];
@@ -137,7 +153,7 @@ export class Passing {
     const { record, hosts } = this.#court;
     const { app, artifact, lastUpdates, waves, strategy } = deployment;
     // Somebody goes on without them.
-    if (record.hasOrdered(deployment, ["resume", "retry", "promote"], 0)) return undefined;
+    if (isExcused(deployment)) return undefined;
     const machines = waves[index]!.machines.filter((machine) => !waves[index]!.onTrial.has(machine));
     const isThere = (machine: MachineId) => {
       const update = lastUpdates.get(machine);
@@ -172,7 +188,7 @@ export class Passing {
     const { offline } = deployment.strategy;
     const wave = deployment.waves[index]!;
     // Somebody said that what is broken need not hold it up.
-    if (record.hasOrdered(deployment, ["resume", "retry", "promote"], 0)) return undefined;
+    if (isExcused(deployment)) return undefined;
     const took = this.#took(deployment, index);
     const isEnough = wave.successThreshold !== null && index < deployment.waves.length - 1;
     if (isEnough) return undefined;
@@ -210,6 +226,11 @@ export class Passing {
       if (host.disk.links.get(app) === artifact && host.disk.apps.get(app)?.goal?.deploymentId === id) complain("outcome_confirmed", `${id} is rolled back, and ${machine} still has its release, which nothing says`);
     }
   }
+}
+
+/** A person has said that what is broken need not hold it up. Who retries it after its end has said so of what had failed by then, and that has its turn again. */
+function isExcused({ acts }: Deployment): boolean {
+  return acts.some(({ what, detail }) => what === "resume" || what === "promote" || (what === "retry" && detail !== AFTER_THE_END));
 }
 
 /** It said so, or it was heard and did not answer in its time, which it has anew when it was lost. */

@@ -43,8 +43,11 @@ export interface Wave {
 export interface Act {
   readonly at: number;
   readonly what: "submit" | "pause" | "resume" | "abort" | "rollback" | "retry" | "approve" | "promote" | "set_max_unavailable";
+  /** Of a retry of one that has failed: AFTER_THE_END. */
   readonly detail: string;
 }
+
+export const AFTER_THE_END = "after the end";
 
 export interface Deployment {
   readonly id: DeploymentId;
@@ -59,6 +62,10 @@ export interface Deployment {
   startedAt: number | undefined;
   /** That it went on after a pause or began. */
   rollingSince: number;
+  /** That it was taken up again after it had failed; undefined: never. */
+  retriedAt: number | undefined;
+  /** Machines that had said last, when it failed, that its release is well there. */
+  wellAtEnd: ReadonlySet<MachineId>;
   waves: Wave[];
   /** Those that came later, and what it decided about each. */
   readonly late: Set<MachineId>;
@@ -149,6 +156,7 @@ export class Record {
       const changed = this.deployments.get(deployment)!;
       Object.assign(changed, { phase, phaseSince: this.#now, reason: reason ?? undefined });
       if (phase === "rolling") changed.rollingSince = this.#now;
+      if (phase === "failed") changed.wellAtEnd = new Set([...changed.lastUpdates.values()].flatMap(({ machine, generation }) => (this.answers.get(generation) === "healthy" ? [machine] : [])));
     },
   };
 
@@ -193,6 +201,8 @@ export class Record {
       reason: undefined,
       startedAt: undefined,
       rollingSince: at,
+      retriedAt: undefined,
+      wellAtEnd: new Set(),
       waves: [],
       late: new Set(),
       firstDecisions: new Map(),
@@ -205,7 +215,9 @@ export class Record {
 
   #takeCommand(deployment: Deployment, what: Act["what"], detail: string): void {
     const now = this.#now;
-    deployment.acts.push({ at: now, what, detail });
+    const isComeback = what === "retry" && deployment.phase === "failed";
+    if (isComeback) deployment.retriedAt = now;
+    deployment.acts.push({ at: now, what, detail: isComeback ? AFTER_THE_END : detail });
     if (what !== "set_max_unavailable") return;
     const percent = /^(.*)%$/.exec(detail)?.[1];
     deployment.windows.push({ at: now, size: percent === undefined ? { kind: "count", count: Number(detail) } : { kind: "percent", percent: Number(percent) } });

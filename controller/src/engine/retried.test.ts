@@ -1,0 +1,296 @@
+/** A rollout that has failed is taken up again by `retry`: what became of its machines since it ended counts. */
+import { expect, test } from "vitest";
+import { LAST_GOOD } from "../journal/confirmed.ts";
+import { ALL, count, prometheus, wave } from "../rollout/rollout.fixture.ts";
+import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
+import type { World } from "./world.fixture.ts";
+
+const by = { by: "anna", reason: "" };
+const REST = ["b", "c", "d"];
+
+/** Whoever is to run 2. */
+const told = (world: World, names: readonly string[] = NAMES) => names.filter((name) => world.wanted(name) === "2");
+
+async function failsAndGoesBack(world: World, name: string): Promise<void> {
+  await world.say(name, "reverting");
+  await world.say(name, "reverted");
+}
+
+async function drainedAndUsed(world: World, name: string): Promise<void> {
+  world.engine.orders.cordon(name as never, { drain: true, force: false }, by);
+  await world.say(name, "removed");
+  world.pass(2000, ...NAMES);
+  world.engine.orders.uncordon(name as never, by);
+  await world.say(name, "healthy");
+}
+
+/** a is healthy with 2 in a soak of 30 s, b fails with it, and on_failure: abort ends that. */
+async function ended(first: object = soak(30_000, 2)) {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [first as never, ALL], maxUnavailable: count(2), onFailure: "abort" });
+  await world.say("a", "healthy");
+  world.pass(2000, ...NAMES);
+  await failsAndGoesBack(world, "b");
+  world.pass(2000, ...NAMES);
+  expect([world.phase(second), world.state(second, "a"), world.state(second, "b")]).toEqual(["failed", "healthy", "failed"]);
+  return { world, second };
+}
+
+test("a canary that goes back by itself after the end does not vouch when the rollout is retried", async () => {
+  const { world, second } = await ended();
+  await failsAndGoesBack(world, "a"); // 2 has died on both canaries
+  expect(world.command(second, "retry").ok).toBe(true);
+  world.pass(2000, ...NAMES);
+  await world.say("b", "healthy");
+  world.pass(40_000, ...NAMES);
+  expect(told(world, ["c", "d"])).toEqual([]);
+});
+
+test("nor does the release become what that canary goes back to later", async () => {
+  const { world, second } = await ended();
+  await failsAndGoesBack(world, "a");
+  world.command(second, "retry");
+  world.pass(2000, ...NAMES);
+  await world.say("b", "healthy");
+  world.pass(40_000, ...NAMES);
+  for (const name of ["c", "d"]) await world.say(name, "healthy");
+  world.pass(4000, ...NAMES);
+  expect(world.journal.db.prepare(LAST_GOOD).pluck().get({ machine: "a", app: "app" })).toBe("app@1");
+});
+
+test("a canary that is lost after the end does not vouch, and is named, when the rollout is retried", async () => {
+  const { world, second } = await ended(wave(count(2)));
+  world.pass(60_000, ...REST);
+  world.command(second, "retry");
+  world.pass(2000, ...REST);
+  expect([world.state(second, "a"), world.phase(second)]).toEqual(["unreachable", "rolling"]);
+  await work(world, REST, 6);
+  // Nobody of those that took it has answered.
+  expect([world.phase(second), told(world, ["c", "d"]), world.state(second, "b")]).toEqual(["rolling", [], "pending"]);
+  expect(world.command(second, "promote").ok).toBe(true);
+  await work(world, REST, 10);
+  expect([world.phase(second), world.state(second, "a")]).toEqual(["succeeded", "unreachable"]);
+});
+
+test("a canary that is drained and used after the end runs 1, and takes 2 again when the rollout is retried", async () => {
+  const { world, second } = await ended();
+  await drainedAndUsed(world, "a");
+  expect(world.wanted("a")).toBe("1");
+  expect(world.engine.nowOf(second)).toEqual({ machines: 2, healthy: 0, bad: 1 });
+  world.command(second, "retry");
+  await work(world, NAMES, 40);
+  expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
+});
+
+test("a canary that another deployment changed, and went back from, takes the release again when the rollout is retried", async () => {
+  const { world, second } = await ended();
+  const third = world.deploy("3", WIDE);
+  await work(world, NAMES, 4);
+  world.command(third, "rollback");
+  await work(world, NAMES, 6);
+  expect([world.phase(third), NAMES.map((name) => world.wanted(name))]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
+  expect(world.command(second, "retry").ok).toBe(true);
+  await work(world, NAMES, 40);
+  expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
+});
+
+test("the time after the end is no soak", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [{ ...soak(60_000, 2), successThreshold: count(1) }, ALL], maxUnavailable: count(2), onFailure: "abort" });
+  await world.say("a", "healthy");
+  world.pass(4000, ...NAMES);
+  await failsAndGoesBack(world, "b");
+  world.pass(100_000, ...REST); // the host of a is frozen
+  await world.join("a");
+  world.pass(2000, ...NAMES);
+  world.command(second, "retry");
+  world.pass(3000, ...NAMES);
+  expect(told(world, ["c", "d"])).toEqual([]);
+});
+
+test("a machine that was drained on its way, and is used again after the end, has its turn when the rollout is retried", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [soak(30_000, 2), ALL], maxUnavailable: count(2), onFailure: "abort" });
+  await failsAndGoesBack(world, "b");
+  world.pass(2000, ...NAMES);
+  await drainedAndUsed(world, "a");
+  world.command(second, "retry");
+  world.pass(2000, ...NAMES);
+  expect([world.state(second, "a"), world.state(second, "b")]).toEqual(["updating", "updating"]);
+});
+
+test.each(["goes back by itself", "is lost", "is drained and used"])("another controller that retries it sees just as well that the canary %s", async (what) => {
+  const { world, second } = await ended();
+  if (what === "goes back by itself") await failsAndGoesBack(world, "a");
+  else if (what === "is lost") world.pass(60_000, ...REST);
+  else await drainedAndUsed(world, "a");
+  world.startEngine();
+  world.pass(20_000, ...(what === "is lost" ? REST : NAMES));
+  expect(world.command(second, "retry").ok).toBe(true);
+  expect(world.state(second, "a")).toBe({ "goes back by itself": "failed", "is lost": "unreachable" }[what] ?? "updating");
+  expect(world.bugs).toEqual([]);
+});
+
+test("what failed since the end is a new failure, and another retry starts both again", async () => {
+  const { world, second } = await ended();
+  await failsAndGoesBack(world, "a");
+  world.command(second, "retry");
+  expect([world.phase(second), world.state(second, "a"), world.state(second, "b")]).toEqual(["failed", "failed", "pending"]);
+  expect(world.journal.db.prepare("SELECT reason_message FROM deployments WHERE id = ?").pluck().get(second)).toContain("1 machine failed in wave 1, 0 allowed: a");
+  expect(world.command(second, "retry").ok).toBe(true);
+  await work(world, NAMES, 40);
+  expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
+});
+
+test("it pauses it where on_failure says so", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [soak(30_000, 2), ALL], maxUnavailable: count(2), onFailure: "pause" });
+  await world.say("a", "healthy");
+  world.pass(2000, ...NAMES);
+  await failsAndGoesBack(world, "b");
+  expect(world.phase(second)).toBe("paused");
+  await failsAndGoesBack(world, "a"); // somebody looks at what is paused
+  expect(world.state(second, "a")).toBe("failed");
+  world.command(second, "retry");
+  await work(world, NAMES, 40);
+  expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
+});
+
+test("where as many failures are allowed it goes on", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [{ ...soak(30_000, 3), maxFailures: count(1) }, ALL], maxUnavailable: count(3), onFailure: "abort" });
+  await world.say("c", "healthy");
+  for (const name of ["a", "b"]) await failsAndGoesBack(world, name);
+  expect(world.phase(second)).toBe("failed");
+  await failsAndGoesBack(world, "c");
+  world.command(second, "retry");
+  world.pass(2000, ...NAMES);
+  expect([world.phase(second), ...["a", "b", "c"].map((name) => world.state(second, name))]).toEqual(["rolling", "updating", "updating", "failed"]);
+});
+
+test("what a metric has measured before the end is measured anew", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [{ ...wave(count(2)), gates: [prometheus({ count: 3, intervalMs: 1000 })], maxFailures: count(0) }, ALL], maxUnavailable: count(2), onFailure: "abort" });
+  for (const name of ["a", "b"]) await world.say(name, "healthy");
+  world.pass(1000, ...NAMES);
+  const go = async (): Promise<void> => {
+    world.asked.splice(0).at(-1)?.answer({ kind: "go", detail: "" });
+    await new Promise((resolve) => setImmediate(resolve));
+    world.pass(2000, ...NAMES);
+  };
+  await go();
+  await go();
+  await world.say("b", "unhealthy");
+  expect(world.phase(second)).toBe("failed");
+  world.pass(60_000, ...NAMES);
+  world.command(second, "retry");
+  world.pass(2000, ...NAMES);
+  await world.say("b", "healthy");
+  world.pass(2000, ...NAMES);
+  await go();
+  expect(told(world, ["c", "d"])).toEqual([]);
+  await go();
+  await go();
+  await work(world, NAMES, 6);
+  expect(world.phase(second)).toBe("succeeded");
+});
+
+test("a machine that was cordoned at its turn, and is used again after the end, has its turn when it is retried", async () => {
+  const world = await onOne();
+  world.engine.orders.cordon("a" as never, { drain: false, force: false }, by);
+  const second = world.deploy("2", { waves: [wave(count(4))], maxUnavailable: count(4), maxFailures: count(2), onFailure: "abort" });
+  for (const name of NAMES) if (world.state(second, name) === "updating") await failsAndGoesBack(world, name);
+  expect(world.phase(second)).toBe("failed");
+  world.engine.orders.uncordon("a" as never, by);
+  world.command(second, "retry");
+  await work(world, NAMES, 10);
+  expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
+});
+
+test("a canary that is removed, has other labels, or has lost its disk after the end counts as what it is when it is retried", async () => {
+  const removed = await ended();
+  removed.world.remove("a");
+  removed.world.command(removed.second, "retry");
+  expect(removed.world.state(removed.second, "a")).toBe("removed");
+
+  const labelled = await ended();
+  labelled.world.label({ role: "db" }, "a");
+  labelled.world.command(labelled.second, "retry");
+  expect(labelled.world.state(labelled.second, "a")).toBe("healthy");
+  await drainedAndUsed(labelled.world, "a");
+  expect(labelled.world.state(labelled.second, "a")).toBe("skipped");
+
+  const anew = await ended();
+  await anew.world.loseDisk("a");
+  anew.world.command(anew.second, "retry");
+  expect(anew.world.state(anew.second, "a")).toBe("updating");
+});
+
+test("one that was drained and has other labels since is let go when it is retried", async () => {
+  const { world, second } = await ended();
+  await drainedAndUsed(world, "a");
+  world.label({ role: "db" }, "a");
+  world.command(second, "retry");
+  world.pass(2000, ...NAMES);
+  expect([world.state(second, "a"), world.wanted("a")]).toEqual(["skipped", "1"]);
+});
+
+test("a canary that is still drained is waited for", async () => {
+  const { world, second } = await ended();
+  world.engine.orders.cordon("a" as never, { drain: true, force: false }, by);
+  await world.say("a", "removed");
+  world.command(second, "retry");
+  await work(world, NAMES, 4);
+  expect([world.state(second, "a"), world.state(second, "b")]).toEqual(["skipped", "healthy"]);
+  world.engine.orders.uncordon("a" as never, by);
+  await world.say("a", "healthy");
+  await work(world, NAMES, 40);
+  expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
+});
+
+test("one that is lost, and drained after that, stays among the lost when it is retried", async () => {
+  const { world, second } = await ended();
+  world.pass(60_000, ...REST);
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
+  world.command(second, "retry");
+  await work(world, REST, 40);
+  expect([world.phase(second), told(world, ["c", "d"])]).toEqual(["rolling", []]);
+  await world.join("a"); // it was not the release
+  await world.say("a", "removed");
+  await work(world, REST, 40);
+  expect(world.state(second, "b")).toBe("healthy");
+});
+
+test("it takes no place in the window that others have", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [soak(30_000, 3), ALL], maxUnavailable: count(3), onFailure: "abort" });
+  await world.say("a", "healthy");
+  await failsAndGoesBack(world, "b"); // c is on its way
+  expect([world.phase(second), world.state(second, "c")]).toEqual(["failed", "updating"]);
+  await drainedAndUsed(world, "a");
+  world.steer(second, { kind: "retry" }, by);
+  world.steer(second, { kind: "set_max_unavailable", size: count(1) }, by);
+  expect([world.phase(second), world.bugs]).toEqual(["rolling", []]);
+  await work(world, NAMES, 60);
+  expect([world.phase(second), told(world)]).toEqual(["succeeded", NAMES]);
+});
+
+test("a machine that was not heard when its rollout was aborted, and is heard after that, goes back when it is rolled back", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(2) });
+  await world.say("a", "healthy");
+  world.pass(2000, ...NAMES);
+  await world.say("b", "healthy");
+  world.pass(60_000, "a", "c", "d");
+  expect(world.state(second, "b")).toBe("unreachable");
+  world.command(second, "abort");
+  await world.join("b");
+  world.pass(2000, ...NAMES);
+  expect(world.command(second, "rollback").ok).toBe(true);
+  world.pass(2000, ...NAMES);
+  for (const name of ["c", "d", "b", "a"]) {
+    if (told(world, [name]).length === 0) await world.say(name, "healthy"); // it was told to go back
+    world.pass(2000, ...NAMES);
+  }
+  expect([world.phase(second), NAMES.map((name) => world.wanted(name))]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
+});
