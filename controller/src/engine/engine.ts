@@ -11,7 +11,7 @@ import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "..
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import type { Moment } from "../rollout/moment.ts";
-import { waitingOn } from "../rollout/words.ts";
+import { timeText, waitingOn } from "../rollout/words.ts";
 import type { Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
 import { Archiving } from "./archiving.ts";
@@ -215,7 +215,15 @@ export class Engine {
     const waiting = this.#waitingOn(state);
     if (waiting === undefined || !attendance.isCatchingUp || state.phase === "paused") return waiting;
     const { heard, total } = attendance.progress;
-    return `all machines to be heard since the controller was away (${heard} of ${total} so far); then ${waiting}`;
+    // When it is over, nobody knows while no time counts.
+    const until = state.hold?.until ?? null;
+    const then = until === null ? waiting : waiting.replace(` at ${timeText(until)}`, "");
+    return `all machines to be heard since the controller was away (${heard} of ${total} so far); then ${then}`;
+  }
+
+  /** Machines are to be heard since the controller was away: until then no time counts. */
+  get isCatchingUp(): boolean {
+    return this.#loop.attendance.isCatchingUp;
   }
 
   #waitingOn(state: RolloutState): string | undefined {
