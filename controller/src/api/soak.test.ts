@@ -98,7 +98,7 @@ test("after a time without the controller ends later by as much, and has no end 
   world.clock.advance(12_000);
   world.startEngine({ isHeard: false });
   world.engine.heartbeat("a" as never, 0 as never);
-  const views = new DeploymentViews(world.journal.db, (each) => world.engine.waitingOn(each), (each) => world.engine.rollout(each), world.engine, () => world.engine.isCatchingUp);
+  const views = new DeploymentViews(world.journal.db, (each) => world.engine.waitingOn(each), (each) => world.engine.rollout(each), world.engine, () => world.engine.catchingUp !== undefined);
   const gate = (): Gate => views.one(id, false)!.waves[0]!.gates[0]!;
   expect(views.one(id, false)!.waitingOn).toBe("all machines to be heard since the controller was away (1 of 3 so far); then the soak of wave 1 to be over");
   expect(views.one(id, false)!.phase).toBe(DeploymentPhase.ROLLING);
