@@ -155,7 +155,7 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
     { title: "MACHINES", align: "right" as const },
     { title: "STOPPED AFTER", align: "right" as const },
     { title: "BACK AFTER", align: "right" as const },
-    { title: "ENDS", isSpare: true },
+    { title: "ENDS", isFixed: true, isSpare: true },
   ];
   return ["", colors.bold("how far a bad release would come:"), ...table(titles, rows, columns - 2, colors.dim).map((line) => `  ${line}`)];
 }
