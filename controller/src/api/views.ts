@@ -22,6 +22,7 @@ import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
+import { placesTaken } from "../rollout/words.ts";
 import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type RolloutState, type TargetState as TargetStateName } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
@@ -172,8 +173,9 @@ export class DeploymentViews {
   }
 
   #waitingOn(row: DeploymentRow, waiting: string): string {
-    const trouble = waiting === "" ? undefined : this.#troubleUnderWay(row);
-    return trouble === undefined ? waiting : `${waiting}; ${trouble}`;
+    if (waiting === "") return "";
+    const state = this.#rollout(row.id);
+    return [waiting, state === undefined ? "" : placesTaken(state), this.#troubleUnderWay(row) ?? ""].filter((part) => part !== "").join("; ");
   }
 
   /** What one of the machines under way says keeps it from being healthy: of those that began first, since the others have hardly had time. */
