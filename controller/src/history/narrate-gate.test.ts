@@ -1,4 +1,4 @@
-/** What is told of a gate for which nothing had come true: it was not passed. */
+/** What is told of a gate for which nothing had come true, and of a time in which nobody looked. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count, soak, wave } from "../rollout/rollout.fixture.ts";
@@ -46,4 +46,18 @@ test("a soak through which a machine ran is over", async () => {
   const id = await soaking();
   scene.elapse(25_000, "m-1", "m-2", "m-3");
   expect(await told(id)).toMatch(/gate_opened: waited 2\ds for the soak of wave 1 to be over$/);
+});
+
+test("that the controller was away is told, to whoever asks about a machine, too; and nothing of it where it looked on", async () => {
+  const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(3), healthyDeadlineMs: 60_000 });
+  scene.elapse(3000, "m-1", "m-2", "m-3");
+  scene.engine.stop();
+  scene.clock.advance(23_000);
+  scene.startEngine();
+  scene.elapse(1000, "m-1", "m-2", "m-3");
+  await scene.tell("m-1", "healthy", "2");
+  const absences = (text: string): readonly string[] => text.split("\n").filter((line) => line.includes(" absence: ")).map((line) => line.trim());
+  expect(absences(await scene.whyDeployment(id))).toEqual([expect.stringMatching(/^27s absence: the controller was away or held up for 2[34]s since the step before: no deadline and no soak ran$/)]);
+  expect(absences(await scene.whyMachine("m-1", id))).toEqual([expect.stringContaining("absence: the controller was away or held up for 2")]);
+  expect(absences(await scene.whyDeployment("d-1" as DeploymentId))).toEqual([]);
 });
