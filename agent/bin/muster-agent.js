@@ -13,7 +13,11 @@ const NODE_MIN = [22, 18];
 /** How often npm is looked for. */
 const NPM_LOOK_MS = 500;
 
+/** Names this program to the Node that takes over. */
+const STARTER = "MUSTER_AGENT_STARTER";
+
 endWithNpm();
+endWithStarter();
 const [major, minor] = process.versions.node.split(".").map(Number);
 if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) {
   // Compiled code is kept beside the packages, where only those who may change the agent may write: it halves the start.
@@ -27,7 +31,7 @@ if (major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])) {
     process.stderr.write(`muster-agent: needs Node ${NODE_MIN.join(".")} or newer, and this is ${process.versions.node}: run npm install, which brings one\n`);
     process.exit(2);
   }
-  const child = spawn(node, process.argv.slice(1), { stdio: "inherit" });
+  const child = spawn(node, process.argv.slice(1), { stdio: "inherit", env: { ...process.env, [STARTER]: String(process.pid) } });
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("exit", (code, signal) => {
     if (signal === null) process.exit(code);
@@ -55,6 +59,20 @@ function endWithNpm() {
   if (npm === undefined || !textOf(`/proc/${npm}/cmdline`).startsWith("npm ")) return;
   const look = setInterval(() => {
     if (process.ppid === shell && parentOf(shell) === npm) return;
+    clearInterval(look);
+    process.kill(process.pid, "SIGTERM");
+  }, NPM_LOOK_MS);
+  look.unref();
+}
+
+/** Killed with SIGKILL, the Node that was too old passes nothing on: the agent that it started looks for itself. */
+function endWithStarter() {
+  const starter = process.env[STARTER];
+  // Not for the workloads.
+  delete process.env[STARTER];
+  if (starter !== String(process.ppid)) return;
+  const look = setInterval(() => {
+    if (String(process.ppid) === starter) return;
     clearInterval(look);
     process.kill(process.pid, "SIGTERM");
   }, NPM_LOOK_MS);

@@ -223,3 +223,21 @@ describe("the agent", () => {
     impostor.close();
   });
 });
+
+it("ends when the program that started it on another Node is killed", async () => {
+  const starter = `
+    const child = require("node:child_process").spawn(process.execPath, process.argv.slice(1), { stdio: ["ignore", "ignore", "ignore"], env: { ...process.env, MUSTER_AGENT_STARTER: String(process.pid) } });
+    console.log(child.pid);
+    setInterval(() => {}, 1000);
+  `;
+  const old = spawn(process.execPath, ["-e", starter, BIN, "--dir", dir, "--id", "m-1"], { stdio: ["ignore", "pipe", "ignore"] });
+  const [line] = (await once(old.stdout, "data")) as [Buffer];
+  const agent = Number(line.toString());
+  try {
+    await until(() => controller.hellos.length === 1);
+    old.kill("SIGKILL");
+    await until(() => !isAlive(agent));
+  } finally {
+    if (isAlive(agent)) process.kill(agent, "SIGKILL");
+  }
+});

@@ -298,7 +298,7 @@ interface OperatorParts extends Keys {
 function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, access, logger, address, onAuthoritiesChanged, cutOff, ...keys }: OperatorParts): readonly GrpcService[] {
   const { authorities, natsAuthority, membership, signer, secrets, trustRoots } = keys;
   const { users, audit } = access;
-  const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine);
+  const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine, () => engine.catchingUp !== undefined);
   const usersCertifiedBefore = (at: number): readonly string[] => users.certifiedBefore(at);
   return [
     { definition: AccessServiceService, implementation: accessApi({ users, audit, authority: authorities, oidc, address, endCalls: (name) => access.endCalls(name), now, logger }) },

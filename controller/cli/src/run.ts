@@ -38,8 +38,22 @@ async function tell(error: unknown, program: Command, context: CliContext): Prom
 
 /** `error: unknown option '--folow'\n(Did you mean --follow?)` */
 function usageEnding(error: UsageError): CliError {
-  const message = error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").replace(/\.$/, "");
+  const message = suggesting(error.message.replace(/^error: /, "").replaceAll(/\s*\n\s*/g, " ").replace(/\.$/, ""));
   return new CliError(`${message}. See: ${error.commandPath} --help`, { code: "usage", exit: EXIT.badInput, cause: error });
+}
+
+/** What other tools call what a command here is called otherwise. */
+const KNOWN_ELSEWHERE: Readonly<Record<string, string>> = { history: "why ID, events or releases", undo: "rollback", cancel: "abort", delete: "machine remove", ps: "machines", apply: "deploy", describe: "status or machine" };
+/** Not proposed to somebody who may have meant something else: it changes what runs, or what is kept. */
+const NOT_TO_GUESS = new Set(["restore", "rollback", "abort", "promote", "approve", "retry", "drain", "retention"]);
+
+/** commander proposes what is spelled alike. */
+function suggesting(message: string): string {
+  const [, word = ""] = /^unknown command '(.*?)'/.exec(message) ?? [];
+  const elsewhere = Object.hasOwn(KNOWN_ELSEWHERE, word) ? KNOWN_ELSEWHERE[word] : undefined;
+  if (elsewhere !== undefined) return `unknown command '${word}' (Did you mean ${elsewhere}?)`;
+  const [, proposed = ""] = / \(Did you mean ([a-z]+)\?\)$/.exec(message) ?? [];
+  return NOT_TO_GUESS.has(proposed) && proposed[0] !== word[0] ? message.replace(/ \(Did you mean .*$/, "") : message;
 }
 
 /** Each fault on a line of its own, as compilers write them, so that editors find the place. */

@@ -6,6 +6,7 @@ import { type Deployment, DeploymentPhase, type WatchDeploymentResponse } from "
 import { newRollout } from "../rollout/state.ts";
 import { attendedAlways } from "../rollout/moment.ts";
 import { ALL, count, strategyOf, wave } from "../rollout/rollout.fixture.ts";
+import { LOOK_MS } from "../engine/attendance.ts";
 import { DeploymentWatch, WATCH_INTERVAL_MS } from "./deployment-watch.ts";
 import { Office } from "./operators.fixture.ts";
 import { DeploymentViews } from "./views.ts";
@@ -157,3 +158,26 @@ function reportOf(machine: string, message: string) {
     ports: {},
   } as const;
 }
+
+test("a watcher sees who has been heard since the controller was away, and that it is over, though no row tells either", async () => {
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(3) });
+  const watcher = watch.follow(id);
+  const waiting = (): string => watcher.picture().deployment.waitingOn;
+  waiting();
+  world.clock.advance(WATCH_INTERVAL_MS);
+  // Longer than half a silence.
+  world.clock.elapsed += 12_000;
+  const next = async (): Promise<void> => {
+    world.clock.advance(2 * LOOK_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await next();
+  expect(waiting()).toContain("all machines to be heard since the controller was away (0 of 4 so far)");
+  world.engine.heartbeat("a" as MachineId, 0 as never);
+  await next();
+  expect(waiting()).toContain("(1 of 4 so far)");
+  for (const machine of ["b", "c", "x"]) world.engine.heartbeat(machine as MachineId, 0 as never);
+  await next();
+  await next();
+  expect(waiting()).not.toContain("all machines to be heard");
+});

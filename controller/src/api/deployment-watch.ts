@@ -1,11 +1,12 @@
 /**
  * Deployments that somebody watches: one picture for all watchers of a deployment, made again only when something happened that can change it, and never more often than a
- * person can read. Without news it does nothing.
+ * person can read. Without news it does nothing but look whether the controller still waits for its machines to be heard, which no row tells.
  *
  * Always holds: whatever was committed is in a picture that is made after it; so a watcher that asks while `hasNews` sees everything up to its question.
  */
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { type Deployment, DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { LOOK_MS } from "../engine/attendance.ts";
 import type { Clock } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { JournalRow } from "../journal/entry.ts";
@@ -32,7 +33,7 @@ export interface Following {
 }
 
 export interface DeploymentWatchOptions {
-  readonly engine: Pick<Engine, "onCommit">;
+  readonly engine: Pick<Engine, "onCommit" | "catchingUp">;
   readonly views: Pick<DeploymentViews, "one">;
   readonly clock: Clock;
 }
@@ -53,6 +54,9 @@ interface Followed {
 export class DeploymentWatch {
   readonly #options: DeploymentWatchOptions;
   readonly #followed = new Map<DeploymentId, Followed>();
+  /** Set while somebody follows. */
+  #cancelLook: (() => void) | undefined;
+  #caughtUp = "";
 
   constructor(options: DeploymentWatchOptions) {
     this.#options = options;
@@ -72,6 +76,7 @@ export class DeploymentWatch {
     };
     this.#followed.set(id, followed);
     followed.followers += 1;
+    if (this.#cancelLook === undefined) this.#look();
     return {
       picture: () => this.#pictureOf(id, followed),
       hasNews: (seenVersion) => followed.isStale || followed.picture?.version !== seenVersion,
@@ -84,6 +89,9 @@ export class DeploymentWatch {
         if (followed.followers > 0) return;
         followed.cancelWake?.();
         this.#followed.delete(id);
+        if (this.#followed.size > 0) return;
+        this.#cancelLook?.();
+        this.#cancelLook = undefined;
       },
     };
   }
@@ -99,6 +107,16 @@ export class DeploymentWatch {
     followed.text = text;
     followed.picture = { deployment, version: (last?.version ?? 0) + 1 };
     return followed.picture;
+  }
+
+  /** As often as the engine looks itself. */
+  #look(): void {
+    const { clock, engine } = this.#options;
+    const { heard, total } = engine.catchingUp ?? { heard: 0, total: 0 };
+    const caughtUp = total === 0 ? "" : `${heard}/${total}`;
+    if (caughtUp !== this.#caughtUp) for (const followed of this.#followed.values()) this.#wakeInTime(followed);
+    this.#caughtUp = caughtUp;
+    this.#cancelLook = clock.wakeAfter(LOOK_MS, () => this.#look());
   }
 
   #noteRows(rows: readonly JournalRow[]): void {

@@ -82,38 +82,40 @@ const NOTHING: PlanResponse = {
   version: "",
   waves: [],
   unchanged: [],
-  expectedMs: 0,
+  expectedMs: undefined,
   expectedFrom: "",
   warnings: [],
   blastRadius: [],
   maxUnavailable: 0,
   beginsWhen: "",
   alarms: [],
+  notes: [],
 };
 
 function messageOf({ waves, unchanged, expectedMs, expectedFrom, warnings, blastRadius, ...made }: Forecast, app: string): Partial<PlanResponse> {
   return {
     waves: waves.map((wave, index) => waveOf(wave, index, app)),
     unchanged: [...unchanged],
-    expectedMs: expectedMs ?? 0,
+    expectedMs,
     expectedFrom,
     warnings: [...warnings],
     blastRadius: blastRadius.map(blastOf),
     maxUnavailable: made.maxUnavailable,
     beginsWhen: made.beginsWhen,
     alarms: [...made.alarms],
+    notes: [...made.notes],
   };
 }
 
-/** A wave that would never begin or end has no times: it stands at 0, and a warning says why. */
+/** A wave that would never begin or end has no times, and a warning says why. */
 function waveOf({ members, machines, gates, maxFailures, startMs, endMs }: Forecast["waves"][number], index: number, app: string): PlannedWave {
   return {
     index: index + 1,
     members,
     machines: machines.map(({ id, previous, note }) => ({ id, previousVersion: previous === null ? "" : previous.slice(app.length + 1), note })),
     gates: [...gates],
-    expectedStartMs: startMs ?? 0,
-    expectedEndMs: endMs ?? 0,
+    expectedStartMs: startMs,
+    expectedEndMs: endMs,
     maxFailures,
   };
 }

@@ -5,13 +5,37 @@ import { durationText } from "@muster/proto/duration.ts";
 import { type Alarm as AlarmMessage, AlarmState as AlarmStateMessage, type Gate as GateMessage, GateState as GateStateMessage } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Check, Gate, PrometheusCheck } from "../plan/strategy.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
-import type { GateState } from "../rollout/gates.ts";
+import { type GateState, whySkipped } from "../rollout/gates.ts";
 
-/** `changedAt`: when a target of its wave last changed, or, where not all are waited for, got worse; a soak begins anew with it. */
-export function gateView({ gate, state, since: reachedAt, said }: GateState, changedAt: number, isForAll: boolean): GateMessage {
+/** What is known where the gate stands. */
+export interface Around {
+  /** When a target of its wave last changed, or, where not all are waited for, got worse; a soak begins anew with it. */
+  readonly changedAt: number;
+  /** All of the wave are waited for. */
+  readonly isForAll: boolean;
+  /** Machines of the wave. */
+  readonly healthy: number;
+  /** When the soak that the rollout waits for is over; 0: it does not wait for one, or no time counts now. */
+  readonly soakEndsAt: number;
+  /** What the rollout waits for. */
+  readonly waitingOn: string;
+}
+
+export function gateView(gateState: GateState, { changedAt, isForAll, healthy, soakEndsAt, waitingOn }: Around): GateMessage {
+  const { gate, state, since: reachedAt, said } = gateState;
   const since = reachedAt?.at ?? 0;
-  const begunAt = gate.kind === "soak" && state === "reached" ? Math.max(since, changedAt) : since;
-  return { kind: gate.kind, state: STATES[state], asks: asksText(gate, isForAll), said, since: begunAt };
+  const shown = { kind: gate.kind, asks: asksText(gate, isForAll), since, endsAt: 0 };
+  if (gate.kind === "soak" && state === "reached") {
+    const why = soakEndsAt === 0 ? firstOf(waitingOn) : healthy === 0 ? "no machine of the wave is healthy" : "";
+    return { ...shown, state: STATES.reached, said: why, since: Math.max(since, changedAt), endsAt: soakEndsAt };
+  }
+  const skipped = whySkipped(gateState);
+  return skipped === undefined ? { ...shown, state: STATES[state], said } : { ...shown, state: GateStateMessage.SKIPPED, said: skipped };
+}
+
+/** The thing itself; why, and what comes after it, stand where it is said in full. */
+function firstOf(waitingOn: string): string {
+  return waitingOn.split(/: | \(|; /, 1)[0] ?? "";
 }
 
 export function alarmView({ alarm, rung, unanswered, isClear, said, askedAt }: AlarmState): AlarmMessage {

@@ -25,7 +25,7 @@ export class Office extends Asker {
   async open(caller?: Caller): Promise<void> {
     const { journal, engine, clock } = this.world;
     const logger = pino({ level: "silent" });
-    const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine);
+    const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine, () => engine.catchingUp !== undefined);
     this.#server = await serveOpenly([
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, clock, logger }) },
         { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), revoked: () => new Set(), logger }) },

@@ -183,3 +183,24 @@ describe("a machine", () => {
     expect(waves[0]!.counts).toMatchObject({ total: 3, removed: 1, updating: 1, pending: 1 });
   });
 });
+
+test("a machine that is down and takes a place in the window is named while others would start", async () => {
+  const { world } = office;
+  await world.join("d");
+  world.pass(20_000, "a", "b", "c");
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+  expect((await status()).waitingOn).toBe("a to be healthy for 1s; 3 more of wave 1 to come; d is down and takes 1 of 2 places");
+});
+
+test("a rollback between two machines says how many are still to go back", async () => {
+  const { world, deployments } = office;
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(3) });
+  await world.settle("a", "b", "c");
+  world.deploy("2", { waves: [ALL], maxUnavailable: count(3) });
+  await world.settle("a", "b", "c");
+  await office.ask(deployments, deployments.rollback, { id: "d-2", toVersion: "", ...BY });
+  const state = world.engine.rollout("d-2" as never)!;
+  for (const target of state.targets.values()) Object.assign(target, { state: "healthy", purpose: "update" });
+  for (const wave of state.waves) Object.assign(wave.counts, { reverting: 0, healthy: 3 });
+  expect(world.waitingOn("d-2" as never)).toBe("3 machines to go back");
+});

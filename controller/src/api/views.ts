@@ -22,6 +22,7 @@ import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
+import { placesTaken } from "../rollout/words.ts";
 import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type RolloutState, type TargetState as TargetStateName } from "../rollout/state.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
@@ -46,6 +47,7 @@ interface DeploymentRow {
   readonly promoted: number;
   readonly alarms: string;
   readonly hold_kind: Hold["kind"] | null;
+  readonly hold_until: number | null;
 }
 
 /** Of the machines under way that are asked for what keeps them: bounds one picture of a large fleet. */
@@ -69,16 +71,19 @@ export class DeploymentViews {
   readonly #waiting: (id: DeploymentId) => string | undefined;
   readonly #rollout: (id: DeploymentId) => RolloutState | undefined;
   readonly #present: Present | undefined;
+  readonly #isTimeStill: () => boolean;
 
   /**
    * `waiting`: what a deployment waits for; undefined when it has ended. `rollout`: one that is in memory, at the same row of the journal as the tables; what it counts is
-   * not counted again. By default none is. Without `present` a deployment is seen as it was while it was the newest that there was.
+   * not counted again. By default none is. Without `present` a deployment is seen as it was while it was the newest that there was. `isTimeStill`: no time counts now, so that no end can be
+   * foreseen; by default it counts.
    */
-  constructor(db: Database, waiting: (id: DeploymentId) => string | undefined, rollout: (id: DeploymentId) => RolloutState | undefined = () => undefined, present?: Present) {
+  constructor(db: Database, waiting: (id: DeploymentId) => string | undefined, rollout: (id: DeploymentId) => RolloutState | undefined = () => undefined, present?: Present, isTimeStill = () => false) {
     this.#db = db;
     this.#waiting = waiting;
     this.#rollout = rollout;
     this.#present = present;
+    this.#isTimeStill = isTimeStill;
   }
 
   /** Undefined when there is none. An empty id: the newest. */
@@ -115,7 +120,8 @@ export class DeploymentViews {
   }
 
   #whole(row: DeploymentRow, includeTargets: boolean): Deployment {
-    const waves = this.#waves(row);
+    const waiting = this.#waiting(row.id) ?? "";
+    const waves = this.#waves(row, waiting);
     const strategy = JSON.parse(row.strategy) as Strategy;
     const unchanged = JSON.parse(row.unchanged) as string[];
     const counts = waves.reduce((sum, wave) => add(sum, wave.counts), { ...noCounts(), total: unchanged.length, unchanged: unchanged.length });
@@ -124,8 +130,8 @@ export class DeploymentViews {
       app: row.app,
       version: versionOf(row),
       artifact: row.artifact,
-      phase: deploymentPhase(row),
-      waitingOn: this.#waitingOn(row),
+      phase: deploymentPhase(row, isSoaking(waves[row.wave])),
+      waitingOn: this.#waitingOn(row, waiting),
       reason: reasonOf(row),
       waves,
       counts,
@@ -166,10 +172,10 @@ export class DeploymentViews {
     return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, now) : "", lateWaitsFor: unsound ?? "" };
   }
 
-  #waitingOn(row: DeploymentRow): string {
-    const waiting = this.#waiting(row.id);
-    const trouble = waiting === undefined ? undefined : this.#troubleUnderWay(row);
-    return trouble === undefined ? (waiting ?? "") : `${waiting}; ${trouble}`;
+  #waitingOn(row: DeploymentRow, waiting: string): string {
+    if (waiting === "") return "";
+    const state = this.#rollout(row.id);
+    return [waiting, state === undefined ? "" : placesTaken(state), this.#troubleUnderWay(row) ?? ""].filter((part) => part !== "").join("; ");
   }
 
   /** What one of the machines under way says keeps it from being healthy: of those that began first, since the others have hardly had time. */
@@ -188,25 +194,36 @@ export class DeploymentViews {
     return undefined;
   }
 
-  #waves(row: DeploymentRow): Wave[] {
+  #waves(row: DeploymentRow, waitingOn: string): Wave[] {
     const waves = statement(this.#db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as WaveRow[];
     const counts = this.#counts(row.id, waves.length);
+    const isOnItsWay = row.phase === "rolling" || row.phase === "paused";
+    const soakEndsAt = row.phase === "rolling" && row.hold_kind === "soak" && !this.#isTimeStill() ? (row.hold_until ?? 0) : 0;
     return waves.map((each) => {
       const { wave } = each;
       const own = counts[wave] ?? noCounts();
+      const around = { changedAt: each.changed_at, isForAll: each.success_threshold === null, healthy: own.healthy, soakEndsAt: wave === row.wave ? soakEndsAt : 0, waitingOn: isOnItsWay ? waitingOn : "" };
       return {
         index: wave + 1,
         size: own.total,
         phase: wavePhase(row, each, own),
         counts: own,
         members: each.members,
-        gates: (JSON.parse(each.gates) as GateState[]).map((gate) => gateView(gate, each.changed_at, each.success_threshold === null)),
+        gates: (JSON.parse(each.gates) as GateState[]).map((gate) => gateView(gate, around)),
         beginsAt: beginsAt(each, row.started_at ?? 0, waves[wave - 1]),
         maxFailures: each.max_failures,
         ...(each.max_unreachable === null ? {} : { maxUnreachable: each.max_unreachable }),
         ...(each.success_threshold === null ? {} : { successThreshold: each.success_threshold }),
+        successThresholdOf: each.success_threshold === null ? 0 : this.#newTo(row.id, wave),
       };
     });
+  }
+
+  /** Targets of a wave to which the release is new: of those, a success threshold asks for so many. */
+  #newTo(id: DeploymentId, wave: number): number {
+    const state = this.#rollout(id);
+    if (state !== undefined) return state.waves[wave]!.targets.filter(({ onTrial }) => !onTrial).length;
+    return statement(this.#db, "SELECT count(*) FROM targets WHERE deployment = ? AND wave = ? AND on_trial = 0").pluck().get(id, wave) as number;
   }
 
   /** By wave. */
@@ -313,10 +330,15 @@ function versionOf({ app, release }: Pick<DeploymentRow, "app" | "release">): st
 }
 
 /** The generated enums spell `rolling_back` as `DEPLOYMENT_PHASE_ROLLING_BACK`. What a rollout waits for at a gate is a phase of its own to people. */
-function deploymentPhase({ phase, hold_kind: hold }: DeploymentRow): DeploymentPhase {
-  if (phase === "rolling" && hold === "soak") return DeploymentPhase.SOAKING;
+function deploymentPhase({ phase, hold_kind: hold }: DeploymentRow, soaks = false): DeploymentPhase {
+  if (soaks) return DeploymentPhase.SOAKING;
   if (phase === "rolling" && hold === "approval") return DeploymentPhase.AWAITING_APPROVAL;
   return DeploymentPhase[phase.toUpperCase() as Uppercase<RolloutPhase>];
+}
+
+/** Its time runs, and somebody is watched. */
+function isSoaking(wave: Wave | undefined): boolean {
+  return wave !== undefined && wave.counts!.healthy > 0 && wave.gates.some(({ endsAt }) => endsAt > 0);
 }
 
 function targetState(state: TargetStateName): TargetState {

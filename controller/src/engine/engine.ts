@@ -11,7 +11,7 @@ import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "..
 import { targetStateOf } from "../rollout/decide.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import type { Moment } from "../rollout/moment.ts";
-import { waitingOn } from "../rollout/words.ts";
+import { timeText, waitingOn } from "../rollout/words.ts";
 import type { Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
 import { Archiving } from "./archiving.ts";
@@ -209,13 +209,22 @@ export class Engine {
 
   /** What a deployment waits for, in words; undefined when it has ended. */
   waitingOn(id: DeploymentId): string | undefined {
-    const { rollouts, attendance } = this.#loop;
-    const state = rollouts.get(id);
+    const state = this.#loop.rollouts.get(id);
     if (state === undefined) return undefined;
     const waiting = this.#waitingOn(state);
-    if (waiting === undefined || !attendance.isCatchingUp || state.phase === "paused") return waiting;
-    const { heard, total } = attendance.progress;
-    return `all machines to be heard since the controller was away (${heard} of ${total} so far); then ${waiting}`;
+    const { catchingUp } = this;
+    if (waiting === undefined || catchingUp === undefined || state.phase === "paused") return waiting;
+    const { heard, total } = catchingUp;
+    // When it is over, nobody knows while no time counts.
+    const until = state.hold?.until ?? null;
+    const then = until === null ? waiting : waiting.replace(` at ${timeText(until)}`, "");
+    return `all machines to be heard since the controller was away (${heard} of ${total} so far); then ${then}`;
+  }
+
+  /** How many machines have been heard since the controller was away, while the others are to be heard first and no time counts; undefined: it attends. No row tells it. */
+  get catchingUp(): { readonly heard: number; readonly total: number } | undefined {
+    const { attendance } = this.#loop;
+    return attendance.isCatchingUp ? attendance.progress : undefined;
   }
 
   #waitingOn(state: RolloutState): string | undefined {

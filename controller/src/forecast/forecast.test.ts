@@ -36,6 +36,17 @@ describe("if nothing fails", () => {
     );
   });
 
+  test("machines that are passed over are not among those that must be healthy; those that are not passed over are", () => {
+    const waves = [wave(percent(100))];
+    const gate = (away: number, over: Partial<Strategy> = {}) =>
+      forecastOf({ strategy: strategy({ waves, ...over }), machines: fleet(6, (index) => ({ silent: index < away, cordoned: index === 5 })) }).waves[0]!.gates[0];
+    expect(gate(1)).toBe("all 4 that are neither silent nor cordoned are healthy for 10s (min_healthy_time)");
+    expect(gate(4, { maxFailures: count(1) })).toBe("all but at most 1 of 1 that is neither silent nor cordoned are healthy for 10s (min_healthy_time)");
+    expect(gate(4)).toBe("the one that is neither silent nor cordoned is healthy for 10s (min_healthy_time)");
+    expect(gate(5)).toBe("all 6 are passed over: silent or cordoned");
+    expect(gate(1, { offline: { kind: "wait", forMs: null } })).toBe("all 5 that are neither silent nor cordoned are healthy for 10s (min_healthy_time)");
+  });
+
   test("a metric takes its measurements; webhooks and people answer at once", () => {
     const metric = { kind: "prometheus", url: "http://p:9090", query: "errors", max: 1, min: null, intervalMs: MINUTE, timeoutMs: SECOND, count: 3, failureLimit: 0, retries: 0, onSilence: "stop" } as const;
     const hook = { kind: "webhook", url: "http://hook", timeoutMs: SECOND, retries: 0, retryIntervalMs: SECOND, onSilence: "stop" } as const;

@@ -5,7 +5,7 @@
  * whenever it yields.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { type Plan, type PlanMachine, planRollout } from "../plan/plan.ts";
+import { type Plan, type PlanMachine, planRollout, trialNotes } from "../plan/plan.ts";
 import type { RolloutPhase } from "../rollout/state.ts";
 import { beginsWhen, startOf } from "./begins.ts";
 import { membershipOf } from "./budgets.ts";
@@ -30,12 +30,14 @@ export interface Forecast {
   /** What must hold all the while. */
   readonly alarms: readonly string[];
   readonly warnings: readonly string[];
+  /** What may surprise in its waves. */
+  readonly notes: readonly string[];
   readonly blastRadius: readonly Blast[];
 }
 
 export interface ForecastWave {
   readonly members: string;
-  readonly machines: readonly { readonly id: MachineId; readonly previous: string | null; readonly note: "" | "cordoned" | "silent" | "unhealthy" }[];
+  readonly machines: readonly { readonly id: MachineId; readonly previous: string | null; readonly note: "" | "cordoned" | "silent" | "unhealthy" | "unconfirmed" }[];
   readonly gates: readonly string[];
   readonly maxFailures: number;
   /** From the start of the rollout, if nothing fails; undefined: never. */
@@ -67,6 +69,7 @@ export function* forecast(given: ForecastInputs): Generator<void, Forecast> {
     beginsWhen: "",
     alarms: inputs.strategy.alarms.map(alarmText),
     warnings: plan.unchanged.length > 0 ? [] : [`no machine has the labels ${inputs.strategy.targets}`],
+    notes: [],
     blastRadius: [],
   };
   const targets = inputs.machines.filter(({ runsRelease }) => !runsRelease);
@@ -97,6 +100,7 @@ export function* forecast(given: ForecastInputs): Generator<void, Forecast> {
     expectedMs: expected.phase === "succeeded" ? expected.endedAfterMs : undefined,
     expectedFrom: `${pace.from}${answersTaken(plan)}`,
     beginsWhen: beginsWhen(inputs, plan),
+    notes: trialNotes(targets.filter(({ runsUnconfirmed }) => runsUnconfirmed).length, targets.length),
     warnings: [...shapeWarnings(facts), ...healthWarnings(facts), ...courseWarnings(facts)],
     blastRadius: blasts,
   };
@@ -111,18 +115,23 @@ function blastOf({ name, cutOff }: World, outcome: Outcome): Blast {
 
 function wavesOf({ machines, strategy }: ForecastInputs, plan: Plan, expected: Outcome): readonly ForecastWave[] {
   const byId = new Map(machines.map((machine) => [machine.id, machine]));
-  return plan.waves.map(({ members, targets, maxFailures }, index) => ({
-    members,
-    machines: targets.map(({ machine }) => ({ id: machine, previous: byId.get(machine)!.lastGood, note: noteOf(byId.get(machine)!) })),
-    gates: gateTexts(plan, index, strategy),
-    maxFailures,
-    ...(expected.waves[index] ?? { startMs: undefined, endMs: undefined }),
-  }));
+  return plan.waves.map(({ members, targets, maxFailures, maxUnreachable }, index) => {
+    const own = targets.map(({ machine }) => byId.get(machine)!);
+    const silent = own.filter((each) => each.silent && !each.cordoned).length;
+    const isSilencePassed = strategy.offline.kind === "skip" && silent <= (maxUnreachable ?? Infinity);
+    return {
+      members,
+      machines: own.map((machine) => ({ id: machine.id, previous: machine.lastGood, note: noteOf(machine) })),
+      gates: gateTexts(plan, index, strategy, own.filter(({ cordoned }) => cordoned).length + (isSilencePassed ? silent : 0)),
+      maxFailures,
+      ...(expected.waves[index] ?? { startMs: undefined, endMs: undefined }),
+    };
+  });
 }
 
-/** The first that keeps it from its turn. */
-function noteOf({ cordoned, silent, unhealthy }: PlanMachine): ForecastWave["machines"][number]["note"] {
-  return cordoned ? "cordoned" : silent ? "silent" : unhealthy ? "unhealthy" : "";
+/** The first that keeps it from its turn, or else how it stands. */
+function noteOf({ cordoned, silent, unhealthy, runsUnconfirmed }: PlanMachine): ForecastWave["machines"][number]["note"] {
+  return cordoned ? "cordoned" : silent ? "silent" : unhealthy ? "unhealthy" : runsUnconfirmed ? "unconfirmed" : "";
 }
 
 function answersTaken({ waves }: Plan): string {

@@ -9,11 +9,11 @@ import { timeText } from "../rollout/words.ts";
 /** Of a query or a URL. */
 const SHOWN_MAX = 120;
 
-/** `index`: of the wave in the plan. */
-export function gateTexts({ waves }: Plan, index: number, strategy: Pick<Strategy, "minHealthyTimeMs">): readonly string[] {
+/** `index`: of the wave in the plan. `passedOver`: so many of its machines are silent or cordoned, and not waited for. */
+export function gateTexts({ waves }: Plan, index: number, strategy: Pick<Strategy, "minHealthyTimeMs">, passedOver: number): readonly string[] {
   const wave = waves[index]!;
   const next = waves[index + 1];
-  return [healthyText(wave, strategy), ...wave.gates.map((gate) => gateText(gate, wave)), ...(next === undefined ? [] : beginTexts(next, index + 1))];
+  return [healthyText(wave, strategy, passedOver), ...wave.gates.map((gate) => gateText(gate, wave)), ...(next === undefined ? [] : beginTexts(next, index + 1))];
 }
 
 /** When a wave may begin; `index`: of that wave. */
@@ -25,13 +25,17 @@ export function beginTexts({ at, afterMs }: Pick<PlannedWave, "at" | "afterMs">,
   ];
 }
 
-function healthyText({ targets, maxFailures, successThreshold }: PlannedWave, { minHealthyTimeMs }: Pick<Strategy, "minHealthyTimeMs">): string {
+function healthyText({ targets, maxFailures, successThreshold }: PlannedWave, { minHealthyTimeMs }: Pick<Strategy, "minHealthyTimeMs">, passedOver: number): string {
   if (successThreshold !== null) {
     const time = minHealthyTimeMs === 0 ? "" : ` for ${durationText(minHealthyTimeMs)} (min_healthy_time)`;
     const all = targets.filter(({ onTrial }) => onTrial !== true).length;
     return `${successThreshold} of ${all} are healthy${time}, while the others go on (success_threshold), or all have settled`;
   }
-  const who = maxFailures === 0 ? (targets.length === 1 ? "it is" : `all ${targets.length} are`) : `all but at most ${maxFailures} of ${targets.length} are`;
+  const there = targets.length - passedOver;
+  if (there === 0) return `${targets.length === 1 ? "it is" : `all ${targets.length} are`} passed over: silent or cordoned`;
+  const beside = passedOver === 0 ? "" : `${there === 1 ? " that is" : " that are"} neither silent nor cordoned`;
+  const all = there === 1 && passedOver === 0 ? "it is" : `${there === 1 ? "the one" : `all ${there}`}${beside} ${there === 1 ? "is" : "are"}`;
+  const who = maxFailures === 0 ? all : `all but at most ${maxFailures} of ${there}${beside} are`;
   return minHealthyTimeMs === 0 ? `${who} healthy` : `${who} healthy for ${durationText(minHealthyTimeMs)} (min_healthy_time)`;
 }
 

@@ -35,6 +35,16 @@ describe("sizes", () => {
     expect(warnings({ waves: [wave(count(2), SOAK), wave(percent(100))] }, { machines: fleet(4) })).toEqual([]);
   });
 
+  test("machines that run it already, unconfirmed, make no first wave larger than it was asked for", () => {
+    const machines = fleet(5, (index) => ({ runsUnconfirmed: index < 2 }));
+    const made = forecastOf({ strategy: strategy({ waves: [wave(count(1), SOAK), wave(percent(100))] }), machines });
+    expect(made.waves.map((each) => each.machines.map(({ note }) => note))).toEqual([["unconfirmed", "unconfirmed", ""], ["", ""]]);
+    expect(made.notes).toEqual([expect.stringContaining("2 machines run it already, unconfirmed: they are in the first wave beside its own machines")]);
+    expect(made.warnings.filter((warning) => /first wave|rounded|nobody/.test(warning))).toEqual([]);
+    const tooLarge = { strategy: strategy({ waves: [wave(count(5), SOAK), wave(percent(100))] }), machines: fleet(12, (index) => ({ runsUnconfirmed: index < 2 })) };
+    expect(forecastOf(tooLarge).warnings).toEqual(expect.arrayContaining(["the first wave is 5 of 10 machines, which is 50%: a smaller one finds out as much"]));
+  });
+
   test("one wave of everything", () => {
     expect(warnings({ waves: [wave(percent(100))] })).toEqual(["all 20 machines are in one wave: nothing is learned from a few before the others are changed", expect.stringContaining("reach all 20")]);
     expect(warnings({ waves: [wave(percent(100))] }, { machines: fleet(1) })).toEqual([]);

@@ -52,7 +52,7 @@ export class Condenser {
   }
 }
 
-/** `12 machines were told of it and 11 became healthy, within 40s`. */
+/** `12 machines were assigned the release and 11 became healthy, within 40s`. */
 function together(stretch: readonly Line[]): Line {
   const last = stretch.at(-1)!;
   const sums = new Map<Sum, string[]>();
@@ -68,7 +68,7 @@ function clause(sum: Sum, machines: readonly string[]): string {
   const who = n <= 3 ? listText([...machines]) : machinesText(n);
   switch (sum) {
     case "told":
-      return `${who} ${one ? "was" : "were"} told of the release`;
+      return `${who} ${one ? "was" : "were"} assigned the release`;
     case "healthy":
       return `${who} became healthy`;
     case "told_back":
@@ -100,7 +100,7 @@ export function withoutRepeats(lines: readonly Line[]): readonly Line[] {
 }
 
 function tellsWaiting(line: Line | undefined): boolean {
-  return line !== undefined && (line.kind === "gate_stopped" || line.text.startsWith("waited "));
+  return line !== undefined && (line.kind === "gate_stopped" || line.text.startsWith("waited ") || line.text.startsWith("went on without "));
 }
 
 /** The beginning, the end, and of the middle what matters most. */

@@ -2,7 +2,7 @@
  * Holds and gates in sentences. Pure.
  */
 import type { RolloutEntry } from "../journal/entry.ts";
-import type { GateState } from "../rollout/gates.ts";
+import { type GateState, whySkipped } from "../rollout/gates.ts";
 import type { Hold, RolloutState } from "../rollout/state.ts";
 import { waveOf } from "../rollout/change.ts";
 import { afterText, colon, spanText } from "./words.ts";
@@ -44,9 +44,12 @@ export function gateSentence(state: RolloutState, entry: GateEntry, waitedMs: nu
       return undefined;
     case "gate_answered":
       return answerSentence(gate, name, entry);
-    case "gate_opened":
+    case "gate_opened": {
+      const skipped = whySkipped({ ...gate, state: "open", said: entry.said });
+      if (skipped !== undefined) return `went on without ${name}${afterText(waitedMs)}: ${skipped}`;
       if (waitedMs > 0 && state.hold !== null) return `waited ${spanText(waitedMs)} for ${heldFor(state.hold, entry.wave)}${colon(entry.said)}`;
       return `${name} ${OPENED[gate.gate.kind]}${colon(entry.said)}`;
+    }
     case "gate_stopped":
       return `${name} said stop${afterText(waitedMs)}${colon(entry.said)}`;
   }

@@ -6,7 +6,8 @@
 import type { JournalRow, RolloutEntry } from "../journal/entry.ts";
 import { removalIn } from "../journal/removal.ts";
 import { apply } from "../rollout/change.ts";
-import { newRollout, type RolloutState } from "../rollout/state.ts";
+import type { Moment } from "../rollout/moment.ts";
+import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
 import { alarmSentence, gateSentence, heldFor } from "./narrate-gate.ts";
 import { commandSentence, phaseSentence, planSentences, waveBegan, wavePassed } from "./narrate-phase.ts";
 import { type Sentence, targetSentence, targetsSentences } from "./narrate-target.ts";
@@ -15,11 +16,16 @@ import type { Wait } from "./queue.ts";
 import { strategyText } from "./strategy-text.ts";
 import { colon, type Line, selectorText, spanText, whoText } from "./words.ts";
 
+/** Less than that explains nothing that a person would ask about. */
+const ABSENCE_TOLD_MS_MIN = 5_000;
+
 export class Narrator {
   readonly #waits: readonly Wait[];
   #state: RolloutState | undefined;
   #toldWaits = 0;
   #beganAt: number | undefined;
+  /** The row before. */
+  #last: Moment | undefined;
 
   /** `waits`: why it did not begin at once. */
   constructor(waits: readonly Wait[]) {
@@ -42,6 +48,11 @@ export class Narrator {
     }
     const state = this.#state;
     if (state === undefined) return [];
+    return [...this.#absence(state, row), ...this.#toldOf(state, row)];
+  }
+
+  #toldOf(state: RolloutState, row: JournalRow): readonly Line[] {
+    const { entry } = row;
     const removal = removalIn(state, row);
     if (removal.length > 0) return removal.flatMap((derived) => this.#change(state, derived));
     const waited = state.phase === "pending" ? this.#waited(row) : [];
@@ -51,6 +62,16 @@ export class Narrator {
     }
     if (!isOfRollout(row)) return waited;
     return [...waited, ...this.#change(state, row)];
+  }
+
+  /** Between two rows of a rollout under way time has passed in which nobody looked. */
+  #absence(state: RolloutState, row: JournalRow): readonly Line[] {
+    const last = this.#last;
+    this.#last = row;
+    if (last === undefined || state.phase === "pending" || isEnded(state.phase)) return [];
+    const awayMs = row.at - last.at - (row.attended - last.attended);
+    if (awayMs < ABSENCE_TOLD_MS_MIN) return [];
+    return [lineOf(row, "absence", "", { text: `the controller was away or held up for ${spanText(awayMs)} since the step before: no deadline and no soak ran` })];
   }
 
   /** What it waits for at the end of the story, if it has not begun. */

@@ -74,13 +74,16 @@ export class Story {
     // What the sentence needs of the state before is read before the narrator goes on.
     const own = state === undefined ? undefined : this.#own(row, state, target);
     const told = this.#narrator.take(row);
-    if (own !== undefined) this.#say(row, own);
-    else this.#lines.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
+    if (own !== undefined) {
+      this.#lines.push(...told.filter(({ kind }) => kind === "absence"));
+      this.#say(row, own);
+    } else this.#lines.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
     if (entry.kind === "rollout_started") this.#place(row, this.#narrator.state!);
   }
 
   #concerns(line: Line, index: number, { entry }: JournalRow, isPending: boolean): boolean {
     if (line.machine !== "") return line.machine === this.#machine;
+    if (line.kind === "absence") return true;
     const wave = this.#narrator.state?.targets.get(this.#machine)?.wave;
     switch (entry.kind) {
       case "deployment_submitted":

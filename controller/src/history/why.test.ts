@@ -300,7 +300,7 @@ describe("a deployment", () => {
           20s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
           20s deployment_submitted: it asks for 2 waves (3 with a webhook, then 100%); at most 3 machines unavailable at once; if any machine fails, it stops and leaves all as it is; silent machines are waited for, at most 1m a wave
           20s rollout_started: began: 4 machines in 2 waves (3 and 1), at most 3 unavailable at once
-          20s rollout_started: 1 machine is silent and will be changed when back
+          20s rollout_started: 1 machine is silent and is changed when heard, if the deployment stands then
           20s wave_started: wave 1 began: 3 machines, m-1, m-2 and m-4
           50s hold_ended: waited 30s for the freeze f-1 to be over (until somebody ends it: fair)
           50s target_assigned: m-1 was told to run app@2

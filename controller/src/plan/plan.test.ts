@@ -127,7 +127,7 @@ describe("who is where", () => {
   test("silent and cordoned machines are in the last places, over all waves, and said", () => {
     const made = plan([wave(count(2)), ALL], fleetOf(4, (index) => ({ silent: index === 0, cordoned: index === 1 })));
     expect(members(made)).toEqual([[2, 3], [0, 1]]);
-    expect(made.notes).toEqual(["1 machine is silent and will be changed when back", "1 machine is cordoned and will be changed when uncordoned"]);
+    expect(made.notes).toEqual(["1 machine is silent and is changed when heard, if the deployment stands then", "1 machine is cordoned and is changed when uncordoned, if the deployment stands then"]);
   });
 
   test("within a wave the unhealthy go first, then by lane, then by id; silent ones last", () => {

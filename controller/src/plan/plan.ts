@@ -226,18 +226,26 @@ function droppedNote({ members, gates }: WaveSpec, targets: number, hasBefore: b
   return `${nobody}; its gates are asked for with the wave ${hasBefore ? "before it" : "after it"}`;
 }
 
+/** Of machines that run the release already, unconfirmed, among all that would be changed. */
+export function trialNotes(onTrial: number, all: number): readonly string[] {
+  if (onTrial === 0) return [];
+  if (onTrial < all) return [`${count(onTrial, "machine")} ${plural(onTrial, "runs", "run")} it already, unconfirmed: ${plural(onTrial, "it is", "they are")} in the first wave beside its own machines, ${plural(onTrial, "is", "are")} not restarted, and ${plural(onTrial, "does", "do")} not count in its sizes and limits`];
+  return [`${plural(onTrial, "the machine runs it already, unconfirmed: it is", `all ${count(onTrial, "machine")} run it already, unconfirmed: they are`)} watched, and ${plural(onTrial, "is", "are")} not restarted`];
+}
+
 function fleetNotes(unchanged: number, targets: readonly Candidate[]): readonly string[] {
   const notes: string[] = [];
-  const plural = (n: number, one: string, many: string) => (n === 1 ? one : many);
   if (unchanged > 0) notes.push(`${count(unchanged, "machine")} already ${plural(unchanged, "runs", "run")} it and ${plural(unchanged, "is", "are")} not touched`);
-  const onTrial = targets.filter(({ machine }) => machine.runsUnconfirmed).length;
-  if (onTrial > 0 && onTrial < targets.length) notes.push(`${count(onTrial, "machine")} ${plural(onTrial, "runs", "run")} it already, unconfirmed: ${plural(onTrial, "it is", "they are")} in the first wave beside its own machines, ${plural(onTrial, "is", "are")} not restarted, and ${plural(onTrial, "does", "do")} not count in its sizes and limits`);
-  else if (onTrial > 0) notes.push(`${plural(onTrial, "the machine runs it already, unconfirmed: it is", `all ${count(onTrial, "machine")} run it already, unconfirmed: they are`)} watched, and ${plural(onTrial, "is", "are")} not restarted`);
+  notes.push(...trialNotes(targets.filter(({ machine }) => machine.runsUnconfirmed).length, targets.length));
   const silent = targets.filter(({ machine }) => machine.silent).length;
-  if (silent > 0) notes.push(`${count(silent, "machine")} ${plural(silent, "is", "are")} silent and will be changed when back`);
+  if (silent > 0) notes.push(`${count(silent, "machine")} ${plural(silent, "is", "are")} silent and ${plural(silent, "is", "are")} changed when heard, if the deployment stands then`);
   const cordoned = targets.filter(({ machine }) => machine.cordoned && !machine.silent).length;
-  if (cordoned > 0) notes.push(`${count(cordoned, "machine")} ${plural(cordoned, "is", "are")} cordoned and will be changed when uncordoned`);
+  if (cordoned > 0) notes.push(`${count(cordoned, "machine")} ${plural(cordoned, "is", "are")} cordoned and ${plural(cordoned, "is", "are")} changed when uncordoned, if the deployment stands then`);
   return notes;
+}
+
+function plural(n: number, one: string, many: string): string {
+  return n === 1 ? one : many;
 }
 
 function count(n: number, noun: string): string {

@@ -94,6 +94,20 @@ export function stepOf(gate: GateState, changedAt: Moment, patienceMs: number, n
   }
 }
 
+/** Begins what is said of a gate that was opened though nothing had come true. */
+const SKIPPED = "skipped: ";
+
+export function saidOfSkipped(why: string): string {
+  return `${SKIPPED}${why}`;
+}
+
+/** Why the rollout went on without what the gate asks for; undefined: it came true, or is still to come. A soak that ran to its end under somebody's eyes has nothing to say. */
+export function whySkipped({ gate: { kind }, state, said }: Pick<GateState, "gate" | "state" | "said">): string | undefined {
+  if (state !== "open" || said === "") return undefined;
+  if (said.startsWith(SKIPPED)) return said.slice(SKIPPED.length);
+  return kind === "soak" ? said : undefined;
+}
+
 /** When a soak is over, if nothing changes until then; undefined: it is no soak, or was not reached. */
 export function soakOver({ gate, since }: GateState, changedAt: Moment): Moment | undefined {
   if (gate.kind !== "soak" || since === null) return undefined;

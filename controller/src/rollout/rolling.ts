@@ -8,7 +8,7 @@ import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
-import { type GateState, soakOver, stepOf } from "./gates.ts";
+import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -105,14 +105,14 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   const gate = wave.gates[index];
   if (gate === undefined) return undefined;
   const at = { wave: state.wave, gate: index } as const;
-  if (state.promoted) return change({ kind: "gate_opened", ...at, said: "skipped: the deployment was promoted" });
+  if (state.promoted) return change({ kind: "gate_opened", ...at, said: saidOfSkipped("the deployment was promoted") });
   if (gate.state !== "reached" || wasWaitedFor(state, wave, gate)) return change({ kind: "gate_reached", ...at });
   const away = awayStep(state, wave, gate);
   if (away !== undefined) return away;
   const step = stepOf(gate, wave.changedAt, state.strategy.progressDeadlineMs, now);
   switch (step.kind) {
     case "open":
-      return unseenStep(state, wave, gate, now) ?? unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: step.said });
+      return unseenStep(state, wave, gate, now) ?? unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: isUnwatched(wave, gate) ? saidOfSkipped("no machine of the wave was healthy when it was over") : step.said });
     case "stop":
       return change({ kind: "gate_stopped", ...at, said: step.said }, onFailure(state, stoppedReason(state, gate.gate.kind, step.said)));
     case "ask":
@@ -153,6 +153,11 @@ function unseenStep(state: RolloutState, wave: WaveState, { gate }: GateState, n
   if (attendedSince(first, now) >= gate.forMs) return undefined;
   const until = dueAt(first, gate.forMs, now);
   return { kind: "hold", hold: { kind: "soak", message: soakText(state, until), until }, until };
+}
+
+/** A soak that is over, and nobody is left whom it watched. */
+function isUnwatched({ counts }: WaveState, { gate }: GateState): boolean {
+  return gate.kind === "soak" && counts.healthy === 0;
 }
 
 /** How often it is looked whether the last machine of a soak was heard. */

@@ -21,7 +21,7 @@ export function waitingOn(state: RolloutState): string | undefined {
       return state.hold?.message ?? waitingInWave(state, waveOf(state, state.wave));
     case "rolling_back": {
       const wave = waveGoingBack(state);
-      return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, "the end of its rollback");
+      return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, leftToGoBack(state));
     }
     case "succeeded":
     case "rolled_back":
@@ -279,6 +279,11 @@ function waitingBack(wave: WaveState): string {
   return `${names(some(wave, "reverting", 3), reverting)} to be back on what ${reverting === 1 ? "it" : "they"} ran before`;
 }
 
+function leftToGoBack({ targets }: RolloutState): string {
+  const left = [...targets.values()].filter((target) => isToRevert(target) && target.state !== "unreachable").length;
+  return left === 0 ? "the end of its rollback" : `${machines(left)} to go back`;
+}
+
 /** Those that were not told, since their agents do it already. */
 function goingBackText({ availability: { goingBack }, targets }: RolloutState): readonly string[] {
   const own = [...goingBack].filter((machine) => isToRevert(targets.get(machine)!));
@@ -291,6 +296,17 @@ function goingBackText({ availability: { goingBack }, targets }: RolloutState): 
 function toCome({ waves }: RolloutState): string {
   const parts = waves.flatMap(({ startedAt, counts: { pending } }, index) => (startedAt !== null && pending > 0 ? [`${pending} more of wave ${index + 1}`] : []));
   return parts.length === 0 ? "" : `; ${parts.join(" and ")} to come`;
+}
+
+/** Where others would start if no machine were down: `m-3 is down and takes 1 of 2 places`. Empty: nothing of it. */
+export function placesTaken({ availability: { changing, down }, phase, maxUnavailable, moving, waves }: RolloutState): string {
+  if (phase !== "rolling" || moving.size === 0) return "";
+  const isAnyToCome = waves.some(({ startedAt, counts: { pending } }) => startedAt !== null && pending > 0);
+  const who = [...down].sort();
+  const taken = Math.min(who.length, maxUnavailable - 1);
+  if (!isAnyToCome || taken === 0 || changing.size >= maxUnavailable) return "";
+  const shown = who.length > EXAMPLES_MAX ? `${who.slice(0, EXAMPLES_MAX).join(", ")} and ${who.length - EXAMPLES_MAX} more` : who.join(", ");
+  return `${shown} ${who.length === 1 ? "is" : "are"} down and ${who.length === 1 ? "takes" : "take"} ${taken} of ${maxUnavailable} places`;
 }
 
 function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState): string {

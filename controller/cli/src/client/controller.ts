@@ -155,9 +155,9 @@ export class Controller {
     if (code !== "unreachable" || this.#answered(error)) return new CliError(error.details, { code, exit, cause: error });
     const { target, source } = this.address;
     if (UNTRUSTED.test(error.details)) return new CliError(untrusted(target, error.details), { code: "untrusted", exit: EXIT.failed, cause: error });
-    const message =
-      `cannot reach the controller at ${target} (from ${source}): ${whyUnreachable(error, deadlineMs)}. ` +
-      "Is it running? Start one with: muster dev";
+    // Whoever may not open the socket is told whom to ask; it is there.
+    const wayOut = isForbidden(error) ? "" : ". Is it running? Start one with: muster dev";
+    const message = `cannot reach the controller at ${target} (from ${source}): ${whyUnreachable(error, deadlineMs)}${wayOut}`;
     return new CliError(message, { code, exit, cause: error });
   }
 
@@ -228,11 +228,15 @@ function wasCutOff({ code, details }: ServiceError): boolean {
   return code === status.CANCELLED && details !== "Cancelled on client";
 }
 
+function isForbidden({ details }: ServiceError): boolean {
+  return /EACCES|EPERM/.test(details);
+}
+
 function whyUnreachable(error: ServiceError, deadlineMs: number): string {
   if (error.code === status.DEADLINE_EXCEEDED) return `no answer within ${durationText(deadlineMs)}`;
   if (error.details.includes("ECONNREFUSED")) return "connection refused";
   if (/ENOENT/.test(error.details)) return "there is no such socket";
-  if (/EACCES|EPERM/.test(error.details)) return "only the user that it runs as may open it; others log in: muster login HOST:PORT";
+  if (isForbidden(error)) return "only the user that it runs as may open it; others log in: muster login HOST:PORT";
   if (error.details.includes("ENOTFOUND") || error.details.includes("Name resolution failed")) return "no such host";
   if (wasCutOff(error) || /ECONNRESET|Connection dropped/.test(error.details)) return "the connection broke";
   return error.details;

@@ -2,6 +2,7 @@
 import { status } from "@grpc/grpc-js";
 import { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { Controller } from "../client/controller.ts";
 import { FakeController } from "../fakes/fake-controller.ts";
 import { muster } from "../fakes/fake-context.ts";
 import { event, machine, NOON, rolledBackDeployment, rollingDeployment, succeededDeployment } from "../fakes/samples.ts";
@@ -133,9 +134,20 @@ test("an unreachable controller ends with 3, and says where it was sought and wh
   );
 });
 
+test("a socket of another user is no controller that is not running", () => {
+  const refused = Object.assign(new Error("14 UNAVAILABLE"), { code: status.UNAVAILABLE, details: "connect EACCES /tmp/fleet/operators.sock", metadata: undefined });
+  const away = new Controller({ target: "unix:/tmp/no-fleet/operators.sock", source: "--address" });
+  const said = String((away.explain(refused) as Error).message);
+  away.close();
+  expect(said).toMatch(/only the user that it runs as may open it; others log in: muster login HOST:PORT$/);
+});
+
 test.each<[readonly string[], string]>([
   [["stauts"], "Did you mean status?"],
   [["logs", "a", "b", "--folow"], "Did you mean --follow?"],
+  [["history"], "unknown command 'history' (Did you mean why ID, events or releases?). See"],
+  [["mestore"], "unknown command 'mestore'. See"],
+  [["restor"], "Did you mean restore?"],
   [["deploy"], "--file"],
   [["watch"], "missing required argument 'id'"],
   [["status", "d-1", "d-2"], "too many arguments"],

@@ -68,6 +68,20 @@ how far a bad release would come:
 `);
 });
 
+test("what would not pass has no time, neither in words nor in JSON; what may surprise is said", async () => {
+  const waves = forecast().waves.map((wave, index) => ({ ...wave, expectedStartMs: index === 2 ? undefined : 0, expectedEndMs: index === 0 ? 330_000 : undefined }));
+  controller.plan = forecast({ waves, expectedMs: undefined, unchanged: ["web-90"], notes: ["2 machines run it already, unconfirmed"] });
+  const { out } = await plan("-f", "muster.yaml");
+  expect(out).toContain("42 machines in 3 waves; would not succeed\n");
+  expect(out).toContain("  2 machines run it already, unconfirmed\n");
+  expect(out).toContain("wave 1  canary=true, 1 machine, +0s to +5m30s");
+  expect(out).toContain("wave 2  25%, 10 machines, from +0s, would not pass, up to 1 may fail");
+  expect(out).toContain("wave 3  100%, 31 machines, would not begin");
+  expect(out).toContain("  1 machine runs it already\n");
+  const planned = JSON.parse((await plan("-f", "muster.yaml", "-o", "json")).out);
+  expect([planned.expected_ms, planned.waves[1].expected_end_ms, planned.waves[2].expected_start_ms]).toEqual([null, null, null]);
+});
+
 test("--all names every machine", async () => {
   const { out } = await plan("-f", "muster.yaml", "--all");
   expect(out).toContain("web-42");
@@ -78,7 +92,7 @@ test("-o json has the keys that are promised, and no others", async () => {
   const { code, out } = await plan("-f", "muster.yaml", "-o", "json");
   expect(code).toBe(10);
   const planned = JSON.parse(out);
-  expect(Object.keys(planned)).toEqual(["waves", "unchanged", "expected_ms", "expected_from", "begins_when", "max_unavailable", "warnings", "alarms", "blast_radius"]);
+  expect(Object.keys(planned)).toEqual(["waves", "unchanged", "expected_ms", "expected_from", "begins_when", "max_unavailable", "warnings", "notes", "alarms", "blast_radius"]);
   expect(planned.waves[0]).toStrictEqual({
     index: 1,
     members: "canary=true",

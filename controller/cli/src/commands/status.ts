@@ -61,7 +61,7 @@ async function showStatus(context: CliContext, controller: Controller, id: strin
     ...underHeading("why:", failures),
     ...underHeading("", withTargets ? targetTable(deployment, view) : []),
     ...underHeading("also active:", others.map((other) => `  ${headerLine(other, { ...view, columns: view.columns - 2 })}`)),
-    ...(at === undefined ? nextCommands(deployment, context.colors) : []),
+    ...(at === undefined ? nextCommands(deployment, context.colors, { showsTargets: withTargets }) : []),
   ]);
 }
 

@@ -132,7 +132,7 @@ const rollback: Steering = {
   name: "rollback",
   summary: "take every machine back to what it ran before",
   description:
-    "Takes each machine back to what it ran before this deployment. With --to, deploys that release again to the machines of this deployment, " +
+    "Takes each machine back to what it ran before this deployment; where that is nothing, as with the first release of an app, the app is removed. With --to, deploys that release again to the machines of this deployment, " +
     "as a new deployment.",
   options: (command) => command.option("--to <version>", "a release of the app, for example 1.4.1; see: muster releases"),
   goal: ({ to }) => (to === undefined ? "rolled_back" : "succeeded"),

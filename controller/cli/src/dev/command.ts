@@ -31,7 +31,7 @@ export function registerDev(program: Command, context: CliContext, programs: Pro
     .summary("start a controller and some agents on this machine")
     .description(
       "Starts a controller and some agents on this machine, prints `ready` when all are connected, and stops everything, workloads too, on Ctrl-C. " +
-        "Started again on the same directory it brings the same fleet back.",
+        "Started again on the same directory it goes on with the same fleet; of that, agents beyond --agents stay off until a larger number brings them back.",
     )
     .option("--agents <n>", `how many agents, 1 to ${AGENTS_MAX}`, wholeNumber(1, AGENTS_MAX), DEFAULT_AGENTS)
     .option("--dir <dir>", "where all of it lives; other commands find a .muster/ by themselves", DEFAULT_DIR)

@@ -120,6 +120,7 @@ export function awaitingApproval(change: Partial<Deployment> = {}): Deployment {
         maxFailures: 1,
         maxUnreachable: 2,
         successThreshold: 4,
+        successThresholdOf: 5,
       }),
       wave({
         index: 3,
@@ -151,7 +152,7 @@ export function soakingDeployment(change: Partial<Deployment> = {}): Deployment 
         counts: { total: 2, healthy: 2 },
         members: "2",
         gates: [
-          { kind: "soak", state: GateState.REACHED, asks: "no target changes for 5m", since: NOON - 120_000 },
+          { kind: "soak", state: GateState.REACHED, asks: "no target changes for 5m", since: NOON - 120_000, endsAt: NOON + 180_000 },
           { kind: "approval", state: GateState.PENDING, asks: "somebody approves it" },
         ],
       }),

@@ -68,11 +68,12 @@ function waveJson(wave: Wave): Json {
     max_failures: wave.maxFailures,
     max_unreachable: wave.maxUnreachable ?? null,
     success_threshold: wave.successThreshold ?? null,
+    success_threshold_of: wave.successThreshold === undefined || wave.successThresholdOf === 0 ? null : wave.successThresholdOf,
   };
 }
 
-function gateJson({ kind, state, asks, said, since }: Gate): Json {
-  return { kind, state: gateStateWord(state), asks, said: textOrNull(said), since: isoOrNull(since) };
+function gateJson({ kind, state, asks, said, since, endsAt }: Gate): Json {
+  return { kind, state: gateStateWord(state), asks, said: textOrNull(said), since: isoOrNull(since), ends_at: isoOrNull(endsAt) };
 }
 
 function alarmJson({ kind, state, asks, said, askedAt }: Alarm): Json {

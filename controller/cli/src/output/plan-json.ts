@@ -5,15 +5,16 @@ import type { BlastRadius, PlannedWave, PlanResponse } from "@muster/proto/gen/m
 import { textOrNull, type Json } from "./json.ts";
 import { phaseWord } from "./words.ts";
 
-export function planJson({ waves, unchanged, expectedMs, expectedFrom, beginsWhen, maxUnavailable, warnings, alarms, blastRadius }: PlanResponse): Json {
+export function planJson({ waves, unchanged, expectedMs, expectedFrom, beginsWhen, maxUnavailable, warnings, notes, alarms, blastRadius }: PlanResponse): Json {
   return {
     waves: waves.map(waveJson),
     unchanged,
-    expected_ms: expectedMs,
+    expected_ms: expectedMs ?? null,
     expected_from: expectedFrom,
     begins_when: textOrNull(beginsWhen),
     max_unavailable: maxUnavailable,
     warnings,
+    notes,
     alarms,
     blast_radius: blastRadius.map(blastJson),
   };
@@ -25,8 +26,8 @@ function waveJson({ index, members, machines, gates, expectedStartMs, expectedEn
     members,
     machines: machines.map(({ id }) => id),
     gates,
-    expected_start_ms: expectedStartMs,
-    expected_end_ms: expectedEndMs,
+    expected_start_ms: expectedStartMs ?? null,
+    expected_end_ms: expectedEndMs ?? null,
   };
 }
 

@@ -26,7 +26,7 @@ const counts = (change: object): object => ({
   ...change,
 });
 
-const shapeOfWave = { members: "", gates: [], begins_at: null, max_failures: 0, max_unreachable: null, success_threshold: null };
+const shapeOfWave = { members: "", gates: [], begins_at: null, max_failures: 0, max_unreachable: null, success_threshold: null, success_threshold_of: null };
 
 test("status", () => {
   expect(deploymentJson(rollingDeployment())).toStrictEqual({
@@ -68,13 +68,14 @@ test("status of a deployment that waits at a gate", () => {
     counts: counts({ total: 5, healthy: 4, skipped: 1 }),
     members: "25%",
     gates: [
-      { kind: "soak", state: "open", asks: "no target changes for 5m", said: null, since: "2026-01-31T11:59:00.000Z" },
-      { kind: "approval", state: "reached", asks: "somebody approves it", said: "asked twice", since: "2026-01-31T11:59:30.000Z" },
+      { kind: "soak", state: "open", asks: "no target changes for 5m", said: null, since: "2026-01-31T11:59:00.000Z", ends_at: null },
+      { kind: "approval", state: "reached", asks: "somebody approves it", said: "asked twice", since: "2026-01-31T11:59:30.000Z", ends_at: null },
     ],
     begins_at: null,
     max_failures: 1,
     max_unreachable: 2,
     success_threshold: 4,
+    success_threshold_of: 5,
   });
   expect(waves[2]).toMatchObject({ begins_at: "2026-01-31T13:00:00.000Z", gates: [{ kind: "prometheus", state: "pending", since: null }] });
 });

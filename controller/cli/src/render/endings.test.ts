@@ -31,11 +31,22 @@ test("a release that machines which come late do not get says so in the list, to
 test("a rollback that left a machine out is no plain one, and names it", () => {
   expect(picture(rolledBackExcept())).toContain("shop-web 1.4.2  rolled back, except 1, now 1/3 healthy  1m2s");
   expect(picture(rolledBackExcept())).toContain("  outcome: rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard");
-  expect(listed(rolledBackExcept())).toMatch(/ rolled back, except 1, now 1\/3 healthy .* except 1 unreachable: web-3 may still run 1\.4\.2, and goes back when it is heard; 1 of 3 healthy/);
+  expect(listed(rolledBackExcept())).toMatch(/ rolled back, except 1, now 1\/3 healthy .*  1 unreachable: web-3 may still run 1\.4\.2, and goes back when it is heard; 1 of 3 healthy/);
   expect(logged(rolledBackExcept())).toEqual(
     expect.arrayContaining(["d-7 shop-web 1.4.2 rolled back, except 1, now 1/3 healthy after 1m2s", expect.stringContaining("outcome: rolled back, except 1 unreachable: web-3"), expect.stringContaining("now: 1 of 3 healthy")]),
   );
   expect(picture(rolledBackDeployment({ outcome: "rolled back" }))).toContain("  rolled back  1m2s");
+});
+
+test("on 80 columns the list says of an end that does not hold what is missing, and why, once", () => {
+  const lines = deploymentTable([rolledBackExcept(), succeededThenDown(), succeededExcept(), succeededDeployment()], { ...OPTIONS, columns: 80 });
+  expect(lines).toEqual([
+    "ID   APP       VERSION  PHASE        HEALTHY  WAVES  WHY",
+    "d-7  shop-web  1.4.2    rolled back      0/3    0/1  except 1, now 1/3 healthy;…",
+    "d-7  shop-web  1.4.2    succeeded        3/3    1/1  now 0/3 healthy: web-1, we…",
+    "d-7  shop-web  1.4.2    succeeded        2/3    1/1  except 1; on 2 of 3; web-3…",
+    "d-7  shop-web  1.4.2    succeeded        3/3    1/1",
+  ]);
 });
 
 test("a success that passed somebody over has no tick", () => {

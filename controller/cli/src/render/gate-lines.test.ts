@@ -54,10 +54,31 @@ test("names the gate that stopped a rollout, with what it said, also after the e
   ]);
 });
 
-test("a soak that has not said since when, or for how long, is no sum", () => {
-  const gates = [{ kind: "soak", state: GateState.REACHED, asks: "until morning", since: NOON }];
+const SOAK = { kind: "soak", asks: "no target changes for 20s", since: NOON - 6_000 };
+
+test.each([
+  ["is over when the controller says so, however long ago it began", { endsAt: NOON + 44_000 }, "▸ soaking, 44s left of 20s"],
+  ["is about to be over", { endsAt: NOON - 1 }, "▸ soaking, 0s left of 20s"],
+  ["stands still while somebody is waited for", { said: "web-1 to be heard from" }, "▸ soak 20s waits for web-1 to be heard from"],
+  ["says that nobody is watched", { endsAt: NOON + 4_000, said: "no machine of the wave is healthy" }, "▸ soaking, 4s left of 20s: no machine of the wave is healthy"],
+  ["of a controller that does not say when is no sum", {}, "▸ soaking: no target changes for 20s"],
+])("a soak %s", (_how, change, line) => {
+  const waves = [wave({ index: 1, size: 3, phase: WavePhase.ROLLING, gates: [{ ...SOAK, state: GateState.REACHED, ...change }] })];
+  expect(rolloutView(rollingDeployment({ waves }), view(100))[2]).toBe(`      ${line}`);
+});
+
+test("a gate without which the rollout went on was not passed", () => {
+  const gates = [{ ...SOAK, state: GateState.SKIPPED, said: "anna promoted it" }];
   const waves = [wave({ index: 1, size: 3, phase: WavePhase.ROLLING, gates })];
-  expect(rolloutView(soakingDeployment({ waves }), view(80))[2]).toBe("      ▸ soaking: until morning");
+  const skipped = rollingDeployment({ waves });
+  expect(rolloutView(skipped, view(80))[2]).toBe("      ! went on without soak 20s: anna promoted it");
+  const before = rollingDeployment({ waves: [wave({ index: 1, size: 3, phase: WavePhase.ROLLING, gates: [{ ...SOAK, state: GateState.REACHED }] })] });
+  expect(withoutTime(changeLines(before, skipped, NOON))[0]).toMatch(/^wave 1\/1 {2}went on without soak 20s: anna promoted it/);
+});
+
+test("how many are enough is said of those to which the release is new", () => {
+  const waves = [wave({ index: 1, size: 5, phase: WavePhase.ROLLING, successThreshold: 2, successThresholdOf: 3 })];
+  expect(rolloutView(rollingDeployment({ waves }), view(100))[2]).toBe("      2 of 3 healthy are enough; 2 that ran it already, unconfirmed, do not count");
 });
 
 test.each([24, 40, 60, 80, 120])("no line is wider than %d columns", (columns) => {

@@ -27,7 +27,7 @@ export function gateLines(wave: Wave, deployment: Deployment, options: ViewOptio
 function isShown(wave: Wave, state: Gate["state"], isOver: boolean): boolean {
   const word = gateStateWord(state);
   if (word === "stopped") return true;
-  return !isOver && isCurrent(wave) && (word === "reached" || word === "open");
+  return !isOver && isCurrent(wave) && (word === "reached" || word === "open" || word === "skipped");
 }
 
 /** The rollout is in this wave, or waits behind it. */
@@ -36,9 +36,13 @@ function isCurrent({ phase, gates }: Wave): boolean {
 }
 
 /** Why a wave may be passed, or was, while others of it are under way. */
-function enoughLine({ phase, successThreshold, size }: Wave, { colors, columns }: ViewOptions): readonly string[] {
+function enoughLine({ phase, successThreshold, successThresholdOf, size }: Wave, { colors, columns }: ViewOptions): readonly string[] {
   if (successThreshold === undefined || wavePhaseWord(phase) !== "rolling") return [];
-  return [colors.dim(truncate(`${INDENT}${successThreshold} of ${size} healthy are enough`, columns))];
+  // A controller that does not say of how many counts all of them.
+  const of = successThresholdOf === 0 ? size : successThresholdOf;
+  const others = size - of;
+  const beside = others === 0 ? "" : `; ${others} that ran it already, unconfirmed, ${others === 1 ? "does" : "do"} not count`;
+  return [colors.dim(truncate(`${INDENT}${successThreshold} of ${of} healthy are enough${beside}`, columns))];
 }
 
 function gateLine(gate: Gate, deploymentId: string, { colors, columns, now }: ViewOptions): readonly string[] {
@@ -53,6 +57,8 @@ function look({ kind, state }: Gate, colors: Colors): { readonly mark: string; r
       return { mark: "✓", paint: colors.green };
     case "stopped":
       return { mark: "✗", paint: colors.red };
+    case "skipped":
+      return { mark: "!", paint: colors.yellow };
     case "reached":
       return { mark: "▸", paint: kind === "approval" ? colors.yellow : colors.cyan };
     case "pending":
@@ -61,17 +67,19 @@ function look({ kind, state }: Gate, colors: Colors): { readonly mark: string; r
   }
 }
 
-/** `soaking, 3m left of 5m`; `waits for approval: muster approve d-3`; `waits until ci.example.com says go: no answer yet` */
+/** `soaking, 3m left of 5m`; `soak 5m waits for web-1 to be heard from`; `waits for approval: muster approve d-3`; `waits until ci.example.com says go: no answer yet` */
 export function gateText(gate: Gate, deploymentId: string, now: number): string {
   const { kind, asks, state } = gate;
   const said = gate.said === "" ? "" : `: ${gate.said}`;
   switch (gateStateWord(state)) {
     case "reached":
       if (kind === "approval") return `waits for approval: muster approve ${deploymentId}`;
-      if (kind === "soak") return soaking(gate, now);
+      if (kind === "soak") return soaking(gate, said, now);
       return `waits until ${asks}${said}`;
     case "stopped":
       return `${kind} stopped it${said === "" ? `, as it asks that ${asks}` : said}`;
+    case "skipped":
+      return `went on without ${gateName(gate)}${said}`;
     case "open":
     case "pending":
     case "unspecified":
@@ -85,11 +93,13 @@ function gateName(gate: Gate): string {
   return soakMs === undefined ? gate.kind : `soak ${durationText(soakMs)}`;
 }
 
-function soaking(gate: Gate, now: number): string {
+/** When it is over only the controller knows: its time stands still while somebody is waited for, and while the controller is away. */
+function soaking(gate: Gate, said: string, now: number): string {
+  const { endsAt, asks } = gate;
+  if (endsAt === 0) return gate.said === "" ? `soaking: ${asks}` : `${gateName(gate)} waits for ${gate.said}`;
+  const leftMs = Math.max(0, endsAt - now);
   const wholeMs = soakOf(gate);
-  if (wholeMs === undefined || gate.since === 0) return `soaking: ${gate.asks}`;
-  const leftMs = Math.max(0, gate.since + wholeMs - now);
-  return `soaking, ${elapsedText(Math.ceil(leftMs / 1000) * 1000)} left of ${durationText(wholeMs)}`;
+  return `soaking, ${elapsedText(Math.ceil(leftMs / 1000) * 1000)} left${wholeMs === undefined ? "" : ` of ${durationText(wholeMs)}`}${said}`;
 }
 
 /** It says how long in words: `no target changes for 5m`. */

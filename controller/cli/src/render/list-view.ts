@@ -15,18 +15,21 @@ import type { ViewOptions } from "./view-options.ts";
 const DIGEST_SHOWN = 12;
 /** On a narrower terminal the reason needs the room more. */
 const TOOK_COLUMNS_MIN = 100;
+/** On a narrower one, who is missing stands before the reason, and not in a column that is so wide for all. */
+const ENDING_COLUMNS_MIN = 120;
 
 export function deploymentTable(deployments: readonly Deployment[], { colors, columns, now }: ViewOptions): readonly string[] {
   const hasRoom = columns >= TOOK_COLUMNS_MIN;
   const rows = deployments.map((deployment) => {
     const { counts, waves } = deployment;
     const done = waves.filter((wave) => wavePhaseWord(wave.phase) === "done").length;
-    const why = hasEnded(deployment.phase) ? endText(deployment) : deployment.waitingOn;
+    const isShort = columns < ENDING_COLUMNS_MIN;
+    const why = hasEnded(deployment.phase) ? endText(deployment, isShort) : deployment.waitingOn;
     return [
       { text: deployment.id },
       { text: plain(deployment.app) },
       { text: plain(deployment.version) },
-      { text: endingText(deployment), paint: phasePaint(deployment, colors) },
+      { text: isShort ? phaseWord(deployment.phase).replaceAll("_", " ") : endingText(deployment), paint: phasePaint(deployment, colors) },
       { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${counts.total}` },
       { text: `${done}/${waves.length}` },
       { text: ago(deployment.submittedAt, now), paint: colors.dim },
@@ -43,16 +46,23 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
     { title: "WAVES", align: "right" as const, isSpare: true },
     { title: "SUBMITTED", isSpare: true },
     ...(hasRoom ? [{ title: "TOOK", align: "right" as const, isSpare: true }] : []),
-    { title: "WHY" },
+    { title: "WHY", isWide: true },
   ];
   return table(titles, rows, columns, colors.dim);
 }
 
-/** Who is missing comes first: it may need somebody. */
-function endText({ now, outcome, outstanding, phase, reason }: Deployment): string {
+/** Who is missing comes first: it may need somebody. `isShort`: the phase beside it does not say how many. */
+function endText(deployment: Deployment, isShort: boolean): string {
+  const { now, outcome, outstanding, phase, reason } = deployment;
+  const word = phaseWord(phase);
   const isPlain = outstanding === undefined || outcome === "";
-  const beside = isPlain ? "" : outcome.slice(phaseWord(phase).length).replace(/^[,;]? /, "");
-  return [beside, now?.text ?? "", reason?.message ?? ""].filter((text) => text !== "").join("; ");
+  const beside = isPlain ? "" : outcome.slice(word.length).replace(/^[,;]? (except )?/, "");
+  const nowText = now?.text ?? "";
+  const missing = isShort ? endingText(deployment).slice(word.length).replace(/^, /, "") : "";
+  // What is said in short already is not said again.
+  const details = [beside, missing === "" || beside !== "" ? nowText : "", reason?.message ?? ""];
+  const first = missing !== "" && beside === "" ? missing + nowText.replace(/^[^:]*/, "") : missing;
+  return [first, ...details].filter((text) => text !== "").join("; ");
 }
 
 export function artifactTable(artifacts: readonly Artifact[], { colors, columns, now }: ViewOptions): readonly string[] {

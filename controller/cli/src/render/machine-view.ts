@@ -50,7 +50,13 @@ export function cordonText(cordon: Cordon, { now }: ViewOptions): string {
 }
 
 function appSummary({ app, runningVersion, phase }: MachineApp): string {
-  return [app, plain(runningVersion), (appPhaseWord(phase) ?? "told").replaceAll("_", " ")].filter((part) => part !== "").join(" ");
+  return [app, plain(runningVersion), phaseText(phase) ?? "assigned"].filter((part) => part !== "").join(" ");
+}
+
+/** What went back by itself runs what it ran before, and serves. */
+function phaseText(phase: MachineApp["phase"]): string | undefined {
+  const word = appPhaseWord(phase);
+  return word === "reverted" ? "healthy (went back)" : word?.replaceAll("_", " ");
 }
 
 /** `role=web,zone=a`, by name. */
@@ -88,7 +94,7 @@ function agentHas(acknowledged: number, assigned: number): string {
 
 function appLines(app: MachineApp, { colors, columns, now }: ViewOptions): readonly string[] {
   const phase = appPhaseWord(app.phase);
-  const phaseText = phase === null ? colors.dim("no report yet") : appPaint(phase, colors)(phase.replaceAll("_", " "));
+  const state = phase === null ? colors.dim("no report yet") : appPaint(phase, colors)(phaseText(app.phase)!);
   const wanted = app.wantedVersion === "" ? "none (to be removed)" : plain(app.wantedVersion);
   const running = app.runningVersion === "" ? "none" : plain(app.runningVersion);
   const ports = Object.entries(app.ports).map(([name, port]) => `${plain(name)} ${port}`);
@@ -100,7 +106,7 @@ function appLines(app: MachineApp, { colors, columns, now }: ViewOptions): reado
     ["deployment", app.deploymentId === "" ? "" : `${app.deploymentId}, generation ${app.generation}`],
     ["reason", plain(app.reason?.message ?? "")],
   ];
-  return [`${colors.bold(app.app)}  ${phaseText}  ${colors.dim(`since ${ago(app.since, now)}`)}`, ...factLines(facts, columns, colors)];
+  return [`${colors.bold(app.app)}  ${state}  ${colors.dim(`since ${ago(app.since, now)}`)}`, ...factLines(facts, columns, colors)];
 }
 
 /** Only those that say something. */

@@ -13,8 +13,13 @@ interface Hint {
 }
 
 /** Empty when there is nothing to do about it. */
-export function nextCommands(deployment: Deployment, colors: Colors): readonly string[] {
-  return hintLines(hintsFor(deployment), colors);
+export function nextCommands(deployment: Deployment, colors: Colors, { showsTargets = false }: { readonly showsTargets?: boolean } = {}): readonly string[] {
+  const hints = hintsFor(deployment).filter(({ command }) => !showsTargets || command !== targetsOf(deployment));
+  return hintLines(hints, colors);
+}
+
+function targetsOf({ id }: Deployment): string {
+  return `muster status ${id} --targets`;
 }
 
 /** After `deploy`. */
@@ -42,7 +47,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
       return [
         { command: `muster resume ${id}`, purpose: deployment.reason?.code === "operator" ? "go on" : "go on; the failures and losses so far count no more" },
         ...(hasFailed(deployment) ? [retry] : []),
-        { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
+        rollbackHint(deployment),
         { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
         why,
       ];
@@ -57,8 +62,8 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "succeeded":
       if ((deployment.now?.text ?? "") !== "") {
         return [
-          { command: `muster status ${id} --targets`, purpose: "how each machine is now" },
-          { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
+          { command: targetsOf(deployment), purpose: "how each machine is now" },
+          rollbackHint(deployment),
           why,
         ];
       }
@@ -67,7 +72,8 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "rolled_back":
     case "aborted":
       return [
-        { command: `muster status ${id} --targets`, purpose: "what happened, machine by machine" },
+        ...(phase === "failed" && wentForward(deployment) ? [...(hasFailed(deployment) ? [retry] : []), rollbackHint(deployment)] : []),
+        { command: targetsOf(deployment), purpose: "what happened, machine by machine" },
         { command: `muster why ${id}`, purpose: "why, step by step" },
       ];
     case "pending":
@@ -78,6 +84,17 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "unspecified":
       return [];
   }
+}
+
+/** Where that is nothing, as with the first release of an app, it leaves nothing. */
+function rollbackHint({ id, app }: Deployment): Hint {
+  return { command: `muster rollback ${id}`, purpose: `take every machine back to what it ran before (remove ${app} where that is nothing)` };
+}
+
+/** It left machines with the release, and took none back. */
+function wentForward({ counts }: Deployment): boolean {
+  const { healthy, failed, unreachable, reverting, reverted } = countsOf(counts);
+  return healthy + failed + unreachable > 0 && reverting + reverted === 0;
 }
 
 function startHint(id: string): Hint {

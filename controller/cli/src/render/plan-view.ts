@@ -24,11 +24,11 @@ export function planView(plan: PlanResponse, options: PlanViewOptions): readonly
   const machineCount = countMachines(plan);
   const title = colors.bold(truncate(plain(`${plan.app} ${plan.version}`), columns));
   if (machineCount === 0) {
-    const nothing = plan.unchanged.length === 0 ? "it selects no machine" : `${plural(plan.unchanged.length, "machine")} run it already`;
+    const nothing = plan.unchanged.length === 0 ? "it selects no machine" : runAlready(plan.unchanged.length);
     return [`${title}  →  nothing to change`, ...wrap(nothing, columns - 2).map((line) => `  ${line}`), ...warningLines(plan, options)];
   }
   return [
-    `${title}  →  ${plural(machineCount, "machine")} in ${plural(plan.waves.length, "wave")}, about ${elapsedText(plan.expectedMs)}`,
+    `${title}  →  ${plural(machineCount, "machine")} in ${plural(plan.waves.length, "wave")}${plan.expectedMs === undefined ? "; would not succeed" : `, about ${elapsedText(plan.expectedMs)}`}`,
     ...factLines(plan, options),
     ...warningLines(plan, options),
     ...plan.waves.flatMap((wave) => ["", ...waveLines(wave, plan.waves.length, options)]),
@@ -37,15 +37,21 @@ export function planView(plan: PlanResponse, options: PlanViewOptions): readonly
   ];
 }
 
+/** `1 machine runs it already`, `2 machines run it already` */
+function runAlready(count: number): string {
+  return `${plural(count, "machine")} ${count === 1 ? "runs" : "run"} it already`;
+}
+
 export function countMachines({ waves }: PlanResponse): number {
   return waves.reduce((sum, { machines }) => sum + machines.length, 0);
 }
 
-function factLines({ beginsWhen, maxUnavailable, alarms, expectedFrom }: PlanResponse, { colors, columns }: PlanViewOptions): readonly string[] {
+function factLines({ beginsWhen, maxUnavailable, alarms, expectedFrom, notes }: PlanResponse, { colors, columns }: PlanViewOptions): readonly string[] {
   const facts = [
     beginsWhen === "" ? "" : `does not begin at once: ${plain(beginsWhen)}`,
     maxUnavailable === 0 ? "" : `at most ${maxUnavailable} unavailable at once`,
     ...alarms.map((alarm, index) => `alarm ${index + 1}, all the while: ${plain(alarm)}`),
+    ...notes.map((note) => plain(note)),
     expectedFrom === "" ? "" : `time from ${plain(expectedFrom)}`,
   ].filter((fact) => fact !== "");
   return facts.flatMap((fact) => wrap(fact, columns - 2).map((line) => colors.dim(`  ${line}`)));
@@ -62,17 +68,22 @@ function warningLines({ warnings }: PlanResponse, { colors, columns }: PlanViewO
 
 function waveLines(wave: PlannedWave, waveCount: number, options: PlanViewOptions): readonly string[] {
   const { colors, columns } = options;
-  const { index, machines, gates, expectedStartMs, expectedEndMs, maxFailures } = wave;
+  const { index, machines, gates, maxFailures } = wave;
   const label = `  wave ${padStart(String(index), String(waveCount).length)}`;
   const members = plain(membersOf(wave));
   const facts = [
     members,
     plural(machines.length, "machine"),
-    `${clock(expectedStartMs)} to ${clock(expectedEndMs)}`,
+    timesText(wave),
     maxFailures === 0 ? "" : `up to ${maxFailures} may fail`,
   ].filter((fact) => fact !== "");
   const heading = `${colors.bold(label)}  ${truncate(facts.join(", "), columns - label.length - 2)}`;
   return [heading, ...machineLines(machines, options), ...gateLines(gates, options)];
+}
+
+function timesText({ expectedStartMs: start, expectedEndMs: end }: PlannedWave): string {
+  if (start === undefined) return "would not begin";
+  return end === undefined ? `from ${clock(start)}, would not pass` : `${clock(start)} to ${clock(end)}`;
 }
 
 /** From the start of the rollout. */
@@ -119,7 +130,7 @@ function gateLines(gates: readonly string[], { colors, columns }: PlanViewOption
 function unchangedLines({ unchanged }: PlanResponse, { colors, columns, all }: PlanViewOptions): readonly string[] {
   if (unchanged.length === 0) return [];
   const lines = machineLines(unchanged.map((id) => ({ id, previousVersion: "", note: "" })), { colors, columns, all, now: 0 });
-  return ["", colors.dim(`  ${plural(unchanged.length, "machine")} run it already`), ...lines.map((line) => colors.dim(line))];
+  return ["", colors.dim(`  ${runAlready(unchanged.length)}`), ...lines.map((line) => colors.dim(line))];
 }
 
 /** A release that is good and goes on is what people want of a zone that is cut off. */
@@ -144,7 +155,7 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
     { title: "MACHINES", align: "right" as const },
     { title: "STOPPED AFTER", align: "right" as const },
     { title: "BACK AFTER", align: "right" as const },
-    { title: "ENDS", isSpare: true },
+    { title: "ENDS", isFixed: true, isSpare: true },
   ];
   return ["", colors.bold("how far a bad release would come:"), ...table(titles, rows, columns - 2, colors.dim).map((line) => `  ${line}`)];
 }

@@ -34,6 +34,14 @@ test("leaves out what can be spared before it overflows", () => {
   expect(table(columns, rows, 80, String)[0]).toContain("SPARE");
 });
 
+test("cuts no title, and leaves a column that says why enough to say it, while there is something else to leave out", () => {
+  const columns = [{ title: "ID", isFixed: true }, { title: "SUBMITTED", isSpare: true }, { title: "HEALTHY" }, { title: "WHY", isWide: true }];
+  const rows = [[{ text: "d-7" }, { text: "1m ago by anna" }, { text: "3/3" }, { text: "web-4 and web-5 have not become healthy" }]];
+  expect(table(columns, rows, 48, String)).toEqual(["ID   HEALTHY  WHY", "d-7  3/3      web-4 and web-5 have not become h…"]);
+  expect(table(columns, rows, 60, String)[0]).toBe("ID   SUBMITTED       HEALTHY  WHY");
+  expect(table(columns, rows, 24, String)[1]).toBe("d-7  3/3      web-4 and…");
+});
+
 test("is nothing at all without rows", () => {
   expect(table(COLUMNS, [], 80, String)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 /**
- * Tables that fit the terminal: columns as wide as they need; when that is too much the widest give way first, and when that is not enough
- * those go that can be spared.
+ * Tables that fit the terminal: columns as wide as they need; when that is too much the widest give way first, and when titles would have to be
+ * cut those go that can be spared.
  */
 import { truncate, width } from "./text.ts";
 
@@ -17,11 +17,14 @@ interface Column {
   readonly isFixed?: boolean;
   /** Left out where the others would not fit; the last of these first. */
   readonly isSpare?: boolean;
+  /** Says something in sentences, and needs more room than a word for it. */
+  readonly isWide?: boolean;
 }
 
 const GAP = "  ";
 /** Below this a cut column says nothing any more. */
 const COLUMNS_MIN = 6;
+const WIDE_COLUMNS_MIN = 24;
 
 /** With a line of titles; no lines at all when there are no rows. */
 export function table(
@@ -35,20 +38,25 @@ export function table(
   const all = [titles, ...rows];
   const natural = columns.map((_, index) => Math.max(...all.map((row) => width(row[index]?.text ?? ""))));
   const room = terminalColumns - GAP.length * (columns.length - 1);
-  const least = natural.map((size, index) => (columns[index]?.isFixed === true ? size : Math.min(size, COLUMNS_MIN)));
+  const least = natural.map((size, index) => {
+    const { title = "", isFixed = false, isWide = false } = columns[index] ?? {};
+    return isFixed ? size : Math.min(size, Math.max(isWide ? WIDE_COLUMNS_MIN : COLUMNS_MIN, width(title)));
+  });
   const spare = columns.findLastIndex(({ isSpare }) => isSpare === true);
   if (sum(least) > room && spare >= 0) {
     return table(columns.toSpliced(spare, 1), rows.map((row) => row.toSpliced(spare, 1)), terminalColumns, paintTitle);
   }
-  const widths = fit(natural, columns, room);
+  // Where nothing is left to be spared even a title is cut.
+  const widths = fit(natural, sum(least) <= room ? least : natural.map((size, index) => (columns[index]?.isFixed === true ? size : COLUMNS_MIN)), room);
   return all.map((row) => line(row, columns, widths));
 }
 
-function fit(natural: readonly number[], columns: readonly Column[], room: number): readonly number[] {
+/** `least`: what each must keep. */
+function fit(natural: readonly number[], least: readonly number[], room: number): readonly number[] {
   const widths = [...natural];
   for (let over = sum(widths) - room; over > 0; over -= 1) {
     const widest = widths.reduce((best, size, index) => {
-      if (columns[index]?.isFixed === true || size <= COLUMNS_MIN) return best;
+      if (size <= (least[index] ?? 0)) return best;
       return best === -1 || size > (widths[best] ?? 0) ? index : best;
     }, -1);
     if (widest === -1) break;

@@ -49,9 +49,9 @@ test("lists artifacts with their sizes for people", () => {
 
 test("lists machines with what they run, labels in order", () => {
   expect(machineTable([machine(), machine({ id: "web-2", state: MachineState.SILENT, apps: [] })], view(100))).toEqual([
-    "MACHINE  STATE      SEEN    APPS                     LABELS",
-    "web-1    connected  2s ago  shop-web 1.4.1 reverted  role=web,zone=a",
-    "web-2    silent     2s ago                           role=web,zone=a",
+    "MACHINE  STATE      SEEN    APPS                                LABELS",
+    "web-1    connected  2s ago  shop-web 1.4.1 healthy (went back)  role=web,zone=a",
+    "web-2    silent     2s ago                                      role=web,zone=a",
   ]);
 });
 
@@ -60,7 +60,7 @@ test("shows one machine with each app: wanted, running, since when, where and wh
   expect(lines).toContain("web-1  connected  since 3m ago");
   expect(lines).toContain("labels      role=web, zone=a");
   expect(lines).toContain("assignment  12, and the agent has it");
-  expect(lines).toContain("shop-web  reverted  since 5s ago");
+  expect(lines).toContain("shop-web  healthy (went back)  since 5s ago");
   expect(lines).toContain("wanted      1.4.2\n  running     1.4.1\n  process     pid 4242, started 4 times\n  ports       http 41000");
   expect(lines).toContain("reason      exited with code 1");
 });
@@ -101,6 +101,14 @@ test("says what to try next when a rollout waits for somebody or went wrong, and
   expect(nextCommands(pending, colors)).toEqual([]);
   expect(nextCommands({ ...pending, awaitsStart: true }, colors).join("\n")).toContain("muster approve d-7");
   expect(afterSubmission({ ...pending, awaitsStart: true }, colors).join("\n")).toContain("muster approve d-7");
+});
+
+test("proposes what leads further: not what is shown already, and after a failure that took nothing back, what would", () => {
+  const failed = rolledBackDeployment({ phase: DeploymentPhase.FAILED, counts: { ...rolledBackDeployment().counts!, failed: 1, healthy: 2, reverted: 0 } });
+  const proposed = nextCommands(failed, colors, { showsTargets: true }).join("\n");
+  expect(proposed).toMatch(/muster retry d-7 .*\n.*muster rollback d-7 .*remove shop-web where that is nothing/);
+  expect(proposed).not.toContain("--targets");
+  expect(nextCommands({ ...failed, counts: { ...failed.counts!, reverted: 2, healthy: 0 } }, colors).join("\n")).not.toMatch(/retry|rollback/);
 });
 
 test.each([

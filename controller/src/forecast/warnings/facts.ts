@@ -21,6 +21,12 @@ export interface Facts {
   readonly breaksLater: Outcome;
 }
 
+/** Those of which sizes of waves are: what runs the release already, unconfirmed, is in the first wave beside its own machines. */
+export function sizedOf(targets: readonly ForecastMachine[]): readonly ForecastMachine[] {
+  const fresh = targets.filter(({ runsUnconfirmed }) => !runsUnconfirmed);
+  return fresh.length === 0 ? targets : fresh;
+}
+
 const NAMED_MAX = 3;
 
 /** `1 machine`, `20 machines`. */

@@ -6,7 +6,7 @@ import { membersText } from "../../plan/plan.ts";
 import { roundedUp, sizeText } from "../../plan/size.ts";
 import type { WaveSpec } from "../../plan/strategy.ts";
 import { groupedBy } from "../world.ts";
-import { type Facts, machinesText, namesText } from "./facts.ts";
+import { type Facts, machinesText, namesText, sizedOf } from "./facts.ts";
 
 /** A first wave is to find out what is bad; more of a fleet than this it should not take. */
 const FIRST_WAVE_SHARE_MAX = 0.25;
@@ -19,7 +19,7 @@ export function shapeWarnings(facts: Facts): readonly string[] {
 
 function roundedWaves(facts: Facts): readonly string[] {
   const { inputs, targets } = facts;
-  const all = targets.length;
+  const all = sizedOf(targets).length;
   const dropped = new Set(droppedSpecs(facts));
   if (all < 2) return [];
   return inputs.strategy.waves.flatMap((spec) => {
@@ -35,12 +35,13 @@ function roundedWaves(facts: Facts): readonly string[] {
 
 function firstWave({ plan, targets }: Facts): readonly string[] {
   const [first, second] = plan.waves;
-  const all = targets.length;
+  const all = sizedOf(targets).length;
   if (first === undefined || all < 2) return [];
+  const own = first.targets.filter(({ onTrial }) => onTrial !== true).length;
   if (second === undefined) return [`all ${machinesText(all)} are in one wave: nothing is learned from a few before the others are changed`];
-  if (all <= SMALL_FLEET_MAX || first.targets.length <= all * FIRST_WAVE_SHARE_MAX) return [];
-  const share = Math.round((first.targets.length / all) * 100);
-  return [`the first wave is ${first.targets.length} of ${machinesText(all)}, which is ${share}%: a smaller one finds out as much`];
+  if (all <= SMALL_FLEET_MAX || own <= all * FIRST_WAVE_SHARE_MAX) return [];
+  const share = Math.round((own / all) * 100);
+  return [`the first wave is ${own} of ${machinesText(all)}, which is ${share}%: a smaller one finds out as much`];
 }
 
 /** The waves of the plan are those of the file, in their order, without those that have nobody. */
@@ -54,7 +55,8 @@ function droppedSpecs({ inputs, plan }: Facts): readonly WaveSpec[] {
 }
 
 function droppedWaves(facts: Facts): readonly string[] {
-  const { inputs, targets } = facts;
+  const { inputs } = facts;
+  const targets = sizedOf(facts.targets);
   return droppedSpecs(facts).map(({ members }) => {
     const number = inputs.strategy.waves.findIndex((wave) => wave.members === members) + 1;
     if (members.kind === "size") return `wave ${number} (${sizeText(members.size)}) adds nobody to those before it, of ${machinesText(targets.length)}: it is dropped, its gates are not`;

@@ -246,6 +246,8 @@ export const GateState = {
   OPEN: "GATE_STATE_OPEN",
   /** STOPPED - It stopped the rollout. */
   STOPPED: "GATE_STATE_STOPPED",
+  /** SKIPPED - The rollout went on without it; `said` says why. */
+  SKIPPED: "GATE_STATE_SKIPPED",
 } as const;
 
 export type GateState = typeof GateState[keyof typeof GateState];
@@ -256,6 +258,7 @@ export namespace GateState {
   export type REACHED = typeof GateState.REACHED;
   export type OPEN = typeof GateState.OPEN;
   export type STOPPED = typeof GateState.STOPPED;
+  export type SKIPPED = typeof GateState.SKIPPED;
 }
 
 export function gateStateFromJSON(object: any): GateState {
@@ -275,6 +278,9 @@ export function gateStateFromJSON(object: any): GateState {
     case 4:
     case "GATE_STATE_STOPPED":
       return GateState.STOPPED;
+    case 5:
+    case "GATE_STATE_SKIPPED":
+      return GateState.SKIPPED;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum GateState");
   }
@@ -292,6 +298,8 @@ export function gateStateToJSON(object: GateState): string {
       return "GATE_STATE_OPEN";
     case GateState.STOPPED:
       return "GATE_STATE_STOPPED";
+    case GateState.SKIPPED:
+      return "GATE_STATE_SKIPPED";
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum GateState");
   }
@@ -309,6 +317,8 @@ export function gateStateToNumber(object: GateState): number {
       return 3;
     case GateState.STOPPED:
       return 4;
+    case GateState.SKIPPED:
+      return 5;
     default:
       throw new globalThis.Error("Unrecognized enum value " + object + " for enum GateState");
   }
@@ -841,7 +851,11 @@ export interface Wave {
     | number
     | undefined;
   /** So many healthy targets are enough for the next wave to begin while the others go on. Absent: all settle first. */
-  successThreshold?: number | undefined;
+  successThreshold?:
+    | number
+    | undefined;
+  /** Of so many: targets that ran the release already, unconfirmed, do not count. 0 where there is no threshold. */
+  successThresholdOf: number;
 }
 
 /** A condition for going on. */
@@ -851,10 +865,12 @@ export interface Gate {
   state: GateState;
   /** What it asks for, in words. */
   asks: string;
-  /** How it stands: the last answer, who opened it and why. May be empty. */
+  /** How it stands: the last answer, who opened it and why. Of a soak that does not run: what it waits for. May be empty. */
   said: string;
   /** Of the last change of `state`; 0 before it was reached. */
   since: number;
+  /** Of a soak that was reached: when it is over, by the clock of the controller, if nothing changes. 0: it does not run. */
+  endsAt: number;
 }
 
 /** What stops a rollout when it goes off. */
@@ -4265,6 +4281,7 @@ function createBaseWave(): Wave {
     maxFailures: 0,
     maxUnreachable: undefined,
     successThreshold: undefined,
+    successThresholdOf: 0,
   };
 }
 
@@ -4299,6 +4316,9 @@ export const Wave: MessageFns<Wave> = {
     }
     if (message.successThreshold !== undefined) {
       writer.uint32(80).uint32(message.successThreshold);
+    }
+    if (message.successThresholdOf !== 0) {
+      writer.uint32(88).uint32(message.successThresholdOf);
     }
     return writer;
   },
@@ -4396,6 +4416,14 @@ export const Wave: MessageFns<Wave> = {
             message.successThreshold = reader.uint32();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.successThresholdOf = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4436,6 +4464,11 @@ export const Wave: MessageFns<Wave> = {
         : isSet(object.success_threshold)
         ? globalThis.Number(object.success_threshold)
         : undefined,
+      successThresholdOf: isSet(object.successThresholdOf)
+        ? globalThis.Number(object.successThresholdOf)
+        : isSet(object.success_threshold_of)
+        ? globalThis.Number(object.success_threshold_of)
+        : 0,
     };
   },
 
@@ -4471,6 +4504,9 @@ export const Wave: MessageFns<Wave> = {
     if (message.successThreshold !== undefined) {
       obj.successThreshold = Math.round(message.successThreshold);
     }
+    if (message.successThresholdOf !== 0) {
+      obj.successThresholdOf = Math.round(message.successThresholdOf);
+    }
     return obj;
   },
 
@@ -4491,12 +4527,13 @@ export const Wave: MessageFns<Wave> = {
     message.maxFailures = object.maxFailures ?? 0;
     message.maxUnreachable = object.maxUnreachable ?? undefined;
     message.successThreshold = object.successThreshold ?? undefined;
+    message.successThresholdOf = object.successThresholdOf ?? 0;
     return message;
   },
 };
 
 function createBaseGate(): Gate {
-  return { kind: "", state: GateState.UNSPECIFIED, asks: "", said: "", since: 0 };
+  return { kind: "", state: GateState.UNSPECIFIED, asks: "", said: "", since: 0, endsAt: 0 };
 }
 
 export const Gate: MessageFns<Gate> = {
@@ -4515,6 +4552,9 @@ export const Gate: MessageFns<Gate> = {
     }
     if (message.since !== 0) {
       writer.uint32(40).int64(message.since);
+    }
+    if (message.endsAt !== 0) {
+      writer.uint32(48).int64(message.endsAt);
     }
     return writer;
   },
@@ -4572,6 +4612,14 @@ export const Gate: MessageFns<Gate> = {
             message.since = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.endsAt = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4591,6 +4639,11 @@ export const Gate: MessageFns<Gate> = {
       asks: isSet(object.asks) ? globalThis.String(object.asks) : "",
       said: isSet(object.said) ? globalThis.String(object.said) : "",
       since: isSet(object.since) ? globalThis.Number(object.since) : 0,
+      endsAt: isSet(object.endsAt)
+        ? globalThis.Number(object.endsAt)
+        : isSet(object.ends_at)
+        ? globalThis.Number(object.ends_at)
+        : 0,
     };
   },
 
@@ -4611,6 +4664,9 @@ export const Gate: MessageFns<Gate> = {
     if (message.since !== 0) {
       obj.since = Math.round(message.since);
     }
+    if (message.endsAt !== 0) {
+      obj.endsAt = Math.round(message.endsAt);
+    }
     return obj;
   },
 
@@ -4624,6 +4680,7 @@ export const Gate: MessageFns<Gate> = {
     message.asks = object.asks ?? "";
     message.said = object.said ?? "";
     message.since = object.since ?? 0;
+    message.endsAt = object.endsAt ?? 0;
     return message;
   },
 };

@@ -42,8 +42,10 @@ export interface PlanResponse {
   waves: PlannedWave[];
   /** Machines that run it already and would not be touched. */
   unchanged: string[];
-  /** From start to end if nothing fails; gates that people open count as 0. */
-  expectedMs: number;
+  /** From start to end if nothing fails; gates that people open count as 0. Absent: it does not end, or does not succeed; a warning says why. */
+  expectedMs?:
+    | number
+    | undefined;
   /** How `expected_ms` was found: from how many machines of which deployments, or from the file alone. */
   expectedFrom: string;
   warnings: string[];
@@ -53,6 +55,8 @@ export interface PlanResponse {
   beginsWhen: string;
   /** What must hold all the while, in words. */
   alarms: string[];
+  /** What may surprise in the plan: who runs it already without being confirmed, who would be passed over. */
+  notes: string[];
 }
 
 /** One wave. */
@@ -63,9 +67,9 @@ export interface PlannedWave {
   machines: PlannedMachine[];
   /** What must hold before the next wave, in words. */
   gates: string[];
-  /** From the start of the rollout, if nothing fails. */
-  expectedStartMs: number;
-  expectedEndMs: number;
+  /** From the start of the rollout, if nothing fails. Absent: it does not begin, or end. */
+  expectedStartMs?: number | undefined;
+  expectedEndMs?: number | undefined;
   maxFailures: number;
 }
 
@@ -192,13 +196,14 @@ function createBasePlanResponse(): PlanResponse {
     version: "",
     waves: [],
     unchanged: [],
-    expectedMs: 0,
+    expectedMs: undefined,
     expectedFrom: "",
     warnings: [],
     blastRadius: [],
     maxUnavailable: 0,
     beginsWhen: "",
     alarms: [],
+    notes: [],
   };
 }
 
@@ -219,7 +224,7 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     for (const v of message.unchanged) {
       writer.uint32(42).string(v!);
     }
-    if (message.expectedMs !== 0) {
+    if (message.expectedMs !== undefined) {
       writer.uint32(48).int64(message.expectedMs);
     }
     if (message.expectedFrom !== "") {
@@ -239,6 +244,9 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     }
     for (const v of message.alarms) {
       writer.uint32(98).string(v!);
+    }
+    for (const v of message.notes) {
+      writer.uint32(106).string(v!);
     }
     return writer;
   },
@@ -352,6 +360,14 @@ export const PlanResponse: MessageFns<PlanResponse> = {
             message.alarms.push(reader.string());
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.notes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -377,7 +393,7 @@ export const PlanResponse: MessageFns<PlanResponse> = {
         ? globalThis.Number(object.expectedMs)
         : isSet(object.expected_ms)
         ? globalThis.Number(object.expected_ms)
-        : 0,
+        : undefined,
       expectedFrom: isSet(object.expectedFrom)
         ? globalThis.String(object.expectedFrom)
         : isSet(object.expected_from)
@@ -402,6 +418,9 @@ export const PlanResponse: MessageFns<PlanResponse> = {
       alarms: globalThis.Array.isArray(object?.alarms)
         ? object.alarms.map((e: any) => globalThis.String(e))
         : [],
+      notes: globalThis.Array.isArray(object?.notes)
+        ? object.notes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -422,7 +441,7 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     if (message.unchanged?.length) {
       obj.unchanged = message.unchanged;
     }
-    if (message.expectedMs !== 0) {
+    if (message.expectedMs !== undefined) {
       obj.expectedMs = Math.round(message.expectedMs);
     }
     if (message.expectedFrom !== "") {
@@ -443,6 +462,9 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     if (message.alarms?.length) {
       obj.alarms = message.alarms;
     }
+    if (message.notes?.length) {
+      obj.notes = message.notes;
+    }
     return obj;
   },
 
@@ -456,19 +478,28 @@ export const PlanResponse: MessageFns<PlanResponse> = {
     message.version = object.version ?? "";
     message.waves = object.waves?.map((e) => PlannedWave.fromPartial(e)) || [];
     message.unchanged = object.unchanged?.map((e) => e) || [];
-    message.expectedMs = object.expectedMs ?? 0;
+    message.expectedMs = object.expectedMs ?? undefined;
     message.expectedFrom = object.expectedFrom ?? "";
     message.warnings = object.warnings?.map((e) => e) || [];
     message.blastRadius = object.blastRadius?.map((e) => BlastRadius.fromPartial(e)) || [];
     message.maxUnavailable = object.maxUnavailable ?? 0;
     message.beginsWhen = object.beginsWhen ?? "";
     message.alarms = object.alarms?.map((e) => e) || [];
+    message.notes = object.notes?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBasePlannedWave(): PlannedWave {
-  return { index: 0, members: "", machines: [], gates: [], expectedStartMs: 0, expectedEndMs: 0, maxFailures: 0 };
+  return {
+    index: 0,
+    members: "",
+    machines: [],
+    gates: [],
+    expectedStartMs: undefined,
+    expectedEndMs: undefined,
+    maxFailures: 0,
+  };
 }
 
 export const PlannedWave: MessageFns<PlannedWave> = {
@@ -485,10 +516,10 @@ export const PlannedWave: MessageFns<PlannedWave> = {
     for (const v of message.gates) {
       writer.uint32(34).string(v!);
     }
-    if (message.expectedStartMs !== 0) {
+    if (message.expectedStartMs !== undefined) {
       writer.uint32(40).int64(message.expectedStartMs);
     }
-    if (message.expectedEndMs !== 0) {
+    if (message.expectedEndMs !== undefined) {
       writer.uint32(48).int64(message.expectedEndMs);
     }
     if (message.maxFailures !== 0) {
@@ -590,12 +621,12 @@ export const PlannedWave: MessageFns<PlannedWave> = {
         ? globalThis.Number(object.expectedStartMs)
         : isSet(object.expected_start_ms)
         ? globalThis.Number(object.expected_start_ms)
-        : 0,
+        : undefined,
       expectedEndMs: isSet(object.expectedEndMs)
         ? globalThis.Number(object.expectedEndMs)
         : isSet(object.expected_end_ms)
         ? globalThis.Number(object.expected_end_ms)
-        : 0,
+        : undefined,
       maxFailures: isSet(object.maxFailures)
         ? globalThis.Number(object.maxFailures)
         : isSet(object.max_failures)
@@ -618,10 +649,10 @@ export const PlannedWave: MessageFns<PlannedWave> = {
     if (message.gates?.length) {
       obj.gates = message.gates;
     }
-    if (message.expectedStartMs !== 0) {
+    if (message.expectedStartMs !== undefined) {
       obj.expectedStartMs = Math.round(message.expectedStartMs);
     }
-    if (message.expectedEndMs !== 0) {
+    if (message.expectedEndMs !== undefined) {
       obj.expectedEndMs = Math.round(message.expectedEndMs);
     }
     if (message.maxFailures !== 0) {
@@ -639,8 +670,8 @@ export const PlannedWave: MessageFns<PlannedWave> = {
     message.members = object.members ?? "";
     message.machines = object.machines?.map((e) => PlannedMachine.fromPartial(e)) || [];
     message.gates = object.gates?.map((e) => e) || [];
-    message.expectedStartMs = object.expectedStartMs ?? 0;
-    message.expectedEndMs = object.expectedEndMs ?? 0;
+    message.expectedStartMs = object.expectedStartMs ?? undefined;
+    message.expectedEndMs = object.expectedEndMs ?? undefined;
     message.maxFailures = object.maxFailures ?? 0;
     return message;
   },
