@@ -15,14 +15,15 @@ import {
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
 import { OPEN_STATES, outcomeText, outstandingText } from "../history/outcome.ts";
-import { differenceText, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { differenceText, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
-import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type RolloutState, type TargetState as TargetStateName } from "../rollout/state.ts";
+import { type AgentPhase, awaitsStart, isEnded, mayGoBack, type RolloutPhase, type RolloutState, type TargetState as TargetStateName, wentBack } from "../rollout/state.ts";
+import { isTailTripped } from "../rollout/tail.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
 interface DeploymentRow {
@@ -52,6 +53,7 @@ interface DeploymentRow {
 const TROUBLED_ASKED_MAX = 50;
 
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
+const HEARD_UNDER_WAY = "SELECT 1 FROM targets t JOIN machines m ON m.id = t.machine WHERE t.deployment = ? AND t.state IN ('updating', 'reverting') AND m.silent_since IS NULL LIMIT 1";
 const TARGETS = `
   SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
   FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
@@ -91,7 +93,8 @@ export class DeploymentViews {
   one(id: string, includeTargets: boolean): Deployment | undefined {
     const found = this.find(id);
     if (found === undefined) return undefined;
-    return this.#view(statement(this.#db, `${DEPLOYMENTS} WHERE d.id = ?`).get(found) as DeploymentRow, includeTargets);
+    const deployment = this.#view(statement(this.#db, `${DEPLOYMENTS} WHERE d.id = ?`).get(found) as DeploymentRow, includeTargets);
+    return needsRemedy(deployment) ? { ...deployment, remedies: this.#present?.remedies(found) } : deployment;
   }
 
   /** Newest first. */
@@ -141,7 +144,10 @@ export class DeploymentViews {
       awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
       ...this.#ending(row, counts),
-      now: this.#now(row),
+      now: this.#now(row, unchanged.length > 0),
+      // Asked for where one is shown.
+      remedies: undefined,
+      underWay: isEnded(row.phase) && this.#isUnderWay(row, counts),
     };
   }
 
@@ -158,12 +164,24 @@ export class DeploymentViews {
     return { outcome, outstanding: { count, machines } };
   }
 
-  #now({ id, phase }: DeploymentRow): DeploymentNow | undefined {
-    const now = this.#present?.nowOf(id);
-    if (now === undefined || now.machines === 0) return undefined;
+  #now(row: DeploymentRow, hasLeftOut: boolean): DeploymentNow | undefined {
+    const { id, phase } = row;
+    const own = this.#present?.nowOf(id);
+    if (own === undefined) return undefined;
+    const leftOut = hasLeftOut && phase === "succeeded" ? leftOutNow(this.#db, row) : NOBODY_LEFT_OUT;
+    const now = { machines: own.machines + leftOut.machines, healthy: own.healthy + leftOut.healthy, bad: own.bad + leftOut.bad };
+    if (now.machines === 0) return undefined;
     const hasEnded = isEnded(phase);
     const unsound = phase === "succeeded" ? this.#present?.unsound(id) : undefined;
-    return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, now) : "", lateWaitsFor: unsound ?? "" };
+    return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, own, leftOut) : "", lateWaitsFor: unsound ?? "" };
+  }
+
+  /** Of one that has ended: machines that are heard are on their way, or have their turn and nothing holds them. */
+  #isUnderWay({ id, phase }: DeploymentRow, { updating, reverting, pending }: TargetCounts): boolean {
+    if (this.#present === undefined) return false;
+    const state = this.#rollout(id);
+    const isToGo = state !== undefined && state.hold === null && (phase === "succeeded" ? pending > 0 && !isTailTripped(state) : wentBack(state) && [...state.targets.values()].some((target) => mayGoBack(state, target)));
+    return isToGo || (updating + reverting > 0 && statement(this.#db, HEARD_UNDER_WAY).get(id) !== undefined);
   }
 
   #waitingOn(row: DeploymentRow): string {
@@ -306,6 +324,12 @@ interface TargetRow extends Said {
 
 export function reasonOf(row: { readonly reason_code: string | null; readonly reason_message: string | null }): Reason | undefined {
   return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
+}
+
+/** Paused, or ended other than was meant. */
+function needsRemedy({ phase, now, counts }: Deployment): boolean {
+  if (phase === DeploymentPhase.SUCCEEDED) return (now?.text ?? "") !== "" || (counts?.failed ?? 0) > 0;
+  return phase === DeploymentPhase.PAUSED || phase === DeploymentPhase.FAILED || phase === DeploymentPhase.ABORTED;
 }
 
 function versionOf({ app, release }: Pick<DeploymentRow, "app" | "release">): string {

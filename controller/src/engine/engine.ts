@@ -15,6 +15,7 @@ import { waitingOn } from "../rollout/words.ts";
 import type { Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
 import { Archiving } from "./archiving.ts";
+import type { Remedies } from "./comebacks.ts";
 import { auditMemory } from "./audit.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
@@ -235,6 +236,11 @@ export class Engine {
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined {
     return this.#loop.lateWait(id);
+  }
+
+  /** Which commands would mend a deployment that went wrong. */
+  remedies(id: DeploymentId): Remedies {
+    return this.operators.comebacks.remedies(id);
   }
 
   /** For tests: what memory holds of machines that a reload would not, in words; undefined: nothing. */

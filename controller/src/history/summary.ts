@@ -2,7 +2,7 @@
  * Where a deployment, or a machine in it, stands: in one sentence. Pure.
  */
 import { isEnded, type RolloutState, type Target } from "../rollout/state.ts";
-import { kindsText, outstandingSentences } from "./outcome.ts";
+import { kindsText, otherFailures, outstandingSentences } from "./outcome.ts";
 import type { Outstanding } from "./present.ts";
 import { because, is, machinesText, totals } from "./words.ts";
 
@@ -37,7 +37,7 @@ function endSummary(state: RolloutState, waiting: string, { targets: left, count
     case "rolling_back":
       return `${what} is being rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
     case "succeeded":
-      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${counts.failed === 0 ? "" : `; ${counts.failed} failed`}${others}.`;
+      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${otherFailures({ counts, outstanding: left, outstandingCount: leftCount }).map((text) => `; ${text}`).join("")}${others}.`;
     case "rolled_back":
       if (leftCount === 0) return `${what} was rolled back${why}.`;
       return `${what} was rolled back, except ${kindsText({ outstanding: left, outstandingCount: leftCount })}${others.replace(";", ":")}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;

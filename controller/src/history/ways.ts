@@ -1,6 +1,8 @@
 /**
  * What a deployment waits for now, and what would let it go on: with the command to type where somebody can act. Pure.
  */
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { Remedies } from "../engine/comebacks.ts";
 import { type CommandEvent, refusal } from "../rollout/command.ts";
 import { awaitsStart, isEnded, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail, isTailTripped } from "../rollout/tail.ts";
@@ -14,6 +16,12 @@ export interface Standpoint {
   readonly isStanding: boolean;
   /** A later deployment of its app that was carried out; taking this one up again would undo that. */
   readonly later: string | undefined;
+}
+
+/** `; muster rollback d-5 --to 1.0 takes it back`; empty where nothing does. */
+export function backText(id: DeploymentId, { rollback, rollbackTo }: Remedies): string {
+  if (!rollback && rollbackTo === "") return "";
+  return `; muster rollback ${id}${rollback ? "" : ` --to ${rollbackTo}`} takes it back`;
 }
 
 /** Empty once there is nothing to wait for. */

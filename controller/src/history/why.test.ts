@@ -562,14 +562,14 @@ describe("a machine", () => {
            0s deployment_submitted: an operator submitted d-2: app@1 to the machines with role=web
            0s rollout_started: began, with nobody to change
            0s rollout_started: m-1 is left out: it runs app@1 already
-           0s succeeded: succeeded with nothing to do: every machine runs it already"
+           0s succeeded: succeeded with nothing to do: every machine ran it already"
     `);
     await scene.join("m-9");
-    expect(await scene.whyMachine("m-9")).toMatchInlineSnapshot(`
+    expect(await scene.whyMachine("m-9", again)).toMatchInlineSnapshot(`
       "m-9 is not among the machines of d-2: it joined after the plan was made; late_joiners: ignore leaves such machines as they are.
            0s deployment_submitted: an operator submitted d-2: app@1 to the machines with role=web
            0s rollout_started: began, with nobody to change
-           0s succeeded: succeeded with nothing to do: every machine runs it already
+           0s succeeded: succeeded with nothing to do: every machine ran it already
            0s machine_joined: m-9 joined with the label role=web
            0s machine_joined: m-9 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
     `);

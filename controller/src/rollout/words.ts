@@ -35,7 +35,7 @@ export function waitingOn(state: RolloutState): string | undefined {
 export function nothingToDo(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason } {
   if (state.targets.size > 0) return { phase: "failed", reason: { code: "no_targets", message: "each machine that was to be changed has been removed from the fleet" } };
   return state.unchanged.length > 0
-    ? { phase: "succeeded", reason: { code: "unchanged", message: "every machine runs it already" } }
+    ? { phase: "succeeded", reason: { code: "unchanged", message: "every machine ran it already" } }
     : { phase: "failed", reason: { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` } };
 }
 

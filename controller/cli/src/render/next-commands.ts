@@ -3,7 +3,6 @@
  */
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
-import { countsOf } from "../output/counts.ts";
 import { phaseWord } from "../output/words.ts";
 import { padEnd, width } from "./text.ts";
 
@@ -36,13 +35,14 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   const { id } = deployment;
   const why = { command: `muster why ${id}`, purpose: "each decision, and its reason" };
   const phase = phaseWord(deployment.phase);
-  const retry = { command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" };
+  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" }] : [];
+  const back = backHints(deployment);
   switch (phase) {
     case "paused":
       return [
         { command: `muster resume ${id}`, purpose: "go on; the failures so far count no more" },
-        ...(hasFailed(deployment) ? [retry] : []),
-        { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
+        ...retry,
+        ...back,
         { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
         why,
       ];
@@ -55,18 +55,14 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "soaking":
       return [{ command: `muster promote ${id}`, purpose: "do not wait for the rest of the soak" }, why];
     case "succeeded":
-      if ((deployment.now?.text ?? "") !== "") {
-        return [
-          { command: `muster status ${id} --targets`, purpose: "how each machine is now" },
-          { command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" },
-          why,
-        ];
-      }
-      return hasFailed(deployment) ? [retry, why] : [];
+      if ((deployment.now?.text ?? "") !== "") return [{ command: `muster status ${id} --targets`, purpose: "how each machine is now" }, ...retry, ...back, why];
+      return retry.length > 0 ? [...retry, why] : [];
     case "failed":
     case "rolled_back":
     case "aborted":
       return [
+        ...retry,
+        ...back,
         { command: `muster status ${id} --targets`, purpose: "what happened, machine by machine" },
         { command: `muster why ${id}`, purpose: "why, step by step" },
       ];
@@ -80,12 +76,15 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   }
 }
 
-function startHint(id: string): Hint {
-  return { command: `muster approve ${id}`, purpose: "let it begin" };
+/** Nothing that would be refused, or that leads nowhere: the controller has looked. */
+function backHints({ id, remedies }: Deployment): readonly Hint[] {
+  if (remedies?.rollback === true) return [{ command: `muster rollback ${id}`, purpose: "take every machine back to what it ran before" }];
+  const to = remedies?.rollbackTo ?? "";
+  return to === "" ? [] : [{ command: `muster rollback ${id} --to ${to}`, purpose: `deploy ${to} again, which its machines ran before` }];
 }
 
-function hasFailed({ counts }: Deployment): boolean {
-  return countsOf(counts).failed > 0;
+function startHint(id: string): Hint {
+  return { command: `muster approve ${id}`, purpose: "let it begin" };
 }
 
 function hintLines(hints: readonly Hint[], colors: Colors): readonly string[] {
