@@ -88,6 +88,15 @@ test("an abort names those that were still on their way", async () => {
   expect(seen(id)).toMatchObject({ outcome: "aborted; 3 machines kept 2", outstanding: undefined });
 });
 
+test("who was not heard at its turn has none any more once the rollout has ended otherwise", async () => {
+  await deployed("1");
+  scene.elapse(20_000, "m-1", "m-2", "m-3");
+  const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+  expect(seen(id, true).targets[3]?.reason?.message).toBe("nothing is heard from the machine; it has its turn when it is back");
+  scene.command(id, "abort");
+  expect(seen(id, true).targets[3]).toMatchObject({ machine: "m-4", reason: { code: "silent", message: "nothing was heard from the machine at its turn, and d-2 ended without it" } });
+});
+
 describe("machines that went wrong after a success", () => {
   test("are counted beside it, with what they say", async () => {
     const id = await deployed("1");

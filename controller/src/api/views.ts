@@ -255,7 +255,7 @@ export class DeploymentViews {
         generation: target.generation,
         since: target.since,
         attempts: target.attempts,
-        reason: reasonOf(target) ?? (said === null ? undefined : reasonOf({ reason_code: target.said_code, reason_message: target.said_message })),
+        reason: passedOver(row, target) ?? reasonOf(target) ?? (said === null ? undefined : reasonOf({ reason_code: target.said_code, reason_message: target.said_message })),
         appPhase: appPhase(said),
         previousVersion: target.previous === null ? "" : target.previous.slice(row.app.length + 1),
         // A machine of its name that joined later is another one.
@@ -324,6 +324,13 @@ interface TargetRow extends Said {
 
 export function reasonOf(row: { readonly reason_code: string | null; readonly reason_message: string | null }): Reason | undefined {
   return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
+}
+
+/** Of one that was not heard at its turn, after a rollout that gives it none any more: what was said of it then is not so. */
+function passedOver({ id, phase }: DeploymentRow, { attempts, state, reason_code: code }: TargetRow): Reason | undefined {
+  if (attempts > 0 || !isEnded(phase) || phase === "succeeded") return undefined;
+  if (state === "unreachable" && code === "silent") return { code, message: `nothing was heard from the machine at its turn, and ${id} ended without it` };
+  return state === "skipped" && code === "cordoned" ? { code, message: `the machine was cordoned at its turn, and ${id} ended without it` } : undefined;
 }
 
 /** Paused, or ended other than was meant. */

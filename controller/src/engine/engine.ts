@@ -221,7 +221,7 @@ export class Engine {
 
   #waitingOn(state: RolloutState): string | undefined {
     try {
-      return ofRollout(state.id, () => (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state));
+      return ofRollout(state.id, () => (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state, this.#loop.attendance.now()));
     } catch (error) {
       if (!(error instanceof RolloutBug)) throw error;
       return `a fault of the controller itself to be mended (${error.message})`;
