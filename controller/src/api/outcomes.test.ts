@@ -1,9 +1,10 @@
 /** After the end: what is said of machines that were lost, and of machines that went wrong since. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DeploymentPhase, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
-import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { Scene } from "../history/history.fixture.ts";
+import { deploymentAt } from "./deployment-at.ts";
 import { DeploymentViews } from "./views.ts";
 
 const FOUR = ["m-1", "m-2", "m-3", "m-4"];
@@ -296,6 +297,26 @@ describe("a deployment that found nothing to do", () => {
     await deployed("2");
     expect(seen(idle).now).toBeUndefined();
   });
+});
+
+test("a moment in the past shows how the machines were then, as it was shown then", async () => {
+  const shown = async (id: DeploymentId, at: number) => (await deploymentAt(scene.journal, id, at as Instant, true))!;
+  await deployed("1");
+  const id = await deployed("2");
+  scene.elapse(5000, ...FOUR);
+  const well = scene.clock.now();
+  scene.elapse(5000, ...FOUR);
+  for (const machine of ["m-1", "m-2"]) await scene.tell(machine, "unhealthy", "2");
+  scene.elapse(20_000, "m-1", "m-2", "m-3");
+  const down = scene.clock.now();
+  const { now, outcome, targets } = seen(id, true);
+  expect(now).toMatchObject({ machines: 4, healthy: 1, bad: 3, text: "1 of 4 healthy: m-1 and m-2 unhealthy: exited with code 1; m-4 not heard" });
+  scene.elapse(5000, ...FOUR);
+  scene.command(id, "rollback");
+  for (const machine of FOUR) await scene.tell(machine, "healthy", "1");
+  expect(await shown(id, down)).toMatchObject({ now: { ...now, lateWaitsFor: "" }, outcome, targets: targets.map((target) => ({ state: target.state, now: target.now })), remedies: undefined });
+  expect(await shown(id, well)).toMatchObject({ now: { machines: 4, healthy: 4, text: "" } });
+  expect((await shown("d-1" as DeploymentId, down)).now).toBeUndefined();
 });
 
 describe("a deployment of which the tables can't be read", () => {

@@ -40,6 +40,15 @@ test.each([["rollback", "is taken back"], ["pause", "pauses"], ["abort", "fails"
   expect(world.phase(id)).not.toBe("rolling");
 });
 
+test("a rollback of which nobody is on the way yet says how many are to go back", async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b", "c", "d");
+  world.startEngine({ isHeard: false });
+  world.command(id, "rollback");
+  expect(world.waitingOn(id)).toBe("all machines to be heard since the controller was away (0 of 4 so far); then 4 machines to go back");
+});
+
 test("a lost machine is taken back when it is heard, also when the rollback failed elsewhere", async () => {
   const world = await base();
   const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });

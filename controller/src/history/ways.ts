@@ -97,13 +97,15 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
 
 const BUDGET_WAY = "muster budget list shows who takes the places; muster budget set changes how many there are";
 
-/** Machines that were passed over, and have their turn later. */
+/** Machines that were passed over, and have their turn later, and those that are lost on their way. */
 function awayNow(state: RolloutState): readonly string[] {
-  const silent = named(state, (target) => target.state === "unreachable");
+  const toStart = named(state, (target) => target.state === "unreachable" && target.purpose === null);
+  const lost = named(state, (target) => target.state === "unreachable" && target.purpose !== null);
   const cordoned = named(state, (target) => target.state === "skipped" && target.reason?.code === "cordoned");
   const [first] = cordoned;
   return [
-    ...(silent.length === 0 ? [] : [`${listText(silent)} ${is(silent.length)} silent and ${silent.length === 1 ? "has its" : "have their"} turn when heard from again`]),
+    ...(toStart.length === 0 ? [] : [`${listText(toStart)} ${is(toStart.length)} silent and ${toStart.length === 1 ? "has its" : "have their"} turn when heard from again`]),
+    ...(lost.length === 0 ? [] : [`${listText(lost)} ${is(lost.length)} silent and ${lost.length === 1 ? "goes" : "go"} on when heard from again`]),
     ...(first === undefined ? [] : [`${listText(cordoned)} ${is(cordoned.length)} cordoned and ${cordoned.length === 1 ? "has its" : "have their"} turn after muster uncordon ${cordoned.length === 1 ? first : "MACHINE"}`]),
   ];
 }

@@ -646,7 +646,7 @@ describe("a machine", () => {
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
       "d-2 (app@2) is under way in wave 2 of 2: 0 of 4 machines run it.
         > it waits for m-1 to be healthy for 1s; 2 more of wave 2 to come
-        > m-4 is silent and has its turn when heard from again
+        > m-4 is silent and goes on when heard from again
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s deployment_submitted: it asks for 2 waves (canary=true, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once

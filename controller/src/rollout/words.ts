@@ -9,7 +9,7 @@ import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import type { Moment } from "./moment.ts";
-import { endsAt, failuresOf, type Hold, isToRevert, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
+import { endsAt, failuresOf, type Hold, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
 
 /** What a rollout waits for now; undefined once it has ended. Never empty before. With `now` also when it waits no longer, where it would then go on by itself. */
 export function waitingOn(state: RolloutState, now?: Moment): string | undefined {
@@ -22,7 +22,7 @@ export function waitingOn(state: RolloutState, now?: Moment): string | undefined
       return state.hold?.message ?? waitingInWave(state, waveOf(state, state.wave), now);
     case "rolling_back": {
       const wave = waveGoingBack(state);
-      return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, "the end of its rollback");
+      return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, toGoBack(state));
     }
     case "succeeded":
     case "rolled_back":
@@ -283,6 +283,13 @@ function firstMoving(state: RolloutState, most: number): readonly Target[] {
 function waitingBack(wave: WaveState): string {
   const { reverting } = wave.counts;
   return `${names(some(wave, "reverting", 3), reverting)} to be back on what ${reverting === 1 ? "it" : "they"} ran before`;
+}
+
+/** Nobody is on the way back at this moment. */
+function toGoBack(state: RolloutState): string {
+  let left = 0;
+  for (const target of state.targets.values()) if (mayGoBack(state, target)) left += 1;
+  return left === 0 ? "the end of its rollback" : `${machines(left)} to go back`;
 }
 
 /** Those that were not told, since their agents do it already. */
