@@ -274,6 +274,7 @@ describe("a deployment that found nothing to do", () => {
     const [, idle] = await takenBack();
     const text = "0 of 4 healthy: m-1, m-2 and m-3 back on 1 since d-2 was taken back; and 1 more";
     expect(seen(idle)).toMatchObject({ now: { machines: 4, healthy: 0, bad: 0, text }, remedies: { rollback: false, rollbackTo: "", retry: false } });
+    expect(seen(idle, true).targets[0]).toMatchObject({ machine: "m-1", state: TargetState.UNCHANGED, previousVersion: "2", runningVersion: "1", now: "back on 1 since d-2 was taken back" });
     expect(views.list({ app: "", activeOnly: false, limit: 1 })[0]).toMatchObject({ id: idle, now: { machines: 4, healthy: 0, text } });
     expect(await scene.whyDeployment(idle)).toContain(`Now ${text}.`);
   });

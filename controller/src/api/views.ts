@@ -15,7 +15,7 @@ import {
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
 import { OPEN_STATES, outcomeText, outstandingText } from "../history/outcome.ts";
-import { differenceText, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
@@ -266,6 +266,10 @@ export class DeploymentViews {
   }
 
   #unchanged(row: DeploymentRow, machines: readonly string[]): Target[] {
+    const version = versionOf(row);
+    const now = new Map<string, string>();
+    if (this.#present !== undefined && machines.length > 0) for (const { machine, text } of leftOutMachines(this.#db, row)) now.set(machine, text ?? "");
+    const running = statement(this.#db, "SELECT running_version FROM machine_apps WHERE machine = ? AND app = ?").pluck();
     return machines.map((machine) => ({
       machine,
       wave: 0,
@@ -275,9 +279,9 @@ export class DeploymentViews {
       attempts: 0,
       reason: { code: "unchanged", message: "ran it already" },
       appPhase: AppPhase.UNSPECIFIED,
-      previousVersion: row.release.slice(row.app.length + 1),
-      runningVersion: row.release.slice(row.app.length + 1),
-      now: "",
+      previousVersion: version,
+      runningVersion: this.#present === undefined ? version : ((running.get(machine, row.app) as string | undefined) ?? ""),
+      now: now.get(machine) ?? "",
     }));
   }
 }

@@ -115,18 +115,31 @@ const LEFT_OUT = `SELECT j.value AS machine, '' AS deployment, 'healthy' AS stat
   WHERE d.id = @id AND o.start_seq < d.start_seq
     AND NOT EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq)`;
 
+interface OfRelease {
+  readonly id: DeploymentId;
+  readonly app: string;
+  readonly release: string;
+}
+
 /** How the machines are now that it left out. */
-export function leftOutNow(db: Database, { id, app, release }: { readonly id: DeploymentId; readonly app: string; readonly release: string }): LeftOut {
+export function leftOutNow(db: Database, { id, app, release }: OfRelease): LeftOut {
   const now = { machines: 0, healthy: 0, bad: 0, troubled: [] as Troubled[] };
+  for (const { machine, text, isBad } of leftOutMachines(db, { id, app, release })) {
+    now.machines += 1;
+    if (text === undefined) now.healthy += 1;
+    else if (now.troubled.length < TROUBLED_NAMED_MAX) now.troubled.push({ machine, text });
+    if (isBad) now.bad += 1;
+  }
+  return now.machines === 0 ? NOBODY_LEFT_OUT : now;
+}
+
+/** One by one. `text`: how it is now; undefined: it runs the release well. */
+export function* leftOutMachines(db: Database, { id, app, release }: OfRelease): Generator<{ readonly machine: string; readonly text: string | undefined; readonly isBad: boolean }> {
   for (const row of statement(db, LEFT_OUT).iterate({ id }) as IterableIterator<Said & { readonly machine: string; readonly taken_by: string; readonly release: string | null }>) {
     const has = row.release === release;
     const text = has ? nowText(row) : `${row.release === null ? `without ${app}` : `back on ${row.release.slice(app.length + 1)}`} since ${row.taken_by} was taken back`;
-    now.machines += 1;
-    if (text === undefined) now.healthy += 1;
-    else if (now.troubled.length < TROUBLED_NAMED_MAX) now.troubled.push({ machine: row.machine, text });
-    if (has && text !== undefined && row.is_drained === 0) now.bad += 1;
+    yield { machine: row.machine, text, isBad: has && text !== undefined && row.is_drained === 0 };
   }
-  return now.machines === 0 ? NOBODY_LEFT_OUT : now;
 }
 
 /** `0 of 8 healthy: web-1 is unhealthy: exited with code 1; and 7 more`. Empty while the machines are as the deployment left them. */

@@ -82,11 +82,11 @@ test.each([
   expect((await run("abort", "d-7", "--revert", "--watch")).code).toBe(code);
 });
 
-test.each<[string, DeploymentPhase, number]>([
-  ["retry", DeploymentPhase.SUCCEEDED, 0],
-  ["abort", DeploymentPhase.ABORTED, 0],
-  ["rollback", DeploymentPhase.ROLLED_BACK, 0],
-])("%s --watch waits for those that are on their way after the end", async (command, phase, code) => {
+test.each<[string, DeploymentPhase, string]>([
+  ["retry", DeploymentPhase.SUCCEEDED, "succeeded"],
+  ["abort", DeploymentPhase.ABORTED, "aborted"],
+  ["rollback", DeploymentPhase.ROLLED_BACK, "rolled back"],
+])("%s --watch waits for those that are on their way after the end, and says how it ended then", async (command, phase, word) => {
   const left = { count: 1, machines: [{ machine: "web-3", state: TargetState.UPDATING, text: "web-3 is on its way to 1.4.2" }] };
   const ended = (change: Partial<Deployment>) => succeededDeployment({ phase, outcome: "as asked", ...change });
   controller.onSteer = () => controller.change(ended({ underWay: true, outstanding: left }));
@@ -98,7 +98,8 @@ test.each<[string, DeploymentPhase, number]>([
   };
   controller.deployments = [ended({ underWay: true, outstanding: left })];
   const watched = await run(command, "d-7", "--watch");
-  expect([watched.code, watched.err, time]).toEqual([code, "", 1]);
+  expect([watched.code, watched.err, time]).toEqual([0, "", 1]);
+  expect(watched.out.split("\n\nnext:")[0]!.trimEnd().split("\n").at(-1)).toMatch(new RegExp(`d-7 shop-web 1\\.4\\.2 ${word} after `));
 });
 
 test("watch itself ends with the rollout, whoever is still on the way", async () => {

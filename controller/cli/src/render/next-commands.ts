@@ -56,7 +56,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
       return [{ command: `muster promote ${id}`, purpose: "do not wait for the rest of the soak" }, why];
     case "succeeded":
       if ((deployment.now?.text ?? "") !== "") return [{ command: `muster status ${id} --targets`, purpose: "how each machine is now" }, ...retry, ...back, why];
-      return retry.length > 0 ? [...retry, why] : [];
+      return retry.length > 0 ? [...retry, ...back, why] : [];
     case "failed":
     case "rolled_back":
     case "aborted":
