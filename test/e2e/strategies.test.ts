@@ -129,7 +129,7 @@ it("a retry is for the machines that failed, and for no others", async () => {
   writeFileSync(isBroken, "");
   const id = await fleet.deploy(fleet.release("cron", brokenWhile("broken-"), { "run.sh": "exec sleep 1000000\n" }));
   const paused = await until(id, ({ phase, counts }) => phase === "paused" && counts["updating"] === 0);
-  expect(paused).toMatchObject({ counts: { failed: 1, healthy: 3 }, reason: { code: "never_healthy" }, waiting_on: "an operator to resume, roll back or abort it" });
+  expect(paused).toMatchObject({ counts: { failed: 1, healthy: 3 }, reason: { code: "never_healthy" }, waiting_on: "an operator to resume, retry, roll back or abort it" });
 
   rmSync(isBroken);
   await fleet.json("retry", id, "--reason", "disk was full");

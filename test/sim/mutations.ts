@@ -238,7 +238,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollout that is paused does not say what it waits for",
     breaks: "waits_for_something",
-    edits: [{ file: `${ROLLOUT}/words.ts`, find: 'return "an operator to resume, roll back or abort it";', put: 'return "";' }],
+    edits: [{ file: `${ROLLOUT}/words.ts`, find: 'return `an operator to resume${mayRetry(state) ? ", retry" : ""}, roll back or abort it`;', put: 'return "";' }],
   },
   {
     name: "what waits for another deployment does not begin, and can't be given up",

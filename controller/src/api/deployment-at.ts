@@ -5,6 +5,7 @@ import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import { missing } from "../grpc/answer.ts";
 import { Past } from "../history/past.ts";
+import { presentAt } from "../history/past-now.ts";
 import type { Journal } from "../journal/journal.ts";
 import { timeText } from "../rollout/words.ts";
 import { DeploymentViews } from "./views.ts";
@@ -18,7 +19,9 @@ export async function deploymentAt(journal: Journal, id: string, at: Instant, in
   const past = await Past.at(journal, known.id, at);
   if (past === undefined) throw missing(`there was no ${known.id} at ${timeText(at)}: it was submitted at ${timeText(known.submitted_at)}`);
   try {
-    return new DeploymentViews(past.db, () => past.waiting()).one(known.id, includeTargets);
+    const present = await presentAt(past, journal.db, at);
+    // What could be done about it then is not asked.
+    return { ...new DeploymentViews(past.db, () => past.waiting(), () => undefined, present).one(known.id, includeTargets)!, remedies: undefined };
   } finally {
     past.close();
   }

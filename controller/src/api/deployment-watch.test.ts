@@ -102,7 +102,7 @@ test("nothing is kept of a deployment that nobody watches any more, and it begin
 
 test("over a connection each state comes once, and the stream ends with the deployment", async () => {
   const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(3) });
-  const stream = office.deployments.watchDeployment({ id: "" });
+  const stream = office.deployments.watchDeployment({ untilSettled: false, id: "" });
   const next = async (): Promise<Deployment> => ((await once(stream, "data")) as [WatchDeploymentResponse])[0].deployment!;
   expect(await next()).toMatchObject({ id, phase: DeploymentPhase.ROLLING, counts: { healthy: 0, updating: 3 } });
   await world.say("a", "healthy");

@@ -123,11 +123,13 @@ export class DeploymentWatch {
     if (this.#followed.size === 0) return;
     const apps = new Set<string>();
     for (const { entry } of rows) if ("app" in entry) apps.add(entry.app);
+    const isOfPresence = rows.some(({ entry }) => entry.kind === "machine_silent" || entry.kind === "machine_heard");
     const isOfDeployments = rows.some(({ entry }) => "deployment" in entry);
     for (const followed of this.#followed.values()) {
       const { deployment } = followed.picture ?? {};
+      // Who falls silent is on the way no longer, as far as anybody knows.
       // One that has not begun waits for others, of other apps too; what comes later shows what was said about its own app alone.
-      const concerns = deployment === undefined || apps.has(deployment.app) || (isOfDeployments && deployment.phase === DeploymentPhase.PENDING);
+      const concerns = deployment === undefined || apps.has(deployment.app) || (isOfDeployments && deployment.phase === DeploymentPhase.PENDING) || (isOfPresence && deployment.underWay);
       if (concerns) this.#wakeInTime(followed);
     }
   }

@@ -111,7 +111,7 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
             const { deployment, version } = following.picture();
             if (version !== seen) await write({ deployment });
             seen = version;
-            if (hasEnded(deployment)) return;
+            if (hasEnded(deployment) && !(call.request.untilSettled && deployment.underWay)) return;
             if (!following.hasNews(seen)) await until(signal, (done) => following.onNews(done));
           }
         } finally {

@@ -1,9 +1,10 @@
 /** After the end: what is said of machines that were lost, and of machines that went wrong since. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
-import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
-import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { DeploymentPhase, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { Scene } from "../history/history.fixture.ts";
+import { deploymentAt } from "./deployment-at.ts";
 import { DeploymentViews } from "./views.ts";
 
 const FOUR = ["m-1", "m-2", "m-3", "m-4"];
@@ -88,6 +89,15 @@ test("an abort names those that were still on their way", async () => {
   expect(seen(id)).toMatchObject({ outcome: "aborted; 3 machines kept 2", outstanding: undefined });
 });
 
+test("who was not heard at its turn has none any more once the rollout has ended otherwise", async () => {
+  await deployed("1");
+  scene.elapse(20_000, "m-1", "m-2", "m-3");
+  const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+  expect(seen(id, true).targets[3]?.reason?.message).toBe("nothing is heard from the machine; it has its turn when it is back");
+  scene.command(id, "abort");
+  expect(seen(id, true).targets[3]).toMatchObject({ machine: "m-4", reason: { code: "silent", message: "nothing was heard from the machine at its turn, and d-2 ended without it" } });
+});
+
 describe("machines that went wrong after a success", () => {
   test("are counted beside it, with what they say", async () => {
     const id = await deployed("1");
@@ -117,7 +127,7 @@ describe("machines that went wrong after a success", () => {
     const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4), maxFailures: count(1) });
     for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "1");
     await scene.tell("m-4", "failed");
-    expect(seen(id)).toMatchObject({ outcome: "succeeded on 3 of 4; 1 failed", now: { machines: 4, healthy: 3, text: "" } });
+    expect(seen(id)).toMatchObject({ outcome: "succeeded on 3 of 4; m-4 failed: exited with code 1", now: { machines: 4, healthy: 3, text: "" } });
   });
 
   test("are no matter of a deployment after which another decided", async () => {
@@ -128,6 +138,186 @@ describe("machines that went wrong after a success", () => {
     expect(seen(first, true).targets[0]).toMatchObject({ now: "d-2 decides" });
     expect(seen(second).now).toMatchObject({ healthy: 0 });
   });
+});
+
+test("a machine that fails after the end, when it is used again, is named: the success is no plain one", async () => {
+  scene.engine.orders.cordon("m-4" as MachineId, { drain: false, force: false }, { by: "anna", reason: "" });
+  const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4) });
+  for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "1");
+  scene.engine.orders.uncordon("m-4" as MachineId, { by: "anna", reason: "" });
+  await scene.tell("m-4", "reverted");
+  expect(seen(id)).toMatchObject({
+    outcome: "succeeded on 3 of 4; m-4 failed: exited with code 1",
+    outstanding: { count: 1, machines: [{ machine: "m-4", state: TargetState.FAILED, text: "m-4 failed: exited with code 1" }] },
+    remedies: { rollback: true, rollbackTo: "", retry: true },
+  });
+  expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 4 machines run it; m-4 failed: exited with code 1.");
+  await deployed("2");
+  expect(seen(id)).toMatchObject({ outcome: "succeeded on 3 of 4; 1 failed", outstanding: undefined });
+});
+
+describe("a machine that was drained and removed", () => {
+  const drained = async (answers: boolean): Promise<DeploymentId> => {
+    await deployed("1");
+    const id = await deployed("2");
+    scene.engine.orders.cordon("m-4" as MachineId, { drain: true, force: true }, { by: "anna", reason: "" });
+    if (answers) await scene.tell("m-4", "removed");
+    scene.remove("m-4");
+    scene.command(id, "rollback");
+    for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "1");
+    return id;
+  };
+
+  test("leaves no doubt when it had said that nothing runs there", async () => {
+    const id = await drained(true);
+    expect(seen(id)).toMatchObject({ outcome: "rolled back", outstanding: undefined });
+    scene.startEngine();
+    expect(seen(id)).toMatchObject({ outcome: "rolled back", outstanding: undefined });
+  });
+
+  test("leaves one when it had not", async () => {
+    expect(seen(await drained(false)).outcome).toBe("rolled back, except 1 removed: m-4 was removed from the fleet, and may still run 2");
+  });
+
+  test("leaves none when that happened while the rollout was under way", async () => {
+    await deployed("1");
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+    for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "2");
+    scene.engine.orders.cordon("m-4" as MachineId, { drain: true, force: true }, { by: "anna", reason: "" });
+    await scene.tell("m-4", "removed");
+    scene.remove("m-4");
+    scene.command(id, "rollback");
+    for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "1");
+    expect(seen(id)).toMatchObject({ outcome: "rolled back", outstanding: undefined });
+  });
+});
+
+describe("a deployment that has ended while machines are on their way", () => {
+  test("is under way until they have answered, or are not heard any more", async () => {
+    await deployed("1");
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(2) });
+    scene.command(id, "abort");
+    expect(seen(id)).toMatchObject({ phase: DeploymentPhase.ABORTED, underWay: true });
+    await scene.tell("m-1", "healthy", "2");
+    expect(seen(id).underWay).toBe(true);
+    scene.elapse(20_000, "m-1", "m-3", "m-4");
+    expect(seen(id).underWay).toBe(false);
+  });
+
+  test("is so after a retry, until what failed has been tried again", async () => {
+    const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(1), maxFailures: count(2) });
+    for (const machine of ["m-1", "m-2"]) await scene.tell(machine, "healthy", "1");
+    for (const machine of ["m-3", "m-4"]) await scene.tell(machine, "failed");
+    expect(seen(id)).toMatchObject({ phase: DeploymentPhase.SUCCEEDED, underWay: false });
+    expect(scene.command(id, "retry")).toMatchObject({ ok: true });
+    for (const machine of ["m-3", "m-4"]) {
+      expect(seen(id).underWay).toBe(true);
+      await scene.tell(machine, "healthy", "1");
+    }
+    expect(seen(id)).toMatchObject({ outcome: "succeeded", underWay: false });
+  });
+});
+
+describe("what is advised", () => {
+  /** 1 runs, 2 came and is down everywhere, and 2 again failed on the first. */
+  async function deployedAgain(): Promise<readonly [DeploymentId, DeploymentId]> {
+    await deployed("1");
+    const bad = await deployed("2");
+    for (const machine of FOUR) await scene.tell(machine, "unhealthy", "2");
+    expect(seen(bad).remedies).toEqual({ rollback: true, rollbackTo: "", retry: false });
+    const again = scene.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(4), onFailure: "abort" });
+    await scene.tell("m-1", "failed", "2");
+    expect(seen(again).phase).toBe(DeploymentPhase.FAILED);
+    return [bad, again];
+  }
+
+  const refusalOf = (id: DeploymentId, kind: "rollback" | "retry") => {
+    const answer = scene.command(id, kind);
+    return answer.ok ? "" : answer.refusal.message;
+  };
+
+  test("is the release before, where a repetition of the file keeps a plain rollback from being carried out, or would be taken back to the same", async () => {
+    const [bad, again] = await deployedAgain();
+    expect(seen(bad).remedies).toEqual({ rollback: false, rollbackTo: "1", retry: false });
+    expect(await scene.whyDeployment(bad)).toContain("muster rollback d-2 --to 1 takes it back");
+    expect(refusalOf(bad, "rollback")).toBe("d-2 can't be rolled back: d-3 of app has been carried out since; muster rollback d-2 --to 1 deploys 1 again");
+    expect(refusalOf(bad, "retry")).toContain("muster rollback d-2 --to 1 takes them back, ");
+    expect(seen(again).remedies).toEqual({ rollback: false, rollbackTo: "1", retry: true });
+    expect(refusalOf(again, "rollback")).toBe("d-3 can't be rolled back: its machines ran app@2 before it, too; muster rollback d-3 --to 1 deploys 1 again");
+    expect(scene.engine.operators.rollbackTo(bad, "1", { by: "anna", reason: "" })).toMatchObject({ ok: true });
+    for (const machine of FOUR) await scene.tell(machine, "healthy", "1");
+    expect(FOUR.map((machine) => scene.wanted(machine))).toEqual(["1", "1", "1", "1"]);
+    expect(seen(bad).remedies).toBeUndefined();
+  });
+
+  test("is no release of which the files are gone", async () => {
+    const [bad] = await deployedAgain();
+    scene.journal.db.prepare("DELETE FROM artifacts").run();
+    expect(seen(bad).remedies).toEqual({ rollback: false, rollbackTo: "", retry: false });
+    expect(refusalOf(bad, "rollback")).toBe("d-2 can't be rolled back: d-3 of app has been carried out since; deploy the release that is to run there");
+    expect(await scene.whyDeployment(bad)).not.toContain("takes it back");
+  });
+});
+
+describe("a deployment that found nothing to do", () => {
+  async function takenBack(): Promise<readonly [DeploymentId, DeploymentId]> {
+    await deployed("1");
+    const changed = await deployed("2");
+    const idle = scene.deploy("2", { waves: [ALL] });
+    expect(seen(idle)).toMatchObject({ counts: { unchanged: 4 }, reason: { message: "every machine ran it already" }, now: { machines: 4, healthy: 4, text: "" } });
+    scene.command(changed, "rollback");
+    for (const machine of FOUR) await scene.tell(machine, "healthy", "1");
+    return [changed, idle];
+  }
+
+  test("says so when what it found is not so any more, and advises nothing", async () => {
+    const [, idle] = await takenBack();
+    const text = "0 of 4 healthy: m-1, m-2 and m-3 back on 1 since d-2 was taken back; and 1 more";
+    expect(seen(idle)).toMatchObject({ now: { machines: 4, healthy: 0, bad: 0, text }, remedies: { rollback: false, rollbackTo: "", retry: false } });
+    expect(seen(idle, true).targets[0]).toMatchObject({ machine: "m-1", state: TargetState.UNCHANGED, previousVersion: "2", runningVersion: "1", now: "back on 1 since d-2 was taken back" });
+    expect(views.list({ app: "", activeOnly: false, limit: 1 })[0]).toMatchObject({ id: idle, now: { machines: 4, healthy: 0, text } });
+    expect(await scene.whyDeployment(idle)).toContain(`Now ${text}.`);
+  });
+
+  test("is not the one that decided about a machine, and gives nothing to those that come late", async () => {
+    const [changed, idle] = await takenBack();
+    expect((await scene.whyMachine("m-1")).split("\n")[0]).toBe("m-1 is back on app@1: d-2 (app@2) was taken back.");
+    expect((await scene.whyMachine("m-1", idle)).split("\n")[0]).toBe("m-1 ran app@2 already: d-3 left it out. Now d-2 decides there: it is to run app@1, since d-2 was taken back.");
+    await scene.join("late");
+    await scene.tell("late", "healthy", "1");
+    expect((await scene.whyMachine("late")).split("\n")[0]).toBe("late runs app@1: it became healthy in wave 1 of d-1.");
+    expect((await scene.whyMachine("late", idle)).split("\n")[0]).not.toContain("has not had its turn");
+    expect(changed).toBe("d-2");
+  });
+
+  test("counts machines that are down since, and none that a later deployment decides about", async () => {
+    await deployed("1");
+    const idle = scene.deploy("1", { waves: [ALL] });
+    await scene.tell("m-1", "unhealthy", "1");
+    expect(seen(idle).now).toMatchObject({ machines: 4, healthy: 3, bad: 1, text: "3 of 4 healthy: m-1 unhealthy: exited with code 1" });
+    await deployed("2");
+    expect(seen(idle).now).toBeUndefined();
+  });
+});
+
+test("a moment in the past shows how the machines were then, as it was shown then", async () => {
+  const shown = async (id: DeploymentId, at: number) => (await deploymentAt(scene.journal, id, at as Instant, true))!;
+  await deployed("1");
+  const id = await deployed("2");
+  scene.elapse(5000, ...FOUR);
+  const well = scene.clock.now();
+  scene.elapse(5000, ...FOUR);
+  for (const machine of ["m-1", "m-2"]) await scene.tell(machine, "unhealthy", "2");
+  scene.elapse(20_000, "m-1", "m-2", "m-3");
+  const down = scene.clock.now();
+  const { now, outcome, targets } = seen(id, true);
+  expect(now).toMatchObject({ machines: 4, healthy: 1, bad: 3, text: "1 of 4 healthy: m-1 and m-2 unhealthy: exited with code 1; m-4 not heard" });
+  scene.elapse(5000, ...FOUR);
+  scene.command(id, "rollback");
+  for (const machine of FOUR) await scene.tell(machine, "healthy", "1");
+  expect(await shown(id, down)).toMatchObject({ now: { ...now, lateWaitsFor: "" }, outcome, targets: targets.map((target) => ({ state: target.state, now: target.now })), remedies: undefined });
+  expect(await shown(id, well)).toMatchObject({ now: { machines: 4, healthy: 4, text: "" } });
+  expect((await shown("d-1" as DeploymentId, down)).now).toBeUndefined();
 });
 
 describe("a deployment of which the tables can't be read", () => {

@@ -15,7 +15,7 @@ import {
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
 import { OPEN_STATES, outcomeText, outstandingText } from "../history/outcome.ts";
-import { differenceText, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
@@ -23,7 +23,8 @@ import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { placesTaken } from "../rollout/words.ts";
-import { type AgentPhase, awaitsStart, isEnded, type RolloutPhase, type RolloutState, type TargetState as TargetStateName } from "../rollout/state.ts";
+import { type AgentPhase, awaitsStart, isEnded, mayGoBack, type RolloutPhase, type RolloutState, type TargetState as TargetStateName, wentBack } from "../rollout/state.ts";
+import { isTailTripped } from "../rollout/tail.ts";
 import type { Strategy } from "../plan/strategy.ts";
 
 interface DeploymentRow {
@@ -54,6 +55,7 @@ interface DeploymentRow {
 const TROUBLED_ASKED_MAX = 50;
 
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
+const HEARD_UNDER_WAY = "SELECT 1 FROM targets t JOIN machines m ON m.id = t.machine WHERE t.deployment = ? AND t.state IN ('updating', 'reverting') AND m.silent_since IS NULL LIMIT 1";
 const TARGETS = `
   SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
   FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
@@ -96,7 +98,8 @@ export class DeploymentViews {
   one(id: string, includeTargets: boolean): Deployment | undefined {
     const found = this.find(id);
     if (found === undefined) return undefined;
-    return this.#view(statement(this.#db, `${DEPLOYMENTS} WHERE d.id = ?`).get(found) as DeploymentRow, includeTargets);
+    const deployment = this.#view(statement(this.#db, `${DEPLOYMENTS} WHERE d.id = ?`).get(found) as DeploymentRow, includeTargets);
+    return needsRemedy(deployment) ? { ...deployment, remedies: this.#present?.remedies(found) } : deployment;
   }
 
   /** Newest first. */
@@ -147,7 +150,10 @@ export class DeploymentViews {
       awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
       ...this.#ending(row, counts),
-      now: this.#now(row),
+      now: this.#now(row, unchanged.length > 0),
+      // Asked for where one is shown.
+      remedies: undefined,
+      underWay: isEnded(row.phase) && this.#isUnderWay(row, counts),
     };
   }
 
@@ -164,12 +170,24 @@ export class DeploymentViews {
     return { outcome, outstanding: { count, machines } };
   }
 
-  #now({ id, phase }: DeploymentRow): DeploymentNow | undefined {
-    const now = this.#present?.nowOf(id);
-    if (now === undefined || now.machines === 0) return undefined;
+  #now(row: DeploymentRow, hasLeftOut: boolean): DeploymentNow | undefined {
+    const { id, phase } = row;
+    const own = this.#present?.nowOf(id);
+    if (own === undefined) return undefined;
+    const leftOut = hasLeftOut && phase === "succeeded" ? leftOutNow(this.#db, row) : NOBODY_LEFT_OUT;
+    const now = { machines: own.machines + leftOut.machines, healthy: own.healthy + leftOut.healthy, bad: own.bad + leftOut.bad };
+    if (now.machines === 0) return undefined;
     const hasEnded = isEnded(phase);
     const unsound = phase === "succeeded" ? this.#present?.unsound(id) : undefined;
-    return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, now) : "", lateWaitsFor: unsound ?? "" };
+    return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, own, leftOut) : "", lateWaitsFor: unsound ?? "" };
+  }
+
+  /** Of one that has ended: machines that are heard are on their way, or have their turn and nothing holds them. */
+  #isUnderWay({ id, phase }: DeploymentRow, { updating, reverting, pending }: TargetCounts): boolean {
+    if (this.#present === undefined) return false;
+    const state = this.#rollout(id);
+    const isToGo = state !== undefined && state.hold === null && (phase === "succeeded" ? pending > 0 && !isTailTripped(state) : wentBack(state) && [...state.targets.values()].some((target) => mayGoBack(state, target)));
+    return isToGo || (updating + reverting > 0 && statement(this.#db, HEARD_UNDER_WAY).get(id) !== undefined);
   }
 
   #waitingOn(row: DeploymentRow, waiting: string): string {
@@ -254,7 +272,7 @@ export class DeploymentViews {
         generation: target.generation,
         since: target.since,
         attempts: target.attempts,
-        reason: reasonOf(target) ?? (said === null ? undefined : reasonOf({ reason_code: target.said_code, reason_message: target.said_message })),
+        reason: passedOver(row, target) ?? reasonOf(target) ?? (said === null ? undefined : reasonOf({ reason_code: target.said_code, reason_message: target.said_message })),
         appPhase: appPhase(said),
         previousVersion: target.previous === null ? "" : target.previous.slice(row.app.length + 1),
         // A machine of its name that joined later is another one.
@@ -265,6 +283,10 @@ export class DeploymentViews {
   }
 
   #unchanged(row: DeploymentRow, machines: readonly string[]): Target[] {
+    const version = versionOf(row);
+    const now = new Map<string, string>();
+    if (this.#present !== undefined && machines.length > 0) for (const { machine, text } of leftOutMachines(this.#db, row)) now.set(machine, text ?? "");
+    const running = statement(this.#db, "SELECT running_version FROM machine_apps WHERE machine = ? AND app = ?").pluck();
     return machines.map((machine) => ({
       machine,
       wave: 0,
@@ -274,9 +296,9 @@ export class DeploymentViews {
       attempts: 0,
       reason: { code: "unchanged", message: "ran it already" },
       appPhase: AppPhase.UNSPECIFIED,
-      previousVersion: row.release.slice(row.app.length + 1),
-      runningVersion: row.release.slice(row.app.length + 1),
-      now: "",
+      previousVersion: version,
+      runningVersion: this.#present === undefined ? version : ((running.get(machine, row.app) as string | undefined) ?? ""),
+      now: now.get(machine) ?? "",
     }));
   }
 }
@@ -323,6 +345,19 @@ interface TargetRow extends Said {
 
 export function reasonOf(row: { readonly reason_code: string | null; readonly reason_message: string | null }): Reason | undefined {
   return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
+}
+
+/** Of one that was not heard at its turn, after a rollout that gives it none any more: what was said of it then is not so. */
+function passedOver({ id, phase }: DeploymentRow, { attempts, state, reason_code: code }: TargetRow): Reason | undefined {
+  if (attempts > 0 || !isEnded(phase) || phase === "succeeded") return undefined;
+  if (state === "unreachable" && code === "silent") return { code, message: `nothing was heard from the machine at its turn, and ${id} ended without it` };
+  return state === "skipped" && code === "cordoned" ? { code, message: `the machine was cordoned at its turn, and ${id} ended without it` } : undefined;
+}
+
+/** Paused, or ended other than was meant. */
+function needsRemedy({ phase, now, counts }: Deployment): boolean {
+  if (phase === DeploymentPhase.SUCCEEDED) return (now?.text ?? "") !== "" || (counts?.failed ?? 0) > 0;
+  return phase === DeploymentPhase.PAUSED || phase === DeploymentPhase.FAILED || phase === DeploymentPhase.ABORTED;
 }
 
 function versionOf({ app, release }: Pick<DeploymentRow, "app" | "release">): string {

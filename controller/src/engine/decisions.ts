@@ -2,7 +2,7 @@
  * What was decided about an app on a machine, and what is still to come of it: told by now, to be told, to be taken back. The questions behind ADR 25, asked of the tables.
  */
 import type { Database, Statement } from "better-sqlite3";
-import type { AppName, DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { isToCome } from "../journal/standing.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import type { LeftAs, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
@@ -34,6 +34,9 @@ export interface Intention extends Decision {
   readonly isBack: 0 | 1;
 }
 
+/** Older releases that are tried: the files of some may be gone. */
+const BEFORE_MAX = 5;
+
 export class Decisions {
   readonly #db: Database;
   readonly #sql: ReturnType<typeof prepare>;
@@ -46,6 +49,12 @@ export class Decisions {
   /** A deployment that began after this one, told some of its machines something else, and was not taken back to what this one left there. */
   laterDeployment(id: DeploymentId): DeploymentId | undefined {
     return this.#sql.later.get(id) as DeploymentId | undefined;
+  }
+
+  /** What machines that are assigned this deployment's release ran before it, what most of them ran first; where nothing is kept of that, what went to the same selector before. */
+  releasesBefore(id: DeploymentId): readonly ReleaseId[] {
+    const own = this.#sql.before.all(id) as ReleaseId[];
+    return own.length > 0 ? own : (this.#sql.deployedBefore.all(id) as ReleaseId[]);
   }
 
   /** Which row of the journal asked for a deployment that has not begun: its submission, or that somebody let it begin. */
@@ -106,6 +115,17 @@ function prepare(db: Database) {
        WHERE this.id = ? AND later.start_seq > this.start_seq
          AND (later.phase <> 'rolled_back' OR (a.release IS NOT this.release AND a.release IS NOT t.previous
            AND NOT EXISTS (SELECT 1 FROM targets l WHERE l.deployment = later.id AND l.machine = t.machine AND l.state = 'unreachable' AND l.previous IS this.release))) ORDER BY later.start_seq DESC LIMIT 1`,
+    ).pluck(),
+    before: statement(
+      `SELECT t.previous FROM deployments this CROSS JOIN targets mine ON mine.deployment = this.id AND mine.attempts > 0 AND mine.state <> 'removed'
+       JOIN assignments a ON a.machine = mine.machine AND a.app = this.app AND a.release = this.release
+       JOIN deployments d ON d.app = this.app AND d.release = this.release AND d.number <= this.number
+       JOIN targets t ON t.deployment = d.id AND t.machine = mine.machine
+       WHERE this.id = ? AND t.previous <> this.release GROUP BY d.number, t.previous ORDER BY d.number DESC, count(*) DESC LIMIT ${BEFORE_MAX}`,
+    ).pluck(),
+    deployedBefore: statement(
+      `SELECT d.release FROM deployments this JOIN deployments d ON d.app = this.app AND d.selector = this.selector AND d.number < this.number AND d.release <> this.release AND d.phase = 'succeeded'
+       WHERE this.id = ? AND EXISTS (SELECT 1 FROM assignments a WHERE a.app = this.app AND a.release = this.release) ORDER BY d.number DESC LIMIT ${BEFORE_MAX}`,
     ).pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
     intentions: statement(

@@ -15,6 +15,7 @@ import { timeText, waitingOn } from "../rollout/words.ts";
 import type { Seen } from "./attendance.ts";
 import type { Now } from "./deployments-now.ts";
 import { Archiving } from "./archiving.ts";
+import type { Remedies } from "./comebacks.ts";
 import { auditMemory } from "./audit.ts";
 import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
@@ -229,7 +230,7 @@ export class Engine {
 
   #waitingOn(state: RolloutState): string | undefined {
     try {
-      return ofRollout(state.id, () => (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state));
+      return ofRollout(state.id, () => (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state, this.#loop.attendance.now()));
     } catch (error) {
       if (!(error instanceof RolloutBug)) throw error;
       return `a fault of the controller itself to be mended (${error.message})`;
@@ -244,6 +245,11 @@ export class Engine {
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined {
     return this.#loop.lateWait(id);
+  }
+
+  /** Which commands would mend a deployment that went wrong. */
+  remedies(id: DeploymentId): Remedies {
+    return this.operators.comebacks.remedies(id);
   }
 
   /** For tests: what memory holds of machines that a reload would not, in words; undefined: nothing. */

@@ -342,7 +342,7 @@ function prepare(db: Database) {
     goneBack: statement("SELECT 1 FROM deployments WHERE id = ? AND back_seq IS NOT NULL"),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(
-      `SELECT 1 FROM deployments this WHERE this.id = ? AND this.phase = 'succeeded' AND NOT EXISTS (
+      `SELECT 1 FROM deployments this WHERE this.id = ? AND ${stands("this")} AND NOT EXISTS (
          SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${stands("d")})`,
     ),
     takenBack: statement(

@@ -57,13 +57,14 @@ export class FleetOrders {
       const isAlive = world.fleet.isAlive(machine, now.watchedMs);
       const lost = lostWith(this.#loop, machine, now);
       const isHeard = (state: RolloutState): boolean => (isEnded(state.phase) ? !lost.includes(state.id) : isAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
-      const all = rollouts.all().map((state) => ({ state, isHeard: isHeard(state) }));
+      const stopped = facts.assignedApps(machine).filter((app) => world.isExcused(machine, app));
+      const all = rollouts.all().map((state) => ({ state, isHeard: isHeard(state), isStopped: stopped.includes(state.app) }));
       this.#loop.forgetElsewhere(machine);
       this.#loop.journal.reports.forget(machine);
-      append({ kind: "machine_removed", machine, by, reason: why, ...(lost.length === 0 ? {} : { lostWith: lost }) });
+      append({ kind: "machine_removed", machine, by, reason: why, ...(lost.length === 0 ? {} : { lostWith: lost }), ...(stopped.length === 0 ? {} : { stopped }) });
       world.forget(machine);
       catchUp.forget(machine);
-      for (const { state, isHeard } of all) rollouts.drive(state, { kind: "removed", machine, reason, isHeard }, append, now);
+      for (const { state, ...how } of all) rollouts.drive(state, { kind: "removed", machine, reason, ...how }, append, now);
     });
     // Only now: a transaction that fails brings everything else back from the tables.
     world.fleet.forget(machine);

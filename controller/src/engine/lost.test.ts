@@ -1,6 +1,7 @@
 /** Machines that are lost: who waits for them, who does not, and what becomes of them when they are heard again. */
 import { expect, test } from "vitest";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { timeText } from "../rollout/words.ts";
 import { World } from "./world.fixture.ts";
 
 const by = { by: "anna", reason: "" };
@@ -24,6 +25,28 @@ test("a machine that was drained is waited for by nobody, also when it is switch
   expect(world.waitingOn(id)).not.toContain("which may be its fault");
   world.pass(700_000, "b", "c", "d");
   expect(world.phase(id)).not.toBe("rolled_back");
+});
+
+test.each([["rollback", "is taken back"], ["pause", "pauses"], ["abort", "fails"]] as const)("with on_failure: %s, what waits for a lost machine says until when", async (onFailure, then) => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1), progressDeadlineMs: 60_000, healthyDeadlineMs: 30_000, onFailure });
+  await world.say("a", "probing");
+  world.pass(20_000, "b", "c", "d");
+  const deadline = world.clock.now() + 40_000;
+  expect(world.waitingOn(id)).toBe(`a to be heard from: 1 machine took the release and was lost after it, which may be its fault; else it ${then} at ${timeText(deadline as never)} (progress_deadline)`);
+  world.pass(39_000, "b", "c", "d");
+  expect(world.phase(id)).toBe("rolling");
+  world.pass(2000, "b", "c", "d");
+  expect(world.phase(id)).not.toBe("rolling");
+});
+
+test("a rollback of which nobody is on the way yet says how many are to go back", async () => {
+  const world = await base();
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle("a", "b", "c", "d");
+  world.startEngine({ isHeard: false });
+  world.command(id, "rollback");
+  expect(world.waitingOn(id)).toBe("all machines to be heard since the controller was away (0 of 4 so far); then 4 machines to go back");
 });
 
 test("a lost machine is taken back when it is heard, also when the rollback failed elsewhere", async () => {

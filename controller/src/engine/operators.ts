@@ -1,7 +1,7 @@
 /**
  * What operators ask about deployments: submit one, steer one. Each is one transaction, and is refused in words when it can't be.
  */
-import { type DeploymentId, deploymentNumber, type ReleaseId, releaseId } from "@muster/proto/ids.ts";
+import { type DeploymentId, type ReleaseId, releaseId } from "@muster/proto/ids.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
 import { readSigned, signedAlsoBy } from "@muster/proto/trust/release-bytes.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
@@ -9,8 +9,9 @@ import type { Entry } from "../journal/entry.ts";
 import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
-import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
-import { isEnded, isTouched, isUnderWay, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import type { CommandEvent } from "../rollout/command.ts";
+import { newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { Comebacks } from "./comebacks.ts";
 import { countMachines, selectMachines } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { RolloutBug } from "./own-bug.ts";
@@ -32,10 +33,13 @@ export type Command =
   | { readonly kind: "set_max_unavailable"; readonly size: Size };
 
 export class Operators {
+  /** What can be taken back or tried again. */
+  readonly comebacks: Comebacks;
   readonly #loop: Loop;
 
   constructor(loop: Loop) {
     this.#loop = loop;
+    this.comebacks = new Comebacks(loop, (id, version) => this.#older(id, version));
   }
 
   recordArtifact(stored: Extract<Entry, { kind: "artifact_stored" }>): void {
@@ -122,10 +126,10 @@ export class Operators {
     const state = rollouts.takeUp(id);
     const readAt = journal.lastSeq;
     if (state === undefined) return notFound(`there is no deployment ${id}`);
-    if (hasArchivedTargets(this.#loop.journal.db, id)) return conflict(`${id} can't be ${DONE[command.kind]}: what it did is in the archive by now; muster rollback ${id} --to VERSION deploys an older release again`);
+    if (hasArchivedTargets(journal.db, id)) return conflict(`${id} can't be ${DONE[command.kind]}: what it did is in the archive by now; muster rollback ${id} --to ${this.comebacks.versionBefore(state) ?? "VERSION"} deploys an older release again`);
     const event = eventOf(state, command, { by, reason: why });
-    const refused = refusal(state, event) ?? (isComeback(state, command) ? this.#overtaken(state, command) : undefined);
-    if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused === NONE_FAILED ? this.#noneFailed(state) : refused}`);
+    const refused = this.comebacks.refused(state, event);
+    if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused}`);
     let isFirst = true;
     this.#loop.commit((append, now) => {
       // Not read twice, unless something was written in between, or an earlier attempt has changed it and failed.
@@ -158,6 +162,12 @@ export class Operators {
   }
 
   #deployOlder(id: DeploymentId, version: string, order: Order): Answer<Submitted> {
+    const older = this.#older(id, version);
+    return older.ok ? this.submit(older.value, order.by, noteOf(id, version, order.reason), this.#loop.facts.deployment(id)!.release) : older;
+  }
+
+  /** What deploys it again, as far as that can be said before it is submitted. */
+  #older(id: DeploymentId, version: string): Answer<Submission> {
     const { facts, rollouts } = this.#loop;
     const state = rollouts.takeUp(id);
     if (state === undefined) return notFound(`there is no deployment ${id}`);
@@ -167,39 +177,8 @@ export class Operators {
     if (!facts.wasHealthy(target)) return conflict(`${target} was never healthy on any machine, so there is nothing to go back to; deploy it from its deployment file`);
     if (!this.hasArtifact(release.artifact)) return conflict(`the files of ${target} were removed by retention; deploy it from its deployment file`);
     const strategy = straightBack(state.strategy);
-    return this.submit({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) }, order.by, noteOf(id, version, order.reason), state.release);
+    return granted({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) });
   }
-
-  /** Nothing failed, then; how its machines are now is another matter. */
-  #noneFailed({ id }: RolloutState): string {
-    const { machines, bad } = this.#loop.world.nowOf(id);
-    if (bad === 0) return NONE_FAILED;
-    return `${NONE_FAILED} in it, though ${bad} of its ${machines} ${machines === 1 ? "machine" : "machines"} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; muster rollback ${id} takes all of them back, deploying it again assigns it anew to those that are down`;
-  }
-
-  /** A newer deployment decides about machines on which this one failed, and has not told them yet. */
-  #laterToTell({ id, app, targets }: RolloutState): DeploymentId | undefined {
-    const isNewer = (other: RolloutState): boolean => other.app === app && deploymentNumber(other.id) > deploymentNumber(id);
-    const pendingIn = this.#loop.rollouts.all().find((other) => isNewer(other) && [...other.targets.values()].some(({ machine, state }) => state === "pending" && targets.get(machine)?.state === "failed"));
-    return pendingIn?.id ?? this.#loop.facts.decisions.laterToTell(id);
-  }
-
-  /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
-  #overtaken(state: RolloutState, { kind }: Command): string | undefined {
-    const { id, app, targets } = state;
-    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && isUnderWay(other));
-    if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
-    let touched = 0;
-    for (const target of targets.values()) if (isTouched(target)) touched += 1;
-    // The tables need not be asked while all that it told anything are its own.
-    const later = (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.decisions.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
-    return later === undefined ? undefined : `${later} of ${app} has been carried out since; ${kind === "rollback" ? "roll that back" : "deploy again"} instead`;
-  }
-}
-
-/** The command begins anew what had ended. */
-function isComeback({ phase }: RolloutState, { kind }: Command): boolean {
-  return kind === "rollback" || (kind === "retry" && isEnded(phase));
 }
 
 function reasonOf(kind: Command["kind"], by: string, why: string): RolloutReason {

@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { AppName, DeploymentId, Instant } from "@muster/proto/ids.ts";
-import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { ALL, APPROVAL, count, wave } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const MINUTE = 60_000;
@@ -35,6 +35,19 @@ test("of those that wait for the same app, the more important goes first", async
   await world.say("a", "healthy");
   expect([world.phase(normal), world.phase(urgent)]).toEqual(["pending", "rolling"]);
   expect(world.waitingOn(normal)).toBe("d-3 (app@3, rolling) to end");
+});
+
+test("who waits for another one that waits for somebody is told what would let that go on", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const first = world.deploy("1", { waves: [{ ...wave(count(1)), gates: [APPROVAL] }, ALL], maxUnavailable: count(1) });
+  const next = world.deploy("2");
+  await world.say("a", "healthy");
+  expect(world.waitingOn(next)).toBe("d-1 (app@1, awaiting approval: muster approve d-1) to end");
+  world.command(first, "approve");
+  expect(world.waitingOn(next)).toBe("d-1 (app@1, rolling) to end");
+  world.command(first, "pause");
+  expect(world.waitingOn(next)).toBe("d-1 (app@1, paused: muster resume d-1) to end");
 });
 
 describe("start: manual", () => {

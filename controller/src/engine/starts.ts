@@ -4,7 +4,7 @@
  */
 import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import { dueAt, type Moment } from "../rollout/moment.ts";
-import { awaitsStart, isUnderWay, type RolloutState } from "../rollout/state.ts";
+import { awaitsStart, isBroken, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
 import { ofRollout } from "./own-bug.ts";
@@ -67,7 +67,15 @@ function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: Star
   if (state.strategy.onConflict === "supersede") return beforeGoneBack(state, ofApp);
   const before = ofApp.find(isUnderWay) ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
   if (before === undefined) return undefined;
-  return { message: `${before.id} (${before.release}, ${before.phase.replaceAll("_", " ")}) to end`, until: undefined };
+  return { message: `${before.id} (${before.release}, ${standsText(before)}) to end`, until: undefined };
+}
+
+/** With the command for whoever must act before it goes on. */
+function standsText(state: RolloutState): string {
+  const { id, phase, hold } = state;
+  if (phase === "rolling" && hold?.kind === "approval") return `awaiting approval: muster approve ${id}`;
+  if (phase === "paused" && !isBroken(state)) return `paused: muster resume ${id}`;
+  return phase.replaceAll("_", " ");
 }
 
 /** A rollback under way is left in the middle only for a deployment that goes to all of its machines. */

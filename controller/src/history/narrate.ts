@@ -178,7 +178,7 @@ export class Narrator {
 
 /** What it waited for, once that is over: what one could have done about it is left out. */
 function inHindsight(message: string): string {
-  return message.replace("its time: it begins at", "its time,").replace(/ \(muster approve d-[0-9]+\)$/, "");
+  return message.replace("its time: it begins at", "its time,").replace(/ \(muster approve d-[0-9]+\)$/, "").replace(/: muster [a-z]+ d-[0-9]+\) to end$/, ") to end");
 }
 
 /** Only when somebody resumed it: others are the engine's own bookkeeping. */

@@ -15,11 +15,13 @@ export interface OutstandingTarget {
   readonly attempts: number;
   /** Why it is in its state, as a code; null: it says nothing, or was never asked. Default null. */
   readonly reason?: string | null;
+  /** The same in words. Default null. */
+  readonly message?: string | null;
 }
 
 /** Which states of targets an ending leaves open. */
 export const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
-  succeeded: ["unreachable", "skipped", "pending", "updating"],
+  succeeded: ["unreachable", "skipped", "pending", "updating", "failed"],
   rolled_back: ["unreachable", "reverting", "healthy", "updating", "failed", "removed"],
   failed: ["unreachable", "updating", "reverting"],
   aborted: ["unreachable", "updating", "reverting"],
@@ -43,7 +45,7 @@ export function outcomeText(ended: Ended): string {
   const kept = counts.healthy === 0 ? [] : [keptText(ended)];
   switch (phase) {
     case "succeeded":
-      return [succeededText(counts), ...(counts.failed === 0 || counts.healthy === 0 ? [] : [`${counts.failed} failed`]), ...left].join("; ");
+      return [succeededText(counts), ...otherFailures(ended), ...left].join("; ");
     case "rolled_back":
       return left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`;
     case "failed":
@@ -60,9 +62,15 @@ function keptText({ phase, version, counts: { healthy, reverting, reverted } }: 
   return `${machinesText(healthy)} still ${healthy === 1 ? "runs" : "run"} ${version} and ${healthy === 1 ? "goes back in its" : "go back in their"} turn`;
 }
 
+/** Failures that no sentence names: later deployments decide about those machines, or they are in the archive. */
+export function otherFailures({ counts, outstanding, outstandingCount }: Pick<Ended, "counts" | "outstanding" | "outstandingCount">): readonly string[] {
+  const named = outstanding.filter(({ state }) => state === "failed").length + outstandingCount - outstanding.length;
+  return counts.failed > named ? [`${counts.failed - named} failed`] : [];
+}
+
 /** Of one machine: `web-3 may still run 3.0, and goes back when it is heard`. */
 export function outstandingText(phase: EndedPhase, version: string, target: OutstandingTarget): string {
-  return sentence(whatOf(phase, target), [target.machine], 1, version);
+  return withReason(sentence(whatOf(phase, target), [target.machine], 1, version), whatOf(phase, target), target);
 }
 
 function succeededText({ healthy, failed, unreachable, skipped, pending, updating }: TargetCounts): string {
@@ -71,7 +79,7 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it";
+type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "failed";
 
 function whatOf(phase: EndedPhase, { state, purpose, attempts, reason = null }: OutstandingTarget): What {
   if (state === "removed") return "removed";
@@ -80,11 +88,17 @@ function whatOf(phase: EndedPhase, { state, purpose, attempts, reason = null }: 
   if (phase === "succeeded") {
     if (state === "unreachable") return attempts === 0 ? "gets_it_when_heard" : reason === "not_taken" ? "was_told" : "took_it";
     if (state === "skipped") return "is_cordoned";
+    if (state === "failed") return "failed";
     return state === "pending" ? "is_to_get_it" : "is_under_way";
   }
   if (state !== "unreachable") return "is_under_way";
   // A rollback that failed goes on with those that were lost in it.
   return purpose === "revert" ? (phase === "failed" ? "may_still_run" : "was_to_go_back") : "may_run";
+}
+
+/** What it failed of, where it is the only one of whom that is said. */
+function withReason(text: string, what: What, { message = null }: OutstandingTarget): string {
+  return what === "failed" && message !== null && message !== "" ? `${text}: ${message}` : text;
 }
 
 /** `who`: names, or some of them and how many more. */
@@ -114,6 +128,8 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} ${one ? "is" : "are"} cordoned and ${one ? "gets" : "get"} it after muster uncordon ${one ? machines[0]! : "MACHINE"}`;
     case "is_to_get_it":
       return `${who} ${one ? "is" : "are"} still to get it`;
+    case "failed":
+      return `${who} failed`;
   }
 }
 
@@ -126,7 +142,8 @@ export function outstandingSentences({ phase, version, outstanding, outstandingC
   const unread = outstandingCount - outstanding.length;
   return [...groups].map(([what, targets], index) => {
     const count = targets.length + (index === groups.size - 1 ? unread : 0);
-    return sentence(what, targets.slice(0, count > NAMED_MAX + 1 ? NAMED_MAX : targets.length).map(({ machine }) => machine), count, version);
+    const text = sentence(what, targets.slice(0, count > NAMED_MAX + 1 ? NAMED_MAX : targets.length).map(({ machine }) => machine), count, version);
+    return count === 1 ? withReason(text, what, targets[0]!) : text;
   });
 }
 

@@ -5,7 +5,8 @@
  */
 import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
-import type { Now } from "../engine/deployments-now.ts";
+import type { Remedies } from "../engine/comebacks.ts";
+import { NOBODY, type Now } from "../engine/deployments-now.ts";
 import { stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
 import type { EndedPhase, RolloutPhase, TargetState } from "../rollout/state.ts";
@@ -17,6 +18,8 @@ export interface Present {
   nowOf(id: DeploymentId): Now;
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined;
+  /** Which commands would mend a deployment that went wrong. */
+  remedies(id: DeploymentId): Remedies;
 }
 
 /** Of those on which an outcome does not hold: enough for a person to begin with. */
@@ -47,7 +50,7 @@ export interface Outstanding {
 export function outstandingOf(db: Database, id: DeploymentId, phase: EndedPhase, isNow: boolean): Outstanding {
   const given = { id, states: JSON.stringify(OPEN_STATES[phase]) };
   const where = `${FROM} ${IS_OPEN} ${isNow ? IS_OWN : ""}`;
-  const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts, t.reason_code AS reason ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
+  const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
   const count = targets.length < OUTSTANDING_READ_MAX ? targets.length : (statement(db, `SELECT count(*) ${where}`).pluck().get(given) as number);
   return { targets, count };
 }
@@ -94,17 +97,67 @@ export function nowText(said: Said): string | undefined {
   return `${says === "reverted" ? "went back by itself" : says === "reverting" ? "goes back by itself" : says}${why}`;
 }
 
+/** A machine that is other than a deployment says. */
+interface Troubled {
+  readonly machine: string;
+  readonly text: string;
+}
+
+/** Machines that a deployment left out, since they ran its release: those about which nothing that began later has decided. */
+export interface LeftOut extends Now {
+  /** The first of those that do not run it well any more. */
+  readonly troubled: readonly Troubled[];
+}
+
+export const NOBODY_LEFT_OUT: LeftOut = { ...NOBODY, troubled: [] };
+
+/** Whoever a later deployment to the same machines has begun with is its matter: then nobody is looked at. */
+const LEFT_OUT = `SELECT j.value AS machine, '' AS deployment, 'healthy' AS state, 1 AS attempts, NULL AS decided_by, 0 AS is_removal, m.silent_since IS NOT NULL AS is_silent, m.drained AS is_drained, NULL AS given_back,
+    CASE WHEN ma.generation = a.generation THEN ma.phase END AS said_phase, ma.reason_message AS said_message, a.deployment AS taken_by, a.release
+  FROM deployments d CROSS JOIN json_each(d.unchanged) j JOIN machines m ON m.id = j.value JOIN assignments a ON a.machine = j.value AND a.app = d.app JOIN deployments o ON o.id = a.deployment
+    LEFT JOIN machine_apps ma ON ma.machine = j.value AND ma.app = d.app
+  WHERE d.id = @id AND o.start_seq < d.start_seq
+    AND NOT EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq)`;
+
+interface OfRelease {
+  readonly id: DeploymentId;
+  readonly app: string;
+  readonly release: string;
+}
+
+/** How the machines are now that it left out. */
+export function leftOutNow(db: Database, { id, app, release }: OfRelease): LeftOut {
+  const now = { machines: 0, healthy: 0, bad: 0, troubled: [] as Troubled[] };
+  for (const { machine, text, isBad } of leftOutMachines(db, { id, app, release })) {
+    now.machines += 1;
+    if (text === undefined) now.healthy += 1;
+    else if (now.troubled.length < TROUBLED_NAMED_MAX) now.troubled.push({ machine, text });
+    if (isBad) now.bad += 1;
+  }
+  return now.machines === 0 ? NOBODY_LEFT_OUT : now;
+}
+
+/** One by one. `text`: how it is now; undefined: it runs the release well. */
+export function* leftOutMachines(db: Database, { id, app, release }: OfRelease): Generator<{ readonly machine: string; readonly text: string | undefined; readonly isBad: boolean }> {
+  for (const row of statement(db, LEFT_OUT).iterate({ id }) as IterableIterator<Said & { readonly machine: string; readonly taken_by: string; readonly release: string | null }>) {
+    const has = row.release === release;
+    const text = has ? nowText(row) : `${row.release === null ? `without ${app}` : `back on ${row.release.slice(app.length + 1)}`} since ${row.taken_by} was taken back`;
+    yield { machine: row.machine, text, isBad: has && text !== undefined && row.is_drained === 0 };
+  }
+}
+
 /** `0 of 8 healthy: web-1 is unhealthy: exited with code 1; and 7 more`. Empty while the machines are as the deployment left them. */
-export function differenceText(db: Database, id: DeploymentId, phase: RolloutPhase, { machines, healthy }: Now): string {
+export function differenceText(db: Database, id: DeploymentId, phase: RolloutPhase, own: Now, leftOut: LeftOut = NOBODY_LEFT_OUT): string {
+  const healthy = own.healthy + leftOut.healthy;
+  const machines = own.machines + leftOut.machines;
   if (healthy === machines || phase === "pending") return "";
-  const troubled: { readonly machine: string; readonly text: string }[] = [];
+  const troubled: Troubled[] = [...leftOut.troubled];
   // Walks the targets only while somebody is not well, and only as far as the first few of them.
   const rows = statement(db, `SELECT t.machine, ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.state IN ('healthy', 'reverted') AND a.deployment = t.deployment ORDER BY t.wave, t.position`);
   for (const row of rows.iterate(id) as IterableIterator<Said & { readonly machine: string }>) {
+    if (own.healthy === own.machines || troubled.length >= TROUBLED_NAMED_MAX) break;
     const text = nowText(row);
-    if (text === undefined) continue;
-    troubled.push({ machine: row.machine, text });
-    if (troubled.length === TROUBLED_NAMED_MAX) break;
+    if (text !== undefined) troubled.push({ machine: row.machine, text });
   }
   if (troubled.length === 0) return "";
   const left = machines - healthy - troubled.length;

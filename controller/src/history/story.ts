@@ -77,8 +77,13 @@ export class Story {
     if (own !== undefined) {
       this.#lines.push(...told.filter(({ kind }) => kind === "absence"));
       this.#say(row, own);
-    } else this.#lines.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
+    } else if (!this.#hasToldReturn(entry)) this.#lines.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
     if (entry.kind === "rollout_started") this.#place(row, this.#narrator.state!);
+  }
+
+  /** The machine has just said itself that it went back, and with what was wrong. */
+  #hasToldReturn(entry: JournalRow["entry"]): boolean {
+    return entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && this.#lines.at(-1)?.kind === "report_reverted";
   }
 
   #concerns(line: Line, index: number, { entry }: JournalRow, isPending: boolean): boolean {
@@ -316,6 +321,7 @@ function reportText({ phase, reason, runningVersion }: ReportAccepted, state: Ro
     case "removed":
       return undefined;
     case "reverted":
+      // That it failed, and runs what it had, is told by a row of the deployment.
       if (target.state !== "failed") return undefined;
       return `it went back by itself${runningVersion === "" ? "" : ` and runs ${state.app}@${runningVersion} now`}${why}`;
     case "unhealthy":

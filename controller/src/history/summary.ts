@@ -1,8 +1,9 @@
 /**
  * Where a deployment, or a machine in it, stands: in one sentence. Pure.
  */
-import { isEnded, type RolloutState, type Target } from "../rollout/state.ts";
-import { kindsText, outstandingSentences } from "./outcome.ts";
+import type { ReportAccepted } from "../journal/entry.ts";
+import { isEnded, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
+import { kindsText, otherFailures, outstandingSentences } from "./outcome.ts";
 import type { Outstanding } from "./present.ts";
 import { because, is, machinesText, totals } from "./words.ts";
 
@@ -37,7 +38,7 @@ function endSummary(state: RolloutState, waiting: string, { targets: left, count
     case "rolling_back":
       return `${what} is being rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
     case "succeeded":
-      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${counts.failed === 0 ? "" : `; ${counts.failed} failed`}${others}.`;
+      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${otherFailures({ counts, outstanding: left, outstandingCount: leftCount }).map((text) => `; ${text}`).join("")}${others}.`;
     case "rolled_back":
       if (leftCount === 0) return `${what} was rolled back${why}.`;
       return `${what} was rolled back, except ${kindsText({ outstanding: left, outstandingCount: leftCount })}${others.replace(";", ":")}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;
@@ -50,8 +51,15 @@ function endSummary(state: RolloutState, waiting: string, { targets: left, count
   }
 }
 
-/** `now`: how its machine is, where that is other than its state says. */
-export function targetSummary(state: RolloutState, target: Target, now: string | undefined): string {
+/** What is known of a target's machine beside its state. */
+export interface Known {
+  /** How it is, where that is other than its state says; undefined: as that says. */
+  readonly now: string | undefined;
+  /** What its agent said last about what it was told here; undefined: nothing, or a later deployment decides there. */
+  readonly said: ReportAccepted | undefined;
+}
+
+export function targetSummary(state: RolloutState, target: Target, { now, said }: Known): string {
   const { id, app, release } = state;
   const { machine, previous, reason } = target;
   const where = `wave ${target.wave + 1} of ${id}`;
@@ -66,11 +74,11 @@ export function targetSummary(state: RolloutState, target: Target, now: string |
       if (now !== undefined) return `${machine} became healthy with ${release} in ${where}; ${sinceText(now)}.`;
       return `${machine} runs ${release}: it became healthy in ${where}.`;
     case "failed":
-      if (target.purpose === "revert") return `${machine} could not go back to ${before} in ${id}${because(reason)}${runsText(app, target)}.`;
-      return `${machine} failed with ${release} in ${where}${because(reason)}${runsText(app, target)}.`;
+      if (target.purpose === "revert") return `${machine} could not go back to ${before} in ${id}${because(reason)}${runsText(app, target, said)}.`;
+      return `${machine} failed with ${release} in ${where}${because(reason)}${runsText(app, target, said)}.`;
     case "unreachable":
-      if (target.attempts === 0) return `${machine} was passed over in ${where}: nothing is heard from it.`;
-      return `${machine} fell silent on its way ${target.purpose === "revert" ? "back from" : "to"} ${release} in ${where}.`;
+      if (target.attempts === 0) return `${machine} was passed over in ${where}: nothing ${isEnded(state.phase) && state.phase !== "succeeded" ? "was" : "is"} heard from it.`;
+      return `${machine} ${lostText(target, release, where, said)}${goesBackText(state, target, before)}.`;
     case "skipped":
       return `${machine} was passed over in ${where}${because(reason)}.`;
     case "reverting":
@@ -80,6 +88,21 @@ export function targetSummary(state: RolloutState, target: Target, now: string |
     case "removed":
       return `${machine} counts no more in ${id} (${release})${because(reason)}.`;
   }
+}
+
+/** It may have been healthy before. */
+function lostText({ purpose, generation }: Target, release: string, where: string, said: ReportAccepted | undefined): string {
+  if (purpose === "revert") return `fell silent on its way back from ${release} in ${where}`;
+  const wasHealthy = said?.generation === generation && said.phase === "healthy";
+  return wasHealthy ? `was healthy with ${release} in ${where}, and has not been heard since` : `fell silent on its way to ${release} in ${where}`;
+}
+
+/** What is still to come for one that is lost. */
+function goesBackText(state: RolloutState, { purpose }: Target, before: string): string {
+  const { id, phase } = state;
+  if (phase !== "rolling_back" && !wentBack(state)) return "";
+  const what = phase === "rolling_back" ? "is being rolled back" : phase === "failed" ? "was being rolled back" : "was rolled back";
+  return purpose === "revert" ? "; it goes on with that when it is heard" : `; ${id} ${what}, and it goes back to ${before} when it is heard`;
 }
 
 function sinceText(now: string): string {
@@ -94,16 +117,18 @@ function pendingSummary({ id, release, phase }: RolloutState, { machine, wave }:
     case "succeeded":
       return `${machine} waits for its turn in wave ${wave + 1} of ${id} (${release}).`;
     case "rolling_back":
-      return `${machine} was never told of ${release}: ${id} is being rolled back.`;
+      return `${id} did not come to ${machine} with ${release}: it is being rolled back.`;
     case "rolled_back":
     case "failed":
     case "aborted":
     case "superseded":
-      return `${machine} was never told of ${release}: ${id} ended before its turn (${phase.replaceAll("_", " ")}).`;
+      return `${id} did not come to ${machine} with ${release}: it ended before (${phase.replaceAll("_", " ")}).`;
   }
 }
 
-function runsText(app: string, { runs }: Target): string {
+/** What it said last counts, and that may be newer than its failure. */
+function runsText(app: string, { runs: then, generation }: Target, said: ReportAccepted | undefined): string {
+  const runs = said?.generation === generation ? said.runningVersion : then;
   if (runs === null) return "";
   return runs === "" ? `; nothing of ${app} runs there now` : `; ${app}@${runs} runs there now`;
 }

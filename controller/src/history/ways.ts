@@ -1,6 +1,8 @@
 /**
  * What a deployment waits for now, and what would let it go on: with the command to type where somebody can act. Pure.
  */
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { Remedies } from "../engine/comebacks.ts";
 import { type CommandEvent, refusal } from "../rollout/command.ts";
 import { awaitsStart, isEnded, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail, isTailTripped } from "../rollout/tail.ts";
@@ -14,6 +16,12 @@ export interface Standpoint {
   readonly isStanding: boolean;
   /** A later deployment of its app that was carried out; taking this one up again would undo that. */
   readonly later: string | undefined;
+}
+
+/** `; muster rollback d-5 --to 1.0 takes it back`; empty where nothing does. */
+export function backText(id: DeploymentId, { rollback, rollbackTo }: Remedies): string {
+  if (!rollback && rollbackTo === "") return "";
+  return `; muster rollback ${id}${rollback ? "" : ` --to ${rollbackTo}`} takes it back`;
 }
 
 /** Empty once there is nothing to wait for. */
@@ -89,13 +97,15 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
 
 const BUDGET_WAY = "muster budget list shows who takes the places; muster budget set changes how many there are";
 
-/** Machines that were passed over, and have their turn later. */
+/** Machines that were passed over, and have their turn later, and those that are lost on their way. */
 function awayNow(state: RolloutState): readonly string[] {
-  const silent = named(state, (target) => target.state === "unreachable");
+  const toStart = named(state, (target) => target.state === "unreachable" && target.purpose === null);
+  const lost = named(state, (target) => target.state === "unreachable" && target.purpose !== null);
   const cordoned = named(state, (target) => target.state === "skipped" && target.reason?.code === "cordoned");
   const [first] = cordoned;
   return [
-    ...(silent.length === 0 ? [] : [`${listText(silent)} ${is(silent.length)} silent and ${silent.length === 1 ? "has its" : "have their"} turn when heard from again`]),
+    ...(toStart.length === 0 ? [] : [`${listText(toStart)} ${is(toStart.length)} silent and ${toStart.length === 1 ? "has its" : "have their"} turn when heard from again`]),
+    ...(lost.length === 0 ? [] : [`${listText(lost)} ${is(lost.length)} silent and ${lost.length === 1 ? "goes" : "go"} on when heard from again`]),
     ...(first === undefined ? [] : [`${listText(cordoned)} ${is(cordoned.length)} cordoned and ${cordoned.length === 1 ? "has its" : "have their"} turn after muster uncordon ${cordoned.length === 1 ? first : "MACHINE"}`]),
   ];
 }

@@ -1,6 +1,6 @@
 /** What is told of real engine runs, word for word. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
+import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { ALL, APPROVAL, count, percent, soak, wave, webhook } from "../rollout/rollout.fixture.ts";
 import { Scene } from "./history.fixture.ts";
 
@@ -223,11 +223,11 @@ describe("a deployment", () => {
         "     2s target_failed: m-1 went back by itself: app@1 runs there now",
       ]
     `);
-    expect((await scene.whyMachine("m-1")).split("\n").filter((line) => /m-1 (failed|went)/.test(line))).toMatchInlineSnapshot(`
+    expect((await scene.whyMachine("m-1")).split("\n").filter((line) => /m-1 failed|went back/.test(line))).toMatchInlineSnapshot(`
       [
         "m-1 failed with app@2 in wave 1 of d-2: exited with code 1; app@1 runs there now.",
         "     1s target_failed: m-1 failed in wave 1; app@2 runs there now",
-        "     2s target_failed: m-1 went back by itself: app@1 runs there now",
+        "     2s report_reverted: it went back by itself and runs app@1 now: exited with code 1",
       ]
     `);
   });
@@ -240,7 +240,7 @@ describe("a deployment", () => {
     expect((await scene.whyDeployment(id)).split("\n").slice(0, 5)).toMatchInlineSnapshot(`
       [
         "d-2 (app@2) is paused: 1 machine failed in wave 1, 0 allowed: m-1: exited with code 1.",
-        "  > it waits for an operator to resume, roll back or abort it",
+        "  > it waits for an operator to resume, retry, roll back or abort it",
         "  > muster resume d-2 lets it go on; what has failed so far counts no more",
         "  > muster retry d-2 lets the failed machines take their turn again",
         "  > muster rollback d-2 takes every machine back to what it ran before",
@@ -476,7 +476,7 @@ describe("a machine", () => {
     `);
     expect((await scene.whyMachine("m-4")).split("\n").slice(0, 2)).toMatchInlineSnapshot(`
       [
-        "m-4 was never told of app@2: d-2 is being rolled back.",
+        "d-2 did not come to m-4 with app@2: it is being rolled back.",
         "     0s machine_joined: m-4 joined with the label role=web",
       ]
     `);
@@ -562,14 +562,14 @@ describe("a machine", () => {
            0s deployment_submitted: an operator submitted d-2: app@1 to the machines with role=web
            0s rollout_started: began, with nobody to change
            0s rollout_started: m-1 is left out: it runs app@1 already
-           0s succeeded: succeeded with nothing to do: every machine runs it already"
+           0s succeeded: succeeded with nothing to do: every machine ran it already"
     `);
     await scene.join("m-9");
-    expect(await scene.whyMachine("m-9")).toMatchInlineSnapshot(`
+    expect(await scene.whyMachine("m-9", again)).toMatchInlineSnapshot(`
       "m-9 is not among the machines of d-2: it joined after the plan was made; late_joiners: ignore leaves such machines as they are.
            0s deployment_submitted: an operator submitted d-2: app@1 to the machines with role=web
            0s rollout_started: began, with nobody to change
-           0s succeeded: succeeded with nothing to do: every machine runs it already
+           0s succeeded: succeeded with nothing to do: every machine ran it already
            0s machine_joined: m-9 joined with the label role=web
            0s machine_joined: m-9 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
     `);
@@ -646,7 +646,7 @@ describe("a machine", () => {
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
       "d-2 (app@2) is under way in wave 2 of 2: 0 of 4 machines run it.
         > it waits for m-1 to be healthy for 1s; 2 more of wave 2 to come
-        > m-4 is silent and has its turn when heard from again
+        > m-4 is silent and goes on when heard from again
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s deployment_submitted: it asks for 2 waves (canary=true, then 100%); at most 1 machine unavailable at once; if any machine fails, all that were changed go back
            0s rollout_started: began: 4 machines in 2 waves (1 and 3), at most 1 unavailable at once
@@ -785,5 +785,43 @@ describe("a machine that was removed", () => {
            0s machine_joined: m-1 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
     `);
     expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 3 machines run it.");
+  });
+});
+
+describe("the first sentence about a machine", () => {
+  const firstOf = async (machine: string, id?: DeploymentId) => (await scene.whyMachine(machine, id)).split("\n")[0];
+
+  test("says of one that was healthy and is lost just that, and what becomes of it", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+    for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "2");
+    scene.elapse(20_000, "m-2", "m-3", "m-4");
+    expect(await firstOf("m-1")).toBe("m-1 was healthy with app@2 in wave 1 of d-2, and has not been heard since.");
+    scene.command(id, "rollback");
+    expect(await firstOf("m-1")).toBe("m-1 was healthy with app@2 in wave 1 of d-2, and has not been heard since; d-2 is being rolled back, and it goes back to app@1 when it is heard.");
+    for (const machine of ["m-2", "m-3", "m-4"]) await scene.tell(machine, "healthy", "1");
+    expect(await firstOf("m-1")).toBe("m-1 was healthy with app@2 in wave 1 of d-2, and has not been heard since; d-2 was rolled back, and it goes back to app@1 when it is heard.");
+  });
+
+  test("is about the deployment that decided there, and not about a later one that ended before it came to it", async () => {
+    await upgraded();
+    const again = scene.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1), onFailure: "abort" });
+    await scene.tell("m-1", "failed", "1");
+    expect(await firstOf("m-4")).toBe("m-4 runs app@1: it became healthy in wave 1 of d-1.");
+    expect(await firstOf("m-4", again)).toBe("d-2 did not come to m-4 with app@2: it ended before (failed).");
+  });
+
+  test("says of one that failed and went back by itself what it runs now, and that it went back once", async () => {
+    scene.engine.orders.cordon("m-4" as MachineId, { drain: false, force: false }, { by: "anna", reason: "" });
+    await upgraded();
+    scene.engine.orders.uncordon("m-4" as MachineId, { by: "anna", reason: "" });
+    await scene.tell("m-4", "healthy", "1");
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4), maxFailures: count(1) });
+    for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "2");
+    await scene.tell("m-4", "reverting", "2");
+    await scene.tell("m-4", "reverted", "1");
+    const told = await scene.whyMachine("m-4", id);
+    expect(told.split("\n")[0]).toMatch(/^m-4 failed with app@2 in wave 1 of d-2.*; app@1 runs there now\.$/);
+    expect(told.match(/went back by itself/g)).toHaveLength(1);
   });
 });

@@ -5,7 +5,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { WhyResponse } from "@muster/proto/gen/muster/v1/history.ts";
-import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import { type DeploymentId, deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector } from "@muster/proto/selector.ts";
 import { Facts } from "../engine/facts.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
@@ -14,13 +14,13 @@ import { isEnded, type RolloutPhase, type RolloutState } from "../rollout/state.
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
-import { differenceText, nowText, outstandingOf, type Present, saidOf } from "./present.ts";
+import { differenceText, leftOutNow, nowText, outstandingOf, type Present, saidOf } from "./present.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
 import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
 import { type Before, Story } from "./story.ts";
 import { type Afterwards, deploymentSummary, targetSummary } from "./summary.ts";
-import { deploymentNow, type Standpoint } from "./ways.ts";
+import { backText, deploymentNow, type Standpoint } from "./ways.ts";
 import { colon, type Line, whoText } from "./words.ts";
 
 export interface WhySource extends Source {
@@ -64,16 +64,18 @@ export class Why {
     return granted(removed === undefined ? told : { ...told, now: [], summary: removedSummary(removed) });
   }
 
-  #afterwards({ id, phase }: RolloutState): Afterwards {
+  #afterwards(state: RolloutState): Afterwards {
     const { db, present } = this.#source;
+    const { id, phase, unchanged } = state;
     if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, nowText: "" };
-    return { outstanding: outstandingOf(db, id, phase, true), nowText: differenceText(db, id, phase, present.nowOf(id)) };
+    const leftOut = unchanged.size > 0 && phase === "succeeded" ? leftOutNow(db, state) : undefined;
+    return { outstanding: outstandingOf(db, id, phase, true), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */
   #lateWait({ state: { id, phase }, isStanding }: Standpoint): readonly string[] {
     const waits = phase === "succeeded" && isStanding ? this.#source.present.unsound(id) : undefined;
-    return waits === undefined ? [] : [`machines that come late wait for ${waits}; muster rollback ${id} takes it back`];
+    return waits === undefined ? [] : [`machines that come late wait for ${waits}${backText(id, this.#source.present.remedies(id))}`];
   }
 
   async #story(machine: MachineId, labels: Labels, id: DeploymentId): Promise<WhyResponse> {
@@ -92,7 +94,7 @@ export class Why {
     if (target !== undefined && target.state !== "removed") {
       const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport);
       const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is stopped, since it is drained: muster uncordon ${machine} starts it again`] : [];
-      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, story.isOver ? undefined : this.#nowOf(id, machine))}${story.isOver ? " A later deployment has told it something else since." : ""}` };
+      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, story.isOver ? { now: undefined, said: undefined } : { now: this.#nowOf(id, machine), said: story.lastReport })}${story.isOver ? " A later deployment has told it something else since." : ""}` };
     }
     return { ...answer(id, fit(lines)), ...this.#outside(standpoint, machine, labels, first) };
   }
@@ -105,7 +107,7 @@ export class Why {
   /** What there is to say of a machine that is no target. */
   #outside({ state, waiting, isStanding }: Standpoint, machine: MachineId, labels: Labels, firstSeq: number): Pick<WhyResponse, "now" | "summary"> {
     const { id, release, phase, strategy } = state;
-    if (state.unchanged.has(machine)) return { now: [], summary: `${machine} ran ${release} already: ${id} left it out.` };
+    if (state.unchanged.has(machine)) return { now: [], summary: `${machine} ran ${release} already: ${id} left it out.${this.#sinceText(machine, state)}` };
     const missed = mismatch(strategy.targets, labels);
     if (phase === "pending") {
       if (missed === undefined) return { now: [...deploymentNow({ state, waiting, isStanding, later: undefined })], summary: `${machine} is among the machines that ${id} (${release}) selects; it has not begun.` };
@@ -123,6 +125,14 @@ export class Why {
       now: waits ? [`${machine} has its turn when ${id} has succeeded (late_joiners: deploy)`, ...(waiting === "" ? [] : [`${id} waits for ${waiting}`])] : [],
       summary: started === null ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels).replace("its machines", `the machines of ${id}`)}.`,
     };
+  }
+
+  /** Of one that was left out, since it ran the release: what decides there now, if that is another. */
+  #sinceText(machine: MachineId, { id, app, release }: RolloutState): string {
+    const now = this.#source.db.prepare("SELECT deployment, release FROM assignments WHERE machine = ? AND app = ?").get(machine, app) as { readonly deployment: DeploymentId; readonly release: string | null } | undefined;
+    if (now === undefined || now.release === release) return "";
+    const what = now.release === null ? `be without ${app}` : `run ${now.release}`;
+    return ` Now ${now.deployment} decides there: it is to ${what}${deploymentNumber(now.deployment) < deploymentNumber(id) ? `, since ${now.deployment} was taken back` : ""}.`;
   }
 
   /** What keeps a machine that came late from its turn. */
@@ -172,21 +182,35 @@ export class Why {
     return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: facts.isStanding(id), later: facts.decisions.laterDeployment(id) };
   }
 
-  /** In which it is a target or left out, or which selects it by its labels; undefined: it has been removed. */
+  /**
+   * The newest that decided about it or is still to: in which it is a target that was reached or will be, or that left it out and nothing else has decided since, or which selects it by its labels; undefined: it has been
+   * removed.
+   */
   #newestFor(machine: MachineId, labels: Labels | undefined): DeploymentId | undefined {
     const { db } = this.#source;
+    const facts = new Facts(db);
     const isHere = labels === undefined ? "" : " AND t.state <> 'removed'";
-    const target = (db.prepare(`SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?${isHere}`).pluck().get(machine) ?? 0) as number;
-    const newer = db.prepare("SELECT id, selector, unchanged, phase FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
+    const newestTarget = (where: string) => (db.prepare(`SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?${isHere}${where}`).pluck().get(machine) ?? 0) as number;
+    // One that ended before it came to the machine decided nothing there.
+    const decisive = newestTarget(" AND (t.attempts > 0 OR d.phase = 'succeeded' OR d.ended_at IS NULL)");
+    const target = decisive > 0 ? decisive : newestTarget("");
+    const assigned = new Map(db.prepare("SELECT app, release FROM assignments WHERE machine = ?").raw().all(machine) as [string, string | null][]);
+    const newer = db.prepare("SELECT id, app, release, selector, unchanged, phase FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
       readonly id: DeploymentId;
+      readonly app: string;
+      readonly release: string;
       readonly selector: string;
       readonly unchanged: string;
       readonly phase: RolloutPhase;
     }>;
-    for (const { id, selector, unchanged, phase } of newer) {
-      // One that ended without success and without the machine never had to do with it.
-      const matters = labels !== undefined && (!isEnded(phase) || phase === "succeeded");
-      if ((matters && parseSelector(selector).ok && mismatch(selector, labels) === undefined) || isNamedIn(unchanged, machine)) return id;
+    for (const { id, app, release, selector, unchanged, phase } of newer) {
+      if (isNamedIn(unchanged, machine)) {
+        if (!assigned.has(app) || assigned.get(app) === release) return id;
+        continue;
+      }
+      // One that ended without success and without the machine never had to do with it, and one that found nothing to do gives nothing to those that come late.
+      const matters = labels !== undefined && (!isEnded(phase) || (phase === "succeeded" && facts.isStanding(id)));
+      if (matters && parseSelector(selector).ok && mismatch(selector, labels) === undefined) return id;
     }
     return target === 0 ? undefined : (`d-${target}` as DeploymentId);
   }

@@ -150,6 +150,8 @@ export interface MachineRemoved {
   readonly reason: string;
   /** Deployments whose release it had not had for long when it was heard no more, or was not well any more. Absent: none. */
   readonly lostWith?: readonly DeploymentId[];
+  /** Apps of which it had said, being drained, that nothing runs there any more. Absent: none. */
+  readonly stopped?: readonly AppName[];
 }
 
 export interface RetentionSet {

@@ -48,12 +48,13 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
      FROM targets WHERE deployment = @deployment AND wave = @wave`,
   );
   const remove = db.prepare(
-    `UPDATE targets SET state = 'removed', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment), reason_code = @code, reason_message = @message,
+    // Of what it had stopped it runs nothing, whatever it said before.
+    `UPDATE targets SET state = 'removed', runs = CASE WHEN (SELECT app FROM deployments WHERE id = targets.deployment) IN (SELECT value FROM json_each(@stopped)) THEN '' ELSE runs END, purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment), reason_code = @code, reason_message = @message,
        confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
      WHERE machine = @machine AND deployment IN (SELECT value FROM json_each(@deployments))`,
   );
   return (removed, { at, attended }) => {
-    const { machine, lostWith = [] } = removed;
+    const { machine, lostWith = [], stopped = [] } = removed;
     const found = touched.all({ machine, lostWith: JSON.stringify(lostWith) }) as Touched[];
     const left = found.flatMap(({ deployment, phase, reasonCode, ...target }) => {
       const as = evidenceOf(phase, { ...target, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
@@ -66,7 +67,7 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
         const counted = counts.get({ deployment, wave: target.wave, offline }) as { failures: number; unreachable: number };
         return forgottenIn({ ...target, ...counted }, { strategy: { offline: { kind: offline } } }, target).map((change) => ({ ...change, deployment, app }));
       });
-    remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(left), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
+    remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(left), stopped: JSON.stringify(stopped), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
     return forgotten;
   };
 }
@@ -80,7 +81,7 @@ export function removalIn(state: RolloutState | undefined, { entry, ...stamp }: 
   if (target === undefined || target.state === "removed") return [];
   const { id: deployment, app } = state;
   const leftAs = evidenceOf(state.phase, target, !isLost);
-  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: null } as const;
+  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: entry.stopped?.includes(app) === true ? "" : null } as const;
   if (leftAs !== null) return [{ ...stamp, entry: { ...changed, leftAs } }];
   const forgotten = forgottenFailure(state, target).map((change) => ({ ...change, deployment, app }));
   return [changed, ...forgotten].map((each) => ({ ...stamp, entry: each }));

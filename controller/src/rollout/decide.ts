@@ -47,7 +47,7 @@ export type RolloutEvent =
   | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
   /** The machine is no part of the fleet any more. */
-  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** It was, up to then; when the rollout has ended, also: nothing that it took shortly before was wrong with it. */ readonly isHeard: boolean }
+  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** It was, up to then; when the rollout has ended, also: nothing that it took shortly before was wrong with it. */ readonly isHeard: boolean; /** It had said, being drained, that nothing of the app runs there any more. Default false. */ readonly isStopped?: boolean }
   /** A machine came that the plan did not know, after the rollout had succeeded. */
   | { readonly kind: "joined"; readonly target: PlannedTarget }
   | {
@@ -297,11 +297,11 @@ function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutCh
 }
 
 /** Whatever it was about to do is waited for no longer. That it failed, or was lost, with the release stays known: a program that removes dead machines must not hide what kills them. */
-function onRemoved(state: RolloutState, { machine, reason, isHeard }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
+function onRemoved(state: RolloutState, { machine, reason, isHeard, isStopped = false }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.state === "removed") return [];
   const leftAs = evidenceOf(state.phase, target, isHeard);
-  const changed = { kind: "target_changed", machine, state: "removed", reason, runs: null } as const;
+  const changed = { kind: "target_changed", machine, state: "removed", reason, runs: isStopped ? "" : null } as const;
   return leftAs === null ? [changed, ...forgottenFailure(state, target)] : [{ ...changed, leftAs }];
 }
 

@@ -8,20 +8,21 @@ import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
 import type { GateState } from "./gates.ts";
-import { failuresOf, type Hold, isToRevert, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
+import type { Moment } from "./moment.ts";
+import { endsAt, failuresOf, type Hold, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
 
-/** What a rollout waits for now; undefined once it has ended. Never empty before. */
-export function waitingOn(state: RolloutState): string | undefined {
+/** What a rollout waits for now; undefined once it has ended. Never empty before. With `now` also when it waits no longer, where it would then go on by itself. */
+export function waitingOn(state: RolloutState, now?: Moment): string | undefined {
   switch (state.phase) {
     case "pending":
       return "its turn";
     case "paused":
-      return "an operator to resume, roll back or abort it";
+      return `an operator to resume${mayRetry(state) ? ", retry" : ""}, roll back or abort it`;
     case "rolling":
-      return state.hold?.message ?? waitingInWave(state, waveOf(state, state.wave));
+      return state.hold?.message ?? waitingInWave(state, waveOf(state, state.wave), now);
     case "rolling_back": {
       const wave = waveGoingBack(state);
-      return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, leftToGoBack(state));
+      return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, toGoBack(state));
     }
     case "succeeded":
     case "rolled_back":
@@ -32,10 +33,15 @@ export function waitingOn(state: RolloutState): string | undefined {
   }
 }
 
+/** Somebody has failed, and nobody has begun to go back. */
+function mayRetry({ waves, targets }: RolloutState): boolean {
+  return waves.some(({ counts }) => counts.failed > 0) && [...targets.values()].every(({ purpose }) => purpose !== "revert");
+}
+
 export function nothingToDo(state: RolloutState): { readonly phase: "succeeded" | "failed"; readonly reason: RolloutReason } {
   if (state.targets.size > 0) return { phase: "failed", reason: { code: "no_targets", message: "each machine that was to be changed has been removed from the fleet" } };
   return state.unchanged.size > 0
-    ? { phase: "succeeded", reason: { code: "unchanged", message: "every machine runs it already" } }
+    ? { phase: "succeeded", reason: { code: "unchanged", message: "every machine ran it already" } }
     : { phase: "failed", reason: { code: "no_targets", message: `no machine has the labels ${state.strategy.targets}` } };
 }
 
@@ -279,8 +285,10 @@ function waitingBack(wave: WaveState): string {
   return `${names(some(wave, "reverting", 3), reverting)} to be back on what ${reverting === 1 ? "it" : "they"} ran before`;
 }
 
-function leftToGoBack({ targets }: RolloutState): string {
-  const left = [...targets.values()].filter((target) => isToRevert(target) && target.state !== "unreachable").length;
+/** Nobody is on the way back at this moment. */
+function toGoBack(state: RolloutState): string {
+  let left = 0;
+  for (const target of state.targets.values()) if (mayGoBack(state, target)) left += 1;
   return left === 0 ? "the end of its rollback" : `${machines(left)} to go back`;
 }
 
@@ -314,12 +322,19 @@ function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState
   return successThreshold === null ? "" : `; wave ${wave + 1} passes with ${successThreshold} of ${all} healthy`;
 }
 
-function waitingInWave(state: RolloutState, wave: WaveState): string {
+const AT_DEADLINE: Readonly<Record<RolloutState["strategy"]["onFailure"], string>> = { rollback: "is taken back", pause: "pauses", abort: "fails" };
+
+/** `; it is taken back at 2026-01-31 12:00:00 UTC (progress_deadline)` */
+function deadlineText(state: RolloutState, now: Moment | undefined): string {
+  return now === undefined ? "" : `; else it ${AT_DEADLINE[state.strategy.onFailure]} at ${timeText(endsAt(state, now))} (progress_deadline)`;
+}
+
+function waitingInWave(state: RolloutState, wave: WaveState, now: Moment | undefined): string {
   if (state.moving.size > 0) {
     const shown = names(firstMoving(state, 3), state.moving.size);
     return `${shown} to be healthy for ${durationText(state.strategy.minHealthyTimeMs)}${toCome(state)}${enough(state, wave)}`;
   }
-  if (isSuspicious(state)) return suspicionText(state);
+  if (isSuspicious(state)) return `${suspicionText(state)}${deadlineText(state, now)}`;
   const [changing] = state.availability.changing;
   if (changing !== undefined) return state.availability.goingBack.has(changing) ? `${changing} to go back by itself` : `${changing} to be back on what it ran before`;
   // In a wave before this one, when nobody of this one is left.

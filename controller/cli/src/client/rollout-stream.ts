@@ -1,7 +1,7 @@
 /**
  * One deployment over time: how it stands now, then after each change, until it has ended.
  */
-import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Deployment, WatchDeploymentRequest } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { hasEnded } from "../output/words.ts";
 import type { Controller } from "./controller.ts";
@@ -10,20 +10,22 @@ import { brokeOff, reconnecting, type Heard, type ReconnectOptions } from "./rec
 /** The past is found by reading the journal up to it. */
 const PAST_DEADLINE_MS = 30_000;
 
-export function watchDeployment(id: string, options: ReconnectOptions): AsyncGenerator<Heard<Deployment>, void, undefined> {
-  return reconnecting((controller) => once(controller, id, options.signal), options);
+/** `untilSettled`: not only until it has ended, but until nobody is on the way by it any more. */
+export function watchDeployment(id: string, { untilSettled, ...options }: ReconnectOptions & { readonly untilSettled: boolean }): AsyncGenerator<Heard<Deployment>, void, undefined> {
+  return reconnecting((controller) => once(controller, { id, untilSettled }, options.signal), options);
 }
 
 /** The unary call first: it has a deadline, so a peer that accepts and says nothing is found out. */
-async function* once(controller: Controller, id: string, signal: AbortSignal): AsyncGenerator<Deployment, void, undefined> {
+async function* once(controller: Controller, { id, untilSettled }: WatchDeploymentRequest, signal: AbortSignal): AsyncGenerator<Deployment, void, undefined> {
+  const isLast = ({ phase, underWay }: Deployment): boolean => hasEnded(phase) && !(untilSettled && underWay);
   const first = await getDeployment(controller, id);
   yield first;
-  if (hasEnded(first.phase)) return;
+  if (isLast(first)) return;
   const { deployments } = controller;
-  for await (const { deployment } of controller.read(deployments, deployments.watchDeployment, { id: first.id }, signal)) {
+  for await (const { deployment } of controller.read(deployments, deployments.watchDeployment, { id: first.id, untilSettled }, signal)) {
     if (deployment === undefined) continue;
     yield deployment;
-    if (hasEnded(deployment.phase)) return;
+    if (isLast(deployment)) return;
   }
   if (!signal.aborted) throw brokeOff(controller);
 }

@@ -54,7 +54,7 @@ export function registerDeploy(program: Command, context: CliContext): void {
       const { id } = submitted.deployment;
       const isJsonStream = options.output === "json" && options.watch === true;
       if (!isJsonStream) await show(context, submitted, options);
-      if (options.watch === true) await followRollout(context, id, "succeeded", options);
+      if (options.watch === true) await followRollout(context, id, { goal: "succeeded", untilSettled: false }, options);
     });
   withExamples(withReconnectFor(command), [
     ["muster deploy -f muster.yaml", "submit and return"],

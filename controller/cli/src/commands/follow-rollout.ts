@@ -6,7 +6,7 @@ import { openController } from "../client/session.ts";
 import { EXIT, type CliContext, type ExitCode } from "../context.ts";
 import { CliError, interrupted } from "../errors.ts";
 import type { GlobalOptions } from "../usage.ts";
-import { outcomeOf, type Goal } from "./goal.ts";
+import { outcomeOf, type Wanted } from "./goal.ts";
 import { openScreen, type RolloutScreen } from "./rollout-screen.ts";
 
 export interface FollowOptions extends GlobalOptions {
@@ -14,7 +14,7 @@ export interface FollowOptions extends GlobalOptions {
 }
 
 /** Returns how the deployment stood last; undefined when the reader of our output has gone. */
-export async function followRollout(context: CliContext, id: string, goal: Goal, options: FollowOptions): Promise<Deployment | undefined> {
+export async function followRollout(context: CliContext, id: string, goal: Wanted, options: FollowOptions): Promise<Deployment | undefined> {
   const signal = context.interruption();
   const screen = await openScreen(context, options.output);
   try {
@@ -34,7 +34,7 @@ export async function followRollout(context: CliContext, id: string, goal: Goal,
 }
 
 /** An outcome that does not hold everywhere never looks like one that does. */
-function exitOf(last: Deployment, goal: Goal): ExitCode {
+function exitOf(last: Deployment, goal: Wanted): ExitCode {
   const isWhole = last.outstanding === undefined;
   if (outcomeOf(last, goal) === "reached") return isWhole ? EXIT.done : EXIT.reachedExcept;
   return isWhole ? EXIT.failed : EXIT.missedExcept;
@@ -45,7 +45,7 @@ async function follow(
   context: CliContext,
   screen: RolloutScreen,
   id: string,
-  goal: Goal,
+  goal: Wanted,
   { address, reconnectFor }: FollowOptions,
 ): Promise<Deployment | undefined> {
   const signal = context.interruption();
@@ -55,6 +55,7 @@ async function follow(
     reconnectForMs: reconnectFor,
     clock: context.clock,
     signal,
+    untilSettled: goal.untilSettled,
   });
   for await (const update of updates) {
     switch (update.kind) {

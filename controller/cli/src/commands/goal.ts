@@ -11,7 +11,14 @@ export type Goal = "succeeded" | "rolled_back" | "aborted" | "taken_back" | "pau
 /** `missed`: it has ended elsewhere, and will never get there. */
 type Outcome = "open" | "reached" | "missed";
 
-export function outcomeOf(deployment: Deployment, goal: Goal): Outcome {
+export interface Wanted {
+  readonly goal: Goal;
+  /** Machines that are on their way by what was asked for are waited for after the end, too. */
+  readonly untilSettled: boolean;
+}
+
+export function outcomeOf(deployment: Deployment, { goal, untilSettled }: Wanted): Outcome {
+  if (untilSettled && deployment.underWay) return "open";
   const phase = phaseWord(deployment.phase);
   const { updating } = countsOf(deployment.counts);
   if (goal === "taken_back" && (phase === "aborted" || phase === "rolled_back")) return "reached";

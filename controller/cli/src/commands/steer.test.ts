@@ -1,5 +1,5 @@
 /** The commands that steer a rollout: what they ask of the controller, and what they refuse before they ask. */
-import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { type Deployment, DeploymentPhase, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { muster } from "../fakes/fake-context.ts";
 import { FakeController } from "../fakes/fake-controller.ts";
@@ -80,6 +80,32 @@ test.each([
   // The fake ends an abort at once; the real one goes back first.
   controller.onSteer = () => controller.change(rollingDeployment({ phase: DeploymentPhase.ROLLING_BACK }));
   expect((await run("abort", "d-7", "--revert", "--watch")).code).toBe(code);
+});
+
+test.each<[string, DeploymentPhase, string]>([
+  ["retry", DeploymentPhase.SUCCEEDED, "succeeded"],
+  ["abort", DeploymentPhase.ABORTED, "aborted"],
+  ["rollback", DeploymentPhase.ROLLED_BACK, "rolled back"],
+])("%s --watch waits for those that are on their way after the end, and says how it ended then", async (command, phase, word) => {
+  const left = { count: 1, machines: [{ machine: "web-3", state: TargetState.UPDATING, text: "web-3 is on its way to 1.4.2" }] };
+  const ended = (change: Partial<Deployment>) => succeededDeployment({ phase, outcome: "as asked", ...change });
+  controller.onSteer = () => controller.change(ended({ underWay: true, outstanding: left }));
+  let time = 0;
+  controller.onWatch = () => {
+    time += 1;
+    controller.change(ended({ underWay: true, outstanding: left, waitingOn: "others" }));
+    controller.change(ended({ underWay: false }));
+  };
+  controller.deployments = [ended({ underWay: true, outstanding: left })];
+  const watched = await run(command, "d-7", "--watch");
+  expect([watched.code, watched.err, time]).toEqual([0, "", 1]);
+  expect(watched.out.split("\n\nnext:")[0]!.trimEnd().split("\n").at(-1)).toMatch(new RegExp(`d-7 shop-web 1\\.4\\.2 ${word} after `));
+});
+
+test("watch itself ends with the rollout, whoever is still on the way", async () => {
+  const left = { count: 1, machines: [{ machine: "web-3", state: TargetState.UPDATING, text: "web-3 is on its way to 1.4.2" }] };
+  controller.deployments = [succeededDeployment({ underWay: true, outcome: "succeeded on 2 of 3; web-3 is on its way to 1.4.2", outstanding: left })];
+  expect((await run("watch", "d-7")).code).toBe(5);
 });
 
 test("a rollout that waits for approval is watched on, and says how to approve", async () => {

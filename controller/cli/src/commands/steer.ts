@@ -32,10 +32,10 @@ function register(program: Command, context: CliContext, steering: Steering): vo
   withExamples(withReconnectFor(command), examples);
 }
 
-async function steer(context: CliContext, { goal, steer: ask }: Steering, id: string, options: SteerOptions): Promise<void> {
+async function steer(context: CliContext, { goal, untilSettled = false, steer: ask }: Steering, id: string, options: SteerOptions): Promise<void> {
   const wish = { id, reason: options.reason ?? "", by: context.user() };
   const deployment = given(await withController(context, options, (controller) => ask(controller, wish, options)));
-  if (options.watch === true) await followRollout(context, deployment.id, goal(options), options);
+  if (options.watch === true) await followRollout(context, deployment.id, { goal: goal(options), untilSettled }, options);
   else await show(context, deployment, options, deployment.id !== id);
 }
 

@@ -36,6 +36,8 @@ export interface Steering {
   readonly options?: (command: Command) => Command;
   /** What --watch waits for, and what exit code 0 then means. */
   readonly goal: (options: SteerOptions) => Goal;
+  /** Machines that are on their way when it has ended are waited for, too. Default false. */
+  readonly untilSettled?: boolean;
   readonly watchHelp: string;
   readonly steer: (controller: Controller, wish: Wish, options: SteerOptions) => Promise<{ readonly deployment?: Deployment | undefined }>;
   readonly examples: readonly (readonly [string, string])[];
@@ -105,7 +107,8 @@ const retry: Steering = {
   summary: "let the machines that failed take their turn again",
   description: "Lets the machines that failed take their turn again. Those that are healthy stay as they are.",
   goal: () => "succeeded",
-  watchHelp: "go on as watch does",
+  untilSettled: true,
+  watchHelp: "wait until it has ended and nobody is on the way any more",
   steer: (controller, wish) => controller.unary(controller.deployments, controller.deployments.retry, wish),
   examples: [["muster retry d-7 --reason 'disk was full' --watch", "try the failed ones again, and see it happen"]],
 };
@@ -119,7 +122,8 @@ const abort: Steering = {
       .addOption(new Option("--keep", "leave every machine as it is (the default)").conflicts("revert"))
       .option("--revert", "take the changed machines back to what they ran before"),
   goal: ({ revert }) => (revert === true ? "taken_back" : "aborted"),
-  watchHelp: "wait until it has ended; exit code 0 when it is aborted, with --revert when all is taken back",
+  untilSettled: true,
+  watchHelp: "wait until it has ended and nobody is on the way any more; exit code 0 when it is aborted, with --revert when all is taken back",
   steer: (controller, wish, { revert = false }) =>
     controller.unary(controller.deployments, controller.deployments.abort, { ...wish, revert }),
   examples: [
@@ -136,7 +140,8 @@ const rollback: Steering = {
     "as a new deployment.",
   options: (command) => command.option("--to <version>", "a release of the app, for example 1.4.1; see: muster releases"),
   goal: ({ to }) => (to === undefined ? "rolled_back" : "succeeded"),
-  watchHelp: "wait until it has ended; exit code 0 when it is rolled back, with --to when that release is out",
+  untilSettled: true,
+  watchHelp: "wait until it has ended and nobody is on the way any more; exit code 0 when it is rolled back, with --to when that release is out",
   steer: (controller, wish, { to = "" }) =>
     controller.unary(controller.deployments, controller.deployments.rollback, { ...wish, toVersion: to }),
   examples: [

@@ -16,7 +16,7 @@ export function registerWatch(program: Command, context: CliContext): void {
     )
     .argument("<id>", "the deployment, for example d-7")
     .action(async (id: string, _options: unknown, self: Command) => {
-      await followRollout(context, id, "succeeded", self.optsWithGlobals<FollowOptions>());
+      await followRollout(context, id, { goal: "succeeded", untilSettled: false }, self.optsWithGlobals<FollowOptions>());
     });
   withExamples(withReconnectFor(command), [
     ["muster watch d-7", "a picture that is redrawn; without a terminal a line for each change"],

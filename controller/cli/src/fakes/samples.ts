@@ -81,10 +81,12 @@ export function rolledBackExcept(change: Partial<Deployment> = {}): Deployment {
 }
 
 /** All of its machines are down since. */
-export function succeededThenDown(): Deployment {
+export function succeededThenDown(change: Partial<Deployment> = {}): Deployment {
   return succeededDeployment({
+    remedies: { rollback: true, rollbackTo: "", retry: false },
     outcome: "succeeded",
     now: { machines: 3, healthy: 0, bad: 3, text: "0 of 3 healthy: web-1, web-2 and web-3 unhealthy: exited with code 1", lateWaitsFor: "shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now" },
+    ...change,
   });
 }
 

@@ -2,7 +2,7 @@
  * Deployments in `-o json`. Once released, a key keeps its name and its meaning.
  */
 import type { Reason } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { Alarm, Deployment, DeploymentNow, Gate, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Alarm, Deployment, DeploymentNow, Gate, Remedies, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { countsOf } from "./counts.ts";
 import { isoOrNull, textOrNull, type Json } from "./json.ts";
 import { alarmStateWord, appPhaseWord, gateStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
@@ -31,7 +31,13 @@ export function deploymentJson(deployment: Deployment): { readonly [key: string]
     outstanding_count: deployment.outstanding?.count ?? 0,
     outstanding: (deployment.outstanding?.machines ?? []).map(({ machine, state, text }) => ({ machine, state: targetStateWord(state), text })),
     now: nowJson(deployment.now),
+    under_way: deployment.underWay,
+    remedies: remediesJson(deployment.remedies),
   };
+}
+
+function remediesJson(remedies: Remedies | undefined): Json {
+  return remedies === undefined ? null : { rollback: remedies.rollback, rollback_to: textOrNull(remedies.rollbackTo), retry: remedies.retry };
 }
 
 function nowJson(now: DeploymentNow | undefined): Json {

@@ -55,6 +55,8 @@ test("status", () => {
     outstanding_count: 0,
     outstanding: [],
     now: null,
+    under_way: false,
+    remedies: null,
   });
 });
 

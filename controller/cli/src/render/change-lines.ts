@@ -27,8 +27,9 @@ export function changeLines(previous: Deployment | undefined, next: Deployment, 
 }
 
 function phaseChange(previous: Deployment | undefined, next: Deployment, now: number): readonly string[] {
-  if (previous?.phase === next.phase) return [];
   const phase = endingText(next);
+  // After the end, too: those that were on their way then have got there, or have not.
+  if (previous?.phase === next.phase && (!hasEnded(next.phase) || endingText(previous) === phase)) return [];
   const time = hasEnded(next.phase) ? ` after ${elapsedText(elapsedMs(next, now))}` : "";
   return [plain(`${next.id} ${next.app} ${next.version} ${phase}${time}`)];
 }

@@ -1,9 +1,9 @@
 /** After the end: what is said where the outcome does not hold everywhere, and where it does not hold any more. */
 import picocolors from "picocolors";
 import { expect, test } from "vitest";
-import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { type Deployment, DeploymentPhase, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { releaseRecord } from "../fakes/history-samples.ts";
-import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededThenDown } from "../fakes/samples.ts";
+import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededThenDown, wave } from "../fakes/samples.ts";
 import { changeLines } from "./change-lines.ts";
 import { deploymentTable } from "./list-view.ts";
 import { nextCommands } from "./next-commands.ts";
@@ -55,6 +55,18 @@ test("a success that passed somebody over has no tick", () => {
   expect(listed(succeededExcept())).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 is cordoned/);
 });
 
+test("nor has one of which a machine has failed since", () => {
+  const counts = { total: 3, healthy: 2, failed: 1 };
+  const ended = succeededDeployment({
+    waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })],
+    counts: wave({ counts }).counts,
+    outcome: "succeeded on 2 of 3; web-3 failed: exited with code 1",
+    outstanding: { count: 1, machines: [{ machine: "web-3", state: TargetState.FAILED, text: "web-3 failed: exited with code 1" }] },
+  });
+  expect(picture(ended)).toMatch(/succeeded, except 1 {2}1m2s\n {2}! wave 1 /);
+  expect(listed(ended)).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 failed: exited with code 1/);
+});
+
 test("a success whose machines are down now says so", () => {
   const shown = picture(succeededThenDown());
   expect(shown).toContain("succeeded, now 0/3 healthy  1m2s");
@@ -65,6 +77,12 @@ test("a success whose machines are down now says so", () => {
 
 test("and what can be done about it", () => {
   expect(nextCommands(succeededThenDown(), OPTIONS.colors).join("\n")).toMatch(/muster status d-7 --targets .*\n.*muster rollback d-7 .*\n.*muster why d-7/);
+  const besides = succeededThenDown({ remedies: { rollback: false, rollbackTo: "1.4.1", retry: false } });
+  expect(nextCommands(besides, OPTIONS.colors).join("\n")).toMatch(/muster rollback d-7 --to 1\.4\.1 /);
+  expect(nextCommands(besides, OPTIONS.colors).join("\n")).not.toMatch(/muster rollback d-7 {2}/);
+  expect(nextCommands(succeededThenDown({ remedies: undefined }), OPTIONS.colors).join("\n")).not.toContain("rollback");
+  const failed = rolledBackDeployment({ phase: DeploymentPhase.FAILED, remedies: { rollback: true, rollbackTo: "", retry: true } });
+  expect(nextCommands(failed, OPTIONS.colors).join("\n")).toMatch(/muster retry d-7 .*\n.*muster rollback d-7 /);
   expect(nextCommands(succeededDeployment(), OPTIONS.colors)).toEqual([]);
 });
 

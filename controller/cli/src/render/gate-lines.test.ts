@@ -127,5 +127,5 @@ test("offers a retry of what failed within the budget", () => {
   const failed = succeededDeployment();
   expect(nextCommands(failed, colors)).toEqual([]);
   const counts = { ...failed.counts!, failed: 1, healthy: 2 };
-  expect(nextCommands({ ...failed, counts }, colors).join("\n")).toContain("muster retry d-7");
+  expect(nextCommands({ ...failed, counts, remedies: { rollback: true, rollbackTo: "", retry: true } }, colors).join("\n")).toContain("muster retry d-7");
 });

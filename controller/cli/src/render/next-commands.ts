@@ -3,7 +3,6 @@
  */
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
-import { countsOf } from "../output/counts.ts";
 import { phaseWord } from "../output/words.ts";
 import { padEnd, width } from "./text.ts";
 
@@ -41,13 +40,14 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   const { id } = deployment;
   const why = { command: `muster why ${id}`, purpose: "each decision, and its reason" };
   const phase = phaseWord(deployment.phase);
-  const retry = { command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" };
+  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" }] : [];
+  const back = backHints(deployment);
   switch (phase) {
     case "paused":
       return [
         { command: `muster resume ${id}`, purpose: deployment.reason?.code === "operator" ? "go on" : "go on; the failures and losses so far count no more" },
-        ...(hasFailed(deployment) ? [retry] : []),
-        rollbackHint(deployment),
+        ...retry,
+        ...back,
         { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
         why,
       ];
@@ -60,19 +60,14 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "soaking":
       return [{ command: `muster promote ${id}`, purpose: "do not wait for the rest of the soak" }, why];
     case "succeeded":
-      if ((deployment.now?.text ?? "") !== "") {
-        return [
-          { command: targetsOf(deployment), purpose: "how each machine is now" },
-          rollbackHint(deployment),
-          why,
-        ];
-      }
-      return hasFailed(deployment) ? [retry, why] : [];
+      if ((deployment.now?.text ?? "") !== "") return [{ command: targetsOf(deployment), purpose: "how each machine is now" }, ...retry, ...back, why];
+      return retry.length > 0 ? [...retry, ...back, why] : [];
     case "failed":
     case "rolled_back":
     case "aborted":
       return [
-        ...(phase === "failed" && wentForward(deployment) ? [...(hasFailed(deployment) ? [retry] : []), rollbackHint(deployment)] : []),
+        ...retry,
+        ...back,
         { command: targetsOf(deployment), purpose: "what happened, machine by machine" },
         { command: `muster why ${id}`, purpose: "why, step by step" },
       ];
@@ -86,23 +81,15 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   }
 }
 
-/** Where that is nothing, as with the first release of an app, it leaves nothing. */
-function rollbackHint({ id, app }: Deployment): Hint {
-  return { command: `muster rollback ${id}`, purpose: `take every machine back to what it ran before (remove ${app} where that is nothing)` };
-}
-
-/** It left machines with the release, and took none back. */
-function wentForward({ counts }: Deployment): boolean {
-  const { healthy, failed, unreachable, reverting, reverted } = countsOf(counts);
-  return healthy + failed + unreachable > 0 && reverting + reverted === 0;
+/** Nothing that would be refused, or that leads nowhere: the controller has looked. */
+function backHints({ id, app, remedies }: Deployment): readonly Hint[] {
+  if (remedies?.rollback === true) return [{ command: `muster rollback ${id}`, purpose: `take every machine back to what it ran before (remove ${app} where that is nothing)` }];
+  const to = remedies?.rollbackTo ?? "";
+  return to === "" ? [] : [{ command: `muster rollback ${id} --to ${to}`, purpose: `deploy ${to} again, which its machines ran before` }];
 }
 
 function startHint(id: string): Hint {
   return { command: `muster approve ${id}`, purpose: "let it begin" };
-}
-
-function hasFailed({ counts }: Deployment): boolean {
-  return countsOf(counts).failed > 0;
 }
 
 function hintLines(hints: readonly Hint[], colors: Colors): readonly string[] {

@@ -142,10 +142,10 @@ function waveLine(wave: Wave, digits: number, barColumns: number, { colors, colu
 
 /** A tick stands for a wave of which nobody is missing. */
 function waveMark({ phase, counts }: Wave, colors: Colors): string {
-  const { unreachable, skipped, pending, updating, reverting } = countsOf(counts);
+  const { unreachable, skipped, pending, updating, reverting, failed } = countsOf(counts);
   switch (wavePhaseWord(phase)) {
     case "done":
-      return unreachable + skipped + pending + updating + reverting > 0 ? colors.yellow("!") : colors.green("✓");
+      return unreachable + skipped + pending + updating + reverting + failed > 0 ? colors.yellow("!") : colors.green("✓");
     case "failed":
       return colors.red("✗");
     case "rolling":

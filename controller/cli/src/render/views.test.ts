@@ -104,11 +104,11 @@ test("says what to try next when a rollout waits for somebody or went wrong, and
 });
 
 test("proposes what leads further: not what is shown already, and after a failure that took nothing back, what would", () => {
-  const failed = rolledBackDeployment({ phase: DeploymentPhase.FAILED, counts: { ...rolledBackDeployment().counts!, failed: 1, healthy: 2, reverted: 0 } });
+  const failed = rolledBackDeployment({ phase: DeploymentPhase.FAILED, remedies: { retry: true, rollback: true, rollbackTo: "" }, counts: { ...rolledBackDeployment().counts!, failed: 1, healthy: 2, reverted: 0 } });
   const proposed = nextCommands(failed, colors, { showsTargets: true }).join("\n");
   expect(proposed).toMatch(/muster retry d-7 .*\n.*muster rollback d-7 .*remove shop-web where that is nothing/);
   expect(proposed).not.toContain("--targets");
-  expect(nextCommands({ ...failed, counts: { ...failed.counts!, reverted: 2, healthy: 0 } }, colors).join("\n")).not.toMatch(/retry|rollback/);
+  expect(nextCommands({ ...failed, remedies: { retry: false, rollback: false, rollbackTo: "" } }, colors).join("\n")).not.toMatch(/retry|rollback/);
 });
 
 test.each([

@@ -89,7 +89,7 @@ async function show(context: CliContext, id: string, { address }: TourOptions): 
   const connect = async (): Promise<Controller> => new Controller({ target: address, source: "the tour" });
   let last: Deployment | undefined;
   try {
-    for await (const heard of watchDeployment(id, { connect, reconnectForMs: RECONNECT_FOR_MS, clock: context.clock, signal })) {
+    for await (const heard of watchDeployment(id, { connect, reconnectForMs: RECONNECT_FOR_MS, clock: context.clock, signal, untilSettled: false })) {
       switch (heard.kind) {
         case "item":
           last = heard.item;

@@ -639,6 +639,8 @@ export interface ListDeploymentsResponse {
 /** Names one deployment. */
 export interface WatchDeploymentRequest {
   id: string;
+  /** Not only until it has ended: until nobody is on the way by it any more. */
+  untilSettled: boolean;
 }
 
 /** The deployment as it stands. */
@@ -799,7 +801,25 @@ export interface Deployment {
     | Outstanding
     | undefined;
   /** How its machines are now, whatever it ended with. Absent where it decides about no machine: nothing was changed, or later deployments decide. */
-  now: DeploymentNow | undefined;
+  now:
+    | DeploymentNow
+    | undefined;
+  /** What an operator can do about one that is paused, or that went wrong. Absent: nothing is to be mended, or it was not asked for: `list` and the past have none. */
+  remedies:
+    | Remedies
+    | undefined;
+  /** It has ended, and machines are still on their way by it: they are waited for with `until_settled`. */
+  underWay: boolean;
+}
+
+/** Commands that would be carried out, and would help. */
+export interface Remedies {
+  /** `muster rollback ID` */
+  rollback: boolean;
+  /** `muster rollback ID --to VERSION`, where a plain rollback is refused, or would come to the same release again. Empty: there is none. */
+  rollbackTo: string;
+  /** `muster retry ID` */
+  retry: boolean;
 }
 
 /** Machines of a deployment that has ended on which its outcome does not hold yet, or is not known to hold. */
@@ -1876,13 +1896,16 @@ export const ListDeploymentsResponse: MessageFns<ListDeploymentsResponse> = {
 };
 
 function createBaseWatchDeploymentRequest(): WatchDeploymentRequest {
-  return { id: "" };
+  return { id: "", untilSettled: false };
 }
 
 export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
   encode(message: WatchDeploymentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.untilSettled !== false) {
+      writer.uint32(16).bool(message.untilSettled);
     }
     return writer;
   },
@@ -1908,6 +1931,14 @@ export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.untilSettled = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1921,13 +1952,23 @@ export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
   },
 
   fromJSON(object: any): WatchDeploymentRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      untilSettled: isSet(object.untilSettled)
+        ? globalThis.Boolean(object.untilSettled)
+        : isSet(object.until_settled)
+        ? globalThis.Boolean(object.until_settled)
+        : false,
+    };
   },
 
   toJSON(message: WatchDeploymentRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.untilSettled !== false) {
+      obj.untilSettled = message.untilSettled;
     }
     return obj;
   },
@@ -1938,6 +1979,7 @@ export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
   fromPartial(object: DeepPartial<WatchDeploymentRequest>): WatchDeploymentRequest {
     const message = createBaseWatchDeploymentRequest();
     message.id = object.id ?? "";
+    message.untilSettled = object.untilSettled ?? false;
     return message;
   },
 };
@@ -3484,6 +3526,8 @@ function createBaseDeployment(): Deployment {
     outcome: "",
     outstanding: undefined,
     now: undefined,
+    remedies: undefined,
+    underWay: false,
   };
 }
 
@@ -3557,6 +3601,12 @@ export const Deployment: MessageFns<Deployment> = {
     }
     if (message.now !== undefined) {
       DeploymentNow.encode(message.now, writer.uint32(186).fork()).join();
+    }
+    if (message.remedies !== undefined) {
+      Remedies.encode(message.remedies, writer.uint32(194).fork()).join();
+    }
+    if (message.underWay !== false) {
+      writer.uint32(200).bool(message.underWay);
     }
     return writer;
   },
@@ -3758,6 +3808,22 @@ export const Deployment: MessageFns<Deployment> = {
             message.now = DeploymentNow.decode(reader, reader.uint32());
             continue;
           }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.remedies = Remedies.decode(reader, reader.uint32());
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.underWay = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3829,6 +3895,12 @@ export const Deployment: MessageFns<Deployment> = {
       outcome: isSet(object.outcome) ? globalThis.String(object.outcome) : "",
       outstanding: isSet(object.outstanding) ? Outstanding.fromJSON(object.outstanding) : undefined,
       now: isSet(object.now) ? DeploymentNow.fromJSON(object.now) : undefined,
+      remedies: isSet(object.remedies) ? Remedies.fromJSON(object.remedies) : undefined,
+      underWay: isSet(object.underWay)
+        ? globalThis.Boolean(object.underWay)
+        : isSet(object.under_way)
+        ? globalThis.Boolean(object.under_way)
+        : false,
     };
   },
 
@@ -3903,6 +3975,12 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.now !== undefined) {
       obj.now = DeploymentNow.toJSON(message.now);
     }
+    if (message.remedies !== undefined) {
+      obj.remedies = Remedies.toJSON(message.remedies);
+    }
+    if (message.underWay !== false) {
+      obj.underWay = message.underWay;
+    }
     return obj;
   },
 
@@ -3940,6 +4018,115 @@ export const Deployment: MessageFns<Deployment> = {
       ? Outstanding.fromPartial(object.outstanding)
       : undefined;
     message.now = (object.now !== undefined && object.now !== null) ? DeploymentNow.fromPartial(object.now) : undefined;
+    message.remedies = (object.remedies !== undefined && object.remedies !== null)
+      ? Remedies.fromPartial(object.remedies)
+      : undefined;
+    message.underWay = object.underWay ?? false;
+    return message;
+  },
+};
+
+function createBaseRemedies(): Remedies {
+  return { rollback: false, rollbackTo: "", retry: false };
+}
+
+export const Remedies: MessageFns<Remedies> = {
+  encode(message: Remedies, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rollback !== false) {
+      writer.uint32(8).bool(message.rollback);
+    }
+    if (message.rollbackTo !== "") {
+      writer.uint32(18).string(message.rollbackTo);
+    }
+    if (message.retry !== false) {
+      writer.uint32(24).bool(message.retry);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Remedies {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemedies();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rollback = reader.bool();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rollbackTo = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.retry = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Remedies {
+    return {
+      rollback: isSet(object.rollback) ? globalThis.Boolean(object.rollback) : false,
+      rollbackTo: isSet(object.rollbackTo)
+        ? globalThis.String(object.rollbackTo)
+        : isSet(object.rollback_to)
+        ? globalThis.String(object.rollback_to)
+        : "",
+      retry: isSet(object.retry) ? globalThis.Boolean(object.retry) : false,
+    };
+  },
+
+  toJSON(message: Remedies): unknown {
+    const obj: any = {};
+    if (message.rollback !== false) {
+      obj.rollback = message.rollback;
+    }
+    if (message.rollbackTo !== "") {
+      obj.rollbackTo = message.rollbackTo;
+    }
+    if (message.retry !== false) {
+      obj.retry = message.retry;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Remedies>): Remedies {
+    return Remedies.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Remedies>): Remedies {
+    const message = createBaseRemedies();
+    message.rollback = object.rollback ?? false;
+    message.rollbackTo = object.rollbackTo ?? "";
+    message.retry = object.retry ?? false;
     return message;
   },
 };

@@ -1,0 +1,132 @@
+/**
+ * Taking a deployment back, and trying again what failed in it: whether that is refused, why, and which command helps. What is advised is asked of the same code that refuses.
+ *
+ * Reads, and changes nothing.
+ */
+import { type DeploymentId, deploymentNumber } from "@muster/proto/ids.ts";
+import { hasArchivedTargets } from "../journal/archived-targets.ts";
+import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
+import { isEnded, isTouched, isUnderWay, type RolloutState } from "../rollout/state.ts";
+import type { Loop } from "./loop.ts";
+import { RolloutBug } from "./own-bug.ts";
+import type { Answer } from "./refusal.ts";
+import type { Submission } from "./submission.ts";
+
+/** Commands that would be carried out, and would help. */
+export interface Remedies {
+  /** `muster rollback ID` */
+  readonly rollback: boolean;
+  /** The version of `muster rollback ID --to VERSION`, where a plain rollback is refused, or would come to the same release again. Empty: there is none. */
+  readonly rollbackTo: string;
+  /** `muster retry ID` */
+  readonly retry: boolean;
+}
+
+const NONE: Remedies = { rollback: false, rollbackTo: "", retry: false };
+
+export class Comebacks {
+  readonly #loop: Loop;
+  readonly #older: (id: DeploymentId, version: string) => Answer<Submission>;
+
+  /** `older`: what `rollback --to` would deploy. */
+  constructor(loop: Loop, older: (id: DeploymentId, version: string) => Answer<Submission>) {
+    this.#loop = loop;
+    this.#older = older;
+  }
+
+  /** Undefined: the command would be carried out. */
+  refused(state: RolloutState, event: CommandEvent): string | undefined {
+    const refused = refusal(state, event);
+    if (refused === NONE_FAILED) return this.#noneFailed(state);
+    if (refused !== undefined || !isComeback(state, event)) return refused;
+    return this.#overtaken(state, event) ?? (event.kind === "rollback" && isEnded(state.phase) && comesToTheSame(state) ? this.#sameAgain(state) : undefined);
+  }
+
+  remedies(id: DeploymentId): Remedies {
+    try {
+      const state = this.#loop.rollouts.takeUp(id);
+      if (state === undefined) return NONE;
+      const isArchived = hasArchivedTargets(this.#loop.journal.db, id);
+      return { ...this.#back(state, isArchived), retry: !isArchived && this.#can(state, "retry") };
+    } catch (error) {
+      if (error instanceof RolloutBug) return NONE;
+      throw error;
+    }
+  }
+
+  /** The newest release that was healthy before on machines which are to run this deployment's, and can be deployed again. */
+  versionBefore({ id, app }: RolloutState): string | undefined {
+    const versions = this.#loop.facts.decisions.releasesBefore(id).map((release) => release.slice(app.length + 1));
+    return versions.find((version) => {
+      const older = this.#older(id, version);
+      return older.ok && this.#loop.distrusts(older.value.release) === undefined;
+    });
+  }
+
+  #back(state: RolloutState, isArchived: boolean): Pick<Remedies, "rollback" | "rollbackTo"> {
+    const rollback = !isArchived && !comesToTheSame(state) && this.#can(state, "rollback");
+    return { rollback, rollbackTo: rollback ? "" : (this.versionBefore(state) ?? "") };
+  }
+
+  #can(state: RolloutState, kind: "rollback" | "retry"): boolean {
+    return this.refused(state, { kind, reason: { code: "operator", message: "" } }) === undefined;
+  }
+
+  /** Nothing failed, then; how its machines are now is another matter. */
+  #noneFailed(state: RolloutState): string {
+    const { id } = state;
+    const { machines, bad } = this.#loop.world.nowOf(id);
+    if (bad === 0) return NONE_FAILED;
+    const { rollback, rollbackTo } = this.#back(state, false);
+    const back = rollback ? `muster rollback ${id} takes all of them back, ` : rollbackTo === "" ? "" : `muster rollback ${id} --to ${rollbackTo} takes them back, `;
+    return `${NONE_FAILED} in it, though ${bad} of its ${machines} ${machines === 1 ? "machine" : "machines"} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
+  }
+
+  /** A newer deployment decides about machines on which this one failed, and has not told them yet. */
+  #laterToTell({ id, app, targets }: RolloutState): DeploymentId | undefined {
+    const isNewer = (other: RolloutState): boolean => other.app === app && deploymentNumber(other.id) > deploymentNumber(id);
+    const pendingIn = this.#loop.rollouts.all().find((other) => isNewer(other) && [...other.targets.values()].some(({ machine, state }) => state === "pending" && targets.get(machine)?.state === "failed"));
+    return pendingIn?.id ?? this.#loop.facts.decisions.laterToTell(id);
+  }
+
+  /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
+  #overtaken(state: RolloutState, { kind }: CommandEvent): string | undefined {
+    const { id, app, targets } = state;
+    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && isUnderWay(other));
+    if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
+    let touched = 0;
+    for (const target of targets.values()) if (isTouched(target)) touched += 1;
+    // The tables need not be asked while all that it told anything are its own.
+    const later = (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.decisions.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
+    if (later === undefined) return undefined;
+    return `${later} of ${app} has been carried out since; ${kind === "rollback" ? this.#insteadOf(state, later) : "deploy again instead"}`;
+  }
+
+  #insteadOf(state: RolloutState, later: DeploymentId): string {
+    const older = this.versionBefore(state);
+    const to = older === undefined ? [] : [`muster rollback ${state.id} --to ${older} deploys ${older} again`];
+    const that = this.remedies(later).rollback ? ["roll that back instead"] : [];
+    return [...that, ...to].join(", or ") || "deploy the release that is to run there";
+  }
+
+  #sameAgain(state: RolloutState): string {
+    const older = this.versionBefore(state);
+    return `its machines ran ${state.release} before it, too; ${older === undefined ? "deploy the release that is to run there" : `muster rollback ${state.id} --to ${older} deploys ${older} again`}`;
+  }
+}
+
+/** The command begins anew what had ended. */
+function isComeback({ phase }: RolloutState, { kind }: CommandEvent): boolean {
+  return kind === "rollback" || (kind === "retry" && isEnded(phase));
+}
+
+/** Whoever it changed ran the same release before, and none has been taken back yet. */
+function comesToTheSame({ targets, release }: RolloutState): boolean {
+  let touched = 0;
+  for (const target of targets.values()) {
+    if (!isTouched(target)) continue;
+    if (target.previous !== release || target.purpose === "revert") return false;
+    touched += 1;
+  }
+  return touched > 0;
+}
