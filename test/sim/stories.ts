@@ -155,7 +155,8 @@ function retried({ random, desk, machines, name }: Narrator, { deploy, command, 
   };
   const soaked = {
     order: [{ kind: "id", reversed: false }],
-    waves: [waveOf({ kind: "count", count: 2 }, [{ kind: "soak", forMs: 60_000 }]), waveOf(ALL)],
+    // With a threshold the canary that starts again does not begin the soak anew.
+    waves: [{ ...waveOf({ kind: "count", count: 2 }, [{ kind: "soak", forMs: 60_000 }]), successThreshold: what === "waits" ? ({ kind: "count", count: 1 } as const) : null }, waveOf(ALL)],
     maxUnavailable: ALL,
     maxFailures: { kind: "count", count: 0 },
     onFailure: "abort",
