@@ -334,8 +334,10 @@ function prepare(db: Database) {
          SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${stands("d")})`,
     ),
     takenBack: statement(
+      // What a way back took back is given again when that is taken back itself.
       `SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
-       UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
+       UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments
+         WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL AND (back_seq IS NULL OR phase = 'aborted')`,
     ),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     lastGood: statement(LAST_GOOD).pluck(),
