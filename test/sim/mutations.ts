@@ -353,7 +353,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "outcome_confirmed",
     edits: [
       { file: `${ROLLOUT}/back.ts`, find: 'if (next.kind === "none") return', put: 'if (next.kind === "none" || state.moving.size > 0) return' },
-      { file: "controller/src/history/present.ts", find: "const given = { id, states: JSON.stringify(OPEN_STATES[phase]) };", put: "const given = { id, states: JSON.stringify(OPEN_STATES[phase].slice(0, 0)) };" },
+      { file: "controller/src/history/present.ts", find: "states: JSON.stringify(openStates(ending)),", put: "states: JSON.stringify(openStates(ending).slice(0, 0))," },
     ],
   },
   {

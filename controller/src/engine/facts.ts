@@ -299,7 +299,7 @@ function prepare(db: Database) {
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
-      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack
+      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed', 'superseded') AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
          AND t.state IN ('updating', 'unreachable', 'reverting', 'failed') AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,
@@ -353,7 +353,7 @@ function prepare(db: Database) {
       `SELECT d.id FROM deployments d
        WHERE (d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')))
-         OR (d.phase = 'rolled_back' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+         OR ((d.phase = 'rolled_back' OR (d.phase = 'superseded' AND d.back_seq IS NOT NULL)) AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating', 'failed')))
          OR (d.phase = 'failed' AND d.back_seq IS NOT NULL AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating'))) ORDER BY d.number`,

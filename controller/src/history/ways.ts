@@ -2,7 +2,7 @@
  * What a deployment waits for now, and what would let it go on: with the command to type where somebody can act. Pure.
  */
 import { type CommandEvent, refusal } from "../rollout/command.ts";
-import { awaitsStart, isEnded, type RolloutState, type Target } from "../rollout/state.ts";
+import { awaitsStart, isEnded, isOvertaken, isSupersededBack, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail, isTailTripped } from "../rollout/tail.ts";
 import { is, listText, totals } from "./words.ts";
 
@@ -19,8 +19,15 @@ export interface Standpoint {
 /** Empty once there is nothing to wait for. */
 export function deploymentNow(standpoint: Standpoint): readonly string[] {
   const { state, waiting, isStanding } = standpoint;
+  if (isSupersededBack(state)) return backNow(state);
   if (isEnded(state.phase)) return state.phase === "succeeded" && isStanding ? tailNow(standpoint) : [];
   return [...(waiting === "" ? [] : [`it waits for ${waiting}`]), ...ways(state, waiting), ...(state.phase === "rolling" ? awayNow(state) : [])];
+}
+
+/** A newer deployment took its place, and these go back all the same. */
+function backNow(state: RolloutState): readonly string[] {
+  const back = named(state, (target) => isToRevert(target) && target.state !== "unreachable" && !isOvertaken(target));
+  return back.length === 0 ? [] : [`${listText(back)} ${back.length === 1 ? "goes" : "go"} back in ${back.length === 1 ? "its" : "their"} turn, at most ${state.maxUnavailable} at once`];
 }
 
 /** What operators can do about what it waits for. */

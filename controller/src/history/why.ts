@@ -64,10 +64,10 @@ export class Why {
     return granted(removed === undefined ? told : { ...told, now: [], summary: removedSummary(removed) });
   }
 
-  #afterwards({ id, phase }: RolloutState): Afterwards {
+  #afterwards({ id, phase, beganBack }: RolloutState): Afterwards {
     const { db, present } = this.#source;
     if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, nowText: "" };
-    return { outstanding: outstandingOf(db, id, phase, true), nowText: differenceText(db, id, phase, present.nowOf(id)) };
+    return { outstanding: outstandingOf(db, id, { phase, beganBack }, true), nowText: differenceText(db, id, phase, present.nowOf(id)) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */

@@ -5,7 +5,7 @@
  * This file alone knows how the engine words its rows.
  */
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
-import type { Labels } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import type { Gate, Size, Strategy } from "@muster/controller/src/plan/strategy.ts";
 import { type ByKind, dispatch } from "../rows.ts";
@@ -59,6 +59,8 @@ export interface Deployment {
   startedAt: number | undefined;
   /** That it went on after a pause or began. */
   rollingSince: number;
+  /** That it began to go back last, whatever ended that. */
+  backSince: number | undefined;
   waves: Wave[];
   /** Those that came later, and what it decided about each. */
   readonly late: Set<MachineId>;
@@ -149,6 +151,7 @@ export class Record {
       const changed = this.deployments.get(deployment)!;
       Object.assign(changed, { phase, phaseSince: this.#now, reason: reason ?? undefined });
       if (phase === "rolling") changed.rollingSince = this.#now;
+      if (phase === "rolling_back") changed.backSince = this.#now;
     },
   };
 
@@ -172,6 +175,12 @@ export class Record {
     return acts.some((act) => act.at >= since && what.includes(act.what));
   }
 
+  /** A newer deployment of the app that has begun, is to change the machine, and has not decided about it yet. */
+  heirOf({ app, backSince = Infinity }: Deployment, machine: MachineId, phases: readonly Phase[]): Deployment | undefined {
+    const labels = this.machines.get(machine)?.labels ?? {};
+    return [...this.deployments.values()].find((other) => other.app === app && (other.startedAt ?? 0) >= backSince && phases.includes(other.phase) && !other.firstDecisions.has(machine) && this.machinesOf(other).includes(machine) && selects(checkedSelector(other.strategy.targets), labels));
+  }
+
   /** How many of its machines may be out of service at once; the most of what was asked for between two moments. */
   windowOf(deployment: Deployment, from: number): number {
     const of = this.machinesOf(deployment).length;
@@ -193,6 +202,7 @@ export class Record {
       reason: undefined,
       startedAt: undefined,
       rollingSince: at,
+      backSince: undefined,
       waves: [],
       late: new Set(),
       firstDecisions: new Map(),
