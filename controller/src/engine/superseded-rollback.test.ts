@@ -173,6 +173,61 @@ test("goes on with a machine that leaves the selector of the newer one before it
   expect([world.phase(third), wanted(world), world.state(second, "d")]).toEqual(["succeeded", ["3", "3", "3", "1"], "reverted"]);
 });
 
+test("leaves a machine to the newer one again that is back in its selector before it went back", async () => {
+  const { world, second } = await rollingBack();
+  const third = world.deploy("3", { ...FIX, waves: [soak(60_000), ALL] });
+  for (const name of ["a", "e"]) await world.say(name, "healthy");
+  world.pass(2000, ...NAMES, "e");
+  await world.say("a", "healthy");
+  // The place of the rollback is taken by c.
+  for (const name of ["c", "d"]) world.label({ role: "db" }, name);
+  world.pass(1000, ...NAMES, "e");
+  expect(states(world, second, ["c", "d"]).toSorted()).toEqual(["failed", "reverting"]);
+  const [waits, goes] = world.state(second, "c") === "failed" ? ["c", "d"] : ["d", "c"];
+  world.label({ role: "web" }, waits);
+  expect([world.state(second, waits), world.state(third, waits)]).toEqual(["skipped", "pending"]);
+  await world.say(goes, "healthy");
+  await work(world, [...NAMES, "e"], 60);
+  expect([world.phase(third), world.wanted(waits), world.wanted(goes)]).toEqual(["succeeded", "3", "1"]);
+});
+
+test("goes on though a fault of the controller had stopped it", async () => {
+  const { world, second } = await rollingBack();
+  world.journal.db.prepare("UPDATE deployments SET phase = 'paused', reason_code = 'internal', reason_message = 'there is no such day' WHERE id = ?").run(second);
+  world.startEngine();
+  const third = world.deploy("3", FIX);
+  expect([world.phase(second), states(world, second, ["b", "c", "d"])]).toEqual(["superseded", ["skipped", "skipped", "skipped"]]);
+  world.command(third, "abort");
+  await work(world, [...NAMES, "e"], 20);
+  expect(wanted(world, ["b", "c", "d"])).toEqual(["1", "1", "1"]);
+});
+
+test("knows of a machine that is removed, and of the one that takes its name", async () => {
+  const { world, second } = await rollingBack();
+  const third = world.deploy("3", FIX);
+  world.remove("d");
+  expect(world.state(second, "d")).toBe("removed");
+  world.command(third, "abort");
+  await world.join("d");
+  await work(world, [...NAMES, "e"], 20);
+  expect([wanted(world, ["b", "c", "d"]), world.engine.audit()]).toEqual([["1", "1", "1"], undefined]);
+});
+
+test("starts nobody beyond its window, nor beyond a budget", async () => {
+  const { world, second } = await rollingBack();
+  const third = world.deploy("3", FIX);
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  world.command(third, "abort");
+  for (const name of ["a", "e"]) await world.say(name, "healthy");
+  for (let round = 0; round < 20; round += 1) {
+    const changing = states(world, second).filter((state) => state === "reverting").length;
+    expect(changing).toBeLessThanOrEqual(1);
+    for (const name of NAMES) if (world.state(second, name) === "reverting") await world.say(name, "healthy");
+    world.pass(2000, ...NAMES, "e");
+  }
+  expect(states(world, second, ["b", "c", "d"])).toEqual(["reverted", "reverted", "reverted"]);
+});
+
 test("waits for no selector that says the same in another order, or is for more", async () => {
   const world = await onOne();
   const second = world.deploy("2", { ...ONE_BY_ONE, targets: "role=web,!db" });
