@@ -139,7 +139,7 @@ export class SimController implements Turning {
 
   /** Machines that the outcome of a deployment, as operators read it, excepts; it counts those that it does not name. Whoever asks while the controller is dead reads it afterwards. */
   outstandingOf(deployment: DeploymentId, phase: EndedPhase): { has(machine: MachineId): boolean } {
-    const { targets, count } = outstandingOf(this.#options.store.journal.db, deployment, phase, true);
+    const { targets, count } = outstandingOf(this.#options.store.journal.db, deployment, { phase, beganBack: phase === "rolled_back" }, true);
     const named = new Set<string>(targets.map(({ machine }) => machine));
     return { has: (machine) => named.has(machine) || count > named.size };
   }
@@ -147,7 +147,7 @@ export class SimController implements Turning {
   /** A deployment that `status` shows with this machine as one of its own, though it has left the fleet; of those that have not ended, and of those that somebody may take up again. */
   deploymentWith(machine: MachineId): { readonly id: string; readonly state: string } | undefined {
     const sql = `SELECT d.id, t.state FROM deployments d JOIN targets t ON t.deployment = d.id AND t.machine = ?
-      WHERE t.state <> 'removed' AND d.phase <> 'superseded' ORDER BY d.number DESC LIMIT 1`;
+      WHERE t.state <> 'removed' AND (d.phase <> 'superseded' OR d.back_seq IS NOT NULL) ORDER BY d.number DESC LIMIT 1`;
     return this.#options.store.journal.db.prepare(sql).get(machine) as { id: string; state: string } | undefined;
   }
 

@@ -355,11 +355,17 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "for (const target of state.backFirst) {", put: "for (const target of [...state.backFirst].slice(0, 0)) {" }],
   },
   {
+    name: "a rollback that a newer deployment took the place of is forgotten",
+    breaks: "taken_back_is_gone",
+    seed: 61,
+    edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!isEnded(state.phase) || !wentBack(state)) return false;", put: 'if (!isEnded(state.phase) || !wentBack(state) || state.phase === "superseded") return false;' }],
+  },
+  {
     name: "a rollback ends while machines still have the release",
     breaks: "outcome_confirmed",
     edits: [
       { file: `${ROLLOUT}/back.ts`, find: 'if (next.kind === "none") return', put: 'if (next.kind === "none" || state.moving.size > 0) return' },
-      { file: "controller/src/history/present.ts", find: "const given = { id, states: JSON.stringify(OPEN_STATES[phase]) };", put: "const given = { id, states: JSON.stringify(OPEN_STATES[phase].slice(0, 0)) };" },
+      { file: "controller/src/history/present.ts", find: "states: JSON.stringify(openStates(ending)),", put: "states: JSON.stringify(openStates(ending).slice(0, 0))," },
     ],
   },
   {

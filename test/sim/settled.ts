@@ -15,6 +15,8 @@ const CATCHING_UP_MS = 60_000;
 export function restless(world: World): { readonly invariant: Invariant; readonly what: string } | undefined {
   if (world.controller.attendingMs < CATCHING_UP_MS) return { invariant: "ends", what: "the controller has just begun, or was held up" };
   for (const id of world.checks.open) return { invariant: "ends", what: `${id} has not ended: it waits for ${world.controller.waitingOn(id)}` };
+  const left = world.oracle.leftBehind();
+  if (left !== undefined) return { invariant: "taken_back_is_gone", what: left };
   for (const machine of world.machines.values()) {
     if (machine.isRemoved) continue;
     // Until the controller knows it, others may wait for it.

@@ -343,3 +343,41 @@ describe("a deployment of which the tables can't be read", () => {
     expect(await scene.whyDeployment(broken)).toContain("machines that come late wait for a fault of the controller itself to be mended (d-2: ");
   });
 });
+
+describe("a rollback that a newer deployment took the place of", () => {
+  /** m-4 has nothing that serves, so the newer one begins with it. */
+  async function superseded(): Promise<readonly [DeploymentId, DeploymentId]> {
+    await deployed("1");
+    const second = await deployed("2");
+    scene.steer(second, { kind: "set_max_unavailable", size: count(1) });
+    scene.command(second, "rollback");
+    return [second, scene.deploy("3", { waves: [ALL], maxUnavailable: count(1), onConflict: "supersede" })];
+  }
+
+  test("says who may still run the release, and that it goes back if the newer one ends without it", async () => {
+    const [second] = await superseded();
+    expect(seen(second)).toMatchObject({
+      phase: DeploymentPhase.SUPERSEDED,
+      outcome: "superseded before all had gone back; m-1, m-2 and m-3 may still run 2: a newer deployment has them, and they go back if that ends without telling them anything",
+      outstanding: { count: 3 },
+    });
+    expect(await scene.whyDeployment(second)).toContain("3 machines are still to go back, and go back where the newer one decides nothing");
+    expect(await scene.whyMachine("m-2", second)).toContain("m-2 was still to go back from app@2 in d-2: d-3 (app@3) goes on with it.");
+  });
+
+  test("says that they go back, and is plain when they are back", async () => {
+    const [second, third] = await superseded();
+    scene.command(third, "abort");
+    expect(seen(second).outcome).toBe("superseded before all had gone back; m-1, m-2 and m-3 may still run 2, and go back in their turn");
+    expect(await scene.whyDeployment(second)).toContain("m-1, m-2 and m-3 go back in their turn, at most 1 at once");
+    await scene.tell("m-4", "healthy", "3");
+    for (const machine of ["m-3", "m-2", "m-1"]) await scene.tell(machine, "healthy", "1");
+    expect(seen(second)).toMatchObject({ outcome: "superseded", outstanding: undefined });
+  });
+
+  test("is plain when the newer one has told them all", async () => {
+    const [second] = await superseded();
+    for (const _ of FOUR) for (const machine of FOUR) await scene.tell(machine, "healthy", "3");
+    expect(seen(second)).toMatchObject({ outcome: "superseded", outstanding: undefined });
+  });
+});

@@ -14,7 +14,7 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
-import { OPEN_STATES, outcomeText, outstandingText } from "../history/outcome.ts";
+import { openStates, outcomeText, outstandingText } from "../history/outcome.ts";
 import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { statement } from "../journal/statement.ts";
@@ -45,6 +45,7 @@ interface DeploymentRow {
   readonly unchanged: string;
   readonly notes: string;
   readonly start_approved: number;
+  readonly back_seq: number | null;
   readonly promoted: number;
   readonly alarms: string;
   readonly hold_kind: Hold["kind"] | null;
@@ -162,11 +163,12 @@ export class DeploymentViews {
     if (!isEnded(phase)) return { outcome: "", outstanding: undefined };
     const version = versionOf(row);
     // Where all are as it ended, which is the rule, no target is looked at.
-    const isOpen = OPEN_STATES[phase].some((state) => counts[state] > 0);
-    const { targets, count } = isOpen ? outstandingOf(this.#db, id, phase, this.#present !== undefined) : NOBODY_OUTSTANDING;
-    const outcome = outcomeText({ phase, version, counts, outstanding: targets, outstandingCount: count });
+    const ending = { phase, beganBack: row.back_seq !== null };
+    const isOpen = openStates(ending).some((state) => counts[state] > 0);
+    const { targets, count } = isOpen ? outstandingOf(this.#db, id, ending, this.#present !== undefined) : NOBODY_OUTSTANDING;
+    const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count });
     if (count === 0) return { outcome, outstanding: undefined };
-    const machines = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(phase, version, target) }));
+    const machines = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(ending, version, target) }));
     return { outcome, outstanding: { count, machines } };
   }
 

@@ -134,10 +134,11 @@ export class CatchUp {
     const { fleet } = this.#world;
     const labels = this.#facts.machine(machine)?.labels;
     // One that owes reports is looked at when it has said them.
-    if (labels === undefined || fleet.isSilent(machine) || this.#world.isCordoned(machine) || this.#world.owes(machine)) return;
+    if (labels === undefined || fleet.isSilent(machine) || this.#world.isDrained(machine) || this.#world.owes(machine)) return;
     // Whoever stands for an app that is being deployed is known when that has ended.
     for (const { app } of this.#rollouts.active()) this.defer(app, machine);
     for (const id of this.#facts.decisions.outstandingIn(machine)) if (!this.#quarantine.has(id)) ofRollout(id, () => this.#goOnIn(id, machine, labels, append, now));
+    if (this.#world.isCordoned(machine)) return;
     const known = this.#newestOf(labels);
     for (const [app, standing] of this.#standing) {
       if (!known.has(app)) known.set(app, this.#find(standing, labels));
@@ -168,13 +169,16 @@ export class CatchUp {
   #goOnIn(id: DeploymentId, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     const row = this.#facts.decisions.outstandingTarget(id, machine);
     if (row === undefined) return;
-    const { app, phase, state, purpose, generation, goesBack } = row;
+    const { app, phase, state, purpose, generation, goesBack, attempts } = row;
+    // A cordon keeps a release from it, and leaves it with none.
+    if (goesBack === 0 && this.#world.isCordoned(machine)) return;
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     const isOwn = assigned?.deployment === id;
     const answer = this.#world.availabilities.answerOf(machine, app);
     const heard: RolloutEvent = { kind: "heard_again", machine, answer, wasRenewed: isOwn && assigned.generation !== generation && purpose !== "revert" };
     const hadIt = state === "unreachable" && purpose !== null;
-    if (hadIt && goesBack === 1) return this.#goBackIn(id, app, heard, append, now);
+    if (goesBack === 1 && attempts > 0 && state === "unreachable") return this.#goBackIn(id, app, heard, append, now);
+    if (goesBack === 1 && attempts > 0 && row.reason === "superseded") return this.#goBackAgainIn(id, app, machine, append, now);
     if (hadIt && isOwn) return this.#drive(id, heard, append, now);
     if (hadIt) return this.#leaveTo(assigned?.deployment, id, machine, append, now);
     // It was drained when it was lost on its way, and is not lost.
@@ -203,6 +207,11 @@ export class CatchUp {
     const newest = this.newestDecision(machine, app);
     if (newest === undefined || newest.deployment === id) return this.#drive(id, heard, append, now);
     if (newest.deployment === this.#facts.decisions.told(machine, app)?.deployment) this.#leaveTo(newest.deployment, id, machine, append, now);
+  }
+
+  /** It was left to a newer deployment, and is still to go back if nothing newer is to come or was told. */
+  #goBackAgainIn(id: DeploymentId, app: AppName, machine: MachineId, append: Append, now: Moment): void {
+    if (this.newestDecision(machine, app)?.deployment === id) this.#drive(id, { kind: "left_again", machine }, append, now);
   }
 
   /** Another deployment has told the machine something newer. */

@@ -18,6 +18,7 @@ export interface OutstandingTarget {
   /** Its rollout has gone back, or begun to. */
   readonly goesBack: 0 | 1;
   readonly leftAs: LeftAs | null;
+  readonly attempts: number;
 }
 
 /** A decision about an app on a machine. */
@@ -36,6 +37,8 @@ export interface Intention extends Decision {
 
 /** Older releases that are tried: the files of some may be gone. */
 const BEFORE_MAX = 5;
+/** Of a deployment `d`: its rollback has begun, and what that had to take back still goes back, whatever has ended it but a person. */
+const GOES_BACK = "d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed', 'superseded')";
 
 export class Decisions {
   readonly #db: Database;
@@ -129,10 +132,10 @@ function prepare(db: Database) {
     ).pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
     intentions: statement(
-      `SELECT d.id AS deployment, d.phase, t.purpose IS NOT NULL AS isBack, CASE WHEN t.purpose IS NULL THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
+      `SELECT d.id AS deployment, d.phase, d.phase NOT IN ('rolling', 'paused', 'succeeded') AS isBack, CASE WHEN d.phase IN ('rolling', 'paused', 'succeeded') THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND d.app = @app AND (
          (${isToCome("t")} AND d.phase IN ('rolling', 'paused', 'succeeded'))
-         OR (t.purpose IS NOT NULL AND t.state = 'unreachable' AND d.back_seq IS NOT NULL AND d.phase IN ('rolling_back', 'rolled_back', 'failed')))
+         OR (t.attempts > 0 AND t.state = 'unreachable' AND (d.phase = 'rolling_back' OR (${GOES_BACK}))))
        ORDER BY seq DESC`,
     ),
     outstandingBeside: statement("SELECT 1 FROM targets t WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND t.deployment <> ? AND t.purpose IS NOT NULL"),
@@ -147,10 +150,10 @@ function prepare(db: Database) {
     ).pluck(),
     outstandingIn: statement(
       `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
-       WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND d.phase IN ('succeeded', 'rolled_back', 'failed') ORDER BY d.number DESC`,
+       WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND (d.phase IN ('succeeded', 'rolled_back', 'failed') OR (${GOES_BACK})) ORDER BY d.number DESC`,
     ).pluck(),
     outstandingTarget: statement(
-      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
+      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, t.attempts, ${GOES_BACK} AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`,
     ),
     isTarget: statement("SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state <> 'removed'"),

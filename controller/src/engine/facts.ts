@@ -310,7 +310,7 @@ function prepare(db: Database) {
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
-      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed') AS goesBack
+      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed', 'superseded') AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
          AND t.state IN ('updating', 'unreachable', 'reverting', 'failed') AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,
@@ -346,8 +346,10 @@ function prepare(db: Database) {
          SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${stands("d")})`,
     ),
     takenBack: statement(
+      // What a way back took back is given again when that is taken back itself.
       `SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
-       UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL`,
+       UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments
+         WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL AND (back_seq IS NULL OR phase = 'aborted')`,
     ),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     lastGood: statement(LAST_GOOD).pluck(),
@@ -363,7 +365,7 @@ function prepare(db: Database) {
       `SELECT d.id FROM deployments d
        WHERE (d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')))
-         OR (d.phase = 'rolled_back' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+         OR ((d.phase = 'rolled_back' OR (d.phase = 'superseded' AND d.back_seq IS NOT NULL)) AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating', 'failed')))
          OR (d.phase = 'failed' AND d.back_seq IS NOT NULL AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating'))) ORDER BY d.number`,

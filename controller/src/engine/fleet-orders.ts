@@ -179,5 +179,7 @@ export class FleetOrders {
     const { targets } = state.strategy;
     const isMatched = ofRollout(state.id, () => selects(checkedSelector(targets), labels));
     this.#loop.rollouts.drive(state, isMatched ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason({ targets }) }, append, now);
+    // It is its own again.
+    if (isMatched && state.targets.get(machine)?.state === "pending") this.#loop.rollouts.overtakeTails(state, new Set([machine]), append, now);
   }
 }

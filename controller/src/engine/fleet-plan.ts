@@ -3,7 +3,7 @@
  */
 import type { AppName, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
-import { CONFIRMED_SEQ, CONFIRMING } from "../journal/confirmed.ts";
+import { CONFIRMING, LAST_GOOD_OF } from "../journal/confirmed.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import type { PlanMachine } from "../plan/plan.ts";
@@ -18,7 +18,7 @@ interface Row {
 const MACHINES = "SELECT id, labels, cordoned_at IS NOT NULL AS cordoned FROM machines ORDER BY id";
 
 const LAST_GOODS = `
-  SELECT a.machine, CASE WHEN ${CONFIRMED_SEQ} IS NOT NULL THEN a.release ELSE a.last_good END AS release
+  SELECT a.machine, ${LAST_GOOD_OF} AS release
   FROM assignments a ${CONFIRMING} WHERE a.app = ?`;
 
 export function selectMachines(journal: Journal, { availabilities }: World, app: AppName, selector: Selector, release: ReleaseId): readonly PlanMachine[] {

@@ -16,6 +16,7 @@ import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 import type { Moment } from "../rollout/moment.ts";
+import type { Heirs } from "../rollout/decide.ts";
 import { isBroken, type RolloutState } from "../rollout/state.ts";
 import { Assignments } from "./assignments.ts";
 import { Attendance, type Seen } from "./attendance.ts";
@@ -272,10 +273,15 @@ export class Loop {
 
   #startOrDrop(next: RolloutState, { machines, plan }: Planned, append: Append, now: Moment): void {
     const { id, app, release } = next;
-    const supersede = (state: RolloutState, message: string): void => this.rollouts.drive(state, { kind: "supersede", reason: { code: "superseded", message } }, append, now);
+    const supersede = (state: RolloutState, message: string, heirs?: Heirs): void => this.rollouts.drive(state, { kind: "supersede", reason: { code: "superseded", message }, ...(heirs === undefined ? {} : { heirs }) }, append, now);
     const takenBackBy = this.#takenBackSince(next, machines);
     if (takenBackBy !== undefined) return supersede(next, `${takenBackBy} took ${release} back from its machines after this was submitted; deploy it again if it is to come all the same`);
-    for (const rival of supersededBy(next, this.rollouts.ofApp(app))) supersede(rival, `${id} (${release}) took its place`);
+    const heirs: Heirs = { machines: new Set(plan.waves.flatMap(({ targets }) => targets.map(({ machine }) => machine))), reason: { code: "superseded", message: `${id} (${release}) goes on with it` } };
+    for (const rival of supersededBy(next, this.rollouts.ofApp(app), machines)) {
+      supersede(rival, `${id} (${release}) took its place`, heirs);
+      // What it takes from a rollback goes back if it ends without having told it anything.
+      if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine);
+    }
     this.rollouts.drive(next, { kind: "start", plan }, append, now);
     for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
   }

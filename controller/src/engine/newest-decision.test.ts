@@ -349,3 +349,25 @@ test("a rollback names no machine any more that a newer deployment has told", as
   const seen = ["a", "b"].map((n) => [world.wanted(n), world.state(third, n), world.state(second, n)]);
   expect(seen).toEqual([["3", "healthy", "skipped"], ["3", "healthy", "skipped"]]);
 });
+
+test("what rollback --to took back is given to machines that join later, when that was rolled back itself and all run it again", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES, 4);
+  const answer = world.engine.operators.rollbackTo(second, "1", by);
+  const third = (answer.ok ? answer.value.deployment : "") as never;
+  await work(world, NAMES, 4);
+  await world.join("early");
+  await work(world, [...NAMES, "early"], 4);
+  expect(world.wanted("early")).toBe("1");
+  world.command(third, "rollback");
+  await work(world, [...NAMES, "early"], 4);
+  expect(NAMES.map((name) => world.wanted(name))).toEqual(["2", "2", "2", "2"]);
+  await world.join("late");
+  await work(world, [...NAMES, "late"], 4);
+  expect(world.wanted("late")).toBe("2");
+  world.startEngine();
+  await world.join("later");
+  await work(world, [...NAMES, "late", "later"], 4);
+  expect(world.wanted("later")).toBe("2");
+});

@@ -14,14 +14,14 @@ import { isTakenUp, missedBy, phaseSeq } from "./missed.ts";
 import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import { nextWake } from "../rollout/advance.ts";
 import { hasBackTail } from "../rollout/back.ts";
-import { decide, type RolloutEvent } from "../rollout/decide.ts";
+import { decide, leaveTo, type RolloutEvent } from "../rollout/decide.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder, take } from "../rollout/drive.ts";
 import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isMoving, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
@@ -144,7 +144,8 @@ export class Rollouts {
   overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Moment): readonly MachineId[] {
     const overtaken: MachineId[] = [];
     for (const tail of this.#tailsBeside(by)) {
-      for (const { machine } of [...tail.targets.values()].filter(({ machine, state }) => state === "pending" && targets.has(machine))) {
+      const isOpen = (target: Target): boolean => target.state === "pending" || (isSupersededBack(tail) && isLeftToNewer(target));
+      for (const { machine } of [...tail.targets.values()].filter((target) => targets.has(target.machine) && isOpen(target))) {
         overtaken.push(machine);
         this.drive(tail, overtakenBy(by, machine, false), append, now);
       }
@@ -294,6 +295,17 @@ export class Rollouts {
       if (isFaultOfDisk(error)) throw error;
     }
     this.putBroken(state.id, event.kind === "abort" ? "aborted" : "superseded", event.reason, append);
+    if (event.kind === "supersede" && state.beganBack) this.#goOnBack(state.id, event, append);
+  }
+
+  /** What it had still to take back goes back all the same, if its tables can be read. */
+  #goOnBack(id: DeploymentId, { heirs }: Extract<RolloutEvent, { readonly kind: "supersede" }>, append: Append): void {
+    this.#load(id, (error) => {
+      this.#quarantine.put(id, error);
+      this.#forget(id);
+    });
+    const state = this.#known.get(id);
+    if (state !== undefined && heirs !== undefined) take(state, leaveTo(state, heirs), this.#recorder(state, append));
   }
 
   /** `told`: gets the machines that are assigned something. */

@@ -209,6 +209,47 @@ test("rollback --to deploys an older release to the same machines in one wave, a
   expect(world.engine.operators.rollbackTo(third, "9", { by: "anna", reason: "" })).toMatchObject({ ok: false, refusal: { kind: "not_found" } });
 });
 
+describe("what takes the place of others", () => {
+  async function twoZones() {
+    const world = new World();
+    await world.joinAs({ role: "web", zone: "a" }, "a1", "a2");
+    await world.joinAs({ role: "web", zone: "b" }, "b1", "b2");
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(4) });
+    await world.settle("a1", "a2", "b1", "b2");
+    world.pass(2000, "a1", "a2", "b1", "b2");
+    const startAt = (world.clock.now() + 60 * MINUTE) as Instant;
+    return { world, startAt };
+  }
+
+  test("leaves those that wait for their time and are for other machines, and ends those that share one", async () => {
+    const { world, startAt } = await twoZones();
+    const elsewhere = world.deploy("5", { targets: "zone=b", startAt });
+    const shared = world.deploy("6", { targets: "role=web", startAt });
+    const manual = world.deploy("7", { targets: "zone=b", start: "manual" });
+    world.deploy("3", { targets: "zone=a", onConflict: "supersede" });
+    expect([elsewhere, shared, manual].map((id) => world.phase(id))).toEqual(["pending", "superseded", "pending"]);
+  });
+
+  test("asks for the labels of the moment", async () => {
+    const { world, startAt } = await twoZones();
+    const elsewhere = world.deploy("5", { targets: "zone=b", startAt });
+    world.label({ role: "web", zone: "b" }, "a2");
+    world.deploy("3", { targets: "role=web,zone notin (a)", onConflict: "supersede" });
+    expect(world.phase(elsewhere)).toBe("superseded");
+  });
+
+  test("is also a rollback --to, for its machines alone", async () => {
+    const { world, startAt } = await twoZones();
+    const second = world.deploy("2", { targets: "zone=a", waves: [ALL], maxUnavailable: count(2) });
+    await world.settle("a1", "a2");
+    world.pass(2000, "a1", "a2", "b1", "b2");
+    const elsewhere = world.deploy("5", { targets: "zone=b", startAt });
+    const shared = world.deploy("6", { targets: "zone=a", startAt });
+    expect(world.engine.operators.rollbackTo(second, "1", { by: "anna", reason: "" })).toMatchObject({ ok: true });
+    expect([world.phase(elsewhere), world.phase(shared)]).toEqual(["pending", "superseded"]);
+  });
+});
+
 test("an ended deployment is neither retried nor rolled back while another of its app is under way", async () => {
   const world = new World();
   await world.join("a", "b");

@@ -3,11 +3,12 @@
  * of its app is under way.
  */
 import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
+import { type Labels, type Requirement, selects } from "@muster/proto/selector.ts";
 import { dueAt, type Moment } from "../rollout/moment.ts";
 import { awaitsStart, isBroken, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
-import { ofRollout } from "./own-bug.ts";
+import { ofRollout, selectorOf } from "./own-bug.ts";
 import { type Promotions, stoodText, whereText } from "./promotions.ts";
 
 /** Why it does not begin yet. `until`: when to look again though nothing happens. */
@@ -32,10 +33,16 @@ export function nextToStart(ofApp: readonly RolloutState[], waiting: (state: Rol
   return ready.toSorted((a, b) => b.strategy.priority - a.strategy.priority)[0];
 }
 
-/** Those that a deployment takes the place of when it begins. */
-export function supersededBy(state: RolloutState, ofApp: readonly RolloutState[]): readonly RolloutState[] {
+/** Those that a deployment takes the place of when it begins: the one under way, and older ones that were to come to one of its `machines`. */
+export function supersededBy(state: RolloutState, ofApp: readonly RolloutState[], machines: readonly { readonly labels: Labels }[]): readonly RolloutState[] {
   if (state.strategy.onConflict === "queue") return [];
-  return ofApp.filter((other) => other !== state && (isUnderWay(other) || isOlder(other, state)));
+  return ofApp.filter((other) => other !== state && (isUnderWay(other) || (isOlder(other, state) && isForOneOf(other, machines))));
+}
+
+/** One that has begun, and was stopped by a fault of the controller before it had a plan, is judged like one that has not. */
+function isForOneOf({ strategy: { targets } }: RolloutState, machines: readonly { readonly labels: Labels }[]): boolean {
+  const selector = selectorOf(targets);
+  return machines.some(({ labels }) => selects(selector, labels));
 }
 
 /** First of all reasons: it is the one that somebody must do something about. */
@@ -78,10 +85,20 @@ function standsText(state: RolloutState): string {
   return phase.replaceAll("_", " ");
 }
 
-/** A rollback under way is left in the middle only for a deployment that goes to all of its machines. */
+/** A rollback under way is left in the middle only for a deployment that is for all of its machines. Those that have other labels by now go on going back. */
 function beforeGoneBack({ strategy: { targets } }: RolloutState, ofApp: readonly RolloutState[]): Waiting | undefined {
-  const rollback = ofApp.find((other) => other.phase === "rolling_back" && targets !== "" && other.strategy.targets !== targets);
+  const rollback = ofApp.find((other) => other.phase === "rolling_back" && !isWithin(other.strategy.targets, targets));
   return rollback === undefined ? undefined : { message: `${rollback.id} (${rollback.release}) to have gone back: it goes to other machines, too`, until: undefined };
+}
+
+/** Whatever the first selects, the second does: it asks for nothing else. */
+function isWithin(first: string, second: string): boolean {
+  const given = new Set(selectorOf(first).requirements.map(textOf));
+  return selectorOf(second).requirements.every((requirement) => given.has(textOf(requirement)));
+}
+
+function textOf({ key, operator, values }: Requirement): string {
+  return JSON.stringify([key, operator, values]);
 }
 
 function isReady(state: RolloutState, facts: StartFacts, now: Moment): boolean {

@@ -3,7 +3,7 @@
  */
 import { durationText } from "@muster/proto/duration.ts";
 import { blockers, hasPlace } from "../rollout/place.ts";
-import { isEnded, isHeldBesideMoves, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
+import { isEnded, isHeldBesideMoves, isOvertaken, isSupersededBack, isToRevert, isTouched, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { canAsk, type Standpoint, ways } from "./ways.ts";
@@ -15,7 +15,10 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
   const { id, phase } = state;
   const { machine } = target;
   const isOpen = !isEnded(phase) || (phase === "succeeded" && isStanding);
-  if (phase === "rolling_back" && isToRevert(target)) return [`${machine} goes back ${backText(state, target.previous)} when its turn comes: newest wave first, at most ${state.maxUnavailable} at once`];
+  if (isSupersededBack(state) && isTouched(target) && isOvertaken(target)) {
+    return later === undefined ? [`${machine} goes back ${backText(state, target.previous)} when the newer deployment ends without it (${target.reason?.message})`] : [];
+  }
+  if ((phase === "rolling_back" || isSupersededBack(state)) && isToRevert(target) && target.state !== "unreachable") return [`${machine} goes back ${backText(state, target.previous)} when its turn comes: newest wave first, at most ${state.maxUnavailable} at once`];
   const answered = said?.generation === target.generation ? said : undefined;
   switch (target.state) {
     case "healthy":

@@ -4,7 +4,7 @@
 import type { CommandAccepted } from "../journal/entry.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isTouched, isToRevert } from "../rollout/state.ts";
-import { OPEN_STATES, outstandingSentences } from "./outcome.ts";
+import { openStates, outstandingSentences } from "./outcome.ts";
 import { afterText, colon, countsText, is, listText, machinesText, membersSaid, totals, whoText } from "./words.ts";
 
 /** Undefined: the rows that follow tell it. */
@@ -81,14 +81,20 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
     case "aborted":
       return `${why}; every machine stays as it is${told === 0 ? ", and none had been told of it" : `: ${countsText(counts)}`}`;
     case "superseded":
-      return `ended, since ${why}${told === 0 ? "" : `: ${countsText(counts)}`}`;
+      return `ended, since ${why}${told === 0 ? "" : `: ${countsText(counts)}`}${state.beganBack ? stillBackText(state) : ""}`;
   }
 }
 
+/** Of a rollback that gives way. */
+function stillBackText({ targets }: RolloutState): string {
+  const back = [...targets.values()].filter(isToRevert).length;
+  return back === 0 ? "" : `; ${machinesText(back)} ${is(back)} still to go back, and ${back === 1 ? "goes" : "go"} back where the newer one decides nothing`;
+}
+
 /** Machines that took the release, and of which nothing is known. */
-function leftText({ app, release, targets }: RolloutState, phase: "rolled_back"): string {
-  const open = [...targets.values()].filter(({ state, attempts }) => attempts > 0 && OPEN_STATES[phase].includes(state)).map((target) => ({ ...target, reason: target.reason?.code ?? null }));
-  return outstandingSentences({ phase, version: release.slice(app.length + 1), outstanding: open, outstandingCount: open.length }).map((sentence) => `; ${sentence}`).join("");
+function leftText({ app, release, beganBack, targets }: RolloutState, phase: "rolled_back"): string {
+  const open = [...targets.values()].filter(({ state, attempts }) => attempts > 0 && openStates({ phase, beganBack }).includes(state)).map((target) => ({ ...target, reason: target.reason?.code ?? null }));
+  return outstandingSentences({ phase, beganBack, version: release.slice(app.length + 1), outstanding: open, outstandingCount: open.length }).map((sentence) => `; ${sentence}`).join("");
 }
 
 function othersText(state: RolloutState): string {

@@ -4,8 +4,8 @@ import { emptyCounts, type EndedPhase, type TargetCounts } from "../rollout/stat
 import { type OutstandingTarget, outcomeText } from "./outcome.ts";
 
 const target = (machine: string, state: OutstandingTarget["state"], over: Partial<OutstandingTarget> = {}): OutstandingTarget => ({ machine, state, purpose: "update", attempts: 1, ...over });
-const text = (phase: EndedPhase, counts: Partial<TargetCounts>, outstanding: readonly OutstandingTarget[], outstandingCount = outstanding.length): string =>
-  outcomeText({ phase, version: "3.0", counts: { ...emptyCounts(), ...counts }, outstanding, outstandingCount });
+const text = (phase: EndedPhase, counts: Partial<TargetCounts>, outstanding: readonly OutstandingTarget[], outstandingCount = outstanding.length, beganBack = false): string =>
+  outcomeText({ phase, beganBack, version: "3.0", counts: { ...emptyCounts(), ...counts }, outstanding, outstandingCount });
 
 const names = (n: number): readonly string[] => Array.from({ length: n }, (_, index) => `web-${index + 1}`);
 
@@ -15,6 +15,14 @@ test("where all is as asked for, the outcome is one plain word", () => {
   expect(text("aborted", {}, [])).toBe("aborted");
   expect(text("failed", {}, [])).toBe("failed");
   expect(text("superseded", {}, [])).toBe("superseded");
+});
+
+test("a rollback that a newer deployment took the place of names the machines that are still to go back", () => {
+  expect(text("superseded", {}, [], 0, true)).toBe("superseded");
+  const left = [target("web-1", "skipped", { purpose: null, reason: "superseded" }), target("web-2", "healthy"), target("web-3", "reverting", { purpose: "revert" }), target("web-4", "unreachable")];
+  expect(text("superseded", { healthy: 1 }, left, 4, true)).toBe(
+    "superseded before all had gone back; web-1 may still run 3.0: a newer deployment has it, and it goes back if that ends without telling it anything; web-2 may still run 3.0, and goes back in its turn; web-3 is on its way back; web-4 may still run 3.0, and goes back when it is heard",
+  );
 });
 
 test("a rollback names the machines that may still run the release", () => {

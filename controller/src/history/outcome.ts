@@ -3,7 +3,7 @@
  *
  * When the last of them has been heard and has done what the outcome says, the words are plain again: they are made anew from the targets each time.
  */
-import type { EndedPhase, Purpose, TargetCounts, TargetState } from "../rollout/state.ts";
+import { type EndedPhase, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
 import { listText, machinesText } from "./words.ts";
 
 /** A target on which the outcome does not hold yet, or is not known to hold. */
@@ -20,7 +20,7 @@ export interface OutstandingTarget {
 }
 
 /** Which states of targets an ending leaves open. */
-export const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
+const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
   succeeded: ["unreachable", "skipped", "pending", "updating", "failed"],
   rolled_back: ["unreachable", "reverting", "healthy", "updating", "failed", "removed"],
   failed: ["unreachable", "updating", "reverting"],
@@ -28,8 +28,20 @@ export const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> =
   superseded: ["unreachable", "updating", "reverting"],
 };
 
-export interface Ended {
+/** What a rollback leaves open that a newer deployment took the place of: also those that it has left to that one. */
+const OPEN_IN_SUPERSEDED_ROLLBACK: readonly TargetState[] = [...OPEN_STATES.rolled_back, "skipped"];
+
+/** `beganBack`: its rollback has begun. */
+export interface Ending {
   readonly phase: EndedPhase;
+  readonly beganBack: boolean;
+}
+
+export function openStates(ending: Ending): readonly TargetState[] {
+  return isSupersededBack(ending) ? OPEN_IN_SUPERSEDED_ROLLBACK : OPEN_STATES[ending.phase];
+}
+
+export interface Ended extends Ending {
   readonly version: string;
   /** Over all targets, as they are recorded. */
   readonly counts: TargetCounts;
@@ -52,7 +64,7 @@ export function outcomeText(ended: Ended): string {
     case "aborted":
       return [phase, ...kept, ...left].join("; ");
     case "superseded":
-      return [phase, ...left].join("; ");
+      return [left.length > 0 && isSupersededBack(ended) ? "superseded before all had gone back" : phase, ...left].join("; ");
   }
 }
 
@@ -69,8 +81,8 @@ export function otherFailures({ counts, outstanding, outstandingCount }: Pick<En
 }
 
 /** Of one machine: `web-3 may still run 3.0, and goes back when it is heard`. */
-export function outstandingText(phase: EndedPhase, version: string, target: OutstandingTarget): string {
-  return withReason(sentence(whatOf(phase, target), [target.machine], 1, version), whatOf(phase, target), target);
+export function outstandingText(ending: Ending, version: string, target: OutstandingTarget): string {
+  return withReason(sentence(whatOf(ending, target), [target.machine], 1, version), whatOf(ending, target), target);
 }
 
 function succeededText({ healthy, failed, unreachable, skipped, pending, updating }: TargetCounts): string {
@@ -79,10 +91,15 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "failed";
+type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
-function whatOf(phase: EndedPhase, { state, purpose, attempts, reason = null }: OutstandingTarget): What {
+function whatOf(ending: Ending, { state, purpose, attempts, reason = null }: OutstandingTarget): What {
+  const { phase } = ending;
   if (state === "removed") return "removed";
+  if (isSupersededBack(ending)) {
+    if (state === "unreachable") return "may_still_run";
+    return state === "reverting" ? "goes_back" : state === "skipped" ? "left_to_newer" : "goes_back_in_turn";
+  }
   if (phase === "rolled_back") return state === "unreachable" ? "may_still_run" : "goes_back";
   if (state === "reverting") return "goes_back";
   if (phase === "succeeded") {
@@ -126,6 +143,10 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} ${one ? "was" : "were"} told to take it, and ${one ? "is" : "are"} unreachable since`;
     case "is_cordoned":
       return `${who} ${one ? "is" : "are"} cordoned and ${one ? "gets" : "get"} it after muster uncordon ${one ? machines[0]! : "MACHINE"}`;
+    case "goes_back_in_turn":
+      return `${who} may still run ${version}, and ${one ? "goes back in its" : "go back in their"} turn`;
+    case "left_to_newer":
+      return `${who} may still run ${version}: a newer deployment has ${one ? "it, and it goes" : "them, and they go"} back if that ends without telling ${one ? "it" : "them"} anything`;
     case "is_to_get_it":
       return `${who} ${one ? "is" : "are"} still to get it`;
     case "failed":
@@ -136,8 +157,8 @@ function sentence(what: What, machines: readonly string[], count: number, versio
 const NAMED_MAX = 3;
 
 /** `web-3 may still run 3.0, and goes back when it is heard`; one for all of whom the same is known. */
-export function outstandingSentences({ phase, version, outstanding, outstandingCount }: Omit<Ended, "counts">): readonly string[] {
-  const groups = groupedBy(outstanding, (target) => whatOf(phase, target));
+export function outstandingSentences({ phase, beganBack, version, outstanding, outstandingCount }: Omit<Ended, "counts">): readonly string[] {
+  const groups = groupedBy(outstanding, (target) => whatOf({ phase, beganBack }, target));
   // Those that were not read are most likely like the last.
   const unread = outstandingCount - outstanding.length;
   return [...groups].map(([what, targets], index) => {

@@ -9,8 +9,8 @@ import type { Remedies } from "../engine/comebacks.ts";
 import { NOBODY, type Now } from "../engine/deployments-now.ts";
 import { stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
-import type { EndedPhase, RolloutPhase, TargetState } from "../rollout/state.ts";
-import { OPEN_STATES, type OutstandingTarget } from "./outcome.ts";
+import type { RolloutPhase, TargetState } from "../rollout/state.ts";
+import { type Ending, openStates, type OutstandingTarget } from "./outcome.ts";
 import { listText } from "./words.ts";
 
 /** What the engine knows at this moment. */
@@ -31,6 +31,7 @@ const TROUBLED_NAMED_MAX = 3;
  * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither; nor is one that was removed when it had said that it runs something else.
  */
 const IS_OPEN = `t.deployment = @id AND t.state IN (SELECT value FROM json_each(@states))
+  AND (t.state <> 'skipped' OR d.phase <> 'superseded' OR (t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
   AND (t.state <> 'removed' OR t.runs IS NULL OR d.app || '@' || t.runs = d.release)
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
@@ -47,8 +48,8 @@ export interface Outstanding {
 }
 
 /** Empty before the end. `isNow`: later decisions about its machines count; else it is as the deployment left it. */
-export function outstandingOf(db: Database, id: DeploymentId, phase: EndedPhase, isNow: boolean): Outstanding {
-  const given = { id, states: JSON.stringify(OPEN_STATES[phase]) };
+export function outstandingOf(db: Database, id: DeploymentId, ending: Ending, isNow: boolean): Outstanding {
+  const given = { id, states: JSON.stringify(openStates(ending)), isNow: isNow ? 1 : 0 };
   const where = `${FROM} ${IS_OPEN} ${isNow ? IS_OWN : ""}`;
   const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
   const count = targets.length < OUTSTANDING_READ_MAX ? targets.length : (statement(db, `SELECT count(*) ${where}`).pluck().get(given) as number);

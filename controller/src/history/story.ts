@@ -279,7 +279,7 @@ export class Story {
 
 /** Nobody can take it up again. */
 function isFinal(state: RolloutState | undefined): boolean {
-  return state?.phase === "rolled_back" || state?.phase === "superseded";
+  return state?.phase === "rolled_back" || (state?.phase === "superseded" && !state.beganBack);
 }
 
 /** Neither of the deployment nor decided by it. */

@@ -2,7 +2,7 @@
  * Where a deployment, or a machine in it, stands: in one sentence. Pure.
  */
 import type { ReportAccepted } from "../journal/entry.ts";
-import { isEnded, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
+import { isEnded, isOvertaken, isSupersededBack, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
 import { kindsText, otherFailures, outstandingSentences } from "./outcome.ts";
 import type { Outstanding } from "./present.ts";
 import { because, is, machinesText, totals } from "./words.ts";
@@ -20,12 +20,12 @@ export function deploymentSummary(state: RolloutState, waiting: string, { outsta
 }
 
 function endSummary(state: RolloutState, waiting: string, { targets: left, count: leftCount }: Outstanding, isPast: boolean): string {
-  const { id, release, phase, reason, waves, wave, targets } = state;
+  const { id, release, phase, beganBack, reason, waves, wave, targets } = state;
   const counts = totals(state);
   const what = `${id} (${release})`;
   const run = `${counts.healthy} of ${machinesText(targets.size - counts.removed)} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
   const version = release.slice(state.app.length + 1);
-  const others = isEnded(phase) ? outstandingSentences({ phase, version, outstanding: left, outstandingCount: leftCount }).map((sentence) => `; ${sentence}`).join("") : "";
+  const others = isEnded(phase) ? outstandingSentences({ phase, beganBack, version, outstanding: left, outstandingCount: leftCount }).map((sentence) => `; ${sentence}`).join("") : "";
   const where = waves.length < 2 ? "" : ` in wave ${wave + 1} of ${waves.length}`;
   const why = because(reason);
   switch (phase) {
@@ -80,6 +80,7 @@ export function targetSummary(state: RolloutState, target: Target, { now, said }
       if (target.attempts === 0) return `${machine} was passed over in ${where}: nothing ${isEnded(state.phase) && state.phase !== "succeeded" ? "was" : "is"} heard from it.`;
       return `${machine} ${lostText(target, release, where, said)}${goesBackText(state, target, before)}.`;
     case "skipped":
+      if (isSupersededBack(state) && isTouched(target) && isOvertaken(target)) return `${machine} was still to go back from ${release} in ${id}${because(reason)}.`;
       return `${machine} was passed over in ${where}${because(reason)}.`;
     case "reverting":
       return `${machine} was told to go back from ${release} to ${before} in ${id} and is on the way.`;

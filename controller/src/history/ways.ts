@@ -4,7 +4,7 @@
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { Remedies } from "../engine/comebacks.ts";
 import { type CommandEvent, refusal } from "../rollout/command.ts";
-import { awaitsStart, isEnded, type RolloutState, type Target } from "../rollout/state.ts";
+import { awaitsStart, isEnded, isOvertaken, isSupersededBack, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail, isTailTripped } from "../rollout/tail.ts";
 import { is, listText, totals } from "./words.ts";
 
@@ -27,8 +27,15 @@ export function backText(id: DeploymentId, { rollback, rollbackTo }: Remedies): 
 /** Empty once there is nothing to wait for. */
 export function deploymentNow(standpoint: Standpoint): readonly string[] {
   const { state, waiting, isStanding } = standpoint;
+  if (isSupersededBack(state)) return backNow(state);
   if (isEnded(state.phase)) return state.phase === "succeeded" && isStanding ? tailNow(standpoint) : [];
   return [...(waiting === "" ? [] : [`it waits for ${waiting}`]), ...ways(state, waiting), ...(state.phase === "rolling" ? awayNow(state) : [])];
+}
+
+/** A newer deployment took its place, and these go back all the same. */
+function backNow(state: RolloutState): readonly string[] {
+  const back = named(state, (target) => isToRevert(target) && target.state !== "unreachable" && !isOvertaken(target));
+  return back.length === 0 ? [] : [`${listText(back)} ${back.length === 1 ? "goes" : "go"} back in ${back.length === 1 ? "its" : "their"} turn, at most ${state.maxUnavailable} at once`];
 }
 
 /** What operators can do about what it waits for. */

@@ -66,10 +66,10 @@ export class Why {
 
   #afterwards(state: RolloutState): Afterwards {
     const { db, present } = this.#source;
-    const { id, phase, unchanged } = state;
+    const { id, phase, beganBack, unchanged } = state;
     if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, nowText: "" };
     const leftOut = unchanged.size > 0 && phase === "succeeded" ? leftOutNow(db, state) : undefined;
-    return { outstanding: outstandingOf(db, id, phase, true), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
+    return { outstanding: outstandingOf(db, id, { phase, beganBack }, true), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */

@@ -15,14 +15,21 @@ export const CONFIRMING = `
   LEFT JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
   LEFT JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave`;
 
+/** Of an assignment `a` with its target `t`: its deployment takes the release back, or was superseded in doing so. However it was confirmed, nothing goes back to it. */
+const IS_TAKEN_BACK = `(t.purpose IS NOT 'revert' AND EXISTS (
+  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND d.back_seq IS NOT NULL AND d.phase IN ('rolling_back', 'rolled_back', 'failed', 'superseded')))`;
+
+/** Of such an assignment: the release that was confirmed last, and not taken back since. */
+export const LAST_GOOD_OF = `CASE WHEN ${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} THEN a.release ELSE a.last_good END`;
+
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
 export const RENEWED = `
   SELECT a.release AS assigned, CASE
-      WHEN ${CONFIRMED_SEQ} IS NOT NULL OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) THEN a.release
+      WHEN (${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK}) OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) THEN a.release
       ELSE a.last_good END AS renewed
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
 
 /** The release of `@app` that was confirmed on `@machine` last. */
 export const LAST_GOOD = `
-  SELECT CASE WHEN ${CONFIRMED_SEQ} IS NOT NULL THEN a.release ELSE a.last_good END
+  SELECT ${LAST_GOOD_OF}
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;

@@ -42,6 +42,7 @@ interface DeploymentRow {
   readonly lanes: string;
   readonly alarms: string;
   readonly start_approved: number;
+  readonly back_seq: number | null;
   readonly promoted: number;
   readonly hold_kind: Hold["kind"] | null;
   readonly hold_message: string | null;
@@ -111,6 +112,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.lanes = JSON.parse(row.lanes) as LaneLabel[];
   state.alarms = JSON.parse(row.alarms) as AlarmState[];
   state.startApproved = row.start_approved === 1;
+  state.beganBack = row.back_seq !== null;
   state.promoted = row.promoted === 1;
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", until: row.hold_until, since: momentOf(row.hold_since, row.hold_attended)! };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];

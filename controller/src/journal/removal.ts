@@ -39,7 +39,7 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
     // CROSS JOIN keeps SQLite from beginning with all targets. One deployment that can't be read keeps no machine in the fleet.
     `SELECT d.id AS deployment, d.app, d.phase, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.offline.kind' END AS offline, t.wave, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
-     WHERE (d.phase IN (${phases}) OR (d.phase = 'superseded' AND d.id IN (SELECT value FROM json_each(@lostWith)))) AND t.state <> 'removed' ORDER BY d.number`,
+     WHERE (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed' ORDER BY d.number`,
   );
   const counts = db.prepare(
     // As `isCounted` has it.
@@ -76,7 +76,7 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
 export function removalIn(state: RolloutState | undefined, { entry, ...stamp }: JournalRow): readonly (JournalRow & { readonly entry: RolloutEntry })[] {
   if (entry.kind !== "machine_removed" || state === undefined) return [];
   const isLost = entry.lostWith?.includes(state.id) === true;
-  if (!MAY_COME_BACK.includes(state.phase) && !(state.phase === "superseded" && isLost)) return [];
+  if (!MAY_COME_BACK.includes(state.phase) && !(state.phase === "superseded" && (isLost || state.beganBack))) return [];
   const target = state.targets.get(entry.machine);
   if (target === undefined || target.state === "removed") return [];
   const { id: deployment, app } = state;

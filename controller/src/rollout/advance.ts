@@ -54,11 +54,11 @@ function nextStep(state: RolloutState, world: Surroundings, now: Moment): Step {
     case "rolled_back":
       return backTailStep(state, world);
     case "failed":
+    case "superseded":
       return hasBackTail(state) ? backTailStep(state, world) : { kind: "wait", until: undefined };
     case "pending":
     case "paused":
     case "aborted":
-    case "superseded":
       return { kind: "wait", until: undefined };
   }
 }

@@ -1,7 +1,7 @@
 /**
  * The way back: machines that do not serve first and at once, then the newest wave first in the same window and lanes, each machine to what it ran before. Never a matter of time, of
  * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback, unless another deployment has decided about it since; one that goes back by itself is let
- * finish.
+ * finish. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
@@ -23,7 +23,7 @@ export function backStep(state: RolloutState, world: Surroundings, now: Moment):
   return { kind: "wait", until: endsAt(state, now) };
 }
 
-/** After the rollback has ended: machines that were lost then are heard again. */
+/** After the rollback has ended: machines that were lost then are heard again. Or a newer deployment has taken its place, and does not have these. */
 export function backTailStep(state: RolloutState, world: Surroundings): Step {
   for (const machine of state.moving) {
     const left = leftTo(state, machine, world);
@@ -42,9 +42,9 @@ function leftTo(state: RolloutState, machine: MachineId, world: Surroundings): R
 }
 
 /** Somebody is on the way back, or is to be told to go. Whoever could not go back is left as it is. */
-export function hasBackTail(state: Pick<RolloutState, "phase" | "moving" | "waves">): boolean {
+export function hasBackTail(state: Pick<RolloutState, "phase" | "beganBack" | "moving" | "waves">): boolean {
   if (!isEnded(state.phase) || !wentBack(state)) return false;
-  const failed = (counts: TargetCounts) => (state.phase === "rolled_back" ? counts.failed : 0);
+  const failed = (counts: TargetCounts) => (state.phase === "failed" ? 0 : counts.failed);
   return state.moving.size > 0 || state.waves.some(({ counts }) => counts.healthy + counts.updating + failed(counts) > 0);
 }
 

@@ -174,6 +174,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
     case "phase_changed":
       if (change.phase === "rolling") for (const alarm of state.alarms) resetAlarm(alarm);
       state.phase = change.phase;
+      if (change.phase === "rolling_back") state.beganBack = true;
       state.reason = change.reason;
       state.progressAt = attended;
       endHold(state, at);

@@ -95,7 +95,8 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "rolled_back":
       return "it has been rolled back already";
     case "superseded":
-      return "a newer deployment of the app has taken its place; roll that back instead";
+      if (state.beganBack) return `it is being taken back already: what a newer deployment has is left to that, and goes back if it ends without it; muster rollback ${state.id} --to VERSION gives all of its machines an older release at once`;
+      return `a newer deployment of the app has taken its place; roll that back instead, or muster rollback ${state.id} --to VERSION gives its machines an older release`;
     case "rolling":
     case "paused":
     case "succeeded":

@@ -11,7 +11,7 @@ import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
 import type { Verdict } from "./asking.ts";
 import { evidenceOf } from "./evidence.ts";
-import { type AgentPhase, isEnded, isMoving, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
+import { type AgentPhase, isEnded, isLeftToNewer, isMoving, isOvertaken, isSupersededBack, isTouched, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
   | { readonly kind: "start"; readonly plan: Plan }
@@ -35,6 +35,8 @@ export type RolloutEvent =
   | { readonly kind: "matched"; readonly machine: MachineId }
   /** A newer rollout of the app has the machine among its targets. `isTold`: and has assigned it something. */
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isTold: boolean }
+  /** The newer rollout that it was left to in the middle of going back has ended, or lets it go, and has told it nothing. */
+  | { readonly kind: "left_again"; readonly machine: MachineId }
   /** Its agent remembers nothing of what it answered: its disk is another one. */
   | { readonly kind: "began_anew"; readonly machine: MachineId }
   /** What runs on the machine is stopped; it is cordoned. */
@@ -59,8 +61,15 @@ export type RolloutEvent =
       readonly said: string;
     }
   | { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string }
-  | { readonly kind: "supersede"; readonly reason: RolloutReason }
+  /** `heirs`: the machines of the newer one. Default: none. */
+  | { readonly kind: "supersede"; readonly reason: RolloutReason; readonly heirs?: Heirs }
   | CommandEvent;
+
+/** What goes on with the machines of a rollout that was superseded. */
+export interface Heirs {
+  readonly machines: ReadonlySet<MachineId>;
+  readonly reason: RolloutReason;
+}
 
 export function decide(state: RolloutState, event: RolloutEvent): readonly RolloutChange[] {
   switch (event.kind) {
@@ -80,6 +89,8 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onBack(state, event.machine, "unmatched");
     case "overtaken":
       return onOvertaken(state, event);
+    case "left_again":
+      return onLeftAgain(state, event.machine);
     case "began_anew":
       return onBeganAnew(state, event.machine);
     case "drained":
@@ -101,7 +112,7 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
     case "alarm_answered":
       return onAlarm(state, event);
     case "supersede":
-      return [{ kind: "phase_changed", phase: "superseded", reason: event.reason }];
+      return [{ kind: "phase_changed", phase: "superseded", reason: event.reason }, ...(event.heirs === undefined ? [] : leaveTo(state, event.heirs))];
     case "pause":
     case "resume":
     case "abort":
@@ -193,8 +204,8 @@ function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgai
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...forgottenFailure(state, target)];
 }
 
-function stateWhenHeard({ phase }: RolloutState, target: Target, answer: AgentPhase | undefined, wasRenewed: boolean): TargetState {
-  const isBack = phase === "rolling_back" || phase === "rolled_back";
+function stateWhenHeard({ phase, beganBack }: RolloutState, target: Target, answer: AgentPhase | undefined, wasRenewed: boolean): TargetState {
+  const isBack = phase === "rolling_back" || phase === "rolled_back" || isSupersededBack({ phase, beganBack });
   if (target.purpose === null || wasRenewed) return isBack && target.attempts > 0 ? "failed" : "pending";
   return (answer === undefined ? undefined : targetStateOf(target, answer)) ?? underWay(target);
 }
@@ -232,9 +243,24 @@ type Overtaken = Extract<RolloutEvent, { readonly kind: "overtaken" }>;
  */
 function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken): readonly RolloutChange[] {
   const target = state.targets.get(machine);
+  if (target !== undefined && isSupersededBack(state) && isLeftToNewer(target)) return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
   if (target === undefined || (target.state !== "pending" && !(isTold && (isMoving(target) || isLostIn(state, target))))) return [];
   if (wentBack(state) && target.purpose === "update" && !isLostIn(state, target)) return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
+}
+
+/** What a rollback had still to take back when a newer deployment took its place, and that one has too. Whoever is on its way back goes on, until the newer one tells it something. */
+export function leaveTo(state: RolloutState, { machines, reason }: Heirs): readonly RolloutChange[] {
+  if (!state.beganBack) return [];
+  const left = [...state.targets.values()].filter((target) => machines.has(target.machine) && isLeftToNewer(target));
+  return left.map(({ machine }) => ({ kind: "target_changed", machine, state: "skipped", reason, runs: null }));
+}
+
+/** It goes back in its turn. That it failed here is all that is known of it: what it answered was to be for the newer one. */
+function onLeftAgain(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || !isSupersededBack(state) || !isTouched(target) || !isOvertaken(target)) return [];
+  return [{ kind: "target_changed", machine, state: "failed", reason: null, runs: null }];
 }
 
 /** It had taken the release, was not heard at the end, and nobody has said since how it went. */
@@ -311,8 +337,8 @@ function isThere({ targets }: RolloutState, machine: MachineId): boolean {
 }
 
 /** It can't go on again: neither its tail nor a retry will want to know who is there. */
-function isOver({ phase }: RolloutState): boolean {
-  return isEnded(phase) && phase !== "succeeded" && phase !== "failed" && phase !== "rolled_back";
+function isOver({ phase, beganBack }: RolloutState): boolean {
+  return isEnded(phase) && !isSupersededBack({ phase, beganBack }) && phase !== "succeeded" && phase !== "failed" && phase !== "rolled_back";
 }
 
 /** What it is told from now on has another generation, so what it says about this one will be for nobody. */

@@ -4,10 +4,12 @@
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { MachineAvailability } from "./availability.ts";
-import { backwardTurns, forwardTurns, isCounted, isMoving, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
+import { backwardTurns, forwardTurns, isCounted, isMoving, isSupersededBack, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
 
 export function enterState(state: RolloutState, wave: WaveState, target: Target, to: TargetState, leftAs: LeftAs | null): void {
   const wasUnreachable = target.state === "unreachable";
+  // Left to a newer deployment up to now.
+  const isBackAgain = target.state === "skipped" && to === "failed";
   if (wasUnreachable) {
     leaveUnreachable(state, wave, target);
     target.letGo = null;
@@ -21,7 +23,7 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
   else state.moving.delete(target.machine);
   if (to === "unreachable") enterUnreachable(state, wave, target);
   leave(state, wave, target, leftAs);
-  if (wasUnreachable && mayGoBack(state, target)) state.turnsBack.giveBack(target);
+  if ((wasUnreachable || isBackAgain) && mayGoBack(state, target)) state.turnsBack.giveBack(target);
   if (to === "pending" && wave.startedAt !== null) state.turns.giveBack(target);
   if (to === "removed") noteAvailability(state, target.machine, { is: "absent" });
   else putFirst(state, target);
@@ -123,7 +125,7 @@ export function rebuild(state: RolloutState): void {
     for (const target of unreachable.sort((a, b) => a.since.attended - b.since.attended)) enterUnreachable(state, wave, target);
     for (const target of wave.targets) if (target.leftAs !== null) countLeft(state, wave, target, 1);
   }
-  if (state.phase === "rolling_back" || state.phase === "rolled_back" || state.phase === "failed") aimBack(state);
+  if (state.phase === "rolling_back" || state.phase === "rolled_back" || state.phase === "failed" || isSupersededBack(state)) aimBack(state);
 }
 
 export function laneKeys(state: RolloutState, { lane }: Pick<Target, "lane">): LaneKeys {

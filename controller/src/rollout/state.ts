@@ -7,6 +7,7 @@
  *                          ▼  │  ╲──▶ rolling_back ─▶ rolled_back | failed
  *                         paused ───────▶ ▲            (a rollback may begin in any ended phase but rolled_back and superseded)
  *             any that has not ended ─▶ aborted | superseded | failed
+ *             superseded in its rollback: goes on back with the machines that the newer one does not have, or does not tell anything
  *
  *   targets:  pending ⇄ unreachable (was silent at its turn) | skipped (was cordoned)
  *                │ ▲╲_ retried _
@@ -200,6 +201,8 @@ export interface RolloutState {
   wave: number;
   /** Somebody has started it, where it does not begin by itself. */
   startApproved: boolean;
+  /** Its rollback has begun; that stays so when it ends, and when a newer deployment takes its place in the middle of it. */
+  beganBack: boolean;
   /** Somebody has skipped all gates that were left. */
   promoted: boolean;
   hold: (Hold & { readonly since: Moment }) | null;
@@ -361,6 +364,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     lanes: [],
     wave: 0,
     startApproved: false,
+    beganBack: false,
     promoted: false,
     hold: null,
     moving: new Set(),
@@ -395,13 +399,23 @@ export function mayGoBack({ availability, phase }: Pick<RolloutState, "availabil
 }
 
 /** Left to a newer deployment. */
-function isOvertaken({ state, reason }: Pick<Target, "state" | "reason">): boolean {
+export function isOvertaken({ state, reason }: Pick<Target, "state" | "reason">): boolean {
   return state === "skipped" && reason?.code === "superseded";
 }
 
+/** A newer deployment took its place in its rollback: what that does not decide about still goes back. */
+export function isSupersededBack({ phase, beganBack }: Pick<RolloutState, "phase" | "beganBack">): boolean {
+  return phase === "superseded" && beganBack;
+}
+
+/** In the middle of its rollback it leaves the target to a newer one, which has it too, unless the machine is silent: then it hears of the newer one first. */
+export function isLeftToNewer(target: Target): boolean {
+  return isToRevert(target) && target.state !== "unreachable" && !isOvertaken(target);
+}
+
 /** It has ended, and what it had changed went back, whether all of its machines could or not. */
-export function wentBack({ phase, waves }: Pick<RolloutState, "phase" | "waves">): boolean {
-  return phase === "rolled_back" || (phase === "failed" && waves.some(({ targets }) => targets.some(({ purpose }) => purpose === "revert")));
+export function wentBack({ phase, beganBack, waves }: Pick<RolloutState, "phase" | "beganBack" | "waves">): boolean {
+  return phase === "rolled_back" || isSupersededBack({ phase, beganBack }) || (phase === "failed" && waves.some(({ targets }) => targets.some(({ purpose }) => purpose === "revert")));
 }
 
 function isEarlier(a: Target, b: Target): boolean {

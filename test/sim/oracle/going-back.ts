@@ -178,6 +178,22 @@ export class GoingBack {
     }
   }
 
+  /** In words, a host that still has what was being taken back from it, and about which nobody has decided anything since; undefined: there is none. What a person aborts stays where it is. */
+  leftBehind(): string | undefined {
+    const { record, hosts } = this.#court;
+    for (const { machine, app, artifact, isUpdate, deployment: id } of record.newest.values()) {
+      const deployment = record.deployments.get(id)!;
+      const { phase, backSince } = deployment;
+      if (!isUpdate || backSince === undefined || (phase !== "rolled_back" && phase !== "superseded") || record.hasOrdered(deployment, ["resume", "retry"], backSince)) continue;
+      const host = hosts.machines.get(machine);
+      if (host?.agent === undefined || record.machines.get(machine)?.cordonedAt !== undefined || hosts.unheardMs(machine) > LAG_MS || host.disk.links.get(app) !== artifact) continue;
+      // It gets that when it stands where it runs.
+      if (record.heirOf(deployment, machine, ["succeeded"]) !== undefined) continue;
+      return `${machine} has ${nameOf(artifact!)} of ${id}, which is ${phase} and was being taken back`;
+    }
+    return undefined;
+  }
+
   #confirmLate(): void {
     const { record, hosts } = this.#court;
     for (const [key, decision] of this.#late) {

@@ -201,6 +201,11 @@ export class Oracle {
     });
   }
 
+  /** What still runs somewhere though it was being taken back; undefined: nothing. */
+  leftBehind(): string | undefined {
+    return this.#goingBack.leftBehind();
+  }
+
   newest(machine: MachineId, app: string): Decision | undefined {
     return this.#court.record.newest.get(`${machine}/${app}`);
   }

@@ -5,7 +5,7 @@
  * This file alone knows how the engine words its rows.
  */
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
-import type { Labels } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import type { Gate, Size, Strategy } from "@muster/controller/src/plan/strategy.ts";
 import { type ByKind, dispatch } from "../rows.ts";
@@ -66,6 +66,8 @@ export interface Deployment {
   retriedAt: number | undefined;
   /** Machines that had said last, when it failed, that its release is well there. */
   wellAtEnd: ReadonlySet<MachineId>;
+  /** That it began to go back last, whatever ended that. */
+  backSince: number | undefined;
   waves: Wave[];
   /** Those that came later, and what it decided about each. */
   readonly late: Set<MachineId>;
@@ -157,6 +159,7 @@ export class Record {
       Object.assign(changed, { phase, phaseSince: this.#now, reason: reason ?? undefined });
       if (phase === "rolling") changed.rollingSince = this.#now;
       if (phase === "failed") changed.wellAtEnd = new Set([...changed.lastUpdates.values()].flatMap(({ machine, generation }) => (this.answers.get(generation) === "healthy" ? [machine] : [])));
+      if (phase === "rolling_back") changed.backSince = this.#now;
     },
   };
 
@@ -178,6 +181,12 @@ export class Record {
   /** A person did this to the deployment, at that moment or after it. */
   hasOrdered({ acts }: Deployment, what: readonly Act["what"][], since: number): boolean {
     return acts.some((act) => act.at >= since && what.includes(act.what));
+  }
+
+  /** A newer deployment of the app that has begun, is to change the machine, and has not decided about it yet. */
+  heirOf({ app, backSince = Infinity }: Deployment, machine: MachineId, phases: readonly Phase[]): Deployment | undefined {
+    const labels = this.machines.get(machine)?.labels ?? {};
+    return [...this.deployments.values()].find((other) => other.app === app && (other.startedAt ?? 0) >= backSince && phases.includes(other.phase) && !other.firstDecisions.has(machine) && this.machinesOf(other).includes(machine) && selects(checkedSelector(other.strategy.targets), labels));
   }
 
   /** How many of its machines may be out of service at once; the most of what was asked for between two moments. */
@@ -203,6 +212,7 @@ export class Record {
       rollingSince: at,
       retriedAt: undefined,
       wellAtEnd: new Set(),
+      backSince: undefined,
       waves: [],
       late: new Set(),
       firstDecisions: new Map(),

@@ -69,7 +69,7 @@ function nowShort(now: Deployment["now"]): string {
 export function phasePaint({ phase, outstanding, now }: Deployment, colors: Colors): (text: string) => string {
   if ((now?.text ?? "") !== "") return colors.red;
   const word = phaseWord(phase);
-  return word === "succeeded" && outstanding !== undefined ? colors.yellow : paintOf(word, colors);
+  return (word === "succeeded" || word === "superseded") && outstanding !== undefined ? colors.yellow : paintOf(word, colors);
 }
 
 export function phaseText(phase: PhaseWord, colors: Colors): string {
