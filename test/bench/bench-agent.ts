@@ -37,7 +37,7 @@ export class BenchAgent {
     this.#id = options.id;
     this.#options = options;
     const stored = this.#stored;
-    const newestSeq = (): number => this.#nextSeq - 1;
+    const newestPendingSeq = (): number => this.#pending.at(-1)?.seq ?? 0;
     const { natsJwt, keys, authorities } = options.credentials;
     const natsCredentials = { jwt: natsJwt, seed: Buffer.from(keys.nats) };
     this.#link = new Link({
@@ -49,8 +49,8 @@ export class BenchAgent {
       },
       hello: { machine: options.id, instanceId: `bench-${options.id}`, agentVersion: "bench", hostname: "bench", os: "linux", arch: "x64" },
       reports: {
-        get newestSeq() {
-          return newestSeq();
+        get newestPendingSeq() {
+          return newestPendingSeq();
         },
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
         acknowledge: (seq) => this.#acknowledge(seq),

@@ -67,7 +67,7 @@ test("hello is welcomed with addresses, and reports are acknowledged and remembe
   session.say(report(1)).say(report(2));
   expect(await session.answer()).toEqual({ $case: "reportsAck", value: { seq: 1 } });
   expect(await session.answer()).toEqual({ $case: "reportsAck", value: { seq: 2 } });
-  session.say({ $case: "heartbeat", value: { generation: 0, refusal: undefined, newestReportSeq: 0 } });
+  session.say({ $case: "heartbeat", value: { generation: 0, refusal: undefined, newestPendingSeq: 0 } });
   expect(await session.answer()).toEqual({ $case: "heartbeatAck", value: { generation: 0, renew: false, trustRootVersion: 0, returnSpreadMs: expect.any(Number) } });
   session.end();
   const again = new Session("m-1").say(hello("m-1"));

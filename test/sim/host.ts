@@ -116,9 +116,9 @@ export class Host {
     this.reboot();
   }
 
-  /** Sequence of the newest report that was ever made on this disk; 0: none. */
-  get newestReport(): number {
-    return this.disk.nextSeq - 1;
+  /** Sequence of the newest report that is still to be acknowledged; 0: none is. */
+  get newestPending(): number {
+    return this.disk.reports.at(-1)?.reportSeq ?? 0;
   }
 
   hello(): MachineJoined {

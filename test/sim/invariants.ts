@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
-import type { JournalRow, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
+import type { Entry, JournalRow, ReportAccepted } from "@muster/controller/src/journal/entry.ts";
 import type { Journal } from "@muster/controller/src/journal/journal.ts";
 import { loadActiveRollouts } from "@muster/controller/src/journal/load.ts";
 import { PROJECTION_TABLES } from "@muster/controller/src/journal/schema.ts";
@@ -22,6 +22,11 @@ import { Violation } from "./violation.ts";
 const ROWS_MAX = 3_000;
 /** Steps between two comparisons of everything with everything. */
 const AUDIT_STEPS = 397;
+
+/** What comes by itself, from machines, or from their silence. */
+const CAME: ReadonlySet<Entry["kind"]> = new Set(["report_accepted", "machine_silent"]);
+/** What rollouts do of themselves. */
+const FOLLOWS: ReadonlySet<Entry["kind"]> = new Set(["wave_started", "wave_finished", "gate_opened", "phase_changed", "target_assigned"]);
 
 export class Checks {
   readonly #store: Store;
@@ -92,6 +97,14 @@ export class Checks {
 
   hasJoined(machine: MachineId): boolean {
     return this.#machines.has(machine);
+  }
+
+  /** The rows of one commit. */
+  commit(rows: readonly JournalRow[]): void {
+    this.rows(rows);
+    const first = rows.find(({ entry }) => FOLLOWS.has(entry.kind));
+    const late = first === undefined ? undefined : rows.find(({ entry, seq }) => CAME.has(entry.kind) && seq > first.seq);
+    if (late !== undefined) throw new Violation("taken_in_whole", `row ${first!.seq} (${first!.entry.kind}) comes before row ${late.seq} (${late.entry.kind}), which came with what it follows from`);
   }
 
   /** The rows of one commit, or those that nobody was told of because the controller died. */

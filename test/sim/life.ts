@@ -16,8 +16,8 @@ import type { Turn } from "./slot.ts";
 export interface ControllerSide {
   /** Down: whatever arrives is lost. */
   readonly isUp: boolean;
-  hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number, newestReport: number): void | Promise<unknown>;
-  heartbeat(stream: Stream, generation: number, newestReport: number): void | Promise<unknown>;
+  hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number, newestPending: number): void | Promise<unknown>;
+  heartbeat(stream: Stream, generation: number, newestPending: number): void | Promise<unknown>;
   report(stream: Stream, reports: readonly ReportAccepted[]): void | Promise<unknown>;
   /** `answer` is called when the controller comes to it. */
   sync(machine: MachineId, answer: (assignment: Assignment | undefined) => void): void | Promise<unknown>;

@@ -40,7 +40,7 @@ export class Link implements AgentEnd {
     this.#batchAge = 0;
     const said = machine.hello();
     const { generation } = this.#agent;
-    network.send(stream, "toController", () => (controller.isUp ? controller.hello(stream, this, said, generation, machine.newestReport) : undefined));
+    network.send(stream, "toController", () => (controller.isUp ? controller.hello(stream, this, said, generation, machine.newestPending) : undefined));
     this.#agent.after(WELCOME_TIMEOUT_MS, () => this.#stream === stream && !this.#isWelcomed && this.end(stream));
   }
 
@@ -126,8 +126,8 @@ export class Link implements AgentEnd {
     if (this.#missedAcks >= MISSED_ACKS_MAX || this.#batchAge > MISSED_ACKS_MAX) return this.end(stream);
     this.#missedAcks += 1;
     const { network, controller, generation, machine } = this.#agent;
-    const { newestReport } = machine;
-    network.send(stream, "toController", () => (controller.isUp ? controller.heartbeat(stream, generation, newestReport) : undefined));
+    const { newestPending } = machine;
+    network.send(stream, "toController", () => (controller.isUp ? controller.heartbeat(stream, generation, newestPending) : undefined));
     this.#agent.after(HEARTBEAT_MS, () => this.#beat(stream));
   }
 

@@ -74,9 +74,15 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [NO_FINISH_CHECK, { file: `${ROLLOUT}/state.ts`, find: 'newCount(wave, "healthy") >= successThreshold', put: 'newCount(wave, "healthy") + 1 >= successThreshold' }],
   },
   {
+    name: "of reports that come together each is judged before the next is taken in",
+    breaks: "taken_in_whole",
+    seed: 2,
+    edits: [{ file: `${ENGINE}/rollouts.ts`, find: "this.#noteEvent(state, event);", put: 'this.#noteEvent(state, event); if (event.kind === "reported") this.goOnAfterEvents(append, now);' }],
+  },
+  {
     name: "gates are not asked",
     breaks: "wave_order",
-    edits: [NO_GATE_CHECK, { file: `${ROLLOUT}/rolling.ts`, find: "return gateStep(state, wave, world, now) ?? lastStep(state);", put: "return (now.at < 0 ? gateStep(state, wave, world, now) : undefined) ?? lastStep(state);" }],
+    edits: [NO_GATE_CHECK, { file: `${ROLLOUT}/rolling.ts`, find: "return gateStep(state, wave, world, now) ?? owedStep", put: "return (now.at < 0 ? gateStep(state, wave, world, now) : undefined) ?? owedStep" }],
   },
   {
     name: "a soak does not begin anew when a target changes",
@@ -158,7 +164,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "labels_are_given",
     edits: [
       { file: `${ENGINE}/engine.ts`, find: "if (known === undefined) {\n      append(said);", put: "if (known === undefined || !isDeepStrictEqual(known.labels, said.labels)) {\n      append(said);" },
-      { file: `${ENGINE}/engine.ts`, find: "|| isOther(known, said)) await", put: "|| !isDeepStrictEqual(known, said)) await" },
+      { file: `${ENGINE}/engine.ts`, find: "const isNews = known !== undefined && isOther(known, said);", put: "const isNews = known !== undefined && !isDeepStrictEqual(known, said);" },
     ],
   },
   {

@@ -102,7 +102,7 @@ export class Sessions implements ControllerSide {
     this.#api = this.#newApi();
   }
 
-  hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number, newestReportSeq: number): void | Promise<void> {
+  hello(stream: Stream, link: AgentEnd, said: MachineJoined, generation: number, newestPendingSeq: number): void | Promise<void> {
     const { controller, network, isAdmitted } = this.#options;
     return controller.whenTurning(() => {
       if (!isAdmitted(stream.machine)) {
@@ -113,12 +113,12 @@ export class Sessions implements ControllerSide {
       this.#calls.set(stream, call);
       this.#api.session(call as unknown as ServerDuplexStream<SessionRequest, SessionResponse>);
       const { machine, instance: instanceId, agentVersion, hostname, os, arch } = said;
-      return this.#hear(call, { $case: "hello", value: { machine, instanceId, agentVersion, hostname, os, arch, generation, newestReportSeq } });
+      return this.#hear(call, { $case: "hello", value: { machine, instanceId, agentVersion, hostname, os, arch, generation, newestPendingSeq } });
     });
   }
 
-  heartbeat(stream: Stream, generation: number, newestReportSeq: number): void | Promise<void> {
-    return this.#options.controller.whenTurning(() => this.#hear(this.#calls.get(stream), { $case: "heartbeat", value: { generation, refusal: undefined, newestReportSeq } }));
+  heartbeat(stream: Stream, generation: number, newestPendingSeq: number): void | Promise<void> {
+    return this.#options.controller.whenTurning(() => this.#hear(this.#calls.get(stream), { $case: "heartbeat", value: { generation, refusal: undefined, newestPendingSeq } }));
   }
 
   report(stream: Stream, accepted: readonly ReportAccepted[]): void | Promise<void> {
@@ -190,7 +190,7 @@ export class Sessions implements ControllerSide {
       });
     };
     const engine: Pick<Engine, "hello" | "heartbeat" | "report" | "sessionEnded" | "assignmentFor"> = {
-      hello: (said, generation, newestReport) => answered((real) => real.hello(said, generation, newestReport)),
+      hello: (said, generation, newestPending) => answered((real) => real.hello(said, generation, newestPending)),
       report: (reports) => answered((real) => real.report(reports)),
       heartbeat: (machine, generation, said) => controller.ask((real) => real.heartbeat(machine, generation, said)) ?? generation,
       sessionEnded: (machine) => void (isOver() ? undefined : controller.ask((real) => real.sessionEnded(machine))),

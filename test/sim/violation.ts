@@ -40,6 +40,7 @@ export const INVARIANTS = [
   // Held against the journal itself.
   "generation_rises", // neither the journal nor a host goes back in generation
   "generation_says_one_thing", // whoever asks for the assignment of one generation, whenever, gets the same
+  "taken_in_whole", // nothing follows from a part of what came to the controller together
   "acknowledged_is_stored", // no report is acknowledged that is not in the journal
   "counts_add_up", // each target is in one state, and the counts say so
   "memory_is_tables", // what the engine holds in memory is what the tables hold

@@ -197,7 +197,7 @@ export class World {
 
   #committed(rows: readonly JournalRow[]): void {
     try {
-      this.checks.rows(rows);
+      this.checks.commit(rows);
     } catch (error) {
       if (!(error instanceof Violation)) throw error;
       this.fail(error);

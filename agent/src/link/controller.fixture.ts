@@ -25,7 +25,7 @@ export class FakeController {
   /** The generation of each hello. */
   readonly hellos: number[] = [];
   /** The newest report that each hello named. */
-  readonly newestSeqs: number[] = [];
+  readonly pendingSeqs: number[] = [];
   readonly reports: Report[] = [];
   readonly batches: number[][] = [];
   readonly logs: SendLogsRequest[] = [];
@@ -102,7 +102,7 @@ export class FakeController {
     call.on("data", ({ message }: SessionRequest) => {
       if (message?.$case === "hello") {
         this.hellos.push(message.value.generation);
-        this.newestSeqs.push(message.value.newestReportSeq);
+        this.pendingSeqs.push(message.value.newestPendingSeq);
         if (this.onHello !== undefined) return this.onHello(call);
         const welcome: Welcome = {
           natsUrl: "nats://127.0.0.1:1",

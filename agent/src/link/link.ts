@@ -36,7 +36,7 @@ export interface LinkOptions {
   /** How the controller is spoken to. Asked for each session: credentials are renewed. */
   readonly connect: () => Connection;
   /** All but what changes. */
-  readonly hello: Omit<Hello, "generation" | "newestReportSeq">;
+  readonly hello: Omit<Hello, "generation" | "newestPendingSeq">;
   readonly reports: ReportSource;
   readonly trust: Trust;
   readonly assignments: {
@@ -184,9 +184,9 @@ export class Link {
     try {
       const end = await runSession({
         client,
-        hello: () => ({ ...hello, generation: assignments.generation, newestReportSeq: reports.newestSeq }),
+        hello: () => ({ ...hello, generation: assignments.generation, newestPendingSeq: reports.newestPendingSeq }),
         reports,
-        heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal ?? this.#untaken ?? assignments.refusal, newestReportSeq: reports.newestSeq }),
+        heartbeat: () => ({ generation: assignments.generation, refusal: trust.refusal ?? this.#untaken ?? assignments.refusal, newestPendingSeq: reports.newestPendingSeq }),
         onKeys: (keys) => trust.hearKeys(keys),
         onWelcome: (welcome, beat) => {
           connection.onWelcome();

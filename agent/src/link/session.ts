@@ -18,8 +18,8 @@ const HEARTBEAT_MS = { least: 50, most: 60_000 };
 
 /** Where reports come from: the spool. */
 export interface ReportSource {
-  /** The highest sequence given out; 0 when there is none yet. */
-  readonly newestSeq: number;
+  /** The highest sequence that is still to be acknowledged; 0 when there is none. */
+  readonly newestPendingSeq: number;
   after(seq: number, limit: number): readonly Report[];
   acknowledge(seq: number): void;
   onAppend(listener: () => void): void;

@@ -23,8 +23,8 @@ export type NewReport = Omit<Report, "seq" | "observedAt">;
 export interface Spool {
   /** Sequences belong to it: a spool that was lost begins again under another one. */
   readonly instanceId: string;
-  /** The highest sequence given out, acknowledged or not; 0 when there is none yet. */
-  readonly newestSeq: number;
+  /** The highest sequence among the reports that are pending; 0 when none is. */
+  readonly newestPendingSeq: number;
   /** Throws when it can't be written; the spool then holds what it held before. */
   append(report: NewReport): Report;
   /** Pending reports after `seq`, oldest first. */
@@ -85,8 +85,8 @@ class FileSpool implements Spool {
     this.#file = sizeBytes === 0 ? this.#writeAnew() : openSync(path, "r+");
   }
 
-  get newestSeq(): number {
-    return this.#nextSeq - 1;
+  get newestPendingSeq(): number {
+    return this.#pending.at(-1)?.seq ?? 0;
   }
 
   append(report: NewReport): Report {

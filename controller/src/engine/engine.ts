@@ -102,9 +102,9 @@ export class Engine {
 
   /**
    * A session began. Resolves to the newest report sequence of this instance that is stored. The labels are taken of a new machine alone; afterwards they change when an
-   * operator says so. `newestReport`: the newest that the agent has made, which may still have to be sent. Rejects with HelloOverBudget when the agent was another too often.
+   * operator says so. `newestPending`: the newest report that the agent has kept; 0: it has none to send. Rejects with HelloOverBudget when the agent was another too often.
    */
-  async hello(said: MachineJoined, generation: number, newestReport = 0): Promise<number> {
+  async hello(said: MachineJoined, generation: number, newestPending = 0): Promise<number> {
     const { facts, world, attendance } = this.#loop;
     const { machine, instance } = said;
     const known = facts.machine(machine);
@@ -112,18 +112,20 @@ export class Engine {
     world.fleet.heard(machine, attendance.now());
     const isNews = known !== undefined && isOther(known, said);
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
+    const didOwe = world.owes(machine);
     world.noteSettled(machine);
-    if (newestReport > this.#intake.acknowledgedSeq(machine, instance)) world.noteOwed(machine, newestReport);
+    if (newestPending > this.#intake.acknowledgedSeq(machine, instance)) world.noteOwed(machine, newestPending);
+    const isSettled = didOwe && !world.owes(machine);
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
-    else if (world.fleet.isSilent(machine) || isNews) await this.#shareOf(machine, take, HELLO_WEIGHT);
+    else if (world.fleet.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT);
     world.fleet.connected(machine, attendance.now(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
     return this.#intake.acknowledgedSeq(machine, instance);
   }
 
-  /** `refusal`: what the agent does not believe now. `owed`: the newest report that it has made, when that is not stored yet. Returns the newest generation for the machine. */
+  /** `refusal`: what the agent does not believe now. `owed`: the newest report that it has kept, when that is not stored yet. Returns the newest generation for the machine. */
   heartbeat(machine: MachineId, generation: Generation, { refusal, owed = 0 }: { readonly refusal?: AgentRefusal | undefined; readonly owed?: number } = {}): Generation {
     const { world, attendance, assignments } = this.#loop;
     const { fleet } = world;
@@ -270,7 +272,7 @@ export class Engine {
   }
 
   #introduce(said: MachineJoined, generation: number, append: Append, now: Seen): void {
-    const { facts, world, catchUp } = this.#loop;
+    const { facts, world, rollouts, catchUp } = this.#loop;
     const { machine } = said;
     const known = facts.machine(machine);
     if (known === undefined) {
@@ -281,6 +283,7 @@ export class Engine {
     const wasSilent = world.fleet.isSilent(machine);
     world.fleet.connected(machine, now, generation);
     if (wasSilent) this.#heardAgain(machine, append, now);
+    if (!world.owes(machine)) rollouts.answerAgain(machine, append, now);
     catchUp.look(machine);
   }
 

@@ -2,7 +2,7 @@
  * The loop: load → decide → commit → effects. Everything that changes anything goes through here, in one transaction each, with no await inside.
  *
  * Always holds: an effect (telling a machine, asking a gate's question, waking a watcher) runs after the commit of what caused it; when a transaction fails, memory is
- * read again from the tables, so that it is never ahead of the disk; whatever a transaction did, what waited for that begins in the same one; a bug in one rollout pauses that one, or puts it into
+ * read again from the tables, so that it is never ahead of the disk; all that came in a transaction is taken in before anything follows from it; whatever a transaction did, what waited for that begins in the same one; a bug in one rollout pauses that one, or puts it into
  * quarantine if it has ended, and the transaction is done again without it.
  */
 import { type AppName, type DeploymentId, deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
@@ -242,9 +242,10 @@ export class Loop {
     this.#attempt((append) => this.rollouts.pauseBroken(deployment, message, append), true);
   }
 
-  /** The end of one rollout lets others begin, which may end at once, and lets machines take up what they missed. */
+  /** What came in the transaction has been taken in, and rollouts go on. The end of one lets others begin, which may end at once, and lets machines take up what they missed. */
   #beginWhatWaited(effects: Effects, append: Append, now: Moment): void {
     for (;;) {
+      this.rollouts.goOnAfterEvents(append, now);
       const started = this.#startPending(append, now);
       const apps = effects.takeChangedApps();
       for (const app of apps) this.catchUp.changed(app);

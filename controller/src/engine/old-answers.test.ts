@@ -17,9 +17,9 @@ async function running(...machines: string[]): Promise<World> {
   return world;
 }
 
-/** All that its agent has made, and the newest that is on its way, before it is heard. */
-function hello(world: World, machine: string, newestReport: number): Promise<number> {
-  return world.engine.hello({ kind: "machine_joined", machine: machine as MachineId, instance: `i-${machine}`, labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" }, world.generation(machine), newestReport);
+/** `newestPending`: of the reports that its agent has kept, and sends after it. */
+function hello(world: World, machine: string, newestPending: number): Promise<number> {
+  return world.engine.hello({ kind: "machine_joined", machine: machine as MachineId, instance: `i-${machine}`, labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" }, world.generation(machine), newestPending);
 }
 
 describe("a host that reboots late in a soak has its whole time to be healthy again", () => {

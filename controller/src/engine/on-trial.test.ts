@@ -49,6 +49,29 @@ test("a release that kills those that run it already goes to nobody else", async
   expect([fresh.filter((n) => world.wanted(n) === "2"), world.phase(third)]).toEqual([[], "rolling"]);
 });
 
+test("those that are lost before they were told of it count like those that were, also for the next controller, until a person goes on without them", async () => {
+  const names = ["a", "b", "c", "d", "e", "f", "g", "h"];
+  const world = await onOne(names);
+  const second = world.deploy("2", { waves: [soak(60_000, 5), ALL], maxUnavailable: count(5) });
+  for (const name of names.slice(0, 5)) await world.say(name, "healthy");
+  world.command(second, "abort");
+  const third = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  expect(["b", "c", "d", "e"].map((name) => world.state(third, name))).toEqual(["updating", "pending", "pending", "pending"]);
+  const left = ["a", "f", "g", "h"];
+  world.pass(20_000, ...left);
+  const fresh = ["f", "g", "h"];
+  const told = () => fresh.filter((name) => world.wanted(name) === "2");
+  expect([told(), world.waitingOn(third)]).toEqual([[], expect.stringContaining("4 machines took the release and were lost")]);
+  world.startEngine();
+  world.pass(2000, ...left);
+  expect([told(), world.waitingOn(third)]).toEqual([[], expect.stringContaining("4 machines took the release and were lost")]);
+  expect(world.command(third, "promote", { reason: "a power cut" }).ok).toBe(true);
+  world.startEngine();
+  await work(world, left, 12);
+  expect([told(), world.phase(third)]).toEqual([fresh, "succeeded"]);
+});
+
 test("a release that is unhealthy where it runs already goes to nobody else", async () => {
   const names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
   const world = await onOne(names);

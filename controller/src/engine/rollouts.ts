@@ -1,6 +1,8 @@
 /**
- * The rollouts in memory, and the loop that drives them: decide → journal → apply → advance → … These are the ones that have not ended, and those that have ended
+ * The rollouts in memory, and the loop that drives them: decide → journal → apply for each event of a transaction, then advance → … These are the ones that have not ended, and those that have ended
  * while machines still take their turn in them.
+ *
+ * Always holds: no rollout advances between two events of one transaction, so nothing is judged by a part of what came together.
  *
  * Everything here runs inside one journal transaction of the engine. If that fails, what is in memory is thrown away and read again from the tables. A bug in one rollout is thrown with its name
  * (RolloutBug), so that it can be paused and all others go on.
@@ -25,7 +27,7 @@ import { isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWa
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
-/** Changes in one transaction before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
+/** Changes that follow by themselves in one transaction, beside one for each event, before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
 const CHANGES_PER_TURN = 80;
 /** To give a rollout of more targets its plan, to turn it round, or to begin with them anew, is enough for one turn. */
 const TURNED_ALONE_MIN = 500;
@@ -56,8 +58,8 @@ export class Rollouts {
   readonly #wakes = new Map<DeploymentId, Instant>();
   /** Have more to do than one turn allowed. */
   readonly #unfinished = new Set<RolloutState>();
-  /** A machine of theirs serves, or does not, since they were looked at: what they waited for may have come. */
-  readonly #touched = new Set<RolloutState>();
+  /** Something has changed since they were looked at, so what they waited for may have come; with the number of events that they have taken in since. 0: only whether a machine of theirs serves. */
+  readonly #touched = new Map<RolloutState, number>();
 
   constructor({ journal, world, quarantine, isHeldBack, onTold }: RolloutsOptions) {
     this.#onTold = onTold;
@@ -135,9 +137,20 @@ export class Rollouts {
     return this.#known.get(id) ?? ofRollout(id, () => loadRollout(this.#journal, id));
   }
 
+  /** Takes in an event. What follows from it follows in `goOnAfterEvents`, when all that came in the transaction is taken in. */
   drive(state: RolloutState, event: RolloutEvent, append: Append, now: Moment): void {
     if (!this.#known.has(state.id)) this.add(state);
-    this.#go(state, event, append, now);
+    const isKnownBroken = isBroken(state);
+    if (isKnownBroken && !isCommand(event) && event.kind !== "supersede") return this.#leave(state);
+    if (isKnownBroken && (event.kind === "abort" || event.kind === "supersede")) return this.#endBroken(state, event, append);
+    const told: MachineId[] = [];
+    ofRollout(state.id, () => {
+      const recorder = this.#recorder(state, append, told);
+      const next = isTakenUp(state, event) ? this.#wake(state, event, recorder) : event;
+      if (next !== undefined) take(state, decide(state, next), recorder);
+    });
+    this.#noteEvent(state, event);
+    this.#leaveTo(state, told, append, now);
   }
 
   /** What a new rollout changes, and what an older one takes up, is for no other's tail. */
@@ -160,18 +173,26 @@ export class Rollouts {
   /** Goes on with what a turn left over, with what time alone allows, and with what waited for others, the most important first. */
   goOn(append: Append, now: Moment): void {
     const due = this.all().filter((state) => this.#unfinished.has(state) || (this.#wakes.get(state.id) ?? Infinity) <= now.at || waitsForOthers(state));
-    for (const state of due.sort(byPriority)) this.#go(state, undefined, append, now);
+    for (const state of due.sort(byPriority)) this.#advance(state, append, now);
   }
 
   /** After something that concerns every rollout: a freeze, a budget, a clock that was set. */
   goOnAll(append: Append, now: Moment): void {
-    for (const state of this.all().toSorted(byPriority)) this.#go(state, undefined, append, now);
+    for (const state of this.all().toSorted(byPriority)) this.#advance(state, append, now);
+  }
+
+  /** What follows from the events that were taken in. What one rollout starts may be an event for another. */
+  goOnAfterEvents(append: Append, now: Moment): void {
+    const due = (): RolloutState[] => [...this.#touched].filter(([, events]) => events > 0).map(([state]) => state);
+    for (let next = due(); next.length > 0; next = due()) for (const state of next.sort(byPriority)) this.#advance(state, append, now);
   }
 
   /** Those that wait for what others do may go on now. */
   goOnWaiting(append: Append, now: Moment): void {
+    this.goOnAfterEvents(append, now);
     const due = this.all().filter((state) => this.#touched.has(state) || waitsForOthers(state));
-    for (const state of due.sort(byPriority)) this.#go(state, undefined, append, now);
+    for (const state of due.sort(byPriority)) this.#advance(state, append, now);
+    this.goOnAfterEvents(append, now);
   }
 
   get hasUnfinished(): boolean {
@@ -247,28 +268,41 @@ export class Rollouts {
     return isMoving(target) && this.#world.availabilities.assignedTo(target.machine, app)?.generation === target.generation;
   }
 
-  #go(state: RolloutState, event: RolloutEvent | undefined, append: Append, now: Moment): void {
-    if (isBroken(state) && (event === undefined || !(isCommand(event) || event.kind === "supersede"))) {
-      this.#unfinished.delete(state);
-      this.#touched.delete(state);
-      return;
-    }
-    if (isBroken(state) && (event?.kind === "abort" || event?.kind === "supersede")) return this.#endBroken(state, event, append);
+  #noteEvent(state: RolloutState, event: RolloutEvent): void {
+    if (isOver(state)) return this.#forget(state.id);
+    this.#wakes.delete(state.id);
+    if (this.#isHeldBack() || isTurn(state, event)) this.#leaveUnfinished(state);
+    else this.#touched.set(state, (this.#touched.get(state) ?? 0) + 1);
+  }
+
+  /** Nothing but a person drives it. */
+  #leave(state: RolloutState): void {
+    this.#unfinished.delete(state);
+    this.#touched.delete(state);
+  }
+
+  #leaveUnfinished(state: RolloutState): void {
+    this.#touched.delete(state);
+    this.#unfinished.add(state);
+  }
+
+  #advance(state: RolloutState, append: Append, now: Moment): void {
+    if (isBroken(state)) return this.#leave(state);
+    const most = CHANGES_PER_TURN + (this.#touched.get(state) ?? 0);
     const told: MachineId[] = [];
     ofRollout(state.id, () => {
-      const recorder = this.#recorder(state, append, told);
-      const next = isTakenUp(state, event) ? this.#wake(state, event, recorder) : event;
-      if (this.#isHeldBack()) {
-        if (next !== undefined) take(state, decide(state, next), recorder);
-        this.#settle(state, true, now);
-        return;
-      }
-      const left = drive(state, next, this.#world, now, recorder, isTurn(state, event) ? 0 : CHANGES_PER_TURN);
+      if (this.#isHeldBack()) return this.#settle(state, true, now);
+      const left = drive(state, undefined, this.#world, now, this.#recorder(state, append, told), most);
       assert(state.phase !== "rolling" || !this.#hasRival(state), `two rollouts of ${state.app} are under way`);
       this.#settle(state, left === "more", now);
     });
+    this.#leaveTo(state, told, append, now);
+  }
+
+  /** What tails had still to do on these machines is left to the rollout that has told them something. */
+  #leaveTo(state: RolloutState, told: readonly MachineId[], append: Append, now: Moment): void {
     for (const machine of told) this.#onTold(machine, state.id);
-    for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.#go(tail, overtakenBy(state, machine, true), append, now);
+    for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.drive(tail, overtakenBy(state, machine, true), append, now);
   }
 
   /**
@@ -328,7 +362,7 @@ export class Rollouts {
     for (const state of app === undefined ? this.#known.values() : (this.#byApp.get(app) ?? [])) {
       if (!state.targets.has(machine) && !state.unchanged.has(machine)) continue;
       this.#note(state, machine);
-      this.#touched.add(state);
+      if (!this.#touched.has(state)) this.#touched.set(state, 0);
     }
   }
 
@@ -349,9 +383,9 @@ export class Rollouts {
   #settle(state: RolloutState, isUnfinished: boolean, now: Moment): void {
     this.#wakes.delete(state.id);
     this.#touched.delete(state);
-    if (isUnfinished && !isOver(state)) this.#unfinished.add(state);
-    else this.#unfinished.delete(state);
     if (isOver(state)) return this.#forget(state.id);
+    if (isUnfinished) this.#unfinished.add(state);
+    else this.#unfinished.delete(state);
     const wake = isUnfinished ? undefined : nextWake(state, this.#world, now);
     if (wake !== undefined) this.#wakes.set(state.id, wake);
   }
@@ -382,9 +416,9 @@ function isOver(state: RolloutState): boolean {
 }
 
 /** Every target is looked at, or may be changed. */
-function isTurn({ targets }: RolloutState, event: RolloutEvent | undefined): boolean {
-  if (event?.kind === "start") return event.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0) > TURNED_ALONE_MIN;
-  return (event?.kind === "rollback" || event?.kind === "retry" || event?.kind === "resume" || event?.kind === "promote") && targets.size > TURNED_ALONE_MIN;
+function isTurn({ targets }: RolloutState, event: RolloutEvent): boolean {
+  if (event.kind === "start") return event.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0) > TURNED_ALONE_MIN;
+  return (event.kind === "rollback" || event.kind === "retry" || event.kind === "resume" || event.kind === "promote") && targets.size > TURNED_ALONE_MIN;
 }
 
 function waitsForOthers({ turns, turnsBack, hold }: RolloutState): boolean {

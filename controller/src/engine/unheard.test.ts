@@ -166,6 +166,8 @@ test("the same after a fault of the disk that is over at once", async () => {
     throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
   };
   await expect(world.say("b", "unhealthy", 999_999)).rejects.toThrow("disk is full");
+  world.pass(2000, "a", "b");
+  await world.say("b", "healthy");
   world.pass(200_000, "a", "b");
   expect([world.state(id, "a"), world.phase(id)]).toEqual(["failed", "succeeded"]);
 });

@@ -228,6 +228,10 @@ export class World implements Surroundings {
     return (this.#owing.get(machine) ?? 0) > newestStored;
   }
 
+  owing(): Iterable<MachineId> {
+    return this.#owing.keys();
+  }
+
   isCordoned(machine: MachineId): boolean {
     return this.#cordoned.has(machine);
   }

@@ -116,6 +116,7 @@ class Simulation {
     this.#surroundings = {
       isSilent: (machine) => this.#silent.has(machine),
       heardAt: (machine) => this.#dead.get(machine) ?? ((this.#isLost(machine) ? 0 : Number.MAX_SAFE_INTEGER) as Attended),
+      owing: () => [],
       isCordoned: (machine) => cordoned.has(machine),
       isSelected: () => true,
       isDrained: () => false,

@@ -20,6 +20,7 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
       return `the webhook of wave ${wave + 1} to say go`;
     case "prometheus":
       return `the metric of wave ${wave + 1} to be within its limits`;
+    case "reports":
     case "begin":
     case "window":
     case "freeze":

@@ -95,6 +95,8 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
     }
     case "offline":
       return [`it goes on when they are heard from; muster promote ${id} goes on without them`];
+    case "reports":
+      return [`it goes on when they have come in; ${skipAll} goes on without them`];
     case "cordon":
       return [`it goes on with them when they are uncordoned; muster abort ${id} ends it`];
     case "budget":

@@ -76,7 +76,7 @@ export function prepareWrites(db: Database) {
     retryFailed: statement(`UPDATE targets SET state = 'pending', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, reason_code = NULL, reason_message = NULL
       WHERE deployment = @id AND state = 'failed'`),
     excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END
-      WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (purpose = 'update' AND let_go <> 'excused'))))`),
+      WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (let_go <> 'excused' AND (purpose = 'update' OR (on_trial AND attempts = 0 AND reason_code = 'silent'))))))`),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
     alarms: statement("SELECT alarms FROM deployments WHERE id = ?").pluck(),

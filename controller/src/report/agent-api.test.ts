@@ -80,7 +80,7 @@ async function ask(message: Said): Promise<SessionResponse["message"]> {
 }
 
 const hello = (wire: number) => ask({ $case: "hello", value: Hello.fromPartial({ machine: "m-1", instanceId: "i-m-1", generation: wire }) });
-const heartbeat = (wire: number, refusal?: { code: string; message: string }) => ask({ $case: "heartbeat", value: { generation: wire, refusal, newestReportSeq: 0 } });
+const heartbeat = (wire: number, refusal?: { code: string; message: string }) => ask({ $case: "heartbeat", value: { generation: wire, refusal, newestPendingSeq: 0 } });
 const report = (seq: number, wire: number) =>
   ask({ $case: "reports", value: { reports: [Report.fromPartial({ seq, app: "app", phase: AppPhase.HEALTHY, generation: wire, runningVersion: "1" })] } });
 

@@ -177,7 +177,7 @@ class Sessions {
     const { engine, signer, epoch, natsUrl, externalNats, artifactUrl, heartbeatIntervalMs, returnSpreadMs, shouldRenew, trustRoots, logger } = this.#options;
     const { machine } = session;
     const stored = epoch.fromWire(hello.generation);
-    const acknowledgedSeq = await engine.hello(said, stored, hello.newestReportSeq);
+    const acknowledgedSeq = await engine.hello(said, stored, hello.newestPendingSeq);
     session.storedSeq = acknowledgedSeq;
     if (this.#live.get(machine) !== session) {
       // It went while its hello was written down; whoever took its place has been heard by now.
@@ -201,9 +201,9 @@ class Sessions {
     logger.info({ machineId: machine, generation }, "agent connected");
   }
 
-  #heartbeat(session: Session, { generation, refusal, newestReportSeq }: Heartbeat): void {
+  #heartbeat(session: Session, { generation, refusal, newestPendingSeq }: Heartbeat): void {
     const { engine, epoch, returnSpreadMs, shouldRenew, trustRoots } = this.#options;
-    const newest = engine.heartbeat(session.machine, epoch.fromWire(generation), { refusal: refusalOf(refusal), owed: newestReportSeq > session.storedSeq ? newestReportSeq : 0 });
+    const newest = engine.heartbeat(session.machine, epoch.fromWire(generation), { refusal: refusalOf(refusal), owed: newestPendingSeq > session.storedSeq ? newestPendingSeq : 0 });
     const value = { generation: epoch.toWire(newest), renew: shouldRenew(session.caller), trustRootVersion: trustRoots.newestVersion(), returnSpreadMs: returnSpreadMs() };
     this.#write(session, { $case: "heartbeatAck", value });
   }

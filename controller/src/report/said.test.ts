@@ -12,7 +12,7 @@ describe("a hello is refused", () => {
     ["with a path for a machine id", { machine: "../web" }, "the machine id"],
     ["with a NATS wildcard for a machine id", { machine: "*" }, "the machine id"],
     ["without an instance id", { instanceId: "" }, "instance id"],
-    ["whose newest report is before the first", { newestReportSeq: -1 }, "has the sequence -1"],
+    ["whose newest report is before the first", { newestPendingSeq: -1 }, "has the sequence -1"],
   ])("%s", (_, changes, message) => {
     const checked = hello(changes);
     expect(checked.ok ? "" : checked.message).toContain(message);

@@ -23,7 +23,7 @@ export function checkHello(hello: Hello): Checked<Omit<MachineJoined, "labels">>
   const machine = parseMachineId(hello.machine);
   if (machine === undefined) return refused(`the machine id "${clip(hello.machine, 80)}" is not ${NAME_RULE}`);
   if (!INSTANCE.test(hello.instanceId)) return refused("the instance id is not 1 to 64 letters, digits and hyphens");
-  if (!Number.isSafeInteger(hello.newestReportSeq) || hello.newestReportSeq < 0) return refused(`its newest report has the sequence ${hello.newestReportSeq}`);
+  if (!Number.isSafeInteger(hello.newestPendingSeq) || hello.newestPendingSeq < 0) return refused(`its newest pending report has the sequence ${hello.newestPendingSeq}`);
   return {
     ok: true,
     value: {

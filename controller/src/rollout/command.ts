@@ -65,6 +65,7 @@ export function refusal(state: RolloutState, event: CommandEvent): string | unde
     case "promote":
       if (phase !== "rolling") return `it is ${inWords(phase)}; only a rolling deployment has gates to skip`;
       if (event.all || gateAt(state) !== undefined || state.hold?.kind === "begin" || waitsForLost(state)) return undefined;
+      if (state.hold?.kind === "reports") return `it waits for ${state.hold.message}; --all goes on without them`;
       return state.hold?.kind === "alarm" ? "it waits for its alarms to be quiet; --all goes on without them" : "it waits at no gate now; --all skips those to come";
     case "retry":
       return retryRefusal(state);

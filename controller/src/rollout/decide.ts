@@ -184,8 +184,13 @@ function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReaso
     return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null, leftAs: "lost" }];
   }
   const isSaidToBeBack = isDrained && target.state === "reverted";
-  if (!(isMoving(target) || isSaidToBeBack || (target.state === "healthy" && isWatched(state)))) return [];
+  if (!(isMoving(target) || isSaidToBeBack || isOnTrialToStart(state, target) || (target.state === "healthy" && isWatched(state)))) return [];
   return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
+}
+
+/** It runs the release already, by an earlier deployment, and is to be told of it in a wave that has begun: lost now, it is lost with it. */
+function isOnTrialToStart({ phase, waves }: RolloutState, { onTrial, state, attempts, wave }: Target): boolean {
+  return onTrial && state === "pending" && attempts === 0 && (phase === "rolling" || phase === "paused") && waves[wave]!.startedAt !== null;
 }
 
 /** While it is, whether its targets are still there matters to what it does next. */

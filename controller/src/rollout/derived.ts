@@ -63,10 +63,15 @@ export function letGo(state: RolloutState, wave: WaveState, target: Target, why:
 function enterUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (target.letGo === null) wave.awaited.add(target);
   if (isCounted(state, target)) wave.counted += 1;
-  if (target.purpose !== "update" || target.letGo === "excused") return;
+  if (!tookRelease(target) || target.letGo === "excused") return;
   countLost(wave, target.onTrial, 1);
   state.lostTakers.add(target.machine);
   if (target.reason?.code === "not_taken") state.wordless.add(target.machine);
+}
+
+/** It was told of the release, or ran it from the first and fell silent while the rollout went on. */
+function tookRelease({ purpose, onTrial, attempts, reason }: Target): boolean {
+  return purpose === "update" || (onTrial && attempts === 0 && reason?.code === "silent");
 }
 
 function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target): void {

@@ -9,10 +9,10 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
-import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
+import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isOwedTooLong, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nobodyMatches, nothingToDo, progressReason, soakText, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -22,6 +22,7 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Momen
   if (due !== undefined) return change({ kind: "alarm_asked", alarm: due, attempt: state.alarms[due]!.attempts + 1 });
   const step = alarmStep(state) ?? forwardStep(state, world, now);
   const alarmAt = nextAlarmAt(alarmsOf(state), now);
+  if (step.kind === "hold" && step.hold.kind === "reports" && isOwedTooLong(state, now) && !isWayBack(state)) return change(onFailure(state, owedReason(state, step.hold)));
   if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
   // A way back is not given up since nobody can go it now.
   if (isLate(state, now) && !isWayBack(state) && !isPastWork(step)) return change(onFailure(state, isSuspicious(state) ? lostReason(state) : progressReason(state, waveOf(state, state.wave), knownOf(state, world))));
@@ -78,7 +79,7 @@ function passStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const lost = lostStep(state, now);
   if (lost !== undefined) return lost;
   if (wave.finishedAt !== null) return beginStep(state, state.wave + 1, now);
-  return gateStep(state, wave, world, now) ?? lastStep(state);
+  return gateStep(state, wave, world, now) ?? owedStep(state, wave, world, now) ?? lastStep(state);
 }
 
 /** Waves before the current one have pending targets when machines came back. */
@@ -112,7 +113,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   const step = stepOf(gate, wave.changedAt, state.strategy.progressDeadlineMs, now);
   switch (step.kind) {
     case "open":
-      return unseenStep(state, wave, gate, now) ?? unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: isUnwatched(wave, gate) ? saidOfSkipped("no machine of the wave was healthy when it was over") : step.said });
+      return unseenStep(state, wave, gate, now) ?? owedStep(state, wave, world, now) ?? unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: isUnwatched(wave, gate) ? saidOfSkipped("no machine of the wave was healthy when it was over") : step.said });
     case "stop":
       return change({ kind: "gate_stopped", ...at, said: step.said }, onFailure(state, stoppedReason(state, gate.gate.kind, step.said)));
     case "ask":
@@ -160,14 +161,32 @@ function isUnwatched({ counts }: WaveState, { gate }: GateState): boolean {
   return gate.kind === "soak" && counts.healthy === 0;
 }
 
-/** How often it is looked whether the last machine of a soak was heard. */
+/** How often it is looked whether the last machine was heard, or has said all that it had to say. */
 const UNHEARD_LOOK_MS = 500;
 
-/** A soak has shown nothing about a machine that was not heard since it was over: it may have gone in the middle of it. O(targets of the wave), once for each look. */
+/** Of machines that owe reports so many are named. */
+const OWING_NAMED_MAX = 3;
+
+/** A machine that owes reports vouches for nothing: it may have failed since it said that it was healthy. In a wave that need not wait for all, enough others may do so. O(machines that owe any). */
+function owedStep(state: RolloutState, wave: WaveState, world: Surroundings, now: Moment): Step | undefined {
+  if (state.promoted) return undefined;
+  const owing: Target[] = [];
+  let ofWave = 0;
+  for (const machine of world.owing()) {
+    const target = state.targets.get(machine);
+    if (target?.state !== "healthy" || world.isDrained(machine)) continue;
+    owing.push(target);
+    if (target.wave === state.wave && !target.onTrial) ofWave += 1;
+  }
+  if (owing.length === 0 || (wave.successThreshold !== null && newCount(wave, "healthy") - ofWave >= wave.successThreshold)) return undefined;
+  return { kind: "hold", hold: { kind: "reports", message: owedText(owing.slice(0, OWING_NAMED_MAX), owing.length) }, until: later(now, UNHEARD_LOOK_MS).at };
+}
+
+/** A soak has shown nothing about a machine that was not heard since it was over: it may have gone in the middle of it; nor about one that is drained. O(targets of the wave), once for each look. */
 function unheardStep(state: RolloutState, wave: WaveState, gate: GateState, world: Surroundings, now: Moment): Step | undefined {
   const over = soakOver(gate, wave.changedAt);
   if (over === undefined) return undefined;
-  const unheard = wave.targets.find(({ state: stands, machine }) => stands === "healthy" && !world.isDrained(machine) && world.heardAt(machine) < over.attended);
+  const unheard = wave.targets.find(({ state: stands, machine }) => stands === "healthy" && (world.isDrained(machine) || world.heardAt(machine) < over.attended));
   if (unheard === undefined) return undefined;
   return { kind: "hold", hold: { kind: "soak", message: `${unheard.machine} to be heard after the soak of wave ${state.wave + 1}` }, until: later(now, UNHEARD_LOOK_MS).at };
 }

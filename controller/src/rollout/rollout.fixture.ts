@@ -140,6 +140,8 @@ export class FakeWorld implements Surroundings {
   /** When the rollout's own window opens, while it is closed. */
   closedUntil: Instant | undefined;
   readonly drained = new Set<MachineId>();
+  /** Reports of theirs have not come in. */
+  readonly owed = new Set<MachineId>();
   /** Those that were not heard since. */
   readonly heard = new Map<MachineId, Attended>();
   /** What machines go back to; everybody: app@1. */
@@ -167,6 +169,10 @@ export class FakeWorld implements Surroundings {
 
   heardAt(machine: MachineId): Attended {
     return this.heard.get(machine) ?? (Number.MAX_SAFE_INTEGER as Attended);
+  }
+
+  owing(): Iterable<MachineId> {
+    return this.owed;
   }
 
   said(): null {

@@ -27,7 +27,7 @@ import type { LaneLabel } from "../plan/plan.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { type AlarmState, quietAlarm } from "./alarms.ts";
 import type { GateState } from "./gates.ts";
-import { type Attended, dueAt, type Moment } from "./moment.ts";
+import { type Attended, attendedSince, dueAt, type Moment } from "./moment.ts";
 import { Turns } from "./turns.ts";
 
 export const ACTIVE_PHASES = ["pending", "rolling", "paused", "rolling_back"] as const;
@@ -143,12 +143,12 @@ export interface WaveState {
 
 /**
  * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
- * progress deadline stands still.
+ * progress deadline stands still, but for reports that do not come in: these have as long from when they are waited for.
  */
-export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound", "cordon"] as const;
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "reports", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound", "cordon"] as const;
 
 /** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
-export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "begin"];
+export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "reports", "begin"];
 
 export interface Hold {
   readonly kind: (typeof HOLD_KINDS)[number];
@@ -213,7 +213,7 @@ export interface RolloutState {
    * elsewhere, so this is not.
    */
   readonly availability: TargetAvailability;
-  /** Targets that were assigned the release, became unreachable, whether they have left since or not, and were not excused: they may have been lost because of it. */
+  /** Targets that were assigned the release, or ran it from the first, became unreachable, whether they have left since or not, and were not excused: they may have been lost because of it. */
   readonly lostTakers: Set<MachineId>;
   /** Of these, whoever had not said before that it has the assignment: what it never had can't have silenced it. */
   readonly wordless: Set<MachineId>;
@@ -323,6 +323,11 @@ export function isDeserted({ waves }: Pick<RolloutState, "waves">): boolean {
 /** `progress_deadline` has passed. It stands still while something outside holds the rollout. */
 export function isLate({ hold, progressAt, strategy }: RolloutState, now: Moment): boolean {
   return hold === null && now.attended >= progressAt + strategy.progressDeadlineMs;
+}
+
+/** Reports were waited for as long. Machines that send none would be lost: these are heard, and do not say how it goes. */
+export function isOwedTooLong({ hold, strategy }: RolloutState, now: Moment): boolean {
+  return hold?.kind === "reports" && attendedSince(hold.since, now) >= strategy.progressDeadlineMs;
 }
 
 /** When `progress_deadline` passes, as far as can be foreseen. */

@@ -17,6 +17,8 @@ export interface Surroundings {
   isSilent(machine: MachineId): boolean;
   /** When its agent was heard last; a machine that is drained or lost is not waited for. */
   heardAt(machine: MachineId): Attended;
+  /** Machines that have made reports which have not come in: what they said last may be so no more. */
+  owing(): Iterable<MachineId>;
   /** An operator keeps rollouts away from it. */
   isCordoned(machine: MachineId): boolean;
   /** Its labels match the selector. */
@@ -43,6 +45,7 @@ export interface Surroundings {
 export const OPEN_SURROUNDINGS: Surroundings = {
   isSilent: () => false,
   heardAt: () => Number.MAX_SAFE_INTEGER as Attended,
+  owing: () => [],
   isCordoned: () => false,
   isSelected: () => true,
   isDrained: () => false,

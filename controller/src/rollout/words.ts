@@ -134,6 +134,14 @@ export function stuckBackReason(state: RolloutState, known: Known = () => null):
   };
 }
 
+export function owedText(first: readonly Target[], total: number): string {
+  return `reports of ${names(first, total)} to come in`;
+}
+
+export function owedReason({ strategy }: RolloutState, { message }: Hold): RolloutReason {
+  return { code: "progress_deadline", message: `waited for ${message} for ${durationText(strategy.progressDeadlineMs)} (progress_deadline)` };
+}
+
 /** Reasons that are named of many. */
 const EXAMPLES_MAX = 3;
 

@@ -55,7 +55,7 @@ test("a machine that asks for answers without end is not read any more than it r
   opened.push({ destroy: () => (session.cancel(), client.close()) });
   const before = controller.rssBytes();
   session.write({ message: { $case: "hello", value: Hello.fromPartial({ machine: "greedy", instanceId: "i-1" }) } });
-  const heartbeat: SessionRequest = { message: { $case: "heartbeat", value: { generation: 0, refusal: undefined, newestReportSeq: 0 } } };
+  const heartbeat: SessionRequest = { message: { $case: "heartbeat", value: { generation: 0, refusal: undefined, newestPendingSeq: 0 } } };
   let taken = 0;
   while (taken < HEARTBEATS && (await isTaken(() => session.write(heartbeat), session))) taken += 1;
   expect(taken).toBeLessThan(HEARTBEATS);

@@ -23,6 +23,12 @@ interface Past {
   readonly takenBack: Map<string, { readonly at: number; readonly deployment: string }>;
 }
 
+interface Late {
+  readonly decision: Decision;
+  /** It served when its wave passed. */
+  readonly wasWell: boolean;
+}
+
 export class GoingBack {
   readonly #court: Court;
   /** By `machine/app`. */
@@ -33,7 +39,7 @@ export class GoingBack {
   /** When deployments began to go back: a machine that is lost hears of it later. */
   readonly #backAt = new Map<DeploymentId, number>();
   /** Given to machines that became healthy after their wave had passed, or that came late, and not confirmed yet. */
-  readonly #late = new Map<string, Decision>();
+  readonly #late = new Map<string, Late>();
 
   constructor(court: Court) {
     this.#court = court;
@@ -49,7 +55,7 @@ export class GoingBack {
     if (decision.isUpdate) {
       if (deployment.phase === "succeeded") {
         past.isOpen = true;
-        this.#late.set(`${decision.machine}/${decision.app}`, decision);
+        this.#late.set(`${decision.machine}/${decision.app}`, { decision, wasWell: false });
       }
       this.#checkGivenAgain(decision, deployment, past);
       this.#checkCatchUp(decision, deployment);
@@ -72,7 +78,7 @@ export class GoingBack {
   }
 
   /** Its wave has passed. What an abort leaves in the middle of a soak nobody has called good. */
-  confirmed(deployment: Deployment, machines: Iterable<MachineId>): void {
+  confirmed(deployment: Deployment, machines: Iterable<MachineId>, wasWell = false): void {
     const { hosts, record } = this.#court;
     const { id, app, artifact, lastDecisions } = deployment;
     for (const machine of machines) {
@@ -83,14 +89,15 @@ export class GoingBack {
       if (past.confirmed.at(-1)?.deployment === id) continue;
       past.isOpen = false;
       const phase = hosts.settledPhase(machine, app, decision.generation);
+      const serves = host.serving(app).current(hosts.now)?.artifact === artifact;
       if (phase === undefined) {
         past.isOpen = true;
-        this.#late.set(`${machine}/${app}`, decision);
+        this.#late.set(`${machine}/${app}`, { decision, wasWell: serves });
         continue;
       }
-      const isWell = phase === "healthy" && host.serving(app).current(hosts.now)?.artifact === artifact;
-      // It went back by itself: what it is on was confirmed before.
-      if (phase === "reverted" || phase === "failed") continue;
+      const isWell = phase === "healthy" && serves;
+      // It went back by itself: what it is on was confirmed before, unless it did so before it heard that the release was confirmed, too.
+      if ((phase === "reverted" || phase === "failed") && !wasWell) continue;
       past.confirmed.push({ deployment: id, artifact: isWell ? artifact : undefined });
     }
   }
@@ -196,14 +203,14 @@ export class GoingBack {
 
   #confirmLate(): void {
     const { record, hosts } = this.#court;
-    for (const [key, decision] of this.#late) {
+    for (const [key, { decision, wasWell }] of this.#late) {
       const deployment = record.deployments.get(decision.deployment)!;
       const { machine, app, generation } = decision;
       const isOver = record.newest.get(key) !== decision || deployment.phase === "rolling_back" || deployment.phase === "rolled_back";
       if (!isOver && hosts.settledPhase(machine, app, generation) === undefined) continue;
       // Overtaken before it was known.
       if (isOver) this.#past(machine, app).confirmed.push({ deployment: deployment.id, artifact: undefined });
-      else this.confirmed(deployment, [machine]);
+      else this.confirmed(deployment, [machine], wasWell);
       this.#past(machine, app).isOpen = false;
       this.#late.delete(key);
     }

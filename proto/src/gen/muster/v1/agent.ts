@@ -198,10 +198,10 @@ export interface Hello {
   /** The newest generation that the agent has stored; 0 at first. */
   generation: number;
   /**
-   * The newest sequence among the agent's reports, acknowledged or not; 0 when it has made none. Once the controller has stored that one, it
+   * The newest sequence among the reports that are not acknowledged yet; 0 when there is none to send. Once the controller has stored that one, it
    * knows all that the machine had to say before this session.
    */
-  newestReportSeq: number;
+  newestPendingSeq: number;
 }
 
 /** The answer to Hello. */
@@ -271,7 +271,7 @@ export interface Heartbeat {
     | Refusal
     | undefined;
   /** As in Hello: the agent may be heard before what it has to say. */
-  newestReportSeq: number;
+  newestPendingSeq: number;
 }
 
 /** Why an agent does not follow. */
@@ -671,7 +671,7 @@ function createBaseHello(): Hello {
     os: "",
     arch: "",
     generation: 0,
-    newestReportSeq: 0,
+    newestPendingSeq: 0,
   };
 }
 
@@ -698,8 +698,8 @@ export const Hello: MessageFns<Hello> = {
     if (message.generation !== 0) {
       writer.uint32(64).int64(message.generation);
     }
-    if (message.newestReportSeq !== 0) {
-      writer.uint32(72).int64(message.newestReportSeq);
+    if (message.newestPendingSeq !== 0) {
+      writer.uint32(72).int64(message.newestPendingSeq);
     }
     return writer;
   },
@@ -778,7 +778,7 @@ export const Hello: MessageFns<Hello> = {
               break;
             }
 
-            message.newestReportSeq = longToNumber(reader.int64());
+            message.newestPendingSeq = longToNumber(reader.int64());
             continue;
           }
         }
@@ -810,10 +810,10 @@ export const Hello: MessageFns<Hello> = {
       os: isSet(object.os) ? globalThis.String(object.os) : "",
       arch: isSet(object.arch) ? globalThis.String(object.arch) : "",
       generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
-      newestReportSeq: isSet(object.newestReportSeq)
-        ? globalThis.Number(object.newestReportSeq)
-        : isSet(object.newest_report_seq)
-        ? globalThis.Number(object.newest_report_seq)
+      newestPendingSeq: isSet(object.newestPendingSeq)
+        ? globalThis.Number(object.newestPendingSeq)
+        : isSet(object.newest_pending_seq)
+        ? globalThis.Number(object.newest_pending_seq)
         : 0,
     };
   },
@@ -841,8 +841,8 @@ export const Hello: MessageFns<Hello> = {
     if (message.generation !== 0) {
       obj.generation = Math.round(message.generation);
     }
-    if (message.newestReportSeq !== 0) {
-      obj.newestReportSeq = Math.round(message.newestReportSeq);
+    if (message.newestPendingSeq !== 0) {
+      obj.newestPendingSeq = Math.round(message.newestPendingSeq);
     }
     return obj;
   },
@@ -859,7 +859,7 @@ export const Hello: MessageFns<Hello> = {
     message.os = object.os ?? "";
     message.arch = object.arch ?? "";
     message.generation = object.generation ?? 0;
-    message.newestReportSeq = object.newestReportSeq ?? 0;
+    message.newestPendingSeq = object.newestPendingSeq ?? 0;
     return message;
   },
 };
@@ -1510,7 +1510,7 @@ export const ReportsAck: MessageFns<ReportsAck> = {
 };
 
 function createBaseHeartbeat(): Heartbeat {
-  return { generation: 0, refusal: undefined, newestReportSeq: 0 };
+  return { generation: 0, refusal: undefined, newestPendingSeq: 0 };
 }
 
 export const Heartbeat: MessageFns<Heartbeat> = {
@@ -1521,8 +1521,8 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     if (message.refusal !== undefined) {
       Refusal.encode(message.refusal, writer.uint32(18).fork()).join();
     }
-    if (message.newestReportSeq !== 0) {
-      writer.uint32(24).int64(message.newestReportSeq);
+    if (message.newestPendingSeq !== 0) {
+      writer.uint32(24).int64(message.newestPendingSeq);
     }
     return writer;
   },
@@ -1561,7 +1561,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
               break;
             }
 
-            message.newestReportSeq = longToNumber(reader.int64());
+            message.newestPendingSeq = longToNumber(reader.int64());
             continue;
           }
         }
@@ -1580,10 +1580,10 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     return {
       generation: isSet(object.generation) ? globalThis.Number(object.generation) : 0,
       refusal: isSet(object.refusal) ? Refusal.fromJSON(object.refusal) : undefined,
-      newestReportSeq: isSet(object.newestReportSeq)
-        ? globalThis.Number(object.newestReportSeq)
-        : isSet(object.newest_report_seq)
-        ? globalThis.Number(object.newest_report_seq)
+      newestPendingSeq: isSet(object.newestPendingSeq)
+        ? globalThis.Number(object.newestPendingSeq)
+        : isSet(object.newest_pending_seq)
+        ? globalThis.Number(object.newest_pending_seq)
         : 0,
     };
   },
@@ -1596,8 +1596,8 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     if (message.refusal !== undefined) {
       obj.refusal = Refusal.toJSON(message.refusal);
     }
-    if (message.newestReportSeq !== 0) {
-      obj.newestReportSeq = Math.round(message.newestReportSeq);
+    if (message.newestPendingSeq !== 0) {
+      obj.newestPendingSeq = Math.round(message.newestPendingSeq);
     }
     return obj;
   },
@@ -1611,7 +1611,7 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     message.refusal = (object.refusal !== undefined && object.refusal !== null)
       ? Refusal.fromPartial(object.refusal)
       : undefined;
-    message.newestReportSeq = object.newestReportSeq ?? 0;
+    message.newestPendingSeq = object.newestPendingSeq ?? 0;
     return message;
   },
 };
