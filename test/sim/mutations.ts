@@ -158,7 +158,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "labels_are_given",
     edits: [
       { file: `${ENGINE}/engine.ts`, find: "if (known === undefined) {\n      append(said);", put: "if (known === undefined || !isDeepStrictEqual(known.labels, said.labels)) {\n      append(said);" },
-      { file: `${ENGINE}/engine.ts`, find: "|| isOther(known, said)) await", put: "|| !isDeepStrictEqual(known, said)) await" },
+      { file: `${ENGINE}/engine.ts`, find: "|| isNews) await", put: "|| !isDeepStrictEqual(known, said)) await" },
     ],
   },
   {
