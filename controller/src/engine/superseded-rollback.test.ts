@@ -301,3 +301,19 @@ test("that a person has aborted stays where it is when newer deployments fail", 
   await work(world, [...NAMES, "e"], 20);
   expect(wanted(world, ["b", "c", "d"])).toEqual(["2", "2", "2"]);
 });
+
+test("a machine that was silent meanwhile, and is heard while the newer deployment has still to tell it, is left to that", async () => {
+  const { world, second } = await rollingBack();
+  const others = [...NAMES.slice(0, 3), "e"];
+  world.pass(20_000, ...others);
+  expect(world.state(second, "d")).toBe("unreachable");
+  const third = world.deploy("3", FIX);
+  await world.join("d");
+  await world.say("d", "probing");
+  world.pass(10_000, ...NAMES, "e");
+  expect([world.wanted("d"), world.state(second, "d")]).toEqual(["2", "skipped"]);
+  await world.say("d", "healthy");
+  await fixFails(world, third);
+  await work(world, [...NAMES, "e"], 20);
+  expect(wanted(world, [...NAMES, "e"])).toEqual(["1", "1", "1", "1", "1"]);
+});

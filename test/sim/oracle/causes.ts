@@ -55,7 +55,7 @@ export class Causes {
       case "progress_deadline":
         return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - SLACK_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
       case "revert_failed":
-        return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at)) ? undefined : "every host is well";
+        return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at) || this.#isElsewhere(deployment, machine)) ? undefined : "every host is well";
       case "no_targets":
         return waves.flatMap(({ machines }) => machines).some((machine) => this.#isStillFor(deployment, machine)) ? "there are machines that it is for" : undefined;
     }
@@ -134,6 +134,12 @@ export class Causes {
       }
     }
     return hosts.attention.atMost(since, at);
+  }
+
+  /** It serves, and something else than it was to go back to. */
+  #isElsewhere({ app, lastDecisions }: Deployment, machine: MachineId): boolean {
+    const decision = lastDecisions.get(machine);
+    return decision !== undefined && !decision.isUpdate && this.#court.hosts.machines.get(machine)?.serving(app).artifact !== decision.artifact;
   }
 
   #isUnwell(machine: MachineId, app: string, at: number): boolean {

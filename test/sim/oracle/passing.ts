@@ -135,6 +135,8 @@ export class Passing {
       const known = record.machines.get(machine);
       const host = hosts.machines.get(machine);
       if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
+      // One of its name was in the wave, and was removed.
+      if (known.joinedAt > (waves[index]!.begunAt ?? now)) return [];
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id || (decision.at < retriedAt && !wellAtEnd.has(machine))) return [];
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
       // That it took it nobody could know.
