@@ -31,6 +31,7 @@ import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, questionOf } from "./questions.ts";
 import { type Append, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
+import { tailWait } from "../rollout/tail.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
 import { World } from "./world.ts";
 
@@ -316,7 +317,7 @@ export class Loop {
     try {
       return ofRollout(id, () => {
         const state = this.rollouts.get(id) ?? this.facts.deployment(id);
-        return state === undefined ? undefined : this.world.unsound(state)?.message;
+        return state === undefined ? undefined : (this.world.unsound(state)?.message ?? tailWait(this.rollouts.get(id)));
       });
     } catch (error) {
       if (!(error instanceof RolloutBug)) throw error;

@@ -351,3 +351,16 @@ test("late machines wait as soon as the release does not stand, also while some 
   world.pass(2000, ...first, ...late);
   expect(told()).toBe(6);
 });
+
+test("a late machine behind others that have failed is said to wait for somebody to retry", async () => {
+  const world = await deployed("1", "a", "b");
+  const id = "d-1" as never;
+  await world.join("c");
+  await world.say("c", "failed");
+  await world.join("d");
+  expect([world.wanted("d"), world.engine.unsound(id)]).toEqual([undefined, "somebody to retry it (muster retry d-1): more late machines have failed than max_failures allows"]);
+  world.command(id, "retry");
+  await world.say("c", "healthy");
+  world.pass(2000, "a", "b", "c", "d");
+  expect([world.wanted("d"), world.engine.unsound(id)]).toEqual(["1", undefined]);
+});

@@ -5,6 +5,7 @@ import { durationText } from "@muster/proto/duration.ts";
 import { blockers, hasPlace } from "../rollout/place.ts";
 import { isEnded, isHeldBesideMoves, isOvertaken, isSupersededBack, isToRevert, isTouched, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
+import { tailWait } from "../rollout/tail.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { canAsk, type Standpoint, ways } from "./ways.ts";
 import { backText, because, is, listText } from "./words.ts";
@@ -56,6 +57,8 @@ function pendingNow(standpoint: Standpoint, target: Target): readonly string[] {
   const wave = state.waves[target.wave]!;
   if (phase === "paused") return [`${id} is paused`, ...ways(state, waiting)];
   if (phase === "rolling_back") return [];
+  const late = tailWait(state);
+  if (late !== undefined) return [`it waits for ${late}`];
   if (wave.startedAt === null) {
     const open = state.waves.slice(0, target.wave).flatMap(({ finishedAt }, index) => (finishedAt === null ? [String(index + 1)] : []));
     const first = open.length === 0 ? `wave ${target.wave + 1} has not begun yet` : `${open.length === 1 ? "wave" : "waves"} ${listText(open, open.length)} must pass first`;

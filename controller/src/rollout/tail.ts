@@ -16,6 +16,13 @@ export function tailStep(state: RolloutState, world: Surroundings, now: Moment):
   return turnStep(state, world, "window", now) ?? idle;
 }
 
+/** What keeps those that wait for their turn from it, beside how the release stands; undefined: nothing. */
+export function tailWait(state: RolloutState | undefined): string | undefined {
+  if (state?.phase !== "succeeded") return undefined;
+  if (isTailTripped(state)) return `somebody to retry it (muster retry ${state.id}): more late machines have failed than max_failures allows`;
+  return hasTail(state) ? state.hold?.message : undefined;
+}
+
 /** Somebody is on the way, or waits for the turn. */
 export function hasTail({ moving, waves }: Pick<RolloutState, "moving" | "waves">): boolean {
   return moving.size > 0 || waves.some(({ counts }) => counts.pending > 0);
