@@ -129,14 +129,14 @@ export class Passing {
   #took(deployment: Deployment, index: number): readonly Took[] {
     const { record, hosts } = this.#court;
     const { now } = hosts;
-    const { app, artifact, id, lastDecisions, waves, retriedAt = -1, wellAtEnd } = deployment;
+    const { app, artifact, id, lastDecisions, late, waves, retriedAt = -1, wellAtEnd } = deployment;
     return waves[index]!.machines.flatMap((machine) => {
       const decision = lastDecisions.get(machine);
       const known = record.machines.get(machine);
       const host = hosts.machines.get(machine);
       if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
-      // One of its name was in the wave, and was removed.
-      if (known.joinedAt > (waves[index]!.begunAt ?? now)) return [];
+      // One of its name was in the wave, and was removed; or it joins the tail in this moment, after the end.
+      if (known.joinedAt > (waves[index]!.begunAt ?? now) || (late.has(machine) && decision.at >= now)) return [];
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id || (decision.at < retriedAt && !wellAtEnd.has(machine))) return [];
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
       // That it took it nobody could know.
@@ -145,7 +145,8 @@ export class Passing {
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
       // What had served there went with its disk, after the controller could last know of it.
       if (since === undefined && host.diskSince > knownUntil) return [];
-      const isSilent = hosts.unheardMs(machine) >= SILENT_AFTER_MS + SLACK_MS;
+      // While the controller is held up it can't be found silent.
+      const isSilent = hosts.attention.between(hosts.lastHeardAt(machine), now) >= SILENT_AFTER_MS + SLACK_MS;
       return [{ machine, since, isSilent, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
     });
   }
