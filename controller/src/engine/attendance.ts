@@ -149,6 +149,11 @@ export class Attendance {
     this.#failingSince ??= this.#clock.monotonicMs();
   }
 
+  /** The disk took none of what was written last: no time counts. */
+  get isUnwritten(): boolean {
+    return this.#failingSince !== undefined;
+  }
+
   /** Writes down how much was attended, when it is time to. `isBusy`: something waits for time. Throws what the database throws; true as `wrote`. */
   write(isBusy: boolean): boolean {
     const now = this.now();

@@ -215,13 +215,19 @@ export class Engine {
     const state = this.#loop.rollouts.get(id);
     if (state === undefined) return undefined;
     const waiting = this.#waitingOn(state);
-    const { catchingUp } = this;
-    if (waiting === undefined || catchingUp === undefined || state.phase === "paused") return waiting;
-    const { heard, total } = catchingUp;
+    const stopped = this.#stopped();
+    if (waiting === undefined || stopped === undefined || state.phase === "paused") return waiting;
     // When it is over, nobody knows while no time counts.
     const until = state.hold?.until ?? null;
     const then = until === null ? waiting : waiting.replace(` at ${timeText(until)}`, "");
-    return `all machines to be heard since the controller was away (${heard} of ${total} so far); then ${then}`;
+    return `${stopped}; then ${then}`;
+  }
+
+  /** What every rollout waits for while no time counts; undefined: it does. */
+  #stopped(): string | undefined {
+    const { catchingUp } = this;
+    if (this.#loop.attendance.isUnwritten) return "the disk of the controller to take writes again: free some space on it, if it is full";
+    return catchingUp === undefined ? undefined : `all machines to be heard since the controller was away (${catchingUp.heard} of ${catchingUp.total} so far)`;
   }
 
   /** How many machines have been heard since the controller was away, while the others are to be heard first and no time counts; undefined: it attends. No row tells it. */

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { failCommitOnce } from "./failing-disk.fixture.ts";
+import { NAMES, onOne, soak } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 test.each([false, true])("a machine that joined while a rollout was under way gets its release when that ends (the disk was full for a moment: %s)", async (isFull) => {
@@ -63,6 +64,18 @@ test.each([false, true])("after a start: many machines wait to be looked at (the
     for (const name of names) if (world.wanted(name) === "1") await world.say(name, "healthy").catch(() => {});
   }
   expect([seen?.failed ?? 1, names.filter((name) => world.wanted(name) === "1").length]).toEqual([1, 5]);
+});
+
+test("while the disk takes no writes a rollout is said to wait for that, and no moment in the past", async () => {
+  const world = await onOne();
+  const id = world.deploy("2", { waves: [soak(20_000), ALL], maxUnavailable: count(1) });
+  await world.say("a", "healthy");
+  world.journal.db.pragma("query_only = ON");
+  world.pass(40_000, ...NAMES);
+  expect(world.waitingOn(id)).toBe("the disk of the controller to take writes again: free some space on it, if it is full; then the soak of wave 1 to be over");
+  world.journal.db.pragma("query_only = OFF");
+  world.pass(3000, ...NAMES);
+  expect(world.waitingOn(id)).toContain("wave 1 to be over at");
 });
 
 test("the selector of a deployment that was never stored counts for nobody", async () => {
