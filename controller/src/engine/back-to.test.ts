@@ -1,7 +1,9 @@
 /** `rollback --to` is a way back, and waits for nothing that a rollback does not wait for; what was asked for before it does not undo it. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { LAST_GOOD } from "../journal/confirmed.ts";
 import { alarm, ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import { NAMES, onOne, WIDE, work } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const by = { by: "anna", reason: "wrong prices" };
@@ -108,4 +110,46 @@ test("a budget of 0 lets it go on one at a time, as a rollback", async () => {
   world.engine.operators.rollbackTo(id, "1", by);
   world.pass(2000, "a", "b", "c");
   expect(["a", "b", "c"].filter((name) => world.wanted(name) === "1")).toHaveLength(1);
+});
+
+describe("a fix in the middle of rollback --to", () => {
+  /** 2 stood on all four, and is taken back: a is healthy with 1, b is on its way, c and d still run 2. */
+  async function halfWayBack() {
+    const world = await onOne();
+    const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+    await work(world, NAMES, 20);
+    const answer = world.engine.operators.rollbackTo(second, "1", by);
+    await world.say("a", "healthy");
+    world.pass(2000, ...NAMES);
+    expect(NAMES.map((name) => world.wanted(name))).toEqual(["1", "1", "2", "2"]);
+    return { world, back: (answer.ok ? answer.value.deployment : "") as never };
+  }
+
+  async function failsOnC(world: World): Promise<void> {
+    await world.say("c", "reverting");
+    await world.say("c", "reverted");
+    world.pass(2000, ...NAMES);
+    await work(world, ["a", "b", "d"], 8);
+  }
+
+  test("goes back behind both when it fails itself", async () => {
+    const { world } = await halfWayBack();
+    const fix = world.deploy("3", { ...WIDE, onConflict: "supersede" });
+    await failsOnC(world);
+    expect([world.phase(fix), NAMES.map((name) => world.wanted(name))]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
+  });
+
+  test("makes nothing of what is taken back the last good release", async () => {
+    const { world } = await halfWayBack();
+    world.deploy("3", { ...WIDE, onConflict: "supersede", onFailure: "pause" });
+    expect(NAMES.map((machine) => world.journal.db.prepare(LAST_GOOD).pluck().get({ machine, app: "app" }))).toEqual(["app@1", "app@1", "app@1", "app@1"]);
+  });
+
+  test("leaves what went back there, when that had been aborted", async () => {
+    const { world, back } = await halfWayBack();
+    world.command(back, "abort");
+    world.deploy("3", WIDE);
+    await failsOnC(world);
+    expect([world.wanted("a"), world.wanted("b")]).toEqual(["1", "1"]);
+  });
 });

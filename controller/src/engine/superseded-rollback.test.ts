@@ -311,9 +311,26 @@ test("a machine that was silent meanwhile, and is heard while the newer deployme
   await world.join("d");
   await world.say("d", "probing");
   world.pass(10_000, ...NAMES, "e");
-  expect([world.wanted("d"), world.state(second, "d")]).toEqual(["2", "skipped"]);
+  expect([world.wanted("d"), world.state(second, "d")]).toEqual(["2", "unreachable"]);
   await world.say("d", "healthy");
   await fixFails(world, third);
   await work(world, [...NAMES, "e"], 20);
   expect(wanted(world, [...NAMES, "e"])).toEqual(["1", "1", "1", "1", "1"]);
+});
+
+test.each(["healthy", "probing", "unhealthy"] as const)("a machine that was lost in the rollback waits for its turn in the newer deployment, whatever it says first: %s", async (phase) => {
+  const world = await onOne();
+  const second = world.deploy("2", ONE_BY_ONE);
+  await work(world, NAMES, 20);
+  const generation = world.generation("b");
+  world.command(second, "rollback");
+  world.pass(20_000, "a", "c", "d");
+  expect(states(world, second)).toEqual(["healthy", "unreachable", "healthy", "reverting"]);
+  const third = world.deploy("3", FIX);
+  expect([world.phase(second), world.state(third, "b")]).toEqual(["superseded", "pending"]);
+  await world.say("b", phase, generation);
+  world.pass(2000, ...NAMES);
+  await world.say("d", "healthy");
+  world.pass(4000, ...NAMES);
+  expect(world.wanted("b")).toBe("2");
 });

@@ -19,8 +19,17 @@ export const CONFIRMING = `
 const IS_TAKEN_BACK = `(t.purpose IS NOT 'revert' AND EXISTS (
   SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND d.back_seq IS NOT NULL AND d.phase IN ('rolling_back', 'rolled_back', 'failed', 'superseded')))`;
 
+/** The machine went to an older release that was known to be good, or is on its way to it, and it has not failed there. */
+const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state IS NOT 'failed' AND EXISTS (
+  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END))`;
+
+/** A rollback to an older release was to come to the machine, and something else took its place. */
+const IS_TO_BE_REPLACED = `EXISTS (
+  SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
+  WHERE d.app = a.app AND d.takes_back IS a.release AND d.phase = 'superseded' AND d.back_seq IS NULL AND d.start_seq > a.decided_seq)`;
+
 /** Of such an assignment: the release that was confirmed last, and not taken back since. */
-export const LAST_GOOD_OF = `CASE WHEN ${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} THEN a.release ELSE a.last_good END`;
+export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN NOT ${IS_TO_BE_REPLACED} AND ${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} THEN a.release ELSE a.last_good END`;
 
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
 export const RENEWED = `

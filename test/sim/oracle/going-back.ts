@@ -53,6 +53,8 @@ export class GoingBack {
     const past = this.#past(decision.machine, decision.app);
     this.#noteOwnReturn(past, before);
     if (decision.isUpdate) {
+      // A person says that it is good: it is so from the start where it does not fail, and what it was to replace is not.
+      if (this.#court.record.waysBack.has(deployment.id)) past.confirmed.push({ deployment: deployment.id, artifact: undefined });
       if (deployment.phase === "succeeded") {
         past.isOpen = true;
         this.#late.set(`${decision.machine}/${decision.app}`, { decision, wasWell: false });
