@@ -227,3 +227,40 @@ test("a rollback begins with what is broken", async () => {
   scenario.desk.command(id, { kind: "rollback" });
   await scenario.settle();
 });
+
+test("a release that failed on all that are left failed there, whatever runs on a machine that was removed, and has joined anew under its old name", async () => {
+  const scenario = await Scenario.of(3);
+  const id = scenario.deploy("1", { lateJoiners: "ignore" }, { kind: "on_machines", how: "start_failed", machines: ["m-1"] });
+  await scenario.until(() => scenario.world.oracle.newest("m-2" as MachineId, "web") !== undefined);
+  await scenario.pass(500);
+  scenario.cutOff("m-3");
+  scenario.desk.remove("m-2" as MachineId);
+  scenario.machine("m-2").isRemoved = false;
+  await scenario.until(() => scenario.phaseOf(id) !== "rolling");
+  expect([scenario.phaseOf(id), scenario.fleet()]).toEqual(["failed", [undefined, "1", undefined]]);
+});
+
+test("what nobody has heard of when its wave passed is no release to go back to, when its deployment had ended before the machine was heard", async () => {
+  const scenario = await Scenario.of(3);
+  const first = scenario.deploy("1", { maxUnavailable: ALL, waves: [waveOf(count(2)), waveOf(ALL, [{ kind: "approval" }])], healthyDeadlineMs: 200_000 }, { kind: "on_machines", how: "never_healthy", machines: ["m-2"] });
+  await scenario.until(() => scenario.serves("m-1") === "1");
+  await scenario.pass(5_000);
+  scenario.cutOff("m-1");
+  await scenario.until(() => scenario.waitsFor(first, "approve"));
+  const second = scenario.deploy("2", { maxUnavailable: ALL, waves: [waveOf(ALL, [{ kind: "approval" }])] });
+  scenario.mend("m-1");
+  await scenario.until(() => scenario.serves("m-1") === "2");
+  scenario.desk.command(second, { kind: "rollback" });
+  await scenario.until(() => scenario.phaseOf(second) === "rolled_back");
+  expect(scenario.serves("m-1")).toBeUndefined();
+});
+
+test("what becomes well on a machine that was removed, and has joined anew, is no progress of the rollout that had told it", async () => {
+  const scenario = await Scenario.of(2);
+  const id = scenario.deploy("1", { lateJoiners: "ignore", healthyDeadlineMs: 400_000, progressDeadlineMs: 200_000 }, { kind: "on_machines", how: "never_healthy", machines: ["m-2"] });
+  await scenario.until(() => scenario.machine("m-1").disk.apps.get("web") !== undefined);
+  scenario.desk.remove("m-1" as MachineId);
+  scenario.machine("m-1").isRemoved = false;
+  await scenario.until(() => scenario.phaseOf(id) !== "rolling");
+  expect([scenario.phaseOf(id), scenario.fleet()]).toEqual(["paused", ["1", undefined]]);
+});

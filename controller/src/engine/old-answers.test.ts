@@ -54,6 +54,32 @@ describe("a host that reboots late in a soak has its whole time to be healthy ag
   });
 });
 
+describe("a machine that goes back, and forgets in a power cut that it does, has its whole time to answer again", () => {
+  // Going back takes 30 s + 15 s at most, and taking a release 20 s + 15 s.
+  const short = { waves: [ALL], maxUnavailable: count(9), healthyDeadlineMs: 20_000, maxFailures: count(9) };
+
+  test.each([
+    ["it takes the release once more", 0, "probing"],
+    ["it speaks of what it had before", 0, "healthy"],
+    ["its time was over, and it takes the release once more", 50_000, "probing"],
+    ["its time was over, and it speaks of what it had before", 50_000, "healthy"],
+  ] as const)("as a reload knows: %s", async (_how, afterMs, phase) => {
+    const world = await running(...all);
+    const before = world.generation("a");
+    const id = world.deploy("2", short);
+    await world.say("b", "healthy");
+    await world.say("c", "healthy");
+    await world.say("a", "reverting");
+    world.pass(afterMs, ...all);
+    await world.say("a", phase, phase === "healthy" ? before : world.generation("a"));
+    expect([world.engine.audit(), world.engine.nowOf(id).bad]).toEqual([undefined, 0]);
+    world.pass(34_000, ...all);
+    expect([world.engine.audit(), world.engine.nowOf(id).bad]).toEqual([undefined, 0]);
+    world.pass(3_000, ...all);
+    expect([world.engine.audit(), world.engine.nowOf(id).bad]).toEqual([undefined, 1]);
+  });
+});
+
 describe("a machine that is heard again", () => {
   async function lostInItsWave(): Promise<{ readonly world: World; readonly id: ReturnType<World["deploy"]>; readonly lost: string }> {
     const world = await running(...all);

@@ -102,8 +102,8 @@ export class World implements Surroundings {
     const wasGoingBack = this.availabilities.answerOf(machine, app) === "reverting";
     this.#change(machine, app, () => this.availabilities.reported(machine, app, generation, phase));
     if (!this.#isChanging(machine, app)) return this.overdue.answered(machine, app);
-    // It begins anew though it had answered, or begins to go back.
-    const isAnew = isGoingBack ? !wasGoingBack : !this.overdue.isAwaited(machine, app);
+    // It begins anew though it had answered, begins to go back, or goes back no more: its agent died, and has not kept that it did.
+    const isAnew = isGoingBack !== wasGoingBack || !this.overdue.isAwaited(machine, app);
     if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
   }
 

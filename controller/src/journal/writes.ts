@@ -27,9 +27,9 @@ export function prepareWrites(db: Database) {
     silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
     // Since when the machine's final answer is awaited; null: it was given. As `World` has it, which a test holds together with this. Before `reportApp`, since it asks for what was said before.
     awaitAnswer: statement(`UPDATE assignments SET awaited_attended = CASE
-        WHEN generation <> @generation THEN coalesce(awaited_attended, @attended)
-        WHEN @phase IN (${FINAL_PHASES}) OR (@phase = 'removed' AND release IS NULL) THEN NULL
-        WHEN @phase = 'reverting' AND NOT EXISTS (SELECT 1 FROM machine_apps s WHERE s.machine = @machine AND s.app = @app AND s.generation = @generation AND s.phase = 'reverting') THEN @attended
+        WHEN generation = @generation AND (@phase IN (${FINAL_PHASES}) OR (@phase = 'removed' AND release IS NULL)) THEN NULL
+        WHEN (generation = @generation AND @phase = 'reverting')
+          <> EXISTS (SELECT 1 FROM machine_apps s WHERE s.machine = @machine AND s.app = @app AND s.generation = assignments.generation AND s.phase = 'reverting') THEN @attended
         ELSE coalesce(awaited_attended, @attended) END
       WHERE machine = @machine AND app = @app`),
     reportApp: statement(`INSERT INTO machine_apps VALUES

@@ -115,11 +115,11 @@ export class Availabilities {
     const entry = this.#machines.get(machine)?.apps.get(app);
     if (entry === undefined) return;
     if (entry.generation !== generation) {
-      if (entry.phase !== undefined) this.#put(machine, app, { ...entry, phase: undefined });
+      if (entry.phase !== undefined) this.#put(machine, app, { ...entry, phase: undefined, isOverdue: entry.isOverdue && entry.phase !== "reverting" });
       return;
     }
-    // Its time begins anew when it has answered after all, or begins to go back.
-    const isNews = isFinal(entry, phase) || (phase === "reverting" && entry.phase !== "reverting");
+    // Its time begins anew when it has answered after all, begins to go back, or goes back no more.
+    const isNews = isFinal(entry, phase) || (phase === "reverting") !== (entry.phase === "reverting");
     this.#put(machine, app, { ...entry, phase, isOverdue: entry.isOverdue && !isNews });
   }
 

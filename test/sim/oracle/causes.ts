@@ -86,7 +86,9 @@ export class Causes {
   }
 
   #failedOnEach(deployment: Deployment, took: readonly MachineId[]): boolean {
-    return took.some((machine) => this.#hasFailed(deployment, machine)) && took.every((machine) => this.#hasFailed(deployment, machine) || !this.#court.hosts.serves(machine, deployment.app) || this.#court.hosts.serving(machine, deployment.app).artifact !== deployment.artifact);
+    const { hosts, record } = this.#court;
+    const runsIt = (machine: MachineId) => hosts.serves(machine, deployment.app) && hosts.serving(machine, deployment.app).artifact === deployment.artifact;
+    return took.some((machine) => this.#hasFailed(deployment, machine)) && took.every((machine) => this.#hasFailed(deployment, machine) || !runsIt(machine) || record.goneAt(deployment, machine) < Infinity);
   }
 
   #hasFailed({ firstDecisions, lastUpdates, artifact, app, strategy }: Deployment, machine: MachineId): boolean {
@@ -123,13 +125,15 @@ export class Causes {
   }
 
   /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */
-  #attendedSinceProgress({ firstDecisions, app, artifact, strategy }: Deployment, phaseSince: number, at: number): number {
-    const { hosts } = this.#court;
+  #attendedSinceProgress(deployment: Deployment, phaseSince: number, at: number): number {
+    const { hosts, record } = this.#court;
+    const { firstDecisions, app, artifact, strategy } = deployment;
     let since = phaseSince;
     for (const [machine, decision] of firstDecisions) {
+      const goneAt = record.goneAt(deployment, machine);
       for (const { artifact: served, from, to } of hosts.machines.get(machine)?.serving(app).since(decision.at, at) ?? []) {
         const wellAt = from + strategy.minHealthyTimeMs;
-        const wasHeard = !hosts.wasUnheard(machine, wellAt, wellAt + 3 * SILENT_AFTER_MS) && hosts.lastHeardAt(machine) > wellAt + LAG_MS;
+        const wasHeard = !hosts.wasUnheard(machine, wellAt, wellAt + 3 * SILENT_AFTER_MS) && Math.min(hosts.lastHeardAt(machine), goneAt) > wellAt + LAG_MS;
         if (served === artifact && to >= wellAt && wasHeard) since = Math.max(since, wellAt);
       }
     }

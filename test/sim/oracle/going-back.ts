@@ -7,7 +7,7 @@ import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { LAG_MS } from "./hosts.ts";
-import type { Decision, Deployment } from "./record.ts";
+import { type Decision, type Deployment, ENDED } from "./record.ts";
 
 interface Confirmed {
   readonly deployment: string;
@@ -27,6 +27,8 @@ interface Late {
   readonly decision: Decision;
   /** It served when its wave passed. */
   readonly wasWell: boolean;
+  /** Nothing was heard of it then. */
+  readonly wasUnheard: boolean;
 }
 
 export class GoingBack {
@@ -57,7 +59,7 @@ export class GoingBack {
       if (this.#court.record.waysBack.has(deployment.id)) past.confirmed.push({ deployment: deployment.id, artifact: undefined });
       if (deployment.phase === "succeeded") {
         past.isOpen = true;
-        this.#late.set(`${decision.machine}/${decision.app}`, { decision, wasWell: false });
+        this.#late.set(`${decision.machine}/${decision.app}`, { decision, wasWell: false, wasUnheard: false });
       }
       this.#checkGivenAgain(decision, deployment, past);
       this.#checkCatchUp(decision, deployment);
@@ -92,9 +94,11 @@ export class GoingBack {
       past.isOpen = false;
       const phase = hosts.settledPhase(machine, app, decision.generation);
       const serves = host.serving(app).current(hosts.now)?.artifact === artifact;
-      if (phase === undefined) {
+      // What it did nobody could know.
+      const wasUnheard = hosts.unheardMs(machine) >= SILENT_AFTER_MS;
+      if (phase === undefined || wasUnheard) {
         past.isOpen = true;
-        this.#late.set(`${machine}/${app}`, { decision, wasWell: serves });
+        this.#late.set(`${machine}/${app}`, { decision, wasWell: serves, wasUnheard });
         continue;
       }
       const isWell = phase === "healthy" && serves;
@@ -205,11 +209,14 @@ export class GoingBack {
 
   #confirmLate(): void {
     const { record, hosts } = this.#court;
-    for (const [key, { decision, wasWell }] of this.#late) {
+    for (const [key, { decision, wasWell, wasUnheard }] of this.#late) {
       const deployment = record.deployments.get(decision.deployment)!;
       const { machine, app, generation } = decision;
-      const isOver = record.newest.get(key) !== decision || deployment.phase === "rolling_back" || deployment.phase === "rolled_back";
-      if (!isOver && hosts.settledPhase(machine, app, generation) === undefined) continue;
+      const isUnheard = hosts.unheardMs(machine) >= SILENT_AFTER_MS;
+      // It is good once it is heard and well, unless its deployment has ended before that.
+      const isGivenUp = wasUnheard && deployment.phase !== "succeeded" && ENDED.includes(deployment.phase);
+      const isOver = record.newest.get(key) !== decision || deployment.phase === "rolling_back" || deployment.phase === "rolled_back" || isGivenUp;
+      if (!isOver && (isUnheard || (wasUnheard && deployment.phase === "paused") || hosts.settledPhase(machine, app, generation) === undefined)) continue;
       // Overtaken before it was known.
       if (isOver) this.#past(machine, app).confirmed.push({ deployment: deployment.id, artifact: undefined });
       else this.confirmed(deployment, [machine], wasWell);

@@ -109,6 +109,8 @@ export class Record {
   readonly renewed = new Map<string, number>();
   /** Of the generation of an assignment, the last that a host has said of how it went. */
   readonly answers = new Map<number, string>();
+  /** When a machine of that name was removed last; another may have joined since. */
+  readonly #removedAt = new Map<MachineId, number>();
   readonly #artifacts = new Map<string, string>();
   /** True time of the row that is being read. */
   #now = 0;
@@ -116,6 +118,7 @@ export class Record {
     machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
     machine_labelled: ({ machine, labels }) => void Object.assign(this.machines.get(machine)!, { labels, touchedAt: this.#now }),
     machine_removed: ({ machine }) => {
+      this.#removedAt.set(machine, this.#now);
       this.machines.delete(machine);
       for (const key of [...this.newest.keys()]) if (key.startsWith(`${machine}/`)) this.newest.delete(key);
     },
@@ -171,6 +174,12 @@ export class Record {
   /** Of those that have a plan, all that it may ever touch. */
   machinesOf({ waves, late }: Deployment): MachineId[] {
     return [...new Set([...waves.flatMap(({ machines }) => machines), ...late])];
+  }
+
+  /** When the machine that the deployment has decided about was removed; Infinity: it was not. Whatever its host does then it does as another machine. */
+  goneAt({ lastDecisions }: Deployment, machine: MachineId): number {
+    const removedAt = this.#removedAt.get(machine) ?? -1;
+    return removedAt >= (lastDecisions.get(machine)?.at ?? Infinity) ? removedAt : Infinity;
   }
 
   waveOf({ waves }: Deployment, machine: MachineId): number {
