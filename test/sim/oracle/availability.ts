@@ -22,13 +22,17 @@ interface Change {
 
 type Standing = "serving" | "absent" | "changing" | "down" | "down_lately";
 
+/** What a host says last of an app that does not serve there. */
+const DOWN: readonly string[] = ["unhealthy", "failed"];
+
 export class Availability {
   readonly #court: Court;
   /** `machine/app` to the change that it is in. */
   readonly #changes = new Map<string, Change>();
   /** Generation to the window that the decision before had, when that was not done with. */
   readonly #inherited = new Map<number, number>();
-
+  /** Generations for hosts that were down for another app when they were given them, since when: they cost their groups nothing more. */
+  readonly #downBeside = new Map<number, number>();
   /** Generations for hosts that had answered to the decision before, and had said since that they are on their way again: they cost nothing more, whatever still serves there. */
   readonly #anew = new Set<number>();
 
@@ -39,6 +43,8 @@ export class Availability {
   decided(decision: Decision, before: Decision | undefined): void {
     const { hosts, record } = this.#court;
     const { machine, app, generation } = decision;
+    const downSince = before === undefined || this.#hasAnswered(before) ? this.#downSince(machine, app) : undefined;
+    if (downSince !== undefined) this.#downBeside.set(generation, downSince);
     if (before === undefined || !hosts.machines.has(machine)) return;
     if (hosts.hasSettled(machine, app, before.generation)) return void this.#changes.delete(`${machine}/${app}`);
     if (record.answers.has(before.generation)) this.#anew.add(generation);
@@ -61,7 +67,7 @@ export class Availability {
       this.#checkWindow(deployment, decision, inherited ?? 0);
       if (inherited === undefined) {
         this.#checkLanes(deployment, decision);
-        if (!this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
+        if (!this.#downBeside.has(generation) && !this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
       }
     }
     this.#changes.set(key, { decision, isFree });
@@ -119,7 +125,7 @@ export class Availability {
       const selector = checkedSelector(text);
       if (setAt > decision.at || !selects(selector, own)) continue;
       const others = [...record.machines.values()].filter((other) => other.machine !== machine && selects(selector, other.labels) && other.touchedAt <= decision.at);
-      const [changing, down] = this.#count(others.map((other) => other.machine), decision, (other) => this.#worst(other, decision.at));
+      const [changing, down] = this.#count(others.map((other) => other.machine), decision, (other) => this.#worst(other, decision));
       if (changing.length === 0 || changing.length + down.length + 1 <= max) continue;
       complain("budgets_hold", `${machine} stops ${app} for ${deployment} while ${changing.join(", ")} of "${text}" are changing and ${down.join(", ") || "none"} down, of ${max}`);
     }
@@ -170,10 +176,32 @@ export class Availability {
     return hosts.attention.atMost(at, decidedAt) >= answerMs(record.deployments.get(deployment)!.strategy);
   }
 
-  #worst(machine: MachineId, decidedAt: number): Standing {
-    const standings = [...(this.#court.hosts.machines.get(machine)?.apps ?? [])].map((app) => this.#standing(machine, app, decidedAt));
+  #worst(machine: MachineId, { at, generation }: Decision): Standing {
+    const standings = [...(this.#court.hosts.machines.get(machine)?.apps ?? [])].map((app) => {
+      const standing = this.#standing(machine, app, at);
+      const change = this.#changes.get(`${machine}/${app}`)?.decision.generation ?? generation;
+      // It was down for another app when that was decided, and still when it was itself chosen after it: that cost nothing.
+      return standing === "changing" && change > generation && (this.#downBeside.get(change) ?? Infinity) <= at ? "down" : standing;
+    });
     // One that is down for another app would be down without that change, too.
     return standings.find((each) => each === "down") ?? standings.find((each) => each === "changing") ?? "serving";
+  }
+
+  /** For another app, which has come to nothing there and may never have served, while none of the others is on its way; undefined: it is not. */
+  #downSince(machine: MachineId, app: string): number | undefined {
+    const { hosts, record } = this.#court;
+    const host = hosts.machines.get(machine);
+    const others = [...record.newest.values()].filter((other) => other.machine === machine && other.app !== app && other.artifact !== undefined);
+    if (host === undefined || !others.every((other) => this.#hasAnswered(other))) return undefined;
+    const down = others.filter(({ app: of, generation }) => DOWN.includes(record.answers.get(generation)!) && hosts.serving(machine, of).current(hosts.now) === undefined);
+    const since = down.flatMap(({ app: of }) => host.disk.apps.get(of) ?? []).map(({ phaseSince }) => host.trueTime(phaseSince));
+    return since.length === 0 ? undefined : Math.min(...since);
+  }
+
+  /** It has said how that went, and is done with it. */
+  #hasAnswered({ generation }: Decision): boolean {
+    const answer = this.#court.record.answers.get(generation);
+    return answer !== undefined && answer !== "reverting";
   }
 
   /** For another app of the same machine, which may never have served there: it costs its groups nothing more. */
