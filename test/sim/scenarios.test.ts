@@ -275,3 +275,20 @@ test("nor does one that is given that other app anew before its change has begun
   await scenario.until(() => scenario.fleet().every((version) => version === undefined));
   await scenario.settle();
 });
+
+test("a machine from which a rollback has removed the app is changed no more by that when the next deployment begins with its very answer", async () => {
+  const scenario = await Scenario.of(2);
+  scenario.desk.label("m-1" as MachineId, { canary: "true" });
+  const first = scenario.deploy("1", { minHealthyTimeMs: 60_000, healthyDeadlineMs: 120_000, maxUnreachable: count(0), onFailure: "rollback" }, SLOW);
+  await scenario.until(() => scenario.assigned() === 2);
+  await scenario.pass(5_000);
+  const second = scenario.deploy("2", { targets: "role=web,canary=true", onConflict: "queue" }, { kind: "good", readyMs: 25_000 });
+  scenario.cutOff("m-2");
+  await scenario.until(() => scenario.phaseOf(first) === "rolled_back");
+  expect([scenario.phaseOf(second), scenario.serves("m-1"), scenario.serves("m-2")]).toEqual(["rolling", undefined, "1"]);
+  await scenario.pass(14_000);
+  scenario.mend("m-2");
+  await scenario.until(() => scenario.serves("m-2") === undefined);
+  expect(scenario.serves("m-1")).toBeUndefined();
+  await scenario.settle();
+});

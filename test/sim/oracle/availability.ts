@@ -46,7 +46,10 @@ export class Availability {
     const downSince = before === undefined || this.#hasAnswered(before) ? this.#downSince(machine, app) : undefined;
     if (downSince !== undefined) this.#downBeside.set(generation, downSince);
     if (before === undefined || !hosts.machines.has(machine)) return;
-    if (hosts.hasSettled(machine, app, before.generation)) return void this.#changes.delete(`${machine}/${app}`);
+    // What it has come to may just have arrived: that is known, though the host does not know so yet.
+    const phase = hosts.restingPhase(machine, app, before.generation);
+    const hasSettled = hosts.hasSettled(machine, app, before.generation) || (phase !== undefined && record.answers.get(before.generation) === phase);
+    if (hasSettled) return void this.#changes.delete(`${machine}/${app}`);
     if (record.answers.has(before.generation)) this.#anew.add(generation);
     const deployment = record.deployments.get(before.deployment)!;
     this.#inherited.set(generation, Math.max(record.windowOf(deployment, before.at), this.#inherited.get(before.generation) ?? 0));
