@@ -292,3 +292,23 @@ test("a machine from which a rollback has removed the app is changed no more by 
   expect(scenario.serves("m-1")).toBeUndefined();
   await scenario.settle();
 });
+
+test("a machine that is heard in the middle of its change goes back at once beside what a newer deployment without it changes", async () => {
+  const scenario = await Scenario.of(2);
+  scenario.desk.label("m-1" as MachineId, { canary: "true" });
+  const first = scenario.deploy("1", { minHealthyTimeMs: 100_000, healthyDeadlineMs: 200_000, maxUnreachable: count(0), onFailure: "rollback" }, SLOW);
+  await scenario.until(() => scenario.assigned() === 2);
+  await scenario.pass(5_000);
+  scenario.cutOff("m-2");
+  await scenario.until(() => scenario.phaseOf(first) === "rolled_back");
+  const second = scenario.deploy("2", { targets: "role=web,canary=true" });
+  await scenario.until(() => scenario.phaseOf(second) === "succeeded");
+  scenario.deploy("3", { targets: "role=web,canary=true" }, { kind: "good", readyMs: 28_000 });
+  await scenario.until(() => scenario.serves("m-1") === undefined);
+  expect(scenario.serves("m-2")).toBe("1");
+  await scenario.pass(17_000);
+  scenario.mend("m-2");
+  await scenario.until(() => scenario.serves("m-2") === undefined);
+  expect(scenario.serves("m-1")).toBeUndefined();
+  await scenario.settle();
+});

@@ -20,6 +20,13 @@ interface Change {
   readonly isFree: boolean;
 }
 
+/** What a host that is on its way takes up, over all decisions that follow one another there before it is done. */
+interface Place {
+  readonly window: number;
+  /** Generation of the first of them. */
+  readonly since: number;
+}
+
 type Standing = "serving" | "absent" | "changing" | "down" | "down_lately";
 
 /** What a host says last of an app that does not serve there. */
@@ -29,8 +36,8 @@ export class Availability {
   readonly #court: Court;
   /** `machine/app` to the change that it is in. */
   readonly #changes = new Map<string, Change>();
-  /** Generation to the window that the decision before had, when that was not done with. */
-  readonly #inherited = new Map<number, number>();
+  /** Generation to the place that the decision before had, when that was not done with. */
+  readonly #inherited = new Map<number, Place>();
   /** Generations for hosts that were down for another app when they were given them, since when: they cost their groups nothing more. */
   readonly #downBeside = new Map<number, number>();
   /** Generations for hosts that had answered to the decision before, and had said since that they are on their way again: they cost nothing more, whatever still serves there. */
@@ -52,7 +59,10 @@ export class Availability {
     if (hasSettled) return void this.#changes.delete(`${machine}/${app}`);
     if (record.answers.has(before.generation)) this.#anew.add(generation);
     const deployment = record.deployments.get(before.deployment)!;
-    this.#inherited.set(generation, Math.max(record.windowOf(deployment, before.at), this.#inherited.get(before.generation) ?? 0));
+    const place = this.#inherited.get(before.generation);
+    // Whoever is lost has its time anew when it is heard.
+    const isOver = this.#hasAnswered(before) || this.#isOverdue({ ...before, at: Math.max(before.at, hosts.heardAgainAt(machine)) }, decision.at);
+    this.#inherited.set(generation, { window: Math.max(record.windowOf(deployment, before.at), place?.window ?? 0), since: isOver ? generation : (place?.since ?? before.generation) });
   }
 
   takesDown(machine: MachineId, app: string, decision: Decision): void {
@@ -67,7 +77,7 @@ export class Availability {
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
       const inherited = this.#inherited.get(generation);
-      this.#checkWindow(deployment, decision, inherited ?? 0);
+      this.#checkWindow(deployment, decision, inherited);
       if (inherited === undefined) {
         this.#checkLanes(deployment, decision);
         if (!this.#downBeside.has(generation) && !this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
@@ -77,12 +87,12 @@ export class Availability {
     if (!isFree) this.#checkNewerWindows(decision);
   }
 
-  #checkWindow(deployment: Deployment, decision: Decision, inherited: number): void {
+  #checkWindow(deployment: Deployment, decision: Decision, inherited: Place | undefined): void {
     const { record, hosts, complain } = this.#court;
     const { machine, app } = decision;
-    const window = Math.max(record.windowOf(deployment, decision.at), inherited);
+    const window = Math.max(record.windowOf(deployment, decision.at), inherited?.window ?? 0);
     const [all, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), decision, (other) => this.#standing(other, app, decision.at));
-    const changing = all.filter((other) => !this.#isNewer(other, decision));
+    const changing = all.filter((other) => !this.#isNewer(other, decision) && !(inherited !== undefined && this.#isBeside(other, decision, inherited)));
     if (changing.length === 0 || changing.length + down.length + 1 <= window) return;
     complain("window_holds", `${machine} stops ${app} at ${hosts.now} for ${deployment.id} while ${changing.join(", ")} are changing and ${down.join(", ") || "none"} down, of ${window}`);
   }
@@ -93,6 +103,14 @@ export class Availability {
     return change !== undefined && change.generation > generation && change.deployment !== deployment;
   }
 
+  /** It began after the host had got the place that it has still, by a deployment that does not have the host: that one had to leave no place for it. */
+  #isBeside(other: MachineId, { machine, app, deployment: id }: Decision, { since }: Place): boolean {
+    const { record } = this.#court;
+    const change = this.#changes.get(`${other}/${app}`)?.decision;
+    if (change === undefined || change.deployment === id || (this.#inherited.get(change.generation)?.since ?? change.generation) < since) return false;
+    return !record.machinesOf(record.deployments.get(change.deployment)!).includes(machine);
+  }
+
   /** A decision that comes late to its host finds others that a later deployment changes: that one knew of it, when it has the host among its own. */
   #checkNewerWindows(decision: Decision): void {
     const { record } = this.#court;
@@ -100,7 +118,7 @@ export class Availability {
     for (const [key, { decision: newer, isFree }] of this.#changes) {
       if (isFree || key !== `${newer.machine}/${app}` || !this.#isNewer(newer.machine, decision) || this.#standing(newer.machine, app, newer.at) !== "changing") continue;
       const deployment = record.deployments.get(newer.deployment)!;
-      if (record.machinesOf(deployment).includes(machine)) this.#checkWindow(deployment, newer, this.#inherited.get(newer.generation) ?? 0);
+      if (record.machinesOf(deployment).includes(machine)) this.#checkWindow(deployment, newer, this.#inherited.get(newer.generation));
     }
   }
 
