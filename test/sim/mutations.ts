@@ -41,7 +41,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollout counts the machines that it moves itself, and no others",
     breaks: "window_holds",
-    seed: 50,
+    seed: 158,
     edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return hasRoom({ max: window, changing: state.moving.size, down: 0 });" }],
   },
   {
@@ -59,7 +59,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "budgets of groups are not looked at",
     breaks: "budgets_hold",
-    seed: 32,
+    seed: 30,
     edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (group.members.has(machine) && !groupHasRoom", put: "if (group.members.has(machine) && group.max < 0 && !groupHasRoom" }],
   },
   {
@@ -298,7 +298,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a budget counts nobody who is changing",
     breaks: "budgets_hold",
-    seed: 32,
+    seed: 31,
     edits: [{ file: `${ROLLOUT}/availability.ts`, find: "hasRoom({ max, changing: changing.size, down: down.size + downElsewhere })", put: "hasRoom({ max, changing: Math.min(0, changing.size), down: down.size + downElsewhere })" }],
   },
   {

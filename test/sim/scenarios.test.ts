@@ -4,7 +4,7 @@
 import { expect, test } from "vitest";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Gate } from "@muster/controller/src/plan/strategy.ts";
-import { Scenario, SLOW } from "./scenario.fixture.ts";
+import { count, Scenario, SLOW } from "./scenario.fixture.ts";
 
 const SHOP = "shop";
 
@@ -248,5 +248,67 @@ test("labels that an operator gave outlast the agent that still says others", as
   await scenario.until(() => scenario.phaseOf(id) === "succeeded");
   await scenario.pass(60_000);
   expect(scenario.fleet()).toEqual(["1", undefined]);
+  await scenario.settle();
+});
+
+test("a machine that is down for another app, which never served there, takes no second place of its budget when it changes", async () => {
+  const scenario = await Scenario.of(3);
+  await scenario.stand("1");
+  scenario.deploy("1", { maxUnavailable: count(3) }, { kind: "on_machines", how: "start_failed", machines: ["m-2"] }, SHOP);
+  await scenario.pass(60_000);
+  scenario.desk.setBudget("role=web", 1);
+  scenario.deploy("2", { maxUnavailable: count(3) }, SLOW);
+  await scenario.until(() => scenario.serves("m-1") === undefined && scenario.serves("m-2") === undefined);
+  expect(scenario.serves("m-3")).toBe("1");
+  await scenario.settle();
+});
+
+test("nor does one that is given that other app anew before its change has begun", async () => {
+  const scenario = await Scenario.of(4);
+  await scenario.stand("1");
+  scenario.deploy("1", { maxUnavailable: count(4) }, { kind: "broken", how: "start_failed" }, SHOP);
+  await scenario.pass(60_000);
+  scenario.desk.setBudget("role=web", 1);
+  scenario.deploy("2", { maxUnavailable: count(4) }, SLOW);
+  await scenario.pass(100);
+  scenario.deploy("2", { maxUnavailable: count(4) }, SLOW, SHOP);
+  await scenario.until(() => scenario.fleet().every((version) => version === undefined));
+  await scenario.settle();
+});
+
+test("a machine from which a rollback has removed the app is changed no more by that when the next deployment begins with its very answer", async () => {
+  const scenario = await Scenario.of(2);
+  scenario.desk.label("m-1" as MachineId, { canary: "true" });
+  const first = scenario.deploy("1", { minHealthyTimeMs: 60_000, healthyDeadlineMs: 120_000, maxUnreachable: count(0), onFailure: "rollback" }, SLOW);
+  await scenario.until(() => scenario.assigned() === 2);
+  await scenario.pass(5_000);
+  const second = scenario.deploy("2", { targets: "role=web,canary=true", onConflict: "queue" }, { kind: "good", readyMs: 25_000 });
+  scenario.cutOff("m-2");
+  await scenario.until(() => scenario.phaseOf(first) === "rolled_back");
+  expect([scenario.phaseOf(second), scenario.serves("m-1"), scenario.serves("m-2")]).toEqual(["rolling", undefined, "1"]);
+  await scenario.pass(14_000);
+  scenario.mend("m-2");
+  await scenario.until(() => scenario.serves("m-2") === undefined);
+  expect(scenario.serves("m-1")).toBeUndefined();
+  await scenario.settle();
+});
+
+test("a machine that is heard in the middle of its change goes back at once beside what a newer deployment without it changes", async () => {
+  const scenario = await Scenario.of(2);
+  scenario.desk.label("m-1" as MachineId, { canary: "true" });
+  const first = scenario.deploy("1", { minHealthyTimeMs: 100_000, healthyDeadlineMs: 200_000, maxUnreachable: count(0), onFailure: "rollback" }, SLOW);
+  await scenario.until(() => scenario.assigned() === 2);
+  await scenario.pass(5_000);
+  scenario.cutOff("m-2");
+  await scenario.until(() => scenario.phaseOf(first) === "rolled_back");
+  const second = scenario.deploy("2", { targets: "role=web,canary=true" });
+  await scenario.until(() => scenario.phaseOf(second) === "succeeded");
+  scenario.deploy("3", { targets: "role=web,canary=true" }, { kind: "good", readyMs: 28_000 });
+  await scenario.until(() => scenario.serves("m-1") === undefined);
+  expect(scenario.serves("m-2")).toBe("1");
+  await scenario.pass(17_000);
+  scenario.mend("m-2");
+  await scenario.until(() => scenario.serves("m-2") === undefined);
+  expect(scenario.serves("m-1")).toBeUndefined();
   await scenario.settle();
 });

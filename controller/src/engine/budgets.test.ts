@@ -128,3 +128,21 @@ test("a machine on its way in the tail of a deployment that stands no more takes
   await world.join("a", "b", "c");
   expect(used(world)).toEqual(["c"]);
 });
+
+test("a machine that is down for another app starts beside one that serves; none that serves starts beside it", async () => {
+  const world = new World();
+  await world.join("a", "b", "c");
+  world.deploy("1", wide);
+  await world.settle("a", "b", "c");
+  world.deploy("1", { ...wide, maxFailures: count(9) }, { app: "shop" });
+  for (const machine of ["a", "b", "c"]) await world.say(machine, machine === "b" ? "failed" : "healthy", world.generation(machine), "shop");
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  expect(used(world)).toEqual(["b"]);
+  world.deploy("2", wide);
+  expect([world.wanted("a"), world.wanted("b"), world.wanted("c"), used(world)]).toEqual(["2", "2", "1", ["a", "b"]]);
+  await world.say("a", "healthy", world.generation("a"), "app");
+  // While b is changing.
+  expect(world.wanted("c")).toBe("1");
+  await world.say("b", "healthy", world.generation("b"), "app");
+  expect([world.wanted("c"), used(world)]).toEqual(["2", ["b", "c"]]);
+});

@@ -20,15 +20,26 @@ interface Change {
   readonly isFree: boolean;
 }
 
+/** What a host that is on its way takes up, over all decisions that follow one another there before it is done. */
+interface Place {
+  readonly window: number;
+  /** Generation of the first of them. */
+  readonly since: number;
+}
+
 type Standing = "serving" | "absent" | "changing" | "down" | "down_lately";
+
+/** What a host says last of an app that does not serve there. */
+const DOWN: readonly string[] = ["unhealthy", "failed"];
 
 export class Availability {
   readonly #court: Court;
   /** `machine/app` to the change that it is in. */
   readonly #changes = new Map<string, Change>();
-  /** Generation to the window that the decision before had, when that was not done with. */
-  readonly #inherited = new Map<number, number>();
-
+  /** Generation to the place that the decision before had, when that was not done with. */
+  readonly #inherited = new Map<number, Place>();
+  /** Generations for hosts that were down for another app when they were given them, since when: they cost their groups nothing more. */
+  readonly #downBeside = new Map<number, number>();
   /** Generations for hosts that had answered to the decision before, and had said since that they are on their way again: they cost nothing more, whatever still serves there. */
   readonly #anew = new Set<number>();
 
@@ -39,11 +50,19 @@ export class Availability {
   decided(decision: Decision, before: Decision | undefined): void {
     const { hosts, record } = this.#court;
     const { machine, app, generation } = decision;
+    const downSince = before === undefined || this.#hasAnswered(before) ? this.#downSince(machine, app) : undefined;
+    if (downSince !== undefined) this.#downBeside.set(generation, downSince);
     if (before === undefined || !hosts.machines.has(machine)) return;
-    if (hosts.hasSettled(machine, app, before.generation)) return void this.#changes.delete(`${machine}/${app}`);
+    // What it has come to may just have arrived: that is known, though the host does not know so yet.
+    const phase = hosts.restingPhase(machine, app, before.generation);
+    const hasSettled = hosts.hasSettled(machine, app, before.generation) || (phase !== undefined && record.answers.get(before.generation) === phase);
+    if (hasSettled) return void this.#changes.delete(`${machine}/${app}`);
     if (record.answers.has(before.generation)) this.#anew.add(generation);
     const deployment = record.deployments.get(before.deployment)!;
-    this.#inherited.set(generation, Math.max(record.windowOf(deployment, before.at), this.#inherited.get(before.generation) ?? 0));
+    const place = this.#inherited.get(before.generation);
+    // Whoever is lost has its time anew when it is heard.
+    const isOver = this.#hasAnswered(before) || this.#isOverdue({ ...before, at: Math.max(before.at, hosts.heardAgainAt(machine)) }, decision.at);
+    this.#inherited.set(generation, { window: Math.max(record.windowOf(deployment, before.at), place?.window ?? 0), since: isOver ? generation : (place?.since ?? before.generation) });
   }
 
   takesDown(machine: MachineId, app: string, decision: Decision): void {
@@ -58,22 +77,22 @@ export class Availability {
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
       const inherited = this.#inherited.get(generation);
-      this.#checkWindow(deployment, decision, inherited ?? 0);
+      this.#checkWindow(deployment, decision, inherited);
       if (inherited === undefined) {
         this.#checkLanes(deployment, decision);
-        if (!this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
+        if (!this.#downBeside.has(generation) && !this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
       }
     }
     this.#changes.set(key, { decision, isFree });
     if (!isFree) this.#checkNewerWindows(decision);
   }
 
-  #checkWindow(deployment: Deployment, decision: Decision, inherited: number): void {
+  #checkWindow(deployment: Deployment, decision: Decision, inherited: Place | undefined): void {
     const { record, hosts, complain } = this.#court;
     const { machine, app } = decision;
-    const window = Math.max(record.windowOf(deployment, decision.at), inherited);
+    const window = Math.max(record.windowOf(deployment, decision.at), inherited?.window ?? 0);
     const [all, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), decision, (other) => this.#standing(other, app, decision.at));
-    const changing = all.filter((other) => !this.#isNewer(other, decision));
+    const changing = all.filter((other) => !this.#isNewer(other, decision) && !(inherited !== undefined && this.#isBeside(other, decision, inherited)));
     if (changing.length === 0 || changing.length + down.length + 1 <= window) return;
     complain("window_holds", `${machine} stops ${app} at ${hosts.now} for ${deployment.id} while ${changing.join(", ")} are changing and ${down.join(", ") || "none"} down, of ${window}`);
   }
@@ -84,6 +103,14 @@ export class Availability {
     return change !== undefined && change.generation > generation && change.deployment !== deployment;
   }
 
+  /** It began after the host had got the place that it has still, by a deployment that does not have the host: that one had to leave no place for it. */
+  #isBeside(other: MachineId, { machine, app, deployment: id }: Decision, { since }: Place): boolean {
+    const { record } = this.#court;
+    const change = this.#changes.get(`${other}/${app}`)?.decision;
+    if (change === undefined || change.deployment === id || (this.#inherited.get(change.generation)?.since ?? change.generation) < since) return false;
+    return !record.machinesOf(record.deployments.get(change.deployment)!).includes(machine);
+  }
+
   /** A decision that comes late to its host finds others that a later deployment changes: that one knew of it, when it has the host among its own. */
   #checkNewerWindows(decision: Decision): void {
     const { record } = this.#court;
@@ -91,7 +118,7 @@ export class Availability {
     for (const [key, { decision: newer, isFree }] of this.#changes) {
       if (isFree || key !== `${newer.machine}/${app}` || !this.#isNewer(newer.machine, decision) || this.#standing(newer.machine, app, newer.at) !== "changing") continue;
       const deployment = record.deployments.get(newer.deployment)!;
-      if (record.machinesOf(deployment).includes(machine)) this.#checkWindow(deployment, newer, this.#inherited.get(newer.generation) ?? 0);
+      if (record.machinesOf(deployment).includes(machine)) this.#checkWindow(deployment, newer, this.#inherited.get(newer.generation));
     }
   }
 
@@ -119,7 +146,7 @@ export class Availability {
       const selector = checkedSelector(text);
       if (setAt > decision.at || !selects(selector, own)) continue;
       const others = [...record.machines.values()].filter((other) => other.machine !== machine && selects(selector, other.labels) && other.touchedAt <= decision.at);
-      const [changing, down] = this.#count(others.map((other) => other.machine), decision, (other) => this.#worst(other, decision.at));
+      const [changing, down] = this.#count(others.map((other) => other.machine), decision, (other) => this.#worst(other, decision));
       if (changing.length === 0 || changing.length + down.length + 1 <= max) continue;
       complain("budgets_hold", `${machine} stops ${app} for ${deployment} while ${changing.join(", ")} of "${text}" are changing and ${down.join(", ") || "none"} down, of ${max}`);
     }
@@ -170,10 +197,32 @@ export class Availability {
     return hosts.attention.atMost(at, decidedAt) >= answerMs(record.deployments.get(deployment)!.strategy);
   }
 
-  #worst(machine: MachineId, decidedAt: number): Standing {
-    const standings = [...(this.#court.hosts.machines.get(machine)?.apps ?? [])].map((app) => this.#standing(machine, app, decidedAt));
+  #worst(machine: MachineId, { at, generation }: Decision): Standing {
+    const standings = [...(this.#court.hosts.machines.get(machine)?.apps ?? [])].map((app) => {
+      const standing = this.#standing(machine, app, at);
+      const change = this.#changes.get(`${machine}/${app}`)?.decision.generation ?? generation;
+      // It was down for another app when that was decided, and still when it was itself chosen after it: that cost nothing.
+      return standing === "changing" && change > generation && (this.#downBeside.get(change) ?? Infinity) <= at ? "down" : standing;
+    });
     // One that is down for another app would be down without that change, too.
     return standings.find((each) => each === "down") ?? standings.find((each) => each === "changing") ?? "serving";
+  }
+
+  /** For another app, which has come to nothing there and may never have served, while none of the others is on its way; undefined: it is not. */
+  #downSince(machine: MachineId, app: string): number | undefined {
+    const { hosts, record } = this.#court;
+    const host = hosts.machines.get(machine);
+    const others = [...record.newest.values()].filter((other) => other.machine === machine && other.app !== app && other.artifact !== undefined);
+    if (host === undefined || !others.every((other) => this.#hasAnswered(other))) return undefined;
+    const down = others.filter(({ app: of, generation }) => DOWN.includes(record.answers.get(generation)!) && hosts.serving(machine, of).current(hosts.now) === undefined);
+    const since = down.flatMap(({ app: of }) => host.disk.apps.get(of) ?? []).map(({ phaseSince }) => host.trueTime(phaseSince));
+    return since.length === 0 ? undefined : Math.min(...since);
+  }
+
+  /** It has said how that went, and is done with it. */
+  #hasAnswered({ generation }: Decision): boolean {
+    const answer = this.#court.record.answers.get(generation);
+    return answer !== undefined && answer !== "reverting";
   }
 
   /** For another app of the same machine, which may never have served there: it costs its groups nothing more. */

@@ -87,11 +87,15 @@ export class Hosts {
     return this.settledPhase(machine, app, generation) !== undefined;
   }
 
-  /** What it has come to; undefined: it is not done. */
+  /** What it has come to; undefined: it is not done, or has still something to say. */
   settledPhase(machine: MachineId, app: string, generation: number): string | undefined {
-    const { disk } = this.machines.get(machine)!;
-    const state = disk.apps.get(app);
-    const isDone = state !== undefined && (state.goal?.generation ?? 0) >= generation && isAtRest(state) && disk.reports.length === 0;
+    return this.machines.get(machine)!.disk.reports.length === 0 ? this.restingPhase(machine, app, generation) : undefined;
+  }
+
+  /** The same, said or not. */
+  restingPhase(machine: MachineId, app: string, generation: number): string | undefined {
+    const state = this.machines.get(machine)!.disk.apps.get(app);
+    const isDone = state !== undefined && (state.goal?.generation ?? 0) >= generation && isAtRest(state);
     if (!isDone) return undefined;
     // Whether what it went back to is well is another question.
     return state.phase.kind === "unhealthy" && state.phase.revertedFor !== undefined ? "reverted" : state.phase.kind;
