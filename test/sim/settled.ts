@@ -50,7 +50,9 @@ export function checkConverged(world: World): void {
     if (machine.isRemoved || machine.isGone) continue;
     for (const { state } of machine.agent?.apps.values() ?? []) {
       const isAssigned = world.oracle.newest(machine.id, state.app) !== undefined;
-      const broken = brokenApp(machine, state) ?? (isAssigned ? brokenRecord(state, row.get(machine.id, state.app) as StoredApp | undefined) : undefined);
+      // What an app says beyond its budget of reports is taken later, by what it says last.
+      const isHeld = world.store.journal.reports.heldOf(machine.id).some(({ app, generation, phase }) => app === state.app && generation === state.goal?.generation && phase === state.phase.kind);
+      const broken = brokenApp(machine, state) ?? (isAssigned && !isHeld ? brokenRecord(state, row.get(machine.id, state.app) as StoredApp | undefined) : undefined);
       if (broken !== undefined) throw new Violation("converges", `${state.app} on ${machine.id}: ${broken}`);
     }
   }

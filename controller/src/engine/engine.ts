@@ -118,7 +118,7 @@ export class Engine {
     const isSettled = didOwe && !world.owes(machine);
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
-    else if (world.fleet.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT);
+    else if (world.fleet.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
     world.fleet.connected(machine, attendance.now(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
@@ -321,16 +321,24 @@ export class Engine {
 
   /** What can't be written down is tried again soon: the next heartbeat may be long to come. */
   #shareVoice(machine: MachineId, generation: Generation): void {
-    this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => {
-      this.#unwritten.set(machine, generation);
-      if (this.#loop.isStopped) return;
-      this.#cancelVoices ??= this.#loop.clock.wakeAfter(VOICES_AGAIN_MS, () => {
-        this.#cancelVoices = undefined;
-        const voices = [...this.#unwritten];
-        this.#unwritten.clear();
-        for (const [each, its] of voices) this.#shareVoice(each, its);
-      });
+    this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => this.#keepVoice(machine, generation));
+  }
+
+  #keepVoice(machine: MachineId, generation: Generation): void {
+    this.#unwritten.set(machine, generation);
+    if (this.#loop.isStopped) return;
+    this.#cancelVoices ??= this.#loop.clock.wakeAfter(VOICES_AGAIN_MS, () => {
+      this.#cancelVoices = undefined;
+      const voices = [...this.#unwritten];
+      this.#unwritten.clear();
+      for (const [each, its] of voices) this.#shareVoice(each, its);
     });
+  }
+
+  /** Its agent comes again, and may take its time: it was heard all the same. */
+  #failHello(machine: MachineId, generation: number, error: unknown): never {
+    if (this.#loop.facts.hasMachine(machine)) this.#keepVoice(machine, generation as Generation);
+    throw error;
   }
 
   /** One whose session has outlived its silence was held up, and says no hello. */

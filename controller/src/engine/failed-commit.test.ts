@@ -143,3 +143,19 @@ test("a disk that stays full is tried once a second, however much machines say, 
   world.pass(2000, "a", "b");
   expect(world.phase(id)).toBe("succeeded");
 });
+
+test("a machine whose hello could not be written down is heard as soon as the disk takes writes again, though its agent takes its time to come again", async () => {
+  const world = await onOne();
+  const silent = () => world.journal.db.prepare("SELECT id FROM machines WHERE silent_since IS NOT NULL").pluck().all();
+  world.pass(20_000, "b", "c", "d");
+  expect(silent()).toEqual(["a"]);
+  world.journal.db.pragma("query_only = ON");
+  await expect(world.join("a")).rejects.toThrow();
+  world.pass(1000, "b", "c", "d");
+  world.journal.db.pragma("query_only = OFF");
+  world.pass(3000, "b", "c", "d");
+  await new Promise((resolve) => setImmediate(resolve));
+  world.pass(2000, "b", "c", "d");
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(silent()).toEqual([]);
+});
