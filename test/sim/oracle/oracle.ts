@@ -113,10 +113,10 @@ export class Oracle {
     dispatch(this.#handlers, row);
   }
 
-  /** What a controller must take for lost, it had not heard for half of the time after which it says so. */
+  /** What a controller must take for lost, it had not heard for half of the time after which it says so, or its agent was not there. */
   #leaves(machine: MachineId): void {
     const { record, hosts } = this.#court;
-    if (hosts.unheardMs(machine) >= SILENT_AFTER_MS / 2 - LAG_MS / 3) record.goneUnheard.add(machine);
+    if (hosts.unheardMs(machine) >= SILENT_AFTER_MS / 2 - LAG_MS / 3 || hosts.machines.get(machine)?.agent === undefined) record.goneUnheard.add(machine);
   }
 
   #of(id: DeploymentId): Deployment {
