@@ -23,7 +23,7 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { failedTargets, isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail } from "../rollout/tail.ts";
 import type { World } from "./world.ts";
 
@@ -43,6 +43,8 @@ export interface RolloutsOptions {
   readonly isHeldBack: () => boolean;
   /** A machine is assigned something by a deployment. */
   readonly onTold: (machine: MachineId, by: DeploymentId) => void;
+  /** By machine, what was decided since a deployment began, and stands. */
+  readonly decidedSince: (state: RolloutState) => ReadonlyMap<MachineId, RolloutReason>;
 }
 
 export class Rollouts {
@@ -51,6 +53,7 @@ export class Rollouts {
   readonly #quarantine: Quarantine;
   readonly #isHeldBack: () => boolean;
   readonly #onTold: RolloutsOptions["onTold"];
+  readonly #decidedSince: RolloutsOptions["decidedSince"];
   /** In the order of submission, but for tails and rollbacks that were taken up later. */
   readonly #known = new Map<DeploymentId, RolloutState>();
   readonly #byApp = new Map<AppName, Set<RolloutState>>();
@@ -61,7 +64,8 @@ export class Rollouts {
   /** Something has changed since they were looked at, so what they waited for may have come; with the number of events that they have taken in since. 0: only whether a machine of theirs serves. */
   readonly #touched = new Map<RolloutState, number>();
 
-  constructor({ journal, world, quarantine, isHeldBack, onTold }: RolloutsOptions) {
+  constructor({ journal, world, quarantine, isHeldBack, onTold, decidedSince }: RolloutsOptions) {
+    this.#decidedSince = decidedSince;
     this.#onTold = onTold;
     this.#journal = journal;
     this.#world = world;
@@ -315,9 +319,16 @@ export class Rollouts {
       this.#takeMissed(state, since, { ...recorder, isUnchecked: true });
       return event;
     }
+    const retried = new Set(event.kind === "retry" ? failedTargets(state).map(({ machine }) => machine) : []);
     take(state, decide(state, event), recorder);
     this.#takeMissed(state, since, recorder, event.kind === "rollback" ? (target) => target.state === "unreachable" : undefined);
+    if (event.kind === "retry") this.#leaveDecided(state, retried, recorder);
     return undefined;
+  }
+
+  /** A retry is a person's decision about those that had failed, and about nobody else. */
+  #leaveDecided(state: RolloutState, retried: ReadonlySet<MachineId>, recorder: Recorder): void {
+    for (const [machine, reason] of this.#decidedSince(state)) if (!retried.has(machine)) take(state, decide(state, { kind: "decided_since", machine, reason }), recorder);
   }
 
   /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
