@@ -317,3 +317,66 @@ test("a machine that was silent meanwhile, and is heard while the newer deployme
   await work(world, [...NAMES, "e"], 20);
   expect(wanted(world, [...NAMES, "e"])).toEqual(["1", "1", "1", "1", "1"]);
 });
+
+describe("a machine that could not go back", () => {
+  /** The others do what they are told, and it says nothing more, but is heard. */
+  async function workBeside(stuck: string, world: World): Promise<void> {
+    for (let round = 0; round < 10; round += 1) {
+      await work(world, [...NAMES, "e"].filter((name) => name !== stuck), 2);
+      world.pass(100, ...NAMES, "e");
+    }
+  }
+
+  /** The rollback of 2 was superseded by 3, which was aborted before it told anybody anything; a could not go back, and the others are back. */
+  async function stuck(): Promise<{ readonly world: World; readonly second: DeploymentId }> {
+    const { world, second } = await rollingBack();
+    const third = world.deploy("3", FIX);
+    world.command(third, "abort");
+    world.pass(2000, ...NAMES, "e");
+    await world.say("a", "failed");
+    world.pass(2000, ...NAMES, "e");
+    await workBeside("a", world);
+    expect([states(world, second), wanted(world)]).toEqual([["failed", "reverted", "reverted", "reverted"], ["1", "1", "1", "1"]]);
+    return { world, second };
+  }
+
+  test("is waited for no longer, and goes back again when somebody asks for that", async () => {
+    const { world, second } = await stuck();
+    expect([world.engine.rollout(second), world.engine.remedies(second).rollback, world.phase(second)]).toEqual([undefined, true, "superseded"]);
+    const before = world.generation("a");
+    expect(refused(world, second)).toBe("");
+    world.pass(2000, ...NAMES, "e");
+    expect([world.generation("a") > before, world.state(second, "a")]).toEqual([true, "reverting"]);
+    await world.say("a", "healthy");
+    world.pass(2000, ...NAMES, "e");
+    expect([states(world, second), world.engine.rollout(second)]).toEqual([["reverted", "reverted", "reverted", "reverted"], undefined]);
+    expect(refused(world, second)).toMatch(/it is being taken back already/);
+  });
+
+  test("goes back again after a restart in between, and takes nobody with it whom the newer deployment has told", async () => {
+    const { world, second } = await rollingBack();
+    const third = world.deploy("3", FIX);
+    for (const name of ["a", "e"]) await world.say(name, "healthy");
+    world.pass(2000, ...NAMES, "e");
+    world.command(third, "abort");
+    await world.say("a", "healthy");
+    world.pass(2000, ...NAMES, "e");
+    expect(world.wanted("a")).toBe("3");
+    const goes = NAMES.find((name) => world.state(second, name) === "reverting")!;
+    await world.say(goes, "failed");
+    await workBeside(goes, world);
+    world.startEngine();
+    world.pass(2000, ...NAMES, "e");
+    expect([world.state(second, goes), world.engine.rollout(second)]).toEqual(["failed", undefined]);
+    expect(refused(world, second)).toBe("");
+    await work(world, [...NAMES, "e"], 4);
+    expect([wanted(world), states(world, second, ["b", "c", "d"]), world.engine.audit()]).toEqual([["3", "1", "1", "1"], ["reverted", "reverted", "reverted"], undefined]);
+  });
+
+  test("is another's when a newer deployment has told it something", async () => {
+    const { world, second } = await stuck();
+    const fourth = world.deploy("4", WIDE);
+    await work(world, [...NAMES, "e"], 4);
+    expect([world.phase(fourth), refused(world, second)]).toEqual(["succeeded", expect.stringMatching(/^d-2 can't be rolled back: d-4 of app has been carried out since; roll that back instead/)]);
+  });
+});
