@@ -251,9 +251,9 @@ export class Loop {
       const started = this.#startPending(append, now);
       const apps = effects.takeChangedApps();
       for (const app of apps) this.catchUp.changed(app);
-      this.catchUp.goOn(append, now);
+      const isDecided = this.catchUp.goOn(append, now);
       this.rollouts.goOnWaiting(append, now);
-      if (!started && apps.length === 0 && !effects.hasChangedApps) return;
+      if (!started && apps.length === 0 && !effects.hasChangedApps && !isDecided && !this.rollouts.takeGoneBack()) return;
     }
   }
 
@@ -283,10 +283,10 @@ export class Loop {
     for (const rival of supersededBy(next, this.rollouts.ofApp(app), machines)) {
       supersede(rival, `${id} (${release}) took its place`, heirs);
       // What it takes from a rollback goes back if it ends without having told it anything.
-      if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine);
+      if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine, rival);
     }
     this.rollouts.drive(next, { kind: "start", plan }, append, now);
-    for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
+    for (const [machine, tail] of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine, tail);
   }
 
   /** What was asked for before its release was taken back from some of its machines is no new decision to give it to them again. */

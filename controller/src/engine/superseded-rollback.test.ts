@@ -244,6 +244,57 @@ test("is waited for by a deployment to some of its machines", async () => {
   expect([world.phase(second), world.phase(third), world.waitingOn(third)]).toEqual(["rolling_back", "pending", "d-2 (app@2) to have gone back: it goes to other machines, too"]);
 });
 
+describe("while it goes on", () => {
+  /** Machines that are on their way, whoever sent them. */
+  const changing = (world: World) =>
+    world.journal.db
+      .prepare("SELECT a.machine FROM assignments a LEFT JOIN machine_apps s ON s.machine = a.machine AND s.app = a.app AND s.generation = a.generation WHERE coalesce(s.phase, '') NOT IN ('healthy', 'reverted')")
+      .pluck()
+      .all() as string[];
+
+  test.each(["queue", "supersede"] as const)("no deployment to some of its machines begins beside it (%s)", async (onConflict) => {
+    const { world, second } = await rollingBack();
+    for (const name of ["a", "e"]) await world.say(name, "healthy");
+    world.label({ role: "web", zone: "a" }, "a");
+    const third = world.deploy("3", FIX);
+    world.command(third, "abort");
+    const fourth = world.deploy("4", { ...ONE_BY_ONE, targets: "zone=a", onConflict });
+    world.pass(2000, ...NAMES, "e");
+    expect([world.phase(second), world.phase(fourth), world.waitingOn(fourth)]).toEqual([
+      "superseded",
+      "pending",
+      onConflict === "queue" ? "d-2 (app@2, superseded) to have gone back" : "d-2 (app@2) to have gone back: it goes to other machines, too",
+    ]);
+    for (let round = 0; round < 12; round += 1) {
+      expect(changing(world).length).toBeLessThanOrEqual(1);
+      for (const name of changing(world)) await world.say(name, "healthy");
+      world.pass(2000, ...NAMES, "e");
+    }
+    expect([world.phase(fourth), wanted(world)]).toEqual(["succeeded", ["4", "1", "1", "1"]]);
+  });
+
+  test("one that waited for the newer deployment waits for it as well, also over a restart", async () => {
+    const { world, second } = await rollingBack();
+    for (const name of ["a", "e"]) await world.say(name, "healthy");
+    world.label({ role: "web", zone: "a" }, "a");
+    const third = world.deploy("3", { ...FIX, waves: [soak(600_000), ALL] });
+    const fourth = world.deploy("4", { ...ONE_BY_ONE, targets: "zone=a" });
+    world.startEngine();
+    world.pass(4000, ...NAMES, "e");
+    world.command(third, "abort");
+    expect([world.phase(fourth), states(world, second, ["b", "c", "d"]).filter((state) => state === "reverting").length]).toEqual(["pending", 1]);
+    await work(world, [...NAMES, "e"], 20);
+    expect([world.phase(fourth), wanted(world)]).toEqual(["succeeded", ["4", "1", "1", "1"]]);
+  });
+
+  test("a deployment to all of its machines takes its place at once", async () => {
+    const { world, second } = await rollingBack();
+    world.command(world.deploy("3", FIX), "abort");
+    const fourth = world.deploy("4", FIX);
+    expect([world.phase(fourth), states(world, second, ["b", "c", "d"])]).toEqual(["rolling", ["skipped", "skipped", "skipped"]]);
+  });
+});
+
 describe("a release that is being taken back", () => {
   test("is none that the newer deployment goes back to, though it was confirmed", async () => {
     const world = await onOne();
