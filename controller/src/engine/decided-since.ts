@@ -4,7 +4,7 @@
  * Reads, and changes nothing. Costs nothing but two questions to the tables where nothing was decided.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { selects } from "@muster/proto/selector.ts";
+import { type Labels, selects } from "@muster/proto/selector.ts";
 import type { RolloutReason, RolloutState } from "../rollout/state.ts";
 import type { Facts } from "./facts.ts";
 import { selectorOf } from "./own-bug.ts";
@@ -12,7 +12,7 @@ import type { World } from "./world.ts";
 
 export interface DecidedFacts {
   readonly facts: Pick<Facts, "decisions" | "takenBack">;
-  readonly world: Pick<World, "labelsOf">;
+  readonly world: Pick<World, "labels">;
 }
 
 /** By machine, why its release is not given to it. */
@@ -20,10 +20,11 @@ export function decidedSince({ id, app, release, targets }: RolloutState, { fact
   const decided = new Map<MachineId, RolloutReason>();
   const startSeq = facts.decisions.startSeq(id);
   const takenBack = facts.takenBack(app).filter((each) => each.release === release && each.by !== id && each.seq > startSeq);
+  const labels: ReadonlyMap<MachineId, Labels> = takenBack.length === 0 ? new Map() : world.labels();
   for (const { by, selector } of takenBack) {
     const reason: RolloutReason = { code: "superseded", message: `${by} took ${release} back from machines like it since` };
     const matches = selectorOf(selector);
-    for (const machine of targets.keys()) if (selects(matches, world.labelsOf(machine) ?? {})) decided.set(machine, reason);
+    for (const machine of targets.keys()) if (selects(matches, labels.get(machine) ?? {})) decided.set(machine, reason);
   }
   for (const later of facts.decisions.laterTargets(id)) {
     decided.set(later.machine, { code: "superseded", message: `${later.deployment} (${later.release}) goes on with it` });

@@ -9,6 +9,7 @@
  */
 import assert from "node:assert/strict";
 import { type AppName, type DeploymentId, deploymentNumber, type Generation, type Instant, type MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { activeDeployments, loadRollout } from "../journal/load.ts";
@@ -272,9 +273,11 @@ export class Rollouts {
 
   /** What machines said, and what became of them, while nobody drove the rollout: from this row of the journal on. */
   #takeMissed(state: RolloutState, since: number, recorder: Recorder, which: (target: Target) => boolean = () => true): void {
+    const matches = checkedSelector(state.strategy.targets);
+    const comparison = { world: this.#world, journal: this.#journal, since, labels: this.#world.labels(), matches };
     for (const target of [...state.targets.values()]) {
       if (!which(target)) continue;
-      for (const event of missedBy(state, target, this.#world, this.#journal, since)) take(state, decide(state, event), recorder);
+      for (const event of missedBy(state, target, comparison)) take(state, decide(state, event), recorder);
     }
   }
 
