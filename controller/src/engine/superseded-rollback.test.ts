@@ -75,6 +75,16 @@ test("leaves its machines to the newer deployment as long as that has them, also
   expect(wanted(world)).toEqual(["3", "3", "3", "3"]);
 });
 
+test("leaves them in one row, however many they are, and the tables say the same as memory", async () => {
+  const { world, second } = await rollingBack();
+  world.deploy("3", FIX);
+  const rows = world.journal.db.prepare("SELECT kind, data FROM journal WHERE deployment = ? AND seq > (SELECT max(seq) FROM journal WHERE deployment = ? AND kind = 'phase_changed')").all(second, second) as { kind: string; data: string }[];
+  expect(rows.map(({ kind, data }) => [kind, (JSON.parse(data) as { machines: unknown }).machines])).toEqual([["targets_left", ["b", "c", "d"]]]);
+  const before = [...world.engine.rollout(second)!.targets.values()].map(({ machine, state, purpose, reason, since }) => ({ machine, state, purpose, reason, since }));
+  world.startEngine();
+  expect([...world.engine.rollout(second)!.targets.values()].map(({ machine, state, purpose, reason, since }) => ({ machine, state, purpose, reason, since }))).toEqual(before);
+});
+
 test("goes on after a restart in between", async () => {
   const { world } = await rollingBack();
   const third = world.deploy("3", FIX);

@@ -262,7 +262,7 @@ function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken
 export function leaveTo(state: RolloutState, { machines, reason }: Heirs): readonly RolloutChange[] {
   if (!state.beganBack) return [];
   const left = [...state.targets.values()].filter((target) => machines.has(target.machine) && isLeftToNewer(target));
-  return left.map(({ machine }) => ({ kind: "target_changed", machine, state: "skipped", reason, runs: null }));
+  return left.length === 0 ? [] : [{ kind: "targets_left", machines: left.map(({ machine }) => machine), reason }];
 }
 
 /** It goes back in its turn. That it failed here is all that is known of it: what it answered was to be for the newer one. */
