@@ -192,7 +192,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       NO_PHASE_CHECK,
       { file: `${ROLLOUT}/advance.ts`, find: "  switch (state.phase) {", put: '  if (state.phase === "aborted") return rollingStep(state, world, now);\n  switch (state.phase) {' },
-      { file: `${ENGINE}/rollouts.ts`, find: "  if (!isEnded(state.phase)) return false;", put: '  if (!isEnded(state.phase) || state.phase === "aborted") return false;' },
+      { file: `${ENGINE}/due.ts`, find: "  if (!isEnded(state.phase)) return false;", put: '  if (!isEnded(state.phase) || state.phase === "aborted") return false;' },
     ],
   },
   {

@@ -78,6 +78,8 @@ function rolloutText(entry: RolloutEntry): string {
       return "all that failed have their turn again";
     case "targets_excused":
       return "all that are unreachable or lost are waited for no longer";
+    case "targets_left":
+      return `${entry.machines.length} ${entry.machines.length === 1 ? "machine is" : "machines are"} skipped${because(entry.reason)}`;
     case "target_joined":
       return `${entry.target.machine} joined later, and has its turn`;
     case "failures_acknowledged":

@@ -44,12 +44,13 @@ function ofApp(world: World, machine: MachineId, app: AppName): unknown {
 
 function ofTargets({ availability: { changing, down, failing, goingBack, leftOut } }: RolloutState): Readonly<Record<string, readonly MachineId[]>> {
   const sorted = (those: ReadonlySet<MachineId>): readonly MachineId[] => [...those].sort();
-  return { changing: sorted(changing), down: sorted(down), failing: sorted(failing), goingBack: sorted(goingBack), leftOutChanging: sorted(leftOut.changing), leftOutDown: sorted(leftOut.down), leftOutAbsent: sorted(leftOut.absent) };
+  return { changing: sorted(changing), down: sorted(down), failing: sorted(failing), goingBack: sorted(goingBack), leftOutChanging: sorted(leftOut.changing), leftOutDown: sorted(leftOut.down), leftOutAbsent: sorted(leftOut.absent), leftOutOther: sorted(leftOut.other) };
 }
 
-function rightOfTargets({ targets, unchanged }: RolloutState, noted: (machine: MachineId) => MachineAvailability): ReturnType<typeof ofTargets> {
+function rightOfTargets({ targets, unchanged, release }: RolloutState, noted: (machine: MachineId) => MachineAvailability): ReturnType<typeof ofTargets> {
   const there = [...targets.values()].filter(({ state }) => state !== "removed").map(({ machine }) => ({ machine, ...noted(machine) }));
-  const leftOut = (how: Availability) => [...unchanged].filter((machine) => !targets.has(machine) && noted(machine).is === how).sort();
+  const outside = [...unchanged].filter((machine) => !targets.has(machine)).map((machine) => ({ machine, ...noted(machine) }));
+  const leftOut = (how: Availability, isOther = false) => outside.filter((each) => each.is === how && (!isOther || each.release !== release)).map(({ machine }) => machine).sort();
   const those = (is: (each: MachineAvailability) => boolean) => there.filter(is).map(({ machine }) => machine).sort();
   return {
     changing: those(({ is }) => is === "changing"),
@@ -59,6 +60,7 @@ function rightOfTargets({ targets, unchanged }: RolloutState, noted: (machine: M
     leftOutChanging: leftOut("changing"),
     leftOutDown: leftOut("down"),
     leftOutAbsent: leftOut("absent"),
+    leftOutOther: leftOut("available", true),
   };
 }
 

@@ -11,7 +11,7 @@ import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { RolloutPhase } from "../rollout/state.ts";
+import { isSupersededBack, isUnderWay, type RolloutPhase, type RolloutState } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention } from "./decisions.ts";
 import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
@@ -52,6 +52,8 @@ export class CatchUp {
   readonly #due = new Set<MachineId>();
   /** Machines that wait for the end of the app's deployment under way. */
   readonly #deferred = new Map<AppName, Set<MachineId>>();
+  /** Of these, those that a rollback has left to that deployment: whether they go back is known when they have been looked at after its end. */
+  readonly #undecidedBack = new Map<AppName, Map<MachineId, DeploymentId>>();
 
   constructor(facts: Facts, rollouts: Rollouts, world: World, quarantine: Quarantine) {
     this.#facts = facts;
@@ -62,7 +64,7 @@ export class CatchUp {
 
   /** From the tables. Everybody is looked at: nobody knows who came, and what ended, while no controller looked, and whoever was to be looked at in a transaction that failed still is. */
   reload(): void {
-    for (const collection of [this.#standing, this.#takenBack, this.#newest, this.#deferred]) collection.clear();
+    for (const collection of [this.#standing, this.#takenBack, this.#newest, this.#deferred, this.#undecidedBack]) collection.clear();
     for (const app of this.#facts.appsDeployed()) this.#read(app);
     this.lookAtAll();
   }
@@ -79,7 +81,7 @@ export class CatchUp {
 
   forget(machine: MachineId): void {
     this.#due.delete(machine);
-    for (const machines of this.#deferred.values()) machines.delete(machine);
+    for (const machines of [...this.#deferred.values(), ...this.#undecidedBack.values()]) machines.delete(machine);
   }
 
   /** A deployment of the app has begun, ended, or goes back: who stands may be another, and those that waited for it are looked at. */
@@ -89,25 +91,48 @@ export class CatchUp {
     this.#deferred.delete(app);
   }
 
-  /** Machines that a new rollout takes from older ones are looked at when it has ended. */
-  defer(app: AppName, machine: MachineId): void {
+  /** Machines that a new rollout takes from older ones are looked at when it has ended. `from`: the older one. */
+  defer(app: AppName, machine: MachineId, from?: Pick<RolloutState, "id" | "phase" | "beganBack">): void {
     const machines = this.#deferred.get(app);
     if (machines === undefined) this.#deferred.set(app, new Set([machine]));
     else machines.add(machine);
+    if (from !== undefined && isSupersededBack(from)) this.#leaveUndecided(app, machine, from.id);
+  }
+
+  /** Rollbacks with machines of which it is not known yet whether they go back. */
+  undecidedBack(app: AppName): readonly DeploymentId[] {
+    return [...new Set(this.#undecidedBack.get(app)?.values())];
+  }
+
+  #leaveUndecided(app: AppName, machine: MachineId, id: DeploymentId): void {
+    const machines = this.#undecidedBack.get(app);
+    if (machines === undefined) this.#undecidedBack.set(app, new Map([[machine, id]]));
+    else machines.set(machine, id);
   }
 
   get hasMore(): boolean {
     return this.#due.size > 0;
   }
 
-  /** Looks at some of those that are due. */
-  goOn(append: Append, now: Moment): void {
+  /** Looks at some of those that are due. Whether it is known by now of all machines whether they go back, and was not before. */
+  goOn(append: Append, now: Moment): boolean {
+    const wasUndecided = this.#hasUndecidedBack();
+    this.#lookAtSome(append, now);
+    return wasUndecided && !this.#hasUndecidedBack();
+  }
+
+  #hasUndecidedBack(): boolean {
+    return [...this.#undecidedBack.values()].some(({ size }) => size > 0);
+  }
+
+  #lookAtSome(append: Append, now: Moment): void {
     let left = MACHINES_PER_TURN;
     this.#tried = 0;
     for (const machine of this.#due) {
       if (left === 0 || this.#tried >= TRIED_PER_TURN) return;
       left -= 1;
       this.#due.delete(machine);
+      for (const machines of this.#undecidedBack.values()) machines.delete(machine);
       this.#lookAt(machine, append, now);
     }
   }
@@ -212,6 +237,7 @@ export class CatchUp {
   /** It was left to a newer deployment, and is still to go back if nothing newer is to come or was told. */
   #goBackAgainIn(id: DeploymentId, app: AppName, machine: MachineId, append: Append, now: Moment): void {
     if (this.newestDecision(machine, app)?.deployment === id) this.#drive(id, { kind: "left_again", machine }, append, now);
+    else if (this.#rollouts.ofApp(app).some(isUnderWay)) this.#leaveUndecided(app, machine, id);
   }
 
   /** Another deployment has told the machine something newer. */

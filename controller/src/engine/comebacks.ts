@@ -6,7 +6,7 @@
 import { type DeploymentId, deploymentNumber } from "@muster/proto/ids.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
-import { isEnded, isTouched, isUnderWay, type RolloutState } from "../rollout/state.ts";
+import { isEnded, isStuckBack, isSupersededBack, isTouched, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import type { Loop } from "./loop.ts";
 import { RolloutBug } from "./own-bug.ts";
 import type { Answer } from "./refusal.ts";
@@ -97,9 +97,15 @@ export class Comebacks {
     let touched = 0;
     for (const target of targets.values()) if (isTouched(target)) touched += 1;
     // The tables need not be asked while all that it told anything are its own.
-    const later = (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.decisions.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
+    const later = isSupersededBack(state) ? this.#laterThanStuck(state) : (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.decisions.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
     if (later === undefined) return undefined;
     return `${later} of ${app} has been carried out since; ${kind === "rollback" ? this.#insteadOf(state, later) : "deploy again instead"}`;
+  }
+
+  /** A newer one took the place of its rollback: those that could not go back, and are nobody else's by now, go back again. */
+  #laterThanStuck({ id, app, targets }: RolloutState): DeploymentId | undefined {
+    const owners = [...targets.values()].filter(isStuckBack).map(({ machine }) => this.#loop.world.availabilities.assignedTo(machine, app)?.deployment);
+    return owners.includes(id) ? undefined : owners.find((owner) => owner !== undefined);
   }
 
   #insteadOf(state: RolloutState, later: DeploymentId): string {

@@ -35,6 +35,13 @@ export interface Intention extends Decision {
   readonly isBack: 0 | 1;
 }
 
+/** What a newer deployment has decided about a machine. */
+export interface LaterTarget {
+  readonly machine: MachineId;
+  readonly deployment: DeploymentId;
+  readonly release: ReleaseId;
+}
+
 /** Older releases that are tried: the files of some may be gone. */
 const BEFORE_MAX = 5;
 /** Of a deployment `d`: its rollback has begun, and what that had to take back still goes back, whatever has ended it but a person. */
@@ -83,6 +90,11 @@ export class Decisions {
   /** A deployment that began after this one, and has still to tell machines on which this one failed. */
   laterToTell(id: DeploymentId): DeploymentId | undefined {
     return this.#sql.laterToTell.get(id) as DeploymentId | undefined;
+  }
+
+  /** Targets of deployments that began after this one: those that were told something which stands, and those that are still to be. Of one machine the newest comes last. */
+  laterTargets(id: DeploymentId): readonly LaterTarget[] {
+    return this.#sql.laterTargets.all(id) as LaterTarget[];
   }
 
   startSeq(id: DeploymentId): number {
@@ -148,6 +160,11 @@ function prepare(db: Database) {
       `SELECT d.id FROM deployments this CROSS JOIN targets mine ON mine.deployment = this.id AND mine.state = 'failed' CROSS JOIN targets t ON t.machine = mine.machine AND t.state IN ('unreachable', 'skipped')
        JOIN deployments d ON d.id = t.deployment WHERE this.id = ? AND d.app = this.app AND d.start_seq > this.start_seq AND d.phase = 'succeeded' AND ${isToCome("t")} LIMIT 1`,
     ).pluck(),
+    laterTargets: statement(
+      `SELECT t.machine, later.id AS deployment, later.release FROM deployments this CROSS JOIN deployments later CROSS JOIN targets t ON t.deployment = later.id
+       WHERE this.id = ? AND later.app = this.app AND later.start_seq > this.start_seq AND later.phase <> 'rolled_back' AND t.state <> 'removed'
+         AND ((t.attempts > 0 AND NOT (later.back_seq IS NOT NULL AND t.state = 'reverted')) OR (later.phase = 'succeeded' AND ${isToCome("t")})) ORDER BY later.start_seq`,
+    ),
     startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),
     toTellAfter: statement(
       `SELECT d.id FROM deployments this JOIN deployments d ON d.app = this.app AND d.start_seq > this.back_seq AND d.phase IN ('rolling', 'paused')

@@ -287,7 +287,13 @@ export class Facts {
 }
 
 function withLabels(rows: readonly unknown[]): readonly { readonly machine: MachineId; readonly labels: Labels }[] {
-  return (rows as readonly { machine: MachineId; labels: string }[]).map(({ machine, labels }) => ({ machine, labels: JSON.parse(labels) as Labels }));
+  // Machines of a fleet share few sets of labels.
+  const known = new Map<string, Labels>();
+  return (rows as readonly { machine: MachineId; labels: string }[]).map(({ machine, labels: text }) => {
+    const labels = known.get(text) ?? (JSON.parse(text) as Labels);
+    known.set(text, labels);
+    return { machine, labels };
+  });
 }
 
 function prepare(db: Database) {

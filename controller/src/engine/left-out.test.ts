@@ -60,3 +60,26 @@ test("one that serves is evidence, and one that is removed takes no place", asyn
   world.pass(2000, "a1", "a3", "b2", "b3", "b4");
   expect([onTheirWay(world), world.phase(id)]).toEqual([3, "rolling"]);
 });
+
+test("one that runs another release by now is no evidence when the rollout is retried, nor when the controller was started anew", async () => {
+  const world = await halfOnTwo();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(4), onFailure: "abort" });
+  await world.say("b1", "reverting");
+  await world.say("b1", "reverted");
+  world.pass(2000, ...ALL_OF_THEM);
+  expect(world.phase(id)).toBe("failed");
+  const newer = world.deploy("3", { ...WIDE, targets: "zone=a" });
+  await work(world, IN_A, 4);
+  expect([world.phase(newer), IN_A.map((name) => world.wanted(name))]).toEqual(["succeeded", ["3", "3", "3"]]);
+  // The host of the canary is off.
+  const rest = ALL_OF_THEM.filter((name) => name !== "b1");
+  world.pass(60_000, ...rest);
+  expect(world.command(id, "retry").ok).toBe(true);
+  world.pass(4000, ...rest);
+  const others = (): number => rest.filter((name) => world.wanted(name) === "2").length;
+  expect(others()).toBe(1);
+  world.startEngine({ isHeard: false });
+  await world.join(...rest);
+  world.pass(4000, ...rest);
+  expect([others(), world.engine.audit()]).toEqual([1, undefined]);
+});

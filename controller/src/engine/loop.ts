@@ -23,6 +23,7 @@ import { Attendance, type Seen } from "./attendance.ts";
 import type { Schedule } from "./calendar.ts";
 import { CatchUp } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
+import { decidedSince } from "./decided-since.ts";
 import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
 import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
@@ -97,7 +98,7 @@ export class Loop {
     this.planner = new Planner(journal, this.world);
     this.quarantine = new Quarantine(options.logger);
     this.promotions = new Promotions(this.facts, this.world, clock, this.quarantine);
-    this.rollouts = new Rollouts({ journal, world: this.world, quarantine: this.quarantine, isHeldBack: () => this.attendance.isCatchingUp, onTold: (machine, by) => this.#completeBeside(machine, by) });
+    this.rollouts = new Rollouts({ journal, world: this.world, quarantine: this.quarantine, isHeldBack: () => this.attendance.isCatchingUp, onTold: (machine, by) => this.#completeBeside(machine, by), decidedSince: (state) => decidedSince(state, this) });
     this.catchUp = new CatchUp(this.facts, this.rollouts, this.world, this.quarantine);
     this.#reload();
   }
@@ -250,9 +251,9 @@ export class Loop {
       const started = this.#startPending(append, now);
       const apps = effects.takeChangedApps();
       for (const app of apps) this.catchUp.changed(app);
-      this.catchUp.goOn(append, now);
+      const isDecided = this.catchUp.goOn(append, now);
       this.rollouts.goOnWaiting(append, now);
-      if (!started && apps.length === 0 && !effects.hasChangedApps) return;
+      if (!started && apps.length === 0 && !effects.hasChangedApps && !isDecided && !this.rollouts.takeGoneBack()) return;
     }
   }
 
@@ -282,17 +283,16 @@ export class Loop {
     for (const rival of supersededBy(next, this.rollouts.ofApp(app), machines)) {
       supersede(rival, `${id} (${release}) took its place`, heirs);
       // What it takes from a rollback goes back if it ends without having told it anything.
-      if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine);
+      if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine, rival);
     }
     this.rollouts.drive(next, { kind: "start", plan }, append, now);
-    for (const machine of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine);
+    for (const [machine, tail] of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine, tail);
   }
 
   /** What was asked for before its release was taken back from some of its machines is no new decision to give it to them again. */
   #takenBackSince({ id, app, release }: RolloutState, machines: readonly PlanMachine[]): DeploymentId | undefined {
     const taken = this.facts.takenBack(app).filter((each) => each.release === release);
-    if (taken.length === 0) return undefined;
-    const askedForAt = this.facts.decisions.askedForAt(id);
+    const askedForAt = taken.length === 0 ? 0 : this.facts.decisions.askedForAt(id);
     // A deployment that takes it back was decided when it was submitted.
     const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: selectorOf(selector) }));
     return later.find(({ matches }) => machines.some(({ labels }) => selects(matches, labels)))?.by;

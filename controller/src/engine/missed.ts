@@ -5,7 +5,7 @@
  * Whoever is as the rollout knows it gives events that change nothing.
  */
 import type { DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
-import { checkedSelector, selects } from "@muster/proto/selector.ts";
+import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import { removalReason } from "../journal/removal.ts";
@@ -32,8 +32,20 @@ export function phaseSeq({ db }: Journal, id: DeploymentId, phase: RolloutPhase)
   return statement(db, "SELECT coalesce(max(seq), 0) FROM journal WHERE deployment = ? AND kind = 'phase_changed' AND data ->> 'phase' = ?").pluck().get(id, phase) as number;
 }
 
-/** `since`: row of the journal from which on nobody drove it. Each event is to be decided before the next is asked for. */
-export function* missedBy(state: RolloutState, target: Target, world: World, journal: Journal, since: number): Generator<RolloutEvent> {
+/** What is compared for each of many targets. */
+export interface Comparison {
+  readonly world: World;
+  readonly journal: Journal;
+  /** Row of the journal from which on nobody drove the rollout. */
+  readonly since: number;
+  /** Of the whole fleet, read once: a question to the tables for each of thousands of targets would hold the loop. */
+  readonly labels: ReadonlyMap<MachineId, Labels>;
+  /** What the deployment asks for. */
+  readonly matches: Selector;
+}
+
+/** Each event is to be decided before the next is asked for. */
+export function* missedBy(state: RolloutState, target: Target, { world, journal, since, labels: labelsOf, matches: selector }: Comparison): Generator<RolloutEvent> {
   const { app } = state;
   const { machine, generation, purpose } = target;
   if (target.state === "removed") return;
@@ -52,7 +64,10 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
     if (said !== undefined) yield { kind: "reported", machine, generation, phase: said.phase, reason: said.reason === null ? null : (JSON.parse(said.reason) as RolloutReason | null), runs: said.runs };
     if (answer !== undefined) yield { kind: "reported", machine, generation, phase: answer, reason: world.reason(machine, app), runs: null };
   }
-  const labels = world.labelsOf(machine);
+  const labels = labelsOf.get(machine);
+  // So is it with most of those that it has not come to.
+  const isFree = !availabilities.isLost(machine) && !availabilities.isDrained(machine) && !world.isCordoned(machine);
+  if (target.state === "pending" && target.attempts === 0 && isFree && labels !== undefined && selects(selector, labels)) return;
   // A new machine of its name has never been assigned anything.
   const isAnother = target.attempts > 0 && assigned === undefined;
   if (labels === undefined || isAnother) return yield removal(journal, machine);
@@ -66,8 +81,7 @@ export function* missedBy(state: RolloutState, target: Target, world: World, jou
   if (isGivenBack) yield { kind: "given_back", machine };
   else if (availabilities.isDrained(machine)) yield { kind: "drained", machine };
   if (availabilities.isDrained(machine)) return;
-  const matches = selects(checkedSelector(state.strategy.targets), labels);
-  yield matches ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason(state.strategy) };
+  yield selects(selector, labels) ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason(state.strategy) };
   if (availabilities.isLost(machine)) return;
   yield { kind: "heard_again", machine, answer: world.owes(machine) ? undefined : answer, wasRenewed: false };
   if (!world.isCordoned(machine)) yield { kind: "uncordoned", machine };

@@ -1,5 +1,6 @@
 /** A rollout that has failed is taken up again by `retry`: what became of its machines since it ended counts. */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import type { DeploymentId } from "@muster/proto/ids.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
 import { ALL, count, prometheus, wave } from "../rollout/rollout.fixture.ts";
 import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
@@ -293,4 +294,90 @@ test("a machine that was not heard when its rollout was aborted, and is heard af
     world.pass(2000, ...NAMES);
   }
   expect([world.phase(second), NAMES.map((name) => world.wanted(name))]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
+});
+
+describe("what was decided since about a machine that it had not come to", () => {
+  /** The canary a has failed with 2, and b, c and d were not told; c is in half x. */
+  async function canaryFailed(): Promise<{ readonly world: World; readonly second: DeploymentId }> {
+    const world = await onOne();
+    world.label({ role: "web", half: "x" }, "c");
+    const second = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(2), onFailure: "abort" });
+    await failsAndGoesBack(world, "a");
+    world.pass(2000, ...NAMES);
+    expect(world.phase(second)).toBe("failed");
+    return { world, second };
+  }
+  const wanted = (world: World) => NAMES.map((name) => world.wanted(name));
+
+  test("stands when the rollout is retried: a newer deployment's release stays", async () => {
+    const { world, second } = await canaryFailed();
+    const third = world.deploy("3", { ...WIDE, targets: "half=x" });
+    await world.say("c", "healthy");
+    world.pass(4000, ...NAMES);
+    expect([world.phase(third), world.wanted("c")]).toEqual(["succeeded", "3"]);
+    expect(world.command(second, "retry").ok).toBe(true);
+    expect([world.state(second, "c"), world.engine.rollout(second)?.targets.get("c" as never)?.reason]).toEqual(["skipped", { code: "superseded", message: "d-3 (app@3) goes on with it" }]);
+    // Neither a drain nor other labels for a while make it a target again.
+    await drainedAndUsed(world, "c");
+    world.label({ role: "db", half: "x" }, "c");
+    world.label({ role: "web", half: "x" }, "c");
+    await work(world, NAMES, 20);
+    expect([world.phase(second), wanted(world)]).toEqual(["succeeded", ["2", "2", "3", "2"]]);
+    world.startEngine();
+    world.pass(4000, ...NAMES);
+    expect([wanted(world), world.engine.audit()]).toEqual([["2", "2", "3", "2"], undefined]);
+  });
+
+  test("stands though it is still to be told, being cordoned", async () => {
+    const { world, second } = await canaryFailed();
+    world.label({ role: "web", half: "x" }, "b");
+    world.engine.orders.cordon("c" as never, { drain: false, force: false }, by);
+    const third = world.deploy("3", { ...WIDE, targets: "half=x" });
+    await world.say("b", "healthy");
+    world.pass(4000, ...NAMES);
+    expect([world.phase(third), world.state(third, "c")]).toEqual(["succeeded", "skipped"]);
+    world.command(second, "retry");
+    world.engine.orders.uncordon("c" as never, by);
+    await work(world, NAMES, 20);
+    expect([world.phase(second), wanted(world)]).toEqual(["succeeded", ["2", "3", "3", "2"]]);
+  });
+
+  test("counts no more when it was rolled back", async () => {
+    const { world, second } = await canaryFailed();
+    const third = world.deploy("3", { ...WIDE, targets: "half=x" });
+    await world.say("c", "healthy");
+    world.command(third, "rollback");
+    await work(world, ["c"], 4);
+    world.command(second, "retry");
+    await work(world, NAMES, 20);
+    expect([world.phase(third), world.phase(second), wanted(world)]).toEqual(["rolled_back", "succeeded", ["2", "2", "2", "2"]]);
+  });
+
+  test("stands when its release was taken back: it is given to those that had failed, whom a person retries, and to nobody else", async () => {
+    const { world, second } = await canaryFailed();
+    world.label({ role: "web", half: "x" }, "a");
+    world.label({ role: "web", half: "x" }, "d");
+    const third = world.deploy("2", { ...WIDE, targets: "half=x" });
+    for (const name of ["a", "c", "d"]) await world.say(name, "healthy");
+    world.pass(4000, ...NAMES);
+    world.command(third, "rollback");
+    await work(world, NAMES, 6);
+    expect([world.phase(third), wanted(world)]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
+    expect(world.command(second, "retry").ok).toBe(true);
+    expect(world.engine.rollout(second)?.targets.get("c" as never)?.reason?.message).toBe("d-3 took app@2 back from machines like it since");
+    await work(world, NAMES, 20);
+    expect([world.phase(second), wanted(world)]).toEqual(["succeeded", ["2", "2", "1", "1"]]);
+  });
+
+  test("a machine that was healthy with the release, from which it was taken back since, does not get it again either", async () => {
+    const { world, second } = await ended();
+    const third = world.deploy("2", { ...WIDE, targets: "role=web" });
+    await work(world, NAMES, 4);
+    world.command(third, "rollback");
+    await work(world, NAMES, 6);
+    expect([world.phase(third), wanted(world)]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
+    world.command(second, "retry");
+    await work(world, NAMES, 40);
+    expect(wanted(world)).toEqual(["1", "2", "1", "1"]);
+  });
 });

@@ -9,9 +9,11 @@
  */
 import assert from "node:assert/strict";
 import { type AppName, type DeploymentId, deploymentNumber, type Generation, type Instant, type MachineId } from "@muster/proto/ids.ts";
+import { checkedSelector } from "@muster/proto/selector.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { activeDeployments, loadRollout } from "../journal/load.ts";
+import { byPriority, isOver, isTurn, waitsForOthers } from "./due.ts";
 import { isTakenUp, missedBy, phaseSeq } from "./missed.ts";
 import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import { nextWake } from "../rollout/advance.ts";
@@ -23,14 +25,11 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
-import { hasTail } from "../rollout/tail.ts";
+import { failedTargets, isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import type { World } from "./world.ts";
 
 /** Changes that follow by themselves in one transaction, beside one for each event, before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
 const CHANGES_PER_TURN = 80;
-/** To give a rollout of more targets its plan, to turn it round, or to begin with them anew, is enough for one turn. */
-const TURNED_ALONE_MIN = 500;
 
 /** Writes one row of the running transaction. */
 export type Append = (entry: Entry) => JournalRow;
@@ -43,6 +42,8 @@ export interface RolloutsOptions {
   readonly isHeldBack: () => boolean;
   /** A machine is assigned something by a deployment. */
   readonly onTold: (machine: MachineId, by: DeploymentId) => void;
+  /** By machine, what was decided since a deployment began, and stands. */
+  readonly decidedSince: (state: RolloutState) => ReadonlyMap<MachineId, RolloutReason>;
 }
 
 export class Rollouts {
@@ -51,6 +52,7 @@ export class Rollouts {
   readonly #quarantine: Quarantine;
   readonly #isHeldBack: () => boolean;
   readonly #onTold: RolloutsOptions["onTold"];
+  readonly #decidedSince: RolloutsOptions["decidedSince"];
   /** In the order of submission, but for tails and rollbacks that were taken up later. */
   readonly #known = new Map<DeploymentId, RolloutState>();
   readonly #byApp = new Map<AppName, Set<RolloutState>>();
@@ -60,8 +62,10 @@ export class Rollouts {
   readonly #unfinished = new Set<RolloutState>();
   /** Something has changed since they were looked at, so what they waited for may have come; with the number of events that they have taken in since. 0: only whether a machine of theirs serves. */
   readonly #touched = new Map<RolloutState, number>();
+  #hasGoneBack = false;
 
-  constructor({ journal, world, quarantine, isHeldBack, onTold }: RolloutsOptions) {
+  constructor({ journal, world, quarantine, isHeldBack, onTold, decidedSince }: RolloutsOptions) {
+    this.#decidedSince = decidedSince;
     this.#onTold = onTold;
     this.#journal = journal;
     this.#world = world;
@@ -113,6 +117,18 @@ export class Rollouts {
     return [...(this.#byApp.get(app) ?? [])].filter(({ phase }) => !isEnded(phase)).sort((a, b) => deploymentNumber(a.id) - deploymentNumber(b.id));
   }
 
+  /** Of an app, the rollbacks that a newer deployment took the place of, and that go on. */
+  goingBack(app: AppName): readonly RolloutState[] {
+    return [...(this.#byApp.get(app) ?? [])].filter((state) => isSupersededBack(state) && hasBackTail(state));
+  }
+
+  /** Whether a superseded rollback has come to its end since this was asked last: others may have waited for it. */
+  takeGoneBack(): boolean {
+    const hasGoneBack = this.#hasGoneBack;
+    this.#hasGoneBack = false;
+    return hasGoneBack;
+  }
+
   /** The rollout in which a machine was told this generation, and the one that it was told there: a drain, and its end, renew what it is assigned, and what it says of that is about the same. */
   told(app: AppName, machine: MachineId, generation: Generation): { readonly state: RolloutState; readonly generation: Generation } | undefined {
     for (const state of this.#byApp.get(app) ?? []) if (state.targets.get(machine)?.generation === generation) return { state, generation };
@@ -153,13 +169,13 @@ export class Rollouts {
     this.#leaveTo(state, told, append, now);
   }
 
-  /** What a new rollout changes, and what an older one takes up, is for no other's tail. */
-  overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Moment): readonly MachineId[] {
-    const overtaken: MachineId[] = [];
+  /** What a new rollout changes, and what an older one takes up, is for no other's tail. By machine, the one that leaves it. */
+  overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Moment): ReadonlyMap<MachineId, RolloutState> {
+    const overtaken = new Map<MachineId, RolloutState>();
     for (const tail of this.#tailsBeside(by)) {
       const isOpen = (target: Target): boolean => target.state === "pending" || (isSupersededBack(tail) && isLeftToNewer(target));
       for (const { machine } of [...tail.targets.values()].filter((target) => targets.has(target.machine) && isOpen(target))) {
-        overtaken.push(machine);
+        overtaken.set(machine, tail);
         this.drive(tail, overtakenBy(by, machine, false), append, now);
       }
     }
@@ -257,9 +273,11 @@ export class Rollouts {
 
   /** What machines said, and what became of them, while nobody drove the rollout: from this row of the journal on. */
   #takeMissed(state: RolloutState, since: number, recorder: Recorder, which: (target: Target) => boolean = () => true): void {
+    const matches = checkedSelector(state.strategy.targets);
+    const comparison = { world: this.#world, journal: this.#journal, since, labels: this.#world.labels(), matches };
     for (const target of [...state.targets.values()]) {
       if (!which(target)) continue;
-      for (const event of missedBy(state, target, this.#world, this.#journal, since)) take(state, decide(state, event), recorder);
+      for (const event of missedBy(state, target, comparison)) take(state, decide(state, event), recorder);
     }
   }
 
@@ -315,9 +333,16 @@ export class Rollouts {
       this.#takeMissed(state, since, { ...recorder, isUnchecked: true });
       return event;
     }
+    const retried = new Set(event.kind === "retry" ? failedTargets(state).map(({ machine }) => machine) : []);
     take(state, decide(state, event), recorder);
     this.#takeMissed(state, since, recorder, event.kind === "rollback" ? (target) => target.state === "unreachable" : undefined);
+    if (event.kind === "retry") this.#leaveDecided(state, retried, recorder);
     return undefined;
+  }
+
+  /** A retry is a person's decision about those that had failed, and about nobody else. */
+  #leaveDecided(state: RolloutState, retried: ReadonlySet<MachineId>, recorder: Recorder): void {
+    for (const [machine, reason] of this.#decidedSince(state)) if (!retried.has(machine)) take(state, decide(state, { kind: "decided_since", machine, reason }), recorder);
   }
 
   /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
@@ -393,6 +418,7 @@ export class Rollouts {
   #forget(id: DeploymentId): void {
     const state = this.#known.get(id);
     if (state === undefined) return;
+    if (isSupersededBack(state)) this.#hasGoneBack = true;
     this.#known.delete(id);
     this.#wakes.delete(id);
     this.#unfinished.delete(state);
@@ -407,24 +433,4 @@ export class Rollouts {
 
 function overtakenBy({ id, release }: Pick<RolloutState, "id" | "release">, machine: MachineId, isTold: boolean): RolloutEvent {
   return { kind: "overtaken", machine, reason: { code: "superseded", message: `${id} (${release}) goes on with it` }, isTold };
-}
-
-/** Nothing more will come of it by itself. */
-function isOver(state: RolloutState): boolean {
-  if (!isEnded(state.phase)) return false;
-  return !(state.phase === "succeeded" && hasTail(state)) && !hasBackTail(state);
-}
-
-/** Every target is looked at, or may be changed. */
-function isTurn({ targets }: RolloutState, event: RolloutEvent): boolean {
-  if (event.kind === "start") return event.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0) > TURNED_ALONE_MIN;
-  return (event.kind === "rollback" || event.kind === "retry" || event.kind === "resume" || event.kind === "promote") && targets.size > TURNED_ALONE_MIN;
-}
-
-function waitsForOthers({ turns, turnsBack, hold }: RolloutState): boolean {
-  return turns.parkedBehind !== undefined || turnsBack.parkedBehind !== undefined || hold?.kind === "unsound";
-}
-
-function byPriority(a: RolloutState, b: RolloutState): number {
-  return b.strategy.priority - a.strategy.priority || deploymentNumber(a.id) - deploymentNumber(b.id);
 }

@@ -2,7 +2,7 @@
  * When a submitted deployment begins: when somebody has started it, if it asks for that; at its time, after the one that it is promoted from, and not while another
  * of its app is under way.
  */
-import { deploymentNumber, type Instant } from "@muster/proto/ids.ts";
+import { type AppName, type DeploymentId, deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import { type Labels, type Requirement, selects } from "@muster/proto/selector.ts";
 import { dueAt, type Moment } from "../rollout/moment.ts";
 import { awaitsStart, isBroken, isUnderWay, type RolloutState } from "../rollout/state.ts";
@@ -19,8 +19,12 @@ export interface Waiting {
 
 /** What a start depends on besides the deployments of its app. */
 export interface StartFacts {
-  readonly facts: Pick<Facts, "forerunner">;
+  readonly facts: Pick<Facts, "forerunner" | "deployment">;
   readonly promotions: Pick<Promotions, "missing">;
+  /** Superseded rollbacks that go on. */
+  readonly rollouts: { goingBack(app: AppName): readonly RolloutState[] };
+  /** Superseded rollbacks that go on, or not, once it is known what the newer one has left. */
+  readonly catchUp: { undecidedBack(app: AppName): readonly DeploymentId[] };
 }
 
 export function waitingToStart(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {
@@ -71,8 +75,11 @@ function beforePromotion({ id, app, release, strategy: { after } }: RolloutState
 }
 
 function queued(state: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts, now: Moment): Waiting | undefined {
-  if (state.strategy.onConflict === "supersede") return beforeGoneBack(state, ofApp);
-  const before = ofApp.find(isUnderWay) ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
+  if (state.strategy.onConflict === "supersede") return beforeGoneBack(state, ofApp, facts);
+  const underWay = ofApp.find(isUnderWay);
+  const [rollback] = underWay === undefined ? rollbacks(state.app, ofApp, facts) : [];
+  if (rollback !== undefined) return { message: `${rollback.id} (${rollback.release}, superseded) to have gone back`, until: undefined };
+  const before = underWay ?? ofApp.find((other) => goesBefore(other, state) && isReady(other, facts, now));
   if (before === undefined) return undefined;
   return { message: `${before.id} (${before.release}, ${standsText(before)}) to end`, until: undefined };
 }
@@ -85,9 +92,17 @@ function standsText(state: RolloutState): string {
   return phase.replaceAll("_", " ");
 }
 
+type Rollback = Pick<RolloutState, "id" | "release" | "strategy">;
+
+/** Those under way: also what goes on of them after a newer deployment took their place, or will, when that has ended. */
+function rollbacks(app: AppName, ofApp: readonly RolloutState[], { facts, rollouts, catchUp }: StartFacts): readonly Rollback[] {
+  const undecided = ofApp.some(isUnderWay) ? [] : catchUp.undecidedBack(app);
+  return [...ofApp.filter(({ phase }) => phase === "rolling_back"), ...rollouts.goingBack(app), ...undecided.map((id) => facts.deployment(id)!)];
+}
+
 /** A rollback under way is left in the middle only for a deployment that is for all of its machines. Those that have other labels by now go on going back. */
-function beforeGoneBack({ strategy: { targets } }: RolloutState, ofApp: readonly RolloutState[]): Waiting | undefined {
-  const rollback = ofApp.find((other) => other.phase === "rolling_back" && !isWithin(other.strategy.targets, targets));
+function beforeGoneBack({ app, strategy: { targets } }: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts): Waiting | undefined {
+  const rollback = rollbacks(app, ofApp, facts).find((other) => !isWithin(other.strategy.targets, targets));
   return rollback === undefined ? undefined : { message: `${rollback.id} (${rollback.release}) to have gone back: it goes to other machines, too`, until: undefined };
 }
 

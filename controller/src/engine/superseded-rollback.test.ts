@@ -75,6 +75,16 @@ test("leaves its machines to the newer deployment as long as that has them, also
   expect(wanted(world)).toEqual(["3", "3", "3", "3"]);
 });
 
+test("leaves them in one row, however many they are, and the tables say the same as memory", async () => {
+  const { world, second } = await rollingBack();
+  world.deploy("3", FIX);
+  const rows = world.journal.db.prepare("SELECT kind, data FROM journal WHERE deployment = ? AND seq > (SELECT max(seq) FROM journal WHERE deployment = ? AND kind = 'phase_changed')").all(second, second) as { kind: string; data: string }[];
+  expect(rows.map(({ kind, data }) => [kind, (JSON.parse(data) as { machines: unknown }).machines])).toEqual([["targets_left", ["b", "c", "d"]]]);
+  const before = [...world.engine.rollout(second)!.targets.values()].map(({ machine, state, purpose, reason, since }) => ({ machine, state, purpose, reason, since }));
+  world.startEngine();
+  expect([...world.engine.rollout(second)!.targets.values()].map(({ machine, state, purpose, reason, since }) => ({ machine, state, purpose, reason, since }))).toEqual(before);
+});
+
 test("goes on after a restart in between", async () => {
   const { world } = await rollingBack();
   const third = world.deploy("3", FIX);
@@ -244,6 +254,57 @@ test("is waited for by a deployment to some of its machines", async () => {
   expect([world.phase(second), world.phase(third), world.waitingOn(third)]).toEqual(["rolling_back", "pending", "d-2 (app@2) to have gone back: it goes to other machines, too"]);
 });
 
+describe("while it goes on", () => {
+  /** Machines that are on their way, whoever sent them. */
+  const changing = (world: World) =>
+    world.journal.db
+      .prepare("SELECT a.machine FROM assignments a LEFT JOIN machine_apps s ON s.machine = a.machine AND s.app = a.app AND s.generation = a.generation WHERE coalesce(s.phase, '') NOT IN ('healthy', 'reverted')")
+      .pluck()
+      .all() as string[];
+
+  test.each(["queue", "supersede"] as const)("no deployment to some of its machines begins beside it (%s)", async (onConflict) => {
+    const { world, second } = await rollingBack();
+    for (const name of ["a", "e"]) await world.say(name, "healthy");
+    world.label({ role: "web", zone: "a" }, "a");
+    const third = world.deploy("3", FIX);
+    world.command(third, "abort");
+    const fourth = world.deploy("4", { ...ONE_BY_ONE, targets: "zone=a", onConflict });
+    world.pass(2000, ...NAMES, "e");
+    expect([world.phase(second), world.phase(fourth), world.waitingOn(fourth)]).toEqual([
+      "superseded",
+      "pending",
+      onConflict === "queue" ? "d-2 (app@2, superseded) to have gone back" : "d-2 (app@2) to have gone back: it goes to other machines, too",
+    ]);
+    for (let round = 0; round < 12; round += 1) {
+      expect(changing(world).length).toBeLessThanOrEqual(1);
+      for (const name of changing(world)) await world.say(name, "healthy");
+      world.pass(2000, ...NAMES, "e");
+    }
+    expect([world.phase(fourth), wanted(world)]).toEqual(["succeeded", ["4", "1", "1", "1"]]);
+  });
+
+  test("one that waited for the newer deployment waits for it as well, also over a restart", async () => {
+    const { world, second } = await rollingBack();
+    for (const name of ["a", "e"]) await world.say(name, "healthy");
+    world.label({ role: "web", zone: "a" }, "a");
+    const third = world.deploy("3", { ...FIX, waves: [soak(600_000), ALL] });
+    const fourth = world.deploy("4", { ...ONE_BY_ONE, targets: "zone=a" });
+    world.startEngine();
+    world.pass(4000, ...NAMES, "e");
+    world.command(third, "abort");
+    expect([world.phase(fourth), states(world, second, ["b", "c", "d"]).filter((state) => state === "reverting").length]).toEqual(["pending", 1]);
+    await work(world, [...NAMES, "e"], 20);
+    expect([world.phase(fourth), wanted(world)]).toEqual(["succeeded", ["4", "1", "1", "1"]]);
+  });
+
+  test("a deployment to all of its machines takes its place at once", async () => {
+    const { world, second } = await rollingBack();
+    world.command(world.deploy("3", FIX), "abort");
+    const fourth = world.deploy("4", FIX);
+    expect([world.phase(fourth), states(world, second, ["b", "c", "d"])]).toEqual(["rolling", ["skipped", "skipped", "skipped"]]);
+  });
+});
+
 describe("a release that is being taken back", () => {
   test("is none that the newer deployment goes back to, though it was confirmed", async () => {
     const world = await onOne();
@@ -333,4 +394,67 @@ test.each(["healthy", "probing", "unhealthy"] as const)("a machine that was lost
   await world.say("d", "healthy");
   world.pass(4000, ...NAMES);
   expect(world.wanted("b")).toBe("2");
+});
+
+describe("a machine that could not go back", () => {
+  /** The others do what they are told, and it says nothing more, but is heard. */
+  async function workBeside(stuck: string, world: World): Promise<void> {
+    for (let round = 0; round < 10; round += 1) {
+      await work(world, [...NAMES, "e"].filter((name) => name !== stuck), 2);
+      world.pass(100, ...NAMES, "e");
+    }
+  }
+
+  /** The rollback of 2 was superseded by 3, which was aborted before it told anybody anything; a could not go back, and the others are back. */
+  async function stuck(): Promise<{ readonly world: World; readonly second: DeploymentId }> {
+    const { world, second } = await rollingBack();
+    const third = world.deploy("3", FIX);
+    world.command(third, "abort");
+    world.pass(2000, ...NAMES, "e");
+    await world.say("a", "failed");
+    world.pass(2000, ...NAMES, "e");
+    await workBeside("a", world);
+    expect([states(world, second), wanted(world)]).toEqual([["failed", "reverted", "reverted", "reverted"], ["1", "1", "1", "1"]]);
+    return { world, second };
+  }
+
+  test("is waited for no longer, and goes back again when somebody asks for that", async () => {
+    const { world, second } = await stuck();
+    expect([world.engine.rollout(second), world.engine.remedies(second).rollback, world.phase(second)]).toEqual([undefined, true, "superseded"]);
+    const before = world.generation("a");
+    expect(refused(world, second)).toBe("");
+    world.pass(2000, ...NAMES, "e");
+    expect([world.generation("a") > before, world.state(second, "a")]).toEqual([true, "reverting"]);
+    await world.say("a", "healthy");
+    world.pass(2000, ...NAMES, "e");
+    expect([states(world, second), world.engine.rollout(second)]).toEqual([["reverted", "reverted", "reverted", "reverted"], undefined]);
+    expect(refused(world, second)).toMatch(/it is being taken back already/);
+  });
+
+  test("goes back again after a restart in between, and takes nobody with it whom the newer deployment has told", async () => {
+    const { world, second } = await rollingBack();
+    const third = world.deploy("3", FIX);
+    for (const name of ["a", "e"]) await world.say(name, "healthy");
+    world.pass(2000, ...NAMES, "e");
+    world.command(third, "abort");
+    await world.say("a", "healthy");
+    world.pass(2000, ...NAMES, "e");
+    expect(world.wanted("a")).toBe("3");
+    const goes = NAMES.find((name) => world.state(second, name) === "reverting")!;
+    await world.say(goes, "failed");
+    await workBeside(goes, world);
+    world.startEngine();
+    world.pass(2000, ...NAMES, "e");
+    expect([world.state(second, goes), world.engine.rollout(second)]).toEqual(["failed", undefined]);
+    expect(refused(world, second)).toBe("");
+    await work(world, [...NAMES, "e"], 4);
+    expect([wanted(world), states(world, second, ["b", "c", "d"]), world.engine.audit()]).toEqual([["3", "1", "1", "1"], ["reverted", "reverted", "reverted"], undefined]);
+  });
+
+  test("is another's when a newer deployment has told it something", async () => {
+    const { world, second } = await stuck();
+    const fourth = world.deploy("4", WIDE);
+    await work(world, [...NAMES, "e"], 4);
+    expect([world.phase(fourth), refused(world, second)]).toEqual(["succeeded", expect.stringMatching(/^d-2 can't be rolled back: d-4 of app has been carried out since; roll that back instead/)]);
+  });
 });

@@ -189,9 +189,9 @@ export class World implements Surroundings {
     return this.#facts.hasMachine(machine);
   }
 
-  /** Undefined: it is no part of the fleet. */
-  labelsOf(machine: MachineId): Labels | undefined {
-    return this.#facts.machine(machine)?.labels;
+  /** Of the whole fleet. */
+  labels(): ReadonlyMap<MachineId, Labels> {
+    return new Map(this.#facts.labels().map(({ machine, labels }) => [machine, labels]));
   }
 
   /** What it never had can't have silenced it. */

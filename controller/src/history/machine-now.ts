@@ -40,6 +40,7 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
     case "skipped":
       if (!isOpen) return [];
       if (target.reason?.code === "unmatched") return [`${machine} starts when its labels match ${state.strategy.targets} again`];
+      if (target.reason?.code === "superseded" && !isEnded(state.phase)) return [`${machine} does not start here: ${target.reason.message}`];
       if (target.reason?.code === "superseded") return [`${machine} has its turn here again when the newer deployment ends without it (${target.reason.message})`];
       return [`${machine} is cordoned and has its turn after: muster uncordon ${machine}`];
     case "pending":

@@ -7,7 +7,7 @@ import { failedTargets, type LeftAs, outstanding, type RolloutState, type Target
 import { afterText, backText, because, type Sum } from "./words.ts";
 
 export type TargetEntry = Extract<RolloutEntry, { readonly kind: "target_assigned" | "target_changed" | "target_joined" | "target_let_go" }>;
-type TargetsEntry = Extract<RolloutEntry, { readonly kind: "targets_retried" | "targets_excused" }>;
+type TargetsEntry = Extract<RolloutEntry, { readonly kind: "targets_retried" | "targets_excused" | "targets_left" }>;
 
 export interface Sentence {
   readonly text: string;
@@ -18,7 +18,12 @@ export interface Sentence {
 }
 
 /** One sentence for each. */
-export function targetsSentences(state: RolloutState, { kind }: TargetsEntry): readonly Sentence[] {
+export function targetsSentences(state: RolloutState, entry: TargetsEntry, at: number): readonly Sentence[] {
+  const { kind } = entry;
+  if (kind === "targets_left") {
+    const { deployment, app, reason } = entry;
+    return entry.machines.map((machine) => ({ machine, ...changed(state, { kind: "target_changed", deployment, app, machine, state: "skipped", reason, runs: null }, at) }));
+  }
   if (kind === "targets_retried") return failedTargets(state).map(({ machine, state: before }) => ({ machine, ...again(machine, before) }));
   return outstanding(state).map(({ machine }) => ({ machine, ...waitedForNoLonger(machine) }));
 }

@@ -114,7 +114,8 @@ export class Narrator {
         return [targetSentence(state, entry, at)];
       case "targets_retried":
       case "targets_excused":
-        return targetsSentences(state, entry);
+      case "targets_left":
+        return targetsSentences(state, entry, at);
       case "target_assigned":
       case "target_joined":
       case "target_let_go":
@@ -200,6 +201,7 @@ export function kindOf({ entry }: JournalRow): string {
   if (entry.kind === "target_changed") return `target_${entry.state}`;
   if (entry.kind === "targets_retried") return "target_pending";
   if (entry.kind === "targets_excused") return "target_let_go";
+  if (entry.kind === "targets_left") return "target_skipped";
   if (entry.kind === "target_assigned") return entry.purpose === "revert" ? "target_reverting" : entry.kind;
   if (entry.kind === "phase_changed") return entry.phase;
   return entry.kind === "report_accepted" ? `report_${entry.phase}` : entry.kind;

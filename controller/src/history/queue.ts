@@ -73,8 +73,8 @@ export class Queue {
 
   #waits(own: Own, rows: readonly JournalRow[], scratch: Database, end: Instant): readonly Wait[] {
     const project = createProjector(scratch);
-    // Whether a release stood where it ran was not written down; a promotion that waited for that is not shown to have waited.
-    const facts: StartFacts = { facts: new Facts(scratch), promotions: { missing: () => undefined } };
+    // Whether a release stood where it ran was not written down, nor are targets read here; what waited for that, or for a superseded rollback, is not shown to have waited.
+    const facts: StartFacts = { facts: new Facts(scratch), promotions: { missing: () => undefined }, rollouts: { goingBack: () => [] }, catchUp: { undecidedBack: () => [] } };
     const states = new Map<DeploymentId, RolloutState>();
     const waits: Wait[] = [];
     let seq = 0;

@@ -139,6 +139,7 @@ export class Story {
       case "target_changed":
       case "targets_retried":
       case "targets_excused":
+      case "targets_left":
       case "target_joined":
       case "target_let_go":
       case "gate_reached":

@@ -40,6 +40,7 @@ const STAYS: Readonly<Record<EntryKind, boolean>> = {
   target_joined: false,
   targets_retried: false,
   targets_excused: false,
+  targets_left: false,
   failures_acknowledged: false,
   held: false,
   target_let_go: false,

@@ -200,6 +200,7 @@ const ROLLOUT_KINDS: Readonly<Record<RolloutChange["kind"], true>> = {
   target_let_go: true,
   targets_retried: true,
   targets_excused: true,
+  targets_left: true,
   target_joined: true,
   failures_acknowledged: true,
   held: true,

@@ -98,6 +98,9 @@ export function createProjector(db: Database): Projector {
       case "targets_excused":
         sql.excuseLost.run(id);
         return;
+      case "targets_left":
+        sql.leaveTargets.run({ id, machines: JSON.stringify(entry.machines), at, attended, ...reasonColumns(entry.reason) });
+        return;
       case "target_joined":
         sql.emptyWave.run({ id, seq, at, attended });
         sql.noteChanged.run({ id, attended });

@@ -77,6 +77,10 @@ export function prepareWrites(db: Database) {
       WHERE deployment = @id AND state = 'failed'`),
     excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END
       WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (let_go <> 'excused' AND (purpose = 'update' OR (on_trial AND attempts = 0 AND reason_code = 'silent'))))))`),
+    leaveTargets: statement(`UPDATE targets SET state = 'skipped', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL,
+      confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) END),
+      reason_code = @reasonCode, reason_message = @reasonMessage
+      WHERE deployment = @id AND machine IN (SELECT value FROM json_each(@machines))`),
     gates: statement("SELECT gates FROM waves WHERE deployment = ? AND wave = ?").pluck(),
     setGates: statement("UPDATE waves SET gates = ? WHERE deployment = ? AND wave = ?"),
     alarms: statement("SELECT alarms FROM deployments WHERE id = ?").pluck(),

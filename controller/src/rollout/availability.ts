@@ -18,6 +18,8 @@ export interface MachineAvailability {
   readonly is: Availability;
   readonly isFailing?: boolean;
   readonly isGoingBack?: boolean;
+  /** That it was assigned last; null: the app is to be removed. Default: not known. */
+  readonly release?: ReleaseId | null;
 }
 
 /** What ran before does not any more. */
@@ -61,9 +63,10 @@ export class Availabilities {
   /** As a rollout of the app notes it. */
   noted(machine: MachineId, app: AppName): MachineAvailability {
     const answer = this.answerOf(machine, app);
+    const assigned = this.assignedTo(machine, app);
     const isOut = this.isLost(machine) || this.isDrained(machine);
     const hangs = this.isOverdue(machine, app) && answer !== undefined && STOPPED.includes(answer);
-    return { is: this.of(machine, app), isFailing: !isOut && (answer === "unhealthy" || answer === "failed" || hangs), isGoingBack: answer === "reverting" };
+    return { is: this.of(machine, app), isFailing: !isOut && (answer === "unhealthy" || answer === "failed" || hangs), isGoingBack: answer === "reverting", ...(assigned === undefined ? {} : { release: assigned.release }) };
   }
 
   /** As far as any app is concerned; a machine that is changing is not at rest, whatever else is wrong with it. */

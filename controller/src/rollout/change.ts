@@ -62,6 +62,8 @@ export type RolloutChange =
   | { readonly kind: "targets_retried" }
   /** A person goes on without all that are waited for or lost: as `target_let_go` of each, in one row. */
   | { readonly kind: "targets_excused" }
+  /** These are left to a newer deployment: as `target_changed` to skipped of each, in one row. */
+  | { readonly kind: "targets_left"; readonly machines: readonly MachineId[]; readonly reason: RolloutReason }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
   | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number; /** Nor do machines that were lost, and whose names others have by now. Default false. */ readonly isGoneExcused?: boolean }
@@ -136,6 +138,13 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       return;
     case "targets_excused":
       for (const target of outstanding(state)) letGo(state, waveOf(state, target.wave), target, "excused");
+      return;
+    case "targets_left":
+      for (const machine of change.machines) {
+        const target = targetOf(state, machine);
+        target.purpose = null;
+        moveTarget(state, target, "skipped", change.reason, at);
+      }
       return;
     case "target_joined":
       join(state, change.target, at);

@@ -5,7 +5,7 @@ import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { awaitsStart, failedTargets, isBroken, isEnded, isTouched, newCount, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, failedTargets, isBroken, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -36,7 +36,7 @@ export function decideCommand(state: RolloutState, event: CommandEvent): readonl
     case "abort":
       return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
     case "rollback":
-      return [{ kind: "phase_changed", phase: "rolling_back", reason: event.reason }];
+      return isSupersededBack(state) ? backAgain(state, event.reason) : [{ kind: "phase_changed", phase: "rolling_back", reason: event.reason }];
     case "approve":
       return awaitsStart(state) ? [{ kind: "start_approved", said: event.reason.message }] : openGate(state, event.reason.message);
     case "promote":
@@ -96,6 +96,7 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "rolled_back":
       return "it has been rolled back already";
     case "superseded":
+      if ([...state.targets.values()].some((target) => isSupersededBack(state) && isStuckBack(target))) return undefined;
       if (state.beganBack) return `it is being taken back already: what a newer deployment has is left to that, and goes back if it ends without it; muster rollback ${state.id} --to VERSION gives all of its machines an older release at once`;
       return `a newer deployment of the app has taken its place; roll that back instead, or muster rollback ${state.id} --to VERSION gives its machines an older release`;
     case "rolling":
@@ -105,6 +106,14 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "aborted":
       return hasTouchedAny(state) ? undefined : "it changed no machine that is still there, so there is nothing to take back";
   }
+}
+
+/** A newer deployment stays in its place: whoever could not go back is told again, in its turn, and nobody else. */
+function backAgain({ targets }: RolloutState, asked: RolloutReason): readonly RolloutChange[] {
+  return [...targets.values()].filter(isStuckBack).flatMap(({ machine, reason }): readonly RolloutChange[] => [
+    { kind: "target_changed", machine, state: "skipped", reason: asked, runs: null },
+    { kind: "target_changed", machine, state: "failed", reason, runs: null },
+  ]);
 }
 
 function hasTouchedAny({ waves }: RolloutState): boolean {

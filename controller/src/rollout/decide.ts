@@ -37,6 +37,8 @@ export type RolloutEvent =
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isTold: boolean }
   /** The newer rollout that it was left to in the middle of going back has ended, or lets it go, and has told it nothing. */
   | { readonly kind: "left_again"; readonly machine: MachineId }
+  /** Another deployment decided about the machine after this one began, and that stands. */
+  | { readonly kind: "decided_since"; readonly machine: MachineId; readonly reason: RolloutReason }
   /** Its agent remembers nothing of what it answered: its disk is another one. */
   | { readonly kind: "began_anew"; readonly machine: MachineId }
   /** What runs on the machine is stopped; it is cordoned. */
@@ -91,6 +93,8 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onOvertaken(state, event);
     case "left_again":
       return onLeftAgain(state, event.machine);
+    case "decided_since":
+      return onDecidedSince(state, event);
     case "began_anew":
       return onBeganAnew(state, event.machine);
     case "drained":
@@ -227,7 +231,7 @@ function onOverdue(state: RolloutState, { machine, generation, reason }: Overdue
 function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   // One that goes to an older release takes back whatever it was planned for.
-  if (state.strategy.isWayBack === true || target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched") return [];
+  if (state.strategy.isWayBack === true || target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched" || isLeftForGood(state, target)) return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
@@ -258,7 +262,7 @@ function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken
 export function leaveTo(state: RolloutState, { machines, reason }: Heirs): readonly RolloutChange[] {
   if (!state.beganBack) return [];
   const left = [...state.targets.values()].filter((target) => machines.has(target.machine) && isLeftToNewer(target));
-  return left.map(({ machine }) => ({ kind: "target_changed", machine, state: "skipped", reason, runs: null }));
+  return left.length === 0 ? [] : [{ kind: "targets_left", machines: left.map(({ machine }) => machine), reason }];
 }
 
 /** It goes back in its turn. That it failed here is all that is known of it: what it answered was to be for the newer one. */
@@ -266,6 +270,14 @@ function onLeftAgain(state: RolloutState, machine: MachineId): readonly RolloutC
   const target = state.targets.get(machine);
   if (target === undefined || !isSupersededBack(state) || !isTouched(target) || !isOvertaken(target)) return [];
   return [{ kind: "target_changed", machine, state: "failed", reason: null, runs: null }];
+}
+
+/** Whoever is to start, or is kept from it, is left to the other deployment for good. */
+function onDecidedSince(state: RolloutState, { machine, reason }: Extract<RolloutEvent, { readonly kind: "decided_since" }>): readonly RolloutChange[] {
+  const target = state.targets.get(machine);
+  if (target === undefined || target.purpose !== null || target.leftAs !== null || isOvertaken(target)) return [];
+  if (target.state !== "pending" && target.state !== "unreachable" && target.state !== "skipped") return [];
+  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
 /** It had taken the release, was not heard at the end, and nobody has said since how it went. */
@@ -354,12 +366,17 @@ function isToldAndSilent({ state, purpose }: Target): boolean {
 /** What kept it from its turn is over. */
 function onBack(state: RolloutState, machine: MachineId, from: "cordoned" | "unmatched"): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target?.state !== "skipped") return [];
+  if (target?.state !== "skipped" || isLeftForGood(state, target)) return [];
   // Used again, and still not heard: until then it is lost with what it took.
   if (target.leftAs === "lost") return [];
   const isUnmatched = target.reason?.code === "unmatched";
   if (isUnmatched !== (from === "unmatched")) return [];
   return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }];
+}
+
+/** A tail asks again when the newer deployment ends without it. One that is retried does not. */
+function isLeftForGood(state: RolloutState, target: Target): boolean {
+  return isForward(state) && isOvertaken(target);
 }
 
 function underWay(target: Pick<Target, "purpose">): TargetState {

@@ -82,10 +82,11 @@ function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target):
 }
 
 /** From the machines' side. A machine that was removed counts nowhere, though a new machine may have its name. */
-export function noteAvailability(state: RolloutState, machine: MachineId, { is, isFailing = false, isGoingBack = false }: MachineAvailability): void {
+export function noteAvailability(state: RolloutState, machine: MachineId, noted: MachineAvailability): void {
+  const { is, isFailing = false, isGoingBack = false } = noted;
   const target = state.targets.get(machine);
   // One that is left out may become a target later.
-  if (state.unchanged.has(machine)) for (const [how, those] of Object.entries(state.availability.leftOut)) keep(those, machine, how === is && target === undefined);
+  if (state.unchanged.has(machine)) for (const [how, those] of Object.entries(state.availability.leftOut)) keep(those, machine, target === undefined && how === leftOutAs(state, noted));
   if (target === undefined) return;
   const { changing, down, failing, goingBack, changingIn, downIn } = state.availability;
   const isThere = target.state !== "removed";
@@ -96,6 +97,11 @@ export function noteAvailability(state: RolloutState, machine: MachineId, { is, 
   keep(goingBack, machine, isThere && is === "changing" && isGoingBack);
   if (wentBack && !goingBack.has(machine) && mayGoBack(state, target)) state.turnsBack.giveBack(target);
   putFirst(state, target);
+}
+
+/** What it does not serve counts in the window, whatever it is to run; what it serves is evidence of the rollout's release alone. */
+function leftOutAs({ release }: RolloutState, { is, release: assigned }: MachineAvailability): MachineAvailability["is"] | "other" {
+  return is === "available" && assigned !== undefined && assigned !== release ? "other" : is;
 }
 
 /** Whether its machine does not serve, and says so or is being changed: starting it costs nothing. A lost one may serve, unseen. */

@@ -225,9 +225,9 @@ function paceOf(state: RolloutState): Pace {
   return wave === 0 || isTaken ? "window" : "one";
 }
 
-/** It serves now on a machine that is left out since it ran it already. */
+/** It serves now on a machine that is left out since it ran it already, and is to run it still. */
 function isProvenElsewhere({ unchanged, availability: { leftOut } }: RolloutState): boolean {
-  return unchanged.size > leftOut.changing.size + leftOut.down.size + leftOut.absent.size;
+  return unchanged.size > leftOut.changing.size + leftOut.down.size + leftOut.absent.size + leftOut.other.size;
 }
 
 /** Some machine has said how the release does there, or runs it already. */

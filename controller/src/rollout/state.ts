@@ -179,8 +179,8 @@ export interface TargetAvailability {
   /** How many of each are in each lane, by `label=value` and by label. */
   readonly changingIn: Map<string, number>;
   readonly downIn: Map<string, number>;
-  /** The same of the machines that are left out: those that are in none of these sets serve. */
-  readonly leftOut: Readonly<Record<"changing" | "down" | "absent", Set<MachineId>>>;
+  /** The same of the machines that are left out, and of these those that are to run another release by now: those that are in none of these sets serve with the rollout's. */
+  readonly leftOut: Readonly<Record<"changing" | "down" | "absent" | "other", Set<MachineId>>>;
 }
 
 export interface RolloutState {
@@ -373,7 +373,7 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     promoted: false,
     hold: null,
     moving: new Set(),
-    availability: { changing: new Set(), down: new Set(), failing: new Set(), goingBack: new Set(), changingIn: new Map(), downIn: new Map(), leftOut: { changing: new Set(), down: new Set(), absent: new Set() } },
+    availability: { changing: new Set(), down: new Set(), failing: new Set(), goingBack: new Set(), changingIn: new Map(), downIn: new Map(), leftOut: { changing: new Set(), down: new Set(), absent: new Set(), other: new Set() } },
     lostTakers: new Set(),
     wordless: new Set(),
     laneKeys: new Map(),
@@ -401,6 +401,11 @@ export function backwardTurns(state: Pick<RolloutState, "availability" | "phase"
 export function mayGoBack({ availability, phase }: Pick<RolloutState, "availability" | "phase">, target: Target): boolean {
   if (isEnded(phase) && isOvertaken(target)) return false;
   return isToRevert(target) && target.state !== "unreachable" && !availability.goingBack.has(target.machine);
+}
+
+/** It was told to go back, and could not. */
+export function isStuckBack({ state, purpose }: Pick<Target, "state" | "purpose">): boolean {
+  return state === "failed" && purpose === "revert";
 }
 
 /** Left to a newer deployment. */
