@@ -26,6 +26,7 @@ import { HelloOverBudget, MachineGone } from "./refusal.ts";
 import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
+import { Voices } from "./voices.ts";
 import { Watch } from "./watch.ts";
 
 export type EngineOptions = LoopOptions;
@@ -42,8 +43,6 @@ interface Saying {
 /** What a transaction takes of what agents say before others have their turn: so many reports, or hellos and voices after a silence, which concern every app of a machine. */
 const WEIGHT_MAX = 320;
 const HELLO_WEIGHT = 20;
-
-const VOICES_AGAIN_MS = 1_000;
 
 /** Machines whose newest generation is looked up in one turn when the way to them is back. */
 const TOLD_AGAIN_PER_TURN = 100;
@@ -64,13 +63,12 @@ export class Engine {
   #said: Saying[] = [];
   readonly #watch: Watch;
   #cancelTelling: (() => void) | undefined;
-  /** Machines that were heard again while the disk took no writes. */
-  readonly #unwritten = new Map<MachineId, Generation>();
-  #cancelVoices: (() => void) | undefined;
+  readonly #voices: Voices;
 
   constructor(options: EngineOptions) {
     this.#loop = new Loop(options);
     this.#watch = new Watch(this.#loop);
+    this.#voices = new Voices(this.#loop, (machine, generation) => this.#shareVoice(machine, generation));
     this.#intake = new ReportIntake(this.#loop, options.logger, (report, append, now) => this.#followReport(report, append, now));
     this.operators = new Operators(this.#loop);
     this.orders = new FleetOrders(this.#loop);
@@ -91,7 +89,7 @@ export class Engine {
   stop(): void {
     this.#loop.stop();
     this.#cancelTelling?.();
-    this.#cancelVoices?.();
+    this.#voices.stop();
     this.#intake.stop();
     this.retention.stop();
     this.#watch.stop();
@@ -319,25 +317,13 @@ export class Engine {
     catchUp.look(machine);
   }
 
-  /** What can't be written down is tried again soon: the next heartbeat may be long to come. */
   #shareVoice(machine: MachineId, generation: Generation): void {
-    this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => this.#keepVoice(machine, generation));
-  }
-
-  #keepVoice(machine: MachineId, generation: Generation): void {
-    this.#unwritten.set(machine, generation);
-    if (this.#loop.isStopped) return;
-    this.#cancelVoices ??= this.#loop.clock.wakeAfter(VOICES_AGAIN_MS, () => {
-      this.#cancelVoices = undefined;
-      const voices = [...this.#unwritten];
-      this.#unwritten.clear();
-      for (const [each, its] of voices) this.#shareVoice(each, its);
-    });
+    this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => this.#voices.keep(machine, generation));
   }
 
   /** Its agent comes again, and may take its time: it was heard all the same. */
   #failHello(machine: MachineId, generation: number, error: unknown): never {
-    if (this.#loop.facts.hasMachine(machine)) this.#keepVoice(machine, generation as Generation);
+    if (this.#loop.facts.hasMachine(machine)) this.#voices.keep(machine, generation as Generation);
     throw error;
   }
 

@@ -150,7 +150,7 @@ test("a machine whose hello could not be written down is heard as soon as the di
   world.pass(20_000, "b", "c", "d");
   expect(silent()).toEqual(["a"]);
   world.journal.db.pragma("query_only = ON");
-  await expect(world.join("a")).rejects.toThrow();
+  await expect(world.join("a")).rejects.toThrow("attempt to write a readonly database");
   world.pass(1000, "b", "c", "d");
   world.journal.db.pragma("query_only = OFF");
   world.pass(3000, "b", "c", "d");
