@@ -108,6 +108,15 @@ export class GoingBack {
     }
   }
 
+  /** What a way back is to replace is good no more, told by now or not. */
+  beginsBack({ app, artifact, waves }: Deployment): void {
+    for (const machine of waves.flatMap(({ machines }) => machines)) {
+      const { confirmed } = this.#past(machine, app);
+      const top = confirmed.at(-1);
+      if (top !== undefined && top.artifact !== artifact) confirmed[confirmed.length - 1] = { ...top, artifact: undefined };
+    }
+  }
+
   goesBack(deployment: Deployment): void {
     this.#backAt.set(deployment.id, this.#court.hosts.now);
     for (const machine of this.#court.record.machinesOf(deployment)) {

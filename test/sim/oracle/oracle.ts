@@ -69,7 +69,10 @@ export class Oracle {
     },
     // Another disk, which remembers nothing, or another agent on the same one.
     agent_changed: ({ machine }) => this.#goingBack.forget(machine),
-    rollout_started: ({ deployment }) => this.#orders.began(this.#of(deployment)),
+    rollout_started: ({ deployment }) => {
+      this.#orders.began(this.#of(deployment));
+      if (this.#court.record.waysBack.has(deployment)) this.#goingBack.beginsBack(this.#of(deployment));
+    },
     target_assigned: ({ deployment, machine }, seq) => this.#decided(this.#of(deployment), machine, seq),
     target_changed: ({ deployment, machine, state }) => {
       if (state !== "removed" && !this.#court.record.machines.has(machine)) this.#court.complain("removed_is_left", `${machine} is ${state} in ${deployment}, and was removed from the fleet`);

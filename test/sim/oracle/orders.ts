@@ -51,8 +51,10 @@ export class Orders {
     if (!isUpdate) return;
     const wallNow = controller.now;
     const isInAHurry = record.waysBack.has(deployment.id) && phase === "rolling";
+    // What goes back to an older release takes back whatever it was planned for, also when that comes late.
+    const isPlannedBack = record.waysBack.has(deployment.id) && deployment.waves.some(({ machines }) => machines.includes(machine));
     if (known.cordonedAt !== undefined) complain("cordoned_is_left", `${what} and is cordoned`);
-    if (!isInAHurry && !selects(checkedSelector(deployment.strategy.targets), known.labels)) complain("unmatched_is_left", `${what}, whose labels do not match ${deployment.strategy.targets}`);
+    if (!isPlannedBack && !selects(checkedSelector(deployment.strategy.targets), known.labels)) complain("unmatched_is_left", `${what}, whose labels do not match ${deployment.strategy.targets}`);
     this.#checkWave(decision, deployment, what);
     if (!isInAHurry) for (const { from, until, setAt } of record.freezes.values()) if (setAt <= decision.at && from <= wallNow && wallNow < until) complain("closed_is_still", `${what} in a freeze`);
     const isPromoted = deployment.acts.some((act) => act.what === "promote" && act.detail === "all");

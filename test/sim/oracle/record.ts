@@ -144,7 +144,10 @@ export class Record {
         const onTrial = new Set(targets.flatMap((target) => (target.onTrial === true ? [target.machine] : [])));
         return { machines, onTrial, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), begunAt: undefined, finishedAt: undefined };
       });
-      Object.assign(this.deployments.get(deployment)!, { waves, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
+      const started = this.deployments.get(deployment)!;
+      // A machine belongs to where it was when the plan was made.
+      for (const { machines } of waves) for (const machine of machines) started.labels.set(machine, this.machines.get(machine)?.labels ?? {});
+      Object.assign(started, { waves, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
     },
     wave_started: ({ deployment, wave }) => {
       this.deployments.get(deployment)!.waves[wave]!.begunAt = this.#now;
