@@ -140,7 +140,8 @@ export class Passing {
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id || (decision.at < retriedAt && !wellAtEnd.has(machine))) return [];
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
       // That it took it nobody could know.
-      if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine))) return [];
+      const isHeard = hosts.lastHeardAt(machine) > decision.at && stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine));
+      if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !isHeard) return [];
       const knownUntil = Math.max(decision.at, hosts.knownUntil(machine));
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
       // What had served there went with its disk, after the controller could last know of it.
