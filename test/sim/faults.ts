@@ -91,6 +91,7 @@ export class Faults {
         machine.isDiskFull = true;
         timeline.after(lastMs, () => {
           machine.isDiskFull = false;
+          machine.lastFaultAt = timeline.now;
         });
         break;
       case "machine's clock jumps":
