@@ -125,8 +125,9 @@ export class Attendance {
     this.#countedAt = this.#clock.monotonicMs();
   }
 
-  /** A machine was heard, and what it owes is known. */
+  /** A machine was heard, and what it owes is known. What is read first after a gap had come before it, and says nothing of how the machine is now. */
   heard(machine: MachineId): void {
+    if (this.#clock.monotonicMs() < this.#readingUntil) return;
     if (!this.#owes(machine)) this.#awaited?.delete(machine);
   }
 

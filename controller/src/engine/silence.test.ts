@@ -71,6 +71,23 @@ test("a machine whose reports can't be written down on a full disk is heard all 
   expect(world.fleet.presence("m1" as MachineId).presence).not.toBe("silent");
 });
 
+test("a machine that died while the controller was held up has not been heard by what it had said before", async () => {
+  const world = new World();
+  await world.join("m1", "m2");
+  const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
+  for (const name of ["m1", "m2"]) await world.say(name, "probing");
+  // No timer fires in that time; m1 becomes healthy and dies.
+  world.clock.elapsed += 40_000;
+  world.clock.advance(0);
+  await world.say("m1", "healthy");
+  world.engine.heartbeat("m1" as MachineId, 0 as Generation);
+  await world.say("m2", "healthy");
+  world.pass(10_000, "m2");
+  expect([world.phase(id), world.waitingOn(id)]).toEqual(["rolling", expect.stringContaining("(1 of 2 so far)")]);
+  world.pass(10_000, "m2");
+  expect([world.state(id, "m1"), world.state(id, "m2")]).toEqual(["unreachable", "healthy"]);
+});
+
 test("what came while the controller was held up is read before anything follows from a part of it", async () => {
   const world = new World();
   await world.join("m1", "m2");
