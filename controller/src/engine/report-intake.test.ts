@@ -126,10 +126,10 @@ describe("the budget of an app on a machine", () => {
   test("beyond it the newest report of each app waits, and is journalled when the budget allows", async () => {
     world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
     for (let times = 0; times < 700; times += 1) await restart();
-    expect([reports(), await acknowledged()]).toEqual([100, 700]);
+    expect([reports(), await acknowledged()]).toEqual([500, 700]);
     expect(world.engine.heldReports("a" as MachineId)).toBe(1);
     world.pass(151_000, "a", "b");
-    expect([reports(), world.engine.heldReports("a" as MachineId)]).toEqual([101, 0]);
+    expect([reports(), world.engine.heldReports("a" as MachineId)]).toEqual([501, 0]);
     const stored = world.journal.db.prepare("SELECT starts FROM machine_apps WHERE machine = 'a'").pluck().get();
     expect(stored).toBe(701);
   });
@@ -155,25 +155,25 @@ describe("the budget of an app on a machine", () => {
   test("the first final answer to an assignment is taken at once, though the budget is spent; that it is healthy again later waits", async () => {
     world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
     await world.say("b", "healthy");
-    for (let times = 0; times < 200; times += 1) await say("healthy", { starts: times + 2 });
+    for (let times = 0; times < 600; times += 1) await say("healthy", { starts: times + 2 });
     world.pass(2000, "a", "b");
     const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(2), onFailure: "pause" });
     await say("healthy");
-    expect([world.state(id, "a"), reports()]).toEqual(["healthy", 101]);
+    expect([world.state(id, "a"), reports()]).toEqual(["healthy", 501]);
     for (let times = 0; times < 20; times += 1) {
       await say("probing", { starts: times + 2 });
       await say("healthy", { starts: times + 2 });
     }
-    expect([world.state(id, "a"), reports()]).toEqual(["updating", 102]);
+    expect([world.state(id, "a"), reports()]).toEqual(["updating", 502]);
     world.pass(151_000, "a", "b");
-    expect([world.state(id, "a"), reports()]).toEqual(["healthy", 103]);
+    expect([world.state(id, "a"), reports()]).toEqual(["healthy", 503]);
   });
 
   test("that an app is healthy no more is never held back: no soak passes over it", async () => {
     world.deploy("1", { waves: [ALL], maxUnavailable: count(2) });
     for (const machine of ["a", "b"]) await world.say(machine, "healthy");
     seq = 1;
-    for (let times = 0; times < 200; times += 1) await restart();
+    for (let times = 0; times < 600; times += 1) await restart();
     const id = world.deploy("2", { waves: [{ ...wave(count(1)), gates: [{ kind: "soak", forMs: 60_000 }] }, ALL], maxUnavailable: count(1) });
     await say("healthy");
     // Its host starts anew again and again.
@@ -190,7 +190,7 @@ describe("the budget of an app on a machine", () => {
     const id = world.deploy("1", { waves: [ALL], maxUnavailable: count(2), maxFailures: count(2) });
     await say("healthy");
     const noise = (): Promise<void> => say("healthy", { app: "aa-noise" as AppName, generation: 0, starts: seq });
-    for (let times = 0; times < 300; times += 1) await noise();
+    for (let times = 0; times < 600; times += 1) await noise();
     await say("unhealthy");
     for (let minutes = 0; minutes < 5; minutes += 1) {
       await noise();
@@ -202,7 +202,7 @@ describe("the budget of an app on a machine", () => {
 
   test("apps that are not assigned share one, however many an agent makes up", async () => {
     for (let times = 0; times < 1000; times += 1) await say("healthy", { app: `made-up-${times}` as AppName, generation: 0 });
-    expect(reports()).toBe(100);
+    expect(reports()).toBe(500);
   });
 
   test("what waits survives the controller, and belongs to its machine alone", async () => {
@@ -211,7 +211,7 @@ describe("the budget of an app on a machine", () => {
     world.startEngine();
     expect([reports("b"), world.engine.heldReports("a" as MachineId)]).toEqual([1, 1]);
     world.pass(151_000, "a", "b");
-    expect([reports(), world.engine.heldReports("a" as MachineId)]).toEqual([101, 0]);
+    expect([reports(), world.engine.heldReports("a" as MachineId)]).toEqual([501, 0]);
   });
 
   test("what waits goes with a machine that is removed", async () => {
@@ -219,7 +219,7 @@ describe("the budget of an app on a machine", () => {
     world.remove("a");
     await world.join("a");
     world.pass(300_000, "a", "b");
-    expect([reports(), world.journal.db.prepare("SELECT count(*) FROM machine_apps WHERE machine = 'a'").pluck().get()]).toEqual([100, 0]);
+    expect([reports(), world.journal.db.prepare("SELECT count(*) FROM machine_apps WHERE machine = 'a'").pluck().get()]).toEqual([500, 0]);
   });
 
   test("it says so in the log once, when it begins", async () => {
@@ -236,18 +236,18 @@ describe("the budget of an app on a machine", () => {
       world.engine.hello({ kind: "machine_joined", machine: "a" as MachineId, instance, labels: {}, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" }, 0);
     let refused = "";
     for (let times = 0; times < 1000; times += 1) await connectAs(`i-${times}`).catch((error: Error) => (refused = error.message));
-    expect([rows(), cursors() <= 100]).toEqual([100, true]);
+    expect([rows(), cursors() <= 500]).toEqual([500, true]);
     expect(refused).toContain("does no other agent have a copy");
     world.pass(151_000, "a", "b");
     await connectAs("i-later");
-    expect(rows()).toBe(101);
+    expect(rows()).toBe(501);
   });
 
   test("a clock that is set back gives nothing, and takes nothing", async () => {
-    for (let times = 0; times < 99; times += 1) await say("healthy", { generation: 0, starts: times });
+    for (let times = 0; times < 499; times += 1) await say("healthy", { generation: 0, starts: times });
     world.clock.wall -= 1_000_000;
     await say("healthy", { generation: 0, starts: 1000 });
     await say("healthy", { generation: 0, starts: 1001 });
-    expect(reports()).toBe(100);
+    expect(reports()).toBe(500);
   });
 });

@@ -21,8 +21,8 @@ import { type AgentPhase, FINAL_ANSWERS, type RolloutReason } from "../rollout/s
 import type { Loop } from "./loop.ts";
 import type { Append } from "./rollouts.ts";
 
-/** Reports that an app may have journalled at once on a machine: a dozen changes, with all that can go wrong. */
-const BURST = 100;
+/** Reports that an app may have journalled at once on a machine: sixty changes in a row, with all that can go wrong. */
+const BURST = 500;
 /** One more each: 720 a day, about 250 kB of journal. An app that is changed ten times a day needs 80. */
 const REFILL_MS = 120_000;
 /** Between two looks at what waits. */
