@@ -44,7 +44,9 @@ export interface LaterTarget {
 
 /** Older releases that are tried: the files of some may be gone. */
 const BEFORE_MAX = 5;
-/** Of a deployment `d`: its rollback has begun, and what that had to take back still goes back, whatever has ended it but a person. */
+/** Of a deployment `d`: it gives its release to machines, or still may. */
+const GIVES = "d.phase IN ('rolling', 'paused', 'succeeded')";
+/** Its rollback has begun, and what that had to take back still goes back, whatever has ended it but a person. */
 const GOES_BACK = "d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed', 'superseded')";
 
 export class Decisions {
@@ -149,9 +151,9 @@ function prepare(db: Database) {
     ).pluck(),
     decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
     intentions: statement(
-      `SELECT d.id AS deployment, d.phase, d.phase NOT IN ('rolling', 'paused', 'succeeded') AS isBack, CASE WHEN d.phase IN ('rolling', 'paused', 'succeeded') THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
+      `SELECT d.id AS deployment, d.phase, NOT ${GIVES} AS isBack, CASE WHEN ${GIVES} THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND d.app = @app AND (
-         (${isToCome("t")} AND d.phase IN ('rolling', 'paused', 'succeeded'))
+         (${isToCome("t")} AND ${GIVES})
          OR (t.attempts > 0 AND t.state = 'unreachable' AND (d.phase = 'rolling_back' OR (${GOES_BACK}))))
        ORDER BY seq DESC`,
     ),

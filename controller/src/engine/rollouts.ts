@@ -273,6 +273,8 @@ export class Rollouts {
 
   /** What machines said, and what became of them, while nobody drove the rollout: from this row of the journal on. */
   #takeMissed(state: RolloutState, since: number, recorder: Recorder, which: (target: Target) => boolean = () => true): void {
+    // The labels of the whole fleet are not read for nobody.
+    if (![...state.targets.values()].some(which)) return;
     const matches = checkedSelector(state.strategy.targets);
     const comparison = { world: this.#world, journal: this.#journal, since, labels: this.#world.labels(), matches };
     for (const target of [...state.targets.values()]) {

@@ -203,14 +203,14 @@ function waitsForLost(state: RolloutState): boolean {
 }
 
 /** Nobody but those that are unreachable could show anything at its gate: who goes on without them goes on without it. */
-function isUnwatched(state: RolloutState): boolean {
+function leavesUnwatched(state: RolloutState): boolean {
   const kind = gateAt(state)?.gate.gate.kind;
   return kind !== undefined && kind !== "approval" && newCount(state.waves[state.wave]!, "healthy") === 0;
 }
 
 /** The one thing that it waits for: machines that are unreachable, the gate, or the moment at which its next wave begins. */
 function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
-  if (waitsForLost(state)) return [...excuse(state), ...(isUnwatched(state) ? openGate(state, said) : [])];
+  if (waitsForLost(state)) return [...excuse(state), ...(leavesUnwatched(state) ? openGate(state, said) : [])];
   if (state.hold?.kind !== "begin") return openGate(state, said);
   return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
 }
