@@ -19,7 +19,10 @@ interface Took {
   readonly machine: MachineId;
   /** Served it when the controller could last know; undefined: it did not. */
   readonly since: number | undefined;
+  /** For so long that the controller has found it by now. */
   readonly isSilent: boolean;
+  /** So lately that the controller cannot have called it silent. Between the two it may have. */
+  readonly isHeard: boolean;
   /** Silent, and had failed before it fell silent. */
   readonly hadFailed: boolean;
 }
@@ -140,15 +143,16 @@ export class Passing {
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id || (decision.at < retriedAt && !wellAtEnd.has(machine))) return [];
       const stretches = host.serving(app).since(decision.at, now).filter((stretch) => stretch.artifact === artifact);
       // That it took it nobody could know.
-      const isHeard = hosts.lastHeardAt(machine) > decision.at && stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine));
-      if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !isHeard) return [];
+      const hasSaidSo = hosts.lastHeardAt(machine) > decision.at && stretches.some(({ from }) => from + LAG_MS < hosts.lastHeardAt(machine));
+      if (hosts.unheardMs(machine) >= SILENT_AFTER_MS && !hasSaidSo) return [];
       const knownUntil = Math.max(decision.at, hosts.knownUntil(machine));
       const since = stretches.find(({ to }) => to >= knownUntil)?.from;
       // What had served there went with its disk, after the controller could last know of it.
       if (since === undefined && host.diskSince > knownUntil) return [];
       // While the controller is held up it can't be found silent.
-      const isSilent = hosts.attention.between(hosts.lastHeardAt(machine), now) >= SILENT_AFTER_MS + SLACK_MS;
-      return [{ machine, since, isSilent, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
+      const missedMs = hosts.attention.between(hosts.lastHeardAt(machine), now);
+      const isSilent = missedMs >= SILENT_AFTER_MS + SLACK_MS;
+      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - SLACK_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
     });
   }
 
@@ -196,7 +200,7 @@ export class Passing {
     const took = this.#took(deployment, index);
     const isEnough = wave.successThreshold !== null && index < deployment.waves.length - 1;
     if (isEnough) return undefined;
-    const failing = took.filter(({ since, isSilent, hadFailed }) => hadFailed || (since === undefined && !isSilent));
+    const failing = took.filter(({ since, isHeard, hadFailed }) => hadFailed || (since === undefined && isHeard));
     if (failing.length > wave.maxFailures) return `${failing.map(({ machine }) => machine).join(", ")} do not serve it, ${wave.maxFailures} may fail`;
     const silent = namesOfLost(took);
     if (silent.length === 0) return undefined;
