@@ -53,7 +53,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what comes first is not looked at when it is reversed",
     breaks: "in_order",
-    seed: 71,
+    seed: 41,
     edits: [{ file: "controller/src/plan/order.ts", find: 'const isReversed = key.kind !== "shuffle" && key.reversed;', put: "const isReversed = false;" }],
   },
   {
@@ -93,6 +93,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "nobody needs to approve",
     breaks: "gates_hold",
+    seed: 10,
     edits: [{ file: `${ROLLOUT}/gates.ts`, find: 'case "approval":\n      return { kind: "wait", until: undefined };', put: 'case "approval":\n      return { kind: "open", said: "" };' }],
   },
   {
@@ -142,6 +143,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a removed machine that is on the move goes on holding its wave up",
     breaks: "removed_is_left",
+    seed: 14,
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'if (target === undefined || target.state === "removed") return [];', put: 'if (target === undefined || target.state === "removed" || isMoving(target)) return [];' }],
   },
   {
@@ -289,7 +291,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a soak passes by the clock on the wall, and nobody asks who was heard after it",
     breaks: "soak_watched",
-    seed: 41,
+    seed: 43,
     edits: [
       { file: `${ROLLOUT}/gates.ts`, find: "now.attended >= over.attended", put: "now.at >= over.at" },
       { file: `${ROLLOUT}/rolling.ts`, find: "if (unheard === undefined) return undefined;", put: "if (unheard === undefined || over.at > 0) return undefined;" },
@@ -333,7 +335,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "late machines get a release though it fails wherever it runs",
     breaks: "catch_up_waits",
-    seed: 89,
+    seed: 141,
     edits: [{ file: `${ENGINE}/world.ts`, find: "if (!isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;", put: "if (now.machines >= 0 || !isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;" }],
   },
   {
