@@ -108,11 +108,6 @@ export class Decisions {
     return this.#sql.decidedAfter.get({ id, machine, app }) as DeploymentId | undefined;
   }
 
-  /** A deployment under way that began after this one had begun to go back, and has still to tell the machine; undefined: there is none. */
-  toTellAfterRollback(id: DeploymentId, machine: MachineId): DeploymentId | undefined {
-    return this.#sql.toTellAfter.get({ id, machine }) as DeploymentId | undefined;
-  }
-
   /** Ended deployments in which something is still to come for the machine, the newest first. */
   outstandingIn(machine: MachineId): readonly DeploymentId[] {
     return this.#sql.outstandingIn.all(machine) as DeploymentId[];
@@ -168,10 +163,6 @@ function prepare(db: Database) {
          AND ((t.attempts > 0 AND NOT (later.back_seq IS NOT NULL AND t.state = 'reverted')) OR (later.phase = 'succeeded' AND ${isToCome("t")})) ORDER BY later.start_seq`,
     ),
     startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),
-    toTellAfter: statement(
-      `SELECT d.id FROM deployments this JOIN deployments d ON d.app = this.app AND d.start_seq > this.back_seq AND d.phase IN ('rolling', 'paused')
-       JOIN targets t ON t.deployment = d.id AND t.machine = @machine WHERE this.id = @id AND t.attempts = 0 AND ${isToCome("t")} LIMIT 1`,
-    ).pluck(),
     decidedAfter: statement(
       `SELECT a.deployment FROM assignments a JOIN deployments d ON d.id = @id
        WHERE a.machine = @machine AND a.app = @app AND a.deployment <> d.id AND a.decided_seq > d.back_seq`,

@@ -9,7 +9,7 @@ import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
 import { Availabilities, type Assigned } from "../rollout/availability.ts";
 import type { Attended } from "../rollout/moment.ts";
-import { type AgentPhase, type Hold, isSupersededBack, type Purpose, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { type AgentPhase, type Hold, type Purpose, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import type { Opening, Surroundings } from "../rollout/surroundings.ts";
 import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
@@ -276,11 +276,9 @@ export class World implements Surroundings {
     return this.budgets.full(machine, purpose);
   }
 
-  successor(state: Parameters<Surroundings["successor"]>[0], machine: MachineId): DeploymentId | undefined {
-    const { id, app } = state;
-    const { decisions } = this.#facts;
-    if (this.availabilities.assignedTo(machine, app)?.deployment !== id) return decisions.decidedAfterRollback(id, machine, app);
-    return isSupersededBack(state) && state.targets.get(machine)?.purpose !== "revert" ? decisions.toTellAfterRollback(id, machine) : undefined;
+  successor({ id, app }: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined {
+    const isItsOwn = this.availabilities.assignedTo(machine, app)?.deployment === id;
+    return isItsOwn ? undefined : this.#facts.decisions.decidedAfterRollback(id, machine, app);
   }
 
   unsound({ app, release, strategy }: Pick<RolloutState, "app" | "release" | "strategy">): Hold | undefined {

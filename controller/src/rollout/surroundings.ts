@@ -36,7 +36,7 @@ export interface Surroundings {
   /** The selector of a budget of the machine's group that has no room for it; undefined: it may start. */
   fullBudget(machine: MachineId, purpose: Purpose): string | undefined;
   /** The deployment that has decided about the machine since this one began to go back; undefined: none has. */
-  successor(state: Pick<RolloutState, "id" | "app" | "phase" | "beganBack" | "targets">, machine: MachineId): DeploymentId | undefined;
+  successor(state: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined;
   /** Why the release of a rollout that has succeeded is given to nobody else now; undefined: it stands where it runs. */
   unsound(state: RolloutState): Hold | undefined;
 }
