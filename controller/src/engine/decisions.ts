@@ -3,7 +3,7 @@
  */
 import type { Database, Statement } from "better-sqlite3";
 import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { isToCome } from "../journal/standing.ts";
+import { isToCome, wentBack } from "../journal/standing.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import type { LeftAs, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
@@ -46,8 +46,6 @@ export interface LaterTarget {
 const BEFORE_MAX = 5;
 /** Of a deployment `d`: it gives its release to machines, or still may. */
 const GIVES = "d.phase IN ('rolling', 'paused', 'succeeded')";
-/** Its rollback has begun, and what that had to take back still goes back, whatever has ended it but a person. */
-const GOES_BACK = "d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed', 'superseded')";
 
 export class Decisions {
   readonly #db: Database;
@@ -149,7 +147,7 @@ function prepare(db: Database) {
       `SELECT d.id AS deployment, d.phase, NOT ${GIVES} AS isBack, CASE WHEN ${GIVES} THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND d.app = @app AND (
          (${isToCome("t")} AND ${GIVES})
-         OR (t.attempts > 0 AND t.state = 'unreachable' AND (d.phase = 'rolling_back' OR (${GOES_BACK}))))
+         OR (t.attempts > 0 AND t.state = 'unreachable' AND (d.phase = 'rolling_back' OR ${wentBack("d")})))
        ORDER BY seq DESC`,
     ),
     outstandingBeside: statement("SELECT 1 FROM targets t WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND t.deployment <> ? AND t.purpose IS NOT NULL"),
@@ -169,10 +167,10 @@ function prepare(db: Database) {
     ).pluck(),
     outstandingIn: statement(
       `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
-       WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND (d.phase IN ('succeeded', 'rolled_back', 'failed') OR (${GOES_BACK})) ORDER BY d.number DESC`,
+       WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND (d.phase IN ('succeeded', 'rolled_back', 'failed') OR ${wentBack("d")}) ORDER BY d.number DESC`,
     ).pluck(),
     outstandingTarget: statement(
-      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, t.attempts, ${GOES_BACK} AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
+      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, t.attempts, ${wentBack("d")} AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`,
     ),
     isTarget: statement("SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state <> 'removed'"),

@@ -109,16 +109,16 @@ export function withLeft({ machines, healthy, bad }: Now, left: number): Now {
 
 /** It does what was decided. */
 export function isHealthy(how: Standing): boolean {
-  return (how.is === "available" && !wentBack(how)) || (how.is === "absent" && how.assigned.release === null);
+  return (how.is === "available" && !wentBackItself(how)) || (how.is === "absent" && how.assigned.release === null);
 }
 
 /** It does not, and nobody meant that. */
 export function isBad(how: Standing): boolean {
-  return wentBack(how) || (how.is === "down" && !how.isExcused);
+  return wentBackItself(how) || (how.is === "down" && !how.isExcused);
 }
 
 /** By itself. */
-function wentBack({ answer, is }: Standing): boolean {
+function wentBackItself({ answer, is }: Standing): boolean {
   return answer === "reverted" && is === "available";
 }
 

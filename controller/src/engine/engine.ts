@@ -9,7 +9,7 @@ import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
 import { targetStateOf } from "../rollout/decide.ts";
-import { isEnded, type RolloutState, wentBack } from "../rollout/state.ts";
+import { type RolloutState, wentBack } from "../rollout/state.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { timeText, waitingOn } from "../rollout/words.ts";
 import type { Seen } from "./attendance.ts";
@@ -402,7 +402,7 @@ export class Engine {
 
   /** It was lost when its rollout went back, and a newer deployment has it as a target, and will tell it. */
   #isOthersByNow(state: RolloutState, machine: MachineId): boolean {
-    if (!isEnded(state.phase) || !wentBack(state) || state.targets.get(machine)?.state !== "unreachable") return false;
+    if (!wentBack(state) || state.targets.get(machine)?.state !== "unreachable") return false;
     return this.#loop.catchUp.newestDecision(machine, state.app)?.deployment !== state.id;
   }
 

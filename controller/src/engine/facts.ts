@@ -12,7 +12,7 @@ import { statement as statementOf } from "../journal/statement.ts";
 import { Decisions } from "./decisions.ts";
 import type { Deadlines } from "./overdue.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
-import { stands } from "../journal/standing.ts";
+import { stands, wentBack } from "../journal/standing.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -316,7 +316,7 @@ function prepare(db: Database) {
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
-      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, d.back_seq IS NOT NULL AND d.phase IN ('rolled_back', 'failed', 'superseded') AS goesBack
+      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, ${wentBack("d")} AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
          AND t.state IN ('updating', 'unreachable', 'reverting', 'failed') AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,
@@ -371,10 +371,8 @@ function prepare(db: Database) {
       `SELECT d.id FROM deployments d
        WHERE (d.phase = 'succeeded' AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
            WHERE w.deployment = d.id AND t.state IN ('pending', 'updating')))
-         OR ((d.phase = 'rolled_back' OR (d.phase = 'superseded' AND d.back_seq IS NOT NULL)) AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
-           WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating', 'failed')))
-         OR (d.phase = 'failed' AND d.back_seq IS NOT NULL AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
-           WHERE w.deployment = d.id AND t.state IN ('reverting', 'healthy', 'updating'))) ORDER BY d.number`,
+         OR (${wentBack("d")} AND EXISTS (SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave
+           WHERE w.deployment = d.id AND (t.state IN ('reverting', 'healthy', 'updating') OR (t.state = 'failed' AND d.phase <> 'failed')))) ORDER BY d.number`,
     ).pluck(),
   };
 }

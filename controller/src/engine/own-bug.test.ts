@@ -6,6 +6,7 @@ import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count, MINUTE, percent, wave, webhook } from "../rollout/rollout.fixture.ts";
 import { type AgentPhase, isBroken } from "../rollout/state.ts";
 import { isFaultOfDisk } from "./own-bug.ts";
+import { onOne, work } from "./on-one.fixture.ts";
 import { NIGHTLY, World } from "./world.fixture.ts";
 
 const FOUR = ["a", "b", "c", "d"];
@@ -73,6 +74,25 @@ test("what a machine said while its rollout was paused for a bug counts when it 
   world.calendarFails = false;
   world.command(id, "resume");
   expect([world.phase(id), world.state(id, "a")]).toEqual(["rolling_back", "reverting"]);
+});
+
+test("a rollback that was paused for a bug goes on as a rollback, and is no rollout to be retried", async () => {
+  const world = await onOne(FOUR);
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(2) });
+  await world.settle("a", "b");
+  world.pass(2000, ...FOUR);
+  world.command(id, "rollback");
+  expect(world.phase(id)).toBe("rolling_back");
+  world.journal.db.prepare("UPDATE waves SET started_at = NULL WHERE deployment = ?").run(id);
+  world.startEngine();
+  expect([world.phase(id), reasonOf(world, id)?.code]).toEqual(["paused", "internal"]);
+  world.journal.db.prepare("UPDATE waves SET started_at = 1 WHERE deployment = ?").run(id);
+  world.startEngine();
+  expect(world.command(id, "retry")).toMatchObject({ refusal: { message: expect.stringContaining("it was being rolled back") as string } });
+  expect(world.command(id, "resume")).toMatchObject({ ok: true });
+  expect(world.phase(id)).toBe("rolling_back");
+  await work(world, FOUR, 10);
+  expect([world.phase(id), FOUR.map((name) => world.wanted(name))]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
 });
 
 test("a controller that starts with it serves all others", async () => {

@@ -15,9 +15,9 @@ export const CONFIRMING = `
   LEFT JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine
   LEFT JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave`;
 
-/** Of an assignment `a` with its target `t`: its deployment takes the release back, or was superseded in doing so. However it was confirmed, nothing goes back to it. */
+/** Of an assignment `a` with its target `t`: its deployment takes the release back, or did, unless a person ended that. However it was confirmed, nothing goes back to it. */
 const IS_TAKEN_BACK = `(t.purpose IS NOT 'revert' AND EXISTS (
-  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND d.back_seq IS NOT NULL AND d.phase IN ('rolling_back', 'rolled_back', 'failed', 'superseded')))`;
+  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND d.back_seq IS NOT NULL AND d.phase <> 'aborted'))`;
 
 /** The machine went to an older release that was known to be good, or is on its way to it, and it has not failed there. */
 const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state IS NOT 'failed' AND EXISTS (

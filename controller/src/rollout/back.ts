@@ -8,7 +8,7 @@ import type { RolloutChange } from "./change.ts";
 import type { Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
-import { endsAt, isEnded, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
+import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
 import { assignment, change, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
@@ -43,7 +43,7 @@ function leftTo(state: RolloutState, machine: MachineId, world: Surroundings): R
 
 /** Somebody is on the way back, or is to be told to go. Whoever could not go back is left as it is. */
 export function hasBackTail(state: Pick<RolloutState, "phase" | "beganBack" | "moving" | "waves">): boolean {
-  if (!isEnded(state.phase) || !wentBack(state)) return false;
+  if (!wentBack(state)) return false;
   if (state.moving.size > 0 || state.waves.some(({ counts }) => counts.healthy + counts.updating > 0)) return true;
   return state.phase !== "failed" && state.waves.some(({ counts, targets }) => counts.failed > 0 && targets.some((target) => target.state === "failed" && isToRevert(target)));
 }

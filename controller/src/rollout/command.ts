@@ -31,7 +31,9 @@ export function decideCommand(state: RolloutState, event: CommandEvent): readonl
     case "pause":
       return [{ kind: "phase_changed", phase: "paused", reason: event.reason }];
     case "resume":
-      // Without waves a fault of the controller stopped it before it began.
+      // A fault of the controller stopped its rollback.
+      if (state.beganBack) return [{ kind: "phase_changed", phase: "rolling_back", reason: event.reason }];
+      // Without waves such a fault stopped it before it began.
       return [...(isHeldForOtherReasons(state) ? [] : [...acknowledge(state, outstanding(state)), ...excuse(state)]), ...askAgain(state), ...measureAnew(state), { kind: "phase_changed", phase: state.waves.length === 0 ? "pending" : "rolling", reason: null }];
     case "abort":
       return [{ kind: "phase_changed", phase: "aborted", reason: event.reason }];
@@ -147,7 +149,7 @@ function retryRefusal(state: RolloutState): string | undefined {
     case "paused":
     case "succeeded":
     case "failed":
-      if (wentBack(state)) return "it was being rolled back; roll it back again for those that could not, or deploy again";
+      if (state.beganBack) return "it was being rolled back; roll it back again for those that could not, or deploy again";
       return failedCount(state) > 0 || (state.phase === "succeeded" && hasLeft(state)) ? undefined : NONE_FAILED;
     case "pending":
       return "it has not begun";
@@ -158,10 +160,6 @@ function retryRefusal(state: RolloutState): string | undefined {
     case "superseded":
       return `it is ${state.phase}; deploy again instead`;
   }
-}
-
-function wentBack({ waves }: RolloutState): boolean {
-  return waves.some(({ targets }) => targets.some((target) => target.purpose === "revert"));
 }
 
 function failedCount({ waves }: RolloutState): number {

@@ -42,6 +42,7 @@ export function checkRollout(state: RolloutState): void {
   demand(state, total === state.targets.size, `${total} planned targets, ${state.targets.size} known`);
   demand(state, moving === state.moving.size, `${moving} targets move, ${state.moving.size} are known to`);
   demand(state, state.phase === "pending" || isEnded(state.phase) || state.waves.length > 0 || state.phase === "rolling", "moves without a plan");
+  demand(state, !state.beganBack || (state.phase !== "rolling" && state.phase !== "succeeded"), "goes forward after its rollback has begun");
   demand(state, state.hold === null || state.moving.size === 0 || isHeldBesideMoves(state), `is held by ${state.hold?.kind} with targets on the move`);
 }
 

@@ -423,9 +423,9 @@ export function isLeftToNewer(target: Target): boolean {
   return isToRevert(target) && target.state !== "unreachable" && !isOvertaken(target);
 }
 
-/** It has ended, and what it had changed went back, whether all of its machines could or not. */
-export function wentBack({ phase, beganBack, waves }: Pick<RolloutState, "phase" | "beganBack" | "waves">): boolean {
-  return phase === "rolled_back" || isSupersededBack({ phase, beganBack }) || (phase === "failed" && waves.some(({ targets }) => targets.some(({ purpose }) => purpose === "revert")));
+/** A rollout that has ended in or after its rollback: what is still to go back goes back when it can. One that a person ended leaves its machines as they are. In SQL: journal/standing.ts. */
+export function wentBack({ phase, beganBack }: Pick<RolloutState, "phase" | "beganBack">): boolean {
+  return beganBack && (phase === "rolled_back" || phase === "failed" || phase === "superseded");
 }
 
 function isEarlier(a: Target, b: Target): boolean {

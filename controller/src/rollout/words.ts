@@ -126,7 +126,7 @@ export function progressReason(state: RolloutState, wave: WaveState, known: Know
 
 export function stuckBackReason(state: RolloutState, known: Known = () => null): RolloutReason {
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
-  const stuck = [...state.moving].map((machine) => state.targets.get(machine)!);
+  const stuck = [...new Set([...state.moving, ...state.availability.goingBack])].map((machine) => state.targets.get(machine)!);
   const who = stuck.length === 0 ? "nothing was under way" : whoRunsWhat(stuck);
   return {
     code: "progress_deadline",
