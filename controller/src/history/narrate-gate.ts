@@ -26,6 +26,7 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
     case "freeze":
     case "offline":
     case "budget":
+    case "settling":
     case "unsound":
     case "cordon":
       return message;

@@ -9,7 +9,7 @@ import type { Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
 import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
-import { assignment, change, type Step } from "./step.ts";
+import { assignment, change, settlingStep, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
 
@@ -17,6 +17,8 @@ export function backStep(state: RolloutState, world: Surroundings, now: Moment):
   const next = nextBack(state, world);
   if (next.kind === "start") return change(next.change);
   if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
+  const settling = settlingStep(state);
+  if (settling !== undefined) return settling;
   if (isLate(state, now)) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
   const budget = state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
   if (budget !== undefined && state.availability.changing.size === 0) return { kind: "hold", hold: budgetHold(budget), until: undefined };

@@ -10,7 +10,7 @@ import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
 import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isOwedTooLong, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
-import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
+import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
 
@@ -57,7 +57,7 @@ function alarmReason(state: RolloutState): RolloutReason | undefined {
 function forwardStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const known = letGoStep(state, now);
   if (known !== undefined) return known;
-  const turn = isPendingInBegun(state) ? (suspicionStep(state, now) ?? withSoakAnew(state, turnStep(state, world, paceOf(state), now)) ?? WAIT) : undefined;
+  const turn = isPendingInBegun(state) ? (suspicionStep(state, now) ?? withSoakAnew(state, turnStep(state, world, paceOf(state), now)) ?? settlingStep(state) ?? WAIT) : undefined;
   if (!hasEnough(waveOf(state, state.wave))) {
     if (turn !== undefined) return turn;
     if (state.moving.size > 0) return WAIT;
@@ -75,10 +75,10 @@ const WAIT: Step = { kind: "wait", until: undefined };
 /** On from the wave under way, which need not wait for anybody on the move. */
 function passStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const wave = waveOf(state, state.wave);
-  if (wave.startedAt === null) return beginStep(state, state.wave, now);
+  if (wave.startedAt === null) return beginStep(state, state.wave, world, now);
   const lost = lostStep(state, now);
   if (lost !== undefined) return lost;
-  if (wave.finishedAt !== null) return beginStep(state, state.wave + 1, now);
+  if (wave.finishedAt !== null) return beginStep(state, state.wave + 1, world, now);
   return gateStep(state, wave, world, now) ?? owedStep(state, wave, world, now) ?? lastStep(state);
 }
 
@@ -91,13 +91,13 @@ function isPendingInBegun({ waves, wave }: RolloutState): boolean {
   return false;
 }
 
-function beginStep(state: RolloutState, index: number, now: Moment): Step {
+function beginStep(state: RolloutState, index: number, world: Surroundings, now: Moment): Step {
   const wave = waveOf(state, index);
   const before = index === 0 ? undefined : state.waves[index - 1];
   // Nothing has happened to a rollout before its first wave: its clock began when it did.
   const after = before === undefined ? wave.changedAt : (before.finishedAt ?? now);
   const at = Math.max(wave.at ?? 0, wave.afterMs === 0 ? 0 : dueAt(after, wave.afterMs, now)) as Instant;
-  if (state.promoted || now.at >= at) return change({ kind: "wave_started", wave: index });
+  if (state.promoted || now.at >= at) return (before === undefined ? undefined : owedStep(state, before, world, now)) ?? change({ kind: "wave_started", wave: index });
   return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`), until: at }, until: at };
 }
 
@@ -195,8 +195,8 @@ function unheardStep(state: RolloutState, wave: WaveState, gate: GateState, worl
 function lastStep(state: RolloutState): Step {
   const finished = { kind: "wave_finished", wave: state.wave } as const;
   if (state.wave < state.waves.length - 1) return change(finished);
-  // One that goes back by itself has not come to an end either.
-  if (state.availability.changing.size > 0) return WAIT;
+  const settling = settlingHold(state, [...state.availability.changing].filter((machine) => state.targets.get(machine)!.state === "failed"));
+  if (settling !== undefined) return settling;
   if (!hasEvidence(state)) return cordonedStep(state) ?? unmatchedStep(state) ?? WAIT;
   const { phase, reason } = outcome(state);
   const ended = { kind: "phase_changed", phase, reason } as const;

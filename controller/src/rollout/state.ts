@@ -145,7 +145,7 @@ export interface WaveState {
  * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
  * progress deadline stands still, but for reports that do not come in: these have as long from when they are waited for.
  */
-export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "reports", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound", "cordon"] as const;
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "reports", "begin", "window", "freeze", "offline", "budget", "settling", "alarm", "unsound", "cordon"] as const;
 
 /** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
 export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "reports", "begin"];
@@ -393,13 +393,13 @@ export function forwardTurns(): Turns<Target> {
 }
 
 /** Newest wave first, and in it the last that was told. */
-export function backwardTurns(state: Pick<RolloutState, "availability" | "phase">): Turns<Target> {
+export function backwardTurns(state: Pick<RolloutState, "availability">): Turns<Target> {
   return new Turns<Target>((target) => mayGoBack(state, target), (a, b) => isEarlier(b, a));
 }
 
 /** It is to be taken back, can be told so, is no other deployment's by now, and does not go back by itself, which it is let finish. */
-export function mayGoBack({ availability, phase }: Pick<RolloutState, "availability" | "phase">, target: Target): boolean {
-  if (isEnded(phase) && isOvertaken(target)) return false;
+export function mayGoBack({ availability }: Pick<RolloutState, "availability">, target: Target): boolean {
+  if (isOvertaken(target)) return false;
   return isToRevert(target) && target.state !== "unreachable" && !availability.goingBack.has(target.machine);
 }
 

@@ -2,7 +2,7 @@
  * What a rollout says to people: why it stopped, what it waits for, who runs what.
  */
 import { durationText } from "@muster/proto/duration.ts";
-import type { Instant } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { isInfrastructure, type ReasonCode } from "@muster/proto/reason.ts";
 import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
@@ -209,6 +209,22 @@ export function unmatchedReason({ targets }: Pick<RolloutState["strategy"], "tar
 
 export function budgetHold(selector: string): Hold {
   return { kind: "budget", message: `room in the budget of ${selector === "" ? "all machines" : selector}` };
+}
+
+/** Of machines that are changing, and not by a step of this rollout that could still go well. */
+export function settlingText({ availability: { goingBack } }: RolloutState, settling: readonly MachineId[]): string {
+  const back = settling.filter((machine) => goingBack.has(machine));
+  const others = settling.filter((machine) => !goingBack.has(machine));
+  const parts = [
+    ...(back.length === 0 ? [] : [`${someOf(back)} to have gone back by ${back.length === 1 ? "itself" : "themselves"}`]),
+    ...(others.length === 0 ? [] : [`${someOf(others)} to settle, which another deployment has changed`]),
+  ];
+  return parts.join(", and ");
+}
+
+function someOf(all: readonly MachineId[]): string {
+  const shown = all.slice(0, EXAMPLES_MAX).join(", ");
+  return all.length > EXAMPLES_MAX ? `${shown} and ${all.length - EXAMPLES_MAX} more` : shown;
 }
 
 /** Of a gate for which nobody is there. */
