@@ -294,7 +294,7 @@ describe("a deployment", () => {
     for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "2");
     scene.elapse(90_000, "m-1", "m-2", "m-4");
     scene.asked.at(-1)?.answer({ kind: "stop", detail: "too many complaints" });
-    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
       "d-2 (app@2) failed: the webhook gate of wave 1 stopped it: too many complaints.
           20s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
