@@ -18,6 +18,7 @@ import { isTakenUp, missedBy, phaseSeq } from "./missed.ts";
 import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import { nextWake } from "../rollout/advance.ts";
 import { hasBackTail } from "../rollout/back.ts";
+import type { RolloutChange } from "../rollout/change.ts";
 import { decide, leaveTo, type RolloutEvent } from "../rollout/decide.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder, take } from "../rollout/drive.ts";
@@ -25,7 +26,7 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { failedTargets, isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { failedTargets, isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, startsAgain, type Target } from "../rollout/state.ts";
 import type { World } from "./world.ts";
 
 /** Changes that follow by themselves in one transaction, beside one for each event, before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
@@ -377,12 +378,20 @@ export class Rollouts {
         // Before anybody starts: who does not serve takes a place in the window from the first.
         if (change.kind === "rollout_started") this.#noteAll(state);
         if (change.kind === "target_joined") this.#note(state, change.target.machine);
+        this.#noteTurns(state, change);
         if (change.kind !== "target_assigned") return;
         told.push(change.machine);
         const assigned = { generation: seq as Generation, deployment: state.id, release: change.release };
         this.#world.assigned(change.machine, state.app, assigned, state.strategy, attended);
       },
     };
+  }
+
+  /** Who has its turn again is seen by what the release's machines are judged by. */
+  #noteTurns(state: RolloutState, change: RolloutChange): void {
+    const all = change.kind === "targets_retried" || change.kind === "targets_left";
+    const one = "machine" in change ? state.targets.get(change.machine) : undefined;
+    for (const target of all ? state.targets.values() : one === undefined ? [] : [one]) this.#world.startsAgain(target.machine, state.app, state.id, startsAgain(target));
   }
 
   #noteAvailability(machine: MachineId, app: AppName | undefined): void {

@@ -38,6 +38,8 @@ export class World implements Surroundings {
   readonly #assignedOf = new Map<AppName, number>();
   /** Machines that have made reports which are not stored yet, and the newest of these. As agents say it: not in the tables. */
   readonly #owing = new Map<MachineId, number>();
+  /** `deployment/machine`: it was told, and has its turn again. */
+  readonly #startAgain = new Set<string>();
   /** Selectors and releases of deployments, which never change theirs. */
   readonly #given = new Map<DeploymentId, Given>();
   /** By their text. */
@@ -61,12 +63,14 @@ export class World implements Surroundings {
     this.#fleetChanges += 1;
     this.#given.clear();
     this.#parsed.clear();
+    this.#startAgain.clear();
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
     for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
     for (const { machine, drained } of this.#facts.cordons()) {
       this.#cordoned.add(machine);
       if (drained) this.availabilities.drained(machine, true);
     }
+    for (const { machine, deployment } of this.#facts.startingAgain()) this.#startAgain.add(`${deployment}/${machine}`);
     for (const row of this.#facts.assignments()) {
       const { machine, app, generation, deployment, release, phase, awaitedSince } = row;
       this.availabilities.assigned(machine, app, { generation, deployment, release });
@@ -113,6 +117,16 @@ export class World implements Surroundings {
       const assigned = this.availabilities.assignedTo(machine, app)!;
       this.assigned(machine, app, assigned, this.#facts.deadlines(machine, app), now);
     }
+  }
+
+  /** Whether the machine has its turn again in a deployment that has told it before. */
+  startsAgain(machine: MachineId, app: AppName, deployment: DeploymentId, isSo: boolean): void {
+    const key = `${deployment}/${machine}`;
+    if (isSo === this.#startAgain.has(key)) return;
+    this.#change(machine, app, () => {
+      if (isSo) this.#startAgain.add(key);
+      else this.#startAgain.delete(key);
+    });
   }
 
   /** Its time to answer is over. False: it has answered, or is lost: then nobody can know, and it has its time anew when it is heard. */
@@ -181,6 +195,7 @@ export class World implements Surroundings {
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
       isExcused: this.availabilities.isDrained(machine),
+      startsAgain: this.#startAgain.has(`${assigned.deployment}/${machine}`),
     };
   }
 

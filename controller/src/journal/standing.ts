@@ -10,6 +10,11 @@ export function wentBack(alias: string): string {
   return `(${alias}.back_seq IS NOT NULL AND ${alias}.phase IN ('rolled_back', 'failed', 'superseded'))`;
 }
 
+/** Of a target of this alias, in memory `startsAgain` (rollout/state.ts): it was told, and has its turn again. */
+export function startsAgain(alias: string): string {
+  return `(${alias}.state = 'pending' AND ${alias}.attempts > 0)`;
+}
+
 /** Of a target of this alias: it has not been told what its deployment decided, and is to be. */
 export function isToCome(alias: string): string {
   return `(${alias}.purpose IS NULL AND ${alias}.state IN ('pending', 'unreachable', 'skipped') AND coalesce(${alias}.reason_code, '') NOT IN ('superseded', 'unmatched'))`;

@@ -276,6 +276,11 @@ export function isTouched({ attempts, state }: Pick<Target, "attempts" | "state"
   return attempts > 0 && state !== "removed";
 }
 
+/** It was told, and has its turn again. */
+export function startsAgain({ state, attempts }: Pick<Target, "state" | "attempts">): boolean {
+  return state === "pending" && attempts > 0;
+}
+
 /** What it was told to run here last; null: nothing. */
 export function releaseTold({ release }: Pick<RolloutState, "release">, { purpose, previous }: Pick<Target, "purpose" | "previous">): ReleaseId | null {
   return purpose === "update" ? release : previous;
