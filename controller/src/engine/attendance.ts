@@ -65,7 +65,7 @@ export class Attendance {
     this.#silentAfterMs = silentAfterMs;
     this.#spreadMs = spreadMs;
     this.#owes = owes;
-    this.#keep = db.prepare("INSERT INTO meta VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+    this.#keep = db.prepare("INSERT INTO meta (key, value) VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
     const kept = db.prepare("SELECT value FROM meta WHERE key = 'attended_ms'").pluck().get() as string | undefined;
     const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
     this.#attended = Math.max(Number(kept ?? 0), newest ?? 0);
