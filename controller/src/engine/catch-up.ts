@@ -156,10 +156,9 @@ export class CatchUp {
   }
 
   #lookAt(machine: MachineId, append: Append, now: Moment): void {
-    const { fleet } = this.#world;
     const labels = this.#facts.machine(machine)?.labels;
     // One that owes reports is looked at when it has said them.
-    if (labels === undefined || fleet.isSilent(machine) || this.#world.isDrained(machine) || this.#world.owes(machine)) return;
+    if (labels === undefined || this.#world.isSilent(machine) || this.#world.isDrained(machine) || this.#world.owes(machine)) return;
     // Whoever stands for an app that is being deployed is known when that has ended.
     for (const { app } of this.#rollouts.active()) this.defer(app, machine);
     for (const id of this.#facts.decisions.outstandingIn(machine)) if (!this.#quarantine.has(id)) ofRollout(id, () => this.#goOnIn(id, machine, labels, append, now));

@@ -107,7 +107,7 @@ export class Engine {
     const { machine, instance } = said;
     const known = facts.machine(machine);
     // It was, even when what it says can't be written down.
-    world.fleet.heard(machine, attendance.now());
+    world.heard(machine, attendance.now());
     const isNews = known !== undefined && isOther(known, said);
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
     const didOwe = world.owes(machine);
@@ -116,8 +116,8 @@ export class Engine {
     const isSettled = didOwe && !world.owes(machine);
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
-    else if (world.fleet.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
-    world.fleet.connected(machine, attendance.now(), generation);
+    else if (world.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
+    world.connected(machine, attendance.now(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
     return this.#intake.acknowledgedSeq(machine, instance);
@@ -126,12 +126,11 @@ export class Engine {
   /** `refusal`: what the agent does not believe now. `owed`: the newest report that it has kept, when that is not stored yet. Returns the newest generation for the machine. */
   heartbeat(machine: MachineId, generation: Generation, { refusal, owed = 0 }: { readonly refusal?: AgentRefusal | undefined; readonly owed?: number } = {}): Generation {
     const { world, attendance, assignments } = this.#loop;
-    const { fleet } = world;
     if (owed > 0) world.noteOwed(machine, owed);
-    if (fleet.isSilent(machine)) this.#shareVoice(machine, generation);
+    if (world.isSilent(machine)) this.#shareVoice(machine, generation);
     const now = attendance.now();
-    fleet.heard(machine, now, generation);
-    fleet.refuses(machine, now.at, refusal);
+    world.heard(machine, now, generation);
+    world.refuses(machine, now.at, refusal);
     attendance.heard(machine);
     this.#endCatchingUp();
     return assignments.generation(machine);
@@ -148,7 +147,7 @@ export class Engine {
   }
 
   sessionEnded(machine: MachineId): void {
-    this.#loop.world.fleet.disconnected(machine, this.#loop.clock.now());
+    this.#loop.world.disconnected(machine, this.#loop.clock.now());
   }
 
   /** All of one machine. Resolves when they are on disk; rejects with MachineGone when it has been removed. */
@@ -158,7 +157,7 @@ export class Engine {
     const { world, attendance } = this.#loop;
     const { machine } = last;
     // It was heard, even when what it says can't be written down; and it owes that until it is.
-    world.fleet.heard(machine, attendance.now());
+    world.heard(machine, attendance.now());
     const didOwe = world.owes(machine);
     world.noteOwed(machine, last.reportSeq);
     try {
@@ -261,7 +260,7 @@ export class Engine {
   /** For tests: what memory holds of machines that a reload would not, in words; undefined: nothing. */
   audit(): string | undefined {
     const { world, rollouts, facts, attendance } = this.#loop;
-    return auditMemory(world, rollouts.all(), facts, attendance.now().attended);
+    return auditMemory(world, rollouts.all(), facts, attendance.now());
   }
 
   /** Called with the rows of each commit, in order. Returns a function that ends it. */
@@ -284,9 +283,8 @@ export class Engine {
       world.labelled(machine, said.labels);
     } else if (isOther(known, said)) append(changedAgent(said));
     if (known !== undefined && known.instance !== said.instance) this.#beganAnew(machine, append, now);
-    const wasSilent = world.fleet.isSilent(machine);
-    world.fleet.connected(machine, now, generation);
-    if (wasSilent) this.#heardAgain(machine, append, now);
+    if (world.isSilent(machine)) this.#heardAgain(machine, generation, append, now);
+    else world.connected(machine, now, generation);
     if (!world.owes(machine)) rollouts.answerAgain(machine, append, now);
     catchUp.look(machine);
   }
@@ -302,11 +300,11 @@ export class Engine {
   }
 
   /** While it owes reports, what it answered last may be so no more, and is no answer. */
-  #heardAgain(machine: MachineId, append: Append, now: Seen): void {
+  #heardAgain(machine: MachineId, generation: number, append: Append, now: Seen): void {
     const { rollouts, world, catchUp } = this.#loop;
     const isComplete = !world.owes(machine);
     append({ kind: "machine_heard", machine });
-    world.heardAgain(machine, now.attended);
+    world.heardAgain(machine, now, generation);
     for (const state of rollouts.active()) {
       if (!state.targets.has(machine)) continue;
       rollouts.drive(state, { kind: "heard_again", machine, answer: isComplete ? world.availabilities.answerOf(machine, state.app) : undefined, wasRenewed: false }, append, now);
@@ -330,9 +328,7 @@ export class Engine {
   /** One whose session has outlived its silence was held up, and says no hello. */
   #noteVoice(machine: MachineId, generation: Generation, append: Append, now: Seen): void {
     const { world, facts } = this.#loop;
-    if (!facts.hasMachine(machine) || !world.fleet.isSilent(machine)) return;
-    world.fleet.connected(machine, now, generation);
-    this.#heardAgain(machine, append, now);
+    if (facts.hasMachine(machine) && world.isSilent(machine)) this.#heardAgain(machine, generation, append, now);
   }
 
   /** One transaction, and so one flush of the disk, for much of what agents said in one turn of the loop. */
@@ -375,11 +371,11 @@ export class Engine {
   #takeReports(reports: readonly ReportAccepted[], last: ReportAccepted, didOwe: boolean, append: Append, now: Seen): void {
     const { world, rollouts, catchUp } = this.#loop;
     const { machine } = last;
-    const wasSilent = world.fleet.isSilent(machine);
+    const wasSilent = world.isSilent(machine);
     this.#noteVoice(machine, last.generation as Generation, append, now);
     for (const report of reports) {
       const taken = this.#intake.take(report, append, now.at);
-      if (taken !== "known") world.fleet.heard(machine, now, report.generation as Generation);
+      if (taken !== "known") world.heard(machine, now, report.generation as Generation);
       if (taken === "taken") this.#followReport(report, append, now);
     }
     if (world.owes(machine, last.reportSeq)) return;

@@ -66,8 +66,7 @@ export class FleetOrders {
       catchUp.forget(machine);
       for (const { state, ...how } of all) rollouts.drive(state, { kind: "removed", machine, reason, ...how }, append, now);
     });
-    // Only now: a transaction that fails brings everything else back from the tables.
-    world.fleet.forget(machine);
+    world.forgetPresence(machine);
     attendance.givenUp(machine);
     return granted(undefined);
   }
@@ -83,7 +82,7 @@ export class FleetOrders {
     if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${exceeded}; wait until others are well again, or use --force`);
     this.#loop.commit((append, now) => {
       // What a program drains since it is dead is lost before it is drained.
-      if (drain && !world.fleet.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
+      if (drain && !world.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
       append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
       // Its place in the windows is known to be taken before its turn passes to the next.
       world.cordon(machine, drain);

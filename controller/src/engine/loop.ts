@@ -125,10 +125,9 @@ export class Loop {
 
   /** Nothing new starts before each machine that is not lost has caught up. */
   holdBack(): void {
-    const { fleet } = this.#options;
     // What was planned was of a fleet that may be another by now.
     this.planner.forgetAll();
-    this.attendance.catchUp(fleet.present());
+    this.attendance.catchUp(this.world.fleet.present());
     if (this.attendance.isOver) this.attend();
   }
 
@@ -433,12 +432,10 @@ export class Loop {
   }
 
   #reload(): void {
-    const { fleet } = this.#options;
     const now = this.attendance.now();
     this.assignments.forgetAll();
     this.journal.mapped(() => {
-      fleet.restore(this.facts.machines(), now);
-      this.world.reload();
+      this.world.reload(now);
       this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));
       this.catchUp.reload();
     });

@@ -66,13 +66,13 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   }
   const labels = labelsOf.get(machine);
   // So is it with most of those that it has not come to.
-  const isFree = !availabilities.isLost(machine) && !availabilities.isDrained(machine) && !world.isCordoned(machine);
+  const isFree = !world.isSilent(machine) && !availabilities.isDrained(machine) && !world.isCordoned(machine);
   if (target.state === "pending" && target.attempts === 0 && isFree && labels !== undefined && selects(selector, labels)) return;
   // A new machine of its name has never been assigned anything.
   const isAnother = target.attempts > 0 && assigned === undefined;
   if (labels === undefined || isAnother) return yield removal(journal, machine);
   if (!isOwn && purpose !== null) yield { kind: "reassigned", machine };
-  if (availabilities.isLost(machine) && !world.isExcused(machine, app)) {
+  if (world.isSilent(machine) && !world.isExcused(machine, app)) {
     const message = "nothing is heard from the machine";
     const reason = world.hasAssignment(machine, app, generation) ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
     yield { kind: "fell_silent", machine, reason };
@@ -82,7 +82,7 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   else if (availabilities.isDrained(machine)) yield { kind: "drained", machine };
   if (availabilities.isDrained(machine)) return;
   yield selects(selector, labels) ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason(state.strategy) };
-  if (availabilities.isLost(machine)) return;
+  if (world.isSilent(machine)) return;
   yield { kind: "heard_again", machine, answer: world.owes(machine) ? undefined : answer, wasRenewed: false };
   if (!world.isCordoned(machine)) yield { kind: "uncordoned", machine };
   if (availabilities.isOverdue(machine, app) && assigned?.deployment === state.id) {
