@@ -131,7 +131,7 @@ export class Attendance {
     if (!this.#owes(machine)) this.#awaited?.delete(machine);
   }
 
-  /** It is lost, or no part of the fleet any more: nobody waits for it. */
+  /** The machine is lost, or was removed: nobody waits for it. */
   givenUp(machine: MachineId): void {
     this.#awaited?.delete(machine);
   }
@@ -150,7 +150,7 @@ export class Attendance {
     this.#failingSince ??= this.#clock.monotonicMs();
   }
 
-  /** The disk took none of what was written last: no time counts. */
+  /** The last write failed: no time counts. */
   get isUnwritten(): boolean {
     return this.#failingSince !== undefined;
   }

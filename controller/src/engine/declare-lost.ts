@@ -31,9 +31,9 @@ export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machin
     const { deployment, release } = standing.assigned;
     const taken = facts.takenAt(deployment, machine, release);
     if (taken === undefined) return [];
-    const isHeard = isAlive || world.isExcused(machine, app) || !world.hasAssignment(machine, app, taken.generation);
-    if (isHeard && !isBad(standing)) return [];
-    const since = isHeard ? facts.saidAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
+    const isLost = !isAlive && !world.isExcused(machine, app) && world.hasAssignment(machine, app, taken.generation);
+    if (!isLost && !isBad(standing)) return [];
+    const since = !isLost ? facts.saidAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
     return since === undefined || since - taken.attended > STOOD_MS ? [] : [deployment];
   });
 }

@@ -106,7 +106,7 @@ export class Engine {
     const { facts, world, attendance } = this.#loop;
     const { machine, instance } = said;
     const known = facts.machine(machine);
-    // It was, even when what it says can't be written down.
+    // Heard counts even if the commit fails.
     world.heard(machine, attendance.now());
     const isNews = known !== undefined && isOther(known, said);
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
@@ -156,7 +156,7 @@ export class Engine {
     if (last === undefined) return;
     const { world, attendance } = this.#loop;
     const { machine } = last;
-    // It was heard, even when what it says can't be written down; and it owes that until it is.
+    // Heard counts even if the commit fails; until it succeeds, the machine owes these reports.
     world.heard(machine, attendance.now());
     const didOwe = world.owes(machine);
     world.noteOwed(machine, last.reportSeq);
@@ -184,7 +184,7 @@ export class Engine {
     return this.#loop.assignments.names(machine, artifact);
   }
 
-  /** The way to the machines was cut and is back: tells those that have not said that they have their newest assignment. */
+  /** After the connection to the machines was cut: tells each connected machine that has not acknowledged its newest assignment. */
   tellAgain(): void {
     const { world, assignments, clock } = this.#loop;
     const machines = [...world.fleet.present()];
@@ -202,7 +202,7 @@ export class Engine {
 
   // What watchers see.
 
-  /** One that is in memory: it has not ended, or machines take their turn in its tail. */
+  /** A rollout in memory: it has not ended, or machines still start in its tail. */
   rollout(id: DeploymentId): RolloutState | undefined {
     return this.#loop.rollouts.get(id);
   }
@@ -214,7 +214,7 @@ export class Engine {
     const waiting = this.#waitingOn(state);
     const stopped = this.#stopped();
     if (waiting === undefined || stopped === undefined || state.phase === "paused") return waiting;
-    // When it is over, nobody knows while no time counts.
+    // While no time counts, nobody can say when the hold ends.
     const until = state.hold?.until ?? null;
     const then = until === null ? waiting : waiting.replace(` at ${timeText(until)}`, "");
     return `${stopped}; then ${then}`;
@@ -268,7 +268,7 @@ export class Engine {
     return this.#loop.onCommit(listener);
   }
 
-  /** Everybody who was waited for has spoken. */
+  /** Attends again once every awaited machine has caught up. */
   #endCatchingUp(): void {
     const { attendance } = this.#loop;
     if (attendance.isCatchingUp && attendance.hasHeardAll) this.#loop.attend();
@@ -289,17 +289,17 @@ export class Engine {
     catchUp.look(machine);
   }
 
-  /** Its agent remembers nothing of what it answered, and says it again when it is so again. */
+  /** A new instance of the agent remembers none of its answers, and reports each app again. */
   #beganAnew(machine: MachineId, append: Append, now: Seen): void {
     const { rollouts, world, journal } = this.#loop;
     journal.reports.forgetHeld(machine);
     world.beganAnew(machine, now.attended);
-    // What is drained says it when it is used again.
+    // A drained machine reports again when its drain ends.
     if (world.isDrained(machine)) return;
     for (const state of rollouts.active()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "began_anew", machine }, append, now);
   }
 
-  /** While it owes reports, what it answered last may be so no more, and is no answer. */
+  /** While the machine owes reports, its last answer may be out of date, and is not used. */
   #heardAgain(machine: MachineId, generation: number, append: Append, now: Seen): void {
     const { rollouts, world, catchUp } = this.#loop;
     const isComplete = !world.owes(machine);
@@ -308,10 +308,10 @@ export class Engine {
     for (const state of rollouts.active()) {
       if (!state.targets.has(machine)) continue;
       rollouts.drive(state, { kind: "heard_again", machine, answer: isComplete ? world.availabilities.answerOf(machine, state.app) : undefined, wasRenewed: false }, append, now);
-      // It was drained and used again while it was lost: that counted for nothing then.
+      // An uncordon while the machine was lost had no effect then.
       if (isKeptByCordon(state, machine) && !world.isCordoned(machine)) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
     }
-    // What has ended is for it to catch up with.
+    // Catching up sees to the rollouts that have ended.
     catchUp.look(machine);
   }
 
@@ -319,13 +319,13 @@ export class Engine {
     this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => this.#voices.keep(machine, generation));
   }
 
-  /** Its agent comes again, and may take its time: it was heard all the same. */
+  /** The hello was not written, and the agent may be slow to repeat it: that the machine was heard is kept, and tried again. */
   #failHello(machine: MachineId, generation: number, error: unknown): never {
     if (this.#loop.facts.hasMachine(machine)) this.#voices.keep(machine, generation as Generation);
     throw error;
   }
 
-  /** One whose session has outlived its silence was held up, and says no hello. */
+  /** A silent machine whose session is still there says no hello: any other sign of life ends its silence. */
   #noteVoice(machine: MachineId, generation: Generation, append: Append, now: Seen): void {
     const { world, facts } = this.#loop;
     if (facts.hasMachine(machine) && world.isSilent(machine)) this.#heardAgain(machine, generation, append, now);
@@ -339,7 +339,7 @@ export class Engine {
     });
   }
 
-  /** Of a machine that is known now, and may be no more when its turn comes. */
+  /** Of a known machine, which may be removed before this is taken. */
   async #shareOf(machine: MachineId, take: Saying["take"], weight: number): Promise<void> {
     let isGone = false;
     await this.#share((append, now) => {
@@ -367,7 +367,7 @@ export class Engine {
     }
   }
 
-  /** `didOwe`: something was to come before these. */
+  /** `didOwe`: the machine owed reports before these came. */
   #takeReports(reports: readonly ReportAccepted[], last: ReportAccepted, didOwe: boolean, append: Append, now: Seen): void {
     const { world, rollouts, catchUp } = this.#loop;
     const { machine } = last;
@@ -396,14 +396,14 @@ export class Engine {
     else this.#settleLate(report, append, now);
   }
 
-  /** It was lost when its rollout went back, and a newer deployment has it as a target, and will tell it. */
+  /** The target was lost when its rollout went back, and the newest decision about its machine is another deployment's. */
   #isOthersByNow(state: RolloutState, machine: MachineId): boolean {
     if (!isEnded(state.phase) || !wentBack(state) || state.targets.get(machine)?.state !== "unreachable") return false;
     return this.#loop.catchUp.newestDecision(machine, state.app)?.deployment !== state.id;
   }
 
   /**
-   * A machine that was under way or silent when its rollout ended says how it went: the record of that rollout is completed, and nothing is decided. But one that went back takes its
+   * A machine that was under way or silent when its rollout ended says how it went: the record of that rollout is completed, and nothing is decided. But a rollout that went back takes its
    * machines back whenever they are heard.
    */
   #settleLate(report: ReportAccepted, append: Append, now: Moment): void {
@@ -411,7 +411,7 @@ export class Engine {
     const { facts, rollouts, catchUp, quarantine } = this.#loop;
     const target = facts.openTarget(report);
     if (target === undefined || rollouts.get(target.deployment) !== undefined) return;
-    // A newer deployment has it as a target, and will tell it.
+    // The newest decision about the machine is another deployment's.
     if (target.goesBack === 1 && catchUp.newestDecision(machine, app)?.deployment !== target.deployment) return;
     const state = target.goesBack === 1 && !quarantine.has(target.deployment) ? rollouts.takeUp(target.deployment) : undefined;
     if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: target.generation, phase, reason, runs }, append, now);
@@ -427,7 +427,7 @@ function isKeptByCordon({ targets }: RolloutState, machine: MachineId): boolean 
   return target?.state === "skipped" && target.reason?.code === "cordoned";
 }
 
-/** Besides its labels. */
+/** The agent differs from what is known, in more than its labels. */
 function isOther(known: MachineJoined, said: MachineJoined): boolean {
   return !isDeepStrictEqual(changedAgent(known), changedAgent(said));
 }

@@ -112,7 +112,7 @@ export class World implements Surroundings {
     if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
   }
 
-  /** Nothing that it answered is so any more; it has its whole time to answer again. */
+  /** The agent is a new instance: none of its answers holds any more, and it has its whole time to answer again. */
   beganAnew(machine: MachineId, now: Attended): void {
     for (const app of this.availabilities.appsOf(machine)) {
       const assigned = this.availabilities.assignedTo(machine, app)!;
@@ -120,7 +120,7 @@ export class World implements Surroundings {
     }
   }
 
-  /** Its time to answer is over. False: it has answered, or is lost: then nobody can know, and it has its time anew when it is heard. */
+  /** The machine's time to answer is over. False: it has answered, or it is lost, and has its time anew when it is heard. */
   declareOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
     if (this.isSilent(machine)) return false;
     let is = false;
@@ -178,7 +178,7 @@ export class World implements Surroundings {
     this.#changeAll(machine, () => this.availabilities.drained(machine, false));
   }
 
-  /** It is no part of the fleet any more, and counts nowhere. */
+  /** The machine was removed from the fleet, and counts nowhere. */
   forget(machine: MachineId): void {
     this.#fleetChanges += 1;
     for (const app of this.availabilities.appsOf(machine)) {
@@ -227,12 +227,12 @@ export class World implements Surroundings {
     return new Map(this.#facts.labels().map(({ machine, labels }) => [machine, labels]));
   }
 
-  /** What it never had can't have silenced it. */
+  /** False: the machine has not said that it has the assignment, so that can't have silenced it. */
   hasAssignment(machine: MachineId, app: AppName, generation: Generation): boolean {
     return this.availabilities.answerOf(machine, app) !== undefined || !this.fleet.lacks(machine, generation);
   }
 
-  /** It is drained, and has said that nothing of the app runs there any more: whatever becomes of it then is nobody's concern. */
+  /** The machine is drained, and has said that nothing of the app runs there any more: what becomes of it then matters to no rollout. */
   isExcused(machine: MachineId, app: AppName): boolean {
     return this.availabilities.isDrained(machine) && this.availabilities.answerOf(machine, app) === "removed";
   }
@@ -246,12 +246,12 @@ export class World implements Surroundings {
     return this.owes(machine) ? NEVER : this.fleet.heardAt(machine);
   }
 
-  /** It has made reports up to this one, and not all of them are stored. */
+  /** The machine has made reports up to this one, and not all of them are stored. */
   noteOwed(machine: MachineId, newestReport: number): void {
     this.#owing.set(machine, Math.max(newestReport, this.#owing.get(machine) ?? 0));
   }
 
-  /** All that it has made are stored. */
+  /** All reports that the machine has made are stored. */
   noteSettled(machine: MachineId): void {
     this.#owing.delete(machine);
   }
