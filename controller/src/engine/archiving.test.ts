@@ -275,7 +275,7 @@ describe("the tables are rebuilt", () => {
     await scene.engine.archiving.sweep();
     const before = scene.tables();
     const { seq } = scene.journal.snapshots.newest()!;
-    scene.journal.db.prepare("INSERT INTO snapshot_parts VALUES (?, 0, x'00')").run(seq + 1);
+    scene.journal.db.prepare("INSERT INTO snapshot_parts (seq, part, records) VALUES (?, 0, x'00')").run(seq + 1);
     expect(scene.tables(reopened(ANOTHER_VERSION))).toEqual(before);
     scene.startEngine();
     await scene.journal.snapshots.take(scene.clock.now());

@@ -65,7 +65,7 @@ export class Attendance {
     this.#silentAfterMs = silentAfterMs;
     this.#spreadMs = spreadMs;
     this.#owes = owes;
-    this.#keep = db.prepare("INSERT INTO meta VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+    this.#keep = db.prepare("INSERT INTO meta (key, value) VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
     const kept = db.prepare("SELECT value FROM meta WHERE key = 'attended_ms'").pluck().get() as string | undefined;
     const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
     this.#attended = Math.max(Number(kept ?? 0), newest ?? 0);
@@ -131,7 +131,7 @@ export class Attendance {
     if (!this.#owes(machine)) this.#awaited?.delete(machine);
   }
 
-  /** It is lost, or no part of the fleet any more: nobody waits for it. */
+  /** The machine is lost, or was removed: nobody waits for it. */
   givenUp(machine: MachineId): void {
     this.#awaited?.delete(machine);
   }
@@ -150,7 +150,7 @@ export class Attendance {
     this.#failingSince ??= this.#clock.monotonicMs();
   }
 
-  /** The disk took none of what was written last: no time counts. */
+  /** The last write failed: no time counts. */
   get isUnwritten(): boolean {
     return this.#failingSince !== undefined;
   }

@@ -15,7 +15,8 @@ const TARGETS_AT_ONCE = 500;
 /** Projects `targets_archived`: the next targets, in the order of their machines, become counts. */
 export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
   const count = db.prepare(
-    `INSERT INTO archived_targets SELECT deployment, wave, state, count(*) FROM targets WHERE deployment = @deployment AND machine <= @upTo GROUP BY wave, state
+    `INSERT INTO archived_targets (deployment, wave, state, count)
+     SELECT deployment, wave, state, count(*) FROM targets WHERE deployment = @deployment AND machine <= @upTo GROUP BY wave, state
      ON CONFLICT (deployment, wave, state) DO UPDATE SET count = count + excluded.count`,
   );
   const keep = db.prepare(
