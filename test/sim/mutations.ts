@@ -185,7 +185,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "machines are told before the alarms were quiet",
     breaks: "alarms_stop",
     seed: 7,
-    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "alarmStep(state) ?? forwardStep", put: "(state.waves.length < 0 ? alarmStep(state) : undefined) ?? forwardStep" }],
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "alarmStep(state, now) ?? forwardStep", put: "(state.waves.length < 0 ? alarmStep(state, now) : undefined) ?? forwardStep" }],
   },
   {
     name: "an aborted rollout goes on",

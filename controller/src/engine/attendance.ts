@@ -15,6 +15,8 @@ import type { Clock } from "./clock.ts";
 export const LOOK_MS = 500;
 /** So much at most is attended between two writes while the engine looks on; more, and it was held up in between. */
 const STEP_MS_MAX = 2_000;
+/** Sums of many small steps are off by less. */
+const ROUNDING_MS = 1;
 /** While nothing waits for time it is written down less often, to spare the disk. */
 const IDLE_WRITE_MS = 10_000;
 const BUSY_WRITE_MS = 1_000;
@@ -108,6 +110,12 @@ export class Attendance {
     const wasHeldUp = gapMs > this.#silentAfterMs / 2;
     if (wasHeldUp) this.#readingUntil = now + LOOK_MS;
     return wasHeldUp;
+  }
+
+  /** Whether there was a time since then in which the engine did not look on. */
+  wasHeldUpSince({ monotonicMs, watchedMs }: Seen): boolean {
+    const now = this.now();
+    return now.monotonicMs - monotonicMs - (now.watchedMs - watchedMs) > ROUNDING_MS;
   }
 
   get hasHeardAll(): boolean {

@@ -29,7 +29,7 @@ import { Facts } from "./facts.ts";
 import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
-import { answerOf, askersOf, questionOf } from "./questions.ts";
+import { answerOf, askersOf, askListening, questionOf } from "./questions.ts";
 import { type Append, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import { tailWait } from "../rollout/tail.ts";
@@ -373,7 +373,7 @@ export class Loop {
       if (isKept) this.#asked.delete(key);
       else this.clock.wakeAfter(RETRY_MS, () => answered(verdict));
     };
-    void this.#options.ask(question).then(answered);
+    void askListening(question, this.#options.ask, this.attendance).then(answered);
   }
 
   /** After a commit, or before the first: a bug pauses its rollout in a transaction of its own. */

@@ -7,7 +7,7 @@ import { isSuspicious } from "./suspicion.ts";
 import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
-import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
+import { type AlarmState, dueAlarm, nextAlarmAt, overdueAlarm, ringing } from "./alarms.ts";
 import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isOwedTooLong, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
@@ -20,7 +20,7 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Momen
   if (tripped !== undefined) return change(onFailure(state, tripped));
   const due = dueAlarm(alarmsOf(state), now);
   if (due !== undefined) return change({ kind: "alarm_asked", alarm: due, attempt: state.alarms[due]!.attempts + 1 });
-  const step = alarmStep(state) ?? forwardStep(state, world, now);
+  const step = alarmStep(state, now) ?? forwardStep(state, world, now);
   const alarmAt = nextAlarmAt(alarmsOf(state), now);
   if (step.kind === "hold" && step.hold.kind === "reports" && isOwedTooLong(state, now) && !isWayBack(state)) return change(onFailure(state, owedReason(state, step.hold)));
   if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
@@ -41,10 +41,11 @@ function alarmsOf({ promoted, alarms }: RolloutState): readonly AlarmState[] {
   return promoted ? [] : alarms;
 }
 
-/** No target starts before every alarm was quiet once. */
-function alarmStep(state: RolloutState): Step | undefined {
-  const index = alarmsOf(state).findIndex(({ isClear }) => !isClear);
-  if (index < 0) return undefined;
+/** Nobody has a turn, and nothing passes, before every alarm was quiet once, nor while the answer of one is overdue. */
+function alarmStep(state: RolloutState, now: Moment): Step | undefined {
+  const unclear = alarmsOf(state).findIndex(({ isClear }) => !isClear);
+  const index = unclear < 0 ? overdueAlarm(alarmsOf(state), now) : unclear;
+  if (index === undefined) return undefined;
   const isIdle = state.moving.size === 0;
   return isIdle ? { kind: "hold", hold: { kind: "alarm", message: alarmText(state, index) }, until: undefined } : { kind: "wait", until: undefined };
 }

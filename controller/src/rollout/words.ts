@@ -264,7 +264,8 @@ export function gateText(state: RolloutState, { gate, unanswered, passed, said }
 }
 
 export function alarmText({ alarms }: RolloutState, index: number): string {
-  const { said } = alarms[index]!;
+  const { said, isClear } = alarms[index]!;
+  if (isClear) return `the answer of alarm ${index + 1}, which is overdue (last: ${said})`;
   return said === "" ? `the first answer of alarm ${index + 1}` : `alarm ${index + 1} to be quiet (last: ${said})`;
 }
 
