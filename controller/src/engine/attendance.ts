@@ -99,7 +99,7 @@ export class Attendance {
     this.#countedAt = this.#clock.monotonicMs();
   }
 
-  /** Looks at the time. True: the engine was held up since the last look, and machines must catch up. */
+  /** Looks at the time, before anything is decided or written. True: the engine was held up since the last look, or the disk has taken no writes for so long by now, and machines must catch up. */
   look(): boolean {
     const now = this.#clock.monotonicMs();
     const gapMs = now - this.#lookedAt;
@@ -107,11 +107,17 @@ export class Attendance {
     this.#watchedMs += Math.min(Math.max(0, gapMs), STEP_MS_MAX);
     const wasHeldUp = gapMs > this.#silentAfterMs / 2;
     if (wasHeldUp) this.#readingUntil = now + LOOK_MS;
-    return wasHeldUp;
+    return wasHeldUp || this.#isOut;
   }
 
+  /** The disk has taken no writes for so long that machines must catch up when it does again. */
+  get #isOut(): boolean {
+    return this.#failingSince !== undefined && this.#clock.monotonicMs() - this.#failingSince > this.#silentAfterMs / 2;
+  }
+
+  /** Not before the disk takes writes: until then the gap goes on. */
   get hasHeardAll(): boolean {
-    return this.#awaited?.size === 0 && this.#clock.monotonicMs() >= this.#readingUntil;
+    return this.#awaited?.size === 0 && !this.#isOut && this.#clock.monotonicMs() >= this.#readingUntil;
   }
 
   /** Whether everybody has been heard, or the time of those that are still waited for is over. */
@@ -136,14 +142,12 @@ export class Attendance {
     this.#awaited?.delete(machine);
   }
 
-  /** A transaction with rows went through at this moment. True: the disk had taken no writes for so long that machines must catch up. */
-  wrote({ attended, monotonicMs }: Seen): boolean {
+  /** A transaction with rows went through at this moment. */
+  wrote({ attended, monotonicMs }: Seen): void {
     this.#attended = Math.max(this.#attended, attended);
     this.#countedAt = Math.max(this.#countedAt, monotonicMs);
     this.#writtenAt = monotonicMs;
-    const failedMs = this.#failingSince === undefined ? 0 : monotonicMs - this.#failingSince;
     this.#failingSince = undefined;
-    return failedMs > this.#silentAfterMs / 2;
   }
 
   failed(): void {
@@ -155,13 +159,13 @@ export class Attendance {
     return this.#failingSince !== undefined;
   }
 
-  /** Writes down how much was attended, when it is time to. `isBusy`: something waits for time. Throws what the database throws; true as `wrote`. */
-  write(isBusy: boolean): boolean {
+  /** Writes down how much was attended, when it is time to. `isBusy`: something waits for time. Throws what the database throws. */
+  write(isBusy: boolean): void {
     const now = this.now();
-    if (now.monotonicMs - this.#writtenAt < (isBusy ? BUSY_WRITE_MS : IDLE_WRITE_MS)) return false;
+    if (now.monotonicMs - this.#writtenAt < (isBusy ? BUSY_WRITE_MS : IDLE_WRITE_MS)) return;
     const attended = isBusy ? now.attended : this.#idle(now);
     this.#keep.run(String(attended));
-    return this.wrote({ ...now, attended });
+    this.wrote({ ...now, attended });
   }
 
   /** While nothing waits for time, a write is due so rarely that more is attended between two. */
