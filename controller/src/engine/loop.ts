@@ -137,10 +137,10 @@ export class Loop {
     this.tick();
   }
 
-  /** For a while after a fault of the disk, throws that fault again without trying. */
+  /** A gap is looked for before anything is done, so that nothing follows from what is taken in first after it. For a while after a fault of the disk, throws that fault again without trying. */
   commit<T>(work: (append: Append, now: Seen) => T): T {
-    if (this.attendance.look()) this.holdBack();
     if (this.#fault !== undefined && this.clock.monotonicMs() < this.#fault.until) throw this.#fault.error;
+    if (this.attendance.look()) this.holdBack();
     this.#pauseBroken();
     const paused = new Set<DeploymentId>();
     for (;;) {
@@ -220,7 +220,7 @@ export class Loop {
       throw error;
     }
     this.#fault = undefined;
-    if (effects.rows.length > 0 && this.attendance.wrote(now)) this.holdBack();
+    if (effects.rows.length > 0) this.attendance.wrote(now);
     this.#afterCommit(effects);
     return result;
   }

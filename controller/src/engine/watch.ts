@@ -63,7 +63,7 @@ export class Watch {
   #writeTime(): void {
     const { attendance, rollouts, world } = this.#loop;
     try {
-      if (attendance.write(rollouts.all().length > 0 || world.overdue.isWaiting)) this.#loop.holdBack();
+      attendance.write(rollouts.all().length > 0 || world.overdue.isWaiting);
     } catch {
       // The disk takes no writes; the next commit reports that.
       attendance.failed();
