@@ -135,7 +135,7 @@ const appOf = (index: number): string => `app-${index % APPS}`;
 const endedAt = (number: number): number => Date.now() - SPAN_MS + Math.floor((number / DEPLOYMENTS) * (SPAN_MS - DAY_MS));
 
 function writeFleet(db: Database): void {
-  const machine = db.prepare("INSERT INTO machines VALUES (?, 'i', '{\"role\":\"web\",\"zone\":\"a\"}', '1', 'host', 'linux', 'x64', 1, NULL, NULL, NULL, NULL, 0)");
+  const machine = db.prepare("INSERT INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at) VALUES (?, 'i', '{\"role\":\"web\",\"zone\":\"a\"}', '1', 'host', 'linux', 'x64', 1)");
   const said = db.prepare(`INSERT INTO machine_apps (machine, app, generation, phase, running_version, running_artifact, starts, pid, ports, since)
     VALUES (?, ?, 1, 'healthy', '1', '${"a".repeat(64)}', 1, 4711, '{"http":31000}', 1)`);
   // What runs is of the newest deployment of each app: the last fifty.

@@ -154,7 +154,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a removed machine is still watched for silence",
     breaks: "removed_is_left",
-    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "world.fleet.forget(machine);", put: "" }],
+    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "world.forgetPresence(machine);", put: "" }],
   },
   {
     name: "a new machine is taken for the one that was removed under its name",
@@ -265,7 +265,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "whoever comes back is not given what it missed",
     breaks: "catches_up",
-    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "if (labels === undefined || fleet.isSilent(machine)", put: "if (labels !== undefined || fleet.isSilent(machine)" }],
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "if (labels === undefined || this.#world.isSilent(machine)", put: "if (labels !== undefined || this.#world.isSilent(machine)" }],
   },
   {
     name: "an agent does not remember what was good",
@@ -315,7 +315,7 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [
       { file: `${ENGINE}/attendance.ts`, find: "const STEP_MS_MAX = 2_000;", put: "const STEP_MS_MAX = 2_000_000;" },
       { file: `${ENGINE}/attendance.ts`, find: "const wasHeldUp = gapMs > this.#silentAfterMs / 2;", put: "const wasHeldUp = gapMs > 1_000 * this.#silentAfterMs;" },
-      { file: `${ENGINE}/attendance.ts`, find: "return failedMs > this.#silentAfterMs / 2;", put: "return failedMs > 1_000 * this.#silentAfterMs;" },
+      { file: `${ENGINE}/attendance.ts`, find: "- this.#failingSince > this.#silentAfterMs / 2;", put: "- this.#failingSince > 1_000 * this.#silentAfterMs;" },
     ],
   },
   {

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { DeploymentViews } from "../api/views.ts";
 import { Scene } from "../history/history.fixture.ts";
 import { Past } from "../history/past.ts";
 import { pictures } from "../history/replay.ts";
@@ -232,6 +233,74 @@ describe("targets of deployments that ended long ago", () => {
   });
 });
 
+describe("a machine that was removed with a release that was taken back", () => {
+  const WIDE = { waves: [ALL], maxUnavailable: count(9) };
+  const seen = (id: DeploymentId) => {
+    const { outcome, outstanding, counts, waves } = new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id, false)!;
+    return { outcome, outstanding, counts, waves };
+  };
+  const out = async (version: string, ...machines: readonly string[]): Promise<DeploymentId> => {
+    const id = scene.deploy(version, { ...WIDE, onConflict: "supersede" });
+    for (const machine of machines) await scene.tell(machine, "healthy", version);
+    scene.pass(2000, ...machines);
+    return id;
+  };
+  const rebuilt = (): unknown => {
+    const replayed = Journal.open(":memory:");
+    replayed.transaction(() => {
+      for (const row of scene.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
+    });
+    const tables = scene.tables(replayed);
+    replayed.close();
+    return tables;
+  };
+
+  /** `during`: what happens before the machine is removed. */
+  async function takenBack(during: (id: DeploymentId) => Promise<void>): Promise<DeploymentId> {
+    await out("1", "a", "b", "c");
+    const id = await out("2", "a", "b", "c");
+    scene.pass(30_000, "a", "b");
+    scene.command(id, "rollback");
+    await during(id);
+    scene.remove("c");
+    return id;
+  }
+
+  async function archived(id: DeploymentId): Promise<void> {
+    await out("4", "a", "b");
+    scene.clock.wall += 60 * DAY;
+    for (const machine of ["a", "b"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
+    const [before, why, { lastSeq }] = [seen(id), await scene.whyDeployment(id), scene.journal];
+    await scene.engine.archiving.sweep();
+    const folded = scene.journal.page({ fromSeq: lastSeq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id);
+    expect(folded).toHaveLength(1);
+    expect(scene.journal.db.prepare("SELECT machine FROM targets WHERE deployment = ?").pluck().all(id)).toEqual(["c"]);
+    expect([seen(id), await scene.whyDeployment(id)]).toEqual([before, why]);
+    expect(rebuilt()).toEqual(scene.tables());
+    // Nothing is left to do the next time.
+    await scene.engine.archiving.sweep();
+    expect(scene.journal.page({ fromSeq: folded[0]!.seq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id)).toEqual([]);
+    scene.startEngine();
+    expect([seen(id), scene.bugs]).toEqual([before, []]);
+  }
+
+  test("is named by a rollback as before", async () => {
+    const id = await takenBack(async () => {
+      for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "1");
+    });
+    expect(seen(id).outcome).toBe("rolled back, except 1 removed: c was removed from the fleet, and may still run 2");
+    await archived(id);
+  });
+
+  test("is named by a rollback that a newer deployment took the place of as before", async () => {
+    const id = await takenBack(async () => {
+      await out("3", "a", "b");
+    });
+    expect(seen(id).outcome).toBe("superseded before all had gone back; c was removed from the fleet, and may still run 2");
+    await archived(id);
+  });
+});
+
 describe("the tables are rebuilt", () => {
   const reopened = (prepare: string): Journal => {
     scene.engine.stop();
@@ -275,7 +344,7 @@ describe("the tables are rebuilt", () => {
     await scene.engine.archiving.sweep();
     const before = scene.tables();
     const { seq } = scene.journal.snapshots.newest()!;
-    scene.journal.db.prepare("INSERT INTO snapshot_parts VALUES (?, 0, x'00')").run(seq + 1);
+    scene.journal.db.prepare("INSERT INTO snapshot_parts (seq, part, records) VALUES (?, 0, x'00')").run(seq + 1);
     expect(scene.tables(reopened(ANOTHER_VERSION))).toEqual(before);
     scene.startEngine();
     await scene.journal.snapshots.take(scene.clock.now());

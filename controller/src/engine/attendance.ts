@@ -54,10 +54,8 @@ export class Attendance {
   #writtenAt: number;
   /** Since when nothing could be written. */
   #failingSince: number | undefined;
-  /** Who has not caught up: it has not been heard since, or owes reports. Undefined: the controller attends. */
-  #awaited: Set<MachineId> | undefined;
-  /** In watched time. */
-  #awaitedUntil = 0;
+  /** Who has not caught up: it has not been heard since, or owes reports; and until when it is waited for, in watched time. Undefined: the controller attends. */
+  #awaited: Map<MachineId, number> | undefined;
   /** On the monotonic clock: until then what came while the engine was held up is read, and nothing is judged by a part of it. */
   #readingUntil = 0;
   #total = 0;
@@ -67,7 +65,7 @@ export class Attendance {
     this.#silentAfterMs = silentAfterMs;
     this.#spreadMs = spreadMs;
     this.#owes = owes;
-    this.#keep = db.prepare("INSERT INTO meta VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+    this.#keep = db.prepare("INSERT INTO meta (key, value) VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
     const kept = db.prepare("SELECT value FROM meta WHERE key = 'attended_ms'").pluck().get() as string | undefined;
     const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
     this.#attended = Math.max(Number(kept ?? 0), newest ?? 0);
@@ -93,15 +91,19 @@ export class Attendance {
     return { heard: this.#total - (this.#awaited?.size ?? 0), total: this.#total };
   }
 
-  /** Those that are not lost are waited for, a silence and the spread of the fleet's return long. A catch-up that is under way goes on from here. */
+  /**
+   * Those that are not lost are waited for, a silence and the spread of the fleet's return long. A catch-up that is under way goes on from here; whoever was not heard in it has no more time than before, so that a controller that is held up again and again finds out who is
+   * gone. Of what was heard while the disk took no writes nothing is known.
+   */
   catchUp(machines: Iterable<MachineId>): void {
-    this.#awaited = new Set(machines);
+    const until = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
+    const before = this.#isOut ? undefined : this.#awaited;
+    this.#awaited = new Map([...machines].map((machine) => [machine, before?.get(machine) ?? until]));
     this.#total = this.#awaited.size;
-    this.#awaitedUntil = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
     this.#countedAt = this.#clock.monotonicMs();
   }
 
-  /** Looks at the time. True: the engine was held up since the last look, and machines must catch up. */
+  /** Looks at the time, before anything is decided or written. True: the engine was held up since the last look, or the disk has taken no writes for so long by now, and machines must catch up. */
   look(): boolean {
     const now = this.#clock.monotonicMs();
     const gapMs = now - this.#lookedAt;
@@ -109,7 +111,7 @@ export class Attendance {
     this.#watchedMs += Math.min(Math.max(0, gapMs), STEP_MS_MAX);
     const wasHeldUp = gapMs > this.#silentAfterMs / 2;
     if (wasHeldUp) this.#readingUntil = now + LOOK_MS;
-    return wasHeldUp;
+    return wasHeldUp || this.#isOut;
   }
 
   /** Whether there was a time since then in which the engine did not look on. */
@@ -118,13 +120,21 @@ export class Attendance {
     return now.monotonicMs - monotonicMs - (now.watchedMs - watchedMs) > ROUNDING_MS;
   }
 
-  get hasHeardAll(): boolean {
-    return this.#awaited?.size === 0 && this.#clock.monotonicMs() >= this.#readingUntil;
+  /** The disk has taken no writes for so long that machines must catch up when it does again. */
+  get #isOut(): boolean {
+    return this.#failingSince !== undefined && this.#clock.monotonicMs() - this.#failingSince > this.#silentAfterMs / 2;
   }
 
-  /** Whether everybody has been heard, or the time of those that are still waited for is over. */
+  get hasHeardAll(): boolean {
+    return this.#awaited?.size === 0 && this.isOver;
+  }
+
+  /** Whether everybody has been heard, or the time of those that are still waited for is over. Not before the disk takes writes: until then the gap goes on. */
   get isOver(): boolean {
-    return this.#awaited !== undefined && (this.hasHeardAll || this.now().watchedMs >= this.#awaitedUntil);
+    if (this.#awaited === undefined || this.#isOut || this.#clock.monotonicMs() < this.#readingUntil) return false;
+    const { watchedMs } = this.now();
+    for (const until of this.#awaited.values()) if (watchedMs < until) return false;
+    return true;
   }
 
   /** From here on time counts again. */
@@ -139,37 +149,35 @@ export class Attendance {
     if (!this.#owes(machine)) this.#awaited?.delete(machine);
   }
 
-  /** It is lost, or no part of the fleet any more: nobody waits for it. */
+  /** The machine is lost, or was removed: nobody waits for it. */
   givenUp(machine: MachineId): void {
     this.#awaited?.delete(machine);
   }
 
-  /** A transaction with rows went through at this moment. True: the disk had taken no writes for so long that machines must catch up. */
-  wrote({ attended, monotonicMs }: Seen): boolean {
+  /** A transaction with rows went through at this moment. */
+  wrote({ attended, monotonicMs }: Seen): void {
     this.#attended = Math.max(this.#attended, attended);
     this.#countedAt = Math.max(this.#countedAt, monotonicMs);
     this.#writtenAt = monotonicMs;
-    const failedMs = this.#failingSince === undefined ? 0 : monotonicMs - this.#failingSince;
     this.#failingSince = undefined;
-    return failedMs > this.#silentAfterMs / 2;
   }
 
   failed(): void {
     this.#failingSince ??= this.#clock.monotonicMs();
   }
 
-  /** The disk took none of what was written last: no time counts. */
+  /** The last write failed: no time counts. */
   get isUnwritten(): boolean {
     return this.#failingSince !== undefined;
   }
 
-  /** Writes down how much was attended, when it is time to. `isBusy`: something waits for time. Throws what the database throws; true as `wrote`. */
-  write(isBusy: boolean): boolean {
+  /** Writes down how much was attended, when it is time to. `isBusy`: something waits for time. Throws what the database throws. */
+  write(isBusy: boolean): void {
     const now = this.now();
-    if (now.monotonicMs - this.#writtenAt < (isBusy ? BUSY_WRITE_MS : IDLE_WRITE_MS)) return false;
+    if (now.monotonicMs - this.#writtenAt < (isBusy ? BUSY_WRITE_MS : IDLE_WRITE_MS)) return;
     const attended = isBusy ? now.attended : this.#idle(now);
     this.#keep.run(String(attended));
-    return this.wrote({ ...now, attended });
+    this.wrote({ ...now, attended });
   }
 
   /** While nothing waits for time, a write is due so rarely that more is attended between two. */

@@ -1,5 +1,7 @@
-/** A disk that is full for one transaction. */
+/** A disk that is full: for one transaction, or until it is freed. */
 import type { World } from "./world.fixture.ts";
+
+const fullOf = () => Object.assign(new Error("disk is full"), { name: "SqliteError", code: "SQLITE_FULL" });
 
 /** The next transaction is done, and not committed. */
 export function failCommitOnce(world: World, when: () => boolean = () => true): { failed: number } {
@@ -11,10 +13,28 @@ export function failCommitOnce(world: World, when: () => boolean = () => true): 
       if (when() && seen.failed === 0) {
         seen.failed += 1;
         world.journal.transaction = transaction;
-        throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+        throw fullOf();
       }
       return done;
     });
   } as never;
   return seen;
+}
+
+/** No transaction begins, and the attended time is not taken. Returns what frees it. */
+export function fillDisk(world: World): () => void {
+  const full = (): never => {
+    throw fullOf();
+  };
+  const { transaction } = world.journal;
+  world.journal.transaction = full as never;
+  const statements = Object.getPrototypeOf(world.journal.db.prepare("SELECT 1")) as { run: (...args: unknown[]) => unknown };
+  const { run } = statements;
+  statements.run = function (this: { readonly source: string }, ...args: unknown[]) {
+    return this.source.includes("attended_ms") ? full() : run.apply(this, args);
+  };
+  return () => {
+    world.journal.transaction = transaction;
+    statements.run = run;
+  };
 }

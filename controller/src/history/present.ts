@@ -7,7 +7,7 @@ import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Remedies } from "../engine/comebacks.ts";
 import { NOBODY, type Now } from "../engine/deployments-now.ts";
-import { stands } from "../journal/standing.ts";
+import { leftWithRelease, stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
 import type { RolloutPhase, TargetState } from "../rollout/state.ts";
 import { type Ending, openStates, type OutstandingTarget } from "./outcome.ts";
@@ -32,7 +32,7 @@ const TROUBLED_NAMED_MAX = 3;
  */
 const IS_OPEN = `t.deployment = @id AND t.state IN (SELECT value FROM json_each(@states))
   AND (t.state <> 'skipped' OR d.phase <> 'superseded' OR (t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
-  AND (t.state <> 'removed' OR t.runs IS NULL OR d.app || '@' || t.runs = d.release)
+  AND (t.state <> 'removed' OR ${leftWithRelease("t", "d")})
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
 /** Nothing newer was decided about the machine; who was passed over still gets it while no newer deployment stands. */

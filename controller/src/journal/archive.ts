@@ -278,7 +278,7 @@ function prepare(db: Database) {
       `INSERT INTO archive_frames (first_seq, last_seq, first_at, last_at, file, offset, size_bytes, raw_bytes, sha256, row_count)
        VALUES (@first_seq, @last_seq, @first_at, @last_at, @file, @offset, @size_bytes, @raw_bytes, @sha256, @row_count)`,
     ),
-    addDeployment: statement("INSERT INTO archive_deployments VALUES (?, ?)"),
+    addDeployment: statement("INSERT INTO archive_deployments (deployment, first_seq) VALUES (?, ?)"),
     frames: statement(
       `SELECT * FROM archive_frames WHERE first_seq >= coalesce((SELECT max(first_seq) FROM archive_frames WHERE first_seq <= @fromSeq), 0)
        AND last_seq >= @fromSeq AND first_seq <= @toSeq ORDER BY first_seq LIMIT ${FRAMES_AT_ONCE}`,

@@ -102,7 +102,7 @@ export class Journal {
 
   private constructor(db: Database, beside: Beside) {
     this.db = db;
-    this.#insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @attended, @kind, @deployment, @machine, @app, @data)");
+    this.#insert = db.prepare(`INSERT INTO journal (${ROW_COLUMNS}) VALUES (@seq, @at, @attended, @kind, @deployment, @machine, @app, @data)`);
     this.#page = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`);
     this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
     this.#project = createProjector(db);
@@ -135,7 +135,7 @@ export class Journal {
         recreateProjections(db);
         const journal = new Journal(db, beside);
         journal.#rebuild(onRebuild);
-        const keep = db.prepare("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+        const keep = db.prepare("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
         keep.run("journal_version", String(JOURNAL_VERSION));
         keep.run("projection_version", String(PROJECTION_VERSION));
         return journal;

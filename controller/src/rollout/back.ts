@@ -43,7 +43,7 @@ function leftTo(state: RolloutState, machine: MachineId, world: Surroundings): R
   return { kind: "target_changed", machine, state: "skipped", reason: { code: "superseded", message: `${successor} goes on with it` }, runs: null };
 }
 
-/** Somebody is on the way back, or is to be told to go. Whoever could not go back is left as it is. */
+/** Some target is on the way back, or is to be told to go. A target that could not go back is left as it is. */
 export function hasBackTail(state: Pick<RolloutState, "phase" | "beganBack" | "moving" | "waves">): boolean {
   if (!wentBack(state)) return false;
   if (state.moving.size > 0 || state.waves.some(({ counts }) => counts.healthy + counts.updating > 0)) return true;
@@ -70,7 +70,7 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   return { kind: "start", change: assignment(state, next, "revert", world) };
 }
 
-/** By itself. */
+/** Some target goes back by itself. */
 function isStillGoingBack({ availability, targets }: RolloutState): boolean {
   for (const machine of availability.goingBack) if (isToRevert(targets.get(machine)!)) return true;
   return false;

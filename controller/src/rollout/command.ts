@@ -110,7 +110,7 @@ function rollbackRefusal(state: RolloutState): string | undefined {
   }
 }
 
-/** A newer deployment stays in its place: whoever could not go back is told again, in its turn, and nobody else. */
+/** The newer deployment stays in the place of this one: only targets that could not go back are told again, in their turn. */
 function backAgain({ targets }: RolloutState, asked: RolloutReason): readonly RolloutChange[] {
   return [...targets.values()].filter(isStuckBack).flatMap(({ machine, reason }): readonly RolloutChange[] => [
     { kind: "target_changed", machine, state: "skipped", reason: asked, runs: null },
@@ -166,7 +166,7 @@ function failedCount({ waves }: RolloutState): number {
   return waves.reduce((sum, { counts }) => sum + counts.failed, 0);
 }
 
-/** Not for what the release did: what it did meanwhile counts when the rollout goes on. */
+/** An operator or a fault paused the rollout, not the release: what the release did meanwhile counts when the rollout goes on. */
 function isHeldForOtherReasons({ reason }: RolloutState): boolean {
   return reason?.code === "operator" || reason?.code === "internal";
 }
@@ -200,20 +200,20 @@ function waitsForLost(state: RolloutState): boolean {
   return state.hold?.kind === "offline" || isSuspicious(state);
 }
 
-/** Nobody but those that are unreachable could show anything at its gate: who goes on without them goes on without it. */
+/** Only unreachable targets could show anything at the gate: going on without them is going on without the gate. */
 function leavesUnwatched(state: RolloutState): boolean {
   const kind = gateAt(state)?.gate.gate.kind;
   return kind !== undefined && kind !== "approval" && newCount(state.waves[state.wave]!, "healthy") === 0;
 }
 
-/** The one thing that it waits for: machines that are unreachable, the gate, or the moment at which its next wave begins. */
+/** Skips the one thing that the rollout waits for: machines that are unreachable, the gate, or the moment at which its next wave begins. */
 function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
   if (waitsForLost(state)) return [...excuse(state), ...(leavesUnwatched(state) ? openGate(state, said) : [])];
   if (state.hold?.kind !== "begin") return openGate(state, said);
   return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
 }
 
-/** After the end: whoever tries again knows of those that failed, or were lost, and are gone. */
+/** An operator who retries after the end knows of the machines that failed, or were lost, and are gone. */
 function excuseLeft({ waves }: RolloutState): readonly RolloutChange[] {
   return waves.flatMap((of, wave): readonly RolloutChange[] => {
     const lost = of.targets.filter(({ leftAs }) => leftAs === "lost");

@@ -51,7 +51,7 @@ export function authorityLines(authorities: readonly Authority[], { colors, now 
   return authorities.flatMap(({ pin, notBefore, notAfter, dependants, users }, index) => {
     const isNewest = index === authorities.length - 1;
     const role = isNewest ? "signs" : "counts until it is retired";
-    const lines = [`${colors.bold(`sha256:${pin}`)}  ${role}`, colors.dim(`  since ${moment(notBefore, now)}, until ${moment(notAfter, now)}`)];
+    const lines = [`${colors.bold(`sha256:${pin}`)}  ${role}`, colors.dim(`  counts from ${moment(notBefore, now)} until ${moment(notAfter, now)}`)];
     if (isNewest) return lines;
     if (dependants.length + users.length === 0) return [...lines, "  nobody depends on it any more: muster ca retire"];
     const machines = dependants.length === 0 ? [] : [`  ${plural(dependants.length, "machine")} would be lost without it: ${named(dependants)}`];
