@@ -97,7 +97,7 @@ test("releases are listed and compared", async () => {
 });
 
 test("the rule of retention is shown, set, and refused when it makes no sense", async () => {
-  expect(await call(client.getRetention, {})).toEqual({ retention: { keep: 20, keepForMs: 90 * 86_400_000, stepsForMs: 30 * 86_400_000 }, archivedSteps: 0, archivedBytes: 0, archivedSince: 0 });
+  expect(await call(client.getRetention, {})).toEqual({ retention: { keep: 20, keepForMs: 90 * 86_400_000, stepsForMs: 30 * 86_400_000 }, archivedSteps: 0, archivedBytes: 0, archivedSince: 0, archiveFaults: [] });
   // It is done app by app, in turns of the clock.
   const turns = setInterval(() => scene.elapse(1), 1);
   onTestFinished(() => clearInterval(turns));

@@ -49,7 +49,7 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
   const retention = () => ({ retention: { ...engine.retention.rule() } });
   const archived = () => {
     const { rows, sizeBytes, firstAt } = journal.archive.extent();
-    return { archivedSteps: rows, archivedBytes: sizeBytes, archivedSince: firstAt ?? 0 };
+    return { archivedSteps: rows, archivedBytes: sizeBytes, archivedSince: firstAt ?? 0, archiveFaults: journal.archive.faults().map(({ message }) => message) };
   };
   return {
     why: unary(logger, async ({ machine, deploymentId }) => {

@@ -157,7 +157,7 @@ describe("moved to the archive", () => {
     expect(scene.wanted("late")).toBe("1");
   });
 
-  test("a damaged frame is said once, and costs its own rows alone", async () => {
+  test("a damaged frame is said once in the log, and whoever needs its rows is told so; nobody else is", async () => {
     const ids = await history();
     await scene.engine.archiving.sweep();
     const path = join(folder, "archive", files()[0]!);
@@ -165,11 +165,17 @@ describe("moved to the archive", () => {
     const warned: unknown[] = [];
     scene.journal.archive.onUnreadable = ({ file }) => warned.push(file);
     expect(await scene.whyDeployment(ids[2]!)).toContain("d-3");
-    expect(await scene.whyDeployment(ids[0]!)).toContain("submitted d-1");
-    allRows();
+    const lost = /^steps of 2026-10 are missing, \d+ to \d+: archive\/2026-10\.jsonl\.zst cannot be read there \(.+\)$/;
+    await expect(scene.whyDeployment(ids[0]!)).rejects.toThrow(lost);
+    await expect(stood(ids[0]!, scene.clock.now())).rejects.toThrow(lost);
+    await expect(pictured(ids[0]!)).rejects.toThrow(lost);
+    expect(allRows).toThrow(lost);
     expect(warned).toEqual(["2026-10.jsonl.zst"]);
+    const told: string[] = [];
+    const read = scene.journal.page({ fromSeq: 1, onMissing: ({ message }) => told.push(message) });
+    expect([read.length > 10, told]).toEqual([true, [expect.stringMatching(lost)]]);
     truncateSync(path, 30);
-    expect(allRows().length).toBeGreaterThan(10);
+    expect(scene.journal.archive.faults().map(({ message }) => message)).toEqual([expect.stringMatching(/^steps of 2026-10 are missing, .* ends at 30, within a frame\)$/)]);
   });
 });
 

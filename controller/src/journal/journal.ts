@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
 import type { Moment } from "../rollout/moment.ts";
 import { Archive, type ArchivedRow } from "./archive.ts";
+import { type ArchiveError, refuseMissing } from "./archive-error.ts";
 import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
 import type { Entry, JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
@@ -211,14 +212,14 @@ export class Journal {
     return row;
   }
 
-  /** One page, at most `limit` rows and never more than 500. */
-  page(from: { readonly fromSeq: number; readonly deployment?: string | undefined }, limit = PAGE_ROWS): readonly JournalRow[] {
+  /** One page, at most `limit` rows and never more than 500. Where rows of the archive can't be read it throws ArchiveError, unless `onMissing` takes it. */
+  page(from: { readonly fromSeq: number; readonly deployment?: string | undefined; readonly onMissing?: (error: ArchiveError) => void }, limit = PAGE_ROWS): readonly JournalRow[] {
     const most = Math.min(limit, PAGE_ROWS);
-    const { deployment } = from;
+    const { deployment, onMissing = refuseMissing } = from;
     const isWanted = (row: { readonly deployment: string | null }): boolean => deployment === undefined || row.deployment === deployment;
     for (let fromSeq = from.fromSeq; ; ) {
       const live = deployment === undefined ? this.#page.all(fromSeq, most) : this.#pageOf.all(deployment, fromSeq, most);
-      const { rows, next } = pageWith(this.archive, live as StoredRow[], { fromSeq, most, under: deployment === undefined ? undefined : { deployment }, isWanted });
+      const { rows, next } = pageWith(this.archive, live as StoredRow[], { fromSeq, most, under: deployment === undefined ? undefined : { deployment }, isWanted, onMissing });
       if (rows.length > 0 || next === undefined) return rows.map(fromStored);
       fromSeq = next;
     }

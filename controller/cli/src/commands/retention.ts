@@ -62,13 +62,13 @@ export function registerRetention(program: Command, context: CliContext): void {
 async function showRetention(context: CliContext, options: GlobalOptions): Promise<void> {
   const answer = await withController(context, options, (controller) => controller.unary(controller.history, controller.history.getRetention, {}));
   const retention = given(answer);
-  const { archivedSteps, archivedBytes, archivedSince } = answer;
+  const { archivedSteps, archivedBytes, archivedSince, archiveFaults } = answer;
   if (options.output === "json") {
-    const archived = { steps: archivedSteps, size_bytes: archivedBytes, since: isoOrNull(archivedSince) };
+    const archived = { steps: archivedSteps, size_bytes: archivedBytes, since: isoOrNull(archivedSince), faults: archiveFaults };
     return printDocument(context, { ...retentionJson(retention), archived });
   }
   const archive = archivedSteps === 0 ? "The archive is empty." : `The archive has ${plural(archivedSteps, "step")} since ${dateAndTime(archivedSince)}, in ${size(archivedBytes)}.`;
-  await writeLines(context.stdout, [...ruleLines(retention, context.columns()), ...wrap(archive, context.columns())]);
+  await writeLines(context.stdout, [...ruleLines(retention, context.columns()), ...wrap(archive, context.columns()), ...archiveFaults.flatMap((fault) => wrap(plain(fault), context.columns()))]);
 }
 
 async function setRetention(context: CliContext, options: SetOptions): Promise<void> {
