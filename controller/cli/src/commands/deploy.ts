@@ -7,12 +7,12 @@ import type { CheckResponse, Deployment, SubmitResponse } from "@muster/proto/ge
 import type { Command } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
-import { writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT, interrupted } from "../errors.ts";
 import { submittedJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
 import { afterSubmission } from "../render/next-commands.ts";
-import { plain, plural } from "../render/text.ts";
+import { plain, plural, wrapLines } from "../render/text.ts";
 import { faulty, readDeploymentFile, type DeploymentFile } from "./deployment-file.ts";
 import { followRollout, type FollowOptions } from "./follow-rollout.ts";
 import { withExamples, withReconnectFor, type WatchOptions } from "./options.ts";
@@ -130,10 +130,10 @@ async function submit(controller: Controller, file: DeploymentFile, made: { read
 
 async function show(context: CliContext, { deployment, notes }: Submitted, { output, watch }: DeployOptions): Promise<void> {
   if (output === "json") return printDocument(context, submittedJson(deployment, notes));
-  const next = watch === true ? [] : afterSubmission(deployment, context.colors);
+  const next = watch === true ? [] : afterSubmission(deployment, context.colors, { columns: terminalColumns(context.stdout) });
   // What it waits for stands in the summary.
   const news = notes.filter((note) => note !== `waits for ${deployment.waitingOn}`);
-  await writeLines(context.stdout, [summary(deployment, context), ...news.map((note) => `  note: ${plain(note)}`), ...next]);
+  await writeLines(context.stdout, [summary(deployment, context), ...wrapLines(news.map((note) => `  note: ${plain(note)}`), terminalColumns(context.stdout), "      "), ...next]);
 }
 
 /** `d-7  shop-web 1.4.2  →  20 machines in 3 waves`; a deployment that waits for another has no waves yet. */

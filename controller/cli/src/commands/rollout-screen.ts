@@ -2,7 +2,7 @@
  * The three ways to show a rollout as it goes: redrawn on a terminal, a line for each change elsewhere, objects for programs.
  */
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { write, writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, write, writeLines, type CliContext } from "../context.ts";
 import type { CliError } from "../errors.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
 import type { OutputFormat } from "../usage.ts";
@@ -10,7 +10,7 @@ import { awayLine } from "../render/away-line.ts";
 import { changeLines } from "../render/change-lines.ts";
 import { nextCommands } from "../render/next-commands.ts";
 import { rolloutView } from "../render/rollout-view.ts";
-import { truncate } from "../render/text.ts";
+import { truncate, wrapLines } from "../render/text.ts";
 import { timeOfDay } from "../render/time.ts";
 import { viewOptions } from "./options.ts";
 
@@ -57,11 +57,11 @@ function logLines(context: CliContext): RolloutScreen {
       isAway = false;
     },
     away: async (error) => {
-      if (!isAway) await writeLines(context.stderr, [`${timeOfDay(context.clock.now())} ${awayLine(error)}`]);
+      if (!isAway) await writeLines(context.stderr, wrapLines([`${timeOfDay(context.clock.now())} ${awayLine(error)}`], terminalColumns(context.stderr)));
       isAway = true;
     },
     end: async (deployment) => {
-      if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors));
+      if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors, { columns: terminalColumns(context.stdout) }));
     },
   };
 }
@@ -107,7 +107,7 @@ async function livePicture(context: CliContext, caption: Caption): Promise<Rollo
       await drawing;
       drawOnce();
       frame.done();
-      if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors));
+      if (deployment !== undefined) await writeLines(context.stdout, nextCommands(deployment, context.colors, { columns: terminalColumns(context.stdout) }));
     },
   };
 }

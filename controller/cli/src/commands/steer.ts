@@ -4,7 +4,7 @@
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import { withController } from "../client/session.ts";
-import { writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
@@ -84,6 +84,6 @@ function given({ deployment }: { readonly deployment?: Deployment | undefined })
 
 async function show(context: CliContext, deployment: Deployment, { output }: GlobalOptions, isNew: boolean = false): Promise<void> {
   if (output === "json") return printDocument(context, deploymentJson(deployment));
-  const next = isNew ? afterSubmission(deployment, context.colors) : nextCommands(deployment, context.colors);
+  const next = isNew ? afterSubmission(deployment, context.colors, { columns: terminalColumns(context.stdout) }) : nextCommands(deployment, context.colors, { columns: terminalColumns(context.stdout) });
   await writeLines(context.stdout, [...rolloutView(deployment, viewOptions(context)), ...next]);
 }
