@@ -26,7 +26,7 @@ export interface RolloutScreen {
 const FRAME_MS = 100;
 
 /** Lines below the picture of a terminal; asked for with each frame. */
-type Caption = () => readonly string[];
+type Caption = (shown: Deployment) => readonly string[];
 
 export async function openScreen(context: CliContext, output: OutputFormat, caption: Caption = () => []): Promise<RolloutScreen> {
   if (output === "json") return jsonLines(context);
@@ -72,10 +72,12 @@ async function livePicture(context: CliContext, caption: Caption): Promise<Rollo
   const ended = new AbortController();
   let shown: Deployment | undefined;
   let trouble: string | undefined;
+  // What the caption proposes is said once, at the end.
+  let isOver = false;
 
   const picture = (): string => {
     if (shown === undefined) return "";
-    const below = caption();
+    const below = isOver ? [] : caption(shown);
     const lines = rolloutView(shown, { ...viewOptions(context), rows: context.rows() - below.length });
     const away = trouble === undefined ? [] : [context.colors.yellow(truncate(`  ${trouble}`, context.columns()))];
     return [...lines, ...below, ...away].join("\n");
@@ -103,6 +105,7 @@ async function livePicture(context: CliContext, caption: Caption): Promise<Rollo
       trouble = awayLine(error);
     },
     end: async (deployment) => {
+      isOver = deployment !== undefined;
       ended.abort();
       await drawing;
       drawOnce();

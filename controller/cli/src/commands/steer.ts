@@ -12,7 +12,7 @@ import { afterSubmission, nextCommands } from "../render/next-commands.ts";
 import { rolloutView } from "../render/rollout-view.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { followRollout } from "./follow-rollout.ts";
-import { viewOptions, withExamples, withReconnectFor } from "./options.ts";
+import { viewOptions, withExamples, withWatching } from "./options.ts";
 import { type Steering, STEERINGS, type SteerOptions } from "./steerings.ts";
 
 export function registerSteering(program: Command, context: CliContext): void {
@@ -29,7 +29,7 @@ function register(program: Command, context: CliContext, steering: Steering): vo
     .action(async (id: string, _options: unknown, self: Command) => {
       await steer(context, steering, id, self.optsWithGlobals<SteerOptions>());
     });
-  withExamples(withReconnectFor(command), examples);
+  withExamples(withWatching(command), examples);
 }
 
 async function steer(context: CliContext, { goal, untilSettled = false, steer: ask }: Steering, id: string, options: SteerOptions): Promise<void> {

@@ -27,6 +27,12 @@ export function nextCommands(deployment: Deployment, colors: Colors, { columns, 
   return hintLines(hints, colors, columns);
 }
 
+/** Below the picture of one that is watched: what lets it go on, where nothing but a person does. The gate of an approval names its command itself. */
+export function nextWhileWatching(deployment: Deployment, colors: Colors, options: HintOptions = {}): readonly string[] {
+  const word = phaseWord(deployment.phase);
+  return word === "paused" || word === "pending" || word === "rolling" ? nextCommands(deployment, colors, options) : [];
+}
+
 function targetsOf({ id }: Deployment): string {
   return `muster status ${id} --targets`;
 }
