@@ -2,6 +2,7 @@
  * `--watch`: shows a rollout until it is where it should be, and sets the exit code. It only looks: ending it leaves the rollout alone.
  */
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { KEEPALIVE_WATCHING } from "../client/keepalive.ts";
 import { openController } from "../client/session.ts";
 import { EXIT, terminalColumns, writeLines, type CliContext, type ExitCode } from "../context.ts";
 import { CliError, interrupted } from "../errors.ts";
@@ -69,7 +70,7 @@ async function follow(
   const signal = context.interruption();
   const { watchDeployment } = await import("../client/rollout-stream.ts");
   const updates = watchDeployment(id, {
-    connect: () => openController(context, { address }),
+    connect: () => openController(context, { address }, KEEPALIVE_WATCHING),
     reconnectForMs: reconnectFor,
     clock: context.clock,
     signal,
@@ -82,7 +83,7 @@ async function follow(
         if (isLast(outcomeOf(update.item, goal), onPause)) return update.item;
         break;
       case "away":
-        await screen.away(update.error);
+        await screen.away(update.error, update.lostAt);
         break;
     }
   }

@@ -3,7 +3,7 @@ import { type Deployment, DeploymentPhase } from "@muster/proto/gen/muster/v1/de
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fakeContext, muster, type FakeContext } from "../fakes/fake-context.ts";
 import { FakeController } from "../fakes/fake-controller.ts";
-import { event, NOON, rolledBackDeployment, rolledBackExcept, rollingDeployment, succeededDeployment, succeededExcept } from "../fakes/samples.ts";
+import { event, NOON, rolledBackDeployment, rolledBackExcept, rollingDeployment, soakingDeployment, succeededDeployment, succeededExcept } from "../fakes/samples.ts";
 import { run } from "../run.ts";
 
 let controller: FakeController;
@@ -87,6 +87,34 @@ test("a controller that stays away ends the watching with 3, after --reconnect-f
   const { code, err } = await muster(args("watch", "d-7", "--reconnect-for", "5s"));
   expect(code).toBe(3);
   expect(err).toContain("cannot reach the controller");
+});
+
+test("how long it is tried again counts from the loss, however long there was nothing to say before", async () => {
+  const context = fakeContext();
+  whenWatched((time) => {
+    if (time > 1) return void controller.change(succeededDeployment());
+    controller.change(rollingDeployment({ waitingOn: "the last word for an hour" }));
+    const wait = (): void => void (context.out().includes("the last word") ? context.clock.sleep(3_600_000).then(() => controller.die()).then(() => controller.listen()) : setImmediate(wait));
+    wait();
+  });
+  await run(args("watch", "d-7", "--reconnect-for", "1m"), context);
+  expect([context.exitCode(), context.err()]).toEqual([0, expect.stringContaining("trying again")]);
+});
+
+test("while there is no connection the picture stands still, and says of when it is", async () => {
+  const context = fakeContext({ isTty: true, columns: 80, now: NOON });
+  controller.deployments = [soakingDeployment()];
+  whenWatched(() => {
+    // Nothing is new for a minute; then the controller is gone.
+    void context.clock.sleep(60_000).then(() => controller.die());
+  });
+  await run(args("watch", "d-7", "--reconnect-for", "4m"), context);
+  expect(context.exitCode()).toBe(3);
+  const last = context.out().slice(context.out().lastIndexOf("d-7  shop-web"));
+  expect(last).toMatch(/as of \d\d:\d\d:\d\d; trying again: cannot reach/);
+  // The soak would be over by now, for all that the watcher's own clock knows.
+  expect(context.clock.now()).toBeGreaterThan(NOON + 180_000);
+  expect(last).toMatch(/soaking, [12]m(?:\d+s)? left of 5m/);
 });
 
 test("an address that is wrong from the beginning is not tried again", async () => {
