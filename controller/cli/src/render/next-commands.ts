@@ -4,17 +4,33 @@
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
 import { phaseWord } from "../output/words.ts";
-import { padEnd, width } from "./text.ts";
+import { padEnd, width, wrap } from "./text.ts";
 
 interface Hint {
   readonly command: string;
   readonly purpose: string;
 }
 
+interface HintOptions {
+  /** Of the terminal. Default: it is none, and no line is broken. */
+  readonly columns?: number | undefined;
+  /** Each machine stands above. Default false. */
+  readonly showsTargets?: boolean;
+}
+
+/** Beside a narrower column sentences fall to pieces; then they stand below the command. */
+const PURPOSE_COLUMNS_MIN = 20;
+
 /** Empty when there is nothing to do about it. */
-export function nextCommands(deployment: Deployment, colors: Colors, { showsTargets = false }: { readonly showsTargets?: boolean } = {}): readonly string[] {
+export function nextCommands(deployment: Deployment, colors: Colors, { columns, showsTargets = false }: HintOptions = {}): readonly string[] {
   const hints = hintsFor(deployment).filter(({ command }) => !showsTargets || command !== targetsOf(deployment));
-  return hintLines(hints, colors);
+  return hintLines(hints, colors, columns);
+}
+
+/** Below the picture of one that is watched: what lets it go on, where nothing but a person does. The gate of an approval names its command itself. */
+export function nextWhileWatching(deployment: Deployment, colors: Colors, options: HintOptions = {}): readonly string[] {
+  const word = phaseWord(deployment.phase);
+  return word === "paused" || word === "pending" || word === "rolling" ? nextCommands(deployment, colors, options) : [];
 }
 
 function targetsOf({ id }: Deployment): string {
@@ -22,7 +38,7 @@ function targetsOf({ id }: Deployment): string {
 }
 
 /** After `deploy`. */
-export function afterSubmission({ id, phase, awaitsStart }: Deployment, colors: Colors): readonly string[] {
+export function afterSubmission({ id, phase, awaitsStart }: Deployment, colors: Colors, { columns }: HintOptions = {}): readonly string[] {
   return hintLines(
     [
       ...(awaitsStart ? [startHint(id)] : []),
@@ -33,6 +49,7 @@ export function afterSubmission({ id, phase, awaitsStart }: Deployment, colors: 
         : { command: `muster pause ${id}`, purpose: "touch no further machine" },
     ],
     colors,
+    columns,
   );
 }
 
@@ -92,8 +109,16 @@ function startHint(id: string): Hint {
   return { command: `muster approve ${id}`, purpose: "let it begin" };
 }
 
-function hintLines(hints: readonly Hint[], colors: Colors): readonly string[] {
+function hintLines(hints: readonly Hint[], colors: Colors, columns: number | undefined): readonly string[] {
   if (hints.length === 0) return [];
-  const columns = Math.max(...hints.map(({ command }) => width(command)));
-  return ["", "next:", ...hints.map(({ command, purpose }) => `  ${padEnd(command, columns)}  ${colors.dim(purpose)}`)];
+  const room = Math.max(...hints.map(({ command }) => width(command)));
+  return ["", "next:", ...hints.flatMap((hint) => hintLine(hint, room, colors, columns))];
+}
+
+/** A command is never broken: it is what the user copies. */
+function hintLine({ command, purpose }: Hint, room: number, colors: Colors, columns: number | undefined): readonly string[] {
+  if (columns === undefined) return [`  ${padEnd(command, room)}  ${colors.dim(purpose)}`];
+  const spare = columns - room - 4;
+  if (spare < PURPOSE_COLUMNS_MIN) return [`  ${command}`, ...wrap(purpose, columns - 6).map((part) => `      ${colors.dim(part)}`)];
+  return wrap(purpose, spare).map((part, index) => `  ${padEnd(index === 0 ? command : "", room)}  ${colors.dim(part)}`);
 }

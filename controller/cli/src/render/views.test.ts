@@ -103,6 +103,33 @@ test("says what to try next when a rollout waits for somebody or went wrong, and
   expect(afterSubmission({ ...pending, awaitsStart: true }, colors).join("\n")).toContain("muster approve d-7");
 });
 
+test("on 80 columns what a target says stands below its row, whole, and nothing is cut", () => {
+  const [failed] = rolledBackDeployment().targets;
+  const deployment = rolledBackDeployment({ targets: [{ ...failed!, now: "unhealthy: exited with code 1, four times in a row" }, { ...failed!, machine: "web-2", reason: undefined }] });
+  expect(targetTable(deployment, view(80))).toEqual([
+    "MACHINE  WAVE  STATE   APP       BEFORE  TRIES  SINCE",
+    "web-1       1  failed  reverted  1.4.1       1  4s ago",
+    "    now: unhealthy: exited with code 1, four times in a row",
+    "    reason: exited with code 1, four times",
+    "web-2       1  failed  reverted  1.4.1       1  4s ago",
+  ]);
+  expect(targetTable(deployment, view(200))[1]).toMatch(/ 4s ago {2}unhealthy: exited with code 1, four times in a row {2}exited with code 1, four times$/);
+});
+
+test("what to try next is broken between words on a terminal, beside its command or below it; elsewhere no line is broken", () => {
+  const failed = rolledBackDeployment({ phase: DeploymentPhase.FAILED, remedies: { retry: false, rollback: true, rollbackTo: "" } });
+  expect(nextCommands(failed, colors, { columns: 80 }).slice(2, 4)).toEqual([
+    "  muster rollback d-7          take every machine back to what it ran before",
+    "                               (remove shop-web where that is nothing)",
+  ]);
+  expect(nextCommands(failed, colors, { columns: 40 }).slice(2, 5)).toEqual([
+    "  muster rollback d-7",
+    "      take every machine back to what it",
+    "      ran before (remove shop-web where",
+  ]);
+  expect(nextCommands(failed, colors)[2]).toMatch(/take every machine back to what it ran before \(remove shop-web where that is nothing\)$/);
+});
+
 test("proposes what leads further: not what is shown already, and after a failure that took nothing back, what would", () => {
   const failed = rolledBackDeployment({ phase: DeploymentPhase.FAILED, remedies: { retry: true, rollback: true, rollbackTo: "" }, counts: { ...rolledBackDeployment().counts!, failed: 1, healthy: 2, reverted: 0 } });
   const proposed = nextCommands(failed, colors, { showsTargets: true }).join("\n");
