@@ -109,10 +109,12 @@ export class SimController implements Turning {
     this.#attend();
   }
 
-  /** Its wall clock jumps by so much. */
+  /** Its wall clock jumps by so much. From a far jump on it waits for machines to be heard. */
   setClock(byMs: number): void {
     this.#clockOffsetMs += byMs;
     this.clockWasNeverSet = false;
+    if (Math.abs(byMs) > SILENT_AFTER_MS / 2) this.#options.attention.set(false);
+    this.#attend();
   }
 
   // What whoever checks may ask.

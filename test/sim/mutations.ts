@@ -314,7 +314,7 @@ export const MUTATIONS: readonly Mutation[] = [
     seed: 6,
     edits: [
       { file: `${ENGINE}/attendance.ts`, find: "const STEP_MS_MAX = 2_000;", put: "const STEP_MS_MAX = 2_000_000;" },
-      { file: `${ENGINE}/attendance.ts`, find: "const wasHeldUp = gapMs > this.#silentAfterMs / 2;", put: "const wasHeldUp = gapMs > 1_000 * this.#silentAfterMs;" },
+      { file: `${ENGINE}/attendance.ts`, find: "const wasHeldUp = Math.max(gapMs, jumpMs) > this.#silentAfterMs / 2;", put: "const wasHeldUp = gapMs > 1_000 * this.#silentAfterMs;" },
       { file: `${ENGINE}/attendance.ts`, find: "- this.#failingSince > this.#silentAfterMs / 2;", put: "- this.#failingSince > 1_000 * this.#silentAfterMs;" },
     ],
   },

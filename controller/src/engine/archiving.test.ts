@@ -27,6 +27,7 @@ beforeEach(async () => {
   // Not by itself: tests say when.
   scene.engine.archiving.stop();
   scene.clock.wall = Date.UTC(2026, 9, 20);
+  scene.clock.advance(1000);
   await scene.join("a", "b", "c");
 });
 
@@ -35,6 +36,12 @@ afterEach(() => {
   scene.journal.close();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** The machines are heard afterwards: such a jump is a gap. */
+function daysPass(days: number): void {
+  scene.clock.wall += days * DAY;
+  scene.pass(2000, ...scene.fleet.present());
+}
 
 /** Three deployments with some trouble, 20 days apart: October, November, November. */
 async function history(): Promise<DeploymentId[]> {
@@ -50,11 +57,9 @@ async function history(): Promise<DeploymentId[]> {
     await scene.tell("b", version === "2" ? "failed" : "healthy", version);
     await scene.tell("c", "healthy", version);
     expect(scene.phase(id)).toBe("succeeded");
-    scene.clock.wall += 10 * DAY;
-    for (const machine of ["a", "b", "c"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
+    daysPass(10);
     if (version === "1") scene.label({ role: "web", zone: "x" }, "a");
-    scene.clock.wall += 10 * DAY;
-    for (const machine of ["a", "b", "c"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
+    daysPass(10);
   }
   return ids;
 }
@@ -101,7 +106,7 @@ describe("moved to the archive", () => {
     const rows = inDatabase();
     await scene.engine.archiving.sweep();
     expect(files()).toEqual(["2026-10.jsonl.zst"]);
-    scene.clock.wall += 25 * DAY;
+    daysPass(25);
     await scene.engine.archiving.sweep();
     expect(files()).toEqual(["2026-10.jsonl.zst", "2026-11.jsonl.zst"]);
     expect(inDatabase()).toBeLessThan(rows / 2);
@@ -114,7 +119,7 @@ describe("moved to the archive", () => {
 
   test("a controller that starts anew answers from the files, and goes on with the next sequence", async () => {
     const ids = await history();
-    scene.clock.wall += 60 * DAY;
+    daysPass(60);
     await scene.engine.archiving.sweep();
     scene.engine.archiving.stop();
     const before = await answers(ids);
@@ -129,7 +134,7 @@ describe("moved to the archive", () => {
 
   test("what people did, and how deployments ended, stays in the database", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    daysPass(60);
     await scene.engine.archiving.sweep();
     const kinds = new Set(scene.journal.db.prepare("SELECT kind FROM journal").pluck().all());
     expect(kinds).toEqual(new Set(["machine_joined", "machine_labelled", "artifact_stored", "release_created", "deployment_submitted", "phase_changed", "targets_archived"]));
@@ -149,7 +154,7 @@ describe("moved to the archive", () => {
     scene.command(bad, "rollback");
     await all("1");
     expect(scene.phase(bad)).toBe("rolled_back");
-    scene.clock.wall += 200 * DAY;
+    daysPass(200);
     await scene.engine.archiving.sweep();
     scene.engine.stop();
     scene.startEngine();
@@ -218,7 +223,7 @@ describe("targets of deployments that ended long ago", () => {
   test("are counts, unless an assignment names the deployment or it is the newest success", async () => {
     const ids = await history();
     const counts = (id: DeploymentId) => scene.journal.db.prepare("SELECT wave, state, count FROM archived_targets WHERE deployment = ? ORDER BY wave, state").all(id);
-    scene.clock.wall += 60 * DAY;
+    daysPass(60);
     await scene.engine.archiving.sweep();
     expect(counts(ids[0]!)).toEqual([{ wave: 0, state: "healthy", count: 1 }, { wave: 1, state: "healthy", count: 2 }]);
     expect(counts(ids[1]!)).toEqual([{ wave: 0, state: "healthy", count: 1 }, { wave: 1, state: "failed", count: 1 }, { wave: 1, state: "healthy", count: 1 }]);
@@ -230,7 +235,7 @@ describe("targets of deployments that ended long ago", () => {
 
   test("a machine that is removed changes nothing of them", async () => {
     const ids = await history();
-    scene.clock.wall += 60 * DAY;
+    daysPass(60);
     await scene.engine.archiving.sweep();
     const before = scene.journal.lastSeq;
     scene.remove("b");
@@ -319,7 +324,7 @@ describe("the tables are rebuilt", () => {
 
   test("from the newest snapshot and the rows after it, though older rows are in the archive", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    daysPass(60);
     await scene.engine.archiving.sweep();
     const id = scene.deploy("4", { waves: [ALL], maxUnavailable: count(3) });
     await scene.tell("a", "healthy", "4");
@@ -335,7 +340,7 @@ describe("the tables are rebuilt", () => {
 
   test("and from all rows, archive included, they are the same", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    daysPass(60);
     await scene.engine.archiving.sweep();
     const replayed = Journal.open(":memory:");
     replayed.transaction(() => {
@@ -359,7 +364,7 @@ describe("the tables are rebuilt", () => {
 
   test("one that is under way when the controller stops is given up, and the next controller begins anew", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    daysPass(60);
     const sweeping = scene.engine.archiving.sweep();
     scene.engine.stop();
     scene.journal.close();
@@ -418,7 +423,7 @@ describe("a deployment whose targets are in the archive, and that stands again s
     scene.pass(2000, "a", "b", "c");
     expect(scene.phase(first)).toBe("succeeded");
     await during();
-    scene.clock.wall += 40 * DAY;
+    daysPass(40);
     scene.pass(2000, "a", "b", "c");
     const second = scene.deploy("2", WIDE);
     await scene.settle(...machines);

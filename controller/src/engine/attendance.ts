@@ -1,7 +1,7 @@
 /**
  * Attended time (ADR 24): how long the controller was up, its loop was turning and its disk took writes. And who must speak before anything is judged again after a time in which it was not.
  *
- *   attending ──gap: a start, a stop of the process, a disk that took no writes──▶ catching up ──each machine has, or its time is over──▶ attending
+ *   attending ──gap: a start, a stop of the process, a jump of the wall clock, a disk that took no writes──▶ catching up ──each machine has, or its time is over──▶ attending
  *
  * Always holds: attended time never goes back, also over restarts; it advances by what has passed between two writes that went through, and by no more than the time between two looks
  * allows; it stands still while the controller catches up.
@@ -50,6 +50,8 @@ export class Attendance {
   /** Until when, on the monotonic clock. */
   #countedAt: number;
   #lookedAt: number;
+  /** The wall clock less the monotonic one, at the last look. */
+  #wallOffsetMs: number;
   #watchedMs = 0;
   #writtenAt: number;
   /** Since when nothing could be written. */
@@ -70,7 +72,7 @@ export class Attendance {
     const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
     this.#attended = Math.max(Number(kept ?? 0), newest ?? 0);
     const now = clock.monotonicMs();
-    [this.#countedAt, this.#lookedAt, this.#writtenAt] = [now, now, now];
+    [this.#countedAt, this.#lookedAt, this.#writtenAt, this.#wallOffsetMs] = [now, now, now, clock.now() - now];
   }
 
   /** The moment that rows of a transaction, and decisions in it, carry. */
@@ -103,13 +105,18 @@ export class Attendance {
     this.#countedAt = this.#clock.monotonicMs();
   }
 
-  /** Looks at the time, before anything is decided or written. True: the engine was held up since the last look, or the disk has taken no writes for so long by now, and machines must catch up. */
+  /**
+   * Looks at the time, before anything is decided or written. True: since the last look the engine was held up or the wall clock has jumped, or the disk has taken no writes for long, and machines must
+   * catch up. The monotonic clock stands still while a host is suspended, so that a jump is all that is seen of it; and one that is set, either way, brings times of day that nobody has waited for.
+   */
   look(): boolean {
     const now = this.#clock.monotonicMs();
+    const wallOffsetMs = this.#clock.now() - now;
     const gapMs = now - this.#lookedAt;
-    this.#lookedAt = now;
+    const jumpMs = Math.abs(wallOffsetMs - this.#wallOffsetMs);
+    [this.#lookedAt, this.#wallOffsetMs] = [now, wallOffsetMs];
     this.#watchedMs += Math.min(Math.max(0, gapMs), STEP_MS_MAX);
-    const wasHeldUp = gapMs > this.#silentAfterMs / 2;
+    const wasHeldUp = Math.max(gapMs, jumpMs) > this.#silentAfterMs / 2;
     if (wasHeldUp) this.#readingUntil = now + LOOK_MS;
     return wasHeldUp || this.#isOut;
   }
