@@ -49,10 +49,10 @@ async function history(): Promise<DeploymentId[]> {
     await scene.tell("b", version === "2" ? "failed" : "healthy", version);
     await scene.tell("c", "healthy", version);
     expect(scene.phase(id)).toBe("succeeded");
-    scene.clock.wall += 10 * DAY;
+    scene.age(10 * DAY);
     for (const machine of ["a", "b", "c"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
     if (version === "1") scene.label({ role: "web", zone: "x" }, "a");
-    scene.clock.wall += 10 * DAY;
+    scene.age(10 * DAY);
     for (const machine of ["a", "b", "c"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
   }
   return ids;
@@ -93,6 +93,18 @@ async function answers(ids: readonly DeploymentId[]): Promise<unknown> {
   };
 }
 
+test("a clock that is ahead for some seconds moves nothing, and what it ended can still be retried", async () => {
+  const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(9), onFailure: "abort" });
+  await scene.tell("a", "failed");
+  for (const machine of ["b", "c"]) await scene.tell(machine, "healthy", "1");
+  const rows = inDatabase();
+  scene.clock.wall += 400 * DAY;
+  await scene.engine.archiving.sweep();
+  expect([inDatabase(), scene.journal.archive.extent().rows, scene.state(id, "a")]).toEqual([rows, 0, "failed"]);
+  scene.clock.wall -= 400 * DAY;
+  expect(scene.command(id, "retry").ok).toBe(true);
+});
+
 describe("moved to the archive", () => {
   test("every answer is as it was, and the rows are gone from the database", async () => {
     const ids = await history();
@@ -100,7 +112,7 @@ describe("moved to the archive", () => {
     const rows = inDatabase();
     await scene.engine.archiving.sweep();
     expect(files()).toEqual(["2026-10.jsonl.zst"]);
-    scene.clock.wall += 25 * DAY;
+    scene.age(25 * DAY);
     await scene.engine.archiving.sweep();
     expect(files()).toEqual(["2026-10.jsonl.zst", "2026-11.jsonl.zst"]);
     expect(inDatabase()).toBeLessThan(rows / 2);
@@ -113,7 +125,7 @@ describe("moved to the archive", () => {
 
   test("a controller that starts anew answers from the files, and goes on with the next sequence", async () => {
     const ids = await history();
-    scene.clock.wall += 60 * DAY;
+    scene.age(60 * DAY);
     await scene.engine.archiving.sweep();
     scene.engine.archiving.stop();
     const before = await answers(ids);
@@ -128,7 +140,7 @@ describe("moved to the archive", () => {
 
   test("what people did, and how deployments ended, stays in the database", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    scene.age(60 * DAY);
     await scene.engine.archiving.sweep();
     const kinds = new Set(scene.journal.db.prepare("SELECT kind FROM journal").pluck().all());
     expect(kinds).toEqual(new Set(["machine_joined", "machine_labelled", "artifact_stored", "release_created", "deployment_submitted", "phase_changed", "targets_archived"]));
@@ -148,7 +160,7 @@ describe("moved to the archive", () => {
     scene.command(bad, "rollback");
     await all("1");
     expect(scene.phase(bad)).toBe("rolled_back");
-    scene.clock.wall += 200 * DAY;
+    scene.age(200 * DAY);
     await scene.engine.archiving.sweep();
     scene.engine.stop();
     scene.startEngine();
@@ -211,7 +223,7 @@ describe("targets of deployments that ended long ago", () => {
   test("are counts, unless an assignment names the deployment or it is the newest success", async () => {
     const ids = await history();
     const counts = (id: DeploymentId) => scene.journal.db.prepare("SELECT wave, state, count FROM archived_targets WHERE deployment = ? ORDER BY wave, state").all(id);
-    scene.clock.wall += 60 * DAY;
+    scene.age(60 * DAY);
     await scene.engine.archiving.sweep();
     expect(counts(ids[0]!)).toEqual([{ wave: 0, state: "healthy", count: 1 }, { wave: 1, state: "healthy", count: 2 }]);
     expect(counts(ids[1]!)).toEqual([{ wave: 0, state: "healthy", count: 1 }, { wave: 1, state: "failed", count: 1 }, { wave: 1, state: "healthy", count: 1 }]);
@@ -223,7 +235,7 @@ describe("targets of deployments that ended long ago", () => {
 
   test("a machine that is removed changes nothing of them", async () => {
     const ids = await history();
-    scene.clock.wall += 60 * DAY;
+    scene.age(60 * DAY);
     await scene.engine.archiving.sweep();
     const before = scene.journal.lastSeq;
     scene.remove("b");
@@ -244,7 +256,7 @@ describe("the tables are rebuilt", () => {
 
   test("from the newest snapshot and the rows after it, though older rows are in the archive", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    scene.age(60 * DAY);
     await scene.engine.archiving.sweep();
     const id = scene.deploy("4", { waves: [ALL], maxUnavailable: count(3) });
     await scene.tell("a", "healthy", "4");
@@ -260,7 +272,7 @@ describe("the tables are rebuilt", () => {
 
   test("and from all rows, archive included, they are the same", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    scene.age(60 * DAY);
     await scene.engine.archiving.sweep();
     const replayed = Journal.open(":memory:");
     replayed.transaction(() => {
@@ -284,7 +296,7 @@ describe("the tables are rebuilt", () => {
 
   test("one that is under way when the controller stops is given up, and the next controller begins anew", async () => {
     await history();
-    scene.clock.wall += 60 * DAY;
+    scene.age(60 * DAY);
     const sweeping = scene.engine.archiving.sweep();
     scene.engine.stop();
     scene.journal.close();
@@ -343,7 +355,7 @@ describe("a deployment whose targets are in the archive, and that stands again s
     scene.pass(2000, "a", "b", "c");
     expect(scene.phase(first)).toBe("succeeded");
     await during();
-    scene.clock.wall += 40 * DAY;
+    scene.age(40 * DAY);
     scene.pass(2000, "a", "b", "c");
     const second = scene.deploy("2", WIDE);
     await scene.settle(...machines);
