@@ -40,6 +40,7 @@ import { removeWhatWasLetGo } from "./artifacts/removal.ts";
 import { backupApi } from "./backup/backup-api.ts";
 import { refuseHalfRestored } from "./backup/half-restored.ts";
 import type { Config } from "./config.ts";
+import { longAgo } from "./engine/attended-age.ts";
 import { systemClock } from "./engine/clock.ts";
 import { Engine } from "./engine/engine.ts";
 import { Gatekeeper } from "./gates/gatekeeper.ts";
@@ -166,7 +167,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     nats.client.onConnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
-    const access = createAccess({ db: journal.db, oidc: config.oidc, machines: { judge: (certified) => verdictOf(membership.judge(certified)) }, now, logger });
+    const access = createAccess({ db: journal.db, oidc: config.oidc, machines: { judge: (certified) => verdictOf(membership.judge(certified)) }, now, longAgo: (ageMs) => longAgo(journal, ageMs), logger });
     undo.push(() => access.close());
     const tls = { host, contextFor: (name: string | undefined) => authorities.contextFor(name), certify: (certificate: X509Certificate) => authorities.certify(certificate) };
 

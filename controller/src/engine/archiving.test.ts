@@ -37,9 +37,9 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The machines are heard afterwards: such a jump is a gap. */
+/** The machines are heard afterwards. */
 function daysPass(days: number): void {
-  scene.clock.wall += days * DAY;
+  scene.age(days * DAY);
   scene.pass(2000, ...scene.fleet.present());
 }
 
@@ -98,6 +98,18 @@ async function answers(ids: readonly DeploymentId[]): Promise<unknown> {
     at: await Promise.all(ids.slice(0, 2).flatMap((id) => chosen.map((at) => stood(id, at)))),
   };
 }
+
+test("a clock that is ahead for some seconds moves nothing, and what it ended can still be retried", async () => {
+  const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(9), onFailure: "abort" });
+  await scene.tell("a", "failed");
+  for (const machine of ["b", "c"]) await scene.tell(machine, "healthy", "1");
+  const rows = inDatabase();
+  scene.clock.wall += 400 * DAY;
+  await scene.engine.archiving.sweep();
+  expect([inDatabase(), scene.journal.archive.extent().rows, scene.state(id, "a")]).toEqual([rows, 0, "failed"]);
+  scene.clock.wall -= 400 * DAY;
+  expect(scene.command(id, "retry").ok).toBe(true);
+});
 
 describe("moved to the archive", () => {
   test("every answer is as it was, and the rows are gone from the database", async () => {

@@ -26,6 +26,8 @@ const JOURNAL = `
   CREATE INDEX IF NOT EXISTS journal_by_deployment ON journal (deployment, seq) WHERE deployment IS NOT NULL;
   CREATE INDEX IF NOT EXISTS journal_by_machine ON journal (machine, seq) WHERE machine IS NOT NULL;
   CREATE INDEX IF NOT EXISTS journal_removals ON journal (seq) WHERE kind = 'machine_removed';
+  CREATE INDEX IF NOT EXISTS journal_releases ON journal (seq) WHERE kind = 'release_created';
+  CREATE INDEX IF NOT EXISTS journal_artifacts ON journal (seq) WHERE kind = 'artifact_stored';
 `;
 
 const PROJECTIONS = {
