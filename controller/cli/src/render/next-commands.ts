@@ -57,7 +57,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   const { id } = deployment;
   const why = { command: `muster why ${id}`, purpose: "each decision, and its reason" };
   const phase = phaseWord(deployment.phase);
-  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" }] : [];
+  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "try the failed machines again" }] : [];
   const back = backHints(deployment);
   switch (phase) {
     case "paused":
