@@ -100,7 +100,7 @@ export function withoutRepeats(lines: readonly Line[]): readonly Line[] {
 }
 
 function tellsWaiting(line: Line | undefined): boolean {
-  return line !== undefined && (line.kind === "gate_stopped" || line.text.startsWith("waited ") || line.text.startsWith("went on without "));
+  return line !== undefined && (line.kind === "gate_stopped" || /^(?:stopped waiting|waited) /.test(line.text) || line.text.startsWith("went on without "));
 }
 
 /** The beginning, the end, and of the middle what matters most. */

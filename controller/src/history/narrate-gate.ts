@@ -35,6 +35,14 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
   }
 }
 
+/** That it waits no longer, where no gate opened: what a gate asks for did not come then, and an end may come before anything else. */
+export function holdEnded(hold: Hold, wave: number, waitedMs: number, entry: RolloutEntry): string {
+  const isBroken = GATES.has(hold.kind) || (entry.kind === "phase_changed" && entry.phase !== "succeeded");
+  return isBroken ? `stopped waiting for ${heldFor(hold, wave)} after ${spanText(waitedMs)}` : `waited ${spanText(waitedMs)} for ${heldFor(hold, wave)}`;
+}
+
+const GATES: ReadonlySet<Hold["kind"]> = new Set(["soak", "approval", "webhook", "prometheus"]);
+
 /** `waitedMs`: at this gate. Undefined: nothing to tell. */
 export function gateSentence(state: RolloutState, entry: GateEntry, waitedMs: number): string | undefined {
   const gate = waveOf(state, entry.wave).gates[entry.gate]!;

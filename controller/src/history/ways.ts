@@ -47,7 +47,7 @@ export function ways(state: RolloutState, waiting: string): readonly string[] {
     case "paused":
       return [
         `muster resume ${id} lets it go on; what has failed so far counts no more`,
-        ...(canAsk(state, "retry") ? [`muster retry ${id} lets the failed machines take their turn again`] : []),
+        ...(canAsk(state, "retry") ? [`muster retry ${id} tries the failed machines again`] : []),
         ...(canAsk(state, "rollback") ? [`muster rollback ${id} takes every machine back to what it ran before`] : []),
         `muster abort ${id} leaves every machine as it is`,
       ];

@@ -242,7 +242,7 @@ describe("a deployment", () => {
         "d-2 (app@2) is paused: 1 machine failed in wave 1, 0 allowed: m-1: exited with code 1.",
         "  > it waits for an operator to resume, retry, roll back or abort it",
         "  > muster resume d-2 lets it go on; what has failed so far counts no more",
-        "  > muster retry d-2 lets the failed machines take their turn again",
+        "  > muster retry d-2 tries the failed machines again",
         "  > muster rollback d-2 takes every machine back to what it ran before",
       ]
     `);

@@ -25,7 +25,7 @@ test("a plain end needs no second half", () => {
 
 test("a release that machines which come late do not get says so in the list, too, though all that are left are well", () => {
   const ended = succeededDeployment({ outcome: "succeeded", now: { machines: 1, healthy: 1, bad: 0, text: "", lateWaitsFor: "shop-web@1.4.2 to be healthy where it runs" } });
-  expect(listed(ended)).toContain("succeeded, late machines wait");
+  expect(listed(ended)).toContain("succeeded, catch-up is on hold");
 });
 
 test("a rollback that left a machine out is no plain one, and names it", () => {
@@ -71,7 +71,7 @@ test("a success whose machines are down now says so", () => {
   const shown = picture(succeededThenDown());
   expect(shown).toContain("succeeded, now 0/3 healthy  1m2s");
   expect(shown).toContain("  now: 0 of 3 healthy: web-1, web-2 and web-3 unhealthy: exited with code 1");
-  expect(shown).toContain("  late machines wait for: shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now");
+  expect(shown).toContain("  catch-up is on hold, waiting for: shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now");
   expect(listed(succeededThenDown())).toMatch(/ succeeded, now 0\/3 healthy .* 0 of 3 healthy: web-1, web-2 and web-3/);
 });
 

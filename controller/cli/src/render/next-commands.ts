@@ -57,7 +57,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   const { id } = deployment;
   const why = { command: `muster why ${id}`, purpose: "each decision, and its reason" };
   const phase = phaseWord(deployment.phase);
-  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" }] : [];
+  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "try the failed machines again" }] : [];
   const back = backHints(deployment);
   switch (phase) {
     case "paused":
@@ -91,6 +91,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "pending":
       return deployment.awaitsStart ? [startHint(id), { command: `muster abort ${id}`, purpose: "take it back before it begins" }] : [];
     case "rolling":
+      return awaysHints(deployment, why);
     case "rolling_back":
     case "superseded":
     case "unspecified":
@@ -103,6 +104,17 @@ function backHints({ id, app, remedies }: Deployment): readonly Hint[] {
   if (remedies?.rollback === true) return [{ command: `muster rollback ${id}`, purpose: `take every machine back to what it ran before (remove ${app} where that is nothing)` }];
   const to = remedies?.rollbackTo ?? "";
   return to === "" ? [] : [{ command: `muster rollback ${id} --to ${to}`, purpose: `deploy ${to} again, which its machines ran before` }];
+}
+
+/** A promotion that would be refused is not proposed: where no machine has answered yet, nothing is there to go on with. */
+function awaysHints({ id, waitingOn }: Deployment, why: Hint): readonly Hint[] {
+  const tookIt = /\bmachines? took the release and (?:was|were) lost\b/.test(waitingOn);
+  if (!tookIt && !/ to be heard from \(offline: /.test(waitingOn) && !waitingOn.includes(`(muster promote ${id}`)) return [];
+  return [
+    { command: `muster promote ${id}`, purpose: "go on without the machines that it waits for" },
+    ...(tookIt ? [{ command: `muster rollback ${id}`, purpose: "take the changed machines back instead" }] : []),
+    why,
+  ];
 }
 
 function startHint(id: string): Hint {

@@ -62,7 +62,7 @@ export function endingText({ phase, outstanding, now }: Deployment): string {
 function nowShort(now: Deployment["now"]): string {
   if (now === undefined) return "";
   if (now.text !== "") return `, now ${now.healthy}/${now.machines} healthy`;
-  return now.lateWaitsFor === "" ? "" : ", late machines wait";
+  return now.lateWaitsFor === "" ? "" : ", catch-up is on hold";
 }
 
 /** Green is for what holds everywhere, and still does. */
@@ -184,7 +184,7 @@ function nowLines({ now }: Deployment, { colors, columns }: ViewOptions): readon
   if (now === undefined) return [];
   return [
     ...(now.text === "" ? [] : labelled("now: ", plain(now.text), columns, colors.red)),
-    ...(now.lateWaitsFor === "" ? [] : labelled("late machines wait for: ", plain(now.lateWaitsFor), columns, colors.yellow)),
+    ...(now.lateWaitsFor === "" ? [] : labelled("catch-up is on hold, waiting for: ", plain(now.lateWaitsFor), columns, colors.yellow)),
   ];
 }
 
