@@ -366,7 +366,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a rollback that a newer deployment took the place of is forgotten",
     breaks: "taken_back_is_gone",
     seed: 61,
-    edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!isEnded(state.phase) || !wentBack(state)) return false;", put: 'if (!isEnded(state.phase) || !wentBack(state) || state.phase === "superseded") return false;' }],
+    edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!wentBack(state)) return false;", put: 'if (!wentBack(state) || state.phase === "superseded") return false;' }],
   },
   {
     name: "a rollback ends while machines still have the release",

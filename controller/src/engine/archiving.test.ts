@@ -291,8 +291,7 @@ describe("a machine that was removed with a release that was taken back", () => 
 
   async function archived(id: DeploymentId): Promise<void> {
     await out("4", "a", "b");
-    scene.clock.wall += 60 * DAY;
-    for (const machine of ["a", "b"]) scene.engine.heartbeat(machine as MachineId, 0 as never);
+    daysPass(60);
     const [before, why, { lastSeq }] = [seen(id), await scene.whyDeployment(id), scene.journal];
     await scene.engine.archiving.sweep();
     const folded = scene.journal.page({ fromSeq: lastSeq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id);

@@ -117,7 +117,7 @@ describe("a machine that goes back by itself in a rollback", () => {
     await world.say("b", "reverting");
     expect(world.phase(id)).toBe("rolling_back");
     world.pass(35_000, ...NAMES);
-    expect([world.phase(id), world.waitingOn(id), world.wanted("a")]).toEqual(["rolling_back", "b to have gone back by itself", "2"]);
+    expect([world.phase(id), world.waitingOn(id), world.wanted("a")]).toEqual(["rolling_back", "b to go back by itself", "2"]);
     return { world, id };
   }
 

@@ -216,7 +216,7 @@ export function settlingText({ availability: { goingBack } }: RolloutState, sett
   const back = settling.filter((machine) => goingBack.has(machine));
   const others = settling.filter((machine) => !goingBack.has(machine));
   const parts = [
-    ...(back.length === 0 ? [] : [`${someOf(back)} to have gone back by ${back.length === 1 ? "itself" : "themselves"}`]),
+    ...(back.length === 0 ? [] : [`${someOf(back)} to go back by ${back.length === 1 ? "itself" : "themselves"}`]),
     ...(others.length === 0 ? [] : [`${someOf(others)} to settle, which another deployment has changed`]),
   ];
   return parts.join(", and ");
