@@ -5,6 +5,7 @@ import type { DiffReleasesRequest, DiffReleasesResponse, HistoryServiceServer } 
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { type DeploymentId, type Digest, type Instant, parseDeploymentId, parseMachineId, releaseId } from "@muster/proto/ids.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
 import type { Engine } from "../engine/engine.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
@@ -63,7 +64,7 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
       const held = engine.heldReports(parsed);
       const now = [
         ...(refusal === undefined ? [] : [`${parsed} does not believe what it is sent: ${refusal.message}`]),
-        ...(held === 0 ? [] : [`${parsed} reports more than its budget allows: the newest report of ${held === 1 ? "1 app" : `${held} apps`} waits, and what is shown of that is older`]),
+        ...(held === 0 ? [] : [`${parsed} reports more than its budget allows: the newest report of ${counted(held, "app")} waits, and what is shown of that is older`]),
       ];
       return { ...answer, now: [...now, ...answer.now] };
     }),

@@ -8,7 +8,8 @@
  */
 import { durationText, rounded } from "@muster/proto/duration.ts";
 import type { Probe } from "@muster/proto/gen/muster/v1/release.ts";
-import type { ForecastInputs, History } from "./inputs.ts";
+import { counted, firstAndMore } from "@muster/proto/text.ts";
+import type { ForecastInputs } from "./inputs.ts";
 
 /** To fetch, stop and start, where nothing is known. */
 const GUESSED_START_MS = 10_000;
@@ -42,7 +43,7 @@ export function paceOf({ app, history, release, strategy }: Pick<ForecastInputs,
   const usualWorkMs = quantile(seen, 0.5);
   const slowWorkMs = quantile(seen, 0.9);
   const half = `half were well within ${durationText(rounded(usualWorkMs))}, nine in ten within ${durationText(rounded(slowWorkMs))}`;
-  return { usualWorkMs, slowWorkMs, probingMs, from: `${seen.length} ${seen.length === 1 ? "update" : "updates"} of ${app} (${namedDeployments(history)}): ${half}` };
+  return { usualWorkMs, slowWorkMs, probingMs, from: `${counted(seen.length, "update")} of ${app} (${firstAndMore(history.deployments, NAMED_MAX)}): ${half}` };
 }
 
 /** `turn`: its place among all targets. */
@@ -58,9 +59,4 @@ function satisfiedMs({ intervalMs, healthyAfter }: Probe): number {
 /** Nearest rank: one that was seen. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
-}
-
-function namedDeployments({ deployments }: History): string {
-  const named = deployments.slice(0, NAMED_MAX).join(", ");
-  return deployments.length > NAMED_MAX ? `${named} and ${deployments.length - NAMED_MAX} more` : named;
 }

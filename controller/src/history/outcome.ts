@@ -3,8 +3,9 @@
  *
  * When the last of them has been heard and has done what the outcome says, the words are plain again: they are made anew from the targets each time.
  */
+import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { type EndedPhase, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
-import { listText, machinesText } from "./words.ts";
+import { listText } from "./words.ts";
 
 /** A target on which the outcome does not hold yet, or is not known to hold. */
 export interface OutstandingTarget {
@@ -70,8 +71,8 @@ export function outcomeText(ended: Ended): string {
 
 /** A rollback that has failed goes on with those that it had not come to. */
 function keptText({ phase, version, counts: { healthy, reverting, reverted } }: Pick<Ended, "phase" | "version" | "counts">): string {
-  if (phase !== "failed" || reverting + reverted === 0) return `${machinesText(healthy)} kept ${version}`;
-  return `${machinesText(healthy)} still ${healthy === 1 ? "runs" : "run"} ${version} and ${healthy === 1 ? "goes back in its" : "go back in their"} turn`;
+  if (phase !== "failed" || reverting + reverted === 0) return `${counted(healthy, "machine")} kept ${version}`;
+  return `${counted(healthy, "machine")} still ${healthy === 1 ? "runs" : "run"} ${version} and ${healthy === 1 ? "goes back in its" : "go back in their"} turn`;
 }
 
 /** Failures that no sentence names: later deployments decide about those machines, or they are in the archive. */
@@ -121,7 +122,7 @@ function withReason(text: string, what: What, { message = null }: OutstandingTar
 /** `who`: names, or some of them and how many more. */
 function sentence(what: What, machines: readonly string[], count: number, version: string): string {
   const one = count === 1;
-  const who = count > machines.length ? `${machines.join(", ")} and ${count - machines.length} more` : listText(machines);
+  const who = count > machines.length ? firstAndMore(machines, machines.length, count) : listText(machines);
   switch (what) {
     case "may_still_run":
       return `${who} may still run ${version}, and ${one ? "goes back when it is" : "go back when they are"} heard`;

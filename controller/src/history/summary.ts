@@ -1,11 +1,12 @@
 /**
  * Where a deployment, or a machine in it, stands: in one sentence. Pure.
  */
+import { counted } from "@muster/proto/text.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { isEnded, isOvertaken, isSupersededBack, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
 import { kindsText, otherFailures, outstandingSentences } from "./outcome.ts";
 import type { Outstanding } from "./present.ts";
-import { because, is, machinesText, totals } from "./words.ts";
+import { because, is, totals } from "./words.ts";
 
 /** What is known after the end. */
 export interface Afterwards {
@@ -23,7 +24,7 @@ function endSummary(state: RolloutState, waiting: string, { targets: left, count
   const { id, release, phase, beganBack, reason, waves, wave, targets } = state;
   const counts = totals(state);
   const what = `${id} (${release})`;
-  const run = `${counts.healthy} of ${machinesText(targets.size - counts.removed)} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
+  const run = `${counts.healthy} of ${counted(targets.size - counts.removed, "machine")} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
   const version = release.slice(state.app.length + 1);
   const others = isEnded(phase) ? outstandingSentences({ phase, beganBack, version, outstanding: left, outstandingCount: leftCount }).map((sentence) => `; ${sentence}`).join("") : "";
   const where = waves.length < 2 ? "" : ` in wave ${wave + 1} of ${waves.length}`;
@@ -36,7 +37,7 @@ function endSummary(state: RolloutState, waiting: string, { targets: left, count
     case "paused":
       return `${what} is paused${where}${why}.`;
     case "rolling_back":
-      return `${what} is being rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
+      return `${what} is being rolled back: ${counted(counts.reverted, "machine")} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
     case "succeeded":
       return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${otherFailures({ counts, outstanding: left, outstandingCount: leftCount }).map((text) => `; ${text}`).join("")}${others}.`;
     case "rolled_back":

@@ -4,6 +4,7 @@
  * finish. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { RolloutChange } from "./change.ts";
 import type { Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
@@ -11,7 +12,7 @@ import { blockers, hasPlace } from "./place.ts";
 import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
 import { assignment, change, settlingStep, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
+import { budgetHold, stuckBackReason, whoRunsWhat } from "./words.ts";
 
 export function backStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const next = nextBack(state, world);
@@ -80,6 +81,6 @@ function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed
   const failed = [...state.targets.values()].filter((target: Target) => target.state === "failed");
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
-  const message = `${machines(failed.length)} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${cause}`;
+  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${cause}`;
   return { phase: "failed", reason: { code: "revert_failed", message } };
 }

@@ -2,6 +2,7 @@
  * The way forward: from turn to turn and from wave to wave, through the gates.
  */
 import type { Instant } from "@muster/proto/ids.ts";
+import { counted } from "@muster/proto/text.ts";
 import { letGoStep, lostStep, suspicionStep } from "./lost.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
@@ -12,7 +13,7 @@ import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isOwedTooLong, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -274,7 +275,7 @@ function outcome({ waves }: RolloutState): { readonly phase: "succeeded" | "fail
   const failedNew = failed - sum(({ countsOnTrial }) => countsOnTrial.failed);
   const healthy = failedNew > 0 ? sum((wave) => newCount(wave, "healthy")) : sum(({ counts }) => counts.healthy);
   if (healthy > 0 || failed === 0) return { phase: "succeeded", reason: null };
-  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${machines(failedNew > 0 ? failedNew : failed)} that took it` } };
+  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${counted(failedNew > 0 ? failedNew : failed, "machine")} that took it` } };
 }
 
 /** The failures and silences that a rollout succeeded with count no more: only machines that come later can trip its tail. */

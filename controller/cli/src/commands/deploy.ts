@@ -4,6 +4,7 @@
  */
 import { resolve } from "node:path";
 import type { CheckResponse, Deployment, SubmitResponse } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Command } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
@@ -12,7 +13,7 @@ import { CliError, EXIT, interrupted } from "../errors.ts";
 import { submittedJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
 import { afterSubmission } from "../render/next-commands.ts";
-import { plain, plural, wrapLines } from "../render/text.ts";
+import { plain, wrapLines } from "../render/text.ts";
 import { faulty, readDeploymentFile, type DeploymentFile } from "./deployment-file.ts";
 import { followRollout, type FollowOptions } from "./follow-rollout.ts";
 import { withExamples, withWatching, type WatchOptions } from "./options.ts";
@@ -139,7 +140,7 @@ async function show(context: CliContext, { deployment, notes }: Submitted, { out
 /** `d-7  shop-web 1.4.2  →  20 machines in 3 waves`; a deployment that waits for another has no waves yet. */
 function summary({ id, app, version, waves, waitingOn }: Deployment, { colors }: CliContext): string {
   const machineCount = waves.reduce((sum, wave) => sum + wave.size, 0);
-  const plan = `${plural(machineCount, "machine")} in ${plural(waves.length, "wave")}`;
+  const plan = `${counted(machineCount, "machine")} in ${counted(waves.length, "wave")}`;
   const waiting = waitingOn === "" ? "nothing to change" : `waiting on ${plain(waitingOn)}`;
   return `${colors.bold(id)}  ${app} ${version}  →  ${waves.length > 0 ? plan : waiting}`;
 }

@@ -3,6 +3,7 @@
  */
 import { durationText } from "@muster/proto/duration.ts";
 import type { Retention } from "@muster/proto/gen/muster/v1/history.ts";
+import { counted } from "@muster/proto/text.ts";
 import { type Command, Option } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
@@ -11,7 +12,7 @@ import { badInput, CliError, EXIT } from "../errors.ts";
 import { retentionJson } from "../output/history-json.ts";
 import { isoOrNull, printDocument } from "../output/json.ts";
 import { size } from "../render/sizes.ts";
-import { plain, plural, wrap } from "../render/text.ts";
+import { plain, wrap } from "../render/text.ts";
 import { dateAndTime } from "../render/time.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { parseDurationOption, wholeNumber, withExamples } from "./options.ts";
@@ -67,7 +68,7 @@ async function showRetention(context: CliContext, options: GlobalOptions): Promi
     const archived = { steps: archivedSteps, size_bytes: archivedBytes, since: isoOrNull(archivedSince), faults: archiveFaults };
     return printDocument(context, { ...retentionJson(retention), archived });
   }
-  const archive = archivedSteps === 0 ? "The archive is empty." : `The archive has ${plural(archivedSteps, "step")} since ${dateAndTime(archivedSince)}, in ${size(archivedBytes)}.`;
+  const archive = archivedSteps === 0 ? "The archive is empty." : `The archive has ${counted(archivedSteps, "step")} since ${dateAndTime(archivedSince)}, in ${size(archivedBytes)}.`;
   await writeLines(context.stdout, [...ruleLines(retention, context.columns()), ...wrap(archive, context.columns()), ...archiveFaults.flatMap((fault) => wrap(plain(fault), context.columns()))]);
 }
 
@@ -83,7 +84,7 @@ async function setRetention(context: CliContext, options: SetOptions): Promise<v
   });
   const retention = given(answer);
   if (options.output === "json") return printDocument(context, { ...retentionJson(retention), removed: answer.removed });
-  const removed = answer.removed.length === 0 ? "nothing was removed" : `removed the files of ${plural(answer.removed.length, "release")}:`;
+  const removed = answer.removed.length === 0 ? "nothing was removed" : `removed the files of ${counted(answer.removed.length, "release")}:`;
   await writeLines(context.stdout, [
     ...ruleLines(retention, context.columns()),
     removed,

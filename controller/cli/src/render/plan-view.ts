@@ -2,11 +2,12 @@
  * A forecast: what a deployment would do, in which order, how long it would take, and how far a bad release would come. Pure.
  */
 import type { BlastRadius, PlannedMachine, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Colors } from "../context.ts";
 import { phaseWord } from "../output/words.ts";
 import { membersOf, phaseText } from "./rollout-view.ts";
 import { table } from "./table.ts";
-import { padStart, plain, plural, truncate, wrap } from "./text.ts";
+import { padStart, plain, truncate, wrap } from "./text.ts";
 import { elapsedText } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -28,7 +29,7 @@ export function planView(plan: PlanResponse, options: PlanViewOptions): readonly
     return [`${title}  →  nothing to change`, ...wrap(nothing, columns - 2).map((line) => `  ${line}`), ...warningLines(plan, options)];
   }
   return [
-    `${title}  →  ${plural(machineCount, "machine")} in ${plural(plan.waves.length, "wave")}${plan.expectedMs === undefined ? "; would not succeed" : `, about ${elapsedText(plan.expectedMs)}`}`,
+    `${title}  →  ${counted(machineCount, "machine")} in ${counted(plan.waves.length, "wave")}${plan.expectedMs === undefined ? "; would not succeed" : `, about ${elapsedText(plan.expectedMs)}`}`,
     ...factLines(plan, options),
     ...warningLines(plan, options),
     ...plan.waves.flatMap((wave) => ["", ...waveLines(wave, plan.waves.length, options)]),
@@ -39,7 +40,7 @@ export function planView(plan: PlanResponse, options: PlanViewOptions): readonly
 
 /** `1 machine runs it already`, `2 machines run it already` */
 function runAlready(count: number): string {
-  return `${plural(count, "machine")} ${count === 1 ? "runs" : "run"} it already`;
+  return `${counted(count, "machine")} ${count === 1 ? "runs" : "run"} it already`;
 }
 
 export function countMachines({ waves }: PlanResponse): number {
@@ -73,7 +74,7 @@ function waveLines(wave: PlannedWave, waveCount: number, options: PlanViewOption
   const members = plain(membersOf(wave));
   const facts = [
     members,
-    plural(machines.length, "machine"),
+    counted(machines.length, "machine"),
     timesText(wave),
     maxFailures === 0 ? "" : `up to ${maxFailures} may fail`,
   ].filter((fact) => fact !== "");

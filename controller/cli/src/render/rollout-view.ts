@@ -4,6 +4,7 @@
  * Pure: the same deployment, moment and size give the same lines, none wider than the terminal.
  */
 import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { counted } from "@muster/proto/text.ts";
 import picocolors from "picocolors";
 import type { Colors } from "../context.ts";
 import { countsOf } from "../output/counts.ts";
@@ -11,7 +12,7 @@ import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord } from "../output/wo
 import { alarmLines } from "./alarm-lines.ts";
 import { bar, countsLine } from "./bar.ts";
 import { gateLines } from "./gate-lines.ts";
-import { padEnd, padStart, plain, plural, truncate, width, wrap } from "./text.ts";
+import { padEnd, padStart, plain, truncate, width, wrap } from "./text.ts";
 import { elapsedText } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -114,9 +115,9 @@ function waveLines(deployment: Deployment, alarmRows: number, options: ViewOptio
   const digits = String(deployment.waves.length).length;
   const barColumns = Math.max(BAR_COLUMNS_MIN, Math.min(BAR_COLUMNS_MAX, columns - 50));
   const lines: string[] = [];
-  if (before > 0) lines.push(colors.dim(`  … ${plural(before, "wave")} before`));
+  if (before > 0) lines.push(colors.dim(`  … ${counted(before, "wave")} before`));
   for (const wave of shown) lines.push(...waveLine(wave, digits, barColumns, options), ...(gates.get(wave) ?? []));
-  if (after > 0) lines.push(colors.dim(`  … ${plural(after, "wave")} to come`));
+  if (after > 0) lines.push(colors.dim(`  … ${counted(after, "wave")} to come`));
   return lines;
 }
 
@@ -171,7 +172,7 @@ function fold(waves: readonly Wave[], room: number): { before: number; shown: re
 
 function unchangedLines({ counts }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
   const count = countsOf(counts).unchanged;
-  return count === 0 ? [] : [colors.dim(truncate(`    ${plural(count, "machine")} ran it already`, columns))];
+  return count === 0 ? [] : [colors.dim(truncate(`    ${counted(count, "machine")} ran it already`, columns))];
 }
 
 function waitingLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {

@@ -96,7 +96,3 @@ export function plainWithColors(text: string): string {
     .join("");
   return colors.length > 0 ? `${kept}${ESCAPE}[0m` : kept;
 }
-
-export function plural(count: number, one: string, many: string = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
-}
