@@ -1,7 +1,7 @@
 /**
  * A forecast: what a deployment would do, in which order, how long it would take, and how far a bad release would come. Pure.
  */
-import type { BlastRadius, PlannedMachine, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
+import type { PlannedMachine, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { counted } from "@muster/proto/text.ts";
 import type { Colors } from "../context.ts";
 import { phaseWord } from "../output/words.ts";
@@ -34,7 +34,7 @@ export function planView(plan: PlanResponse, options: PlanViewOptions): readonly
     ...warningLines(plan, options),
     ...plan.waves.flatMap((wave) => ["", ...waveLines(wave, plan.waves.length, options)]),
     ...unchangedLines(plan, options),
-    ...blastLines(plan.blastRadius, options),
+    ...blastLines(plan, options),
   ];
 }
 
@@ -139,7 +139,13 @@ function unstopped(world: string, phase: string, colors: Colors): { readonly tex
   return world.startsWith("cut off") && phase === "succeeded" ? { text: "goes on", paint: colors.dim } : { text: "never", paint: colors.red };
 }
 
-function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanViewOptions): readonly string[] {
+/** Where no machine ever ran it, none has to come back. */
+function restored(afterMs: number | undefined, maxMachines: number, colors: Colors): { readonly text: string; readonly paint?: (text: string) => string } {
+  if (afterMs !== undefined) return { text: elapsedText(afterMs) };
+  return maxMachines === 0 ? { text: "-", paint: colors.dim } : { text: "never", paint: colors.red };
+}
+
+function blastLines({ blastRadius: blasts, expectedFrom }: PlanResponse, { colors, columns }: PlanViewOptions): readonly string[] {
   if (blasts.length === 0) return [];
   const rows = blasts.map(({ world, maxMachines, stoppedAfterMs, restoredAfterMs, phase }) => {
     const word = phaseWord(phase);
@@ -147,7 +153,7 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
       { text: plain(world) },
       { text: String(maxMachines) },
       stoppedAfterMs === undefined ? unstopped(world, word, colors) : { text: elapsedText(stoppedAfterMs) },
-      restoredAfterMs === undefined ? { text: "never", paint: colors.red } : { text: elapsedText(restoredAfterMs) },
+      restored(restoredAfterMs, maxMachines, colors),
       { text: word.replaceAll("_", " "), paint: () => phaseText(word, colors) },
     ];
   });
@@ -158,5 +164,6 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
     { title: "BACK AFTER", align: "right" as const },
     { title: "ENDS", isFixed: true, isSpare: true },
   ];
-  return ["", colors.bold("how far a bad release would come:"), ...table(titles, rows, columns - 2, colors.dim).map((line) => `  ${line}`)];
+  const heading = `how far a bad release would come${expectedFrom.includes("(a guess") ? ", with times that are guessed" : ""}:`;
+  return ["", colors.bold(heading), ...table(titles, rows, columns - 2, colors.dim).map((line) => `  ${line}`)];
 }

@@ -54,9 +54,13 @@ function takesMachine({ inputs: { silentAfterMs }, plan: { waves } }: Facts): re
 function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonly string[] {
   const { healthyDeadlineMs, progressDeadlineMs, minHealthyTimeMs } = strategy;
   const slowest = pace.slowWorkMs + minHealthyTimeMs;
-  const from = history.workMs.length === 0 ? `a machine is expected to take ${durationText(rounded(slowest))}` : `one in ten updates of ${app} takes ${durationText(rounded(slowest))}`;
+  const isKnown = history.workMs.length > 0;
+  // Where nothing is known it is the file's own times alone that exceed it, and no guess.
+  const from = isKnown
+    ? `one in ten updates of ${app} takes ${durationText(rounded(slowest))} until it is healthy`
+    : `until it is healthy a machine needs about ${durationText(pace.probingMs)} for its probes and ${durationText(minHealthyTimeMs)} of min_healthy_time`;
   return [
-    ...(slowest > healthyDeadlineMs ? [`${from} until it is healthy, and healthy_deadline is ${durationText(healthyDeadlineMs)}: good releases would fail`] : []),
+    ...(slowest > healthyDeadlineMs ? [`${from}, and healthy_deadline is ${durationText(healthyDeadlineMs)}: good releases ${isKnown ? "would" : "may"} fail`] : []),
     ...(progressDeadlineMs < healthyDeadlineMs
       ? [`progress_deadline (${durationText(progressDeadlineMs)}) is shorter than healthy_deadline (${durationText(healthyDeadlineMs)}): the rollout gives up before a machine does`]
       : []),
