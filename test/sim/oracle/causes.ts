@@ -7,11 +7,8 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
-import { LAG_MS } from "./hosts.ts";
+import { LAG_MS, ROUNDING_MS } from "./hosts.ts";
 import type { Deployment, Phase, Wave } from "./record.ts";
-
-/** What rounding and a look once in a while may cost. */
-const SLACK_MS = 1_000;
 
 export class Causes {
   readonly #court: Court;
@@ -53,7 +50,7 @@ export class Causes {
       case "unreachable_exceeded":
         return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) || this.#hasLost(deployment, phaseSince, at) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
       case "progress_deadline":
-        return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - SLACK_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
+        return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - ROUNDING_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
       case "revert_failed":
         return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at) || this.#isElsewhere(deployment, machine)) ? undefined : "every host is well";
       case "no_targets":
@@ -115,13 +112,13 @@ export class Causes {
     const { hosts } = this.#court;
     const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
     const { goneUnheard } = this.#court.record;
-    return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - SLACK_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - SLACK_MS))).length;
+    return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - ROUNDING_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - ROUNDING_MS))).length;
   }
 
   /** One that took it was waited for in vain. */
   #hasLost({ lastUpdates, strategy }: Deployment, since: number, at: number): boolean {
     const { hosts, record } = this.#court;
-    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - SLACK_MS && [...lastUpdates.keys()].some((machine) => record.goneUnheard.has(machine) || hosts.wasUnheard(machine, at - SLACK_MS, at));
+    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - ROUNDING_MS && [...lastUpdates.keys()].some((machine) => record.goneUnheard.has(machine) || hosts.wasUnheard(machine, at - ROUNDING_MS, at));
   }
 
   /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */
@@ -170,8 +167,7 @@ export class Causes {
     const { hosts, record } = this.#court;
     const decision = lastDecisions.get(machine);
     const host = hosts.machines.get(machine);
-    const known = record.machines.get(machine);
-    if (decision === undefined || host?.agent === undefined || known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
+    if (decision === undefined || host?.agent === undefined || !record.isUntouchedSince(machine, decision.at)) return false;
     if (record.newest.get(`${machine}/${app}`)?.deployment !== id || hosts.unheardMs(machine) > LAG_MS || hosts.wasUnheard(machine, decision.at, hosts.now)) return false;
     const state = host.disk.apps.get(app);
     if (state?.goal?.generation !== decision.generation || !hasFailed(state)) return false;

@@ -6,11 +6,9 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
-import { answerMs, LAG_MS } from "./hosts.ts";
+import { answerMs, LAG_MS, ROUNDING_MS, UNSURE_MS } from "./hosts.ts";
 import { AFTER_THE_END, type Decision, type Deployment } from "./record.ts";
 import { gateKey } from "./outside.ts";
-
-const SLACK_MS = 2_000;
 
 /** What a host says of a release that has failed there. */
 const FAILED = ["unhealthy", "failed", "reverting", "reverted"];
@@ -50,7 +48,7 @@ export class Passing {
       const known = record.machines.get(candidate);
       // One that joins its tail in the same moment comes after it.
       if (decision?.isUpdate !== true || decision.at >= hosts.now || record.newest.get(`${candidate}/${app}`) !== decision) return false;
-      if (known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
+      if (known === undefined || !record.isUntouchedSince(candidate, decision.at)) return false;
       // One of its name was in the wave, and was removed.
       if (known.joinedAt > (waves[index]!.begunAt ?? hosts.now)) return false;
       if (hosts.wasUnheard(candidate, decision.at, hosts.now) || hosts.now - decision.at >= strategy.healthyDeadlineMs) return false;
@@ -66,10 +64,7 @@ export class Passing {
     if (successThreshold === null || acts.some(({ what }) => what === "promote")) return undefined;
     const served = machines.filter((machine) => !onTrial.has(machine) && hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
     if (served.length >= successThreshold) return undefined;
-    const waiting = machines.find((machine) => {
-      const known = record.machines.get(machine);
-      return known !== undefined && known.cordonedAt === undefined && known.touchedAt < startedAt && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now);
-    });
+    const waiting = machines.find((machine) => record.isUntouchedSince(machine, startedAt) && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now));
     return waiting === undefined ? undefined : `${served.length} serve it of ${successThreshold}, and ${waiting} has not had its turn`;
   }
 
@@ -82,7 +77,7 @@ export class Passing {
       const update = lastUpdates.get(candidate);
       const newest = record.newest.get(`${candidate}/${app}`);
       if (known === undefined || update === undefined || newest === undefined || lastDecisions.get(candidate)!.at >= retriedAt || newest.at >= retriedAt) return false;
-      if (known.cordonedAt !== undefined || known.touchedAt >= retriedAt || known.joinedAt > update.at || !selects(checkedSelector(strategy.targets), known.labels)) return false;
+      if (!record.isUntouchedSince(candidate, retriedAt) || known.joinedAt > update.at || !selects(checkedSelector(strategy.targets), known.labels)) return false;
       if (record.answers.get(update.generation) !== "healthy" || hosts.wasUnheard(candidate, retriedAt, hosts.now)) return false;
       return newest.artifact !== artifact;
     });
@@ -121,7 +116,7 @@ export class Passing {
         return;
       case "soak": {
         const attendedMs = hosts.attention.atMost(Math.max(reachedAt, deployment.retriedAt ?? 0, this.#lastBadAt(deployment, index)), now);
-        if (attendedMs < spec.forMs - SLACK_MS / 2) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
+        if (attendedMs < spec.forMs - ROUNDING_MS) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
         const missing = this.#missing(deployment, index) ?? this.#allDrained(deployment, index);
         if (missing !== undefined) complain("soak_watched", `${what}, and ${missing}`);
       }
@@ -137,7 +132,7 @@ export class Passing {
       const decision = lastDecisions.get(machine);
       const known = record.machines.get(machine);
       const host = hosts.machines.get(machine);
-      if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
+      if (decision?.isUpdate !== true || known === undefined || host === undefined || !record.isUntouchedSince(machine, decision.at)) return [];
       // One of its name was in the wave, and was removed; or it joins the tail in this moment, after the end.
       if (known.joinedAt > (waves[index]!.begunAt ?? now) || (late.has(machine) && decision.at >= now)) return [];
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id || (decision.at < retriedAt && !wellAtEnd.has(machine))) return [];
@@ -151,8 +146,8 @@ export class Passing {
       if (since === undefined && host.diskSince > knownUntil) return [];
       // While the controller is held up it can't be found silent.
       const missedMs = hosts.attention.between(hosts.lastHeardAt(machine), now);
-      const isSilent = missedMs >= SILENT_AFTER_MS + SLACK_MS;
-      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - SLACK_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
+      const isSilent = missedMs >= SILENT_AFTER_MS + UNSURE_MS;
+      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - UNSURE_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
     });
   }
 
@@ -246,7 +241,7 @@ export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { 
   const answer = record.answers.get(generation);
   if (answer !== undefined) return FAILED.includes(answer);
   const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
-  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine)), heardUntil) >= answerMs(strategy) - SLACK_MS;
+  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine)), heardUntil) >= answerMs(strategy) - UNSURE_MS;
 }
 
 function namesOfLost(took: readonly Took[]): readonly MachineId[] {

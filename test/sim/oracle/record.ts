@@ -185,6 +185,12 @@ export class Record {
     return removedAt >= (lastDecisions.get(machine)?.at ?? Infinity) ? removedAt : Infinity;
   }
 
+  /** It is in the fleet and not cordoned, and nobody has drained, uncordoned or labelled it after that moment. What a person did in that very moment came first. */
+  isUntouchedSince(machine: MachineId, at: number): boolean {
+    const known = this.machines.get(machine);
+    return known !== undefined && known.cordonedAt === undefined && known.touchedAt <= at;
+  }
+
   waveOf({ waves }: Deployment, machine: MachineId): number {
     const index = waves.findIndex(({ machines }) => machines.includes(machine));
     return index < 0 ? waves.length - 1 : index;
