@@ -35,14 +35,26 @@ export class Passing {
   waveFinished(deployment: Deployment, index: number): void {
     const missing = this.#missing(deployment, index);
     if (missing !== undefined) this.#court.complain("outcome_confirmed", `${deployment.id} finishes wave ${index + 1}, and ${missing}`);
-    const early = this.#underWay(deployment, index) ?? this.#passedOver(deployment, index) ?? this.#leftBehind(deployment, index);
+    const { gates, openGates } = deployment.waves[index]!;
+    const shut = gates.findIndex((_, gate) => !openGates.has(gate));
+    if (shut >= 0) this.#court.complain("wave_order", `${deployment.id} finishes wave ${index + 1}, and its ${gates[shut]!.kind} gate is shut`);
+    const early = this.#isPassed(deployment, index) ? undefined : (this.#underWay(deployment, index) ?? this.#passedOver(deployment, index) ?? this.#leftBehind(deployment, index));
     if (early !== undefined) this.#court.complain("wave_order", `${deployment.id} finishes wave ${index + 1}, and ${early}`);
   }
 
-  /** Somebody who has taken the release and has not said how it went, though there is time left for that. A wave with a threshold waits for nobody else. */
-  #underWay({ id, app, strategy, waves, lastDecisions, acts }: Deployment, index: number): string | undefined {
+  /** It waits for nobody else: a person says so, or so many of those to which it was new have served it as its threshold asks for. */
+  #isPassed({ app, artifact, waves, acts, startedAt = 0 }: Deployment, index: number): boolean {
+    const { hosts } = this.#court;
+    const { machines, onTrial, successThreshold } = waves[index]!;
+    if (acts.some(({ what }) => what === "promote")) return true;
+    if (successThreshold === null) return false;
+    const served = machines.filter((machine) => !onTrial.has(machine) && hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
+    return served.length >= successThreshold;
+  }
+
+  /** Somebody who has taken the release and has not said how it went, though there is time left for that. */
+  #underWay({ id, app, strategy, waves, lastDecisions }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
-    if (waves[index]!.successThreshold !== null || acts.some(({ what }) => what === "promote")) return undefined;
     const machine = waves[index]!.machines.find((candidate) => {
       const decision = lastDecisions.get(candidate);
       const known = record.machines.get(candidate);
@@ -57,21 +69,18 @@ export class Passing {
     return machine === undefined ? undefined : `${machine} has not said how ${id} goes there`;
   }
 
-  /** Somebody who has not had its turn, though fewer serve the release than let a wave pass. */
-  #passedOver({ app, artifact, waves, firstDecisions, acts, startedAt = 0 }: Deployment, index: number): string | undefined {
+  /** Somebody who has not had its turn. After a retry that may be since its release was taken back elsewhere, or something newer is to come there. */
+  #passedOver({ waves, firstDecisions, retriedAt, startedAt = 0 }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
-    const { machines, onTrial, successThreshold } = waves[index]!;
-    if (successThreshold === null || acts.some(({ what }) => what === "promote")) return undefined;
-    const served = machines.filter((machine) => !onTrial.has(machine) && hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
-    if (served.length >= successThreshold) return undefined;
-    const waiting = machines.find((machine) => record.isUntouchedSince(machine, startedAt) && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now));
-    return waiting === undefined ? undefined : `${served.length} serve it of ${successThreshold}, and ${waiting} has not had its turn`;
+    if (retriedAt !== undefined) return undefined;
+    const waiting = waves[index]!.machines.find((machine) => record.isUntouchedSince(machine, startedAt) && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now));
+    return waiting === undefined ? undefined : `${waiting} has not had its turn`;
   }
 
   /** Somebody who had taken the release before it was retried, and runs something else since: by a drain, or by another deployment. */
-  #leftBehind({ app, artifact, strategy, waves, lastUpdates, lastDecisions, retriedAt, acts }: Deployment, index: number): string | undefined {
+  #leftBehind({ app, artifact, strategy, waves, lastUpdates, lastDecisions, retriedAt }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
-    if (retriedAt === undefined || waves[index]!.successThreshold !== null || acts.some(({ what }) => what === "promote")) return undefined;
+    if (retriedAt === undefined) return undefined;
     const machine = waves[index]!.machines.find((candidate) => {
       const known = record.machines.get(candidate);
       const update = lastUpdates.get(candidate);
@@ -101,7 +110,8 @@ export class Passing {
     const { acts, id, waves } = deployment;
     const isPromoted = record.hasOrdered(deployment, ["promote"], now) || acts.some((act) => act.what === "promote" && act.detail === "all");
     if (isPromoted) return;
-    const spec = waves[index]!.gates[gate]!;
+    const spec = waves[index]!.gates[gate];
+    if (spec === undefined) return complain("gates_hold", `${id} opens gate ${gate + 1} of wave ${index + 1}, for which nobody asks`);
     const what = `${id} opens the ${spec.kind} gate of wave ${index + 1}`;
     const go = outside.count(id, gateKey(index, gate), "go", reachedAt);
     switch (spec.kind) {
@@ -192,9 +202,9 @@ export class Passing {
     const wave = deployment.waves[index]!;
     // Somebody said that what is broken need not hold it up.
     if (isExcused(deployment)) return undefined;
+    // It passes with those that are enough.
+    if (wave.successThreshold !== null) return undefined;
     const took = this.#took(deployment, index);
-    const isEnough = wave.successThreshold !== null && index < deployment.waves.length - 1;
-    if (isEnough) return undefined;
     const failing = took.filter(({ since, isHeard, hadFailed }) => hadFailed || (since === undefined && isHeard));
     if (failing.length > wave.maxFailures) return `${failing.map(({ machine }) => machine).join(", ")} do not serve it, ${wave.maxFailures} may fail`;
     const silent = namesOfLost(took);
