@@ -33,9 +33,9 @@ export async function followRollout(context: CliContext, id: string, goal: Wante
   throw interrupted(signal, `stopped watching; ${id} goes on by itself. Look again with: muster watch ${id}`);
 }
 
-/** An outcome that does not hold everywhere never looks like one that does. */
+/** An outcome that does not hold everywhere never looks like one that does; what newer deployments have decided since makes it no better. */
 function exitOf(last: Deployment, goal: Wanted): ExitCode {
-  const isWhole = last.outstanding === undefined;
+  const isWhole = last.outstanding === undefined && last.overtaken === undefined;
   if (outcomeOf(last, goal) === "reached") return isWhole ? EXIT.done : EXIT.reachedExcept;
   return isWhole ? EXIT.failed : EXIT.missedExcept;
 }
