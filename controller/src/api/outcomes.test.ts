@@ -153,7 +153,7 @@ test("a machine that fails after the end, when it is used again, is named: the s
   });
   expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 4 machines run it; m-4 failed: exited with code 1.");
   await deployed("2");
-  expect(seen(id)).toMatchObject({ outcome: "succeeded on 3 of 4; 1 failed", outstanding: undefined });
+  expect(seen(id)).toMatchObject({ outcome: "succeeded on 3 of 4; m-4 failed, and d-2 has decided about it since", outstanding: undefined, overtaken: { count: 1 } });
 });
 
 describe("a machine that was drained and removed", () => {

@@ -724,7 +724,7 @@ describe("a machine that was removed", () => {
     `);
     await scene.settle("m-1", "m-2", "m-3", "m-4");
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
-      "d-1 (app@1) succeeded: 4 of 4 machines run it.
+      "d-1 (app@1) succeeded: 4 of 4 machines run it; 1 more was removed from the fleet.
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
            0s deployment_submitted: it asks for one wave; at most 5 machines unavailable at once; if any machine fails, all that were changed go back
            0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
@@ -784,7 +784,7 @@ describe("a machine that was removed", () => {
            0s machine_joined: m-1 joined with the labels role=web, zone=a
            0s machine_joined: m-1 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
     `);
-    expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 3 machines run it.");
+    expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 3 machines run it; 1 more was removed from the fleet.");
   });
 });
 

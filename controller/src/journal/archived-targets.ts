@@ -17,12 +17,15 @@ const TARGETS_AT_ONCE = 500;
 /** Of a target `t`: it becomes a count, since no outcome names it. */
 const FOLDS = `NOT EXISTS (SELECT 1 FROM deployments own WHERE own.id = t.deployment AND ${isNamedForGood("t", "own")})`;
 
+/** Its state; one that was skipped since its labels matched no more was not missed when its deployment ended. */
+const COUNTED_AS = "CASE WHEN t.state = 'skipped' AND t.attempts = 0 AND t.reason_code = 'unmatched' THEN 'unmatched' ELSE t.state END";
+
 /** Projects `targets_archived`: the next targets, in the order of their machines, become counts. */
 export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
   const slice = `t.deployment = @deployment AND t.machine <= @upTo AND ${FOLDS}`;
   const count = db.prepare(
     `INSERT INTO archived_targets (deployment, wave, state, count)
-     SELECT t.deployment, t.wave, t.state, count(*) FROM targets t WHERE ${slice} GROUP BY t.wave, t.state
+     SELECT t.deployment, t.wave, ${COUNTED_AS} AS counted, count(*) FROM targets t WHERE ${slice} GROUP BY t.wave, counted
      ON CONFLICT (deployment, wave, state) DO UPDATE SET count = count + excluded.count`,
   );
   const keep = db.prepare(

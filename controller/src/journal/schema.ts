@@ -173,7 +173,7 @@ const PROJECTIONS = {
   archived_targets: `CREATE TABLE archived_targets (
     deployment TEXT NOT NULL,
     wave       INTEGER NOT NULL,
-    state      TEXT NOT NULL,
+    state      TEXT NOT NULL, -- of a target, or 'unmatched'
     count      INTEGER NOT NULL,
     PRIMARY KEY (deployment, wave, state)
   ) STRICT, WITHOUT ROWID`,

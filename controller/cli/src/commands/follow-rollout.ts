@@ -40,9 +40,9 @@ export async function followRollout(context: CliContext, id: string, goal: Wante
   throw interrupted(signal, `stopped watching; ${id} goes on by itself. Look again with: muster watch ${id}`);
 }
 
-/** An outcome that does not hold everywhere never looks like one that does. */
+/** An outcome that does not hold everywhere never looks like one that does; what newer deployments have decided since makes it no better. */
 function exitOf(last: Deployment, goal: Wanted): ExitCode {
-  const isWhole = last.outstanding === undefined;
+  const isWhole = last.outstanding === undefined && last.overtaken === undefined;
   const outcome = outcomeOf(last, goal);
   if (outcome === "paused") return EXIT.paused;
   if (outcome === "reached") return isWhole ? EXIT.done : EXIT.reachedExcept;

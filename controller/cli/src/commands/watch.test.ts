@@ -3,7 +3,7 @@ import { type Deployment, DeploymentPhase } from "@muster/proto/gen/muster/v1/de
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fakeContext, muster, type FakeContext } from "../fakes/fake-context.ts";
 import { FakeController } from "../fakes/fake-controller.ts";
-import { event, NOON, rolledBackDeployment, rolledBackExcept, rollingDeployment, soakingDeployment, succeededDeployment, succeededExcept } from "../fakes/samples.ts";
+import { event, NOON, rolledBackDeployment, rolledBackExcept, rollingDeployment, soakingDeployment, succeededDeployment, succeededExcept, succeededOvertaken } from "../fakes/samples.ts";
 import { run } from "../run.ts";
 
 let controller: FakeController;
@@ -33,6 +33,7 @@ test.each([
   [rollingDeployment({ phase: DeploymentPhase.ABORTED, endedAt: NOON }), 1],
   [rollingDeployment({ phase: DeploymentPhase.SUPERSEDED, endedAt: NOON }), 1],
   [succeededExcept(), 5],
+  [succeededOvertaken(), 5],
   [rolledBackExcept(), 6],
 ])("watch ends with the rollout", async (last, code) => {
   whenWatched(() => controller.change(last));

@@ -9,7 +9,7 @@ import { countsLine } from "./bar.ts";
 import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
 import { elapsedText, timeOfDay } from "./time.ts";
-import { elapsedMs, endingText } from "./rollout-view.ts";
+import { elapsedMs, endingText, missingCount } from "./rollout-view.ts";
 
 const NO_COLORS = picocolors.createColors(false);
 
@@ -81,9 +81,9 @@ function withoutNumbers(text: string): string {
 
 /** Of an end, what its word alone does not say. */
 function endChange(previous: Deployment | undefined, next: Deployment): readonly string[] {
-  const { outcome, outstanding, now } = next;
+  const { outcome, now } = next;
   return [
-    ...(outstanding === undefined || outcome === previous?.outcome ? [] : [`outcome: ${plain(outcome)}`]),
+    ...(missingCount(next) === 0 || outcome === previous?.outcome ? [] : [`outcome: ${plain(outcome)}`]),
     ...(now === undefined || now.text === "" || now.text === previous?.now?.text ? [] : [`now: ${plain(now.text)}`]),
   ];
 }

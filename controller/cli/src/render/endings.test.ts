@@ -3,7 +3,7 @@ import picocolors from "picocolors";
 import { expect, test } from "vitest";
 import { type Deployment, DeploymentPhase, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { releaseRecord } from "../fakes/history-samples.ts";
-import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededThenDown, wave } from "../fakes/samples.ts";
+import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededOvertaken, succeededThenDown, wave } from "../fakes/samples.ts";
 import { changeLines } from "./change-lines.ts";
 import { deploymentTable } from "./list-view.ts";
 import { nextCommands } from "./next-commands.ts";
@@ -53,6 +53,13 @@ test("a success that passed somebody over has no tick", () => {
   expect(picture(succeededExcept())).toMatch(/succeeded, except 1 {2}1m2s\n {2}! wave 1 /);
   expect(picture(succeededExcept())).toContain("outcome: succeeded on 2 of 3; web-3 is cordoned and gets it after muster uncordon web-3");
   expect(listed(succeededExcept())).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 is cordoned/);
+});
+
+test("nor has one of which a machine failed that a newer deployment has by now", () => {
+  expect(picture(succeededOvertaken())).toMatch(/succeeded, except 1 {2}1m2s\n {2}! wave 1 /);
+  expect(picture(succeededOvertaken())).toContain("outcome: succeeded on 2 of 3; web-3 failed, and d-8 has decided about it since");
+  expect(listed(succeededOvertaken())).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 failed, and d-8 has decided about it since/);
+  expect(logged(succeededOvertaken())).toEqual(expect.arrayContaining([expect.stringContaining("outcome: succeeded on 2 of 3; web-3 failed")]));
 });
 
 test("nor has one of which a machine has failed since", () => {

@@ -51,12 +51,19 @@ export function headerLine(deployment: Deployment, { colors, columns, now }: Vie
 }
 
 /** `rolling`; after the end no more than is known: `rolled back, except 1`, `succeeded, now 0/8 healthy`. */
-export function endingText({ phase, outstanding, now }: Deployment): string {
+export function endingText(deployment: Deployment): string {
+  const { phase, now } = deployment;
   const word = phaseWord(phase);
+  const count = missingCount(deployment);
   const text = word.replaceAll("_", " ");
   const isExcept = word === "succeeded" || word === "rolled_back";
-  const except = outstanding === undefined ? "" : isExcept ? `, except ${outstanding.count}` : `, ${outstanding.count} not done`;
+  const except = count === 0 ? "" : isExcept ? `, except ${count}` : `, ${count} not done`;
   return `${text}${except}${nowShort(now)}`;
+}
+
+/** Machines on which the end does not hold, whoever decides about them by now. */
+export function missingCount({ outstanding, overtaken }: Pick<Deployment, "outstanding" | "overtaken">): number {
+  return (outstanding?.count ?? 0) + (overtaken?.count ?? 0);
 }
 
 /** What the end does not say: in a list there is no place for more. */
@@ -67,10 +74,10 @@ function nowShort(now: Deployment["now"]): string {
 }
 
 /** Green is for what holds everywhere, and still does. */
-export function phasePaint({ phase, outstanding, now }: Deployment, colors: Colors): (text: string) => string {
+export function phasePaint({ phase, outstanding, overtaken, now }: Deployment, colors: Colors): (text: string) => string {
   if ((now?.text ?? "") !== "") return colors.red;
   const word = phaseWord(phase);
-  return (word === "succeeded" || word === "superseded") && outstanding !== undefined ? colors.yellow : paintOf(word, colors);
+  return (word === "succeeded" || word === "superseded") && missingCount({ outstanding, overtaken }) > 0 ? colors.yellow : paintOf(word, colors);
 }
 
 export function phaseText(phase: PhaseWord, colors: Colors): string {
@@ -190,8 +197,8 @@ function nowLines({ now }: Deployment, { colors, columns }: ViewOptions): readon
 }
 
 /** Where there is more to say of the end than the header does. */
-function outcomeLines({ outcome, outstanding }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
-  return outstanding === undefined ? [] : labelled("outcome: ", plain(outcome), columns, colors.yellow);
+function outcomeLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  return missingCount(deployment) === 0 ? [] : labelled("outcome: ", plain(deployment.outcome), columns, colors.yellow);
 }
 
 function reasonLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
