@@ -136,7 +136,7 @@ export class DeploymentViews {
       artifact: row.artifact,
       phase: deploymentPhase(row, isSoaking(waves[row.wave])),
       waitingOn: this.#waitingOn(row, waiting),
-      reason: reasonOf(row),
+      reason: row.phase === "paused" ? withFailuresSince(reasonOf(row), waves[row.wave]) : reasonOf(row),
       waves,
       counts,
       targetsSelector: strategy.targets,
@@ -348,6 +348,14 @@ interface TargetRow extends Said {
 
 export function reasonOf(row: { readonly reason_code: string | null; readonly reason_message: string | null }): Reason | undefined {
   return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
+}
+
+/** What paused it counts those of that moment. */
+function withFailuresSince(reason: Reason | undefined, wave: Wave | undefined): Reason | undefined {
+  const then = /^([0-9]+) machines? failed in wave ([0-9]+)/.exec(reason?.message ?? "");
+  const failed = wave?.counts?.failed ?? 0;
+  if (reason === undefined || then === null || Number(then[2]) !== wave?.index || failed <= Number(then[1])) return reason;
+  return { ...reason, message: `${reason.message}; now ${failed} have failed` };
 }
 
 /** Of one that was not heard at its turn, after a rollout that gives it none any more: what was said of it then is not so. */

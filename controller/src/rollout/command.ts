@@ -1,11 +1,13 @@
 /**
  * What operators ask of a rollout: whether it can be carried out, and what it changes at once. Pure.
  */
+import type { MachineId } from "@muster/proto/ids.ts";
 import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { awaitsStart, failedTargets, isBroken, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, failedTargets, isBroken, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState, type Target } from "./state.ts";
+import { someOf } from "./words.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -96,7 +98,7 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "rolling_back":
       return "it is being rolled back already";
     case "rolled_back":
-      return "it has been rolled back already";
+      return `it has been rolled back already${stillToGoBack(state)}`;
     case "superseded":
       if ([...state.targets.values()].some((target) => isSupersededBack(state) && isStuckBack(target))) return undefined;
       if (state.beganBack) return `it is being taken back already: what a newer deployment has is left to that, and goes back if it ends without it; muster rollback ${state.id} --to VERSION gives all of its machines an older release at once`;
@@ -108,6 +110,16 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "aborted":
       return hasTouchedAny(state) ? undefined : "it changed no machine that is still there, so there is nothing to take back";
   }
+}
+
+/** What is left of a rollback comes by itself. */
+function stillToGoBack({ targets }: RolloutState): string {
+  const named = (stands: Target["state"]): readonly MachineId[] => [...targets.values()].filter(({ state, attempts }) => state === stands && attempts > 0).map(({ machine }) => machine);
+  const [lost, onTheWay] = [named("unreachable"), named("reverting")];
+  return [
+    ...(lost.length === 0 ? [] : [`; ${someOf(lost)} ${lost.length === 1 ? "goes back when it is" : "go back when they are"} heard`]),
+    ...(onTheWay.length === 0 ? [] : [`; ${someOf(onTheWay)} ${onTheWay.length === 1 ? "is on its" : "are on their"} way back`]),
+  ].join("");
 }
 
 /** A newer deployment stays in its place: whoever could not go back is told again, in its turn, and nobody else. */

@@ -222,7 +222,8 @@ export function settlingText({ availability: { goingBack } }: RolloutState, sett
   return parts.join(", and ");
 }
 
-function someOf(all: readonly MachineId[]): string {
+/** `m-1, m-2 and 7 more` */
+export function someOf(all: readonly MachineId[]): string {
   const shown = all.slice(0, EXAMPLES_MAX).join(", ");
   return all.length > EXAMPLES_MAX ? `${shown} and ${all.length - EXAMPLES_MAX} more` : shown;
 }

@@ -89,6 +89,10 @@ test("retention shows the rule, and changes what is named alone", async () => {
     request: { retention: { keep: 10, keepForMs: 90 * 24 * HOUR_MS, stepsForMs: 2_592_000_000 }, by: "ada@laptop" },
   });
   controller.removed = [];
+  expect((await run("retention", "set", "--keep", "10")).out).toMatch(/\nno files were removed\n\s*$/);
+  expect((await run("retention", "set", "--steps", "29d")).out).toContain("no files were removed\n");
+  expect((await run("retention", "set", "--steps", "28d")).out.replaceAll("\n", " ")).toContain("Steps that are older than 28d go to the archive now; muster retention show says how many are there.");
+  await run("retention", "set", "--steps", "30d");
   expect(await json("retention", "set", "--keep", "3")).toStrictEqual({ keep: 3, keep_for_ms: 90 * 24 * HOUR_MS, steps_for_ms: 2_592_000_000, removed: [] });
   expect(await json("retention", "set", "--steps", "14d")).toStrictEqual({ keep: 3, keep_for_ms: 90 * 24 * HOUR_MS, steps_for_ms: 14 * 24 * HOUR_MS, removed: [] });
   expect((await run("retention", "set", "--keep", "1")).out).toContain("The files of the newest release of each app");

@@ -75,19 +75,21 @@ async function setRetention(context: CliContext, options: SetOptions): Promise<v
   if (options.keep === undefined && options.for === undefined && options.steps === undefined) {
     throw badInput("retention set: nothing to change; give --keep, --for or --steps, for example --keep 10 --for 90d");
   }
+  let before: Retention | undefined;
   const answer = await withController(context, options, async (controller) => {
-    const before = await current(controller);
+    before = await current(controller);
     const retention = { keep: options.keep ?? before.keep, keepForMs: options.for ?? before.keepForMs, stepsForMs: options.steps ?? before.stepsForMs };
     const { history } = controller;
     return controller.unary(history, history.setRetention, { retention, by: context.user() }, { deadlineMs: REMOVAL_DEADLINE_MS });
   });
   const retention = given(answer);
   if (options.output === "json") return printDocument(context, { ...retentionJson(retention), removed: answer.removed });
-  const removed = answer.removed.length === 0 ? "nothing was removed" : `removed the files of ${plural(answer.removed.length, "release")}:`;
+  const removed = answer.removed.length === 0 ? "no files were removed" : `removed the files of ${plural(answer.removed.length, "release")}:`;
   await writeLines(context.stdout, [
     ...ruleLines(retention, context.columns()),
     removed,
     ...wrap(plain(answer.removed.join(" ")), context.columns() - 2).map((line) => `  ${line}`),
+    ...(before !== undefined && retention.stepsForMs < before.stepsForMs ? wrap(`Steps that are older than ${durationText(retention.stepsForMs)} go to the archive now; muster retention show says how many are there.`, context.columns()) : []),
   ]);
 }
 

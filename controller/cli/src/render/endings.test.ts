@@ -33,7 +33,7 @@ test("a rollback that left a machine out is no plain one, and names it", () => {
   expect(picture(rolledBackExcept())).toContain("  outcome: rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard");
   expect(listed(rolledBackExcept())).toMatch(/ rolled back, except 1, now 1\/3 healthy .*  1 unreachable: web-3 may still run 1\.4\.2, and goes back when it is heard; 1 of 3 healthy/);
   expect(logged(rolledBackExcept())).toEqual(
-    expect.arrayContaining(["d-7 shop-web 1.4.2 rolled back, except 1, now 1/3 healthy after 1m2s", expect.stringContaining("outcome: rolled back, except 1 unreachable: web-3"), expect.stringContaining("now: 1 of 3 healthy")]),
+    expect.arrayContaining(["d-7 shop-web 1.4.2 rolled back, except 1, now 1/3 healthy, 1m2s after it began", expect.stringContaining("outcome: rolled back, except 1 unreachable: web-3"), expect.stringContaining("now: 1 of 3 healthy")]),
   );
   expect(picture(rolledBackDeployment({ outcome: "rolled back" }))).toContain("  rolled back  1m2s");
 });
