@@ -10,7 +10,7 @@ import { afterText, colon, spanText } from "./words.ts";
 type GateEntry = Extract<RolloutEntry, { readonly kind: "gate_reached" | "gate_asked" | "gate_answered" | "gate_opened" | "gate_stopped" }>;
 
 /** What it waited for, once that is over: moments and counts of then are left out. */
-export function heldFor({ kind, message }: Hold, wave: number): string {
+function heldFor({ kind, message }: Hold, wave: number): string {
   switch (kind) {
     case "soak":
       return `the soak of wave ${wave + 1} to be over`;

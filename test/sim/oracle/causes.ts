@@ -52,12 +52,32 @@ export class Causes {
       case "unreachable_exceeded":
         return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) || this.#hasLost(deployment, phaseSince, at) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
       case "progress_deadline":
-        return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - ROUNDING_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
+        return this.#notLate(deployment, phaseSince, at) ?? this.#nobodySlow(deployment, phaseSince, at);
       case "revert_failed":
         return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at) || this.#isElsewhere(deployment, machine)) ? undefined : "every host is well";
       case "no_targets":
         return waves.flatMap(({ machines }) => machines).some((machine) => this.#isStillFor(deployment, machine)) ? "there are machines that it is for" : undefined;
     }
+  }
+
+  #notLate(deployment: Deployment, phaseSince: number, at: number): string | undefined {
+    const attendedMs = this.#attendedSinceProgress(deployment, phaseSince, at);
+    const { progressDeadlineMs } = deployment.strategy;
+    return attendedMs >= progressDeadlineMs - ROUNDING_MS ? undefined : `its deadline has not passed while the controller watched: ${attendedMs} of ${progressDeadlineMs} ms`;
+  }
+
+  /** A machine that failed, as so many may, makes nobody late: there must be another one that took the release and was not well with it all the time, as far as the controller could know. */
+  #nobodySlow(deployment: Deployment, phaseSince: number, at: number): string | undefined {
+    const { hosts, record } = this.#court;
+    const { waves, lastUpdates, app, artifact } = deployment;
+    const isWell = (machine: MachineId): boolean =>
+      hosts.serves(machine, app) && hosts.serving(machine, app).artifact === artifact && !hosts.wasUnheard(machine, phaseSince, at) && record.answers.get(lastUpdates.get(machine)!.generation) === "healthy";
+    const isSlow = (wave: Wave): boolean => {
+      const failed = this.#failedIn(deployment, wave);
+      const unwell = wave.machines.filter((machine) => lastUpdates.has(machine) && !isWell(machine));
+      return unwell.length > (failed.length > wave.maxFailures ? 0 : failed.filter((machine) => unwell.includes(machine)).length);
+    };
+    return waves.some(isSlow) ? undefined : "all that took it are well, or have failed as so many may";
   }
 
   /** It is there, and is selected. One of the same name that has joined since is another machine. */
