@@ -208,7 +208,7 @@ export class CatchUp {
     // The target was drained while updating, and counted as lost; it is heard now.
     if (row.leftAs !== null) this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
-    if (this.#isTargetOfActive(app, machine)) return;
+    if (this.#isDecidedByActive(app, machine)) return;
     const standing = this.#standsFor(id, app, machine, labels);
     if (standing === undefined) return;
     if (!isFor(standing, labels)) {
@@ -222,7 +222,15 @@ export class CatchUp {
   /** The deployment, if it is the one to give its release to the machine, which is among its targets. Undefined: it is not. */
   #standsFor(id: DeploymentId, app: AppName, machine: MachineId, labels: Labels): Standing | undefined {
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
-    return standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels) ? undefined : standing;
+    return standing?.id !== id || this.#decidedOtherwise(standing, machine, labels) !== undefined ? undefined : standing;
+  }
+
+  /** Whoever has a turn in the tail of a deployment is looked at again when it comes: another deployment may decide about it by now. */
+  overruledBy({ id, app }: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined {
+    const labels = this.#facts.machine(machine)?.labels;
+    const standing = labels === undefined ? undefined : this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
+    if (labels === undefined || standing === undefined) return undefined;
+    return standing.id === id ? this.#decidedOtherwise(standing, machine, labels) : standing.id;
   }
 
   /** A newer decision has priority: once the machine was told it, it is left to that; until then nothing happens here. */
@@ -267,17 +275,17 @@ export class CatchUp {
   #join(app: AppName, standing: Standing, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;
-    if (this.#isTargetOfActive(app, machine)) return;
-    if (this.#isDecidedOtherwise(standing, machine, labels) || this.#facts.decisions.isTarget(standing.id, machine)) return;
+    if (this.#isDecidedByActive(app, machine)) return;
+    if (this.#decidedOtherwise(standing, machine, labels) !== undefined || this.#facts.decisions.isTarget(standing.id, machine)) return;
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
     this.#drive(standing.id, { kind: "joined", target: { machine, lane: laneOf(standing.laneLabels, labels) } }, append, now);
   }
 
-  /** Something newer was decided about the machine, or the release was taken back from machines like it since. */
-  #isDecidedOtherwise({ id, app, release, startSeq }: Standing, machine: MachineId, labels: Labels): boolean {
+  /** Who has decided something newer about the machine, or has taken the release back from machines like it since; undefined: nobody. */
+  #decidedOtherwise({ id, app, release, startSeq }: Standing, machine: MachineId, labels: Labels): DeploymentId | undefined {
     const decided = this.#facts.decisions.told(machine, app);
-    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq) return true;
-    return (this.#takenBack.get(app) ?? []).some((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels));
+    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq) return decided.deployment;
+    return this.#takenBack.get(app)?.find((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels))?.by;
   }
 
   #drive(id: DeploymentId, event: RolloutEvent, append: Append, now: Moment): void {
@@ -285,9 +293,9 @@ export class CatchUp {
     if (state !== undefined) this.#rollouts.drive(state, event, append, now);
   }
 
-  /** A deployment of the app that has not ended has the machine as a target, and decides what it runs. */
-  #isTargetOfActive(app: AppName, machine: MachineId): boolean {
-    return this.#rollouts.ofApp(app).some(({ targets }) => (targets.get(machine)?.state ?? "removed") !== "removed");
+  /** A deployment of the app that has not ended decides what the machine runs: it has it as a target, or leaves it out, since it runs that already, and changes others. */
+  #isDecidedByActive(app: AppName, machine: MachineId): boolean {
+    return this.#rollouts.ofApp(app).some(({ targets, unchanged }) => (targets.get(machine)?.state ?? "removed") !== "removed" || (targets.size > 0 && unchanged.has(machine)));
   }
 }
 

@@ -373,7 +373,7 @@ function prepare(db: Database) {
     ),
     startingAgain: statement(
       `SELECT t.machine, t.deployment FROM deployments d CROSS JOIN waves w ON w.deployment = d.id
-       CROSS JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave AND ${startsAgain("t")}`,
+       CROSS JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave AND ${startsAgain("t", "d")}`,
     ),
     answers: statement("SELECT machine, app, generation, phase FROM machine_apps ORDER BY machine, app").raw(),
     tails: statement(

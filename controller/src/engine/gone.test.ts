@@ -78,6 +78,28 @@ test("a machine that is heard when it is removed says nothing of the release", a
   expect([world.phase(id), world.wanted("c")]).toEqual(["rolling", "2"]);
 });
 
+test.each(["is removed", "is drained and removed"])("a gate opens for a person alone when the canary that it watched %s, however well it was", async (how) => {
+  const world = new World();
+  await world.join(...NAMES);
+  world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
+  await world.settle(...NAMES);
+  const id = world.deploy("2", { waves: [SOAK, ALL], maxUnavailable: count(2) });
+  await world.say("a", "healthy");
+  world.pass(3000, ...NAMES);
+  if (how === "is drained and removed") {
+    world.engine.orders.cordon("a" as never, { drain: true, force: true }, { by: "ops", reason: "smaller" });
+    await world.say("a", "removed");
+  }
+  world.remove("a");
+  world.startEngine();
+  world.pass(200_000, ...NAMES.slice(1));
+  expect([world.phase(id), NAMES.filter((name) => world.wanted(name) === "2")]).toEqual(["rolling", []]);
+  expect(world.waitingOn(id)).toBe(`somebody to go on (muster promote ${id} goes on without it): a took the release and was removed from the fleet, and no other machine of wave 1 shows how it does`);
+  expect(world.command(id, "promote")).toMatchObject({ ok: true });
+  // One at a time, until one has answered.
+  expect(NAMES.filter((name) => world.wanted(name) === "2")).toEqual(["b"]);
+});
+
 const THREE = ["a", "b", "c"];
 
 /** 2 has succeeded on three machines. */

@@ -100,6 +100,7 @@ export class Loop {
     this.promotions = new Promotions(this.facts, this.world, clock, this.quarantine);
     this.rollouts = new Rollouts({ journal, world: this.world, quarantine: this.quarantine, isHeldBack: () => this.attendance.isCatchingUp, onTold: (machine, by) => this.#completeBeside(machine, by), decidedSince: (state) => decidedSince(state, this) });
     this.catchUp = new CatchUp(this.facts, this.rollouts, this.world, this.quarantine);
+    this.world.decisions = this.catchUp;
     this.#reload();
   }
 
@@ -285,7 +286,9 @@ export class Loop {
       if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine, rival);
     }
     this.rollouts.drive(next, { kind: "start", plan }, append, now);
-    for (const [machine, tail] of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine, tail);
+    // It decides about those that it leaves out, too, unless it has nobody to change.
+    const decided = next.targets.size === 0 ? next.targets : new Set([...next.targets.keys(), ...next.unchanged]);
+    for (const [machine, tail] of this.rollouts.overtakeTails(next, decided, append, now)) this.catchUp.defer(app, machine, tail);
   }
 
   /** The deployment that took the release back from some of the machines after this one was asked for, which is no new decision to give it to them again. Undefined: none. */

@@ -426,3 +426,26 @@ describe("a deployment that has succeeded with more failures than the release is
     expect(world.engine.unsound(id)).toContain("4 of 6 are now");
   });
 });
+
+test.each([false, true])("a turn that nobody gives any more excuses no machine (retried: %s, then aborted)", async (isRetried) => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(2), onFailure: "abort" });
+  for (const name of ["a", "b"]) await world.say(name, "reverting");
+  for (const name of ["a", "b"]) await world.say(name, "reverted");
+  world.pass(2000, ...NAMES);
+  expect(world.phase(second)).toBe("failed");
+  if (isRetried) {
+    world.engine.orders.addFreeze({ from: 0 as never, until: (world.clock.now() + 3000) as never }, by);
+    expect(world.command(second, "retry").ok).toBe(true);
+    expect(world.state(second, "a")).toBe("pending");
+    expect(world.command(second, "abort").ok).toBe(true);
+    world.pass(5000, ...NAMES);
+  }
+  for (const name of ["a", "b"]) world.engine.orders.cordon(name as never, { drain: false, force: false }, by);
+  world.deploy("2", WIDE);
+  for (const name of ["c", "d"]) await world.say(name, "healthy");
+  world.pass(3000, ...NAMES);
+  await world.join("late");
+  world.pass(5000, ...NAMES, "late");
+  expect(world.wanted("late")).toBeUndefined();
+});

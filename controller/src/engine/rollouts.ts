@@ -257,7 +257,7 @@ export class Rollouts {
     const row = append({ ...change, deployment: id, app: stands.app });
     // The rollout is in memory, unless it could not be read.
     const state = this.#known.get(id);
-    if (state !== undefined) take(state, [change], { record: () => row, isUnchecked: true });
+    if (state !== undefined) take(state, [change], { record: () => row, isUnchecked: true, applied: () => this.#noteTurns(state, change) });
     if (isEnded(phase)) this.#forget(id);
   }
 
@@ -389,9 +389,9 @@ export class Rollouts {
 
   /** Who has its turn again is seen by what the release's machines are judged by. */
   #noteTurns(state: RolloutState, change: RolloutChange): void {
-    const all = change.kind === "targets_retried" || change.kind === "targets_left";
+    const all = change.kind === "targets_retried" || change.kind === "targets_left" || change.kind === "phase_changed";
     const one = "machine" in change ? state.targets.get(change.machine) : undefined;
-    for (const target of all ? state.targets.values() : one === undefined ? [] : [one]) this.#world.startsAgain(target.machine, state.app, state.id, startsAgain(target));
+    for (const target of all ? state.targets.values() : one === undefined ? [] : [one]) this.#world.startsAgain(target.machine, state.app, state.id, startsAgain(state, target));
   }
 
   #noteAvailability(machine: MachineId, app: AppName | undefined): void {

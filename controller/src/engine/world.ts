@@ -47,6 +47,7 @@ export class World implements Surroundings {
   /** By their text. */
   readonly #parsed = new Map<string, Selector>();
   #listener: Listener = { availabilityChanged: () => {} };
+  #decisions: Pick<Surroundings, "overruledBy"> = { overruledBy: () => undefined };
 
   constructor(fleet: Fleet, schedule: Schedule, facts: Facts) {
     this.fleet = fleet;
@@ -59,6 +60,11 @@ export class World implements Surroundings {
 
   set listener(listener: Listener) {
     this.#listener = listener;
+  }
+
+  /** Who knows which deployment gives its release to late machines. */
+  set decisions(decisions: Pick<Surroundings, "overruledBy">) {
+    this.#decisions = decisions;
   }
 
   /** From the tables; nobody is told of it. Whoever has not answered yet has what is left of its time: attended time stood still while nobody looked. */
@@ -328,6 +334,10 @@ export class World implements Surroundings {
   successor({ id, app }: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined {
     const isItsOwn = this.availabilities.assignedTo(machine, app)?.deployment === id;
     return isItsOwn ? undefined : this.#facts.decisions.decidedAfterRollback(id, machine, app);
+  }
+
+  overruledBy(state: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined {
+    return this.#decisions.overruledBy(state, machine);
   }
 
   unsound({ app, release, strategy }: Pick<RolloutState, "app" | "release" | "strategy">): Hold | undefined {

@@ -122,6 +122,7 @@ class Simulation {
       lastGood: (machine) => lastGood.get(machine) ?? null,
       said: () => null,
       successor: () => undefined,
+      overruledBy: () => undefined,
       unsound: () => undefined,
       frozen: (now) => inputs.frozen(now),
       opening: (window, now) => inputs.opening(window, now),

@@ -10,9 +10,9 @@ export function wentBack(alias: string): string {
   return `(${alias}.back_seq IS NOT NULL AND ${alias}.phase IN ('rolled_back', 'failed', 'superseded'))`;
 }
 
-/** Of a target of this alias, in memory `startsAgain` (rollout/state.ts): it was told, and has its turn again. */
-export function startsAgain(alias: string): string {
-  return `(${alias}.state = 'pending' AND ${alias}.attempts > 0)`;
+/** Of a target of this alias and its deployment, in memory `startsAgain` (rollout/state.ts): it was told, and has its turn again. */
+export function startsAgain(target: string, deployment: string): string {
+  return `(${deployment}.phase IN ('rolling', 'paused', 'succeeded') AND ${target}.state = 'pending' AND ${target}.attempts > 0)`;
 }
 
 /** Of a target of this alias: it has not been told what its deployment decided, and is to be. */

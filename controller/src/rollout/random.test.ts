@@ -193,6 +193,7 @@ class Judged extends Harness {
       else if (this.isAsked()) this.answer("go");
       else if (this.state.hold?.kind === "approval") this.command("approve");
       else if (wake !== undefined) this.pass(Math.max(0, wake - this.now));
+      else if (this.waitsFor()?.includes("muster promote") === true) this.command("promote");
       else throw new Error(`it is ${this.phase} and waits for ${this.waitsFor()} for ever`);
     }
     throw new Error(`it is ${this.phase} after 500 turns: ${this.states()}`);

@@ -179,6 +179,10 @@ export class FakeWorld implements Surroundings {
     return null;
   }
 
+  overruledBy(): undefined {
+    return undefined;
+  }
+
   successor(_: unknown, machine: MachineId): DeploymentId | undefined {
     return this.overtaken.has(machine) ? ("d-9" as DeploymentId) : undefined;
   }

@@ -277,8 +277,8 @@ export function isTouched({ attempts, state }: Pick<Target, "attempts" | "state"
 }
 
 /** It was told, and has its turn again. */
-export function startsAgain({ state, attempts }: Pick<Target, "state" | "attempts">): boolean {
-  return state === "pending" && attempts > 0;
+export function startsAgain({ phase }: Pick<RolloutState, "phase">, { state, attempts }: Pick<Target, "state" | "attempts">): boolean {
+  return (phase === "rolling" || phase === "paused" || phase === "succeeded") && state === "pending" && attempts > 0;
 }
 
 /** What the target was told to run last; null: nothing. */

@@ -96,9 +96,12 @@ function isFree(state: RolloutState, target: Target, world: Surroundings): boole
  * A machine that can't be changed now is not told, so that it takes its turn in the window when it is back. One that the deployment selects no longer is let go, however it came to its turn; but what goes back to an older
  * release takes back whatever it was planned for. One that ran the release before, and was silent before its wave began, may have been so for long.
  */
-function passedOver(state: RolloutState, { machine, onTrial }: Target, world: Surroundings): RolloutChange | undefined {
+function passedOver(state: RolloutState, target: Target, world: Surroundings): RolloutChange | undefined {
+  const { machine, onTrial } = target;
   const { strategy } = state;
   if (strategy.isWayBack !== true && !world.isSelected(machine, strategy.targets)) return { kind: "target_changed", machine, state: "skipped", reason: unmatchedReason(strategy), runs: null };
+  const newer = state.phase === "succeeded" && target.attempts === 0 ? world.overruledBy(state, machine) : undefined;
+  if (newer !== undefined) return { kind: "target_changed", machine, state: "skipped", reason: { code: "superseded", message: `${newer} has decided about it since` }, runs: null };
   if (world.isCordoned(machine)) return { kind: "target_changed", machine, state: "skipped", reason: CORDONED, runs: null };
   if (!world.isSilent(machine)) return undefined;
   return { kind: "target_changed", machine, state: "unreachable", reason: onTrial ? { ...SILENT, code: "not_taken" } : SILENT, runs: null, ...(strategy.offline.kind === "skip" ? { isLetGo: true } : {}) };

@@ -37,6 +37,8 @@ export interface Surroundings {
   fullBudget(machine: MachineId, purpose: Purpose): string | undefined;
   /** The deployment that has decided about the machine since this one began to go back; undefined: none has. */
   successor(state: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined;
+  /** Of a rollout that has succeeded: the deployment that decides about the machine by now, or took the release back from machines like it; undefined: this one still does. */
+  overruledBy(state: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined;
   /** Why the release of a rollout that has succeeded is given to nobody else now; undefined: it stands where it runs. */
   unsound(state: RolloutState): Hold | undefined;
 }
@@ -55,5 +57,6 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   opening: () => ({ open: true, until: null }),
   fullBudget: () => undefined,
   successor: () => undefined,
+  overruledBy: () => undefined,
   unsound: () => undefined,
 };

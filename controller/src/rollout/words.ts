@@ -226,9 +226,12 @@ export function someOf(all: readonly MachineId[]): string {
 
 /** Of a gate for which nobody is there. */
 export function awayText({ id, wave }: RolloutState, away: readonly Target[]): string {
+  const kept = away.filter(({ state }) => state !== "removed");
   const one = away.length === 1;
-  const what = away.every(({ state }) => state === "skipped") ? "uncordoned" : "back";
-  return `${names(away.slice(0, EXAMPLES_MAX), away.length)} to be ${what}: no other machine of wave ${wave + 1} shows how the release does (muster promote ${id} goes on without ${one ? "it" : "them"})`;
+  const goesOn = `muster promote ${id} goes on without ${one ? "it" : "them"}`;
+  if (kept.length === 0) return `somebody to go on (${goesOn}): ${names(away.slice(0, EXAMPLES_MAX), away.length)} took the release and ${one ? "was" : "were"} removed from the fleet, and no other machine of wave ${wave + 1} shows how it does`;
+  const what = kept.every(({ state }) => state === "skipped") ? "uncordoned" : "back";
+  return `${names(kept.slice(0, EXAMPLES_MAX), kept.length)} to be ${what}: no other machine of wave ${wave + 1} shows how the release does (${goesOn})`;
 }
 
 export function cordonedOf({ waves }: RolloutState): readonly Target[] {
