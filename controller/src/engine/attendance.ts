@@ -61,6 +61,8 @@ export class Attendance {
   /** On the monotonic clock: until then what came while the engine was held up is read, and nothing is judged by a part of it. */
   #readingUntil = 0;
   #total = 0;
+  /** There was a gap, and what was asked before it still counts. */
+  #isGapUntaken = false;
 
   constructor({ db, clock, silentAfterMs, spreadMs, owes }: AttendanceOptions) {
     this.#clock = clock;
@@ -95,6 +97,7 @@ export class Attendance {
 
   /** Those that are not lost are waited for, a silence and the spread of the fleet's return long. A catch-up that is under way goes on from here. */
   catchUp(machines: Iterable<MachineId>): void {
+    this.#isGapUntaken = true;
     this.#awaited = new Set(machines);
     this.#total = this.#awaited.size;
     this.#awaitedUntil = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
@@ -136,6 +139,16 @@ export class Attendance {
   attend(): void {
     this.#awaited = undefined;
     this.#countedAt = this.#clock.monotonicMs();
+  }
+
+  /** A gap is over, and no transaction has taken that in. */
+  get hasGapToTake(): boolean {
+    return this.#isGapUntaken && this.#awaited === undefined;
+  }
+
+  /** One has, and was committed. */
+  tookGap(): void {
+    this.#isGapUntaken = false;
   }
 
   /** A machine was heard, and what it owes is known. What is read first after a gap had come before it, and says nothing of how the machine is now. */

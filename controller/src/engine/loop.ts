@@ -125,10 +125,9 @@ export class Loop {
 
   /** Nothing new starts before each machine that is not lost has caught up. */
   holdBack(): void {
-    const { fleet } = this.#options;
     // What was planned was of a fleet that may be another by now.
     this.planner.forgetAll();
-    this.attendance.catchUp(fleet.present());
+    this.attendance.catchUp(this.#options.fleet.present());
     if (this.attendance.isOver) this.attend();
   }
 
@@ -199,6 +198,7 @@ export class Loop {
   /** `isAlone`: nothing begins in the same transaction. */
   #attempt<T>(work: (append: Append, now: Seen) => T, isAlone = false): T {
     const now = this.attendance.now();
+    const takesGap = !isAlone && this.attendance.hasGapToTake;
     const effects = new Effects();
     const append = (entry: Entry): JournalRow => {
       const row = this.journal.append(entry, now);
@@ -210,6 +210,7 @@ export class Loop {
     let result: T;
     try {
       result = this.journal.transaction(() => {
+        if (takesGap) this.rollouts.takeGap(append, now);
         const done = work(append, now);
         if (!isAlone && !this.attendance.isCatchingUp) this.#beginWhatWaited(effects, append, now);
         return done;
@@ -221,6 +222,7 @@ export class Loop {
       throw error;
     }
     this.#fault = undefined;
+    if (takesGap) this.attendance.tookGap();
     if (effects.rows.length > 0) this.attendance.wrote(now);
     this.#afterCommit(effects);
     return result;
@@ -433,11 +435,9 @@ export class Loop {
   }
 
   #reload(): void {
-    const { fleet } = this.#options;
-    const now = this.attendance.now();
     this.assignments.forgetAll();
     this.journal.mapped(() => {
-      fleet.restore(this.facts.machines(), now);
+      this.#options.fleet.restore(this.facts.machines(), this.attendance.now());
       this.world.reload();
       this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));
       this.catchUp.reload();

@@ -192,6 +192,11 @@ export class Rollouts {
     for (const state of due.sort(byPriority)) this.#advance(state, append, now);
   }
 
+  /** After a gap, before anything follows from what was known before it. */
+  takeGap(append: Append, now: Moment): void {
+    for (const state of this.active()) this.drive(state, { kind: "gap_over" }, append, now);
+  }
+
   /** After something that concerns every rollout: a freeze, a budget, a clock that was set. */
   goOnAll(append: Append, now: Moment): void {
     for (const state of this.all().toSorted(byPriority)) this.#advance(state, append, now);

@@ -248,7 +248,8 @@ export function gateText(state: RolloutState, { gate, unanswered, passed, said }
 }
 
 export function alarmText({ alarms }: RolloutState, index: number): string {
-  const { said } = alarms[index]!;
+  const { said, attempts } = alarms[index]!;
+  if (said === "" && attempts > 1) return `alarm ${index + 1} to be quiet: it is asked anew`;
   return said === "" ? `the first answer of alarm ${index + 1}` : `alarm ${index + 1} to be quiet (last: ${said})`;
 }
 
