@@ -40,6 +40,7 @@ import { removeWhatWasLetGo } from "./artifacts/removal.ts";
 import { backupApi } from "./backup/backup-api.ts";
 import { refuseHalfRestored } from "./backup/half-restored.ts";
 import type { Config } from "./config.ts";
+import { longAgo } from "./engine/attended-age.ts";
 import { systemClock } from "./engine/clock.ts";
 import { Engine } from "./engine/engine.ts";
 import { Gatekeeper } from "./gates/gatekeeper.ts";
@@ -56,6 +57,7 @@ import { type Epoch, readEpoch } from "./identity/epoch.ts";
 import { joinApi } from "./identity/join-api.ts";
 import type { Member } from "./identity/members.ts";
 import { Membership, type Standing } from "./identity/membership.ts";
+import { renewServerCertificates } from "./identity/server-certificates.ts";
 import { ServerFiles } from "./identity/server-files.ts";
 import { identityDir, refuseExposed } from "./identity/private-file.ts";
 import { checkpointsBeside } from "./journal/checkpoints.ts";
@@ -94,8 +96,6 @@ export interface Controller {
 /** Heartbeats in the time after which a machine counts as silent, so that losing two of them changes nothing. */
 const HEARTBEATS_PER_SILENCE = 4;
 const HEARTBEAT_MS_MAX = 10_000;
-/** Certificates of servers live for 30 days. */
-const SERVER_RENEWAL_MS = 24 * 60 * 60_000;
 
 export async function startController(config: Config, logger: Logger): Promise<Controller> {
   const { dir, host } = config;
@@ -131,6 +131,13 @@ export async function startController(config: Config, logger: Logger): Promise<C
       logger,
     });
     undo.push(() => nats.stop());
+    const showCertificates = (): void => {
+      serverFiles.write();
+      nats.reload();
+    };
+    // From here on, since a clock that is set only now may be what the connection waits for.
+    undo.push(renewServerCertificates({ authorities, clock: systemClock, onRenewed: showCertificates, logger }));
+    if (config.nats.kind === "embedded") await nats.client.firstConnected;
     const publisher = new Publisher({ nats: nats.client, signer, assignmentFor: (machine) => engine.assignmentFor(machine), logger });
     undo.push(() => publisher.stop());
 
@@ -160,15 +167,9 @@ export async function startController(config: Config, logger: Logger): Promise<C
     nats.client.onConnect(() => engine.tellAgain());
     const logs = new LogRelay((machine, wanted) => publisher.wantLogs(machine, wanted));
 
-    const access = createAccess({ db: journal.db, oidc: config.oidc, machines: { judge: (certified) => verdictOf(membership.judge(certified)) }, now, logger });
+    const access = createAccess({ db: journal.db, oidc: config.oidc, machines: { judge: (certified) => verdictOf(membership.judge(certified)) }, now, longAgo: (ageMs) => longAgo(journal, ageMs), logger });
     undo.push(() => access.close());
     const tls = { host, contextFor: (name: string | undefined) => authorities.contextFor(name), certify: (certificate: X509Certificate) => authorities.certify(certificate) };
-    const showCertificates = (): void => {
-      serverFiles.write();
-      nats.reload();
-    };
-    const renewing = setInterval(() => void authorities.refresh().then(showCertificates, (error: unknown) => logger.error({ err: error }, "server certificates not renewed")), SERVER_RENEWAL_MS);
-    undo.push(() => clearInterval(renewing));
 
     const http = await openArtifactDoor({
       dir: store.dir,

@@ -135,7 +135,7 @@ const appOf = (index: number): string => `app-${index % APPS}`;
 const endedAt = (number: number): number => Date.now() - SPAN_MS + Math.floor((number / DEPLOYMENTS) * (SPAN_MS - DAY_MS));
 
 function writeFleet(db: Database): void {
-  const machine = db.prepare("INSERT INTO machines VALUES (?, 'i', '{\"role\":\"web\",\"zone\":\"a\"}', '1', 'host', 'linux', 'x64', 1, NULL, NULL, NULL, NULL, 0)");
+  const machine = db.prepare("INSERT INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at) VALUES (?, 'i', '{\"role\":\"web\",\"zone\":\"a\"}', '1', 'host', 'linux', 'x64', 1)");
   const said = db.prepare(`INSERT INTO machine_apps (machine, app, generation, phase, running_version, running_artifact, starts, pid, ports, since)
     VALUES (?, ?, 1, 'healthy', '1', '${"a".repeat(64)}', 1, 4711, '{"http":31000}', 1)`);
   // What runs is of the newest deployment of each app: the last fifty.
@@ -164,7 +164,7 @@ function writeDeployment(db: Database, number: number, rows: number): void {
   const app = appOf(number);
   const at = endedAt(number);
   const firstSeq = (number - 1) * rows + 1;
-  const row = db.prepare("INSERT INTO journal (seq, at, attended, kind, deployment, machine, app, data) VALUES (?, ?, 1, ?, ?, ?, ?, ?)");
+  const row = db.prepare("INSERT INTO journal (seq, at, attended, kind, deployment, machine, app, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
   const report = JSON.stringify({
     instance: "0b6f9d3e-6a1c-4c55-9d8e-2f8f7a1b3c4d", reportSeq: number, observedAt: at, generation: firstSeq, phase: "probing", reason: null, runningVersion: "1", runningArtifact: "a".repeat(64), starts: 1, pid: 4711,
     ports: { http: 31_000 },
@@ -172,15 +172,15 @@ function writeDeployment(db: Database, number: number, rows: number): void {
   const changed = JSON.stringify({ state: "healthy", reason: null, runs: "1" });
   for (let index = 0; index < rows; index += 1) {
     const machine = machineOf(number * TARGETS + index);
-    if (index === 0) row.run(firstSeq, at, "deployment_submitted", id, null, app, JSON.stringify({ release: `${app}@1`, strategy: JSON.parse(STRATEGY) as object, by: "ada", note: "" }));
-    else if (index === rows - 1) row.run(firstSeq + index, at, "phase_changed", id, null, app, '{"phase":"succeeded","reason":null}');
-    else if (index % 7 < 2) row.run(firstSeq + index, at, "target_changed", id, machine, app, changed);
-    else row.run(firstSeq + index, at, "report_accepted", null, machine, app, report);
+    if (index === 0) row.run(firstSeq, at, at, "deployment_submitted", id, null, app, JSON.stringify({ release: `${app}@1`, strategy: JSON.parse(STRATEGY) as object, by: "ada", note: "" }));
+    else if (index === rows - 1) row.run(firstSeq + index, at, at, "phase_changed", id, null, app, '{"phase":"succeeded","reason":null}');
+    else if (index % 7 < 2) row.run(firstSeq + index, at, at, "target_changed", id, machine, app, changed);
+    else row.run(firstSeq + index, at, at, "report_accepted", null, machine, app, report);
   }
   db.prepare(
     `INSERT INTO deployments (number, id, app, release, strategy, selector, phase, submitted_at, started_at, start_seq, ended_at, ended_attended, progress_attended, changed_attended, wave, max_unavailable, unchanged, notes, submitted_by, lanes, alarms, start_approved, promoted)
-     VALUES (?, ?, ?, ?, ?, 'role=web', 'succeeded', ?, ?, ?, ?, 1, 1, 1, 0, 1, '[]', '[]', 'ada', '[]', '[]', 0, 0)`,
-  ).run(number, id, app, `${app}@1`, STRATEGY, at, at, firstSeq + 1, at);
+     VALUES (?, ?, ?, ?, ?, 'role=web', 'succeeded', ?, ?, ?, ?, ?, 1, 1, 0, 1, '[]', '[]', 'ada', '[]', '[]', 0, 0)`,
+  ).run(number, id, app, `${app}@1`, STRATEGY, at, at, firstSeq + 1, at, at);
   db.prepare(
     `INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, acknowledged_failures, acknowledged_unreachable, started_at, finished_at, finished_attended, finished_seq, changed_at, changed_attended, gone_failed, gone_lost)
      VALUES (?, 0, '100%', '[]', 0, 0, 0, 0, ?, ?, 1, ?, ?, 1, 0, 0)`,

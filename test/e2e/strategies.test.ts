@@ -61,7 +61,7 @@ it("a webhook is told how far it has come, and what it stops is taken back", asy
   }));
   try {
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/gate`;
-    const waves = `[{ size: 1, gates: [{ webhook: { url: "${url}", retry_interval: 200ms } }] }, 100%]`;
+    const waves = `[{ size: 1, gates: [{ webhook: { url: "${url}", retry_interval: 1s } }] }, 100%]`;
     const id = await fleet.deploy(shop.release("3", { rollout: { waves } }));
     const status = await fleet.ended(id);
     expect(status).toMatchObject({ phase: "rolled_back", counts: { reverted: 1, pending: 3 }, reason: { code: "gate_stopped" } });

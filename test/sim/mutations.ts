@@ -23,6 +23,7 @@ export interface Mutation {
 
 const ROLLOUT = "controller/src/rollout";
 const ENGINE = "controller/src/engine";
+const PLAN = "controller/src/plan/plan.ts";
 const CHECKS = `${ROLLOUT}/invariants.ts`;
 
 const NO_WINDOW_CHECK: Edit = { file: CHECKS, find: "demand(state, hasRoom({ max: state.maxUnavailable, changing: changing.size, down: others }),", put: "demand(state, true," };
@@ -55,6 +56,48 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "in_order",
     seed: 41,
     edits: [{ file: "controller/src/plan/order.ts", find: 'const isReversed = key.kind !== "shuffle" && key.reversed;', put: "const isReversed = false;" }],
+  },
+  {
+    name: "percentages of waves round down",
+    breaks: "waves_as_asked",
+    seed: 1,
+    edits: [{ file: PLAN, find: "Math.min(all, roundedUp(size, all))", put: "Math.min(all, roundedDown(size, all))" }],
+  },
+  {
+    name: "whoever runs the release already counts in the sizes of waves",
+    breaks: "waves_as_asked",
+    seed: 14,
+    edits: [{ file: PLAN, find: "const others = fresh.length === 0 ? targets : fresh;", put: "const others = targets;" }],
+  },
+  {
+    name: "a wave that adds nobody takes its gates with it",
+    breaks: "wave_order",
+    seed: 2,
+    edits: [{ file: PLAN, find: "if (before !== undefined) waves[waves.length - 1] =", put: "if (before !== undefined && targets.length === 0) waves[waves.length - 1] =" }],
+  },
+  {
+    name: "behind each wave are the gates of the one before it",
+    breaks: "gates_hold",
+    seed: 12,
+    edits: [{ file: PLAN, find: "gates: mergedGates(carried.gates, spec.gates),", put: "gates: mergedGates(carried.gates, strategy.waves.at(strategy.waves.indexOf(spec) - 1)!.gates)," }],
+  },
+  {
+    name: "one healthy target is enough for every wave with a threshold",
+    breaks: "wave_order",
+    seed: 84,
+    edits: [{ file: PLAN, find: "Math.min(roundedUp(spec.successThreshold, members.length), members.length)", put: "1" }],
+  },
+  {
+    name: "max_unreachable is not looked at",
+    breaks: "failures_stop",
+    seed: 26,
+    edits: [{ file: PLAN, find: "const maxUnreachable = spec.maxUnreachable ?? strategy.maxUnreachable;", put: "const maxUnreachable: Size | null = null;" }],
+  },
+  {
+    name: "a wave has no max_failures of its own",
+    breaks: "outcome_confirmed",
+    seed: 85,
+    edits: [{ file: PLAN, find: "roundedDown(spec.maxFailures ?? strategy.maxFailures, members.length)", put: "roundedDown(strategy.maxFailures, members.length)" }],
   },
   {
     name: "budgets of groups are not looked at",
@@ -154,7 +197,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a removed machine is still watched for silence",
     breaks: "removed_is_left",
-    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "world.fleet.forget(machine);", put: "" }],
+    edits: [{ file: `${ENGINE}/fleet-orders.ts`, find: "world.forgetPresence(machine);", put: "" }],
   },
   {
     name: "a new machine is taken for the one that was removed under its name",
@@ -191,7 +234,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "machines are told before the alarms were quiet",
     breaks: "alarms_stop",
     seed: 7,
-    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "alarmStep(state) ?? forwardStep", put: "(state.waves.length < 0 ? alarmStep(state) : undefined) ?? forwardStep" }],
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "alarmStep(state, now) ?? forwardStep", put: "(state.waves.length < 0 ? alarmStep(state, now) : undefined) ?? forwardStep" }],
   },
   {
     name: "an aborted rollout goes on",
@@ -271,7 +314,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "whoever comes back is not given what it missed",
     breaks: "catches_up",
-    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "if (labels === undefined || fleet.isSilent(machine)", put: "if (labels !== undefined || fleet.isSilent(machine)" }],
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "if (labels === undefined || this.#world.isSilent(machine)", put: "if (labels !== undefined || this.#world.isSilent(machine)" }],
   },
   {
     name: "an agent does not remember what was good",
@@ -372,7 +415,14 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "a rollback that a newer deployment took the place of is forgotten",
     breaks: "taken_back_is_gone",
     seed: 61,
-    edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!isEnded(state.phase) || !wentBack(state)) return false;", put: 'if (!isEnded(state.phase) || !wentBack(state) || state.phase === "superseded") return false;' }],
+    edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!wentBack(state)) return false;", put: 'if (!wentBack(state) || state.phase === "superseded") return false;' }],
+  },
+  {
+    name: "a machine that failed as so many may makes the rollout late while it goes back",
+    breaks: "cause_confirmed",
+    edits: [
+      { file: `${ROLLOUT}/rolling.ts`, find: "if (settling !== undefined) return settling;", put: "if (settling !== undefined) return WAIT;" },
+    ],
   },
   {
     name: "a rollback ends while machines still have the release",

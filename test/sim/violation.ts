@@ -7,7 +7,7 @@ export const INVARIANTS = [
   "lanes_hold", // nor where max_unavailable_per or spread have none
   "budgets_hold", // nor where the budget of a group has none, over all apps
   "cause_confirmed", // a rollout stops, pauses or goes back for what a person ordered, the outside world said, or the hosts show
-  "failures_stop", // what failed on more hosts than allowed stops the rollout soon after the hosts know of it
+  "failures_stop", // what failed on more hosts than allowed stops the rollout soon after the hosts know of it, and so do more hosts that are not heard than allowed
   "soak_watched", // a soak passes only while the controller watches, and every host of its wave serves or is let go, and not when all that took it were drained
   "gates_hold", // approvals, webhooks and metrics open their gate when they were really given
   "wave_order", // nobody of a wave is changed before the gates of those before it are open
@@ -30,6 +30,7 @@ export const INVARIANTS = [
   "paused_is_still", // nor anybody by a rollout that is paused or has ended
   "alarms_stop", // nobody is changed before each alarm was quiet; one that goes off stops the rollout
   "one_of_an_app", // at most one rollout of an app is under way
+  "waves_as_asked", // a plan has the waves of the file: so many machines, those that are named, and nobody but in the first wave who runs the release already
   "in_order", // a plan puts machines in the order that its strategy asks for
   "removed_is_left", // a machine that was removed is told nothing, and is in the way of no rollout
   "labels_are_given", // a machine's labels are those that it joined with, and then what operators say

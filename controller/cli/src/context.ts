@@ -68,6 +68,11 @@ export async function writeLines(output: Output, lines: readonly string[]): Prom
   if (lines.length > 0) await write(output, `${lines.join("\n")}\n`);
 }
 
+/** As wide as the terminal that it goes to; undefined when it goes to a file or a program, whose lines nobody breaks. */
+export function terminalColumns({ isTTY, columns }: Output): number | undefined {
+  return isTTY === true ? (columns ?? DEFAULT_COLUMNS) : undefined;
+}
+
 /** Colours are for people at a terminal, unless they said otherwise: https://no-color.org, https://force-color.org. */
 export function wantsColor(env: Env, isTty: boolean): boolean {
   if (env["NO_COLOR"] !== undefined && env["NO_COLOR"] !== "") return false;

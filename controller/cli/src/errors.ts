@@ -17,6 +17,8 @@ export const EXIT = {
   reachedExcept: 5,
   /** With --watch: it ended otherwise, and it is not known of every machine what it runs; those are named. */
   missedExcept: 6,
+  /** With --watch: it is paused, and goes on only when somebody decides. */
+  paused: 7,
   /** `plan` alone: all is well, and the deployment would change something. */
   changes: 10,
   /** Ctrl-C: 128 + SIGINT. */

@@ -2,9 +2,10 @@
  * Runs one command line in a context and tells how it ended. Never touches the process.
  */
 import type { Command } from "commander";
-import { write, type CliContext } from "./context.ts";
+import { terminalColumns, write, type CliContext } from "./context.ts";
 import { CliError, EXIT } from "./errors.ts";
 import { createProgram } from "./program.ts";
+import { wrapLines } from "./render/text.ts";
 import { type GlobalOptions, UsageError } from "./usage.ts";
 
 export async function run(args: readonly string[], context: CliContext): Promise<void> {
@@ -33,7 +34,7 @@ async function tell(error: unknown, program: Command, context: CliContext): Prom
   if (!(ending instanceof CliError)) throw ending;
   context.setExitCode(ending.exit);
   const { output } = program.opts<GlobalOptions>();
-  await write(context.stderr, output === "json" ? errorJson(ending) : errorText(ending));
+  await write(context.stderr, output === "json" ? errorJson(ending) : errorText(ending, terminalColumns(context.stderr)));
 }
 
 /** `error: unknown option '--folow'\n(Did you mean --follow?)` */
@@ -56,14 +57,13 @@ function suggesting(message: string): string {
   return NOT_TO_GUESS.has(proposed) && proposed[0] !== word[0] ? message.replace(/ \(Did you mean .*$/, "") : message;
 }
 
-/** Each fault on a line of its own, as compilers write them, so that editors find the place. */
-function errorText({ message, faults, fileName }: CliError): string {
-  if (faults.length === 0) return `muster: ${message}\n`;
+/** Each fault on a line of its own, as compilers write them, so that editors find the place. On a terminal (`columns`) long ones are broken between words. */
+function errorText({ message, faults, fileName }: CliError, columns: number | undefined): string {
   const lines = faults.map(({ line, column, path, message: what }) => {
     const place = line === 0 ? fileName : `${fileName}:${line}:${column}`;
     return `${place}${path === "" ? "" : ` ${path}`}: ${what}`;
   });
-  return `${lines.join("\n")}\nmuster: ${message}\n`;
+  return `${wrapLines([...lines, ...`muster: ${message}`.split("\n")], columns).join("\n")}\n`;
 }
 
 function errorJson({ code, message, faults }: CliError): string {

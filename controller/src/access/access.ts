@@ -17,6 +17,8 @@ export interface AccessOptions {
   readonly oidc: OidcOptions | undefined;
   readonly machines: AdmissionOptions["machines"];
   readonly now: () => number;
+  /** For the audit log. */
+  readonly longAgo: (ageMs: number) => number;
   readonly logger: Logger;
 }
 
@@ -35,9 +37,9 @@ export interface Access {
 /** A watch outlives its caller's credential by no more than this. */
 const SWEEP_EVERY_MS = 60_000;
 
-export function createAccess({ db, oidc, machines, now, logger }: AccessOptions): Access {
+export function createAccess({ db, oidc, machines, now, longAgo, logger }: AccessOptions): Access {
   const users = new Users(db, now);
-  const audit = new Audit({ db, now, logger });
+  const audit = new Audit({ db, now, longAgo, logger });
   const open = new OpenCalls();
   const admit = createAdmission({ users, oidc: oidc === undefined ? undefined : createOidc(oidc, now), machines, attempts: new Attempts(now) });
   const sweep = setInterval(() => {

@@ -44,7 +44,7 @@ export class Desk extends Asker {
     super();
     const logger = pino({ level: "silent" });
     const now = (): number => this.now;
-    this.access = createAccess({ db: this.db, oidc, machines: { judge: () => this.verdict }, now, logger });
+    this.access = createAccess({ db: this.db, oidc, machines: { judge: () => this.verdict }, now, longAgo: (ageMs) => now() - ageMs, logger });
     const { users, audit, admit, witness, endCalls } = this.access;
     const authority: OperatorAuthority = { newest: { pin: "ab".repeat(32) }, bundle: [Buffer.from("authority")], issueOperator: (...asked) => this.issue(...asked) };
     this.#server = new Server({ interceptors: [gate(admit, () => this.peer, witness)] });

@@ -121,7 +121,7 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
 
     pause: unary(logger, steer(() => ({ kind: "pause" }))),
     resume: unary(logger, steer(() => ({ kind: "resume" }))),
-    abort: unary(logger, steer(({ revert }: AbortRequest) => ({ kind: revert ? "rollback" : "abort" }))),
+    abort: unary(logger, steer(({ revert }: AbortRequest) => (revert ? { kind: "rollback", isAbort: true } : { kind: "abort" }))),
     approve: unary(
       logger,
       steer(({ wave, by }: ApproveRequest) => {

@@ -2,6 +2,7 @@
  * Each journal entry as a sentence for people.
  */
 import { durationText } from "@muster/proto/duration.ts";
+import { counted } from "@muster/proto/text.ts";
 import { type Entry, isRolloutEntry, type ReportAccepted, type RolloutEntry } from "../journal/entry.ts";
 import type { RolloutReason } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
@@ -79,7 +80,7 @@ function rolloutText(entry: RolloutEntry): string {
     case "targets_excused":
       return "all that are unreachable or lost are waited for no longer";
     case "targets_left":
-      return `${entry.machines.length} ${entry.machines.length === 1 ? "machine is" : "machines are"} skipped${because(entry.reason)}`;
+      return `${counted(entry.machines.length, "machine is", "machines are")} skipped${because(entry.reason)}`;
     case "target_joined":
       return `${entry.target.machine} joined later, and has its turn`;
     case "failures_acknowledged":

@@ -2,11 +2,12 @@
  * EventsService: the journal, as it is and as it grows.
  */
 import type { Event, EventsServiceServer } from "@muster/proto/gen/muster/v1/events.ts";
-import { parseDeploymentId } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import type { Engine } from "../engine/engine.ts";
+import { ArchiveError } from "../journal/archive-error.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
+import { statement } from "../journal/statement.ts";
 import { missing } from "../grpc/answer.ts";
 import { eventText } from "./event-text.ts";
 import { serve, until } from "../grpc/stream.ts";
@@ -18,8 +19,7 @@ export interface EventsApiOptions {
 }
 
 export function eventsApi({ journal, engine, logger }: EventsApiOptions): EventsServiceServer {
-  /** A deployment is in the journal from its submission on. */
-  const isThere = (deployment: string): boolean => parseDeploymentId(deployment) !== undefined && journal.page({ fromSeq: 1, deployment }, 1).length > 0;
+  const isThere = (deployment: string): boolean => statement(journal.db, "SELECT 1 FROM deployments WHERE id = ?").get(deployment) !== undefined;
 
   return {
     readEvents: (call) =>
@@ -28,12 +28,17 @@ export function eventsApi({ journal, engine, logger }: EventsApiOptions): Events
         const deployment = deploymentId === "" ? undefined : deploymentId;
         if (deployment !== undefined && !isThere(deployment)) throw missing(`there is no deployment ${deployment}`);
         let next = Math.max(1, fromSeq);
+        const unreadable = new Map<number, ArchiveError>();
+        const onMissing = (error: ArchiveError): void => void unreadable.set(error.lastSeq, error);
         while (!signal.aborted) {
-          const rows = journal.page({ fromSeq: next, deployment });
+          const rows = journal.page({ fromSeq: next, deployment, onMissing });
           const last = rows.at(-1);
           if (last !== undefined) {
             next = last.seq + 1;
             await write({ events: rows.map(toEvent) });
+          } else if (unreadable.size > 0) {
+            // All that can be read has been written: what is missing in it is no secret.
+            throw ArchiveError.all(unreadable.values())!;
           } else if (follow) {
             await until(signal, (done) => engine.onCommit(done));
           } else {

@@ -9,7 +9,7 @@ import type { Engine } from "../engine/engine.ts";
 import { type Instant, type MachineId, parseAppName, parseMachineId } from "@muster/proto/ids.ts";
 import { isLabelKey, isLabelValue, type Labels, LABELS_MAX, parseSelector, selects } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
-import type { Fleet, Presence } from "../fleet/fleet.ts";
+import type { FleetView, Presence } from "../fleet/fleet.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { LogRelay } from "../report/log-relay.ts";
 import type { AgentPhase } from "../rollout/state.ts";
@@ -26,7 +26,7 @@ const TAIL_LINES_MAX = 10_000;
 export interface FleetApiOptions {
   readonly journal: Journal;
   readonly engine: Engine;
-  readonly fleet: Fleet;
+  readonly fleet: FleetView;
   readonly logs: LogRelay;
   /** Machines whose credentials were taken from them. */
   readonly revoked: () => ReadonlySet<string>;
@@ -188,7 +188,7 @@ function appView(row: AppRow): MachineApp {
   };
 }
 
-function view(row: MachineRow, fleet: Fleet, apps: MachineApp[], revoked: ReadonlySet<string>, { heldReports, assignedGeneration }: Pick<Machine, "heldReports" | "assignedGeneration">): Machine {
+function view(row: MachineRow, fleet: FleetView, apps: MachineApp[], revoked: ReadonlySet<string>, { heldReports, assignedGeneration }: Pick<Machine, "heldReports" | "assignedGeneration">): Machine {
   const { presence, since, lastSeenAt, acknowledgedGeneration } = fleet.presence(row.id);
   const refusal = fleet.refusal(row.id);
   return {

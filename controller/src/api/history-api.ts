@@ -1,10 +1,12 @@
 /**
  * HistoryService: what was, and why; how long it is kept.
  */
+import { durationText } from "@muster/proto/duration.ts";
 import type { DiffReleasesRequest, DiffReleasesResponse, HistoryServiceServer } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { type DeploymentId, type Digest, type Instant, parseDeploymentId, parseMachineId, releaseId } from "@muster/proto/ids.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
 import type { Engine } from "../engine/engine.ts";
 import { invalid, missing, unary, valueOf } from "../grpc/answer.ts";
@@ -49,7 +51,7 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
   const retention = () => ({ retention: { ...engine.retention.rule() } });
   const archived = () => {
     const { rows, sizeBytes, firstAt } = journal.archive.extent();
-    return { archivedSteps: rows, archivedBytes: sizeBytes, archivedSince: firstAt ?? 0 };
+    return { archivedSteps: rows, archivedBytes: sizeBytes, archivedSince: firstAt ?? 0, archiveFaults: journal.archive.faults().map(({ message }) => message) };
   };
   return {
     why: unary(logger, async ({ machine, deploymentId }) => {
@@ -63,7 +65,7 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
       const held = engine.heldReports(parsed);
       const now = [
         ...(refusal === undefined ? [] : [`${parsed} does not believe what it is sent: ${refusal.message}`]),
-        ...(held === 0 ? [] : [`${parsed} reports more than its budget allows: the newest report of ${held === 1 ? "1 app" : `${held} apps`} waits, and what is shown of that is older`]),
+        ...(held === 0 ? [] : [`${parsed} reports more than its budget allows: the newest report of ${counted(held, "app")} waits, and what is shown of that is older`]),
       ];
       return { ...answer, now: [...now, ...answer.now] };
     }),
@@ -103,8 +105,9 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
     setRetention: unary(logger, async (request, caller) => {
       const { keep, keepForMs, stepsForMs } = request.retention ?? { keep: 0, keepForMs: 0, stepsForMs: 0 };
       if (keep < 1 || keep > KEEP_MAX) throw invalid(`keep is ${keep}; from 1 to ${KEEP_MAX} of the newest releases of each app can be kept`);
-      if (keepForMs < 0 || keepForMs > KEEP_FOR_MS_MAX) throw invalid(`keep_for is ${keepForMs} ms; from 0 to a hundred years are allowed`);
-      if (stepsForMs < STEPS_FOR_MS_MIN || stepsForMs > KEEP_FOR_MS_MAX) throw invalid(`steps_for is ${stepsForMs} ms; from a minute to a hundred years are allowed`);
+      if (keepForMs < 0 || keepForMs > KEEP_FOR_MS_MAX) throw invalid(`--for: ${durationText(Math.max(0, keepForMs))} is too long; up to ${durationText(KEEP_FOR_MS_MAX)}`);
+      if (stepsForMs < STEPS_FOR_MS_MIN) throw invalid(`--steps: ${durationText(Math.max(0, stepsForMs))} is too short; from ${durationText(STEPS_FOR_MS_MIN)}`);
+      if (stepsForMs > KEEP_FOR_MS_MAX) throw invalid(`--steps: ${durationText(stepsForMs)} is too long; up to ${durationText(KEEP_FOR_MS_MAX)}`);
       const going = engine.retention.set({ keep, keepForMs, stepsForMs }, byOf(request, caller));
       engine.archiving.hurry();
       const removed = await going;

@@ -5,6 +5,7 @@ import { status } from "@grpc/grpc-js";
 import { type Authority as AuthorityMessage, type IdentityServiceServer, type JoinToken as TokenMessage, type Member as MemberMessage, MemberState } from "@muster/proto/gen/muster/v1/identity.ts";
 import { parseMachineId } from "@muster/proto/ids.ts";
 import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
+import { firstAndMore } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
 import { CallError, invalid, missing, unary } from "../grpc/answer.ts";
 import { nameOf } from "../grpc/caller.ts";
@@ -34,6 +35,8 @@ const TTL_MS_MIN = 1_000;
 const TTL_MS_MAX = 366 * 24 * 60 * 60_000;
 const LABELS_MAX = 64;
 const DEPENDANTS_SHOWN_MAX = 1_000;
+/** A message names no more than this. */
+const NAMED_MAX = 5;
 
 export function identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig, now, logger }: IdentityApiOptions): IdentityServiceServer {
   const { tokens, members } = membership;
@@ -116,12 +119,11 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
       if (authorities.all.length === 1) throw new CallError(status.FAILED_PRECONDITION, "there is one authority alone; a rotation begins with muster ca rotate");
       const dependants = [...members.dependants(authorities.newest.pin).values()].flat();
       if (dependants.length > 0 && !force) {
-        const named = dependants.length > 5 ? `${dependants.slice(0, 5).join(", ")} and ${dependants.length - 5} more` : dependants.join(", ");
-        throw new CallError(status.FAILED_PRECONDITION, `${named} would be lost: they have not renewed under the new authority yet. Wait until they have been connected, or use --force and let them join again`);
+        throw new CallError(status.FAILED_PRECONDITION, `${firstAndMore(dependants, NAMED_MAX)} would be lost: they have not renewed under the new authority yet. Wait until they have been connected, or use --force and let them join again`);
       }
       const users = usersCertifiedBefore(authorities.newest.madeAt);
       if (users.length > 0 && !force) {
-        throw new CallError(status.FAILED_PRECONDITION, `the certificates of the users ${users.slice(0, 5).join(", ")}${users.length > 5 ? ` and ${users.length - 5} more` : ""} would be worth nothing: make them anew (muster user remove, then create), or use --force`);
+        throw new CallError(status.FAILED_PRECONDITION, `the certificates of the users ${firstAndMore(users, NAMED_MAX)} would be worth nothing: make them anew (muster user remove, then create), or use --force`);
       }
       await authorities.retire();
       onAuthoritiesChanged();

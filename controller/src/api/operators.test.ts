@@ -107,8 +107,9 @@ test("abort leaves all as it is, or takes it back; rollback with a version is a 
   }
   world.deploy("3");
   const back = await office.ask(deployments, deployments.abort, { id: "d-3", revert: true, ...BY });
-  expect(back.deployment!.phase).toBe(DeploymentPhase.ROLLING_BACK);
+  expect(back.deployment).toMatchObject({ phase: DeploymentPhase.ROLLING_BACK, reason: { message: `${BY.by} aborted it and took it back` } });
   await world.settle("a", "b", "c");
+  expect(await office.refused(deployments, deployments.abort, { id: "d-3", revert: true, ...BY })).toEqual(["FAILED_PRECONDITION", "d-3 can't be aborted: it has been rolled back already"]);
   const older = await office.ask(deployments, deployments.rollback, { id: "d-3", toVersion: "1", ...BY });
   expect(older.deployment).toMatchObject({ id: "d-4", version: "1" });
   const kept = await office.ask(deployments, deployments.abort, { id: "d-4", revert: false, ...BY });

@@ -50,6 +50,13 @@ describe("a rollback without a machine that is lost", () => {
     });
   });
 
+  test("is not asked for again: what is left comes by itself", async () => {
+    const id = await rolledBack();
+    expect(scene.command(id, "rollback")).toMatchObject({ ok: false, refusal: { message: `${id} can't be rolled back: it has been rolled back already; m-3 goes back when it is heard` } });
+    await scene.join("m-3");
+    expect(scene.command(id, "rollback")).toMatchObject({ ok: false, refusal: { message: `${id} can't be rolled back: it has been rolled back already; m-3 is on its way back` } });
+  });
+
   test("is a plain one when it has been heard and has gone back", async () => {
     const id = await rolledBack();
     await scene.join("m-3");
@@ -153,7 +160,7 @@ test("a machine that fails after the end, when it is used again, is named: the s
   });
   expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 4 machines run it; m-4 failed: exited with code 1.");
   await deployed("2");
-  expect(seen(id)).toMatchObject({ outcome: "succeeded on 3 of 4; 1 failed", outstanding: undefined });
+  expect(seen(id)).toMatchObject({ outcome: "succeeded on 3 of 4; m-4 failed, and d-2 has decided about it since", outstanding: undefined, overtaken: { count: 1 } });
 });
 
 describe("a machine that was drained and removed", () => {
@@ -380,4 +387,13 @@ describe("a rollback that a newer deployment took the place of", () => {
     for (const _ of FOUR) for (const machine of FOUR) await scene.tell(machine, "healthy", "3");
     expect(seen(second)).toMatchObject({ outcome: "superseded", outstanding: undefined });
   });
+});
+
+test("one that is paused says how many have failed by now, and that it is paused already", async () => {
+  const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4), onFailure: "pause" });
+  await scene.tell("m-1", "reverted");
+  expect(seen(id).reason!.message).toBe("1 machine failed in wave 1, 0 allowed: m-1: exited with code 1");
+  await scene.tell("m-2", "reverted");
+  expect(seen(id)).toMatchObject({ phase: DeploymentPhase.PAUSED, reason: { message: "1 machine failed in wave 1, 0 allowed: m-1: exited with code 1; now 2 have failed" } });
+  expect(scene.command(id, "pause")).toMatchObject({ ok: false, refusal: { message: `${id} is already paused` } });
 });

@@ -27,7 +27,7 @@ export class Outpost {
     this.#dir = dir;
     this.#oidc = oidc;
     const machines = { judge: () => ({ ok: true, expired: false }) as const };
-    this.access = createAccess({ db: this.db, oidc, machines, now: () => Date.now(), logger: pino({ level: "silent" }) });
+    this.access = createAccess({ db: this.db, oidc, machines, now: () => Date.now(), longAgo: (ageMs) => Date.now() - ageMs, logger: pino({ level: "silent" }) });
   }
 
   static async open(oidc?: OidcOptions): Promise<Outpost> {

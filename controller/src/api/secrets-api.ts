@@ -3,6 +3,7 @@
  */
 import type { Secret, SecretsServiceServer } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { isSecretName, NAME_RULE } from "@muster/proto/ids.ts";
+import { firstAndMore } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
 import { globsOf, isGlob } from "../access/app-globs.ts";
 import { namedVersions, type NeedingRelease, needingReleases } from "../engine/secrets.ts";
@@ -49,9 +50,7 @@ export function secretsApi({ journal: { db }, store, now, logger }: SecretsApiOp
       if (store.newest(name) === undefined) throw missing(`there is no secret ${name.slice(0, 80)}`);
       const neededBy = needingReleases(db, name).map(({ release }) => release);
       if (neededBy.length > 0 && !force) {
-        const more = neededBy.length - RELEASES_SHOWN_MAX;
-        const shown = `${neededBy.slice(0, RELEASES_SHOWN_MAX).join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
-        valueOf(conflict(`${name} is needed by ${shown}: deploy without it first; --force removes it all the same, and no further machine gets those releases`));
+        valueOf(conflict(`${name} is needed by ${firstAndMore(neededBy, RELEASES_SHOWN_MAX)}: deploy without it first; --force removes it all the same, and no further machine gets those releases`));
       }
       store.remove(name);
       logger.info({ secret: name }, "secret removed");

@@ -14,8 +14,8 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
-import { openStates, outcomeText, outstandingText } from "../history/outcome.ts";
-import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText } from "../history/outcome.ts";
+import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, overtakenOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
@@ -136,7 +136,7 @@ export class DeploymentViews {
       artifact: row.artifact,
       phase: deploymentPhase(row, isSoaking(waves[row.wave])),
       waitingOn: this.#waitingOn(row, waiting),
-      reason: reasonOf(row),
+      reason: row.phase === "paused" ? withFailuresSince(reasonOf(row), waves[row.wave]) : reasonOf(row),
       waves,
       counts,
       targetsSelector: strategy.targets,
@@ -158,18 +158,19 @@ export class DeploymentViews {
     };
   }
 
-  #ending(row: DeploymentRow, counts: TargetCounts): Pick<Deployment, "outcome" | "outstanding"> {
+  #ending(row: DeploymentRow, counts: TargetCounts): Pick<Deployment, "outcome" | "outstanding" | "overtaken"> {
     const { id, phase } = row;
-    if (!isEnded(phase)) return { outcome: "", outstanding: undefined };
+    if (!isEnded(phase)) return { outcome: "", outstanding: undefined, overtaken: undefined };
     const version = versionOf(row);
     // Where all are as it ended, which is the rule, no target is looked at.
     const ending = { phase, beganBack: row.back_seq !== null };
     const isOpen = openStates(ending).some((state) => counts[state] > 0);
     const { targets, count } = isOpen ? outstandingOf(this.#db, id, ending, this.#present !== undefined) : NOBODY_OUTSTANDING;
-    const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count });
-    if (count === 0) return { outcome, outstanding: undefined };
-    const machines = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(ending, version, target) }));
-    return { outcome, outstanding: { count, machines } };
+    const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? overtakenOf(this.#db, id) : NOBODY_OVERTAKEN;
+    const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken });
+    const left = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(ending, version, target) }));
+    const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));
+    return { outcome, outstanding: count === 0 ? undefined : { count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };
   }
 
   #now(row: DeploymentRow, hasLeftOut: boolean): DeploymentNow | undefined {
@@ -313,7 +314,7 @@ interface CountedRow {
 
 /** Of a deployment whose steps are in the archive, the counts alone are left. */
 const COUNTED = `SELECT wave, state, count(*) AS n FROM targets WHERE deployment = @id GROUP BY wave, state
-  UNION ALL SELECT wave, state, count AS n FROM archived_targets WHERE deployment = @id`;
+  UNION ALL SELECT wave, CASE state WHEN 'unmatched' THEN 'skipped' ELSE state END AS state, count AS n FROM archived_targets WHERE deployment = @id`;
 
 interface WaveRow {
   readonly wave: number;
@@ -347,6 +348,14 @@ interface TargetRow extends Said {
 
 export function reasonOf(row: { readonly reason_code: string | null; readonly reason_message: string | null }): Reason | undefined {
   return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
+}
+
+/** What paused it counts those of that moment. */
+function withFailuresSince(reason: Reason | undefined, wave: Wave | undefined): Reason | undefined {
+  const then = /^([0-9]+) machines? failed in wave ([0-9]+)/.exec(reason?.message ?? "");
+  const failed = wave?.counts?.failed ?? 0;
+  if (reason === undefined || then === null || Number(then[2]) !== wave?.index || failed <= Number(then[1])) return reason;
+  return { ...reason, message: `${reason.message}; now ${failed} have failed` };
 }
 
 /** Of one that was not heard at its turn, after a rollout that gives it none any more: what was said of it then is not so. */

@@ -6,13 +6,16 @@ import { Audit, type AuditEntry, type AuditQuery, type AuditRecord } from "./aud
 
 let db: Database;
 let now: number;
+/** By so much the clock is ahead of the time that has passed. */
+let aheadMs: number;
 let audit: Audit;
 
-const open = (): Audit => new Audit({ db, now: () => now, logger: pino({ level: "silent" }) });
+const open = (): Audit => new Audit({ db, now: () => now, longAgo: (ageMs) => now - aheadMs - ageMs, logger: pino({ level: "silent" }) });
 
 beforeEach(() => {
   db = new SqliteDatabase(":memory:");
   now = Date.UTC(2026, 0, 31, 12);
+  aheadMs = 0;
   audit = open();
 });
 afterEach(() => {
@@ -105,6 +108,15 @@ test("refusals go after 90 days, what was done after 400", () => {
   audit.close();
   audit = open();
   expect(read()).toEqual([]);
+});
+
+test("a clock that is ahead for some seconds lets nothing go", () => {
+  audit.record(DONE);
+  aheadMs = 500 * DAY_MS;
+  now += aheadMs;
+  audit.close();
+  audit = open();
+  expect(read()).toMatchObject([DONE]);
 });
 
 test("is asked by time, by name, for refusals, and for the newest or what comes after one", () => {

@@ -48,6 +48,8 @@ export interface AuditQuery {
 interface AuditOptions {
   readonly db: Database;
   readonly now: () => number;
+  /** The wall time at which what is so old now was written, by what surely passed since; a clock that is ahead for some seconds lets nothing go. */
+  readonly longAgo: (ageMs: number) => number;
   readonly logger: Logger;
 }
 
@@ -127,16 +129,18 @@ interface Row {
 export class Audit {
   readonly #db: Database;
   readonly #now: () => number;
+  readonly #longAgo: (ageMs: number) => number;
   readonly #logger: Logger;
   readonly #together = new Map<string, Together>();
   readonly #listeners = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
   #written = 0;
 
-  constructor({ db, now, logger }: AuditOptions) {
+  constructor({ db, now, longAgo, logger }: AuditOptions) {
     migrate(db, "audit", STEPS);
     this.#db = db;
     this.#now = now;
+    this.#longAgo = longAgo;
     this.#logger = logger;
     this.#trim();
   }
@@ -228,7 +232,7 @@ export class Audit {
   #trim(): void {
     for (const [kept, { rows, ageMs }] of Object.entries(KEPT)) {
       const oldest = this.#db.prepare("SELECT seq FROM audit WHERE class = ? ORDER BY seq DESC LIMIT 1 OFFSET ?").pluck().get(kept, rows) as number | undefined;
-      this.#db.prepare("DELETE FROM audit WHERE class = ? AND (seq <= ? OR last_at < ?)").run(kept, oldest ?? 0, this.#now() - ageMs);
+      this.#db.prepare("DELETE FROM audit WHERE class = ? AND (seq <= ? OR last_at < ?)").run(kept, oldest ?? 0, Math.min(this.#now() - ageMs, this.#longAgo(ageMs)));
     }
   }
 

@@ -243,7 +243,7 @@ describe("a backup that is bad is refused, and nothing is left behind", () => {
   });
 
   test("one whose journal is of a newer version", async () => {
-    place.journal.db.prepare("INSERT INTO meta VALUES ('journal_version', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value").run(String(JOURNAL_VERSION + 1));
+    place.journal.db.prepare("INSERT INTO meta (key, value) VALUES ('journal_version', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value").run(String(JOURNAL_VERSION + 1));
     await expect(place.archive()).rejects.toMatchObject({ code: "newer" });
   });
 

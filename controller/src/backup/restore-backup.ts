@@ -10,6 +10,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { chmod, mkdir, readdir, rename, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { BackupSummary } from "@muster/proto/backup-job.ts";
+import { firstAndMore } from "@muster/proto/text.ts";
 import { HomeError, takeHome } from "../home.ts";
 import { BackupError } from "./backup-error.ts";
 import { inspectRestored, summaryOf } from "./check-backup.ts";
@@ -91,8 +92,7 @@ function lock(dir: string, found: readonly string[]): { release(): void } {
     if (cause.code === "in_use") throw new BackupError("in_use", `a controller runs in ${dir}, or another restore is at work there; stop it and move the directory away, or choose another --dir`, cause);
     throw new BackupError("no_permission", cause.message, cause);
   }
-  const shown = others.length > 3 ? `${others.slice(0, 3).join(", ")} and ${others.length - 3} more` : others.join(", ");
-  throw new BackupError("not_empty", `${dir} is not empty (${shown}), and nothing is overwritten; move it away, for example to ${dir}.old, or choose another --dir`);
+  throw new BackupError("not_empty", `${dir} is not empty (${firstAndMore(others, 3)}), and nothing is overwritten; move it away, for example to ${dir}.old, or choose another --dir`);
 }
 
 /** Of a restore that was killed: the directory was empty before it. */

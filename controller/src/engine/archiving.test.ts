@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { DeploymentViews } from "../api/views.ts";
 import { Scene } from "../history/history.fixture.ts";
 import { Past } from "../history/past.ts";
 import { pictures } from "../history/replay.ts";
@@ -36,9 +37,9 @@ afterEach(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** The machines are heard afterwards: such a jump is a gap. */
+/** The machines are heard afterwards. */
 function daysPass(days: number): void {
-  scene.clock.wall += days * DAY;
+  scene.age(days * DAY);
   scene.pass(2000, ...scene.fleet.present());
 }
 
@@ -97,6 +98,18 @@ async function answers(ids: readonly DeploymentId[]): Promise<unknown> {
     at: await Promise.all(ids.slice(0, 2).flatMap((id) => chosen.map((at) => stood(id, at)))),
   };
 }
+
+test("a clock that is ahead for some seconds moves nothing, and what it ended can still be retried", async () => {
+  const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(9), onFailure: "abort" });
+  await scene.tell("a", "failed");
+  for (const machine of ["b", "c"]) await scene.tell(machine, "healthy", "1");
+  const rows = inDatabase();
+  scene.clock.wall += 400 * DAY;
+  await scene.engine.archiving.sweep();
+  expect([inDatabase(), scene.journal.archive.extent().rows, scene.state(id, "a")]).toEqual([rows, 0, "failed"]);
+  scene.clock.wall -= 400 * DAY;
+  expect(scene.command(id, "retry").ok).toBe(true);
+});
 
 describe("moved to the archive", () => {
   test("every answer is as it was, and the rows are gone from the database", async () => {
@@ -161,7 +174,7 @@ describe("moved to the archive", () => {
     expect(scene.wanted("late")).toBe("1");
   });
 
-  test("a damaged frame is said once, and costs its own rows alone", async () => {
+  test("a damaged frame is said once in the log, and whoever needs its rows is told so; nobody else is", async () => {
     const ids = await history();
     await scene.engine.archiving.sweep();
     const path = join(folder, "archive", files()[0]!);
@@ -169,11 +182,17 @@ describe("moved to the archive", () => {
     const warned: unknown[] = [];
     scene.journal.archive.onUnreadable = ({ file }) => warned.push(file);
     expect(await scene.whyDeployment(ids[2]!)).toContain("d-3");
-    expect(await scene.whyDeployment(ids[0]!)).toContain("submitted d-1");
-    allRows();
+    const lost = /^steps of 2026-10 are missing, \d+ to \d+: archive\/2026-10\.jsonl\.zst cannot be read there \(.+\)$/;
+    await expect(scene.whyDeployment(ids[0]!)).rejects.toThrow(lost);
+    await expect(stood(ids[0]!, scene.clock.now())).rejects.toThrow(lost);
+    await expect(pictured(ids[0]!)).rejects.toThrow(lost);
+    expect(allRows).toThrow(lost);
     expect(warned).toEqual(["2026-10.jsonl.zst"]);
+    const told: string[] = [];
+    const read = scene.journal.page({ fromSeq: 1, onMissing: ({ message }) => told.push(message) });
+    expect([read.length > 10, told]).toEqual([true, [expect.stringMatching(lost)]]);
     truncateSync(path, 30);
-    expect(allRows().length).toBeGreaterThan(10);
+    expect(scene.journal.archive.faults().map(({ message }) => message)).toEqual([expect.stringMatching(/^steps of 2026-10 are missing, .* ends at 30, within a frame\)$/)]);
   });
 });
 
@@ -237,6 +256,73 @@ describe("targets of deployments that ended long ago", () => {
   });
 });
 
+describe("a machine that was removed with a release that was taken back", () => {
+  const WIDE = { waves: [ALL], maxUnavailable: count(9) };
+  const seen = (id: DeploymentId) => {
+    const { outcome, outstanding, counts, waves } = new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id, false)!;
+    return { outcome, outstanding, counts, waves };
+  };
+  const out = async (version: string, ...machines: readonly string[]): Promise<DeploymentId> => {
+    const id = scene.deploy(version, { ...WIDE, onConflict: "supersede" });
+    for (const machine of machines) await scene.tell(machine, "healthy", version);
+    scene.pass(2000, ...machines);
+    return id;
+  };
+  const rebuilt = (): unknown => {
+    const replayed = Journal.open(":memory:");
+    replayed.transaction(() => {
+      for (const row of scene.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
+    });
+    const tables = scene.tables(replayed);
+    replayed.close();
+    return tables;
+  };
+
+  /** `during`: what happens before the machine is removed. */
+  async function takenBack(during: (id: DeploymentId) => Promise<void>): Promise<DeploymentId> {
+    await out("1", "a", "b", "c");
+    const id = await out("2", "a", "b", "c");
+    scene.pass(30_000, "a", "b");
+    scene.command(id, "rollback");
+    await during(id);
+    scene.remove("c");
+    return id;
+  }
+
+  async function archived(id: DeploymentId): Promise<void> {
+    await out("4", "a", "b");
+    daysPass(60);
+    const [before, why, { lastSeq }] = [seen(id), await scene.whyDeployment(id), scene.journal];
+    await scene.engine.archiving.sweep();
+    const folded = scene.journal.page({ fromSeq: lastSeq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id);
+    expect(folded).toHaveLength(1);
+    expect(scene.journal.db.prepare("SELECT machine FROM targets WHERE deployment = ?").pluck().all(id)).toEqual(["c"]);
+    expect([seen(id), await scene.whyDeployment(id)]).toEqual([before, why]);
+    expect(rebuilt()).toEqual(scene.tables());
+    // Nothing is left to do the next time.
+    await scene.engine.archiving.sweep();
+    expect(scene.journal.page({ fromSeq: folded[0]!.seq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id)).toEqual([]);
+    scene.startEngine();
+    expect([seen(id), scene.bugs]).toEqual([before, []]);
+  }
+
+  test("is named by a rollback as before", async () => {
+    const id = await takenBack(async () => {
+      for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "1");
+    });
+    expect(seen(id).outcome).toBe("rolled back, except 1 removed: c was removed from the fleet, and may still run 2");
+    await archived(id);
+  });
+
+  test("is named by a rollback that a newer deployment took the place of as before", async () => {
+    const id = await takenBack(async () => {
+      await out("3", "a", "b");
+    });
+    expect(seen(id).outcome).toBe("superseded before all had gone back; c was removed from the fleet, and may still run 2");
+    await archived(id);
+  });
+});
+
 describe("the tables are rebuilt", () => {
   const reopened = (prepare: string): Journal => {
     scene.engine.stop();
@@ -280,7 +366,7 @@ describe("the tables are rebuilt", () => {
     await scene.engine.archiving.sweep();
     const before = scene.tables();
     const { seq } = scene.journal.snapshots.newest()!;
-    scene.journal.db.prepare("INSERT INTO snapshot_parts VALUES (?, 0, x'00')").run(seq + 1);
+    scene.journal.db.prepare("INSERT INTO snapshot_parts (seq, part, records) VALUES (?, 0, x'00')").run(seq + 1);
     expect(scene.tables(reopened(ANOTHER_VERSION))).toEqual(before);
     scene.startEngine();
     await scene.journal.snapshots.take(scene.clock.now());

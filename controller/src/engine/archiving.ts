@@ -1,5 +1,5 @@
 /**
- * Keeps the journal bounded: what is older than the rule says goes to the archive, targets of deployments that ended long ago become counts, and there is always a snapshot
+ * Keeps the journal bounded: what is older, in attended time, than the rule says goes to the archive, targets of deployments that ended long ago become counts, and there is always a snapshot
  * from which the tables can be rebuilt without what went.
  *
  *     wake ─▶ snapshot, if one is due ─▶ frame by frame ─▶ targets, slice by slice ─▶ sleep for an hour
@@ -11,6 +11,7 @@ import type { Instant } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import { nextToFold } from "../journal/archived-targets.ts";
 import { statement } from "../journal/statement.ts";
+import { newestOfAge } from "./attended-age.ts";
 import type { Loop } from "./loop.ts";
 
 const HOUR_MS = 3_600_000;
@@ -72,9 +73,10 @@ export class Archiving {
   }
 
   async #sweep(): Promise<void> {
-    const { journal, clock } = this.#loop;
-    const before = (clock.now() - this.#stepsForMs()) as Instant;
-    const upTo = this.#lastBefore(before);
+    const { journal, clock, attendance } = this.#loop;
+    const { attended } = attendance.now();
+    const stepsForMs = this.#stepsForMs();
+    const upTo = newestOfAge(journal, stepsForMs, attended);
     const due = journal.archive.hasOlder(upTo);
     if (this.#needsSnapshot(due ? upTo : 0, clock.now())) await journal.snapshots.take(clock.now(), () => !this.#loop.isStopped);
     let moved = 0;
@@ -84,11 +86,11 @@ export class Archiving {
       moved += rows;
       await nextTurn();
     }
-    if (moved > 0) this.#logger.info({ rows: moved, before }, "steps of the journal moved to the archive");
-    if (!this.#loop.isStopped) await this.#fold(before);
+    if (moved > 0) this.#logger.info({ rows: moved, stepsForMs }, "steps of the journal moved to the archive");
+    if (!this.#loop.isStopped) await this.#fold(attended - stepsForMs);
   }
 
-  async #fold(before: Instant): Promise<void> {
+  async #fold(before: number): Promise<void> {
     const { journal, rollouts } = this.#loop;
     for (let next = nextToFold(journal.db, before); next !== undefined && !this.#loop.isStopped; next = nextToFold(journal.db, before)) {
       const entry = next;
@@ -97,21 +99,6 @@ export class Archiving {
       this.#loop.commit((append) => append(entry));
       await nextTurn();
     }
-  }
-
-  /** The newest sequence that is that old; 0: none. */
-  #lastBefore(at: Instant): number {
-    const { db } = this.#loop.journal;
-    const row = statement(db, "SELECT seq, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1");
-    let low = 1;
-    let high = this.#loop.journal.lastSeq + 1;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      const next = row.get(middle) as { seq: number; at: number } | undefined;
-      if (next !== undefined && next.at < at) low = next.seq + 1;
-      else high = middle;
-    }
-    return low - 1;
   }
 
   #needsSnapshot(upTo: number, now: Instant): boolean {

@@ -15,6 +15,8 @@ import type { Clock } from "./clock.ts";
 export const LOOK_MS = 500;
 /** So much at most is attended between two writes while the engine looks on; more, and it was held up in between. */
 const STEP_MS_MAX = 2_000;
+/** Sums of many small steps are off by less. */
+const ROUNDING_MS = 1;
 /** While nothing waits for time it is written down less often, to spare the disk. */
 const IDLE_WRITE_MS = 10_000;
 const BUSY_WRITE_MS = 1_000;
@@ -54,10 +56,8 @@ export class Attendance {
   #writtenAt: number;
   /** Since when nothing could be written. */
   #failingSince: number | undefined;
-  /** Who has not caught up: it has not been heard since, or owes reports. Undefined: the controller attends. */
-  #awaited: Set<MachineId> | undefined;
-  /** In watched time. */
-  #awaitedUntil = 0;
+  /** Who has not caught up: it has not been heard since, or owes reports; and until when it is waited for, in watched time. Undefined: the controller attends. */
+  #awaited: Map<MachineId, number> | undefined;
   /** On the monotonic clock: until then what came while the engine was held up is read, and nothing is judged by a part of it. */
   #readingUntil = 0;
   #total = 0;
@@ -69,7 +69,7 @@ export class Attendance {
     this.#silentAfterMs = silentAfterMs;
     this.#spreadMs = spreadMs;
     this.#owes = owes;
-    this.#keep = db.prepare("INSERT INTO meta VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+    this.#keep = db.prepare("INSERT INTO meta (key, value) VALUES ('attended_ms', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
     const kept = db.prepare("SELECT value FROM meta WHERE key = 'attended_ms'").pluck().get() as string | undefined;
     const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
     this.#attended = Math.max(Number(kept ?? 0), newest ?? 0);
@@ -95,12 +95,16 @@ export class Attendance {
     return { heard: this.#total - (this.#awaited?.size ?? 0), total: this.#total };
   }
 
-  /** Those that are not lost are waited for, a silence and the spread of the fleet's return long. A catch-up that is under way goes on from here. */
+  /**
+   * Those that are not lost are waited for, a silence and the spread of the fleet's return long. A catch-up that is under way goes on from here; whoever was not heard in it has no more time than before, so that a controller that is held up again and again finds out who is
+   * gone. Of what was heard while the disk took no writes nothing is known.
+   */
   catchUp(machines: Iterable<MachineId>): void {
     this.#isGapUntaken = true;
-    this.#awaited = new Set(machines);
+    const until = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
+    const before = this.#isOut ? undefined : this.#awaited;
+    this.#awaited = new Map([...machines].map((machine) => [machine, before?.get(machine) ?? until]));
     this.#total = this.#awaited.size;
-    this.#awaitedUntil = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
     this.#countedAt = this.#clock.monotonicMs();
   }
 
@@ -120,19 +124,27 @@ export class Attendance {
     return wasHeldUp || this.#isOut;
   }
 
+  /** Whether there was a time since then in which the engine did not look on. */
+  wasHeldUpSince({ monotonicMs, watchedMs }: Seen): boolean {
+    const now = this.now();
+    return now.monotonicMs - monotonicMs - (now.watchedMs - watchedMs) > ROUNDING_MS;
+  }
+
   /** The disk has taken no writes for so long that machines must catch up when it does again. */
   get #isOut(): boolean {
     return this.#failingSince !== undefined && this.#clock.monotonicMs() - this.#failingSince > this.#silentAfterMs / 2;
   }
 
-  /** Not before the disk takes writes: until then the gap goes on. */
   get hasHeardAll(): boolean {
-    return this.#awaited?.size === 0 && !this.#isOut && this.#clock.monotonicMs() >= this.#readingUntil;
+    return this.#awaited?.size === 0 && this.isOver;
   }
 
-  /** Whether everybody has been heard, or the time of those that are still waited for is over. */
+  /** Whether everybody has been heard, or the time of those that are still waited for is over. Not before the disk takes writes: until then the gap goes on. */
   get isOver(): boolean {
-    return this.#awaited !== undefined && (this.hasHeardAll || this.now().watchedMs >= this.#awaitedUntil);
+    if (this.#awaited === undefined || this.#isOut || this.#clock.monotonicMs() < this.#readingUntil) return false;
+    const { watchedMs } = this.now();
+    for (const until of this.#awaited.values()) if (watchedMs < until) return false;
+    return true;
   }
 
   /** From here on time counts again. */
@@ -157,7 +169,7 @@ export class Attendance {
     if (!this.#owes(machine)) this.#awaited?.delete(machine);
   }
 
-  /** It is lost, or no part of the fleet any more: nobody waits for it. */
+  /** The machine is lost, or was removed: nobody waits for it. */
   givenUp(machine: MachineId): void {
     this.#awaited?.delete(machine);
   }
@@ -174,7 +186,7 @@ export class Attendance {
     this.#failingSince ??= this.#clock.monotonicMs();
   }
 
-  /** The disk took none of what was written last: no time counts. */
+  /** The last write failed: no time counts. */
   get isUnwritten(): boolean {
     return this.#failingSince !== undefined;
   }

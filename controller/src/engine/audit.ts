@@ -1,12 +1,11 @@
 /**
- * Holds what the engine has worked out about machines against what a reload works out from the tables: availability, deadlines, budgets, how deployments are now, and what rollouts have noted of their machines. For tests and simulations, which
+ * Holds what the engine has worked out about machines against what a reload works out from the tables: silence, availability, deadlines, budgets, how deployments are now, and what rollouts have noted of their machines. For tests and simulations, which
  * call it between transactions: O(machines × apps).
  */
 import { isDeepStrictEqual } from "node:util";
 import type { AppName, DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
-import { Fleet } from "../fleet/fleet.ts";
+import { Fleet, type HeardAt } from "../fleet/fleet.ts";
 import type { Availability, MachineAvailability } from "../rollout/availability.ts";
-import type { Attended } from "../rollout/moment.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import type { Schedule } from "./calendar.ts";
 import type { Facts } from "./facts.ts";
@@ -15,11 +14,13 @@ import { World } from "./world.ts";
 const NO_SCHEDULE: Schedule = { openingOf: () => ({ open: true, until: Infinity as Instant }) };
 
 /** Undefined: nothing differs, or something is overdue and has not been looked at yet. */
-export function auditMemory(held: World, rollouts: readonly RolloutState[], facts: Facts, attended: Attended): string | undefined {
+export function auditMemory(held: World, rollouts: readonly RolloutState[], facts: Facts, now: HeardAt): string | undefined {
+  const { attended } = now;
   if (held.overdue.isDue(attended)) return undefined;
   const stored = new World(new Fleet(held.fleet.silentAfterMs), NO_SCHEDULE, facts);
-  stored.reload();
+  stored.reload(now);
   for (let due = stored.overdue.takeNext(attended); due !== undefined; due = stored.overdue.takeNext(attended)) stored.declareOverdue(due.machine, due.app, due.generation);
+  for (const { id } of facts.machines()) if (!isDeepStrictEqual(ofMachine(held, id), ofMachine(stored, id))) return `${id}: ${difference(ofMachine(held, id), ofMachine(stored, id))}`;
   const deployments = new Set<DeploymentId>();
   for (const { machine, app, deployment } of facts.assignments()) {
     deployments.add(deployment);
@@ -36,10 +37,14 @@ export function auditMemory(held: World, rollouts: readonly RolloutState[], fact
   return undefined;
 }
 
+function ofMachine(world: World, machine: MachineId): unknown {
+  return { isSilent: world.isSilent(machine), isLost: world.availabilities.isLost(machine), isDrained: world.isDrained(machine), isCordoned: world.isCordoned(machine) };
+}
+
 function ofApp(world: World, machine: MachineId, app: AppName): unknown {
   const { availabilities, overdue } = world;
   const { generation, deployment, release } = availabilities.assignedTo(machine, app) ?? {};
-  return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), generation, deployment, release, dueAt: overdue.dueAt(machine, app), isCordoned: world.isCordoned(machine) };
+  return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), generation, deployment, release, dueAt: overdue.dueAt(machine, app) };
 }
 
 function ofTargets({ availability: { changing, down, failing, goingBack, leftOut } }: RolloutState): Readonly<Record<string, readonly MachineId[]>> {

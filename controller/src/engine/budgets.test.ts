@@ -4,6 +4,7 @@
 import { expect, test } from "vitest";
 import type { MachineId } from "@muster/proto/ids.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { NAMES, onOne, WIDE } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const wide = { waves: [ALL], maxUnavailable: count(10) } as const;
@@ -84,6 +85,29 @@ test("draining is refused where it would exceed a budget, unless it is forced", 
   expect(drain("a").ok).toBe(true);
   expect(drain("b")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("would exceed the budget of role=web") } });
   expect(drain("b", true).ok).toBe(true);
+});
+
+test("machines that are changing are drained within the budget too: their change would end, and the drain does not", async () => {
+  const world = await onOne();
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  world.deploy("2", WIDE);
+  const drained: boolean[] = [];
+  for (const machine of NAMES) {
+    drained.push(world.engine.orders.cordon(machine as MachineId, { drain: true, force: false }, { by: "", reason: "" }).ok);
+    world.pass(1000, ...NAMES);
+  }
+  expect([drained, world.state("d-2" as never, "b"), used(world)]).toEqual([[true, false, false, false], "updating", ["a", "b"]]);
+});
+
+test("of machines that were changing before there was a budget none is drained; one that is down already always is", async () => {
+  const world = await onOne();
+  world.deploy("2", { ...WIDE, onFailure: "pause", maxFailures: count(9) });
+  world.engine.orders.setBudget("role=web", 1, "anna");
+  const drain = (machine: string) => world.engine.orders.cordon(machine as MachineId, { drain: true, force: false }, { by: "", reason: "" }).ok;
+  expect(drain("a")).toBe(false);
+  await world.say("b", "failed");
+  world.pass(20_000, "a", "b", "d");
+  expect([drain("a"), drain("b"), drain("c")]).toEqual([false, true, true]);
 });
 
 test("a budget and a lane of one name are two things", async () => {

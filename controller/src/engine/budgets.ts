@@ -69,11 +69,12 @@ export class Budgets {
     return undefined;
   }
 
-  /** The selector of a budget that would be exceeded if the machine were gone. */
+  /** The selector of a budget that would be exceeded if the machine were gone. One that is changing is judged too: its change comes to an end, and then the next may change; that it is gone does not. */
   exceededWithout(machine: MachineId): string | undefined {
     for (const [text, { max, members, changing, down }] of this.#groups) {
-      if (!members.has(machine) || changing.has(machine) || down.has(machine)) continue;
-      if (changing.size + down.size >= max) return text;
+      if (!members.has(machine) || down.has(machine)) continue;
+      const others = changing.size + down.size - (changing.has(machine) ? 1 : 0);
+      if (others >= max) return text;
     }
     return undefined;
   }

@@ -143,7 +143,7 @@ export class CatchUp {
     this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: selectorOf(row.selector) })));
   }
 
-  /** One that can't be read stands all the same: machines that it may be for get nothing older. */
+  /** A deployment that can't be read stands all the same: machines that it may be for get nothing older. */
   #standingOf(row: StandingRow): Standing {
     const matches = selectorOf(row.selector);
     try {
@@ -156,11 +156,10 @@ export class CatchUp {
   }
 
   #lookAt(machine: MachineId, append: Append, now: Moment): void {
-    const { fleet } = this.#world;
     const labels = this.#facts.machine(machine)?.labels;
-    // One that owes reports is looked at when it has said them.
-    if (labels === undefined || fleet.isSilent(machine) || this.#world.isDrained(machine) || this.#world.owes(machine)) return;
-    // Whoever stands for an app that is being deployed is known when that has ended.
+    // A machine that owes reports is looked at when they are stored.
+    if (labels === undefined || this.#world.isSilent(machine) || this.#world.isDrained(machine) || this.#world.owes(machine)) return;
+    // Which deployment stands for an app is known when the one under way has ended.
     for (const { app } of this.#rollouts.active()) this.defer(app, machine);
     for (const id of this.#facts.decisions.outstandingIn(machine)) if (!this.#quarantine.has(id)) ofRollout(id, () => this.#goOnIn(id, machine, labels, append, now));
     if (this.#world.isCordoned(machine)) return;
@@ -195,7 +194,7 @@ export class CatchUp {
     const row = this.#facts.decisions.outstandingTarget(id, machine);
     if (row === undefined) return;
     const { app, phase, state, purpose, generation, goesBack, attempts } = row;
-    // A cordon keeps a release from it, and leaves it with none.
+    // A cordon keeps a release from the machine, and does not keep it from going back.
     if (goesBack === 0 && this.#world.isCordoned(machine)) return;
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     const isOwn = assigned?.deployment === id;
@@ -206,7 +205,7 @@ export class CatchUp {
     if (goesBack === 1 && attempts > 0 && row.reason === "superseded") return this.#goBackAgainIn(id, app, machine, append, now);
     if (hadIt && isOwn) return this.#drive(id, heard, append, now);
     if (hadIt) return this.#leaveTo(assigned?.deployment, id, machine, append, now);
-    // It was drained when it was lost on its way, and is not lost.
+    // The target was drained while updating, and counted as lost; it is heard now.
     if (row.leftAs !== null) this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
     if (this.#isTargetOfActive(app, machine)) return;
@@ -220,13 +219,13 @@ export class CatchUp {
     else this.#drive(id, { kind: row.reason === "unmatched" ? "matched" : "uncordoned", machine }, append, now);
   }
 
-  /** The deployment, where it is the one to give its release to the machine, which it knows. */
+  /** The deployment, if it is the one to give its release to the machine, which is among its targets. Undefined: it is not. */
   #standsFor(id: DeploymentId, app: AppName, machine: MachineId, labels: Labels): Standing | undefined {
     const standing = this.#standing.get(app)?.find((each) => each.id === id || selects(each.matches, labels));
     return standing?.id !== id || this.#isDecidedOtherwise(standing, machine, labels) ? undefined : standing;
   }
 
-  /** A newer decision goes before: the machine is left to that once it was told it, and until then nothing is said. */
+  /** A newer decision has priority: once the machine was told it, it is left to that; until then nothing happens here. */
   #goBackIn(id: DeploymentId, app: AppName, heard: Extract<RolloutEvent, { readonly kind: "heard_again" }>, append: Append, now: Moment): void {
     const { machine } = heard;
     const newest = this.newestDecision(machine, app);
@@ -234,7 +233,7 @@ export class CatchUp {
     if (newest.deployment === this.#facts.decisions.told(machine, app)?.deployment) this.#leaveTo(newest.deployment, id, machine, append, now);
   }
 
-  /** It was left to a newer deployment, and is still to go back if nothing newer is to come or was told. */
+  /** A target that was left to a newer deployment still goes back if nothing newer is to come or was told. */
   #goBackAgainIn(id: DeploymentId, app: AppName, machine: MachineId, append: Append, now: Moment): void {
     if (this.newestDecision(machine, app)?.deployment === id) this.#drive(id, { kind: "left_again", machine }, append, now);
     else if (this.#rollouts.ofApp(app).some(isUnderWay)) this.#leaveUndecided(app, machine, id);
@@ -246,10 +245,10 @@ export class CatchUp {
     this.#drive(id, { kind: "overtaken", machine, reason: { code: "superseded", message: `${newer} goes on with it` }, isTold: true }, append, now);
   }
 
-  /** About an app on a machine, whether the machine was told of it by now or not. What nobody would carry out any more is none. */
+  /** The newest decision about an app on a machine, told by now or not. A decision that nothing would carry out any more does not count. */
   newestDecision(machine: MachineId, app: AppName): Decision | undefined {
     const labels = this.#facts.machine(machine)?.labels ?? {};
-    // Those whose turn is to come are in memory.
+    // Rollouts with pending targets are in memory.
     const pending = this.#rollouts.all().filter(({ app: its, phase, targets }) => its === app && goesForward(phase) && targets.get(machine)?.state === "pending");
     const toCome = [...this.#facts.decisions.intentions(machine, app), ...pending.map(({ id, phase }): Intention => ({ deployment: id, phase, isBack: 0, seq: this.#facts.decisions.startSeq(id) }))];
     const all = [this.#facts.decisions.told(machine, app), ...toCome.filter((each) => this.#willTell(each, app, machine, labels))];
@@ -286,18 +285,18 @@ export class CatchUp {
     if (state !== undefined) this.#rollouts.drive(state, event, append, now);
   }
 
-  /** The one under way knows better what the machine is to run. */
+  /** A deployment of the app that has not ended has the machine as a target, and decides what it runs. */
   #isTargetOfActive(app: AppName, machine: MachineId): boolean {
     return this.#rollouts.ofApp(app).some(({ targets }) => (targets.get(machine)?.state ?? "removed") !== "removed");
   }
 }
 
-/** One that goes to an older release goes to whoever it was planned for, whatever the labels are by now. */
+/** A deployment of an older release is for every machine that it was planned for, whatever the labels are by now. */
 function isFor({ matches, isWayBack }: Standing, labels: Labels): boolean {
   return isWayBack || selects(matches, labels);
 }
 
-/** Whoever is pending in it is to be told its release. */
+/** In these phases a pending target is still to be told the release. */
 function goesForward(phase: RolloutPhase): boolean {
   return phase === "rolling" || phase === "paused" || phase === "succeeded";
 }

@@ -4,6 +4,7 @@
  * Reads, and changes nothing.
  */
 import { type DeploymentId, deploymentNumber } from "@muster/proto/ids.ts";
+import { counted } from "@muster/proto/text.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
 import { isEnded, isStuckBack, isSupersededBack, isTouched, isUnderWay, type RolloutState } from "../rollout/state.ts";
@@ -79,7 +80,7 @@ export class Comebacks {
     if (bad === 0) return NONE_FAILED;
     const { rollback, rollbackTo } = this.#back(state, false);
     const back = rollback ? `muster rollback ${id} takes all of them back, ` : rollbackTo === "" ? "" : `muster rollback ${id} --to ${rollbackTo} takes them back, `;
-    return `${NONE_FAILED} in it, though ${bad} of its ${machines} ${machines === 1 ? "machine" : "machines"} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
+    return `${NONE_FAILED} in it, though ${bad} of its ${counted(machines, "machine")} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
   }
 
   /** A newer deployment decides about machines on which this one failed, and has not told them yet. */

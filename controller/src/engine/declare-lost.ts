@@ -12,8 +12,7 @@ const STOOD_MS = 3_600_000;
 export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts">, machine: MachineId, forMs: number, append: Append, now: Seen): void {
   const message = `nothing heard for ${durationText(forMs)}`;
   append({ kind: "machine_silent", machine });
-  world.fleet.markSilent(machine, now.at);
-  world.lost(machine);
+  world.lost(machine, now);
   for (const state of rollouts.all()) {
     const target = state.targets.get(machine);
     if (target === undefined || world.isExcused(machine, state.app)) continue;
@@ -32,9 +31,9 @@ export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machin
     const { deployment, release } = standing.assigned;
     const taken = facts.takenAt(deployment, machine, release);
     if (taken === undefined) return [];
-    const isHeard = isAlive || world.isExcused(machine, app) || !world.hasAssignment(machine, app, taken.generation);
-    if (isHeard && !isBad(standing)) return [];
-    const since = isHeard ? facts.saidAt(machine, app) : world.fleet.isSilent(machine) ? facts.silentAt(machine) : now.attended;
+    const isLost = !isAlive && !world.isExcused(machine, app) && world.hasAssignment(machine, app, taken.generation);
+    if (!isLost && !isBad(standing)) return [];
+    const since = !isLost ? facts.saidAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
     return since === undefined || since - taken.attended > STOOD_MS ? [] : [deployment];
   });
 }

@@ -21,7 +21,7 @@ export const NOBODY: Now = { machines: 0, healthy: 0, bad: 0 };
 
 /**
  * A machine as it counts. `selector`: of the deployment that decided about it. `isOfAnother`: it is assigned another release than that deployment's, since that went back, or since a drain gave it back.
- * `isExcused`: drained, which is nobody's fault.
+ * `isExcused`: drained, which is nobody's fault. `startsAgain`: a person has given it its turn again, and it has not had that yet: how it was before says nothing.
  */
 export interface Standing {
   readonly assigned: Assigned;
@@ -30,6 +30,7 @@ export interface Standing {
   readonly is: Availability;
   readonly answer: AgentPhase | undefined;
   readonly isExcused: boolean;
+  readonly startsAgain: boolean;
 }
 
 export type Counts = { -readonly [K in keyof Now]: Now[K] };
@@ -114,7 +115,7 @@ export function isHealthy(how: Standing): boolean {
 
 /** It does not, and nobody meant that. */
 export function isBad(how: Standing): boolean {
-  return wentBackItself(how) || (how.is === "down" && !how.isExcused);
+  return !how.startsAgain && (wentBackItself(how) || (how.is === "down" && !how.isExcused));
 }
 
 /** By itself. */

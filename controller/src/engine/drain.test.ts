@@ -129,7 +129,7 @@ describe("a machine that is drained in the soak of its wave", () => {
     await drain("a");
     for (let second = 0; second < 20; second += 1) {
       for (const { answer } of world.asked.splice(0)) answer({ kind: "go", detail: "" } as never);
-      await Promise.resolve();
+      await new Promise((resolve) => setImmediate(resolve));
       world.pass(1000, ...NAMES);
     }
     expect(told()).toEqual([]);

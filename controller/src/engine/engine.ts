@@ -106,8 +106,8 @@ export class Engine {
     const { facts, world, attendance } = this.#loop;
     const { machine, instance } = said;
     const known = facts.machine(machine);
-    // It was, even when what it says can't be written down.
-    world.fleet.heard(machine, attendance.now());
+    // Heard counts even if the commit fails.
+    world.heard(machine, attendance.now());
     const isNews = known !== undefined && isOther(known, said);
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
     const didOwe = world.owes(machine);
@@ -116,8 +116,8 @@ export class Engine {
     const isSettled = didOwe && !world.owes(machine);
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
-    else if (world.fleet.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
-    world.fleet.connected(machine, attendance.now(), generation);
+    else if (world.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
+    world.connected(machine, attendance.now(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
     return this.#intake.acknowledgedSeq(machine, instance);
@@ -126,12 +126,11 @@ export class Engine {
   /** `refusal`: what the agent does not believe now. `owed`: the newest report that it has kept, when that is not stored yet. Returns the newest generation for the machine. */
   heartbeat(machine: MachineId, generation: Generation, { refusal, owed = 0 }: { readonly refusal?: AgentRefusal | undefined; readonly owed?: number } = {}): Generation {
     const { world, attendance, assignments } = this.#loop;
-    const { fleet } = world;
     if (owed > 0) world.noteOwed(machine, owed);
-    if (fleet.isSilent(machine)) this.#shareVoice(machine, generation);
+    if (world.isSilent(machine)) this.#shareVoice(machine, generation);
     const now = attendance.now();
-    fleet.heard(machine, now, generation);
-    fleet.refuses(machine, now.at, refusal);
+    world.heard(machine, now, generation);
+    world.refuses(machine, now.at, refusal);
     attendance.heard(machine);
     this.#endCatchingUp();
     return assignments.generation(machine);
@@ -148,7 +147,7 @@ export class Engine {
   }
 
   sessionEnded(machine: MachineId): void {
-    this.#loop.world.fleet.disconnected(machine, this.#loop.clock.now());
+    this.#loop.world.disconnected(machine, this.#loop.clock.now());
   }
 
   /** All of one machine. Resolves when they are on disk; rejects with MachineGone when it has been removed. */
@@ -157,8 +156,8 @@ export class Engine {
     if (last === undefined) return;
     const { world, attendance } = this.#loop;
     const { machine } = last;
-    // It was heard, even when what it says can't be written down; and it owes that until it is.
-    world.fleet.heard(machine, attendance.now());
+    // Heard counts even if the commit fails; until it succeeds, the machine owes these reports.
+    world.heard(machine, attendance.now());
     const didOwe = world.owes(machine);
     world.noteOwed(machine, last.reportSeq);
     try {
@@ -185,7 +184,7 @@ export class Engine {
     return this.#loop.assignments.names(machine, artifact);
   }
 
-  /** The way to the machines was cut and is back: tells those that have not said that they have their newest assignment. */
+  /** After the connection to the machines was cut: tells each connected machine that has not acknowledged its newest assignment. */
   tellAgain(): void {
     const { world, assignments, clock } = this.#loop;
     const machines = [...world.fleet.present()];
@@ -203,7 +202,7 @@ export class Engine {
 
   // What watchers see.
 
-  /** One that is in memory: it has not ended, or machines take their turn in its tail. */
+  /** A rollout in memory: it has not ended, or machines still start in its tail. */
   rollout(id: DeploymentId): RolloutState | undefined {
     return this.#loop.rollouts.get(id);
   }
@@ -215,7 +214,7 @@ export class Engine {
     const waiting = this.#waitingOn(state);
     const stopped = this.#stopped();
     if (waiting === undefined || stopped === undefined || state.phase === "paused") return waiting;
-    // When it is over, nobody knows while no time counts.
+    // While no time counts, nobody can say when the hold ends.
     const until = state.hold?.until ?? null;
     const then = until === null ? waiting : waiting.replace(` at ${timeText(until)}`, "");
     return `${stopped}; then ${then}`;
@@ -261,7 +260,7 @@ export class Engine {
   /** For tests: what memory holds of machines that a reload would not, in words; undefined: nothing. */
   audit(): string | undefined {
     const { world, rollouts, facts, attendance } = this.#loop;
-    return auditMemory(world, rollouts.all(), facts, attendance.now().attended);
+    return auditMemory(world, rollouts.all(), facts, attendance.now());
   }
 
   /** Called with the rows of each commit, in order. Returns a function that ends it. */
@@ -269,7 +268,7 @@ export class Engine {
     return this.#loop.onCommit(listener);
   }
 
-  /** Everybody who was waited for has spoken. */
+  /** Attends again once every awaited machine has caught up. */
   #endCatchingUp(): void {
     const { attendance } = this.#loop;
     if (attendance.isCatchingUp && attendance.hasHeardAll) this.#loop.attend();
@@ -284,36 +283,35 @@ export class Engine {
       world.labelled(machine, said.labels);
     } else if (isOther(known, said)) append(changedAgent(said));
     if (known !== undefined && known.instance !== said.instance) this.#beganAnew(machine, append, now);
-    const wasSilent = world.fleet.isSilent(machine);
-    world.fleet.connected(machine, now, generation);
-    if (wasSilent) this.#heardAgain(machine, append, now);
+    if (world.isSilent(machine)) this.#heardAgain(machine, generation, append, now);
+    else world.connected(machine, now, generation);
     if (!world.owes(machine)) rollouts.answerAgain(machine, append, now);
     catchUp.look(machine);
   }
 
-  /** Its agent remembers nothing of what it answered, and says it again when it is so again. */
+  /** A new instance of the agent remembers none of its answers, and reports each app again. */
   #beganAnew(machine: MachineId, append: Append, now: Seen): void {
     const { rollouts, world, journal } = this.#loop;
     journal.reports.forgetHeld(machine);
     world.beganAnew(machine, now.attended);
-    // What is drained says it when it is used again.
+    // A drained machine reports again when its drain ends.
     if (world.isDrained(machine)) return;
     for (const state of rollouts.active()) if (state.targets.has(machine)) rollouts.drive(state, { kind: "began_anew", machine }, append, now);
   }
 
-  /** While it owes reports, what it answered last may be so no more, and is no answer. */
-  #heardAgain(machine: MachineId, append: Append, now: Seen): void {
+  /** While the machine owes reports, its last answer may be out of date, and is not used. */
+  #heardAgain(machine: MachineId, generation: number, append: Append, now: Seen): void {
     const { rollouts, world, catchUp } = this.#loop;
     const isComplete = !world.owes(machine);
     append({ kind: "machine_heard", machine });
-    world.heardAgain(machine, now.attended);
+    world.heardAgain(machine, now, generation);
     for (const state of rollouts.active()) {
       if (!state.targets.has(machine)) continue;
       rollouts.drive(state, { kind: "heard_again", machine, answer: isComplete ? world.availabilities.answerOf(machine, state.app) : undefined, wasRenewed: false }, append, now);
-      // It was drained and used again while it was lost: that counted for nothing then.
+      // An uncordon while the machine was lost had no effect then.
       if (isKeptByCordon(state, machine) && !world.isCordoned(machine)) rollouts.drive(state, { kind: "uncordoned", machine }, append, now);
     }
-    // What has ended is for it to catch up with.
+    // Catching up sees to the rollouts that have ended.
     catchUp.look(machine);
   }
 
@@ -321,18 +319,16 @@ export class Engine {
     this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => this.#voices.keep(machine, generation));
   }
 
-  /** Its agent comes again, and may take its time: it was heard all the same. */
+  /** The hello was not written, and the agent may be slow to repeat it: that the machine was heard is kept, and tried again. */
   #failHello(machine: MachineId, generation: number, error: unknown): never {
     if (this.#loop.facts.hasMachine(machine)) this.#voices.keep(machine, generation as Generation);
     throw error;
   }
 
-  /** One whose session has outlived its silence was held up, and says no hello. */
+  /** A silent machine whose session is still there says no hello: any other sign of life ends its silence. */
   #noteVoice(machine: MachineId, generation: Generation, append: Append, now: Seen): void {
     const { world, facts } = this.#loop;
-    if (!facts.hasMachine(machine) || !world.fleet.isSilent(machine)) return;
-    world.fleet.connected(machine, now, generation);
-    this.#heardAgain(machine, append, now);
+    if (facts.hasMachine(machine) && world.isSilent(machine)) this.#heardAgain(machine, generation, append, now);
   }
 
   /** One transaction, and so one flush of the disk, for much of what agents said in one turn of the loop. */
@@ -343,7 +339,7 @@ export class Engine {
     });
   }
 
-  /** Of a machine that is known now, and may be no more when its turn comes. */
+  /** Of a known machine, which may be removed before this is taken. */
   async #shareOf(machine: MachineId, take: Saying["take"], weight: number): Promise<void> {
     let isGone = false;
     await this.#share((append, now) => {
@@ -371,15 +367,15 @@ export class Engine {
     }
   }
 
-  /** `didOwe`: something was to come before these. */
+  /** `didOwe`: the machine owed reports before these came. */
   #takeReports(reports: readonly ReportAccepted[], last: ReportAccepted, didOwe: boolean, append: Append, now: Seen): void {
     const { world, rollouts, catchUp } = this.#loop;
     const { machine } = last;
-    const wasSilent = world.fleet.isSilent(machine);
+    const wasSilent = world.isSilent(machine);
     this.#noteVoice(machine, last.generation as Generation, append, now);
     for (const report of reports) {
       const taken = this.#intake.take(report, append, now.at);
-      if (taken !== "known") world.fleet.heard(machine, now, report.generation as Generation);
+      if (taken !== "known") world.heard(machine, now, report.generation as Generation);
       if (taken === "taken") this.#followReport(report, append, now);
     }
     if (world.owes(machine, last.reportSeq)) return;
@@ -400,14 +396,14 @@ export class Engine {
     else this.#settleLate(report, append, now);
   }
 
-  /** It was lost when its rollout went back, and a newer deployment has it as a target, and will tell it. */
+  /** The target was lost when its rollout went back, and the newest decision about its machine is another deployment's. */
   #isOthersByNow(state: RolloutState, machine: MachineId): boolean {
     if (!wentBack(state) || state.targets.get(machine)?.state !== "unreachable") return false;
     return this.#loop.catchUp.newestDecision(machine, state.app)?.deployment !== state.id;
   }
 
   /**
-   * A machine that was under way or silent when its rollout ended says how it went: the record of that rollout is completed, and nothing is decided. But one that went back takes its
+   * A machine that was under way or silent when its rollout ended says how it went: the record of that rollout is completed, and nothing is decided. But a rollout that went back takes its
    * machines back whenever they are heard.
    */
   #settleLate(report: ReportAccepted, append: Append, now: Moment): void {
@@ -415,7 +411,7 @@ export class Engine {
     const { facts, rollouts, catchUp, quarantine } = this.#loop;
     const target = facts.openTarget(report);
     if (target === undefined || rollouts.get(target.deployment) !== undefined) return;
-    // A newer deployment has it as a target, and will tell it.
+    // The newest decision about the machine is another deployment's.
     if (target.goesBack === 1 && catchUp.newestDecision(machine, app)?.deployment !== target.deployment) return;
     const state = target.goesBack === 1 && !quarantine.has(target.deployment) ? rollouts.takeUp(target.deployment) : undefined;
     if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: target.generation, phase, reason, runs }, append, now);
@@ -431,7 +427,7 @@ function isKeptByCordon({ targets }: RolloutState, machine: MachineId): boolean 
   return target?.state === "skipped" && target.reason?.code === "cordoned";
 }
 
-/** Besides its labels. */
+/** The agent differs from what is known, in more than its labels. */
 function isOther(known: MachineJoined, said: MachineJoined): boolean {
   return !isDeepStrictEqual(changedAgent(known), changedAgent(said));
 }

@@ -12,7 +12,7 @@ import { statement as statementOf } from "../journal/statement.ts";
 import { Decisions } from "./decisions.ts";
 import type { Deadlines } from "./overdue.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
-import { stands, wentBack } from "../journal/standing.ts";
+import { stands, startsAgain, wentBack } from "../journal/standing.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -233,6 +233,11 @@ export class Facts {
     return (this.#sql.reason.get(machine, app) ?? null) as RolloutReason | null;
   }
 
+  /** Those that were told, and have their turn again. */
+  startingAgain(): readonly { readonly machine: MachineId; readonly deployment: DeploymentId }[] {
+    return this.#sql.startingAgain.all() as { machine: MachineId; deployment: DeploymentId }[];
+  }
+
   /** Of every app on every machine. */
   *assignments(): Generator<AssignmentRow> {
     // Both in the order in which they lie, side by side: a join would look each answer up.
@@ -365,6 +370,10 @@ function prepare(db: Database) {
     ),
     assignments: statement(
       `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
+    ),
+    startingAgain: statement(
+      `SELECT t.machine, t.deployment FROM deployments d CROSS JOIN waves w ON w.deployment = d.id
+       CROSS JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave AND ${startsAgain("t")}`,
     ),
     answers: statement("SELECT machine, app, generation, phase FROM machine_apps ORDER BY machine, app").raw(),
     tails: statement(

@@ -48,7 +48,7 @@ export class FleetOrders {
     return granted(labels);
   }
 
-  /** It counts nowhere any more, no rollout waits for it or touches it, and all that is kept about it beside the journal goes. */
+  /** Removes a machine from the fleet: no rollout counts, awaits or touches it any more, and all that is kept about it beside the journal goes. */
   removeMachine(machine: MachineId, { by, reason: why }: Order): Answer<void> {
     const { facts, world, rollouts, attendance, catchUp } = this.#loop;
     if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
@@ -56,9 +56,9 @@ export class FleetOrders {
     this.#loop.commit((append, now) => {
       const isAlive = world.fleet.isAlive(machine, now.watchedMs);
       const lost = lostWith(this.#loop, machine, now);
-      const isHeard = (state: RolloutState): boolean => (isEnded(state.phase) ? !lost.includes(state.id) : isAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
+      const leftWell = (state: RolloutState): boolean => (isEnded(state.phase) ? !lost.includes(state.id) : isAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
       const stopped = facts.assignedApps(machine).filter((app) => world.isExcused(machine, app));
-      const all = rollouts.all().map((state) => ({ state, isHeard: isHeard(state), isStopped: stopped.includes(state.app) }));
+      const all = rollouts.all().map((state) => ({ state, leftWell: leftWell(state), isStopped: stopped.includes(state.app) }));
       this.#loop.forgetElsewhere(machine);
       this.#loop.journal.reports.forget(machine);
       append({ kind: "machine_removed", machine, by, reason: why, ...(lost.length === 0 ? {} : { lostWith: lost }), ...(stopped.length === 0 ? {} : { stopped }) });
@@ -66,8 +66,7 @@ export class FleetOrders {
       catchUp.forget(machine);
       for (const { state, ...how } of all) rollouts.drive(state, { kind: "removed", machine, reason, ...how }, append, now);
     });
-    // Only now: a transaction that fails brings everything else back from the tables.
-    world.fleet.forget(machine);
+    world.forgetPresence(machine);
     attendance.givenUp(machine);
     return granted(undefined);
   }
@@ -83,7 +82,7 @@ export class FleetOrders {
     if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${exceeded}; wait until others are well again, or use --force`);
     this.#loop.commit((append, now) => {
       // What a program drains since it is dead is lost before it is drained.
-      if (drain && !world.fleet.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
+      if (drain && !world.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
       append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
       // Its place in the windows is known to be taken before its turn passes to the next.
       world.cordon(machine, drain);

@@ -21,20 +21,21 @@ const LAST_GOODS = `
   SELECT a.machine, ${LAST_GOOD_OF} AS release
   FROM assignments a ${CONFIRMING} WHERE a.app = ?`;
 
-export function selectMachines(journal: Journal, { availabilities }: World, app: AppName, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
+export function selectMachines(journal: Journal, { availabilities, fleet }: World, app: AppName, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
   const selected: PlanMachine[] = [];
   let confirmed: ReadonlyMap<MachineId, ReleaseId | null> | undefined;
   for (const { id, labels: text, cordoned } of statement(journal.db, MACHINES).iterate() as IterableIterator<Row>) {
     const labels = JSON.parse(text) as Labels;
     if (!selects(selector, labels)) continue;
     const answer = availabilities.answerOf(id, app);
-    const runsIt = answer === "healthy" && !availabilities.isLost(id) && availabilities.assignedTo(id, app)?.release === release;
+    const silent = fleet.isSilent(id);
+    const runsIt = answer === "healthy" && !silent && availabilities.assignedTo(id, app)?.release === release;
     if (runsIt) confirmed ??= lastGoods(journal, app);
     const isConfirmed = confirmed?.get(id) === release;
     selected.push({
       id,
       labels,
-      silent: availabilities.isLost(id),
+      silent,
       cordoned: cordoned === 1,
       unhealthy: answer === "unhealthy" || answer === "failed",
       runsRelease: runsIt && isConfirmed,

@@ -1,17 +1,17 @@
 /**
  * Gates that ask the world outside, through the engine: asked after the commit, answered in a transaction, asked again by the next controller.
  */
-import { expect, test } from "vitest";
-import { ALL, count, webhook, wave } from "../rollout/rollout.fixture.ts";
+import { describe, expect, test } from "vitest";
+import { ALL, alarm, count, webhook, wave } from "../rollout/rollout.fixture.ts";
 import { JournalError } from "../journal/journal.ts";
 import { World } from "./world.fixture.ts";
 
 const HOOK = webhook({ retries: 1, retryIntervalMs: 10_000 });
 
-async function atGate(): Promise<World> {
+async function atGate(gate = HOOK): Promise<World> {
   const world = new World();
   await world.join("a", "b");
-  world.deploy("1", { waves: [wave(count(1), { gates: [HOOK] }), ALL] });
+  world.deploy("1", { waves: [wave(count(1), { gates: [gate] }), ALL] });
   await world.say("a", "healthy");
   return world;
 }
@@ -92,4 +92,56 @@ test("an answer that comes while the disk is full is kept when it has room, and 
   await world.say("a", "healthy");
   world.pass(2_000, "a", "b");
   expect([world.wanted("b"), world.asked.length]).toEqual(["1", 1]);
+});
+
+describe("a question that is open while the controller is held up", () => {
+  const GAP_MS = 20_000;
+
+  test("is asked again when it found no answer, and that counts as nothing", async () => {
+    for (const onSilence of ["stop", "go"] as const) {
+      const world = await atGate({ ...HOOK, retries: 0, onSilence });
+      world.clock.elapsed += GAP_MS;
+      world.asked[0]!.answer({ kind: "silent", detail: "did not answer within 5000 ms" });
+      await turn();
+      world.pass(2_000, "a", "b");
+      expect([world.phase(ID), world.wanted("b"), world.engine.rollout(ID)?.waves[0]?.gates[0]?.unanswered]).toEqual(["rolling", undefined, 0]);
+      expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 1]);
+      world.asked[1]!.answer({ kind: onSilence === "go" ? "stop" : "go", detail: "what it says" });
+      await turn();
+      world.pass(2_000, "a", "b");
+      expect([world.phase(ID), world.wanted("b")]).toEqual(onSilence === "go" ? ["rolling_back", undefined] : ["rolling", "1"]);
+    }
+  });
+
+  test("counts when it was answered meanwhile", async () => {
+    const world = await atGate();
+    world.clock.elapsed += GAP_MS;
+    world.asked[0]!.answer({ kind: "stop", detail: "error rate is 3%" });
+    await turn();
+    world.pass(2_000, "a", "b");
+    expect([world.phase(ID), world.asked.length]).toEqual(["rolling_back", 1]);
+  });
+
+  test("counts as silence when it is asked again, and nobody answers while the controller looks on", async () => {
+    const world = await atGate({ ...HOOK, retries: 0 });
+    world.clock.elapsed += GAP_MS;
+    world.asked[0]!.answer({ kind: "silent", detail: "did not answer within 5000 ms" });
+    await turn();
+    world.pass(5_000, "a", "b");
+    world.asked[1]!.answer({ kind: "silent", detail: "did not answer within 5000 ms" });
+    await turn();
+    world.pass(2_000, "a", "b");
+    expect(world.phase(ID)).toBe("rolling_back");
+  });
+
+  test.each([{ what: "is an alarm's as well as a gate's", ms: 5000, attempts: [1, 1] }, { what: "is an alarm's, which is asked anew besides after a gap", ms: GAP_MS, attempts: [1, 1, 2] }])("$what", async ({ ms, attempts }) => {
+    const world = new World();
+    await world.join("a", "b");
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(1), alarms: [alarm({ retries: 0, onSilence: "stop" })] });
+    world.clock.elapsed += ms;
+    world.asked[0]!.answer({ kind: "silent", detail: "did not answer within 5000 ms" });
+    await turn();
+    world.pass(2_000, "a", "b");
+    expect([world.phase(ID), world.asked.map(({ question }) => question.attempt)]).toEqual(["rolling", attempts]);
+  });
 });

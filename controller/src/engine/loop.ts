@@ -29,7 +29,7 @@ import { Facts } from "./facts.ts";
 import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
-import { answerOf, askersOf, questionOf } from "./questions.ts";
+import { answerOf, askersOf, askListening, questionOf } from "./questions.ts";
 import { type Append, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
 import { tailWait } from "../rollout/tail.ts";
@@ -127,17 +127,17 @@ export class Loop {
   holdBack(): void {
     // What was planned was of a fleet that may be another by now.
     this.planner.forgetAll();
-    this.attendance.catchUp(this.#options.fleet.present());
+    this.attendance.catchUp(this.world.fleet.present());
     if (this.attendance.isOver) this.attend();
   }
 
-  /** They have. */
+  /** Every awaited machine has caught up, or its time is over. */
   attend(): void {
     this.attendance.attend();
     this.tick();
   }
 
-  /** A gap is looked for before anything is done, so that nothing follows from what is taken in first after it. After a fault of the disk it throws that again for a while, without trying. */
+  /** A gap is looked for before anything is done, so that nothing follows from what is taken in first after it. For a while after a fault of the disk, throws that fault again without trying. */
   commit<T>(work: (append: Append, now: Seen) => T): T {
     if (this.#fault !== undefined && this.clock.monotonicMs() < this.#fault.until) throw this.#fault.error;
     if (this.attendance.look()) this.holdBack();
@@ -165,12 +165,12 @@ export class Loop {
     }
   }
 
-  /** In the transaction that removes it. */
+  /** Called in the transaction that removes the machine. */
   forgetElsewhere(machine: MachineId): void {
     this.#options.onMachineRemoved?.(machine);
   }
 
-  /** What an older deployment had still to do there is left to the one that told the machine. */
+  /** What an older deployment still had to do on the machine is left to `by`, which has told it something. */
   #completeBeside(machine: MachineId, by: DeploymentId): void {
     if (this.facts.decisions.isOutstandingBeside(by, machine)) this.catchUp.look(machine);
   }
@@ -210,7 +210,7 @@ export class Loop {
     let result: T;
     try {
       result = this.journal.transaction(() => {
-        if (takesGap) this.rollouts.takeGap(append, now);
+        if (takesGap) for (const state of this.rollouts.active()) this.rollouts.drive(state, { kind: "gap_over" }, append, now);
         const done = work(append, now);
         if (!isAlone && !this.attendance.isCatchingUp) this.#beginWhatWaited(effects, append, now);
         return done;
@@ -242,7 +242,7 @@ export class Loop {
     if (this.rollouts.hasEnded(deployment)) return this.rollouts.quarantine(bug);
     this.#options.logger.error({ err: bug, deploymentId: deployment }, "rollout contradicts itself; it is paused");
     const message = `a fault of the controller itself stopped it (${bug.message}); every other deployment goes on. Resume it, roll it back or abort it, and report the fault`;
-    // What would begin with it may be broken as well.
+    // Deployments that would begin in the same transaction may be broken as well.
     this.#attempt((append) => this.rollouts.pauseBroken(deployment, message, append), true);
   }
 
@@ -284,18 +284,18 @@ export class Loop {
     const heirs: Heirs = { machines: new Set(plan.waves.flatMap(({ targets }) => targets.map(({ machine }) => machine))), reason: { code: "superseded", message: `${id} (${release}) goes on with it` } };
     for (const rival of supersededBy(next, this.rollouts.ofApp(app), machines)) {
       supersede(rival, `${id} (${release}) took its place`, heirs);
-      // What it takes from a rollback goes back if it ends without having told it anything.
+      // A machine taken over from a rollback goes back if `next` ends without having told it anything.
       if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine, rival);
     }
     this.rollouts.drive(next, { kind: "start", plan }, append, now);
     for (const [machine, tail] of this.rollouts.overtakeTails(next, next.targets, append, now)) this.catchUp.defer(app, machine, tail);
   }
 
-  /** What was asked for before its release was taken back from some of its machines is no new decision to give it to them again. */
+  /** The deployment that took the release back from some of the machines after this one was asked for, which is no new decision to give it to them again. Undefined: none. */
   #takenBackSince({ id, app, release }: RolloutState, machines: readonly PlanMachine[]): DeploymentId | undefined {
     const taken = this.facts.takenBack(app).filter((each) => each.release === release);
     const askedForAt = taken.length === 0 ? 0 : this.facts.decisions.askedForAt(id);
-    // A deployment that takes it back was decided when it was submitted.
+    // A deployment that takes the release back was decided when it was submitted: only a higher number is later.
     const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: selectorOf(selector) }));
     return later.find(({ matches }) => machines.some(({ labels }) => selects(matches, labels)))?.by;
   }
@@ -303,7 +303,7 @@ export class Loop {
   #next(app: AppName, now: Moment) {
     const next = this.#ready(app, now);
     if (next === undefined || next.strategy.after === null) return next;
-    // What decides is how it stands now.
+    // What decides is how the deployment before it stands now.
     this.promotions.forget();
     return this.#ready(app, now);
   }
@@ -341,7 +341,7 @@ export class Loop {
     this.#arm();
   }
 
-  /** Of a deployment that is the next of its app. */
+  /** Plans the next deployment of an app. */
   #plan(id: DeploymentId): void {
     if (!this.#toPlan.delete(id) || this.#stopped) return;
     const state = this.rollouts.get(id);
@@ -376,7 +376,7 @@ export class Loop {
       if (isKept) this.#asked.delete(key);
       else this.clock.wakeAfter(RETRY_MS, () => answered(verdict));
     };
-    void this.#options.ask(question).then(answered);
+    void askListening(question, this.#options.ask, this.attendance).then(answered);
   }
 
   /** After a commit, or before the first: a bug pauses its rollout in a transaction of its own. */
@@ -404,14 +404,14 @@ export class Loop {
   #arm(): void {
     this.#cancelWake?.();
     this.#cancelWake = undefined;
-    // Whoever ends the holding back looks at everything.
+    // `attend`, which ends the catching up, looks at everything.
     if (this.#stopped || this.attendance.isCatchingUp) return;
     const now = this.attendance.now();
     const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at : earliest([this.rollouts.nextWake(), ...this.#startTimes(now)]);
     if (next !== undefined) this.#cancelWake = this.clock.wakeAfter(next - now.at, () => this.tick());
   }
 
-  /** Memory was read again since. Nobody tries at once, whoever asks for it: a full disk must not keep a CPU busy with reading. */
+  /** Called after memory was read again. No commit is tried at once: a full disk must not keep a CPU busy with reading. */
   #failed(error: unknown, at: number): void {
     this.attendance.failed();
     const now = this.clock.monotonicMs();
@@ -427,7 +427,7 @@ export class Loop {
       try {
         return ofRollout(state.id, () => this.waiting(state, now)?.until);
       } catch (error) {
-        // The next transaction meets it, and pauses it.
+        // The next transaction meets the bug, and pauses the rollout.
         if (!(error instanceof RolloutBug)) throw error;
         return undefined;
       }
@@ -435,10 +435,10 @@ export class Loop {
   }
 
   #reload(): void {
+    const now = this.attendance.now();
     this.assignments.forgetAll();
     this.journal.mapped(() => {
-      this.#options.fleet.restore(this.facts.machines(), this.attendance.now());
-      this.world.reload();
+      this.world.reload(now);
       this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));
       this.catchUp.reload();
     });

@@ -2,7 +2,7 @@
  * What came to a target while nobody drove its rollout, which a bug had paused, or which had ended and goes on: the events that would have been, from what its machine says and is now, and from the journal
  * where that does not show it any more.
  *
- * Whoever is as the rollout knows it gives events that change nothing.
+ * A machine that is as the rollout knows it yields events that change nothing.
  */
 import type { DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
 import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
@@ -21,7 +21,7 @@ interface Said {
   readonly runs: string | null;
 }
 
-/** An operator drives on what nobody drove since it was stopped, or has ended. What has succeeded is no such thing: it is watched no more, and only those that failed start again. */
+/** An operator's command drives on a rollout that nobody drove: a bug stopped it, or it has ended. A retry after success does not: its machines are watched no more, and only failed targets start again. */
 export function isTakenUp(state: RolloutState, event: RolloutEvent | undefined): event is RolloutEvent {
   if (event === undefined || !isCommand(event)) return false;
   return isBroken(state) || (isEnded(state.phase) && (event.kind === "rollback" || (event.kind === "retry" && state.phase !== "succeeded")));
@@ -52,27 +52,27 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   const { availabilities } = world;
   const assigned = availabilities.assignedTo(machine, app);
   const isOwn = assigned?.deployment === state.id;
-  // It was drained, and what it was told here is not what it is to run any more.
+  // A drain gave the machine something else to run than it was told here.
   const isGivenBack = isOwn && purpose !== null && assigned.release !== releaseTold(state, target);
   const answer = isOwn && !isGivenBack ? availabilities.answerOf(machine, app) : undefined;
-  // The rule, and without a question to the tables.
+  // The usual case: needs no query.
   if (target.state === "healthy" && answer === "healthy" && assigned?.generation === generation && availabilities.of(machine, app) === "available") return;
-  // One that is lost is known by what it says when it is heard.
+  // A lost machine says how it is when it is heard again.
   if (purpose !== null && target.state !== "unreachable") {
-    // It may be assigned anew since, or removed.
+    // The machine may have been assigned anew since, or removed.
     const said = assigned?.generation === generation && answer !== undefined ? undefined : saidSince(journal, machine, app, generation, since);
     if (said !== undefined) yield { kind: "reported", machine, generation, phase: said.phase, reason: said.reason === null ? null : (JSON.parse(said.reason) as RolloutReason | null), runs: said.runs };
     if (answer !== undefined) yield { kind: "reported", machine, generation, phase: answer, reason: world.reason(machine, app), runs: null };
   }
   const labels = labelsOf.get(machine);
-  // So is it with most of those that it has not come to.
-  const isFree = !availabilities.isLost(machine) && !availabilities.isDrained(machine) && !world.isCordoned(machine);
+  // The same holds for most targets that have not started.
+  const isFree = !world.isSilent(machine) && !availabilities.isDrained(machine) && !world.isCordoned(machine);
   if (target.state === "pending" && target.attempts === 0 && isFree && labels !== undefined && selects(selector, labels)) return;
-  // A new machine of its name has never been assigned anything.
+  // A new machine of the same name has never been assigned anything.
   const isAnother = target.attempts > 0 && assigned === undefined;
   if (labels === undefined || isAnother) return yield removal(journal, machine);
   if (!isOwn && purpose !== null) yield { kind: "reassigned", machine };
-  if (availabilities.isLost(machine) && !world.isExcused(machine, app)) {
+  if (world.isSilent(machine) && !world.isExcused(machine, app)) {
     const message = "nothing is heard from the machine";
     const reason = world.hasAssignment(machine, app, generation) ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
     yield { kind: "fell_silent", machine, reason };
@@ -82,13 +82,13 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   else if (availabilities.isDrained(machine)) yield { kind: "drained", machine };
   if (availabilities.isDrained(machine)) return;
   yield selects(selector, labels) ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason(state.strategy) };
-  if (availabilities.isLost(machine)) return;
+  if (world.isSilent(machine)) return;
   yield { kind: "heard_again", machine, answer: world.owes(machine) ? undefined : answer, wasRenewed: false };
   if (!world.isCordoned(machine)) yield { kind: "uncordoned", machine };
   if (availabilities.isOverdue(machine, app) && assigned?.deployment === state.id) {
     yield { kind: "overdue", machine, generation, reason: { code: "no_answer", message: "no answer within healthy_deadline" } };
   }
-  // Its disk is another one, and nothing was said since.
+  // The machine has another disk, and has said nothing since.
   if (assigned?.generation === generation && answer === undefined) yield { kind: "began_anew", machine };
 }
 
@@ -101,12 +101,12 @@ function saidSince({ db }: Journal, machine: MachineId, app: string, generation:
   ).get(machine, app, since, generation) as Said | undefined;
 }
 
-/** Who took it out, and whether it was heard up to then. */
+/** The removal of the machine: who asked for it, and whether the machine was heard up to then. */
 function removal({ db }: Journal, machine: MachineId): RolloutEvent {
   const newest = (kinds: string, before: number) =>
     statement(db, `SELECT seq, kind, data FROM journal WHERE machine = ? AND seq < ? AND kind IN (${kinds}) ORDER BY seq DESC LIMIT 1`).get(machine, before) as { seq: number; kind: string; data: string } | undefined;
   const removed = newest("'machine_removed'", Infinity);
   const last = newest("'machine_silent', 'machine_heard', 'machine_joined'", removed?.seq ?? Infinity);
   const said = removed === undefined ? { by: "", reason: "" } : (JSON.parse(removed.data) as { readonly by: string; readonly reason: string });
-  return { kind: "removed", machine, reason: removalReason(said), isHeard: last?.kind !== "machine_silent" };
+  return { kind: "removed", machine, reason: removalReason(said), leftWell: last?.kind !== "machine_silent" };
 }

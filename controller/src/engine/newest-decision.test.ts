@@ -371,3 +371,30 @@ test("what rollback --to took back is given to machines that join later, when th
   await work(world, [...NAMES, "late", "later"], 4);
   expect(world.wanted("later")).toBe("2");
 });
+
+test("a rollback leaves a machine that the retry had left to a newer deployment to that", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a");
+  await world.joinAs({ role: "web", zone: "t" }, "t");
+  await world.joinAs({ zone: "t" }, "c");
+  const all = ["a", "t", "c"];
+  world.deploy("1", { ...WIDE, targets: "" });
+  await world.settle(...all);
+  world.pass(2000, ...all);
+  const second = world.deploy("2", { ...WIDE, onFailure: "abort" });
+  world.engine.orders.cordon("t" as never, { drain: true, force: true }, by);
+  await world.say("t", "removed");
+  await world.say("a", "reverted");
+  world.pass(2000, ...all);
+  const third = world.deploy("3", { ...WIDE, targets: "zone=t" });
+  await world.say("c", "healthy");
+  world.pass(2000, ...all);
+  expect([world.phase(second), world.phase(third), world.state(third, "t")]).toEqual(["failed", "succeeded", "skipped"]);
+  world.command(second, "retry");
+  expect([world.phase(second), world.engine.rollout(second)?.targets.get("t" as never)?.reason]).toEqual(["rolling", { code: "superseded", message: "d-3 (app@3) goes on with it" }]);
+  world.command(second, "rollback");
+  await work(world, all);
+  world.engine.orders.uncordon("t" as never, by);
+  await work(world, all, 20);
+  expect([world.wanted("t"), world.wanted("a")]).toEqual(["3", "1"]);
+});

@@ -26,7 +26,9 @@ export interface Order {
 }
 
 export type Command =
-  | { readonly kind: "pause" | "resume" | "abort" | "rollback" | "retry" }
+  | { readonly kind: "pause" | "resume" | "abort" | "retry" }
+  /** `isAbort`: it was asked for as an abort that takes back what was changed. Default false. */
+  | { readonly kind: "rollback"; readonly isAbort?: boolean }
   /** `wave` from 1; 0: the one that it waits at. */
   | { readonly kind: "approve"; readonly wave: number }
   | { readonly kind: "promote"; readonly all: boolean }
@@ -108,7 +110,7 @@ export class Operators {
       const hasEnded = this.#loop.rollouts.hasEnded(id);
       if (command.kind === "abort" && !hasEnded) return this.#endUnread(id, order);
       const wayOut = hasEnded ? "it has ended: another deployment of the app takes its place" : `muster abort ${id} ends it, whatever it is`;
-      return conflict(`${id} can't be ${DONE[command.kind]}: a fault of the controller itself stops it (${error.message}); ${wayOut}`);
+      return conflict(`${id} can't be ${doneBy(command)}: a fault of the controller itself stops it (${error.message}); ${wayOut}`);
     }
   }
 
@@ -116,7 +118,7 @@ export class Operators {
   #endUnread(id: DeploymentId, { by, reason: why }: Order): Answer<void> {
     this.#loop.commit((append) => {
       append({ kind: "command_accepted", deployment: id, command: "abort", detail: "", reason: why, by });
-      this.#loop.rollouts.putBroken(id, "aborted", reasonOf("abort", by, why), append);
+      this.#loop.rollouts.putBroken(id, "aborted", reasonOf({ kind: "abort" }, by, why), append);
     });
     return granted(undefined);
   }
@@ -126,10 +128,11 @@ export class Operators {
     const state = rollouts.takeUp(id);
     const readAt = journal.lastSeq;
     if (state === undefined) return notFound(`there is no deployment ${id}`);
-    if (hasArchivedTargets(journal.db, id)) return conflict(`${id} can't be ${DONE[command.kind]}: what it did is in the archive by now; muster rollback ${id} --to ${this.comebacks.versionBefore(state) ?? "VERSION"} deploys an older release again`);
+    if (command.kind === "pause" && state.phase === "paused") return conflict(`${id} is already paused`);
+    if (hasArchivedTargets(journal.db, id)) return conflict(`${id} can't be ${doneBy(command)}: what it did is in the archive by now; muster rollback ${id} --to ${this.comebacks.versionBefore(state) ?? "VERSION"} deploys an older release again`);
     const event = eventOf(state, command, { by, reason: why });
     const refused = this.comebacks.refused(state, event);
-    if (refused !== undefined) return conflict(`${id} can't be ${DONE[command.kind]}: ${refused}`);
+    if (refused !== undefined) return conflict(`${id} can't be ${doneBy(command)}: ${refused}`);
     let isFirst = true;
     this.#loop.commit((append, now) => {
       // Not read twice, unless something was written in between, or an earlier attempt has changed it and failed.
@@ -181,13 +184,14 @@ export class Operators {
   }
 }
 
-function reasonOf(kind: Command["kind"], by: string, why: string): RolloutReason {
+function reasonOf(command: Command, by: string, why: string): RolloutReason {
   const who = by === "" ? "an operator" : by;
-  return { code: "operator", message: `${who} ${DID[kind]}${why === "" ? "" : `: ${why}`}` };
+  const did = isAbortBack(command) ? "aborted it and took it back" : DID[command.kind];
+  return { code: "operator", message: `${who} ${did}${why === "" ? "" : `: ${why}`}` };
 }
 
 function eventOf(state: RolloutState, command: Command, { by, reason: why }: Order): CommandEvent {
-  const reason = reasonOf(command.kind, by, why);
+  const reason = reasonOf(command, by, why);
   switch (command.kind) {
     case "pause":
     case "resume":
@@ -209,9 +213,10 @@ function detailOf(command: Command): string {
     case "pause":
     case "resume":
     case "abort":
-    case "rollback":
     case "retry":
       return "";
+    case "rollback":
+      return isAbortBack(command) ? "(abort --revert)" : "";
     case "approve":
       return command.wave === 0 ? "" : `wave ${command.wave}`;
     case "promote":
@@ -219,6 +224,15 @@ function detailOf(command: Command): string {
     case "set_max_unavailable":
       return sizeText(command.size);
   }
+}
+
+function isAbortBack(command: Command): boolean {
+  return command.kind === "rollback" && command.isAbort === true;
+}
+
+/** As whoever asked for it calls it. */
+function doneBy(command: Command): string {
+  return isAbortBack(command) ? DONE.abort : DONE[command.kind];
 }
 
 /** Whoever rolls back is in a hurry: no waves, no gates, no alarms, no window, nobody to wait for. */

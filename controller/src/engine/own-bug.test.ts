@@ -541,7 +541,7 @@ describe("what came to a target while its rollout was paused for a bug counts wh
     const { world, id } = await paused({ waves: [wave(count(3), { successThreshold: percent(33), gates: [webhook()] }), ALL] });
     expect(world.asked).toHaveLength(1);
     world.asked[0]!.answer({ kind: "go", detail: "all is well" });
-    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
     resume(world, id);
     expect(world.asked).toHaveLength(2);
     expect(world.asked[1]!.question).toMatchObject({ deployment: id, attempt: 1 });

@@ -133,7 +133,7 @@ export class Promotions {
       if (isHealthy(standing)) healthy.push(machine);
       else if (standing.isExcused) drained += 1;
       // On its way: it does not stand there yet, or not any more.
-      else if (standing.is === "changing") counts.bad += 1;
+      else if (standing.is === "changing" || standing.startsAgain) counts.bad += 1;
     }
     const left = this.#facts.leftWith(app, release).get(targets) ?? 0;
     const allowed = maxFailures === undefined ? 0 : roundedDown(maxFailures, machines - drained);

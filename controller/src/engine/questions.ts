@@ -6,6 +6,7 @@ import type { Check } from "../plan/strategy.ts";
 import type { RolloutChange } from "../rollout/change.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import { emptyCounts, type RolloutState, TARGET_STATES } from "../rollout/state.ts";
+import type { Attendance } from "./attendance.ts";
 
 export function askerOf(change: Extract<RolloutChange, { readonly kind: "gate_asked" | "alarm_asked" }>): Asker {
   return change.kind === "gate_asked" ? { kind: "gate", wave: change.wave, gate: change.gate } : { kind: "alarm", alarm: change.alarm };
@@ -15,6 +16,18 @@ export function askerOf(change: Extract<RolloutChange, { readonly kind: "gate_as
 export function askersOf({ waves, wave }: RolloutState): readonly Asker[] {
   const gate = waves[wave]?.gates.findIndex(({ isAsked, gate: { kind } }) => isAsked && kind === "webhook") ?? -1;
   return gate < 0 ? [] : [{ kind: "gate", wave, gate }];
+}
+
+/**
+ * Silence is what was not said while the controller listened. A question that found no answer over a time in which it was held up is asked again, as the same one, and counts as nothing; so it
+ * is asked at most once more than there were such times.
+ */
+export async function askListening(question: Question, ask: (question: Question) => Promise<Verdict>, attendance: Attendance): Promise<Verdict> {
+  for (;;) {
+    const since = attendance.now();
+    const verdict = await ask(question);
+    if (verdict.kind !== "silent" || !attendance.wasHeldUpSince(since)) return verdict;
+  }
 }
 
 /** Undefined: it is gone, or asks nobody outside. */

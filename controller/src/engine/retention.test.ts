@@ -238,3 +238,58 @@ test("what a full disk kept from going goes when there is room", async () => {
   expect(await removed).toEqual(["app@1"]);
   expect(kept()).toEqual(["2", "3"]);
 });
+
+test("a clock that is wrong for some seconds lets nothing go that is not old, also at a start", async () => {
+  for (const version of ["1", "2", "3", "4"]) await release(version);
+  push("9");
+  await set({ keep: 1, keepForMs: 30 * DAY, stepsForMs: 30 * DAY }, "anna");
+  world.clock.wall += 400 * DAY;
+  await set({ keep: 1, keepForMs: 30 * DAY, stepsForMs: 30 * DAY }, "anna");
+  world.pass(5000, "a", "b");
+  await release("5");
+  world.startEngine();
+  await world.join("a", "b");
+  world.pass(5000, "a", "b");
+  await set({ keep: 1, keepForMs: 30 * DAY, stepsForMs: 30 * DAY }, "anna");
+  world.clock.wall -= 400 * DAY;
+  world.pass(5000, "a", "b");
+  expect(kept()).toEqual(["1", "2", "3", "4", "5", "9"]);
+});
+
+test("what was made while the clock was behind is young when it is set, and what was made while it was ahead grows old", async () => {
+  world.clock.wall = Date.UTC(2026, 4, 4) - 40 * DAY;
+  for (const version of ["1", "2", "3"]) await release(version);
+  push("9");
+  world.clock.wall += 40 * DAY;
+  await set({ keep: 1, keepForMs: 3 * HOUR, stepsForMs: DAY }, "anna");
+  world.pass(5000, "a", "b");
+  expect(kept()).toEqual(["1", "2", "3", "9"]);
+  world.clock.wall += 400 * DAY;
+  for (const version of ["4", "5", "6"]) await release(version);
+  world.clock.wall -= 400 * DAY;
+  world.clock.advance(5 * HOUR);
+  expect(kept()).toEqual(["5", "6", "9"]);
+});
+
+test("the newest are those that were made last, whatever the clock said", async () => {
+  for (const version of ["8", "1"]) await release(version);
+  world.clock.wall += 400 * DAY;
+  await release("2");
+  world.clock.wall -= 400 * DAY;
+  for (const version of ["3", "4", "5"]) await release(version);
+  await set({ keep: 3, keepForMs: 0, stepsForMs: DAY }, "anna");
+  expect(kept()).toEqual(["3", "4", "5"]);
+});
+
+test("time in which the controller was away does not count: what it keeps, it keeps for longer", async () => {
+  for (const version of ["1", "2", "3"]) await release(version);
+  await set({ keep: 1, keepForMs: 3 * HOUR, stepsForMs: DAY }, "anna");
+  world.engine.stop();
+  world.clock.advance(30 * DAY);
+  world.startEngine();
+  await world.join("a", "b");
+  world.clock.advance(2 * HOUR);
+  expect(kept()).toEqual(["1", "2", "3"]);
+  world.clock.advance(2 * HOUR);
+  expect(kept()).toEqual(["2", "3"]);
+});

@@ -2,13 +2,15 @@
  * How long the files of releases are kept. What was deployed, and why, is kept for ever; files of a release may go when it is neither among the newest of its app nor
  * young, and nothing runs it, ran it last, is told to run it, or is about to be. Among the newest count only those that were healthy on some machine: a row of releases
  * that never worked must not push out those that somebody may want to go back to.
+ * Ages are in attended time: what a clock that was wrong for some seconds let go would not come back when it is set.
  *
  * Always holds: what goes is journalled in the transaction that decides it, and the files are removed after its commit, by whoever listens to that; so a
  * controller that dies in between leaves files that the journal does not know, and never a release that the journal believes to have files.
  */
 import type { Statement } from "better-sqlite3";
-import type { AppName, Digest, Instant, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, Digest, ReleaseId } from "@muster/proto/ids.ts";
 import { isEnded } from "../rollout/state.ts";
+import { newestOfAge } from "./attended-age.ts";
 import type { Loop } from "./loop.ts";
 import { neededReleases, runningArtifacts } from "./needed-releases.ts";
 
@@ -16,9 +18,9 @@ import { neededReleases, runningArtifacts } from "./needed-releases.ts";
 export interface RetentionRule {
   /** Newest releases of each app whose files are kept, of those that were healthy somewhere. */
   readonly keep: number;
-  /** Younger than this, they are kept too. */
+  /** Younger than this, in attended time, they are kept too. */
   readonly keepForMs: number;
-  /** After it the steps of deployments, and what agents said, go from the database to the archive. */
+  /** After it, in attended time, the steps of deployments, and what agents said, go from the database to the archive. */
   readonly stepsForMs: number;
 }
 
@@ -48,8 +50,6 @@ interface Candidate {
 interface MadeOfThem {
   readonly id: ReleaseId;
   readonly app: AppName;
-  readonly createdAt: Instant;
-  readonly healthyAt: Instant | null;
 }
 
 /** Whoever asked for a rule waits until all that was due then is done. */
@@ -155,7 +155,7 @@ export class Retention {
 
   /** Whether there is more of this app. */
   #look(app: AppName): boolean {
-    const aged = this.#agedOf(app, this.#loop.clock.now());
+    const aged = this.#agedOf(app);
     // Who needs which release is asked of many rows, and so only when there is something to remove.
     if (aged.length === 0) return false;
     const apps = [...new Set(aged.flatMap(({ releases }) => releases.map((release) => release.app)))];
@@ -174,8 +174,8 @@ export class Retention {
   }
 
   #removeStray(): void {
-    const now = this.#loop.clock.now();
-    this.#remove(this.#sql.stray.all({ before: Math.min(now - UNDEPLOYED_MS, now - this.rule().keepForMs) }) as Digest[]);
+    const young = this.#storedSince(Math.max(UNDEPLOYED_MS, this.rule().keepForMs));
+    this.#remove((this.#sql.stray.all() as Digest[]).filter((digest) => !young.has(digest)));
   }
 
   #remove(digests: readonly Digest[]): void {
@@ -198,45 +198,61 @@ export class Retention {
     return undefined;
   }
 
-  #agedOf(app: AppName, now: Instant): readonly Candidate[] {
+  #agedOf(app: AppName): readonly Candidate[] {
     const { keep, keepForMs } = this.rule();
-    const rows = this.#sql.candidates.all({ app, undeployedSince: now - UNDEPLOYED_MS }) as { readonly digest: Digest; readonly releases: string }[];
+    const rows = this.#sql.candidates.all({ app }) as { readonly digest: Digest; readonly releases: string }[];
     const candidates = rows.map(({ digest, releases }): Candidate => ({ digest, releases: JSON.parse(releases) as MadeOfThem[] }));
-    const oldestKept = this.#cutOff(keep);
-    return candidates.filter(({ releases }) =>
-      releases.every((release) => release.createdAt <= now - keepForMs && (release.healthyAt === null || isOlder(release, oldestKept(release.app)))),
-    );
+    const young = new Set(this.#sql.createdAfter.all(this.#newestOfAge(keepForMs)));
+    const pushed = this.#storedSince(UNDEPLOYED_MS);
+    const newest = this.#newest(keep);
+    return candidates.filter(({ digest, releases }) => {
+      const pushedAt = pushed.get(digest);
+      if (pushedAt !== undefined && this.#sql.submittedAfter.get({ digest, seq: pushedAt }) === undefined) return false;
+      return releases.every((release) => !young.has(release.id) && !newest(release.app).has(release.id));
+    });
   }
 
-  /** The oldest of the newest releases of an app that were healthy somewhere; undefined: there are no more than are kept. */
-  #cutOff(keep: number): (app: AppName) => Pick<MadeOfThem, "id" | "createdAt"> | undefined {
-    const known = new Map<AppName, Pick<MadeOfThem, "id" | "createdAt"> | undefined>();
+  /** Files that came, or came again, within so long, and where the journal says so last. */
+  #storedSince(ageMs: number): ReadonlyMap<Digest, number> {
+    const rows = this.#sql.storedAfter.all(this.#newestOfAge(ageMs)) as { readonly digest: Digest; readonly seq: number }[];
+    return new Map(rows.map(({ digest, seq }) => [digest, seq]));
+  }
+
+  #newestOfAge(ageMs: number): number {
+    return newestOfAge(this.#loop.journal, ageMs, this.#loop.attendance.now().attended);
+  }
+
+  /** The newest releases of an app that were healthy somewhere, in the order in which they were made, whatever the clock said. */
+  #newest(keep: number): (app: AppName) => ReadonlySet<ReleaseId> {
+    const known = new Map<AppName, ReadonlySet<ReleaseId>>();
     return (app) => {
-      if (!known.has(app)) known.set(app, this.#sql.newest.get({ app, skip: keep - 1 }) as Pick<MadeOfThem, "id" | "createdAt"> | undefined);
-      return known.get(app);
+      const newest = known.get(app) ?? new Set(this.#sql.newest.all({ app, keep }) as ReleaseId[]);
+      known.set(app, newest);
+      return newest;
     };
   }
-}
-
-function isOlder(release: MadeOfThem, kept: Pick<MadeOfThem, "id" | "createdAt"> | undefined): boolean {
-  if (kept === undefined) return false;
-  return release.createdAt < kept.createdAt || (release.createdAt === kept.createdAt && release.id < kept.id);
 }
 
 function prepare(statement: (sql: string) => Statement) {
   return {
     rule: statement("SELECT keep, keep_for_ms AS keepForMs, steps_for_ms AS stepsForMs FROM retention"),
     apps: statement("SELECT DISTINCT app FROM releases ORDER BY app").pluck(),
-    // Those that were pushed again, and not deployed since, are young for a day at least.
     candidates: statement(
       `SELECT a.digest, (
-         SELECT json_group_array(json_object('id', r.id, 'app', r.app, 'createdAt', r.created_at, 'healthyAt', r.healthy_at)) FROM releases r WHERE r.artifact = a.digest) AS releases
-       FROM artifacts a WHERE a.digest IN (SELECT artifact FROM releases WHERE app = @app)
-         AND (a.stored_at <= @undeployedSince OR EXISTS (
-           SELECT 1 FROM releases r JOIN deployments d ON d.app = r.app AND d.release = r.id WHERE r.artifact = a.digest AND d.submitted_at >= a.stored_at))
-       ORDER BY a.digest`,
+         SELECT json_group_array(json_object('id', r.id, 'app', r.app)) FROM releases r WHERE r.artifact = a.digest) AS releases
+       FROM artifacts a WHERE a.digest IN (SELECT artifact FROM releases WHERE app = @app) ORDER BY a.digest`,
     ),
-    newest: statement("SELECT id, created_at AS createdAt FROM releases WHERE app = @app AND healthy_at IS NOT NULL ORDER BY created_at DESC, id DESC LIMIT 1 OFFSET @skip"),
-    stray: statement("SELECT digest FROM artifacts a WHERE stored_at <= @before AND NOT EXISTS (SELECT 1 FROM releases r WHERE r.artifact = a.digest) ORDER BY digest").pluck(),
+    createdAfter: statement("SELECT data ->> '$.id' FROM journal WHERE kind = 'release_created' AND seq > ?").pluck(),
+    storedAfter: statement("SELECT data ->> '$.artifact' AS digest, seq FROM journal WHERE kind = 'artifact_stored' AND seq > ? ORDER BY seq"),
+    // The first row of a deployment says that it was submitted, and stays.
+    submittedAfter: statement(
+      `SELECT 1 FROM releases r JOIN deployments d ON d.app = r.app AND d.release = r.id
+       WHERE r.artifact = @digest AND (SELECT min(j.seq) FROM journal j WHERE j.deployment = d.id) > @seq LIMIT 1`,
+    ),
+    newest: statement(
+      `SELECT r.id FROM journal j JOIN releases r ON r.id = j.data ->> '$.id'
+       WHERE j.kind = 'release_created' AND j.app = @app AND r.healthy_at IS NOT NULL ORDER BY j.seq DESC LIMIT @keep`,
+    ).pluck(),
+    stray: statement("SELECT digest FROM artifacts a WHERE NOT EXISTS (SELECT 1 FROM releases r WHERE r.artifact = a.digest) ORDER BY digest").pluck(),
   };
 }

@@ -381,3 +381,48 @@ describe("what was decided since about a machine that it had not come to", () =>
     expect(wanted(world)).toEqual(["1", "2", "1", "1"]);
   });
 });
+
+describe("a deployment that has succeeded with more failures than the release is doubted for", () => {
+  const SIX = ["a", "b", "c", "d", "e", "f"];
+
+  /** a and d failed, each within max_failures of its wave, and run 1 again. */
+  async function succeeded() {
+    const world = await onOne(SIX);
+    const id = world.deploy("2", { waves: [wave(count(3)), ALL], maxUnavailable: count(9), maxFailures: count(1) });
+    for (const [bad, good] of [["a", ["b", "c"]], ["d", ["e", "f"]]] as const) {
+      await failsAndGoesBack(world, bad);
+      await world.settle(...good);
+      world.pass(3000, ...SIX);
+    }
+    expect([world.phase(id), world.engine.unsound(id)]).toEqual(["succeeded", expect.stringContaining("4 of 6 are now")]);
+    return { world, id };
+  }
+
+  test("gives the release to those to whom a person gives it again", async () => {
+    const { world, id } = await succeeded();
+    expect(world.command(id, "retry")).toMatchObject({ ok: true });
+    await work(world, SIX, 10);
+    expect([told(world, SIX), world.state(id, "a"), world.state(id, "d"), world.engine.unsound(id)]).toEqual([SIX, "healthy", "healthy", undefined]);
+  });
+
+  test("does so after a start of the controller", async () => {
+    const { world, id } = await succeeded();
+    world.engine.orders.cordon("a" as never, { drain: false, force: false }, by);
+    world.engine.orders.cordon("d" as never, { drain: false, force: false }, by);
+    world.command(id, "retry");
+    world.startEngine();
+    world.engine.orders.uncordon("a" as never, by);
+    world.engine.orders.uncordon("d" as never, by);
+    await work(world, SIX, 10);
+    expect(told(world, SIX)).toEqual(SIX);
+  });
+
+  test("waits again when they fail again", async () => {
+    const { world, id } = await succeeded();
+    world.command(id, "retry");
+    await failsAndGoesBack(world, "a");
+    await failsAndGoesBack(world, "d");
+    world.pass(3000, ...SIX);
+    expect(world.engine.unsound(id)).toContain("4 of 6 are now");
+  });
+});

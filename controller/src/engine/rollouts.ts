@@ -18,6 +18,7 @@ import { isTakenUp, missedBy, phaseSeq } from "./missed.ts";
 import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import { nextWake } from "../rollout/advance.ts";
 import { hasBackTail } from "../rollout/back.ts";
+import type { RolloutChange } from "../rollout/change.ts";
 import { decide, leaveTo, type RolloutEvent } from "../rollout/decide.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder, take } from "../rollout/drive.ts";
@@ -25,7 +26,7 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { failedTargets, isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { failedTargets, isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, startsAgain, type Target } from "../rollout/state.ts";
 import type { World } from "./world.ts";
 
 /** Changes that follow by themselves in one transaction, beside one for each event, before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
@@ -58,9 +59,9 @@ export class Rollouts {
   readonly #byApp = new Map<AppName, Set<RolloutState>>();
   /** When each must be looked at though nothing was heard. */
   readonly #wakes = new Map<DeploymentId, Instant>();
-  /** Have more to do than one turn allowed. */
+  /** Rollouts with more to do than one turn allowed. */
   readonly #unfinished = new Set<RolloutState>();
-  /** Something has changed since they were looked at, so what they waited for may have come; with the number of events that they have taken in since. 0: only whether a machine of theirs serves. */
+  /** Rollouts for which something has changed since they last advanced, with the number of events they have taken in since. 0: only whether a machine of theirs serves. */
   readonly #touched = new Map<RolloutState, number>();
   #hasGoneBack = false;
 
@@ -99,7 +100,7 @@ export class Rollouts {
     }
   }
 
-  /** Those that have not ended. */
+  /** Rollouts that have not ended. */
   active(): readonly RolloutState[] {
     return [...this.#known.values()].filter(({ phase }) => !isEnded(phase));
   }
@@ -169,7 +170,7 @@ export class Rollouts {
     this.#leaveTo(state, told, append, now);
   }
 
-  /** What a new rollout changes, and what an older one takes up, is for no other's tail. By machine, the one that leaves it. */
+  /** The targets of `by` no longer start in the tails of other rollouts. Returns, by machine, the rollout that leaves it. */
   overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Moment): ReadonlyMap<MachineId, RolloutState> {
     const overtaken = new Map<MachineId, RolloutState>();
     for (const tail of this.#tailsBeside(by)) {
@@ -192,11 +193,6 @@ export class Rollouts {
     for (const state of due.sort(byPriority)) this.#advance(state, append, now);
   }
 
-  /** After a gap, before anything follows from what was known before it. */
-  takeGap(append: Append, now: Moment): void {
-    for (const state of this.active()) this.drive(state, { kind: "gap_over" }, append, now);
-  }
-
   /** After something that concerns every rollout: a freeze, a budget, a clock that was set. */
   goOnAll(append: Append, now: Moment): void {
     for (const state of this.all().toSorted(byPriority)) this.#advance(state, append, now);
@@ -208,7 +204,7 @@ export class Rollouts {
     for (let next = due(); next.length > 0; next = due()) for (const state of next.sort(byPriority)) this.#advance(state, append, now);
   }
 
-  /** Those that wait for what others do may go on now. */
+  /** Advances the rollouts that wait for what others do. */
   goOnWaiting(append: Append, now: Moment): void {
     this.goOnAfterEvents(append, now);
     const due = this.all().filter((state) => this.#touched.has(state) || waitsForOthers(state));
@@ -233,13 +229,13 @@ export class Rollouts {
     return phase === undefined || isEnded(phase);
   }
 
-  /** One that has ended. One that is not in the tables was to be submitted in the transaction that failed. */
+  /** Of a rollout that has ended. One without a row was to be submitted in the transaction that failed, and is only forgotten. */
   quarantine(bug: RolloutBug): void {
     if (this.#phaseOf(bug.deployment) !== undefined) this.#quarantine.put(bug.deployment, bug);
     this.#forget(bug.deployment);
   }
 
-  /** Without driving it: it can't be. */
+  /** Pauses a rollout without driving it, which would throw. */
   pauseBroken(id: DeploymentId, message: string, append: Append): void {
     this.putBroken(id, "paused", { code: "internal", message }, append);
     const state = this.#known.get(id);
@@ -255,17 +251,17 @@ export class Rollouts {
   putBroken(id: DeploymentId, phase: RolloutPhase, reason: RolloutReason, append: Append): void {
     const stands = statement(this.#journal.db, "SELECT app, phase, reason_message AS message FROM deployments WHERE id = ?").get(id) as (Pick<RolloutState, "app" | "phase"> & { readonly message: string | null }) | undefined;
     if (stands === undefined || isEnded(stands.phase)) return this.#forget(id);
-    // Every start finds it.
+    // Each start of the controller finds the same fault again.
     if (stands.phase === phase && stands.message === reason.message) return;
     const change = { kind: "phase_changed", phase, reason } as const;
     const row = append({ ...change, deployment: id, app: stands.app });
-    // It is in memory, unless it could not be read.
+    // The rollout is in memory, unless it could not be read.
     const state = this.#known.get(id);
     if (state !== undefined) take(state, [change], { record: () => row, isUnchecked: true });
     if (isEnded(phase)) this.#forget(id);
   }
 
-  /** All that a machine had to say is stored: what it answered last is what is so, though it was not counted while something was still to come. */
+  /** All reports of a machine are stored: its last answers, which did not count while some were still to come, count now. */
   answerAgain(machine: MachineId, append: Append, now: Moment): void {
     const { availabilities } = this.#world;
     for (const state of this.active()) {
@@ -278,7 +274,7 @@ export class Rollouts {
 
   /** What machines said, and what became of them, while nobody drove the rollout: from this row of the journal on. */
   #takeMissed(state: RolloutState, since: number, recorder: Recorder, which: (target: Target) => boolean = () => true): void {
-    // The labels of the whole fleet are not read for nobody.
+    // Do not read all labels when no target needs them.
     if (![...state.targets.values()].some(which)) return;
     const matches = checkedSelector(state.strategy.targets);
     const comparison = { world: this.#world, journal: this.#journal, since, labels: this.#world.labels(), matches };
@@ -288,7 +284,7 @@ export class Rollouts {
     }
   }
 
-  /** It is on the move, and what its machine says is about what it was told here. */
+  /** The target is on the move, and its machine's answer is about what it was told here. */
   #isAwaited({ app }: RolloutState, target: Target): boolean {
     return isMoving(target) && this.#world.availabilities.assignedTo(target.machine, app)?.generation === target.generation;
   }
@@ -300,7 +296,7 @@ export class Rollouts {
     else this.#touched.set(state, (this.#touched.get(state) ?? 0) + 1);
   }
 
-  /** Nothing but a person drives it. */
+  /** Only an operator drives a broken rollout. */
   #leave(state: RolloutState): void {
     this.#unfinished.delete(state);
     this.#touched.delete(state);
@@ -347,24 +343,24 @@ export class Rollouts {
     return undefined;
   }
 
-  /** A retry is a person's decision about those that had failed, and about nobody else. */
+  /** A retry decides about the targets that had failed, and about no others: of those, what was decided since stands. */
   #leaveDecided(state: RolloutState, retried: ReadonlySet<MachineId>, recorder: Recorder): void {
     for (const [machine, reason] of this.#decidedSince(state)) if (!retried.has(machine)) take(state, decide(state, { kind: "decided_since", machine, reason }), recorder);
   }
 
-  /** Whatever contradicts itself in it: somebody must be able to end it, and what comes after it must be able to begin. */
+  /** A broken rollout can be ended, whatever contradicts itself in it, so that the next one can begin. */
   #endBroken(state: RolloutState, event: Extract<RolloutEvent, { readonly kind: "abort" | "supersede" }>, append: Append): void {
     try {
       this.#takeMissed(state, phaseSeq(this.#journal, state.id, state.phase), { ...this.#recorder(state, append), isUnchecked: true });
     } catch (error) {
-      // What its machines said may be what it can't take in.
+      // What its machines said may be what broke it.
       if (isFaultOfDisk(error)) throw error;
     }
     this.putBroken(state.id, event.kind === "abort" ? "aborted" : "superseded", event.reason, append);
     if (event.kind === "supersede" && state.beganBack) this.#goOnBack(state.id, event, append);
   }
 
-  /** What it had still to take back goes back all the same, if its tables can be read. */
+  /** A superseded rollback takes back what is left all the same, if its tables can be read. */
   #goOnBack(id: DeploymentId, { heirs }: Extract<RolloutEvent, { readonly kind: "supersede" }>, append: Append): void {
     this.#load(id, (error) => {
       this.#quarantine.put(id, error);
@@ -379,15 +375,23 @@ export class Rollouts {
     return {
       record: (change) => append({ ...change, deployment: state.id, app: state.app }),
       applied: (change, { seq, attended }) => {
-        // Before anybody starts: who does not serve takes a place in the window from the first.
+        // Before the first start: a machine that does not serve takes a place in the window from the beginning.
         if (change.kind === "rollout_started") this.#noteAll(state);
         if (change.kind === "target_joined") this.#note(state, change.target.machine);
+        this.#noteTurns(state, change);
         if (change.kind !== "target_assigned") return;
         told.push(change.machine);
         const assigned = { generation: seq as Generation, deployment: state.id, release: change.release };
         this.#world.assigned(change.machine, state.app, assigned, state.strategy, attended);
       },
     };
+  }
+
+  /** Who has its turn again is seen by what the release's machines are judged by. */
+  #noteTurns(state: RolloutState, change: RolloutChange): void {
+    const all = change.kind === "targets_retried" || change.kind === "targets_left";
+    const one = "machine" in change ? state.targets.get(change.machine) : undefined;
+    for (const target of all ? state.targets.values() : one === undefined ? [] : [one]) this.#world.startsAgain(target.machine, state.app, state.id, startsAgain(target));
   }
 
   #noteAvailability(machine: MachineId, app: AppName | undefined): void {
@@ -403,7 +407,7 @@ export class Rollouts {
     for (const machine of state.unchanged) this.#note(state, machine);
   }
 
-  /** Of a broken one what can't be noted is noted when it is read again. */
+  /** What a broken rollout can't note is noted when it is read again. */
   #note(state: RolloutState, machine: MachineId): void {
     try {
       noteAvailability(state, machine, this.#world.availabilities.noted(machine, state.app));

@@ -102,3 +102,11 @@ test("what came while the controller was held up is read before anything follows
   world.pass(2000, "m1", "m2");
   expect([world.state(id, "m2"), world.phase(id)]).toEqual(["pending", "rolling_back"]);
 });
+
+test("the audit finds a machine that is silent and not lost", async () => {
+  const world = new World();
+  await world.join("m1", "m2");
+  expect(world.engine.audit()).toBeUndefined();
+  world.fleet.markSilent("m1" as MachineId, world.clock.now());
+  expect(world.engine.audit()).toMatch(/^m1: memory .*"isSilent":true,"isLost":false/);
+});

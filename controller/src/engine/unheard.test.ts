@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { NAMES, onOne } from "./on-one.fixture.ts";
 import { NIGHTLY, World } from "./world.fixture.ts";
 
 
@@ -211,4 +212,19 @@ test("a soak does not open while the failure of its machine could not be stored,
   const told = [world.wanted("b"), world.wanted("c")];
   await world.saySeq("a", "reverting", generation, again.seq);
   expect([world.state(id, "a"), told]).toEqual(["failed", ["1", "1"]]);
+});
+
+test("a wave does not begin after its time while a machine of the wave before has reports that have not come in", async () => {
+  const world = await onOne();
+  const id = world.deploy("2", { waves: [wave(count(1)), { ...ALL, afterMs: 20_000 }], maxUnavailable: count(9) });
+  await world.say("a", "healthy");
+  world.pass(18_000, ...NAMES);
+  expect(world.wanted("b")).toBe("1");
+  // Its link was cut for a moment, and it has kept a report.
+  const generation = world.generation("a");
+  await world.engine.hello({ kind: "machine_joined", machine: "a" as never, instance: "i-a", labels: { role: "web" }, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" }, generation, 100);
+  world.pass(4000, ...NAMES);
+  const told = ["b", "c", "d"].map((name) => world.wanted(name));
+  await world.saySeq("a", "unhealthy", generation, 100);
+  expect([told, world.phase(id)]).toEqual([["1", "1", "1"], "rolling_back"]);
 });

@@ -65,12 +65,12 @@ export class Watch {
     try {
       attendance.write(rollouts.all().length > 0 || world.overdue.isWaiting);
     } catch {
-      // The disk takes no writes; whoever wants to commit says so.
+      // The disk takes no writes; the next commit reports that.
       attendance.failed();
     }
   }
 
-  /** Whether there are more. Those that caught up attend again once all that are lost are known to be. */
+  /** Whether there are more. Attended time resumes after every silent machine is marked. */
   #judgeSilence(): boolean {
     const { world, attendance } = this.#loop;
     if (attendance.isCatchingUp && !attendance.isOver) return false;
@@ -85,7 +85,7 @@ export class Watch {
     return false;
   }
 
-  /** Of machines that are heard, and say nothing final about what they were assigned. Whether there are more. */
+  /** Judges machines that are heard and have given no final answer in time. Whether there are more. */
   #judgeAnswers(): boolean {
     const { world, attendance } = this.#loop;
     const { attended } = attendance.now();

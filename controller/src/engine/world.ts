@@ -2,9 +2,10 @@
  * What rollouts see of the world: the fleet, whether apps serve on its machines, the calendar, and the limits of groups. Whatever changes one of these goes through here, so that all
  * that is derived from it (budgets, the targets of rollouts, how deployments are now) is told.
  */
+import assert from "node:assert/strict";
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
-import type { Fleet } from "../fleet/fleet.ts";
+import type { AgentRefusal, Fleet, FleetView, HeardAt } from "../fleet/fleet.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
 import { Availabilities, type Assigned } from "../rollout/availability.ts";
@@ -26,18 +27,21 @@ export interface Listener {
 }
 
 export class World implements Surroundings {
-  readonly fleet: Fleet;
+  readonly fleet: FleetView;
   readonly availabilities = new Availabilities();
   readonly now = new DeploymentsNow();
   readonly calendar: Calendar;
   readonly budgets: Budgets;
   readonly overdue: Overdue;
+  readonly #fleet: Fleet;
   readonly #facts: Facts;
   readonly #cordoned = new Set<MachineId>();
   #fleetChanges = 0;
   readonly #assignedOf = new Map<AppName, number>();
   /** Machines that have made reports which are not stored yet, and the newest of these. As agents say it: not in the tables. */
   readonly #owing = new Map<MachineId, number>();
+  /** `deployment/machine`: it was told, and has its turn again. */
+  readonly #startAgain = new Set<string>();
   /** Selectors and releases of deployments, which never change theirs. */
   readonly #given = new Map<DeploymentId, Given>();
   /** By their text. */
@@ -46,6 +50,7 @@ export class World implements Surroundings {
 
   constructor(fleet: Fleet, schedule: Schedule, facts: Facts) {
     this.fleet = fleet;
+    this.#fleet = fleet;
     this.#facts = facts;
     this.calendar = new Calendar(schedule);
     this.budgets = new Budgets(this.availabilities);
@@ -57,16 +62,20 @@ export class World implements Surroundings {
   }
 
   /** From the tables; nobody is told of it. Whoever has not answered yet has what is left of its time: attended time stood still while nobody looked. */
-  reload(): void {
+  reload(now: HeardAt): void {
     this.#fleetChanges += 1;
     this.#given.clear();
     this.#parsed.clear();
+    this.#startAgain.clear();
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
-    for (const { id, silent_since: silentSince } of this.#facts.machines()) if (silentSince !== null) this.availabilities.lost(id, true);
+    const machines = this.#facts.machines();
+    this.#fleet.restore(machines, now);
+    for (const { id, silent_since: silentSince } of machines) if (silentSince !== null) this.availabilities.lost(id, true);
     for (const { machine, drained } of this.#facts.cordons()) {
       this.#cordoned.add(machine);
       if (drained) this.availabilities.drained(machine, true);
     }
+    for (const { machine, deployment } of this.#facts.startingAgain()) this.#startAgain.add(`${deployment}/${machine}`);
     for (const row of this.#facts.assignments()) {
       const { machine, app, generation, deployment, release, phase, awaitedSince } = row;
       this.availabilities.assigned(machine, app, { generation, deployment, release });
@@ -107,7 +116,7 @@ export class World implements Surroundings {
     if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
   }
 
-  /** Nothing that it answered is so any more; it has its whole time to answer again. */
+  /** The agent is a new instance: none of its answers holds any more, and it has its whole time to answer again. */
   beganAnew(machine: MachineId, now: Attended): void {
     for (const app of this.availabilities.appsOf(machine)) {
       const assigned = this.availabilities.assignedTo(machine, app)!;
@@ -115,9 +124,19 @@ export class World implements Surroundings {
     }
   }
 
-  /** Its time to answer is over. False: it has answered, or is lost: then nobody can know, and it has its time anew when it is heard. */
+  /** Whether the machine has its turn again in a deployment that has told it before. */
+  startsAgain(machine: MachineId, app: AppName, deployment: DeploymentId, isSo: boolean): void {
+    const key = `${deployment}/${machine}`;
+    if (isSo === this.#startAgain.has(key)) return;
+    this.#change(machine, app, () => {
+      if (isSo) this.#startAgain.add(key);
+      else this.#startAgain.delete(key);
+    });
+  }
+
+  /** The machine's time to answer is over. False: it has answered, or it is lost, and has its time anew when it is heard. */
   declareOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
-    if (this.availabilities.isLost(machine)) return false;
+    if (this.isSilent(machine)) return false;
     let is = false;
     this.#change(machine, app, () => {
       is = this.availabilities.overdue(machine, app, generation);
@@ -125,19 +144,42 @@ export class World implements Surroundings {
     return is;
   }
 
-  lost(machine: MachineId): void {
+  /** Nothing is heard of it any more. The fleet calls it silent and its availability lost: one fact, which changes here and in `heardAgain` alone. */
+  lost(machine: MachineId, now: HeardAt): void {
     this.#fleetChanges += 1;
+    this.#fleet.markSilent(machine, now.at);
     this.#changeAll(machine, () => this.availabilities.lost(machine, true));
   }
 
-  heardAgain(machine: MachineId, now: Attended): void {
+  /** One that was lost. */
+  heardAgain(machine: MachineId, now: HeardAt, generation: number): void {
     this.#fleetChanges += 1;
+    this.#fleet.connected(machine, now, generation);
     this.#changeAll(machine, () => this.availabilities.lost(machine, false));
     for (const app of this.availabilities.appsOf(machine)) {
       if (!this.#isChanging(machine, app)) continue;
       const { generation } = this.availabilities.assignedTo(machine, app)!;
-      this.overdue.await({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now, this.availabilities.answerOf(machine, app) === "reverting");
+      this.overdue.await({ machine, app, generation, ...this.#facts.deadlines(machine, app) }, now.attended, this.availabilities.answerOf(machine, app) === "reverting");
     }
+  }
+
+  /** A session began, of a machine that is not lost. */
+  connected(machine: MachineId, now: HeardAt, generation: number): void {
+    assert(!this.isSilent(machine), `${machine} is silent, and is heard again first`);
+    this.#fleet.connected(machine, now, generation);
+  }
+
+  /** Says nothing of a machine that is lost: `heardAgain` does. */
+  heard(machine: MachineId, now: HeardAt, generation?: Generation): void {
+    this.#fleet.heard(machine, now, generation);
+  }
+
+  refuses(machine: MachineId, now: Instant, refusal: AgentRefusal | undefined): void {
+    this.#fleet.refuses(machine, now, refusal);
+  }
+
+  disconnected(machine: MachineId, now: Instant): void {
+    this.#fleet.disconnected(machine, now);
   }
 
   cordon(machine: MachineId, isDrained: boolean): void {
@@ -150,7 +192,7 @@ export class World implements Surroundings {
     this.#changeAll(machine, () => this.availabilities.drained(machine, false));
   }
 
-  /** It is no part of the fleet any more, and counts nowhere. */
+  /** The machine was removed from the fleet, and counts nowhere. */
   forget(machine: MachineId): void {
     this.#fleetChanges += 1;
     for (const app of this.availabilities.appsOf(machine)) {
@@ -162,6 +204,11 @@ export class World implements Surroundings {
     this.#owing.delete(machine);
     this.budgets.forget(machine);
     this.#listener.availabilityChanged(machine, undefined);
+  }
+
+  /** After the commit that removes the machine: a transaction that fails brings back from the tables all but when it was heard. Until then it may be silent here and, being forgotten, not lost. */
+  forgetPresence(machine: MachineId): void {
+    this.#fleet.forget(machine);
   }
 
   /** How the machines of a deployment are now. */
@@ -181,6 +228,7 @@ export class World implements Surroundings {
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
       isExcused: this.availabilities.isDrained(machine),
+      startsAgain: this.#startAgain.has(`${assigned.deployment}/${machine}`),
     };
   }
 
@@ -194,12 +242,12 @@ export class World implements Surroundings {
     return new Map(this.#facts.labels().map(({ machine, labels }) => [machine, labels]));
   }
 
-  /** What it never had can't have silenced it. */
+  /** False: the machine has not said that it has the assignment, so that can't have silenced it. */
   hasAssignment(machine: MachineId, app: AppName, generation: Generation): boolean {
     return this.availabilities.answerOf(machine, app) !== undefined || !this.fleet.lacks(machine, generation);
   }
 
-  /** It is drained, and has said that nothing of the app runs there any more: whatever becomes of it then is nobody's concern. */
+  /** The machine is drained, and has said that nothing of the app runs there any more: what becomes of it then matters to no rollout. */
   isExcused(machine: MachineId, app: AppName): boolean {
     return this.availabilities.isDrained(machine) && this.availabilities.answerOf(machine, app) === "removed";
   }
@@ -213,12 +261,12 @@ export class World implements Surroundings {
     return this.owes(machine) ? NEVER : this.fleet.heardAt(machine);
   }
 
-  /** It has made reports up to this one, and not all of them are stored. */
+  /** The machine has made reports up to this one, and not all of them are stored. */
   noteOwed(machine: MachineId, newestReport: number): void {
     this.#owing.set(machine, Math.max(newestReport, this.#owing.get(machine) ?? 0));
   }
 
-  /** All that it has made are stored. */
+  /** All reports that the machine has made are stored. */
   noteSettled(machine: MachineId): void {
     this.#owing.delete(machine);
   }

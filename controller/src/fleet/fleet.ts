@@ -34,6 +34,9 @@ export interface Restored {
   readonly silent_since: Instant | null;
 }
 
+/** For those that only ask. What changes a fleet goes through `World` (engine/world.ts), which keeps with it what follows from that. */
+export type FleetView = Pick<Fleet, "silentAfterMs" | "size" | "isSilent" | "heardAt" | "isAlive" | "isHeardLately" | "present" | "presence" | "overdue" | "lacks" | "refusal">;
+
 interface Heard {
   lastSeen: HeardAt;
   presenceSince: Instant;

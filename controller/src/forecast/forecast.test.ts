@@ -32,8 +32,16 @@ describe("if nothing fails", () => {
     const made = forecastOf({ history: { workMs: [], deployments: [] }, strategy: strategy({ waves: FLAT, minHealthyTimeMs: 20 * SECOND }) });
     expect(made.expectedMs).toBe(5 * 34 * SECOND);
     expect(made.expectedFrom).toBe(
-      "the file alone, as no earlier deployment of shop has made a machine healthy: 10s to fetch and start, 4s until its probes are satisfied, 20s of min_healthy_time",
+      "the file alone, as no earlier deployment of shop has made a machine healthy: 10s to fetch and start (a guess), 4s until its probes are satisfied, 20s of min_healthy_time",
     );
+  });
+
+  test("a guess that healthy_deadline would not allow foretells nothing by itself: it is taken as short as the deadline asks for, and said so", () => {
+    const made = forecastOf({ history: { workMs: [], deployments: [] }, strategy: strategy({ waves: FLAT, minHealthyTimeMs: 2 * SECOND, healthyDeadlineMs: 10 * SECOND }) });
+    expect(made.expectedMs).toBe(5 * 8 * SECOND);
+    expect(made.expectedFrom).toContain("2s to fetch and start (a guess: half of what healthy_deadline leaves for it), 4s until");
+    expect(blast(made, "broken everywhere").maxMachines).toBeGreaterThan(0);
+    expect(made.warnings.join()).not.toMatch(/would fail|may fail|even if the release is good/);
   });
 
   test("machines that are passed over are not among those that must be healthy; those that are not passed over are", () => {

@@ -1,5 +1,5 @@
 /**
- * How long a machine takes: from this app's history, or else from the file alone.
+ * How long a machine takes: from this app's history, or else from the file and a guess.
  *
  *     told ── fetch, stop, start ──▶ activated ── probes ──▶ well ── min_healthy_time ──▶ healthy
  *     └──────────────── work, as history has it ───────────────┘
@@ -8,9 +8,10 @@
  */
 import { durationText, rounded } from "@muster/proto/duration.ts";
 import type { Probe } from "@muster/proto/gen/muster/v1/release.ts";
-import type { ForecastInputs, History } from "./inputs.ts";
+import { counted, firstAndMore } from "@muster/proto/text.ts";
+import type { ForecastInputs } from "./inputs.ts";
 
-/** To fetch, stop and start, where nothing is known. */
+/** To fetch, stop and start, where nothing is known. Whoever wrote a shorter `healthy_deadline` knows better. */
 const GUESSED_START_MS = 10_000;
 /** Until a machine that is told to run what it runs has said that it does. */
 export const ANSWER_MS = 1_000;
@@ -31,9 +32,10 @@ export function paceOf({ app, history, release, strategy }: Pick<ForecastInputs,
   const probingMs = Math.max(0, ...release.health.map(satisfiedMs));
   const seen = history.workMs.toSorted((a, b) => a - b);
   if (seen.length === 0) {
-    const work = GUESSED_START_MS + probingMs;
+    const guess = guessedStart(strategy.healthyDeadlineMs - probingMs - strategy.minHealthyTimeMs);
+    const work = guess.startMs + probingMs;
     const parts = [
-      `${durationText(GUESSED_START_MS)} to fetch and start`,
+      `${durationText(guess.startMs)} to fetch and start (a guess${guess.why})`,
       ...(probingMs > 0 ? [`${durationText(probingMs)} until its probes are satisfied`] : []),
       `${durationText(strategy.minHealthyTimeMs)} of min_healthy_time`,
     ];
@@ -42,7 +44,18 @@ export function paceOf({ app, history, release, strategy }: Pick<ForecastInputs,
   const usualWorkMs = quantile(seen, 0.5);
   const slowWorkMs = quantile(seen, 0.9);
   const half = `half were well within ${durationText(rounded(usualWorkMs))}, nine in ten within ${durationText(rounded(slowWorkMs))}`;
-  return { usualWorkMs, slowWorkMs, probingMs, from: `${seen.length} ${seen.length === 1 ? "update" : "updates"} of ${app} (${namedDeployments(history)}): ${half}` };
+  return { usualWorkMs, slowWorkMs, probingMs, from: `${counted(seen.length, "update")} of ${app} (${firstAndMore(history.deployments, NAMED_MAX)}): ${half}` };
+}
+
+/**
+ * `roomMs`: what `healthy_deadline` leaves for it. A guess that exceeds that would foretell a rollout that fails, for no other reason than the guess.
+ * Where nothing is left the file itself contradicts itself, however short it is.
+ */
+function guessedStart(roomMs: number): { readonly startMs: number; readonly why: string } {
+  if (GUESSED_START_MS < roomMs) return { startMs: GUESSED_START_MS, why: "" };
+  if (roomMs <= 0) return { startMs: 0, why: ", as healthy_deadline leaves nothing for it" };
+  const half = roomMs / 2;
+  return { startMs: half < 1000 ? Math.floor(half) : Math.floor(half / 1000) * 1000, why: ": half of what healthy_deadline leaves for it" };
 }
 
 /** `turn`: its place among all targets. */
@@ -58,9 +71,4 @@ function satisfiedMs({ intervalMs, healthyAfter }: Probe): number {
 /** Nearest rank: one that was seen. */
 function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;
-}
-
-function namedDeployments({ deployments }: History): string {
-  const named = deployments.slice(0, NAMED_MAX).join(", ");
-  return deployments.length > NAMED_MAX ? `${named} and ${deployments.length - NAMED_MAX} more` : named;
 }

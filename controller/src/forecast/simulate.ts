@@ -86,7 +86,6 @@ class Simulation {
   readonly #agents = new Map<MachineId, Agent>();
   readonly #budgets: Budgets;
   readonly #availabilities = new Availabilities();
-  readonly #silent = new Set<MachineId>();
   /** Taken by the release, and since when. */
   readonly #dead = new Map<MachineId, Attended>();
   readonly #events = new Heap<{ readonly event: Event; readonly order: number }>((a, b) => a.event.at < b.event.at || (a.event.at === b.event.at && a.order < b.order));
@@ -109,12 +108,12 @@ class Simulation {
     this.#budgets = new Budgets(inputs.budgets, membership);
     const cordoned = new Set<MachineId>();
     for (const { id, silent, cordoned: isCordoned } of targets) {
-      if (silent) this.#silent.add(id);
+      this.#availabilities.lost(id, silent);
       if (isCordoned) cordoned.add(id);
     }
     const lastGood = new Map(targets.map((target) => [target.id, target.lastGood]));
     this.#surroundings = {
-      isSilent: (machine) => this.#silent.has(machine),
+      isSilent: (machine) => this.#availabilities.isLost(machine),
       heardAt: (machine) => this.#dead.get(machine) ?? ((this.#isLost(machine) ? 0 : Number.MAX_SAFE_INTEGER) as Attended),
       owing: () => [],
       isCordoned: (machine) => cordoned.has(machine),
@@ -255,8 +254,7 @@ class Simulation {
   }
 
   #fallSilent(machine: MachineId): void {
-    if (this.#silent.has(machine)) return;
-    this.#silent.add(machine);
+    if (this.#availabilities.isLost(machine)) return;
     this.#availabilities.lost(machine, true);
     this.#note(machine);
     this.#drive({ kind: "fell_silent", machine, reason: SILENT });
@@ -267,13 +265,12 @@ class Simulation {
   }
 
   /** What the machine ran before, and how that was. */
-  #noteBefore({ id, silent, unhealthy, lastGood }: ForecastMachine): void {
+  #noteBefore({ id, unhealthy, lastGood }: ForecastMachine): void {
     const { app } = this.#state;
     if (lastGood !== null || unhealthy) {
       this.#availabilities.assigned(id, app, { generation: BEFORE, deployment: this.#state.id, release: lastGood });
       this.#availabilities.reported(id, app, BEFORE, unhealthy ? "unhealthy" : "healthy");
     }
-    this.#availabilities.lost(id, silent);
     this.#note(id);
   }
 
@@ -333,7 +330,7 @@ class Simulation {
   /** Who is cut off goes on with what it was told before. */
   #tell({ machine, purpose }: Extract<RolloutChange, { readonly kind: "target_assigned" }>, generation: Generation): void {
     const agent = this.#agents.get(machine)!;
-    if (this.#silent.has(machine) || this.#isLost(machine)) return;
+    if (this.#availabilities.isLost(machine) || this.#isLost(machine)) return;
     for (const happening of tell(agent, purpose, generation, this.#now, this.#setting.model)) this.#push(happening);
   }
 

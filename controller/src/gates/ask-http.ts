@@ -1,7 +1,8 @@
 /**
  * One question over HTTP, asked once. Never throws: what goes wrong is answered with a sentence that names the server and what was found.
  *
- * Always holds: the timeout covers everything from the look-up of the name to the last byte; no more is read than allowed; no redirect is
+ * Always holds: the timeout covers everything from the look-up of the name to the last byte, and counts only time in which the loop turns, so that
+ * what came while the controller was held up is read before it is over; no more is read than allowed; no redirect is
  * followed; nothing of the URL but scheme, host and port stands in a sentence, since paths, queries and users are where secrets are.
  *
  * Not `fetch`: it refuses some ports and URLs with a user, can be sent to a proxy by the environment, and keeps connections that cannot be
@@ -31,8 +32,10 @@ export type HttpAnswer =
   /** By `signal`. */
   | { readonly kind: "cancelled" };
 
-/** setTimeout fires at once for longer delays than this. */
-const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+/** How often it is looked whether the timeout is over. */
+const LOOK_MS = 100;
+/** So much at most has passed from one look to the next; more, and the controller was held up in between. */
+const LOOK_MS_MAX = 2 * LOOK_MS;
 
 export async function askHttp(question: HttpQuestion, signal: AbortSignal): Promise<HttpAnswer> {
   const url = addressOf(question);
@@ -43,10 +46,10 @@ export async function askHttp(question: HttpQuestion, signal: AbortSignal): Prom
   const stop = (): void => ends.abort();
   signal.addEventListener("abort", stop, { once: true });
   let isTimedOut = false;
-  const timer = setTimeout(() => {
+  const cancelTimeout = afterTurning(question.timeoutMs, () => {
     isTimedOut = true;
     ends.abort();
-  }, Math.min(question.timeoutMs, TIMEOUT_MS_MAX));
+  });
   let status: number | undefined;
   try {
     const response = await send(url, question, ends.signal);
@@ -59,9 +62,31 @@ export async function askHttp(question: HttpQuestion, signal: AbortSignal): Prom
     const begun = status === undefined ? "" : `began to answer with status ${status} and `;
     return { kind: "silent", detail: `${server} ${begun}${isTimedOut ? `did not ${status === undefined ? "answer" : "end"} within ${question.timeoutMs} ms` : whyNot(error, status)}` };
   } finally {
-    clearTimeout(timer);
+    cancelTimeout();
     signal.removeEventListener("abort", stop);
   }
+}
+
+/**
+ * Calls back once the loop has turned for so long. After a time in which it did not, timers come first and what is in the sockets after them: so no look that is late is the last, unless the
+ * one before it was late as well, as on a machine that is always busy. Returns a function that cancels.
+ */
+function afterTurning(ms: number, callback: () => void): () => void {
+  let leftMs = ms;
+  let wasLate = false;
+  let lookedAt = performance.now();
+  const look = (): void => {
+    const now = performance.now();
+    const passedMs = now - lookedAt;
+    const isLate = passedMs > LOOK_MS_MAX;
+    lookedAt = now;
+    leftMs -= Math.min(passedMs, LOOK_MS_MAX);
+    if (leftMs <= 0 && (!isLate || wasLate)) return callback();
+    wasLate = isLate;
+    timer = setTimeout(look, leftMs > 0 ? Math.min(leftMs, LOOK_MS) : LOOK_MS);
+  };
+  let timer = setTimeout(look, Math.min(leftMs, LOOK_MS));
+  return () => clearTimeout(timer);
 }
 
 function addressOf({ url: text, path, query }: HttpQuestion): URL | undefined {

@@ -7,6 +7,7 @@
  * will do, as ever in cron.
  */
 import { Cron } from "croner";
+import { counted } from "@muster/proto/text.ts";
 
 interface Field {
   readonly name: string;
@@ -38,7 +39,7 @@ const ANY_DAY = new Date("2000-01-01T00:00:00Z");
 export function validateCron(text: string): string | undefined {
   if (text.length > CRON_LENGTH_MAX) return `the cron has ${text.length} characters, at most ${CRON_LENGTH_MAX} are allowed`;
   const fields = text.split(/\s+/).filter((field) => field !== "");
-  if (fields.length !== FIELDS.length) return `"${text}" has ${fields.length === 1 ? "1 field" : `${fields.length} fields`}: ${FORM}`;
+  if (fields.length !== FIELDS.length) return `"${text}" has ${counted(fields.length, "field")}: ${FORM}`;
   for (const [index, field] of FIELDS.entries()) {
     for (const part of fields[index]!.split(",")) {
       const fault = partFault(part, field);

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Instant } from "@muster/proto/ids.ts";
+import { type Instant, parseDeploymentId } from "@muster/proto/ids.ts";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Gatekeeper } from "./gatekeeper.ts";
 import { prometheusGate, questionOf, says, serve, webhookGate, type TestServer } from "./server.fixture.ts";
@@ -24,6 +24,11 @@ afterEach(async () => {
 async function holding(): Promise<(attempt: number) => Promise<Verdict>> {
   server = await serve((response) => void held.push(response));
   return (attempt) => gatekeeper.ask(questionOf(webhookGate(server.url), attempt));
+}
+
+/** Of another deployment. */
+function ofOther(check: Question["check"]): Question {
+  return { ...questionOf(check), deployment: parseDeploymentId("d-8")! };
 }
 
 describe("the gatekeeper", () => {
@@ -52,45 +57,70 @@ describe("the gatekeeper", () => {
     expect((await gatekeeper.ask(questionOf(webhookGate(server.url)))).kind).toBe("go");
   });
 
-  test("asks 16 at a time and the others in their turn", async () => {
+  test("asks 32 of a deployment at a time and the others in their turn", async () => {
     const ask = await holding();
-    const verdicts = Array.from({ length: 20 }, (_, index) => ask(index));
-    await vi.waitFor(() => expect(held).toHaveLength(16), { timeout: 10_000 });
-    for (const [index, expected] of [17, 18, 19, 20].entries()) {
+    const verdicts = Array.from({ length: 36 }, (_, index) => ask(index));
+    await vi.waitFor(() => expect(held).toHaveLength(32), { timeout: 10_000 });
+    for (const [index, expected] of [33, 34, 35, 36].entries()) {
       held[index]!.end("go");
       await vi.waitFor(() => expect(held).toHaveLength(expected), { timeout: 10_000 });
       expect(server.requests.at(-1)?.headers["idempotency-key"]).toBe(`d-7/2/0/${expected - 1}`);
     }
     for (const response of held.slice(4)) response.end("stop");
-    expect((await Promise.all(verdicts)).map(({ kind }) => kind)).toEqual([...Array<string>(4).fill("go"), ...Array<string>(16).fill("stop")]);
+    expect((await Promise.all(verdicts)).map(({ kind }) => kind)).toEqual([...Array<string>(4).fill("go"), ...Array<string>(32).fill("stop")]);
+  });
+
+  test("lets no deployment wait for the questions of another", async () => {
+    server = await serve((response, request) => (request.headers["idempotency-key"]?.toString().startsWith("d-7/") === true ? void held.push(response) : response.end("stop")));
+    const hanging = Array.from({ length: 100 }, (_, index) => gatekeeper.ask(questionOf(webhookGate(server.url), index)));
+    await vi.waitFor(() => expect(held).toHaveLength(32), { timeout: 10_000 });
+    expect((await gatekeeper.ask(ofOther(webhookGate(server.url)))).kind).toBe("stop");
+    await gatekeeper.close();
+    await Promise.all(hanging);
+  });
+
+  test("when it has no place left, gives the next to the deployment that has the fewest", async () => {
+    gatekeeper = new Gatekeeper(() => 0 as Instant, 4);
+    const ask = await holding();
+    const hanging = Array.from({ length: 8 }, (_, index) => ask(index));
+    await vi.waitFor(() => expect(held).toHaveLength(4), { timeout: 10_000 });
+    const other = gatekeeper.ask(ofOther(webhookGate(server.url)));
+    held[0]!.end("go");
+    await vi.waitFor(() => expect(held).toHaveLength(5), { timeout: 10_000 });
+    held[4]!.end("stop");
+    expect((await other).kind).toBe("stop");
+    await gatekeeper.close();
+    await Promise.all(hanging);
   });
 
   test("begins a question's time with its turn", async () => {
     server = await serve((response, request) => (request.headers["idempotency-key"]?.toString().endsWith("/99") === true ? response.end("go") : held.push(response)));
-    const first = Array.from({ length: 16 }, (_, index) => gatekeeper.ask(questionOf(webhookGate(server.url, 1_000), index)));
+    const first = Array.from({ length: 32 }, (_, index) => gatekeeper.ask(questionOf(webhookGate(server.url, 1_000), index)));
     const late = gatekeeper.ask(questionOf(webhookGate(server.url, 500), 99));
-    expect((await Promise.all(first)).map(({ kind }) => kind)).toEqual(Array<string>(16).fill("silent"));
+    expect((await Promise.all(first)).map(({ kind }) => kind)).toEqual(Array<string>(32).fill("silent"));
     expect(await late).toEqual({ kind: "go", detail: `${server.url} said go` });
   });
 
-  test("puts off what it has no room for", async () => {
+  test("puts off what it has no room for, of that deployment alone", async () => {
     const ask = await holding();
-    const verdicts = Array.from({ length: 1_016 }, (_, index) => ask(index));
-    expect(await ask(2_000)).toEqual({ kind: "wait", detail: "not asked: 1000 questions of other gates are waiting already" });
+    const verdicts = Array.from({ length: 32 + 128 }, (_, index) => ask(index));
+    expect(await ask(2_000)).toEqual({ kind: "wait", detail: "not asked: 128 questions of this deployment are waiting already" });
+    const other = gatekeeper.ask(ofOther(webhookGate(server.url)));
+    await vi.waitFor(() => expect(server.requests.map(({ headers }) => headers["idempotency-key"])).toContain("d-8/2/0/1"), { timeout: 10_000 });
     await gatekeeper.close();
-    expect(new Set((await Promise.all(verdicts)).map(({ detail }) => detail))).toEqual(new Set([STOPPING.detail]));
+    expect(new Set((await Promise.all([...verdicts, other])).map(({ detail }) => detail))).toEqual(new Set([STOPPING.detail]));
   });
 
   test("lets go of everything when it closes, and learns nothing from that", async () => {
     const ask = await holding();
-    const verdicts = Array.from({ length: 20 }, (_, index) => ask(index));
+    const verdicts = Array.from({ length: 36 }, (_, index) => ask(index));
     verdicts.push(gatekeeper.ask(questionOf(prometheusGate(server.url))));
-    await vi.waitFor(() => expect(held).toHaveLength(16), { timeout: 10_000 });
+    await vi.waitFor(() => expect(held).toHaveLength(32), { timeout: 10_000 });
     await gatekeeper.close();
     expect(await Promise.all(verdicts)).toEqual(verdicts.map(() => STOPPING));
     await vi.waitFor(() => expect(server.connections.size).toBe(0), { timeout: 10_000 });
-    expect(server.requests).toHaveLength(16);
-    expect(await ask(21)).toEqual(STOPPING);
+    expect(server.requests).toHaveLength(32);
+    expect(await ask(37)).toEqual(STOPPING);
     await gatekeeper.close();
   });
 

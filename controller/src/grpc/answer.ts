@@ -4,6 +4,7 @@
 import { type handleUnaryCall, type Metadata, type ServiceError, status, Metadata as GrpcMetadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import { type Caller, callerOf } from "./caller.ts";
+import { ArchiveError } from "../journal/archive-error.ts";
 import { type Answer, HelloOverBudget, MachineGone, type Refusal } from "../engine/refusal.ts";
 
 /** A status with a message for people, thrown by a handler. */
@@ -43,6 +44,8 @@ export function toServiceError(error: unknown, logger: Logger): CallError {
   if (error instanceof CallError) return error;
   if (error instanceof MachineGone) return missing(error.message);
   if (error instanceof HelloOverBudget) return new CallError(status.RESOURCE_EXHAUSTED, error.message);
+  // The log has it, from where it was found.
+  if (error instanceof ArchiveError) return new CallError(status.DATA_LOSS, error.message, { cause: error });
   if (isPrematureEnd(error)) return new CallError(status.CANCELLED, "the caller went away, or sent what can't be read", { cause: error });
   if (isAdapterFault(error)) {
     logger.error({ err: error }, "call failed for a fault of the surroundings");

@@ -5,7 +5,8 @@
  * Always holds: the first failures are told one by one, each with its reason; nothing that an operator did or that ended the rollout is left out before that which went
  * as planned.
  */
-import { type Line, listText, machinesText, spanText, type Sum } from "./words.ts";
+import { counted } from "@muster/proto/text.ts";
+import { type Line, listText, spanText, type Sum } from "./words.ts";
 
 /** Routine lines in a row that are still told one by one. */
 const ONE_BY_ONE_MAX = 6;
@@ -65,7 +66,7 @@ function together(stretch: readonly Line[]): Line {
 function clause(sum: Sum, machines: readonly string[]): string {
   const n = machines.length;
   const one = n === 1;
-  const who = n <= 3 ? listText([...machines]) : machinesText(n);
+  const who = n <= 3 ? listText([...machines]) : counted(n, "machine");
   switch (sum) {
     case "told":
       return `${who} ${one ? "was" : "were"} assigned the release`;
@@ -100,7 +101,7 @@ export function withoutRepeats(lines: readonly Line[]): readonly Line[] {
 }
 
 function tellsWaiting(line: Line | undefined): boolean {
-  return line !== undefined && (line.kind === "gate_stopped" || line.text.startsWith("waited ") || line.text.startsWith("went on without "));
+  return line !== undefined && (line.kind === "gate_stopped" || /^(?:stopped waiting|waited) /.test(line.text) || line.text.startsWith("went on without "));
 }
 
 /** The beginning, the end, and of the middle what matters most. */

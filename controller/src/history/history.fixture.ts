@@ -45,6 +45,17 @@ export class Scene extends World {
     }
   }
 
+  /** So much time passes, all of it attended, and nothing happens in it. Looking at each second of it would take minutes. */
+  age(ms: number): void {
+    this.clock.wall += ms;
+    this.engine.stop();
+    const newest = this.journal.db.prepare("SELECT max((SELECT coalesce(max(attended), 0) FROM journal), coalesce((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'attended_ms'), 0))").pluck().get() as number;
+    this.journal.db.prepare("INSERT INTO meta VALUES ('attended_ms', @value) ON CONFLICT (key) DO UPDATE SET value = @value").run({ value: String(newest + ms) });
+    this.startEngine();
+    // Tests say when.
+    this.engine.archiving.stop();
+  }
+
   get why(): Why {
     const { journal, clock, engine } = this;
     return new Why({ db: journal.db, archive: journal.archive, now: () => clock.now(), waiting: (id) => engine.waitingOn(id) ?? "", rollout: (id) => engine.rollout(id), present: engine });

@@ -2,6 +2,7 @@
  * What one machine waits for now in a deployment, and what would let it go on. Pure.
  */
 import { durationText } from "@muster/proto/duration.ts";
+import { counted } from "@muster/proto/text.ts";
 import { blockers, hasPlace } from "../rollout/place.ts";
 import { isEnded, isHeldBesideMoves, isOvertaken, isSupersededBack, isToRevert, isTouched, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
@@ -68,7 +69,7 @@ function pendingNow(standpoint: Standpoint, target: Target): readonly string[] {
   if (hold !== null && !isHeldBesideMoves(state)) return [`it waits for ${hold.message}`, ...ways(state, waiting)];
   const ahead = othersAhead(state, target);
   return [
-    ahead === 0 ? "it has the next turn" : `it has its turn after ${ahead === 1 ? "1 other" : `${ahead} others`}`,
+    ahead === 0 ? "it has the next turn" : `it has its turn after ${counted(ahead, "other")}`,
     ...full(state, target),
   ];
 }

@@ -48,6 +48,31 @@ test("a soak through which a machine ran is over", async () => {
   expect(await told(id)).toMatch(/gate_opened: waited 2\ds for the soak of wave 1 to be over$/);
 });
 
+test("a soak is told as long as it was watched: the time in which the controller was away is none of it", async () => {
+  const id = await soaking();
+  scene.elapse(5000, "m-1", "m-2", "m-3");
+  scene.engine.stop();
+  scene.clock.advance(23_000);
+  scene.startEngine();
+  scene.elapse(18_000, "m-1", "m-2", "m-3");
+  expect(await told(id)).toMatch(/gate_opened: waited 2[01]s for the soak of wave 1 to be over$/);
+});
+
+const ended = async (id: DeploymentId): Promise<readonly string[]> => (await scene.whyDeployment(id)).split("\n").filter((line) => line.includes(" hold_ended: ")).map((line) => line.replace(/^.* hold_ended: /, ""));
+
+test("a soak that ends with the loss of its machine was not over", async () => {
+  const lost = await soaking();
+  scene.elapse(30_000, "m-2", "m-3");
+  expect(await ended(lost)).toEqual([expect.stringMatching(/^stopped waiting for the soak of wave 1 to be over after 1?\ds$/)]);
+});
+
+test("nor was one in which somebody paused the rollout", async () => {
+  const id = await soaking();
+  scene.elapse(5000, "m-1", "m-2", "m-3");
+  scene.steer(id, { kind: "pause" });
+  expect(await ended(id)).toEqual(["stopped waiting for the soak of wave 1 to be over after 5s"]);
+});
+
 test("that the controller was away is told, to whoever asks about a machine, too; and nothing of it where it looked on", async () => {
   const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(3), healthyDeadlineMs: 60_000 });
   scene.elapse(3000, "m-1", "m-2", "m-3");

@@ -10,7 +10,7 @@ import { afterText, colon, spanText } from "./words.ts";
 type GateEntry = Extract<RolloutEntry, { readonly kind: "gate_reached" | "gate_asked" | "gate_answered" | "gate_opened" | "gate_stopped" }>;
 
 /** What it waited for, once that is over: moments and counts of then are left out. */
-export function heldFor({ kind, message }: Hold, wave: number): string {
+function heldFor({ kind, message }: Hold, wave: number): string {
   switch (kind) {
     case "soak":
       return `the soak of wave ${wave + 1} to be over`;
@@ -26,6 +26,7 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
     case "freeze":
     case "offline":
     case "budget":
+    case "settling":
     case "unsound":
     case "cordon":
       return message;
@@ -33,6 +34,14 @@ export function heldFor({ kind, message }: Hold, wave: number): string {
       return "its alarms to be quiet";
   }
 }
+
+/** That it waits no longer, where no gate opened: what a gate asks for did not come then, and an end may come before anything else. */
+export function holdEnded(hold: Hold, wave: number, waitedMs: number, entry: RolloutEntry): string {
+  const isBroken = GATES.has(hold.kind) || (entry.kind === "phase_changed" && entry.phase !== "succeeded");
+  return isBroken ? `stopped waiting for ${heldFor(hold, wave)} after ${spanText(waitedMs)}` : `waited ${spanText(waitedMs)} for ${heldFor(hold, wave)}`;
+}
+
+const GATES: ReadonlySet<Hold["kind"]> = new Set(["soak", "approval", "webhook", "prometheus"]);
 
 /** `waitedMs`: at this gate. Undefined: nothing to tell. */
 export function gateSentence(state: RolloutState, entry: GateEntry, waitedMs: number): string | undefined {

@@ -1,11 +1,12 @@
 /**
  * The start, the turns and the end of a rollout, and what operators asked, in sentences: from the state before, and the row. Pure.
  */
+import { counted } from "@muster/proto/text.ts";
 import type { CommandAccepted } from "../journal/entry.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isTouched, isToRevert } from "../rollout/state.ts";
 import { openStates, outstandingSentences } from "./outcome.ts";
-import { afterText, colon, countsText, is, listText, machinesText, membersSaid, totals, whoText } from "./words.ts";
+import { afterText, colon, countsText, is, listText, membersSaid, totals, whoText } from "./words.ts";
 
 /** Undefined: the rows that follow tell it. */
 export function commandSentence(state: RolloutState, { command, detail, reason, by }: CommandAccepted): string | undefined {
@@ -23,7 +24,7 @@ export function commandSentence(state: RolloutState, { command, detail, reason, 
       if (state.hold?.kind === "offline") return `${who} ended the wait for the silent machines of wave ${state.wave + 1}${colon(reason)}`;
       return state.hold?.kind === "begin" ? `${who} let the next wave begin before its time${colon(reason)}` : undefined;
     case "retry":
-      return `${who} let ${machinesText(totals(state).failed)} that had failed take ${totals(state).failed === 1 ? "its" : "their"} turn again${colon(reason)}`;
+      return `${who} let ${counted(totals(state).failed, "machine")} that had failed take ${totals(state).failed === 1 ? "its" : "their"} turn again${colon(reason)}`;
     case "set_max_unavailable":
       return `${who} changed max_unavailable to ${detail}${colon(reason)}`;
   }
@@ -37,14 +38,14 @@ export function planSentences(state: RolloutState, { waves, unchanged, maxUnavai
   const began =
     total === 0
       ? "began, with nobody to change"
-      : `began: ${machinesText(total)} in ${waves.length === 1 ? "one wave" : `${waves.length} waves (${listText(sizes.map(String), 8)})`}, at most ${maxUnavailable} unavailable at once${lane}`;
+      : `began: ${counted(total, "machine")} in ${waves.length === 1 ? "one wave" : `${waves.length} waves (${listText(sizes.map(String), 8)})`}, at most ${maxUnavailable} unavailable at once${lane}`;
   const left = unchanged.length === 0 ? [] : [`${listText(unchanged)} ${is(unchanged.length)} left out: ${unchanged.length === 1 ? "it runs" : "they run"} ${state.release} already`];
   return [began, ...left, ...notes.filter((note) => !/ already runs? it and /.test(note))];
 }
 
 export function waveBegan({ waves }: RolloutState, index: number): string {
   const wave = waves[index]!;
-  return `wave ${index + 1}${membersSaid(wave.members)} began: ${machinesText(wave.targets.length)}, ${listText(wave.targets.map(({ machine }) => machine))}`;
+  return `wave ${index + 1}${membersSaid(wave.members)} began: ${counted(wave.targets.length, "machine")}, ${listText(wave.targets.map(({ machine }) => machine))}`;
 }
 
 export function wavePassed({ waves }: RolloutState, index: number, at: number): string {
@@ -68,14 +69,14 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
       return isOperators(reason) || reason?.code === "internal" ? why : `${why}; it is paused, as on_failure: pause says`;
     case "rolling_back": {
       const back = [...state.targets.values()].filter(isToRevert).length;
-      const way = `${machinesText(back)} that ${back === 1 ? "was" : "were"} told of ${state.release} ${back === 1 ? "goes" : "go"} back, newest wave first, at most ${state.maxUnavailable} at once`;
+      const way = `${counted(back, "machine")} that ${back === 1 ? "was" : "were"} told of ${state.release} ${back === 1 ? "goes" : "go"} back, newest wave first, at most ${state.maxUnavailable} at once`;
       return isOperators(reason) ? `${why}: ${way}` : `${why}; as on_failure: rollback says, ${way}`;
     }
     case "succeeded":
       if (state.targets.size === 0) return `succeeded with nothing to do${colon(why)}`;
-      return `succeeded${took}: ${counts.healthy} of ${machinesText(state.targets.size - counts.removed)} ${counts.healthy === 1 ? "runs" : "run"} ${state.release}${othersText(state)}`;
+      return `succeeded${took}: ${counts.healthy} of ${counted(state.targets.size - counts.removed, "machine")} ${counts.healthy === 1 ? "runs" : "run"} ${state.release}${othersText(state)}`;
     case "rolled_back":
-      return `rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back on what ${counts.reverted === 1 ? "it" : "they"} ran before${leftText(state, phase)}`;
+      return `rolled back: ${counted(counts.reverted, "machine")} ${is(counts.reverted)} back on what ${counts.reverted === 1 ? "it" : "they"} ran before${leftText(state, phase)}`;
     case "failed":
       return `failed${isEnded(state.phase) ? "" : took}${colon(why)}${state.phase === "rolling" && state.strategy.onFailure === "abort" && told > 0 ? "; every machine stays as it is, as on_failure: abort says" : ""}`;
     case "aborted":
@@ -88,7 +89,7 @@ export function phaseSentence(state: RolloutState, phase: RolloutPhase, reason: 
 /** Of a rollback that gives way. */
 function stillBackText({ targets }: RolloutState): string {
   const back = [...targets.values()].filter(isToRevert).length;
-  return back === 0 ? "" : `; ${machinesText(back)} ${is(back)} still to go back, and ${back === 1 ? "goes" : "go"} back where the newer one decides nothing`;
+  return back === 0 ? "" : `; ${counted(back, "machine")} ${is(back)} still to go back, and ${back === 1 ? "goes" : "go"} back where the newer one decides nothing`;
 }
 
 /** Machines that took the release, and of which nothing is known. */

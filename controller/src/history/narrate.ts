@@ -8,7 +8,7 @@ import { removalIn } from "../journal/removal.ts";
 import { apply } from "../rollout/change.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isEnded, newRollout, type RolloutState } from "../rollout/state.ts";
-import { alarmSentence, gateSentence, heldFor } from "./narrate-gate.ts";
+import { alarmSentence, gateSentence, holdEnded } from "./narrate-gate.ts";
 import { commandSentence, phaseSentence, planSentences, waveBegan, wavePassed } from "./narrate-phase.ts";
 import { type Sentence, targetSentence, targetsSentences } from "./narrate-target.ts";
 import { isOfRollout } from "./past.ts";
@@ -88,14 +88,14 @@ export class Narrator {
   #change(state: RolloutState, row: JournalRow & { readonly entry: RolloutEntry }): readonly Line[] {
     const hold = state.hold;
     const wave = state.wave;
-    const heldMs = hold === null ? 0 : row.at - hold.since.at;
+    const heldMs = hold === null ? 0 : waitedMs(hold, row);
     const said = this.#sentences(state, row, heldMs).map((sentence) => this.#line(row, sentence));
     if (row.entry.kind === "rollout_started") this.#beganAt = row.at;
     apply(state, row.entry, row);
     const isOver = hold !== null && state.hold?.kind !== hold.kind;
     const isTold = row.entry.kind === "gate_opened" || row.entry.kind === "gate_stopped";
     if (!isOver || isTold || heldMs === 0) return said;
-    return [lineOf(row, "hold_ended", "", { text: `waited ${spanText(heldMs)} for ${heldFor(hold, wave)}` }), ...said];
+    return [lineOf(row, "hold_ended", "", { text: holdEnded(hold, wave, heldMs, row.entry) }), ...said];
   }
 
   #sentences(state: RolloutState, { at, entry }: JournalRow & { readonly entry: RolloutEntry }, heldMs: number): readonly Sentence[] {
@@ -175,6 +175,11 @@ export class Narrator {
   #line(row: JournalRow, sentence: Sentence): Line {
     return lineOf(row, kindOf(row), sentence.machine ?? machineOf(row), sentence);
   }
+}
+
+/** A soak runs while somebody looks, and only then. */
+function waitedMs({ kind, since }: NonNullable<RolloutState["hold"]>, { at, attended }: Moment): number {
+  return kind === "soak" ? attended - since.attended : at - since.at;
 }
 
 /** What it waited for, once that is over: what one could have done about it is left out. */

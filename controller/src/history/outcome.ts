@@ -3,8 +3,9 @@
  *
  * When the last of them has been heard and has done what the outcome says, the words are plain again: they are made anew from the targets each time.
  */
+import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { type EndedPhase, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
-import { listText, machinesText } from "./words.ts";
+import { listText } from "./words.ts";
 
 /** A target on which the outcome does not hold yet, or is not known to hold. */
 export interface OutstandingTarget {
@@ -18,6 +19,23 @@ export interface OutstandingTarget {
   /** The same in words. Default null. */
   readonly message?: string | null;
 }
+
+/** A target on which a success did not hold, and about which a newer deployment has decided since. */
+export interface OvertakenTarget extends Pick<OutstandingTarget, "machine" | "state" | "attempts"> {
+  /** Which one; null: it has not told the machine anything yet. */
+  readonly by: string | null;
+}
+
+export interface Overtaken {
+  /** Some of them, in the order of the waves. */
+  readonly targets: readonly OvertakenTarget[];
+  /** How many there are in all. */
+  readonly count: number;
+  /** Of these, so many are in the archive, and are not named any more. */
+  readonly archived: number;
+}
+
+export const NOBODY_OVERTAKEN: Overtaken = { targets: [], count: 0, archived: 0 };
 
 /** Which states of targets an ending leaves open. */
 const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
@@ -48,6 +66,8 @@ export interface Ended extends Ending {
   /** Some of those that are outstanding, in the order of the waves, and how many there are in all. */
   readonly outstanding: readonly OutstandingTarget[];
   readonly outstandingCount: number;
+  /** By default nobody. */
+  readonly overtaken?: Overtaken;
 }
 
 /** `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard` */
@@ -57,7 +77,7 @@ export function outcomeText(ended: Ended): string {
   const kept = counts.healthy === 0 ? [] : [keptText(ended)];
   switch (phase) {
     case "succeeded":
-      return [succeededText(counts), ...otherFailures(ended), ...left].join("; ");
+      return [succeededText(counts), ...otherFailures(ended), ...left, ...overtakenSentences(ended.overtaken)].join("; ");
     case "rolled_back":
       return left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`;
     case "failed":
@@ -70,14 +90,15 @@ export function outcomeText(ended: Ended): string {
 
 /** A rollback that has failed goes on with those that it had not come to. */
 function keptText({ phase, version, counts: { healthy, reverting, reverted } }: Pick<Ended, "phase" | "version" | "counts">): string {
-  if (phase !== "failed" || reverting + reverted === 0) return `${machinesText(healthy)} kept ${version}`;
-  return `${machinesText(healthy)} still ${healthy === 1 ? "runs" : "run"} ${version} and ${healthy === 1 ? "goes back in its" : "go back in their"} turn`;
+  if (phase !== "failed" || reverting + reverted === 0) return `${counted(healthy, "machine")} kept ${version}`;
+  return `${counted(healthy, "machine")} still ${healthy === 1 ? "runs" : "run"} ${version} and ${healthy === 1 ? "goes back in its" : "go back in their"} turn`;
 }
 
-/** Failures that no sentence names: later deployments decide about those machines, or they are in the archive. */
-export function otherFailures({ counts, outstanding, outstandingCount }: Pick<Ended, "counts" | "outstanding" | "outstandingCount">): readonly string[] {
-  const named = outstanding.filter(({ state }) => state === "failed").length + outstandingCount - outstanding.length;
-  return counts.failed > named ? [`${counts.failed - named} failed`] : [];
+/** Failures that no sentence names: they are in the archive. */
+export function otherFailures({ counts, outstanding, outstandingCount, overtaken = NOBODY_OVERTAKEN }: Pick<Ended, "counts" | "outstanding" | "outstandingCount" | "overtaken">): readonly string[] {
+  const named = [...outstanding, ...overtaken.targets].filter(({ state }) => state === "failed").length;
+  const unread = outstandingCount - outstanding.length + overtaken.count - overtaken.archived - overtaken.targets.length;
+  return counts.failed > named + unread ? [`${counts.failed - named - unread} failed`] : [];
 }
 
 /** Of one machine: `web-3 may still run 3.0, and goes back when it is heard`. */
@@ -121,7 +142,7 @@ function withReason(text: string, what: What, { message = null }: OutstandingTar
 /** `who`: names, or some of them and how many more. */
 function sentence(what: What, machines: readonly string[], count: number, version: string): string {
   const one = count === 1;
-  const who = count > machines.length ? `${machines.join(", ")} and ${count - machines.length} more` : listText(machines);
+  const who = whoText(machines, count);
   switch (what) {
     case "may_still_run":
       return `${who} may still run ${version}, and ${one ? "goes back when it is" : "go back when they are"} heard`;
@@ -154,6 +175,11 @@ function sentence(what: What, machines: readonly string[], count: number, versio
   }
 }
 
+/** Of so many, these are named. */
+function whoText(machines: readonly string[], count: number): string {
+  return count > machines.length ? firstAndMore(machines, machines.length, count) : listText(machines);
+}
+
 const NAMED_MAX = 3;
 
 /** `web-3 may still run 3.0, and goes back when it is heard`; one for all of whom the same is known. */
@@ -168,6 +194,29 @@ export function outstandingSentences({ phase, beganBack, version, outstanding, o
   });
 }
 
+/** `web-3 and web-4 failed, and d-11 has decided about them since`; one for all of whom the same is known. */
+export function overtakenSentences({ targets, count, archived }: Overtaken = NOBODY_OVERTAKEN): readonly string[] {
+  const groups = groupedBy(targets, ({ by, ...target }) => `${missedText(target)} ${by ?? ""}`);
+  const unread = count - archived - targets.length;
+  return [...groups.values()].map((group, index) => {
+    const { by, ...first } = group[0]!;
+    const all = group.length + (index === groups.size - 1 ? unread : 0);
+    return `${whoText(group.slice(0, all > NAMED_MAX + 1 ? NAMED_MAX : group.length).map(({ machine }) => machine), all)} ${missedText(first)}, and ${by ?? "a newer deployment"} has decided about ${all === 1 ? "it" : "them"} since`;
+  });
+}
+
+/** Of one machine. */
+export function overtakenText(target: OvertakenTarget): string {
+  return overtakenSentences({ targets: [target], count: 1, archived: 0 })[0]!;
+}
+
+/** What became of it in its deployment. */
+function missedText({ state, attempts }: Pick<OvertakenTarget, "state" | "attempts">): string {
+  if (state === "failed") return "failed";
+  if (attempts === 0) return "did not get it";
+  return state === "unreachable" ? "fell silent" : "had not finished";
+}
+
 /** `1 unreachable`, `2 unreachable and 1 under way`. */
 export function kindsText({ outstanding, outstandingCount }: Pick<Ended, "outstanding" | "outstandingCount">): string {
   const kinds = groupedBy(outstanding, ({ state }) => (state === "unreachable" || state === "removed" ? state : "under way"));
@@ -175,8 +224,8 @@ export function kindsText({ outstanding, outstandingCount }: Pick<Ended, "outsta
   return listText([...kinds].map(([kind, targets], index) => `${targets.length + (index === kinds.size - 1 ? unread : 0)} ${kind}`));
 }
 
-function groupedBy<Key>(targets: readonly OutstandingTarget[], keyOf: (target: OutstandingTarget) => Key): ReadonlyMap<Key, readonly OutstandingTarget[]> {
-  const groups = new Map<Key, OutstandingTarget[]>();
+function groupedBy<Key, Of>(targets: readonly Of[], keyOf: (target: Of) => Key): ReadonlyMap<Key, readonly Of[]> {
+  const groups = new Map<Key, Of[]>();
   for (const target of targets) {
     const key = keyOf(target);
     const group = groups.get(key);

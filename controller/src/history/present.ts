@@ -7,10 +7,10 @@ import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Remedies } from "../engine/comebacks.ts";
 import { NOBODY, type Now } from "../engine/deployments-now.ts";
-import { stands } from "../journal/standing.ts";
+import { leftWithRelease, stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
-import type { RolloutPhase, TargetState } from "../rollout/state.ts";
-import { type Ending, openStates, type OutstandingTarget } from "./outcome.ts";
+import type { RolloutPhase, RolloutState, TargetState } from "../rollout/state.ts";
+import { type Ending, NOBODY_OVERTAKEN, openStates, type OutstandingTarget, type Overtaken, type OvertakenTarget } from "./outcome.ts";
 import { listText } from "./words.ts";
 
 /** What the engine knows at this moment. */
@@ -32,11 +32,11 @@ const TROUBLED_NAMED_MAX = 3;
  */
 const IS_OPEN = `t.deployment = @id AND t.state IN (SELECT value FROM json_each(@states))
   AND (t.state <> 'skipped' OR d.phase <> 'superseded' OR (t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
-  AND (t.state <> 'removed' OR t.runs IS NULL OR d.app || '@' || t.runs = d.release)
+  AND (t.state <> 'removed' OR ${leftWithRelease("t", "d")})
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
 /** Nothing newer was decided about the machine; who was passed over still gets it while no newer deployment stands. */
-const IS_OWN = `AND (t.state = 'removed' OR coalesce(a.deployment = d.id, 0)
+const IS_OWN = `(t.state = 'removed' OR coalesce(a.deployment = d.id, 0)
   OR (t.attempts = 0 AND coalesce(a.decided_seq < d.start_seq, 1) AND NOT EXISTS (
     SELECT 1 FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND ${stands("o")} AND o.start_seq > d.start_seq)))`;
 
@@ -50,10 +50,42 @@ export interface Outstanding {
 /** Empty before the end. `isNow`: later decisions about its machines count; else it is as the deployment left it. */
 export function outstandingOf(db: Database, id: DeploymentId, ending: Ending, isNow: boolean): Outstanding {
   const given = { id, states: JSON.stringify(openStates(ending)), isNow: isNow ? 1 : 0 };
-  const where = `${FROM} ${IS_OPEN} ${isNow ? IS_OWN : ""}`;
+  const where = `${FROM} ${IS_OPEN} ${isNow ? `AND ${IS_OWN}` : ""}`;
   const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
   const count = targets.length < OUTSTANDING_READ_MAX ? targets.length : (statement(db, `SELECT count(*) ${where}`).pluck().get(given) as number);
   return { targets, count };
+}
+
+/** Of a success: it did not hold there, and something newer was decided about the machine. Whose labels match no more was let go, and is not missed. */
+const IS_OVERTAKEN = `d.phase = 'succeeded' AND t.state IN (SELECT value FROM json_each(@states)) AND (t.attempts > 0 OR t.reason_code IS NOT 'unmatched')
+  AND NOT ((t.attempts > 0 OR t.reason_code IS NOT 'superseded') AND ${IS_OWN})`;
+
+/** Who has decided there since; null: nobody has told the machine anything yet. */
+const OVERTAKEN_BY = `CASE WHEN a.deployment <> d.id AND a.decided_seq > d.start_seq THEN a.deployment
+  ELSE (SELECT o.id FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND ${stands("o")} AND o.start_seq > d.start_seq ORDER BY o.start_seq DESC LIMIT 1) END`;
+
+/** Those of a success on which it did not hold, and that newer deployments have by now. */
+export function overtakenOf(db: Database, id: DeploymentId): Overtaken {
+  const given = { id, states: JSON.stringify(openStates({ phase: "succeeded", beganBack: false })) };
+  const targets = statement(db, `SELECT t.machine, t.state, t.attempts, ${OVERTAKEN_BY} AS by ${FROM} ${IS_OVERTAKEN} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OvertakenTarget[];
+  const count = targets.length < OUTSTANDING_READ_MAX ? targets.length : (statement(db, `SELECT count(*) ${FROM} ${IS_OVERTAKEN}`).pluck().get(given) as number);
+  const archived = statement(db, "SELECT coalesce(sum(count), 0) FROM archived_targets WHERE deployment = @id AND state IN (SELECT value FROM json_each(@states))").pluck().get(given) as number;
+  return count + archived === 0 ? NOBODY_OVERTAKEN : { targets, count: count + archived, archived };
+}
+
+/** The same of one whose targets are in the archive, as it was read from there. */
+export function overtakenIn(db: Database, { id, targets }: Pick<RolloutState, "id" | "targets">): Overtaken {
+  const states = openStates({ phase: "succeeded", beganBack: false });
+  const missed = [...targets.values()].filter(({ state, attempts, reason }) => states.includes(state) && (attempts > 0 || reason?.code !== "unmatched"));
+  const by = statement(db, `SELECT ${OVERTAKEN_BY} FROM deployments d LEFT JOIN assignments a ON a.machine = @machine AND a.app = d.app WHERE d.id = @id`).pluck();
+  const named = missed.slice(0, OUTSTANDING_READ_MAX).map(({ machine, state, attempts }) => ({ machine, state, attempts, by: by.get({ id, machine }) as string | null }));
+  return { targets: named, count: missed.length, archived: 0 };
+}
+
+/** Something newer was decided about machines that got its release, so that they do not run it any more. Of one whose targets are in the archive: about all of them. */
+export function isRunElsewhere(db: Database, id: DeploymentId): boolean {
+  const isGone = statement(db, "SELECT 1 FROM archived_targets WHERE deployment = ? AND state = 'healthy'").get(id) !== undefined;
+  return isGone || statement(db, `SELECT 1 ${FROM} t.state = 'healthy' AND a.deployment IS NOT d.id AND a.release IS NOT d.release LIMIT 1`).get({ id }) !== undefined;
 }
 
 /** What is to be known of a machine to say how it is: of `targets` t, `machines` m, `assignments` a and `machine_apps` ma. */

@@ -1,11 +1,14 @@
 /**
  * The journal as history reads it: page by page, so that the engine has its turn in between, and by index, so that a long journal costs no more than what is asked of it.
+ *
+ * Always holds: where rows of a deployment can't be read, it throws ArchiveError, since a story without them would be another one.
  */
 import type { Database, Statement } from "better-sqlite3";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { EntryKind, JournalRow } from "../journal/entry.ts";
 import type { Archive, ArchivedRow, Under } from "../journal/archive.ts";
 import { isArchived } from "../journal/archived-kinds.ts";
+import { refuseMissing } from "../journal/archive-error.ts";
 import { fromStored, ROW_COLUMNS, type StoredRow } from "../journal/journal.ts";
 import { pageWith } from "../journal/pages.ts";
 
@@ -84,7 +87,7 @@ export class Rows {
       const live = this.#sql.span.all({ fromSeq, toSeq, deployment, app }) as StoredRow[];
       const isWanted = (row: ArchivedRow): boolean => row.deployment === deployment || (row.kind === "report_accepted" && row.app === app);
       for (let from = fromSeq; from < toSeq && from <= this.#archive.lastSeq; ) {
-        const { rows, upTo } = this.#archive.read({ fromSeq: from, toSeq: toSeq - 1, under: { deployment }, isWanted, most: Infinity });
+        const { rows, upTo } = this.#archive.read({ fromSeq: from, toSeq: toSeq - 1, under: { deployment }, isWanted, most: Infinity, onMissing: refuseMissing });
         live.push(...rows);
         from = upTo + 1;
       }
@@ -172,7 +175,7 @@ export class Rows {
 
   async *#pages(read: (fromSeq: number) => StoredRow[], first: number, under: Under, isWanted: (row: ArchivedRow) => boolean): AsyncGenerator<readonly JournalRow[], void, undefined> {
     for (let fromSeq = first; ; ) {
-      const { rows, next } = pageWith(this.#archive, read(fromSeq), { fromSeq, most: PAGE_ROWS, under, isWanted });
+      const { rows, next } = pageWith(this.#archive, read(fromSeq), { fromSeq, most: PAGE_ROWS, under, isWanted, onMissing: refuseMissing });
       if (rows.length > 0) yield rows.map(fromStored);
       if (next === undefined) return;
       fromSeq = next;

@@ -84,7 +84,7 @@ async function play(scene: Scene, seed: number): Promise<void> {
         break;
       case "answer":
         scene.asked.shift()?.answer({ kind: pick(["go", "stop", "wait", "silent"]), detail: pick(["", "said so"]) });
-        await Promise.resolve();
+        await new Promise((resolve) => setImmediate(resolve));
         break;
     }
   }

@@ -2,11 +2,12 @@
  * A strategy in words: in how many waves, how many at once, what a failure means, what it waits for. Pure.
  */
 import { durationText } from "@muster/proto/duration.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Gate, OrderKey, Size, Strategy, WaveSpec } from "../plan/strategy.ts";
 import { membersText } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import { timeText } from "../rollout/words.ts";
-import { listText, machinesText } from "./words.ts";
+import { listText } from "./words.ts";
 
 const WAVES_SHOWN_MAX = 8;
 
@@ -17,7 +18,7 @@ export function strategyText(strategy: Strategy): string {
     ...(alarms.length === 0 ? [] : [`${alarms.length === 1 ? "an alarm stops" : `${alarms.length} alarms stop`} it when active`]),
     `${amount(maxUnavailable)} unavailable at once`,
     ...(spread === null ? [] : [`one ${spread} at a time`]),
-    ...maxUnavailablePer.map(({ label, max }) => `at most ${machinesText(max)} of one ${label} at once`),
+    ...maxUnavailablePer.map(({ label, max }) => `at most ${counted(max, "machine")} of one ${label} at once`),
     ...(strategy.order.length === 0 ? [] : [`in the order of ${listText(strategy.order.map(orderText), strategy.order.length)}`]),
     failureText(strategy),
     ...offlineText(strategy),
@@ -68,7 +69,7 @@ export function orderText(key: OrderKey): string {
 }
 
 function amount(size: Size): string {
-  return size.kind === "count" ? `at most ${machinesText(size.count)}` : `at most ${sizeText(size)} of them`;
+  return size.kind === "count" ? `at most ${counted(size.count, "machine")}` : `at most ${sizeText(size)} of them`;
 }
 
 function failureText({ maxFailures, onFailure }: Strategy): string {

@@ -1,29 +1,34 @@
 /**
  * Where a deployment, or a machine in it, stands: in one sentence. Pure.
  */
+import { counted } from "@muster/proto/text.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { isEnded, isOvertaken, isSupersededBack, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
-import { kindsText, otherFailures, outstandingSentences } from "./outcome.ts";
+import { kindsText, otherFailures, outstandingSentences, type Overtaken, overtakenSentences } from "./outcome.ts";
 import type { Outstanding } from "./present.ts";
-import { because, is, machinesText, totals } from "./words.ts";
+import { because, is, totals } from "./words.ts";
 
 /** What is known after the end. */
 export interface Afterwards {
   readonly outstanding: Outstanding;
+  readonly overtaken: Overtaken;
+  /** Newer deployments have decided about machines that run it no more. */
+  readonly isRunElsewhere: boolean;
   /** How its machines are now, where that is other than it ended with; else empty. */
   readonly nowText: string;
 }
 
-export function deploymentSummary(state: RolloutState, waiting: string, { outstanding, nowText }: Afterwards): string {
-  const now = nowText === "" ? "" : ` Now ${nowText}.`;
-  return `${endSummary(state, waiting, outstanding, now !== "")}${now}`;
+export function deploymentSummary(state: RolloutState, waiting: string, afterwards: Afterwards): string {
+  const { nowText } = afterwards;
+  return `${endSummary(state, waiting, afterwards)}${nowText === "" ? "" : ` Now ${nowText}.`}`;
 }
 
-function endSummary(state: RolloutState, waiting: string, { targets: left, count: leftCount }: Outstanding, isPast: boolean): string {
+function endSummary(state: RolloutState, waiting: string, { outstanding: { targets: left, count: leftCount }, overtaken, isRunElsewhere, nowText }: Afterwards): string {
   const { id, release, phase, beganBack, reason, waves, wave, targets } = state;
   const counts = totals(state);
   const what = `${id} (${release})`;
-  const run = `${counts.healthy} of ${machinesText(targets.size - counts.removed)} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
+  const isPast = nowText !== "" || isRunElsewhere;
+  const run = `${counts.healthy} of ${counted(targets.size - counts.removed, "machine")} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
   const version = release.slice(state.app.length + 1);
   const others = isEnded(phase) ? outstandingSentences({ phase, beganBack, version, outstanding: left, outstandingCount: leftCount }).map((sentence) => `; ${sentence}`).join("") : "";
   const where = waves.length < 2 ? "" : ` in wave ${wave + 1} of ${waves.length}`;
@@ -36,9 +41,9 @@ function endSummary(state: RolloutState, waiting: string, { targets: left, count
     case "paused":
       return `${what} is paused${where}${why}.`;
     case "rolling_back":
-      return `${what} is being rolled back: ${machinesText(counts.reverted)} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
+      return `${what} is being rolled back: ${counted(counts.reverted, "machine")} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
     case "succeeded":
-      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${otherFailures({ counts, outstanding: left, outstandingCount: leftCount }).map((text) => `; ${text}`).join("")}${others}.`;
+      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${otherFailures({ counts, outstanding: left, outstandingCount: leftCount, overtaken }).map((text) => `; ${text}`).join("")}${others}${overtakenSentences(overtaken).map((text) => `; ${text}`).join("")}${goneText(counts.removed)}.`;
     case "rolled_back":
       if (leftCount === 0) return `${what} was rolled back${why}.`;
       return `${what} was rolled back, except ${kindsText({ outstanding: left, outstandingCount: leftCount })}${others.replace(";", ":")}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;
@@ -49,6 +54,11 @@ function endSummary(state: RolloutState, waiting: string, { targets: left, count
     case "superseded":
       return `${what} gave way to a newer deployment${why}${others}.`;
   }
+}
+
+/** They are in no other number. */
+function goneText(removed: number): string {
+  return removed === 0 ? "" : `; ${removed} more ${removed === 1 ? "was" : "were"} removed from the fleet`;
 }
 
 /** What is known of a target's machine beside its state. */

@@ -47,14 +47,14 @@ export function ways(state: RolloutState, waiting: string): readonly string[] {
     case "paused":
       return [
         `muster resume ${id} lets it go on; what has failed so far counts no more`,
-        ...(canAsk(state, "retry") ? [`muster retry ${id} lets the failed machines take their turn again`] : []),
+        ...(canAsk(state, "retry") ? [`muster retry ${id} tries the failed machines again`] : []),
         ...(canAsk(state, "rollback") ? [`muster rollback ${id} takes every machine back to what it ran before`] : []),
         `muster abort ${id} leaves every machine as it is`,
       ];
     case "rolling":
       return hold === null ? [] : holdWays(state, hold);
     case "rolling_back":
-      return hold?.kind === "budget" ? [BUDGET_WAY] : [];
+      return hold === null ? [] : holdWays(state, hold);
     case "succeeded":
     case "rolled_back":
     case "failed":
@@ -99,6 +99,8 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
       return [`it goes on when they have come in; ${skipAll} goes on without them`];
     case "cordon":
       return [`it goes on with them when they are uncordoned; muster abort ${id} ends it`];
+    case "settling":
+      return ["it goes on by itself then; each of them has as long for that as its healthy_deadline allows"];
     case "budget":
       return [BUDGET_WAY];
   }

@@ -242,7 +242,7 @@ describe("a deployment", () => {
         "d-2 (app@2) is paused: 1 machine failed in wave 1, 0 allowed: m-1: exited with code 1.",
         "  > it waits for an operator to resume, retry, roll back or abort it",
         "  > muster resume d-2 lets it go on; what has failed so far counts no more",
-        "  > muster retry d-2 lets the failed machines take their turn again",
+        "  > muster retry d-2 tries the failed machines again",
         "  > muster rollback d-2 takes every machine back to what it ran before",
       ]
     `);
@@ -294,7 +294,7 @@ describe("a deployment", () => {
     for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "2");
     scene.elapse(90_000, "m-1", "m-2", "m-4");
     scene.asked.at(-1)?.answer({ kind: "stop", detail: "too many complaints" });
-    await Promise.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
       "d-2 (app@2) failed: the webhook gate of wave 1 stopped it: too many complaints.
           20s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
@@ -724,7 +724,7 @@ describe("a machine that was removed", () => {
     `);
     await scene.settle("m-1", "m-2", "m-3", "m-4");
     expect(await scene.whyDeployment(id)).toMatchInlineSnapshot(`
-      "d-1 (app@1) succeeded: 4 of 4 machines run it.
+      "d-1 (app@1) succeeded: 4 of 4 machines run it; 1 more was removed from the fleet.
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
            0s deployment_submitted: it asks for one wave; at most 5 machines unavailable at once; if any machine fails, all that were changed go back
            0s rollout_started: began: 5 machines in one wave, at most 5 unavailable at once
@@ -784,7 +784,7 @@ describe("a machine that was removed", () => {
            0s machine_joined: m-1 joined with the labels role=web, zone=a
            0s machine_joined: m-1 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
     `);
-    expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 3 machines run it.");
+    expect(await scene.whyDeployment(id)).toContain("d-1 (app@1) succeeded: 3 of 3 machines run it; 1 more was removed from the fleet.");
   });
 });
 

@@ -14,7 +14,8 @@ import { isEnded, type RolloutPhase, type RolloutState } from "../rollout/state.
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
-import { differenceText, leftOutNow, nowText, outstandingOf, type Present, saidOf } from "./present.ts";
+import { NOBODY_OVERTAKEN } from "./outcome.ts";
+import { differenceText, isRunElsewhere, leftOutNow, nowText, outstandingOf, overtakenIn, overtakenOf, type Present, saidOf } from "./present.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
 import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
@@ -67,9 +68,11 @@ export class Why {
   #afterwards(state: RolloutState): Afterwards {
     const { db, present } = this.#source;
     const { id, phase, beganBack, unchanged } = state;
-    if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, nowText: "" };
+    if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, overtaken: NOBODY_OVERTAKEN, isRunElsewhere: false, nowText: "" };
     const leftOut = unchanged.size > 0 && phase === "succeeded" ? leftOutNow(db, state) : undefined;
-    return { outstanding: outstandingOf(db, id, { phase, beganBack }, true), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
+    const left = phase === "succeeded" ? overtakenOf(db, id) : NOBODY_OVERTAKEN;
+    const overtaken = left.archived > 0 ? overtakenIn(db, state) : left;
+    return { outstanding: outstandingOf(db, id, { phase, beganBack }, true), overtaken, isRunElsewhere: isRunElsewhere(db, id), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */

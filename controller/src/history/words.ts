@@ -3,6 +3,7 @@
  */
 import { durationText, rounded } from "@muster/proto/duration.ts";
 import type { ReleaseId } from "@muster/proto/ids.ts";
+import { firstAndMore } from "@muster/proto/text.ts";
 import type { RolloutReason, RolloutState, TargetCounts } from "../rollout/state.ts";
 
 /** One thing that was decided, asked or observed. */
@@ -33,10 +34,6 @@ export function afterText(ms: number): string {
   return ms > 0 ? ` after ${spanText(ms)}` : "";
 }
 
-export function machinesText(n: number): string {
-  return n === 1 ? "1 machine" : `${n} machines`;
-}
-
 export function is(n: number): string {
   return n === 1 ? "is" : "are";
 }
@@ -47,7 +44,7 @@ export function was(n: number): string {
 
 /** `a`, `a and b`, `a, b and c`, `a, b, c and 4 more`. */
 export function listText(names: readonly string[], most = 3): string {
-  if (names.length > most + 1) return `${names.slice(0, most).join(", ")} and ${names.length - most} more`;
+  if (names.length > most + 1) return firstAndMore(names, most);
   return names.length < 2 ? (names[0] ?? "") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }
 

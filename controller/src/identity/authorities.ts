@@ -15,6 +15,8 @@ import { PrivateFileError, writePrivate } from "./private-file.ts";
 
 const SERVER_DAYS = 30;
 const DAY_MS = 24 * 60 * 60_000;
+/** What servers show counts from a little before it was made: a clock that was set back by no more than this leaves it good, for clients whose clocks differ too. */
+const SET_BACK_MS = 60_000;
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 const URI_PREFIX = "URI:";
 
@@ -28,6 +30,8 @@ export class Authorities {
   readonly #dir: string;
   readonly #now: () => number;
   #serving: readonly Serving[] = [];
+  /** What they show was made then, on the wall clock. */
+  #madeAt = 0;
 
   private constructor(dir: string, now: () => number) {
     this.#dir = dir;
@@ -63,17 +67,35 @@ export class Authorities {
     return this.all.map(({ certificate }) => certificate.toString());
   }
 
-  /** Certificates of servers anew, for all authorities on disk. They live for 30 days: a controller that runs for longer does this every day. */
+  /** What servers show is a day old by the clock as it is now, or made at a time that is still to come: whichever way the clock was set, it is to be made anew. */
+  get areStale(): boolean {
+    const ageMs = this.#now() - this.#madeAt;
+    return ageMs < -SET_BACK_MS || ageMs >= DAY_MS;
+  }
+
+  /** Of authorities that do not count now: why, and the way out. */
+  get outOfDate(): readonly string[] {
+    const now = this.#now();
+    return this.all
+      .filter(({ certificate }) => now < certificate.validFromDate.getTime() || now >= certificate.validToDate.getTime())
+      .map(({ pin, certificate }) => {
+        const [from, until, at] = [certificate.validFromDate, certificate.validToDate, new Date(now)].map((date) => date.toISOString());
+        return `${pin.slice(0, 12)} counts from ${from} until ${until}, and it is ${at} by this machine's clock: set the clock. If that is right now, and was wrong when the authority was made, stop the controller, remove ${this.#dir}, start it again, and let machines join anew`;
+      });
+  }
+
+  /** Certificates of servers anew, for all authorities on disk. They live for 30 days: see server-certificates.ts. */
   async refresh(): Promise<void> {
     const now = this.#now();
     const expiresAt = now + SERVER_DAYS * DAY_MS;
-    this.#serving = await Promise.all(
+    const serving = await Promise.all(
       numbers(this.#dir).map(async (number) => {
         const authority = await this.#load(number);
         const server = await authority.issueServer(now, expiresAt);
         return { authority, server, context: createSecureContext({ key: server.key, cert: server.chain, minVersion: "TLSv1.3" }) };
       }),
     );
+    [this.#serving, this.#madeAt] = [serving, now];
   }
 
   /** For the TLS name that a client asks for; the newest one's where it asks for none that is known. */

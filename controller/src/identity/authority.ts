@@ -20,9 +20,13 @@ import {
 cryptoProvider.set(webcrypto as typeof globalThis.crypto);
 
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-const AUTHORITY_YEARS = 10;
+const DAY_MS = 24 * 60 * 60_000;
+/** Ten years. */
+const AUTHORITY_LIFETIME_MS = 3_653 * DAY_MS;
 /** Clocks differ; a certificate counts from a little before it was made. */
 const BACKDATED_MS = 5 * 60_000;
+/** A controller may start for the first time before its machine knows the time: what was made with a clock that was ahead counts when the clock has been set back all the same. */
+const AUTHORITY_BACKDATED_MS = 366 * DAY_MS;
 const SERIAL_BYTES = 16;
 /** A request for a P-256 key is about 300 bytes. */
 const REQUEST_BYTES_MAX = 4_096;
@@ -52,23 +56,22 @@ export class Authority {
     this.#signingKey = signingKey;
   }
 
-  /** What was made before was not signed by it. Milliseconds since 1970, at most a second late. */
+  /** What was made before was not signed by it. Milliseconds since 1970, at most a second late. Those of older versions were backdated by less, and their ten years were never longer. */
   get madeAt(): number {
-    return this.certificate.validFromDate.getTime() + BACKDATED_MS + 1_000;
+    const { validFromDate, validToDate } = this.certificate;
+    return Math.max(validFromDate.getTime() + BACKDATED_MS, validToDate.getTime() - AUTHORITY_LIFETIME_MS) + 1_000;
   }
 
   /** A new one; its files are the caller's to keep. */
   static async make(now: number): Promise<AuthorityFiles> {
     const { privateKey, publicKey } = keyPair();
-    const notAfter = new Date(now);
-    notAfter.setUTCFullYear(notAfter.getUTCFullYear() + AUTHORITY_YEARS);
     const serialNumber = serial();
     const certificate = await X509CertificateGenerator.createSelfSigned({
       serialNumber,
       // Apart from each other in the lists of those who look at certificates.
       name: `CN=Muster authority ${serialNumber.slice(0, 8)}`,
-      notBefore: new Date(now - BACKDATED_MS),
-      notAfter,
+      notBefore: new Date(now - AUTHORITY_BACKDATED_MS),
+      notAfter: new Date(now + AUTHORITY_LIFETIME_MS),
       keys: { privateKey: await signing(privateKey), publicKey: await verifying(publicKey) },
       signingAlgorithm: ALGORITHM,
       extensions: [new BasicConstraintsExtension(true, 0, true), new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true)],

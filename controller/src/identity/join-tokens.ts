@@ -62,7 +62,8 @@ export class JoinTokens {
     const id = randomBytes(ID_BYTES).toString("hex");
     const secret = randomBytes(SECRET_BYTES).toString("base64url");
     statement(this.#db, "DELETE FROM join_tokens WHERE coalesce(revoked_at, expires_at) < ?").run(now - KEPT_MS);
-    statement(this.#db, "INSERT INTO join_tokens VALUES (?, ?, ?, 0, ?, ?, ?, ?, NULL, ?)").run(id, hashOf(secret), uses, JSON.stringify(labels), Number(approve), now, now + ttlMs, by);
+    const insert = "INSERT INTO join_tokens (id, secret_hash, uses, labels, approve, created_at, expires_at, created_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    statement(this.#db, insert).run(id, hashOf(secret), uses, JSON.stringify(labels), Number(approve), now, now + ttlMs, by);
     return { text: formatJoinToken({ pin, id, secret }), token: this.#find(id)! };
   }
 

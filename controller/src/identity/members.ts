@@ -106,7 +106,7 @@ export class Members {
   /** The number of a membership to come. It is never given again, also when nothing comes of it. They are taken from the disk by the block, since each taking is a flush. */
   reserve(): number {
     if (this.#reserved.next > this.#reserved.last) {
-      const sql = "INSERT INTO memberships SELECT coalesce(max(seq), 0) + ? FROM sqlite_sequence WHERE name = 'memberships'";
+      const sql = "INSERT INTO memberships (membership) SELECT coalesce(max(seq), 0) + ? FROM sqlite_sequence WHERE name = 'memberships'";
       const last = Number(statement(this.#db, sql).run(RESERVED_AT_ONCE).lastInsertRowid);
       this.#reserved = { next: last - RESERVED_AT_ONCE + 1, last };
     }
@@ -165,17 +165,9 @@ export class Members {
   /** Older ones that have expired are forgotten. */
   keep(membership: number, issued: Issued, now: number): void {
     statement(this.#db, "DELETE FROM credentials WHERE membership = ? AND expires_at < ?").run(membership, now);
-    statement(this.#db, "INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)").run(
-      membership,
-      issued.fingerprint,
-      issued.natsKey,
-      issued.sealingKey,
-      issued.authority,
-      issued.certificate,
-      issued.natsJwt,
-      issued.issuedAt,
-      issued.expiresAt,
-    );
+    const insert = `INSERT OR REPLACE INTO credentials (membership, fingerprint, nats_key, sealing_key, authority, certificate, nats_jwt, issued_at, expires_at)
+      VALUES (@membership, @fingerprint, @natsKey, @sealingKey, @authority, @certificate, @natsJwt, @issuedAt, @expiresAt)`;
+    statement(this.#db, insert).run({ ...issued, membership });
   }
 
   /** Members whose newest credentials were not signed by this authority: by the pin of the one that did. */

@@ -3,7 +3,7 @@
  *
  * Always holds: what `append` returned from is on disk, name included; whatever stood after its place in the file is gone.
  */
-import { closeSync, mkdirSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, mkdirSync, openSync, readSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
@@ -43,7 +43,7 @@ export class DiskFiles implements ArchiveFiles {
       let done = 0;
       while (done < sizeBytes) {
         const read = readSync(file, bytes, done, sizeBytes - done, offset + done);
-        if (read === 0) throw new Error(`${name} ends at ${offset + done}, within a frame`);
+        if (read === 0) throw new Error(`${name} ends at ${fstatSync(file).size}, within a frame`);
         done += read;
       }
     } finally {

@@ -5,7 +5,7 @@
  *     read rows ─▶ append frame ─▶ fsync ─▶ read back, compare ─▶ one transaction: index the frame, delete its rows
  *
  * Always holds: each row is in the database or in one indexed frame, and in none of them twice; sequences of frames rise and do not overlap; what is in a file after
- * the last indexed frame belongs to nobody. Where a frame can't be read, the journal says so and goes on without its rows: nothing is decided by them.
+ * the last indexed frame belongs to nobody. Where a frame can't be read, whoever reads is told: nothing is decided by its rows, but without them history would be another one.
  */
 import { createHash } from "node:crypto";
 import { constants, zstdCompress, zstdDecompressSync } from "node:zlib";
@@ -13,6 +13,7 @@ import { promisify } from "node:util";
 import type { Database, Statement } from "better-sqlite3";
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Attended } from "../rollout/moment.ts";
+import { ArchiveError } from "./archive-error.ts";
 import type { ArchiveFiles } from "./archive-files.ts";
 import { ARCHIVED_KINDS_SQL } from "./archived-kinds.ts";
 import type { EntryKind } from "./entry.ts";
@@ -56,6 +57,8 @@ export interface Wanted {
   readonly under?: Under | undefined;
   readonly isWanted: (row: ArchivedRow) => boolean;
   readonly most: number;
+  /** Told of each frame whose rows can't be read, at its place; it may throw. */
+  readonly onMissing: (error: ArchiveError) => void;
 }
 
 /** Points at which a controller may be killed, for tests. */
@@ -101,7 +104,7 @@ export class Archive {
   /** Frames that could not be read, so that each is said once. */
   readonly #unreadable = new Set<number>();
   #lastSeq: number;
-  /** Told of each frame that can't be read. */
+  /** Told of each frame that can't be read, once, whoever wanted it. */
   onUnreadable: (frame: Frame, error: unknown) => void = () => {};
   /** For tests: called after each step, and may throw as a kill would end it. */
   onStep: (step: ArchiveStep) => void = () => {};
@@ -122,6 +125,25 @@ export class Archive {
   /** How much of it there is. */
   extent(): { readonly rows: number; readonly sizeBytes: number; readonly firstAt: number | null } {
     return this.#sql.extent.get() as { rows: number; sizeBytes: number; firstAt: number | null };
+  }
+
+  /** Files that are gone, or end too early: what a look at their ends tells. */
+  faults(): readonly ArchiveError[] {
+    return (this.#sql.lastFrames.all() as Frame[]).flatMap((last) => {
+      const fault = this.#faultAtEnd(last);
+      if (fault === undefined) return [];
+      const first = (this.#sql.framesIn.all(last.file) as Frame[]).find((frame) => this.#faultAtEnd(frame) !== undefined) ?? last;
+      return [ArchiveError.of({ ...last, first_seq: first.first_seq }, fault)];
+    });
+  }
+
+  #faultAtEnd({ file, offset, size_bytes: sizeBytes }: Frame): unknown {
+    try {
+      this.#files.read(file, offset + sizeBytes - 1, 1);
+      return undefined;
+    } catch (error) {
+      return error;
+    }
   }
 
   /**
@@ -173,13 +195,13 @@ export class Archive {
   }
 
   /** In the order of sequences, `most` of them. Complete up to `upTo`, which is at most `toSeq`. */
-  read({ fromSeq, toSeq, under, isWanted, most }: Wanted): { readonly rows: readonly ArchivedRow[]; readonly upTo: number } {
+  read({ fromSeq, toSeq, under, isWanted, most, onMissing }: Wanted): { readonly rows: readonly ArchivedRow[]; readonly upTo: number } {
     const { frames: all, framesOf, framesOfApp } = this.#sql;
     const statement = under === undefined ? all : "app" in under ? framesOfApp : framesOf;
     const frames = statement.all({ ...under, fromSeq, toSeq }) as Frame[];
     const found: ArchivedRow[] = [];
     for (const frame of frames) {
-      for (const row of this.#rowsOf(frame)) {
+      for (const row of this.#rowsOf(frame, onMissing)) {
         if (row.seq < fromSeq || row.seq > toSeq || !isWanted(row)) continue;
         found.push(row);
         if (found.length === most) return { rows: found, upTo: row.seq };
@@ -188,7 +210,7 @@ export class Archive {
     return { rows: found, upTo: frames.length < FRAMES_AT_ONCE ? toSeq : Math.min(toSeq, frames.at(-1)!.last_seq) };
   }
 
-  /** One frame after another, back from a sequence. */
+  /** One frame after another, back from a sequence. One that can't be read is passed over: what somebody said before makes but a phrase. */
   *backFrom(beforeSeq: number): Generator<readonly ArchivedRow[], void, undefined> {
     for (let before = beforeSeq; ; ) {
       const frame = this.#sql.before.get(before) as Frame | undefined;
@@ -226,7 +248,7 @@ export class Archive {
     return { file, offset: this.#sql.endOf.get(file) as number };
   }
 
-  #rowsOf(frame: Frame): readonly ArchivedRow[] {
+  #rowsOf(frame: Frame, onMissing: (error: ArchiveError) => void = () => {}): readonly ArchivedRow[] {
     const known = this.#kept.get(frame.first_seq);
     if (known !== undefined) return known;
     let rows: readonly ArchivedRow[];
@@ -235,6 +257,7 @@ export class Archive {
     } catch (error) {
       if (!this.#unreadable.has(frame.first_seq)) this.onUnreadable(frame, error);
       this.#unreadable.add(frame.first_seq);
+      onMissing(ArchiveError.of(frame, error));
       return [];
     }
     if (this.#kept.size >= FRAMES_KEPT) this.#kept.delete(this.#kept.keys().next().value!);
@@ -269,6 +292,8 @@ function prepare(db: Database) {
   return {
     lastSeq: statement("SELECT coalesce(max(last_seq), 0) FROM archive_frames").pluck(),
     extent: statement("SELECT coalesce(sum(row_count), 0) AS rows, coalesce(sum(size_bytes), 0) AS sizeBytes, min(first_at) AS firstAt FROM archive_frames"),
+    lastFrames: statement("SELECT f.* FROM archive_frames f JOIN (SELECT file, max(offset) AS offset FROM archive_frames GROUP BY file) l ON l.file = f.file AND l.offset = f.offset ORDER BY f.first_seq"),
+    framesIn: statement("SELECT * FROM archive_frames WHERE file = ? ORDER BY offset"),
     endOf: statement("SELECT coalesce(max(offset + size_bytes), 0) FROM archive_frames WHERE file = ?").pluck(),
     oldest: statement(
       `SELECT * FROM journal WHERE seq > ? AND seq <= ? AND seq < (SELECT max(seq) FROM journal) AND kind IN (${ARCHIVED_KINDS_SQL}) ORDER BY seq LIMIT ${FRAME_ROWS_MAX}`,
@@ -278,7 +303,7 @@ function prepare(db: Database) {
       `INSERT INTO archive_frames (first_seq, last_seq, first_at, last_at, file, offset, size_bytes, raw_bytes, sha256, row_count)
        VALUES (@first_seq, @last_seq, @first_at, @last_at, @file, @offset, @size_bytes, @raw_bytes, @sha256, @row_count)`,
     ),
-    addDeployment: statement("INSERT INTO archive_deployments VALUES (?, ?)"),
+    addDeployment: statement("INSERT INTO archive_deployments (deployment, first_seq) VALUES (?, ?)"),
     frames: statement(
       `SELECT * FROM archive_frames WHERE first_seq >= coalesce((SELECT max(first_seq) FROM archive_frames WHERE first_seq <= @fromSeq), 0)
        AND last_seq >= @fromSeq AND first_seq <= @toSeq ORDER BY first_seq LIMIT ${FRAMES_AT_ONCE}`,

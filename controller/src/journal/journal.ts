@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
 import type { Moment } from "../rollout/moment.ts";
 import { Archive, type ArchivedRow } from "./archive.ts";
+import { type ArchiveError, refuseMissing } from "./archive-error.ts";
 import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
 import type { Entry, JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
@@ -102,7 +103,7 @@ export class Journal {
 
   private constructor(db: Database, beside: Beside) {
     this.db = db;
-    this.#insert = db.prepare("INSERT INTO journal VALUES (@seq, @at, @attended, @kind, @deployment, @machine, @app, @data)");
+    this.#insert = db.prepare(`INSERT INTO journal (${ROW_COLUMNS}) VALUES (@seq, @at, @attended, @kind, @deployment, @machine, @app, @data)`);
     this.#page = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`);
     this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
     this.#project = createProjector(db);
@@ -135,7 +136,7 @@ export class Journal {
         recreateProjections(db);
         const journal = new Journal(db, beside);
         journal.#rebuild(onRebuild);
-        const keep = db.prepare("INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
+        const keep = db.prepare("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
         keep.run("journal_version", String(JOURNAL_VERSION));
         keep.run("projection_version", String(PROJECTION_VERSION));
         return journal;
@@ -211,14 +212,14 @@ export class Journal {
     return row;
   }
 
-  /** One page, at most `limit` rows and never more than 500. */
-  page(from: { readonly fromSeq: number; readonly deployment?: string | undefined }, limit = PAGE_ROWS): readonly JournalRow[] {
+  /** One page, at most `limit` rows and never more than 500. Where rows of the archive can't be read it throws ArchiveError, unless `onMissing` takes it. */
+  page(from: { readonly fromSeq: number; readonly deployment?: string | undefined; readonly onMissing?: (error: ArchiveError) => void }, limit = PAGE_ROWS): readonly JournalRow[] {
     const most = Math.min(limit, PAGE_ROWS);
-    const { deployment } = from;
+    const { deployment, onMissing = refuseMissing } = from;
     const isWanted = (row: { readonly deployment: string | null }): boolean => deployment === undefined || row.deployment === deployment;
     for (let fromSeq = from.fromSeq; ; ) {
       const live = deployment === undefined ? this.#page.all(fromSeq, most) : this.#pageOf.all(deployment, fromSeq, most);
-      const { rows, next } = pageWith(this.archive, live as StoredRow[], { fromSeq, most, under: deployment === undefined ? undefined : { deployment }, isWanted });
+      const { rows, next } = pageWith(this.archive, live as StoredRow[], { fromSeq, most, under: deployment === undefined ? undefined : { deployment }, isWanted, onMissing });
       if (rows.length > 0 || next === undefined) return rows.map(fromStored);
       fromSeq = next;
     }

@@ -34,9 +34,9 @@ export class ReportCursors {
     migrate(db, "reports", STEPS);
     this.#sql = {
       cursor: db.prepare("SELECT seq FROM report_cursors WHERE machine = ? AND instance = ?").pluck(),
-      advance: db.prepare("INSERT INTO report_cursors VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq"),
+      advance: db.prepare("INSERT INTO report_cursors (machine, instance, seq) VALUES (?, ?, ?) ON CONFLICT (machine, instance) DO UPDATE SET seq = excluded.seq"),
       forgetCursors: db.prepare("DELETE FROM report_cursors WHERE machine = ?"),
-      hold: db.prepare("INSERT INTO held_reports VALUES (?, ?, ?) ON CONFLICT (machine, app) DO UPDATE SET report = excluded.report"),
+      hold: db.prepare("INSERT INTO held_reports (machine, app, report) VALUES (?, ?, ?) ON CONFLICT (machine, app) DO UPDATE SET report = excluded.report"),
       held: db.prepare("SELECT machine, count(*) AS count FROM held_reports GROUP BY machine"),
       heldOf: db.prepare("SELECT report FROM held_reports WHERE machine = ? ORDER BY report ->> '$.reportSeq'").pluck(),
       drop: db.prepare("DELETE FROM held_reports WHERE machine = ? AND app = ?"),

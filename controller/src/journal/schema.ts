@@ -1,13 +1,15 @@
 /**
  * The tables. `journal` is the truth; every other table is a projection of it and can be dropped and replayed.
  *
+ * A column whose first value is always the same has it as its default; an INSERT names the columns it writes, and leaves out those.
+ *
  * A change of shape: for a projection, alter it here and raise PROJECTION_VERSION, and it is rebuilt from the journal at the next start; the
  * journal's own shape changes only by a migration that leaves its rows as they are.
  */
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 17;
+export const PROJECTION_VERSION = 18;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -24,6 +26,8 @@ const JOURNAL = `
   CREATE INDEX IF NOT EXISTS journal_by_deployment ON journal (deployment, seq) WHERE deployment IS NOT NULL;
   CREATE INDEX IF NOT EXISTS journal_by_machine ON journal (machine, seq) WHERE machine IS NOT NULL;
   CREATE INDEX IF NOT EXISTS journal_removals ON journal (seq) WHERE kind = 'machine_removed';
+  CREATE INDEX IF NOT EXISTS journal_releases ON journal (seq) WHERE kind = 'release_created';
+  CREATE INDEX IF NOT EXISTS journal_artifacts ON journal (seq) WHERE kind = 'artifact_stored';
 `;
 
 const PROJECTIONS = {
@@ -95,7 +99,7 @@ const PROJECTIONS = {
     release         TEXT NOT NULL,
     strategy        TEXT NOT NULL,
     selector        TEXT NOT NULL,
-    phase           TEXT NOT NULL,
+    phase           TEXT NOT NULL DEFAULT 'pending',
     reason_code     TEXT,
     reason_message  TEXT,
     submitted_at    INTEGER NOT NULL,
@@ -106,15 +110,15 @@ const PROJECTIONS = {
     ended_at        INTEGER,
     ended_attended  INTEGER,
     progress_attended INTEGER NOT NULL,
-    wave            INTEGER NOT NULL,
-    max_unavailable INTEGER NOT NULL,
-    unchanged       TEXT NOT NULL,
-    notes           TEXT NOT NULL,
+    wave            INTEGER NOT NULL DEFAULT 0,
+    max_unavailable INTEGER NOT NULL DEFAULT 1,
+    unchanged       TEXT NOT NULL DEFAULT '[]',
+    notes           TEXT NOT NULL DEFAULT '[]',
     submitted_by    TEXT NOT NULL,
-    lanes           TEXT NOT NULL,
+    lanes           TEXT NOT NULL DEFAULT '[]',
     alarms          TEXT NOT NULL,
-    start_approved  INTEGER NOT NULL,
-    promoted        INTEGER NOT NULL,
+    start_approved  INTEGER NOT NULL DEFAULT 0,
+    promoted        INTEGER NOT NULL DEFAULT 0,
     hold_kind       TEXT,
     hold_message    TEXT,
     hold_since      INTEGER,
@@ -132,16 +136,16 @@ const PROJECTIONS = {
     max_failures             INTEGER NOT NULL,
     max_unreachable          INTEGER,
     success_threshold        INTEGER,
-    acknowledged_failures    INTEGER NOT NULL,
-    acknowledged_unreachable INTEGER NOT NULL,
+    acknowledged_failures    INTEGER NOT NULL DEFAULT 0,
+    acknowledged_unreachable INTEGER NOT NULL DEFAULT 0,
     started_at               INTEGER,
     finished_at              INTEGER,
     finished_attended        INTEGER,
     finished_seq             INTEGER,
     changed_at               INTEGER NOT NULL,
     changed_attended         INTEGER NOT NULL,
-    gone_failed              INTEGER NOT NULL, -- failures whose targets are not in the tables any more, or belong to a new machine of the name
-    gone_lost                INTEGER NOT NULL, -- the same of machines that were lost with the release
+    gone_failed              INTEGER NOT NULL DEFAULT 0, -- failures whose targets are not in the tables any more, or belong to a new machine of the name
+    gone_lost                INTEGER NOT NULL DEFAULT 0, -- the same of machines that were lost with the release
     PRIMARY KEY (deployment, wave)
   ) STRICT, WITHOUT ROWID`,
   targets: `CREATE TABLE targets (
@@ -151,12 +155,12 @@ const PROJECTIONS = {
     position       INTEGER NOT NULL,
     previous       TEXT,
     lane           TEXT NOT NULL,
-    state          TEXT NOT NULL,
+    state          TEXT NOT NULL DEFAULT 'pending',
     purpose        TEXT,
-    generation     INTEGER NOT NULL,
+    generation     INTEGER NOT NULL DEFAULT 0,
     since          INTEGER NOT NULL,
     since_attended INTEGER NOT NULL,
-    attempts       INTEGER NOT NULL,
+    attempts       INTEGER NOT NULL DEFAULT 0,
     reason_code    TEXT,
     reason_message TEXT,
     runs           TEXT,
@@ -169,7 +173,7 @@ const PROJECTIONS = {
   archived_targets: `CREATE TABLE archived_targets (
     deployment TEXT NOT NULL,
     wave       INTEGER NOT NULL,
-    state      TEXT NOT NULL,
+    state      TEXT NOT NULL, -- of a target, or 'unmatched'
     count      INTEGER NOT NULL,
     PRIMARY KEY (deployment, wave, state)
   ) STRICT, WITHOUT ROWID`,

@@ -3,7 +3,7 @@
  * rows after it, so rows before it may leave the database.
  *
  * A record says what is known, not how a table keeps it: it is read by its fields' names, with a version of its own. A field that today's tables do not know is passed over;
- * one that they know and the record lacks gets its value from `upcastRecord`, or the column's default.
+ * one that they know and the record lacks gets its value from `upcastRecord`, or is null: a default of the schema is for what begins, not for what was.
  *
  * Always holds: a snapshot that is listed is whole; there is never none once there was one.
  */
@@ -62,8 +62,8 @@ export class Snapshots {
     this.#source = source;
     this.#sql = {
       newest: db.prepare("SELECT seq, at, version, parts FROM snapshots ORDER BY seq DESC LIMIT 1"),
-      addPart: db.prepare("INSERT OR REPLACE INTO snapshot_parts VALUES (?, ?, ?)"),
-      finish: db.prepare("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?, ?)"),
+      addPart: db.prepare("INSERT OR REPLACE INTO snapshot_parts (seq, part, records) VALUES (?, ?, ?)"),
+      finish: db.prepare("INSERT OR REPLACE INTO snapshots (seq, at, version, parts) VALUES (?, ?, ?, ?)"),
       dropParts: db.prepare("DELETE FROM snapshot_parts WHERE seq <> ?"),
       dropOlder: db.prepare("DELETE FROM snapshots WHERE seq < ?"),
       part: db.prepare("SELECT records FROM snapshot_parts WHERE seq = ? AND part = ?").pluck(),

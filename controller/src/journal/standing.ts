@@ -10,7 +10,22 @@ export function wentBack(alias: string): string {
   return `(${alias}.back_seq IS NOT NULL AND ${alias}.phase IN ('rolled_back', 'failed', 'superseded'))`;
 }
 
+/** Of a target of this alias, in memory `startsAgain` (rollout/state.ts): it was told, and has its turn again. */
+export function startsAgain(alias: string): string {
+  return `(${alias}.state = 'pending' AND ${alias}.attempts > 0)`;
+}
+
 /** Of a target of this alias: it has not been told what its deployment decided, and is to be. */
 export function isToCome(alias: string): string {
   return `(${alias}.purpose IS NULL AND ${alias}.state IN ('pending', 'unreachable', 'skipped') AND coalesce(${alias}.reason_code, '') NOT IN ('superseded', 'unmatched'))`;
+}
+
+/** Of a target of this alias, and its deployment of that: it took the release, and its machine was removed before it had said that it runs something else. */
+export function leftWithRelease(target: string, deployment: string): string {
+  return `(${target}.state = 'removed' AND ${target}.attempts > 0 AND (${target}.runs IS NULL OR ${deployment}.app || '@' || ${target}.runs = ${deployment}.release))`;
+}
+
+/** Of the same two: nothing will ever be heard of it, and the outcome of the deployment names it for good. */
+export function isNamedForGood(target: string, deployment: string): string {
+  return `(${wentBack(deployment)} AND ${leftWithRelease(target, deployment)})`;
 }

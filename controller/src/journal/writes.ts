@@ -10,7 +10,8 @@ const FINAL_PHASES = FINAL_ANSWERS.map((phase) => `'${phase}'`).join(", ");
 export function prepareWrites(db: Database) {
   const statement = (sql: string): Statement => db.prepare(sql);
   return {
-    joinMachine: statement(`INSERT INTO machines VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at, NULL, NULL, NULL, NULL, 0)
+    joinMachine: statement(`INSERT INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at)
+      VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at)
       ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
     // What an agent answered that another one has taken the place of, on a disk of its own, is not so any more.
     forgetAnswers: statement("DELETE FROM machine_apps WHERE machine = @machine AND (SELECT instance FROM machines WHERE id = @machine) <> @instance"),
@@ -32,37 +33,38 @@ export function prepareWrites(db: Database) {
           <> EXISTS (SELECT 1 FROM machine_apps s WHERE s.machine = @machine AND s.app = @app AND s.generation = assignments.generation AND s.phase = 'reverting') THEN @attended
         ELSE coalesce(awaited_attended, @attended) END
       WHERE machine = @machine AND app = @app`),
-    reportApp: statement(`INSERT INTO machine_apps VALUES
-        (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at)
-      ON CONFLICT (machine, app) DO UPDATE SET generation = @generation, phase = @phase, reason_code = @reasonCode, reason_message = @reasonMessage,
-        running_version = @runningVersion, running_artifact = @runningArtifact, starts = @starts, pid = @pid, ports = @ports, since = @at`),
+    reportApp: statement(`INSERT OR REPLACE INTO machine_apps
+        (machine, app, generation, phase, reason_code, reason_message, running_version, running_artifact, starts, pid, ports, since)
+      VALUES (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at)`),
     // A drain asks for removal too, and keeps it.
     forgetLastGood: statement("UPDATE assignments SET last_good = NULL WHERE machine = @machine AND app = @app AND generation = @generation AND release IS NULL"),
-    storeArtifact: statement("INSERT INTO artifacts VALUES (?, ?, ?, ?, ?)"),
-    createRelease: statement("INSERT INTO releases VALUES (?, ?, ?, ?, ?, ?, NULL)"),
+    storeArtifact: statement("INSERT INTO artifacts (digest, file_count, size_bytes, pack_bytes, stored_at) VALUES (?, ?, ?, ?, ?)"),
+    createRelease: statement("INSERT INTO releases (id, app, artifact, release, secrets, created_at) VALUES (?, ?, ?, ?, ?, ?)"),
     noteHealthy: statement("UPDATE releases SET healthy_at = @at WHERE id = (SELECT release FROM deployments WHERE id = @id) AND healthy_at IS NULL"),
     signRelease: statement("UPDATE releases SET release = json_set(release, '$.signed', ?) WHERE id = ?"),
-    submit: statement(`INSERT INTO deployments VALUES
-      (@number, @id, @app, @release, @strategy, @selector, 'pending', NULL, NULL, @at, NULL, NULL, NULL, @takesBack, NULL, NULL, @attended, 0, 1, '[]', '[]', @by, '[]', @alarms, 0, 0, NULL, NULL, NULL, NULL, NULL, NULL)`),
+    submit: statement(`INSERT INTO deployments (number, id, app, release, strategy, selector, submitted_at, submitted_by, takes_back, progress_attended, alarms)
+      VALUES (@number, @id, @app, @release, @strategy, @selector, @at, @by, @takesBack, @attended, @alarms)`),
     approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_attended = @attended,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes, changed_attended = CASE WHEN @hasTargets THEN @attended END WHERE id = @id`),
     noteChanged: statement("UPDATE deployments SET changed_attended = coalesce(changed_attended, @attended) WHERE id = @id"),
-    addWave: statement("INSERT INTO waves VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, 0, 0, NULL, NULL, NULL, NULL, @at, @attended, 0, 0)"),
+    addWave: statement(`INSERT INTO waves (deployment, wave, members, gates, begins_at, after_ms, max_failures, max_unreachable, success_threshold, changed_at, changed_attended)
+      VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, @at, @attended)`),
     // For a machine that joins a rollout that had nobody to change.
-    emptyWave: statement(`INSERT INTO waves SELECT @id, 0, '100%', '[]', NULL, 0, 0, NULL, NULL, 0, 0, @at, @at, @attended, @seq, @at, @attended, 0, 0
+    emptyWave: statement(`INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, started_at, finished_at, finished_attended, finished_seq, changed_at, changed_attended)
+      SELECT @id, 0, '100%', '[]', 0, 0, @at, @at, @attended, @seq, @at, @attended
       WHERE NOT EXISTS (SELECT 1 FROM waves WHERE deployment = @id)`),
     // All of a wave in one statement, in the order of the key: half the time of one by one.
-    addTargets: statement(`INSERT INTO targets
-      SELECT @id, value ->> 'machine', @wave, key, NULL, value ->> 'lane', 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL, coalesce(value ->> 'onTrial', 0) FROM json_each(@targets) ORDER BY value ->> 'machine'`),
+    addTargets: statement(`INSERT INTO targets (deployment, machine, wave, position, lane, since, since_attended, on_trial)
+      SELECT @id, value ->> 'machine', @wave, key, value ->> 'lane', @at, @attended, coalesce(value ->> 'onTrial', 0) FROM json_each(@targets) ORDER BY value ->> 'machine'`),
     // What a machine of the name left behind does not go with the name.
     keepGone: statement(`UPDATE waves SET gone_failed = gone_failed + (t.left_as = 'failed'), gone_lost = gone_lost + (t.left_as = 'lost') FROM targets t
       WHERE t.deployment = @id AND t.machine = @machine AND t.left_as IS NOT NULL AND waves.deployment = t.deployment AND waves.wave = t.wave`),
-    joinTarget: statement(`INSERT INTO targets
-      SELECT @id, @machine, w.wave, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave), NULL, @lane, 'pending', NULL, 0, @at, @attended, 0, NULL, NULL, NULL, NULL, NULL, NULL, 0
-      FROM waves w WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1
-      ON CONFLICT (deployment, machine) DO UPDATE SET previous = NULL, lane = excluded.lane, state = 'pending', purpose = NULL, generation = 0, since = excluded.since,
-        since_attended = excluded.since_attended, attempts = 0, reason_code = NULL, reason_message = NULL, runs = NULL, let_go = NULL, left_as = NULL, confirmed_seq = NULL, on_trial = 0`),
+    // Of a machine that was a target before, the wave and the position stay, and all else begins anew.
+    joinTarget: statement(`INSERT OR REPLACE INTO targets (deployment, machine, wave, position, lane, since, since_attended)
+      SELECT @id, @machine, coalesce(o.wave, w.wave), coalesce(o.position, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave)), @lane, @at, @attended
+      FROM waves w LEFT JOIN targets o ON o.deployment = @id AND o.machine = @machine
+      WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1`),
     enterWave: statement("UPDATE deployments SET wave = @wave, progress_attended = @attended WHERE id = @id"),
     startWave: statement("UPDATE waves SET started_at = @at WHERE deployment = @id AND wave = @wave"),
     finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),
@@ -94,11 +96,11 @@ export function prepareWrites(db: Database) {
         AND EXISTS (SELECT 1 FROM waves w WHERE w.deployment = @id AND w.wave = deployments.wave AND w.success_threshold IS NOT NULL))`),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
-    assign: statement(`INSERT INTO assignments
+    assign: statement(`INSERT OR REPLACE INTO assignments
+        (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, labels, last_good, decided_seq, awaited_attended)
       SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs', strategy ->> 'progressDeadlineMs',
-             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END, @attended FROM deployments WHERE id = @id
-      ON CONFLICT (machine, app) DO UPDATE SET generation = excluded.generation, deployment = excluded.deployment, release = excluded.release,
-        min_healthy_time_ms = excluded.min_healthy_time_ms, healthy_deadline_ms = excluded.healthy_deadline_ms, progress_deadline_ms = excluded.progress_deadline_ms, labels = excluded.labels, last_good = excluded.last_good, decided_seq = excluded.decided_seq, awaited_attended = excluded.awaited_attended`),
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END, @attended
+      FROM deployments WHERE id = @id`),
     lastGood: statement(LAST_GOOD).pluck(),
     giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
     renewAssignment: statement("UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
@@ -119,12 +121,11 @@ export function prepareWrites(db: Database) {
     tryBackAgain: statement("UPDATE targets SET purpose = NULL WHERE deployment = ? AND state = 'failed' AND purpose = 'revert'"),
     cordon: statement("UPDATE machines SET cordoned_at = @at, cordoned_by = @by, cordon_reason = @reason, drained = @drained WHERE id = @machine"),
     uncordon: statement("UPDATE machines SET cordoned_at = NULL, cordoned_by = NULL, cordon_reason = NULL, drained = 0 WHERE id = ?"),
-    setBudget: statement("INSERT INTO budgets VALUES (?, ?, ?) ON CONFLICT (selector) DO UPDATE SET max_unavailable = excluded.max_unavailable, set_by = excluded.set_by"),
+    setBudget: statement("INSERT INTO budgets (selector, max_unavailable, set_by) VALUES (?, ?, ?) ON CONFLICT (selector) DO UPDATE SET max_unavailable = excluded.max_unavailable, set_by = excluded.set_by"),
     removeBudget: statement("DELETE FROM budgets WHERE selector = ?"),
-    addFreeze: statement("INSERT INTO freezes VALUES (@number, @from, @until, @reason, @by)"),
+    addFreeze: statement("INSERT INTO freezes (number, from_at, until_at, reason, set_by) VALUES (@number, @from, @until, @reason, @by)"),
     endFreeze: statement("UPDATE freezes SET until_at = max(from_at, @at) WHERE number = @number"),
-    setRetention: statement(`INSERT INTO retention VALUES (1, @keep, @keepForMs, @stepsForMs)
-      ON CONFLICT (only) DO UPDATE SET keep = excluded.keep, keep_for_ms = excluded.keep_for_ms, steps_for_ms = excluded.steps_for_ms`),
+    setRetention: statement(`INSERT OR REPLACE INTO retention (only, keep, keep_for_ms, steps_for_ms) VALUES (1, @keep, @keepForMs, @stepsForMs)`),
     removeArtifact: statement("DELETE FROM artifacts WHERE digest = ?"),
   };
 }

@@ -31,6 +31,7 @@ beforeAll(async () => {
     trusted: () => ({ ca: [certified.ca], servername: SERVER_NAME }),
     logger,
   });
+  await nats.client.firstConnected;
 });
 
 afterEach(() => visitors.splice(0).forEach((visitor) => visitor.close()));

@@ -45,6 +45,7 @@ async function start(server: ServerChoice): Promise<Nats> {
     logger: pino({ level: "debug" }, { write: (line: string) => void log.push(line) }),
   });
   undo.push(() => nats.stop());
+  if (server.kind === "embedded") await nats.client.firstConnected;
   return nats;
 }
 

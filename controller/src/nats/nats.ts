@@ -37,13 +37,12 @@ export interface NatsOptions {
 }
 
 /**
- * An embedded server is connected to when this resolves; an external one may be away, and is waited for in the background. Throws NatsServerError.
+ * An embedded server accepts connections when this resolves; either is connected to in the background (`client.firstConnected`), for as long as that takes. Throws NatsServerError.
  */
 export async function startNats({ server: choice, authority, trusted, logger }: NatsOptions): Promise<Nats> {
   const server = await serverOf(choice, authority, logger);
   const client = new NatsClient({ url: server.url, answer: authority.answerAs("CONTROL"), trusted, logger });
   const push = new AccountPush({ url: server.url, authority, trusted, logger });
-  if (choice.kind === "embedded") await client.firstConnected;
   return {
     client,
     url: server.url,

@@ -7,6 +7,7 @@
  */
 import type { Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
+import { counted } from "@muster/proto/text.ts";
 import { compareRanks, type Ranks, ranksOf } from "./order.ts";
 import { roundedDown, roundedUp, sizeText } from "./size.ts";
 import type { Gate, Members, OrderKey, Size, Strategy, WaveSpec } from "./strategy.ts";
@@ -221,7 +222,7 @@ function orderNotes(order: readonly OrderKey[], targets: readonly Candidate[]): 
 }
 
 function droppedNote({ members, gates }: WaveSpec, targets: number, hasBefore: boolean): string {
-  const nobody = `wave ${membersText(members)} adds nobody (of ${count(targets, "machine")}) and is dropped`;
+  const nobody = `wave ${membersText(members)} adds nobody (of ${counted(targets, "machine")}) and is dropped`;
   if (gates.length === 0) return nobody;
   return `${nobody}; its gates are asked for with the wave ${hasBefore ? "before it" : "after it"}`;
 }
@@ -229,25 +230,21 @@ function droppedNote({ members, gates }: WaveSpec, targets: number, hasBefore: b
 /** Of machines that run the release already, unconfirmed, among all that would be changed. */
 export function trialNotes(onTrial: number, all: number): readonly string[] {
   if (onTrial === 0) return [];
-  if (onTrial < all) return [`${count(onTrial, "machine")} ${plural(onTrial, "runs", "run")} it already, unconfirmed: ${plural(onTrial, "it is", "they are")} in the first wave beside its own machines, ${plural(onTrial, "is", "are")} not restarted, and ${plural(onTrial, "does", "do")} not count in its sizes and limits`];
-  return [`${plural(onTrial, "the machine runs it already, unconfirmed: it is", `all ${count(onTrial, "machine")} run it already, unconfirmed: they are`)} watched, and ${plural(onTrial, "is", "are")} not restarted`];
+  if (onTrial < all) return [`${counted(onTrial, "machine")} ${plural(onTrial, "runs", "run")} it already, unconfirmed: ${plural(onTrial, "it is", "they are")} in the first wave beside its own machines, ${plural(onTrial, "is", "are")} not restarted, and ${plural(onTrial, "does", "do")} not count in its sizes and limits`];
+  return [`${plural(onTrial, "the machine runs it already, unconfirmed: it is", `all ${counted(onTrial, "machine")} run it already, unconfirmed: they are`)} watched, and ${plural(onTrial, "is", "are")} not restarted`];
 }
 
 function fleetNotes(unchanged: number, targets: readonly Candidate[]): readonly string[] {
   const notes: string[] = [];
-  if (unchanged > 0) notes.push(`${count(unchanged, "machine")} already ${plural(unchanged, "runs", "run")} it and ${plural(unchanged, "is", "are")} not touched`);
+  if (unchanged > 0) notes.push(`${counted(unchanged, "machine")} already ${plural(unchanged, "runs", "run")} it and ${plural(unchanged, "is", "are")} not touched`);
   notes.push(...trialNotes(targets.filter(({ machine }) => machine.runsUnconfirmed).length, targets.length));
   const silent = targets.filter(({ machine }) => machine.silent).length;
-  if (silent > 0) notes.push(`${count(silent, "machine")} ${plural(silent, "is", "are")} silent and ${plural(silent, "is", "are")} changed when heard, if the deployment stands then`);
+  if (silent > 0) notes.push(`${counted(silent, "machine")} ${plural(silent, "is", "are")} silent and ${plural(silent, "is", "are")} changed when heard, if the deployment stands then`);
   const cordoned = targets.filter(({ machine }) => machine.cordoned && !machine.silent).length;
-  if (cordoned > 0) notes.push(`${count(cordoned, "machine")} ${plural(cordoned, "is", "are")} cordoned and ${plural(cordoned, "is", "are")} changed when uncordoned, if the deployment stands then`);
+  if (cordoned > 0) notes.push(`${counted(cordoned, "machine")} ${plural(cordoned, "is", "are")} cordoned and ${plural(cordoned, "is", "are")} changed when uncordoned, if the deployment stands then`);
   return notes;
 }
 
 function plural(n: number, one: string, many: string): string {
   return n === 1 ? one : many;
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }

@@ -108,6 +108,54 @@ describe("while it rolls", () => {
     }
   });
 
+  test("an answer that is overdue is waited for: nobody else starts, no wave passes and it does not end", () => {
+    const rollout = rolling([alarm({ intervalMs: 30 * SECOND })]);
+    rollout.pass(30 * SECOND);
+    rollout.pass(39 * SECOND);
+    rollout.healthy(0);
+    expect(rollout.moving()).toEqual([1, 2]);
+    rollout.pass(1 * SECOND);
+    rollout.healthy(1);
+    rollout.healthy(2);
+    expect([rollout.phase, rollout.waitsFor()]).toEqual(["rolling", "the answer of alarm 1, which is overdue (last: it said go)"]);
+    rollout.pass(60 * MINUTE);
+    expect(rollout.phase).toBe("rolling");
+    rollout.says("go");
+    expect(rollout.phase).toBe("succeeded");
+  });
+
+  test("an overdue answer that says stop stops it with nobody else changed", () => {
+    const rollout = rolling([alarm(), alarm({ intervalMs: 1 * SECOND })]);
+    rollout.pass(1 * SECOND);
+    rollout.pass(11 * SECOND);
+    rollout.healthy(0);
+    expect([rollout.moving(), rollout.waitsFor()]).toEqual([[], "the answer of alarm 2, which is overdue (last: it said go)"]);
+    rollout.says("stop", { index: 1 });
+    expect([rollout.phase, rollout.states()]).toEqual(["rolling_back", "reverting pending pending"]);
+  });
+
+  test("an answer that becomes overdue at a gate is said to be waited for, and the gate of a person does not help", () => {
+    const rollout = rolling([alarm({ intervalMs: 30 * SECOND })], { waves: [wave(count(1), { gates: [APPROVAL] }), ALL] });
+    rollout.healthy(0);
+    rollout.pass(30 * SECOND);
+    expect(rollout.waitsFor()).toBe("somebody to approve wave 1");
+    rollout.pass(40 * SECOND);
+    expect(rollout.waitsFor()).toBe("the answer of alarm 1, which is overdue (last: it said go)");
+    rollout.command("approve");
+    expect(rollout.moving()).toEqual([]);
+    rollout.says("go");
+    expect(rollout.moving()).toEqual([1, 2]);
+  });
+
+  test("time in which nobody looked makes no answer overdue", () => {
+    const rollout = rolling([alarm({ intervalMs: 30 * SECOND })]);
+    rollout.pass(30 * SECOND);
+    rollout.unattendedMs += 60 * MINUTE;
+    rollout.now = (rollout.now + 60 * MINUTE) as typeof rollout.now;
+    rollout.healthy(0);
+    expect(rollout.moving()).toEqual([1, 2]);
+  });
+
   test("a late answer to an older question says nothing", () => {
     const rollout = rolling([alarm()]);
     rollout.pass(30 * SECOND);

@@ -1,11 +1,14 @@
 /**
  * An alarm of a rollout: asked again and again while the rollout goes forward, at its gates too. Nobody is told of the release before each of them has been quiet
- * once, nor after a gap before it has been so again; one that goes off stops the rollout.
+ * once, nor after a gap before it has been so again, nor while an answer is overdue; one that goes off stops the rollout.
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Alarm } from "../plan/strategy.ts";
-import type { Moment } from "./moment.ts";
+import { attendedSince, dueAt, type Moment } from "./moment.ts";
 import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Verdict } from "./asking.ts";
+
+/** So much longer than the timeout a question may take: it waits for a place, and its answer for the disk. */
+const LATE_MS = 5_000;
 
 export interface AlarmState extends Asking {
   readonly alarm: Alarm;
@@ -58,14 +61,30 @@ export function dueAlarm(alarms: readonly AlarmState[], now: Moment): number | u
   return index < 0 ? undefined : index;
 }
 
-/** When the next one is to be asked; undefined: all are being asked, or there are none. */
+/** The first alarm whose answer is overdue, so that nobody knows how the release does. It has its time, and that of the question after it. */
+export function overdueAlarm(alarms: readonly AlarmState[], now: Moment): number | undefined {
+  const index = alarms.findIndex((state) => state.isAsked && state.askedAt !== null && attendedSince(state.askedAt, now) >= patienceMs(state));
+  return index < 0 ? undefined : index;
+}
+
+/** When the next one is to be asked, or its answer is overdue; undefined: all are, or there are none. */
 export function nextAlarmAt(alarms: readonly AlarmState[], now: Moment): Instant | undefined {
   let next: Instant | undefined;
   for (const state of alarms) {
-    const at = questionAt(state, now);
-    if (!state.isAsked && (next === undefined || at < next)) next = at;
+    const at = state.isAsked ? overdueAt(state, now) : questionAt(state, now);
+    if (at !== undefined && (next === undefined || at < next)) next = at;
   }
   return next;
+}
+
+function patienceMs({ alarm: { intervalMs, check } }: AlarmState): number {
+  return intervalMs + check.timeoutMs + LATE_MS;
+}
+
+/** Undefined: it is. */
+function overdueAt(state: AlarmState, now: Moment): Instant | undefined {
+  const at = dueAt(state.askedAt ?? now, patienceMs(state), now);
+  return at > now.at ? at : undefined;
 }
 
 function questionAt(state: AlarmState, now: Moment): Instant {

@@ -4,19 +4,22 @@
  * finish. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { RolloutChange } from "./change.ts";
 import type { Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
 import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
-import { assignment, change, type Step } from "./step.ts";
+import { assignment, change, settlingStep, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { budgetHold, machines, stuckBackReason, whoRunsWhat } from "./words.ts";
+import { budgetHold, stuckBackReason, whoRunsWhat } from "./words.ts";
 
 export function backStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const next = nextBack(state, world);
   if (next.kind === "start") return change(next.change);
   if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
+  const settling = settlingStep(state);
+  if (settling !== undefined) return settling;
   if (isLate(state, now)) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
   const budget = state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
   if (budget !== undefined && state.availability.changing.size === 0) return { kind: "hold", hold: budgetHold(budget), until: undefined };
@@ -41,7 +44,7 @@ function leftTo(state: RolloutState, machine: MachineId, world: Surroundings): R
   return { kind: "target_changed", machine, state: "skipped", reason: { code: "superseded", message: `${successor} goes on with it` }, runs: null };
 }
 
-/** Somebody is on the way back, or is to be told to go. Whoever could not go back is left as it is. */
+/** Some target is on the way back, or is to be told to go. A target that could not go back is left as it is. */
 export function hasBackTail(state: Pick<RolloutState, "phase" | "beganBack" | "moving" | "waves">): boolean {
   if (!wentBack(state)) return false;
   if (state.moving.size > 0 || state.waves.some(({ counts }) => counts.healthy + counts.updating > 0)) return true;
@@ -68,7 +71,7 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   return { kind: "start", change: assignment(state, next, "revert", world) };
 }
 
-/** By itself. */
+/** Some target goes back by itself. */
 function isStillGoingBack({ availability, targets }: RolloutState): boolean {
   for (const machine of availability.goingBack) if (isToRevert(targets.get(machine)!)) return true;
   return false;
@@ -78,6 +81,6 @@ function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed
   const failed = [...state.targets.values()].filter((target: Target) => target.state === "failed");
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
-  const message = `${machines(failed.length)} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${cause}`;
+  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${cause}`;
   return { phase: "failed", reason: { code: "revert_failed", message } };
 }

@@ -1,11 +1,13 @@
 /**
  * What operators ask of a rollout: whether it can be carried out, and what it changes at once. Pure.
  */
+import type { MachineId } from "@muster/proto/ids.ts";
 import { acknowledge, forgottenFailure } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { awaitsStart, failedTargets, isBroken, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState } from "./state.ts";
+import { awaitsStart, failedTargets, isBroken, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState, type Target } from "./state.ts";
+import { someOf } from "./words.ts";
 
 /** `said`: who asks, and why, in a sentence. */
 export type CommandEvent =
@@ -96,7 +98,7 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "rolling_back":
       return "it is being rolled back already";
     case "rolled_back":
-      return "it has been rolled back already";
+      return `it has been rolled back already${stillToGoBack(state)}`;
     case "superseded":
       if ([...state.targets.values()].some((target) => isSupersededBack(state) && isStuckBack(target))) return undefined;
       if (state.beganBack) return `it is being taken back already: what a newer deployment has is left to that, and goes back if it ends without it; muster rollback ${state.id} --to VERSION gives all of its machines an older release at once`;
@@ -110,7 +112,17 @@ function rollbackRefusal(state: RolloutState): string | undefined {
   }
 }
 
-/** A newer deployment stays in its place: whoever could not go back is told again, in its turn, and nobody else. */
+/** What is left of a rollback comes by itself. */
+function stillToGoBack({ targets }: RolloutState): string {
+  const named = (stands: Target["state"]): readonly MachineId[] => [...targets.values()].filter(({ state, attempts }) => state === stands && attempts > 0).map(({ machine }) => machine);
+  const [lost, onTheWay] = [named("unreachable"), named("reverting")];
+  return [
+    ...(lost.length === 0 ? [] : [`; ${someOf(lost)} ${lost.length === 1 ? "goes back when it is" : "go back when they are"} heard`]),
+    ...(onTheWay.length === 0 ? [] : [`; ${someOf(onTheWay)} ${onTheWay.length === 1 ? "is on its" : "are on their"} way back`]),
+  ].join("");
+}
+
+/** The newer deployment stays in the place of this one: only targets that could not go back are told again, in their turn. */
 function backAgain({ targets }: RolloutState, asked: RolloutReason): readonly RolloutChange[] {
   return [...targets.values()].filter(isStuckBack).flatMap(({ machine, reason }): readonly RolloutChange[] => [
     { kind: "target_changed", machine, state: "skipped", reason: asked, runs: null },
@@ -166,7 +178,7 @@ function failedCount({ waves }: RolloutState): number {
   return waves.reduce((sum, { counts }) => sum + counts.failed, 0);
 }
 
-/** Not for what the release did: what it did meanwhile counts when the rollout goes on. */
+/** An operator or a fault paused the rollout, not the release: what the release did meanwhile counts when the rollout goes on. */
 function isHeldForOtherReasons({ reason }: RolloutState): boolean {
   return reason?.code === "operator" || reason?.code === "internal";
 }
@@ -200,20 +212,20 @@ function waitsForLost(state: RolloutState): boolean {
   return state.hold?.kind === "offline" || isSuspicious(state);
 }
 
-/** Nobody but those that are unreachable could show anything at its gate: who goes on without them goes on without it. */
+/** Only unreachable targets could show anything at the gate: going on without them is going on without the gate. */
 function leavesUnwatched(state: RolloutState): boolean {
   const kind = gateAt(state)?.gate.gate.kind;
   return kind !== undefined && kind !== "approval" && newCount(state.waves[state.wave]!, "healthy") === 0;
 }
 
-/** The one thing that it waits for: machines that are unreachable, the gate, or the moment at which its next wave begins. */
+/** Skips the one thing that the rollout waits for: machines that are unreachable, the gate, or the moment at which its next wave begins. */
 function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
   if (waitsForLost(state)) return [...excuse(state), ...(leavesUnwatched(state) ? openGate(state, said) : [])];
   if (state.hold?.kind !== "begin") return openGate(state, said);
   return [{ kind: "wave_started", wave: state.waves[state.wave]?.startedAt === null ? state.wave : state.wave + 1 }];
 }
 
-/** After the end: whoever tries again knows of those that failed, or were lost, and are gone. */
+/** An operator who retries after the end knows of the machines that failed, or were lost, and are gone. */
 function excuseLeft({ waves }: RolloutState): readonly RolloutChange[] {
   return waves.flatMap((of, wave): readonly RolloutChange[] => {
     const lost = of.targets.filter(({ leftAs }) => leftAs === "lost");

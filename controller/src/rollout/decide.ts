@@ -53,7 +53,7 @@ export type RolloutEvent =
   | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
   /** The machine is no part of the fleet any more. */
-  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** It was, up to then; when the rollout has ended, also: nothing that it took shortly before was wrong with it. */ readonly isHeard: boolean; /** It had said, being drained, that nothing of the app runs there any more. Default false. */ readonly isStopped?: boolean }
+  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** As `evidenceOf` has it. */ readonly leftWell: boolean; /** The machine had said, being drained, that nothing of the app runs there any more. Default false. */ readonly isStopped?: boolean }
   /** A machine came that the plan did not know, after the rollout had succeeded. */
   | { readonly kind: "joined"; readonly target: PlannedTarget }
   | {
@@ -149,7 +149,7 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   return [changed, ...forgottenFailure(state, target)];
 }
 
-/** It was healthy, and is on the way again: its host or its agent was started anew. */
+/** A healthy target is under way again: its host or its agent was restarted. */
 function startsAnew(state: RolloutState, target: Target, phase: AgentPhase): boolean {
   return target.state === "healthy" && isWatched(state) && ["pulling", "staged", "activating", "probing"].includes(phase);
 }
@@ -184,12 +184,12 @@ function failureOf(target: Target): RolloutReason | null {
   return target.purpose === "revert" && code !== "silent" && code !== "not_taken" ? target.reason : null;
 }
 
-/** Also of a target that was healthy: it may have been lost because of the release. */
+/** A healthy target may be lost, too, and because of the release. */
 function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined) return [];
   const isDrained = target.reason?.code === "cordoned" && target.attempts > 0;
-  // On its way with the release when it was drained, and not heard to have left it.
+  // The target was updating when it was drained, and has not said that it left the release.
   if (isDrained && target.state === "skipped" && target.leftAs === null && reason.code === "silent" && (state.phase === "rolling" || state.phase === "paused")) {
     return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null, leftAs: "lost" }];
   }
@@ -198,12 +198,12 @@ function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReaso
   return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
 }
 
-/** It runs the release already, by an earlier deployment, and is to be told of it in a wave that has begun: lost now, it is lost with it. */
+/** The target runs the release already, by an earlier deployment, and is to be told of it in a wave that has begun: if it is lost now, it is lost with the release. */
 function isOnTrialToStart({ phase, waves }: RolloutState, { onTrial, state, attempts, wave }: Target): boolean {
   return onTrial && state === "pending" && attempts === 0 && (phase === "rolling" || phase === "paused") && waves[wave]!.startedAt !== null;
 }
 
-/** While it is, whether its targets are still there matters to what it does next. */
+/** In these phases the rollout's next step depends on which targets are still there. */
 function isWatched({ phase }: RolloutState): boolean {
   return phase === "rolling" || phase === "paused" || phase === "rolling_back";
 }
@@ -212,7 +212,7 @@ type HeardAgain = Extract<RolloutEvent, { readonly kind: "heard_again" }>;
 
 function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgain): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  // A person has drained it meanwhile: it was not the release that had silenced it for good.
+  // A drained target that is heard again was not silenced for good by the release.
   if (target?.state === "skipped" && target.leftAs === "lost") return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
   if (target?.state !== "unreachable" || isOver(state)) return [];
   const to = stateWhenHeard(state, target, answer, wasRenewed);
@@ -233,20 +233,20 @@ function onOverdue(state: RolloutState, { machine, generation, reason }: Overdue
   return [{ kind: "target_changed", machine, state: "failed", reason, runs: null }];
 }
 
-/** It is let go from what is to come, the first time or again. What it has taken counts, and is taken back with the others. */
+/** The target is not to start, the first time or again. What it has taken counts, and is taken back with the others. */
 function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutReason): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  // One that goes to an older release takes back whatever it was planned for.
+  // A deployment of an older release goes to every machine that it was planned for.
   if (state.strategy.isWayBack === true || target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched" || isLeftForGood(state, target)) return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
-/** It waits to start, or is kept from it, and nothing that it says counts until then. */
+/** The target waits to start, or is kept from it, and nothing that it says counts until then. */
 function isToStart({ phase }: RolloutState, { state, attempts, purpose }: Target): boolean {
   const isSilentAtItsTurn = state === "unreachable" && purpose === null;
   if (attempts === 0) return state === "pending" || state === "skipped" || isSilentAtItsTurn;
   if (phase !== "rolling" && phase !== "paused" && phase !== "succeeded") return false;
-  // One that was drained with the release may still turn out to be lost, as long as that counts.
+  // A target that was drained with the release may still turn out to be lost, as long as that counts.
   return state === "pending" || isSilentAtItsTurn || (state === "skipped" && phase === "succeeded");
 }
 
@@ -264,21 +264,21 @@ function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
 }
 
-/** What a rollback had still to take back when a newer deployment took its place, and that one has too. Whoever is on its way back goes on, until the newer one tells it something. */
+/** A rollback leaves to the newer deployment the targets that both have and that it had still to take back. A target on its way back goes on until the newer deployment tells it something. */
 export function leaveTo(state: RolloutState, { machines, reason }: Heirs): readonly RolloutChange[] {
   if (!state.beganBack) return [];
   const left = [...state.targets.values()].filter((target) => machines.has(target.machine) && isLeftToNewer(target));
   return left.length === 0 ? [] : [{ kind: "targets_left", machines: left.map(({ machine }) => machine), reason }];
 }
 
-/** It goes back in its turn. That it failed here is all that is known of it: what it answered was to be for the newer one. */
+/** The target goes back in its turn. It counts as failed here: what it answered meanwhile was for the newer deployment. */
 function onLeftAgain(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || !isSupersededBack(state) || !isTouched(target) || !isOvertaken(target)) return [];
   return [{ kind: "target_changed", machine, state: "failed", reason: null, runs: null }];
 }
 
-/** Whoever is to start, or is kept from it, is left to the other deployment for good. */
+/** A target that is to start, or is kept from it, is left to the other deployment for good. */
 function onDecidedSince(state: RolloutState, { machine, reason }: Extract<RolloutEvent, { readonly kind: "decided_since" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose !== null || target.leftAs !== null || isOvertaken(target)) return [];
@@ -286,12 +286,12 @@ function onDecidedSince(state: RolloutState, { machine, reason }: Extract<Rollou
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
 }
 
-/** It had taken the release, was not heard at the end, and nobody has said since how it went. */
+/** The target was lost on its way, or with the release, when the rollout ended, and has not said since how it went. */
 function isLostIn({ phase }: RolloutState, { state: stands, purpose }: Target): boolean {
   return isEnded(phase) && stands === "unreachable" && purpose !== null;
 }
 
-/** What it had come to has to be said again. */
+/** A new instance of the agent has to say again how the target ended. */
 function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || !isWatched(state) || !(target.state === "healthy" || target.state === "reverted")) return [];
@@ -299,8 +299,8 @@ function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutC
 }
 
 /**
- * One on its way back will be back when the drain ends, unless it is lost and does not hear of it. One on its way forward, or healthy in a wave that has not passed, is given back what it had, so that the drain's end
- * starts nothing that nobody has called good, and has its turn again then. What goes to an older release is not given the newer one back.
+ * A target on its way back will be back when the drain ends, unless it is lost and does not hear of it. A target on its way forward, or healthy in a wave that has not passed, is given back what it had, so that the
+ * end of the drain starts nothing that nobody has called good; it starts again then. A deployment of an older release does not give the newer one back.
  */
 function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
@@ -313,7 +313,7 @@ function onDrained(state: RolloutState, machine: MachineId): readonly RolloutCha
   return [{ kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous }, skipped];
 }
 
-/** The drain has decided what the machine runs. It has its turn again like any other that was drained. */
+/** The drain has decided what the machine runs. The target starts again like any other that was drained. */
 function onGivenBack(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined) return [];
@@ -321,7 +321,7 @@ function onGivenBack(state: RolloutState, machine: MachineId): readonly RolloutC
   return target.state === "updating" || isHealthy || isToldAndSilent(target) ? [skippedByDrain(state, target)] : [];
 }
 
-/** What its machine says now is about something else. It has its turn again, unless it had failed before. */
+/** The machine was assigned something else, and reports about that. The target starts again, unless it had failed before. */
 function onReassigned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || !isForward(state) || !(target.state === "updating" || target.state === "healthy" || isToldAndSilent(target))) return [];
@@ -333,7 +333,7 @@ function skippedByDrain(state: RolloutState, target: Target): Extract<RolloutCha
   return { kind: "target_changed", machine: target.machine, state: "skipped", reason: DRAINED, runs: null, ...(leftAs === null ? {} : { leftAs }) };
 }
 
-/** It goes on, or may. */
+/** The rollout goes forward, or may again. */
 function isForward({ phase }: RolloutState): boolean {
   return phase === "rolling" || phase === "paused";
 }
@@ -345,11 +345,11 @@ function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutCh
   return [{ kind: "target_changed", machine, state: "skipped", reason: { code: "cordoned", message: "the machine is cordoned" }, runs: null }, ...forgottenFailure(state, target)];
 }
 
-/** Whatever it was about to do is waited for no longer. That it failed, or was lost, with the release stays known: a program that removes dead machines must not hide what kills them. */
-function onRemoved(state: RolloutState, { machine, reason, isHeard, isStopped = false }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
+/** Nothing is awaited of a machine that was removed. That it failed, or was lost, with the release stays known: a program that removes dead machines must not hide what kills them. */
+function onRemoved(state: RolloutState, { machine, reason, leftWell, isStopped = false }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.state === "removed") return [];
-  const leftAs = evidenceOf(state.phase, target, isHeard);
+  const leftAs = evidenceOf(state.phase, target, leftWell);
   const changed = { kind: "target_changed", machine, state: "removed", reason, runs: isStopped ? "" : null } as const;
   return leftAs === null ? [changed, ...forgottenFailure(state, target)] : [{ ...changed, leftAs }];
 }
@@ -359,28 +359,28 @@ function isThere({ targets }: RolloutState, machine: MachineId): boolean {
   return (targets.get(machine)?.state ?? "removed") !== "removed";
 }
 
-/** It can't go on again: neither its tail nor a retry will want to know who is there. */
+/** The rollout can't go on again: neither a tail nor a retry needs to know which machines are there. */
 function isOver({ phase, beganBack }: RolloutState): boolean {
   return isEnded(phase) && !isSupersededBack({ phase, beganBack }) && phase !== "succeeded" && phase !== "failed" && phase !== "rolled_back";
 }
 
-/** What it is told from now on has another generation, so what it says about this one will be for nobody. */
+/** A lost target that was told the release: its next assignment has another generation, so what it says about this one counts for nothing. */
 function isToldAndSilent({ state, purpose }: Target): boolean {
   return state === "unreachable" && purpose === "update";
 }
 
-/** What kept it from its turn is over. */
+/** The cordon or the labels that kept a target from starting do so no more. */
 function onBack(state: RolloutState, machine: MachineId, from: "cordoned" | "unmatched"): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target?.state !== "skipped" || isLeftForGood(state, target)) return [];
-  // Used again, and still not heard: until then it is lost with what it took.
+  // The machine is uncordoned and still not heard: until it is, it is lost with what it took.
   if (target.leftAs === "lost") return [];
   const isUnmatched = target.reason?.code === "unmatched";
   if (isUnmatched !== (from === "unmatched")) return [];
   return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }];
 }
 
-/** A tail asks again when the newer deployment ends without it. One that is retried does not. */
+/** A tail asks again when the newer deployment ends without the target. A rollout that is retried does not. */
 function isLeftForGood(state: RolloutState, target: Target): boolean {
   return isForward(state) && isOvertaken(target);
 }

@@ -69,7 +69,7 @@ function enterUnreachable(state: RolloutState, wave: WaveState, target: Target):
   if (target.reason?.code === "not_taken") state.wordless.add(target.machine);
 }
 
-/** It was told of the release, or ran it from the first and fell silent while the rollout went on. */
+/** The target was told of the release, or ran it from the first and fell silent while the rollout went on. */
 function tookRelease({ purpose, onTrial, attempts, reason }: Target): boolean {
   return purpose === "update" || (onTrial && attempts === 0 && reason?.code === "silent");
 }
@@ -81,11 +81,11 @@ function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target):
   state.wordless.delete(target.machine);
 }
 
-/** From the machines' side. A machine that was removed counts nowhere, though a new machine may have its name. */
+/** Notes whether the app serves on a machine. A target that was removed counts nowhere, though a new machine may have its name. */
 export function noteAvailability(state: RolloutState, machine: MachineId, noted: MachineAvailability): void {
   const { is, isFailing = false, isGoingBack = false } = noted;
   const target = state.targets.get(machine);
-  // One that is left out may become a target later.
+  // A machine that is left out may become a target later.
   if (state.unchanged.has(machine)) for (const [how, those] of Object.entries(state.availability.leftOut)) keep(those, machine, target === undefined && how === leftOutAs(state, noted));
   if (target === undefined) return;
   const { changing, down, failing, goingBack, changingIn, downIn } = state.availability;
@@ -99,7 +99,7 @@ export function noteAvailability(state: RolloutState, machine: MachineId, noted:
   putFirst(state, target);
 }
 
-/** What it does not serve counts in the window, whatever it is to run; what it serves is evidence of the rollout's release alone. */
+/** How a machine that is left out counts: while the app does not serve there, in the window, whatever it is to run; while it serves, as evidence if it is the rollout's release. */
 function leftOutAs({ release }: RolloutState, { is, release: assigned }: MachineAvailability): MachineAvailability["is"] | "other" {
   return is === "available" && assigned !== undefined && assigned !== release ? "other" : is;
 }
@@ -115,7 +115,7 @@ export function addTurns(state: RolloutState, { targets }: Pick<WaveState, "targ
   for (const target of targets) putFirst(state, target);
 }
 
-/** All that were told the release and have not been told to go back. */
+/** Queues the targets that were told the release and have not been told to go back. */
 export function aimBack(state: RolloutState): void {
   state.turnsBack = backwardTurns(state);
   state.backFirst.clear();
@@ -151,7 +151,7 @@ export function laneKeys(state: RolloutState, { lane }: Pick<Target, "lane">): L
   return keys;
 }
 
-/** Whoever does not serve begins, in each direction. A candidate that has become none since is dropped when it comes to it. */
+/** Targets that do not serve come first, in each direction. A candidate that has ceased to be one is dropped at its turn. */
 function putFirst(state: RolloutState, target: Target): void {
   if (!costsNothing(state, target)) return;
   if (target.state === "pending" && state.waves[target.wave]?.startedAt !== null) state.startFirst.add(target);
@@ -163,7 +163,7 @@ function keep(set: Set<MachineId>, machine: MachineId, isIn: boolean): void {
   else set.delete(machine);
 }
 
-/** In or out of the set, and of the counts of its lanes; whoever waits for a lane is looked at again when somebody leaves it. */
+/** Puts a target into the set and the counts of its lanes, or takes it out; targets that wait for a lane are looked at again when one leaves it. */
 function place(state: RolloutState, target: Target, set: Set<MachineId>, counts: Map<string, number>, isIn: boolean): void {
   if (set.has(target.machine) === isIn) return;
   keep(set, target.machine, isIn);

@@ -3,11 +3,14 @@
  */
 import type { LeftAs, RolloutPhase, Target } from "./state.ts";
 
-/** In these phases it matters: the release goes on to others, or stays where it is. */
+/** The phases in which evidence matters: the release goes on to others, or stays where it is. */
 const COUNTING: readonly RolloutPhase[] = ["rolling", "paused", "succeeded", "failed", "aborted", "superseded"];
 
-/** Null: nothing. `isHeard`: and it was well when it left, or it had stood with the release for long. */
-export function evidenceOf(phase: RolloutPhase, { state, purpose, letGo, leftAs, reason }: Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "reason">, isHeard: boolean): LeftAs | null {
+/**
+ * Null: nothing. `leftWell`: nothing suggests that the release silenced the machine: it was heard when it left, had never had the release, or had been told to stop it. After the end of the rollout also that it
+ * was well then, or had run the release for long.
+ */
+export function evidenceOf(phase: RolloutPhase, { state, purpose, letGo, leftAs, reason }: Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "reason">, leftWell: boolean): LeftAs | null {
   if (leftAs !== null) return leftAs;
   if (purpose !== "update" || !COUNTING.includes(phase)) return null;
   switch (state) {
@@ -17,7 +20,7 @@ export function evidenceOf(phase: RolloutPhase, { state, purpose, letGo, leftAs,
       return letGo === "excused" || reason?.code === "not_taken" ? null : "lost";
     case "updating":
     case "healthy":
-      return isHeard ? null : "lost";
+      return leftWell ? null : "lost";
     case "pending":
     case "skipped":
     case "reverting":

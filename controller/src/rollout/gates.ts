@@ -84,7 +84,7 @@ export function stepOf(gate: GateState, changedAt: Moment, patienceMs: number, n
     case "soak": {
       const over = soakOver(gate, changedAt);
       if (over === undefined || now.attended >= over.attended) return { kind: "open", said: "" };
-      // Whoever changes no more is given the rest of the soak, however late it is.
+      // Targets that change no more are given the rest of the soak, however late it is.
       if (attendedSince(since, changedAt) >= asked.forMs + patienceMs) return { kind: "stop", said: "its targets kept changing until progress_deadline" };
       return { kind: "wait", until: dueAt(over, 0, now) };
     }

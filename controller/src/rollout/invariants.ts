@@ -53,7 +53,7 @@ function checkWave(state: RolloutState, index: number, wave: WaveState): void {
     sum += wave.counts[name];
   }
   demand(state, sum === wave.targets.length, `wave ${index + 1} counts ${sum} of its ${wave.targets.length} targets`);
-  // Whoever is selected no longer may be let go at any time.
+  // A target that is selected no longer may be skipped at any time.
   const touched = wave.targets.length - wave.counts.pending - wave.counts.removed - wave.counts.skipped;
   demand(state, wave.startedAt !== null || touched === 0, `wave ${index + 1} was touched before its turn (wave ${state.wave + 1} is under way)`);
   const before = state.waves[index - 1];
@@ -62,13 +62,13 @@ function checkWave(state: RolloutState, index: number, wave: WaveState): void {
 }
 
 /**
- * A start must never go past the window or its lanes. Asked before its machine counts as changing: whoever does not serve already costs nothing more, and whoever comes back
- * from silence was chosen by nobody.
+ * A start must never go past the window or its lanes. Asked before its machine counts as changing: a machine that does not serve already costs nothing more, and a machine that comes
+ * back from silence was chosen by nobody.
  */
 function checkStart(state: RolloutState, target: Target): void {
   if (target.state === "updating") demand(state, state.phase === "rolling" || state.phase === "succeeded", `${target.machine} was told of the release`);
   const { changing, down, failing, changingIn, downIn } = state.availability;
-  // It is drained: whatever it is told, nothing of it runs there.
+  // The machine is drained: whatever it is told, nothing runs there.
   if (target.state === "reverting" && down.has(target.machine) && !failing.has(target.machine)) return;
   if (changing.has(target.machine) || failing.has(target.machine)) {
     const beside = changing.size - (changing.has(target.machine) ? 1 : 0);
@@ -114,7 +114,7 @@ export function auditRollout(state: RolloutState): void {
   });
 }
 
-/** Who has not been told can't be on the way or there. A machine whose way back failed may be about to try again. */
+/** A target that was not told can be neither on its way nor there. A machine whose way back failed may be about to try again. */
 function fits(state: RolloutState, { state: stands, purpose }: Target): boolean {
   switch (stands) {
     case "pending":

@@ -32,7 +32,7 @@ export function letGoStep(state: RolloutState, now: Moment): Step | undefined {
  */
 export function suspicionStep(state: RolloutState, now: Moment): Step | undefined {
   if (state.promoted || !isSuspicious(state)) return undefined;
-  // Only what is waited for makes progress_deadline wait.
+  // progress_deadline stands still only while targets are waited for.
   if (state.moving.size > 0 || state.strategy.offline.kind === "skip" || !begun(state).some(({ awaited }) => awaited.size > 0)) return { kind: "wait", until: undefined };
   return { kind: "hold", hold: { kind: "offline", message: suspicionText(state) }, until: nextLetGoAt(state, now) };
 }
@@ -44,7 +44,7 @@ export function lostStep(state: RolloutState, now: Moment): Step | undefined {
   if (suspicion !== undefined) return suspicion;
   const wave = begun(state).find((each) => each.awaited.size > 0 && !hasEnough(each));
   if (wave === undefined) return undefined;
-  // Those that a wave with a threshold need not wait for are on the move beside it.
+  // In a wave with a threshold, targets beyond it are on the move.
   if (state.moving.size > 0) return { kind: "wait", until: nextLetGoAt(state, now) };
   const { offline } = state.strategy;
   const how = offline.kind === "wait" && offline.forMs !== null ? `wait:${durationText(offline.forMs)}` : offline.kind;

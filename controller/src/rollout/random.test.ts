@@ -162,9 +162,9 @@ class Judged extends Harness {
     const there = [...this.state.targets.values()].filter(({ state }) => state !== "removed");
     const target = there.find(({ machine }) => this.state.moving.has(machine)) ?? there[0];
     if (there.length <= 2 || target === undefined) return;
-    const isHeard = !this.world.silent.delete(target.machine);
+    const leftWell = !this.world.silent.delete(target.machine);
     this.world.cordoned.delete(target.machine);
-    this.event({ kind: "removed", machine: target.machine, reason: { code: "removed", message: "anna removed it from the fleet" }, isHeard });
+    this.event({ kind: "removed", machine: target.machine, reason: { code: "removed", message: "anna removed it from the fleet" }, leftWell });
   }
 
   isAsked(): boolean {

@@ -2,17 +2,18 @@
  * The way forward: from turn to turn and from wave to wave, through the gates.
  */
 import type { Instant } from "@muster/proto/ids.ts";
+import { counted } from "@muster/proto/text.ts";
 import { letGoStep, lostStep, suspicionStep } from "./lost.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
-import { type AlarmState, dueAlarm, nextAlarmAt, ringing } from "./alarms.ts";
+import { type AlarmState, dueAlarm, nextAlarmAt, overdueAlarm, ringing } from "./alarms.ts";
 import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isOwedTooLong, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
-import { change, earlier, notBefore, type Pace, type Step, turnStep } from "./step.ts";
+import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, machines, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -20,31 +21,32 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Momen
   if (tripped !== undefined) return change(onFailure(state, tripped));
   const due = dueAlarm(alarmsOf(state), now);
   if (due !== undefined) return change({ kind: "alarm_asked", alarm: due, attempt: state.alarms[due]!.attempts + 1 });
-  const step = alarmStep(state) ?? forwardStep(state, world, now);
+  const step = alarmStep(state, now) ?? forwardStep(state, world, now);
   const alarmAt = nextAlarmAt(alarmsOf(state), now);
   if (step.kind === "hold" && step.hold.kind === "reports" && isOwedTooLong(state, now) && !isWayBack(state)) return change(onFailure(state, owedReason(state, step.hold)));
   if (step.kind === "hold") return { ...step, until: earlier(step.until, alarmAt) };
-  // A way back is not given up since nobody can go it now.
+  // A deployment of an older release is not given up because no machine can take it now.
   if (isLate(state, now) && !isWayBack(state) && !isPastWork(step)) return change(onFailure(state, isSuspicious(state) ? lostReason(state) : progressReason(state, waveOf(state, state.wave), knownOf(state, world))));
   if (step.kind === "change") return step;
   const until = earlier(step.until, alarmAt);
   return { kind: "wait", until: isWayBack(state) ? until : earlier(until, endsAt(state, now)) };
 }
 
-/** What its agent says now says more than what was written down when the target changed last. */
+/** The agent's newest reason says more than the one noted when the target changed last. */
 function knownOf({ app }: RolloutState, world: Surroundings): Known {
   return ({ machine, reason }) => world.said(machine, app) ?? reason;
 }
 
-/** Whoever skips the gates that are left skips its alarms, too. */
+/** Skipping the gates that are left skips the alarms, too. */
 function alarmsOf({ promoted, alarms }: RolloutState): readonly AlarmState[] {
   return promoted ? [] : alarms;
 }
 
-/** Nobody has a turn before every alarm was quiet once. */
-function alarmStep(state: RolloutState): Step | undefined {
-  const index = alarmsOf(state).findIndex(({ isClear }) => !isClear);
-  if (index < 0) return undefined;
+/** Nobody has a turn, and nothing passes, before every alarm was quiet once, nor while the answer of one is overdue. */
+function alarmStep(state: RolloutState, now: Moment): Step | undefined {
+  const unclear = alarmsOf(state).findIndex(({ isClear }) => !isClear);
+  const index = unclear < 0 ? overdueAlarm(alarmsOf(state), now) : unclear;
+  if (index === undefined) return undefined;
   const isIdle = state.moving.size === 0;
   return isIdle ? { kind: "hold", hold: { kind: "alarm", message: alarmText(state, index) }, until: undefined } : { kind: "wait", until: undefined };
 }
@@ -57,13 +59,13 @@ function alarmReason(state: RolloutState): RolloutReason | undefined {
 function forwardStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const known = letGoStep(state, now);
   if (known !== undefined) return known;
-  const turn = isPendingInBegun(state) ? (suspicionStep(state, now) ?? withSoakAnew(state, turnStep(state, world, paceOf(state), now)) ?? WAIT) : undefined;
+  const turn = isPendingInBegun(state) ? (suspicionStep(state, now) ?? withSoakAnew(state, turnStep(state, world, paceOf(state), now)) ?? settlingStep(state) ?? WAIT) : undefined;
   if (!hasEnough(waveOf(state, state.wave))) {
     if (turn !== undefined) return turn;
     if (state.moving.size > 0) return WAIT;
     return passStep(state, world, now);
   }
-  // The others go on beside the gates, and have their turn first.
+  // Targets beyond the threshold go on beside the gates, and come first.
   if (turn?.kind === "change") return turn;
   const step = passStep(state, world, now);
   if (step.kind === "change" || turn?.until === undefined) return step;
@@ -72,13 +74,13 @@ function forwardStep(state: RolloutState, world: Surroundings, now: Moment): Ste
 
 const WAIT: Step = { kind: "wait", until: undefined };
 
-/** On from the wave under way, which need not wait for anybody on the move. */
+/** Passes the wave under way, which need not wait for any target on the move. */
 function passStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const wave = waveOf(state, state.wave);
-  if (wave.startedAt === null) return beginStep(state, state.wave, now);
+  if (wave.startedAt === null) return beginStep(state, state.wave, world, now);
   const lost = lostStep(state, now);
   if (lost !== undefined) return lost;
-  if (wave.finishedAt !== null) return beginStep(state, state.wave + 1, now);
+  if (wave.finishedAt !== null) return beginStep(state, state.wave + 1, world, now);
   return gateStep(state, wave, world, now) ?? owedStep(state, wave, world, now) ?? lastStep(state);
 }
 
@@ -91,13 +93,13 @@ function isPendingInBegun({ waves, wave }: RolloutState): boolean {
   return false;
 }
 
-function beginStep(state: RolloutState, index: number, now: Moment): Step {
+function beginStep(state: RolloutState, index: number, world: Surroundings, now: Moment): Step {
   const wave = waveOf(state, index);
   const before = index === 0 ? undefined : state.waves[index - 1];
-  // Nothing has happened to a rollout before its first wave: its clock began when it did.
+  // Before its first wave nothing has happened to a rollout: the wait counts from its start.
   const after = before === undefined ? wave.changedAt : (before.finishedAt ?? now);
   const at = Math.max(wave.at ?? 0, wave.afterMs === 0 ? 0 : dueAt(after, wave.afterMs, now)) as Instant;
-  if (state.promoted || now.at >= at) return change({ kind: "wave_started", wave: index });
+  if (state.promoted || now.at >= at) return (before === undefined ? undefined : owedStep(state, before, world, now)) ?? change({ kind: "wave_started", wave: index });
   return { kind: "hold", hold: { kind: "begin", message: notBefore(at, `wave ${index + 1} to begin`), until: at }, until: at };
 }
 
@@ -123,12 +125,12 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   }
 }
 
-/** A machine of the wave was waited for in the middle of its soak, and was heard again: the patience with the soak begins anew with it. */
+/** A machine of the wave was waited for in the middle of its soak, and was heard again: the soak's patience begins anew. */
 function wasWaitedFor({ hold }: RolloutState, { changedAt }: WaveState, { gate, since }: GateState): boolean {
   return gate.kind === "soak" && hold?.kind === "offline" && since !== null && since.attended < hold.since.attended && hold.since.attended < changedAt.attended;
 }
 
-/** Somebody starts in the middle of a soak: its patience, which is for targets that keep changing, begins anew. One that need not wait for all goes on beside it. */
+/** A target starts in the middle of a soak: the soak's patience, which is for targets that keep changing, begins anew. In a wave that need not wait for all, the soak goes on beside it. */
 function withSoakAnew(state: RolloutState, step: Step | undefined): Step | undefined {
   const [first] = step?.kind === "change" ? step.changes : [];
   if (first?.kind !== "target_assigned") return step;
@@ -139,14 +141,14 @@ function withSoakAnew(state: RolloutState, step: Step | undefined): Step | undef
   return change(first, { kind: "gate_reached", wave: index, gate });
 }
 
-/** Nobody has the release any more of those that a gate would watch: it opens for nobody but a person until one of them is back, excused or not. Whoever never took it has left no soak unfinished. */
+/** No target that the gate would watch still has the release: until one of them is back, excused or not, only a person opens the gate. A target that never took the release has left no soak unfinished. */
 function awayStep(state: RolloutState, wave: WaveState, { gate }: GateState): Step | undefined {
   if (gate.kind === "approval" || newCount(wave, "healthy") > 0 || newCount(wave, "skipped") + newCount(wave, "unreachable") === 0) return undefined;
   const away = wave.targets.filter((target) => !target.onTrial && isAway(target));
   return away.length === 0 ? undefined : { kind: "hold", hold: { kind: gate.kind, message: awayText(state, away) }, until: undefined };
 }
 
-/** A soak has shown nothing when nobody who is healthy ran through it, as it may be in a wave that need not wait for all. */
+/** A soak has shown nothing if no healthy target ran through it, which can be in a wave that need not wait for all. */
 function unseenStep(state: RolloutState, wave: WaveState, { gate }: GateState, now: Moment): Step | undefined {
   if (gate.kind !== "soak" || wave.successThreshold === null || newCount(wave, "healthy") === 0) return undefined;
   const healthySince = wave.targets.filter(({ state: stands, onTrial }) => stands === "healthy" && !onTrial).map(({ since }) => since);
@@ -156,7 +158,7 @@ function unseenStep(state: RolloutState, wave: WaveState, { gate }: GateState, n
   return { kind: "hold", hold: { kind: "soak", message: soakText(state, until), until }, until };
 }
 
-/** A soak that is over, and nobody is left whom it watched. */
+/** A soak is over, and none of the targets that it watched is left. */
 function isUnwatched({ counts }: WaveState, { gate }: GateState): boolean {
   return gate.kind === "soak" && counts.healthy === 0;
 }
@@ -195,21 +197,21 @@ function unheardStep(state: RolloutState, wave: WaveState, gate: GateState, worl
 function lastStep(state: RolloutState): Step {
   const finished = { kind: "wave_finished", wave: state.wave } as const;
   if (state.wave < state.waves.length - 1) return change(finished);
-  // One that goes back by itself has not come to an end either.
-  if (state.availability.changing.size > 0) return WAIT;
+  const settling = settlingHold(state, [...state.availability.changing].filter((machine) => state.targets.get(machine)!.state === "failed"));
+  if (settling !== undefined) return settling;
   if (!hasEvidence(state)) return cordonedStep(state) ?? unmatchedStep(state) ?? WAIT;
   const { phase, reason } = outcome(state);
   const ended = { kind: "phase_changed", phase, reason } as const;
   return phase === "succeeded" ? change(finished, ...acceptFailures(state), ended) : change(ended);
 }
 
-/** A person keeps the machines from it that could show how the release does: that says nothing of the release, and nobody is late. */
+/** The machines that could show how the release does are cordoned: that says nothing of the release, and no deadline runs. */
 function cordonedStep(state: RolloutState): Step | undefined {
   const cordoned = cordonedOf(state);
   return cordoned.length === 0 ? undefined : { kind: "hold", hold: { kind: "cordon", message: cordonedText(cordoned) }, until: undefined };
 }
 
-/** Nobody is left who could have a turn: the last of them have other labels now. */
+/** No target is left that could start: the last of them have other labels now. */
 function unmatchedStep(state: RolloutState): Step | undefined {
   const isGone = ({ state: stands, reason }: Target): boolean => stands === "removed" || (stands === "skipped" && reason?.code === "unmatched");
   return state.waves.every(({ targets }) => targets.every(isGone)) ? change({ kind: "phase_changed", ...nobodyMatches(state) }) : undefined;
@@ -225,7 +227,7 @@ function paceOf(state: RolloutState): Pace {
   return wave === 0 || isTaken ? "window" : "one";
 }
 
-/** It serves now on a machine that is left out since it ran it already, and is to run it still. */
+/** The release serves on a machine that is left out, since it ran the release already, and is still to run it. */
 function isProvenElsewhere({ unchanged, availability: { leftOut } }: RolloutState): boolean {
   return unchanged.size > leftOut.changing.size + leftOut.down.size + leftOut.absent.size + leftOut.other.size;
 }
@@ -273,10 +275,10 @@ function outcome({ waves }: RolloutState): { readonly phase: "succeeded" | "fail
   const failedNew = failed - sum(({ countsOnTrial }) => countsOnTrial.failed);
   const healthy = failedNew > 0 ? sum((wave) => newCount(wave, "healthy")) : sum(({ counts }) => counts.healthy);
   if (healthy > 0 || failed === 0) return { phase: "succeeded", reason: null };
-  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${machines(failedNew > 0 ? failedNew : failed)} that took it` } };
+  return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${counted(failedNew > 0 ? failedNew : failed, "machine")} that took it` } };
 }
 
-/** What a rollout succeeded with is known: only machines that come later can trip its tail. */
+/** The failures and silences that a rollout succeeded with count no more: only machines that come later can trip its tail. */
 function acceptFailures(state: RolloutState): readonly RolloutChange[] {
   return state.waves.flatMap((of, wave) => {
     const failed = failuresOf(of);
@@ -284,7 +286,7 @@ function acceptFailures(state: RolloutState): readonly RolloutChange[] {
   });
 }
 
-/** What ends or passes a wave is no start, and never too late. */
+/** A step that ends or passes a wave starts nothing, and is never too late. */
 function isPastWork(step: Step): boolean {
   return step.kind === "change" && step.changes.every(({ kind }) => kind !== "target_assigned" && kind !== "target_changed");
 }

@@ -66,7 +66,7 @@ export interface RolloutReason {
 /** What a target was told last: to take the release, or to go back to what it had. */
 export type Purpose = "update" | "revert";
 
-/** So few are tolerated; it was waited for as long as was asked; a person knows of it. */
+/** `tolerated`: so few may be missing. `waited`: the target was waited for as long as was asked. `excused`: a person knows of it. */
 export type LetGo = "tolerated" | "waited" | "excused";
 
 /** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more, or not well soon after the end, when a person or a program took it out. */
@@ -145,7 +145,7 @@ export interface WaveState {
  * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
  * progress deadline stands still, but for reports that do not come in: these have as long from when they are waited for.
  */
-export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "reports", "begin", "window", "freeze", "offline", "budget", "alarm", "unsound", "cordon"] as const;
+export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "reports", "begin", "window", "freeze", "offline", "budget", "settling", "alarm", "unsound", "cordon"] as const;
 
 /** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
 export const HOLDS_BEHIND_WAVES: readonly Hold["kind"][] = ["soak", "prometheus", "webhook", "approval", "reports", "begin"];
@@ -236,7 +236,7 @@ export function failedTargets({ targets }: Pick<RolloutState, "targets">): reado
   return [...targets.values()].filter(({ state }) => state === "failed");
 }
 
-/** Everybody who is waited for now, and everybody who is lost: `promote` goes on without them. Waves that have not begun have nobody who was touched. */
+/** Targets that are waited for now, and targets that are lost: `promote` goes on without them. Waves that have not begun have none. */
 export function outstanding({ waves, lostTakers, targets }: Pick<RolloutState, "waves" | "lostTakers" | "targets">): readonly Target[] {
   const all = new Set<Target>(waves.flatMap(({ awaited }) => [...awaited]));
   for (const machine of lostTakers) all.add(targets.get(machine)!);
@@ -252,17 +252,17 @@ export function awaitsStart({ phase, strategy, startApproved }: Pick<RolloutStat
   return phase === "pending" && strategy.start === "manual" && !startApproved;
 }
 
-/** It goes back to an older release, and goes on though an update would wait. Whoever comes after its end is no hurry. */
+/** The rollout deploys an older release, and goes on where an update would wait. Machines that come after its end are in no hurry. */
 export function isWayBack({ strategy, phase }: Pick<RolloutState, "strategy" | "phase">): boolean {
   return strategy.isWayBack === true && phase === "rolling";
 }
 
-/** A fault of the controller stopped it: nothing drives it before an operator says what is to become of it. */
+/** A fault of the controller stopped the rollout: nothing drives it before an operator says what is to become of it. */
 export function isBroken({ phase, reason }: Pick<RolloutState, "phase" | "reason">): boolean {
   return phase === "paused" && reason?.code === "internal";
 }
 
-/** It has begun, and has not ended. One that a fault of the controller stopped before it began is in nobody's way. */
+/** The rollout has begun, and has not ended. One that a fault of the controller stopped before it began is in nobody's way. */
 export function isUnderWay(state: Pick<RolloutState, "phase" | "reason" | "waves">): boolean {
   return state.phase !== "pending" && !isEnded(state.phase) && !(isBroken(state) && state.waves.length === 0);
 }
@@ -271,22 +271,27 @@ export function isMoving(target: Pick<Target, "state">): boolean {
   return target.state === "updating" || target.state === "reverting";
 }
 
-/** It was told something, and is still there. */
+/** The target was told something, and is still there. */
 export function isTouched({ attempts, state }: Pick<Target, "attempts" | "state">): boolean {
   return attempts > 0 && state !== "removed";
 }
 
-/** What it was told to run here last; null: nothing. */
+/** It was told, and has its turn again. */
+export function startsAgain({ state, attempts }: Pick<Target, "state" | "attempts">): boolean {
+  return state === "pending" && attempts > 0;
+}
+
+/** What the target was told to run last; null: nothing. */
 export function releaseTold({ release }: Pick<RolloutState, "release">, { purpose, previous }: Pick<Target, "purpose" | "previous">): ReleaseId | null {
   return purpose === "update" ? release : previous;
 }
 
-/** The release went to it, and it has not been told to go back. */
+/** The target was told of the release, and has not been told to go back. */
 export function isToRevert(target: Pick<Target, "attempts" | "state" | "purpose">): boolean {
   return isTouched(target) && target.purpose !== "revert";
 }
 
-/** It took the release, and shows nothing of it now: it was drained, is to take it again, or is lost and a person goes on without it. */
+/** The target took the release, and shows nothing of it now: it was drained, is to take it again, or is lost and a person goes on without it. */
 export function isAway({ state, purpose, attempts, leftAs, letGo, reason }: Target): boolean {
   if (attempts === 0 || leftAs !== null) return false;
   if (state === "unreachable") return purpose === null || letGo === "excused";
@@ -304,18 +309,18 @@ export function hasEnough(wave: WaveState): boolean {
   return successThreshold !== null && (finishedAt !== null || newCount(wave, "healthy") >= successThreshold);
 }
 
-/** What holds it may do so while targets are on the move. */
+/** The rollout's hold may stand while targets are on the move. */
 export function isHeldBesideMoves({ hold, waves, wave }: RolloutState): boolean {
   return hold !== null && HOLDS_BEHIND_WAVES.includes(hold.kind) && (waves[wave]?.successThreshold ?? null) !== null;
 }
 
-/** In a wave that need not wait for all, whoever begins or becomes healthy does not change it. Whoever leaves the fleet, is drained or is passed over says nothing of the release. */
+/** In a wave that need not wait for all, a target that begins or becomes healthy is no change. A target that leaves the fleet, is drained or is passed over says nothing of the release. */
 export function isChangeOf({ successThreshold }: Pick<WaveState, "successThreshold">, to: TargetState): boolean {
   if (to === "removed" || to === "skipped" || to === "reverting") return false;
   return successThreshold === null || (to !== "pending" && to !== "updating" && to !== "healthy");
 }
 
-/** None of its targets is there any more. */
+/** Every target of the rollout was removed. */
 export function isDeserted({ waves }: Pick<RolloutState, "waves">): boolean {
   return waves.every(({ counts, targets }) => counts.removed === targets.length);
 }
@@ -325,7 +330,7 @@ export function isLate({ hold, progressAt, strategy }: RolloutState, now: Moment
   return hold === null && now.attended >= progressAt + strategy.progressDeadlineMs;
 }
 
-/** Reports were waited for as long. Machines that send none would be lost: these are heard, and do not say how it goes. */
+/** Reports were waited for until `progress_deadline`. Machines that send none would be lost: these are heard, and do not say how it goes. */
 export function isOwedTooLong({ hold, strategy }: RolloutState, now: Moment): boolean {
   return hold?.kind === "reports" && attendedSince(hold.since, now) >= strategy.progressDeadlineMs;
 }
@@ -393,32 +398,32 @@ export function forwardTurns(): Turns<Target> {
 }
 
 /** Newest wave first, and in it the last that was told. */
-export function backwardTurns(state: Pick<RolloutState, "availability" | "phase">): Turns<Target> {
+export function backwardTurns(state: Pick<RolloutState, "availability">): Turns<Target> {
   return new Turns<Target>((target) => mayGoBack(state, target), (a, b) => isEarlier(b, a));
 }
 
-/** It is to be taken back, can be told so, is no other deployment's by now, and does not go back by itself, which it is let finish. */
-export function mayGoBack({ availability, phase }: Pick<RolloutState, "availability" | "phase">, target: Target): boolean {
-  if (isEnded(phase) && isOvertaken(target)) return false;
+/** The target is to be taken back and can be told so: it is no other deployment's by now, and does not go back by itself, which it is let finish. */
+export function mayGoBack({ availability }: Pick<RolloutState, "availability">, target: Target): boolean {
+  if (isOvertaken(target)) return false;
   return isToRevert(target) && target.state !== "unreachable" && !availability.goingBack.has(target.machine);
 }
 
-/** It was told to go back, and could not. */
+/** The target was told to go back, and could not. */
 export function isStuckBack({ state, purpose }: Pick<Target, "state" | "purpose">): boolean {
   return state === "failed" && purpose === "revert";
 }
 
-/** Left to a newer deployment. */
+/** The target was left to a newer deployment. */
 export function isOvertaken({ state, reason }: Pick<Target, "state" | "reason">): boolean {
   return state === "skipped" && reason?.code === "superseded";
 }
 
-/** A newer deployment took its place in its rollback: what that does not decide about still goes back. */
+/** A newer deployment took the rollout's place during its rollback: targets that the newer one does not decide about still go back. */
 export function isSupersededBack({ phase, beganBack }: Pick<RolloutState, "phase" | "beganBack">): boolean {
   return phase === "superseded" && beganBack;
 }
 
-/** In the middle of its rollback it leaves the target to a newer one, which has it too, unless the machine is silent: then it hears of the newer one first. */
+/** A rollback leaves the target to a newer deployment that has it too, unless the machine is silent: then it hears of the newer deployment first. */
 export function isLeftToNewer(target: Target): boolean {
   return isToRevert(target) && target.state !== "unreachable" && !isOvertaken(target);
 }

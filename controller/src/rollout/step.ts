@@ -1,14 +1,14 @@
 /**
  * The steps that a rollout can take, and those that all of its phases share: the start of the next target.
  */
-import type { Instant } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
 import { costsNothing } from "./derived.ts";
 import type { Moment } from "./moment.ts";
 import { blockers, fullBudget, fullOfOthers, hasPlace, opening } from "./place.ts";
 import type { Hold, Purpose, RolloutReason, RolloutState, Target } from "./state.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { budgetHold, timeText, unmatchedReason } from "./words.ts";
+import { budgetHold, settlingText, timeText, unmatchedReason } from "./words.ts";
 
 export type Step =
   | { readonly kind: "change"; readonly changes: readonly RolloutChange[] }
@@ -45,6 +45,17 @@ export function turnStep(state: RolloutState, world: Surroundings, pace: Pace, n
   }
   const fits = pace === "one" ? state.availability.changing.size === 0 : hasPlace(state, target, state.maxUnavailable, "update");
   return fits ? change(assignment(state, target, "update", world)) : undefined;
+}
+
+/** The window, or a lane, is full of machines that are changing by no step of this rollout that could still go well: they go back by themselves, or another deployment changes them. Each has its time for that. */
+export function settlingStep(state: RolloutState): Step | undefined {
+  const { changing, leftOut } = state.availability;
+  return state.moving.size > 0 ? undefined : settlingHold(state, [...changing, ...leftOut.changing]);
+}
+
+/** Undefined: there is none of them. */
+export function settlingHold(state: RolloutState, machines: readonly MachineId[]): Step | undefined {
+  return machines.length === 0 ? undefined : { kind: "hold", hold: { kind: "settling", message: settlingText(state, machines) }, until: undefined };
 }
 
 /** Those that cannot start now are set aside until their lane has room, or dropped; all are looked at in their order as well. */

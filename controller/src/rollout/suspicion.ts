@@ -14,7 +14,7 @@ interface Known {
 
 /**
  * Machines were lost: more than chance explains, or all of which anything could be known. Also when nobody waits for them any longer: what is lost is lost, however long it was waited for. A wave with a
- * limit of its own says itself how many may be lost, but not that the release may go on when nothing is known of it. What is lost on the way back to an older release was lost to the one that goes.
+ * limit of its own says itself how many may be lost, but not that the release may go on when nothing is known of it. In `rollback --to`, losses are blamed on the release being replaced.
  *
  * That is asked of all, and of those to which the release is new: that it runs on well where it was says nothing of what taking it does.
  */

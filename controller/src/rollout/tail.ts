@@ -11,7 +11,7 @@ export function tailStep(state: RolloutState, world: Surroundings, now: Moment):
   const idle: Step = { kind: "wait", until: undefined };
   if (!hasTail(state) || isTailTripped(state)) return idle;
   const unsound = world.unsound(state);
-  // Those on the move are waited for first.
+  // Targets on the move are waited for first.
   if (unsound !== undefined) return state.moving.size > 0 ? idle : { kind: "hold", hold: unsound, until: undefined };
   return turnStep(state, world, "window", now) ?? idle;
 }
@@ -23,7 +23,7 @@ export function tailWait(state: RolloutState | undefined): string | undefined {
   return hasTail(state) ? state.hold?.message : undefined;
 }
 
-/** Somebody is on the way, or waits for the turn. */
+/** Some target is on the move, or waits to start. */
 export function hasTail({ moving, waves }: Pick<RolloutState, "moving" | "waves">): boolean {
   return moving.size > 0 || waves.some(({ counts }) => counts.pending > 0);
 }

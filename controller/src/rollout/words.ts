@@ -2,8 +2,9 @@
  * What a rollout says to people: why it stopped, what it waits for, who runs what.
  */
 import { durationText } from "@muster/proto/duration.ts";
-import type { Instant } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { isInfrastructure, type ReasonCode } from "@muster/proto/reason.ts";
+import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
@@ -69,7 +70,7 @@ export function failuresReason(state: RolloutState, index: number): RolloutReaso
   const note = surroundings === 0 ? "" : `; ${surroundings === failed ? "all" : `${surroundings} of them`} for faults of the surroundings that lasted until healthy_deadline`;
   return {
     code: code ?? "failures_exceeded",
-    message: `${machines(failed)} failed in wave ${index + 1}, ${allowed(wave.maxFailures, wave.acknowledgedFailures)}: ${failuresText(targets)}${note}`,
+    message: `${counted(failed, "machine")} failed in wave ${index + 1}, ${allowed(wave.maxFailures, wave.acknowledgedFailures)}: ${failuresText(targets)}${note}`,
   };
 }
 
@@ -87,14 +88,14 @@ export function unreachableReason(state: RolloutState, index: number, known: Kno
   const who = names(silent.slice(0, EXAMPLES_MAX), unreachable);
   return {
     code: "unreachable_exceeded",
-    message: `${machines(unreachable)} of wave ${index + 1} ${unreachable === 1 ? "is" : "are"} silent, ${allowed(wave.maxUnreachable ?? 0, wave.acknowledgedUnreachable)} (max_unreachable): ${who}${knownText(silent, known)}`,
+    message: `${counted(unreachable, "machine")} of wave ${index + 1} ${unreachable === 1 ? "is" : "are"} silent, ${allowed(wave.maxUnreachable ?? 0, wave.acknowledgedUnreachable)} (max_unreachable): ${who}${knownText(silent, known)}`,
   };
 }
 
 /** `m-1 to be heard from: …` */
 export function suspicionText(state: RolloutState): string {
   const { there, left, who } = lostOf(state);
-  const took = `${machines(there + left)} took the release and ${there + left === 1 ? "was" : "were"} lost after it, which may be its fault`;
+  const took = `${counted(there + left, "machine")} took the release and ${there + left === 1 ? "was" : "were"} lost after it, which may be its fault`;
   if (there > 0) return `${who} to be heard from: ${took}`;
   return `somebody to go on without ${left === 1 ? "it" : "them"} (muster promote ${state.id}) or to take it back: ${took}: ${who}, drained or removed since`;
 }
@@ -104,7 +105,7 @@ export function lostReason(state: RolloutState): RolloutReason {
   const since = left === 0 ? "" : ` (${there === 0 ? "" : `${left} of them `}drained or removed since)`;
   return {
     code: "unreachable_exceeded",
-    message: `${machines(there + left)} took the release and ${there + left === 1 ? "was" : "were"} not heard again for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}${since}`,
+    message: `${counted(there + left, "machine")} took the release and ${there + left === 1 ? "was" : "were"} not heard again for ${durationText(state.strategy.progressDeadlineMs)} (progress_deadline): ${who}${since}`,
   };
 }
 
@@ -112,7 +113,7 @@ export function lostReason(state: RolloutState): RolloutReason {
 function lostOf({ lostTakers, targets }: RolloutState): { readonly there: number; readonly left: number; readonly who: string } {
   const lost = [...lostTakers];
   const left = lost.filter((machine) => targets.get(machine)!.leftAs !== null).length;
-  const who = lost.length > EXAMPLES_MAX ? `${lost.slice(0, EXAMPLES_MAX).join(", ")} and ${lost.length - EXAMPLES_MAX} more` : lost.join(", ");
+  const who = firstAndMore(lost, EXAMPLES_MAX);
   return { there: lost.length - left, left, who };
 }
 
@@ -170,7 +171,7 @@ function mostFrequent(targets: readonly Target[], known: Known): string {
   const groups = [...byCode].sort(([, a], [, b]) => b.count - a.count);
   const shown = groups.slice(0, EXAMPLES_MAX).map(([code, { count, example }]) => `${code} on ${count} (${example})`);
   const more = groups.length - shown.length;
-  return `${shown.join(", ")}${more > 0 ? ` and ${more} more reason${more === 1 ? "" : "s"}` : ""}`;
+  return `${shown.join(", ")}${more > 0 ? ` and ${counted(more, "more reason")}` : ""}`;
 }
 
 /** The exact list, by what runs there. */
@@ -195,12 +196,7 @@ export function some(wave: WaveState, state: Target["state"], most: number): rea
 }
 
 export function names(targets: readonly Target[], total: number): string {
-  const shown = targets.map((target) => target.machine).join(", ");
-  return total > targets.length ? `${shown} and ${total - targets.length} more` : shown;
-}
-
-export function machines(n: number): string {
-  return `${n} machine${n === 1 ? "" : "s"}`;
+  return firstAndMore(targets.map(({ machine }) => machine), targets.length, total);
 }
 
 export function unmatchedReason({ targets }: Pick<RolloutState["strategy"], "targets">): RolloutReason {
@@ -209,6 +205,23 @@ export function unmatchedReason({ targets }: Pick<RolloutState["strategy"], "tar
 
 export function budgetHold(selector: string): Hold {
   return { kind: "budget", message: `room in the budget of ${selector === "" ? "all machines" : selector}` };
+}
+
+/** Of machines that are changing, and not by a step of this rollout that could still go well. */
+export function settlingText({ availability: { goingBack } }: RolloutState, settling: readonly MachineId[]): string {
+  const back = settling.filter((machine) => goingBack.has(machine));
+  const others = settling.filter((machine) => !goingBack.has(machine));
+  const parts = [
+    ...(back.length === 0 ? [] : [`${someOf(back)} to go back by ${back.length === 1 ? "itself" : "themselves"}`]),
+    ...(others.length === 0 ? [] : [`${someOf(others)} to settle, which another deployment has changed`]),
+  ];
+  return parts.join(", and ");
+}
+
+/** `m-1, m-2 and 7 more` */
+export function someOf(all: readonly MachineId[]): string {
+  const shown = all.slice(0, EXAMPLES_MAX).join(", ");
+  return all.length > EXAMPLES_MAX ? `${shown} and ${all.length - EXAMPLES_MAX} more` : shown;
 }
 
 /** Of a gate for which nobody is there. */
@@ -248,7 +261,8 @@ export function gateText(state: RolloutState, { gate, unanswered, passed, said }
 }
 
 export function alarmText({ alarms }: RolloutState, index: number): string {
-  const { said, attempts } = alarms[index]!;
+  const { said, isClear, attempts } = alarms[index]!;
+  if (isClear) return `the answer of alarm ${index + 1}, which is overdue (last: ${said})`;
   if (said === "" && attempts > 1) return `alarm ${index + 1} to be quiet: it is asked anew`;
   return said === "" ? `the first answer of alarm ${index + 1}` : `alarm ${index + 1} to be quiet (last: ${said})`;
 }
@@ -257,7 +271,7 @@ export function activeAlarmReason({ alarms }: RolloutState, index: number): Roll
   const state = alarms[index]!;
   const { unanswered, rung, said } = state;
   const times = rung > 1 ? ` ${rung} times in a row` : "";
-  const what = isSilent(state, state.alarm) ? `gave no answer to ${unanswered} question${unanswered === 1 ? "" : "s"} in a row` : `was active${times}`;
+  const what = isSilent(state, state.alarm) ? `gave no answer to ${counted(unanswered, "question")} in a row` : `was active${times}`;
   return { code: "alarm_active", message: `alarm ${index + 1} ${what}: ${said}` };
 }
 
@@ -298,15 +312,14 @@ function waitingBack(wave: WaveState): string {
 function toGoBack(state: RolloutState): string {
   let left = 0;
   for (const target of state.targets.values()) if (mayGoBack(state, target)) left += 1;
-  return left === 0 ? "the end of its rollback" : `${machines(left)} to go back`;
+  return left === 0 ? "the end of its rollback" : `${counted(left, "machine")} to go back`;
 }
 
 /** Those that were not told, since their agents do it already. */
 function goingBackText({ availability: { goingBack }, targets }: RolloutState): readonly string[] {
   const own = [...goingBack].filter((machine) => isToRevert(targets.get(machine)!));
   if (own.length === 0) return [];
-  const who = own.length > 3 ? `${own.slice(0, 3).join(", ")} and ${own.length - 3} more` : own.join(", ");
-  return [`${who} to go back by ${own.length === 1 ? "itself" : "themselves"}`];
+  return [`${firstAndMore(own, EXAMPLES_MAX)} to go back by ${own.length === 1 ? "itself" : "themselves"}`];
 }
 
 /** Those that have begun and still have targets without a turn. */
@@ -322,8 +335,7 @@ export function placesTaken({ availability: { changing, down }, phase, maxUnavai
   const who = [...down].sort();
   const taken = Math.min(who.length, maxUnavailable - 1);
   if (!isAnyToCome || taken === 0 || changing.size >= maxUnavailable) return "";
-  const shown = who.length > EXAMPLES_MAX ? `${who.slice(0, EXAMPLES_MAX).join(", ")} and ${who.length - EXAMPLES_MAX} more` : who.join(", ");
-  return `${shown} ${who.length === 1 ? "is" : "are"} down and ${who.length === 1 ? "takes" : "take"} ${taken} of ${maxUnavailable} places`;
+  return `${firstAndMore(who, EXAMPLES_MAX)} ${who.length === 1 ? "is" : "are"} down and ${who.length === 1 ? "takes" : "take"} ${taken} of ${maxUnavailable} places`;
 }
 
 function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState): string {

@@ -78,8 +78,8 @@ describe("a secret", () => {
     const store = open();
     set(store, "first", "x");
     const numbers = JSON.stringify(Array.from({ length: SECRETS_MAX - 1 }, (_, index) => index));
-    db.prepare("INSERT INTO secrets SELECT 's' || value, '*', 1 FROM json_each(?)").run(numbers);
-    db.exec("INSERT INTO secret_versions SELECT s.name, 1, v.master_key, v.wrapped_key, v.ciphertext, 1, 0, '' FROM secrets s, secret_versions v WHERE s.name <> 'first'");
+    db.prepare("INSERT INTO secrets (name, apps, newest) SELECT 's' || value, '*', 1 FROM json_each(?)").run(numbers);
+    db.exec("INSERT INTO secret_versions (name, version, master_key, wrapped_key, ciphertext, size_bytes, set_at, set_by) SELECT s.name, 1, v.master_key, v.wrapped_key, v.ciphertext, 1, 0, '' FROM secrets s, secret_versions v WHERE s.name <> 'first'");
     expect([set(store, "one-more", "x"), set(store, "first", "y")]).toEqual([undefined, 2]);
     store.remove("s1");
     expect(set(store, "one-more", "x")).toBe(1);

@@ -110,10 +110,12 @@ export class SecretStore implements SecretKeeper {
         const known = this.#sql("SELECT newest FROM secrets WHERE name = ?").pluck().get(name) as number | undefined;
         if (this.newest(name) === undefined && (this.#sql("SELECT count(DISTINCT name) FROM secret_versions").pluck().get() as number) >= SECRETS_MAX) return undefined;
         const version = (known ?? 0) + 1;
-        this.#sql("INSERT INTO secrets VALUES (@name, coalesce(@apps, '*'), @version) ON CONFLICT (name) DO UPDATE SET newest = @version, apps = coalesce(@apps, apps)").run({ name, apps, version });
+        this.#sql("INSERT INTO secrets (name, apps, newest) VALUES (@name, coalesce(@apps, '*'), @version) ON CONFLICT (name) DO UPDATE SET newest = @version, apps = coalesce(@apps, apps)").run({ name, apps, version });
         const [master] = this.#keys;
         const { wrappedKey, ciphertext } = keep(value, { name, version }, master);
-        this.#sql("INSERT INTO secret_versions VALUES (?, ?, ?, ?, ?, ?, ?, ?)").run(name, version, master.id, wrappedKey, ciphertext, value.byteLength, at, by);
+        this.#sql(
+          "INSERT INTO secret_versions (name, version, master_key, wrapped_key, ciphertext, size_bytes, set_at, set_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        ).run(name, version, master.id, wrappedKey, ciphertext, value.byteLength, at, by);
         return version;
       })
       .immediate();

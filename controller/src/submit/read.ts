@@ -11,6 +11,7 @@ import type { Probe, Release as ReleaseMessage } from "@muster/proto/gen/muster/
 import { parseAppName } from "@muster/proto/ids.ts";
 import type { AppName } from "@muster/proto/ids.ts";
 import type { Selector } from "@muster/proto/selector.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { crossFaults } from "./cross-rules.ts";
 import { decode } from "./decode.ts";
@@ -58,7 +59,7 @@ function inOrder(faults: readonly Fault[]): readonly Fault[] {
   const sorted = faults.toSorted((a, b) => a.line - b.line || a.column - b.column);
   if (sorted.length <= FAULTS_MAX) return sorted;
   const more = sorted.length - FAULTS_MAX;
-  return [...sorted.slice(0, FAULTS_MAX), { line: 0, column: 0, path: "", message: `and ${more} more ${more === 1 ? "fault" : "faults"}` }];
+  return [...sorted.slice(0, FAULTS_MAX), { line: 0, column: 0, path: "", message: `and ${counted(more, "more fault")}` }];
 }
 
 function toDeploymentFile({ app, version, artifact, run, health, rollout }: ValidFile): DeploymentFile {

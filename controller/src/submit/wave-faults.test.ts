@@ -305,12 +305,20 @@ describe("gates", () => {
       [
         "9:45 rollout.gates[0].webhook.timeout: 10ms is too short for timeout: at least 100ms",
         "9:60 rollout.gates[0].webhook.retries: -1 is not a number of retries: a whole number from 0 to 100 is wanted",
-        "9:80 rollout.gates[0].webhook.retry_interval: 0 is too short for retry_interval: at least 100ms",
+        "9:80 rollout.gates[0].webhook.retry_interval: 0 is too short for retry_interval: at least 1s",
         "10:67 rollout.gates[1].prometheus.interval: 2h is too long for interval: at most 1h",
         "10:80 rollout.gates[1].prometheus.timeout: 6m is too long for timeout: at most 5m",
         "10:91 rollout.gates[1].prometheus.count: 0 is not a number of measurements: a whole number from 1 to 1000 is wanted",
         "10:109 rollout.gates[1].prometheus.failure_limit: 1001 is not a number of failures: a whole number from 0 to 1000 is wanted",
         "10:124 rollout.gates[1].prometheus.retries: 1.5 is not a number of retries: a whole number from 0 to 100 is wanted",
+      ],
+    ],
+    [
+      "questions of gates more often than the journal should keep",
+      rollout("  gates:\n    - webhook: { url: 'http://w/', retry_interval: 999ms }\n    - prometheus: { url: 'http://p', query: up, max: 1, interval: 100ms }"),
+      [
+        "9:52 rollout.gates[0].webhook.retry_interval: 999ms is too short for retry_interval: at least 1s",
+        "10:67 rollout.gates[1].prometheus.interval: 100ms is too short for interval: at least 1s",
       ],
     ],
     [

@@ -45,7 +45,7 @@ export class TrustRoots {
   constructor(db: Database, now: () => Instant) {
     migrate(db, "trust", TABLES);
     this.#now = now;
-    this.#insert = db.prepare("INSERT INTO trust_roots VALUES (@version, @envelope, @publishedAt, @publishedBy)");
+    this.#insert = db.prepare("INSERT INTO trust_roots (version, envelope, published_at, published_by) VALUES (@version, @envelope, @publishedAt, @publishedBy)");
     this.#after = db.prepare("SELECT * FROM trust_roots WHERE version > ? ORDER BY version LIMIT ?");
     const last = db.prepare("SELECT * FROM trust_roots ORDER BY version DESC LIMIT 1").get() as Row | undefined;
     this.#newest = last === undefined ? undefined : opened(storedOf(last));

@@ -3,6 +3,7 @@
  * own have signed it: so whoever lost keys below the threshold has lost nothing, and nobody can be led past a version or back.
  * https://theupdateframework.github.io/specification/latest/#update-root
  */
+import { counted } from "../text.ts";
 import { type Envelope, readEnvelope, signersOf, type Verify } from "./envelope.ts";
 import { decodeRoot, keysOf, ROOT_CHARS_MAX, TRUST_ROOT_TYPE, type Quorum, type TrustRoot } from "./root.ts";
 
@@ -55,7 +56,7 @@ function missingSignatures(opened: OpenedRoot, by: TrustRoot, verify: Verify): s
 
 /** `2 signatures of anna, ben, cleo` */
 export function quorumText({ keys, threshold }: Quorum): string {
-  return `${threshold} ${threshold === 1 ? "signature" : "signatures"} of ${keys.join(", ")}`;
+  return `${counted(threshold, "signature")} of ${keys.join(", ")}`;
 }
 
 export function signersText(signers: readonly string[]): string {

@@ -7,11 +7,9 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
-import { LAG_MS } from "./hosts.ts";
+import { LAG_MS, ROUNDING_MS, UNSURE_MS } from "./hosts.ts";
+import { hadFailed } from "./passing.ts";
 import type { Deployment, Phase, Wave } from "./record.ts";
-
-/** What rounding and a look once in a while may cost. */
-const SLACK_MS = 1_000;
 
 export class Causes {
   readonly #court: Court;
@@ -22,6 +20,7 @@ export class Causes {
 
   /** Asked once the moment is over, when all that was ordered in it is known. */
   phaseChanged(deployment: Deployment, { from, since, to }: { readonly from: Phase; readonly since: number; readonly to: Phase }, reason: Deployment["reason"], at: number): void {
+    if (to === "succeeded") this.#checkUnheard(deployment, UNSURE_MS);
     if (to === "pending" || to === "rolling" || to === "succeeded" || to === "rolled_back") return;
     // Somebody ordered that, and it begins, or has come to its end, now.
     if (from === "rolling_back" && to === "aborted") return;
@@ -53,12 +52,32 @@ export class Causes {
       case "unreachable_exceeded":
         return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) || this.#hasLost(deployment, phaseSince, at) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
       case "progress_deadline":
-        return this.#attendedSinceProgress(deployment, phaseSince, at) >= strategy.progressDeadlineMs - SLACK_MS ? undefined : `its deadline has not passed while the controller watched: ${this.#attendedSinceProgress(deployment, phaseSince, at)} of ${strategy.progressDeadlineMs} ms`;
+        return this.#notLate(deployment, phaseSince, at) ?? this.#nobodySlow(deployment, phaseSince, at);
       case "revert_failed":
         return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at) || this.#isElsewhere(deployment, machine)) ? undefined : "every host is well";
       case "no_targets":
         return waves.flatMap(({ machines }) => machines).some((machine) => this.#isStillFor(deployment, machine)) ? "there are machines that it is for" : undefined;
     }
+  }
+
+  #notLate(deployment: Deployment, phaseSince: number, at: number): string | undefined {
+    const attendedMs = this.#attendedSinceProgress(deployment, phaseSince, at);
+    const { progressDeadlineMs } = deployment.strategy;
+    return attendedMs >= progressDeadlineMs - ROUNDING_MS ? undefined : `its deadline has not passed while the controller watched: ${attendedMs} of ${progressDeadlineMs} ms`;
+  }
+
+  /** A machine that failed, as so many may, makes nobody late: there must be another one that took the release and was not well with it all the time, as far as the controller could know. */
+  #nobodySlow(deployment: Deployment, phaseSince: number, at: number): string | undefined {
+    const { hosts, record } = this.#court;
+    const { waves, lastUpdates, app, artifact } = deployment;
+    const isWell = (machine: MachineId): boolean =>
+      hosts.serves(machine, app) && hosts.serving(machine, app).artifact === artifact && !hosts.wasUnheard(machine, phaseSince, at) && record.answers.get(lastUpdates.get(machine)!.generation) === "healthy";
+    const isSlow = (wave: Wave): boolean => {
+      const failed = this.#failedIn(deployment, wave);
+      const unwell = wave.machines.filter((machine) => lastUpdates.has(machine) && !isWell(machine));
+      return unwell.length > (failed.length > wave.maxFailures ? 0 : failed.filter((machine) => unwell.includes(machine)).length);
+    };
+    return waves.some(isSlow) ? undefined : "all that took it are well, or have failed as so many may";
   }
 
   /** It is there, and is selected. One of the same name that has joined since is another machine. */
@@ -115,13 +134,13 @@ export class Causes {
     const { hosts } = this.#court;
     const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
     const { goneUnheard } = this.#court.record;
-    return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - SLACK_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - SLACK_MS))).length;
+    return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - ROUNDING_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - ROUNDING_MS))).length;
   }
 
   /** One that took it was waited for in vain. */
   #hasLost({ lastUpdates, strategy }: Deployment, since: number, at: number): boolean {
     const { hosts, record } = this.#court;
-    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - SLACK_MS && [...lastUpdates.keys()].some((machine) => record.goneUnheard.has(machine) || hosts.wasUnheard(machine, at - SLACK_MS, at));
+    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - ROUNDING_MS && [...lastUpdates.keys()].some((machine) => record.goneUnheard.has(machine) || hosts.wasUnheard(machine, at - ROUNDING_MS, at));
   }
 
   /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */
@@ -153,7 +172,7 @@ export class Causes {
     return host.serving(app).lastOffAt(at) > at - 4 * LAG_MS || host.lastFaultAt > at - 10 * LAG_MS || host.serving(app).mishaps.some((mishap) => mishap.at > at - 20 * LAG_MS);
   }
 
-  /** Hosts that know that it failed, and could say so, stop it soon. */
+  /** Hosts that know that it failed, and could say so, stop it soon; and so do those that are not heard any more. */
   look(): void {
     const { record, hosts, complain } = this.#court;
     if (!hosts.attention.isAttending || hosts.now - hosts.attention.since < 3 * SILENT_AFTER_MS) return;
@@ -163,15 +182,38 @@ export class Causes {
         const known = wave.machines.filter((machine) => this.#knowsFailure(deployment, machine));
         if (known.length > wave.maxFailures) complain("failures_stop", `${deployment.id} goes on though ${known.join(", ")} have known for ${LAG_MS} ms that it failed there, ${wave.maxFailures} allowed`);
       }
+      this.#checkUnheard(deployment, LAG_MS);
     }
+  }
+
+  /** `foundWithinMs`: after a machine has not been heard for so long that it is silent, and is waited for no longer. */
+  #checkUnheard(deployment: Deployment, foundWithinMs: number): void {
+    const { record, complain } = this.#court;
+    // A person goes on without those that are lost.
+    if (record.hasOrdered(deployment, ["resume", "retry", "promote"], 0)) return;
+    for (const [index, wave] of deployment.waves.entries()) {
+      const unheard = wave.machines.filter((machine) => this.#isUnheard(deployment, wave, machine, foundWithinMs));
+      if (unheard.length > (wave.maxUnreachable ?? Infinity)) complain("failures_stop", `${deployment.id} goes on though ${unheard.join(", ")} of wave ${index + 1} are not heard, ${wave.maxUnreachable} allowed`);
+    }
+  }
+
+  /** It took the release and has not failed with it, or the wave has passed without a threshold, so that it had its turn; and nobody waits for it any longer. */
+  #isUnheard(deployment: Deployment, { finishedAt, successThreshold }: Wave, machine: MachineId, foundWithinMs: number): boolean {
+    const { hosts, record } = this.#court;
+    const { app, lastDecisions, startedAt = 0, strategy: { offline } } = deployment;
+    const decision = lastDecisions.get(machine);
+    if (!record.isUntouchedSince(machine, decision?.at ?? startedAt)) return false;
+    if (decision === undefined && (finishedAt === undefined || successThreshold !== null || offline.kind === "wait")) return false;
+    if (decision !== undefined && (!decision.isUpdate || record.newest.get(`${machine}/${app}`) !== decision || hadFailed(this.#court, deployment, decision))) return false;
+    const givenMs = offline.kind === "skip" ? 0 : (offline.forMs ?? Infinity);
+    return hosts.attention.between(Math.max(hosts.lastHeardAt(machine), decision?.at ?? 0), hosts.now) >= SILENT_AFTER_MS + givenMs + foundWithinMs;
   }
 
   #knowsFailure({ id, app, lastDecisions }: Deployment, machine: MachineId): boolean {
     const { hosts, record } = this.#court;
     const decision = lastDecisions.get(machine);
     const host = hosts.machines.get(machine);
-    const known = record.machines.get(machine);
-    if (decision === undefined || host?.agent === undefined || known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
+    if (decision === undefined || host?.agent === undefined || !record.isUntouchedSince(machine, decision.at)) return false;
     if (record.newest.get(`${machine}/${app}`)?.deployment !== id || hosts.unheardMs(machine) > LAG_MS || hosts.wasUnheard(machine, decision.at, hosts.now)) return false;
     const state = host.disk.apps.get(app);
     if (state?.goal?.generation !== decision.generation || !hasFailed(state)) return false;

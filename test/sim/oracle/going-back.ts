@@ -8,6 +8,7 @@ import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { LAG_MS } from "./hosts.ts";
 import { type Decision, type Deployment, ENDED } from "./record.ts";
+import { roundedDown } from "./rounding.ts";
 
 interface Confirmed {
   readonly deployment: string;
@@ -172,8 +173,7 @@ export class GoingBack {
       const host = hosts.machines.get(other);
       return host !== undefined && hosts.unheardMs(other) <= LAG_MS && !hosts.wasUnheard(other, at - 3 * SILENT_AFTER_MS, at) && host.disk.links.get(app) === artifact && host.serving(app).wasOff(at - 2 * LAG_MS, at) && hosts.hasSettled(other, app, generation);
     });
-    const { maxFailures } = strategy;
-    const own = maxFailures.kind === "count" ? maxFailures.count : Math.floor((took.length * maxFailures.percent) / 100);
+    const own = roundedDown(strategy.maxFailures, took.length);
     const allowed = Math.min(took.length - 1, Math.max(1, Math.floor(took.length / 10), own));
     if (took.length > 0 && failing.length > allowed) complain("catch_up_waits", `${machine} gets ${nameOf(artifact)} by ${id}, which fails on ${failing.map((each) => each.machine).join(", ")} of ${took.length}`);
   }

@@ -15,6 +15,10 @@ interface Gap {
 
 /** What a host does is known to the controller after so long when nothing is in the way: probes, a slow network, a few transactions. */
 export const LAG_MS = 15_000;
+/** By so much the controller may count a time short: it rounds, and looks at its clocks once in a while. */
+export const ROUNDING_MS = 1_000;
+/** So long before and after a machine's time is over (to be heard, to answer) the controller may have found it, or not yet. */
+export const UNSURE_MS = 2_000;
 
 export class Hosts {
   readonly machines: ReadonlyMap<MachineId, Machine>;

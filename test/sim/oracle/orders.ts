@@ -77,6 +77,7 @@ export class Orders {
     const { after } = strategy;
     const stood = after === null || [...record.deployments.values()].some((other) => other !== deployment && other.app === after.deploymentOf && other.strategy.targets === after.targets && other.phase === "succeeded" && other.phaseSince + after.soakMs <= this.#court.hosts.now);
     if (!stood) complain("begins_in_time", `${id} begins, and nothing that it is promoted from has stood for so long`);
+    if (deployment.wavesFault !== undefined) complain("waves_as_asked", `of ${id} ${deployment.wavesFault}`);
     this.#checkOrder(deployment);
   }
 

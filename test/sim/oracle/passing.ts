@@ -6,11 +6,9 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
-import { answerMs, LAG_MS } from "./hosts.ts";
+import { answerMs, LAG_MS, ROUNDING_MS, UNSURE_MS } from "./hosts.ts";
 import { AFTER_THE_END, type Decision, type Deployment } from "./record.ts";
 import { gateKey } from "./outside.ts";
-
-const SLACK_MS = 2_000;
 
 /** What a host says of a release that has failed there. */
 const FAILED = ["unhealthy", "failed", "reverting", "reverted"];
@@ -37,20 +35,32 @@ export class Passing {
   waveFinished(deployment: Deployment, index: number): void {
     const missing = this.#missing(deployment, index);
     if (missing !== undefined) this.#court.complain("outcome_confirmed", `${deployment.id} finishes wave ${index + 1}, and ${missing}`);
-    const early = this.#underWay(deployment, index) ?? this.#passedOver(deployment, index) ?? this.#leftBehind(deployment, index);
+    const { gates, openGates } = deployment.waves[index]!;
+    const shut = gates.findIndex((_, gate) => !openGates.has(gate));
+    if (shut >= 0) this.#court.complain("wave_order", `${deployment.id} finishes wave ${index + 1}, and its ${gates[shut]!.kind} gate is shut`);
+    const early = this.#isPassed(deployment, index) ? undefined : (this.#underWay(deployment, index) ?? this.#passedOver(deployment, index) ?? this.#leftBehind(deployment, index));
     if (early !== undefined) this.#court.complain("wave_order", `${deployment.id} finishes wave ${index + 1}, and ${early}`);
   }
 
-  /** Somebody who has taken the release and has not said how it went, though there is time left for that. A wave with a threshold waits for nobody else. */
-  #underWay({ id, app, strategy, waves, lastDecisions, acts }: Deployment, index: number): string | undefined {
+  /** It waits for nobody else: a person says so, or so many of those to which it was new have served it as its threshold asks for. */
+  #isPassed({ app, artifact, waves, acts, startedAt = 0 }: Deployment, index: number): boolean {
+    const { hosts } = this.#court;
+    const { machines, onTrial, successThreshold } = waves[index]!;
+    if (acts.some(({ what }) => what === "promote")) return true;
+    if (successThreshold === null) return false;
+    const served = machines.filter((machine) => !onTrial.has(machine) && hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
+    return served.length >= successThreshold;
+  }
+
+  /** Somebody who has taken the release and has not said how it went, though there is time left for that. */
+  #underWay({ id, app, strategy, waves, lastDecisions }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
-    if (waves[index]!.successThreshold !== null || acts.some(({ what }) => what === "promote")) return undefined;
     const machine = waves[index]!.machines.find((candidate) => {
       const decision = lastDecisions.get(candidate);
       const known = record.machines.get(candidate);
       // One that joins its tail in the same moment comes after it.
       if (decision?.isUpdate !== true || decision.at >= hosts.now || record.newest.get(`${candidate}/${app}`) !== decision) return false;
-      if (known === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return false;
+      if (known === undefined || !record.isUntouchedSince(candidate, decision.at)) return false;
       // One of its name was in the wave, and was removed.
       if (known.joinedAt > (waves[index]!.begunAt ?? hosts.now)) return false;
       if (hosts.wasUnheard(candidate, decision.at, hosts.now) || hosts.now - decision.at >= strategy.healthyDeadlineMs) return false;
@@ -59,30 +69,24 @@ export class Passing {
     return machine === undefined ? undefined : `${machine} has not said how ${id} goes there`;
   }
 
-  /** Somebody who has not had its turn, though fewer serve the release than let a wave pass. */
-  #passedOver({ app, artifact, waves, firstDecisions, acts, startedAt = 0 }: Deployment, index: number): string | undefined {
+  /** Somebody who has not had its turn. After a retry that may be since its release was taken back elsewhere, or something newer is to come there. */
+  #passedOver({ waves, firstDecisions, retriedAt, startedAt = 0 }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
-    const { machines, onTrial, successThreshold } = waves[index]!;
-    if (successThreshold === null || acts.some(({ what }) => what === "promote")) return undefined;
-    const served = machines.filter((machine) => !onTrial.has(machine) && hosts.machines.get(machine)?.serving(app).since(startedAt, hosts.now).some((stretch) => stretch.artifact === artifact) === true);
-    if (served.length >= successThreshold) return undefined;
-    const waiting = machines.find((machine) => {
-      const known = record.machines.get(machine);
-      return known !== undefined && known.cordonedAt === undefined && known.touchedAt < startedAt && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now);
-    });
-    return waiting === undefined ? undefined : `${served.length} serve it of ${successThreshold}, and ${waiting} has not had its turn`;
+    if (retriedAt !== undefined) return undefined;
+    const waiting = waves[index]!.machines.find((machine) => record.isUntouchedSince(machine, startedAt) && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now));
+    return waiting === undefined ? undefined : `${waiting} has not had its turn`;
   }
 
   /** Somebody who had taken the release before it was retried, and runs something else since: by a drain, or by another deployment. */
-  #leftBehind({ app, artifact, strategy, waves, lastUpdates, lastDecisions, retriedAt, acts }: Deployment, index: number): string | undefined {
+  #leftBehind({ app, artifact, strategy, waves, lastUpdates, lastDecisions, retriedAt }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
-    if (retriedAt === undefined || waves[index]!.successThreshold !== null || acts.some(({ what }) => what === "promote")) return undefined;
+    if (retriedAt === undefined) return undefined;
     const machine = waves[index]!.machines.find((candidate) => {
       const known = record.machines.get(candidate);
       const update = lastUpdates.get(candidate);
       const newest = record.newest.get(`${candidate}/${app}`);
       if (known === undefined || update === undefined || newest === undefined || lastDecisions.get(candidate)!.at >= retriedAt || newest.at >= retriedAt) return false;
-      if (known.cordonedAt !== undefined || known.touchedAt >= retriedAt || known.joinedAt > update.at || !selects(checkedSelector(strategy.targets), known.labels)) return false;
+      if (!record.isUntouchedSince(candidate, retriedAt) || known.joinedAt > update.at || !selects(checkedSelector(strategy.targets), known.labels)) return false;
       if (record.answers.get(update.generation) !== "healthy" || hosts.wasUnheard(candidate, retriedAt, hosts.now)) return false;
       return newest.artifact !== artifact;
     });
@@ -106,7 +110,8 @@ export class Passing {
     const { acts, id, waves } = deployment;
     const isPromoted = record.hasOrdered(deployment, ["promote"], now) || acts.some((act) => act.what === "promote" && act.detail === "all");
     if (isPromoted) return;
-    const spec = waves[index]!.gates[gate]!;
+    const spec = waves[index]!.gates[gate];
+    if (spec === undefined) return complain("gates_hold", `${id} opens gate ${gate + 1} of wave ${index + 1}, for which nobody asks`);
     const what = `${id} opens the ${spec.kind} gate of wave ${index + 1}`;
     const go = outside.count(id, gateKey(index, gate), "go", reachedAt);
     switch (spec.kind) {
@@ -121,7 +126,7 @@ export class Passing {
         return;
       case "soak": {
         const attendedMs = hosts.attention.atMost(Math.max(reachedAt, deployment.retriedAt ?? 0, this.#lastBadAt(deployment, index)), now);
-        if (attendedMs < spec.forMs - SLACK_MS / 2) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
+        if (attendedMs < spec.forMs - ROUNDING_MS) complain("soak_watched", `${what} after ${attendedMs} ms in which it was watched and the hosts were well, of ${spec.forMs}`);
         const missing = this.#missing(deployment, index) ?? this.#allDrained(deployment, index);
         if (missing !== undefined) complain("soak_watched", `${what}, and ${missing}`);
       }
@@ -137,7 +142,7 @@ export class Passing {
       const decision = lastDecisions.get(machine);
       const known = record.machines.get(machine);
       const host = hosts.machines.get(machine);
-      if (decision?.isUpdate !== true || known === undefined || host === undefined || known.cordonedAt !== undefined || known.touchedAt > decision.at) return [];
+      if (decision?.isUpdate !== true || known === undefined || host === undefined || !record.isUntouchedSince(machine, decision.at)) return [];
       // One of its name was in the wave, and was removed; or it joins the tail in this moment, after the end.
       if (known.joinedAt > (waves[index]!.begunAt ?? now) || (late.has(machine) && decision.at >= now)) return [];
       if (record.newest.get(`${machine}/${app}`)?.deployment !== id || (decision.at < retriedAt && !wellAtEnd.has(machine))) return [];
@@ -151,8 +156,8 @@ export class Passing {
       if (since === undefined && host.diskSince > knownUntil) return [];
       // While the controller is held up it can't be found silent.
       const missedMs = hosts.attention.between(hosts.lastHeardAt(machine), now);
-      const isSilent = missedMs >= SILENT_AFTER_MS + SLACK_MS;
-      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - SLACK_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
+      const isSilent = missedMs >= SILENT_AFTER_MS + UNSURE_MS;
+      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - UNSURE_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
     });
   }
 
@@ -197,9 +202,9 @@ export class Passing {
     const wave = deployment.waves[index]!;
     // Somebody said that what is broken need not hold it up.
     if (isExcused(deployment)) return undefined;
+    // It passes with those that are enough.
+    if (wave.successThreshold !== null) return undefined;
     const took = this.#took(deployment, index);
-    const isEnough = wave.successThreshold !== null && index < deployment.waves.length - 1;
-    if (isEnough) return undefined;
     const failing = took.filter(({ since, isHeard, hadFailed }) => hadFailed || (since === undefined && isHeard));
     if (failing.length > wave.maxFailures) return `${failing.map(({ machine }) => machine).join(", ")} do not serve it, ${wave.maxFailures} may fail`;
     const silent = namesOfLost(took);
@@ -246,7 +251,7 @@ export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { 
   const answer = record.answers.get(generation);
   if (answer !== undefined) return FAILED.includes(answer);
   const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
-  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine)), heardUntil) >= answerMs(strategy) - SLACK_MS;
+  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine)), heardUntil) >= answerMs(strategy) - UNSURE_MS;
 }
 
 function namesOfLost(took: readonly Took[]): readonly MachineId[] {

@@ -7,8 +7,10 @@
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, selects } from "@muster/proto/selector.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
-import type { Gate, Size, Strategy } from "@muster/controller/src/plan/strategy.ts";
+import type { Size, Strategy } from "@muster/controller/src/plan/strategy.ts";
 import { type ByKind, dispatch } from "../rows.ts";
+import { roundedDown } from "./rounding.ts";
+import { type AskedWave, askedWaves } from "./waves.ts";
 
 export type Phase = "pending" | "rolling" | "paused" | "rolling_back" | "succeeded" | "rolled_back" | "failed" | "aborted" | "superseded";
 
@@ -24,17 +26,12 @@ export interface Decision {
   readonly isUpdate: boolean;
 }
 
-export interface Wave {
-  readonly machines: MachineId[];
-  /** Of these, whoever ran the release unconfirmed beside others to which it was new. */
+/** Of the plan: who is in it. All that is asked of it is the file's. */
+export interface Wave extends AskedWave {
+  readonly machines: readonly MachineId[];
+  /** Of these, whoever said that it ran the release already, beside others to which it was new. */
   readonly onTrial: ReadonlySet<MachineId>;
-  readonly gates: readonly Gate[];
   readonly openGates: Set<number>;
-  readonly at: number | null;
-  readonly afterMs: number;
-  readonly maxFailures: number;
-  readonly maxUnreachable: number | null;
-  readonly successThreshold: number | null;
   begunAt: number | undefined;
   finishedAt: number | undefined;
 }
@@ -68,7 +65,9 @@ export interface Deployment {
   wellAtEnd: ReadonlySet<MachineId>;
   /** That it began to go back last, whatever ended that. */
   backSince: number | undefined;
-  waves: Wave[];
+  waves: readonly Wave[];
+  /** What they have otherwise than the file asks for. */
+  wavesFault: string | undefined;
   /** Those that came later, and what it decided about each. */
   readonly late: Set<MachineId>;
   readonly firstDecisions: Map<MachineId, Decision>;
@@ -109,6 +108,10 @@ export class Record {
   readonly renewed = new Map<string, number>();
   /** Of the generation of an assignment, the last that a host has said of how it went. */
   readonly answers = new Map<number, string>();
+  /** `machine/app` to the newest assignment, which a drain renews, and to what its agent has said last, of whichever. */
+  readonly #assigned = new Map<string, number>();
+  readonly #said = new Map<string, { readonly generation: number; readonly phase: string; readonly instance: string }>();
+  readonly #silent = new Set<MachineId>();
   /** When a machine of that name was removed last; another may have joined since. */
   readonly #removedAt = new Map<MachineId, number>();
   readonly #artifacts = new Map<string, string>();
@@ -120,12 +123,20 @@ export class Record {
     machine_removed: ({ machine }) => {
       this.#removedAt.set(machine, this.#now);
       this.machines.delete(machine);
+      this.#silent.delete(machine);
       for (const key of [...this.newest.keys()]) if (key.startsWith(`${machine}/`)) this.newest.delete(key);
     },
     machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now }),
     machine_uncordoned: ({ machine }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
-    assignment_renewed: ({ machine, app, release }) => {
+    // Another disk, which remembers nothing of what was said.
+    agent_changed: ({ machine, instance }) => {
+      for (const [key, said] of this.#said) if (key.startsWith(`${machine}/`) && said.instance !== instance) this.#said.delete(key);
+    },
+    machine_silent: ({ machine }) => void this.#silent.add(machine),
+    machine_heard: ({ machine }) => void this.#silent.delete(machine),
+    assignment_renewed: ({ machine, app, release }, seq) => {
       const key = `${machine}/${app}`;
+      this.#assigned.set(key, seq);
       this.renewed.set(key, this.#now);
       const newest = this.newest.get(key);
       // A drain has given back what was confirmed there.
@@ -139,15 +150,11 @@ export class Record {
     deployment_submitted: ({ deployment, app, release, strategy }) => this.#submit(deployment, app, this.#artifacts.get(release)!, strategy),
     command_accepted: ({ deployment, command, detail }) => this.#takeCommand(this.deployments.get(deployment)!, command, detail),
     rollout_started: ({ deployment, plan }) => {
-      const waves: Wave[] = plan.waves.map(({ targets, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold }) => {
-        const machines = targets.map(({ machine }) => machine);
-        const onTrial = new Set(targets.flatMap((target) => (target.onTrial === true ? [target.machine] : [])));
-        return { machines, onTrial, gates, at, afterMs, maxFailures, maxUnreachable, successThreshold, openGates: new Set(), begunAt: undefined, finishedAt: undefined };
-      });
       const started = this.deployments.get(deployment)!;
+      const { waves, wavesFault } = this.#wavesOf(started, plan.waves.map(({ targets }) => targets.map(({ machine }) => machine)));
       // A machine belongs to where it was when the plan was made.
       for (const { machines } of waves) for (const machine of machines) started.labels.set(machine, this.machines.get(machine)?.labels ?? {});
-      Object.assign(started, { waves, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
+      Object.assign(started, { waves, wavesFault, phase: "rolling", phaseSince: this.#now, startedAt: this.#now, rollingSince: this.#now });
     },
     wave_started: ({ deployment, wave }) => {
       this.deployments.get(deployment)!.waves[wave]!.begunAt = this.#now;
@@ -157,7 +164,10 @@ export class Record {
     },
     gate_opened: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.add(gate),
     gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
-    report_accepted: ({ generation, phase }) => void (FINAL.includes(phase) && this.answers.set(generation, phase)),
+    report_accepted: ({ machine, app, generation, phase, instance }) => {
+      this.#said.set(`${machine}/${app}`, { generation, phase, instance });
+      if (FINAL.includes(phase)) this.answers.set(generation, phase);
+    },
     target_joined: ({ deployment, target }) => void this.deployments.get(deployment)!.late.add(target.machine),
     target_assigned: ({ deployment, machine, release, purpose }, seq) => this.#decide(this.deployments.get(deployment)!, machine, release === null ? undefined : this.#artifacts.get(release), purpose === "update", seq),
     phase_changed: ({ deployment, phase, reason }) => {
@@ -183,6 +193,12 @@ export class Record {
   goneAt({ lastDecisions }: Deployment, machine: MachineId): number {
     const removedAt = this.#removedAt.get(machine) ?? -1;
     return removedAt >= (lastDecisions.get(machine)?.at ?? Infinity) ? removedAt : Infinity;
+  }
+
+  /** It is in the fleet and not cordoned, and nobody has drained, uncordoned or labelled it after that moment. What a person did in that very moment came first. */
+  isUntouchedSince(machine: MachineId, at: number): boolean {
+    const known = this.machines.get(machine);
+    return known !== undefined && known.cordonedAt === undefined && known.touchedAt <= at;
   }
 
   waveOf({ waves }: Deployment, machine: MachineId): number {
@@ -226,6 +242,7 @@ export class Record {
       wellAtEnd: new Set(),
       backSince: undefined,
       waves: [],
+      wavesFault: undefined,
       late: new Set(),
       firstDecisions: new Map(),
       lastDecisions: new Map(),
@@ -254,9 +271,25 @@ export class Record {
     deployment.lastDecisions.set(machine, decision);
     if (isUpdate) deployment.lastUpdates.set(machine, decision);
     this.newest.set(`${machine}/${app}`, decision);
+    this.#assigned.set(`${machine}/${app}`, generation);
   }
-}
 
-function roundedDown(size: Size, of: number): number {
-  return size.kind === "count" ? size.count : Math.floor((of * size.percent + 1e-6) / 100);
+  #wavesOf({ app, artifact, strategy }: Deployment, planned: readonly (readonly MachineId[])[]): { readonly waves: readonly Wave[]; readonly wavesFault: string | undefined } {
+    const all = planned.flat();
+    const running = all.filter((machine) => this.#saysThatItRuns(machine, app, artifact));
+    // Where it is new to nobody, all of them show it.
+    const onTrial = new Set(running.length < all.length ? running : []);
+    const newTo = (machines: readonly MachineId[]) => machines.filter((machine) => !onTrial.has(machine)).map((machine) => ({ machine, labels: this.machines.get(machine)?.labels ?? {} }));
+    const { waves: asked, fault } = askedWaves(strategy, planned.map(newTo));
+    const waves = planned.map((machines, index) => ({ ...asked[index]!, machines, onTrial: new Set(machines.filter((machine) => onTrial.has(machine))), openGates: new Set<number>(), begunAt: undefined, finishedAt: undefined }));
+    const behind = planned.slice(1).flat().filter((machine) => onTrial.has(machine));
+    return { waves, wavesFault: behind.length === 0 ? fault : `${behind.join(", ")} run it already, and are not in the first wave` };
+  }
+
+  /** Its agent has said so last, of what is assigned there now, and is heard: such a one the plan has only when the release was never confirmed there. */
+  #saysThatItRuns(machine: MachineId, app: string, artifact: string): boolean {
+    const key = `${machine}/${app}`;
+    const said = this.#said.get(key);
+    return this.newest.get(key)?.artifact === artifact && said?.generation === this.#assigned.get(key) && said?.phase === "healthy" && !this.#silent.has(machine);
+  }
 }

@@ -7,7 +7,8 @@ import type { Court } from "./court.ts";
 const FOUND_WITHIN_MS = 15_000;
 /** What cannot be written down is refused for a second, and agents come back after a while. */
 const HEARD_WITHIN_MS = 6_000;
-const SLACK_MS = 1_500;
+/** A machine may be called silent so much before its time: what arrives is taken in a moment later, and a controller looks at its clocks once in a while. */
+const EARLY_MS = 1_500;
 
 export class Silence {
   readonly #court: Court;
@@ -20,7 +21,7 @@ export class Silence {
   fellSilent(machine: MachineId, isDrained: boolean): void {
     const { hosts, complain } = this.#court;
     const unheardMs = hosts.unheardMs(machine);
-    const least = SILENT_AFTER_MS / (isDrained ? 2 : 1) - SLACK_MS;
+    const least = SILENT_AFTER_MS / (isDrained ? 2 : 1) - EARLY_MS;
     if (unheardMs < least) complain("silence_found", `${machine} is called silent, and was heard ${unheardMs} ms ago`);
     const { hearing, now } = hosts;
     const attendedMs = hearing.atMost(Math.max(hosts.lastHeardAt(machine), now - 10 * SILENT_AFTER_MS), now, SILENT_AFTER_MS / 2);
@@ -36,7 +37,7 @@ export class Silence {
       const isSilent = controller.isSilent(machine);
       const watchedMs = Math.min(now - attention.since, now - joinedAt);
       if (!isSilent && Math.min(unheardMs, watchedMs - SILENT_AFTER_MS / 2) > SILENT_AFTER_MS + FOUND_WITHIN_MS) complain("silence_found", `${machine} has not been heard for ${unheardMs} ms, and is not called silent`);
-      if (isSilent && unheardMs > HEARD_WITHIN_MS && unheardMs < SILENT_AFTER_MS / (isDrained ? 2 : 1) - SLACK_MS && watchedMs > unheardMs) complain("silence_found", `${machine} was heard ${unheardMs} ms ago, and is still called silent`);
+      if (isSilent && unheardMs > HEARD_WITHIN_MS && unheardMs < SILENT_AFTER_MS / (isDrained ? 2 : 1) - EARLY_MS && watchedMs > unheardMs) complain("silence_found", `${machine} was heard ${unheardMs} ms ago, and is still called silent`);
     }
   }
 }

@@ -34,13 +34,13 @@ import { pemOf, pinOf } from "../access/authority.ts";
 import type { Credential } from "../access/logins.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { type ControllerAddress, isSocket } from "./address.ts";
+import { KEEPALIVE, type Keepalive } from "./keepalive.ts";
 import { endingOf } from "./status-codes.ts";
 
 /** A controller that is well answers in milliseconds; a peer that accepts and says nothing would hold us for ever. */
 const UNARY_DEADLINE_MS = 5_000;
 /** A status with 100,000 targets is about 10 MB. */
 const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
-
 const CHANNEL_OPTIONS = {
   "grpc.max_receive_message_length": RECEIVE_BYTES_MAX,
   "grpc.enable_channelz": 0,
@@ -48,9 +48,6 @@ const CHANNEL_OPTIONS = {
   "grpc.enable_http_proxy": 0,
   // A fresh connection must not inherit the back-off of the one that it replaces.
   "grpc.use_local_subchannel_pool": 1,
-  // A stream to a host that has vanished ends after 15 s instead of never.
-  "grpc.keepalive_time_ms": 10_000,
-  "grpc.keepalive_timeout_ms": 5_000,
 } as const;
 
 type UnaryMethod<Request, Response> = (
@@ -89,12 +86,12 @@ export class Controller {
   readonly secrets: SecretsServiceClient;
 
   /** Connects with the first call. All services share one connection. */
-  constructor(address: ControllerAddress, way: Way = { kind: "local", user: "" }) {
+  constructor(address: ControllerAddress, way: Way = { kind: "local", user: "" }, keepalive: Keepalive = KEEPALIVE) {
     if (way.kind === "local" && !isSocket(address.target)) throw new Error("only a socket is spoken to without TLS");
     this.address = address;
     const channel = way.kind === "local" ? credentials.createInsecure() : trusting(way.authorities, way.credential);
     const options = { interceptors: [saying(headersOf(way))] };
-    this.deployments = new DeploymentsServiceClient(address.target, channel, { ...CHANNEL_OPTIONS, ...serverName(way), ...options });
+    this.deployments = new DeploymentsServiceClient(address.target, channel, { ...CHANNEL_OPTIONS, ...keepaliveOptions(keepalive), ...serverName(way), ...options });
     const shared = { ...options, channelOverride: this.deployments.getChannel() };
     this.fleet = new FleetServiceClient(address.target, channel, shared);
     this.artifacts = new ArtifactsServiceClient(address.target, channel, shared);
@@ -169,6 +166,11 @@ export class Controller {
   #answered(error: ServiceError): boolean {
     return error.code === status.UNAVAILABLE && this.deployments.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
+}
+
+/** A stream to one that is away ends instead of staying open for ever. */
+function keepaliveOptions({ pingEveryMs, answerWithinMs }: Keepalive): Readonly<Record<string, number>> {
+  return { "grpc.keepalive_time_ms": pingEveryMs, "grpc.keepalive_timeout_ms": answerWithinMs };
 }
 
 /** The only roots are the controller's own authorities, and only a controller has this name. */

@@ -3,7 +3,7 @@
  *
  *   open ──item──▶ open ──ends──▶ done
  *    ▲               │ unreachable
- *    └── back-off ◀──┘   longer than reconnectForMs without an item: the fault is thrown
+ *    └── back-off ◀──┘   away for longer than reconnectForMs: the fault is thrown
  *
  * Each attempt finds the controller anew, since it may come back on another port, and uses a connection of its own.
  */
@@ -13,14 +13,14 @@ import type { Controller } from "./controller.ts";
 
 export interface ReconnectOptions {
   readonly connect: () => Promise<Controller>;
-  /** From the last item on. 0: never. */
+  /** From the moment on at which the connection is found to be lost; what was open may have had nothing to say for hours. 0: never. */
   readonly reconnectForMs: number;
   readonly clock: Clock;
   /** Ends the stream quietly. */
   readonly signal: AbortSignal;
 }
 
-export type Heard<Item> = { readonly kind: "item"; readonly item: Item } | { readonly kind: "away"; readonly error: CliError };
+export type Heard<Item> = { readonly kind: "item"; readonly item: Item } | { readonly kind: "away"; readonly error: CliError; readonly lostAt: number };
 
 const BACKOFF_FIRST_MS = 200;
 const BACKOFF_MAX_MS = 3_000;
@@ -30,23 +30,26 @@ export async function* reconnecting<Item>(
   open: (controller: Controller) => AsyncIterable<Item>,
   { connect, reconnectForMs, clock, signal }: ReconnectOptions,
 ): AsyncGenerator<Heard<Item>, void, undefined> {
-  let heardAt: number | undefined;
+  let hasHeard = false;
+  let lostAt: number | undefined;
   let backoffMs = BACKOFF_FIRST_MS;
   while (!signal.aborted) {
     let controller: Controller | undefined;
     try {
       controller = await connect();
       for await (const item of open(controller)) {
-        heardAt = clock.now();
+        hasHeard = true;
+        lostAt = undefined;
         backoffMs = BACKOFF_FIRST_MS;
         yield { kind: "item", item };
       }
       return;
     } catch (error) {
       // The first connection tells the user whether the address is right, so it gets no second chance.
-      if (!(error instanceof CliError) || error.exit !== EXIT.unreachable || heardAt === undefined) throw error;
-      if (clock.now() - heardAt >= reconnectForMs) throw error;
-      yield { kind: "away", error };
+      if (!(error instanceof CliError) || error.exit !== EXIT.unreachable || !hasHeard) throw error;
+      lostAt ??= clock.now();
+      if (clock.now() - lostAt >= reconnectForMs) throw error;
+      yield { kind: "away", error, lostAt };
     } finally {
       controller?.close();
     }

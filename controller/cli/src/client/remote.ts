@@ -9,29 +9,30 @@ import type { CliContext } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 import type { ControllerAddress } from "./address.ts";
 import { Controller } from "./controller.ts";
+import type { Keepalive } from "./keepalive.ts";
 
 /** Authorities overlap for days when they change. */
 const AUTHORITIES_AGAIN_AFTER_MS = 60 * 60_000;
 
 /** `found` undefined: the one that was logged in to last. Throws CliError. */
-export async function openRemote(context: CliContext, found: ControllerAddress | undefined): Promise<Controller> {
+export async function openRemote(context: CliContext, found: ControllerAddress | undefined, keepalive?: Keepalive): Promise<Controller> {
   const login = found === undefined ? readCurrentLogin(context.env) : readLogin(context.env, found.target);
   const address = found ?? (login === undefined ? undefined : { target: login.address, source: "muster login" });
   if (address === undefined) throw nowhere();
   const tokenFile = context.env["MUSTER_TOKEN_FILE"];
-  if (tokenFile === undefined || tokenFile === "") return openLogin(context, address, login ?? notLoggedIn(address));
+  if (tokenFile === undefined || tokenFile === "") return openLogin(context, address, login ?? notLoggedIn(address), keepalive);
   const token = await readSecret(context, tokenFile, "MUSTER_TOKEN_FILE");
-  return connect(address, await authoritiesOf(context, address, login), { kind: "token", token });
+  return connect(address, await authoritiesOf(context, address, login), { kind: "token", token }, keepalive);
 }
 
 /** For what is no login yet, as well. */
-export function connect(address: ControllerAddress, authorities: readonly Uint8Array[], credential: Credential | undefined): Controller {
-  return new Controller(address, { kind: "tls", authorities, credential });
+export function connect(address: ControllerAddress, authorities: readonly Uint8Array[], credential: Credential | undefined, keepalive?: Keepalive): Controller {
+  return new Controller(address, { kind: "tls", authorities, credential }, keepalive);
 }
 
-async function openLogin(context: CliContext, address: ControllerAddress, login: Login): Promise<Controller> {
+async function openLogin(context: CliContext, address: ControllerAddress, login: Login, keepalive?: Keepalive): Promise<Controller> {
   const credential = await freshCredential(context, login);
-  const controller = connect(address, decoded(login), credential);
+  const controller = connect(address, decoded(login), credential, keepalive);
   if (context.clock.now() - login.authoritiesAt >= AUTHORITIES_AGAIN_AFTER_MS) await learnAuthorities(context, controller, { ...login, credential });
   return controller;
 }

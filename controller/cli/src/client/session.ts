@@ -5,15 +5,16 @@ import type { CliContext } from "../context.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { findController, isSocket } from "./address.ts";
 import type { Controller } from "./controller.ts";
+import type { Keepalive } from "./keepalive.ts";
 
-export async function openController(context: CliContext, { address }: Pick<GlobalOptions, "address">): Promise<Controller> {
+export async function openController(context: CliContext, { address }: Pick<GlobalOptions, "address">, keepalive?: Keepalive): Promise<Controller> {
   const found = findController(address, context.env, context.cwd);
   if (found === undefined || !isSocket(found.target)) {
     const { openRemote } = await import("./remote.ts");
-    return openRemote(context, found);
+    return openRemote(context, found, keepalive);
   }
   const { Controller } = await import("./controller.ts");
-  return new Controller(found, { kind: "local", user: context.user() });
+  return new Controller(found, { kind: "local", user: context.user() }, keepalive);
 }
 
 export async function withController<Result>(

@@ -7,11 +7,12 @@ import type { BackupSummary } from "@muster/proto/backup-job.ts";
 import type { Command } from "commander";
 import { runBackupJob, STANDARD } from "../client/backup-program.ts";
 import { withController } from "../client/session.ts";
-import { writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, writeLines, type CliContext } from "../context.ts";
 import { backupJson } from "../output/backup-json.ts";
 import { printDocument } from "../output/json.ts";
 import { backupLines, checkedLines } from "../render/backup-view.ts";
 import { size } from "../render/sizes.ts";
+import { wrapLines } from "../render/text.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { withExamples } from "./options.ts";
 import { type PassphraseOption, readPassphrase } from "./passphrase-file.ts";
@@ -77,7 +78,7 @@ async function makeBackup(context: CliContext, file: string, options: BackupOpti
   const shown = file === STANDARD ? "what was written" : file;
   if (passphrase === undefined) {
     const warning = `muster: ${shown} holds the controller's keys and is not encrypted: keep it where nobody else can read it, or say --passphrase-file FILE`;
-    await writeLines(context.stderr, [warning]);
+    await writeLines(context.stderr, wrapLines([warning], terminalColumns(context.stderr)));
   }
   if (summary === undefined) return;
   if (options.output === "json") return printDocument(context, { file, ...backupJson(summary) });

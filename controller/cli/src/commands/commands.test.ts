@@ -196,6 +196,19 @@ test("the list of commands fits 80 columns, in groups", async () => {
   expect(groups).toEqual(["Options:", "Deployments:", "Steering a rollout:", "Understanding:", "Fleet:", "Releases:", "Signing:", "Access:", "Running Muster:", "This command:"]);
 });
 
+test("an error is broken between words on a terminal, and stays one line for a program", async () => {
+  const command = ["promote", "d-7", "--all", "--address", controller.address];
+  const { err } = await muster(command, { columns: 60, isErrTty: true });
+  expect(err.split("\n")).toEqual([
+    "muster: promote --all skips every gate that is left, and the",
+    "journal has to say why; add --reason 'TEXT'. d-7 is as it",
+    "was",
+    "",
+  ]);
+  expect((await muster(command, { columns: 60, isTty: true })).err.trimEnd().split("\n")).toHaveLength(1);
+  expect((await muster([...command, "-o", "json"], { columns: 60, isErrTty: true })).err.trimEnd().split("\n")).toHaveLength(1);
+});
+
 test("version", async () => {
   expect((await muster(["version"])).out).toMatch(/^muster \d+\.\d+\.\d+ \(Node \d+/);
   expect(JSON.parse((await muster(["version", "-o", "json"])).out)).toHaveProperty("version");

@@ -4,18 +4,19 @@
  */
 import { resolve } from "node:path";
 import type { CheckResponse, Deployment, SubmitResponse } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Command } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
-import { writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT, interrupted } from "../errors.ts";
 import { submittedJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
 import { afterSubmission } from "../render/next-commands.ts";
-import { plain, plural } from "../render/text.ts";
+import { plain, wrapLines } from "../render/text.ts";
 import { faulty, readDeploymentFile, type DeploymentFile } from "./deployment-file.ts";
 import { followRollout, type FollowOptions } from "./follow-rollout.ts";
-import { withExamples, withReconnectFor, type WatchOptions } from "./options.ts";
+import { withExamples, withWatching, type WatchOptions } from "./options.ts";
 import { publishArtifact, pushedLine } from "./publish-artifact.ts";
 import { prepareSigning, type Signing } from "./deploy-signing.ts";
 
@@ -47,7 +48,7 @@ export function registerDeploy(program: Command, context: CliContext): void {
     .option("--sign-key <file>", "sign the release with this key; what is signed is read and packed here")
     .option("--passphrase-file <file>", "the passphrase of that key; else it is asked for at the terminal")
     .option("--signature <file>", "a signature of muster release sign; may be given again", (file: string, files: readonly string[]) => [...files, file], [])
-    .option("--watch", "go on as watch does; exit code 0 when it succeeded, 1 when it failed or was taken back, 5 and 6 when that is not so, or not known, of every machine")
+    .option("--watch", "go on as watch does; exit code 0 when it succeeded, 1 when it failed or was taken back, 5 and 6 when that is not so, or not known, of every machine, 7 when it is paused and no terminal is there")
     .action(async (_options: unknown, self: Command) => {
       const options = self.optsWithGlobals<DeployOptions>();
       const submitted = await submitFile(context, options);
@@ -56,7 +57,7 @@ export function registerDeploy(program: Command, context: CliContext): void {
       if (!isJsonStream) await show(context, submitted, options);
       if (options.watch === true) await followRollout(context, id, { goal: "succeeded", untilSettled: false }, options);
     });
-  withExamples(withReconnectFor(command), [
+  withExamples(withWatching(command), [
     ["muster deploy -f muster.yaml", "submit and return"],
     ["muster deploy -f muster.yaml --watch", "see it happen; the exit code says how it ended"],
     ["muster deploy -f muster.yaml --sign-key ci.key", "for apps whose trust root asks for a signature"],
@@ -130,16 +131,16 @@ async function submit(controller: Controller, file: DeploymentFile, made: { read
 
 async function show(context: CliContext, { deployment, notes }: Submitted, { output, watch }: DeployOptions): Promise<void> {
   if (output === "json") return printDocument(context, submittedJson(deployment, notes));
-  const next = watch === true ? [] : afterSubmission(deployment, context.colors);
+  const next = watch === true ? [] : afterSubmission(deployment, context.colors, { columns: terminalColumns(context.stdout) });
   // What it waits for stands in the summary.
   const news = notes.filter((note) => note !== `waits for ${deployment.waitingOn}`);
-  await writeLines(context.stdout, [summary(deployment, context), ...news.map((note) => `  note: ${plain(note)}`), ...next]);
+  await writeLines(context.stdout, [summary(deployment, context), ...wrapLines(news.map((note) => `  note: ${plain(note)}`), terminalColumns(context.stdout), "      "), ...next]);
 }
 
 /** `d-7  shop-web 1.4.2  →  20 machines in 3 waves`; a deployment that waits for another has no waves yet. */
 function summary({ id, app, version, waves, waitingOn }: Deployment, { colors }: CliContext): string {
   const machineCount = waves.reduce((sum, wave) => sum + wave.size, 0);
-  const plan = `${plural(machineCount, "machine")} in ${plural(waves.length, "wave")}`;
+  const plan = `${counted(machineCount, "machine")} in ${counted(waves.length, "wave")}`;
   const waiting = waitingOn === "" ? "nothing to change" : `waiting on ${plain(waitingOn)}`;
   return `${colors.bold(id)}  ${app} ${version}  →  ${waves.length > 0 ? plan : waiting}`;
 }

@@ -3,9 +3,9 @@
  */
 import { dirname, resolve } from "node:path";
 import type { Fault } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
-import { plural } from "../render/text.ts";
 import { readWhole } from "./read-whole.ts";
 
 /** The most that the controller reads. */
@@ -32,7 +32,7 @@ export async function readDeploymentFile(context: CliContext, name: string): Pro
 
 /** What the controller found wrong with the file; `outcome` says what was not done. */
 export function faulty({ name }: DeploymentFile, faults: readonly Fault[], outcome: string): CliError {
-  return new CliError(`${name} has ${plural(faults.length, "fault")}; ${outcome}`, {
+  return new CliError(`${name} has ${counted(faults.length, "fault")}; ${outcome}`, {
     code: "invalid_file",
     exit: EXIT.badInput,
     faults: faults.map(({ line, column, path, message }) => ({ line, column, path, message })),

@@ -5,12 +5,12 @@ import type { Event } from "@muster/proto/gen/muster/v1/events.ts";
 import type { Command } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { openController } from "../client/session.ts";
-import { write, writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, write, writeLines, type CliContext } from "../context.ts";
 import { exitAfter } from "../errors.ts";
 import { eventJson } from "../output/event-json.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { awayLine } from "../render/away-line.ts";
-import { plain } from "../render/text.ts";
+import { plain, wrapLines } from "../render/text.ts";
 import { dateAndTime } from "../render/time.ts";
 import { wholeNumber, withExamples, withReconnectFor } from "./options.ts";
 
@@ -61,7 +61,7 @@ async function readEvents(context: CliContext, deploymentId: string, options: Ev
   let isAway = false;
   for await (const update of heard) {
     if (update.kind === "item") await print(context, update.item, options);
-    else if (!isAway) await writeLines(context.stderr, [awayLine(update.error)]);
+    else if (!isAway) await writeLines(context.stderr, wrapLines([awayLine(update.error)], terminalColumns(context.stderr)));
     isAway = update.kind === "away";
   }
   if (signal.aborted) context.setExitCode(exitAfter(signal));

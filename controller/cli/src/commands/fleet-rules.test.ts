@@ -74,13 +74,13 @@ test("freezes are listed with when they begin and end, and ended", async () => {
 });
 
 test("retention shows the rule, and changes what is named alone", async () => {
-  expect(await json("retention", "show")).toStrictEqual({ keep: 10, keep_for_ms: 2_592_000_000, steps_for_ms: 2_592_000_000, archived: { steps: 0, size_bytes: 0, since: null } });
+  expect(await json("retention", "show")).toStrictEqual({ keep: 10, keep_for_ms: 2_592_000_000, steps_for_ms: 2_592_000_000, archived: { steps: 0, size_bytes: 0, since: null, faults: [] } });
   expect((await run("retention", "show")).out).toBe(
     "The files of the 10 newest releases of each app that were healthy somewhere are\nkept, and of all that are younger than 30d.\n" +
       "Steps of deployments stay in the database for 30d, and are in the archive\nafterwards.\nThe archive is empty.\n",
   );
-  controller.archived = { archivedSteps: 12_000, archivedBytes: 1_500_000, archivedSince: NOON };
-  expect((await run("retention", "show")).out).toContain("The archive has 12000 steps since 2026-01-31 12:00:00, in 1.5 MB.\n");
+  controller.archived = { archivedSteps: 12_000, archivedBytes: 1_500_000, archivedSince: NOON, archiveFaults: ["the steps of 2026-11 are missing"] };
+  expect((await run("retention", "show")).out).toContain("The archive has 12000 steps since 2026-01-31 12:00:00, in 1.5 MB.\nthe steps of 2026-11 are missing\n");
   controller.removed = ["shop-web@1.0.0", "shop-web@1.0.1"];
   const { out } = await run("retention", "set", "--for", "90d");
   expect(out).toContain("younger than 90d.\nSteps of deployments stay in the database for 30d, and are in the archive\nafterwards.\nremoved the files of 2 releases:\n  shop-web@1.0.0 shop-web@1.0.1\n");
@@ -89,6 +89,10 @@ test("retention shows the rule, and changes what is named alone", async () => {
     request: { retention: { keep: 10, keepForMs: 90 * 24 * HOUR_MS, stepsForMs: 2_592_000_000 }, by: "ada@laptop" },
   });
   controller.removed = [];
+  expect((await run("retention", "set", "--keep", "10")).out).toMatch(/\nno files were removed\n\s*$/);
+  expect((await run("retention", "set", "--steps", "29d")).out).toContain("no files were removed\n");
+  expect((await run("retention", "set", "--steps", "28d")).out.replaceAll("\n", " ")).toContain("Steps that are older than 28d go to the archive now; muster retention show says how many are there.");
+  await run("retention", "set", "--steps", "30d");
   expect(await json("retention", "set", "--keep", "3")).toStrictEqual({ keep: 3, keep_for_ms: 90 * 24 * HOUR_MS, steps_for_ms: 2_592_000_000, removed: [] });
   expect(await json("retention", "set", "--steps", "14d")).toStrictEqual({ keep: 3, keep_for_ms: 90 * 24 * HOUR_MS, steps_for_ms: 14 * 24 * HOUR_MS, removed: [] });
   expect((await run("retention", "set", "--keep", "1")).out).toContain("The files of the newest release of each app");

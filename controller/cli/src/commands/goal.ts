@@ -8,8 +8,8 @@ import { hasEnded, phaseWord } from "../output/words.ts";
 /** `paused` is reached once no machine is under way any more; `taken_back` is the end of an abort that takes the changed machines back. */
 export type Goal = "succeeded" | "rolled_back" | "aborted" | "taken_back" | "paused";
 
-/** `missed`: it has ended elsewhere, and will never get there. */
-type Outcome = "open" | "reached" | "missed";
+/** `missed`: it has ended elsewhere, and will never get there. `paused`: it stands still, and whether it gets there somebody has to decide. */
+type Outcome = "open" | "reached" | "missed" | "paused";
 
 export interface Wanted {
   readonly goal: Goal;
@@ -20,8 +20,14 @@ export interface Wanted {
 export function outcomeOf(deployment: Deployment, { goal, untilSettled }: Wanted): Outcome {
   if (untilSettled && deployment.underWay) return "open";
   const phase = phaseWord(deployment.phase);
-  const { updating } = countsOf(deployment.counts);
   if (goal === "taken_back" && (phase === "aborted" || phase === "rolled_back")) return "reached";
-  if (phase === goal && (goal !== "paused" || updating === 0)) return "reached";
+  if (phase === "paused") return isMoving(deployment) ? "open" : goal === "paused" ? "reached" : "paused";
+  if (phase === goal) return "reached";
   return hasEnded(deployment.phase) ? "missed" : "open";
+}
+
+/** Those that were under way when it was paused finish. Where a fault of the controller had paused it, nobody counts them. */
+function isMoving({ counts, reason }: Deployment): boolean {
+  const { updating, reverting } = countsOf(counts);
+  return updating + reverting > 0 && reason?.code !== "internal";
 }

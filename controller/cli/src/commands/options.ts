@@ -39,6 +39,17 @@ export function withReconnectFor(command: Command): Command {
   );
 }
 
+/** What to do when the rollout that is watched is paused. */
+export type OnPause = "wait" | "exit";
+
+/** What belongs to watching a rollout. */
+export function withWatching(command: Command): Command {
+  return withReconnectFor(command).addOption(
+    new Option("--on-pause <what>", "while watching, when it is paused: wait until it goes on, or exit with code 7; else it waits on a terminal and exits elsewhere")
+      .choices(["wait", "exit"] satisfies readonly OnPause[]),
+  );
+}
+
 /** Examples of the help: each a command and what it does. */
 export function withExamples(command: Command, examples: readonly (readonly [command: string, purpose: string])[]): Command {
   const columns = Math.max(...examples.map(([example]) => example.length));

@@ -111,6 +111,14 @@ test("-o json has the keys that are promised, and no others", async () => {
   ]);
 });
 
+test("says where times are guessed, and of a release that no machine came to run not that it never goes", async () => {
+  const [nobody] = forecast().blastRadius;
+  controller.plan = forecast({ expectedFrom: "the file alone: 2s to fetch and start (a guess)", blastRadius: [{ ...nobody!, world: "broken everywhere", maxMachines: 0, restoredAfterMs: undefined }] });
+  const { out } = await plan("-f", "muster.yaml");
+  expect(out).toContain("how far a bad release would come, with times that are guessed:");
+  expect(out).toMatch(/broken everywhere {9}0 {12}12s {11}- /);
+});
+
 test("nothing to change ends with 0, in words and in JSON", async () => {
   controller.plan = forecast({ waves: [], unchanged: ["web-1", "web-2"], blastRadius: [], warnings: [] });
   expect(await plan("-f", "muster.yaml")).toEqual({ code: 0, out: "shop-web 1.4.2  →  nothing to change\n  2 machines run it already\n", err: "" });

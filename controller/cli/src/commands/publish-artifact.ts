@@ -1,6 +1,7 @@
 /**
  * A directory or an archive becomes an artifact that the controller has: packed here, and sent unless it is there already.
  */
+import { counted } from "@muster/proto/text.ts";
 import type { Controller } from "../client/controller.ts";
 import type { CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
@@ -80,6 +81,5 @@ function explain(error: PackError): CliError {
 /** `artifact 3f2a90c1d2e4  12 files, 3.4 MB, 1.1 MB packed: sent` */
 export function pushedLine({ digest, created, fileCount, sizeBytes, packBytes }: PushedArtifact): string {
   const what = created ? "sent" : "already there, nothing sent";
-  const files = fileCount === 1 ? "1 file" : `${fileCount} files`;
-  return `artifact ${shortDigest(digest)}  ${files}, ${size(sizeBytes)}, ${size(packBytes)} packed: ${what}`;
+  return `artifact ${shortDigest(digest)}  ${counted(fileCount, "file")}, ${size(sizeBytes)}, ${size(packBytes)} packed: ${what}`;
 }

@@ -4,12 +4,12 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
+import { counted } from "@muster/proto/text.ts";
 import { SIGNED_CHARS_MAX } from "@muster/proto/trust/release-bytes.ts";
 import type { Command } from "commander";
 import { writeLines, type CliContext } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 import { printDocument } from "../output/json.ts";
-import { plural } from "../render/text.ts";
 import { shortDigest } from "../render/list-view.ts";
 import { keysIn, releaseOfFile, signRelease, withSignature } from "../signing/sign-release.ts";
 import { openSigner } from "../signing/signer.ts";
@@ -58,7 +58,7 @@ async function signFile(context: CliContext, options: SignOptions): Promise<void
   writeSignature(path, out, signed);
   const signatures = keysIn(signed);
   if (options.output === "json") return printDocument(context, { app, version, artifact: digest, file: path, keys: [...signatures] });
-  await writeLines(context.stdout, [`${context.colors.bold(`${app}@${version}`)}  artifact ${shortDigest(digest)}  ${plural(signatures.length, "signature")}: ${out}`]);
+  await writeLines(context.stdout, [`${context.colors.bold(`${app}@${version}`)}  artifact ${shortDigest(digest)}  ${counted(signatures.length, "signature")}: ${out}`]);
 }
 
 /** Undefined: there is none. */

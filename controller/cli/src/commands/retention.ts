@@ -3,6 +3,7 @@
  */
 import { durationText } from "@muster/proto/duration.ts";
 import type { Retention } from "@muster/proto/gen/muster/v1/history.ts";
+import { counted } from "@muster/proto/text.ts";
 import { type Command, Option } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
@@ -11,7 +12,7 @@ import { badInput, CliError, EXIT } from "../errors.ts";
 import { retentionJson } from "../output/history-json.ts";
 import { isoOrNull, printDocument } from "../output/json.ts";
 import { size } from "../render/sizes.ts";
-import { plain, plural, wrap } from "../render/text.ts";
+import { plain, wrap } from "../render/text.ts";
 import { dateAndTime } from "../render/time.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { parseDurationOption, wholeNumber, withExamples } from "./options.ts";
@@ -62,32 +63,34 @@ export function registerRetention(program: Command, context: CliContext): void {
 async function showRetention(context: CliContext, options: GlobalOptions): Promise<void> {
   const answer = await withController(context, options, (controller) => controller.unary(controller.history, controller.history.getRetention, {}));
   const retention = given(answer);
-  const { archivedSteps, archivedBytes, archivedSince } = answer;
+  const { archivedSteps, archivedBytes, archivedSince, archiveFaults } = answer;
   if (options.output === "json") {
-    const archived = { steps: archivedSteps, size_bytes: archivedBytes, since: isoOrNull(archivedSince) };
+    const archived = { steps: archivedSteps, size_bytes: archivedBytes, since: isoOrNull(archivedSince), faults: archiveFaults };
     return printDocument(context, { ...retentionJson(retention), archived });
   }
-  const archive = archivedSteps === 0 ? "The archive is empty." : `The archive has ${plural(archivedSteps, "step")} since ${dateAndTime(archivedSince)}, in ${size(archivedBytes)}.`;
-  await writeLines(context.stdout, [...ruleLines(retention, context.columns()), ...wrap(archive, context.columns())]);
+  const archive = archivedSteps === 0 ? "The archive is empty." : `The archive has ${counted(archivedSteps, "step")} since ${dateAndTime(archivedSince)}, in ${size(archivedBytes)}.`;
+  await writeLines(context.stdout, [...ruleLines(retention, context.columns()), ...wrap(archive, context.columns()), ...archiveFaults.flatMap((fault) => wrap(plain(fault), context.columns()))]);
 }
 
 async function setRetention(context: CliContext, options: SetOptions): Promise<void> {
   if (options.keep === undefined && options.for === undefined && options.steps === undefined) {
     throw badInput("retention set: nothing to change; give --keep, --for or --steps, for example --keep 10 --for 90d");
   }
+  let before: Retention | undefined;
   const answer = await withController(context, options, async (controller) => {
-    const before = await current(controller);
+    before = await current(controller);
     const retention = { keep: options.keep ?? before.keep, keepForMs: options.for ?? before.keepForMs, stepsForMs: options.steps ?? before.stepsForMs };
     const { history } = controller;
     return controller.unary(history, history.setRetention, { retention, by: context.user() }, { deadlineMs: REMOVAL_DEADLINE_MS });
   });
   const retention = given(answer);
   if (options.output === "json") return printDocument(context, { ...retentionJson(retention), removed: answer.removed });
-  const removed = answer.removed.length === 0 ? "nothing was removed" : `removed the files of ${plural(answer.removed.length, "release")}:`;
+  const removed = answer.removed.length === 0 ? "no files were removed" : `removed the files of ${counted(answer.removed.length, "release")}:`;
   await writeLines(context.stdout, [
     ...ruleLines(retention, context.columns()),
     removed,
     ...wrap(plain(answer.removed.join(" ")), context.columns() - 2).map((line) => `  ${line}`),
+    ...(before !== undefined && retention.stepsForMs < before.stepsForMs ? wrap(`Steps that are older than ${durationText(retention.stepsForMs)} go to the archive now; muster retention show says how many are there.`, context.columns()) : []),
   ]);
 }
 

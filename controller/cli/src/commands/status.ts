@@ -5,7 +5,7 @@ import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Command } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
-import { writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, writeLines, type CliContext } from "../context.ts";
 import { badInput } from "../errors.ts";
 import { countsOf } from "../output/counts.ts";
 import { deploymentJson, deploymentWithTargetsJson } from "../output/deployment-json.ts";
@@ -61,7 +61,7 @@ async function showStatus(context: CliContext, controller: Controller, id: strin
     ...underHeading("why:", failures),
     ...underHeading("", withTargets ? targetTable(deployment, view) : []),
     ...underHeading("also active:", others.map((other) => `  ${headerLine(other, { ...view, columns: view.columns - 2 })}`)),
-    ...(at === undefined ? nextCommands(deployment, context.colors, { showsTargets: withTargets }) : []),
+    ...(at === undefined ? nextCommands(deployment, context.colors, { columns: terminalColumns(context.stdout), showsTargets: withTargets }) : []),
   ]);
 }
 

@@ -4,7 +4,7 @@
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { Argument, type Command, InvalidArgumentError } from "commander";
 import { withController } from "../client/session.ts";
-import { writeLines, type CliContext } from "../context.ts";
+import { terminalColumns, writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
@@ -12,7 +12,7 @@ import { afterSubmission, nextCommands } from "../render/next-commands.ts";
 import { rolloutView } from "../render/rollout-view.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { followRollout } from "./follow-rollout.ts";
-import { viewOptions, withExamples, withReconnectFor } from "./options.ts";
+import { viewOptions, withExamples, withWatching } from "./options.ts";
 import { type Steering, STEERINGS, type SteerOptions } from "./steerings.ts";
 
 export function registerSteering(program: Command, context: CliContext): void {
@@ -29,7 +29,7 @@ function register(program: Command, context: CliContext, steering: Steering): vo
     .action(async (id: string, _options: unknown, self: Command) => {
       await steer(context, steering, id, self.optsWithGlobals<SteerOptions>());
     });
-  withExamples(withReconnectFor(command), examples);
+  withExamples(withWatching(command), examples);
 }
 
 async function steer(context: CliContext, { goal, untilSettled = false, steer: ask }: Steering, id: string, options: SteerOptions): Promise<void> {
@@ -84,6 +84,6 @@ function given({ deployment }: { readonly deployment?: Deployment | undefined })
 
 async function show(context: CliContext, deployment: Deployment, { output }: GlobalOptions, isNew: boolean = false): Promise<void> {
   if (output === "json") return printDocument(context, deploymentJson(deployment));
-  const next = isNew ? afterSubmission(deployment, context.colors) : nextCommands(deployment, context.colors);
+  const next = isNew ? afterSubmission(deployment, context.colors, { columns: terminalColumns(context.stdout) }) : nextCommands(deployment, context.colors, { columns: terminalColumns(context.stdout) });
   await writeLines(context.stdout, [...rolloutView(deployment, viewOptions(context)), ...next]);
 }

@@ -104,8 +104,8 @@ const promote: Steering = {
 
 const retry: Steering = {
   name: "retry",
-  summary: "let the machines that failed take their turn again",
-  description: "Lets the machines that failed take their turn again. Those that are healthy stay as they are.",
+  summary: "try the machines that failed again",
+  description: "Tries the machines that failed again. Those that are healthy stay as they are.",
   goal: () => "succeeded",
   untilSettled: true,
   watchHelp: "wait until it has ended and nobody is on the way any more",

@@ -3,6 +3,7 @@
  */
 import { resolve } from "node:path";
 import type { TrustRoot as StoredRoot } from "@muster/proto/gen/muster/v1/trust.ts";
+import { counted } from "@muster/proto/text.ts";
 import { formatEnvelope, withSignatures } from "@muster/proto/trust/envelope.ts";
 import { type OpenedRoot, openRoot } from "@muster/proto/trust/root-chain.ts";
 import { TRUST_ROOT_TYPE } from "@muster/proto/trust/root.ts";
@@ -12,7 +13,6 @@ import { write, writeLines, type CliContext } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 import { printDocument } from "../output/json.ts";
 import { trustRootJson } from "../output/trust-json.ts";
-import { plural } from "../render/text.ts";
 import { trustRootView } from "../render/trust-view.ts";
 import { signPayload } from "../signing/ed25519.ts";
 import { openSigner } from "../signing/signer.ts";
@@ -64,7 +64,7 @@ export async function publishRoots(context: CliContext, options: FileOptions): P
     return missing.map(({ root }) => root.version);
   });
   if (options.output === "json") return printDocument(context, { version: last.root.version, published });
-  const news = published.length === 0 ? "the controller has it already" : `${plural(published.length, "version")} published`;
+  const news = published.length === 0 ? "the controller has it already" : `${counted(published.length, "version")} published`;
   await write(context.stdout, `trust root ${last.root.version}: ${news}\n`);
 }
 

@@ -1,9 +1,9 @@
 /** Watching: until when, through which troubles, and with which exit code. */
-import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Deployment, DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fakeContext, muster, type FakeContext } from "../fakes/fake-context.ts";
 import { FakeController } from "../fakes/fake-controller.ts";
-import { event, NOON, rolledBackDeployment, rolledBackExcept, rollingDeployment, succeededDeployment, succeededExcept } from "../fakes/samples.ts";
+import { event, NOON, rolledBackDeployment, rolledBackExcept, rollingDeployment, soakingDeployment, succeededDeployment, succeededExcept, succeededOvertaken } from "../fakes/samples.ts";
 import { run } from "../run.ts";
 
 let controller: FakeController;
@@ -33,6 +33,7 @@ test.each([
   [rollingDeployment({ phase: DeploymentPhase.ABORTED, endedAt: NOON }), 1],
   [rollingDeployment({ phase: DeploymentPhase.SUPERSEDED, endedAt: NOON }), 1],
   [succeededExcept(), 5],
+  [succeededOvertaken(), 5],
   [rolledBackExcept(), 6],
 ])("watch ends with the rollout", async (last, code) => {
   whenWatched(() => controller.change(last));
@@ -89,6 +90,34 @@ test("a controller that stays away ends the watching with 3, after --reconnect-f
   expect(err).toContain("cannot reach the controller");
 });
 
+test("how long it is tried again counts from the loss, however long there was nothing to say before", async () => {
+  const context = fakeContext();
+  whenWatched((time) => {
+    if (time > 1) return void controller.change(succeededDeployment());
+    controller.change(rollingDeployment({ waitingOn: "the last word for an hour" }));
+    const wait = (): void => void (context.out().includes("the last word") ? context.clock.sleep(3_600_000).then(() => controller.die()).then(() => controller.listen()) : setImmediate(wait));
+    wait();
+  });
+  await run(args("watch", "d-7", "--reconnect-for", "1m"), context);
+  expect([context.exitCode(), context.err()]).toEqual([0, expect.stringContaining("trying again")]);
+});
+
+test("while there is no connection the picture stands still, and says of when it is", async () => {
+  const context = fakeContext({ isTty: true, columns: 80, now: NOON });
+  controller.deployments = [soakingDeployment()];
+  whenWatched(() => {
+    // Nothing is new for a minute; then the controller is gone.
+    void context.clock.sleep(60_000).then(() => controller.die());
+  });
+  await run(args("watch", "d-7", "--reconnect-for", "4m"), context);
+  expect(context.exitCode()).toBe(3);
+  const last = context.out().slice(context.out().lastIndexOf("d-7  shop-web"));
+  expect(last).toMatch(/as of \d\d:\d\d:\d\d; trying again: cannot reach/);
+  // The soak would be over by now, for all that the watcher's own clock knows.
+  expect(context.clock.now()).toBeGreaterThan(NOON + 180_000);
+  expect(last).toMatch(/soaking, [12]m(?:\d+s)? left of 5m/);
+});
+
 test("an address that is wrong from the beginning is not tried again", async () => {
   await controller.die();
   const context = fakeContext();
@@ -140,6 +169,60 @@ test("pause --watch waits until no machine is under way", async () => {
   const { code, out } = await muster(args("pause", "d-7", "--watch"));
   expect(code).toBe(0);
   expect(out).toContain("muster resume d-7");
+});
+
+/** Nothing is under way; `resume`, `abort` and others are up to somebody. */
+const paused = (change: Partial<Deployment> = {}): Deployment => {
+  const settled = { ...rollingDeployment().counts!, updating: 0, healthy: 5, failed: 1 };
+  return rollingDeployment({ phase: DeploymentPhase.PAUSED, waitingOn: "an operator to resume, retry, roll back or abort it", counts: settled, remedies: { rollback: true, rollbackTo: "", retry: true }, ...change });
+};
+
+describe("one that is paused goes on only when somebody decides", () => {
+  test.each([[["watch", "d-7"]], [["resume", "d-7", "--watch"]], [["retry", "d-7", "--watch"]]])("without a terminal %j ends with 7, says so, and how to go on", async (words) => {
+    whenWatched(() => controller.change(paused()));
+    const { code, out, err } = await muster(args(...words));
+    expect([code, err]).toEqual([7, "muster: d-7 is paused, and goes on when somebody decides; stopped watching. Look again with: muster watch d-7\n"]);
+    expect(out).toMatch(/next:\n {2}muster resume d-7 .*\n {2}muster retry d-7 .*\n {2}muster rollback d-7 .*\n {2}muster abort d-7 /);
+  });
+
+  test("for programs, too, whose last object says that it is paused", async () => {
+    controller.deployments = [paused()];
+    const { code, out, err } = await muster(args("watch", "d-7", "-o", "json"), { isTty: true });
+    expect([code, lines(out).map((line) => JSON.parse(line).phase), err]).toEqual([7, ["paused"], ""]);
+  });
+
+  test("machines that are under way are waited for, unless a fault of the controller had paused it, as then nobody counts them", async () => {
+    const moving = { ...paused().counts!, updating: 1, healthy: 4 };
+    whenWatched(() => {
+      controller.change(paused({ counts: moving }));
+      controller.change(paused());
+    });
+    const { code, out } = await muster(args("watch", "d-7", "-o", "json"));
+    expect([code, lines(out).map((line) => JSON.parse(line).counts.updating)]).toEqual([7, [2, 1, 0]]);
+    controller.deployments = [paused({ counts: moving, reason: { code: "internal", message: "a fault" } })];
+    expect((await muster(args("watch", "d-7"))).code).toBe(7);
+  });
+
+  test("on a terminal it is watched on, and the picture proposes what to do, once", async () => {
+    const context = fakeContext({ isTty: true, columns: 80 });
+    whenWatched(() => {
+      controller.change(paused());
+      const wait = (): void => void (context.out().includes("muster resume d-7") ? controller.change(succeededDeployment()) : setTimeout(wait, 1));
+      wait();
+    });
+    await run(args("watch", "d-7"), context);
+    expect([context.exitCode(), context.err()]).toEqual([0, ""]);
+    expect(context.out().slice(context.out().lastIndexOf("succeeded"))).not.toContain("next:");
+  });
+
+  test("--on-pause has it otherwise", async () => {
+    controller.deployments = [paused()];
+    const shown = await muster(args("watch", "d-7", "--on-pause", "exit"), { isTty: true, columns: 80 });
+    expect([shown.code, shown.out.slice(shown.out.lastIndexOf("waiting on:")).match(/next:/g)]).toEqual([7, ["next:"]]);
+    whenWatched(() => controller.change(succeededDeployment()));
+    expect((await muster(args("watch", "d-7", "--on-pause", "wait"))).code).toBe(0);
+    expect((await muster(args("watch", "d-7", "--on-pause", "guess"))).code).toBe(2);
+  });
 });
 
 test("events --follow goes on where it stood when the controller comes back", async () => {

@@ -2,6 +2,7 @@
  * What `muster dev` says: each event once as data (`-o json`) and once as a line for people.
  */
 import { durationText } from "@muster/proto/duration.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { DevFile } from "./dev-file.ts";
 
 export type DevEvent =
@@ -47,7 +48,7 @@ export function eventLine(event: DevEvent): string {
     case "stop_overdue":
       return `not stopped after ${durationText(event.afterMs)}; killing what is left`;
     case "workloads_stopped":
-      return `stopped ${event.count} ${event.count === 1 ? "workload" : "workloads"} whose agent was gone`;
+      return `stopped ${counted(event.count, "workload")} whose agent was gone`;
     case "stopped":
       return "stopped; nothing is left running";
   }

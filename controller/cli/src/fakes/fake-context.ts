@@ -11,6 +11,8 @@ interface FakeContextOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
   readonly isTty?: boolean;
+  /** stderr is a terminal, too. Default false. */
+  readonly isErrTty?: boolean;
   readonly columns?: number;
   readonly now?: number;
   /** Called with all of stdout so far. */
@@ -25,9 +27,9 @@ export interface FakeContext extends CliContext {
 }
 
 export function fakeContext(options: FakeContextOptions = {}): FakeContext {
-  const { cwd = "/", env = {}, stdin = "", isTty = false, columns = 100, onStdout = () => undefined } = options;
+  const { cwd = "/", env = {}, stdin = "", isTty = false, isErrTty = false, columns = 100, onStdout = () => undefined } = options;
   const stdout = collector(isTty ? { isTTY: true, columns, rows: 40 } : {}, onStdout);
-  const stderr = collector({}, () => undefined);
+  const stderr = collector(isErrTty ? { isTTY: true, columns, rows: 40 } : {}, () => undefined);
   const interruption = new AbortController();
   let exitCode: ExitCode = EXIT.done;
   let now = options.now ?? 0;

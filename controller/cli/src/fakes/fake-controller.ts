@@ -97,7 +97,7 @@ export class FakeController {
   releases: ReleaseRecord[] = [];
   difference: DiffReleasesResponse = DiffReleasesResponse.fromPartial({});
   retention: Retention = { keep: 10, keepForMs: 2_592_000_000, stepsForMs: 2_592_000_000 };
-  archived = { archivedSteps: 0, archivedBytes: 0, archivedSince: 0 };
+  archived = { archivedSteps: 0, archivedBytes: 0, archivedSince: 0, archiveFaults: [] as string[] };
   /** By rising version. */
   trustRoots: TrustRoot[] = [];
   secrets: Secret[] = [];

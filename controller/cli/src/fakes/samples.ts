@@ -102,6 +102,18 @@ export function succeededExcept(): Deployment {
   });
 }
 
+/** One failed, and a newer deployment has it by now. */
+export function succeededOvertaken(): Deployment {
+  const counts = { total: 3, healthy: 2, failed: 1 };
+  const text = "web-3 failed, and d-8 has decided about it since";
+  return succeededDeployment({
+    waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })],
+    counts: Wave.fromPartial({ counts }).counts,
+    outcome: `succeeded on 2 of 3; ${text}`,
+    overtaken: { count: 1, machines: [{ machine: "web-3", state: TargetState.FAILED, text }] },
+  });
+}
+
 /** At the second gate of its second of three waves. */
 export function awaitingApproval(change: Partial<Deployment> = {}): Deployment {
   return rollingDeployment({

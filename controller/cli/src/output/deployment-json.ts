@@ -2,7 +2,7 @@
  * Deployments in `-o json`. Once released, a key keeps its name and its meaning.
  */
 import type { Reason } from "@muster/proto/gen/muster/v1/agent.ts";
-import type { Alarm, Deployment, DeploymentNow, Gate, Remedies, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import type { Alarm, Deployment, DeploymentNow, Gate, Outstanding, Remedies, Target, TargetCounts, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { countsOf } from "./counts.ts";
 import { isoOrNull, textOrNull, type Json } from "./json.ts";
 import { alarmStateWord, appPhaseWord, gateStateWord, phaseWord, targetStateWord, wavePhaseWord } from "./words.ts";
@@ -29,11 +29,17 @@ export function deploymentJson(deployment: Deployment): { readonly [key: string]
     alarms: deployment.alarms.map(alarmJson),
     outcome: textOrNull(deployment.outcome),
     outstanding_count: deployment.outstanding?.count ?? 0,
-    outstanding: (deployment.outstanding?.machines ?? []).map(({ machine, state, text }) => ({ machine, state: targetStateWord(state), text })),
+    outstanding: outstandingJson(deployment.outstanding),
+    overtaken_count: deployment.overtaken?.count ?? 0,
+    overtaken: outstandingJson(deployment.overtaken),
     now: nowJson(deployment.now),
     under_way: deployment.underWay,
     remedies: remediesJson(deployment.remedies),
   };
+}
+
+function outstandingJson(outstanding: Outstanding | undefined): Json {
+  return (outstanding?.machines ?? []).map(({ machine, state, text }) => ({ machine, state: targetStateWord(state), text }));
 }
 
 function remediesJson(remedies: Remedies | undefined): Json {

@@ -54,6 +54,8 @@ test("status", () => {
     outcome: null,
     outstanding_count: 0,
     outstanding: [],
+    overtaken_count: 0,
+    overtaken: [],
     now: null,
     under_way: false,
     remedies: null,
@@ -96,6 +98,8 @@ test("status of one that did not end on every machine, and whose machines are no
     outcome: "rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard",
     outstanding_count: 1,
     outstanding: [{ machine: "web-3", state: "unreachable", text: "web-3 may still run 1.4.2, and goes back when it is heard" }],
+    overtaken_count: 0,
+    overtaken: [],
     now: { machines: 3, healthy: 1, bad: 2, text: "1 of 3 healthy: web-1 unhealthy: exited with code 1; and 1 more", late_waits_for: null },
   });
 });

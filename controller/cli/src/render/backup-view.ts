@@ -2,8 +2,9 @@
  * What a backup holds, and what to do with it, in lines for people. Pure.
  */
 import type { BackupSummary } from "@muster/proto/backup-job.ts";
+import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { size } from "./sizes.ts";
-import { plain, plural, wrap } from "./text.ts";
+import { plain, wrap } from "./text.ts";
 import { dateAndTime } from "./time.ts";
 
 /** The rest is in `-o json`. */
@@ -30,7 +31,7 @@ export function restoredLines(dir: string, summary: BackupSummary, columns: numb
 
 /** `12 machines, 34 deployments and 8 artifacts as of 2026-01-31 12:00:00` */
 function contents({ machines, deployments, artifacts, createdAt }: BackupSummary): string {
-  return `${plural(machines, "machine")}, ${plural(deployments, "deployment")} and ${plural(artifacts, "artifact")} as of ${dateAndTime(createdAt)}`;
+  return `${counted(machines, "machine")}, ${counted(deployments, "deployment")} and ${counted(artifacts, "artifact")} as of ${dateAndTime(createdAt)}`;
 }
 
 function missingLines({ missingArtifacts, missingArchive }: BackupSummary, columns: number): readonly string[] {
@@ -39,13 +40,12 @@ function missingLines({ missingArtifacts, missingArchive }: BackupSummary, colum
 
 function missingArchiveLines(names: readonly string[], columns: number): readonly string[] {
   if (names.length === 0) return [];
-  return wrap(plain(`${plural(names.length, "file")} of the archive of steps ${names.length === 1 ? "is" : "are"} not in it: ${names.join(", ")}. What happened then can't be told step by step`), columns);
+  return wrap(plain(`${counted(names.length, "file")} of the archive of steps ${names.length === 1 ? "is" : "are"} not in it: ${names.join(", ")}. What happened then can't be told step by step`), columns);
 }
 
 function missingArtifactLines(missingArtifacts: BackupSummary["missingArtifacts"], columns: number): readonly string[] {
   if (missingArtifacts.length === 0) return [];
   const names = missingArtifacts.map(({ digest, releases }) => releases[0] ?? digest.slice(0, 12));
-  const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : "";
-  const text = `${plural(names.length, "artifact is", "artifacts are")} not in it: ${names.slice(0, NAMED_MAX).join(", ")}${more}. After a restore push those that machines still need: muster artifact push PATH`;
+  const text = `${counted(names.length, "artifact is", "artifacts are")} not in it: ${firstAndMore(names, NAMED_MAX)}. After a restore push those that machines still need: muster artifact push PATH`;
   return wrap(plain(text), columns);
 }

@@ -40,7 +40,7 @@ test("ends with the phase, how long it took, and the reason", () => {
   const before = rolledBackDeployment({ phase: DeploymentPhase.ROLLING_BACK, reason: undefined, endedAt: 0, waves });
   expect(withoutTime(changeLines(before, rolledBackDeployment(), NOON))).toEqual([
     "wave 1/1  0/1 healthy, 1 failed  failed",
-    "d-7 shop-web 1.4.2 rolled back after 1m2s",
+    "d-7 shop-web 1.4.2 rolled back, 1m2s after it began",
     "reason: wave 1: 1 of 1 targets failed, more than max_failures 0; web-1 exited with code 1",
   ]);
 });

@@ -9,7 +9,7 @@ import { countsLine } from "./bar.ts";
 import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
 import { elapsedText, timeOfDay } from "./time.ts";
-import { elapsedMs, endingText } from "./rollout-view.ts";
+import { elapsedMs, endingText, missingCount } from "./rollout-view.ts";
 
 const NO_COLORS = picocolors.createColors(false);
 
@@ -30,8 +30,15 @@ function phaseChange(previous: Deployment | undefined, next: Deployment, now: nu
   const phase = endingText(next);
   // After the end, too: those that were on their way then have got there, or have not.
   if (previous?.phase === next.phase && (!hasEnded(next.phase) || endingText(previous) === phase)) return [];
-  const time = hasEnded(next.phase) ? ` after ${elapsedText(elapsedMs(next, now))}` : "";
-  return [plain(`${next.id} ${next.app} ${next.version} ${phase}${time}`)];
+  return [plain(`${next.id} ${next.app} ${next.version} ${phase}${endedAfter(next, now)}`)];
+}
+
+/** From its beginning, and that is said where the end undid it: the rollback alone was shorter. */
+function endedAfter(deployment: Deployment, now: number): string {
+  if (!hasEnded(deployment.phase)) return "";
+  const time = elapsedText(elapsedMs(deployment, now));
+  if (phaseWord(deployment.phase) === "succeeded") return ` after ${time}`;
+  return `, ${time} after it ${deployment.startedAt === 0 ? "was submitted" : "began"}`;
 }
 
 function waveChange(previous: Deployment | undefined, next: Deployment, wave: Wave): readonly string[] {
@@ -81,9 +88,9 @@ function withoutNumbers(text: string): string {
 
 /** Of an end, what its word alone does not say. */
 function endChange(previous: Deployment | undefined, next: Deployment): readonly string[] {
-  const { outcome, outstanding, now } = next;
+  const { outcome, now } = next;
   return [
-    ...(outstanding === undefined || outcome === previous?.outcome ? [] : [`outcome: ${plain(outcome)}`]),
+    ...(missingCount(next) === 0 || outcome === previous?.outcome ? [] : [`outcome: ${plain(outcome)}`]),
     ...(now === undefined || now.text === "" || now.text === previous?.now?.text ? [] : [`now: ${plain(now.text)}`]),
   ];
 }

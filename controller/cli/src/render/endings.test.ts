@@ -3,7 +3,7 @@ import picocolors from "picocolors";
 import { expect, test } from "vitest";
 import { type Deployment, DeploymentPhase, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { releaseRecord } from "../fakes/history-samples.ts";
-import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededThenDown, wave } from "../fakes/samples.ts";
+import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededOvertaken, succeededThenDown, wave } from "../fakes/samples.ts";
 import { changeLines } from "./change-lines.ts";
 import { deploymentTable } from "./list-view.ts";
 import { nextCommands } from "./next-commands.ts";
@@ -25,7 +25,7 @@ test("a plain end needs no second half", () => {
 
 test("a release that machines which come late do not get says so in the list, too, though all that are left are well", () => {
   const ended = succeededDeployment({ outcome: "succeeded", now: { machines: 1, healthy: 1, bad: 0, text: "", lateWaitsFor: "shop-web@1.4.2 to be healthy where it runs" } });
-  expect(listed(ended)).toContain("succeeded, late machines wait");
+  expect(listed(ended)).toContain("succeeded, catch-up is on hold");
 });
 
 test("a rollback that left a machine out is no plain one, and names it", () => {
@@ -33,7 +33,7 @@ test("a rollback that left a machine out is no plain one, and names it", () => {
   expect(picture(rolledBackExcept())).toContain("  outcome: rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard");
   expect(listed(rolledBackExcept())).toMatch(/ rolled back, except 1, now 1\/3 healthy .*  1 unreachable: web-3 may still run 1\.4\.2, and goes back when it is heard; 1 of 3 healthy/);
   expect(logged(rolledBackExcept())).toEqual(
-    expect.arrayContaining(["d-7 shop-web 1.4.2 rolled back, except 1, now 1/3 healthy after 1m2s", expect.stringContaining("outcome: rolled back, except 1 unreachable: web-3"), expect.stringContaining("now: 1 of 3 healthy")]),
+    expect.arrayContaining(["d-7 shop-web 1.4.2 rolled back, except 1, now 1/3 healthy, 1m2s after it began", expect.stringContaining("outcome: rolled back, except 1 unreachable: web-3"), expect.stringContaining("now: 1 of 3 healthy")]),
   );
   expect(picture(rolledBackDeployment({ outcome: "rolled back" }))).toContain("  rolled back  1m2s");
 });
@@ -55,6 +55,13 @@ test("a success that passed somebody over has no tick", () => {
   expect(listed(succeededExcept())).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 is cordoned/);
 });
 
+test("nor has one of which a machine failed that a newer deployment has by now", () => {
+  expect(picture(succeededOvertaken())).toMatch(/succeeded, except 1 {2}1m2s\n {2}! wave 1 /);
+  expect(picture(succeededOvertaken())).toContain("outcome: succeeded on 2 of 3; web-3 failed, and d-8 has decided about it since");
+  expect(listed(succeededOvertaken())).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 failed, and d-8 has decided about it since/);
+  expect(logged(succeededOvertaken())).toEqual(expect.arrayContaining([expect.stringContaining("outcome: succeeded on 2 of 3; web-3 failed")]));
+});
+
 test("nor has one of which a machine has failed since", () => {
   const counts = { total: 3, healthy: 2, failed: 1 };
   const ended = succeededDeployment({
@@ -71,7 +78,7 @@ test("a success whose machines are down now says so", () => {
   const shown = picture(succeededThenDown());
   expect(shown).toContain("succeeded, now 0/3 healthy  1m2s");
   expect(shown).toContain("  now: 0 of 3 healthy: web-1, web-2 and web-3 unhealthy: exited with code 1");
-  expect(shown).toContain("  late machines wait for: shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now");
+  expect(shown).toContain("  catch-up is on hold, waiting for: shop-web@1.4.2 to be healthy where it runs: 0 of 3 are now");
   expect(listed(succeededThenDown())).toMatch(/ succeeded, now 0\/3 healthy .* 0 of 3 healthy: web-1, web-2 and web-3/);
 });
 

@@ -2,8 +2,9 @@
  * What holds for all rollouts alike: budgets of groups of machines, and freezes. Pure.
  */
 import type { Budget, Freeze } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { table } from "./table.ts";
-import { plain, plural, wrap } from "./text.ts";
+import { plain, wrap } from "./text.ts";
 import { ahead, elapsedText, moment } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -33,16 +34,14 @@ function isUsedUp({ maxUnavailable, unavailable }: Budget): boolean {
 }
 
 function unavailableText({ unavailable }: Budget): string {
-  const more = unavailable.length - UNAVAILABLE_SHOWN_MAX;
-  const shown = unavailable.slice(0, UNAVAILABLE_SHOWN_MAX).join(", ");
-  return more > 0 ? `${shown} and ${more} more` : shown;
+  return firstAndMore(unavailable, UNAVAILABLE_SHOWN_MAX);
 }
 
 /** `role=db  at most 1 of 3 machines unavailable; now 1: db-2` */
 export function budgetLine(budget: Budget, { colors }: ViewOptions): string {
   const { selector, maxUnavailable, machines, unavailable } = budget;
   const now = unavailable.length === 0 ? "now none" : `now ${unavailable.length}: ${unavailableText(budget)}`;
-  return `${colors.bold(plain(selector))}  at most ${maxUnavailable} of ${plural(machines, "machine")} unavailable; ${now}`;
+  return `${colors.bold(plain(selector))}  at most ${maxUnavailable} of ${counted(machines, "machine")} unavailable; ${now}`;
 }
 
 export function freezeTable(freezes: readonly Freeze[], { colors, columns, now }: ViewOptions): readonly string[] {

@@ -57,7 +57,8 @@ test("names the gate that stopped a rollout, with what it said, also after the e
 const SOAK = { kind: "soak", asks: "no target changes for 20s", since: NOON - 6_000 };
 
 test.each([
-  ["is over when the controller says so, however long ago it began", { endsAt: NOON + 44_000 }, "▸ soaking, 44s left of 20s"],
+  ["is over when the controller says so, however long ago it began", { endsAt: NOON + 18_000 }, "▸ soaking, 18s left of 20s"],
+  ["lasts no longer than it is, whatever the clock of the controller says", { endsAt: NOON + 400 * 86_400_000 }, "▸ soaking, 20s left of 20s"],
   ["is about to be over", { endsAt: NOON - 1 }, "▸ soaking, 0s left of 20s"],
   ["stands still while somebody is waited for", { said: "web-1 to be heard from" }, "▸ soak 20s waits for web-1 to be heard from"],
   ["says that nobody is watched", { endsAt: NOON + 4_000, said: "no machine of the wave is healthy" }, "▸ soaking, 4s left of 20s: no machine of the wave is healthy"],

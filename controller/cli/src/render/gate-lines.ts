@@ -93,12 +93,12 @@ function gateName(gate: Gate): string {
   return soakMs === undefined ? gate.kind : `soak ${durationText(soakMs)}`;
 }
 
-/** When it is over only the controller knows: its time stands still while somebody is waited for, and while the controller is away. */
+/** When it is over only the controller knows, by its own clock: its time stands still while somebody is waited for, and while the controller is away. Where the clocks differ, no more is left than it lasts. */
 function soaking(gate: Gate, said: string, now: number): string {
   const { endsAt, asks } = gate;
   if (endsAt === 0) return gate.said === "" ? `soaking: ${asks}` : `${gateName(gate)} waits for ${gate.said}`;
-  const leftMs = Math.max(0, endsAt - now);
   const wholeMs = soakOf(gate);
+  const leftMs = Math.min(Math.max(0, endsAt - now), wholeMs ?? Infinity);
   return `soaking, ${elapsedText(Math.ceil(leftMs / 1000) * 1000)} left${wholeMs === undefined ? "" : ` of ${durationText(wholeMs)}`}${said}`;
 }
 

@@ -2,8 +2,9 @@
  * Join tokens, machines that wait, and certificate authorities. Pure.
  */
 import type { Authority, JoinToken, Member } from "@muster/proto/gen/muster/v1/identity.ts";
+import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { table } from "./table.ts";
-import { plain, plural } from "./text.ts";
+import { plain } from "./text.ts";
 import { ago, ahead, moment } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -51,18 +52,16 @@ export function authorityLines(authorities: readonly Authority[], { colors, now 
   return authorities.flatMap(({ pin, notBefore, notAfter, dependants, users }, index) => {
     const isNewest = index === authorities.length - 1;
     const role = isNewest ? "signs" : "counts until it is retired";
-    const lines = [`${colors.bold(`sha256:${pin}`)}  ${role}`, colors.dim(`  since ${moment(notBefore, now)}, until ${moment(notAfter, now)}`)];
+    const lines = [`${colors.bold(`sha256:${pin}`)}  ${role}`, colors.dim(`  counts from ${moment(notBefore, now)} until ${moment(notAfter, now)}`)];
     if (isNewest) return lines;
     if (dependants.length + users.length === 0) return [...lines, "  nobody depends on it any more: muster ca retire"];
-    const machines = dependants.length === 0 ? [] : [`  ${plural(dependants.length, "machine")} would be lost without it: ${named(dependants)}`];
-    return [...lines, ...machines, ...(users.length === 0 ? [] : [`  certificates of ${plural(users.length, "user")} would be worth nothing: ${named(users)}`])];
+    const machines = dependants.length === 0 ? [] : [`  ${counted(dependants.length, "machine")} would be lost without it: ${named(dependants)}`];
+    return [...lines, ...machines, ...(users.length === 0 ? [] : [`  certificates of ${counted(users.length, "user")} would be worth nothing: ${named(users)}`])];
   });
 }
 
 function named(machines: readonly string[]): string {
-  const more = machines.length - NAMES_SHOWN_MAX;
-  const shown = machines.slice(0, NAMES_SHOWN_MAX).join(", ");
-  return more > 0 ? `${shown} and ${more} more` : shown;
+  return firstAndMore(machines, NAMES_SHOWN_MAX);
 }
 
 function labelsText(labels: Readonly<Record<string, string>>): string {

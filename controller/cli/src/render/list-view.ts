@@ -4,7 +4,7 @@
 import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
-import { elapsedMs, endingText, phasePaint } from "./rollout-view.ts";
+import { elapsedMs, endingText, missingCount, phasePaint } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
@@ -53,9 +53,9 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
 
 /** Who is missing comes first: it may need somebody. `isShort`: the phase beside it does not say how many. */
 function endText(deployment: Deployment, isShort: boolean): string {
-  const { now, outcome, outstanding, phase, reason } = deployment;
+  const { now, outcome, phase, reason } = deployment;
   const word = phaseWord(phase);
-  const isPlain = outstanding === undefined || outcome === "";
+  const isPlain = missingCount(deployment) === 0 || outcome === "";
   const beside = isPlain ? "" : outcome.slice(word.length).replace(/^[,;]? (except )?/, "");
   const nowText = now?.text ?? "";
   const missing = isShort ? endingText(deployment).slice(word.length).replace(/^, /, "") : "";

@@ -2,10 +2,11 @@
  * Machines and what runs on them: a table of many, or one in full.
  */
 import type { Cordon, Machine, MachineApp } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Colors } from "../context.ts";
 import { appPhaseWord, machineStateWord, type AppPhaseWord, type MachineStateWord } from "../output/words.ts";
 import { table } from "./table.ts";
-import { padEnd, plain, plural, width, wrap } from "./text.ts";
+import { padEnd, plain, width, wrap } from "./text.ts";
 import { ago, dateAndTime, moment } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -79,7 +80,7 @@ export function machineView(machine: Machine, options: ViewOptions): readonly st
     ["seen", `${ago(machine.lastSeenAt, now)}, first ${machine.firstSeenAt === 0 ? "never" : dateAndTime(machine.firstSeenAt)}`],
     ["assignment", generation],
     ["refuses", machine.refusal === undefined ? "" : `${plain(machine.refusal.message)} (${plain(machine.refusal.code)}, since ${ago(machine.refusedSince, now)})`],
-    ["reports", machine.heldReports === 0 ? "" : `over its budget: the newest of ${plural(machine.heldReports, "app")} waits, and what is shown of that is older`],
+    ["reports", machine.heldReports === 0 ? "" : `over its budget: the newest of ${counted(machine.heldReports, "app")} waits, and what is shown of that is older`],
     ["cordon", machine.cordon === undefined ? "" : cordonText(machine.cordon, options)],
   ];
   const header = `${colors.bold(machine.id)}  ${statePaint(state, colors)(state)}  ${colors.dim(`since ${ago(machine.stateSince, now)}`)}`;
@@ -101,7 +102,7 @@ function appLines(app: MachineApp, { colors, columns, now }: ViewOptions): reado
   const facts: readonly (readonly [string, string])[] = [
     ["wanted", wanted],
     ["running", running],
-    ["process", app.pid === 0 ? "" : `pid ${app.pid}, started ${plural(app.starts, "time")}`],
+    ["process", app.pid === 0 ? "" : `pid ${app.pid}, started ${counted(app.starts, "time")}`],
     ["ports", ports.join(", ")],
     ["deployment", app.deploymentId === "" ? "" : `${app.deploymentId}, generation ${app.generation}`],
     ["reason", plain(app.reason?.message ?? "")],

@@ -4,17 +4,33 @@
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
 import { phaseWord } from "../output/words.ts";
-import { padEnd, width } from "./text.ts";
+import { padEnd, width, wrap } from "./text.ts";
 
 interface Hint {
   readonly command: string;
   readonly purpose: string;
 }
 
+interface HintOptions {
+  /** Of the terminal. Default: it is none, and no line is broken. */
+  readonly columns?: number | undefined;
+  /** Each machine stands above. Default false. */
+  readonly showsTargets?: boolean;
+}
+
+/** Beside a narrower column sentences fall to pieces; then they stand below the command. */
+const PURPOSE_COLUMNS_MIN = 20;
+
 /** Empty when there is nothing to do about it. */
-export function nextCommands(deployment: Deployment, colors: Colors, { showsTargets = false }: { readonly showsTargets?: boolean } = {}): readonly string[] {
+export function nextCommands(deployment: Deployment, colors: Colors, { columns, showsTargets = false }: HintOptions = {}): readonly string[] {
   const hints = hintsFor(deployment).filter(({ command }) => !showsTargets || command !== targetsOf(deployment));
-  return hintLines(hints, colors);
+  return hintLines(hints, colors, columns);
+}
+
+/** Below the picture of one that is watched: what lets it go on, where nothing but a person does. The gate of an approval names its command itself. */
+export function nextWhileWatching(deployment: Deployment, colors: Colors, options: HintOptions = {}): readonly string[] {
+  const word = phaseWord(deployment.phase);
+  return word === "paused" || word === "pending" || word === "rolling" ? nextCommands(deployment, colors, options) : [];
 }
 
 function targetsOf({ id }: Deployment): string {
@@ -22,7 +38,7 @@ function targetsOf({ id }: Deployment): string {
 }
 
 /** After `deploy`. */
-export function afterSubmission({ id, phase, awaitsStart }: Deployment, colors: Colors): readonly string[] {
+export function afterSubmission({ id, phase, awaitsStart }: Deployment, colors: Colors, { columns }: HintOptions = {}): readonly string[] {
   return hintLines(
     [
       ...(awaitsStart ? [startHint(id)] : []),
@@ -33,6 +49,7 @@ export function afterSubmission({ id, phase, awaitsStart }: Deployment, colors: 
         : { command: `muster pause ${id}`, purpose: "touch no further machine" },
     ],
     colors,
+    columns,
   );
 }
 
@@ -40,7 +57,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   const { id } = deployment;
   const why = { command: `muster why ${id}`, purpose: "each decision, and its reason" };
   const phase = phaseWord(deployment.phase);
-  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "let the failed machines take their turn again" }] : [];
+  const retry = deployment.remedies?.retry === true ? [{ command: `muster retry ${id}`, purpose: "try the failed machines again" }] : [];
   const back = backHints(deployment);
   switch (phase) {
     case "paused":
@@ -74,6 +91,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
     case "pending":
       return deployment.awaitsStart ? [startHint(id), { command: `muster abort ${id}`, purpose: "take it back before it begins" }] : [];
     case "rolling":
+      return awaysHints(deployment, why);
     case "rolling_back":
     case "superseded":
     case "unspecified":
@@ -88,12 +106,31 @@ function backHints({ id, app, remedies }: Deployment): readonly Hint[] {
   return to === "" ? [] : [{ command: `muster rollback ${id} --to ${to}`, purpose: `deploy ${to} again, which its machines ran before` }];
 }
 
+/** A promotion that would be refused is not proposed: where no machine has answered yet, nothing is there to go on with. */
+function awaysHints({ id, waitingOn }: Deployment, why: Hint): readonly Hint[] {
+  const tookIt = /\bmachines? took the release and (?:was|were) lost\b/.test(waitingOn);
+  if (!tookIt && !/ to be heard from \(offline: /.test(waitingOn) && !waitingOn.includes(`(muster promote ${id}`)) return [];
+  return [
+    { command: `muster promote ${id}`, purpose: "go on without the machines that it waits for" },
+    ...(tookIt ? [{ command: `muster rollback ${id}`, purpose: "take the changed machines back instead" }] : []),
+    why,
+  ];
+}
+
 function startHint(id: string): Hint {
   return { command: `muster approve ${id}`, purpose: "let it begin" };
 }
 
-function hintLines(hints: readonly Hint[], colors: Colors): readonly string[] {
+function hintLines(hints: readonly Hint[], colors: Colors, columns: number | undefined): readonly string[] {
   if (hints.length === 0) return [];
-  const columns = Math.max(...hints.map(({ command }) => width(command)));
-  return ["", "next:", ...hints.map(({ command, purpose }) => `  ${padEnd(command, columns)}  ${colors.dim(purpose)}`)];
+  const room = Math.max(...hints.map(({ command }) => width(command)));
+  return ["", "next:", ...hints.flatMap((hint) => hintLine(hint, room, colors, columns))];
+}
+
+/** A command is never broken: it is what the user copies. */
+function hintLine({ command, purpose }: Hint, room: number, colors: Colors, columns: number | undefined): readonly string[] {
+  if (columns === undefined) return [`  ${padEnd(command, room)}  ${colors.dim(purpose)}`];
+  const spare = columns - room - 4;
+  if (spare < PURPOSE_COLUMNS_MIN) return [`  ${command}`, ...wrap(purpose, columns - 6).map((part) => `      ${colors.dim(part)}`)];
+  return wrap(purpose, spare).map((part, index) => `  ${padEnd(index === 0 ? command : "", room)}  ${colors.dim(part)}`);
 }

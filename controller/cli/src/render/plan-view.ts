@@ -1,12 +1,13 @@
 /**
  * A forecast: what a deployment would do, in which order, how long it would take, and how far a bad release would come. Pure.
  */
-import type { BlastRadius, PlannedMachine, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
+import type { PlannedMachine, PlannedWave, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Colors } from "../context.ts";
 import { phaseWord } from "../output/words.ts";
 import { membersOf, phaseText } from "./rollout-view.ts";
 import { table } from "./table.ts";
-import { padStart, plain, plural, truncate, wrap } from "./text.ts";
+import { padStart, plain, truncate, wrap } from "./text.ts";
 import { elapsedText } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -28,18 +29,18 @@ export function planView(plan: PlanResponse, options: PlanViewOptions): readonly
     return [`${title}  →  nothing to change`, ...wrap(nothing, columns - 2).map((line) => `  ${line}`), ...warningLines(plan, options)];
   }
   return [
-    `${title}  →  ${plural(machineCount, "machine")} in ${plural(plan.waves.length, "wave")}${plan.expectedMs === undefined ? "; would not succeed" : `, about ${elapsedText(plan.expectedMs)}`}`,
+    `${title}  →  ${counted(machineCount, "machine")} in ${counted(plan.waves.length, "wave")}${plan.expectedMs === undefined ? "; would not succeed" : `, about ${elapsedText(plan.expectedMs)}`}`,
     ...factLines(plan, options),
     ...warningLines(plan, options),
     ...plan.waves.flatMap((wave) => ["", ...waveLines(wave, plan.waves.length, options)]),
     ...unchangedLines(plan, options),
-    ...blastLines(plan.blastRadius, options),
+    ...blastLines(plan, options),
   ];
 }
 
 /** `1 machine runs it already`, `2 machines run it already` */
 function runAlready(count: number): string {
-  return `${plural(count, "machine")} ${count === 1 ? "runs" : "run"} it already`;
+  return `${counted(count, "machine")} ${count === 1 ? "runs" : "run"} it already`;
 }
 
 export function countMachines({ waves }: PlanResponse): number {
@@ -73,7 +74,7 @@ function waveLines(wave: PlannedWave, waveCount: number, options: PlanViewOption
   const members = plain(membersOf(wave));
   const facts = [
     members,
-    plural(machines.length, "machine"),
+    counted(machines.length, "machine"),
     timesText(wave),
     maxFailures === 0 ? "" : `up to ${maxFailures} may fail`,
   ].filter((fact) => fact !== "");
@@ -138,7 +139,13 @@ function unstopped(world: string, phase: string, colors: Colors): { readonly tex
   return world.startsWith("cut off") && phase === "succeeded" ? { text: "goes on", paint: colors.dim } : { text: "never", paint: colors.red };
 }
 
-function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanViewOptions): readonly string[] {
+/** Where no machine ever ran it, none has to come back. */
+function restored(afterMs: number | undefined, maxMachines: number, colors: Colors): { readonly text: string; readonly paint?: (text: string) => string } {
+  if (afterMs !== undefined) return { text: elapsedText(afterMs) };
+  return maxMachines === 0 ? { text: "-", paint: colors.dim } : { text: "never", paint: colors.red };
+}
+
+function blastLines({ blastRadius: blasts, expectedFrom }: PlanResponse, { colors, columns }: PlanViewOptions): readonly string[] {
   if (blasts.length === 0) return [];
   const rows = blasts.map(({ world, maxMachines, stoppedAfterMs, restoredAfterMs, phase }) => {
     const word = phaseWord(phase);
@@ -146,7 +153,7 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
       { text: plain(world) },
       { text: String(maxMachines) },
       stoppedAfterMs === undefined ? unstopped(world, word, colors) : { text: elapsedText(stoppedAfterMs) },
-      restoredAfterMs === undefined ? { text: "never", paint: colors.red } : { text: elapsedText(restoredAfterMs) },
+      restored(restoredAfterMs, maxMachines, colors),
       { text: word.replaceAll("_", " "), paint: () => phaseText(word, colors) },
     ];
   });
@@ -157,5 +164,6 @@ function blastLines(blasts: readonly BlastRadius[], { colors, columns }: PlanVie
     { title: "BACK AFTER", align: "right" as const },
     { title: "ENDS", isFixed: true, isSpare: true },
   ];
-  return ["", colors.bold("how far a bad release would come:"), ...table(titles, rows, columns - 2, colors.dim).map((line) => `  ${line}`)];
+  const heading = `how far a bad release would come${expectedFrom.includes("(a guess") ? ", with times that are guessed" : ""}:`;
+  return ["", colors.bold(heading), ...table(titles, rows, columns - 2, colors.dim).map((line) => `  ${line}`)];
 }

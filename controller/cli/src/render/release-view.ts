@@ -2,12 +2,13 @@
  * Releases, a line each, and what differs between two of them, as git writes differences. Pure.
  */
 import type { DiffReleasesRequest, DiffReleasesResponse, FieldDifference, FileDifference, ReleaseRecord } from "@muster/proto/gen/muster/v1/history.ts";
+import { counted, firstAndMore } from "@muster/proto/text.ts";
 import type { Colors } from "../context.ts";
 import { fileChange } from "../output/history-json.ts";
 import { shortDigest } from "./list-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
-import { padEnd, plain, plural, truncate, width, wrap } from "./text.ts";
+import { padEnd, plain, truncate, width, wrap } from "./text.ts";
 import { ago } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -35,9 +36,7 @@ export function releaseTable(releases: readonly ReleaseRecord[], { colors, colum
 }
 
 function deploymentsText(ids: readonly string[]): string {
-  const more = ids.length - DEPLOYMENTS_SHOWN_MAX;
-  const shown = ids.slice(0, DEPLOYMENTS_SHOWN_MAX).join(", ");
-  return more > 0 ? `${shown} and ${more} more` : shown;
+  return firstAndMore(ids, DEPLOYMENTS_SHOWN_MAX);
 }
 
 export function differenceView({ app, fromVersion, toVersion }: DiffReleasesRequest, difference: DiffReleasesResponse, options: ViewOptions): readonly string[] {
@@ -45,7 +44,7 @@ export function differenceView({ app, fromVersion, toVersion }: DiffReleasesRequ
   const { fields, files, unchangedFiles, filesUnknown } = difference;
   const header = [colors.bold(`--- ${plain(`${app}@${fromVersion}`)}`), colors.bold(`+++ ${plain(`${app}@${toVersion}`)}`)];
   const unknown = filesUnknown === "" ? [] : ["", ...wrap(`files: ${plain(filesUnknown)}`, columns).map((line) => colors.yellow(line))];
-  const same = unchangedFiles === 0 ? [] : [colors.dim(`  ${plural(unchangedFiles, "file")} unchanged`)];
+  const same = unchangedFiles === 0 ? [] : [colors.dim(`  ${counted(unchangedFiles, "file")} unchanged`)];
   const fileLines = files.length === 0 ? [] : ["", colors.cyan("@@ files @@"), ...differingFiles(files, options)];
   if (fields.length + files.length === 0 && filesUnknown === "") return [...header, "", "nothing differs", ...same];
   return [...header, ...fields.flatMap((field) => fieldLines(field, options)), ...fileLines, ...same, ...unknown];

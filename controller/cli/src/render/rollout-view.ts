@@ -4,6 +4,7 @@
  * Pure: the same deployment, moment and size give the same lines, none wider than the terminal.
  */
 import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { counted } from "@muster/proto/text.ts";
 import picocolors from "picocolors";
 import type { Colors } from "../context.ts";
 import { countsOf } from "../output/counts.ts";
@@ -11,7 +12,7 @@ import { hasEnded, phaseWord, wavePhaseWord, type PhaseWord } from "../output/wo
 import { alarmLines } from "./alarm-lines.ts";
 import { bar, countsLine } from "./bar.ts";
 import { gateLines } from "./gate-lines.ts";
-import { padEnd, padStart, plain, plural, truncate, width, wrap } from "./text.ts";
+import { padEnd, padStart, plain, truncate, width, wrap } from "./text.ts";
 import { elapsedText } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
@@ -50,26 +51,33 @@ export function headerLine(deployment: Deployment, { colors, columns, now }: Vie
 }
 
 /** `rolling`; after the end no more than is known: `rolled back, except 1`, `succeeded, now 0/8 healthy`. */
-export function endingText({ phase, outstanding, now }: Deployment): string {
+export function endingText(deployment: Deployment): string {
+  const { phase, now } = deployment;
   const word = phaseWord(phase);
+  const count = missingCount(deployment);
   const text = word.replaceAll("_", " ");
   const isExcept = word === "succeeded" || word === "rolled_back";
-  const except = outstanding === undefined ? "" : isExcept ? `, except ${outstanding.count}` : `, ${outstanding.count} not done`;
+  const except = count === 0 ? "" : isExcept ? `, except ${count}` : `, ${count} not done`;
   return `${text}${except}${nowShort(now)}`;
+}
+
+/** Machines on which the end does not hold, whoever decides about them by now. */
+export function missingCount({ outstanding, overtaken }: Pick<Deployment, "outstanding" | "overtaken">): number {
+  return (outstanding?.count ?? 0) + (overtaken?.count ?? 0);
 }
 
 /** What the end does not say: in a list there is no place for more. */
 function nowShort(now: Deployment["now"]): string {
   if (now === undefined) return "";
   if (now.text !== "") return `, now ${now.healthy}/${now.machines} healthy`;
-  return now.lateWaitsFor === "" ? "" : ", late machines wait";
+  return now.lateWaitsFor === "" ? "" : ", catch-up is on hold";
 }
 
 /** Green is for what holds everywhere, and still does. */
-export function phasePaint({ phase, outstanding, now }: Deployment, colors: Colors): (text: string) => string {
+export function phasePaint({ phase, outstanding, overtaken, now }: Deployment, colors: Colors): (text: string) => string {
   if ((now?.text ?? "") !== "") return colors.red;
   const word = phaseWord(phase);
-  return (word === "succeeded" || word === "superseded") && outstanding !== undefined ? colors.yellow : paintOf(word, colors);
+  return (word === "succeeded" || word === "superseded") && missingCount({ outstanding, overtaken }) > 0 ? colors.yellow : paintOf(word, colors);
 }
 
 export function phaseText(phase: PhaseWord, colors: Colors): string {
@@ -114,9 +122,9 @@ function waveLines(deployment: Deployment, alarmRows: number, options: ViewOptio
   const digits = String(deployment.waves.length).length;
   const barColumns = Math.max(BAR_COLUMNS_MIN, Math.min(BAR_COLUMNS_MAX, columns - 50));
   const lines: string[] = [];
-  if (before > 0) lines.push(colors.dim(`  … ${plural(before, "wave")} before`));
+  if (before > 0) lines.push(colors.dim(`  … ${counted(before, "wave")} before`));
   for (const wave of shown) lines.push(...waveLine(wave, digits, barColumns, options), ...(gates.get(wave) ?? []));
-  if (after > 0) lines.push(colors.dim(`  … ${plural(after, "wave")} to come`));
+  if (after > 0) lines.push(colors.dim(`  … ${counted(after, "wave")} to come`));
   return lines;
 }
 
@@ -171,7 +179,7 @@ function fold(waves: readonly Wave[], room: number): { before: number; shown: re
 
 function unchangedLines({ counts }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
   const count = countsOf(counts).unchanged;
-  return count === 0 ? [] : [colors.dim(truncate(`    ${plural(count, "machine")} ran it already`, columns))];
+  return count === 0 ? [] : [colors.dim(truncate(`    ${counted(count, "machine")} ran it already`, columns))];
 }
 
 function waitingLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
@@ -184,13 +192,13 @@ function nowLines({ now }: Deployment, { colors, columns }: ViewOptions): readon
   if (now === undefined) return [];
   return [
     ...(now.text === "" ? [] : labelled("now: ", plain(now.text), columns, colors.red)),
-    ...(now.lateWaitsFor === "" ? [] : labelled("late machines wait for: ", plain(now.lateWaitsFor), columns, colors.yellow)),
+    ...(now.lateWaitsFor === "" ? [] : labelled("catch-up is on hold, waiting for: ", plain(now.lateWaitsFor), columns, colors.yellow)),
   ];
 }
 
 /** Where there is more to say of the end than the header does. */
-function outcomeLines({ outcome, outstanding }: Deployment, { colors, columns }: ViewOptions): readonly string[] {
-  return outstanding === undefined ? [] : labelled("outcome: ", plain(outcome), columns, colors.yellow);
+function outcomeLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
+  return missingCount(deployment) === 0 ? [] : labelled("outcome: ", plain(deployment.outcome), columns, colors.yellow);
 }
 
 function reasonLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {

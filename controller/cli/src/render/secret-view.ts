@@ -2,6 +2,7 @@
  * Secrets without their values: names, versions, and who needs them. Pure.
  */
 import type { Secret } from "@muster/proto/gen/muster/v1/secrets.ts";
+import { firstAndMore } from "@muster/proto/text.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
@@ -48,7 +49,5 @@ export function removedLines(name: string, neededBy: readonly string[]): readonl
 }
 
 function releasesText(releases: readonly string[]): string {
-  const more = releases.length - RELEASES_SHOWN_MAX;
-  const shown = releases.slice(0, RELEASES_SHOWN_MAX).map(plain).join(", ");
-  return more > 0 ? `${shown} and ${more} more` : shown;
+  return firstAndMore(releases.map(plain), RELEASES_SHOWN_MAX);
 }

@@ -56,6 +56,16 @@ export function wrap(text: string, columns: number): readonly string[] {
   return lines;
 }
 
+/** Lines of sentences for a terminal, broken between words; as they are where it is none. `indent` stands before what goes on. Only for text without colours. */
+export function wrapLines(lines: readonly string[], columns: number | undefined, indent: string = ""): readonly string[] {
+  if (columns === undefined) return lines;
+  return lines.flatMap((line) => {
+    if (width(line) <= columns) return [line];
+    const [lead = ""] = /^ */.exec(line) ?? [];
+    return wrap(line, columns - lead.length - indent.length).map((part, index) => lead + (index === 0 ? "" : indent) + part);
+  });
+}
+
 function cutHard(word: string, columns: number): readonly string[] {
   const pieces: string[] = [];
   let piece = "";
@@ -85,8 +95,4 @@ export function plainWithColors(text: string): string {
     .map((part, index) => stripVTControlCharacters(part).replaceAll(CONTROL, "") + (colors[index] ?? ""))
     .join("");
   return colors.length > 0 ? `${kept}${ESCAPE}[0m` : kept;
-}
-
-export function plural(count: number, one: string, many: string = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
 }

@@ -19,6 +19,8 @@ test("says how long ago something was, and never when it was not", () => {
   expect(ago(0, 5_000)).toBe("never");
   expect(ago(5_000, 5_000)).toBe("now");
   expect(ago(6_000, 5_000)).toBe("now");
+  expect(ago(65_000, 5_000)).toBe("now");
+  expect(ago(86_400_000 * 2 + 5_000, 5_000)).toBe("2d ahead");
   expect(ago(2_000, 5_000)).toBe("3s ago");
   expect(ago(1, 3_660_001)).toBe("1h ago");
   expect(ago(1, 86_400_000 * 4)).toBe("3d ago");

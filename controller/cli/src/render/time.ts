@@ -8,9 +8,13 @@ export function elapsedText(elapsedMs: number): string {
   return durationText(rounded(elapsedMs, { finestMs: 1000 }));
 }
 
-/** `now`, `3s ago`, `5m ago`, `2h ago`, `4d ago`; `never` for 0. Clocks differ: what lies ahead is `now`. */
+/** Clocks differ by so much, and nothing is wrong with them. */
+const CLOCKS_DIFFER_MS = 60_000;
+
+/** `now`, `3s ago`, `5m ago`, `2h ago`, `4d ago`; `never` for 0. Clocks differ: what lies a little ahead is `now`; `2d ahead`: one of the two was wrong. */
 export function ago(at: number, now: number): string {
   if (at === 0) return "never";
+  if (at - now > CLOCKS_DIFFER_MS) return `${durationText(rounded(at - now, { units: 1 }))} ahead`;
   return now - at < 1000 ? "now" : `${durationText(rounded(now - at, { units: 1 }))} ago`;
 }
 

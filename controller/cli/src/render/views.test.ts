@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 import { machine, NOON, rolledBackDeployment, rollingDeployment } from "../fakes/samples.ts";
 import { artifactTable, deploymentTable } from "./list-view.ts";
 import { machineTable, machineView } from "./machine-view.ts";
-import { afterSubmission, nextCommands } from "./next-commands.ts";
+import { afterSubmission, nextCommands, nextWhileWatching } from "./next-commands.ts";
 import { failedTargetLines, targetTable } from "./target-lines.ts";
 import { size } from "./sizes.ts";
 import { width } from "./text.ts";
@@ -101,6 +101,45 @@ test("says what to try next when a rollout waits for somebody or went wrong, and
   expect(nextCommands(pending, colors)).toEqual([]);
   expect(nextCommands({ ...pending, awaitsStart: true }, colors).join("\n")).toContain("muster approve d-7");
   expect(afterSubmission({ ...pending, awaitsStart: true }, colors).join("\n")).toContain("muster approve d-7");
+});
+
+test.each([
+  ["dev-0 to be heard from: 1 machine took the release and was lost after it, which may be its fault; else it is taken back at 2026-01-31 12:05:00 UTC (progress_deadline)", ["promote", "rollback", "why"]],
+  ["somebody to go on without it (muster promote d-7) or to take it back: 1 machine took the release and was lost after it, which may be its fault: a, drained or removed since", ["promote", "rollback", "why"]],
+  ["dev-0 to be uncordoned: no other machine of wave 1 shows how the release does (muster promote d-7 goes on without it)", ["promote", "why"]],
+  ["dev-11 to be heard from (offline: wait:1m)", ["promote", "why"]],
+  ["dev-0 to be heard from: no machine has answered yet", []],
+])("of a rollout that waits for a machine that may never come back, what lets it go on: %s", (waitingOn, commands) => {
+  const proposed = nextCommands(rollingDeployment({ waitingOn }), colors).slice(2);
+  expect(proposed.map((line) => /muster (\w+) d-7/.exec(line)?.[1])).toEqual(commands);
+  expect(nextWhileWatching(rollingDeployment({ waitingOn }), colors).length > 0).toBe(commands.length > 0);
+});
+
+test("on 80 columns what a target says stands below its row, whole, and nothing is cut", () => {
+  const [failed] = rolledBackDeployment().targets;
+  const deployment = rolledBackDeployment({ targets: [{ ...failed!, now: "unhealthy: exited with code 1, four times in a row" }, { ...failed!, machine: "web-2", reason: undefined }] });
+  expect(targetTable(deployment, view(80))).toEqual([
+    "MACHINE  WAVE  STATE   APP       BEFORE  TRIES  SINCE",
+    "web-1       1  failed  reverted  1.4.1       1  4s ago",
+    "    now: unhealthy: exited with code 1, four times in a row",
+    "    reason: exited with code 1, four times",
+    "web-2       1  failed  reverted  1.4.1       1  4s ago",
+  ]);
+  expect(targetTable(deployment, view(200))[1]).toMatch(/ 4s ago {2}unhealthy: exited with code 1, four times in a row {2}exited with code 1, four times$/);
+});
+
+test("what to try next is broken between words on a terminal, beside its command or below it; elsewhere no line is broken", () => {
+  const failed = rolledBackDeployment({ phase: DeploymentPhase.FAILED, remedies: { retry: false, rollback: true, rollbackTo: "" } });
+  expect(nextCommands(failed, colors, { columns: 80 }).slice(2, 4)).toEqual([
+    "  muster rollback d-7          take every machine back to what it ran before",
+    "                               (remove shop-web where that is nothing)",
+  ]);
+  expect(nextCommands(failed, colors, { columns: 40 }).slice(2, 5)).toEqual([
+    "  muster rollback d-7",
+    "      take every machine back to what it",
+    "      ran before (remove shop-web where",
+  ]);
+  expect(nextCommands(failed, colors)[2]).toMatch(/take every machine back to what it ran before \(remove shop-web where that is nothing\)$/);
 });
 
 test("proposes what leads further: not what is shown already, and after a failure that took nothing back, what would", () => {

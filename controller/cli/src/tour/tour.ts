@@ -6,6 +6,7 @@
 import { join, relative, resolve } from "node:path";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Machine } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { KEEPALIVE_WATCHING } from "../client/keepalive.ts";
 import { Controller } from "../client/controller.ts";
 import { getDeployment, watchDeployment } from "../client/rollout-stream.ts";
 import { readDeploymentFile } from "../commands/deployment-file.ts";
@@ -86,7 +87,7 @@ async function submit(context: CliContext, controller: Controller, path: string)
 async function show(context: CliContext, id: string, { address }: TourOptions): Promise<Deployment> {
   const signal = context.interruption();
   const screen = await openScreen(context, "text");
-  const connect = async (): Promise<Controller> => new Controller({ target: address, source: "the tour" });
+  const connect = async (): Promise<Controller> => new Controller({ target: address, source: "the tour" }, undefined, KEEPALIVE_WATCHING);
   let last: Deployment | undefined;
   try {
     for await (const heard of watchDeployment(id, { connect, reconnectForMs: RECONNECT_FOR_MS, clock: context.clock, signal, untilSettled: false })) {
@@ -96,7 +97,7 @@ async function show(context: CliContext, id: string, { address }: TourOptions): 
           await screen.show(heard.item);
           break;
         case "away":
-          await screen.away(heard.error);
+          await screen.away(heard.error, heard.lostAt);
           break;
       }
     }

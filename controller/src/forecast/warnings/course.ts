@@ -1,10 +1,11 @@
 /**
  * What would keep the rollout from beginning or from ending, and what the simulation leaves out.
  */
+import { counted } from "@muster/proto/text.ts";
 import { timeText } from "../../rollout/words.ts";
 import { membershipOf } from "../budgets.ts";
 import { startOf } from "../begins.ts";
-import { type Facts, machinesText } from "./facts.ts";
+import { type Facts } from "./facts.ts";
 
 export function courseWarnings(facts: Facts): readonly string[] {
   return [...waits(facts), ...frozen(facts), ...neverEnds(facts), ...budgets(facts), ...leftOut(facts)];
@@ -35,7 +36,7 @@ function budgets({ inputs, plan, targets }: Facts): readonly string[] {
     const among = members[index]!;
     if (max >= Math.min(plan.maxUnavailable, among)) return [];
     const group = selector === "" ? "all machines" : selector;
-    return [`the budget of ${group} lets ${max} of these ${machinesText(among)} be unavailable at once, fewer than max_unavailable (${plan.maxUnavailable})`];
+    return [`the budget of ${group} lets ${max} of these ${counted(among, "machine")} be unavailable at once, fewer than max_unavailable (${plan.maxUnavailable})`];
   });
 }
 

@@ -2,6 +2,7 @@
  * What warnings are drawn from.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
+import { firstAndMore } from "@muster/proto/text.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ForecastInputs, ForecastMachine } from "../inputs.ts";
 import type { Pace } from "../pace.ts";
@@ -29,15 +30,9 @@ export function sizedOf(targets: readonly ForecastMachine[]): readonly ForecastM
 
 const NAMED_MAX = 3;
 
-/** `1 machine`, `20 machines`. */
-export function machinesText(count: number): string {
-  return `${count} machine${count === 1 ? "" : "s"}`;
-}
-
 /** `m-1, m-2, m-3 and 4 more`. */
 export function namesText(names: readonly (MachineId | string)[]): string {
-  const shown = names.slice(0, NAMED_MAX).join(", ");
-  return names.length > NAMED_MAX ? `${shown} and ${names.length - NAMED_MAX} more` : shown;
+  return firstAndMore(names, NAMED_MAX);
 }
 
 /** `wave 1`, `waves 1 and 3`; by index. */

@@ -2,9 +2,10 @@
  * Where a bad release would pass, or would stay.
  */
 import { durationText, rounded } from "@muster/proto/duration.ts";
+import { counted } from "@muster/proto/text.ts";
 import { canBeNoticed, slowestFailureMs } from "../inputs.ts";
 import { BREAKS_AFTER_MS } from "../world.ts";
-import { type Facts, machinesText, namesText, wavesText } from "./facts.ts";
+import { type Facts, namesText, wavesText } from "./facts.ts";
 
 export function healthWarnings(facts: Facts): readonly string[] {
   return [...probes(facts), ...tooShort(facts), ...breaksLater(facts), ...takesMachine(facts), ...deadlines(facts), ...failures(facts), ...stays(facts), ...noWayBack(facts)];
@@ -36,7 +37,7 @@ function breaksLater({ inputs: { release }, plan, targets, breaksLater: { maxOnB
   const changeable = targets.filter(({ silent, cordoned }) => !silent && !cordoned).length;
   if (!canBeNoticed(release) || changeable < 2 || maxOnBadRelease < changeable) return [];
   const wayOut = lostWaves(plan).length > 0 ? "allow fewer failures" : "soak longer or use smaller waves";
-  return [`a release that breaks after ${durationText(BREAKS_AFTER_MS)} would reach all ${machinesText(changeable)}: ${wayOut}`];
+  return [`a release that breaks after ${durationText(BREAKS_AFTER_MS)} would reach all ${counted(changeable, "machine")}: ${wayOut}`];
 }
 
 /** A machine that is lost is noticed when it was not heard for so long; what passes before then has learned nothing of it. */
@@ -53,9 +54,13 @@ function takesMachine({ inputs: { silentAfterMs }, plan: { waves } }: Facts): re
 function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonly string[] {
   const { healthyDeadlineMs, progressDeadlineMs, minHealthyTimeMs } = strategy;
   const slowest = pace.slowWorkMs + minHealthyTimeMs;
-  const from = history.workMs.length === 0 ? `a machine is expected to take ${durationText(rounded(slowest))}` : `one in ten updates of ${app} takes ${durationText(rounded(slowest))}`;
+  const isKnown = history.workMs.length > 0;
+  // Where nothing is known it is the file's own times alone that exceed it, and no guess.
+  const from = isKnown
+    ? `one in ten updates of ${app} takes ${durationText(rounded(slowest))} until it is healthy`
+    : `until it is healthy a machine needs about ${durationText(pace.probingMs)} for its probes and ${durationText(minHealthyTimeMs)} of min_healthy_time`;
   return [
-    ...(slowest > healthyDeadlineMs ? [`${from} until it is healthy, and healthy_deadline is ${durationText(healthyDeadlineMs)}: good releases would fail`] : []),
+    ...(slowest > healthyDeadlineMs ? [`${from}, and healthy_deadline is ${durationText(healthyDeadlineMs)}: good releases ${isKnown ? "would" : "may"} fail`] : []),
     ...(progressDeadlineMs < healthyDeadlineMs
       ? [`progress_deadline (${durationText(progressDeadlineMs)}) is shorter than healthy_deadline (${durationText(healthyDeadlineMs)}): the rollout gives up before a machine does`]
       : []),
@@ -86,6 +91,6 @@ function stays({ inputs: { strategy } }: Facts): readonly string[] {
 function noWayBack({ inputs: { app }, targets }: Facts): readonly string[] {
   const first = targets.filter(({ lastGood }) => lastGood === null);
   if (first.length === 0) return [];
-  const who = first.length === targets.length ? "no machine has" : `${machinesText(first.length)} (${namesText(first.map(({ id }) => id))}) never`;
+  const who = first.length === targets.length ? "no machine has" : `${counted(first.length, "machine")} (${namesText(first.map(({ id }) => id))}) never`;
   return [`${who} had a good release of ${app}: taking this one back there removes ${app}`];
 }

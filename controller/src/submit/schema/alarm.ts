@@ -7,12 +7,10 @@ import { interval, measurements, METRIC, metric, oneCheck, retries, saysWebhook,
 import { choice, says } from "./leaf.ts";
 
 const ALARMS_MAX = 16;
-/** Each question is kept in the journal. */
-const INTERVAL_MIN_MS = 1_000;
 
 function asked(question: string) {
   return {
-    interval: interval(question, INTERVAL_MIN_MS, "1s"),
+    interval: interval(question),
     failure_limit: measurements("a number of failures", 0)
       .prefault(0)
       .meta({ description: "More failures in a row stop the rollout; fewer are put up with." }),

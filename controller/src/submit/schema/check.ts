@@ -10,6 +10,8 @@ import { decimal, duration, hasKnownKeys, HOUR, MINUTE, says, text, whole } from
 const RETRIES_MAX = 100;
 const MEASUREMENTS_MAX = 1_000;
 const QUERY_LENGTH_MAX = 4_096;
+/** From one question to the next: each is kept in the journal, and so is its answer. */
+export const INTERVAL_MIN_MS = 1_000;
 
 const HTTP = /^https?:\/\/[^\u0000]+$/u;
 
@@ -50,8 +52,8 @@ export function measurements(what: string, least: number) {
   return whole(what, least, MEASUREMENTS_MAX);
 }
 
-export function interval(what: string, leastMs: number, leastText: string) {
-  return duration("interval", leastMs, HOUR).prefault("30s").meta({ description: `From one ${what} to the next: ${leastText} to 1h.`, examples: ["1m"] });
+export function interval(what: string) {
+  return duration("interval", INTERVAL_MIN_MS, HOUR).prefault("30s").meta({ description: `From one ${what} to the next: 1s to 1h.`, examples: ["1m"] });
 }
 
 const timeout = duration("timeout", 100, 5 * MINUTE).prefault("10s").meta({ description: "An answer that takes longer is none: 100ms to 5m.", examples: ["30s"] });

@@ -4,7 +4,7 @@
 import { z } from "zod";
 import { explainList, explainMap, shown } from "../explain.ts";
 import type { Explain } from "../explain.ts";
-import { interval, measurements, METRIC, metric, oneCheck, retries, saysWebhook, WEBHOOK, WEBHOOK_EXAMPLE } from "./check.ts";
+import { interval, INTERVAL_MIN_MS, measurements, METRIC, metric, oneCheck, retries, saysWebhook, WEBHOOK, WEBHOOK_EXAMPLE } from "./check.ts";
 import { choice, duration, HOUR, says } from "./leaf.ts";
 
 /** After each wave all of them are asked; more, and nobody knows what a wave waits for. */
@@ -20,7 +20,7 @@ export const Webhook = z.strictObject(
   {
     ...WEBHOOK,
     retries: retries(),
-    retry_interval: duration("retry_interval", 100, HOUR).prefault("10s").meta({ description: "From one question to the next: 100ms to 1h.", examples: ["1m"] }),
+    retry_interval: duration("retry_interval", INTERVAL_MIN_MS, HOUR).prefault("10s").meta({ description: "From one question to the next: 1s to 1h.", examples: ["1m"] }),
     on_silence: onSilence(),
   },
   saysWebhook,
@@ -28,7 +28,7 @@ export const Webhook = z.strictObject(
 
 export const Prometheus = metric({
   ...METRIC,
-  interval: interval("measurement", 100, "100ms"),
+  interval: interval("measurement"),
   count: measurements("a number of measurements", 1).prefault(5).meta({ description: "Measurements within the limits that open the gate." }),
   failure_limit: measurements("a number of failures", 0)
     .prefault(0)

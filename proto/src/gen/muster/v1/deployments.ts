@@ -810,6 +810,8 @@ export interface Deployment {
     | undefined;
   /** It has ended, and machines are still on their way by it: they are waited for with `until_settled`. */
   underWay: boolean;
+  /** Of a success: machines that did not have its release when it ended, or failed with it since, and about which newer deployments have decided. By this one nothing more comes to them. Absent: there are none. */
+  overtaken: Outstanding | undefined;
 }
 
 /** Commands that would be carried out, and would help. */
@@ -825,7 +827,10 @@ export interface Remedies {
 /** Machines of a deployment that has ended on which its outcome does not hold yet, or is not known to hold. */
 export interface Outstanding {
   count: number;
-  /** In the order of the waves; not all when they are many. */
+  /**
+   * In the order of the waves; not all when they are many.
+   * Of `overtaken`, those of a deployment whose targets are in the archive are counted alone.
+   */
   machines: OutstandingMachine[];
 }
 
@@ -833,7 +838,7 @@ export interface Outstanding {
 export interface OutstandingMachine {
   machine: string;
   state: TargetState;
-  /** `web-3 may still run 3.0, and goes back when it is heard` */
+  /** `web-3 may still run 3.0, and goes back when it is heard`; of `overtaken`: `web-3 failed, and d-11 has decided about it since` */
   text: string;
 }
 
@@ -3528,6 +3533,7 @@ function createBaseDeployment(): Deployment {
     now: undefined,
     remedies: undefined,
     underWay: false,
+    overtaken: undefined,
   };
 }
 
@@ -3607,6 +3613,9 @@ export const Deployment: MessageFns<Deployment> = {
     }
     if (message.underWay !== false) {
       writer.uint32(200).bool(message.underWay);
+    }
+    if (message.overtaken !== undefined) {
+      Outstanding.encode(message.overtaken, writer.uint32(210).fork()).join();
     }
     return writer;
   },
@@ -3824,6 +3833,14 @@ export const Deployment: MessageFns<Deployment> = {
             message.underWay = reader.bool();
             continue;
           }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.overtaken = Outstanding.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3901,6 +3918,7 @@ export const Deployment: MessageFns<Deployment> = {
         : isSet(object.under_way)
         ? globalThis.Boolean(object.under_way)
         : false,
+      overtaken: isSet(object.overtaken) ? Outstanding.fromJSON(object.overtaken) : undefined,
     };
   },
 
@@ -3981,6 +3999,9 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.underWay !== false) {
       obj.underWay = message.underWay;
     }
+    if (message.overtaken !== undefined) {
+      obj.overtaken = Outstanding.toJSON(message.overtaken);
+    }
     return obj;
   },
 
@@ -4022,6 +4043,9 @@ export const Deployment: MessageFns<Deployment> = {
       ? Remedies.fromPartial(object.remedies)
       : undefined;
     message.underWay = object.underWay ?? false;
+    message.overtaken = (object.overtaken !== undefined && object.overtaken !== null)
+      ? Outstanding.fromPartial(object.overtaken)
+      : undefined;
     return message;
   },
 };

@@ -149,6 +149,8 @@ export interface GetRetentionResponse {
   archivedBytes: number;
   /** When the first of them happened, milliseconds since 1970; 0: there are none. */
   archivedSince: number;
+  /** Files of the archive that are gone or end too early, a sentence each. */
+  archiveFaults: string[];
 }
 
 /** The new rule. */
@@ -1555,7 +1557,7 @@ export const GetRetentionRequest: MessageFns<GetRetentionRequest> = {
 };
 
 function createBaseGetRetentionResponse(): GetRetentionResponse {
-  return { retention: undefined, archivedSteps: 0, archivedBytes: 0, archivedSince: 0 };
+  return { retention: undefined, archivedSteps: 0, archivedBytes: 0, archivedSince: 0, archiveFaults: [] };
 }
 
 export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
@@ -1571,6 +1573,9 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
     }
     if (message.archivedSince !== 0) {
       writer.uint32(32).int64(message.archivedSince);
+    }
+    for (const v of message.archiveFaults) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -1620,6 +1625,14 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
             message.archivedSince = longToNumber(reader.int64());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.archiveFaults.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1650,6 +1663,11 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
         : isSet(object.archived_since)
         ? globalThis.Number(object.archived_since)
         : 0,
+      archiveFaults: globalThis.Array.isArray(object?.archiveFaults)
+        ? object.archiveFaults.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.archive_faults)
+        ? object.archive_faults.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1667,6 +1685,9 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
     if (message.archivedSince !== 0) {
       obj.archivedSince = Math.round(message.archivedSince);
     }
+    if (message.archiveFaults?.length) {
+      obj.archiveFaults = message.archiveFaults;
+    }
     return obj;
   },
 
@@ -1681,6 +1702,7 @@ export const GetRetentionResponse: MessageFns<GetRetentionResponse> = {
     message.archivedSteps = object.archivedSteps ?? 0;
     message.archivedBytes = object.archivedBytes ?? 0;
     message.archivedSince = object.archivedSince ?? 0;
+    message.archiveFaults = object.archiveFaults?.map((e) => e) || [];
     return message;
   },
 };
