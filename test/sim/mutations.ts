@@ -418,13 +418,6 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!wentBack(state)) return false;", put: 'if (!wentBack(state) || state.phase === "superseded") return false;' }],
   },
   {
-    name: "a machine that failed as so many may makes the rollout late while it goes back",
-    breaks: "cause_confirmed",
-    edits: [
-      { file: `${ROLLOUT}/rolling.ts`, find: "if (settling !== undefined) return settling;", put: "if (settling !== undefined) return WAIT;" },
-    ],
-  },
-  {
     name: "a rollback ends while machines still have the release",
     breaks: "outcome_confirmed",
     edits: [

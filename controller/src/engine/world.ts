@@ -81,7 +81,7 @@ export class World implements Surroundings {
       this.availabilities.assigned(machine, app, { generation, deployment, release });
       if (phase !== null) this.availabilities.reported(machine, app, generation, phase);
       this.#count(machine, app, 1);
-      if (awaitedSince !== null) this.overdue.await(row, awaitedSince, phase === "reverting");
+      if (awaitedSince !== null && !this.isSilent(machine)) this.overdue.await(row, awaitedSince, phase === "reverting");
     }
     this.calendar.reload(this.#facts);
     this.budgets.reload(this.#facts);
@@ -101,7 +101,7 @@ export class World implements Surroundings {
   assigned(machine: MachineId, app: AppName, assigned: Assigned, { healthyDeadlineMs, progressDeadlineMs }: Deadlines, now: Attended): void {
     this.#assignedOf.set(app, (this.#assignedOf.get(app) ?? 0) + 1);
     this.#change(machine, app, () => this.availabilities.assigned(machine, app, assigned));
-    this.overdue.await({ machine, app, generation: assigned.generation, healthyDeadlineMs, progressDeadlineMs }, now, false);
+    if (!this.isSilent(machine)) this.overdue.await({ machine, app, generation: assigned.generation, healthyDeadlineMs, progressDeadlineMs }, now, false);
   }
 
   reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase, now: Attended): void {
@@ -110,7 +110,7 @@ export class World implements Surroundings {
     const isGoingBack = phase === "reverting" && assigned.generation === generation;
     const wasGoingBack = this.availabilities.answerOf(machine, app) === "reverting";
     this.#change(machine, app, () => this.availabilities.reported(machine, app, generation, phase));
-    if (!this.#isChanging(machine, app)) return this.overdue.answered(machine, app);
+    if (!this.#isChanging(machine, app) || this.isSilent(machine)) return this.overdue.answered(machine, app);
     // It begins anew though it had answered, begins to go back, or goes back no more: its agent died, and has not kept that it did.
     const isAnew = isGoingBack !== wasGoingBack || !this.overdue.isAwaited(machine, app);
     if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
@@ -134,9 +134,8 @@ export class World implements Surroundings {
     });
   }
 
-  /** The machine's time to answer is over. False: it has answered, or it is lost, and has its time anew when it is heard. */
+  /** The machine's time to answer is over. False: it has answered. */
   declareOverdue(machine: MachineId, app: AppName, generation: Generation): boolean {
-    if (this.isSilent(machine)) return false;
     let is = false;
     this.#change(machine, app, () => {
       is = this.availabilities.overdue(machine, app, generation);
@@ -149,6 +148,8 @@ export class World implements Surroundings {
     this.#fleetChanges += 1;
     this.#fleet.markSilent(machine, now.at);
     this.#changeAll(machine, () => this.availabilities.lost(machine, true));
+    // Its answer is awaited anew when it is heard.
+    for (const app of this.availabilities.appsOf(machine)) this.overdue.answered(machine, app);
   }
 
   /** One that was lost. */

@@ -8,7 +8,7 @@ import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { LAG_MS, ROUNDING_MS, UNSURE_MS } from "./hosts.ts";
-import { hadFailed } from "./passing.ts";
+import { FAILED, hadFailed } from "./passing.ts";
 import type { Deployment, Phase, Wave } from "./record.ts";
 
 export class Causes {
@@ -31,7 +31,7 @@ export class Causes {
   /** What keeps the cause from being one. */
   #missing(deployment: Deployment, code: string, at: number, phaseSince: number): string | undefined {
     const { record, outside } = this.#court;
-    const { waves, id, app, strategy } = deployment;
+    const { waves, id, app } = deployment;
     switch (code) {
       case "operator":
         return record.hasOrdered(deployment, ["pause", "abort", "rollback", "retry", "promote"], at) ? undefined : "nobody ordered it";
@@ -73,9 +73,9 @@ export class Causes {
     const isWell = (machine: MachineId): boolean =>
       hosts.serves(machine, app) && hosts.serving(machine, app).artifact === artifact && !hosts.wasUnheard(machine, phaseSince, at) && record.answers.get(lastUpdates.get(machine)!.generation) === "healthy";
     const isSlow = (wave: Wave): boolean => {
-      const failed = this.#failedIn(deployment, wave);
       const unwell = wave.machines.filter((machine) => lastUpdates.has(machine) && !isWell(machine));
-      return unwell.length > (failed.length > wave.maxFailures ? 0 : failed.filter((machine) => unwell.includes(machine)).length);
+      const failed = unwell.filter((machine) => FAILED.includes(record.answers.get(lastUpdates.get(machine)!.generation) ?? ""));
+      return unwell.length > (failed.length > wave.maxFailures ? 0 : failed.length);
     };
     return waves.some(isSlow) ? undefined : "all that took it are well, or have failed as so many may";
   }

@@ -11,7 +11,7 @@ import { AFTER_THE_END, type Decision, type Deployment } from "./record.ts";
 import { gateKey } from "./outside.ts";
 
 /** What a host says of a release that has failed there. */
-const FAILED = ["unhealthy", "failed", "reverting", "reverted"];
+export const FAILED: readonly string[] = ["unhealthy", "failed", "reverting", "reverted"];
 
 interface Took {
   readonly machine: MachineId;
