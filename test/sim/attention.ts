@@ -37,6 +37,17 @@ export class Attention {
     return this.#isOpen;
   }
 
+  /** Since when there was no break that was longer than this. */
+  unbrokenSince(breakMs: number): number {
+    let since = this.since;
+    for (let index = this.#stretches.length - 2; index >= 0; index -= 1) {
+      const { from, to } = this.#stretches[index]!;
+      if (since - to > breakMs) break;
+      since = from;
+    }
+    return since;
+  }
+
   /** What a controller may take for attended of each gap, however long: it looks at its clocks once in a while. */
   atMost(from: number, to: number, gapMs = LOOK_MS): number {
     let sum = this.between(from, to);

@@ -71,6 +71,8 @@ export class SimController implements Turning {
   clockWasNeverSet = true;
   /** Counts starts: what a dead one had asked for does not happen. */
   life = 0;
+  /** When the one that is up was started, in true time. */
+  begunAt = 0;
   #fleet = new Fleet(SILENT_AFTER_MS);
   readonly #options: ControllerOptions;
   readonly #hooked = new WeakSet<Journal>();
@@ -163,6 +165,7 @@ export class SimController implements Turning {
     this.#isPaused = false;
     this.#fleet = new Fleet(SILENT_AFTER_MS);
     const begunAt = timeline.now;
+    this.begunAt = begunAt;
     const wakeAfter = (delayMs: number, callback: () => void) => timeline.after(delayMs, this.#living(() => void this.ask(() => callback())));
     const clock = {
       now: () => this.now,

@@ -225,6 +225,12 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/alarms.ts`, find: "state.rung > state.alarm.failureLimit", put: "state.rung > state.alarm.failureLimit + 1" }],
   },
   {
+    name: "an alarm that was quiet before a gap is not asked anew",
+    breaks: "alarms_stop",
+    seed: 169,
+    edits: [{ file: `${ROLLOUT}/alarms.ts`, find: "(attempts === 0 ? [] :", put: "(attempts >= 0 ? [] :" }],
+  },
+  {
     name: "machines are told before the alarms were quiet",
     breaks: "alarms_stop",
     seed: 7,

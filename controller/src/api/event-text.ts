@@ -94,7 +94,7 @@ function rolloutText(entry: RolloutEntry): string {
     case "max_unavailable_changed":
       return `at most ${entry.maxUnavailable} at once from now on`;
     case "gate_reached":
-      return `gate ${entry.gate + 1} of wave ${entry.wave + 1} reached`;
+      return `gate ${entry.gate + 1} of wave ${entry.wave + 1} ${entry.isAnew === true ? "is measured anew: the controller has not looked for a while" : "reached"}`;
     case "gate_asked":
       return `gate ${entry.gate + 1} of wave ${entry.wave + 1}: question ${entry.attempt} asked`;
     case "gate_answered":
@@ -104,7 +104,7 @@ function rolloutText(entry: RolloutEntry): string {
     case "gate_stopped":
       return `gate ${entry.gate + 1} of wave ${entry.wave + 1} stopped it${becauseText(entry.said)}`;
     case "alarm_asked":
-      return `alarm ${entry.alarm + 1}: question ${entry.attempt} asked`;
+      return `alarm ${entry.alarm + 1}: question ${entry.attempt} asked${entry.isAnew === true ? " anew: the controller has not looked for a while" : ""}`;
     case "alarm_answered":
       return `alarm ${entry.alarm + 1}: ${ALARM_SAYS[entry.verdict]}${becauseText(entry.said)}`;
     case "phase_changed":

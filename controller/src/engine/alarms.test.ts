@@ -29,14 +29,14 @@ test("nobody is told before it was quiet, and it is asked again while they are o
   expect([world.phase(ID), world.engine.rollout(ID)?.reason?.code]).toEqual(["rolling_back", "alarm_active"]);
 });
 
-test("a controller that dies with a question open asks it again, and knows what was said before", async () => {
+test("a controller that dies with a question open asks it anew, and not twice", async () => {
   const world = await begun();
   world.asked[0]!.answer({ kind: "go", detail: "errors is 0" });
   await turn();
   world.pass(10_000, "a", "b");
   world.startEngine();
-  expect(world.engine.rollout(ID)?.alarms[0]).toMatchObject({ isClear: true, isAsked: true, attempts: 2, said: "errors is 0" });
-  expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 2, 2]);
+  expect(world.engine.rollout(ID)?.alarms[0]).toMatchObject({ isClear: false, isAsked: true, attempts: 3, said: "" });
+  expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 2, 3]);
   world.asked[2]!.answer({ kind: "stop", detail: "errors is 1" });
   await turn();
   expect(world.phase(ID)).toBe("rolling_back");
@@ -48,6 +48,10 @@ test("a wall clock that is set back does not make it deaf, also for the next con
   await turn();
   world.clock.wall -= 500_000;
   world.startEngine();
-  world.pass(31_000, "a", "b");
+  world.asked[1]!.answer({ kind: "go", detail: "errors is 0" });
+  await turn();
+  world.pass(9000, "a", "b");
   expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 2]);
+  world.pass(2000, "a", "b");
+  expect(world.asked.map(({ question }) => question.attempt)).toEqual([1, 2, 3]);
 });

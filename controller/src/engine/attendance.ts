@@ -61,6 +61,8 @@ export class Attendance {
   /** On the monotonic clock: until then what came while the engine was held up is read, and nothing is judged by a part of it. */
   #readingUntil = 0;
   #total = 0;
+  /** There was a gap, and what was asked before it still counts. */
+  #isGapUntaken = false;
 
   constructor({ db, clock, silentAfterMs, spreadMs, owes }: AttendanceOptions) {
     this.#clock = clock;
@@ -98,6 +100,7 @@ export class Attendance {
    * gone. Of what was heard while the disk took no writes nothing is known.
    */
   catchUp(machines: Iterable<MachineId>): void {
+    this.#isGapUntaken = true;
     const until = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
     const before = this.#isOut ? undefined : this.#awaited;
     this.#awaited = new Map([...machines].map((machine) => [machine, before?.get(machine) ?? until]));
@@ -148,6 +151,16 @@ export class Attendance {
   attend(): void {
     this.#awaited = undefined;
     this.#countedAt = this.#clock.monotonicMs();
+  }
+
+  /** A gap is over, and no transaction has taken that in. */
+  get hasGapToTake(): boolean {
+    return this.#isGapUntaken && this.#awaited === undefined;
+  }
+
+  /** One has, and was committed. */
+  tookGap(): void {
+    this.#isGapUntaken = false;
   }
 
   /** A machine was heard, and what it owes is known. What is read first after a gap had come before it, and says nothing of how the machine is now. */

@@ -134,14 +134,14 @@ describe("a question that is open while the controller is held up", () => {
     expect(world.phase(ID)).toBe("rolling_back");
   });
 
-  test("is an alarm's as well as a gate's", async () => {
+  test.each([{ what: "is an alarm's as well as a gate's", ms: 5000, attempts: [1, 1] }, { what: "is an alarm's, which is asked anew besides after a gap", ms: GAP_MS, attempts: [1, 1, 2] }])("$what", async ({ ms, attempts }) => {
     const world = new World();
     await world.join("a", "b");
     world.deploy("1", { waves: [ALL], maxUnavailable: count(1), alarms: [alarm({ retries: 0, onSilence: "stop" })] });
-    world.clock.elapsed += GAP_MS;
+    world.clock.elapsed += ms;
     world.asked[0]!.answer({ kind: "silent", detail: "did not answer within 5000 ms" });
     await turn();
     world.pass(2_000, "a", "b");
-    expect([world.phase(ID), world.asked.map(({ question }) => question.attempt)]).toEqual(["rolling", [1, 1]]);
+    expect([world.phase(ID), world.asked.map(({ question }) => question.attempt)]).toEqual(["rolling", attempts]);
   });
 });

@@ -199,6 +199,7 @@ export class Loop {
   /** `isAlone`: nothing begins in the same transaction. */
   #attempt<T>(work: (append: Append, now: Seen) => T, isAlone = false): T {
     const now = this.attendance.now();
+    const takesGap = !isAlone && this.attendance.hasGapToTake;
     const effects = new Effects();
     const append = (entry: Entry): JournalRow => {
       const row = this.journal.append(entry, now);
@@ -210,6 +211,7 @@ export class Loop {
     let result: T;
     try {
       result = this.journal.transaction(() => {
+        if (takesGap) for (const state of this.rollouts.active()) this.rollouts.drive(state, { kind: "gap_over" }, append, now);
         const done = work(append, now);
         if (!isAlone && !this.attendance.isCatchingUp) this.#beginWhatWaited(effects, append, now);
         return done;
@@ -221,6 +223,7 @@ export class Loop {
       throw error;
     }
     this.#fault = undefined;
+    if (takesGap) this.attendance.tookGap();
     if (effects.rows.length > 0) this.attendance.wrote(now);
     this.#afterCommit(effects);
     return result;

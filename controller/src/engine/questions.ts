@@ -12,13 +12,10 @@ export function askerOf(change: Extract<RolloutChange, { readonly kind: "gate_as
   return change.kind === "gate_asked" ? { kind: "gate", wave: change.wave, gate: change.gate } : { kind: "alarm", alarm: change.alarm };
 }
 
-/** All who wait for an answer. */
-export function askersOf({ waves, wave, alarms }: RolloutState): readonly Asker[] {
-  const gate = waves[wave]?.gates.findIndex(({ isAsked }) => isAsked) ?? -1;
-  return [
-    ...(gate < 0 ? [] : [{ kind: "gate", wave, gate } as const]),
-    ...alarms.flatMap(({ isAsked }, alarm) => (isAsked ? [{ kind: "alarm", alarm } as const] : [])),
-  ];
+/** Whose answer is waited for, whatever comes in between: alarms and metrics are asked anew after each gap. */
+export function askersOf({ waves, wave }: RolloutState): readonly Asker[] {
+  const gate = waves[wave]?.gates.findIndex(({ isAsked, gate: { kind } }) => isAsked && kind === "webhook") ?? -1;
+  return gate < 0 ? [] : [{ kind: "gate", wave, gate }];
 }
 
 /**

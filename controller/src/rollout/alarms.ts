@@ -1,6 +1,6 @@
 /**
  * An alarm of a rollout: asked again and again while the rollout goes forward, at its gates too. Nobody is told of the release before each of them has been quiet
- * once, nor while an answer is overdue; one that goes off stops the rollout.
+ * once, nor after a gap before it has been so again, nor while an answer is overdue; one that goes off stops the rollout.
  */
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Alarm } from "../plan/strategy.ts";
@@ -14,13 +14,13 @@ export interface AlarmState extends Asking {
   readonly alarm: Alarm;
   /** Answers `stop` in a row. */
   rung: number;
-  /** It was quiet at least once since the rollout goes forward, or its silence is put up with. */
+  /** It was quiet at least once since the rollout goes forward and somebody looks, or its silence is put up with. */
   isClear: boolean;
 }
 
 /** `alarm`: index into the strategy's. */
 export type AlarmChange =
-  | { readonly kind: "alarm_asked"; readonly alarm: number; readonly attempt: number }
+  | { readonly kind: "alarm_asked"; readonly alarm: number; readonly attempt: number; /** Nobody had looked for a while: that it was quiet before counts no more. Default false. */ readonly isAnew?: boolean }
   | { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string };
 
 export function quietAlarm(alarm: Alarm): AlarmState {
@@ -33,12 +33,20 @@ export function resetAlarm(state: AlarmState): void {
 }
 
 export function applyAlarm(state: AlarmState, change: AlarmChange, at: Moment): void {
-  if (change.kind === "alarm_asked") return noteQuestion(state, change.attempt, at);
+  if (change.kind === "alarm_asked") {
+    if (change.isAnew === true) Object.assign(state, { isClear: false, said: state.rung > 0 ? state.said : "" });
+    return noteQuestion(state, change.attempt, at);
+  }
   const { verdict, said } = change;
   noteAnswer(state, verdict, said, at);
   if (verdict === "go") state.rung = 0;
   if (verdict === "stop") state.rung += 1;
   if (verdict === "go" || (isSilent(state, state.alarm) && state.alarm.onSilence === "go")) state.isClear = true;
+}
+
+/** Those that were asked before are asked again, whether they have answered or not. That one was active counts on. */
+export function askedAnew(alarms: readonly AlarmState[]): readonly AlarmChange[] {
+  return alarms.flatMap(({ attempts }, alarm) => (attempts === 0 ? [] : [{ kind: "alarm_asked", alarm, attempt: attempts + 1, isAnew: true } as const]));
 }
 
 /** The first alarm that has gone off. */

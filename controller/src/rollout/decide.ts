@@ -7,10 +7,12 @@
 import type { Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { forgottenFailure } from "./acknowledge.ts";
+import { askedAnew } from "./alarms.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
 import type { Verdict } from "./asking.ts";
 import { evidenceOf } from "./evidence.ts";
+import { measuredAnew } from "./gates.ts";
 import { type AgentPhase, isEnded, isLeftToNewer, isMoving, isOvertaken, isSupersededBack, isTouched, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
@@ -63,6 +65,8 @@ export type RolloutEvent =
       readonly said: string;
     }
   | { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string }
+  /** Nobody had looked for a while, and somebody does again. */
+  | { readonly kind: "gap_over" }
   /** `heirs`: the machines of the newer one. Default: none. */
   | { readonly kind: "supersede"; readonly reason: RolloutReason; readonly heirs?: Heirs }
   | CommandEvent;
@@ -115,6 +119,8 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onAnswer(state, event);
     case "alarm_answered":
       return onAlarm(state, event);
+    case "gap_over":
+      return onGapOver(state);
     case "supersede":
       return [{ kind: "phase_changed", phase: "superseded", reason: event.reason }, ...(event.heirs === undefined ? [] : leaveTo(state, event.heirs))];
     case "pause":
@@ -392,6 +398,14 @@ function onAnswer(state: RolloutState, { wave, gate: index, attempt, verdict, sa
 function onAlarm(state: RolloutState, event: Extract<RolloutEvent, { readonly kind: "alarm_answered" }>): readonly RolloutChange[] {
   const alarm = state.alarms[event.alarm];
   return state.phase === "rolling" && alarm?.isAsked === true && alarm.attempts === event.attempt ? [event] : [];
+}
+
+/** What alarms and metrics said before says nothing of the time since. */
+function onGapOver({ phase, promoted, alarms, waves, wave }: RolloutState): readonly RolloutChange[] {
+  if (promoted || (phase !== "rolling" && phase !== "paused")) return [];
+  const gate = waves[wave]?.gates.findIndex(measuredAnew) ?? -1;
+  // One that is paused asks its alarms anew when it goes on.
+  return [...(phase === "rolling" ? askedAnew(alarms) : []), ...(gate < 0 ? [] : [{ kind: "gate_reached", wave, gate, isAnew: true } as const])];
 }
 
 const DRAINED: RolloutReason = { code: "cordoned", message: "the machine was drained" };

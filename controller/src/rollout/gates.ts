@@ -22,7 +22,7 @@ export interface GateState extends Asking {
 }
 
 export type GateChange =
-  | { readonly kind: "gate_reached"; readonly wave: number; readonly gate: number }
+  | { readonly kind: "gate_reached"; readonly wave: number; readonly gate: number; /** It had been reached, and nobody had looked for a while: what was good before counts no more, and what was bad counts on. Default false. */ readonly isAnew?: boolean }
   | { readonly kind: "gate_asked"; readonly wave: number; readonly gate: number; readonly attempt: number }
   | {
       readonly kind: "gate_answered";
@@ -41,9 +41,11 @@ export function pendingGate(gate: Gate): GateState {
 
 export function applyGate(gate: GateState, change: GateChange, at: Moment): void {
   switch (change.kind) {
-    case "gate_reached":
-      Object.assign(gate, { ...pendingGate(gate.gate), attempts: gate.attempts, state: "reached", since: at });
+    case "gate_reached": {
+      const kept = change.isAnew === true ? { since: gate.since, failed: gate.failed } : { since: at };
+      Object.assign(gate, { ...pendingGate(gate.gate), attempts: gate.attempts, state: "reached", ...kept });
       return;
+    }
     case "gate_asked":
       return noteQuestion(gate, change.attempt, at);
     case "gate_answered":
@@ -59,6 +61,11 @@ export function applyGate(gate: GateState, change: GateChange, at: Moment): void
       gate.said = change.said;
       return;
   }
+}
+
+/** A metric is measured anew, at once. A soak counts on, as it runs while somebody looks; and what a webhook has said is said. */
+export function measuredAnew({ gate, state, passed, isAsked }: GateState): boolean {
+  return gate.kind === "prometheus" && state === "reached" && (passed > 0 || isAsked);
 }
 
 /** What follows for a gate that was reached. */

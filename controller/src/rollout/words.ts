@@ -264,8 +264,9 @@ export function gateText(state: RolloutState, { gate, unanswered, passed, said }
 }
 
 export function alarmText({ alarms }: RolloutState, index: number): string {
-  const { said, isClear } = alarms[index]!;
+  const { said, isClear, attempts } = alarms[index]!;
   if (isClear) return `the answer of alarm ${index + 1}, which is overdue (last: ${said})`;
+  if (said === "" && attempts > 1) return `alarm ${index + 1} to be quiet: it is asked anew`;
   return said === "" ? `the first answer of alarm ${index + 1}` : `alarm ${index + 1} to be quiet (last: ${said})`;
 }
 

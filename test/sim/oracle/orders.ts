@@ -12,6 +12,8 @@ import { hadFailed } from "./passing.ts";
 import { type Decision, type Deployment, ENDED, type Phase } from "./record.ts";
 
 const MINUTE_MS = 60_000;
+/** A time without attention that the controller takes for a gap, also if it was two shorter ones of different kinds, as it takes each start. */
+const GAP_MS = SILENT_AFTER_MS + 2_000;
 
 export class Orders {
   readonly #court: Court;
@@ -100,10 +102,12 @@ export class Orders {
     }
   }
 
+  /** What was quiet before the controller was away says nothing of the time since. Silence is counted in a row, whenever that was. */
   #checkAlarms({ id, strategy, rollingSince }: Deployment, what: string): void {
-    const { outside, complain } = this.#court;
+    const { outside, complain, hosts, controller } = this.#court;
+    const since = Math.max(rollingSince, controller.begunAt, hosts.attention.unbrokenSince(GAP_MS));
     for (const [index, { onSilence, retries }] of strategy.alarms.entries()) {
-      const isQuiet = outside.count(id, alarmKey(index), "go", rollingSince) > 0 || (onSilence === "go" && outside.count(id, alarmKey(index), "silent", rollingSince) > retries);
+      const isQuiet = outside.count(id, alarmKey(index), "go", since) > 0 || (onSilence === "go" && outside.count(id, alarmKey(index), "silent", rollingSince) > retries);
       if (!isQuiet) complain("alarms_stop", `${what}, and alarm ${index + 1} has not said that all is well`);
     }
   }
