@@ -41,8 +41,9 @@ beforeEach(async () => {
   for (const version of ["1", "2"]) {
     ids.push(scene.deploy(version, { waves: [ALL], maxUnavailable: count(2) }));
     for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", version);
-    scene.clock.wall += 20 * DAY;
-    scene.pass(1000, "a", "b");
+    scene.pass(2000, "a", "b");
+    scene.age(20 * DAY);
+    scene.pass(2000, "a", "b");
   }
   kinds = [...scene.journal.read({ fromSeq: 1 })].map(({ entry }) => entry.kind);
   told = await scene.whyDeployment(ids[0]!);

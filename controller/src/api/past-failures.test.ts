@@ -87,7 +87,7 @@ test("of one whose targets are in the archive as many are missing", async () => 
   await deployed("1");
   const id = await deployed("2", "m-0", "m-4");
   await deployed("3");
-  scene.clock.wall += 60 * DAY;
+  scene.age(60 * DAY);
   const before = past(id);
   await scene.engine.archiving.sweep();
   expect(past(id)).toEqual({ ...before, outcome: "succeeded on 4 of 6; 2 failed" });

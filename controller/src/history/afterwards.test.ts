@@ -96,5 +96,5 @@ test("a rollback that waits for a machine that goes back by itself names it", as
   await deployed("1");
   const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
   await scene.tell("m-1", "reverting", "2", { code: "exited", message: "exited with code 1" });
-  expect([scene.phase(id), scene.waitingOn(id)]).toEqual(["rolling_back", "m-1 to have gone back by itself"]);
+  expect([scene.phase(id), scene.waitingOn(id)]).toEqual(["rolling_back", "m-1 to go back by itself"]);
 });
