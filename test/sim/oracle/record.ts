@@ -85,6 +85,8 @@ export interface Known {
   joinedAt: number;
   cordonedAt: number | undefined;
   isDrained: boolean;
+  /** When a person drained it last, ended by now or not; -1: never. */
+  drainedAt: number;
   /** A person last meddled with it: drained, uncordoned, labelled. */
   touchedAt: number;
 }
@@ -118,7 +120,7 @@ export class Record {
   /** True time of the row that is being read. */
   #now = 0;
   readonly #handlers: ByKind = {
-    machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
+    machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, drainedAt: -1, touchedAt: this.#now }),
     machine_labelled: ({ machine, labels }) => void Object.assign(this.machines.get(machine)!, { labels, touchedAt: this.#now }),
     machine_removed: ({ machine }) => {
       this.#removedAt.set(machine, this.#now);
@@ -126,7 +128,7 @@ export class Record {
       this.#silent.delete(machine);
       for (const key of [...this.newest.keys()]) if (key.startsWith(`${machine}/`)) this.newest.delete(key);
     },
-    machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now }),
+    machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now, ...(drained ? { drainedAt: this.#now } : {}) }),
     machine_uncordoned: ({ machine }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
     // Another disk, which remembers nothing of what was said.
     agent_changed: ({ machine, instance }) => {
