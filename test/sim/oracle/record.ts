@@ -110,6 +110,8 @@ export class Record {
   readonly renewed = new Map<string, number>();
   /** Of the generation of an assignment, the last that a host has said of how it went. */
   readonly answers = new Map<number, string>();
+  /** Of such a generation: since when the host, which had said how it went, says that it is at it again, and owes another answer. */
+  readonly owedSince = new Map<number, number>();
   /** `machine/app` to the newest assignment, which a drain renews, and to what its agent has said last, of whichever. */
   readonly #assigned = new Map<string, number>();
   readonly #said = new Map<string, { readonly generation: number; readonly phase: string; readonly instance: string }>();
@@ -168,7 +170,12 @@ export class Record {
     gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
     report_accepted: ({ machine, app, generation, phase, instance }) => {
       this.#said.set(`${machine}/${app}`, { generation, phase, instance });
-      if (FINAL.includes(phase)) this.answers.set(generation, phase);
+      if (!FINAL.includes(phase)) {
+        if (this.answers.has(generation) && !this.owedSince.has(generation)) this.owedSince.set(generation, this.#now);
+        return;
+      }
+      this.answers.set(generation, phase);
+      this.owedSince.delete(generation);
     },
     target_joined: ({ deployment, target }) => void this.deployments.get(deployment)!.late.add(target.machine),
     target_assigned: ({ deployment, machine, release, purpose }, seq) => this.#decide(this.deployments.get(deployment)!, machine, release === null ? undefined : this.#artifacts.get(release), purpose === "update", seq),
