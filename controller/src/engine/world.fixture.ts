@@ -225,13 +225,13 @@ export class World {
   }
 
   /** About the app of the machine's newest assignment, unless another is named. */
-  async say(machine: string, phase: AgentPhase, generation = this.generation(machine), app = this.appOf(machine, generation)): Promise<void> {
+  async say(machine: string, phase: AgentPhase, generation = this.generation(machine), app = this.appOf(machine, generation), runs = ""): Promise<void> {
     const seq = (this.#seqs.get(machine) ?? 0) + 1;
     this.#seqs.set(machine, seq);
-    await this.saySeq(machine, phase, generation, seq, app);
+    await this.saySeq(machine, phase, generation, seq, app, runs);
   }
 
-  saySeq(machine: string, phase: AgentPhase, generation: number, reportSeq: number, app = "app"): Promise<void> {
+  saySeq(machine: string, phase: AgentPhase, generation: number, reportSeq: number, app = "app", runs = ""): Promise<void> {
     return this.engine.report([
       {
         kind: "report_accepted",
@@ -243,7 +243,7 @@ export class World {
         generation,
         phase,
         reason: phase === "reverted" ? { code: "exited", message: "exited with code 1" } : null,
-        runningVersion: "",
+        runningVersion: runs,
         runningArtifact: "",
         starts: 1,
         pid: 1,

@@ -1,7 +1,8 @@
 /**
  * When the release that a machine is assigned was confirmed there (ADR 25): said once, in SQL, for the assignments that leave, for what a machine goes back to, and for what is kept on disk.
  *
- * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, or is given back by a drain, from the start. It stays so whatever becomes of the target.
+ * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, or is given back by a drain, from the start. It stays so whatever becomes of the target, and is the
+ * last good one unless it is taken back, or the machine goes back by itself.
  */
 
 /** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
@@ -19,6 +20,14 @@ export const CONFIRMING = `
 const IS_TAKEN_BACK = `(t.purpose IS NOT 'revert' AND EXISTS (
   SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND d.back_seq IS NOT NULL AND d.phase <> 'aborted'))`;
 
+/** The machine says that the release failed there, and that it is back on what was good before: it had gone back before it heard of the confirmation. */
+const WENT_BACK = `EXISTS (
+  SELECT 1 FROM machine_apps s WHERE s.machine = a.machine AND s.app = a.app AND s.generation = a.generation AND s.phase IN ('reverting', 'reverted', 'unhealthy', 'failed')
+    AND a.app || '@' || s.running_version = a.last_good)`;
+
+/** It was confirmed there, and has neither been taken back nor failed on probation. */
+const IS_GOOD = `(${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} AND NOT ${WENT_BACK})`;
+
 /** The machine went to an older release that was known to be good, or is on its way to it, and it has not failed there. */
 const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state IS NOT 'failed' AND EXISTS (
   SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END))`;
@@ -29,12 +38,12 @@ const IS_TO_BE_REPLACED = `EXISTS (
   WHERE d.app = a.app AND d.takes_back IS a.release AND d.phase = 'superseded' AND d.back_seq IS NULL AND d.start_seq > a.decided_seq)`;
 
 /** Of such an assignment: the release that was confirmed last, and not taken back since. */
-export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN NOT ${IS_TO_BE_REPLACED} AND ${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} THEN a.release ELSE a.last_good END`;
+export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE a.last_good END`;
 
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
 export const RENEWED = `
   SELECT a.release AS assigned, CASE
-      WHEN (${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK}) OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) THEN a.release
+      WHEN ${IS_GOOD} OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) THEN a.release
       ELSE a.last_good END AS renewed
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
 

@@ -113,6 +113,8 @@ export class GoingBack {
   beginsBack({ app, artifact, waves }: Deployment): void {
     for (const machine of waves.flatMap(({ machines }) => machines)) {
       const { confirmed } = this.#past(machine, app);
+      const late = this.#late.get(`${machine}/${app}`);
+      if (late !== undefined && late.decision.artifact !== artifact) this.#overtake(late.decision);
       const top = confirmed.at(-1);
       if (top !== undefined && top.artifact !== artifact) confirmed[confirmed.length - 1] = { ...top, artifact: undefined };
     }
@@ -226,12 +228,22 @@ export class GoingBack {
       const isGivenUp = wasUnheard && deployment.phase !== "succeeded" && ENDED.includes(deployment.phase);
       const isOver = record.newest.get(key) !== decision || deployment.phase === "rolling_back" || deployment.phase === "rolled_back" || isGivenUp;
       if (!isOver && (isUnheard || (wasUnheard && deployment.phase === "paused") || hosts.settledPhase(machine, app, generation) === undefined)) continue;
-      // Overtaken before it was known.
-      if (isOver) this.#past(machine, app).confirmed.push({ deployment: deployment.id, artifact: undefined });
-      else this.confirmed(deployment, [machine], wasWell);
+      if (isOver) {
+        this.#overtake(decision);
+        continue;
+      }
+      this.confirmed(deployment, [machine], wasWell);
       this.#past(machine, app).isOpen = false;
       this.#late.delete(key);
     }
+  }
+
+  /** Before it was known whether it was good. */
+  #overtake({ machine, app, deployment }: Decision): void {
+    const past = this.#past(machine, app);
+    past.confirmed.push({ deployment, artifact: undefined });
+    past.isOpen = false;
+    this.#late.delete(`${machine}/${app}`);
   }
 
   #past(machine: MachineId, app: string): Past {

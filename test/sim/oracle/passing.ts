@@ -246,12 +246,13 @@ function isExcused({ acts }: Deployment): boolean {
   return acts.some(({ what, detail }) => what === "resume" || what === "promote" || (what === "retry" && detail !== AFTER_THE_END));
 }
 
-/** It said so, or it was heard and did not answer in its time, which it has anew when it was lost. */
+/** It said so, or it was heard and did not answer in its time, which it has anew when it was lost, or starts again what was well. */
 export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { machine, generation, at }: Decision): boolean {
   const answer = record.answers.get(generation);
-  if (answer !== undefined) return FAILED.includes(answer);
+  const owedSince = record.owedSince.get(generation);
+  if (answer !== undefined && (owedSince === undefined || FAILED.includes(answer))) return FAILED.includes(answer);
   const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
-  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine)), heardUntil) >= answerMs(strategy) - UNSURE_MS;
+  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine), owedSince ?? -1), heardUntil) >= answerMs(strategy) - UNSURE_MS;
 }
 
 function namesOfLost(took: readonly Took[]): readonly MachineId[] {

@@ -85,6 +85,8 @@ export interface Known {
   joinedAt: number;
   cordonedAt: number | undefined;
   isDrained: boolean;
+  /** When a person drained it last, ended by now or not; -1: never. */
+  drainedAt: number;
   /** A person last meddled with it: drained, uncordoned, labelled. */
   touchedAt: number;
 }
@@ -108,6 +110,8 @@ export class Record {
   readonly renewed = new Map<string, number>();
   /** Of the generation of an assignment, the last that a host has said of how it went. */
   readonly answers = new Map<number, string>();
+  /** Of such a generation: since when the host, which had said how it went, says that it is at it again, and owes another answer. */
+  readonly owedSince = new Map<number, number>();
   /** `machine/app` to the newest assignment, which a drain renews, and to what its agent has said last, of whichever. */
   readonly #assigned = new Map<string, number>();
   readonly #said = new Map<string, { readonly generation: number; readonly phase: string; readonly instance: string }>();
@@ -118,7 +122,7 @@ export class Record {
   /** True time of the row that is being read. */
   #now = 0;
   readonly #handlers: ByKind = {
-    machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
+    machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, drainedAt: -1, touchedAt: this.#now }),
     machine_labelled: ({ machine, labels }) => void Object.assign(this.machines.get(machine)!, { labels, touchedAt: this.#now }),
     machine_removed: ({ machine }) => {
       this.#removedAt.set(machine, this.#now);
@@ -126,7 +130,7 @@ export class Record {
       this.#silent.delete(machine);
       for (const key of [...this.newest.keys()]) if (key.startsWith(`${machine}/`)) this.newest.delete(key);
     },
-    machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now }),
+    machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now, ...(drained ? { drainedAt: this.#now } : {}) }),
     machine_uncordoned: ({ machine }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
     // Another disk, which remembers nothing of what was said.
     agent_changed: ({ machine, instance }) => {
@@ -166,7 +170,12 @@ export class Record {
     gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
     report_accepted: ({ machine, app, generation, phase, instance }) => {
       this.#said.set(`${machine}/${app}`, { generation, phase, instance });
-      if (FINAL.includes(phase)) this.answers.set(generation, phase);
+      if (!FINAL.includes(phase)) {
+        if (this.answers.has(generation) && !this.owedSince.has(generation)) this.owedSince.set(generation, this.#now);
+        return;
+      }
+      this.answers.set(generation, phase);
+      this.owedSince.delete(generation);
     },
     target_joined: ({ deployment, target }) => void this.deployments.get(deployment)!.late.add(target.machine),
     target_assigned: ({ deployment, machine, release, purpose }, seq) => this.#decide(this.deployments.get(deployment)!, machine, release === null ? undefined : this.#artifacts.get(release), purpose === "update", seq),

@@ -32,12 +32,14 @@ export class Silence {
     const { hosts, record, controller, complain } = this.#court;
     const { attention, now } = hosts;
     if (!attention.isAttending) return;
-    for (const { machine, joinedAt, isDrained } of record.machines.values()) {
+    for (const { machine, joinedAt, drainedAt } of record.machines.values()) {
       const unheardMs = hosts.unheardMs(machine);
       const isSilent = controller.isSilent(machine);
       const watchedMs = Math.min(now - attention.since, now - joinedAt);
       if (!isSilent && Math.min(unheardMs, watchedMs - SILENT_AFTER_MS / 2) > SILENT_AFTER_MS + FOUND_WITHIN_MS) complain("silence_found", `${machine} has not been heard for ${unheardMs} ms, and is not called silent`);
-      if (isSilent && unheardMs > HEARD_WITHIN_MS && unheardMs < SILENT_AFTER_MS / (isDrained ? 2 : 1) - EARLY_MS && watchedMs > unheardMs) complain("silence_found", `${machine} was heard ${unheardMs} ms ago, and is still called silent`);
+      // It was called so when it was drained, and has not been heard since.
+      const wasDrained = drainedAt >= hosts.lastHeardAt(machine);
+      if (isSilent && unheardMs > HEARD_WITHIN_MS && unheardMs < SILENT_AFTER_MS / (wasDrained ? 2 : 1) - EARLY_MS && watchedMs > unheardMs) complain("silence_found", `${machine} was heard ${unheardMs} ms ago, and is still called silent`);
     }
   }
 }
