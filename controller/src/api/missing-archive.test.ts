@@ -37,6 +37,8 @@ beforeEach(async () => {
   scene.engine.archiving.stop();
   scene.clock.wall = Date.UTC(2026, 9, 20);
   await scene.join("a", "b");
+  // The clock was set, and they are heard.
+  scene.pass(2000, "a", "b");
   ids = [];
   for (const version of ["1", "2"]) {
     ids.push(scene.deploy(version, { waves: [ALL], maxUnavailable: count(2) }));
