@@ -104,9 +104,11 @@ export class Causes {
     return machines.filter((machine) => this.#hasFailed(deployment, machine));
   }
 
-  /** On all, or on all to which it was new: that it runs on well where it was is no success. Nor is it one where a person has drained the machine. One that has left the fleet took it all the same. */
+  /** On all, or on all to which it was new: that it runs on well where it was is no success. Nor is it one where a person has drained the machine, unless that had failed. One that has left the fleet took it all the same. */
   #allFailed(deployment: Deployment): boolean {
-    const took = [...deployment.firstDecisions.keys()].filter((machine) => this.#court.record.machines.get(machine)?.isDrained !== true);
+    const { record } = this.#court;
+    const saidSo = (machine: MachineId) => FAILED.includes(record.answers.get(deployment.lastUpdates.get(machine)?.generation ?? -1) ?? "");
+    const took = [...deployment.firstDecisions.keys()].filter((machine) => record.machines.get(machine)?.isDrained !== true || saidSo(machine));
     const isNew = (machine: MachineId) => deployment.waves.every(({ onTrial }) => !onTrial.has(machine));
     return this.#failedOnEach(deployment, took) || this.#failedOnEach(deployment, took.filter(isNew));
   }
