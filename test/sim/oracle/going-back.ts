@@ -76,11 +76,15 @@ export class GoingBack {
     this.#court.complain("going_back_restores", `${decision.machine} is ${goes} by ${decision.deployment}; ${nameOf(expected.artifact)} of ${expected.deployment} ran well there before`);
   }
 
-  /** The host has gone back by itself meanwhile, before it heard that what it left was confirmed. */
+  /** The host has gone back by itself meanwhile, before it heard that what it left was confirmed, and has said so: what it is on was good there last. */
   #noteOwnReturn({ confirmed }: Past, before: Decision | undefined): void {
-    const top = confirmed.at(-1);
-    if (before === undefined || top?.deployment !== before.deployment || !this.#court.hosts.machines.has(before.machine)) return;
-    if (this.#court.hosts.settledPhase(before.machine, before.app, before.generation) === "reverted") confirmed[confirmed.length - 1] = { ...top, artifact: undefined };
+    const { hosts } = this.#court;
+    const [older, top] = confirmed.slice(-2);
+    if (before === undefined || confirmed.at(-1)?.deployment !== before.deployment || !hosts.machines.has(before.machine)) return;
+    if (hosts.settledPhase(before.machine, before.app, before.generation) !== "reverted") return;
+    confirmed.pop();
+    const isBack = top !== undefined && older?.artifact !== undefined && hosts.machines.get(before.machine)!.disk.links.get(before.app) === older.artifact;
+    if (!isBack) confirmed.push({ deployment: before.deployment, artifact: undefined });
   }
 
   /** Its wave has passed. What an abort leaves in the middle of a soak nobody has called good. */
