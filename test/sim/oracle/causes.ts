@@ -77,7 +77,14 @@ export class Causes {
       const failed = unwell.filter((machine) => FAILED.includes(record.answers.get(lastUpdates.get(machine)!.generation) ?? ""));
       return unwell.length > (failed.length > wave.maxFailures ? 0 : failed.length);
     };
-    return waves.some(isSlow) ? undefined : "all that took it are well, or have failed as so many may";
+    return waves.some(isSlow) || this.#nobodyHeard(deployment, at) ? undefined : "all that took it are well, or have failed as so many may";
+  }
+
+  /** Where all that it is for are away nobody has shown anything, and it ends by its deadline alone. */
+  #nobodyHeard({ waves, lastUpdates }: Deployment, at: number): boolean {
+    const { hosts } = this.#court;
+    const machines = waves.flatMap((wave) => wave.machines);
+    return lastUpdates.size === 0 && machines.some((machine) => hosts.wasUnheard(machine, at - ROUNDING_MS, at));
   }
 
   /** It is there, and is selected. One of the same name that has joined since is another machine. */

@@ -66,7 +66,8 @@ export class GoingBack {
       this.#checkCatchUp(decision, deployment);
       return;
     }
-    this.#backs.push(decision);
+    // A machine that a person drains takes no turn.
+    if (this.#court.record.machines.get(decision.machine)?.isDrained !== true) this.#backs.push(decision);
     past.confirmed.splice(0, Infinity, ...past.confirmed.filter((each) => each.deployment !== decision.deployment));
     if (before?.artifact !== undefined && before.deployment === decision.deployment) past.takenBack.set(before.artifact, { at: this.#backAt.get(decision.deployment) ?? decision.at, deployment: decision.deployment });
     const expected = past.confirmed.at(-1);
