@@ -17,7 +17,7 @@ registerHooks({
     let source = String(loaded.source);
     for (const { file, find, put } of edits) {
       const found = source.split(find).length - 1;
-      if (found !== 1) throw new Error(`the mutation "${name}" looks for ${JSON.stringify(find)} in ${file} and finds it ${found} times: bring test/sim/mutations.ts up to date`);
+      if (found !== 1) throw new Error(`the mutation "${name}" looks for ${JSON.stringify(find)} in ${file} and finds it ${found} times: bring it up to date`);
       source = source.replace(find, () => put);
     }
     return { ...loaded, source };

@@ -2,28 +2,11 @@
  * Bugs to put into the engine or the agent, one for each invariant of the simulation at least: the simulation must find each of them. Where the engine would catch
  * the bug itself, that check of its own is taken out too, so that what is tried is the simulation's.
  */
-import type { Invariant } from "./violation.ts";
-
-export interface Edit {
-  /** From the repository's root. */
-  readonly file: string;
-  /** Found exactly once. */
-  readonly find: string;
-  readonly put: string;
-}
-
-export interface Mutation {
-  /** What the bug does, in words. */
-  readonly name: string;
-  readonly breaks: Invariant;
-  /** One of the seeds that found it when this was written: it is tried first, so that not all of them have to be. Default: none is known. */
-  readonly seed?: number;
-  readonly edits: readonly Edit[];
-}
+import type { Edit, Mutation } from "./mutation.ts";
+import { PLAN_MUTATIONS } from "./plan-mutations.ts";
 
 const ROLLOUT = "controller/src/rollout";
 const ENGINE = "controller/src/engine";
-const PLAN = "controller/src/plan/plan.ts";
 const CHECKS = `${ROLLOUT}/invariants.ts`;
 
 const NO_WINDOW_CHECK: Edit = { file: CHECKS, find: "demand(state, hasRoom({ max: state.maxUnavailable, changing: changing.size, down: others }),", put: "demand(state, true," };
@@ -38,6 +21,7 @@ const CONFIRMED_AT_ONCE: Edit = { file: "controller/src/journal/confirmed.ts", f
 const NO_PLACE: Edit = { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return window > 0;" };
 
 export const MUTATIONS: readonly Mutation[] = [
+  ...PLAN_MUTATIONS,
   { name: "max_unavailable is not looked at", breaks: "window_holds", seed: 12, edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, NO_PLACE] },
   {
     name: "a rollout counts the machines that it moves itself, and no others",
@@ -56,48 +40,6 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "in_order",
     seed: 41,
     edits: [{ file: "controller/src/plan/order.ts", find: 'const isReversed = key.kind !== "shuffle" && key.reversed;', put: "const isReversed = false;" }],
-  },
-  {
-    name: "percentages of waves round down",
-    breaks: "waves_as_asked",
-    seed: 1,
-    edits: [{ file: PLAN, find: "Math.min(all, roundedUp(size, all))", put: "Math.min(all, roundedDown(size, all))" }],
-  },
-  {
-    name: "whoever runs the release already counts in the sizes of waves",
-    breaks: "waves_as_asked",
-    seed: 14,
-    edits: [{ file: PLAN, find: "const others = fresh.length === 0 ? targets : fresh;", put: "const others = targets;" }],
-  },
-  {
-    name: "a wave that adds nobody takes its gates with it",
-    breaks: "wave_order",
-    seed: 2,
-    edits: [{ file: PLAN, find: "if (before !== undefined) waves[waves.length - 1] =", put: "if (before !== undefined && targets.length === 0) waves[waves.length - 1] =" }],
-  },
-  {
-    name: "behind each wave are the gates of the one before it",
-    breaks: "gates_hold",
-    seed: 12,
-    edits: [{ file: PLAN, find: "gates: mergedGates(carried.gates, spec.gates),", put: "gates: mergedGates(carried.gates, strategy.waves.at(strategy.waves.indexOf(spec) - 1)!.gates)," }],
-  },
-  {
-    name: "one healthy target is enough for every wave with a threshold",
-    breaks: "wave_order",
-    seed: 84,
-    edits: [{ file: PLAN, find: "Math.min(roundedUp(spec.successThreshold, members.length), members.length)", put: "1" }],
-  },
-  {
-    name: "max_unreachable is not looked at",
-    breaks: "failures_stop",
-    seed: 26,
-    edits: [{ file: PLAN, find: "const maxUnreachable = spec.maxUnreachable ?? strategy.maxUnreachable;", put: "const maxUnreachable: Size | null = null;" }],
-  },
-  {
-    name: "a wave has no max_failures of its own",
-    breaks: "outcome_confirmed",
-    seed: 85,
-    edits: [{ file: PLAN, find: "roundedDown(spec.maxFailures ?? strategy.maxFailures, members.length)", put: "roundedDown(strategy.maxFailures, members.length)" }],
   },
   {
     name: "budgets of groups are not looked at",
@@ -416,6 +358,16 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "taken_back_is_gone",
     seed: 61,
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!wentBack(state)) return false;", put: 'if (!wentBack(state) || state.phase === "superseded") return false;' }],
+  },
+  {
+    name: "whoever waits in a tail gets it though a newer deployment leaves the machine out",
+    breaks: "newest_decides",
+    seed: 68,
+    edits: [
+      { file: `${ENGINE}/loop.ts`, find: "const decided = next.targets.size === 0 ? next.targets :", put: "const decided = next.targets.size >= 0 ? next.targets :" },
+      { file: `${ENGINE}/catch-up.ts`, find: "(targets.size > 0 && unchanged.has(machine))", put: "(targets.size < 0 && unchanged.has(machine))" },
+      { file: `${ROLLOUT}/step.ts`, find: 'state.phase === "succeeded" && target.attempts === 0', put: 'state.phase === "pending" && target.attempts === 0' },
+    ],
   },
   {
     name: "a rollback ends while machines still have the release",

@@ -106,6 +106,15 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
     case "fades": {
       // It is well for longer than is asked for, and then never again, in the middle of its soak.
       const fades: Character = { kind: "after_a_while", how: "turns", afterMs: random.whole(5_000, 15_000) };
+      // By what is drawn anyway, so that the others stay as they were for each seed.
+      if (fades.afterMs % 3 !== 0) {
+        // One is away meanwhile, and waits for its turn when somebody deploys the file before again.
+        const [first] = machines;
+        const keep: Step = () => `cordon ${first}: ${desk.cordon(first!, { drain: false, force: true })?.ok ?? "no answer"}`;
+        const use: Step = () => `uncordon ${first}: ${desk.uncordon(first!)?.ok ?? "no answer"}`;
+        const everywhere = { maxUnavailable: ALL, maxFailures: ALL };
+        return { steps: [deploy(`${name}-1`, good, everywhere), keep, deploy(`${name}-2`, fades, everywhere), wait, use, deploy(`${name}-1`, good, everywhere), wait], pauseMs: [12_000, 18_000] };
+      }
       const soaked = { waves: [waveOf(ALL, [{ kind: "soak", forMs: 200_000 }])], maxUnavailable: ALL, maxFailures: ALL };
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, fades, soaked), wait], pauseMs: [110_000, 130_000] };
     }

@@ -16,6 +16,7 @@ export const INVARIANTS = [
   "broken_first", // going back begins with what is down
   "dead_goes_back", // a release that was never confirmed is not left dead where another one ran well
   "taken_back_stays", // a release comes not again to a host from which it was taken back, but by a new decision of a person
+  "newest_decides", // nor anything in the tail of a deployment when a newer one is for it
   "taken_back_is_gone", // and at rest runs nowhere, whatever took the place of the rollback, unless something newer was decided there or a person aborted it
   "catch_up_waits", // nor to late hosts while it fails where it already runs
   "outcome_confirmed", // an outcome says no more than the hosts confirm

@@ -32,6 +32,7 @@ import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, askListening, questionOf } from "./questions.ts";
 import { type Append, Rollouts } from "./rollouts.ts";
 import { NO_SECRETS, type SecretKeeper } from "./secrets.ts";
+import { earlier } from "../rollout/step.ts";
 import { tailWait } from "../rollout/tail.ts";
 import { nextToStart, supersededBy, waitingToStart } from "./starts.ts";
 import { World } from "./world.ts";
@@ -410,7 +411,7 @@ export class Loop {
     // `attend`, which ends the catching up, looks at everything.
     if (this.#stopped || this.attendance.isCatchingUp) return;
     const now = this.attendance.now();
-    const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at : earliest([this.rollouts.nextWake(), ...this.#startTimes(now)]);
+    const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at : [this.rollouts.nextWake(), ...this.#startTimes(now)].reduce(earlier, undefined);
     if (next !== undefined) this.#cancelWake = this.clock.wakeAfter(next - now.at, () => this.tick());
   }
 
@@ -446,8 +447,4 @@ export class Loop {
       this.catchUp.reload();
     });
   }
-}
-
-function earliest(times: readonly (Instant | undefined)[]): Instant | undefined {
-  return times.reduce((first, time) => (time !== undefined && (first === undefined || time < first) ? time : first), undefined);
 }

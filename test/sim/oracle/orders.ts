@@ -51,6 +51,7 @@ export class Orders {
     if (phase === "paused" || phase === "pending" || (ENDED.includes(phase) && phase !== "succeeded")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (isUpdate === (phase === "rolling_back")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (!isUpdate) return;
+    if (phase === "succeeded") this.#checkNewest(decision, deployment, what);
     const wallNow = controller.now;
     const isInAHurry = record.waysBack.has(deployment.id) && phase === "rolling";
     // What goes back to an older release takes back whatever it was planned for, also when that comes late.
@@ -64,6 +65,19 @@ export class Orders {
     const { window } = deployment.strategy;
     if (window !== null && !isOpen(window.cron, window.durationMs, wallNow)) complain("closed_is_still", `${what} outside of its window`);
     if (phase === "rolling") this.#checkAlarms(deployment, what);
+  }
+
+  /** A machine that a deployment never came to gets its release no more once a newer deployment of another release is for it, even if that finds it running there already. */
+  #checkNewest({ machine }: Decision, { app, artifact, startedAt = 0, firstDecisions, lastDecisions }: Deployment, what: string): void {
+    const { record, complain } = this.#court;
+    if (firstDecisions.get(machine) !== lastDecisions.get(machine)) return;
+    const { labels } = record.machines.get(machine)!;
+    // Who came while the newer one is under way, or is meant for something else since, waits for its end.
+    const isFor = ({ phase, startedAt: at = Infinity }: Deployment) => phase === "succeeded" || ((phase === "rolling" || phase === "paused") && record.isUntouchedSince(machine, at));
+    const newer = [...record.deployments.values()].find(
+      (other) => other.app === app && (other.startedAt ?? -1) > startedAt && other.artifact !== artifact && other.waves.some(({ machines }) => machines.length > 0) && selects(checkedSelector(other.strategy.targets), labels) && isFor(other),
+    );
+    if (newer !== undefined) complain("newest_decides", `${what} in its tail, and ${newer.id} is newer, and is for it`);
   }
 
   began(deployment: Deployment): void {
