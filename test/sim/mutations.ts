@@ -350,7 +350,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollback does not begin with what is broken",
     breaks: "broken_first",
-    seed: 28,
+    seed: 533,
+    isRare: true,
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "for (const target of state.backFirst) {", put: "for (const target of [...state.backFirst].slice(0, 0)) {" }],
   },
   {
