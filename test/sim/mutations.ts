@@ -319,7 +319,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "taken_back_stays",
     seed: 79,
     edits: [
-      { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decisions.told(machine, app);", put: "    if (release.length > 0) return false;\n    const decided = this.#facts.decisions.told(machine, app);" },
+      { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decisions.told(machine, app);", put: "    if (release.length > 0) return undefined;\n    const decided = this.#facts.decisions.told(machine, app);" },
       { file: "controller/src/journal/standing.ts", find: " AND ${alias}.changed_attended IS NOT NULL", put: "" },
     ],
   },
