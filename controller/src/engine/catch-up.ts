@@ -11,7 +11,7 @@ import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
-import { isSupersededBack, isUnderWay, type RolloutPhase, type RolloutState } from "../rollout/state.ts";
+import { goesForward, isSupersededBack, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention } from "./decisions.ts";
 import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
@@ -302,11 +302,6 @@ export class CatchUp {
 /** A deployment of an older release is for every machine that it was planned for, whatever the labels are by now. */
 function isFor({ matches, isWayBack }: Standing, labels: Labels): boolean {
   return isWayBack || selects(matches, labels);
-}
-
-/** In these phases a pending target is still to be told the release. */
-function goesForward(phase: RolloutPhase): boolean {
-  return phase === "rolling" || phase === "paused" || phase === "succeeded";
 }
 
 function givenTo({ strategy }: StandingRow): Pick<Standing, "lateJoiners" | "isWayBack"> {

@@ -276,9 +276,14 @@ export function isTouched({ attempts, state }: Pick<Target, "attempts" | "state"
   return attempts > 0 && state !== "removed";
 }
 
+/** In these phases a pending target is still to be told the release. */
+export function goesForward(phase: RolloutPhase): boolean {
+  return phase === "rolling" || phase === "paused" || phase === "succeeded";
+}
+
 /** It was told, and has its turn again. */
 export function startsAgain({ phase }: Pick<RolloutState, "phase">, { state, attempts }: Pick<Target, "state" | "attempts">): boolean {
-  return (phase === "rolling" || phase === "paused" || phase === "succeeded") && state === "pending" && attempts > 0;
+  return goesForward(phase) && state === "pending" && attempts > 0;
 }
 
 /** What the target was told to run last; null: nothing. */

@@ -220,8 +220,7 @@ export function settlingText({ availability: { goingBack } }: RolloutState, sett
 
 /** `m-1, m-2 and 7 more` */
 export function someOf(all: readonly MachineId[]): string {
-  const shown = all.slice(0, EXAMPLES_MAX).join(", ");
-  return all.length > EXAMPLES_MAX ? `${shown} and ${all.length - EXAMPLES_MAX} more` : shown;
+  return firstAndMore(all, EXAMPLES_MAX);
 }
 
 /** Of a gate for which nobody is there. */
