@@ -74,3 +74,22 @@ test("a machine that starts a confirmed release again, fails, and goes back to i
   world.pass(2000, "a", "b");
   expect(world.wanted("a")).toBe("2");
 });
+
+test("a machine that went back to a release that was being taken back from it goes to the one before that", async () => {
+  const world = await onOne(["a", "b"]);
+  const second = world.deploy("2", WIDE);
+  await world.settle("a", "b");
+  world.pass(2000, "a", "b");
+  world.command(second, "rollback");
+  world.pass(1000, "a", "b");
+  // In its place, before any of them is back on 1.
+  world.deploy("3", WIDE);
+  await world.settle("a", "b");
+  world.pass(2000, "a", "b");
+  await saysOf(world, "a", "reverted", "2");
+  const fourth = world.deploy("4", WIDE);
+  await world.settle("a", "b");
+  world.command(fourth, "rollback");
+  world.pass(2000, "a", "b");
+  expect([world.wanted("a"), world.wanted("b")]).toEqual(["1", "3"]);
+});

@@ -20,10 +20,10 @@ export const CONFIRMING = `
 const IS_TAKEN_BACK = `(t.purpose IS NOT 'revert' AND EXISTS (
   SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND d.back_seq IS NOT NULL AND d.phase <> 'aborted'))`;
 
-/** The machine says that the release failed there, and that it is back on what was good before: it had gone back before it heard of the confirmation. */
+/** The machine says that the release failed there, and that it is back on another one: it had gone back before it heard of the confirmation. */
 const WENT_BACK = `EXISTS (
   SELECT 1 FROM machine_apps s WHERE s.machine = a.machine AND s.app = a.app AND s.generation = a.generation AND s.phase IN ('reverting', 'reverted', 'unhealthy', 'failed')
-    AND a.app || '@' || s.running_version = a.last_good)`;
+    AND s.running_version <> '' AND a.app || '@' || s.running_version <> a.release)`;
 
 /** It was confirmed there, and has neither been taken back nor failed on probation. */
 const IS_GOOD = `(${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} AND NOT ${WENT_BACK})`;

@@ -24,12 +24,12 @@ export class Causes {
     if (to === "pending" || to === "rolling" || to === "succeeded" || to === "rolled_back") return;
     // Somebody ordered that, and it begins, or has come to its end, now.
     if (from === "rolling_back" && to === "aborted") return;
-    const missing = this.#missing(deployment, reason?.code ?? "none", at, since);
+    const missing = this.#missing(deployment, reason?.code ?? "none", at, { from, since });
     if (missing !== undefined) this.#court.complain("cause_confirmed", `${deployment.id} is ${to} (${reason?.code}: ${reason?.message}), and ${missing}`);
   }
 
   /** What keeps the cause from being one. */
-  #missing(deployment: Deployment, code: string, at: number, phaseSince: number): string | undefined {
+  #missing(deployment: Deployment, code: string, at: number, { from, since: phaseSince }: { readonly from: Phase; readonly since: number }): string | undefined {
     const { record, outside } = this.#court;
     const { waves, id, app } = deployment;
     switch (code) {
@@ -52,7 +52,7 @@ export class Causes {
       case "unreachable_exceeded":
         return waves.some((wave) => this.#unheardIn(deployment, wave, at) > (wave.maxUnreachable ?? Infinity)) || this.#hasLost(deployment, phaseSince, at) ? undefined : "the hosts were heard, or have not been silent for as long as the file gives them";
       case "progress_deadline":
-        return this.#notLate(deployment, phaseSince, at) ?? this.#nobodySlow(deployment, phaseSince, at);
+        return this.#notLate(deployment, phaseSince, at) ?? (from === "rolling_back" ? this.#nobodyBehind(deployment) : this.#nobodySlow(deployment, phaseSince, at));
       case "revert_failed":
         return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at) || this.#isElsewhere(deployment, machine)) ? undefined : "every host is well";
       case "no_targets":
@@ -78,6 +78,17 @@ export class Causes {
       return unwell.length > (failed.length > wave.maxFailures ? 0 : failed.length);
     };
     return waves.some(isSlow) || this.#nobodyHeard(deployment, at) ? undefined : "all that took it are well, or have failed as so many may";
+  }
+
+  /** Of those that were to go back there must be one that is not where it was to go, or has not said so. */
+  #nobodyBehind(deployment: Deployment): string | undefined {
+    const { hosts, record } = this.#court;
+    const isBehind = (machine: MachineId): boolean => {
+      const decision = deployment.lastDecisions.get(machine);
+      if (decision === undefined || !hosts.machines.has(machine)) return false;
+      return decision.isUpdate || this.#isElsewhere(deployment, machine) || !hosts.hasSettled(machine, deployment.app, decision.generation);
+    };
+    return record.machinesOf(deployment).some(isBehind) ? undefined : "all that took it are back";
   }
 
   /** Where all that it is for are away nobody has shown anything, and it ends by its deadline alone. */
