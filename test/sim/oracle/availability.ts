@@ -53,9 +53,10 @@ export class Availability {
     const downSince = before === undefined || this.#hasAnswered(before) ? this.#downSince(machine, app) : undefined;
     if (downSince !== undefined) this.#downBeside.set(generation, downSince);
     if (before === undefined || !hosts.machines.has(machine)) return;
-    // What it has come to may just have arrived: that is known, though the host does not know so yet.
+    // What it has come to may just have arrived: that is known, though the host does not know so yet. What it said before it began anew is not what it has come to.
     const phase = hosts.restingPhase(machine, app, before.generation);
-    const hasSettled = hosts.hasSettled(machine, app, before.generation) || (phase !== undefined && record.answers.get(before.generation) === phase);
+    const hasSaid = phase !== undefined && record.answers.get(before.generation) === phase && !record.owedSince.has(before.generation);
+    const hasSettled = hosts.hasSettled(machine, app, before.generation) || hasSaid;
     if (hasSettled) return void this.#changes.delete(`${machine}/${app}`);
     if (record.answers.has(before.generation)) this.#anew.add(generation);
     const deployment = record.deployments.get(before.deployment)!;
