@@ -15,7 +15,5 @@ export interface Mutation {
   readonly breaks: Invariant;
   /** One of the seeds that found it when this was written: it is tried first, so that not all of them have to be. Default: none is known. */
   readonly seed?: number;
-  /** None of the first seeds finds it by now, so that `seed` is all that is tried. To be mended by a story that makes it more frequent. */
-  readonly isRare?: true;
   readonly edits: readonly Edit[];
 }

@@ -22,9 +22,9 @@ function simulate(mutation: string, until: string, { from, seeds } = { from: 1, 
 }
 
 describe("a bug", () => {
-  test.concurrent.each(MUTATIONS)("is found: $name", async ({ name, breaks, seed, isRare = false }) => {
+  test.concurrent.each(MUTATIONS)("is found: $name", async ({ name, breaks, seed }) => {
     const found = new RegExp(`^seed \\d+ broke ${breaks}:`, "m");
-    if (seed !== undefined && (seed <= SEEDS || isRare) && found.test(await simulate(name, breaks, { from: seed, seeds: 1 }))) return;
+    if (seed !== undefined && seed <= SEEDS && found.test(await simulate(name, breaks, { from: seed, seeds: 1 }))) return;
     expect(await simulate(name, breaks)).toMatch(found);
   }, PATIENCE_MS);
 

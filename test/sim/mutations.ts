@@ -350,8 +350,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollback does not begin with what is broken",
     breaks: "broken_first",
-    seed: 533,
-    isRare: true,
+    seed: 22,
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "for (const target of state.backFirst) {", put: "for (const target of [...state.backFirst].slice(0, 0)) {" }],
   },
   {

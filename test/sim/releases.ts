@@ -20,8 +20,8 @@ export type Character =
   | { readonly kind: "two_canaries"; readonly first: string; readonly later: string; readonly how: "exits" | "freezes" | "stays"; readonly afterMs: number }
   /** Its first start on each machine goes well, and no other. */
   | { readonly kind: "starts_once" }
-  /** `share`: of machines; on all of them when it is absent. */
-  | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number; readonly share?: number }
+  /** `on`: a share of the machines, or these; on all of them when it is absent. */
+  | { readonly kind: "after_a_while"; readonly how: "exits" | "turns"; readonly afterMs: number; readonly on?: number | readonly string[] }
   | { readonly kind: "flaps"; readonly everyMs: number }
   /** It takes the host with it, after it was well there. */
   | { readonly kind: "takes_host"; readonly how: Affliction; readonly afterMs: number };
@@ -119,7 +119,7 @@ export class Releases {
       case "on_machines":
         return this.#strikes(character, artifact, machine) ? this.#ill(character.how) : ready(200);
       case "after_a_while":
-        if (!isAmong(character.share ?? 1, artifact, machine)) return ready(300);
+        if (!isAmong(character.on ?? 1, artifact, machine)) return ready(300);
         if (character.how === "exits") return { ...ready(300), exitsAfterMs: character.afterMs };
         return { ...ready(300), health: [...ready(300).health, { fromMs: character.afterMs, isHealthy: false }] };
       case "takes_host":
@@ -181,7 +181,8 @@ export class Releases {
 }
 
 /** The same machines each time. */
-function isAmong(share: number, artifact: string, machine: string): boolean {
+function isAmong(share: number | readonly string[], artifact: string, machine: string): boolean {
+  if (typeof share !== "number") return share.includes(machine);
   let hash = 7;
   for (const letter of `${artifact.slice(0, 8)}${machine}`) hash = (Math.imul(hash, 31) + letter.charCodeAt(0)) >>> 0;
   return hash % 100 < share * 100;

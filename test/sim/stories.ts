@@ -98,8 +98,12 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
       return { steps: [deploy(`${name}-1`, killer, canary), wait], pauseMs: [160_000, 200_000] };
     }
     case "half dead": {
-      const leaks: Character = { kind: "after_a_while", how: random.pick(["exits", "turns"] as const), afterMs: random.whole(40_000, 60_000), share: 0.5 };
-      const lenient = { maxFailures: ALL, maxUnavailable: ALL, waves: [waveOf(HALF), waveOf({ kind: "percent", percent: 80 }, [{ kind: "approval" }]), waveOf(ALL)] };
+      const how = random.pick(["exits", "turns"] as const);
+      // What turns does so on the whole first wave, and on nobody else: those are to go back first.
+      const on = how === "exits" ? 0.5 : [...machines].sort().slice(0, Math.ceil(machines.length / 2));
+      const leaks: Character = { kind: "after_a_while", how, afterMs: random.whole(40_000, 60_000), on };
+      const order = [{ kind: "id", reversed: false }] as const;
+      const lenient = { maxFailures: ALL, maxUnavailable: ALL, order, waves: [waveOf(HALF), waveOf({ kind: "percent", percent: 80 }, [{ kind: "approval" }]), waveOf(ALL)] };
       const narrow: Step = () => `narrow ${last()}: ${desk.command(last(), { kind: "set_max_unavailable", size: { kind: "count", count: 1 } })?.ok ?? "no answer"}`;
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, leaks, lenient), narrow, command("rollback", last), wait], pauseMs: [40_000, 55_000] };
     }
