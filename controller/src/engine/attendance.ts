@@ -20,6 +20,8 @@ const ROUNDING_MS = 1;
 /** While nothing waits for time it is written down less often, to spare the disk. */
 const IDLE_WRITE_MS = 10_000;
 const BUSY_WRITE_MS = 1_000;
+/** After a write that failed, the time is written with so much beside it: where a number has room, reports need not have any. */
+const ROOM_BYTES = 64 * 1024;
 
 /** A moment, with the clocks that silence is measured by. */
 export interface Seen extends Moment {
@@ -196,7 +198,7 @@ export class Attendance {
     const now = this.now();
     if (now.monotonicMs - this.#writtenAt < (isBusy ? BUSY_WRITE_MS : IDLE_WRITE_MS)) return;
     const attended = isBusy ? now.attended : this.#idle(now);
-    this.#keep.run(String(attended));
+    this.#keep.run(this.#failingSince === undefined ? String(attended) : String(attended).padEnd(ROOM_BYTES));
     this.wrote({ ...now, attended });
   }
 

@@ -38,3 +38,19 @@ export function fillDisk(world: World): () => void {
     statements.run = run;
   };
 }
+
+/** A disk that can't grow the database, which is filled to its last page; what fits into the pages that it has is written. Returns what frees it. */
+export function fillDatabase({ journal: { db } }: World): () => void {
+  db.exec("CREATE TABLE filler (bytes BLOB)");
+  db.pragma(`max_page_count = ${String(db.pragma("page_count", { simple: true }))}`);
+  for (let bytes = 65_536; bytes >= 1; bytes = Math.floor(bytes / 2)) fill(() => db.prepare("INSERT INTO filler VALUES (zeroblob(?))").run(bytes));
+  return () => void db.pragma("max_page_count = 1000000");
+}
+
+function fill(once: () => void): void {
+  try {
+    for (;;) once();
+  } catch (error) {
+    if ((error as { code?: string }).code !== "SQLITE_FULL") throw error;
+  }
+}

@@ -1,7 +1,7 @@
 /** What happens to machines while the disk of the controller is full for long is not known when it takes writes again: nothing is judged before they were heard. */
 import { describe, expect, test } from "vitest";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
-import { failCommitOnce, fillDisk } from "./failing-disk.fixture.ts";
+import { failCommitOnce, fillDatabase, fillDisk } from "./failing-disk.fixture.ts";
 import { NAMES, onOne, soak, WIDE } from "./on-one.fixture.ts";
 import type { World } from "./world.fixture.ts";
 
@@ -110,6 +110,34 @@ describe("after a disk that was full for longer than half of silent-after", () =
     world.pass(2000, ...NAMES);
     expect(world.phase(id)).toBe("succeeded");
   });
+});
+
+test("a disk that has room for the attended time, and none for reports, is full", async () => {
+  const world = await onOne();
+  const id = world.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(9), healthyDeadlineMs: 30_000, progressDeadlineMs: 60_000 });
+  const generation = { a: world.generation("a"), b: world.generation("b") };
+  const free = fillDatabase(world);
+  let refused = 0;
+  const tries = async (machine: "a" | "b") => {
+    const { journal } = world;
+    const before = journal.lastSeq;
+    // More than the last page of the journal may have left.
+    await world.saySeq(machine, "healthy", generation[machine], 100, "app", "2".padEnd(8000)).catch(() => {});
+    if (journal.lastSeq === before) refused += 1;
+  };
+  for (let second = 0; second < 120; second += 1) {
+    world.pass(1000, ...NAMES);
+    await tries("a");
+    await tries("b");
+  }
+  expect([refused, world.phase(id)]).toEqual([240, "rolling"]);
+  free();
+  world.pass(3000, ...NAMES);
+  expect([world.phase(id), world.state(id, "a")]).toEqual(["rolling", "updating"]);
+  await tries("a");
+  await tries("b");
+  world.pass(3000, ...NAMES);
+  expect([world.state(id, "a"), world.state(id, "b"), told(world, "c", "d")]).toEqual(["healthy", "healthy", ["c", "d"]]);
 });
 
 test("a disk that was full for a moment holds nobody up", async () => {
