@@ -2,7 +2,7 @@
  * The promise, kept in small: each story once broke it. What is expected is what hosts really run and answer; the checks of the simulation run along and break off the story
  * at the first thing that the hosts do not confirm.
  */
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Character } from "./releases.ts";
 import { canary, count, GOOD, Scenario, SLOW } from "./scenario.fixture.ts";
@@ -263,4 +263,34 @@ test("what becomes well on a machine that was removed, and has joined anew, is n
   scenario.machine("m-1").isRemoved = false;
   await scenario.until(() => scenario.phaseOf(id) !== "rolling");
   expect([scenario.phaseOf(id), scenario.fleet()]).toEqual(["paused", ["1", undefined]]);
+});
+
+describe("three of the four machines of a first wave are cut off in its soak, and a program", () => {
+  const DEAD = ["m-1", "m-2", "m-3"].map((name) => name as MachineId);
+  async function soaking(): Promise<Scenario> {
+    const scenario = await Scenario.of(8);
+    await scenario.stand("1");
+    scenario.deploy("2", { waves: [waveOf(count(4), [{ kind: "soak", forMs: 60_000 }]), waveOf({ kind: "percent", percent: 100 })], maxUnavailable: count(8) });
+    await scenario.until(() => [...DEAD, "m-4"].every((name) => scenario.serves(name) === "2"));
+    await scenario.pass(15_000);
+    for (const machine of DEAD) scenario.cutOff(machine);
+    return scenario;
+  }
+
+  test("drains them two seconds later: nobody else gets the release", async () => {
+    const scenario = await soaking();
+    await scenario.pass(2_000);
+    for (const machine of DEAD) expect(scenario.desk.cordon(machine, { drain: true, force: true })?.ok).toBe(true);
+    await scenario.pass(150_000);
+    expect(scenario.fleet().slice(4)).toEqual(["1", "1", "1", "1"]);
+  });
+
+  test("removes them as soon as a controller is there again: nobody else gets the release", async () => {
+    const scenario = await soaking();
+    await scenario.controllerIsDeadFor(60_000);
+    await scenario.pass(1_000);
+    for (const machine of DEAD) expect(scenario.desk.remove(machine)?.ok).toBe(true);
+    await scenario.pass(150_000);
+    expect(scenario.fleet().slice(4)).toEqual(["1", "1", "1", "1"]);
+  });
 });

@@ -149,6 +149,11 @@ export class Attendance {
     return true;
   }
 
+  /** Since the last gap it was not heard, or it owes reports: nobody knows how it is. */
+  awaits(machine: MachineId): boolean {
+    return this.#awaited?.has(machine) === true;
+  }
+
   /** From here on time counts again. */
   attend(): void {
     this.#awaited = undefined;

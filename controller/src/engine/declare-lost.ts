@@ -16,22 +16,27 @@ export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts"
   for (const state of rollouts.all()) {
     const target = state.targets.get(machine);
     if (target === undefined || world.isExcused(machine, state.app)) continue;
-    const reason = world.hasAssignment(machine, state.app, target.generation)
+    const reason = world.tookIt(state.app, target)
       ? ({ code: "silent", message } as const)
       : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
     rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
   }
 }
 
+/** It was heard lately, and since the controller looks on: what it said before a gap, it said before that. */
+export function isAlive({ world, attendance }: Pick<Loop, "world" | "attendance">, machine: MachineId, now: Seen): boolean {
+  return world.fleet.isAlive(machine, now.watchedMs) && !attendance.awaits(machine);
+}
+
 /** Deployments that have ended, or will, whose release the machine took, and with which it is lost or not well since shortly after. */
-export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machine: MachineId, now: Seen): readonly DeploymentId[] {
-  const isAlive = world.fleet.isAlive(machine, now.watchedMs);
+export function lostWith({ world, facts, attendance }: Pick<Loop, "world" | "facts" | "attendance">, machine: MachineId, now: Seen): readonly DeploymentId[] {
+  const isKnownAlive = isAlive({ world, attendance }, machine, now);
   return [...world.availabilities.appsOf(machine)].flatMap((app) => {
     const standing = world.standingOf(machine, app)!;
     const { deployment, release } = standing.assigned;
     const taken = facts.takenAt(deployment, machine, release);
     if (taken === undefined) return [];
-    const isLost = !isAlive && !world.isExcused(machine, app) && world.hasAssignment(machine, app, taken.generation);
+    const isLost = !isKnownAlive && !world.isExcused(machine, app) && world.hasAssignment(machine, app, taken.generation);
     if (!isLost && !isBad(standing)) return [];
     const since = !isLost ? facts.saidAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
     return since === undefined || since - taken.attended > STOOD_MS ? [] : [deployment];

@@ -9,7 +9,7 @@ import type { Moment } from "../rollout/moment.ts";
 import { isEnded, type RolloutState } from "../rollout/state.ts";
 import { timeText, unmatchedReason } from "../rollout/words.ts";
 import type { BudgetUse } from "./budgets.ts";
-import { declareLost, lostWith } from "./declare-lost.ts";
+import { declareLost, isAlive, lostWith } from "./declare-lost.ts";
 import type { Freeze } from "./facts.ts";
 import type { Loop } from "./loop.ts";
 import type { Order } from "./operators.ts";
@@ -54,9 +54,9 @@ export class FleetOrders {
     if (!facts.hasMachine(machine)) return notFound(`there is no machine ${machine}`);
     const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
-      const isAlive = world.fleet.isAlive(machine, now.watchedMs);
+      const isKnownAlive = isAlive(this.#loop, machine, now);
       const lost = lostWith(this.#loop, machine, now);
-      const leftWell = (state: RolloutState): boolean => (isEnded(state.phase) ? !lost.includes(state.id) : isAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
+      const leftWell = (state: RolloutState): boolean => (isEnded(state.phase) ? !lost.includes(state.id) : isKnownAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
       const stopped = facts.assignedApps(machine).filter((app) => world.isExcused(machine, app));
       const all = rollouts.all().map((state) => ({ state, leftWell: leftWell(state), isStopped: stopped.includes(state.app) }));
       this.#loop.forgetElsewhere(machine);
@@ -170,7 +170,7 @@ export class FleetOrders {
 
   #hasIt({ targets, app }: RolloutState, machine: MachineId): boolean {
     const target = targets.get(machine);
-    return target !== undefined && this.#loop.world.hasAssignment(machine, app, target.generation);
+    return target !== undefined && this.#loop.world.tookIt(app, target);
   }
 
   #match(state: RolloutState, machine: MachineId, labels: Labels, append: Append, now: Moment): void {

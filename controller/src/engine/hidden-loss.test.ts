@@ -94,14 +94,25 @@ test("a canary that was healthy, is drained, says that it has stopped, is switch
   expect([world.phase(id), world.waitingOn(id)?.includes("fault") ?? false]).toEqual(["rolling", false]);
 });
 
-test("a machine that is removed in the first second of a new controller was not lost", async () => {
+test("a machine that is removed in the first second of a new controller was not lost when it was heard before", async () => {
+  const { world, id } = await canary();
+  await world.say("a", "healthy");
+  world.pass(3000, ...NAMES);
+  world.startEngine({ isHeard: false });
+  await world.join("a");
+  world.remove("a");
+  world.pass(60_000, ...NAMES.slice(1));
+  expect([world.phase(id), world.waitingOn(id)?.includes("fault") ?? false]).toEqual(["rolling", false]);
+});
+
+test("and was when it was not: it may have died while there was none, and a program that removes it tries until one is there", async () => {
   const { world, id } = await canary();
   await world.say("a", "healthy");
   world.pass(3000, ...NAMES);
   world.startEngine({ isHeard: false });
   world.remove("a");
   world.pass(60_000, ...NAMES.slice(1));
-  expect([world.phase(id), world.waitingOn(id)?.includes("fault") ?? false]).toEqual(["rolling", false]);
+  expect([world.phase(id), world.waitingOn(id)?.includes("fault") ?? false]).toEqual(["rolling", true]);
 });
 
 test("what becomes of it: the good release is taken back", async () => {

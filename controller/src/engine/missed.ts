@@ -74,7 +74,7 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   if (!isOwn && purpose !== null) yield { kind: "reassigned", machine };
   if (world.isSilent(machine) && !world.isExcused(machine, app)) {
     const message = "nothing is heard from the machine";
-    const reason = world.hasAssignment(machine, app, generation) ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
+    const reason = world.tookIt(app, target) ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
     yield { kind: "fell_silent", machine, reason };
   }
   if (world.isCordoned(machine)) yield { kind: "cordoned", machine };

@@ -10,7 +10,7 @@ import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
 import { Availabilities, type Assigned } from "../rollout/availability.ts";
 import type { Attended } from "../rollout/moment.ts";
-import { type AgentPhase, type Hold, type Purpose, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { type AgentPhase, type Hold, type Purpose, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import type { Opening, Surroundings } from "../rollout/surroundings.ts";
 import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
@@ -252,6 +252,12 @@ export class World implements Surroundings {
   /** False: the machine has not said that it has the assignment, so that can't have silenced it. */
   hasAssignment(machine: MachineId, app: AppName, generation: Generation): boolean {
     return this.availabilities.answerOf(machine, app) !== undefined || !this.fleet.lacks(machine, generation);
+  }
+
+  /** False: the machine has not shown that it took what it was told here, so that can't have silenced it. What a drain tells it since does not matter: the machine may have been dead by then. */
+  tookIt(app: AppName, { machine, purpose, generation, firstTold, wasHealthy }: Pick<Target, "machine" | "purpose" | "generation" | "firstTold" | "wasHealthy">): boolean {
+    if (purpose === "revert") return this.hasAssignment(machine, app, generation);
+    return wasHealthy || this.hasAssignment(machine, app, firstTold);
   }
 
   /** The machine is drained, and has said that nothing of the app runs there any more: what becomes of it then matters to no rollout. */

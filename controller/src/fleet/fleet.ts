@@ -139,10 +139,10 @@ export class Fleet {
     return (this.#heard.get(machine)?.lastSeen.attended ?? 0) as Attended;
   }
 
-  /** Its session is there, and it was heard lately: a live agent is. One that this controller has not heard yet may be. */
+  /** Its session is there, and it was heard lately: a live agent is. */
   isAlive(machine: MachineId, watchedMs: number): boolean {
     const record = this.#heard.get(machine);
-    return record !== undefined && (record.connected || record.acknowledgedGeneration === undefined) && this.isHeardLately(machine, watchedMs);
+    return record !== undefined && record.connected && this.isHeardLately(machine, watchedMs);
   }
 
   /** In the last half of the time after which it is declared silent. */

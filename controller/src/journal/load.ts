@@ -83,6 +83,8 @@ interface TargetRow {
   readonly since: Instant;
   readonly since_attended: Attended;
   readonly attempts: number;
+  readonly first_told: Generation;
+  readonly was_healthy: 0 | 1;
   readonly reason_code: ReasonCode | null;
   readonly reason_message: string | null;
   readonly runs: string | null;
@@ -158,9 +160,9 @@ const TARGETS = "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, posit
 
 function loadTargets(journal: Journal, state: RolloutState): void {
   for (const row of statement(journal.db, TARGETS).iterate(state.id) as IterableIterator<TargetRow>) {
-    const { machine, wave: index, position, previous, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, runs, let_go: letGo, left_as: leftAs } = row;
+    const { machine, wave: index, position, previous, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs } = row;
     const since: Moment = { at: row.since, attended: row.since_attended };
-    const target: Target = { machine, wave: index, position, previous, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, attempts, reason: reasonOf(row), runs };
+    const target: Target = { machine, wave: index, position, previous, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
     const wave = state.waves[index]!;
     wave.counts[stands] += 1;
     if (target.onTrial) wave.countsOnTrial[stands] += 1;

@@ -19,7 +19,7 @@ export function removalReason({ by, reason }: Pick<MachineRemoved, "by" | "reaso
   return { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${reason === "" ? "" : `: ${reason}`}` };
 }
 
-interface Touched extends Pick<Target, "wave" | "state" | "purpose" | "letGo" | "leftAs"> {
+interface Touched extends Pick<Target, "wave" | "state" | "purpose" | "letGo" | "leftAs" | "firstTold"> {
   readonly deployment: DeploymentId;
   readonly app: AppName;
   readonly phase: RolloutPhase;
@@ -37,7 +37,7 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
   const touched = db.prepare(
     // CROSS JOIN keeps SQLite from beginning with all targets. One deployment that can't be read keeps no machine in the fleet.
-    `SELECT d.id AS deployment, d.app, d.phase, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.offline.kind' END AS offline, t.wave, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
+    `SELECT d.id AS deployment, d.app, d.phase, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.offline.kind' END AS offline, t.wave, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold, w.acknowledged_failures AS acknowledgedFailures, w.acknowledged_unreachable AS acknowledgedUnreachable
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave
      WHERE (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed' ORDER BY d.number`,
   );

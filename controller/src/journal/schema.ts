@@ -9,7 +9,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 18;
+export const PROJECTION_VERSION = 19;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -161,6 +161,8 @@ const PROJECTIONS = {
     since          INTEGER NOT NULL,
     since_attended INTEGER NOT NULL,
     attempts       INTEGER NOT NULL DEFAULT 0,
+    first_told     INTEGER NOT NULL DEFAULT 0,
+    was_healthy    INTEGER NOT NULL DEFAULT 0,
     reason_code    TEXT,
     reason_message TEXT,
     runs           TEXT,

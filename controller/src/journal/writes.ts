@@ -75,8 +75,8 @@ export function prepareWrites(db: Database) {
     // The same as one change after another, for as many as there are.
     touchWavesOfFailed: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND success_threshold IS NULL
       AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = waves.deployment AND t.wave = waves.wave AND t.state = 'failed')`),
-    retryFailed: statement(`UPDATE targets SET state = 'pending', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, reason_code = NULL, reason_message = NULL
-      WHERE deployment = @id AND state = 'failed'`),
+    retryFailed: statement(`UPDATE targets SET state = 'pending', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, reason_code = NULL, reason_message = NULL,
+      first_told = 0, was_healthy = 0 WHERE deployment = @id AND state = 'failed'`),
     excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END
       WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (let_go <> 'excused' AND (purpose = 'update' OR (on_trial AND attempts = 0 AND reason_code = 'silent'))))))`),
     leaveTargets: statement(`UPDATE targets SET state = 'skipped', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL,
@@ -104,10 +104,11 @@ export function prepareWrites(db: Database) {
     lastGood: statement(LAST_GOOD).pluck(),
     giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
     renewAssignment: statement("UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
-    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, state = @state, since = @at,
+    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
       since_attended = @attended, let_go = NULL, left_as = NULL, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
-    changeTarget: statement(`UPDATE targets SET state = @state, since = @at, since_attended = @attended, let_go = @letGo, left_as = @leftAs,
+    changeTarget: statement(`UPDATE targets SET state = @state, first_told = CASE WHEN @state = 'pending' AND state IN ('failed', 'updating', 'healthy') THEN 0 ELSE first_told END,
+      was_healthy = CASE WHEN @state = 'healthy' THEN 1 WHEN @state = 'pending' AND state IN ('failed', 'updating', 'healthy') THEN 0 ELSE was_healthy END, since = @at, since_attended = @attended, let_go = @letGo, left_as = @leftAs,
       confirmed_seq = coalesce(confirmed_seq, CASE
         WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave)
         WHEN @state = 'healthy' AND purpose = 'update' AND (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) IS NOT NULL THEN @seq END),

@@ -79,6 +79,8 @@ export function newTarget(state: RolloutState, { machine, lane, onTrial = false 
     letGo: null,
     leftAs: null,
     attempts: 0,
+    firstTold: 0 as Generation,
+    wasHealthy: false,
     reason: null,
     runs: null,
   };

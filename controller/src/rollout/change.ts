@@ -113,12 +113,14 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       target.previous = change.previous;
       target.generation = seq as Generation;
       target.attempts += 1;
+      if (change.purpose === "update" && target.firstTold === 0) target.firstTold = target.generation;
       moveTarget(state, target, change.state, change.reason, at);
       return;
     }
     case "target_changed": {
       const target = targetOf(state, change.machine);
       if (change.state === "healthy" || change.state === "reverted") state.progressAt = attended;
+      if (change.state === "healthy") target.wasHealthy = true;
       if (change.state === "pending" || change.state === "skipped" || change.state === "removed") target.purpose = null;
       if (change.runs !== null) target.runs = change.runs;
       moveTarget(state, target, change.state, change.reason, at, change.leftAs);
@@ -201,10 +203,16 @@ function beginBack(state: RolloutState): void {
 function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, leftAs: LeftAs | null = null): void {
   const wave = waveOf(state, target.wave);
   if (isChangeOf(wave, to)) wave.changedAt = at;
+  if (to === "pending" && takesItAnew(target)) Object.assign(target, { firstTold: 0, wasHealthy: false });
   target.reason = reason;
   target.since = at;
   enterState(state, wave, target, to, leftAs);
   if ((to === "updating" || to === "reverting") && !isHeldBesideMoves(state)) endHold(state, at);
+}
+
+/** What a target that starts again had to do with the release before. A drain, or a silence, does not end that. */
+function takesItAnew({ state }: Target): boolean {
+  return state === "failed" || state === "updating" || state === "healthy";
 }
 
 function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {

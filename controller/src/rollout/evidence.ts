@@ -8,11 +8,14 @@ const COUNTING: readonly RolloutPhase[] = ["rolling", "paused", "succeeded", "fa
 
 /**
  * Null: nothing. `leftWell`: nothing suggests that the release silenced the machine: it was heard when it left, had never had the release, or had been told to stop it. After the end of the rollout also that it
- * was well then, or had run the release for long.
+ * was well then, or had run the release for long. A machine that is drained with the release leaves well when it is alive, or has said that it stopped the app.
  */
-export function evidenceOf(phase: RolloutPhase, { state, purpose, letGo, leftAs, reason }: Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "reason">, leftWell: boolean): LeftAs | null {
+export function evidenceOf(phase: RolloutPhase, target: Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "reason" | "firstTold">, leftWell: boolean): LeftAs | null {
+  const { state, purpose, letGo, leftAs, reason } = target;
   if (leftAs !== null) return leftAs;
-  if (purpose !== "update" || !COUNTING.includes(phase)) return null;
+  if (!COUNTING.includes(phase)) return null;
+  if (isDrainedWithIt(target)) return leftWell ? null : "lost";
+  if (purpose !== "update") return null;
   switch (state) {
     case "failed":
       return "failed";
@@ -28,4 +31,9 @@ export function evidenceOf(phase: RolloutPhase, { state, purpose, letGo, leftAs,
     case "removed":
       return null;
   }
+}
+
+/** A drain has stopped the release there, or was to: the machine may have been dead before it heard of that. */
+export function isDrainedWithIt({ state, reason, firstTold }: Pick<Target, "state" | "reason" | "firstTold">): boolean {
+  return state === "skipped" && reason?.code === "cordoned" && firstTold > 0;
 }

@@ -96,6 +96,10 @@ export interface Target {
   leftAs: LeftAs | null;
   /** How often it was told. 0: this rollout has never touched it. */
   attempts: number;
+  /** With which assignment it was told the release first, of those that still count: a target that starts again after it failed, or after it was assigned something else, takes the release anew. 0: it was not. */
+  firstTold: Generation;
+  /** Since then it was healthy with the release. */
+  wasHealthy: boolean;
   reason: RolloutReason | null;
   /** The version that its agent said it runs; empty: nothing. Null: it has not said. */
   runs: string | null;
