@@ -15,6 +15,8 @@ import type { Clock } from "./clock.ts";
 export const LOOK_MS = 500;
 /** So much at most is attended between two writes while the engine looks on; more, and it was held up in between. */
 const STEP_MS_MAX = 2_000;
+/** A look that comes so much later than the one before: what had come by then waited to be read. */
+const LATE_MS = 2 * LOOK_MS;
 /** Sums of many small steps are off by less. */
 const ROUNDING_MS = 1;
 /** While nothing waits for time it is written down less often, to spare the disk. */
@@ -62,6 +64,9 @@ export class Attendance {
   #awaited: Map<MachineId, number> | undefined;
   /** On the monotonic clock: until then what came while the engine was held up is read, and nothing is judged by a part of it. */
   #readingUntil = 0;
+  /** The same of a time in which it was held up for a moment: what is read until then was said by the last look that was in time, as far as anybody knows. */
+  #lateUntil = 0;
+  #attendedInTime: Attended;
   #total = 0;
   /** There was a gap, and what was asked before it still counts. */
   #isGapUntaken = false;
@@ -76,6 +81,7 @@ export class Attendance {
     const newest = db.prepare("SELECT attended FROM journal ORDER BY seq DESC LIMIT 1").pluck().get() as number | undefined;
     this.#attended = Math.max(Number(kept ?? 0), newest ?? 0);
     const now = clock.monotonicMs();
+    this.#attendedInTime = Math.floor(this.#attended) as Attended;
     [this.#countedAt, this.#lookedAt, this.#writtenAt, this.#wallOffsetMs] = [now, now, now, clock.now() - now];
   }
 
@@ -85,6 +91,13 @@ export class Attendance {
     const step = this.#awaited === undefined ? Math.min(Math.max(0, monotonicMs - this.#countedAt), STEP_MS_MAX) : 0;
     const watchedMs = this.#watchedMs + Math.min(Math.max(0, monotonicMs - this.#lookedAt), STEP_MS_MAX);
     return { at: this.#clock.now(), attended: Math.floor(this.#attended + step) as Attended, monotonicMs, watchedMs };
+  }
+
+  /** The moment by which whatever is read now had been said. After the engine was held up for a moment it had come before that, perhaps. */
+  hearing(): Seen {
+    const now = this.now();
+    const isLate = now.monotonicMs < this.#lateUntil || now.monotonicMs - this.#lookedAt > LATE_MS;
+    return isLate ? { ...now, attended: this.#attendedInTime } : now;
   }
 
   /** Nothing new starts, nothing is judged by time. */
@@ -121,6 +134,8 @@ export class Attendance {
     const jumpMs = Math.abs(wallOffsetMs - this.#wallOffsetMs);
     [this.#lookedAt, this.#wallOffsetMs] = [now, wallOffsetMs];
     this.#watchedMs += Math.min(Math.max(0, gapMs), STEP_MS_MAX);
+    if (gapMs > LATE_MS) this.#lateUntil = now + LOOK_MS;
+    else if (now >= this.#lateUntil) this.#attendedInTime = this.now().attended;
     const wasHeldUp = Math.max(gapMs, jumpMs) > this.#silentAfterMs / 2;
     if (wasHeldUp) this.#readingUntil = now + LOOK_MS;
     return wasHeldUp || this.#isOut;

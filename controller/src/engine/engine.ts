@@ -107,7 +107,7 @@ export class Engine {
     const { machine, instance } = said;
     const known = facts.machine(machine);
     // Heard counts even if the commit fails.
-    world.heard(machine, attendance.now());
+    world.heard(machine, attendance.hearing());
     const isNews = known !== undefined && isOther(known, said);
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
     const didOwe = world.owes(machine);
@@ -117,7 +117,7 @@ export class Engine {
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
     else if (world.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
-    world.connected(machine, attendance.now(), generation);
+    world.connected(machine, attendance.hearing(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
     return this.#intake.acknowledgedSeq(machine, instance);
@@ -129,7 +129,7 @@ export class Engine {
     if (owed > 0) world.noteOwed(machine, owed);
     if (world.isSilent(machine)) this.#shareVoice(machine, generation);
     const now = attendance.now();
-    world.heard(machine, now, generation);
+    world.heard(machine, attendance.hearing(), generation);
     world.refuses(machine, now.at, refusal);
     attendance.heard(machine);
     this.#endCatchingUp();
@@ -157,7 +157,7 @@ export class Engine {
     const { world, attendance } = this.#loop;
     const { machine } = last;
     // Heard counts even if the commit fails; until it succeeds, the machine owes these reports.
-    world.heard(machine, attendance.now());
+    world.heard(machine, attendance.hearing());
     const didOwe = world.owes(machine);
     world.noteOwed(machine, last.reportSeq);
     try {
@@ -284,7 +284,7 @@ export class Engine {
     } else if (isOther(known, said)) append(changedAgent(said));
     if (known !== undefined && known.instance !== said.instance) this.#beganAnew(machine, append, now);
     if (world.isSilent(machine)) this.#heardAgain(machine, generation, append, now);
-    else world.connected(machine, now, generation);
+    else world.connected(machine, this.#loop.attendance.hearing(), generation);
     if (!world.owes(machine)) rollouts.answerAgain(machine, append, now);
     catchUp.look(machine);
   }
@@ -369,13 +369,13 @@ export class Engine {
 
   /** `didOwe`: the machine owed reports before these came. */
   #takeReports(reports: readonly ReportAccepted[], last: ReportAccepted, didOwe: boolean, append: Append, now: Seen): void {
-    const { world, rollouts, catchUp } = this.#loop;
+    const { world, rollouts, catchUp, attendance } = this.#loop;
     const { machine } = last;
     const wasSilent = world.isSilent(machine);
     this.#noteVoice(machine, last.generation as Generation, append, now);
     for (const report of reports) {
       const taken = this.#intake.take(report, append, now.at);
-      if (taken !== "known") world.heard(machine, now, report.generation as Generation);
+      if (taken !== "known") world.heard(machine, attendance.hearing(), report.generation as Generation);
       if (taken === "taken") this.#followReport(report, append, now);
     }
     if (world.owes(machine, last.reportSeq)) return;

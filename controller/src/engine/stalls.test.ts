@@ -19,3 +19,15 @@ test("a machine that is gone is found, and a rollout of others goes on", async (
   }
   expect([world.phase(id), world.journal.db.prepare("SELECT silent_since IS NOT NULL FROM machines WHERE id = ?").pluck().get("x")]).toEqual(["succeeded", 1]);
 });
+
+test("a heartbeat that waited to be read while the controller was held up for a moment says nothing of the end of a soak", async () => {
+  const world = await onOne();
+  const id = world.deploy("2", { waves: [soak(30_000), ALL], maxUnavailable: count(9), progressDeadlineMs: 120_000 });
+  await world.say("a", "healthy");
+  world.pass(29_000, ...NAMES);
+  // It was said a second before the soak is over, and its machine died then.
+  world.clock.elapsed += 6000;
+  world.engine.heartbeat("a" as never, 0 as never);
+  world.pass(40_000, "b", "c", "d");
+  expect(["b", "c", "d"].map((name) => world.state(id, name))).toEqual(["pending", "pending", "pending"]);
+});

@@ -364,3 +364,23 @@ test("a late machine behind others that have failed is said to wait for somebody
   world.pass(2000, "a", "b", "c", "d");
   expect([world.wanted("d"), world.engine.unsound(id)]).toEqual(["1", undefined]);
 });
+
+test.each(["before", "while"])("one of ten that stand becomes unhealthy %s a late machine is on its way: the others that are late get the release all the same", async (when) => {
+  const all = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+  const standing = all.slice(2);
+  const world = await deployed("1", ...all);
+  world.pass(20_000, ...standing);
+  const id = world.deploy("2", { maxUnavailable: count(1) });
+  await world.settle(...standing);
+  world.pass(2000, ...standing);
+  if (when === "before") await world.say("c", "unhealthy");
+  await world.join("a", "b");
+  world.pass(1000, ...all);
+  if (when === "while") await world.say("c", "unhealthy");
+  for (const name of ["a", "b"]) {
+    expect(world.wanted(name)).toBe("2");
+    await world.say(name, "healthy");
+    world.pass(4000, ...all);
+  }
+  expect([world.state(id, "a"), world.state(id, "b")]).toEqual(["healthy", "healthy"]);
+});

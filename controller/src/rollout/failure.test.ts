@@ -243,6 +243,22 @@ describe("offline", () => {
     expect(rollout.times("target_let_go")).toBe(1);
   });
 
+  test("wait:30m: says until when it waits, and what follows", () => {
+    const waits = { waves: [wave(count(2)), ALL], offline: { kind: "wait", forMs: 30 * MINUTE } } as const;
+    const open = new Harness(4, waits);
+    const limited = new Harness(4, { ...waits, maxUnreachable: count(0) });
+    for (const rollout of [open, limited]) {
+      rollout.silence(0);
+      rollout.healthy(1);
+    }
+    expect([open.waitsFor(), limited.waitsFor()]).toEqual([
+      "m-0 to be heard from (offline: wait:30m, until 2030-01-07 10:30:00 UTC)",
+      "m-0 to be heard from (offline: wait:30m, until 2030-01-07 10:30:00 UTC; else it is taken back (max_unreachable))",
+    ]);
+    limited.pass(30 * MINUTE);
+    expect(limited.phase).toBe("rolling_back");
+  });
+
   test("wait:30m: goes on counting when one of them says that it is healthy", () => {
     const rollout = new Harness(4, { waves: [wave(count(3)), ALL], offline: { kind: "wait", forMs: 30 * MINUTE }, maxUnavailable: count(3) });
     rollout.silence(0);

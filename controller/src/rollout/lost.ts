@@ -10,7 +10,7 @@ import { attendedSince, dueAt, type Moment } from "./moment.ts";
 import { hasEnough, type RolloutState, type WaveState } from "./state.ts";
 import { change, earlier, type Step } from "./step.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { names, some, suspicionText } from "./words.ts";
+import { names, onFailureText, some, suspicionText, timeText } from "./words.ts";
 
 /** The first unreachable target that is waited for no longer. */
 export function letGoStep(state: RolloutState, now: Moment): Step | undefined {
@@ -34,7 +34,8 @@ export function suspicionStep(state: RolloutState, now: Moment): Step | undefine
   if (state.promoted || !isSuspicious(state)) return undefined;
   // progress_deadline stands still only while targets are waited for.
   if (state.moving.size > 0 || state.strategy.offline.kind === "skip" || !begun(state).some(({ awaited }) => awaited.size > 0)) return { kind: "wait", until: undefined };
-  return { kind: "hold", hold: { kind: "offline", message: suspicionText(state) }, until: nextLetGoAt(state, now) };
+  const until = nextLetGoAt(state, now);
+  return { kind: "hold", hold: { kind: "offline", message: `${suspicionText(state)}${until === undefined ? "" : `; progress_deadline begins at ${timeText(until)}`}`, until: until ?? null }, until };
 }
 
 /** What the end of a wave waits for, beside its gates. */
@@ -46,10 +47,24 @@ export function lostStep(state: RolloutState, now: Moment): Step | undefined {
   if (wave === undefined) return undefined;
   // In a wave with a threshold, targets beyond it are on the move.
   if (state.moving.size > 0) return { kind: "wait", until: nextLetGoAt(state, now) };
+  const until = nextLetGoAt(state, now);
+  const message = `${names(some(wave, "unreachable", 3), wave.counts.unreachable)} to be heard from (${toleranceText(state, until)})`;
+  return { kind: "hold", hold: { kind: "offline", message, until: until ?? null }, until };
+}
+
+/** `offline: wait:1m, until 2026-01-31 12:05:00 UTC; else it is taken back then (max_unreachable)`, without the brackets around it. */
+function toleranceText(state: RolloutState, until: Instant | undefined): string {
   const { offline } = state.strategy;
-  const how = offline.kind === "wait" && offline.forMs !== null ? `wait:${durationText(offline.forMs)}` : offline.kind;
-  const message = `${names(some(wave, "unreachable", 3), wave.counts.unreachable)} to be heard from (offline: ${how})`;
-  return { kind: "hold", hold: { kind: "offline", message }, until: nextLetGoAt(state, now) };
+  if (until === undefined || offline.kind !== "wait" || offline.forMs === null) return `offline: ${offline.kind}`;
+  return `offline: wait:${durationText(offline.forMs)}, until ${timeText(until)}${elseText(state)}`;
+}
+
+/** What the next one that is let go would trip. */
+function elseText(state: RolloutState): string {
+  const [next] = begun(state).flatMap((wave) => [...wave.awaited].slice(0, 1).map((first) => ({ wave, first }))).sort((a, b) => a.first.since.attended - b.first.since.attended);
+  if (next === undefined) return "";
+  const { counted, acknowledgedUnreachable, maxUnreachable } = next.wave;
+  return maxUnreachable === null || counted + 1 - acknowledgedUnreachable <= maxUnreachable ? "" : `; else it ${onFailureText(state)} (max_unreachable)`;
 }
 
 function nextLetGoAt(state: RolloutState, now: Moment): Instant | undefined {

@@ -347,9 +347,14 @@ function enough({ wave }: RolloutState, { successThreshold, targets }: WaveState
 
 const AT_DEADLINE: Readonly<Record<RolloutState["strategy"]["onFailure"], string>> = { rollback: "is taken back", pause: "pauses", abort: "fails" };
 
+/** `is taken back` */
+export function onFailureText({ strategy }: Pick<RolloutState, "strategy">): string {
+  return AT_DEADLINE[strategy.onFailure];
+}
+
 /** `; it is taken back at 2026-01-31 12:00:00 UTC (progress_deadline)` */
 function deadlineText(state: RolloutState, now: Moment | undefined): string {
-  return now === undefined ? "" : `; else it ${AT_DEADLINE[state.strategy.onFailure]} at ${timeText(endsAt(state, now))} (progress_deadline)`;
+  return now === undefined ? "" : `; else it ${onFailureText(state)} at ${timeText(endsAt(state, now))} (progress_deadline)`;
 }
 
 function waitingInWave(state: RolloutState, wave: WaveState, now: Moment | undefined): string {
