@@ -182,8 +182,8 @@ function writeDeployment(db: Database, number: number, rows: number): void {
      VALUES (?, ?, ?, ?, ?, 'role=web', 'succeeded', ?, ?, ?, ?, ?, 1, 1, 0, 1, '[]', '[]', 'ada', '[]', '[]', 0, 0)`,
   ).run(number, id, app, `${app}@1`, STRATEGY, at, at, firstSeq + 1, at, at);
   db.prepare(
-    `INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, acknowledged_failures, acknowledged_unreachable, started_at, finished_at, finished_attended, finished_seq, changed_at, changed_attended, gone_failed, gone_lost)
-     VALUES (?, 0, '100%', '[]', 0, 0, 0, 0, ?, ?, 1, ?, ?, 1, 0, 0)`,
+    `INSERT INTO waves (deployment, wave, members, gates, after_ms, max_failures, started_at, finished_at, finished_attended, finished_seq, changed_at, changed_attended, gone_failed, gone_lost)
+     VALUES (?, 0, '100%', '[]', 0, 0, ?, ?, 1, ?, ?, 1, 0, 0)`,
   ).run(id, at, at, firstSeq + rows - 2, at);
   const target = db.prepare("INSERT INTO targets (deployment, machine, wave, position, lane, state, purpose, generation, since, since_attended, attempts, on_trial) VALUES (?, ?, 0, ?, '', 'healthy', 'update', 1, ?, 1, 1, 0)");
   // One machine is in all of them.

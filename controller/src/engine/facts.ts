@@ -335,17 +335,15 @@ function prepare(db: Database) {
        WHERE app = ? AND ${stands("d")} GROUP BY selector ORDER BY startSeq DESC`,
     ),
     deployment: statement("SELECT app, release, strategy FROM deployments WHERE id = ?"),
-    // Failures that are acknowledged are first those of machines that are still there.
     leftWith: statement(
       `WITH given AS (
          SELECT id, selector, changed_attended, max(changed_attended) OVER (PARTITION BY selector) AS newest FROM deployments WHERE app = @app AND release = @release AND changed_attended IS NOT NULL),
        counted AS (
-         SELECT g.selector, w.acknowledged_failures AS known,
-           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.state = 'failed') AS there,
-           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'failed' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_failed, 0) AS failed,
-           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'lost' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_lost, 0) AS lost
+         SELECT g.selector,
+           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND (t.left_as = 'lost' OR NOT t.is_known) AND t.since_attended >= g.newest) AS there,
+           iif(g.changed_attended = g.newest, w.gone_failed - w.gone_known + w.gone_lost, 0) AS folded
          FROM given g JOIN waves w ON w.deployment = g.id)
-       SELECT selector, sum(lost + max(0, failed - max(0, known - there))) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
+       SELECT selector, sum(there + folded) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
     ).raw(),
     endSeq: statement("SELECT coalesce((SELECT max(finished_seq) FROM waves WHERE deployment = @id), start_seq, 0) FROM deployments WHERE id = @id").pluck(),
     takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy') AND (SELECT release FROM deployments WHERE id = deployment) = ?"),

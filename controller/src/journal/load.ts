@@ -6,6 +6,7 @@ import type { ReasonCode } from "@muster/proto/reason.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { LaneLabel } from "../plan/plan.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
+import { isFailure } from "../rollout/known.ts";
 import { rebuild } from "../rollout/derived.ts";
 import type { GateState } from "../rollout/gates.ts";
 import type { Attended, Moment } from "../rollout/moment.ts";
@@ -59,8 +60,6 @@ interface WaveRow {
   readonly max_failures: number;
   readonly max_unreachable: number | null;
   readonly success_threshold: number | null;
-  readonly acknowledged_failures: number;
-  readonly acknowledged_unreachable: number;
   readonly started_at: Instant | null;
   readonly finished_at: Instant | null;
   readonly finished_attended: Attended | null;
@@ -68,6 +67,7 @@ interface WaveRow {
   readonly changed_attended: Attended;
   readonly gone_failed: number;
   readonly gone_lost: number;
+  readonly gone_known: number;
 }
 
 interface TargetRow {
@@ -90,6 +90,7 @@ interface TargetRow {
   readonly runs: string | null;
   readonly let_go: LetGo | null;
   readonly left_as: LeftAs | null;
+  readonly is_known: 0 | 1;
 }
 
 /** In the order of submission. Whether their machines serve is not in the tables of rollouts, and is to be noted. */
@@ -141,8 +142,8 @@ function waveOf(row: WaveRow): WaveState {
     maxFailures: row.max_failures,
     maxUnreachable: row.max_unreachable,
     successThreshold: row.success_threshold,
-    acknowledgedFailures: row.acknowledged_failures,
-    acknowledgedUnreachable: row.acknowledged_unreachable,
+    acknowledgedFailures: row.gone_known,
+    acknowledgedUnreachable: 0,
     startedAt: row.started_at,
     finishedAt: momentOf(row.finished_at, row.finished_attended),
     changedAt: { at: row.changed_at, attended: row.changed_attended },
@@ -153,6 +154,7 @@ function waveOf(row: WaveRow): WaveState {
     leftFailed: 0,
     goneFailed: row.gone_failed,
     goneLost: row.gone_lost,
+    goneKnown: row.gone_known,
   };
 }
 
@@ -160,12 +162,14 @@ const TARGETS = "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, posit
 
 function loadTargets(journal: Journal, state: RolloutState): void {
   for (const row of statement(journal.db, TARGETS).iterate(state.id) as IterableIterator<TargetRow>) {
-    const { machine, wave: index, position, previous, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs } = row;
+    const { machine, wave: index, position, previous, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs, is_known: isKnown } = row;
     const since: Moment = { at: row.since, attended: row.since_attended };
-    const target: Target = { machine, wave: index, position, previous, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
+    const target: Target = { machine, wave: index, position, previous, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, isKnown: isKnown === 1, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
     const wave = state.waves[index]!;
     wave.counts[stands] += 1;
     if (target.onTrial) wave.countsOnTrial[stands] += 1;
+    if (target.isKnown && isFailure(target)) wave.acknowledgedFailures += 1;
+    else if (target.isKnown) wave.acknowledgedUnreachable += 1;
     wave.targets.push(target);
     state.targets.set(machine, target);
   }

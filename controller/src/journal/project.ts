@@ -109,7 +109,8 @@ export function createProjector(db: Database): Projector {
         sql.touchWave.run({ id, machine: entry.target.machine, state: "pending", at, attended });
         return;
       case "failures_acknowledged":
-        sql.acknowledge.run({ failures: entry.failures, unreachable: entry.unreachable, isGoneExcused: entry.isGoneExcused === true ? 1 : 0, id, wave: entry.wave });
+        sql.acknowledge.run({ isGoneExcused: entry.isGoneExcused === true ? 1 : 0, id, wave: entry.wave });
+        sql.knowTargets.run({ areSilentLeft: entry.areSilentLeft === true ? 1 : 0, id, wave: entry.wave });
         return;
       case "held":
         if (entry.hold === null) sql.endHold.run({ id, attended });
@@ -172,8 +173,7 @@ export function createProjector(db: Database): Projector {
         return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
       case "machine_removed":
         forgetMachine(entry.machine);
-        for (const change of removalOf(entry, { at, attended })) projectRollout(change, { seq, at, attended });
-        return;
+        return removalOf(entry, { at, attended });
       case "machine_silent":
         return void sql.silence.run(at, entry.machine);
       case "machine_heard":

@@ -136,8 +136,6 @@ const PROJECTIONS = {
     max_failures             INTEGER NOT NULL,
     max_unreachable          INTEGER,
     success_threshold        INTEGER,
-    acknowledged_failures    INTEGER NOT NULL DEFAULT 0,
-    acknowledged_unreachable INTEGER NOT NULL DEFAULT 0,
     started_at               INTEGER,
     finished_at              INTEGER,
     finished_attended        INTEGER,
@@ -146,6 +144,7 @@ const PROJECTIONS = {
     changed_attended         INTEGER NOT NULL,
     gone_failed              INTEGER NOT NULL DEFAULT 0, -- failures whose targets are not in the tables any more, or belong to a new machine of the name
     gone_lost                INTEGER NOT NULL DEFAULT 0, -- the same of machines that were lost with the release
+    gone_known               INTEGER NOT NULL DEFAULT 0, -- of gone_failed, those that a person knows of
     PRIMARY KEY (deployment, wave)
   ) STRICT, WITHOUT ROWID`,
   targets: `CREATE TABLE targets (
@@ -168,6 +167,7 @@ const PROJECTIONS = {
     runs           TEXT,
     let_go         TEXT,
     left_as        TEXT,
+    is_known       INTEGER NOT NULL DEFAULT 0,
     confirmed_seq  INTEGER,
     on_trial       INTEGER NOT NULL DEFAULT 0, -- it ran the release unconfirmed, beside others to which it is new
     PRIMARY KEY (deployment, machine)

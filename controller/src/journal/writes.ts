@@ -58,7 +58,7 @@ export function prepareWrites(db: Database) {
     addTargets: statement(`INSERT INTO targets (deployment, machine, wave, position, lane, since, since_attended, on_trial)
       SELECT @id, value ->> 'machine', @wave, key, value ->> 'lane', @at, @attended, coalesce(value ->> 'onTrial', 0) FROM json_each(@targets) ORDER BY value ->> 'machine'`),
     // What a machine of the name left behind does not go with the name.
-    keepGone: statement(`UPDATE waves SET gone_failed = gone_failed + (t.left_as = 'failed'), gone_lost = gone_lost + (t.left_as = 'lost') FROM targets t
+    keepGone: statement(`UPDATE waves SET gone_failed = gone_failed + (t.left_as = 'failed'), gone_lost = gone_lost + (t.left_as = 'lost'), gone_known = gone_known + (t.left_as = 'failed' AND t.is_known) FROM targets t
       WHERE t.deployment = @id AND t.machine = @machine AND t.left_as IS NOT NULL AND waves.deployment = t.deployment AND waves.wave = t.wave`),
     // Of a machine that was a target before, the wave and the position stay, and all else begins anew.
     joinTarget: statement(`INSERT OR REPLACE INTO targets (deployment, machine, wave, position, lane, since, since_attended)
@@ -70,16 +70,18 @@ export function prepareWrites(db: Database) {
     finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),
     touchWave: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
       AND @state NOT IN ('removed', 'skipped', 'reverting') AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
-    letGo: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN @why END, left_as = CASE WHEN left_as = 'failed' OR @why <> 'excused' THEN left_as END
+    letGo: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN @why END, left_as = CASE WHEN left_as = 'failed' OR @why <> 'excused' THEN left_as END,
+      is_known = is_known AND (@why <> 'excused' OR state = 'failed' OR left_as IS 'failed')
       WHERE deployment = @id AND machine = @machine`),
     // The same as one change after another, for as many as there are.
     touchWavesOfFailed: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND success_threshold IS NULL
       AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = waves.deployment AND t.wave = waves.wave AND t.state = 'failed')`),
-    retryFailed: statement(`UPDATE targets SET state = 'pending', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, reason_code = NULL, reason_message = NULL,
+    retryFailed: statement(`UPDATE targets SET state = 'pending', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0, reason_code = NULL, reason_message = NULL,
       first_told = 0, was_healthy = 0 WHERE deployment = @id AND state = 'failed'`),
-    excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END
+    excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END,
+      is_known = is_known AND left_as IS 'failed'
       WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (let_go <> 'excused' AND (purpose = 'update' OR (on_trial AND attempts = 0 AND reason_code = 'silent'))))))`),
-    leaveTargets: statement(`UPDATE targets SET state = 'skipped', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL,
+    leaveTargets: statement(`UPDATE targets SET state = 'skipped', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0,
       confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) END),
       reason_code = @reasonCode, reason_message = @reasonMessage
       WHERE deployment = @id AND machine IN (SELECT value FROM json_each(@machines))`),
@@ -105,10 +107,11 @@ export function prepareWrites(db: Database) {
     giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
     renewAssignment: statement("UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
-      since_attended = @attended, let_go = NULL, left_as = NULL, confirmed_seq = NULL,
+      since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
     changeTarget: statement(`UPDATE targets SET state = @state, first_told = CASE WHEN @state = 'pending' AND state IN ('failed', 'updating', 'healthy') THEN 0 ELSE first_told END,
       was_healthy = CASE WHEN @state = 'healthy' THEN 1 WHEN @state = 'pending' AND state IN ('failed', 'updating', 'healthy') THEN 0 ELSE was_healthy END, since = @at, since_attended = @attended, let_go = @letGo, left_as = @leftAs,
+      is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN @state = 'failed' OR @leftAs IS 'failed' ELSE @leftAs IS 'lost' END,
       confirmed_seq = coalesce(confirmed_seq, CASE
         WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave)
         WHEN @state = 'healthy' AND purpose = 'update' AND (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) IS NOT NULL THEN @seq END),
@@ -116,7 +119,10 @@ export function prepareWrites(db: Database) {
       runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped', 'removed') THEN NULL ELSE purpose END
       WHERE deployment = @id AND machine = @machine`),
     progress: statement("UPDATE deployments SET progress_attended = ? WHERE id = ?"),
-    acknowledge: statement("UPDATE waves SET acknowledged_failures = @failures, acknowledged_unreachable = @unreachable, gone_lost = CASE WHEN @isGoneExcused THEN 0 ELSE gone_lost END WHERE deployment = @id AND wave = @wave"),
+    acknowledge: statement("UPDATE waves SET gone_known = gone_failed, gone_lost = CASE WHEN @isGoneExcused THEN 0 ELSE gone_lost END WHERE deployment = @id AND wave = @wave"),
+    // As `isCounted` has it.
+    knowTargets: statement(`UPDATE targets SET is_known = 1 WHERE deployment = @id AND wave = @wave AND (state = 'failed' OR left_as = 'failed'
+      OR (NOT @areSilentLeft AND (left_as = 'lost' OR (state = 'unreachable' AND let_go IS NOT 'excused' AND (let_go IS NOT NULL OR (SELECT strategy ->> '$.offline.kind' FROM deployments WHERE id = @id) = 'skip')))))`),
     changePhase: statement(`UPDATE deployments SET phase = @phase, back_seq = coalesce(@backSeq, back_seq), progress_attended = @attended, ended_at = @endedAt, ended_attended = @endedAttended, reason_code = @reasonCode, reason_message = @reasonMessage,
       hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL WHERE id = @id`),
     tryBackAgain: statement("UPDATE targets SET purpose = NULL WHERE deployment = ? AND state = 'failed' AND purpose = 'revert'"),

@@ -61,6 +61,7 @@ function untouched(at: Moment) {
     leftFailed: 0,
     goneFailed: 0,
     goneLost: 0,
+    goneKnown: 0,
   };
 }
 
@@ -78,6 +79,7 @@ export function newTarget(state: RolloutState, { machine, lane, onTrial = false 
     since: at,
     letGo: null,
     leftAs: null,
+    isKnown: false,
     attempts: 0,
     firstTold: 0 as Generation,
     wasHealthy: false,

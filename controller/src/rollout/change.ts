@@ -2,6 +2,7 @@
  * What can happen to a rollout. `decide` and `advance` return these; each becomes one row of the journal, and `apply` and the projection into
  * tables both read nothing else.
  */
+import { noteAcknowledged, noteKnown, staysKnown } from "./known.ts";
 import { adoptPlan, emptyWave, newTarget } from "./adopt-plan.ts";
 import type { Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
@@ -66,7 +67,7 @@ export type RolloutChange =
   | { readonly kind: "targets_left"; readonly machines: readonly MachineId[]; readonly reason: RolloutReason }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
-  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number; /** Nor do machines that were lost, and whose names others have by now. Default false. */ readonly isGoneExcused?: boolean }
+  | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number; /** Silences count on. Default false. */ readonly areSilentLeft?: boolean; /** Nor do machines that were lost, and whose names others have by now. Default false. */ readonly isGoneExcused?: boolean }
   /** It goes no further, and this is why; null: nothing outside holds it. */
   | { readonly kind: "held"; readonly hold: Hold | null }
   /** All gates that are left are skipped. */
@@ -151,13 +152,9 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
     case "target_joined":
       join(state, change.target, at);
       return;
-    case "failures_acknowledged": {
-      const wave = waveOf(state, change.wave);
-      wave.acknowledgedFailures = change.failures;
-      wave.acknowledgedUnreachable = change.unreachable;
-      if (change.isGoneExcused === true) wave.goneLost = 0;
+    case "failures_acknowledged":
+      noteAcknowledged(state, waveOf(state, change.wave), change);
       return;
-    }
     case "held":
       if (change.hold === null) endHold(state, at);
       else state.hold = { ...change.hold, until: change.hold.until ?? null, since: state.hold?.kind === change.hold.kind ? state.hold.since : at };
@@ -206,7 +203,10 @@ function moveTarget(state: RolloutState, target: Target, to: TargetState, reason
   if (to === "pending" && takesItAnew(target)) Object.assign(target, { firstTold: 0, wasHealthy: false });
   target.reason = reason;
   target.since = at;
+  const isStillKnown = staysKnown(target, to, leftAs);
+  noteKnown(wave, target, false);
   enterState(state, wave, target, to, leftAs);
+  noteKnown(wave, target, isStillKnown);
   if ((to === "updating" || to === "reverting") && !isHeldBesideMoves(state)) endHold(state, at);
 }
 
@@ -232,6 +232,11 @@ function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at
   const wave = waveOf(state, index);
   if (before.leftAs === "failed") wave.goneFailed += 1;
   if (before.leftAs === "lost") wave.goneLost += 1;
+  if (before.isKnown && before.leftAs === "failed") {
+    wave.goneKnown += 1;
+    wave.acknowledgedFailures += 1;
+  }
+  noteKnown(wave, before, false);
   leave(state, wave, before, null);
   const target = newTarget(state, planned, index, position, at);
   wave.targets[position] = target;

@@ -2,7 +2,7 @@
  * What operators ask of a rollout: whether it can be carried out, and what it changes at once. Pure.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { acknowledge, forgottenFailure } from "./acknowledge.ts";
+import { acknowledge } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { isSuspicious } from "./suspicion.ts";
@@ -228,27 +228,20 @@ function skipHold(state: RolloutState, said: string): readonly RolloutChange[] {
 /** An operator who retries after the end knows of the machines that failed, or were lost, and are gone. */
 function excuseLeft({ waves }: RolloutState): readonly RolloutChange[] {
   return waves.flatMap((of, wave): readonly RolloutChange[] => {
-    const lost = of.targets.filter(({ leftAs }) => leftAs === "lost");
+    const excused = of.targets.filter(({ leftAs }) => leftAs === "lost").map(({ machine }) => ({ kind: "target_let_go", machine, why: "excused" }) as const);
     const failures = of.leftFailed + of.goneFailed;
-    const unreachable = Math.min(of.acknowledgedUnreachable, of.counted - lost.length);
-    const isKnown = failures === of.acknowledgedFailures && unreachable === of.acknowledgedUnreachable && of.goneLost === 0;
-    const excused = lost.map(({ machine }) => ({ kind: "target_let_go", machine, why: "excused" }) as const);
-    return isKnown ? excused : [...excused, { kind: "failures_acknowledged", wave, failures, unreachable, isGoneExcused: true }];
+    return failures === 0 && of.goneLost === 0 ? excused : [...excused, { kind: "failures_acknowledged", wave, failures, unreachable: 0, areSilentLeft: true, isGoneExcused: true }];
   });
 }
 
 function hasLeft({ waves }: RolloutState): boolean {
-  return waves.some(({ targets, leftFailed, goneFailed, goneLost, counts, acknowledgedFailures }) => leftFailed + goneFailed > Math.max(0, acknowledgedFailures - counts.failed) || goneLost > 0 || targets.some(({ leftAs }) => leftAs === "lost"));
+  return waves.some(({ targets, goneFailed, goneKnown, goneLost }) => goneFailed > goneKnown || goneLost > 0 || targets.some(({ leftAs, isKnown }) => leftAs === "lost" || (leftAs === "failed" && !isKnown)));
 }
 
 function retry(state: RolloutState): readonly RolloutChange[] {
   const failed = failedTargets(state);
   const again = failed.length === 0 ? [] : [{ kind: "targets_retried" } as const];
-  const forgotten = state.waves.flatMap(({ counts }, wave) => {
-    const first = failed.find((target) => target.wave === wave);
-    return first === undefined ? [] : forgottenFailure(state, first, counts.failed);
-  });
-  const known = state.phase === "succeeded" || state.phase === "failed" ? excuseLeft(state) : forgotten;
+  const known = state.phase === "succeeded" || state.phase === "failed" ? excuseLeft(state) : [];
   const goOn = state.phase === "failed" || state.phase === "paused" ? [{ kind: "phase_changed", phase: "rolling", reason: null } as const] : [];
   return [...again, ...known, ...askAgain(state), ...measureAnew(state), ...goOn];
 }

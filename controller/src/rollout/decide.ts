@@ -6,7 +6,6 @@
  */
 import type { Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
-import { forgottenFailure } from "./acknowledge.ts";
 import { askedAnew } from "./alarms.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
@@ -147,8 +146,7 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   // A failure is known before it is known what runs afterwards.
   const isMore = to === "failed" && reason !== null && ((runs !== null && runs !== target.runs) || reason.message !== target.reason?.message);
   if (to === target.state && !isMore) return [];
-  const changed = { kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs } as const;
-  return [changed, ...forgottenFailure(state, target)];
+  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs }];
 }
 
 /** A healthy target is under way again: its host or its agent was restarted. */
@@ -218,7 +216,7 @@ function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgai
   if (target?.state === "skipped" && target.leftAs === "lost") return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
   if (target?.state !== "unreachable" || isOver(state)) return [];
   const to = stateWhenHeard(state, target, answer, wasRenewed);
-  return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...forgottenFailure(state, target)];
+  return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }];
 }
 
 function stateWhenHeard({ phase, beganBack }: RolloutState, target: Target, answer: AgentPhase | undefined, wasRenewed: boolean): TargetState {
@@ -240,7 +238,7 @@ function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutRea
   const target = state.targets.get(machine);
   // A deployment of an older release goes to every machine that it was planned for.
   if (state.strategy.isWayBack === true || target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched" || isLeftForGood(state, target)) return [];
-  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
+  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
 }
 
 /** The target waits to start, or is kept from it, and nothing that it says counts until then. */
@@ -285,7 +283,7 @@ function onDecidedSince(state: RolloutState, { machine, reason }: Extract<Rollou
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose !== null || target.leftAs !== null || isOvertaken(target)) return [];
   if (target.state !== "pending" && target.state !== "unreachable" && target.state !== "skipped") return [];
-  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }, ...forgottenFailure(state, target)];
+  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
 }
 
 /** The target was lost on its way, or with the release, when the rollout ended, and has not said since how it went. */
@@ -327,7 +325,7 @@ function onGivenBack(state: RolloutState, machine: MachineId): readonly RolloutC
 function onReassigned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || !isForward(state) || !(target.state === "updating" || target.state === "healthy" || isToldAndSilent(target))) return [];
-  return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }, ...forgottenFailure(state, target)];
+  return [{ kind: "target_changed", machine, state: "pending", reason: null, runs: null }];
 }
 
 function skippedByDrain(state: RolloutState, target: Target): Extract<RolloutChange, { readonly kind: "target_changed" }> {
@@ -344,7 +342,7 @@ function isForward({ phase }: RolloutState): boolean {
 function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target?.state !== "unreachable" || target.purpose !== null) return [];
-  return [{ kind: "target_changed", machine, state: "skipped", reason: { code: "cordoned", message: "the machine is cordoned" }, runs: null }, ...forgottenFailure(state, target)];
+  return [{ kind: "target_changed", machine, state: "skipped", reason: { code: "cordoned", message: "the machine is cordoned" }, runs: null }];
 }
 
 /** Nothing is awaited of a machine that was removed. That it failed, or was lost, with the release stays known: a program that removes dead machines must not hide what kills them. */
@@ -353,7 +351,7 @@ function onRemoved(state: RolloutState, { machine, reason, leftWell, isStopped =
   if (target === undefined || target.state === "removed") return [];
   const leftAs = evidenceOf(state.phase, target, leftWell);
   const changed = { kind: "target_changed", machine, state: "removed", reason, runs: isStopped ? "" : null } as const;
-  return leftAs === null ? [changed, ...forgottenFailure(state, target)] : [{ ...changed, leftAs }];
+  return [leftAs === null ? changed : { ...changed, leftAs }];
 }
 
 /** A target that was removed makes room for a new machine of its name. */

@@ -2,6 +2,7 @@
  * What is derived from the targets' states and from the availability of their machines: who moves, which lanes are taken, who starts next, for whom a wave waits. Kept up
  * to date in O(log n) a change; after a restart it is built anew from the targets.
  */
+import { isFailure, noteKnown } from "./known.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { MachineAvailability } from "./availability.ts";
 import { backwardTurns, forwardTurns, isCounted, isMoving, isSupersededBack, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
@@ -53,6 +54,7 @@ function countLost(wave: WaveState, onTrial: boolean, by: 1 | -1): void {
 
 /** An unreachable target is waited for no longer; one that has left is excused. */
 export function letGo(state: RolloutState, wave: WaveState, target: Target, why: LetGo): void {
+  if (why === "excused" && !isFailure(target)) noteKnown(wave, target, false);
   if (why === "excused" && target.leftAs !== "failed") leave(state, wave, target, null);
   if (target.state !== "unreachable") return;
   leaveUnreachable(state, wave, target);

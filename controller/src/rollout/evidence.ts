@@ -34,6 +34,6 @@ export function evidenceOf(phase: RolloutPhase, target: Pick<Target, "state" | "
 }
 
 /** A drain has stopped the release there, or was to: the machine may have been dead before it heard of that. */
-export function isDrainedWithIt({ state, reason, firstTold }: Pick<Target, "state" | "reason" | "firstTold">): boolean {
+function isDrainedWithIt({ state, reason, firstTold }: Pick<Target, "state" | "reason" | "firstTold">): boolean {
   return state === "skipped" && reason?.code === "cordoned" && firstTold > 0;
 }

@@ -10,7 +10,7 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, overdueAlarm, ringing } from "./alarms.ts";
 import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
-import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isOwedTooLong, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
+import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
@@ -168,6 +168,11 @@ const UNHEARD_LOOK_MS = 500;
 
 /** Of machines that owe reports so many are named. */
 const OWING_NAMED_MAX = 3;
+
+/** Reports were waited for until `progress_deadline`. Machines that send none would be lost: these are heard, and do not say how it goes. */
+function isOwedTooLong({ hold, strategy }: RolloutState, now: Moment): boolean {
+  return hold?.kind === "reports" && attendedSince(hold.since, now) >= strategy.progressDeadlineMs;
+}
 
 /** A machine that owes reports vouches for nothing: it may have failed since it said that it was healthy. In a wave that need not wait for all, enough others may do so. O(machines that owe any). */
 function owedStep(state: RolloutState, wave: WaveState, world: Surroundings, now: Moment): Step | undefined {

@@ -27,7 +27,7 @@ import type { LaneLabel } from "../plan/plan.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { type AlarmState, quietAlarm } from "./alarms.ts";
 import type { GateState } from "./gates.ts";
-import { type Attended, attendedSince, dueAt, type Moment } from "./moment.ts";
+import { type Attended, dueAt, type Moment } from "./moment.ts";
 import { Turns } from "./turns.ts";
 
 export const ACTIVE_PHASES = ["pending", "rolling", "paused", "rolling_back"] as const;
@@ -94,6 +94,8 @@ export interface Target {
   letGo: LetGo | null;
   /** Removed or skipped, after it took the release. Null: in all other states, and when a person has excused it. */
   leftAs: LeftAs | null;
+  /** A person goes on knowing of its failure, or of its silence: that counts no more, until it is another one. */
+  isKnown: boolean;
   /** How often it was told. 0: this rollout has never touched it. */
   attempts: number;
   /** With which assignment it was told the release first, of those that still count: a target that starts again after it failed, or after it was assigned something else, takes the release anew. 0: it was not. */
@@ -122,7 +124,7 @@ export interface WaveState {
   readonly maxUnreachable: number | null;
   /** So many healthy targets are enough for the next wave to begin while the others go on; null: all settle first. */
   readonly successThreshold: number | null;
-  /** Failures and silences that an operator knows of and that count no more. */
+  /** Of its failures, and of those counted as silent, so many are known. */
   acknowledgedFailures: number;
   acknowledgedUnreachable: number;
   startedAt: Instant | null;
@@ -143,6 +145,8 @@ export interface WaveState {
   /** Besides: failures, and machines lost with the release, whose targets are folded, or belong to a new machine of the name. */
   goneFailed: number;
   goneLost: number;
+  /** Of these failures, so many are known. */
+  goneKnown: number;
 }
 
 /**
@@ -337,11 +341,6 @@ export function isDeserted({ waves }: Pick<RolloutState, "waves">): boolean {
 /** `progress_deadline` has passed. It stands still while something outside holds the rollout. */
 export function isLate({ hold, progressAt, strategy }: RolloutState, now: Moment): boolean {
   return hold === null && now.attended >= progressAt + strategy.progressDeadlineMs;
-}
-
-/** Reports were waited for until `progress_deadline`. Machines that send none would be lost: these are heard, and do not say how it goes. */
-export function isOwedTooLong({ hold, strategy }: RolloutState, now: Moment): boolean {
-  return hold?.kind === "reports" && attendedSince(hold.since, now) >= strategy.progressDeadlineMs;
 }
 
 /** When `progress_deadline` passes, as far as can be foreseen. */
