@@ -143,7 +143,7 @@ export class SimController implements Turning {
 
   /** Machines that the outcome of a deployment, as operators read it, excepts; it counts those that it does not name. Whoever asks while the controller is dead reads it afterwards. */
   outstandingOf(deployment: DeploymentId, phase: EndedPhase): { has(machine: MachineId): boolean } {
-    const { targets, count } = outstandingOf(this.#options.store.journal.db, deployment, { phase, beganBack: phase === "rolled_back" }, true);
+    const { targets, count } = outstandingOf(this.#options.store.journal.db, deployment, { phase, beganBack: phase === "rolled_back" }, { isOverdue: () => false });
     const named = new Set<string>(targets.map(({ machine }) => machine));
     return { has: (machine) => named.has(machine) || count > named.size };
   }

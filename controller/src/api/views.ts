@@ -14,7 +14,7 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
-import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText } from "../history/outcome.ts";
+import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
 import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, overtakenOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { statement } from "../journal/statement.ts";
@@ -56,7 +56,9 @@ interface DeploymentRow {
 const TROUBLED_ASKED_MAX = 50;
 
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
-const HEARD_UNDER_WAY = "SELECT 1 FROM targets t JOIN machines m ON m.id = t.machine WHERE t.deployment = ? AND t.state IN ('updating', 'reverting') AND m.silent_since IS NULL LIMIT 1";
+/** Nobody listens any more to one that was lost when the deployment was aborted, or another took its place; it may be heard again all the same. */
+const HEARD_UNDER_WAY = `SELECT t.machine FROM targets t JOIN deployments d ON d.id = t.deployment JOIN machines m ON m.id = t.machine
+  WHERE t.deployment = ? AND (t.state IN ('updating', 'reverting') OR (t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.phase IN ('aborted', 'superseded'))) AND m.silent_since IS NULL`;
 const TARGETS = `
   SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
   FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
@@ -165,10 +167,10 @@ export class DeploymentViews {
     // Where all are as it ended, which is the rule, no target is looked at.
     const ending = { phase, beganBack: row.back_seq !== null };
     const isOpen = openStates(ending).some((state) => counts[state] > 0);
-    const { targets, count } = isOpen ? outstandingOf(this.#db, id, ending, this.#present !== undefined) : NOBODY_OUTSTANDING;
+    const { targets, count } = isOpen ? outstandingOf(this.#db, id, ending, this.#present) : NOBODY_OUTSTANDING;
     const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? overtakenOf(this.#db, id) : NOBODY_OVERTAKEN;
     const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken });
-    const left = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(ending, version, target) }));
+    const left = targets.map((target) => ({ machine: target.machine, state: targetState(stateNow(ending, target)), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));
     return { outcome, outstanding: count === 0 ? undefined : { count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };
   }
@@ -186,11 +188,14 @@ export class DeploymentViews {
   }
 
   /** Of one that has ended: machines that are heard are on their way, or have their turn and nothing holds them. */
-  #isUnderWay({ id, phase }: DeploymentRow, { updating, reverting, pending }: TargetCounts): boolean {
-    if (this.#present === undefined) return false;
+  #isUnderWay({ id, app, phase }: DeploymentRow, { updating, reverting, unreachable, pending }: TargetCounts): boolean {
+    const present = this.#present;
+    if (present === undefined) return false;
     const state = this.#rollout(id);
     const isToGo = state !== undefined && state.hold === null && (phase === "succeeded" ? pending > 0 && !isTailTripped(state) : wentBack(state) && [...state.targets.values()].some((target) => mayGoBack(state, target)));
-    return isToGo || (updating + reverting > 0 && statement(this.#db, HEARD_UNDER_WAY).get(id) !== undefined);
+    if (isToGo || updating + reverting + unreachable === 0) return isToGo;
+    for (const machine of statement(this.#db, HEARD_UNDER_WAY).pluck().iterate(id) as IterableIterator<MachineId>) if (!present.isOverdue(machine, app)) return true;
+    return false;
   }
 
   #waitingOn(row: DeploymentRow, waiting: string): string {

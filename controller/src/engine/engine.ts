@@ -4,7 +4,7 @@
  * Always holds: a report is acknowledged after the commit that holds it.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { DeploymentId, Digest, Generation, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Digest, Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AgentRefusal } from "../fleet/fleet.ts";
 import type { AgentChanged, JournalRow, MachineJoined, ReportAccepted } from "../journal/entry.ts";
@@ -245,6 +245,11 @@ export class Engine {
   /** How the machines are now that a deployment decided about. */
   nowOf(id: DeploymentId): Now {
     return this.#loop.world.nowOf(id);
+  }
+
+  /** The machine is heard, and its time to answer for what it was assigned of the app is over. */
+  isOverdue(machine: MachineId, app: AppName): boolean {
+    return this.#loop.world.availabilities.isOverdue(machine, app);
   }
 
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */

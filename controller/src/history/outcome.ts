@@ -4,7 +4,7 @@
  * When the last of them has been heard and has done what the outcome says, the words are plain again: they are made anew from the targets each time.
  */
 import { counted, firstAndMore } from "@muster/proto/text.ts";
-import { type EndedPhase, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
+import { type EndedPhase, isStuckBack, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
 import { listText } from "./words.ts";
 
 /** A target on which the outcome does not hold yet, or is not known to hold. */
@@ -18,6 +18,12 @@ export interface OutstandingTarget {
   readonly reason?: string | null;
   /** The same in words. Default null. */
   readonly message?: string | null;
+  /** Whether its machine is heard now. By default nobody knows. */
+  readonly isHeard?: boolean;
+  /** It is heard, and its time to answer is over. Default false. */
+  readonly isOverdue?: boolean;
+  /** The newer deployment that has its turn there when the machine is heard. Default null: none has. */
+  readonly newer?: string | null;
 }
 
 /** A target on which a success did not hold, and about which a newer deployment has decided since. */
@@ -112,16 +118,20 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "may_still_run" | "goes_back" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
+type What = "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
-function whatOf(ending: Ending, { state, purpose, attempts, reason = null }: OutstandingTarget): What {
+function whatOf(ending: Ending, target: OutstandingTarget): What {
+  const { purpose, attempts, reason = null, isOverdue = false, newer = null } = target;
   const { phase } = ending;
+  const state = stateNow(ending, target);
   if (state === "removed") return "removed";
-  if (isSupersededBack(ending)) {
-    if (state === "unreachable") return "may_still_run";
-    return state === "reverting" ? "goes_back" : state === "skipped" ? "left_to_newer" : "goes_back_in_turn";
+  if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
+  if (isSupersededBack(ending) || phase === "rolled_back") {
+    if (state === "unreachable") return newer === null ? "may_still_run" : "is_decided_by_newer";
+    if (isStuckBack({ state, purpose })) return "could_not_go_back";
+    if (phase === "rolled_back" || state === "reverting") return "goes_back";
+    return state === "skipped" ? "left_to_newer" : "goes_back_in_turn";
   }
-  if (phase === "rolled_back") return state === "unreachable" ? "may_still_run" : "goes_back";
   if (state === "reverting") return "goes_back";
   if (phase === "succeeded") {
     if (state === "unreachable") return attempts === 0 ? "gets_it_when_heard" : reason === "not_taken" ? "was_told" : "took_it";
@@ -134,9 +144,16 @@ function whatOf(ending: Ending, { state, purpose, attempts, reason = null }: Out
   return purpose === "revert" ? (phase === "failed" ? "may_still_run" : "was_to_go_back") : "may_run";
 }
 
+/** After an end at which nobody listens any more a target stays as it was, and its machine does not: it falls silent, or is heard again. */
+export function stateNow({ phase }: Ending, { state, purpose, isHeard }: OutstandingTarget): TargetState {
+  if (isHeard === false && (state === "updating" || state === "reverting")) return "unreachable";
+  const isHeardAgain = isHeard === true && state === "unreachable" && purpose !== null && (phase === "aborted" || phase === "superseded");
+  return isHeardAgain ? (purpose === "revert" ? "reverting" : "updating") : state;
+}
+
 /** What it failed of, where it is the only one of whom that is said. */
 function withReason(text: string, what: What, { message = null }: OutstandingTarget): string {
-  return what === "failed" && message !== null && message !== "" ? `${text}: ${message}` : text;
+  return (what === "failed" || what === "could_not_go_back") && message !== null && message !== "" ? `${text}: ${message}` : text;
 }
 
 /** `who`: names, or some of them and how many more. */
@@ -148,6 +165,14 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} may still run ${version}, and ${one ? "goes back when it is" : "go back when they are"} heard`;
     case "was_to_go_back":
       return `${who} may still run ${version}: ${one ? "it was" : "they were"} to go back, and ${one ? "is" : "are"} not heard`;
+    case "says_nothing_back":
+      return `${who} ${one ? "was" : "were"} told to go back and ${one ? "gives" : "give"} no answer, so ${one ? "it" : "they"} may still run ${version}`;
+    case "says_nothing":
+      return `${who} ${one ? "was" : "were"} assigned ${version} and ${one ? "gives" : "give"} no answer`;
+    case "could_not_go_back":
+      return `${who} could not go back`;
+    case "is_decided_by_newer":
+      return `${who} may still run ${version}, and ${one ? "gets what a newer deployment has for it when it is" : "get what a newer deployment has for them when they are"} heard`;
     case "goes_back":
       return `${who} ${one ? "is on its" : "are on their"} way back`;
     case "may_run":
@@ -218,10 +243,18 @@ function missedText({ state, attempts }: Pick<OvertakenTarget, "state" | "attemp
 }
 
 /** `1 unreachable`, `2 unreachable and 1 under way`. */
-export function kindsText({ outstanding, outstandingCount }: Pick<Ended, "outstanding" | "outstandingCount">): string {
-  const kinds = groupedBy(outstanding, ({ state }) => (state === "unreachable" || state === "removed" ? state : "under way"));
+export function kindsText({ phase, beganBack, outstanding, outstandingCount }: Pick<Ended, "phase" | "beganBack" | "outstanding" | "outstandingCount">): string {
+  const kinds = groupedBy(outstanding, (target) => kindOf({ phase, beganBack }, target));
   const unread = outstandingCount - outstanding.length;
   return listText([...kinds].map(([kind, targets], index) => `${targets.length + (index === kinds.size - 1 ? unread : 0)} ${kind}`));
+}
+
+function kindOf(ending: Ending, target: OutstandingTarget): string {
+  const state = stateNow(ending, target);
+  if (state === "unreachable" || state === "removed") return state;
+  const what = whatOf(ending, target);
+  if (what === "could_not_go_back") return "failed";
+  return what === "says_nothing" || what === "says_nothing_back" ? "without an answer" : "under way";
 }
 
 function groupedBy<Key, Of>(targets: readonly Of[], keyOf: (target: Of) => Key): ReadonlyMap<Key, readonly Of[]> {

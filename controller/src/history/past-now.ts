@@ -47,7 +47,7 @@ export async function presentAt(past: Past, db: Database, at: Instant): Promise<
     asked += 1;
     if (asked % MACHINES_AT_ONCE === 0) await turn();
   }
-  return { nowOf: (id) => nowOf(past.db, id), unsound: () => undefined, remedies: () => ({ rollback: false, rollbackTo: "", retry: false }) };
+  return { nowOf: (id) => nowOf(past.db, id), unsound: () => undefined, isOverdue: () => false, remedies: () => ({ rollback: false, rollbackTo: "", retry: false }) };
 }
 
 function nowOf(db: Database, id: DeploymentId): Now {

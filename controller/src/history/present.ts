@@ -4,7 +4,7 @@
  * The engine counts (`engine/deployments-now.ts`); here the machines behind the counts are named, with what they say. Nothing is scanned for a deployment whose machines are all well.
  */
 import type { Database } from "better-sqlite3";
-import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Remedies } from "../engine/comebacks.ts";
 import { NOBODY, type Now } from "../engine/deployments-now.ts";
 import { leftWithRelease, stands } from "../journal/standing.ts";
@@ -18,6 +18,8 @@ export interface Present {
   nowOf(id: DeploymentId): Now;
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined;
+  /** The machine is heard, and its time to answer for what it was assigned of the app is over. */
+  isOverdue(machine: MachineId, app: AppName): boolean;
   /** Which commands would mend a deployment that went wrong. */
   remedies(id: DeploymentId): Remedies;
 }
@@ -47,11 +49,31 @@ export interface Outstanding {
   readonly count: number;
 }
 
-/** Empty before the end. `isNow`: later decisions about its machines count; else it is as the deployment left it. */
-export function outstandingOf(db: Database, id: DeploymentId, ending: Ending, isNow: boolean): Outstanding {
+/** What a newer deployment that stands has for a machine that this one was to take back, and that was not heard since. */
+const NEWER = `(SELECT o.id FROM deployments o JOIN targets x ON x.deployment = o.id AND x.machine = t.machine
+  WHERE o.app = d.app AND o.start_seq > d.start_seq AND ${stands("o")} AND x.attempts = 0 AND x.state IN ('pending', 'unreachable') ORDER BY o.start_seq DESC LIMIT 1)`;
+
+interface OutstandingRow extends OutstandingTarget {
+  readonly machine: MachineId;
+  readonly app: AppName;
+  readonly isSilent: 0 | 1 | null;
+}
+
+/** Empty before the end. `present`: how its machines are now, and later decisions about them, count; undefined: it is as the deployment left it. */
+export function outstandingOf(db: Database, id: DeploymentId, ending: Ending, present: Pick<Present, "isOverdue"> | undefined): Outstanding {
+  const isNow = present !== undefined;
   const given = { id, states: JSON.stringify(openStates(ending)), isNow: isNow ? 1 : 0 };
   const where = `${FROM} ${IS_OPEN} ${isNow ? `AND ${IS_OWN}` : ""}`;
-  const targets = statement(db, `SELECT t.machine, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`).all(given) as OutstandingTarget[];
+  const rows = statement(
+    db,
+    `SELECT t.machine, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message, d.app, (SELECT m.silent_since IS NOT NULL FROM machines m WHERE m.id = t.machine) AS isSilent, ${NEWER} AS newer
+     ${where} ORDER BY t.wave, t.position LIMIT ${OUTSTANDING_READ_MAX}`,
+  ).all(given) as OutstandingRow[];
+  const targets = rows.map(({ app, isSilent, newer, ...target }): OutstandingTarget => {
+    if (present === undefined || isSilent === null) return target;
+    const isHeard = isSilent === 0;
+    return { ...target, newer: newer ?? null, isHeard, isOverdue: isHeard && present.isOverdue(target.machine, app) };
+  });
   const count = targets.length < OUTSTANDING_READ_MAX ? targets.length : (statement(db, `SELECT count(*) ${where}`).pluck().get(given) as number);
   return { targets, count };
 }

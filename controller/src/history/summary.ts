@@ -46,7 +46,7 @@ function endSummary(state: RolloutState, waiting: string, { outstanding: { targe
       return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${otherFailures({ counts, outstanding: left, outstandingCount: leftCount, overtaken }).map((text) => `; ${text}`).join("")}${others}${overtakenSentences(overtaken).map((text) => `; ${text}`).join("")}${goneText(counts.removed)}.`;
     case "rolled_back":
       if (leftCount === 0) return `${what} was rolled back${why}.`;
-      return `${what} was rolled back, except ${kindsText({ outstanding: left, outstandingCount: leftCount })}${others.replace(";", ":")}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;
+      return `${what} was rolled back, except ${kindsText({ phase, beganBack, outstanding: left, outstandingCount: leftCount })}${others.replace(";", ":")}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;
     case "failed":
       return `${what} failed${why}${others}.`;
     case "aborted":

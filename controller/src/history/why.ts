@@ -72,7 +72,7 @@ export class Why {
     const leftOut = unchanged.size > 0 && phase === "succeeded" ? leftOutNow(db, state) : undefined;
     const left = phase === "succeeded" ? overtakenOf(db, id) : NOBODY_OVERTAKEN;
     const overtaken = left.archived > 0 ? overtakenIn(db, state) : left;
-    return { outstanding: outstandingOf(db, id, { phase, beganBack }, true), overtaken, isRunElsewhere: isRunElsewhere(db, id), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
+    return { outstanding: outstandingOf(db, id, { phase, beganBack }, present), overtaken, isRunElsewhere: isRunElsewhere(db, id), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */

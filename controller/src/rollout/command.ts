@@ -98,6 +98,7 @@ function rollbackRefusal(state: RolloutState): string | undefined {
     case "rolling_back":
       return "it is being rolled back already";
     case "rolled_back":
+      if ([...state.targets.values()].some(isStuckBack)) return undefined;
       return `it has been rolled back already${stillToGoBack(state)}`;
     case "superseded":
       if ([...state.targets.values()].some((target) => isSupersededBack(state) && isStuckBack(target))) return undefined;

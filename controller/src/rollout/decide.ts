@@ -140,7 +140,7 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose === null || generation !== target.generation) return [];
   // What becomes of a target after the end, where it stood, is what the release is like now (availability.ts), and no failure of those that come later.
-  if (state.phase === "succeeded" && target.state === "healthy") return [];
+  if ((state.phase === "succeeded" && target.state === "healthy") || (state.phase === "rolled_back" && target.state === "reverted")) return [];
   const to = startsAnew(state, target, phase) ? "updating" : targetStateOf(target, phase);
   if (to === undefined || (isMoving({ state: to }) && isOver(state))) return [];
   // A failure is known before it is known what runs afterwards.

@@ -1,0 +1,128 @@
+/** After the end nobody says for ever that a machine is on its way: it has failed, gives no answer, is lost, or is heard again. */
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { Scene } from "../history/history.fixture.ts";
+import { DeploymentViews } from "./views.ts";
+
+const FOUR = ["m-1", "m-2", "m-3", "m-4"];
+const HOUR = 3_600_000;
+
+let scene: Scene;
+let views: DeploymentViews;
+
+beforeEach(async () => {
+  scene = new Scene();
+  views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), (id) => scene.engine.rollout(id), scene.engine);
+  await scene.join(...FOUR);
+});
+
+afterEach(() => {
+  scene.engine.stop();
+  scene.journal.close();
+});
+
+async function deployed(version: string): Promise<DeploymentId> {
+  const id = scene.deploy(version, { waves: [ALL], maxUnavailable: count(4) });
+  for (const machine of FOUR) await scene.tell(machine, "healthy", version);
+  return id;
+}
+
+/** m-3 was lost in it, is heard again, and is told to go back. */
+async function rolledBackLate(): Promise<DeploymentId> {
+  await deployed("1");
+  const id = await deployed("2");
+  scene.elapse(20_000, "m-1", "m-2", "m-4");
+  scene.command(id, "rollback");
+  for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "1");
+  await scene.join("m-3");
+  return id;
+}
+
+/** One at a time, and m-1 is on its way when it is aborted. */
+async function aborted(): Promise<DeploymentId> {
+  await deployed("1");
+  const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+  await scene.tell("m-1", "probing", "2");
+  scene.command(id, "abort");
+  return id;
+}
+
+const said = (id: DeploymentId) => {
+  const { outcome, underWay } = views.one(id, false)!;
+  return { outcome, underWay };
+};
+
+test("a rollback of which one machine fails to go back says so, and can be asked for again", async () => {
+  const id = await rolledBackLate();
+  expect(said(id)).toEqual({ outcome: "rolled back, except 1 under way: m-3 is on its way back", underWay: true });
+  await scene.tell("m-3", "failed", "");
+  scene.elapse(HOUR, ...FOUR);
+  expect(said(id)).toEqual({ outcome: "rolled back, except 1 failed: m-3 could not go back: exited with code 1", underWay: false });
+  expect(scene.engine.remedies(id).rollback).toBe(true);
+  expect(scene.command(id, "rollback").ok).toBe(true);
+  await scene.tell("m-3", "healthy", "1");
+  expect(said(id)).toEqual({ outcome: "rolled back", underWay: false });
+});
+
+test("nor does one that gives no answer", async () => {
+  const id = await rolledBackLate();
+  scene.elapse(HOUR, ...FOUR);
+  expect(said(id)).toEqual({ outcome: expect.stringContaining("m-3 could not go back: no answer within") as string, underWay: false });
+});
+
+test("one that is back, and is not well later, is back", async () => {
+  const id = await rolledBackLate();
+  await scene.tell("m-1", "unhealthy", "1");
+  await scene.tell("m-3", "healthy", "1");
+  expect([said(id).outcome, views.one(id, false)!.now?.text]).toEqual(["rolled back", "3 of 4 healthy: m-1 unhealthy: exited with code 1"]);
+});
+
+test("after an abort a machine on its way that gives no answer is said to give none", async () => {
+  const id = await aborted();
+  expect(said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
+  scene.elapse(HOUR, ...FOUR);
+  expect(said(id)).toEqual({ outcome: "aborted; m-1 was assigned 2 and gives no answer", underWay: false });
+});
+
+test("one that is lost is said to be lost, and to be on its way when it is heard again", async () => {
+  const id = await aborted();
+  scene.elapse(20_000, "m-2", "m-3", "m-4");
+  expect(said(id)).toEqual({ outcome: "aborted; m-1 may run 2: it was assigned it, and is not heard", underWay: false });
+  await scene.join("m-1");
+  expect(said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
+});
+
+test("the same of one that was lost before the abort", async () => {
+  await deployed("1");
+  const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+  await scene.tell("m-1", "probing", "2");
+  scene.elapse(20_000, "m-2", "m-3", "m-4");
+  scene.command(id, "abort");
+  expect(said(id)).toEqual({ outcome: "aborted; m-1 may run 2: it was assigned it, and is not heard", underWay: false });
+  await scene.join("m-1");
+  expect(said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
+});
+
+test("one that could not go back before a newer deployment took the rollback's place has no turn", async () => {
+  await deployed("1");
+  const id = await deployed("2");
+  scene.command(id, "rollback");
+  await scene.tell("m-1", "failed", "");
+  scene.engine.orders.labelMachine("m-1" as never, { set: { role: "other" }, remove: [] }, "anna");
+  scene.deploy("3", { waves: [ALL], maxUnavailable: count(4), onConflict: "supersede" });
+  for (const machine of ["m-2", "m-3", "m-4"]) await scene.tell(machine, "healthy", "3");
+  expect(said(id).outcome).toBe("superseded before all had gone back; m-1 could not go back: exited with code 1");
+});
+
+test("one that is lost in a rollback, and that a newer deployment waits for, gets that when it is heard", async () => {
+  await deployed("1");
+  const id = await deployed("2");
+  scene.elapse(20_000, "m-1", "m-2", "m-4");
+  scene.command(id, "rollback");
+  for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "1");
+  expect(said(id).outcome).toBe("rolled back, except 1 unreachable: m-3 may still run 2, and goes back when it is heard");
+  scene.deploy("3", { waves: [ALL], maxUnavailable: count(4) });
+  for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "3");
+  expect(said(id).outcome).toBe("rolled back, except 1 unreachable: m-3 may still run 2, and gets what a newer deployment has for it when it is heard");
+});
