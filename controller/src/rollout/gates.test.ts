@@ -129,6 +129,22 @@ describe("soak", () => {
     expect(rollout.moving()).toEqual(OPEN);
   });
 
+  test("begins anew when a target changes while the gate behind it is waited for, unless somebody skipped it", () => {
+    for (const isSkipped of [false, true]) {
+      const rollout = atGate([soak(5 * MINUTE), { kind: "approval" }], { maxFailures: count(1) });
+      if (isSkipped) rollout.command("promote");
+      rollout.pass(5 * MINUTE);
+      expect(rollout.waitsFor()).toContain("approve wave 1");
+      rollout.silence(0);
+      rollout.pass(MINUTE);
+      rollout.hear(0);
+      expect(rollout.waitsFor()).toContain(isSkipped ? "approve wave 1" : "the soak of wave 1 to be over");
+      rollout.pass(5 * MINUTE);
+      expect(rollout.waitsFor()).toContain("approve wave 1");
+      expect(rollout.moving()).toEqual([]);
+    }
+  });
+
   test("takes a release back that turns unhealthy in it", () => {
     const rollout = atGate([soak(5 * MINUTE)]);
     rollout.pass(4 * MINUTE);

@@ -9,7 +9,7 @@ import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, overdueAlarm, ringing } from "./alarms.ts";
-import { type GateState, saidOfSkipped, soakOver, stepOf } from "./gates.ts";
+import { type GateState, saidOfSkipped, soakOver, stepOf, whySkipped } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -109,6 +109,8 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   if (gate === undefined) return undefined;
   const at = { wave: state.wave, gate: index } as const;
   if (state.promoted) return change({ kind: "gate_opened", ...at, said: saidOfSkipped("the deployment was promoted") });
+  const interrupted = wave.gates.findIndex((each) => isInterrupted(wave, each));
+  if (interrupted >= 0) return change({ kind: "gate_reached", wave: state.wave, gate: interrupted });
   if (gate.state !== "reached" || wasWaitedFor(state, wave, gate)) return change({ kind: "gate_reached", ...at });
   const away = awayStep(state, wave, gate);
   if (away !== undefined) return away;
@@ -123,6 +125,11 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
     case "wait":
       return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until), ...(gate.gate.kind === "soak" ? { until: step.until ?? null } : {}) }, until: step.until };
   }
+}
+
+/** A soak has passed, another gate has not, and a target of the wave has changed since: the wave is not as it was any more. One that somebody skipped stays so. */
+function isInterrupted({ changedAt }: WaveState, gate: GateState): boolean {
+  return gate.gate.kind === "soak" && gate.state === "open" && gate.since !== null && changedAt.attended > gate.since.attended && whySkipped(gate) === undefined;
 }
 
 /** A machine of the wave was waited for in the middle of its soak, and was heard again: the soak's patience begins anew. */
