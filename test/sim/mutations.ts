@@ -402,4 +402,28 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "orders_were_given",
     edits: [{ file: `${ENGINE}/declare-lost.ts`, find: 'append({ kind: "machine_silent", machine });', put: 'append({ kind: "machine_silent", machine });\n      append({ kind: "machine_cordoned", machine, by: "", reason: "", drained: false });' }],
   },
+  {
+    name: "a rollback in which a machine could not go back ends as rolled back",
+    breaks: "outcome_confirmed",
+    seed: 22,
+    edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (failed.length === 0) return", put: "if (failed.length >= 0) return" }],
+  },
+  {
+    name: "a file that asks for an abort is rolled back",
+    breaks: "on_failure_as_asked",
+    seed: 41,
+    edits: [{ file: `${ROLLOUT}/rolling.ts`, find: 'return { kind: "phase_changed", phase: "failed", reason };', put: 'return { kind: "phase_changed", phase: "rolling_back", reason };' }],
+  },
+  {
+    name: "late machines are not left alone where the file says so",
+    breaks: "late_as_asked",
+    seed: 7,
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: 'standing.lateJoiners === "ignore" ||', put: "" }],
+  },
+  {
+    name: "the lowest priority begins first",
+    breaks: "priority_first",
+    seed: 27,
+    edits: [{ file: `${ENGINE}/starts.ts`, find: "const more = other.strategy.priority - state.strategy.priority;", put: "const more = state.strategy.priority - other.strategy.priority;" }],
+  },
 ];

@@ -79,6 +79,12 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), drain, deploy(`${name}-2`, bad, carefully), uncordon], pauseMs: [15_000, 25_000] };
     }
     case "back to": {
+      // By what is drawn anyway, so that the others stay as they were for each seed.
+      if (slow.readyMs % 3 === 0) {
+        // Two wait for their turn, and the later one is urgent.
+        const inTurn = (priority: number): Partial<Strategy> => ({ onConflict: "queue", priority, maxUnavailable: count });
+        return { steps: [deploy(`${name}-1`, slow, inTurn(0)), deploy(`${name}-2`, good, inTurn(0)), deploy(`${name}-3`, good, inTurn(1)), wait, wait, wait], pauseMs: [3_000, 8_000] };
+      }
       const back: Step = () => {
         const answer = desk.rollbackTo(last(), `${name}-1`);
         if (answer?.ok === true) narrator.submitted(Number(answer.value.deployment.slice(2)));

@@ -7,6 +7,7 @@ export const INVARIANTS = [
   "lanes_hold", // nor where max_unavailable_per or spread have none
   "budgets_hold", // nor where the budget of a group has none, over all apps
   "cause_confirmed", // a rollout stops, pauses or goes back for what a person ordered, the outside world said, or the hosts show
+  "on_failure_as_asked", // and then it does what on_failure says
   "failures_stop", // what failed on more hosts than allowed stops the rollout soon after the hosts know of it, and so do more hosts that are not heard than allowed
   "soak_watched", // a soak passes only while the controller watches, and every host of its wave serves or is let go, and not when all that took it were drained
   "gates_hold", // approvals, webhooks and metrics open their gate when they were really given
@@ -25,6 +26,8 @@ export const INVARIANTS = [
   "good_succeeds", // a good release on hosts that can be reached succeeds, and runs there
   "bad_contained", // a bad one comes no further than its canary, and is taken back
   "begins_in_time", // nothing begins before its time, before what it is promoted from, or before somebody starts it where that is asked for
+  "priority_first", // of those that could begin the one with the highest priority does
+  "late_as_asked", // a machine that comes late gets nothing where late_joiners says so
   "closed_is_still", // a freeze, or a window that is closed, changes nothing
   "cordoned_is_left", // a machine that is cordoned is not changed
   "unmatched_is_left", // nor one whose labels its deployment does not select any more

@@ -11,6 +11,9 @@ import { LAG_MS, ROUNDING_MS, UNSURE_MS } from "./hosts.ts";
 import { FAILED, hadFailed } from "./passing.ts";
 import type { Deployment, Phase, Wave } from "./record.ts";
 
+/** Reasons for which on_failure says what is done. */
+const REACTED_TO: readonly string[] = ["failures_exceeded", "unreachable_exceeded", "progress_deadline", "gate_stopped", "alarm_active"];
+
 export class Causes {
   readonly #court: Court;
 
@@ -25,7 +28,15 @@ export class Causes {
     // Somebody ordered that, and it begins, or has come to its end, now.
     if (from === "rolling_back" && to === "aborted") return;
     const missing = this.#missing(deployment, reason?.code ?? "none", at, { from, since });
+    if (from === "rolling") this.#checkReaction(deployment, to, reason?.code ?? "none");
     if (missing !== undefined) this.#court.complain("cause_confirmed", `${deployment.id} is ${to} (${reason?.code}: ${reason?.message}), and ${missing}`);
+  }
+
+  /** What failed on all that took it has failed, whatever is to be done about failures before that. */
+  #checkReaction({ id, strategy: { onFailure }, ...deployment }: Deployment, to: Phase, code: string): void {
+    if (!REACTED_TO.includes(code) || (to === "failed" && code === "failures_exceeded")) return;
+    const asked = ({ rollback: "rolling_back", pause: "paused", abort: "failed" } as const)[onFailure];
+    if (to !== asked) this.#court.complain("on_failure_as_asked", `${id} of ${deployment.app} is ${to} (${code}), and its file says on_failure: ${onFailure}`);
   }
 
   /** What keeps the cause from being one. */

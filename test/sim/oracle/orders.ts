@@ -58,6 +58,8 @@ export class Orders {
     const isPlannedBack = record.waysBack.has(deployment.id) && deployment.waves.some(({ machines }) => machines.includes(machine));
     if (known.cordonedAt !== undefined) complain("cordoned_is_left", `${what} and is cordoned`);
     if (!isPlannedBack && !selects(checkedSelector(deployment.strategy.targets), known.labels)) complain("unmatched_is_left", `${what}, whose labels do not match ${deployment.strategy.targets}`);
+    const isLate = known.joinedAt > (deployment.startedAt ?? Infinity);
+    if (isLate && deployment.strategy.lateJoiners === "ignore") complain("late_as_asked", `${what}, which leaves late machines alone, and it joined later`);
     this.#checkWave(decision, deployment, what);
     if (!isInAHurry) for (const { from, until, setAt } of record.freezes.values()) if (setAt <= decision.at && from <= wallNow && wallNow < until) complain("closed_is_still", `${what} in a freeze`);
     const isPromoted = deployment.acts.some((act) => act.what === "promote" && act.detail === "all");
@@ -93,6 +95,16 @@ export class Orders {
     if (!stood) complain("begins_in_time", `${id} begins, and nothing that it is promoted from has stood for so long`);
     if (deployment.wavesFault !== undefined) complain("waves_as_asked", `of ${id} ${deployment.wavesFault}`);
     this.#checkOrder(deployment);
+    this.#checkPriority(deployment);
+  }
+
+  /** Of those that wait for nothing but for others of their app to end, and began to wait before this moment. */
+  #checkPriority({ id, app, strategy }: Deployment): void {
+    const { record, hosts, complain } = this.#court;
+    if (strategy.onConflict !== "queue") return;
+    const waits = ({ strategy: other }: Deployment) => other.onConflict === "queue" && other.start === "auto" && other.startAt === null && other.after === null;
+    const before = [...record.deployments.values()].find((other) => other.app === app && other.phase === "pending" && other.submittedAt < hosts.now && waits(other) && other.strategy.priority > strategy.priority);
+    if (before !== undefined) complain("priority_first", `${id} begins with priority ${strategy.priority} before ${before.id}, which has ${before.strategy.priority}`);
   }
 
   /** By the controller's wall clock as it stood then: one that is set back afterwards does not end what has begun. */
