@@ -23,8 +23,8 @@ export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts"
   }
 }
 
-/** Deployments that have ended, or will, whose release the machine took, and with which it is lost or not well since shortly after. */
-export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machine: MachineId, now: Seen): readonly DeploymentId[] {
+/** Deployments whose release the machine took, and with which it is lost; of those that have ended, it may also be not well, and only since shortly after counts. */
+export function lostWith({ world, facts, rollouts }: Pick<Loop, "world" | "facts" | "rollouts">, machine: MachineId, now: Seen): readonly DeploymentId[] {
   const isAlive = world.fleet.isAlive(machine, now.watchedMs);
   return [...world.availabilities.appsOf(machine)].flatMap((app) => {
     const standing = world.standingOf(machine, app)!;
@@ -32,8 +32,9 @@ export function lostWith({ world, facts }: Pick<Loop, "world" | "facts">, machin
     const taken = facts.takenAt(deployment, machine, release);
     if (taken === undefined) return [];
     const isLost = !isAlive && !world.isExcused(machine, app) && world.hasAssignment(machine, app, taken.generation);
+    if (!rollouts.hasEnded(deployment)) return isLost ? [deployment] : [];
     if (!isLost && !isBad(standing)) return [];
-    const since = !isLost ? facts.saidAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
+    const since = !isLost ? facts.unwellAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
     return since === undefined || since - taken.attended > STOOD_MS ? [] : [deployment];
   });
 }

@@ -1,7 +1,8 @@
 /** Promotions and late machines go by what stands on the machines now, whichever deployment decided about them. */
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { isUnsound } from "./deployments-now.ts";
+import { Facts } from "./facts.ts";
 import { World } from "./world.fixture.ts";
 
 const WIDE = { waves: [ALL], maxUnavailable: count(9) };
@@ -182,6 +183,31 @@ test("what has stood for its soak already when production is submitted is not so
   world.deploy("2", SOAKED);
   world.pass(2000, ...ALL_MACHINES);
   expect(world.wanted("p1")).toBe("2");
+});
+
+test("since when it stands is read when the soak is over and when its machines were heard after it: a row for each machine, however much they said and however many deployments wait", async () => {
+  const world = new World();
+  const names = Array.from({ length: 30 }, (_, index) => `s${index}`);
+  await world.joinAs({ env: "staging" }, ...names);
+  await world.joinAs({ env: "prod" }, "p1");
+  world.deploy("1", { ...WIDE, maxUnavailable: count(99), targets: "" });
+  await world.settle(...names, "p1");
+  world.deploy("2", { ...WIDE, maxUnavailable: count(99), targets: "env=staging" });
+  await world.settle(...names);
+  world.pass(2000, ...names, "p1");
+  for (let round = 0; round < 5; round += 1) for (const phase of ["unhealthy", "healthy"] as const) for (const name of names) await world.say(name, phase);
+  const prod = world.deploy("2", SOAKED);
+  world.deploy("2", SOAKED);
+  world.pass(590_000, ...names, "p1");
+  const read = vi.spyOn(Facts.prototype, "changedAfter");
+  const looked = vi.spyOn(Facts.prototype, "machinesOf");
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+  });
+  while (world.phase(prod) === "pending") world.pass(1000, ...names, "p1");
+  const rows = read.mock.results.map(({ value }) => (value as ReadonlyMap<unknown, unknown>).size);
+  // Whom it is for is read again for the other one, since the first has told machines of the app something.
+  expect([rows, looked.mock.calls.length]).toEqual([[30, 30], 1]);
 });
 
 const by = { by: "anna", reason: "" };

@@ -148,7 +148,7 @@ export interface MachineRemoved {
   readonly machine: MachineId;
   readonly by: string;
   readonly reason: string;
-  /** Deployments whose release it had not had for long when it was heard no more, or was not well any more. Absent: none. */
+  /** Deployments under way with whose release it was lost, and ended ones whose release it had not had for long when it was heard no more, or was not well any more. Absent: none. */
   readonly lostWith?: readonly DeploymentId[];
   /** Apps of which it had said, being drained, that nothing runs there any more. Absent: none. */
   readonly stopped?: readonly AppName[];
