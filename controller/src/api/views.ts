@@ -56,7 +56,9 @@ interface DeploymentRow {
 const TROUBLED_ASKED_MAX = 50;
 
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
-const HEARD_UNDER_WAY = "SELECT 1 FROM targets t JOIN machines m ON m.id = t.machine WHERE t.deployment = ? AND t.state IN ('updating', 'reverting') AND m.silent_since IS NULL LIMIT 1";
+/** On their way by what the machine was told last: of what a newer deployment has told something else, nothing is to come any more. */
+const HEARD_UNDER_WAY = `SELECT 1 FROM assignments a JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine JOIN machines m ON m.id = t.machine
+  WHERE a.deployment = ? AND t.state IN ('updating', 'reverting') AND m.silent_since IS NULL AND m.drained = 0 LIMIT 1`;
 const TARGETS = `
   SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
   FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
