@@ -43,6 +43,7 @@ interface DeploymentRow {
   readonly wave: number;
   readonly max_unavailable: number;
   readonly unchanged: string;
+  readonly unchanged_archived: number;
   readonly notes: string;
   readonly start_approved: number;
   readonly back_seq: number | null;
@@ -130,7 +131,8 @@ export class DeploymentViews {
     const waves = this.#waves(row, waiting);
     const strategy = JSON.parse(row.strategy) as Strategy;
     const unchanged = JSON.parse(row.unchanged) as string[];
-    const counts = waves.reduce((sum, wave) => add(sum, wave.counts), { ...noCounts(), total: unchanged.length, unchanged: unchanged.length });
+    const leftOut = unchanged.length + row.unchanged_archived;
+    const counts = waves.reduce((sum, wave) => add(sum, wave.counts), { ...noCounts(), total: leftOut, unchanged: leftOut });
     return {
       id: row.id,
       app: row.app,

@@ -163,7 +163,7 @@ export interface RetentionSet {
   readonly by: string;
 }
 
-/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names. */
+/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names; and so are, with the first such row, all machines that it left out. */
 export interface TargetsArchived {
   readonly kind: "targets_archived";
   readonly deployment: DeploymentId;

@@ -128,6 +128,7 @@ const PROJECTIONS = {
     hold_since      INTEGER,
     hold_attended   INTEGER,
     hold_until      INTEGER,
+    unchanged_archived INTEGER NOT NULL DEFAULT 0, -- so many it left out, whose names are not in "unchanged" any more
     changed_attended INTEGER -- when it first had somebody to change; null: it has had nobody
   ) STRICT`,
   waves: `CREATE TABLE waves (
