@@ -7,11 +7,10 @@
  * Always holds: each step holds the loop for some milliseconds and can be killed at any point; rows leave the database only when a finished snapshot covers them, and when no decision asks for them any more.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Instant } from "@muster/proto/ids.ts";
+import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import { nextToFold } from "../journal/archived-targets.ts";
 import { statement } from "../journal/statement.ts";
-import { isBroken } from "../rollout/state.ts";
 import { newestOfAge } from "./attended-age.ts";
 import type { Loop } from "./loop.ts";
 import { phaseSeq } from "./missed.ts";
@@ -105,8 +104,9 @@ export class Archiving {
 
   /** The first row of the journal that a decision may still ask for: what came to a rollout that a fault of the controller has paused is read when somebody takes it up again. */
   #neededFrom(): number {
-    const { journal, rollouts } = this.#loop;
-    return Math.min(Infinity, ...rollouts.active().filter(isBroken).map(({ id, phase }) => phaseSeq(journal, id, phase)));
+    const { journal } = this.#loop;
+    const broken = statement(journal.db, "SELECT id FROM deployments WHERE ended_at IS NULL AND phase = 'paused' AND reason_code = 'internal'").pluck().all() as DeploymentId[];
+    return Math.min(Infinity, ...broken.map((id) => phaseSeq(journal, id, "paused")));
   }
 
   #needsSnapshot(upTo: number, now: Instant): boolean {
