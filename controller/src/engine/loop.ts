@@ -307,8 +307,7 @@ export class Loop {
   #next(app: AppName, now: Moment) {
     const next = this.#ready(app, now);
     if (next === undefined || next.strategy.after === null) return next;
-    this.promotions.forgetOlder();
-    return this.#ready(app, now);
+    return this.promotions.deciding(() => this.#ready(app, now));
   }
 
   #ready(app: AppName, now: Moment): RolloutState | undefined {

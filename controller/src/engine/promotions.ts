@@ -22,8 +22,12 @@ import type { Facts, Forerunner } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import type { World } from "./world.ts";
 
-/** How long an answer is kept. */
+/** How long an answer is kept, at least: until each of those that wait has had its look. */
 const KEPT_MS = 1000;
+/** Between two looks, on the monotonic clock, where an older answer is there: of many promotions that wait, each is looked at in a turn of its own. */
+const LOOK_GAP_MS = 100;
+/** Nobody has asked for it since then: it has begun, or was aborted. */
+const FORGOTTEN_MS = 60_000;
 /** Selectors of which it is kept whom they select: more than there are stages from staging to production. */
 const SELECTED_MAX = 20;
 
@@ -56,7 +60,8 @@ interface Kept {
   isRead: boolean;
   /** On the monotonic clock. */
   readonly at: number;
-  /** The newest row of the journal then. */
+  /** The transaction in which it was made, and the newest row of the journal then. */
+  readonly moment: Moment;
   readonly seq: number;
 }
 
@@ -68,6 +73,9 @@ export class Promotions {
   readonly #newestSeq: () => number;
   readonly #kept = new Map<string, Kept>();
   readonly #selected = new Map<string, Selected>();
+  /** When somebody looked last, on the monotonic clock. */
+  #lookedAt = -Infinity;
+  #decides = false;
   /** Since when it stood, when that was read last; no earlier than so. */
   readonly #since = new Map<string, Attended>();
 
@@ -80,9 +88,14 @@ export class Promotions {
     this.#newestSeq = newestSeq;
   }
 
-  /** What was found before the newest row of the journal is asked for anew: what decides is how the release stands now. */
-  forgetOlder(): void {
-    for (const [key, { seq }] of this.#kept) if (seq !== this.#newestSeq()) this.#kept.delete(key);
+  /** Within `ask`, what was found before this transaction, or before its newest row, is looked at anew: what decides is how the release stands now. */
+  deciding<T>(ask: () => T): T {
+    this.#decides = true;
+    try {
+      return ask();
+    } finally {
+      this.#decides = false;
+    }
   }
 
   /** A transaction has failed: what was found in it never was. */
@@ -94,12 +107,12 @@ export class Promotions {
   /** Undefined: it stands, has stood for the soak, and each of its machines was heard after that. `found` has succeeded so long ago. */
   missing({ deploymentOf: app, targets, soakMs }: Promotion, found: Forerunner & { readonly ended_attended: Attended }, now: Moment): Missing | undefined {
     const where = whereText(targets);
-    const kept = this.#looked(app, found, targets);
+    const kept = this.#looked(app, found, targets, now);
     const { look } = kept;
     const key = `${found.id} ${targets}`;
     if (look.missing !== undefined) {
       this.#since.delete(key);
-      return { message: look.missing, until: later(now, KEPT_MS).at };
+      return { message: look.missing, until: later(now, this.#isOld(kept) ? LOOK_GAP_MS : KEPT_MS).at };
     }
     let since = this.#since.get(key);
     if (since === undefined || (now.attended >= since + soakMs && !kept.isRead)) {
@@ -116,16 +129,21 @@ export class Promotions {
     return unheard === undefined ? undefined : { message: `${unheard} to be heard after ${found.release} has stood on ${where} for ${durationText(soakMs)}`, until: later(now, LOOK_MS).at };
   }
 
-  #looked(app: AppName, { id, release }: Forerunner, targets: string): Kept {
+  #looked(app: AppName, { id, release }: Forerunner, targets: string, moment: Moment): Kept {
     const key = `${id} ${targets}`;
     const now = this.#clock.monotonicMs();
     const kept = this.#kept.get(key);
-    if (kept !== undefined && now - kept.at < KEPT_MS) return kept;
+    if (kept !== undefined && (this.#decides ? kept.moment === moment && kept.seq === this.#newestSeq() : !this.#isOld(kept) || now - this.#lookedAt < LOOK_GAP_MS)) return kept;
     const look = this.#look(app, release, targets, this.#maxFailuresOf(id));
-    for (const [old, { at }] of this.#kept) if (now - at >= KEPT_MS) this.#kept.delete(old);
-    const fresh: Kept = { look, isRead: false, at: now, seq: this.#newestSeq() };
+    this.#lookedAt = now;
+    for (const [old, { at }] of this.#kept) if (now - at >= FORGOTTEN_MS) this.#kept.delete(old);
+    const fresh: Kept = { look, isRead: false, at: now, moment, seq: this.#newestSeq() };
     this.#kept.set(key, fresh);
     return fresh;
+  }
+
+  #isOld({ at }: Kept): boolean {
+    return this.#clock.monotonicMs() - at >= Math.max(KEPT_MS, LOOK_GAP_MS * this.#kept.size);
   }
 
   /** Undefined: it is not known. What the promotion waits for is broken then, and the promotion is not. */
