@@ -136,8 +136,8 @@ const endedAt = (number: number): number => Date.now() - SPAN_MS + Math.floor((n
 
 function writeFleet(db: Database): void {
   const machine = db.prepare("INSERT INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at) VALUES (?, 'i', '{\"role\":\"web\",\"zone\":\"a\"}', '1', 'host', 'linux', 'x64', 1)");
-  const said = db.prepare(`INSERT INTO machine_apps (machine, app, generation, phase, running_version, running_artifact, starts, pid, ports, since)
-    VALUES (?, ?, 1, 'healthy', '1', '${"a".repeat(64)}', 1, 4711, '{"http":31000}', 1)`);
+  const said = db.prepare(`INSERT INTO machine_apps (machine, app, generation, phase, running_version, running_artifact, starts, pid, ports, since, said_attended)
+    VALUES (?, ?, 1, 'healthy', '1', '${"a".repeat(64)}', 1, 4711, '{"http":31000}', 1, 1)`);
   // What runs is of the newest deployment of each app: the last fifty.
   const assigned = db.prepare(`INSERT INTO assignments (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, labels, last_good, decided_seq)
     VALUES (?, ?, 1, ?, ?, 1000, 60000, 600000, '{}', ?, 1)`);

@@ -211,6 +211,29 @@ describe("a deployment that has ended while machines are on their way", () => {
     expect(seen(id).underWay).toBe(false);
   });
 
+  test.each(["aborted", "superseded"] as const)("and %s, is so until a newer deployment has told its machines something else", async (end) => {
+    await deployed("1");
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(2) });
+    await scene.tell("m-1", "probing");
+    if (end === "aborted") scene.command(id, "abort");
+    const newer = scene.deploy("3", { waves: [wave(count(1)), ALL], maxUnavailable: count(4), onConflict: end === "superseded" ? "supersede" : "queue" });
+    expect(seen(id).underWay).toBe(true);
+    for (const machine of FOUR) await scene.tell(machine, "healthy", "3");
+    scene.elapse(10_000, ...FOUR);
+    for (const machine of FOUR) await scene.tell(machine, "healthy", "3");
+    expect([seen(newer).phase, seen(id).underWay, views.one(id, true)!.targets.some(({ state }) => state === TargetState.UPDATING)]).toEqual([DeploymentPhase.SUCCEEDED, false, true]);
+  });
+
+  test("is not so by a machine that is drained: it stops what goes back there", async () => {
+    await deployed("1");
+    const id = await deployed("2");
+    scene.command(id, "rollback");
+    scene.command(id, "abort");
+    expect(seen(id).underWay).toBe(true);
+    for (const machine of FOUR) scene.engine.orders.cordon(machine as MachineId, { drain: true, force: true }, { by: "anna", reason: "" });
+    expect(seen(id).underWay).toBe(false);
+  });
+
   test("is so after a retry, until what failed has been tried again", async () => {
     const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(1), maxFailures: count(2) });
     for (const machine of ["m-1", "m-2"]) await scene.tell(machine, "healthy", "1");

@@ -43,6 +43,7 @@ interface DeploymentRow {
   readonly wave: number;
   readonly max_unavailable: number;
   readonly unchanged: string;
+  readonly unchanged_archived: number;
   readonly notes: string;
   readonly start_approved: number;
   readonly back_seq: number | null;
@@ -56,9 +57,12 @@ interface DeploymentRow {
 const TROUBLED_ASKED_MAX = 50;
 
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
-/** Nobody listens any more to one that was lost when the deployment was aborted, or another took its place; it may be heard again all the same. */
-const HEARD_UNDER_WAY = `SELECT t.machine FROM targets t JOIN deployments d ON d.id = t.deployment JOIN machines m ON m.id = t.machine
-  WHERE t.deployment = ? AND (t.state IN ('updating', 'reverting') OR (t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.phase IN ('aborted', 'superseded'))) AND m.silent_since IS NULL`;
+/**
+ * On their way by what the machine was told last: of what a newer deployment has told something else, nothing is to come any more. Nobody listens to one that was lost when the deployment was aborted, or another
+ * took its place; it may be heard again all the same.
+ */
+const HEARD_UNDER_WAY = `SELECT t.machine FROM assignments a JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine JOIN deployments d ON d.id = a.deployment JOIN machines m ON m.id = t.machine
+  WHERE a.deployment = ? AND (t.state IN ('updating', 'reverting') OR (t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.phase IN ('aborted', 'superseded'))) AND m.silent_since IS NULL AND m.drained = 0`;
 const TARGETS = `
   SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
   FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
@@ -130,7 +134,8 @@ export class DeploymentViews {
     const waves = this.#waves(row, waiting);
     const strategy = JSON.parse(row.strategy) as Strategy;
     const unchanged = JSON.parse(row.unchanged) as string[];
-    const counts = waves.reduce((sum, wave) => add(sum, wave.counts), { ...noCounts(), total: unchanged.length, unchanged: unchanged.length });
+    const leftOut = unchanged.length + row.unchanged_archived;
+    const counts = waves.reduce((sum, wave) => add(sum, wave.counts), { ...noCounts(), total: leftOut, unchanged: leftOut });
     return {
       id: row.id,
       app: row.app,

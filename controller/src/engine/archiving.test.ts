@@ -64,6 +64,21 @@ async function history(): Promise<DeploymentId[]> {
   return ids;
 }
 
+const viewOf = (id: DeploymentId) => new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id, false)!;
+const targetsLeft = (): unknown => scene.journal.db.prepare("SELECT deployment, machine FROM targets ORDER BY deployment, machine").raw().all();
+const isOver = (id: DeploymentId): boolean => scene.engine.rollout(id) === undefined;
+
+/** The tables, made from all rows of the journal. */
+function rebuilt(): unknown {
+  const replayed = Journal.open(":memory:");
+  replayed.transaction(() => {
+    for (const row of scene.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
+  });
+  const tables = scene.tables(replayed);
+  replayed.close();
+  return tables;
+}
+
 const allRows = (journal = scene.journal) => [...journal.read({ fromSeq: 1 })].map(({ seq, at, entry }) => JSON.stringify([seq, at, entry]));
 const inDatabase = (): number => scene.journal.db.prepare("SELECT count(*) FROM journal").pluck().get() as number;
 const files = (): string[] => readdirSync(join(folder, "archive")).sort();
@@ -256,10 +271,91 @@ describe("targets of deployments that ended long ago", () => {
   });
 });
 
+describe("a machine that late_joiners: ignore passed over", () => {
+  const IGNORE = { waves: [ALL], maxUnavailable: count(9), lateJoiners: "ignore" } as const;
+
+  /** c is cordoned, and 1 to 3 come to the others. All of it is old. */
+  async function passedOver(): Promise<readonly DeploymentId[]> {
+    scene.engine.orders.cordon("c" as MachineId, { drain: false, force: false }, { by: "anna", reason: "broken disk" });
+    const ids: DeploymentId[] = [];
+    for (const version of ["1", "2", "3"]) {
+      ids.push(scene.deploy(version, IGNORE));
+      await scene.settle("a", "b");
+      daysPass(20);
+    }
+    daysPass(60);
+    await scene.engine.archiving.sweep();
+    return ids;
+  }
+
+  test("stays by its name as long as it is there, and all others become counts", async () => {
+    const [first, second, third] = (await passedOver()) as [DeploymentId, DeploymentId, DeploymentId];
+    expect(targetsLeft()).toEqual([[first, "c"], [second, "c"], [third, "a"], [third, "b"], [third, "c"]]);
+    expect(viewOf(first).counts).toMatchObject({ total: 3, healthy: 2, skipped: 1 });
+    expect(rebuilt()).toEqual(scene.tables());
+    scene.remove("c");
+    await scene.engine.archiving.sweep();
+    expect(targetsLeft()).toEqual([[third, "a"], [third, "b"], [third, "c"]]);
+    expect([viewOf(first).counts, rebuilt()]).toEqual([expect.objectContaining({ total: 3, healthy: 2, removed: 1 }), scene.tables()]);
+  });
+
+  test("gets the release that stands when it is used again, and nothing of those whose other targets are counts", async () => {
+    const ids = await passedOver();
+    scene.startEngine();
+    scene.engine.orders.uncordon("c" as MachineId, { by: "anna", reason: "" });
+    scene.pass(3000, "a", "b", "c");
+    await scene.settle("c");
+    scene.pass(3000, "a", "b", "c");
+    expect([scene.wanted("c"), ids.map(isOver), scene.bugs, scene.engine.audit()]).toEqual(["3", [true, true, true], [], undefined]);
+  });
+});
+
+describe("the machines that a deployment left out, since they ran its release", () => {
+  const WIDE = { waves: [ALL], maxUnavailable: count(9) };
+  const named = (): unknown => scene.journal.db.prepare("SELECT id, unchanged, unchanged_archived AS archived FROM deployments ORDER BY number").raw().all();
+
+  test("become a count where a pipeline has submitted the same file again, but for the newest", async () => {
+    for (let round = 0; round < 4; round += 1) {
+      scene.deploy("1", WIDE);
+      await scene.settle("a", "b", "c");
+      daysPass(10);
+    }
+    daysPass(60);
+    const names = JSON.stringify(["a", "b", "c"]);
+    expect(named()).toEqual([["d-1", "[]", 0], ["d-2", names, 0], ["d-3", names, 0], ["d-4", names, 0]]);
+    const before = ["d-1", "d-2", "d-4"].map((id) => viewOf(id as DeploymentId).counts);
+    await scene.engine.archiving.sweep();
+    expect(named()).toEqual([["d-1", "[]", 0], ["d-2", "[]", 3], ["d-3", "[]", 3], ["d-4", names, 0]]);
+    expect(["d-1", "d-2", "d-4"].map((id) => viewOf(id as DeploymentId).counts)).toEqual(before);
+    expect([rebuilt(), await scene.whyMachine("b", "d-2" as DeploymentId)]).toEqual([scene.tables(), expect.stringContaining("b ran app@1 already: d-2 left it out.")]);
+    const { lastSeq } = scene.journal;
+    await scene.engine.archiving.sweep();
+    expect(scene.journal.lastSeq).toBe(lastSeq);
+  });
+
+  test("become one together with the targets", async () => {
+    scene.label({ role: "web", zone: "x" }, "a");
+    scene.deploy("1", { ...WIDE, targets: "zone=x" });
+    await scene.settle("a");
+    scene.pass(2000, "a", "b", "c");
+    const id = scene.deploy("1", WIDE);
+    await scene.settle("b", "c");
+    scene.pass(2000, "a", "b", "c");
+    scene.deploy("2", WIDE);
+    await scene.settle("a", "b", "c");
+    daysPass(60);
+    const before = viewOf(id).counts;
+    expect(before).toMatchObject({ total: 3, healthy: 2, unchanged: 1 });
+    await scene.engine.archiving.sweep();
+    expect([viewOf(id).counts, named(), targetsLeft(), rebuilt()]).toEqual([before, [["d-1", "[]", 0], ["d-2", "[]", 1], ["d-3", "[]", 0]], expect.not.arrayContaining([[id, "b"]]), scene.tables()]);
+    expect(scene.command(id, "rollback")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("in the archive by now") as string } });
+  });
+});
+
 describe("a machine that was removed with a release that was taken back", () => {
   const WIDE = { waves: [ALL], maxUnavailable: count(9) };
   const seen = (id: DeploymentId) => {
-    const { outcome, outstanding, counts, waves } = new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id, false)!;
+    const { outcome, outstanding, counts, waves } = viewOf(id);
     return { outcome, outstanding, counts, waves };
   };
   const out = async (version: string, ...machines: readonly string[]): Promise<DeploymentId> => {
@@ -268,16 +364,6 @@ describe("a machine that was removed with a release that was taken back", () => 
     scene.pass(2000, ...machines);
     return id;
   };
-  const rebuilt = (): unknown => {
-    const replayed = Journal.open(":memory:");
-    replayed.transaction(() => {
-      for (const row of scene.journal.read({ fromSeq: 1 })) replayed.append(row.entry, row);
-    });
-    const tables = scene.tables(replayed);
-    replayed.close();
-    return tables;
-  };
-
   /** `during`: what happens before the machine is removed. */
   async function takenBack(during: (id: DeploymentId) => Promise<void>): Promise<DeploymentId> {
     await out("1", "a", "b", "c");

@@ -4,15 +4,16 @@
  *
  *     wake ─▶ snapshot, if one is due ─▶ frame by frame ─▶ targets, slice by slice ─▶ sleep for an hour
  *
- * Always holds: each step holds the loop for some milliseconds and can be killed at any point; rows leave the database only when a finished snapshot covers them.
+ * Always holds: each step holds the loop for some milliseconds and can be killed at any point; rows leave the database only when a finished snapshot covers them, and when no decision asks for them any more.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Instant } from "@muster/proto/ids.ts";
+import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import { nextToFold } from "../journal/archived-targets.ts";
 import { statement } from "../journal/statement.ts";
 import { newestOfAge } from "./attended-age.ts";
 import type { Loop } from "./loop.ts";
+import { phaseSeq } from "./missed.ts";
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -76,7 +77,7 @@ export class Archiving {
     const { journal, clock, attendance } = this.#loop;
     const { attended } = attendance.now();
     const stepsForMs = this.#stepsForMs();
-    const upTo = newestOfAge(journal, stepsForMs, attended);
+    const upTo = Math.min(newestOfAge(journal, stepsForMs, attended), this.#neededFrom() - 1);
     const due = journal.archive.hasOlder(upTo);
     if (this.#needsSnapshot(due ? upTo : 0, clock.now())) await journal.snapshots.take(clock.now(), () => !this.#loop.isStopped);
     let moved = 0;
@@ -99,6 +100,13 @@ export class Archiving {
       this.#loop.commit((append) => append(entry));
       await nextTurn();
     }
+  }
+
+  /** The first row of the journal that a decision may still ask for: what came to a rollout that a fault of the controller has paused is read when somebody takes it up again. */
+  #neededFrom(): number {
+    const { journal } = this.#loop;
+    const broken = statement(journal.db, "SELECT id FROM deployments WHERE ended_at IS NULL AND phase = 'paused' AND reason_code = 'internal'").pluck().all() as DeploymentId[];
+    return Math.min(Infinity, ...broken.map((id) => phaseSeq(journal, id, "paused")));
   }
 
   #needsSnapshot(upTo: number, now: Instant): boolean {

@@ -28,17 +28,19 @@ export function isAlive({ world, attendance }: Pick<Loop, "world" | "attendance"
   return world.fleet.isAlive(machine, now.watchedMs) && !attendance.awaits(machine);
 }
 
-/** Deployments that have ended, or will, whose release the machine took, and with which it is lost or not well since shortly after. */
-export function lostWith({ world, facts, attendance }: Pick<Loop, "world" | "facts" | "attendance">, machine: MachineId, now: Seen): readonly DeploymentId[] {
-  const isKnownAlive = isAlive({ world, attendance }, machine, now);
+/** Deployments whose release the machine took, and with which it is lost; of those that have ended, it may also be not well, and only since shortly after counts. */
+export function lostWith(loop: Pick<Loop, "world" | "facts" | "attendance" | "rollouts">, machine: MachineId, now: Seen): readonly DeploymentId[] {
+  const { world, facts, rollouts } = loop;
+  const isKnownAlive = isAlive(loop, machine, now);
   return [...world.availabilities.appsOf(machine)].flatMap((app) => {
     const standing = world.standingOf(machine, app)!;
     const { deployment, release } = standing.assigned;
     const taken = facts.takenAt(deployment, machine, release);
     if (taken === undefined) return [];
     const isLost = !isKnownAlive && !world.isExcused(machine, app) && world.hasAssignment(machine, app, taken.generation);
+    if (!rollouts.hasEnded(deployment)) return isLost ? [deployment] : [];
     if (!isLost && !isBad(standing)) return [];
-    const since = !isLost ? facts.saidAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
+    const since = !isLost ? facts.unwellAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;
     return since === undefined || since - taken.attended > STOOD_MS ? [] : [deployment];
   });
 }

@@ -98,12 +98,10 @@ export interface AssignmentRow extends Deadlines {
 
 export class Facts {
   readonly decisions: Decisions;
-  readonly #db: Database;
   readonly #sql: ReturnType<typeof prepare>;
 
   constructor(db: Database) {
     this.decisions = new Decisions(db);
-    this.#db = db;
     this.#sql = prepare(db);
   }
 
@@ -184,25 +182,19 @@ export class Facts {
     return this.#sql.takenAt.get(id, machine, assigned) as { attended: Attended; generation: Generation } | undefined;
   }
 
-  /** Which row of the journal ended a deployment that has succeeded, or shortly before it. */
-  endSeq(id: DeploymentId): number {
-    return this.#sql.endSeq.get({ id }) as number;
+  /** Machines that said something new of the app after a moment, or were heard again after a silence, with when they did so last. */
+  changedAfter(app: AppName, after: Attended): ReadonlyMap<MachineId, Attended> {
+    return new Map(this.#sql.changedAfter.all({ app, after }) as [MachineId, Attended][]);
   }
 
-  /** When, after a row of the journal, the machine said something new of the app last, or was heard again after a silence; undefined: it was as it is since then. */
-  changedAt(machine: MachineId, app: AppName, afterSeq: number): Attended | undefined {
-    const newest = "SELECT attended FROM journal WHERE machine = ? AND seq > ? AND (kind = 'machine_heard' OR (kind = 'report_accepted' AND app = ?)) ORDER BY seq DESC LIMIT 1";
-    return statementOf(this.#db, newest).pluck().get(machine, afterSeq, app) as Attended | undefined;
-  }
-
-  /** When the machine fell silent last; undefined: so long ago that it is in the archive. */
+  /** When the machine fell silent last; undefined: it never did. */
   silentAt(machine: MachineId): Attended | undefined {
-    return statementOf(this.#db, "SELECT attended FROM journal WHERE machine = ? AND kind = 'machine_silent' ORDER BY seq DESC LIMIT 1").pluck().get(machine) as Attended | undefined;
+    return (this.#sql.silentAt.get(machine) ?? undefined) as Attended | undefined;
   }
 
-  /** When the machine said something new of the app last; undefined: never, or it is in the archive. */
-  saidAt(machine: MachineId, app: AppName): Attended | undefined {
-    return statementOf(this.#db, "SELECT attended FROM journal WHERE machine = ? AND app = ? AND kind = 'report_accepted' ORDER BY seq DESC LIMIT 1").pluck().get(machine, app) as Attended | undefined;
+  /** Since when the machine says that the app is not healthy; undefined: it says that it is, or nothing. */
+  unwellAt(machine: MachineId, app: AppName): Attended | undefined {
+    return (this.#sql.unwellAt.get(machine, app) ?? undefined) as Attended | undefined;
   }
 
   givenBy(id: DeploymentId): Given {
@@ -345,7 +337,13 @@ function prepare(db: Database) {
          FROM given g JOIN waves w ON w.deployment = g.id)
        SELECT selector, sum(there + folded) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
     ).raw(),
-    endSeq: statement("SELECT coalesce((SELECT max(finished_seq) FROM waves WHERE deployment = @id), start_seq, 0) FROM deployments WHERE id = @id").pluck(),
+    changedAfter: statement(
+      `SELECT machine, max(attended) FROM (
+         SELECT machine, said_attended AS attended FROM machine_apps WHERE app = @app AND said_attended > @after
+         UNION ALL SELECT id, heard_attended FROM machines WHERE heard_attended > @after) GROUP BY machine`,
+    ).raw(),
+    silentAt: statement("SELECT silent_attended FROM machines WHERE id = ?").pluck(),
+    unwellAt: statement("SELECT unwell_attended FROM machine_apps WHERE machine = ? AND app = ?").pluck(),
     takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy') AND (SELECT release FROM deployments WHERE id = deployment) = ?"),
     givenBy: statement("SELECT selector, release FROM deployments WHERE id = ?"),
     goneBack: statement("SELECT 1 FROM deployments WHERE id = ? AND back_seq IS NOT NULL"),

@@ -98,7 +98,7 @@ export class Loop {
     this.world = new World(fleet, schedule, this.facts);
     this.planner = new Planner(journal, this.world);
     this.quarantine = new Quarantine(options.logger);
-    this.promotions = new Promotions(this.facts, this.world, clock, this.quarantine);
+    this.promotions = new Promotions(this.facts, this.world, clock, this.quarantine, () => journal.lastSeq);
     this.rollouts = new Rollouts({ journal, world: this.world, quarantine: this.quarantine, isHeldBack: () => this.attendance.isCatchingUp, onTold: (machine, by) => this.#completeBeside(machine, by), decidedSince: (state) => decidedSince(state, this) });
     this.catchUp = new CatchUp(this.facts, this.rollouts, this.world, this.quarantine);
     this.world.decisions = this.catchUp;
@@ -307,9 +307,7 @@ export class Loop {
   #next(app: AppName, now: Moment) {
     const next = this.#ready(app, now);
     if (next === undefined || next.strategy.after === null) return next;
-    // What decides is how the deployment before it stands now.
-    this.promotions.forget();
-    return this.#ready(app, now);
+    return this.promotions.deciding(() => this.#ready(app, now));
   }
 
   #ready(app: AppName, now: Moment): RolloutState | undefined {
@@ -441,6 +439,7 @@ export class Loop {
   #reload(): void {
     const now = this.attendance.now();
     this.assignments.forgetAll();
+    this.promotions.forgetAll();
     this.journal.mapped(() => {
       this.world.reload(now);
       this.rollouts.reload(this.facts.interruptedTails(), (id, error) => this.#broken.set(id, error));

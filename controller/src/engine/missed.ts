@@ -6,6 +6,7 @@
  */
 import type { DeploymentId, Generation, MachineId } from "@muster/proto/ids.ts";
 import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
+import type { MachineRemoved } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import { removalReason } from "../journal/removal.ts";
@@ -27,7 +28,7 @@ export function isTakenUp(state: RolloutState, event: RolloutEvent | undefined):
   return isBroken(state) || (isEnded(state.phase) && (event.kind === "rollback" || (event.kind === "retry" && state.phase !== "succeeded")));
 }
 
-/** The row with which a rollout came to this phase last; 0: it is in the archive. */
+/** The row with which a rollout came to this phase last. Such rows stay in the database. */
 export function phaseSeq({ db }: Journal, id: DeploymentId, phase: RolloutPhase): number {
   return statement(db, "SELECT coalesce(max(seq), 0) FROM journal WHERE deployment = ? AND kind = 'phase_changed' AND data ->> 'phase' = ?").pluck().get(id, phase) as number;
 }
@@ -70,7 +71,7 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   if (target.state === "pending" && target.attempts === 0 && isFree && labels !== undefined && selects(selector, labels)) return;
   // A new machine of the same name has never been assigned anything.
   const isAnother = target.attempts > 0 && assigned === undefined;
-  if (labels === undefined || isAnother) return yield removal(journal, machine);
+  if (labels === undefined || isAnother) return yield removal(journal, machine, state.id);
   if (!isOwn && purpose !== null) yield { kind: "reassigned", machine };
   if (world.isSilent(machine) && !world.isExcused(machine, app)) {
     const message = "nothing is heard from the machine";
@@ -92,7 +93,7 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   if (assigned?.generation === generation && answer === undefined) yield { kind: "began_anew", machine };
 }
 
-/** The newest answer to what it was told here. */
+/** The newest answer to what it was told here. The archive is held back as long as a rollout is paused by a bug. */
 function saidSince({ db }: Journal, machine: MachineId, app: string, generation: Generation, since: number): Said | undefined {
   return statement(
     db,
@@ -101,12 +102,9 @@ function saidSince({ db }: Journal, machine: MachineId, app: string, generation:
   ).get(machine, app, since, generation) as Said | undefined;
 }
 
-/** The removal of the machine: who asked for it, and whether the machine was heard up to then. */
-function removal({ db }: Journal, machine: MachineId): RolloutEvent {
-  const newest = (kinds: string, before: number) =>
-    statement(db, `SELECT seq, kind, data FROM journal WHERE machine = ? AND seq < ? AND kind IN (${kinds}) ORDER BY seq DESC LIMIT 1`).get(machine, before) as { seq: number; kind: string; data: string } | undefined;
-  const removed = newest("'machine_removed'", Infinity);
-  const last = newest("'machine_silent', 'machine_heard', 'machine_joined'", removed?.seq ?? Infinity);
-  const said = removed === undefined ? { by: "", reason: "" } : (JSON.parse(removed.data) as { readonly by: string; readonly reason: string });
-  return { kind: "removed", machine, reason: removalReason(said), leftWell: last?.kind !== "machine_silent" };
+/** The removal of the machine: who asked for it, and whether the machine was lost with the release, as was written down then. Such rows stay in the database. */
+function removal({ db }: Journal, machine: MachineId, id: DeploymentId): RolloutEvent {
+  const stored = statement(db, "SELECT data FROM journal WHERE machine = ? AND kind = 'machine_removed' ORDER BY seq DESC LIMIT 1").pluck().get(machine) as string | undefined;
+  const { by, reason, lostWith = [] } = (stored === undefined ? { by: "", reason: "" } : JSON.parse(stored)) as Pick<MachineRemoved, "by" | "reason" | "lostWith">;
+  return { kind: "removed", machine, reason: removalReason({ by, reason }), leftWell: !lostWith.includes(id) };
 }

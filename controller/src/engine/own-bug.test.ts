@@ -449,6 +449,7 @@ describe("what came to a target while its rollout was paused for a bug counts wh
     expect(world.command(id, "resume")).toMatchObject({ ok: true });
   }
   const statesOf = (world: World, id: DeploymentId) => FOUR.map((machine) => world.state(id, machine));
+  const leftAs = (world: World, id: DeploymentId, machine: string) => loadRollout(world.journal, id)!.targets.get(machine as MachineId)!.leftAs;
 
   test.each(["unhealthy", "reverted", "failed", "reverting"] as const)("a healthy one says %s", async (phase) => {
     const { world, id } = await paused();
@@ -502,6 +503,24 @@ describe("what came to a target while its rollout was paused for a bug counts wh
     world.pass(2000, "c", "d");
     expect([world.phase(id), ...statesOf(world, id)]).toEqual(["rolling", "removed", "unreachable", "pending", "pending"]);
     expect(world.waitingOn(id)).toContain("lost");
+  });
+
+  test("a healthy one dies, and is removed before the controller calls it lost: the release is suspected", async () => {
+    const { world, id } = await paused({ maxFailures: count(9) });
+    world.engine.sessionEnded("a" as MachineId);
+    world.pass(8000, "b", "c", "d");
+    expect(world.journal.db.prepare("SELECT count(*) FROM journal WHERE kind = 'machine_silent'").pluck().get()).toBe(0);
+    world.remove("a");
+    resume(world, id);
+    world.pass(2000, "b", "c", "d");
+    expect([world.phase(id), world.state(id, "a"), leftAs(world, id, "a")]).toEqual(["rolling", "removed", "lost"]);
+  });
+
+  test("a healthy one is removed while it is heard: that says nothing of the release", async () => {
+    const { world, id } = await paused({ maxFailures: count(9) });
+    world.remove("a");
+    resume(world, id);
+    expect([world.state(id, "a"), leftAs(world, id, "a")]).toEqual(["removed", null]);
   });
 
   test("a healthy one that says so again after it had failed has not failed", async () => {

@@ -1,7 +1,8 @@
 /** Promotions and late machines go by what stands on the machines now, whichever deployment decided about them. */
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { isUnsound } from "./deployments-now.ts";
+import { Facts } from "./facts.ts";
 import { World } from "./world.fixture.ts";
 
 const WIDE = { waves: [ALL], maxUnavailable: count(9) };
@@ -182,6 +183,67 @@ test("what has stood for its soak already when production is submitted is not so
   world.deploy("2", SOAKED);
   world.pass(2000, ...ALL_MACHINES);
   expect(world.wanted("p1")).toBe("2");
+});
+
+/** When, on the world's clock, and with what one of the questions to the tables is asked from now on. */
+function noted<K extends "changedAfter" | "machinesOf" | "leftWith">(world: World, question: K): { readonly at: number; readonly app: string; readonly rows: number }[] {
+  const asked: { at: number; app: string; rows: number }[] = [];
+  const ask = Facts.prototype[question] as (this: Facts, ...given: readonly unknown[]) => ReadonlyMap<unknown, unknown> | readonly unknown[];
+  vi.spyOn(Facts.prototype, question as "changedAfter").mockImplementation(function (this: Facts, ...given) {
+    const answer = ask.apply(this, given);
+    asked.push({ at: world.clock.elapsed, app: given[0], rows: "size" in answer ? answer.size : answer.length });
+    return answer as never;
+  });
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+  });
+  return asked;
+}
+
+const mostAtOnce = (asked: readonly { readonly at: number }[]): number => Math.max(0, ...Map.groupBy(asked, ({ at }) => at).values().map(({ length }) => length));
+
+test("since when it stands is read once in a turn, a row for each machine, however much they said and however many deployments wait", async () => {
+  const world = new World();
+  const names = Array.from({ length: 30 }, (_, index) => `s${index}`);
+  await world.joinAs({ env: "staging" }, ...names);
+  await world.joinAs({ env: "prod" }, "p1");
+  world.deploy("1", { ...WIDE, maxUnavailable: count(99), targets: "" });
+  await world.settle(...names, "p1");
+  world.deploy("2", { ...WIDE, maxUnavailable: count(99), targets: "env=staging" });
+  await world.settle(...names);
+  world.pass(2000, ...names, "p1");
+  for (let round = 0; round < 5; round += 1) for (const phase of ["unhealthy", "healthy"] as const) for (const name of names) await world.say(name, phase);
+  const read = noted(world, "changedAfter");
+  const prod = world.deploy("2", SOAKED);
+  world.deploy("2", SOAKED);
+  const selected = noted(world, "machinesOf");
+  while (world.phase(prod) === "pending") world.pass(1000, ...names, "p1");
+  expect([read.length < 6, mostAtOnce(read), new Set(read.map(({ rows }) => rows)), mostAtOnce(selected)]).toEqual([true, 1, new Set([30]), 1]);
+});
+
+test("of many promotions that wait one is looked at in a turn, and they begin as soon as their releases stand", async () => {
+  const world = await staged();
+  const apps = ["x", "y", "z"];
+  const out = (app: string, version: string, changes: object) => world.deploy(version, { ...WIDE, ...changes }, { app });
+  for (const app of apps) {
+    out(app, "1", { targets: "" });
+    await world.settle(...ALL_MACHINES);
+    out(app, "2", { targets: "env=staging" });
+    await world.settle("s1", "s2");
+    for (const machine of ["s1", "s2"]) await world.say(machine, "unhealthy");
+  }
+  for (const app of apps) out(app, "2", { targets: "env=prod", after: { deploymentOf: app, targets: "env=staging", soakMs: 0 } });
+  world.pass(5000, ...ALL_MACHINES);
+  // Each look asks who has left the fleet with the release.
+  const looks = noted(world, "leftWith");
+  for (let step = 0; step < 100; step += 1) {
+    world.clock.advance(100);
+    for (const machine of ALL_MACHINES) world.engine.heartbeat(machine as never, 0 as never);
+  }
+  expect([mostAtOnce(looks), new Set(looks.map(({ app }) => app))]).toEqual([1, new Set(apps)]);
+  for (const app of apps) for (const machine of ["s1", "s2"]) await world.say(machine, "healthy", world.engine.assignmentFor(machine as never)!.apps.find((each) => each.app === app)!.generation, app);
+  world.pass(2000, ...ALL_MACHINES);
+  expect(apps.map((app) => world.wanted("p1", app))).toEqual(["2", "2", "2"]);
 });
 
 const by = { by: "anna", reason: "" };

@@ -1,10 +1,11 @@
 /**
  * Whether a release stands where a promotion wants to have seen it, and has stood for its soak: on the machines that a selector selects now, whichever deployment gave it to them, and by what is so there now.
  *
- * Since when it stands is read from the journal each time, and kept nowhere: when each of its machines said something new of the app last, or was heard again after a silence. A machine that did so counts as one on which it did not
- * stand before. That never opens too early, and holds over restarts and transactions that fail.
+ * Since when it stands is read from the tables: when each of its machines said something new of the app last, or was heard again after a silence. A machine that did so counts as one on which it did not
+ * stand before. That never opens too early, and holds over restarts and transactions that fail. The journal is not asked: what it knew may be in the archive.
  *
- * O(machines of the app) for each answer, which is kept for a moment, since it is asked for with every commit while a promotion waits. The journal is read when the soak begins, and from when it should be over.
+ * O(machines of the app) in memory for each answer, which is kept for a moment, since it is asked for with every commit while a promotion waits. Which machines these are is read when that may have changed. Since when it stands is
+ * read when the soak begins, and from when it should be over: one query for the machines that said something since the end.
  */
 import { durationText } from "@muster/proto/duration.ts";
 import type { AppName, DeploymentId, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
@@ -21,8 +22,14 @@ import type { Facts, Forerunner } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import type { World } from "./world.ts";
 
-/** How long an answer is kept. */
+/** How long an answer is kept, at least: until each of those that wait has had its look. */
 const KEPT_MS = 1000;
+/** Between two looks, on the monotonic clock, where an older answer is there: of many promotions that wait, each is looked at in a turn of its own. */
+const LOOK_GAP_MS = 100;
+/** Nobody has asked for it since then: it has begun, or was aborted. */
+const FORGOTTEN_MS = 60_000;
+/** Selectors of which it is kept whom they select: more than there are stages from staging to production. */
+const SELECTED_MAX = 20;
 
 /** What is missing. `until`: when to look again though nothing happens. */
 export interface Missing {
@@ -40,12 +47,22 @@ interface Look {
   readonly allowed: number;
 }
 
+/** Machines that a selector selects of those that are to run something of an app. */
+interface Selected {
+  /** Of the fleet and what is assigned of the app. */
+  readonly version: string;
+  readonly machines: readonly MachineId[];
+}
+
 interface Kept {
   readonly look: Look;
   /** Since when it stands was read for this look. */
   isRead: boolean;
   /** On the monotonic clock. */
   readonly at: number;
+  /** The transaction in which it was made, and the newest row of the journal then. */
+  readonly moment: Moment;
+  readonly seq: number;
 }
 
 export class Promotions {
@@ -53,19 +70,36 @@ export class Promotions {
   readonly #world: World;
   readonly #clock: Clock;
   readonly #quarantine: Quarantine;
+  readonly #newestSeq: () => number;
   readonly #kept = new Map<string, Kept>();
+  readonly #selected = new Map<string, Selected>();
+  /** When somebody looked last, on the monotonic clock. */
+  #lookedAt = -Infinity;
+  #decides = false;
   /** Since when it stood, when that was read last; no earlier than so. */
   readonly #since = new Map<string, Attended>();
 
-  constructor(facts: Facts, world: World, clock: Clock, quarantine: Quarantine) {
+  /** `newestSeq`: of the journal, by which it is seen whether anything may be other than it was. */
+  constructor(facts: Facts, world: World, clock: Clock, quarantine: Quarantine, newestSeq: () => number) {
     this.#facts = facts;
     this.#world = world;
     this.#clock = clock;
     this.#quarantine = quarantine;
+    this.#newestSeq = newestSeq;
   }
 
-  /** What was found is asked for anew. */
-  forget(): void {
+  /** Within `ask`, what was found before this transaction, or before its newest row, is looked at anew: what decides is how the release stands now. */
+  deciding<T>(ask: () => T): T {
+    this.#decides = true;
+    try {
+      return ask();
+    } finally {
+      this.#decides = false;
+    }
+  }
+
+  /** A transaction has failed: what was found in it never was. */
+  forgetAll(): void {
     this.#kept.clear();
     this.#since.clear();
   }
@@ -73,17 +107,17 @@ export class Promotions {
   /** Undefined: it stands, has stood for the soak, and each of its machines was heard after that. `found` has succeeded so long ago. */
   missing({ deploymentOf: app, targets, soakMs }: Promotion, found: Forerunner & { readonly ended_attended: Attended }, now: Moment): Missing | undefined {
     const where = whereText(targets);
-    const kept = this.#looked(app, found, targets);
+    const kept = this.#looked(app, found, targets, now);
     const { look } = kept;
     const key = `${found.id} ${targets}`;
     if (look.missing !== undefined) {
       this.#since.delete(key);
-      return { message: look.missing, until: later(now, KEPT_MS).at };
+      return { message: look.missing, until: later(now, this.#isOld(kept) ? LOOK_GAP_MS : KEPT_MS).at };
     }
     let since = this.#since.get(key);
     if (since === undefined || (now.attended >= since + soakMs && !kept.isRead)) {
       kept.isRead = true;
-      since = this.#stoodSince(app, found, look);
+      since = this.#stoodSince(app, found.ended_attended, look);
       this.#since.set(key, since);
     }
     if (now.attended < since + soakMs) {
@@ -95,16 +129,21 @@ export class Promotions {
     return unheard === undefined ? undefined : { message: `${unheard} to be heard after ${found.release} has stood on ${where} for ${durationText(soakMs)}`, until: later(now, LOOK_MS).at };
   }
 
-  #looked(app: AppName, { id, release }: Forerunner, targets: string): Kept {
+  #looked(app: AppName, { id, release }: Forerunner, targets: string, moment: Moment): Kept {
     const key = `${id} ${targets}`;
     const now = this.#clock.monotonicMs();
     const kept = this.#kept.get(key);
-    if (kept !== undefined && now - kept.at < KEPT_MS) return kept;
+    if (kept !== undefined && (this.#decides ? kept.moment === moment && kept.seq === this.#newestSeq() : !this.#isOld(kept) || now - this.#lookedAt < LOOK_GAP_MS)) return kept;
     const look = this.#look(app, release, targets, this.#maxFailuresOf(id));
-    for (const [old, { at }] of this.#kept) if (now - at >= KEPT_MS) this.#kept.delete(old);
-    const fresh: Kept = { look, isRead: false, at: now };
+    this.#lookedAt = now;
+    for (const [old, { at }] of this.#kept) if (now - at >= FORGOTTEN_MS) this.#kept.delete(old);
+    const fresh: Kept = { look, isRead: false, at: now, moment, seq: this.#newestSeq() };
     this.#kept.set(key, fresh);
     return fresh;
+  }
+
+  #isOld({ at }: Kept): boolean {
+    return this.#clock.monotonicMs() - at >= Math.max(KEPT_MS, LOOK_GAP_MS * this.#kept.size);
   }
 
   /** Undefined: it is not known. What the promotion waits for is broken then, and the promotion is not. */
@@ -119,14 +158,13 @@ export class Promotions {
   }
 
   #look(app: AppName, release: ReleaseId, targets: string, maxFailures: Size | undefined): Look {
-    const matches = checkedSelector(targets);
     const counts: Counts = { ...NOBODY };
     const healthy: MachineId[] = [];
     let machines = 0;
     let drained = 0;
-    for (const { machine, labels } of this.#facts.machinesOf(app)) {
+    for (const machine of this.#machinesOf(app, targets)) {
       const standing = this.#world.standingOf(machine, app);
-      if (standing === undefined || standing.assigned.release === null || !selects(matches, labels)) continue;
+      if (standing === undefined || standing.assigned.release === null) continue;
       machines += 1;
       if (standing.assigned.release !== release) continue;
       add(counts, standing, 1);
@@ -140,13 +178,26 @@ export class Promotions {
     return { missing: missingText(release, whereText(targets), { machines, drained, left, allowed }, counts), healthy, counts: vouching(counts, drained, left), allowed };
   }
 
+  #machinesOf(app: AppName, targets: string): readonly MachineId[] {
+    const key = `${app} ${targets}`;
+    const version = this.#world.planningVersion(app);
+    const known = this.#selected.get(key);
+    if (known?.version === version) return known.machines;
+    const matches = checkedSelector(targets);
+    const machines = this.#facts.machinesOf(app).flatMap(({ machine, labels }) => (selects(matches, labels) ? [machine] : []));
+    this.#selected.delete(key);
+    if (this.#selected.size >= SELECTED_MAX) this.#selected.delete(this.#selected.keys().next().value!);
+    this.#selected.set(key, { version, machines });
+    return machines;
+  }
+
   /** As many of its machines as may be bad count as bad at any time before now: those that said something last. */
-  #stoodSince(app: AppName, { id, ended_attended: ended }: { readonly id: Forerunner["id"]; readonly ended_attended: Attended }, { healthy, counts, allowed }: Look): Attended {
-    const endSeq = this.#facts.endSeq(id);
-    const since = healthy.map((machine) => this.#facts.changedAt(machine, app, endSeq) ?? ended).sort((a, b) => b - a);
+  #stoodSince(app: AppName, ended: Attended, { healthy, counts, allowed }: Look): Attended {
+    const changed = this.#facts.changedAfter(app, ended);
+    const since = healthy.map((machine) => changed.get(machine) ?? ended).sort((a, b) => b - a);
     let bad = 0;
     while (bad < since.length && !isUnsound({ machines: counts.machines, healthy: counts.healthy - bad - 1, bad: counts.bad + bad + 1 }, allowed)) bad += 1;
-    return Math.max(ended, since[bad] ?? ended) as Attended;
+    return since[bad] ?? ended;
   }
 }
 

@@ -1,7 +1,10 @@
 /**
  * Targets of deployments that ended long ago: what became of each machine is in the archive, and the tables keep how many became what.
  *
- * A machine that was removed with a release that was taken back stays by its name: the outcome of the deployment names it for good.
+ * So do the machines that a deployment left out, since they ran its release already: a pipeline that submits the same file again and again would leave a list of the fleet behind each time.
+ *
+ * A machine that was removed with a release that was taken back stays by its name: the outcome of the deployment names it for good. So does one that a deployment with `late_joiners: ignore` passed over, as long as
+ * it is in the fleet: without its target it would be a late joiner.
  *
  * Always holds: a deployment that stands again, since what came after it was taken back, gives late machines what it would give them with its targets: that it had targets, its failures, and who was lost with its release are kept.
  */
@@ -14,13 +17,23 @@ import { statement } from "./statement.ts";
 /** A few milliseconds. */
 const TARGETS_AT_ONCE = 500;
 
-/** Of a target `t`: it becomes a count, since no outcome names it. */
-const FOLDS = `NOT EXISTS (SELECT 1 FROM deployments own WHERE own.id = t.deployment AND ${isNamedForGood("t", "own")})`;
+/** Of a target and its deployment of these aliases: its machine was passed over, is there, and would be a late joiner without it, which get nothing. */
+function isPassedOver(target: string, deployment: string): string {
+  return `(${target}.state IN ('unreachable', 'skipped') AND ${deployment}.phase = 'succeeded' AND CASE WHEN json_valid(${deployment}.strategy) THEN ${deployment}.strategy ->> '$.lateJoiners' END = 'ignore'
+    AND EXISTS (SELECT 1 FROM machines there WHERE there.id = ${target}.machine))`;
+}
+
+/** Of a target `t`: it becomes a count, since no outcome names it, and nobody goes by it. */
+const FOLDS = `NOT EXISTS (SELECT 1 FROM deployments own WHERE own.id = t.deployment AND (${isNamedForGood("t", "own")} OR ${isPassedOver("t", "own")}))`;
+
+/** Of a deployment `d`: it does not stand, since it did not succeed, or since a newer success to its selector does. What found nothing to do stands in nobody's way, and is seen by how its machines are until a newer one is there. */
+const IS_REPLACED = `(d.phase <> 'succeeded' OR EXISTS (
+  SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND l.phase = 'succeeded' AND (${stands("l")} OR NOT (${stands("d")}))))`;
 
 /** Its state; one that was skipped since its labels matched no more was not missed when its deployment ended. */
 const COUNTED_AS = "CASE WHEN t.state = 'skipped' AND t.attempts = 0 AND t.reason_code = 'unmatched' THEN 'unmatched' ELSE t.state END";
 
-/** Projects `targets_archived`: the next targets, in the order of their machines, become counts. */
+/** Projects `targets_archived`: the next targets, in the order of their machines, become counts, and with the first of them all whom the deployment left out. */
 export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
   const slice = `t.deployment = @deployment AND t.machine <= @upTo AND ${FOLDS}`;
   const count = db.prepare(
@@ -36,38 +49,40 @@ export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
      WHERE waves.deployment = @deployment AND waves.wave = folded.wave`,
   );
   const forget = db.prepare(`DELETE FROM targets AS t WHERE ${slice}`);
+  const foldUnchanged = db.prepare("UPDATE deployments SET unchanged_archived = json_array_length(unchanged), unchanged = '[]' WHERE id = ? AND unchanged <> '[]'");
   return ({ deployment, upTo }) => {
     count.run({ deployment, upTo });
     keep.run({ deployment, upTo });
     forget.run({ deployment, upTo });
+    foldUnchanged.run(deployment);
   };
 }
 
 /**
  * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that moment of attended time, that no assignment names, and that does not stand: another one to its selector has succeeded
- * since, and had somebody to change. With `late_joiners: ignore` whoever was passed over is no late joiner, so its target stays while the machine is there. Undefined: there is none.
+ * since, and had somebody to change. Undefined: there is none.
  */
 export function nextToFold(db: Database, endedBefore: number): TargetsArchived | undefined {
   const found = statement(
     db,
     `SELECT d.id AS deployment, d.app FROM deployments d
-     WHERE d.ended_attended < ? AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}) AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id)
-       AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND ${stands("l")}))
-       AND NOT (d.phase = 'succeeded' AND d.strategy ->> '$.lateJoiners' = 'ignore'
-         AND EXISTS (SELECT 1 FROM targets t JOIN machines m ON m.id = t.machine WHERE t.deployment = d.id AND t.state IN ('unreachable', 'skipped')))
+     WHERE d.ended_attended < ? AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id) AND ${IS_REPLACED}
+       AND (d.unchanged <> '[]' OR EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}))
      ORDER BY d.number LIMIT 1`,
   ).get(endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
   if (found === undefined) return undefined;
   const upTo = statement(
     db,
-    `SELECT machine FROM (SELECT t.machine FROM targets t WHERE t.deployment = ? AND ${FOLDS} ORDER BY t.machine LIMIT ${TARGETS_AT_ONCE}) ORDER BY machine DESC LIMIT 1`,
+    `SELECT coalesce(
+       (SELECT max(machine) FROM (SELECT t.machine FROM targets t WHERE t.deployment = @deployment AND ${FOLDS} ORDER BY t.machine LIMIT ${TARGETS_AT_ONCE})),
+       (SELECT max(value) FROM deployments d, json_each(d.unchanged) WHERE d.id = @deployment))`,
   )
     .pluck()
-    .get(found.deployment) as MachineId;
+    .get({ deployment: found.deployment }) as MachineId;
   return { kind: "targets_archived", ...found, upTo };
 }
 
-/** Its targets are in the archive, but for those that its outcome names for good: it can't be taken up again, and who asks for them reads that. */
+/** Its targets, and whom it left out, are in the archive, but for those that stay by their names: it can't be taken up again, and who asks for them reads that. */
 export function hasArchivedTargets(db: Database, deployment: DeploymentId): boolean {
-  return statement(db, "SELECT 1 FROM archived_targets WHERE deployment = ?").get(deployment) !== undefined;
+  return statement(db, "SELECT 1 FROM archived_targets WHERE deployment = @deployment UNION ALL SELECT 1 FROM deployments WHERE id = @deployment AND unchanged_archived > 0").get({ deployment }) !== undefined;
 }

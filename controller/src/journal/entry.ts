@@ -148,7 +148,7 @@ export interface MachineRemoved {
   readonly machine: MachineId;
   readonly by: string;
   readonly reason: string;
-  /** Deployments whose release it had not had for long when it was heard no more, or was not well any more. Absent: none. */
+  /** Deployments under way with whose release it was lost, and ended ones whose release it had not had for long when it was heard no more, or was not well any more. Absent: none. */
   readonly lostWith?: readonly DeploymentId[];
   /** Apps of which it had said, being drained, that nothing runs there any more. Absent: none. */
   readonly stopped?: readonly AppName[];
@@ -163,7 +163,7 @@ export interface RetentionSet {
   readonly by: string;
 }
 
-/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names. */
+/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names; and so are, with the first such row, all machines that it left out. */
 export interface TargetsArchived {
   readonly kind: "targets_archived";
   readonly deployment: DeploymentId;

@@ -54,6 +54,7 @@ export function createProjector(db: Database): Projector {
       pid: entry.pid,
       ports: JSON.stringify(entry.ports),
       at,
+      attended,
     });
     if (phase === "removed") sql.forgetLastGood.run({ machine, app, generation });
   }
@@ -175,10 +176,10 @@ export function createProjector(db: Database): Projector {
         forgetMachine(entry.machine);
         return removalOf(entry, { at, attended });
       case "machine_silent":
-        return void sql.silence.run(at, entry.machine);
+        return void sql.silence.run({ machine: entry.machine, at, attended });
       case "machine_heard":
         sql.awaitAnswersAgain.run({ machine: entry.machine, attended });
-        return void sql.silence.run(null, entry.machine);
+        return void sql.endSilence.run({ machine: entry.machine, attended });
       case "artifact_stored":
         return void sql.storeArtifact.run(entry.artifact, entry.fileCount, entry.sizeBytes, entry.packBytes, at);
       case "release_created":

@@ -41,6 +41,8 @@ const PROJECTIONS = {
     arch          TEXT NOT NULL,
     first_seen_at INTEGER NOT NULL,
     silent_since  INTEGER,
+    silent_attended INTEGER, -- when it fell silent last, also when it was heard again since; null: never
+    heard_attended  INTEGER, -- when it was heard again after a silence last; null: never
     cordoned_at   INTEGER,
     cordoned_by   TEXT,
     cordon_reason TEXT,
@@ -59,6 +61,8 @@ const PROJECTIONS = {
     pid              INTEGER NOT NULL,
     ports            TEXT NOT NULL,
     since            INTEGER NOT NULL,
+    said_attended    INTEGER NOT NULL,
+    unwell_attended  INTEGER, -- when it said first that it is not healthy, since it was so last with this generation; null: it is
     PRIMARY KEY (machine, app)
   ) STRICT, WITHOUT ROWID`,
   assignments: `CREATE TABLE assignments (
@@ -124,6 +128,7 @@ const PROJECTIONS = {
     hold_since      INTEGER,
     hold_attended   INTEGER,
     hold_until      INTEGER,
+    unchanged_archived INTEGER NOT NULL DEFAULT 0, -- so many it left out, whose names are not in "unchanged" any more
     changed_attended INTEGER -- when it first had somebody to change; null: it has had nobody
   ) STRICT`,
   waves: `CREATE TABLE waves (
@@ -210,6 +215,7 @@ const INDEXES = [
   "CREATE INDEX deployments_back ON deployments (app, release) WHERE back_seq IS NOT NULL OR takes_back IS NOT NULL",
   "CREATE INDEX releases_by_artifact ON releases (artifact)",
   "CREATE INDEX releases_by_app ON releases (app, created_at, id)",
+  "CREATE INDEX machine_apps_said ON machine_apps (app, said_attended)",
   "CREATE INDEX assignments_by_app ON assignments (app, release, last_good)",
   "CREATE INDEX assignments_by_deployment ON assignments (deployment)",
 ];

@@ -25,7 +25,8 @@ export function prepareWrites(db: Database) {
       statement("DELETE FROM assignments WHERE machine = ?"),
     ],
     awaitAnswersAgain: statement("UPDATE assignments SET awaited_attended = @attended WHERE machine = @machine AND awaited_attended IS NOT NULL"),
-    silence: statement("UPDATE machines SET silent_since = ? WHERE id = ?"),
+    silence: statement("UPDATE machines SET silent_since = @at, silent_attended = @attended WHERE id = @machine"),
+    endSilence: statement("UPDATE machines SET silent_since = NULL, heard_attended = @attended WHERE id = @machine"),
     // Since when the machine's final answer is awaited; null: it was given. As `World` has it, which a test holds together with this. Before `reportApp`, since it asks for what was said before.
     awaitAnswer: statement(`UPDATE assignments SET awaited_attended = CASE
         WHEN generation = @generation AND (@phase IN (${FINAL_PHASES}) OR (@phase = 'removed' AND release IS NULL)) THEN NULL
@@ -34,8 +35,9 @@ export function prepareWrites(db: Database) {
         ELSE coalesce(awaited_attended, @attended) END
       WHERE machine = @machine AND app = @app`),
     reportApp: statement(`INSERT OR REPLACE INTO machine_apps
-        (machine, app, generation, phase, reason_code, reason_message, running_version, running_artifact, starts, pid, ports, since)
-      VALUES (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at)`),
+        (machine, app, generation, phase, reason_code, reason_message, running_version, running_artifact, starts, pid, ports, since, said_attended, unwell_attended)
+      VALUES (@machine, @app, @generation, @phase, @reasonCode, @reasonMessage, @runningVersion, @runningArtifact, @starts, @pid, @ports, @at, @attended,
+        CASE WHEN @phase <> 'healthy' THEN coalesce((SELECT unwell_attended FROM machine_apps WHERE machine = @machine AND app = @app AND generation = @generation), @attended) END)`),
     // A drain asks for removal too, and keeps it.
     forgetLastGood: statement("UPDATE assignments SET last_good = NULL WHERE machine = @machine AND app = @app AND generation = @generation AND release IS NULL"),
     storeArtifact: statement("INSERT INTO artifacts (digest, file_count, size_bytes, pack_bytes, stored_at) VALUES (?, ?, ?, ?, ?)"),

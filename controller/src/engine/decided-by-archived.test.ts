@@ -1,0 +1,160 @@
+/** Steps may go to the archive after a minute: no decision forgets what was in them. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { loadRollout } from "../journal/load.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { NIGHTLY, World } from "./world.fixture.ts";
+
+const MINUTE_MS = 60_000;
+const WIDE = { waves: [ALL], maxUnavailable: count(9) };
+
+/** Steps stay for five minutes; a test says when what is older goes to the archive. */
+async function worldOf(): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), "muster-archived-"));
+  const world = new World(join(folder, "muster.db"));
+  onTestFinished(() => {
+    world.engine.stop();
+    world.journal.close();
+    rmSync(folder, { recursive: true });
+  });
+  world.engine.archiving.stop();
+  await world.engine.retention.set({ keep: 20, keepForMs: 90 * 86_400_000, stepsForMs: 5 * MINUTE_MS }, "anna");
+  return world;
+}
+
+/** The newest row of all stays: here it is one about somebody else. */
+async function archive(world: World): Promise<number> {
+  world.engine.orders.setBudget("role=nobody", 1, "anna");
+  await world.engine.archiving.sweep();
+  return world.journal.archive.lastSeq;
+}
+
+const rowsOf = (world: World, kind: string) => world.journal.db.prepare("SELECT count(*) FROM journal WHERE kind = ?").pluck().get(kind) as number;
+
+describe("the soak of a promotion, for an hour,", () => {
+  const PROD = { ...WIDE, targets: "env=prod", after: { deploymentOf: "app", targets: "env=staging", soakMs: 60 * MINUTE_MS } as never };
+  const EVERYBODY = ["s1", "s2", "p1", "p2"];
+
+  /** 2 stands in staging for 50 minutes. */
+  async function staged() {
+    const world = await worldOf();
+    await world.joinAs({ env: "staging" }, "s1", "s2");
+    await world.joinAs({ env: "prod" }, "p1", "p2");
+    world.deploy("1", { ...WIDE, targets: "" });
+    await world.settle(...EVERYBODY);
+    world.deploy("2", { ...WIDE, targets: "env=staging" });
+    await world.settle("s1", "s2");
+    world.pass(50 * MINUTE_MS, ...EVERYBODY);
+    return world;
+  }
+
+  test("begins anew after staging was down, though what it said then is in the archive", async () => {
+    const world = await staged();
+    for (const machine of ["s1", "s2"]) await world.say(machine, "unhealthy");
+    world.pass(2 * MINUTE_MS, ...EVERYBODY);
+    for (const machine of ["s1", "s2"]) await world.say(machine, "healthy");
+    world.pass(6 * MINUTE_MS, ...EVERYBODY);
+    expect([await archive(world) > 0, rowsOf(world, "report_accepted")]).toEqual([true, 0]);
+    const prod = world.deploy("2", PROD);
+    world.pass(53 * MINUTE_MS, ...EVERYBODY);
+    expect(world.waitingOn(prod)).toMatch(/^d-2 \(app@2 on env=staging\) to have stood for 1h, at /);
+    world.pass(2 * MINUTE_MS, ...EVERYBODY);
+    expect(world.wanted("p1")).toBe("2");
+  });
+
+  test("begins anew after staging was not heard, though the silence is in the archive", async () => {
+    const world = await staged();
+    world.pass(MINUTE_MS, "p1", "p2");
+    for (const machine of ["s1", "s2"]) await world.joinAs({ env: "staging" }, machine);
+    world.pass(6 * MINUTE_MS, ...EVERYBODY);
+    expect([await archive(world) > 0, rowsOf(world, "machine_heard")]).toEqual([true, 0]);
+    const prod = world.deploy("2", PROD);
+    world.pass(53 * MINUTE_MS, ...EVERYBODY);
+    expect(world.phase(prod)).toBe("pending");
+    world.pass(2 * MINUTE_MS, ...EVERYBODY);
+    expect(world.wanted("p1")).toBe("2");
+  });
+});
+
+describe("a machine that is removed twenty minutes later", () => {
+  /** 2 is everywhere. */
+  async function deployed(): Promise<{ readonly world: World; readonly id: DeploymentId }> {
+    const world = await worldOf();
+    await world.join("a", "b", "c");
+    world.deploy("1", WIDE);
+    await world.settle("a", "b", "c");
+    const id = world.deploy("2", WIDE);
+    await world.settle("a", "b", "c");
+    world.pass(2000, "a", "b", "c");
+    return { world, id };
+  }
+
+  const lostWith = (world: World): unknown => world.journal.db.prepare("SELECT data -> 'lostWith' FROM journal WHERE kind = 'machine_removed'").pluck().get();
+
+  test("was lost with the release, though its silence is in the archive", async () => {
+    const { world, id } = await deployed();
+    world.pass(20 * MINUTE_MS, "a", "b");
+    await archive(world);
+    expect(rowsOf(world, "machine_silent")).toBe(0);
+    world.remove("c");
+    expect(lostWith(world)).toBe(JSON.stringify([id]));
+  });
+
+  test("was not well with it, though what it said is in the archive", async () => {
+    const { world, id } = await deployed();
+    await world.say("c", "unhealthy");
+    world.pass(20 * MINUTE_MS, "a", "b", "c");
+    await archive(world);
+    expect(rowsOf(world, "report_accepted")).toBe(0);
+    world.remove("c");
+    expect(lostWith(world)).toBe(JSON.stringify([id]));
+  });
+
+  test("was not well with it since a minute after it took it, though its app has been started again and again for two hours", async () => {
+    const { world, id } = await deployed();
+    for (let minute = 0; minute < 120; minute += 1) {
+      world.pass(MINUTE_MS, "a", "b", "c");
+      for (const phase of ["probing", "unhealthy"] as const) await world.say("c", phase);
+    }
+    world.remove("c");
+    expect(lostWith(world)).toBe(JSON.stringify([id]));
+  });
+
+  test("had stood with it for an hour before it was lost", async () => {
+    const { world } = await deployed();
+    world.pass(61 * MINUTE_MS, "a", "b", "c");
+    world.pass(20 * MINUTE_MS, "a", "b");
+    await archive(world);
+    world.remove("c");
+    expect(lostWith(world)).toBeNull();
+  });
+});
+
+test("what machines said while a fault had their rollout paused is kept in the database until somebody takes it up", async () => {
+  const world = await worldOf();
+  const names = ["a", "b", "c"];
+  await world.join(...names);
+  world.deploy("1", WIDE);
+  await world.settle(...names);
+  world.pass(2000, ...names);
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1), window: NIGHTLY, maxFailures: count(0), onFailure: "pause" });
+  world.calendarFails = true;
+  await world.say("a", "healthy");
+  world.pass(2000, ...names);
+  expect(world.phase(id)).toBe("paused");
+  await world.say("a", "reverted");
+  world.remove("a");
+  world.pass(20 * MINUTE_MS, "b", "c");
+  expect(await archive(world)).toBeGreaterThan(0);
+  world.calendarFails = false;
+  expect(world.command(id, "resume").ok).toBe(true);
+  const { phase, targets } = loadRollout(world.journal, id)!;
+  expect([phase, targets.get("a" as never)?.leftAs]).toEqual(["paused", "failed"]);
+  world.command(id, "abort");
+  const before = world.journal.archive.lastSeq;
+  world.pass(20 * MINUTE_MS, "b", "c");
+  expect(await archive(world)).toBeGreaterThan(before);
+});
