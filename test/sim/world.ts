@@ -17,6 +17,7 @@ import { CALM, Network } from "./network.ts";
 import { Operators, ZONES } from "./operators.ts";
 import { Oracle } from "./oracle/oracle.ts";
 import { Random } from "./random.ts";
+import { Replacer } from "./replacer.ts";
 import { Releases } from "./releases.ts";
 import { quietShape, type Shape, shapeOf } from "./size.ts";
 import { Store } from "./store.ts";
@@ -32,6 +33,9 @@ export interface WorldOptions {
   /** Not judged. */
   readonly except?: ReadonlySet<Invariant>;
 }
+
+/** Of all seeds, in so many a program drains or removes hosts that are dead. */
+const REPLACED_SHARE = 0.15;
 
 export class World {
   readonly shape: Shape;
@@ -86,9 +90,16 @@ export class World {
     this.operators = new Operators(new Random(seed, "operators"), this.releases, shape.apps, this.desk);
     this.controller.start();
     for (let index = 0; index < shape.machines; index += 1) this.join(isQuiet ? { role: "web", zone: "a" } : this.#labels());
+    const replacer = new Random(seed, "replacer");
+    if (!isQuiet && replacer.chance(REPLACED_SHARE)) new Replacer(this, replacer).begin();
     if (shape.actEveryMs !== undefined) this.timeline.after(2_000, () => this.#act(shape.actEveryMs!));
     if (shape.isJournalOnFile) this.timeline.after(ARCHIVE_EVERY_MS, () => this.#archive());
     if (shape.faultEveryMs !== undefined) this.timeline.after(random.whole(0, 2 * shape.faultEveryMs), () => this.#fault(shape.faultEveryMs!));
+  }
+
+  /** Nothing goes wrong any more. */
+  get isCalm(): boolean {
+    return this.#isCalm;
   }
 
   fail(violation: Violation): void {

@@ -116,10 +116,11 @@ export class Oracle {
     dispatch(this.#handlers, row);
   }
 
-  /** What a controller must take for lost, it had not heard for half of the time after which it says so, or its agent was not there. */
+  /** What a controller must take for lost, it had not heard for half of the time after which it says so, or not since it looks on, or its agent was not there. */
   #leaves(machine: MachineId): void {
     const { record, hosts } = this.#court;
-    if (hosts.unheardMs(machine) >= SILENT_AFTER_MS / 2 - LAG_MS / 3 || hosts.machines.get(machine)?.agent === undefined) record.goneUnheard.add(machine);
+    const isUnheard = hosts.unheardMs(machine) >= SILENT_AFTER_MS / 2 - LAG_MS / 3 || hosts.lastHeardAt(machine) < hosts.attention.since;
+    if (isUnheard || hosts.machines.get(machine)?.agent === undefined) record.goneUnheard.add(machine);
   }
 
   #of(id: DeploymentId): Deployment {

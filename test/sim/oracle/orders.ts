@@ -163,8 +163,9 @@ export class Orders {
     if (character?.kind !== "takes_host" || character.how === "reboots" || strategy.offline.kind !== "skip") return;
     for (const wave of waves.slice(0, index)) {
       if (!wave.gates.some((gate) => gate.kind === "soak" && gate.forMs >= character.afterMs + 60_000) || wave.successThreshold !== null) continue;
-      // A machine that was removed from the fleet is one less, and another may have joined under its name.
-      const took = wave.machines.filter((machine) => (record.machines.get(machine)?.joinedAt ?? Infinity) <= (firstDecisions.get(machine)?.at ?? -1));
+      // A machine that was removed from the fleet is one less, unless it was dead by then; another may have joined under its name.
+      const hasTaken = (machine: MachineId) => (record.machines.get(machine)?.joinedAt ?? (record.goneUnheard.has(machine) ? -1 : Infinity)) <= (firstDecisions.get(machine)?.at ?? -2);
+      const took = wave.machines.filter(hasTaken);
       // Whoever resumes goes on without the machines that are known to be lost.
       const resumedAt = deployment.acts.findLast((act) => act.what === "resume")?.at ?? -1;
       const isTaken = (machine: MachineId) => hosts.machines.get(machine)?.serving(app).mishaps.some((mishap) => mishap.what === "took_the_host" && mishap.artifact === artifact && mishap.at + SILENT_AFTER_MS > resumedAt) === true;

@@ -73,7 +73,7 @@ export class Passing {
   #passedOver({ waves, firstDecisions, retriedAt, startedAt = 0 }: Deployment, index: number): string | undefined {
     const { record, hosts } = this.#court;
     if (retriedAt !== undefined) return undefined;
-    const waiting = waves[index]!.machines.find((machine) => record.isUntouchedSince(machine, startedAt) && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now));
+    const waiting = waves[index]!.machines.find((machine) => record.isUntouchedSince(machine, startedAt) && !firstDecisions.has(machine) && !hosts.wasUnheard(machine, startedAt, hosts.now) && !record.isCalledSilent(machine));
     return waiting === undefined ? undefined : `${waiting} has not had its turn`;
   }
 

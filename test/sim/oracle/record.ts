@@ -210,6 +210,11 @@ export class Record {
     return known !== undefined && known.cordonedAt === undefined && known.touchedAt <= at;
   }
 
+  /** By what the controller has written down, of which `silence_found` judges whether it is right. What it heard last may have died with it before that was written. */
+  isCalledSilent(machine: MachineId): boolean {
+    return this.#silent.has(machine);
+  }
+
   waveOf({ waves }: Deployment, machine: MachineId): number {
     const index = waves.findIndex(({ machines }) => machines.includes(machine));
     return index < 0 ? waves.length - 1 : index;
