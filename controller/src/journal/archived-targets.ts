@@ -44,18 +44,19 @@ export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
 
 /**
  * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that moment of attended time, that no assignment names, and that does not stand: another one to its selector has succeeded
- * since, and had somebody to change. With `late_joiners: ignore` whoever was passed over is no late joiner, so its target stays while the machine is there. Undefined: there is none.
+ * since, and had somebody to change. With `late_joiners: ignore` whoever was passed over is no late joiner, so its target stays while the machine is there. `after`: the number of a deployment;
+ * those up to it are passed over. Undefined: there is none.
  */
-export function nextToFold(db: Database, endedBefore: number): TargetsArchived | undefined {
+export function nextToFold(db: Database, endedBefore: number, after = 0): TargetsArchived | undefined {
   const found = statement(
     db,
     `SELECT d.id AS deployment, d.app FROM deployments d
-     WHERE d.ended_attended < ? AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}) AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id)
+     WHERE d.number > ? AND d.ended_attended < ? AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}) AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id)
        AND (d.phase <> 'succeeded' OR EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND ${stands("l")}))
        AND NOT (d.phase = 'succeeded' AND d.strategy ->> '$.lateJoiners' = 'ignore'
          AND EXISTS (SELECT 1 FROM targets t JOIN machines m ON m.id = t.machine WHERE t.deployment = d.id AND t.state IN ('unreachable', 'skipped')))
      ORDER BY d.number LIMIT 1`,
-  ).get(endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
+  ).get(after, endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
   if (found === undefined) return undefined;
   const upTo = statement(
     db,
