@@ -51,18 +51,20 @@ function wayOut(code: string): string {
 /** Rows to read at once: bounds the memory of a replay and of one answer to a reader of events. */
 const PAGE_ROWS = 500;
 
-/** Rows between two words about a rebuild: about a second. */
+/** Rows, and parts of a snapshot, between two words about a rebuild: about a second. */
 const REBUILD_ROWS = 100_000;
+const REBUILD_PARTS = 20;
 /** Of pages of the database: what 10,000 machines with 50 apps need in an hour, and no large part of the controller's memory. */
 const CACHE_KIB = 65_536;
 /** SQLite maps no more. */
 const MAPPED_BYTES_MAX = 0x7fff0000;
 
-/** How far the tables are rebuilt. */
+/** How far the tables are rebuilt: first from a snapshot, if there is one, and then from the rows after it, if there are any. Each begins with `done` 0 and ends with all. */
 export interface Rebuild {
+  readonly stage: "snapshot" | "rows";
   /** 0: there was none. */
   readonly snapshotSeq: number;
-  /** Rows after it. */
+  /** Parts of the snapshot, or rows. */
   readonly done: number;
   readonly total: number;
 }
@@ -115,7 +117,7 @@ export class Journal {
 
   /**
    * `path` may be `:memory:`; the archive is beside it, in `archive/`. Tables of another version are rebuilt from the newest snapshot and the rows after it, which
-   * `onRebuild` is told of from time to time. Throws JournalError.
+   * `onRebuild` is told of at the beginning, from time to time and at the end. Throws JournalError.
    */
   static open(path: string, onRebuild: (progress: Rebuild) => void = () => {}): Journal {
     try {
@@ -148,8 +150,11 @@ export class Journal {
 
   /** Into empty tables. What went to the archive is in the snapshot. */
   #rebuild(onRebuild: (progress: Rebuild) => void): void {
-    const from = this.snapshots.restore();
+    const from = this.snapshots.restore(({ seq: snapshotSeq, done, total }) => {
+      if (done % REBUILD_PARTS === 0 || done === total) onRebuild({ stage: "snapshot", snapshotSeq, done, total });
+    });
     const total = this.db.prepare("SELECT count(*) FROM journal WHERE seq > ?").pluck().get(from) as number;
+    if (total > 0) onRebuild({ stage: "rows", snapshotSeq: from, done: 0, total });
     let done = 0;
     for (let after = from; ; ) {
       const rows = this.#page.all(after + 1, PAGE_ROWS) as StoredRow[];
@@ -158,7 +163,7 @@ export class Journal {
       if (last === undefined) return;
       after = last.seq;
       done += rows.length;
-      if (done % REBUILD_ROWS === 0 || done === total) onRebuild({ snapshotSeq: from, done, total });
+      if (done % REBUILD_ROWS === 0 || done === total) onRebuild({ stage: "rows", snapshotSeq: from, done, total });
     }
   }
 
