@@ -10,6 +10,7 @@ import type { Moment } from "../rollout/moment.ts";
 import { Archive, type ArchivedRow } from "./archive.ts";
 import { type ArchiveError, refuseMissing } from "./archive-error.ts";
 import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
+import { ClockCorrections } from "./clock-corrections.ts";
 import type { Entry, JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
 import { openDatabase } from "./database.ts";
@@ -92,6 +93,8 @@ export class Journal {
   readonly db: Database;
   /** How far reports of agents are acknowledged: written in the transaction of what they changed. */
   readonly reports: ReportCursors;
+  /** Where the wall clock went back: written in the transaction of the row. */
+  readonly corrections: ClockCorrections;
   /** Rows that are too old for the database. */
   readonly archive: Archive;
   /** From which the tables are rebuilt, with the rows after it. */
@@ -110,6 +113,7 @@ export class Journal {
     this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
     this.#project = createProjector(db);
     this.reports = new ReportCursors(db);
+    this.corrections = new ClockCorrections(db);
     this.archive = new Archive(db, beside.files);
     this.snapshots = new Snapshots(db, beside.parts);
     this.#lastSeq = db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck().get() as number;
@@ -179,6 +183,7 @@ export class Journal {
       return this.db.transaction(work).immediate();
     } catch (error) {
       this.#lastSeq = before;
+      this.corrections.reload();
       if (error instanceof SqliteDatabase.SqliteError) throw JournalError.from(error, "cannot write the journal");
       throw error;
     } finally {
@@ -213,6 +218,7 @@ export class Journal {
       app,
       data: JSON.stringify(data),
     });
+    this.corrections.note(row);
     this.#project(row);
     return row;
   }
