@@ -11,10 +11,11 @@ import { Archive, type ArchivedRow } from "./archive.ts";
 import { type ArchiveError, refuseMissing } from "./archive-error.ts";
 import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
 import { ClockCorrections } from "./clock-corrections.ts";
-import type { Entry, JournalRow } from "./entry.ts";
+import { type Entry, isRepeat, type JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
 import { openDatabase } from "./database.ts";
 import { createProjector, type Projector } from "./project.ts";
+import { QuestionCursors } from "./question-cursors.ts";
 import { ReportCursors } from "./report-cursors.ts";
 import { type PartSource, Snapshots } from "./snapshot.ts";
 import { partsInMemory, partsOfFile } from "./snapshot-source.ts";
@@ -93,6 +94,8 @@ export class Journal {
   readonly db: Database;
   /** How far reports of agents are acknowledged: written in the transaction of what they changed. */
   readonly reports: ReportCursors;
+  /** How far gates and alarms have come with asking: written in the transaction in which a rollout takes that. */
+  readonly questions: QuestionCursors;
   /** Where the wall clock went back: written in the transaction of the row. */
   readonly corrections: ClockCorrections;
   /** Rows that are too old for the database. */
@@ -113,6 +116,7 @@ export class Journal {
     this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
     this.#project = createProjector(db);
     this.reports = new ReportCursors(db);
+    this.questions = new QuestionCursors(db);
     this.corrections = new ClockCorrections(db);
     this.archive = new Archive(db, beside.files);
     this.snapshots = new Snapshots(db, beside.parts);
@@ -201,9 +205,10 @@ export class Journal {
     }
   }
 
-  /** Only within `transaction`. */
+  /** Only within `transaction`. What says nothing new gets no row of its own: it has the place of the newest one. */
   append(entry: Entry, { at, attended }: Moment): JournalRow {
     if (!this.#inTransaction) throw new Error(`append of ${entry.kind} outside a transaction`);
+    if (isRepeat(entry)) return { seq: this.#lastSeq, at, attended, entry };
     // What has a column of its own is not written twice.
     const { kind, deployment = null, machine = null, app = null, ...data } = entry as Entry & { readonly deployment?: string; readonly machine?: string; readonly app?: string };
     this.#lastSeq += 1;
