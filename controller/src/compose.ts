@@ -110,7 +110,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
     mkdirSync(identityDir(dir), { recursive: true, mode: 0o700 });
     refuseExposed(identityDir(dir));
     const journalFile = join(dir, "muster.db");
-    const journal = Journal.open(journalFile, ({ snapshotSeq, done, total }) => logger.info({ snapshotSeq, rows: done, of: total }, "tables are being rebuilt"));
+    const journal = Journal.open(journalFile, ({ stage, snapshotSeq, done, total }) => logger.info({ stage, snapshotSeq, done, of: total }, "tables are being rebuilt"));
     undo.push(() => journal.close());
     undo.push(checkpointsBeside(journal, journalFile, logger));
     const keys = await openKeys(config, journal, logger);

@@ -27,6 +27,11 @@ const DIGEST = /^[0-9a-f]{64}$/;
 
 export const NAME_RULE = "1 to 63 of a-z, 0-9 and -, with no - at either end";
 export const VERSION_RULE = "1 to 64 of A-Z, a-z, 0-9 and . + _ -, beginning with a letter or digit";
+/** Of a release, and of what is told of it. */
+export const PORTS_MAX = 64;
+export const PORT_MAX = 65_535;
+export const PORT_NAME = /^[a-z0-9][a-z0-9_-]{0,31}$/u;
+export const PORT_NAME_RULE = "1 to 32 of a-z, 0-9, _ and -, beginning with a letter or digit";
 
 export function parseMachineId(text: string): MachineId | undefined {
   return NAME.test(text) ? (text as MachineId) : undefined;

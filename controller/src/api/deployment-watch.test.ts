@@ -5,7 +5,7 @@ import type { AppName, MachineId } from "@muster/proto/ids.ts";
 import { type Deployment, DeploymentPhase, type WatchDeploymentResponse } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { newRollout } from "../rollout/state.ts";
 import { attendedAlways } from "../rollout/moment.ts";
-import { ALL, count, strategyOf, wave } from "../rollout/rollout.fixture.ts";
+import { ALL, alarm, APPROVAL, count, strategyOf, wave } from "../rollout/rollout.fixture.ts";
 import { LOOK_MS } from "../engine/attendance.ts";
 import { DeploymentWatch, WATCH_INTERVAL_MS } from "./deployment-watch.ts";
 import { Office } from "./operators.fixture.ts";
@@ -180,4 +180,24 @@ test("a watcher sees who has been heard since the controller was away, and that 
   await next();
   await next();
   expect(waiting()).not.toContain("all machines to be heard");
+});
+
+test.each(["approval", "soak"] as const)("the last answer of a quiet alarm is seen while it waits for %s, though it leaves no row", async (kind) => {
+  const gate = kind === "approval" ? APPROVAL : ({ kind: "soak", forMs: 3_600_000 } as const);
+  const id = world.deploy("1", { waves: [wave(count(1), { gates: [gate] }), ALL], maxUnavailable: count(3), alarms: [alarm({ intervalMs: 1000 })] });
+  const answer = async (detail: string): Promise<void> => {
+    for (const { answer: take } of world.asked.splice(0)) take({ kind: "go", detail });
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  await answer("errors is 1");
+  await world.say("a", "healthy");
+  world.pass(2000, "a", "b", "c");
+  const watcher = watch.follow(id);
+  const { version, deployment } = watcher.picture();
+  expect(deployment.alarms[0]!.said).toBe("errors is 1");
+  const before = world.journal.lastSeq;
+  await answer("errors is 2");
+  world.clock.advance(LOOK_MS + WATCH_INTERVAL_MS);
+  expect([world.journal.lastSeq, watcher.hasNews(version), watcher.picture().deployment.alarms[0]!.said]).toEqual([before, true, "errors is 2"]);
+  watcher.stop();
 });

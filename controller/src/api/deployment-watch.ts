@@ -1,11 +1,12 @@
 /**
  * Deployments that somebody watches: one picture for all watchers of a deployment, made again only when something happened that can change it, and never more often than a
- * person can read. Without news it does nothing but look whether the controller still waits for its machines to be heard, which no row tells.
+ * person can read. Without news it does nothing but look, as often as the engine does, at what no row tells: whether the controller still waits for its machines to be heard, and what gates and alarms that ask the
+ * world outside were answered last.
  *
  * Always holds: whatever was committed is in a picture that is made after it; so a watcher that asks while `hasNews` sees everything up to its question.
  */
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { type Deployment, DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { type Deployment, DeploymentPhase, GateState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { LOOK_MS } from "../engine/attendance.ts";
 import type { Clock } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -115,6 +116,7 @@ export class DeploymentWatch {
     const { heard, total } = engine.catchingUp ?? { heard: 0, total: 0 };
     const caughtUp = total === 0 ? "" : `${heard}/${total}`;
     if (caughtUp !== this.#caughtUp) for (const followed of this.#followed.values()) this.#wakeInTime(followed);
+    for (const followed of this.#followed.values()) if (followed.picture !== undefined && asksOutside(followed.picture.deployment)) this.#wakeInTime(followed);
     this.#caughtUp = caughtUp;
     this.#cancelLook = clock.wakeAfter(LOOK_MS, () => this.#look());
   }
@@ -143,4 +145,12 @@ export class DeploymentWatch {
       for (const callback of [...followed.waiting]) callback();
     });
   }
+}
+
+const GOES_FORWARD: ReadonlySet<DeploymentPhase> = new Set([DeploymentPhase.ROLLING, DeploymentPhase.SOAKING, DeploymentPhase.AWAITING_APPROVAL]);
+
+/** What it is answered may be no news, and so no row. */
+function asksOutside({ phase, alarms, waves }: Deployment): boolean {
+  if (!GOES_FORWARD.has(phase)) return false;
+  return alarms.length > 0 || waves.some(({ gates }) => gates.some(({ kind, state }) => state === GateState.REACHED && (kind === "webhook" || kind === "prometheus")));
 }

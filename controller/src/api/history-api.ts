@@ -47,7 +47,7 @@ export interface HistoryApiOptions {
 
 export function historyApi({ journal, engine, fleet, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
   const { db } = journal;
-  const why = new Why({ db, archive: journal.archive, now, waiting: (id) => views.one(id, false)?.waitingOn ?? "", rollout: (id) => engine.rollout(id), present: engine });
+  const why = new Why({ db, archive: journal.archive, corrections: journal.corrections, now, waiting: (id) => views.one(id, false)?.waitingOn ?? "", rollout: (id) => engine.rollout(id), present: engine });
   const retention = () => ({ retention: { ...engine.retention.rule() } });
   const archived = () => {
     const { rows, sizeBytes, firstAt } = journal.archive.extent();

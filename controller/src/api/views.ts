@@ -17,6 +17,7 @@ import type { Database } from "better-sqlite3";
 import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
 import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, overtakenOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
+import { QuestionCursors, type WithCursor } from "../journal/question-cursors.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
@@ -77,6 +78,7 @@ export interface DeploymentFilter {
 
 export class DeploymentViews {
   readonly #db: Database;
+  readonly #questions: QuestionCursors;
   readonly #waiting: (id: DeploymentId) => string | undefined;
   readonly #rollout: (id: DeploymentId) => RolloutState | undefined;
   readonly #present: Present | undefined;
@@ -89,6 +91,7 @@ export class DeploymentViews {
    */
   constructor(db: Database, waiting: (id: DeploymentId) => string | undefined, rollout: (id: DeploymentId) => RolloutState | undefined = () => undefined, present?: Present, isTimeStill = () => false) {
     this.#db = db;
+    this.#questions = new QuestionCursors(db);
     this.#waiting = waiting;
     this.#rollout = rollout;
     this.#present = present;
@@ -131,7 +134,8 @@ export class DeploymentViews {
 
   #whole(row: DeploymentRow, includeTargets: boolean): Deployment {
     const waiting = this.#waiting(row.id) ?? "";
-    const waves = this.#waves(row, waiting);
+    const withCursor = this.#questions.of(row.id);
+    const waves = this.#waves(row, waiting, withCursor);
     const strategy = JSON.parse(row.strategy) as Strategy;
     const unchanged = JSON.parse(row.unchanged) as string[];
     const leftOut = unchanged.length + row.unchanged_archived;
@@ -154,7 +158,7 @@ export class DeploymentViews {
       maxUnavailable: row.max_unavailable,
       priority: strategy.priority,
       promoted: row.promoted === 1,
-      alarms: (JSON.parse(row.alarms) as AlarmState[]).map(alarmView),
+      alarms: (JSON.parse(row.alarms) as AlarmState[]).map((each, alarm) => alarmView(withCursor(each, { kind: "alarm", alarm }))),
       awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
       targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
       ...this.#ending(row, counts),
@@ -225,7 +229,7 @@ export class DeploymentViews {
     return undefined;
   }
 
-  #waves(row: DeploymentRow, waitingOn: string): Wave[] {
+  #waves(row: DeploymentRow, waitingOn: string, withCursor: WithCursor): Wave[] {
     const waves = statement(this.#db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(row.id) as WaveRow[];
     const counts = this.#counts(row.id, waves.length);
     const isOnItsWay = row.phase === "rolling" || row.phase === "paused";
@@ -240,7 +244,7 @@ export class DeploymentViews {
         phase: wavePhase(row, each, own),
         counts: own,
         members: each.members,
-        gates: (JSON.parse(each.gates) as GateState[]).map((gate) => gateView(gate, around)),
+        gates: (JSON.parse(each.gates) as GateState[]).map((known, gate) => gateView(withCursor(known, { kind: "gate", wave, gate }), around)),
         beginsAt: beginsAt(each, row.started_at ?? 0, waves[wave - 1]),
         maxFailures: each.max_failures,
         ...(each.max_unreachable === null ? {} : { maxUnreachable: each.max_unreachable }),

@@ -497,17 +497,6 @@ describe("the tables are rebuilt", () => {
     await scene.engine.archiving.sweep();
     expect(covered).toBeGreaterThanOrEqual(archive.lastSeq);
   });
-
-  test("they say how far they are", async () => {
-    await history();
-    scene.engine.stop();
-    scene.journal.db.exec(ANOTHER_VERSION);
-    const total = scene.journal.lastSeq;
-    scene.journal.close();
-    const said: unknown[] = [];
-    scene.journal = Journal.open(join(folder, "muster.db"), (progress) => said.push(progress));
-    expect(said).toEqual([{ snapshotSeq: 0, done: total, total }]);
-  });
 });
 
 describe("a deployment whose targets are in the archive, and that stands again since what came after it was rolled back", () => {

@@ -4,10 +4,11 @@
  *
  *     wake ─▶ snapshot, if one is due ─▶ frame by frame ─▶ targets, slice by slice ─▶ sleep for an hour
  *
- * Always holds: each step holds the loop for some milliseconds and can be killed at any point; rows leave the database only when a finished snapshot covers them, and when no decision asks for them any more.
+ * Always holds: each step holds the loop for some milliseconds and can be killed at any point; rows leave the database only when a finished snapshot covers them, and when no decision asks for them any more;
+ * each frame and each slice goes by the rule of now, since a sweep ends when the rule changes, and another one begins at once.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
+import { type DeploymentId, deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
 import { nextToFold } from "../journal/archived-targets.ts";
 import { statement } from "../journal/statement.ts";
@@ -74,30 +75,39 @@ export class Archiving {
   }
 
   async #sweep(): Promise<void> {
+    let stepsForMs: number;
+    do {
+      stepsForMs = this.#stepsForMs();
+      await this.#sweepBy(stepsForMs);
+    } while (!this.#loop.isStopped && !this.#isRule(stepsForMs));
+  }
+
+  async #sweepBy(stepsForMs: number): Promise<void> {
     const { journal, clock, attendance } = this.#loop;
     const { attended } = attendance.now();
-    const stepsForMs = this.#stepsForMs();
     const upTo = Math.min(newestOfAge(journal, stepsForMs, attended), this.#neededFrom() - 1);
     const due = journal.archive.hasOlder(upTo);
     if (this.#needsSnapshot(due ? upTo : 0, clock.now())) await journal.snapshots.take(clock.now(), () => !this.#loop.isStopped);
     let moved = 0;
-    while (due && !this.#loop.isStopped) {
+    while (due && this.#goesBy(stepsForMs)) {
       const rows = await journal.archive.moveOldest(upTo, (from, to) => this.#underWay(from, to));
       if (rows === 0) break;
       moved += rows;
       await nextTurn();
     }
     if (moved > 0) this.#logger.info({ rows: moved, stepsForMs }, "steps of the journal moved to the archive");
-    if (!this.#loop.isStopped) await this.#fold(attended - stepsForMs);
+    await this.#fold(attended - stepsForMs, stepsForMs);
   }
 
-  async #fold(before: number): Promise<void> {
+  async #fold(before: number, stepsForMs: number): Promise<void> {
     const { journal, rollouts } = this.#loop;
-    for (let next = nextToFold(journal.db, before); next !== undefined && !this.#loop.isStopped; next = nextToFold(journal.db, before)) {
-      const entry = next;
+    let after = 0;
+    while (this.#goesBy(stepsForMs)) {
+      const entry = nextToFold(journal.db, before, after);
+      if (entry === undefined) return;
       // Somebody has taken it up again: it has not ended long ago, then.
-      if (rollouts.get(entry.deployment) !== undefined) return;
-      this.#loop.commit((append) => append(entry));
+      if (rollouts.get(entry.deployment) !== undefined) after = deploymentNumber(entry.deployment);
+      else this.#loop.commit((append) => append(entry));
       await nextTurn();
     }
   }
@@ -107,6 +117,15 @@ export class Archiving {
     const { journal } = this.#loop;
     const broken = statement(journal.db, "SELECT id FROM deployments WHERE ended_at IS NULL AND phase = 'paused' AND reason_code = 'internal'").pluck().all() as DeploymentId[];
     return Math.min(Infinity, ...broken.map((id) => phaseSeq(journal, id, "paused")));
+  }
+
+  /** In a turn of the loop that may be after its end, or after a change of the rule. */
+  #goesBy(stepsForMs: number): boolean {
+    return !this.#loop.isStopped && this.#isRule(stepsForMs);
+  }
+
+  #isRule(stepsForMs: number): boolean {
+    return this.#stepsForMs() === stepsForMs;
   }
 
   #needsSnapshot(upTo: number, now: Instant): boolean {

@@ -3,7 +3,7 @@
  */
 import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Asker } from "../gates/verdict.ts";
-import { isRolloutEntry, type JournalRow, type RolloutEntry } from "../journal/entry.ts";
+import { isRepeat, isRolloutEntry, type JournalRow, type RolloutEntry } from "../journal/entry.ts";
 import { isEnded, type RolloutState } from "../rollout/state.ts";
 import { askerOf } from "./questions.ts";
 
@@ -18,8 +18,8 @@ export class Effects {
 
   /** `rollout`: as it stands before this row. */
   note(row: JournalRow, rollout: (id: DeploymentId) => RolloutState | undefined): void {
-    this.rows.push(row);
     const { entry } = row;
+    if (!isRepeat(entry)) this.rows.push(row);
     if (entry.kind === "target_assigned" || entry.kind === "assignment_renewed") this.#tell(entry.machine);
     else if (entry.kind === "machine_removed") this.#remove(entry.machine);
     else if (entry.kind === "gate_asked" || entry.kind === "alarm_asked") this.questions.push({ deployment: entry.deployment, asker: askerOf(entry) });

@@ -138,7 +138,7 @@ export class Engine {
 
   /** How many apps of a machine have a report that waits, since the app is over its budget of reports there. */
   heldReports(machine: MachineId): number {
-    return this.#loop.journal.reports.heldOf(machine).length;
+    return this.#loop.journal.reports.heldCount(machine);
   }
 
   /** The same of every machine of which some wait. */

@@ -14,6 +14,13 @@ function assigned(healthyDeadlineMs: number, progressDeadlineMs: number): Overdu
   return overdue;
 }
 
+/** Assigned at 1000; at 5000 its agent says that it goes back, and nothing more. */
+function goingBack(healthyDeadlineMs: number): Overdue {
+  const overdue = assigned(healthyDeadlineMs, 600_000);
+  overdue.await({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs: 600_000 }, 5000 as Attended, true);
+  return overdue;
+}
+
 /** The first moment at which it is said. */
 function saidAt(overdue: Overdue): number {
   for (let now = 0; now < 1_000_000; now += 500) if (overdue.takeNext(now as Attended) !== undefined) return now;
@@ -37,5 +44,22 @@ describe("a machine that gives no answer", () => {
     overdue.answered(machine, app);
     expect(overdue.takeNext(1_000_000 as Attended)).toBeUndefined();
     expect(overdue.isWaiting).toBe(false);
+  });
+});
+
+describe("a machine that says that it goes back, and nothing more", () => {
+  it("has half a minute and silent-after for it, where healthy_deadline is shorter", () => {
+    expect(saidAt(goingBack(5_000))).toBe(50_000);
+  });
+
+  it("has healthy_deadline and silent-after for it, where that is longer", () => {
+    expect(saidAt(goingBack(60_000))).toBe(80_000);
+  });
+
+  it("is overdue once, and not by the deadline that it had before", () => {
+    const overdue = goingBack(60_000);
+    expect(overdue.takeNext(79_999 as Attended)).toBeUndefined();
+    expect(overdue.takeNext(80_000 as Attended)).toMatchObject({ machine, app });
+    expect(overdue.takeNext(1_000_000 as Attended)).toBeUndefined();
   });
 });

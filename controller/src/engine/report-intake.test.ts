@@ -251,3 +251,93 @@ describe("the budget of an app on a machine", () => {
     expect(reports()).toBe(500);
   });
 });
+
+describe("a fleet over its budget", () => {
+  const FLEET = Array.from({ length: 450 }, (_, index) => `m-${String(index).padStart(3, "0")}` as MachineId);
+
+  const heldReport = (machine: MachineId): ReportAccepted => ({
+    kind: "report_accepted",
+    machine,
+    app: "app" as AppName,
+    instance: `i-${machine}`,
+    reportSeq: 1,
+    observedAt: world.clock.now(),
+    generation: 0,
+    phase: "unhealthy",
+    reason: null,
+    runningVersion: "1",
+    runningArtifact: "",
+    starts: 1,
+    pid: 1,
+    ports: {},
+  });
+
+  /** Each machine holds a report, and a controller that starts anew gives each a budget again. */
+  async function holdOneEach(): Promise<void> {
+    await world.join(...FLEET);
+    world.journal.transaction(() => {
+      for (const machine of FLEET) world.journal.reports.hold(heldReport(machine));
+    });
+    world.startEngine();
+  }
+
+  const waiting = (): number => world.engine.allHeldReports().size;
+  const journalled = (): unknown[] => world.journal.db.prepare("SELECT machine FROM journal WHERE kind = 'report_accepted' ORDER BY machine").pluck().all();
+
+  test("has what waits journalled in slices, each in a turn of its own", async () => {
+    await holdOneEach();
+    const slices: number[] = [];
+    world.engine.onCommit((rows) => slices.push(rows.length));
+    const turns: number[] = [];
+    const { wakeAfter } = world.clock;
+    world.clock.wakeAfter = (ms, callback) =>
+      wakeAfter.call(world.clock, ms, () => {
+        const before = slices.length;
+        callback();
+        turns.push(slices.length - before);
+      });
+    world.pass(31_000, "a", "b", ...FLEET);
+    expect([waiting(), journalled()]).toEqual([0, FLEET]);
+    expect([Math.max(...slices), Math.max(...turns)]).toEqual([100, 1]);
+  });
+
+  test("loses no report and writes none twice when its controller is killed between two slices", async () => {
+    await holdOneEach();
+    const off = world.engine.onCommit(() => world.engine.stop());
+    world.pass(31_000, "a", "b", ...FLEET);
+    off();
+    expect([waiting(), journalled().length]).toEqual([350, 100]);
+    world.startEngine();
+    world.pass(31_000, "a", "b", ...FLEET);
+    expect([waiting(), journalled()]).toEqual([0, FLEET]);
+  });
+
+  test("has a full disk in the middle of a look, and the rest later", async () => {
+    await holdOneEach();
+    const { append } = world.journal;
+    let rows = 0;
+    world.journal.append = (entry, now) => {
+      rows += 1;
+      if (rows > 150 && rows < 400) throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+      return append.call(world.journal, entry, now);
+    };
+    world.pass(31_000, "a", "b", ...FLEET);
+    expect([waiting(), journalled().length]).toEqual([350, 100]);
+    world.journal.append = append;
+    world.pass(31_000, "a", "b", ...FLEET);
+    expect([waiting(), journalled()]).toEqual([0, FLEET]);
+  });
+
+  test("costs no report more than another one: nobody counts what waits of all machines", async () => {
+    for (let times = 0; times < 500; times += 1) await say("healthy", { generation: 0, starts: times });
+    let counted = 0;
+    const { held } = world.journal.reports;
+    world.journal.reports.held = () => {
+      counted += 1;
+      return held.call(world.journal.reports);
+    };
+    for (let times = 500; times < 600; times += 1) await say("healthy", { generation: 0, starts: times });
+    world.pass(151_000, "a", "b");
+    expect([reports(), counted]).toEqual([501, 0]);
+  });
+});

@@ -27,6 +27,10 @@ const BURST = 500;
 const REFILL_MS = 120_000;
 /** Between two looks at what waits. */
 const LOOK_MS = 30_000;
+/** Reports that wait and are looked at in one transaction, and the rest of the last machine's, 255 at most: some milliseconds of the loop. */
+const LOOKED_AT_MAX = 100;
+/** Budgets looked at for each new one: more than one, so that those that are full again become fewer. */
+const FULL_LOOKED_AT = 2;
 /** Budgets that are no app's: of what is not assigned, and of what the agent says of itself. */
 const OTHERS = "?";
 const OWN = "!";
@@ -56,8 +60,10 @@ export class ReportIntake {
   readonly #logger: Logger;
   readonly #follow: (report: ReportAccepted, append: Append, now: Moment) => void;
   readonly #cursors: ReportCursors;
-  /** Of those that have less than all. In memory: a controller that starts anew is generous once. */
+  /** Of those that have less than all, and a few that have all again. In memory: a controller that starts anew is generous once. */
   readonly #buckets = new Map<string, Bucket>();
+  /** Which of them is looked at next, whether it is full again. */
+  #nextKey = this.#buckets.keys();
   /** In the transaction under way, or in one that failed: what is not stored costs nothing. */
   readonly #spent = new Map<string, number>();
   /** Said not to be healthy any more over the budget, with the generation of which that was said: that they are again is no first answer. */
@@ -73,7 +79,7 @@ export class ReportIntake {
   }
 
   start(): void {
-    if (this.#cursors.held().size > 0) this.#wake();
+    if (this.#cursors.nextHolder("") !== undefined) this.#wake();
   }
 
   stop(): void {
@@ -120,7 +126,7 @@ export class ReportIntake {
 
   #hold(report: ReportAccepted): void {
     const { machine, app } = report;
-    const isFirst = !this.#cursors.held().has(machine);
+    const isFirst = this.#cursors.heldCount(machine) === 0;
     const isKept = this.#cursors.hold(report);
     if (isFirst || !isKept) this.#logger.warn({ machineId: machine, app }, isKept ? "app is over its budget of reports on the machine" : "report dropped: app is over its budget of reports on the machine");
     this.#wake();
@@ -163,54 +169,75 @@ export class ReportIntake {
   #refilled(key: string, now: Instant): Bucket {
     const known = this.#buckets.get(key);
     if (known === undefined) {
+      this.#forgetFull(now);
       const full = { tokens: BURST, at: now };
       this.#buckets.set(key, full);
       return full;
     }
-    const gained = Math.floor(Math.max(0, now - known.at) / REFILL_MS);
-    known.tokens = Math.min(BURST, known.tokens + gained);
-    // A clock that was set back gives nothing, and is counted from where it stands.
-    known.at = (now < known.at ? now : known.at + gained * REFILL_MS) as Instant;
+    refill(known, now);
     return known;
   }
 
-  #wake(): void {
+  /** O(1), for each new budget: so the map does not grow for ever. */
+  #forgetFull(now: Instant): void {
+    for (let looked = 0; looked < FULL_LOOKED_AT; looked += 1) {
+      const { value: key, done } = this.#nextKey.next();
+      if (done === true) {
+        this.#nextKey = this.#buckets.keys();
+        return;
+      }
+      const bucket = this.#buckets.get(key)!;
+      refill(bucket, now);
+      if (bucket.tokens < BURST) continue;
+      this.#buckets.delete(key);
+      this.#faded.delete(key);
+    }
+  }
+
+  /** `after`: the machine behind which the look goes on; "": a new one begins. */
+  #wake(ms = LOOK_MS, after: MachineId | "" = ""): void {
     if (this.#cancelWake !== undefined || this.#loop.isStopped) return;
-    const { clock } = this.#loop;
-    this.#cancelWake = clock.wakeAfter(LOOK_MS, () => {
+    this.#cancelWake = this.#loop.clock.wakeAfter(ms, () => {
       this.#cancelWake = undefined;
-      this.#loop.byItself("held reports", () => this.#release());
-      this.#forgetFull(clock.now());
-      if (this.#cursors.held().size > 0) this.#wake();
+      let rest: MachineId | undefined;
+      this.#loop.byItself("held reports", () => {
+        rest = this.#release(after);
+      });
+      if (rest !== undefined) this.#wake(0, rest);
+      else if (this.#cursors.nextHolder("") !== undefined) this.#wake();
     });
   }
 
-  /** As many as the budgets allow, those that wait for longest first. */
-  #release(): void {
-    const machines = [...this.#cursors.held().keys()];
-    if (machines.length === 0) return;
-    this.#loop.commit((append, now) => {
+  /** Of some machines, as many as the budgets allow, of each those that wait for longest first. Returns the machine behind which others are to be looked at; undefined: there are none. */
+  #release(after: MachineId | ""): MachineId | undefined {
+    const rest = this.#loop.commit((append, now) => {
       this.begin();
-      for (const machine of machines) {
-        for (const report of this.#cursors.heldOf(machine)) {
+      let lookedAt = 0;
+      let last: MachineId | undefined;
+      for (let machine = this.#cursors.nextHolder(after); machine !== undefined; machine = this.#cursors.nextHolder(machine)) {
+        if (lookedAt >= LOOKED_AT_MAX) return last;
+        const held = this.#cursors.heldOf(machine);
+        for (const report of held) {
           if (!this.#spendOnReport(machine, report.app, now.at)) continue;
           this.#cursors.drop(machine, report.app);
           append(report);
           this.#follow(report, append, now);
         }
+        lookedAt += held.length;
+        last = machine;
       }
+      return undefined;
     });
     this.settle();
+    return rest;
   }
+}
 
-  /** So that the map holds no more than those that were busy lately. */
-  #forgetFull(now: Instant): void {
-    for (const key of this.#buckets.keys()) {
-      if (this.#refilled(key, now).tokens < BURST) continue;
-      this.#buckets.delete(key);
-      this.#faded.delete(key);
-    }
-  }
+/** A clock that was set back gives nothing, and is counted from where it stands. */
+function refill(bucket: Bucket, now: Instant): void {
+  const gained = Math.floor(Math.max(0, now - bucket.at) / REFILL_MS);
+  bucket.tokens = Math.min(BURST, bucket.tokens + gained);
+  bucket.at = (now < bucket.at ? now : bucket.at + gained * REFILL_MS) as Instant;
 }
 
 function saysTheSame(said: Said, report: ReportAccepted): boolean {

@@ -379,6 +379,7 @@ export class Rollouts {
         if (change.kind === "rollout_started") this.#noteAll(state);
         if (change.kind === "target_joined") this.#note(state, change.target.machine);
         this.#noteTurns(state, change);
+        this.#journal.questions.note(state, change);
         if (change.kind !== "target_assigned") return;
         told.push(change.machine);
         const assigned = { generation: seq as Generation, deployment: state.id, release: change.release };

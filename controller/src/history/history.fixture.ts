@@ -58,7 +58,7 @@ export class Scene extends World {
 
   get why(): Why {
     const { journal, clock, engine } = this;
-    return new Why({ db: journal.db, archive: journal.archive, now: () => clock.now(), waiting: (id) => engine.waitingOn(id) ?? "", rollout: (id) => engine.rollout(id), present: engine });
+    return new Why({ db: journal.db, archive: journal.archive, corrections: journal.corrections, now: () => clock.now(), waiting: (id) => engine.waitingOn(id) ?? "", rollout: (id) => engine.rollout(id), present: engine });
   }
 
   async whyDeployment(id: DeploymentId): Promise<string> {

@@ -7,6 +7,7 @@ import { blockers, hasPlace } from "../rollout/place.ts";
 import { isEnded, isHeldBesideMoves, isOvertaken, isSupersededBack, isToRevert, isTouched, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
 import { tailWait } from "../rollout/tail.ts";
+import { holdText } from "../rollout/words.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { canAsk, type Standpoint, ways } from "./ways.ts";
 import { backText, because, is, listText } from "./words.ts";
@@ -66,7 +67,7 @@ function pendingNow(standpoint: Standpoint, target: Target): readonly string[] {
     const first = open.length === 0 ? `wave ${target.wave + 1} has not begun yet` : `${open.length === 1 ? "wave" : "waves"} ${listText(open, open.length)} must pass first`;
     return [`${first}${waiting === "" ? "" : `: it waits for ${waiting}`}`, ...ways(state, waiting)];
   }
-  if (hold !== null && !isHeldBesideMoves(state)) return [`it waits for ${hold.message}`, ...ways(state, waiting)];
+  if (hold !== null && !isHeldBesideMoves(state)) return [`it waits for ${holdText(state)!}`, ...ways(state, waiting)];
   const ahead = othersAhead(state, target);
   return [
     ahead === 0 ? "it has the next turn" : `it has its turn after ${counted(ahead, "other")}`,

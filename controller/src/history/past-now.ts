@@ -5,7 +5,7 @@
  * Never says more than is in the database: a silence whose rows are in the archive is not known.
  */
 import type { Database } from "better-sqlite3";
-import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
+import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { Now } from "../engine/deployments-now.ts";
 import { statement } from "../journal/statement.ts";
 import { isEnded } from "../rollout/state.ts";
@@ -24,15 +24,15 @@ interface Beside {
   readonly is_drained: number | null;
 }
 
-const NEWEST = "FROM journal WHERE machine = @machine AND at <= @at AND kind IN";
-const BESIDE = `SELECT (SELECT deployment FROM journal WHERE machine = @machine AND at <= @at AND kind = 'target_assigned' AND app = @app ORDER BY seq DESC LIMIT 1) AS assigned_by,
+const NEWEST = "FROM journal WHERE machine = @machine AND seq < @endSeq AND kind IN";
+const BESIDE = `SELECT (SELECT deployment FROM journal WHERE machine = @machine AND seq < @endSeq AND kind = 'target_assigned' AND app = @app ORDER BY seq DESC LIMIT 1) AS assigned_by,
   (SELECT kind ${NEWEST} ('machine_silent', 'machine_heard') ORDER BY seq DESC LIMIT 1) AS presence, (SELECT at ${NEWEST} ('machine_silent', 'machine_heard') ORDER BY seq DESC LIMIT 1) AS presence_at,
   (SELECT kind ${NEWEST} ('machine_cordoned', 'machine_uncordoned') ORDER BY seq DESC LIMIT 1) AS cordon,
   (SELECT data ->> 'drained' ${NEWEST} ('machine_cordoned', 'machine_uncordoned') ORDER BY seq DESC LIMIT 1) AS is_drained`;
 
 /** Undefined: it had not ended, and its targets say how they were. `db`: of today. */
-export async function presentAt(past: Past, db: Database, at: Instant): Promise<Present | undefined> {
-  const { state } = past;
+export async function presentAt(past: Past, db: Database): Promise<Present | undefined> {
+  const { state, endSeq } = past;
   if (state === undefined || !isEnded(state.phase)) return undefined;
   const join = past.db.prepare(
     "INSERT OR REPLACE INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at, silent_since, drained) VALUES (@machine, '', '{}', '', '', '', '', 0, @silentSince, @drained)",
@@ -41,7 +41,7 @@ export async function presentAt(past: Past, db: Database, at: Instant): Promise<
   let asked = 0;
   for (const { machine, attempts, state: stands } of state.targets.values()) {
     if (attempts === 0 || stands === "removed") continue;
-    const { assigned_by: by, presence, presence_at: since, cordon, is_drained: drained } = statement(db, BESIDE).get({ machine, app: state.app, at }) as Beside;
+    const { assigned_by: by, presence, presence_at: since, cordon, is_drained: drained } = statement(db, BESIDE).get({ machine, app: state.app, endSeq }) as Beside;
     join.run({ machine, silentSince: presence === "machine_silent" ? since : null, drained: cordon === "machine_cordoned" && drained === 1 ? 1 : 0 });
     if (by !== null && by !== state.id) decideElsewhere.run(by, machine, state.app);
     asked += 1;

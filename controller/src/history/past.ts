@@ -30,6 +30,7 @@ export class Past {
   readonly #availabilities = new Availabilities();
   #state: RolloutState | undefined;
   #at = 0 as Instant;
+  #endSeq = Number.MAX_SAFE_INTEGER;
 
   constructor(source: Source) {
     this.#source = source;
@@ -39,28 +40,29 @@ export class Past {
     this.#project = createProjector(this.db);
   }
 
-  /** The deployment as it stood at a time; undefined when it had not been submitted. To be closed. */
+  /** The deployment as it stood at a time; undefined when it had not been submitted. To be closed. Rows go by their order: that of a clock which was wrong for a while says nothing of those around it. */
   static async at(source: Source, id: DeploymentId, at: Instant): Promise<Past | undefined> {
     const past = new Past(source);
     try {
-      for await (const rows of past.#rows.ofDeployment(id)) {
-        for (const row of rows) {
-          if (row.at > at) break;
-          past.take(row);
-        }
-        if (rows.at(-1)!.at > at) break;
-      }
+      const endSeq = past.#rows.firstAfter(at);
+      await past.#takeUntil(id, endSeq);
       if (past.#state === undefined) {
         past.close();
         return undefined;
       }
-      await past.#hearTargets(past.#rows.firstAfter(at));
+      await past.#hearTargets(endSeq);
       past.#at = at;
+      past.#endSeq = endSeq;
       return past;
     } catch (error) {
       past.close();
       throw error;
     }
+  }
+
+  /** The sequence of the first row after the time that it is of; of one that takes row by row, beyond all. */
+  get endSeq(): number {
+    return this.#endSeq;
   }
 
   /** Undefined before its submission. */
@@ -104,6 +106,15 @@ export class Past {
 
   close(): void {
     this.db.close();
+  }
+
+  async #takeUntil(id: DeploymentId, endSeq: number): Promise<void> {
+    for await (const rows of this.#rows.ofDeployment(id)) {
+      for (const row of rows) {
+        if (row.seq >= endSeq) return;
+        this.take(row);
+      }
+    }
   }
 
   async #hearTargets(beforeSeq: number): Promise<void> {

@@ -7,6 +7,7 @@ import type { Database, Statement } from "better-sqlite3";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { EntryKind, JournalRow } from "../journal/entry.ts";
 import type { Archive, ArchivedRow, Under } from "../journal/archive.ts";
+import type { ClockCorrections } from "../journal/clock-corrections.ts";
 import { isArchived } from "../journal/archived-kinds.ts";
 import { refuseMissing } from "../journal/archive-error.ts";
 import { fromStored, ROW_COLUMNS, type StoredRow } from "../journal/journal.ts";
@@ -27,14 +28,17 @@ const FRAMES_BACK_AT_ONCE = 4;
 export interface Source {
   readonly db: Database;
   readonly archive: Archive;
+  readonly corrections: ClockCorrections;
 }
 
 export class Rows {
   readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "phases" | "bounds" | "next" | "last", Statement>>;
   readonly #archive: Archive;
+  readonly #corrections: ClockCorrections;
 
-  constructor({ db, archive }: Source) {
+  constructor({ db, archive, corrections }: Source) {
     this.#archive = archive;
+    this.#corrections = corrections;
     const columns = `SELECT ${ROW_COLUMNS} FROM journal`;
     this.#sql = {
       // Two indexes, each read in order.
@@ -144,21 +148,30 @@ export class Rows {
     return { first: bounds.first, last: Math.max(bounds.last, this.#archive.lastSeqOf(deployment)) };
   }
 
-  /** The sequence of the first row after a time. Rows stand in the order of time, but for corrections of the clock. */
+  /** The sequence of the first row after a time, of all that were written up to now. */
   firstAfter(at: Instant): number {
-    let low = 1;
-    const end = (this.#sql.last.get() as number) + 1;
-    let high = end;
+    let toSeq = (this.#sql.last.get() as number) + 1;
+    for (const run of this.#corrections.newestFirst()) {
+      if (run.at <= at) return this.#firstAfterIn(at, { fromSeq: run.fromSeq, toSeq });
+      toSeq = run.fromSeq;
+    }
+    return this.#firstAfterIn(at, { fromSeq: 1, toSeq });
+  }
+
+  /** Among rows in the order of time; `toSeq`: there is none. */
+  #firstAfterIn(at: Instant, { fromSeq, toSeq }: { readonly fromSeq: number; readonly toSeq: number }): number {
+    let low = fromSeq;
+    let high = toSeq;
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
       // There is one: the newest row never leaves the database.
       const next = this.#sql.next.get(middle) as { seq: number; at: number };
-      if (next.at <= at) low = next.seq + 1;
+      if (next.seq < toSeq && next.at <= at) low = next.seq + 1;
       else high = middle;
     }
     // Between rows of the database there may be some of the archive.
-    const live = (this.#sql.next.get(low) as { seq: number } | undefined)?.seq ?? end;
-    return Math.min(live, this.#archive.firstAfter(at) ?? live);
+    const live = Math.min(toSeq, (this.#sql.next.get(low) as { seq: number } | undefined)?.seq ?? toSeq);
+    return Math.min(live, this.#archive.firstAfter(at, { fromSeq, toSeq }) ?? live);
   }
 
   /** Back through the newest frames before a sequence, and no further than `afterSeq`. */

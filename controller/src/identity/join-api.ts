@@ -4,7 +4,8 @@
 import { status } from "@grpc/grpc-js";
 import type { Credentials, JoinServiceServer, JoinRequest, MachineKeys as KeysMessage } from "@muster/proto/gen/muster/v1/identity.ts";
 import { NAME_RULE, parseMachineId } from "@muster/proto/ids.ts";
-import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
+import { isLabelKey, isLabelValue, LABELS_MAX } from "@muster/proto/selector.ts";
+import { clip } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
 import { CallError, invalid, unary } from "../grpc/answer.ts";
 import { type Caller, machineOf } from "../grpc/caller.ts";
@@ -22,8 +23,9 @@ export interface JoinApiOptions {
 }
 
 const APPROVAL_POLL_MS = 2_000;
-const LABELS_MAX = 64;
-const WORD_CHARS_MAX = 255;
+/** In UTF-16 units: of what a machine says of itself, and of what a refusal quotes. A token's id is 16 long. */
+const WORD_UNITS_MAX = 255;
+const QUOTED_UNITS_MAX = 80;
 const BAD_TOKEN = "the token was not accepted: it is wrong, used up, expired or revoked. Make another on the controller's side: muster token create";
 
 export function joinApi({ membership, authorities, controllerId, trustRoot, logger }: JoinApiOptions): JoinServiceServer {
@@ -80,21 +82,21 @@ export function joinApi({ membership, authorities, controllerId, trustRoot, logg
 
 function checkJoin(request: JoinRequest, caller: Caller): Asked {
   const machine = parseMachineId(request.machine);
-  if (machine === undefined) throw invalid(`the machine id "${request.machine.slice(0, 80)}" is not ${NAME_RULE}`);
+  if (machine === undefined) throw invalid(`the machine id "${clip(request.machine, QUOTED_UNITS_MAX)}" is not ${NAME_RULE}`);
   const labels = Object.entries(request.labels);
   if (labels.length > LABELS_MAX) throw invalid(`${labels.length} labels; at most ${LABELS_MAX} are allowed`);
   for (const [key, value] of labels) {
-    if (!isLabelKey(key) || !isLabelValue(value)) throw invalid(`"${key.slice(0, 80)}=${value.slice(0, 80)}" is not a label`);
+    if (!isLabelKey(key) || !isLabelValue(value)) throw invalid(`"${clip(key, QUOTED_UNITS_MAX)}=${clip(value, QUOTED_UNITS_MAX)}" is not a label`);
   }
   return {
-    tokenId: request.tokenId,
+    tokenId: clip(request.tokenId, QUOTED_UNITS_MAX),
     secret: request.secret,
     machine,
     keys: checkKeys(request.keys),
     labels: Object.fromEntries(labels),
-    hostname: request.hostname.slice(0, WORD_CHARS_MAX),
-    os: request.os.slice(0, WORD_CHARS_MAX),
-    arch: request.arch.slice(0, WORD_CHARS_MAX),
+    hostname: clip(request.hostname, WORD_UNITS_MAX),
+    os: clip(request.os, WORD_UNITS_MAX),
+    arch: clip(request.arch, WORD_UNITS_MAX),
     address: "address" in caller ? caller.address : "local",
   };
 }

@@ -225,10 +225,11 @@ export class Archive {
     return this.#sql.lastOf.get(deployment) as number;
   }
 
-  /** The first row after a time, as far as frames know; undefined: none of theirs. */
-  firstAfter(at: Instant): number | undefined {
-    const frame = this.#sql.after.get(at) as Frame | undefined;
-    return frame === undefined ? undefined : (this.#rowsOf(frame).find((row) => row.at > at)?.seq ?? frame.last_seq + 1);
+  /** Of rows in the order of time, from one sequence up to another: the first after a time, as far as frames know; undefined: none of theirs. */
+  firstAfter(at: Instant, { fromSeq, toSeq }: { readonly fromSeq: number; readonly toSeq: number }): number | undefined {
+    const frame = this.#sql.after.get({ at, fromSeq, toSeq }) as Frame | undefined;
+    if (frame === undefined) return undefined;
+    return this.#rowsOf(frame).find((row) => row.seq >= fromSeq && row.seq < toSeq && row.at > at)?.seq ?? frame.last_seq + 1;
   }
 
   /** Rows that can be archived, the oldest first: never the newest of all, by which sequences go on. */
@@ -318,6 +319,7 @@ function prepare(db: Database) {
     ),
     before: statement("SELECT * FROM archive_frames WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1"),
     lastOf: statement("SELECT coalesce(max(f.last_seq), 0) FROM archive_frames f WHERE f.first_seq = (SELECT max(first_seq) FROM archive_deployments WHERE deployment = ?)").pluck(),
-    after: statement("SELECT * FROM archive_frames WHERE last_at > ? ORDER BY first_seq LIMIT 1"),
+    // The last one may end after them, with rows of another order.
+    after: statement("SELECT * FROM archive_frames WHERE last_seq >= @fromSeq AND first_seq < @toSeq AND (last_at > @at OR last_seq >= @toSeq) ORDER BY first_seq LIMIT 1"),
   };
 }

@@ -60,16 +60,16 @@ export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
 
 /**
  * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that moment of attended time, that no assignment names, and that does not stand: another one to its selector has succeeded
- * since, and had somebody to change. Undefined: there is none.
+ * since, and had somebody to change. `after`: the number of a deployment; those up to it are passed over. Undefined: there is none.
  */
-export function nextToFold(db: Database, endedBefore: number): TargetsArchived | undefined {
+export function nextToFold(db: Database, endedBefore: number, after = 0): TargetsArchived | undefined {
   const found = statement(
     db,
     `SELECT d.id AS deployment, d.app FROM deployments d
-     WHERE d.ended_attended < ? AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id) AND ${IS_REPLACED}
+     WHERE d.number > ? AND d.ended_attended < ? AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id) AND ${IS_REPLACED}
        AND (d.unchanged <> '[]' OR EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}))
      ORDER BY d.number LIMIT 1`,
-  ).get(endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
+  ).get(after, endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
   if (found === undefined) return undefined;
   const upTo = statement(
     db,

@@ -220,6 +220,11 @@ export function isRolloutEntry(entry: Entry): entry is RolloutEntry {
   return Object.hasOwn(ROLLOUT_KINDS, entry.kind);
 }
 
+/** Nothing is new by it, and nothing follows from it but the next question. */
+export function isRepeat(entry: Entry): boolean {
+  return "repeats" in entry && entry.repeats === true;
+}
+
 export type RolloutEntry = RolloutChange & { readonly deployment: DeploymentId; readonly app: AppName };
 
 export type EntryKind = Entry["kind"];

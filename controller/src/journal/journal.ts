@@ -10,10 +10,12 @@ import type { Moment } from "../rollout/moment.ts";
 import { Archive, type ArchivedRow } from "./archive.ts";
 import { type ArchiveError, refuseMissing } from "./archive-error.ts";
 import { type ArchiveFiles, DiskFiles, MemoryFiles } from "./archive-files.ts";
-import type { Entry, JournalRow } from "./entry.ts";
+import { ClockCorrections } from "./clock-corrections.ts";
+import { type Entry, isRepeat, type JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
 import { openDatabase } from "./database.ts";
 import { createProjector, type Projector } from "./project.ts";
+import { QuestionCursors } from "./question-cursors.ts";
 import { ReportCursors } from "./report-cursors.ts";
 import { type PartSource, Snapshots } from "./snapshot.ts";
 import { partsInMemory, partsOfFile } from "./snapshot-source.ts";
@@ -51,18 +53,20 @@ function wayOut(code: string): string {
 /** Rows to read at once: bounds the memory of a replay and of one answer to a reader of events. */
 const PAGE_ROWS = 500;
 
-/** Rows between two words about a rebuild: about a second. */
+/** Rows, and parts of a snapshot, between two words about a rebuild: about a second. */
 const REBUILD_ROWS = 100_000;
+const REBUILD_PARTS = 20;
 /** Of pages of the database: what 10,000 machines with 50 apps need in an hour, and no large part of the controller's memory. */
 const CACHE_KIB = 65_536;
 /** SQLite maps no more. */
 const MAPPED_BYTES_MAX = 0x7fff0000;
 
-/** How far the tables are rebuilt. */
+/** How far the tables are rebuilt: first from a snapshot, if there is one, and then from the rows after it, if there are any. Each begins with `done` 0 and ends with all. */
 export interface Rebuild {
+  readonly stage: "snapshot" | "rows";
   /** 0: there was none. */
   readonly snapshotSeq: number;
-  /** Rows after it. */
+  /** Parts of the snapshot, or rows. */
   readonly done: number;
   readonly total: number;
 }
@@ -90,6 +94,10 @@ export class Journal {
   readonly db: Database;
   /** How far reports of agents are acknowledged: written in the transaction of what they changed. */
   readonly reports: ReportCursors;
+  /** How far gates and alarms have come with asking: written in the transaction in which a rollout takes that. */
+  readonly questions: QuestionCursors;
+  /** Where the wall clock went back: written in the transaction of the row. */
+  readonly corrections: ClockCorrections;
   /** Rows that are too old for the database. */
   readonly archive: Archive;
   /** From which the tables are rebuilt, with the rows after it. */
@@ -108,6 +116,8 @@ export class Journal {
     this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
     this.#project = createProjector(db);
     this.reports = new ReportCursors(db);
+    this.questions = new QuestionCursors(db);
+    this.corrections = new ClockCorrections(db);
     this.archive = new Archive(db, beside.files);
     this.snapshots = new Snapshots(db, beside.parts);
     this.#lastSeq = db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck().get() as number;
@@ -115,7 +125,7 @@ export class Journal {
 
   /**
    * `path` may be `:memory:`; the archive is beside it, in `archive/`. Tables of another version are rebuilt from the newest snapshot and the rows after it, which
-   * `onRebuild` is told of from time to time. Throws JournalError.
+   * `onRebuild` is told of at the beginning, from time to time and at the end. Throws JournalError.
    */
   static open(path: string, onRebuild: (progress: Rebuild) => void = () => {}): Journal {
     try {
@@ -148,8 +158,11 @@ export class Journal {
 
   /** Into empty tables. What went to the archive is in the snapshot. */
   #rebuild(onRebuild: (progress: Rebuild) => void): void {
-    const from = this.snapshots.restore();
+    const from = this.snapshots.restore(({ seq: snapshotSeq, done, total }) => {
+      if (done % REBUILD_PARTS === 0 || done === total) onRebuild({ stage: "snapshot", snapshotSeq, done, total });
+    });
     const total = this.db.prepare("SELECT count(*) FROM journal WHERE seq > ?").pluck().get(from) as number;
+    if (total > 0) onRebuild({ stage: "rows", snapshotSeq: from, done: 0, total });
     let done = 0;
     for (let after = from; ; ) {
       const rows = this.#page.all(after + 1, PAGE_ROWS) as StoredRow[];
@@ -158,7 +171,7 @@ export class Journal {
       if (last === undefined) return;
       after = last.seq;
       done += rows.length;
-      if (done % REBUILD_ROWS === 0 || done === total) onRebuild({ snapshotSeq: from, done, total });
+      if (done % REBUILD_ROWS === 0 || done === total) onRebuild({ stage: "rows", snapshotSeq: from, done, total });
     }
   }
 
@@ -174,6 +187,7 @@ export class Journal {
       return this.db.transaction(work).immediate();
     } catch (error) {
       this.#lastSeq = before;
+      this.corrections.reload();
       if (error instanceof SqliteDatabase.SqliteError) throw JournalError.from(error, "cannot write the journal");
       throw error;
     } finally {
@@ -191,9 +205,10 @@ export class Journal {
     }
   }
 
-  /** Only within `transaction`. */
+  /** Only within `transaction`. What says nothing new gets no row of its own: it has the place of the newest one. */
   append(entry: Entry, { at, attended }: Moment): JournalRow {
     if (!this.#inTransaction) throw new Error(`append of ${entry.kind} outside a transaction`);
+    if (isRepeat(entry)) return { seq: this.#lastSeq, at, attended, entry };
     // What has a column of its own is not written twice.
     const { kind, deployment = null, machine = null, app = null, ...data } = entry as Entry & { readonly deployment?: string; readonly machine?: string; readonly app?: string };
     this.#lastSeq += 1;
@@ -208,6 +223,7 @@ export class Journal {
       app,
       data: JSON.stringify(data),
     });
+    this.corrections.note(row);
     this.#project(row);
     return row;
   }

@@ -113,13 +113,14 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.maxUnavailable = row.max_unavailable;
   state.unchanged = new Set(JSON.parse(row.unchanged) as MachineId[]);
   state.lanes = JSON.parse(row.lanes) as LaneLabel[];
-  state.alarms = JSON.parse(row.alarms) as AlarmState[];
+  const withCursor = journal.questions.of(id);
+  state.alarms = (JSON.parse(row.alarms) as AlarmState[]).map((each, alarm) => withCursor(each, { kind: "alarm", alarm }));
   state.startApproved = row.start_approved === 1;
   state.beganBack = row.back_seq !== null;
   state.promoted = row.promoted === 1;
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", until: row.hold_until, since: momentOf(row.hold_since, row.hold_attended)! };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
-  state.waves = waves.map(waveOf);
+  state.waves = waves.map((each, wave) => waveOf(each, (known, gate) => withCursor(known, { kind: "gate", wave, gate })));
   loadTargets(journal, state);
   rebuild(state);
   return state;
@@ -130,13 +131,13 @@ function momentOf(at: Instant | null, attended: Attended | null): Moment | null 
 }
 
 /** Its targets and their counts follow. */
-function waveOf(row: WaveRow): WaveState {
+function waveOf(row: WaveRow, withCursor: (known: GateState, gate: number) => GateState): WaveState {
   return {
     members: row.members,
     targets: [],
     counts: emptyCounts(),
     countsOnTrial: emptyCounts(),
-    gates: JSON.parse(row.gates) as GateState[],
+    gates: (JSON.parse(row.gates) as GateState[]).map(withCursor),
     at: row.begins_at,
     afterMs: row.after_ms,
     maxFailures: row.max_failures,

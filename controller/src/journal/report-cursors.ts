@@ -28,7 +28,7 @@ const STEPS = [
 const HELD_MAX = 256;
 
 export class ReportCursors {
-  readonly #sql: Readonly<Record<"cursor" | "advance" | "forgetCursors" | "hold" | "held" | "heldOf" | "drop" | "forgetHeld" | "heldCount", Statement>>;
+  readonly #sql: Readonly<Record<"cursor" | "advance" | "forgetCursors" | "hold" | "held" | "heldOf" | "nextHolder" | "drop" | "forgetHeld" | "heldCount" | "heldBeside", Statement>>;
 
   constructor(db: Database) {
     migrate(db, "reports", STEPS);
@@ -39,9 +39,11 @@ export class ReportCursors {
       hold: db.prepare("INSERT INTO held_reports (machine, app, report) VALUES (?, ?, ?) ON CONFLICT (machine, app) DO UPDATE SET report = excluded.report"),
       held: db.prepare("SELECT machine, count(*) AS count FROM held_reports GROUP BY machine"),
       heldOf: db.prepare("SELECT report FROM held_reports WHERE machine = ? ORDER BY report ->> '$.reportSeq'").pluck(),
+      nextHolder: db.prepare("SELECT machine FROM held_reports WHERE machine > ? ORDER BY machine LIMIT 1").pluck(),
       drop: db.prepare("DELETE FROM held_reports WHERE machine = ? AND app = ?"),
       forgetHeld: db.prepare("DELETE FROM held_reports WHERE machine = ?"),
-      heldCount: db.prepare("SELECT count(*) FROM held_reports WHERE machine = ? AND app <> ?").pluck(),
+      heldCount: db.prepare("SELECT count(*) FROM held_reports WHERE machine = ?").pluck(),
+      heldBeside: db.prepare("SELECT count(*) FROM held_reports WHERE machine = ? AND app <> ?").pluck(),
     };
   }
 
@@ -57,7 +59,7 @@ export class ReportCursors {
   /** In place of an older one of its app. False: too many are held already. */
   hold(report: ReportAccepted): boolean {
     const { machine, app } = report;
-    if ((this.#sql.heldCount.get(machine, app) as number) >= HELD_MAX) return false;
+    if ((this.#sql.heldBeside.get(machine, app) as number) >= HELD_MAX) return false;
     this.#sql.hold.run(machine, app, JSON.stringify(report));
     return true;
   }
@@ -66,11 +68,21 @@ export class ReportCursors {
     this.#sql.drop.run(machine, app);
   }
 
+  /** Of one machine, the oldest first: at most 256. */
   heldOf(machine: MachineId): readonly ReportAccepted[] {
     return (this.#sql.heldOf.all(machine) as string[]).map((report) => JSON.parse(report) as ReportAccepted);
   }
 
-  /** How many are held of each machine that has any. */
+  heldCount(machine: MachineId): number {
+    return this.#sql.heldCount.get(machine) as number;
+  }
+
+  /** The first machine behind another one, by name, of which reports are held; undefined: there is none. */
+  nextHolder(after: MachineId | ""): MachineId | undefined {
+    return this.#sql.nextHolder.get(after) as MachineId | undefined;
+  }
+
+  /** How many are held of each machine that has any. O(all of them): for a list of the fleet, and not for each report. */
   held(): ReadonlyMap<MachineId, number> {
     return new Map((this.#sql.held.all() as { machine: MachineId; count: number }[]).map(({ machine, count }) => [machine, count]));
   }

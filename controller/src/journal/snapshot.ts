@@ -96,17 +96,18 @@ export class Snapshots {
     return seq;
   }
 
-  /** Fills the tables, which are empty. Returns the sequence up to which that holds; 0: there is no snapshot. */
-  restore(onProgress: (part: number, parts: number) => void = () => {}): number {
+  /** Fills the tables, which are empty. `onProgress` is told before the first part and after each. Returns the sequence up to which that holds; 0: there is no snapshot. */
+  restore(onProgress: (parts: { readonly seq: number; readonly done: number; readonly total: number }) => void): number {
     const newest = this.newest();
     if (newest === undefined) return 0;
     if (newest.version > SNAPSHOT_VERSION) throw new Error(`the snapshot is of a newer version (${newest.version}; this one knows ${SNAPSHOT_VERSION})`);
     const insert = inserter(this.#db);
+    onProgress({ seq: newest.seq, done: 0, total: newest.parts });
     for (let part = 0; part < newest.parts; part += 1) {
       const stored = this.#sql.part.get(newest.seq, part) as Uint8Array;
       const raw = zstdDecompressSync(stored, { maxOutputLength: PART_BYTES_MAX }).toString("utf8");
       for (const line of raw.split("\n")) if (line !== "") insert(upcastRecord(newest.version, JSON.parse(line) as Fields & { readonly of: string }));
-      onProgress(part + 1, newest.parts);
+      onProgress({ seq: newest.seq, done: part + 1, total: newest.parts });
     }
     this.#db.exec(FILL);
     return newest.seq;

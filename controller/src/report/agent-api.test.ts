@@ -30,6 +30,8 @@ let client: AgentServiceClient;
 let stream: ClientDuplexStream<SessionRequest, SessionResponse>;
 let answers: AsyncIterator<SessionResponse>;
 let id: DeploymentId;
+/** Names of others that the machine has given as its own. */
+let foreign: string[];
 /** Of what the machine is told, in the journal. */
 let generation: number;
 
@@ -39,6 +41,7 @@ beforeEach(async () => {
   await world.join("m-1", "m-2");
   id = world.deploy("1");
   generation = world.generation("m-1");
+  foreign = [];
   const logger = pino({ level: "silent" });
   const epoch = new Epoch(1);
   keys = AssignmentKeys.open(dir, Date.now);
@@ -56,7 +59,7 @@ beforeEach(async () => {
     labelsOf: () => ({ role: "web" }),
     trustRoots: new TrustRoots(world.journal.db, () => Date.now() as Instant),
     shouldRenew: () => false,
-    onForeign: () => undefined,
+    onForeign: (_, named) => foreign.push(named),
   });
   const machine: Caller = { kind: "machine", machine: "m-1" as MachineId, membership: 1, authority: "", address: "127.0.0.1:1" };
   server = await serveOpenly([{ definition: AgentServiceService, implementation }], machine);
@@ -130,5 +133,21 @@ describe("what an agent believes", () => {
     expect(world.fleet.refusal("m-1" as MachineId)).toMatchObject({ code: "not_fresh", message: "the assignment was signed long ago" });
     await heartbeat(generationOf(1, generation));
     expect(world.fleet.refusal("m-1" as MachineId)).toBeUndefined();
+  });
+});
+
+describe("hostile speech", () => {
+  test("puts no endless name into the log and the audit", async () => {
+    const refused = await new Promise<Error | null>((resolve) => client.sync({ machine: "x".repeat(1_000_000) }, (error) => resolve(error)));
+    expect([refused?.message, foreign]).toEqual([expect.stringContaining("may speak for itself alone"), [`${"x".repeat(79)}…`]]);
+  });
+
+  test("ends the session that says it, and leaves nothing of it in the journal", async () => {
+    await hello(0);
+    const before = world.journal.lastSeq;
+    const ended = new Promise<Error>((resolve) => stream.once("error", resolve));
+    stream.write({ message: { $case: "reports", value: { reports: [Report.fromPartial({ seq: 1, app: "app", phase: AppPhase.HEALTHY, generation: 0, ports: { ["x".repeat(30_000)]: 1 } })] } } });
+    expect((await ended).message).toContain("INVALID_ARGUMENT: a report about app has a port");
+    expect(world.journal.lastSeq).toBe(before);
   });
 });

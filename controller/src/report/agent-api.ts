@@ -8,6 +8,7 @@ import { type ServerDuplexStream, status } from "@grpc/grpc-js";
 import type { AgentServiceServer, ExternalNats, Heartbeat, Hello, ReportBatch, SendLogsRequest, SessionRequest, SessionResponse } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
+import { clip } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
 import { CallError, invalid, toServiceError, unary } from "../grpc/answer.ts";
 import { callerOf, type MachineCaller, machineOf } from "../grpc/caller.ts";
@@ -17,10 +18,12 @@ import type { Epoch } from "../identity/epoch.ts";
 import type { MachineJoined } from "../journal/entry.ts";
 import type { TrustRoots } from "../trust/trust-roots.ts";
 import type { LogRelay } from "./log-relay.ts";
-import { checkHello, checkReport, refusalOf } from "./said.ts";
+import { checkHello, checkReport, MESSAGE_UNITS_MAX, refusalOf } from "./said.ts";
 
 /** As the contract says: muster.v1.ReportBatch. */
 const REPORTS_MAX = 256;
+/** Of the name that a machine gives itself and that is not its own, for the log. */
+const NAMED_UNITS_MAX = 80;
 
 export interface AgentApiOptions {
   readonly engine: Engine;
@@ -84,7 +87,7 @@ export function agentApi(options: AgentApiOptions): AgentServiceServer {
             if (sink === undefined || sink.stopped.aborted) break;
             sink.stopped.addEventListener("abort", () => call.destroy(), { once: true });
             if (message.error !== undefined) {
-              sink.fail(message.error.message);
+              sink.fail(clip(message.error.message, MESSAGE_UNITS_MAX));
               break;
             }
             if (message.lines.length > 0 && !sink.write(message.lines)) await sink.drained();
@@ -102,7 +105,7 @@ export function agentApi(options: AgentApiOptions): AgentServiceServer {
 /** The caller, when it speaks of itself. */
 function own({ onForeign }: AgentApiOptions, caller: MachineCaller, named: string): MachineCaller {
   if (caller.machine === named) return caller;
-  onForeign(caller, named);
+  onForeign(caller, clip(named, NAMED_UNITS_MAX));
   throw new CallError(status.PERMISSION_DENIED, `this machine is ${caller.machine} by its certificate, and may speak for itself alone`);
 }
 

@@ -5,7 +5,7 @@
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Alarm } from "../plan/strategy.ts";
 import { attendedSince, dueAt, type Moment } from "./moment.ts";
-import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Verdict } from "./asking.ts";
+import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Repeatable, type Verdict } from "./asking.ts";
 
 /** So much longer than the timeout a question may take: it waits for a place, and its answer for the disk. */
 const LATE_MS = 5_000;
@@ -20,11 +20,11 @@ export interface AlarmState extends Asking {
 
 /** `alarm`: index into the strategy's. */
 export type AlarmChange =
-  | { readonly kind: "alarm_asked"; readonly alarm: number; readonly attempt: number; /** Nobody had looked for a while: that it was quiet before counts no more. Default false. */ readonly isAnew?: boolean }
-  | { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string };
+  | (Repeatable & { readonly kind: "alarm_asked"; readonly alarm: number; readonly attempt: number; /** Nobody had looked for a while: that it was quiet before counts no more. Default false. */ readonly isAnew?: boolean })
+  | (Repeatable & { readonly kind: "alarm_answered"; readonly alarm: number; readonly attempt: number; readonly verdict: Verdict; readonly said: string });
 
 export function quietAlarm(alarm: Alarm): AlarmState {
-  return { alarm, attempts: 0, isAsked: false, askedAt: null, rung: 0, unanswered: 0, isClear: false, said: "" };
+  return { alarm, attempts: 0, isAsked: false, askedAt: null, rung: 0, unanswered: 0, isClear: false, said: "", verdict: null };
 }
 
 /** The rollout goes forward again: what an alarm said before counts no more. */
@@ -42,6 +42,21 @@ export function applyAlarm(state: AlarmState, change: AlarmChange, at: Moment): 
   if (verdict === "go") state.rung = 0;
   if (verdict === "stop") state.rung += 1;
   if (verdict === "go" || (isSilent(state, state.alarm) && state.alarm.onSilence === "go")) state.isClear = true;
+}
+
+/** Nothing follows from the answer that did not follow from the one before. */
+export function repeatsAlarm(state: AlarmState, verdict: Verdict): boolean {
+  if (verdict !== state.verdict) return false;
+  switch (verdict) {
+    case "go":
+      return state.isClear && state.rung === 0;
+    case "stop":
+      return false;
+    case "wait":
+      return true;
+    case "silent":
+      return isSilent(state, state.alarm) && (state.isClear || state.alarm.onSilence !== "go");
+  }
 }
 
 /** Those that were asked before are asked again, whether they have answered or not. That one was active counts on. */

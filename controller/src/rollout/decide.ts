@@ -6,12 +6,12 @@
  */
 import type { Generation, MachineId } from "@muster/proto/ids.ts";
 import type { Plan, PlannedTarget } from "../plan/plan.ts";
-import { askedAnew } from "./alarms.ts";
+import { askedAnew, repeatsAlarm } from "./alarms.ts";
+import { repeating, type Verdict } from "./asking.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
-import type { Verdict } from "./asking.ts";
 import { evidenceOf } from "./evidence.ts";
-import { measuredAnew } from "./gates.ts";
+import { measuredAnew, repeatsGate } from "./gates.ts";
 import { type AgentPhase, isEnded, isLeftToNewer, isMoving, isOvertaken, isSupersededBack, isTouched, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
@@ -392,12 +392,13 @@ function underWay(target: Pick<Target, "purpose">): TargetState {
 function onAnswer(state: RolloutState, { wave, gate: index, attempt, verdict, said }: Extract<RolloutEvent, { readonly kind: "gate_answered" }>): readonly RolloutChange[] {
   const gate = state.waves[wave]?.gates[index];
   if (gate === undefined || gate.state !== "reached" || !gate.isAsked || gate.attempts !== attempt || isEnded(state.phase)) return [];
-  return [{ kind: "gate_answered", wave, gate: index, attempt, verdict, said }];
+  return [{ kind: "gate_answered", wave, gate: index, attempt, verdict, said, ...repeating(repeatsGate(gate, verdict)) }];
 }
 
 function onAlarm(state: RolloutState, event: Extract<RolloutEvent, { readonly kind: "alarm_answered" }>): readonly RolloutChange[] {
   const alarm = state.alarms[event.alarm];
-  return state.phase === "rolling" && alarm?.isAsked === true && alarm.attempts === event.attempt ? [event] : [];
+  if (state.phase !== "rolling" || alarm?.isAsked !== true || alarm.attempts !== event.attempt) return [];
+  return [{ ...event, ...repeating(repeatsAlarm(alarm, event.verdict)) }];
 }
 
 /** What alarms and metrics said before says nothing of the time since. */

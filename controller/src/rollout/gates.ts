@@ -9,7 +9,7 @@
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Gate, PrometheusGate, WebhookGate } from "../plan/strategy.ts";
 import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
-import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Verdict } from "./asking.ts";
+import { askedNextAt, type Asking, isSilent, noteAnswer, noteQuestion, type Repeatable, type Verdict } from "./asking.ts";
 
 export interface GateState extends Asking {
   readonly gate: Gate;
@@ -23,20 +23,20 @@ export interface GateState extends Asking {
 
 export type GateChange =
   | { readonly kind: "gate_reached"; readonly wave: number; readonly gate: number; /** It had been reached, and nobody had looked for a while: what was good before counts no more, and what was bad counts on. Default false. */ readonly isAnew?: boolean }
-  | { readonly kind: "gate_asked"; readonly wave: number; readonly gate: number; readonly attempt: number }
-  | {
+  | (Repeatable & { readonly kind: "gate_asked"; readonly wave: number; readonly gate: number; readonly attempt: number })
+  | (Repeatable & {
       readonly kind: "gate_answered";
       readonly wave: number;
       readonly gate: number;
       readonly attempt: number;
       readonly verdict: Verdict;
       readonly said: string;
-    }
+    })
   | { readonly kind: "gate_opened"; readonly wave: number; readonly gate: number; readonly said: string }
   | { readonly kind: "gate_stopped"; readonly wave: number; readonly gate: number; readonly said: string };
 
 export function pendingGate(gate: Gate): GateState {
-  return { gate, state: "pending", since: null, attempts: 0, isAsked: false, askedAt: null, passed: 0, failed: 0, unanswered: 0, said: "" };
+  return { gate, state: "pending", since: null, attempts: 0, isAsked: false, askedAt: null, passed: 0, failed: 0, unanswered: 0, said: "", verdict: null };
 }
 
 export function applyGate(gate: GateState, change: GateChange, at: Moment): void {
@@ -61,6 +61,13 @@ export function applyGate(gate: GateState, change: GateChange, at: Moment): void
       gate.said = change.said;
       return;
   }
+}
+
+/** Nothing follows from the answer that did not follow from the one before. */
+export function repeatsGate(state: GateState, verdict: Verdict): boolean {
+  const { gate } = state;
+  if (verdict !== state.verdict || (gate.kind !== "webhook" && gate.kind !== "prometheus")) return false;
+  return verdict === "wait" || (verdict === "silent" && isSilent(state, gate));
 }
 
 /** A metric is measured anew, at once. A soak counts on, as it runs while somebody looks; and what a webhook has said is said. */

@@ -8,6 +8,7 @@ import { isSuspicious } from "./suspicion.ts";
 import { attendedSince, dueAt, later, type Moment } from "./moment.ts";
 import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
+import { nextQuestion } from "./asking.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, overdueAlarm, ringing } from "./alarms.ts";
 import { type GateState, saidOfSkipped, soakOver, stepOf, whySkipped } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
@@ -20,7 +21,7 @@ export function rollingStep(state: RolloutState, world: Surroundings, now: Momen
   const tripped = tripReason(state) ?? alarmReason(state);
   if (tripped !== undefined) return change(onFailure(state, tripped));
   const due = dueAlarm(alarmsOf(state), now);
-  if (due !== undefined) return change({ kind: "alarm_asked", alarm: due, attempt: state.alarms[due]!.attempts + 1 });
+  if (due !== undefined) return change({ kind: "alarm_asked", alarm: due, ...nextQuestion(state.alarms[due]!) });
   const step = alarmStep(state, now) ?? forwardStep(state, world, now);
   const alarmAt = nextAlarmAt(alarmsOf(state), now);
   if (step.kind === "hold" && step.hold.kind === "reports" && isOwedTooLong(state, now) && !isWayBack(state)) return change(onFailure(state, owedReason(state, step.hold)));
@@ -121,7 +122,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
     case "stop":
       return change({ kind: "gate_stopped", ...at, said: step.said }, onFailure(state, stoppedReason(state, gate.gate.kind, step.said)));
     case "ask":
-      return change({ kind: "gate_asked", ...at, attempt: gate.attempts + 1 });
+      return change({ kind: "gate_asked", ...at, ...nextQuestion(gate) });
     case "wait":
       return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until), ...(gate.gate.kind === "soak" ? { until: step.until ?? null } : {}) }, until: step.until };
   }

@@ -20,7 +20,7 @@ export function waitingOn(state: RolloutState, now?: Moment): string | undefined
     case "paused":
       return `an operator to resume${mayRetry(state) ? ", retry" : ""}, roll back or abort it`;
     case "rolling":
-      return state.hold?.message ?? waitingInWave(state, waveOf(state, state.wave), now);
+      return holdText(state) ?? waitingInWave(state, waveOf(state, state.wave), now);
     case "rolling_back": {
       const wave = waveGoingBack(state);
       return state.hold?.message ?? [...(wave === undefined ? [] : [waitingBack(wave)]), ...goingBackText(state)].join("; ").replace(/^$/, toGoBack(state));
@@ -246,27 +246,59 @@ export function soakText({ wave }: Pick<RolloutState, "wave">, until: Instant | 
   return `the soak of wave ${wave + 1} to be over${until === undefined ? "" : ` at ${timeText(until)}`}`;
 }
 
-export function gateText(state: RolloutState, { gate, unanswered, passed, said }: GateState, until: Instant | undefined): string {
+/** What a gate waits for, whatever is answered meanwhile. */
+export function gateText(state: RolloutState, { gate }: Pick<GateState, "gate">, until: Instant | undefined): string {
   const { wave } = state;
   const of = `of wave ${wave + 1}`;
-  const last = said === "" ? "" : ` (last: ${said})`;
   switch (gate.kind) {
     case "soak":
       return soakText(state, until);
     case "approval":
       return `somebody to approve wave ${wave + 1}`;
     case "webhook":
-      return `the webhook ${of} to say go${unanswered > 0 ? `: ${unanswered} without an answer${last}` : last}`;
+      return `the webhook ${of} to say go`;
     case "prometheus":
-      return `the metric ${of} to be within its limits: ${passed} of ${gate.count} measurements${last}`;
+      return `the metric ${of} to be within its limits`;
   }
 }
 
 export function alarmText({ alarms }: RolloutState, index: number): string {
   const { said, isClear, attempts } = alarms[index]!;
-  if (isClear) return `the answer of alarm ${index + 1}, which is overdue (last: ${said})`;
+  if (isClear) return `the answer of alarm ${index + 1}, which is overdue`;
   if (said === "" && attempts > 1) return `alarm ${index + 1} to be quiet: it is asked anew`;
-  return said === "" ? `the first answer of alarm ${index + 1}` : `alarm ${index + 1} to be quiet (last: ${said})`;
+  return said === "" ? `the first answer of alarm ${index + 1}` : `alarm ${index + 1} to be quiet`;
+}
+
+/** What holds it, and how far that has come: counts and the last answer are of now, and not in the hold itself, since each answer would be a new one. Undefined: nothing does. */
+export function holdText(state: RolloutState): string | undefined {
+  const { hold } = state;
+  if (hold === null) return undefined;
+  return `${hold.message}${hold.kind === "alarm" ? alarmSoFar(state, hold) : gateSoFar(state, hold)}`;
+}
+
+function gateSoFar(state: RolloutState, { message }: Hold): string {
+  const found = state.waves[state.wave]?.gates.find(({ state: stands }) => stands !== "open");
+  // Of a gate for which nobody is there, that is what is waited for.
+  if (found === undefined || message !== gateText(state, found, undefined)) return "";
+  const { gate, unanswered, passed, said } = found;
+  switch (gate.kind) {
+    case "soak":
+    case "approval":
+      return "";
+    case "webhook":
+      return `${unanswered > 0 ? `: ${unanswered} without an answer` : ""}${lastText(said)}`;
+    case "prometheus":
+      return `: ${passed} of ${gate.count} measurements${lastText(said)}`;
+  }
+}
+
+function alarmSoFar(state: RolloutState, { message }: Hold): string {
+  const alarm = state.alarms.find((_, index) => alarmText(state, index) === message);
+  return alarm === undefined ? "" : lastText(alarm.said);
+}
+
+function lastText(said: string): string {
+  return said === "" ? "" : ` (last: ${said})`;
 }
 
 export function activeAlarmReason({ alarms }: RolloutState, index: number): RolloutReason {

@@ -1,7 +1,7 @@
 /**
  * What a deployment file may say of the release: its name, what it is made of, how a machine runs it and knows that it is well.
  */
-import { NAME_RULE, parseAppName, VERSION_RULE } from "@muster/proto/ids.ts";
+import { NAME_RULE, parseAppName, PORT_MAX, PORT_NAME, PORT_NAME_RULE, PORTS_MAX, VERSION_RULE } from "@muster/proto/ids.ts";
 import { z } from "zod";
 import { explainChoice, explainEnvValue, explainList, explainMap, explainPort, explainText } from "../explain.ts";
 import type { Explain, TextRule } from "../explain.ts";
@@ -10,7 +10,6 @@ import { SecretFiles, SecretValue } from "./secret.ts";
 
 /** Each probe is a timer, and each port a choice, on every machine. */
 const PROBES_MAX = 16;
-const PORTS_MAX = 64;
 const STREAK_MAX = 1_000;
 
 /** Also for apps that are named elsewhere. */
@@ -43,18 +42,17 @@ export const Artifact = text({
   examples: ["./dist", "./shop-web-1.4.2.tgz"],
 });
 
-const PORT_NAME = /^[a-z0-9][a-z0-9_-]{0,31}$/u;
 const explainPortName = explainText({
   pattern: PORT_NAME,
   what: "a port's name",
   example: "http",
-  rule: "1 to 32 of a-z, 0-9, _ and -, beginning with a letter or digit",
+  rule: PORT_NAME_RULE,
 });
 const saysPort = says(explainPort);
 const Ports = z
   .record(
     z.string().regex(PORT_NAME, says(explainPortName)),
-    z.union([z.int(saysPort).min(1, saysPort).max(65_535, saysPort), z.literal("auto", saysPort)], saysPort),
+    z.union([z.int(saysPort).min(1, saysPort).max(PORT_MAX, saysPort), z.literal("auto", saysPort)], saysPort),
     says(explainMap("names and ports", "{ http: auto }")),
   )
   .refine((ports) => Object.keys(ports).length <= PORTS_MAX, `more than ${PORTS_MAX} ports`)

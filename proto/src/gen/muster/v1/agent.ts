@@ -309,11 +309,13 @@ export interface Report {
     | undefined;
   /** Version that runs now, or empty: after a revert it is the older one. */
   runningVersion: string;
+  /** Its digest, or empty. */
   runningArtifact: string;
   /** How often the workload was started for this generation. */
   starts: number;
   /** 0 when there is no process. */
   pid: number;
+  /** At most 64, named as in a deployment file; 0 is one that is not known. */
   ports: { [key: string]: number };
 }
 
