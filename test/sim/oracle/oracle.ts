@@ -119,8 +119,10 @@ export class Oracle {
   /** What a controller must take for lost, it had not heard for half of the time after which it says so, or not since it looks on, or its agent was not there. */
   #leaves(machine: MachineId): void {
     const { record, hosts } = this.#court;
+    const host = hosts.machines.get(machine);
     const isUnheard = hosts.unheardMs(machine) >= SILENT_AFTER_MS / 2 - LAG_MS / 3 || hosts.lastHeardAt(machine) < hosts.attention.since;
-    if (isUnheard || hosts.machines.get(machine)?.agent === undefined) record.goneUnheard.add(machine);
+    // Nor has it said all that it had to say.
+    if (isUnheard || host?.agent === undefined || host.disk.reports.length > 0) record.goneUnheard.add(machine);
   }
 
   #of(id: DeploymentId): Deployment {
