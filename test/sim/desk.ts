@@ -66,6 +66,11 @@ export class Desk {
     this.#timeline.after(forMs, () => this.#controller.resume());
   }
 
+  /** Its wall clock jumps by so much. */
+  setClock(byMs: number): void {
+    this.#controller.setClock(byMs);
+  }
+
   cordon(machine: MachineId, how: { readonly drain: boolean; readonly force: boolean }): Answer<unknown> | undefined {
     return this.#ask(["machine_cordoned"], ({ orders }) => orders.cordon(machine, how, ORDER));
   }

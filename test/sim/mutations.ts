@@ -134,7 +134,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deployments that have ended still count on a machine that was removed",
     breaks: "removed_is_left",
-    edits: [{ file: "controller/src/journal/project.ts", find: "for (const change of removalOf(entry, { at, attended })) projectRollout(change, { seq, at, attended });", put: "" }],
+    edits: [{ file: "controller/src/journal/project.ts", find: "return removalOf(entry, { at, attended });", put: "return;" }],
   },
   {
     name: "a removed machine is still watched for silence",
@@ -232,7 +232,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a table holds what the row does not say",
     breaks: "replay_is_tables",
-    edits: [{ file: "controller/src/journal/project.ts", find: "sql.silence.run(at, entry.machine)", put: "sql.silence.run(at + Math.floor(performance.now()), entry.machine)" }],
+    edits: [{ file: "controller/src/journal/project.ts", find: "sql.silence.run({ machine: entry.machine, at, attended })", put: "sql.silence.run({ machine: entry.machine, at: at + Math.floor(performance.now()), attended })" }],
   },
   {
     name: "a rollout that is paused does not say what it waits for",
@@ -282,7 +282,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a soak passes by the clock on the wall, and nobody asks who was heard after it",
     breaks: "soak_watched",
-    seed: 43,
+    seed: 27,
     edits: [
       { file: `${ROLLOUT}/gates.ts`, find: "now.attended >= over.attended", put: "now.at >= over.at" },
       { file: `${ROLLOUT}/rolling.ts`, find: "if (unheard === undefined) return undefined;", put: "if (unheard === undefined || over.at > 0) return undefined;" },
@@ -362,7 +362,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "whoever waits in a tail gets it though a newer deployment leaves the machine out",
     breaks: "newest_decides",
-    seed: 68,
+    seed: 16,
     edits: [
       { file: `${ENGINE}/loop.ts`, find: "const decided = next.targets.size === 0 ? next.targets :", put: "const decided = next.targets.size >= 0 ? next.targets :" },
       { file: `${ENGINE}/catch-up.ts`, find: "(targets.size > 0 && unchanged.has(machine))", put: "(targets.size < 0 && unchanged.has(machine))" },

@@ -122,8 +122,9 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
         const [first] = machines;
         const keep: Step = () => `cordon ${first}: ${desk.cordon(first!, { drain: false, force: true })?.ok ?? "no answer"}`;
         const use: Step = () => `uncordon ${first}: ${desk.uncordon(first!)?.ok ?? "no answer"}`;
+        const label: Step = () => `label ${first} role=web: ${desk.label(first!, { role: "web" })?.ok ?? "no answer"}`;
         const everywhere = { maxUnavailable: ALL, maxFailures: ALL };
-        return { steps: [deploy(`${name}-1`, good, everywhere), keep, deploy(`${name}-2`, fades, everywhere), wait, use, deploy(`${name}-1`, good, everywhere), wait], pauseMs: [12_000, 18_000] };
+        return { steps: [label, deploy(`${name}-1`, good, everywhere), keep, deploy(`${name}-2`, fades, everywhere), wait, use, deploy(`${name}-1`, good, everywhere), wait], pauseMs: [12_000, 18_000] };
       }
       const soaked = { waves: [waveOf(ALL, [{ kind: "soak", forMs: 200_000 }])], maxUnavailable: ALL, maxFailures: ALL };
       return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, fades, soaked), wait], pauseMs: [110_000, 130_000] };
@@ -134,6 +135,16 @@ export function story(narrator: Narrator): { readonly steps: Step[]; readonly pa
         desk.holdUp(forMs);
         return `hold the controller up for ${forMs} ms`;
       };
+      // By what is drawn anyway, so that the other half stays as it was for each seed.
+      if (forMs % 2 === 1) {
+        // Somebody sets the clock in the middle of a soak, again and again, and never by so much that it is a gap.
+        const set: Step = () => {
+          desk.setClock(12_000);
+          return "set the controller's clock 12000 ms ahead";
+        };
+        const soaked = { waves: [waveOf(HALF, [{ kind: "soak", forMs: 60_000 }]), waveOf(ALL)], maxUnavailable: ALL, maxFailures: ALL };
+        return { steps: [deploy(`${name}-1`, good, { maxUnavailable: ALL }), deploy(`${name}-2`, good, soaked), set, set, set, wait], pauseMs: [6_000, 12_000] };
+      }
       const hasty = { maxUnavailable: count, progressDeadlineMs: 60_000, onFailure: "rollback" } as const;
       return { steps: [deploy(`${name}-1`, slow, hasty), holdUp], pauseMs: [3_000, 15_000] };
     }
