@@ -308,7 +308,7 @@ function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, acce
     { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, clock: systemClock, logger }) },
     { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
     { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
-    { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, revoked: () => membership.members.revoked(), logger }) },
+    { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, isRevoked: (machine) => membership.members.isRevoked(machine), logger }) },
     { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now, logger }) },
     {
       definition: IdentityServiceService,

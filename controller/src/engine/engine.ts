@@ -141,11 +141,6 @@ export class Engine {
     return this.#loop.journal.reports.heldOf(machine).length;
   }
 
-  /** The same of every machine of which some wait. */
-  allHeldReports(): ReadonlyMap<MachineId, number> {
-    return this.#loop.journal.reports.held();
-  }
-
   sessionEnded(machine: MachineId): void {
     this.#loop.world.disconnected(machine, this.#loop.clock.now());
   }

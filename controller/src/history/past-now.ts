@@ -11,7 +11,7 @@ import { statement } from "../journal/statement.ts";
 import { isEnded } from "../rollout/state.ts";
 import type { Past } from "./past.ts";
 import { nowText, type Present, SAID, SAID_FROM, type Said } from "./present.ts";
-import { turn } from "./rows.ts";
+import { turn } from "../journal/slices.ts";
 
 /** Look-ups between which nobody else has a turn. */
 const MACHINES_AT_ONCE = 500;

@@ -11,6 +11,7 @@ import { isArchived } from "../journal/archived-kinds.ts";
 import { refuseMissing } from "../journal/archive-error.ts";
 import { fromStored, ROW_COLUMNS, type StoredRow } from "../journal/journal.ts";
 import { pageWith } from "../journal/pages.ts";
+import { turn } from "../journal/slices.ts";
 
 /** A few milliseconds of reading. */
 const PAGE_ROWS = 500;
@@ -182,11 +183,6 @@ export class Rows {
       await turn();
     }
   }
-}
-
-/** Others have their turn. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function found(row: unknown): JournalRow | undefined {

@@ -99,8 +99,8 @@ export class Members {
     return rows.map(memberOf);
   }
 
-  revoked(): ReadonlySet<string> {
-    return new Set(statement(this.#db, "SELECT machine FROM members WHERE state = 'revoked'").pluck().all() as string[]);
+  isRevoked(machine: MachineId): boolean {
+    return statement(this.#db, "SELECT 1 FROM members WHERE machine = ? AND state = 'revoked'").get(machine) !== undefined;
   }
 
   /** The number of a membership to come. It is never given again, also when nothing comes of it. They are taken from the disk by the block, since each taking is a flush. */

@@ -124,6 +124,32 @@ export class Controller {
     });
   }
 
+  /** The messages of a stream that ends by itself. A peer that says nothing for so long is away, however much there is to say. */
+  async *list<Request, Response>(
+    client: Client,
+    method: ReadMethod<Request, Response>,
+    request: Request,
+    { deadlineMs = UNARY_DEADLINE_MS }: Pick<UnaryOptions, "deadlineMs"> = {},
+  ): AsyncGenerator<Response, void, undefined> {
+    const stream = method.call(client, request);
+    let isSilent = false;
+    const timer = setTimeout(() => {
+      isSilent = true;
+      stream.cancel();
+    }, deadlineMs);
+    try {
+      for await (const message of stream) {
+        timer.refresh();
+        yield message as Response;
+      }
+    } catch (error) {
+      throw this.explain(isSilent && isServiceError(error) ? Object.assign(error, { code: status.DEADLINE_EXCEEDED }) : error, deadlineMs);
+    } finally {
+      clearTimeout(timer);
+      stream.cancel();
+    }
+  }
+
   /** The messages of a stream; ends quietly when the signal is aborted. */
   async *read<Request, Response>(
     client: Client,

@@ -42,9 +42,9 @@ const agentService: Pick<AgentServiceServer, "session"> = {
   },
 };
 const fleetService: Pick<FleetServiceServer, "listMachines"> = {
-  listMachines(_, respond) {
+  listMachines(call) {
     const machines = [...lastSeenAt].map(([id, at]) => Machine.create({ id, state: MachineState.CONNECTED, lastSeenAt: at }));
-    respond(null, { machines });
+    call.end({ machines });
   },
 };
 
