@@ -99,7 +99,7 @@ export class DeploymentWatch {
   #pictureOf(id: DeploymentId, followed: Followed): Picture {
     const last = followed.picture;
     if (last !== undefined && !followed.isStale) return last;
-    const deployment = this.#options.views.one(id, false)!;
+    const deployment = this.#options.views.one(id)!;
     const text = JSON.stringify(deployment);
     followed.isStale = false;
     followed.madeAt = this.#options.clock.monotonicMs();

@@ -9,6 +9,7 @@ import {
   type DeploymentsServiceServer,
   type PromoteRequest,
   type SetMaxUnavailableRequest,
+  TargetState,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { type DeploymentId, type Instant, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
@@ -25,7 +26,7 @@ import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import { parseSize } from "../submit/size.ts";
-import { deploymentAt } from "./deployment-at.ts";
+import { archivedTargetsNow, deploymentAt } from "./deployment-at.ts";
 import { DeploymentWatch } from "./deployment-watch.ts";
 import { byOf, orderOf } from "./order.ts";
 import { serve, until } from "../grpc/stream.ts";
@@ -44,8 +45,8 @@ export interface DeploymentsApiOptions {
 
 export function deploymentsApi({ journal, engine, views, clock, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
   const watched = new DeploymentWatch({ engine, views, clock });
-  const one = (id: string, includeTargets = false): Deployment => {
-    const deployment = views.one(id, includeTargets);
+  const one = (id: string): Deployment => {
+    const deployment = views.one(id);
     if (deployment === undefined) throw noSuch(id);
     return deployment;
   };
@@ -57,7 +58,8 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
   };
   /** A deployment that takes the place of others touches those too, and pending ones may still come to that. */
   const demandRivals = (caller: Caller, app: string): void => {
-    for (const { id } of views.list({ app, activeOnly: true, limit: LIST_MAX })) demandDeployment(caller, id);
+    const rivals = statement(journal.db, "SELECT id FROM deployments WHERE app = ? AND ended_at IS NULL").pluck().all(app) as string[];
+    for (const id of rivals) demandDeployment(caller, id);
   };
   const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => (request: Request, caller: Caller) => {
     const id = deploymentIdOf(request);
@@ -91,14 +93,16 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
 
     getDeployment: unary(logger, async ({ id, includeTargets, at }) => {
       if (at !== 0) return { deployment: await deploymentAt(journal, id, at as Instant, includeTargets) };
-      const deployment = one(id, includeTargets);
-      if (!includeTargets || !hasArchivedTargets(journal.db, deployment.id as DeploymentId)) return { deployment };
-      const { targets } = (await deploymentAt(journal, deployment.id, Number.MAX_SAFE_INTEGER as Instant, true)) ?? deployment;
-      return { deployment: { ...deployment, targets } };
+      if (!includeTargets) return { deployment: one(id) };
+      const deployment = await views.withTargets(id);
+      if (deployment === undefined) throw noSuch(id);
+      if (!hasArchivedTargets(journal.db, deployment.id as DeploymentId)) return { deployment };
+      const unchanged = deployment.targets.filter(({ state }) => state === TargetState.UNCHANGED);
+      return { deployment: { ...deployment, targets: [...(await archivedTargetsNow(journal, deployment.id as DeploymentId)), ...unchanged] } };
     }),
 
-    listDeployments: unary(logger, ({ app, activeOnly, limit }) => ({
-      deployments: views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),
+    listDeployments: unary(logger, async ({ app, activeOnly, limit }) => ({
+      deployments: await views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),
     })),
 
     watchDeployment: (call) =>

@@ -10,7 +10,7 @@ import type { FleetView, Presence } from "../fleet/fleet.ts";
 import { Slice, SLICE_ROWS } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
 import type { AgentPhase } from "../rollout/state.ts";
-import { appPhase, reasonOf } from "./views.ts";
+import { appPhase, reasonOf } from "./message-words.ts";
 
 export interface MachineSource {
   readonly db: Database;

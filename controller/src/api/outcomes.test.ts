@@ -30,7 +30,8 @@ async function deployed(version: string): Promise<DeploymentId> {
   return id;
 }
 
-const seen = (id: DeploymentId, withTargets = false) => views.one(id, withTargets)!;
+const seen = (id: DeploymentId) => views.one(id)!;
+const seenWhole = async (id: DeploymentId) => (await views.withTargets(id))!;
 
 describe("a rollback without a machine that is lost", () => {
   async function rolledBack(): Promise<DeploymentId> {
@@ -100,9 +101,9 @@ test("who was not heard at its turn has none any more once the rollout has ended
   await deployed("1");
   scene.elapse(20_000, "m-1", "m-2", "m-3");
   const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
-  expect(seen(id, true).targets[3]?.reason?.message).toBe("nothing is heard from the machine; it has its turn when it is back");
+  expect((await seenWhole(id)).targets[3]?.reason?.message).toBe("nothing is heard from the machine; it has its turn when it is back");
   scene.command(id, "abort");
-  expect(seen(id, true).targets[3]).toMatchObject({ machine: "m-4", reason: { code: "silent", message: "nothing was heard from the machine at its turn, and d-2 ended without it" } });
+  expect((await seenWhole(id)).targets[3]).toMatchObject({ machine: "m-4", reason: { code: "silent", message: "nothing was heard from the machine at its turn, and d-2 ended without it" } });
 });
 
 describe("machines that went wrong after a success", () => {
@@ -115,7 +116,7 @@ describe("machines that went wrong after a success", () => {
       counts: { healthy: 4 },
       now: { machines: 4, healthy: 0, bad: 4, text: "0 of 4 healthy: m-1, m-2 and m-3 unhealthy: exited with code 1; and 1 more", lateWaitsFor: "app@1 to be healthy where it runs: 0 of 4 are now" },
     });
-    expect(seen(id, true).targets[0]).toMatchObject({ state: TargetState.HEALTHY, now: "unhealthy: exited with code 1" });
+    expect((await seenWhole(id)).targets[0]).toMatchObject({ state: TargetState.HEALTHY, now: "unhealthy: exited with code 1" });
   });
 
   test("are those that are not heard, too", async () => {
@@ -127,7 +128,7 @@ describe("machines that went wrong after a success", () => {
   test("are told from those that an operator drained", async () => {
     const id = await deployed("1");
     scene.engine.orders.cordon("m-1" as MachineId, { drain: true, force: true }, { by: "anna", reason: "" });
-    expect(seen(id, true)).toMatchObject({ now: { machines: 4, healthy: 3, bad: 0, text: "3 of 4 healthy: m-1 drained" }, targets: [{ now: "drained" }, { now: "" }, { now: "" }, { now: "" }] });
+    expect(await seenWhole(id)).toMatchObject({ now: { machines: 4, healthy: 3, bad: 0, text: "3 of 4 healthy: m-1 drained" }, targets: [{ now: "drained" }, { now: "" }, { now: "" }, { now: "" }] });
   });
 
   test("are nothing new when they had failed before the end", async () => {
@@ -142,7 +143,7 @@ describe("machines that went wrong after a success", () => {
     const second = await deployed("2");
     for (const machine of FOUR) await scene.tell(machine, "unhealthy", "2");
     expect(seen(first).now).toBeUndefined();
-    expect(seen(first, true).targets[0]).toMatchObject({ now: "d-2 decides" });
+    expect((await seenWhole(first)).targets[0]).toMatchObject({ now: "d-2 decides" });
     expect(seen(second).now).toMatchObject({ healthy: 0 });
   });
 });
@@ -281,8 +282,8 @@ describe("a deployment that found nothing to do", () => {
     const [, idle] = await takenBack();
     const text = "0 of 4 healthy: m-1, m-2 and m-3 back on 1 since d-2 was taken back; and 1 more";
     expect(seen(idle)).toMatchObject({ now: { machines: 4, healthy: 0, bad: 0, text }, remedies: { rollback: false, rollbackTo: "", retry: false } });
-    expect(seen(idle, true).targets[0]).toMatchObject({ machine: "m-1", state: TargetState.UNCHANGED, previousVersion: "2", runningVersion: "1", now: "back on 1 since d-2 was taken back" });
-    expect(views.list({ app: "", activeOnly: false, limit: 1 })[0]).toMatchObject({ id: idle, now: { machines: 4, healthy: 0, text } });
+    expect((await seenWhole(idle)).targets[0]).toMatchObject({ machine: "m-1", state: TargetState.UNCHANGED, previousVersion: "2", runningVersion: "1", now: "back on 1 since d-2 was taken back" });
+    expect((await views.list({ app: "", activeOnly: false, limit: 1 }))[0]).toMatchObject({ id: idle, now: { machines: 4, healthy: 0, text } });
     expect(await scene.whyDeployment(idle)).toContain(`Now ${text}.`);
   });
 
@@ -308,7 +309,7 @@ describe("a deployment that found nothing to do", () => {
 });
 
 test("a moment in the past shows how the machines were then, as it was shown then", async () => {
-  const shown = async (id: DeploymentId, at: number) => (await deploymentAt(scene.journal, id, at as Instant, true))!;
+  const shown = (id: DeploymentId, at: number) => deploymentAt(scene.journal, id, at as Instant, true);
   await deployed("1");
   const id = await deployed("2");
   scene.elapse(5000, ...FOUR);
@@ -317,7 +318,7 @@ test("a moment in the past shows how the machines were then, as it was shown the
   for (const machine of ["m-1", "m-2"]) await scene.tell(machine, "unhealthy", "2");
   scene.elapse(20_000, "m-1", "m-2", "m-3");
   const down = scene.clock.now();
-  const { now, outcome, targets } = seen(id, true);
+  const { now, outcome, targets } = await seenWhole(id);
   expect(now).toMatchObject({ machines: 4, healthy: 1, bad: 3, text: "1 of 4 healthy: m-1 and m-2 unhealthy: exited with code 1; m-4 not heard" });
   scene.elapse(5000, ...FOUR);
   scene.command(id, "rollback");
@@ -328,13 +329,20 @@ test("a moment in the past shows how the machines were then, as it was shown the
 });
 
 describe("a deployment of which the tables can't be read", () => {
+  test("is shown without the artifact when its release is another than there is", async () => {
+    const broken = await deployed("1");
+    scene.journal.db.prepare("UPDATE deployments SET release = '{' WHERE id = ?").run(broken);
+    expect(seen(broken)).toMatchObject({ id: broken, artifact: "", counts: { total: 4 } });
+    expect(await views.list({ app: "", activeOnly: false, limit: 10 })).toMatchObject([{ id: broken }]);
+  });
+
   test("hides no other, and is shown with what can be read of it", async () => {
     const other = await deployed("1");
     const broken = await deployed("2");
     scene.journal.db.prepare("UPDATE deployments SET strategy = '{', alarms = '{' WHERE id = ?").run(broken);
     const unreadable = { id: broken, version: "2", phase: seen(other).phase, targetsSelector: "role=web", notes: [expect.stringContaining("through a fault of the controller itself") as string] };
-    expect(views.list({ app: "", activeOnly: false, limit: 10 })).toMatchObject([unreadable, { id: other, version: "1", notes: [] }]);
-    expect(seen(broken, true)).toMatchObject(unreadable);
+    expect(await views.list({ app: "", activeOnly: false, limit: 10 })).toMatchObject([unreadable, { id: other, version: "1", notes: [] }]);
+    expect(await seenWhole(broken)).toMatchObject(unreadable);
     await scene.join("late");
     expect(await scene.whyMachine("late", other)).toContain(other);
     expect(await scene.whyMachine("late")).toContain(broken);

@@ -22,7 +22,7 @@ afterEach(() => {
   scene.journal.close();
 });
 
-const seen = (id: DeploymentId) => views.one(id, false)!;
+const seen = (id: DeploymentId) => views.one(id)!;
 
 /** Those that are named fail. */
 async function deployed(version: string, ...failing: readonly string[]): Promise<DeploymentId> {

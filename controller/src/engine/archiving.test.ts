@@ -259,7 +259,7 @@ describe("targets of deployments that ended long ago", () => {
 describe("a machine that was removed with a release that was taken back", () => {
   const WIDE = { waves: [ALL], maxUnavailable: count(9) };
   const seen = (id: DeploymentId) => {
-    const { outcome, outstanding, counts, waves } = new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id, false)!;
+    const { outcome, outstanding, counts, waves } = new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id)!;
     return { outcome, outstanding, counts, waves };
   };
   const out = async (version: string, ...machines: readonly string[]): Promise<DeploymentId> => {

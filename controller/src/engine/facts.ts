@@ -335,15 +335,15 @@ function prepare(db: Database) {
        WHERE app = ? AND ${stands("d")} GROUP BY selector ORDER BY startSeq DESC`,
     ),
     deployment: statement("SELECT app, release, strategy FROM deployments WHERE id = ?"),
-    // Failures that are acknowledged are first those of machines that are still there.
+    // Failures that are acknowledged are first those of machines that are still there. Without the name of the index SQLite takes the primary key, and looks at all targets.
     leftWith: statement(
       `WITH given AS (
          SELECT id, selector, changed_attended, max(changed_attended) OVER (PARTITION BY selector) AS newest FROM deployments WHERE app = @app AND release = @release AND changed_attended IS NOT NULL),
        counted AS (
          SELECT g.selector, w.acknowledged_failures AS known,
            (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.state = 'failed') AS there,
-           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'failed' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_failed, 0) AS failed,
-           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'lost' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_lost, 0) AS lost
+           (SELECT count(*) FROM targets t INDEXED BY targets_left WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'failed' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_failed, 0) AS failed,
+           (SELECT count(*) FROM targets t INDEXED BY targets_left WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND t.left_as = 'lost' AND t.since_attended >= g.newest) + iif(g.changed_attended = g.newest, w.gone_lost, 0) AS lost
          FROM given g JOIN waves w ON w.deployment = g.id)
        SELECT selector, sum(lost + max(0, failed - max(0, known - there))) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
     ).raw(),

@@ -39,8 +39,22 @@ export class Past {
     this.#project = createProjector(this.db);
   }
 
-  /** The deployment as it stood at a time; undefined when it had not been submitted. To be closed. */
+  /** The deployment as it stood at a time, and what its machines had said by then; undefined when it had not been submitted. To be closed. */
   static async at(source: Source, id: DeploymentId, at: Instant): Promise<Past | undefined> {
+    const past = await Past.ofSteps(source, id, at);
+    if (past === undefined) return undefined;
+    try {
+      await past.#hearTargets(past.#rows.firstAfter(at));
+      past.#at = at;
+      return past;
+    } catch (error) {
+      past.close();
+      throw error;
+    }
+  }
+
+  /** The same by its own steps alone. */
+  static async ofSteps(source: Source, id: DeploymentId, at: Instant): Promise<Past | undefined> {
     const past = new Past(source);
     try {
       for await (const rows of past.#rows.ofDeployment(id)) {
@@ -54,8 +68,6 @@ export class Past {
         past.close();
         return undefined;
       }
-      await past.#hearTargets(past.#rows.firstAfter(at));
-      past.#at = at;
       return past;
     } catch (error) {
       past.close();
