@@ -4,7 +4,7 @@ import type { Database, Statement } from "better-sqlite3";
 export class Work {
   /** To be read through: it answers as the one that it was made of. */
   readonly db: Database;
-  /** Of the turn with the most. */
+  /** Rows that it answered, in the turn with the most. */
   rowsInTurn = 0;
   statementsInTurn = 0;
   /** The text of each statement that was asked. */
@@ -60,7 +60,11 @@ export class Work {
       this.asked.add(sql);
       this.#statements += 1;
     };
-    const counted: Pick<Statement, "get" | "all" | "iterate" | "pluck" | "raw"> = {
+    const counted: Pick<Statement, "run" | "get" | "all" | "iterate" | "pluck" | "raw"> = {
+      run: (...given) => {
+        begin();
+        return statement.run(...given);
+      },
       get: (...given) => {
         begin();
         const row = statement.get(...given);
