@@ -68,11 +68,11 @@ test("so many machines as a success threshold asks for are counted of all target
   const first = await deployed("1");
   scene.elapse(60_000, ...THREE);
   await deployed("2");
-  expect(views.one(first)!.waves[0]).toMatchObject({ successThreshold: 1, successThresholdOf: 2 });
+  expect((await views.one(first))!.waves[0]).toMatchObject({ successThreshold: 1, successThresholdOf: 2 });
   await archived(...THREE);
   openViews();
   expect(hasArchivedTargets(scene.journal.db, first)).toBe(true);
-  expect(views.one(first)!.waves[0]).toMatchObject({ successThreshold: 1, successThresholdOf: 2 });
+  expect((await views.one(first))!.waves[0]).toMatchObject({ successThreshold: 1, successThresholdOf: 2 });
 });
 
 test("a deployment is seen at each time as it was seen before its steps went to the archive", async () => {

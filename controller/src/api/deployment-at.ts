@@ -33,7 +33,7 @@ export async function deploymentAt(journal: Journal, id: string, at: Instant, in
   try {
     const then = await presentAt(past, journal, at);
     const views = new DeploymentViews(past.db, () => past.waiting(), () => undefined, then?.present);
-    const deployment = (includeTargets ? await views.withTargets(known.id) : views.one(known.id))!;
+    const deployment = (await (includeTargets ? views.withTargets(known.id) : views.one(known.id)))!;
     // What could be done about it then is not asked.
     return { ...(then === undefined ? deployment : withUnknown(deployment, then.unknown)), remedies: undefined };
   } finally {

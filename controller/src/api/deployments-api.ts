@@ -45,8 +45,8 @@ export interface DeploymentsApiOptions {
 
 export function deploymentsApi({ journal, engine, views, clock, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
   const watched = new DeploymentWatch({ engine, views, clock });
-  const one = (id: string): Deployment => {
-    const deployment = views.one(id);
+  const one = async (id: string): Promise<Deployment> => {
+    const deployment = await views.one(id);
     if (deployment === undefined) throw noSuch(id);
     return deployment;
   };
@@ -61,11 +61,11 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
     const rivals = statement(journal.db, "SELECT id FROM deployments WHERE app = ? AND ended_at IS NULL").pluck().all(app) as string[];
     for (const id of rivals) demandDeployment(caller, id);
   };
-  const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => (request: Request, caller: Caller) => {
+  const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => async (request: Request, caller: Caller) => {
     const id = deploymentIdOf(request);
     demandDeployment(caller, id);
     valueOf(engine.operators.command(id, commandOf(request), orderOf(request, caller)));
-    return { deployment: one(id) };
+    return { deployment: await one(id) };
   };
 
   return {
@@ -76,7 +76,7 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
       return { faults: [], app: read.file.app, version: read.file.version, artifactPath: read.file.artifactPath };
     }),
 
-    submit: unary(logger, (request, caller, call) => {
+    submit: unary(logger, async (request, caller, call) => {
       const read = readDeploymentFile(request.content);
       if (!read.ok) return { faults: [...read.faults], deployment: undefined, notes: [] };
       const artifact = parseDigest(request.artifact);
@@ -87,13 +87,13 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
       if (strategy.onConflict === "supersede") demandRivals(caller, app);
       const signed = request.signed === "" ? undefined : request.signed;
       const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact, signed }, strategy, selector }, byOf(request, caller)));
-      const view = one(deployment);
+      const view = await one(deployment);
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),
 
     getDeployment: unary(logger, async ({ id, includeTargets, at }) => {
       if (at !== 0) return { deployment: await deploymentAt(journal, id, at as Instant, includeTargets) };
-      if (!includeTargets) return { deployment: one(id) };
+      if (!includeTargets) return { deployment: await one(id) };
       const deployment = await views.withTargets(id);
       if (deployment === undefined) throw noSuch(id);
       if (!hasArchivedTargets(journal.db, deployment.id as DeploymentId)) return { deployment };
@@ -112,7 +112,7 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
         const following = watched.follow(id);
         try {
           for (let seen = 0; !signal.aborted; ) {
-            const { deployment, version } = following.picture();
+            const { deployment, version } = await following.picture();
             if (version !== seen) await write({ deployment });
             seen = version;
             if (hasEnded(deployment) && !(call.request.untilSettled && deployment.underWay)) return;
@@ -150,14 +150,14 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
         return { kind: "set_max_unavailable", size: parsed.size };
       }),
     ),
-    rollback: unary(logger, (request, caller) => {
+    rollback: unary(logger, async (request, caller) => {
       if (request.toVersion === "") return steer(() => ({ kind: "rollback" }))(request, caller);
       const id = deploymentIdOf(request);
       demandDeployment(caller, id);
       const app = statement(journal.db, "SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string | undefined;
       if (app !== undefined) demandRivals(caller, app);
       const { deployment } = valueOf(engine.operators.rollbackTo(id, request.toVersion, orderOf(request, caller)));
-      return { deployment: one(deployment) };
+      return { deployment: await one(deployment) };
     }),
   };
 }

@@ -47,7 +47,7 @@ export interface HistoryApiOptions {
 
 export function historyApi({ journal, engine, fleet, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
   const { db } = journal;
-  const why = new Why({ db, archive: journal.archive, now, waiting: (id) => views.one(id)?.waitingOn ?? "", rollout: (id) => engine.rollout(id), present: engine });
+  const why = new Why({ db, archive: journal.archive, now, waiting: (id) => views.waitingOn(id), rollout: (id) => engine.rollout(id), present: engine });
   const retention = () => ({ retention: { ...engine.retention.rule() } });
   const archived = () => {
     const { rows, sizeBytes, firstAt } = journal.archive.extent();
@@ -79,7 +79,7 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
           const pastViews = new DeploymentViews(past.db, () => past.waiting());
           for await (const { at, happened } of pictures(journal, id, past)) {
             if (signal.aborted) return;
-            await write({ at, deployment: call.request.includeTargets ? await pastViews.withTargets(id) : pastViews.one(id), happened: sentences(happened) });
+            await write({ at, deployment: call.request.includeTargets ? await pastViews.withTargets(id) : await pastViews.one(id), happened: sentences(happened) });
             await turn();
           }
         } finally {

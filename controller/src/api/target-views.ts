@@ -83,9 +83,10 @@ export async function unchangedOf(db: Database, deployment: DeploymentOfTargets,
   const machines = JSON.parse(deployment.unchanged) as string[];
   const version = deployment.release.slice(deployment.app.length + 1);
   const now = new Map<string, string>();
-  if (isNow && machines.length > 0) for (const { machine, text } of leftOutMachines(db, deployment)) now.set(machine, text ?? "");
-  const running = statement(db, "SELECT running_version FROM machine_apps WHERE machine = ? AND app = ?").pluck();
   const slice = new Slice();
+  const { id, app, release } = deployment;
+  if (isNow) for await (const { machine, text } of leftOutMachines(db, { id, app, release, unchanged: machines }, slice)) now.set(machine, text ?? "");
+  const running = statement(db, "SELECT running_version FROM machine_apps WHERE machine = ? AND app = ?").pluck();
   const targets: Target[] = [];
   for (const machine of machines) {
     targets.push({

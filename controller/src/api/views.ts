@@ -13,7 +13,8 @@ import {
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
 import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText } from "../history/outcome.ts";
-import { differenceText, leftOutNow, NOBODY_LEFT_OUT, outstandingOf, overtakenOf, type Outstanding, type Present } from "../history/present.ts";
+import { type Outstanding, outstandingOf, overtakenOf } from "../history/outstanding.ts";
+import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
@@ -96,11 +97,19 @@ export class DeploymentViews {
     return statement(this.#db, sql).pluck().get({ id }) as DeploymentId | undefined;
   }
 
-  /** Without its targets; undefined when there is none. An empty id: the newest. */
-  one(id: string): Deployment | undefined {
+  /** What it waits for; empty when it waits for nothing, or is not there. */
+  waitingOn(id: DeploymentId): string {
+    return this.find(id) === undefined ? "" : this.#waitingOn(this.#row(id), this.#waiting(id) ?? "");
+  }
+
+  /**
+   * Without its targets; undefined when there is none. An empty id: the newest. One that is under way is shown as it is at one moment. Of one that has ended, the machines on which its outcome does not hold, and those that
+   * are not well, are looked for in slices, and each counts as it is at a moment of its own.
+   */
+  async one(id: string): Promise<Deployment | undefined> {
     const found = this.find(id);
     if (found === undefined) return undefined;
-    const deployment = this.#view(this.#row(found));
+    const deployment = await this.#view(this.#row(found), new Slice());
     return needsRemedy(deployment) ? { ...deployment, remedies: this.#present?.remedies(found) } : deployment;
   }
 
@@ -112,18 +121,18 @@ export class DeploymentViews {
     const isNow = this.#present !== undefined;
     try {
       const targets = [...(await targetsOf(this.#db, row, isNow)), ...(await unchangedOf(this.#db, row, isNow))];
-      return { ...this.one(found)!, targets };
+      return { ...(await this.one(found))!, targets };
     } catch (error) {
       return unreadable(row, error);
     }
   }
 
-  /** Newest first, in slices: each is as it is at one moment, and one that is submitted meanwhile is missing. */
+  /** Newest first, in slices; one that is submitted meanwhile is missing. */
   async list({ app, activeOnly, limit }: DeploymentFilter): Promise<Deployment[]> {
     const slice = new Slice();
     const deployments: Deployment[] = [];
     for (const id of this.#ids({ app, activeOnly, limit })) {
-      deployments.push(this.#view(this.#row(id)));
+      deployments.push(await this.#view(this.#row(id), slice));
       await slice.took(ROWS_A_DEPLOYMENT);
     }
     return deployments;
@@ -141,15 +150,15 @@ export class DeploymentViews {
   }
 
   /** One that can't be read hides no other, and is shown with what can be. */
-  #view(row: DeploymentRow): Deployment {
+  async #view(row: DeploymentRow, slice: Slice): Promise<Deployment> {
     try {
-      return this.#whole(row);
+      return await this.#whole(row, slice);
     } catch (error) {
       return unreadable(row, error);
     }
   }
 
-  #whole(row: DeploymentRow): Deployment {
+  async #whole(row: DeploymentRow, slice: Slice): Promise<Deployment> {
     const waiting = this.#waiting(row.id) ?? "";
     const waves = this.#waves(row, waiting);
     const strategy = JSON.parse(row.strategy) as Strategy;
@@ -176,39 +185,39 @@ export class DeploymentViews {
       alarms: (JSON.parse(row.alarms) as AlarmState[]).map(alarmView),
       awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
       targets: [],
-      ...this.#ending(row, counts),
-      now: this.#now(row, unchanged.length > 0),
+      ...(await this.#ending(row, counts, slice)),
+      now: await this.#now(row, unchanged, slice),
       // Asked for where one is shown.
       remedies: undefined,
       underWay: isEnded(row.phase) && this.#isUnderWay(row, counts),
     };
   }
 
-  #ending(row: DeploymentRow, counts: TargetCounts): Pick<Deployment, "outcome" | "outstanding" | "overtaken"> {
+  async #ending(row: DeploymentRow, counts: TargetCounts, slice: Slice): Promise<Pick<Deployment, "outcome" | "outstanding" | "overtaken">> {
     const { id, phase } = row;
     if (!isEnded(phase)) return { outcome: "", outstanding: undefined, overtaken: undefined };
     const version = versionOf(row);
     // Where all are as it ended, which is the rule, no target is looked at.
     const ending = { phase, beganBack: row.back_seq !== null };
     const isOpen = openStates(ending).some((state) => counts[state] > 0);
-    const { targets, count } = isOpen ? outstandingOf(this.#db, id, ending, this.#present !== undefined) : NOBODY_OUTSTANDING;
-    const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? overtakenOf(this.#db, id) : NOBODY_OVERTAKEN;
+    const { targets, count } = isOpen ? await outstandingOf(this.#db, id, ending, this.#present !== undefined, slice) : NOBODY_OUTSTANDING;
+    const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await overtakenOf(this.#db, id, slice) : NOBODY_OVERTAKEN;
     const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken });
     const left = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));
     return { outcome, outstanding: count === 0 ? undefined : { count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };
   }
 
-  #now(row: DeploymentRow, hasLeftOut: boolean): DeploymentNow | undefined {
-    const { id, phase } = row;
+  async #now(row: DeploymentRow, unchanged: readonly string[], slice: Slice): Promise<DeploymentNow | undefined> {
+    const { id, app, release, phase } = row;
     const own = this.#present?.nowOf(id);
     if (own === undefined) return undefined;
-    const leftOut = hasLeftOut && phase === "succeeded" ? leftOutNow(this.#db, row) : NOBODY_LEFT_OUT;
+    const leftOut = phase === "succeeded" ? await leftOutNow(this.#db, { id, app, release, unchanged }, slice) : NOBODY_LEFT_OUT;
     const now = { machines: own.machines + leftOut.machines, healthy: own.healthy + leftOut.healthy, bad: own.bad + leftOut.bad };
     if (now.machines === 0) return undefined;
     const hasEnded = isEnded(phase);
     const unsound = phase === "succeeded" ? this.#present?.unsound(id) : undefined;
-    return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, own, leftOut) : "", lateWaitsFor: unsound ?? "" };
+    return { ...now, text: hasEnded ? await differenceText(this.#db, id, phase, own, slice, leftOut) : "", lateWaitsFor: unsound ?? "" };
   }
 
   /** Of one that has ended: machines that are heard are on their way, or have their turn and nothing holds them. */

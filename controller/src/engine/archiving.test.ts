@@ -258,8 +258,8 @@ describe("targets of deployments that ended long ago", () => {
 
 describe("a machine that was removed with a release that was taken back", () => {
   const WIDE = { waves: [ALL], maxUnavailable: count(9) };
-  const seen = (id: DeploymentId) => {
-    const { outcome, outstanding, counts, waves } = new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id)!;
+  const seen = async (id: DeploymentId) => {
+    const { outcome, outstanding, counts, waves } = (await new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id))!;
     return { outcome, outstanding, counts, waves };
   };
   const out = async (version: string, ...machines: readonly string[]): Promise<DeploymentId> => {
@@ -292,25 +292,25 @@ describe("a machine that was removed with a release that was taken back", () => 
   async function archived(id: DeploymentId): Promise<void> {
     await out("4", "a", "b");
     daysPass(60);
-    const [before, why, { lastSeq }] = [seen(id), await scene.whyDeployment(id), scene.journal];
+    const [before, why, { lastSeq }] = [await seen(id), await scene.whyDeployment(id), scene.journal];
     await scene.engine.archiving.sweep();
     const folded = scene.journal.page({ fromSeq: lastSeq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id);
     expect(folded).toHaveLength(1);
     expect(scene.journal.db.prepare("SELECT machine FROM targets WHERE deployment = ?").pluck().all(id)).toEqual(["c"]);
-    expect([seen(id), await scene.whyDeployment(id)]).toEqual([before, why]);
+    expect([await seen(id), await scene.whyDeployment(id)]).toEqual([before, why]);
     expect(rebuilt()).toEqual(scene.tables());
     // Nothing is left to do the next time.
     await scene.engine.archiving.sweep();
     expect(scene.journal.page({ fromSeq: folded[0]!.seq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id)).toEqual([]);
     scene.startEngine();
-    expect([seen(id), scene.bugs]).toEqual([before, []]);
+    expect([await seen(id), scene.bugs]).toEqual([before, []]);
   }
 
   test("is named by a rollback as before", async () => {
     const id = await takenBack(async () => {
       for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "1");
     });
-    expect(seen(id).outcome).toBe("rolled back, except 1 removed: c was removed from the fleet, and may still run 2");
+    expect((await seen(id)).outcome).toBe("rolled back, except 1 removed: c was removed from the fleet, and may still run 2");
     await archived(id);
   });
 
@@ -318,7 +318,7 @@ describe("a machine that was removed with a release that was taken back", () => 
     const id = await takenBack(async () => {
       await out("3", "a", "b");
     });
-    expect(seen(id).outcome).toBe("superseded before all had gone back; c was removed from the fleet, and may still run 2");
+    expect((await seen(id)).outcome).toBe("superseded before all had gone back; c was removed from the fleet, and may still run 2");
     await archived(id);
   });
 });

@@ -34,7 +34,7 @@ async function allPictures(id: DeploymentId, most?: number) {
   const views = new DeploymentViews(past.db, () => past.waiting());
   const all: (Picture & { readonly healthy: number; readonly phase: DeploymentPhase })[] = [];
   for await (const picture of pictures(scene.journal, id, past, most)) {
-    const view = views.one(id)!;
+    const view = (await views.one(id))!;
     all.push({ ...picture, healthy: view.counts!.healthy, phase: view.phase });
   }
   past.close();

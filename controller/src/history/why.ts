@@ -10,13 +10,14 @@ import { type Labels, parseSelector } from "@muster/proto/selector.ts";
 import { Facts } from "../engine/facts.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
 import type { JournalRow } from "../journal/entry.ts";
-import { turn } from "../journal/slices.ts";
+import { Slice, turn } from "../journal/slices.ts";
 import { isEnded, type RolloutPhase, type RolloutState, type TargetState } from "../rollout/state.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
 import { NOBODY_OVERTAKEN } from "./outcome.ts";
-import { differenceText, isRunElsewhere, leftOutNow, nowText, outstandingOf, overtakenIn, overtakenOf, type Present, saidOf } from "./present.ts";
+import { isRunElsewhere, outstandingOf, overtakenIn, overtakenOf } from "./outstanding.ts";
+import { differenceText, leftOutNow, nowText, type Present, saidOf } from "./present.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
 import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
@@ -51,7 +52,7 @@ export class Why {
     for (const line of narrator.open()) condenser.push(line);
     const standpoint = this.#standpoint(id, narrator.state!);
     const { state, waiting } = standpoint;
-    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint), ...this.#lateWait(standpoint)], summary: deploymentSummary(state, waiting, this.#afterwards(state)) });
+    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint), ...this.#lateWait(standpoint)], summary: deploymentSummary(state, waiting, await this.#afterwards(state)) });
   }
 
   /** Without a deployment: the newest that has to do with the machine. */
@@ -66,14 +67,16 @@ export class Why {
     return granted(removed === undefined ? told : { ...told, now: [], summary: removedSummary(removed) });
   }
 
-  #afterwards(state: RolloutState): Afterwards {
+  async #afterwards(state: RolloutState): Promise<Afterwards> {
     const { db, present } = this.#source;
-    const { id, phase, beganBack, unchanged } = state;
+    const { id, app, release, phase, beganBack, unchanged } = state;
     if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, overtaken: NOBODY_OVERTAKEN, isRunElsewhere: false, nowText: "" };
-    const leftOut = unchanged.size > 0 && phase === "succeeded" ? leftOutNow(db, state) : undefined;
-    const left = phase === "succeeded" ? overtakenOf(db, id) : NOBODY_OVERTAKEN;
+    const slice = new Slice();
+    const leftOut = phase === "succeeded" ? await leftOutNow(db, { id, app, release, unchanged: [...unchanged] }, slice) : undefined;
+    const left = phase === "succeeded" ? await overtakenOf(db, id, slice) : NOBODY_OVERTAKEN;
     const overtaken = left.archived > 0 ? overtakenIn(db, state) : left;
-    return { outstanding: outstandingOf(db, id, { phase, beganBack }, true), overtaken, isRunElsewhere: isRunElsewhere(db, id), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
+    const outstanding = await outstandingOf(db, id, { phase, beganBack }, true, slice);
+    return { outstanding, overtaken, isRunElsewhere: await isRunElsewhere(db, id, slice), nowText: await differenceText(db, id, phase, present.nowOf(id), slice, leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */
