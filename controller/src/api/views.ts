@@ -110,7 +110,7 @@ export class DeploymentViews {
     const found = this.find(id);
     if (found === undefined) return undefined;
     const deployment = await this.#view(this.#row(found), new Slice());
-    return needsRemedy(deployment) ? { ...deployment, remedies: this.#present?.remedies(found) } : deployment;
+    return needsRemedy(deployment) ? { ...deployment, remedies: await this.#present?.remedies(found) } : deployment;
   }
 
   /** The same with its targets, which are read in slices before it: each of them is as it is at a moment of its own, and the rest as it is at the end. */

@@ -248,7 +248,7 @@ export class Engine {
   }
 
   /** Which commands would mend a deployment that went wrong. */
-  remedies(id: DeploymentId): Remedies {
+  remedies(id: DeploymentId): Promise<Remedies> {
     return this.operators.comebacks.remedies(id);
   }
 

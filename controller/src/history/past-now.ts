@@ -45,7 +45,7 @@ export async function presentAt(past: Past, source: Source, at: Instant): Promis
     join.run({ machine, silentSince: was === "silent" ? at : null, drained: Number(statement(source.db, drained).pluck().get(machine, beforeSeq) ?? 0) });
     await slice.took(ROWS_A_MACHINE);
   }
-  return { unknown, present: { nowOf: (id) => nowOf(past.db, id, unknown), unsound: () => undefined, remedies: () => ({ rollback: false, rollbackTo: "", retry: false }) } };
+  return { unknown, present: { nowOf: (id) => nowOf(past.db, id, unknown), unsound: () => undefined, remedies: () => Promise.resolve({ rollback: false, rollbackTo: "", retry: false }) } };
 }
 
 export function unknownText(machines: number): string {

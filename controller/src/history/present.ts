@@ -19,7 +19,7 @@ export interface Present {
   /** Why machines that come late do not get the release of a deployment that has succeeded; undefined: they do. */
   unsound(id: DeploymentId): string | undefined;
   /** Which commands would mend a deployment that went wrong. */
-  remedies(id: DeploymentId): Remedies;
+  remedies(id: DeploymentId): Promise<Remedies>;
 }
 
 /** Machines that are named with what is wrong with them. */

@@ -52,7 +52,7 @@ export class Why {
     for (const line of narrator.open()) condenser.push(line);
     const standpoint = this.#standpoint(id, narrator.state!);
     const { state, waiting } = standpoint;
-    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint), ...this.#lateWait(standpoint)], summary: deploymentSummary(state, waiting, await this.#afterwards(state)) });
+    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint), ...(await this.#lateWait(standpoint))], summary: deploymentSummary(state, waiting, await this.#afterwards(state)) });
   }
 
   /** Without a deployment: the newest that has to do with the machine. */
@@ -80,9 +80,9 @@ export class Why {
   }
 
   /** Why machines that come late do not get the release of one that stands. */
-  #lateWait({ state: { id, phase }, isStanding }: Standpoint): readonly string[] {
+  async #lateWait({ state: { id, phase }, isStanding }: Standpoint): Promise<readonly string[]> {
     const waits = phase === "succeeded" && isStanding ? this.#source.present.unsound(id) : undefined;
-    return waits === undefined ? [] : [`machines that come late wait for ${waits}${backText(id, this.#source.present.remedies(id))}`];
+    return waits === undefined ? [] : [`machines that come late wait for ${waits}${backText(id, await this.#source.present.remedies(id))}`];
   }
 
   async #story(machine: MachineId, labels: Labels, id: DeploymentId): Promise<WhyResponse> {
