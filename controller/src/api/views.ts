@@ -16,7 +16,7 @@ import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenTe
 import { type Outstanding, outstandingOf, overtakenOf } from "../history/outstanding.ts";
 import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
-import { Slice } from "../journal/slices.ts";
+import { inSlices, Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
@@ -200,8 +200,8 @@ export class DeploymentViews {
     // Where all are as it ended, which is the rule, no target is looked at.
     const ending = { phase, beganBack: row.back_seq !== null };
     const isOpen = openStates(ending).some((state) => counts[state] > 0);
-    const { targets, count } = isOpen ? await outstandingOf(this.#db, id, ending, this.#present !== undefined, slice) : NOBODY_OUTSTANDING;
-    const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await overtakenOf(this.#db, id, slice) : NOBODY_OVERTAKEN;
+    const { targets, count } = isOpen ? await inSlices(outstandingOf(this.#db, id, ending, this.#present !== undefined), slice) : NOBODY_OUTSTANDING;
+    const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await inSlices(overtakenOf(this.#db, id), slice) : NOBODY_OVERTAKEN;
     const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken });
     const left = targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));

@@ -1,14 +1,14 @@
 /**
- * On which machines of a deployment its outcome does not hold yet, or did not hold before a newer deployment decided there: read from the tables when somebody asks, in slices.
+ * On which machines of a deployment its outcome does not hold yet, or did not hold before a newer deployment decided there: read from the tables when somebody asks, in steps.
  */
 import type { Database } from "better-sqlite3";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import type { Slice } from "../journal/slices.ts";
+import type { Steps } from "../journal/slices.ts";
 import { leftWithRelease, stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
-import type { RolloutState } from "../rollout/state.ts";
+import type { RolloutState, TargetState } from "../rollout/state.ts";
 import { type Ending, NOBODY_OVERTAKEN, openStates, type OutstandingTarget, type Overtaken, type OvertakenTarget } from "./outcome.ts";
-import { inWaves, type InWave, TARGET_PAGE } from "./target-pages.ts";
+import { inWaves, type InWave, type Question, TARGET_PAGE } from "./target-pages.ts";
 
 /** Of those on which an outcome does not hold: enough for a person to begin with. */
 const OUTSTANDING_READ_MAX = 10;
@@ -39,19 +39,20 @@ const OPEN_NOW = OPEN(`(${IS_OPEN} AND ${IS_OWN})`);
 const OPEN_THEN = OPEN(`(${IS_OPEN})`);
 
 /** Empty before the end. `isNow`: later decisions about its machines count; else it is as the deployment left it. */
-export async function outstandingOf(db: Database, id: DeploymentId, ending: Ending, isNow: boolean, slice: Slice): Promise<Outstanding> {
+export function outstandingOf(db: Database, id: DeploymentId, ending: Ending, isNow: boolean): Steps<Outstanding> {
   const select = ({ machine, state, purpose, attempts, reason, message }: OutstandingTarget & InWave): OutstandingTarget => ({ machine, state, purpose, attempts, reason: reason ?? null, message: message ?? null });
-  return first(inWaves(db, id, openStates(ending), { sql: isNow ? OPEN_NOW : OPEN_THEN, given: { isNow: isNow ? 1 : 0 }, select }, slice));
+  return firstOf(db, id, openStates(ending), { sql: isNow ? OPEN_NOW : OPEN_THEN, given: { isNow: isNow ? 1 : 0 }, select });
 }
 
 /** Those that are named, and how many there are. */
-async function first<Found>(waves: AsyncIterable<readonly Found[]>): Promise<{ readonly targets: readonly Found[]; readonly count: number }> {
+function* firstOf<Row extends InWave, Found>(db: Database, id: DeploymentId, states: readonly TargetState[], question: Question<Row, Found>): Steps<{ readonly targets: readonly Found[]; readonly count: number }> {
   const targets: Found[] = [];
   let count = 0;
-  for await (const found of waves) {
+  yield* inWaves(db, id, states, question, (found) => {
     targets.push(...found.slice(0, OUTSTANDING_READ_MAX - targets.length));
     count += found.length;
-  }
+    return false;
+  });
   return { targets, count };
 }
 
@@ -66,10 +67,10 @@ const OVERTAKEN_BY = `CASE WHEN a.deployment <> d.id AND a.decided_seq > d.start
 const OVERTAKEN = `SELECT t.machine, t.position, t.state, t.attempts, ${IS_OVERTAKEN} AS holds, CASE WHEN ${IS_OVERTAKEN} THEN ${OVERTAKEN_BY} END AS by FROM ${TARGET_PAGE} t ${JOINS} ORDER BY t.machine`;
 
 /** Those of a success on which it did not hold, and that newer deployments have by now. */
-export async function overtakenOf(db: Database, id: DeploymentId, slice: Slice): Promise<Overtaken> {
+export function* overtakenOf(db: Database, id: DeploymentId): Steps<Overtaken> {
   const states = openStates({ phase: "succeeded", beganBack: false });
   const select = ({ machine, state, attempts, by }: OvertakenTarget & InWave): OvertakenTarget => ({ machine, state, attempts, by });
-  const { targets, count } = await first(inWaves(db, id, states, { sql: OVERTAKEN, given: {}, select }, slice));
+  const { targets, count } = yield* firstOf(db, id, states, { sql: OVERTAKEN, given: {}, select });
   const archived = statement(db, "SELECT coalesce(sum(count), 0) FROM archived_targets WHERE deployment = @id AND state IN (SELECT value FROM json_each(@states))").pluck().get({ id, states: JSON.stringify(states) }) as number;
   return count + archived === 0 ? NOBODY_OVERTAKEN : { targets, count: count + archived, archived };
 }
@@ -86,8 +87,9 @@ export function overtakenIn(db: Database, { id, targets }: Pick<RolloutState, "i
 const ELSEWHERE = `SELECT t.machine, t.position, (a.deployment IS NOT d.id AND a.release IS NOT d.release) AS holds FROM ${TARGET_PAGE} t ${JOINS} ORDER BY t.machine`;
 
 /** Something newer was decided about machines that got its release, so that they do not run it any more. Of one whose targets are in the archive: about all of them. */
-export async function isRunElsewhere(db: Database, id: DeploymentId, slice: Slice): Promise<boolean> {
+export function* isRunElsewhere(db: Database, id: DeploymentId): Steps<boolean> {
   if (statement(db, "SELECT 1 FROM archived_targets WHERE deployment = ? AND state = 'healthy'").get(id) !== undefined) return true;
-  for await (const found of inWaves(db, id, ["healthy"], { sql: ELSEWHERE, given: {}, select: ({ machine }: InWave) => machine }, slice)) if (found.length > 0) return true;
-  return false;
+  let isElsewhere = false;
+  yield* inWaves(db, id, ["healthy"], { sql: ELSEWHERE, given: {}, select: ({ machine }: InWave) => machine }, (found) => (isElsewhere = found.length > 0));
+  return isElsewhere;
 }

@@ -7,7 +7,7 @@ import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Remedies } from "../engine/comebacks.ts";
 import { NOBODY, type Now } from "../engine/deployments-now.ts";
-import type { Slice } from "../journal/slices.ts";
+import { inSlices, type Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
 import type { RolloutPhase, TargetState } from "../rollout/state.ts";
 import { inWaves, type InWave, ROWS_A_TARGET, TARGET_PAGE, TARGETS_AT_ONCE } from "./target-pages.ts";
@@ -136,18 +136,17 @@ export async function differenceText(db: Database, id: DeploymentId, phase: Roll
   if (healthy === machines || phase === "pending") return "";
   const troubled: Troubled[] = [...leftOut.troubled];
   if (own.healthy < own.machines && troubled.length < TROUBLED_NAMED_MAX) {
-    const ofWave = (row: Said & InWave): Troubled | undefined => {
-      const text = nowText(row);
-      return text === undefined ? undefined : { machine: row.machine, text };
-    };
-    for await (const found of inWaves(db, id, ["healthy", "reverted"], { sql: DIFFERENCE, given: {}, select: ofWave }, slice)) {
-      troubled.push(...found.slice(0, TROUBLED_NAMED_MAX - troubled.length));
-      if (troubled.length >= TROUBLED_NAMED_MAX) break;
-    }
+    const take = (found: readonly Troubled[]): boolean => troubled.push(...found.slice(0, TROUBLED_NAMED_MAX - troubled.length)) >= TROUBLED_NAMED_MAX;
+    await inSlices(inWaves(db, id, ["healthy", "reverted"], { sql: DIFFERENCE, given: {}, select: troubledOf }, take), slice);
   }
   if (troubled.length === 0) return "";
   const left = machines - healthy - troubled.length;
   return `${healthy} of ${machines} healthy: ${troublesText(troubled)}${left > 0 ? `; and ${left} more` : ""}`;
+}
+
+function troubledOf(row: Said & InWave): Troubled | undefined {
+  const text = nowText(row);
+  return text === undefined ? undefined : { machine: row.machine, text };
 }
 
 /** Those of whom the same is to be said stand together. */

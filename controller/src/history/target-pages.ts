@@ -3,7 +3,7 @@
  */
 import type { Database } from "better-sqlite3";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import type { Slice } from "../journal/slices.ts";
+import type { Steps } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
 import type { TargetState } from "../rollout/state.ts";
 
@@ -30,14 +30,14 @@ export interface Question<Row extends InWave, Found> {
   readonly select: (row: Row) => Found | undefined;
 }
 
-/** What was found in each wave, in the order of its targets. */
-export async function* inWaves<Row extends InWave, Found>(
+/** `take`: given what was found in a wave, in the order of its targets; true: that is enough. */
+export function* inWaves<Row extends InWave, Found>(
   db: Database,
   id: DeploymentId,
   states: readonly TargetState[],
   { sql, given, select }: Question<Row, Found>,
-  slice: Slice,
-): AsyncGenerator<readonly Found[], void, undefined> {
+  take: (found: readonly Found[]) => boolean,
+): Steps<void> {
   const waves = statement(db, "SELECT wave FROM waves WHERE deployment = ? ORDER BY wave").pluck().all(id) as number[];
   for (const wave of waves) {
     const found: { readonly position: number; readonly value: Found }[] = [];
@@ -48,12 +48,12 @@ export async function* inWaves<Row extends InWave, Found>(
           const value = row.holds === 1 ? select(row) : undefined;
           if (value !== undefined) found.push({ position: row.position, value });
         }
-        await slice.took(1 + rows.length * ROWS_A_TARGET);
+        yield 1 + rows.length * ROWS_A_TARGET;
         if (rows.length < TARGETS_AT_ONCE) break;
         after = rows.at(-1)!.machine;
       }
     }
     found.sort((a, b) => a.position - b.position);
-    yield found.map(({ value }) => value);
+    if (take(found.map(({ value }) => value))) return;
   }
 }

@@ -10,7 +10,7 @@ import { type Labels, parseSelector } from "@muster/proto/selector.ts";
 import { Facts } from "../engine/facts.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
 import type { JournalRow } from "../journal/entry.ts";
-import { Slice, turn } from "../journal/slices.ts";
+import { inSlices, Slice, turn } from "../journal/slices.ts";
 import { isEnded, type RolloutPhase, type RolloutState, type TargetState } from "../rollout/state.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
@@ -73,10 +73,10 @@ export class Why {
     if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, overtaken: NOBODY_OVERTAKEN, isRunElsewhere: false, nowText: "" };
     const slice = new Slice();
     const leftOut = phase === "succeeded" ? await leftOutNow(db, { id, app, release, unchanged: [...unchanged] }, slice) : undefined;
-    const left = phase === "succeeded" ? await overtakenOf(db, id, slice) : NOBODY_OVERTAKEN;
+    const left = phase === "succeeded" ? await inSlices(overtakenOf(db, id), slice) : NOBODY_OVERTAKEN;
     const overtaken = left.archived > 0 ? overtakenIn(db, state) : left;
-    const outstanding = await outstandingOf(db, id, { phase, beganBack }, true, slice);
-    return { outstanding, overtaken, isRunElsewhere: await isRunElsewhere(db, id, slice), nowText: await differenceText(db, id, phase, present.nowOf(id), slice, leftOut) };
+    const outstanding = await inSlices(outstandingOf(db, id, { phase, beganBack }, true), slice);
+    return { outstanding, overtaken, isRunElsewhere: await inSlices(isRunElsewhere(db, id), slice), nowText: await differenceText(db, id, phase, present.nowOf(id), slice, leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */

@@ -35,3 +35,13 @@ export class Slice {
     await turn();
   }
 }
+
+/** A read in steps, each of a few milliseconds: it yields how many rows it looked at. Whoever asks says what happens between them. */
+export type Steps<T> = Generator<number, T, undefined>;
+
+export async function inSlices<T>(steps: Steps<T>, slice: Slice): Promise<T> {
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) return step.value;
+    await slice.took(step.value);
+  }
+}
