@@ -17,8 +17,12 @@ import { apply } from "../rollout/change.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
+import { Slice, SLICE_ROWS, turn } from "../journal/slices.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
+
+/** It is written into the tables, and changes the rollout. */
+export const ROWS_A_STEP = 4;
 
 export class Past {
   /** The tables, with this one deployment. */
@@ -56,11 +60,15 @@ export class Past {
   /** The same by its own steps alone. */
   static async ofSteps(source: Source, id: DeploymentId, at: Instant): Promise<Past | undefined> {
     const past = new Past(source);
+    const slice = new Slice();
     try {
       for await (const rows of past.#rows.ofDeployment(id)) {
         for (const row of rows) {
           if (row.at > at) break;
+          // A plan of a large fleet has a turn of its own.
+          if (row.entry.kind === "rollout_started") await turn();
           past.take(row);
+          await slice.took(row.entry.kind === "rollout_started" ? SLICE_ROWS : ROWS_A_STEP);
         }
         if (rows.at(-1)!.at > at) break;
       }

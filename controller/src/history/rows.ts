@@ -16,7 +16,7 @@ import { Slice, turn } from "../journal/slices.ts";
 /** A few milliseconds of reading. */
 const PAGE_ROWS = 500;
 /** Rows that are looked at, and mostly passed over, in one go. */
-const SPAN_ROWS = 5000;
+const SPAN_ROWS = 1000;
 /** Look-ups between which nobody else has a turn. */
 const MACHINES_AT_ONCE = 500;
 /** Frames of the archive that are searched for what somebody said before: 100,000 rows. What is older than that counts as not said. */

@@ -44,7 +44,9 @@ export class Work {
       const names = new Set([...sql.matchAll(/@(\w+)/g)].map(([, name]) => name!));
       const plan = this.db.prepare(`EXPLAIN QUERY PLAN ${sql}`);
       const rows = (names.size > 0 ? plan.all(Object.fromEntries([...names].map((name) => [name, "1"]))) : plan.all(...Array.from(sql.matchAll(/\?/g), () => "1"))) as { readonly detail: string }[];
-      return rows.filter(({ detail }) => detail.startsWith("SCAN ") && isLarge.test(detail)).map(({ detail }) => `${detail}: ${sql.replaceAll(/\s+/g, " ")}`);
+      // The rows of a subquery are looked through when they have been found.
+      const found = rows.flatMap(({ detail }) => /^(?:CO-ROUTINE|MATERIALIZE) (\S+)/.exec(detail)?.[1] ?? []);
+      return rows.filter(({ detail }) => detail.startsWith("SCAN ") && isLarge.test(detail) && !found.includes(detail.split(" ")[1]!)).map(({ detail }) => `${detail}: ${sql.replaceAll(/\s+/g, " ")}`);
     });
   }
 
