@@ -6,7 +6,7 @@ import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import { missing } from "../grpc/answer.ts";
 import { Past } from "../history/past.ts";
 import { presentAt, unknownText } from "../history/past-now.ts";
-import type { Journal } from "../journal/journal.ts";
+import type { Source } from "../history/rows.ts";
 import { Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
 import { timeText } from "../rollout/words.ts";
@@ -23,15 +23,15 @@ const OF_A_MACHINE = [
 const ROWS_A_MACHINE = 6;
 
 /** A deployment as it stood; NOT_FOUND when there was none. An empty id: the newest of then. */
-export async function deploymentAt(journal: Journal, id: string, at: Instant, includeTargets: boolean): Promise<Deployment> {
-  const known = journal.db
+export async function deploymentAt(source: Source, id: string, at: Instant, includeTargets: boolean): Promise<Deployment> {
+  const known = source.db
     .prepare("SELECT id, submitted_at FROM deployments WHERE (@id = '' AND submitted_at <= @at) OR id = @id ORDER BY number DESC LIMIT 1")
     .get({ id, at }) as { readonly id: DeploymentId; readonly submitted_at: Instant } | undefined;
   if (known === undefined) throw missing(id === "" ? `there was no deployment at ${timeText(at)}` : `there is no deployment ${id}`);
-  const past = await Past.at(journal, known.id, at);
+  const past = await Past.at(source, known.id, at);
   if (past === undefined) throw missing(`there was no ${known.id} at ${timeText(at)}: it was submitted at ${timeText(known.submitted_at)}`);
   try {
-    const then = await presentAt(past, journal, at);
+    const then = await presentAt(past, source, at);
     const views = new DeploymentViews(past.db, () => past.waiting(), () => undefined, then?.present);
     const deployment = (await (includeTargets ? views.withTargets(known.id) : views.one(known.id)))!;
     // What could be done about it then is not asked.
@@ -52,8 +52,8 @@ function withUnknown(deployment: Deployment, unknown: ReadonlySet<string>): Depl
 }
 
 /** The targets of a deployment that are in the archive: what became of them there, and how their machines are by the tables of today. */
-export async function archivedTargetsNow(journal: Journal, id: DeploymentId): Promise<readonly Target[]> {
-  const past = await Past.ofSteps(journal, id, Number.MAX_SAFE_INTEGER as Instant);
+export async function archivedTargetsNow(source: Source, id: DeploymentId): Promise<readonly Target[]> {
+  const past = await Past.ofSteps(source, id, Number.MAX_SAFE_INTEGER as Instant);
   if (past?.state === undefined) return [];
   try {
     const { app, targets } = past.state;
@@ -61,7 +61,7 @@ export async function archivedTargetsNow(journal: Journal, id: DeploymentId): Pr
     for (const machine of targets.keys()) {
       for (const { table, key } of OF_A_MACHINE) {
         const given = table === "machines" ? { machine } : { machine, app };
-        const row = statement(journal.db, `SELECT * FROM ${table} WHERE ${key}`).get(given) as Record<string, unknown> | undefined;
+        const row = statement(source.db, `SELECT * FROM ${table} WHERE ${key}`).get(given) as Record<string, unknown> | undefined;
         statement(past.db, `DELETE FROM ${table} WHERE ${key}`).run(given);
         if (row !== undefined) statement(past.db, `INSERT INTO ${table} VALUES (${Object.keys(row).map((column) => `@${column}`).join(", ")})`).run(row);
       }
