@@ -4,7 +4,7 @@
  *
  * Never says more than is known: where the steps that tell whether a machine was heard are in the archive, and further back than is looked, that is said to be not known.
  */
-import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import type { Database } from "better-sqlite3";
 import { counted } from "@muster/proto/text.ts";
 import type { Now } from "../engine/deployments-now.ts";
@@ -45,7 +45,8 @@ export async function presentAt(past: Past, source: Source, at: Instant): Promis
     join.run({ machine, silentSince: was === "silent" ? at : null, drained: Number(statement(source.db, drained).pluck().get(machine, beforeSeq) ?? 0) });
     await slice.took(ROWS_A_MACHINE);
   }
-  return { unknown, present: { nowOf: (id) => nowOf(past.db, id, unknown), unsound: () => undefined, remedies: () => Promise.resolve({ rollback: false, rollbackTo: "", retry: false }) } };
+  const now = await countNow(past.db, state.id, unknown, slice);
+  return { unknown, present: { nowOf: () => now, unsound: () => undefined, remedies: () => Promise.resolve({ rollback: false, rollbackTo: "", retry: false }) } };
 }
 
 export function unknownText(machines: number): string {
@@ -71,18 +72,25 @@ async function decideElsewhere(past: Past, { db, archive }: Source, touched: rea
   }
 }
 
-/** Of whom it is not known whether they were heard counts as neither healthy nor bad. */
-function nowOf(db: Database, id: DeploymentId, unknown: ReadonlySet<string>): Now {
+const MACHINES_AT_ONCE = 200;
+const SAID_NEXT = `
+  SELECT t.machine, ${SAID} FROM (SELECT * FROM targets WHERE deployment = ? AND machine > ? ORDER BY machine LIMIT ${MACHINES_AT_ONCE}) t ${SAID_FROM} ORDER BY t.machine`;
+
+/** Machines about which the deployment has decided last. Of whom it is not known whether they were heard counts as neither healthy nor bad. */
+async function countNow(db: Database, id: DeploymentId, unknown: ReadonlySet<string>, slice: Slice): Promise<Now> {
   const now = { machines: 0, healthy: 0, bad: 0 };
-  const rows = db.prepare(`SELECT t.machine, ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.attempts > 0 AND t.state <> 'removed' AND a.deployment = t.deployment`).iterate(id) as IterableIterator<
-    Said & { readonly machine: MachineId }
-  >;
-  for (const said of rows) {
-    now.machines += 1;
-    const isSettled = said.state === "healthy" || said.state === "reverted";
-    const text = nowText(said);
-    if (isSettled && text === undefined && !unknown.has(said.machine)) now.healthy += 1;
-    else if (isSettled && text !== undefined && said.is_drained !== 1) now.bad += 1;
+  for (let after = ""; ; ) {
+    const rows = statement(db, SAID_NEXT).all(id, after) as (Said & { readonly machine: string })[];
+    for (const said of rows) {
+      if (said.attempts === 0 || said.state === "removed" || said.decided_by !== id) continue;
+      now.machines += 1;
+      const isSettled = said.state === "healthy" || said.state === "reverted";
+      const text = nowText(said);
+      if (isSettled && text === undefined && !unknown.has(said.machine)) now.healthy += 1;
+      else if (isSettled && text !== undefined && said.is_drained !== 1) now.bad += 1;
+    }
+    await slice.took(2 * rows.length);
+    if (rows.length < MACHINES_AT_ONCE) return now;
+    after = rows.at(-1)!.machine;
   }
-  return now;
 }

@@ -17,8 +17,8 @@ import { Slice, turn } from "../journal/slices.ts";
 const PAGE_ROWS = 500;
 /** Rows that are looked at, and mostly passed over, in one go. */
 const SPAN_ROWS = 1000;
-/** Look-ups between which nobody else has a turn. */
-const MACHINES_AT_ONCE = 500;
+/** Of a machine, to come to what it said last of one app of many. */
+const ROWS_BACK = 8;
 /** Frames of the archive that are searched for what somebody said before: 100,000 rows. What is older than that counts as not said. */
 export const FRAMES_BACK_MAX = 50;
 /** The same where it makes but a phrase of difference, and nobody has a turn meanwhile. */
@@ -131,13 +131,12 @@ export class Rows {
   /** Of many machines, in no order. */
   async *newestReports(machines: Iterable<MachineId>, app: string, beforeSeq: number): AsyncGenerator<JournalRow, void, undefined> {
     const missing = new Set<string>();
-    let asked = 0;
+    const slice = new Slice();
     for (const machine of machines) {
       const report = found(this.#sql.newestReport.get({ machine, app, beforeSeq }));
       if (report === undefined) missing.add(machine);
       else yield report;
-      asked += 1;
-      if (asked % MACHINES_AT_ONCE === 0) await turn();
+      await slice.took(ROWS_BACK);
     }
     let frames = 0;
     for (const rows of this.#archive.backFrom(beforeSeq)) {
