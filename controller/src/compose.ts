@@ -272,7 +272,7 @@ async function openKeys({ dir, credentialTtlMs, renewalGraceMs, secretsKeyFile, 
     now,
   });
   // What was revoked just before an end may not have reached the file yet.
-  for (const member of membership.members.list(false)) if (member.state === "revoked") natsAuthority.revoke(membership.natsUsers(member));
+  for (const member of membership.members.revoked()) natsAuthority.revoke(membership.natsUsers(member));
   const secrets = SecretStore.open(db, keySourceOf({ dir, keyFile: secretsKeyFile, credentialsDir }));
   const sealer = new Sealer({ secrets, sealingKeyOf: (machine) => sealingKeyOf(membership.members.sealingKey(machine as MachineId)), logger });
   const epoch = readEpoch(dir);

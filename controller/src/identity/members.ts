@@ -94,9 +94,12 @@ export class Members {
   }
 
   /** Those that wait first, then by id. */
-  list(onlyPending: boolean): readonly Member[] {
-    const rows = statement(this.#db, `${MEMBER} WHERE state = 'pending' OR ? = 0 ORDER BY state <> 'pending', machine`).all(Number(onlyPending)) as Row[];
-    return rows.map(memberOf);
+  names(onlyPending: boolean): readonly MachineId[] {
+    return statement(this.#db, "SELECT machine FROM members WHERE state = 'pending' OR ? = 0 ORDER BY state <> 'pending', machine").pluck().all(Number(onlyPending)) as MachineId[];
+  }
+
+  revoked(): readonly Member[] {
+    return (statement(this.#db, `${MEMBER} WHERE state = 'revoked' ORDER BY machine`).all() as Row[]).map(memberOf);
   }
 
   isRevoked(machine: MachineId): boolean {
