@@ -65,6 +65,7 @@ export function readsOf({ journal, engine, fleet, now, logger, machine, app, few
     ["muster releases", () => released("")],
     ["muster releases APP", () => released(app)],
     ["muster status", async () => GetDeploymentResponse.encode({ deployment: await views.one("") }).finish()],
+    ["muster status, all machines", async () => GetDeploymentResponse.encode({ deployment: await views.one(largest) }).finish()],
     ["muster status --targets, all machines", async () => GetDeploymentResponse.encode({ deployment: await views.withTargets(largest) }).finish()],
     ["muster status --at, all machines", async () => GetDeploymentResponse.encode({ deployment: await deploymentAt(journal, largest, (endedAt + 1000) as Instant, true) }).finish()],
     ["muster status --at now, all machines", async () => GetDeploymentResponse.encode({ deployment: await deploymentAt(journal, largest, now(), true) }).finish()],

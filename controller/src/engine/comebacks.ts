@@ -7,6 +7,7 @@ import { type DeploymentId, deploymentNumber } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import { readRollout } from "../journal/load.ts";
+import { inSlices, Slice, SLICE_ROWS, type Steps } from "../journal/slices.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
 import { isEnded, isStuckBack, isSupersededBack, isTouched, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import type { Loop } from "./loop.ts";
@@ -52,7 +53,7 @@ export class Comebacks {
   async remedies(id: DeploymentId): Promise<Remedies> {
     try {
       const state = this.#loop.rollouts.get(id) ?? (await readRollout(this.#loop.journal, id));
-      return state === undefined ? NONE : this.#remediesOf(state);
+      return state === undefined ? NONE : await inSlices(this.#remediesOf(state), new Slice());
     } catch (error) {
       if (isFaultOfDisk(error)) throw error;
       // Whoever takes it up is told of the fault.
@@ -60,9 +61,15 @@ export class Comebacks {
     }
   }
 
-  #remediesOf(state: RolloutState): Remedies {
+  /** Each question looks at all of its targets, and has a turn of its own. */
+  *#remediesOf(state: RolloutState): Steps<Remedies> {
     const isArchived = hasArchivedTargets(this.#loop.journal.db, state.id);
-    return { ...this.#back(state, isArchived), retry: !isArchived && this.#can(state, "retry") };
+    yield SLICE_ROWS;
+    const rollback = this.#canGoBack(state, isArchived);
+    yield SLICE_ROWS;
+    const rollbackTo = rollback ? "" : (this.versionBefore(state) ?? "");
+    yield SLICE_ROWS;
+    return { rollback, rollbackTo, retry: !isArchived && this.#can(state, "retry") };
   }
 
   /** The newest release that was healthy before on machines which are to run this deployment's, and can be deployed again. */
@@ -74,9 +81,8 @@ export class Comebacks {
     });
   }
 
-  #back(state: RolloutState, isArchived: boolean): Pick<Remedies, "rollback" | "rollbackTo"> {
-    const rollback = !isArchived && !comesToTheSame(state) && this.#can(state, "rollback");
-    return { rollback, rollbackTo: rollback ? "" : (this.versionBefore(state) ?? "") };
+  #canGoBack(state: RolloutState, isArchived: boolean): boolean {
+    return !isArchived && !comesToTheSame(state) && this.#can(state, "rollback");
   }
 
   /** Not refused. Why it would be is not asked. */
@@ -91,7 +97,8 @@ export class Comebacks {
     const { id } = state;
     const { machines, bad } = this.#loop.world.nowOf(id);
     if (bad === 0) return NONE_FAILED;
-    const { rollback, rollbackTo } = this.#back(state, false);
+    const rollback = this.#canGoBack(state, false);
+    const rollbackTo = rollback ? "" : (this.versionBefore(state) ?? "");
     const back = rollback ? `muster rollback ${id} takes all of them back, ` : rollbackTo === "" ? "" : `muster rollback ${id} --to ${rollbackTo} takes them back, `;
     return `${NONE_FAILED} in it, though ${bad} of its ${counted(machines, "machine")} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
   }
@@ -134,7 +141,7 @@ export class Comebacks {
   #canRollBack(id: DeploymentId): boolean {
     try {
       const state = this.#loop.rollouts.takeUp(id);
-      return state !== undefined && this.#remediesOf(state).rollback;
+      return state !== undefined && this.#canGoBack(state, hasArchivedTargets(this.#loop.journal.db, id));
     } catch (error) {
       if (error instanceof RolloutBug) return false;
       throw error;
