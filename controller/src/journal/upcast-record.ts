@@ -10,7 +10,7 @@ export type SnapshotRecord = Fields & { readonly of: string };
  * Values of fields that records lack since the tables did not keep them, by table: those that hold where nothing was written. A column that may not be null and came after
  * the first version of snapshots must be here.
  */
-const MISSING: Readonly<Record<string, Fields>> = { waves: { goneFailed: 0, goneLost: 0 } };
+const MISSING: Readonly<Record<string, Fields>> = { waves: { goneFailed: 0, goneLost: 0, foldedNew: 0 } };
 
 /** `version`: of the snapshot. There is one so far. */
 export function upcastRecord(version: number, record: SnapshotRecord): SnapshotRecord {

@@ -44,7 +44,8 @@ const agentService: Pick<AgentServiceServer, "session"> = {
 const fleetService: Pick<FleetServiceServer, "listMachines"> = {
   listMachines(call) {
     const machines = [...lastSeenAt].map(([id, at]) => Machine.create({ id, state: MachineState.CONNECTED, lastSeenAt: at }));
-    call.end({ machines });
+    call.write({ machines });
+    call.end();
   },
 };
 
