@@ -39,6 +39,8 @@ import { endingOf } from "./status-codes.ts";
 
 /** A controller that is well answers in milliseconds; a peer that accepts and says nothing would hold us for ever. */
 const UNARY_DEADLINE_MS = 5_000;
+/** What is read in slices, of a large fleet or of its past, waits for its turns. */
+export const LARGE_READ_DEADLINE_MS = 30_000;
 /** A status with 100,000 targets is about 10 MB. */
 const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 const CHANNEL_OPTIONS = {
