@@ -272,7 +272,7 @@ async function openKeys({ dir, credentialTtlMs, renewalGraceMs, secretsKeyFile, 
     now,
   });
   // What was revoked just before an end may not have reached the file yet.
-  for (const member of membership.members.list(false)) if (member.state === "revoked") natsAuthority.revoke(membership.natsUsers(member));
+  for (const member of membership.members.revoked()) natsAuthority.revoke(membership.natsUsers(member));
   const secrets = SecretStore.open(db, keySourceOf({ dir, keyFile: secretsKeyFile, credentialsDir }));
   const sealer = new Sealer({ secrets, sealingKeyOf: (machine) => sealingKeyOf(membership.members.sealingKey(machine as MachineId)), logger });
   const epoch = readEpoch(dir);
@@ -308,7 +308,7 @@ function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, acce
     { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, clock: systemClock, logger }) },
     { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
     { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
-    { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, revoked: () => membership.members.revoked(), logger }) },
+    { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, isRevoked: (machine) => membership.members.isRevoked(machine), logger }) },
     { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now, logger }) },
     {
       definition: IdentityServiceService,

@@ -18,6 +18,7 @@ import { Journal } from "@muster/controller/src/journal/journal.ts";
 import type { Strategy } from "@muster/controller/src/plan/strategy.ts";
 import type { AgentPhase } from "@muster/controller/src/rollout/state.ts";
 import pino from "pino";
+import { readsOf } from "./history-reads.ts";
 import { appAt, digestOf, HISTORY_END, machineAt, RACKS, releaseOf, reportOf, strategyFor } from "./history-world.ts";
 
 /** For how long the loop was blocked. */
@@ -146,6 +147,8 @@ class Controller {
   readonly #joined: readonly MachineJoined[];
   readonly #reportSeqs = new Map<MachineId, number>();
   #told: Told[] = [];
+  readonly fleet = new Fleet(SILENT_AFTER_MS);
+  journal!: Journal;
   engine!: Engine;
 
   constructor(machines: number) {
@@ -157,9 +160,10 @@ class Controller {
     await this.blocks.measure("start: open the database, load the engine", () => {
       const journal = Journal.open(path);
       checkpointsBeside(journal, path, LOGGER);
+      this.journal = journal;
       this.engine = new Engine({
         journal,
-        fleet: new Fleet(SILENT_AFTER_MS),
+        fleet: this.fleet,
         clock: this.clock,
         logger: LOGGER,
         schedule: { openingOf: (_window, now) => ({ open: true, until: (now + 3_600_000) as Instant }) },
@@ -261,6 +265,13 @@ async function work(controller: Controller): Promise<void> {
   await rollback(controller);
   await smallDeployment(controller);
   await partition(controller, controller.machines.length);
+  await reads(controller);
+}
+
+/** With the fleet as it is after all that: some machines are unwell, and some deployments did not end well. */
+async function reads({ blocks, clock, engine, fleet, journal, machines }: Controller): Promise<void> {
+  const readable = { journal, engine, fleet, now: () => clock.now(), logger: LOGGER, machine: machines[7]!, app: appAt(0), few: `rack=r-${7 % RACKS}` };
+  for (const [name, read] of readsOf(readable)) await blocks.measure(name, read);
 }
 
 async function ordinaryReports(controller: Controller): Promise<void> {

@@ -12,8 +12,6 @@ import { encodeManifest, MANIFEST_FORMAT } from "@muster/proto/manifest.ts";
 import type { ControllerProcess } from "../integration/controller-process.ts";
 
 const STEP_TIMEOUT_MS = 300_000;
-/** A list of ten thousand machines and what they run. */
-const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 export class BenchOperator {
   readonly #artifacts: ArtifactsServiceClient;
@@ -23,11 +21,10 @@ export class BenchOperator {
 
   constructor({ operators }: ControllerProcess) {
     const channel = credentials.createInsecure();
-    const options = { "grpc.max_receive_message_length": ANSWER_BYTES_MAX };
-    this.#artifacts = new ArtifactsServiceClient(operators, channel, options);
-    this.#deployments = new DeploymentsServiceClient(operators, channel, options);
-    this.#fleet = new FleetServiceClient(operators, channel, options);
-    this.#events = new EventsServiceClient(operators, channel, options);
+    this.#artifacts = new ArtifactsServiceClient(operators, channel);
+    this.#deployments = new DeploymentsServiceClient(operators, channel);
+    this.#fleet = new FleetServiceClient(operators, channel);
+    this.#events = new EventsServiceClient(operators, channel);
   }
 
   close(): void {
@@ -35,10 +32,11 @@ export class BenchOperator {
   }
 
   async connected(): Promise<number> {
-    const { machines } = await new Promise<ListMachinesResponse>((resolve, reject) => {
-      this.#fleet.listMachines({ selector: "" }, (error, response) => (error === null ? resolve(response) : reject(error)));
-    });
-    return machines.filter((machine) => machine.state === MachineState.CONNECTED).length;
+    let connected = 0;
+    for await (const { machines } of this.#fleet.listMachines({ selector: "", withoutApps: true }) as AsyncIterable<ListMachinesResponse>) {
+      connected += machines.filter(({ state }) => state === MachineState.CONNECTED).length;
+    }
+    return connected;
   }
 
   /** The smallest artifact there is: a manifest of nothing. */

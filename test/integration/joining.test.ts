@@ -12,7 +12,7 @@ import { FleetServiceClient, type ListMachinesResponse, MachineState } from "@mu
 import { IdentityServiceClient, JoinServiceClient } from "@muster/proto/gen/muster/v1/identity.ts";
 import { encodeManifest, MANIFEST_FORMAT } from "@muster/proto/manifest.ts";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { call } from "./call.ts";
+import { call, collect } from "./call.ts";
 import { ControllerProcess } from "./controller-process.ts";
 import { agentClient, fetchAs, joinAs, makeToken } from "./member.ts";
 
@@ -59,7 +59,7 @@ describe("a controller", () => {
     const client = new AgentServiceClient(controller.grpc, channel, options);
     const fleet = new FleetServiceClient(controller.grpc, channel, options);
     await expect(call((answer) => client.sync({ machine: "anon" }, answer))).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
-    await expect(call((answer) => fleet.listMachines({ selector: "" }, answer))).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
+    await expect(collect(fleet.listMachines({ selector: "", withoutApps: false }))).rejects.toMatchObject({ code: status.UNAUTHENTICATED });
     client.close();
     fleet.close();
   });
@@ -69,7 +69,7 @@ describe("a controller", () => {
     const channel = channelOf(current);
     const fleet = new FleetServiceClient(controller.grpc, channel.credentials, channel.options);
     const identity = new IdentityServiceClient(controller.grpc, channel.credentials, channel.options);
-    await expect(call((answer) => fleet.listMachines({ selector: "" }, answer))).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
+    await expect(collect(fleet.listMachines({ selector: "", withoutApps: false }))).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
     await expect(call((answer) => identity.createToken({ uses: 1, ttlMs: 60_000, labels: {}, approve: false }, answer))).rejects.toMatchObject({ code: status.PERMISSION_DENIED });
     fleet.close();
     identity.close();
@@ -112,9 +112,9 @@ describe("a controller", () => {
     expect(await fetchAs(identity, `${artifactUrl}/${"0".repeat(64)}/pack`)).toBe(403);
     await expect(joinAs(controller, await makeToken(controller), "stolen")).rejects.toThrow(/has been revoked/);
     const fleet = new FleetServiceClient(controller.operators, credentials.createInsecure());
-    const { machines } = await call<ListMachinesResponse>((answer) => fleet.listMachines({ selector: "" }, answer));
+    const [listed] = await collect<ListMachinesResponse>(fleet.listMachines({ selector: "", withoutApps: false }));
     fleet.close();
-    expect(machines.find(({ id }) => id === "stolen")?.state).toBe(MachineState.REVOKED);
+    expect(listed!.machines.find(({ id }) => id === "stolen")?.state).toBe(MachineState.REVOKED);
   });
 });
 

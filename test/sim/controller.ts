@@ -16,7 +16,7 @@ import { MachineGone } from "@muster/controller/src/engine/refusal.ts";
 import { Fleet } from "@muster/controller/src/fleet/fleet.ts";
 import { Schedule } from "@muster/controller/src/gates/schedule.ts";
 import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
-import { outstandingOf } from "@muster/controller/src/history/present.ts";
+import { outstandingOf } from "@muster/controller/src/history/outstanding.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
 import { type Journal, JournalError } from "@muster/controller/src/journal/journal.ts";
 import { Publisher } from "@muster/controller/src/publish/publisher.ts";
@@ -143,7 +143,10 @@ export class SimController implements Turning {
 
   /** Machines that the outcome of a deployment, as operators read it, excepts; it counts those that it does not name. Whoever asks while the controller is dead reads it afterwards. */
   outstandingOf(deployment: DeploymentId, phase: EndedPhase): { has(machine: MachineId): boolean } {
-    const { targets, count } = outstandingOf(this.#options.store.journal.db, deployment, { phase, beganBack: phase === "rolled_back" }, { isOverdue: () => false });
+    const steps = outstandingOf(this.#options.store.journal.db, deployment, { phase, beganBack: phase === "rolled_back" }, { isOverdue: () => false });
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    const { targets, count } = step.value;
     const named = new Set<string>(targets.map(({ machine }) => machine));
     return { has: (machine) => named.has(machine) || count > named.size };
   }

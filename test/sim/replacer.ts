@@ -5,21 +5,33 @@
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Machine } from "./machine.ts";
 import type { Random } from "./random.ts";
-import type { World } from "./world.ts";
+import type { Desk } from "./desk.ts";
+import type { Network } from "./network.ts";
+import type { Timeline } from "./clock.ts";
 
 const LOOK_MS = 1_000;
 /** So long a host must be there again before it is used. */
 const TRUST_MS = 10_000;
 
+/** Of the world, what such a program sees and may do. */
+interface Site {
+  readonly timeline: Timeline;
+  readonly network: Network;
+  readonly desk: Desk;
+  readonly machines: ReadonlyMap<MachineId, Machine>;
+  /** Nothing goes wrong any more, and the program has ended. */
+  readonly isCalm: boolean;
+}
+
 export class Replacer {
-  readonly #world: World;
+  readonly #world: Site;
   readonly #does: "drains" | "removes";
   readonly #patienceMs: number;
   readonly #deadSince = new Map<MachineId, number>();
   readonly #aliveSince = new Map<MachineId, number>();
   readonly #drained = new Set<MachineId>();
 
-  constructor(world: World, random: Random) {
+  constructor(world: Site, random: Random) {
     this.#world = world;
     this.#does = random.pick(["drains", "removes"] as const);
     this.#patienceMs = random.pick([1_000, 3_000, 9_000, 25_000]);

@@ -20,6 +20,7 @@ import { remark } from "../audit/subject.ts";
 import { CallError, invalid, missing, unary } from "../grpc/answer.ts";
 import type { Caller, Role } from "../grpc/caller.ts";
 import { serve, until } from "../grpc/stream.ts";
+import { turn } from "../journal/slices.ts";
 import { byOf } from "./order.ts";
 
 /** What this needs of the certificate authority. */
@@ -112,9 +113,17 @@ export function accessApi({ users, audit, authority, oidc, address, endCalls, no
           wake();
         });
         try {
-          const first = audit.read({ ...query, limit: limit === 0 ? AUDIT_DEFAULT : Math.min(limit, AUDIT_MAX) });
-          let after = first.at(-1)?.seq ?? audit.read({ since: 0, who: "", refused: false, limit: 1 }).at(-1)?.seq ?? 0;
-          for (let at = 0; at < first.length; at += AUDIT_PAGE) await write({ entries: first.slice(at, at + AUDIT_PAGE).map(auditView) });
+          let left = limit === 0 ? AUDIT_DEFAULT : Math.min(limit, AUDIT_MAX);
+          const first = audit.firstOf({ ...query, limit: left });
+          let after = first === undefined ? (audit.read({ since: 0, who: "", refused: false, limit: 1 }).at(-1)?.seq ?? 0) : first - 1;
+          while (first !== undefined && left > 0 && !signal.aborted) {
+            const page = audit.read({ ...query, limit: Math.min(left, AUDIT_PAGE), after });
+            if (page.length === 0) break;
+            await write({ entries: page.map(auditView) });
+            left -= page.length;
+            after = page.at(-1)!.seq;
+            await turn();
+          }
           while (follow && !signal.aborted) {
             hasMore = false;
             const page = audit.read({ ...query, limit: AUDIT_PAGE, after });

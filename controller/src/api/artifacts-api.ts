@@ -7,6 +7,8 @@ import type { Logger } from "pino";
 import type { ArtifactStore } from "../artifacts/artifact-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Journal } from "../journal/journal.ts";
+import { Slice } from "../journal/slices.ts";
+import { statement } from "../journal/statement.ts";
 import { invalid, toServiceError, unary } from "../grpc/answer.ts";
 
 export interface ArtifactsApiOptions {
@@ -31,7 +33,7 @@ export function artifactsApi({ journal, engine, store, logger }: ArtifactsApiOpt
       );
     },
 
-    listArtifacts: unary(logger, () => ({ artifacts: listArtifacts(journal) })),
+    listArtifacts: unary(logger, async () => ({ artifacts: await listArtifacts(journal) })),
   };
 
   async function receive(parts: AsyncIterable<PushArtifactRequest>) {
@@ -66,19 +68,23 @@ function orRefuse(answer: { readonly ok: true } | { readonly ok: false; readonly
   if (!answer.ok) throw invalid(answer.message);
 }
 
-function listArtifacts(journal: Journal): Artifact[] {
-  const rows = journal.db
-    .prepare(
-      `SELECT a.*, (SELECT json_group_array(r.id ORDER BY r.created_at) FROM releases r WHERE r.artifact = a.digest) AS releases
-       FROM artifacts a ORDER BY stored_at DESC, digest`,
-    )
-    .all() as { digest: string; file_count: number; size_bytes: number; pack_bytes: number; stored_at: number; releases: string }[];
-  return rows.map((row) => ({
-    digest: row.digest,
-    fileCount: row.file_count,
-    sizeBytes: row.size_bytes,
-    packBytes: row.pack_bytes,
-    storedAt: row.stored_at,
-    releases: JSON.parse(row.releases) as string[],
-  }));
+/** Newest first, in slices; one that is stored or removed meanwhile may be missing. */
+async function listArtifacts({ db }: Journal): Promise<Artifact[]> {
+  const slice = new Slice();
+  const artifacts: Artifact[] = [];
+  for (const digest of statement(db, "SELECT digest FROM artifacts ORDER BY stored_at DESC, digest").pluck().all() as string[]) {
+    await slice.took(2);
+    const row = statement(db, "SELECT *, (SELECT json_group_array(r.id ORDER BY r.created_at) FROM releases r WHERE r.artifact = a.digest) AS releases FROM artifacts a WHERE digest = ?").get(digest) as ArtifactRow | undefined;
+    if (row === undefined) continue;
+    artifacts.push({ digest, fileCount: row.file_count, sizeBytes: row.size_bytes, packBytes: row.pack_bytes, storedAt: row.stored_at, releases: JSON.parse(row.releases) as string[] });
+  }
+  return artifacts;
+}
+
+interface ArtifactRow {
+  readonly file_count: number;
+  readonly size_bytes: number;
+  readonly pack_bytes: number;
+  readonly stored_at: number;
+  readonly releases: string;
 }

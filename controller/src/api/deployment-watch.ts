@@ -3,7 +3,7 @@
  * person can read. Without news it does nothing but look, as often as the engine does, at what no row tells: whether the controller still waits for its machines to be heard, and what gates and alarms that ask the
  * world outside were answered last.
  *
- * Always holds: whatever was committed is in a picture that is made after it; so a watcher that asks while `hasNews` sees everything up to its question.
+ * Always holds: whatever was committed is in a picture that is begun after it, and there is news of what is committed while one is made; so a watcher that asks as long as `hasNews` sees everything.
  */
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { type Deployment, DeploymentPhase, GateState } from "@muster/proto/gen/muster/v1/deployments.ts";
@@ -24,8 +24,8 @@ export interface Picture {
 
 /** One watcher's hold on a deployment. */
 export interface Following {
-  /** Throws what the database throws. */
-  picture(): Picture;
+  /** Rejects with what the database throws. */
+  picture(): Promise<Picture>;
   /** Whether `picture()` may show something else than the version that was seen. */
   hasNews(seenVersion: number): boolean;
   /** Calls back once there may be news. Returns a function that cancels. */
@@ -43,6 +43,8 @@ interface Followed {
   readonly waiting: Set<() => void>;
   followers: number;
   picture: Picture | undefined;
+  /** Set while one is made, for all who ask. */
+  making: Promise<Picture> | undefined;
   /** Of the picture. */
   text: string;
   madeAt: number;
@@ -70,6 +72,7 @@ export class DeploymentWatch {
       waiting: new Set(),
       followers: 0,
       picture: undefined,
+      making: undefined,
       text: "",
       madeAt: Number.NEGATIVE_INFINITY,
       isStale: true,
@@ -80,7 +83,7 @@ export class DeploymentWatch {
     if (this.#cancelLook === undefined) this.#look();
     return {
       picture: () => this.#pictureOf(id, followed),
-      hasNews: (seenVersion) => followed.isStale || followed.picture?.version !== seenVersion,
+      hasNews: (seenVersion) => followed.isStale || followed.making !== undefined || followed.picture?.version !== seenVersion,
       onNews(callback) {
         followed.waiting.add(callback);
         return () => followed.waiting.delete(callback);
@@ -97,17 +100,31 @@ export class DeploymentWatch {
     };
   }
 
-  #pictureOf(id: DeploymentId, followed: Followed): Picture {
+  async #pictureOf(id: DeploymentId, followed: Followed): Promise<Picture> {
     const last = followed.picture;
-    if (last !== undefined && !followed.isStale) return last;
-    const deployment = this.#options.views.one(id, false)!;
-    const text = JSON.stringify(deployment);
+    if (last !== undefined && !followed.isStale && followed.making === undefined) return last;
+    followed.making ??= this.#make(id, followed).finally(() => {
+      followed.making = undefined;
+    });
+    return followed.making;
+  }
+
+  async #make(id: DeploymentId, followed: Followed): Promise<Picture> {
+    const last = followed.picture;
+    // What happens from here on is news.
     followed.isStale = false;
     followed.madeAt = this.#options.clock.monotonicMs();
-    if (last !== undefined && text === followed.text) return last;
-    followed.text = text;
-    followed.picture = { deployment, version: (last?.version ?? 0) + 1 };
-    return followed.picture;
+    try {
+      const deployment = (await this.#options.views.one(id))!;
+      const text = JSON.stringify(deployment);
+      if (last !== undefined && text === followed.text) return last;
+      followed.text = text;
+      followed.picture = { deployment, version: (last?.version ?? 0) + 1 };
+      return followed.picture;
+    } catch (error) {
+      followed.isStale = true;
+      throw error;
+    }
   }
 
   /** As often as the engine looks itself. */

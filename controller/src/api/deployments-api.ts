@@ -9,6 +9,7 @@ import {
   type DeploymentsServiceServer,
   type PromoteRequest,
   type SetMaxUnavailableRequest,
+  TargetState,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { type DeploymentId, type Instant, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
@@ -25,7 +26,7 @@ import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import { parseSize } from "../submit/size.ts";
-import { deploymentAt } from "./deployment-at.ts";
+import { archivedTargetsNow, deploymentAt } from "./deployment-at.ts";
 import { DeploymentWatch } from "./deployment-watch.ts";
 import { byOf, orderOf } from "./order.ts";
 import { serve, until } from "../grpc/stream.ts";
@@ -44,8 +45,8 @@ export interface DeploymentsApiOptions {
 
 export function deploymentsApi({ journal, engine, views, clock, logger }: DeploymentsApiOptions): DeploymentsServiceServer {
   const watched = new DeploymentWatch({ engine, views, clock });
-  const one = (id: string, includeTargets = false): Deployment => {
-    const deployment = views.one(id, includeTargets);
+  const one = async (id: string): Promise<Deployment> => {
+    const deployment = await views.one(id);
     if (deployment === undefined) throw noSuch(id);
     return deployment;
   };
@@ -57,13 +58,14 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
   };
   /** A deployment that takes the place of others touches those too, and pending ones may still come to that. */
   const demandRivals = (caller: Caller, app: string): void => {
-    for (const { id } of views.list({ app, activeOnly: true, limit: LIST_MAX })) demandDeployment(caller, id);
+    const rivals = statement(journal.db, "SELECT id FROM deployments WHERE app = ? AND ended_at IS NULL").pluck().all(app) as string[];
+    for (const id of rivals) demandDeployment(caller, id);
   };
-  const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => (request: Request, caller: Caller) => {
+  const steer = <Request extends Steering>(commandOf: (request: Request) => Command) => async (request: Request, caller: Caller) => {
     const id = deploymentIdOf(request);
     demandDeployment(caller, id);
     valueOf(engine.operators.command(id, commandOf(request), orderOf(request, caller)));
-    return { deployment: one(id) };
+    return { deployment: await one(id) };
   };
 
   return {
@@ -74,7 +76,7 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
       return { faults: [], app: read.file.app, version: read.file.version, artifactPath: read.file.artifactPath };
     }),
 
-    submit: unary(logger, (request, caller, call) => {
+    submit: unary(logger, async (request, caller, call) => {
       const read = readDeploymentFile(request.content);
       if (!read.ok) return { faults: [...read.faults], deployment: undefined, notes: [] };
       const artifact = parseDigest(request.artifact);
@@ -85,20 +87,22 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
       if (strategy.onConflict === "supersede") demandRivals(caller, app);
       const signed = request.signed === "" ? undefined : request.signed;
       const { deployment, notes } = valueOf(engine.operators.submit({ app, release: { ...release, artifact, signed }, strategy, selector }, byOf(request, caller)));
-      const view = one(deployment);
+      const view = await one(deployment);
       return { faults: [], deployment: view, notes: [...notes, ...view.notes] };
     }),
 
     getDeployment: unary(logger, async ({ id, includeTargets, at }) => {
       if (at !== 0) return { deployment: await deploymentAt(journal, id, at as Instant, includeTargets) };
-      const deployment = one(id, includeTargets);
-      if (!includeTargets || !hasArchivedTargets(journal.db, deployment.id as DeploymentId)) return { deployment };
-      const { targets } = (await deploymentAt(journal, deployment.id, Number.MAX_SAFE_INTEGER as Instant, true)) ?? deployment;
-      return { deployment: { ...deployment, targets } };
+      if (!includeTargets) return { deployment: await one(id) };
+      const deployment = await views.withTargets(id);
+      if (deployment === undefined) throw noSuch(id);
+      if (!hasArchivedTargets(journal.db, deployment.id as DeploymentId)) return { deployment };
+      const unchanged = deployment.targets.filter(({ state }) => state === TargetState.UNCHANGED);
+      return { deployment: { ...deployment, targets: [...(await archivedTargetsNow(journal, deployment.id as DeploymentId)), ...unchanged] } };
     }),
 
-    listDeployments: unary(logger, ({ app, activeOnly, limit }) => ({
-      deployments: views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),
+    listDeployments: unary(logger, async ({ app, activeOnly, limit }) => ({
+      deployments: await views.list({ app, activeOnly, limit: limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX) }),
     })),
 
     watchDeployment: (call) =>
@@ -108,7 +112,7 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
         const following = watched.follow(id);
         try {
           for (let seen = 0; !signal.aborted; ) {
-            const { deployment, version } = following.picture();
+            const { deployment, version } = await following.picture();
             if (version !== seen) await write({ deployment });
             seen = version;
             if (hasEnded(deployment) && !(call.request.untilSettled && deployment.underWay)) return;
@@ -146,14 +150,14 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
         return { kind: "set_max_unavailable", size: parsed.size };
       }),
     ),
-    rollback: unary(logger, (request, caller) => {
+    rollback: unary(logger, async (request, caller) => {
       if (request.toVersion === "") return steer(() => ({ kind: "rollback" }))(request, caller);
       const id = deploymentIdOf(request);
       demandDeployment(caller, id);
       const app = statement(journal.db, "SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string | undefined;
       if (app !== undefined) demandRivals(caller, app);
       const { deployment } = valueOf(engine.operators.rollbackTo(id, request.toVersion, orderOf(request, caller)));
-      return { deployment: one(deployment) };
+      return { deployment: await one(deployment) };
     }),
   };
 }

@@ -7,6 +7,7 @@ import type { Engine } from "../engine/engine.ts";
 import { ArchiveError } from "../journal/archive-error.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
+import { turn } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
 import { missing } from "../grpc/answer.ts";
 import { eventText } from "./event-text.ts";
@@ -36,6 +37,8 @@ export function eventsApi({ journal, engine, logger }: EventsApiOptions): Events
           if (last !== undefined) {
             next = last.seq + 1;
             await write({ events: rows.map(toEvent) });
+            // A reader who keeps up makes nobody wait but the other readers.
+            await turn();
           } else if (unreadable.size > 0) {
             // All that can be read has been written: what is missing in it is no secret.
             throw ArchiveError.all(unreadable.values())!;

@@ -3,7 +3,8 @@ import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { PlanRequest, PlanResponse } from "@muster/proto/gen/muster/v1/forecast.ts";
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { conflict, granted } from "../engine/refusal.ts";
+import { type Answer, conflict, granted } from "../engine/refusal.ts";
+import type { Picture } from "../forecast/inputs.ts";
 import { fleet, inputs } from "../forecast/forecast.fixture.ts";
 import { forecastApi, type ForecastSource } from "./forecast-api.ts";
 import { rememberCaller } from "../grpc/caller.ts";
@@ -16,8 +17,11 @@ run: { command: [./shop] }
 rollout: { targets: role=web }
 `;
 
-function api(picture: ForecastSource["picture"]): (content: string) => Promise<PlanResponse> {
-  const { plan } = forecastApi({ source: { picture }, logger: pino({ level: "silent" }) });
+/** In one step. */
+type PictureAtOnce = (...asked: Parameters<ForecastSource["picture"]>) => Answer<Picture>;
+
+function api(pictureAtOnce: PictureAtOnce): (content: string) => Promise<PlanResponse> {
+  const { plan } = forecastApi({ source: { *picture(wanted) { yield; return pictureAtOnce(wanted); } }, logger: pino({ level: "silent" }) });
   return (content) =>
     new Promise((resolve, reject) => {
       const metadata = new Metadata();

@@ -16,12 +16,13 @@ import { type Forecast, forecast } from "../forecast/forecast.ts";
 import type { Picture, Wanted } from "../forecast/inputs.ts";
 import { CallError, unary, valueOf } from "../grpc/answer.ts";
 import type { RolloutPhase } from "../rollout/state.ts";
+import { turn } from "../journal/slices.ts";
 import { readDeploymentFile } from "../submit/read.ts";
 
 /** Reads the fleet as it is. */
 export interface ForecastSource {
-  /** `wanted.release` has no artifact: it is known when it is pushed. Refused where a deployment would be. */
-  picture(wanted: Wanted & { readonly release: Release; readonly selector: Selector }): Answer<Picture>;
+  /** Step by step. `wanted.release` has no artifact: it is known when it is pushed. Refused where a deployment would be. */
+  picture(wanted: Wanted & { readonly release: Release; readonly selector: Selector }): Generator<void, Answer<Picture>, undefined>;
 }
 
 export interface ForecastApiOptions {
@@ -43,7 +44,7 @@ export function forecastApi({ source, logger }: ForecastApiOptions): ForecastSer
       const { app, version, release, strategy, selector } = read.file;
       const wanted: Wanted = { app, releaseId: releaseId(app, version), release, strategy };
       return inTurn(async () => {
-        const picture = valueOf(source.picture({ ...wanted, release, selector }));
+        const picture = valueOf(await inSlices(source.picture({ ...wanted, release, selector })));
         const made = await inSlices(forecast({ ...picture, ...wanted }));
         return { ...NOTHING, app, version, ...messageOf(made, app) };
       });
@@ -58,7 +59,7 @@ async function inSlices<T>(work: Generator<void, T>): Promise<T> {
       const step = work.next();
       if (step.done === true) return step.value;
     } while (performance.now() - startedAt < SLICE_MS);
-    await new Promise((resolve) => setImmediate(resolve));
+    await turn();
   }
 }
 

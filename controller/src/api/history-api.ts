@@ -17,10 +17,10 @@ import { Past } from "../history/past.ts";
 import { differingFields } from "../history/release-diff.ts";
 import { findRelease, listReleases } from "../history/releases.ts";
 import { pictures } from "../history/replay.ts";
-import { turn } from "../history/rows.ts";
 import { Why } from "../history/why.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
+import { turn } from "../journal/slices.ts";
 import { eventText } from "./event-text.ts";
 import { byOf } from "./order.ts";
 import { DeploymentViews } from "./views.ts";
@@ -47,7 +47,7 @@ export interface HistoryApiOptions {
 
 export function historyApi({ journal, engine, fleet, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
   const { db } = journal;
-  const why = new Why({ db, archive: journal.archive, corrections: journal.corrections, now, waiting: (id) => views.one(id, false)?.waitingOn ?? "", rollout: (id) => engine.rollout(id), present: engine });
+  const why = new Why({ db, archive: journal.archive, corrections: journal.corrections, now, waiting: (id) => views.waitingOn(id), rollout: (id) => engine.rollout(id), present: engine });
   const retention = () => ({ retention: { ...engine.retention.rule() } });
   const archived = () => {
     const { rows, sizeBytes, firstAt } = journal.archive.extent();
@@ -73,13 +73,13 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
     replay: (call) =>
       serve(call, logger, async (write, signal) => {
         const id = deploymentIdOf(call.request.deploymentId);
-        if (views.one(id, false) === undefined) throw missing(`there is no deployment ${id}`);
+        if (views.find(id) === undefined) throw missing(`there is no deployment ${id}`);
         const past = new Past(journal);
         try {
           const pastViews = new DeploymentViews(past.db, () => past.waiting());
           for await (const { at, happened } of pictures(journal, id, past)) {
             if (signal.aborted) return;
-            await write({ at, deployment: pastViews.one(id, call.request.includeTargets), happened: sentences(happened) });
+            await write({ at, deployment: call.request.includeTargets ? await pastViews.withTargets(id) : await pastViews.one(id), happened: sentences(happened) });
             await turn();
           }
         } finally {
@@ -87,7 +87,7 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
         }
       }),
 
-    listReleases: unary(logger, ({ app, limit }) => ({ releases: listReleases(db, app, limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX)) })),
+    listReleases: unary(logger, async ({ app, limit }) => ({ releases: await listReleases(db, app, limit === 0 ? LIST_DEFAULT : Math.min(limit, LIST_MAX)) })),
 
     diffReleases: unary(logger, async (request) => {
       const release = (version: string): Release => {

@@ -13,6 +13,7 @@ import type { Authorities } from "../identity/authorities.ts";
 import type { JoinToken } from "../identity/join-tokens.ts";
 import type { Member, MemberState as State } from "../identity/members.ts";
 import type { Membership } from "../identity/membership.ts";
+import { Slice } from "../journal/slices.ts";
 
 export interface IdentityApiOptions {
   readonly membership: Membership;
@@ -80,7 +81,17 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
       return {};
     }),
 
-    listMembers: unary(logger, ({ pending }) => ({ members: members.list(pending).map(memberMessage) })),
+    listMembers: unary(logger, async ({ pending }) => {
+      const slice = new Slice();
+      const listed: MemberMessage[] = [];
+      for (const machine of members.names(pending)) {
+        await slice.took(2);
+        // It may have been removed since.
+        const member = members.find(machine);
+        if (member !== undefined) listed.push(memberMessage(member));
+      }
+      return { members: listed };
+    }),
 
     approveMachine: unary(logger, ({ machine }, caller) => {
       const member = waiting(machine);

@@ -28,7 +28,7 @@ export class Office extends Asker {
     const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine, () => engine.catchingUp !== undefined);
     this.#server = await serveOpenly([
         { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, clock, logger }) },
-        { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), revoked: () => new Set(), logger }) },
+        { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet: new Fleet(15_000), logs: new LogRelay(() => undefined), isRevoked: () => false, logger }) },
       ], caller);
     this.deployments = new DeploymentsServiceClient(this.#server.address, credentials.createInsecure());
     this.fleet = new FleetServiceClient(this.#server.address, credentials.createInsecure());

@@ -22,7 +22,7 @@ afterEach(() => {
   scene.journal.close();
 });
 
-const seen = (id: DeploymentId) => views.one(id, false)!;
+const seen = async (id: DeploymentId) => (await views.one(id))!;
 
 /** Those that are named fail. */
 async function deployed(version: string, ...failing: readonly string[]): Promise<DeploymentId> {
@@ -32,17 +32,17 @@ async function deployed(version: string, ...failing: readonly string[]): Promise
 }
 
 /** What is said of it after the newer one has decided, but for what is under way now. */
-const past = (id: DeploymentId) => {
-  const { outcome, outstanding, overtaken, counts } = seen(id);
+const past = async (id: DeploymentId) => {
+  const { outcome, outstanding, overtaken, counts } = await seen(id);
   return { outcome, outstanding, overtaken: overtaken?.count, counts };
 };
 
 test("machines that failed are named in the past, with who has decided about them since", async () => {
   await deployed("1");
   const id = await deployed("2", "m-0", "m-4");
-  expect(seen(id)).toMatchObject({ outcome: "succeeded on 4 of 6; m-0 and m-4 failed", outstanding: { count: 2 }, overtaken: undefined });
+  expect(await seen(id)).toMatchObject({ outcome: "succeeded on 4 of 6; m-0 and m-4 failed", outstanding: { count: 2 }, overtaken: undefined });
   await deployed("3");
-  expect(seen(id)).toMatchObject({
+  expect(await seen(id)).toMatchObject({
     outcome: "succeeded on 4 of 6; m-0 and m-4 failed, and d-3 has decided about them since",
     outstanding: undefined,
     overtaken: { count: 2, machines: [{ machine: "m-0", state: TargetState.FAILED, text: "m-0 failed, and d-3 has decided about it since" }, { machine: "m-4" }] },
@@ -56,7 +56,7 @@ test("where the newer one has some of them alone, the others are still to be men
   scene.label({ role: "web", zone: "a" }, "m-4");
   scene.deploy("3", { targets: "zone=a", waves: [ALL] });
   await scene.tell("m-4", "healthy", "3");
-  expect(seen(id)).toMatchObject({ outcome: "succeeded on 4 of 6; m-0 failed: exited with code 1; m-4 failed, and d-3 has decided about it since", outstanding: { count: 1 }, overtaken: { count: 1 } });
+  expect(await seen(id)).toMatchObject({ outcome: "succeeded on 4 of 6; m-0 failed: exited with code 1; m-4 failed, and d-3 has decided about it since", outstanding: { count: 1 }, overtaken: { count: 1 } });
   expect((await scene.whyDeployment(id)).split("\n")[0]).toBe("d-2 (app@2) succeeded: 4 of 6 machines run it; m-0 failed: exited with code 1; m-4 failed, and d-3 has decided about it since.");
 });
 
@@ -65,10 +65,10 @@ test("machines that were passed over are told as they were, and nothing more is 
   const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(6) });
   const others = SIX.filter((machine) => machine !== "m-4");
   for (const machine of others) await scene.tell(machine, "healthy", "1");
-  expect(seen(id)).toMatchObject({ outstanding: { count: 1 }, overtaken: undefined });
+  expect(await seen(id)).toMatchObject({ outstanding: { count: 1 }, overtaken: undefined });
   scene.deploy("2", { waves: [ALL], maxUnavailable: count(6) });
   for (const machine of others) await scene.tell(machine, "healthy", "2");
-  expect(past(id)).toMatchObject({ outcome: "succeeded on 5 of 6; m-4 did not get it, and d-2 has decided about it since", outstanding: undefined, overtaken: 1 });
+  expect(await past(id)).toMatchObject({ outcome: "succeeded on 5 of 6; m-4 did not get it, and d-2 has decided about it since", outstanding: undefined, overtaken: 1 });
 });
 
 test("machines whose labels match no more were not missed then, and are not now", async () => {
@@ -78,7 +78,7 @@ test("machines whose labels match no more were not missed then, and are not now"
   scene.label({ role: "db" }, "m-4");
   scene.engine.orders.uncordon("m-4" as MachineId, { by: "anna", reason: "" });
   await deployed("2");
-  expect(past(id)).toMatchObject({ outstanding: undefined, overtaken: undefined });
+  expect(await past(id)).toMatchObject({ outstanding: undefined, overtaken: undefined });
 });
 
 test("of one whose targets are in the archive as many are missing", async () => {
@@ -88,9 +88,9 @@ test("of one whose targets are in the archive as many are missing", async () => 
   const id = await deployed("2", "m-0", "m-4");
   await deployed("3");
   scene.age(60 * DAY);
-  const before = past(id);
+  const before = await past(id);
   await scene.engine.archiving.sweep();
-  expect(past(id)).toEqual({ ...before, outcome: "succeeded on 4 of 6; 2 failed" });
+  expect(await past(id)).toEqual({ ...before, outcome: "succeeded on 4 of 6; 2 failed" });
   expect((await scene.whyDeployment(id)).split("\n")[0]).toBe("d-2 (app@2) succeeded: 4 of 6 machines ran it; m-0 and m-4 failed, and d-3 has decided about them since.");
 });
 

@@ -100,15 +100,15 @@ test("after a time without the controller ends later by as much, and has no end 
   world.startEngine({ isHeard: false });
   world.engine.heartbeat("a" as never, 0 as never);
   const views = new DeploymentViews(world.journal.db, (each) => world.engine.waitingOn(each), (each) => world.engine.rollout(each), world.engine, () => world.engine.catchingUp !== undefined);
-  const gate = (): Gate => views.one(id, false)!.waves[0]!.gates[0]!;
-  expect(views.one(id, false)!.waitingOn).toBe("all machines to be heard since the controller was away (1 of 3 so far); then the soak of wave 1 to be over");
-  expect(views.one(id, false)!.phase).toBe(DeploymentPhase.ROLLING);
-  expect(gate()).toMatchObject({ endsAt: 0, said: "all machines to be heard since the controller was away" });
+  const gate = async (): Promise<Gate> => (await views.one(id))!.waves[0]!.gates[0]!;
+  expect((await views.one(id))!.waitingOn).toBe("all machines to be heard since the controller was away (1 of 3 so far); then the soak of wave 1 to be over");
+  expect((await views.one(id))!.phase).toBe(DeploymentPhase.ROLLING);
+  expect(await gate()).toMatchObject({ endsAt: 0, said: "all machines to be heard since the controller was away" });
   for (const machine of ["b", "c"]) world.engine.heartbeat(machine as never, 0 as never);
   world.pass(2000, "a", "b", "c");
-  const { endsAt } = gate();
+  const { endsAt } = await gate();
   expect(Math.abs(endsAt - (world.clock.now() + 13_000))).toBeLessThanOrEqual(1000);
-  expect(views.one(id, false)!.waitingOn).toBe(`the soak of wave 1 to be over at ${timeText(endsAt as never)}`);
+  expect((await views.one(id))!.waitingOn).toBe(`the soak of wave 1 to be over at ${timeText(endsAt as never)}`);
 });
 
 test("that nobody ran through since it was promoted is shown as skipped", async () => {

@@ -48,49 +48,49 @@ async function aborted(): Promise<DeploymentId> {
   return id;
 }
 
-const said = (id: DeploymentId) => {
-  const { outcome, underWay } = views.one(id, false)!;
+const said = async (id: DeploymentId) => {
+  const { outcome, underWay } = (await views.one(id))!;
   return { outcome, underWay };
 };
 
 test("a rollback of which one machine fails to go back says so, and can be asked for again", async () => {
   const id = await rolledBackLate();
-  expect(said(id)).toEqual({ outcome: "rolled back, except 1 under way: m-3 is on its way back", underWay: true });
+  expect(await said(id)).toEqual({ outcome: "rolled back, except 1 under way: m-3 is on its way back", underWay: true });
   await scene.tell("m-3", "failed", "");
   scene.elapse(HOUR, ...FOUR);
-  expect(said(id)).toEqual({ outcome: "rolled back, except 1 failed: m-3 could not go back: exited with code 1", underWay: false });
-  expect(scene.engine.remedies(id).rollback).toBe(true);
+  expect(await said(id)).toEqual({ outcome: "rolled back, except 1 failed: m-3 could not go back: exited with code 1", underWay: false });
+  expect((await scene.engine.remedies(id)).rollback).toBe(true);
   expect(scene.command(id, "rollback").ok).toBe(true);
   await scene.tell("m-3", "healthy", "1");
-  expect(said(id)).toEqual({ outcome: "rolled back", underWay: false });
+  expect(await said(id)).toEqual({ outcome: "rolled back", underWay: false });
 });
 
 test("nor does one that gives no answer", async () => {
   const id = await rolledBackLate();
   scene.elapse(HOUR, ...FOUR);
-  expect(said(id)).toEqual({ outcome: expect.stringContaining("m-3 could not go back: no answer within") as string, underWay: false });
+  expect(await said(id)).toEqual({ outcome: expect.stringContaining("m-3 could not go back: no answer within") as string, underWay: false });
 });
 
 test("one that is back, and is not well later, is back", async () => {
   const id = await rolledBackLate();
   await scene.tell("m-1", "unhealthy", "1");
   await scene.tell("m-3", "healthy", "1");
-  expect([said(id).outcome, views.one(id, false)!.now?.text]).toEqual(["rolled back", "3 of 4 healthy: m-1 unhealthy: exited with code 1"]);
+  expect([(await said(id)).outcome, (await views.one(id))!.now?.text]).toEqual(["rolled back", "3 of 4 healthy: m-1 unhealthy: exited with code 1"]);
 });
 
 test("after an abort a machine on its way that gives no answer is said to give none", async () => {
   const id = await aborted();
-  expect(said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
+  expect(await said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
   scene.elapse(HOUR, ...FOUR);
-  expect(said(id)).toEqual({ outcome: "aborted; m-1 was assigned 2 and gives no answer", underWay: false });
+  expect(await said(id)).toEqual({ outcome: "aborted; m-1 was assigned 2 and gives no answer", underWay: false });
 });
 
 test("one that is lost is said to be lost, and to be on its way when it is heard again", async () => {
   const id = await aborted();
   scene.elapse(20_000, "m-2", "m-3", "m-4");
-  expect(said(id)).toEqual({ outcome: "aborted; m-1 may run 2: it was assigned it, and is not heard", underWay: false });
+  expect(await said(id)).toEqual({ outcome: "aborted; m-1 may run 2: it was assigned it, and is not heard", underWay: false });
   await scene.join("m-1");
-  expect(said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
+  expect(await said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
 });
 
 test("the same of one that was lost before the abort", async () => {
@@ -99,9 +99,9 @@ test("the same of one that was lost before the abort", async () => {
   await scene.tell("m-1", "probing", "2");
   scene.elapse(20_000, "m-2", "m-3", "m-4");
   scene.command(id, "abort");
-  expect(said(id)).toEqual({ outcome: "aborted; m-1 may run 2: it was assigned it, and is not heard", underWay: false });
+  expect(await said(id)).toEqual({ outcome: "aborted; m-1 may run 2: it was assigned it, and is not heard", underWay: false });
   await scene.join("m-1");
-  expect(said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
+  expect(await said(id)).toEqual({ outcome: "aborted; m-1 is on its way to 2", underWay: true });
 });
 
 test("one that could not go back before a newer deployment took the rollback's place has no turn", async () => {
@@ -112,7 +112,7 @@ test("one that could not go back before a newer deployment took the rollback's p
   scene.engine.orders.labelMachine("m-1" as never, { set: { role: "other" }, remove: [] }, "anna");
   scene.deploy("3", { waves: [ALL], maxUnavailable: count(4), onConflict: "supersede" });
   for (const machine of ["m-2", "m-3", "m-4"]) await scene.tell(machine, "healthy", "3");
-  expect(said(id).outcome).toBe("superseded before all had gone back; m-1 could not go back: exited with code 1");
+  expect((await said(id)).outcome).toBe("superseded before all had gone back; m-1 could not go back: exited with code 1");
 });
 
 test("one that is lost in a rollback, and that a newer deployment waits for, gets that when it is heard", async () => {
@@ -121,8 +121,8 @@ test("one that is lost in a rollback, and that a newer deployment waits for, get
   scene.elapse(20_000, "m-1", "m-2", "m-4");
   scene.command(id, "rollback");
   for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "1");
-  expect(said(id).outcome).toBe("rolled back, except 1 unreachable: m-3 may still run 2, and goes back when it is heard");
+  expect((await said(id)).outcome).toBe("rolled back, except 1 unreachable: m-3 may still run 2, and goes back when it is heard");
   scene.deploy("3", { waves: [ALL], maxUnavailable: count(4) });
   for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "3");
-  expect(said(id).outcome).toBe("rolled back, except 1 unreachable: m-3 may still run 2, and gets what a newer deployment has for it when it is heard");
+  expect((await said(id)).outcome).toBe("rolled back, except 1 unreachable: m-3 may still run 2, and gets what a newer deployment has for it when it is heard");
 });

@@ -2,31 +2,33 @@
  * What operators see, read from the tables: deployments and machines as the generated messages have them.
  */
 import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
-import { AppPhase, type Reason } from "@muster/proto/gen/muster/v1/agent.ts";
+import type { Reason } from "@muster/proto/gen/muster/v1/agent.ts";
 import {
   Deployment,
   type DeploymentNow,
   DeploymentPhase,
-  type Target,
   TargetCounts,
-  TargetState,
   type Wave,
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
 import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
-import { differenceText, leftOutMachines, leftOutNow, NOBODY_LEFT_OUT, nowText, outstandingOf, overtakenOf, type Outstanding, type Present, SAID, SAID_FROM, type Said } from "../history/present.ts";
+import { type Outstanding, outstandingOf, overtakenOf } from "../history/outstanding.ts";
+import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { QuestionCursors, type WithCursor } from "../journal/question-cursors.ts";
+import { inSlices, Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
 import type { Hold } from "../rollout/state.ts";
 import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { placesTaken } from "../rollout/words.ts";
-import { type AgentPhase, awaitsStart, isEnded, mayGoBack, type RolloutPhase, type RolloutState, type TargetState as TargetStateName, wentBack } from "../rollout/state.ts";
+import { awaitsStart, isEnded, mayGoBack, type RolloutPhase, type RolloutState, type TargetState as TargetStateName, wentBack } from "../rollout/state.ts";
 import { isTailTripped } from "../rollout/tail.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import { reasonOf, targetState } from "./message-words.ts";
+import { targetsOf, unchangedOf } from "./target-views.ts";
 
 interface DeploymentRow {
   readonly id: DeploymentId;
@@ -64,11 +66,11 @@ const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? 
  */
 const HEARD_UNDER_WAY = `SELECT t.machine FROM assignments a JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine JOIN deployments d ON d.id = a.deployment JOIN machines m ON m.id = t.machine
   WHERE a.deployment = ? AND (t.state IN ('updating', 'reverting') OR (t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.phase IN ('aborted', 'superseded'))) AND m.silent_since IS NULL AND m.drained = 0`;
-const TARGETS = `
-  SELECT t.*, ${SAID}, ma.phase AS app_phase, ma.running_version, ma.generation AS said_generation, ma.reason_code AS said_code
-  FROM targets t ${SAID_FROM} WHERE t.deployment = ? ORDER BY t.wave, t.position`;
 const NOBODY_OUTSTANDING: Outstanding = { targets: [], count: 0 };
-const DEPLOYMENTS = "SELECT d.*, r.artifact FROM deployments d JOIN releases r ON r.id = d.release";
+/** Where the release can't be read, the rest is shown. */
+const DEPLOYMENT = "SELECT d.*, coalesce(r.artifact, '') AS artifact FROM deployments d LEFT JOIN releases r ON r.id = d.release WHERE d.id = ?";
+/** Of its targets each is counted: of 10,000 that takes a millisecond. */
+const ROWS_A_DEPLOYMENT = 50;
 
 export interface DeploymentFilter {
   readonly app: string;
@@ -104,35 +106,68 @@ export class DeploymentViews {
     return statement(this.#db, sql).pluck().get({ id }) as DeploymentId | undefined;
   }
 
-  /** Undefined when there is none. An empty id: the newest. */
-  one(id: string, includeTargets: boolean): Deployment | undefined {
+  /** What it waits for; empty when it waits for nothing, or is not there. */
+  waitingOn(id: DeploymentId): string {
+    return this.find(id) === undefined ? "" : this.#waitingOn(this.#row(id), this.#waiting(id) ?? "");
+  }
+
+  /**
+   * Without its targets; undefined when there is none. An empty id: the newest. One that is under way is shown as it is at one moment. Of one that has ended, the machines on which its outcome does not hold, and those that
+   * are not well, are looked for in slices, and each counts as it is at a moment of its own.
+   */
+  async one(id: string): Promise<Deployment | undefined> {
     const found = this.find(id);
     if (found === undefined) return undefined;
-    const deployment = this.#view(statement(this.#db, `${DEPLOYMENTS} WHERE d.id = ?`).get(found) as DeploymentRow, includeTargets);
-    return needsRemedy(deployment) ? { ...deployment, remedies: this.#present?.remedies(found) } : deployment;
+    const deployment = await this.#view(this.#row(found), new Slice());
+    return needsRemedy(deployment) ? { ...deployment, remedies: await this.#present?.remedies(found) } : deployment;
   }
 
-  /** Newest first. */
-  list({ app, activeOnly, limit }: DeploymentFilter): Deployment[] {
-    const wanted = `(@app = '' OR d.app = @app) AND (@activeOnly = 0 OR ended_at IS NULL)`;
-    const rows = statement(this.#db, `${DEPLOYMENTS} WHERE ${wanted} ORDER BY number DESC LIMIT @limit`).all({ app, activeOnly: activeOnly ? 1 : 0, limit }) as DeploymentRow[];
-    return rows.map((row) => this.#view(row, false));
-  }
-
-  /** One that can't be read hides no other, and is shown with what can be. */
-  #view(row: DeploymentRow, includeTargets: boolean): Deployment {
+  /** The same with its targets, which are read in slices before it: each of them is as it is at a moment of its own, and the rest as it is at the end. */
+  async withTargets(id: string): Promise<Deployment | undefined> {
+    const found = this.find(id);
+    if (found === undefined) return undefined;
+    const row = this.#row(found);
+    const isNow = this.#present !== undefined;
     try {
-      return this.#whole(row, includeTargets);
+      const targets = [...(await targetsOf(this.#db, row, isNow)), ...(await unchangedOf(this.#db, row, isNow))];
+      return { ...(await this.one(found))!, targets };
     } catch (error) {
-      if (isFaultOfDisk(error)) throw error;
-      const { id, app, artifact, max_unavailable: maxUnavailable } = row;
-      const notes = [`not all that is kept of it can be read, through a fault of the controller itself (${error instanceof Error ? error.message : String(error)}); report the fault`];
-      const times = { submittedAt: row.submitted_at, startedAt: row.started_at ?? 0, endedAt: row.ended_at ?? 0 };
-      return Deployment.fromPartial({ id, app, artifact, version: versionOf(row), phase: deploymentPhase(row), reason: reasonOf(row), targetsSelector: row.selector, ...times, notes, maxUnavailable, promoted: row.promoted === 1, counts: noCounts() });
+      return unreadable(row, error);
     }
   }
 
-  #whole(row: DeploymentRow, includeTargets: boolean): Deployment {
+  /** Newest first, in slices; one that is submitted meanwhile is missing. */
+  async list({ app, activeOnly, limit }: DeploymentFilter): Promise<Deployment[]> {
+    const slice = new Slice();
+    const deployments: Deployment[] = [];
+    for (const id of this.#ids({ app, activeOnly, limit })) {
+      deployments.push(await this.#view(this.#row(id), slice));
+      await slice.took(ROWS_A_DEPLOYMENT);
+    }
+    return deployments;
+  }
+
+  #ids({ app, activeOnly, limit }: DeploymentFilter): readonly DeploymentId[] {
+    const wanted = [...(app === "" ? [] : ["app = @app"]), ...(activeOnly ? ["ended_at IS NULL"] : [])];
+    const where = wanted.length === 0 ? "" : `WHERE ${wanted.join(" AND ")}`;
+    return statement(this.#db, `SELECT id FROM deployments ${where} ORDER BY number DESC LIMIT @limit`).pluck().all(app === "" ? { limit } : { app, limit }) as DeploymentId[];
+  }
+
+  /** Deployments are never removed. */
+  #row(id: DeploymentId): DeploymentRow {
+    return statement(this.#db, DEPLOYMENT).get(id) as DeploymentRow;
+  }
+
+  /** One that can't be read hides no other, and is shown with what can be. */
+  async #view(row: DeploymentRow, slice: Slice): Promise<Deployment> {
+    try {
+      return await this.#whole(row, slice);
+    } catch (error) {
+      return unreadable(row, error);
+    }
+  }
+
+  async #whole(row: DeploymentRow, slice: Slice): Promise<Deployment> {
     const waiting = this.#waiting(row.id) ?? "";
     const withCursor = this.#questions.of(row.id);
     const waves = this.#waves(row, waiting, withCursor);
@@ -160,40 +195,40 @@ export class DeploymentViews {
       promoted: row.promoted === 1,
       alarms: (JSON.parse(row.alarms) as AlarmState[]).map((each, alarm) => alarmView(withCursor(each, { kind: "alarm", alarm }))),
       awaitsStart: awaitsStart({ phase: row.phase, strategy, startApproved: row.start_approved === 1 }),
-      targets: includeTargets ? [...this.#targets(row), ...this.#unchanged(row, unchanged)] : [],
-      ...this.#ending(row, counts),
-      now: this.#now(row, unchanged.length > 0),
+      targets: [],
+      ...(await this.#ending(row, counts, slice)),
+      now: await this.#now(row, unchanged, slice),
       // Asked for where one is shown.
       remedies: undefined,
       underWay: isEnded(row.phase) && this.#isUnderWay(row, counts),
     };
   }
 
-  #ending(row: DeploymentRow, counts: TargetCounts): Pick<Deployment, "outcome" | "outstanding" | "overtaken"> {
+  async #ending(row: DeploymentRow, counts: TargetCounts, slice: Slice): Promise<Pick<Deployment, "outcome" | "outstanding" | "overtaken">> {
     const { id, phase } = row;
     if (!isEnded(phase)) return { outcome: "", outstanding: undefined, overtaken: undefined };
     const version = versionOf(row);
     // Where all are as it ended, which is the rule, no target is looked at.
     const ending = { phase, beganBack: row.back_seq !== null };
     const isOpen = openStates(ending).some((state) => counts[state] > 0);
-    const { targets, count } = isOpen ? outstandingOf(this.#db, id, ending, this.#present) : NOBODY_OUTSTANDING;
-    const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? overtakenOf(this.#db, id) : NOBODY_OVERTAKEN;
+    const { targets, count } = isOpen ? await inSlices(outstandingOf(this.#db, id, ending, this.#present), slice) : NOBODY_OUTSTANDING;
+    const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await inSlices(overtakenOf(this.#db, id), slice) : NOBODY_OVERTAKEN;
     const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken });
     const left = targets.map((target) => ({ machine: target.machine, state: targetState(stateNow(ending, target)), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));
     return { outcome, outstanding: count === 0 ? undefined : { count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };
   }
 
-  #now(row: DeploymentRow, hasLeftOut: boolean): DeploymentNow | undefined {
-    const { id, phase } = row;
+  async #now(row: DeploymentRow, unchanged: readonly string[], slice: Slice): Promise<DeploymentNow | undefined> {
+    const { id, app, release, phase } = row;
     const own = this.#present?.nowOf(id);
     if (own === undefined) return undefined;
-    const leftOut = hasLeftOut && phase === "succeeded" ? leftOutNow(this.#db, row) : NOBODY_LEFT_OUT;
+    const leftOut = phase === "succeeded" ? await leftOutNow(this.#db, { id, app, release, unchanged }, slice) : NOBODY_LEFT_OUT;
     const now = { machines: own.machines + leftOut.machines, healthy: own.healthy + leftOut.healthy, bad: own.bad + leftOut.bad };
     if (now.machines === 0) return undefined;
     const hasEnded = isEnded(phase);
     const unsound = phase === "succeeded" ? this.#present?.unsound(id) : undefined;
-    return { ...now, text: hasEnded ? differenceText(this.#db, id, phase, own, leftOut) : "", lateWaitsFor: unsound ?? "" };
+    return { ...now, text: hasEnded ? await differenceText(this.#db, id, phase, own, slice, leftOut) : "", lateWaitsFor: unsound ?? "" };
   }
 
   /** Of one that has ended: machines that are heard are on their way, or have their turn and nothing holds them. */
@@ -220,7 +255,7 @@ export class DeploymentViews {
     const asked = statement(db, "SELECT reason_message FROM machine_apps WHERE machine = ? AND app = ? AND generation = ? AND reason_message <> ''").pluck();
     const underWay =
       state === undefined
-        ? (statement(db, UNDER_WAY).all(row.id, TROUBLED_ASKED_MAX) as Pick<TargetRow, "machine" | "generation">[])
+        ? (statement(db, UNDER_WAY).all(row.id, TROUBLED_ASKED_MAX) as { readonly machine: MachineId; readonly generation: number }[])
         : [...state.moving.values().take(TROUBLED_ASKED_MAX)].map((machine) => state.targets.get(machine)!);
     for (const { machine, generation } of underWay) {
       const message = asked.get(machine, row.app, generation) as string | undefined;
@@ -249,12 +284,12 @@ export class DeploymentViews {
         maxFailures: each.max_failures,
         ...(each.max_unreachable === null ? {} : { maxUnreachable: each.max_unreachable }),
         ...(each.success_threshold === null ? {} : { successThreshold: each.success_threshold }),
-        successThresholdOf: each.success_threshold === null ? 0 : this.#newTo(row.id, wave),
+        successThresholdOf: each.success_threshold === null ? 0 : this.#newTo(row.id, wave) + each.folded_new,
       };
     });
   }
 
-  /** Targets of a wave to which the release is new: of those, a success threshold asks for so many. */
+  /** Targets of a wave to which the release is new, of those that the tables still have: of all of them, a success threshold asks for so many. */
   #newTo(id: DeploymentId, wave: number): number {
     const state = this.#rollout(id);
     if (state !== undefined) return state.waves[wave]!.targets.filter(({ onTrial }) => !onTrial).length;
@@ -277,47 +312,15 @@ export class DeploymentViews {
     }
     return counts;
   }
+}
 
-  #targets(row: DeploymentRow): Target[] {
-    const rows = statement(this.#db, TARGETS).all(row.id) as TargetRow[];
-    return rows.map((target) => {
-      const said = target.generation > 0 && target.said_generation === target.generation ? target.app_phase : null;
-      return {
-        machine: target.machine,
-        wave: target.wave + 1,
-        state: targetState(target.state),
-        generation: target.generation,
-        since: target.since,
-        attempts: target.attempts,
-        reason: passedOver(row, target) ?? reasonOf(target) ?? (said === null ? undefined : reasonOf({ reason_code: target.said_code, reason_message: target.said_message })),
-        appPhase: appPhase(said),
-        previousVersion: target.previous === null ? "" : target.previous.slice(row.app.length + 1),
-        // A machine of its name that joined later is another one.
-        runningVersion: target.state === "removed" ? "" : (target.running_version ?? ""),
-        now: this.#present === undefined ? "" : (nowText(target) ?? ""),
-      };
-    });
-  }
-
-  #unchanged(row: DeploymentRow, machines: readonly string[]): Target[] {
-    const version = versionOf(row);
-    const now = new Map<string, string>();
-    if (this.#present !== undefined && machines.length > 0) for (const { machine, text } of leftOutMachines(this.#db, row)) now.set(machine, text ?? "");
-    const running = statement(this.#db, "SELECT running_version FROM machine_apps WHERE machine = ? AND app = ?").pluck();
-    return machines.map((machine) => ({
-      machine,
-      wave: 0,
-      state: TargetState.UNCHANGED,
-      generation: 0,
-      since: row.started_at ?? row.submitted_at,
-      attempts: 0,
-      reason: { code: "unchanged", message: "ran it already" },
-      appPhase: AppPhase.UNSPECIFIED,
-      previousVersion: version,
-      runningVersion: this.#present === undefined ? version : ((running.get(machine, row.app) as string | undefined) ?? ""),
-      now: now.get(machine) ?? "",
-    }));
-  }
+/** Throws when it is the disk that failed. */
+function unreadable(row: DeploymentRow, error: unknown): Deployment {
+  if (isFaultOfDisk(error)) throw error;
+  const { id, app, artifact, max_unavailable: maxUnavailable } = row;
+  const notes = [`not all that is kept of it can be read, through a fault of the controller itself (${error instanceof Error ? error.message : String(error)}); report the fault`];
+  const times = { submittedAt: row.submitted_at, startedAt: row.started_at ?? 0, endedAt: row.ended_at ?? 0 };
+  return Deployment.fromPartial({ id, app, artifact, version: versionOf(row), phase: deploymentPhase(row), reason: reasonOf(row), targetsSelector: row.selector, ...times, notes, maxUnavailable, promoted: row.promoted === 1, counts: noCounts() });
 }
 
 interface CountedRow {
@@ -339,29 +342,10 @@ interface WaveRow {
   readonly max_failures: number;
   readonly max_unreachable: number | null;
   readonly success_threshold: number | null;
+  readonly folded_new: number;
   readonly started_at: number | null;
   readonly finished_at: number | null;
   readonly changed_at: number;
-}
-
-interface TargetRow extends Said {
-  readonly machine: MachineId;
-  readonly wave: number;
-  readonly state: TargetStateName;
-  readonly generation: number;
-  readonly since: number;
-  readonly attempts: number;
-  readonly reason_code: string | null;
-  readonly reason_message: string | null;
-  readonly previous: string | null;
-  readonly running_version: string | null;
-  readonly app_phase: AgentPhase | null;
-  readonly said_generation: number | null;
-  readonly said_code: string | null;
-}
-
-export function reasonOf(row: { readonly reason_code: string | null; readonly reason_message: string | null }): Reason | undefined {
-  return row.reason_code === null ? undefined : { code: row.reason_code, message: row.reason_message ?? "" };
 }
 
 /** What paused it counts those of that moment. */
@@ -370,13 +354,6 @@ function withFailuresSince(reason: Reason | undefined, wave: Wave | undefined): 
   const failed = wave?.counts?.failed ?? 0;
   if (reason === undefined || then === null || Number(then[2]) !== wave?.index || failed <= Number(then[1])) return reason;
   return { ...reason, message: `${reason.message}; now ${failed} have failed` };
-}
-
-/** Of one that was not heard at its turn, after a rollout that gives it none any more: what was said of it then is not so. */
-function passedOver({ id, phase }: DeploymentRow, { attempts, state, reason_code: code }: TargetRow): Reason | undefined {
-  if (attempts > 0 || !isEnded(phase) || phase === "succeeded") return undefined;
-  if (state === "unreachable" && code === "silent") return { code, message: `nothing was heard from the machine at its turn, and ${id} ended without it` };
-  return state === "skipped" && code === "cordoned" ? { code, message: `the machine was cordoned at its turn, and ${id} ended without it` } : undefined;
 }
 
 /** Paused, or ended other than was meant. */
@@ -399,14 +376,6 @@ function deploymentPhase({ phase, hold_kind: hold }: DeploymentRow, soaks = fals
 /** Its time runs, and somebody is watched. */
 function isSoaking(wave: Wave | undefined): boolean {
   return wave !== undefined && wave.counts!.healthy > 0 && wave.gates.some(({ endsAt }) => endsAt > 0);
-}
-
-function targetState(state: TargetStateName): TargetState {
-  return TargetState[state.toUpperCase() as Uppercase<TargetStateName>];
-}
-
-export function appPhase(phase: AgentPhase | null): AppPhase {
-  return phase === null ? AppPhase.UNSPECIFIED : AppPhase[phase.toUpperCase() as Uppercase<AgentPhase>];
 }
 
 function wavePhase(row: DeploymentRow, { wave, started_at, finished_at }: WaveRow, { pending, updating, reverting, reverted }: TargetCounts): WavePhase {

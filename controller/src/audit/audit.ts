@@ -126,6 +126,9 @@ interface Row {
   readonly message: string;
 }
 
+/** Of the entries that a query is about. */
+const WANTED = "last_at >= @since AND (@who = '' OR who = @who) AND (@refused = 0 OR result = 'refused')";
+
 export class Audit {
   readonly #db: Database;
   readonly #now: () => number;
@@ -155,10 +158,16 @@ export class Audit {
   /** Oldest first. */
   read({ since, who, refused, limit, after }: AuditQuery): readonly AuditEntry[] {
     this.flush();
-    const where = "seq > @after AND last_at >= @since AND (@who = '' OR who = @who) AND (@refused = 0 OR result = 'refused')";
-    const sql = `SELECT * FROM (SELECT * FROM audit WHERE ${where} ORDER BY seq ${after === undefined ? "DESC" : "ASC"} LIMIT @limit) ORDER BY seq`;
+    const sql = `SELECT * FROM (SELECT * FROM audit WHERE seq > @after AND ${WANTED} ORDER BY seq ${after === undefined ? "DESC" : "ASC"} LIMIT @limit) ORDER BY seq`;
     const rows = this.#db.prepare(sql).all({ since, who, refused: refused ? 1 : 0, limit, after: after ?? 0 }) as Row[];
     return rows.map(entryOf);
+  }
+
+  /** The first of the newest so many; undefined: there is none. They are read page by page from there on. */
+  firstOf({ since, who, refused, limit }: Omit<AuditQuery, "after">): number | undefined {
+    this.flush();
+    const first = this.#db.prepare(`SELECT min(seq) FROM (SELECT seq FROM audit WHERE ${WANTED} ORDER BY seq DESC LIMIT @limit)`).pluck().get({ since, who, refused: refused ? 1 : 0, limit });
+    return (first ?? undefined) as number | undefined;
   }
 
   /** Called after entries were written; a row that only counted on is none. Returns how to stop. */

@@ -64,7 +64,8 @@ async function history(): Promise<DeploymentId[]> {
   return ids;
 }
 
-const viewOf = (id: DeploymentId) => new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id, false)!;
+const viewOf = async (id: DeploymentId) => (await new DeploymentViews(scene.journal.db, (each) => scene.engine.waitingOn(each), (each) => scene.engine.rollout(each), scene.engine).one(id))!;
+const countsOf = async (...ids: readonly string[]) => Promise.all(ids.map(async (id) => (await viewOf(id as DeploymentId)).counts));
 const targetsLeft = (): unknown => scene.journal.db.prepare("SELECT deployment, machine FROM targets ORDER BY deployment, machine").raw().all();
 const isOver = (id: DeploymentId): boolean => scene.engine.rollout(id) === undefined;
 
@@ -291,12 +292,12 @@ describe("a machine that late_joiners: ignore passed over", () => {
   test("stays by its name as long as it is there, and all others become counts", async () => {
     const [first, second, third] = (await passedOver()) as [DeploymentId, DeploymentId, DeploymentId];
     expect(targetsLeft()).toEqual([[first, "c"], [second, "c"], [third, "a"], [third, "b"], [third, "c"]]);
-    expect(viewOf(first).counts).toMatchObject({ total: 3, healthy: 2, skipped: 1 });
+    expect((await viewOf(first)).counts).toMatchObject({ total: 3, healthy: 2, skipped: 1 });
     expect(rebuilt()).toEqual(scene.tables());
     scene.remove("c");
     await scene.engine.archiving.sweep();
     expect(targetsLeft()).toEqual([[third, "a"], [third, "b"], [third, "c"]]);
-    expect([viewOf(first).counts, rebuilt()]).toEqual([expect.objectContaining({ total: 3, healthy: 2, removed: 1 }), scene.tables()]);
+    expect([(await viewOf(first)).counts, rebuilt()]).toEqual([expect.objectContaining({ total: 3, healthy: 2, removed: 1 }), scene.tables()]);
   });
 
   test("gets the release that stands when it is used again, and nothing of those whose other targets are counts", async () => {
@@ -323,10 +324,10 @@ describe("the machines that a deployment left out, since they ran its release", 
     daysPass(60);
     const names = JSON.stringify(["a", "b", "c"]);
     expect(named()).toEqual([["d-1", "[]", 0], ["d-2", names, 0], ["d-3", names, 0], ["d-4", names, 0]]);
-    const before = ["d-1", "d-2", "d-4"].map((id) => viewOf(id as DeploymentId).counts);
+    const before = await countsOf("d-1", "d-2", "d-4");
     await scene.engine.archiving.sweep();
     expect(named()).toEqual([["d-1", "[]", 0], ["d-2", "[]", 3], ["d-3", "[]", 3], ["d-4", names, 0]]);
-    expect(["d-1", "d-2", "d-4"].map((id) => viewOf(id as DeploymentId).counts)).toEqual(before);
+    expect(await countsOf("d-1", "d-2", "d-4")).toEqual(before);
     expect([rebuilt(), await scene.whyMachine("b", "d-2" as DeploymentId)]).toEqual([scene.tables(), expect.stringContaining("b ran app@1 already: d-2 left it out.")]);
     const { lastSeq } = scene.journal;
     await scene.engine.archiving.sweep();
@@ -344,18 +345,18 @@ describe("the machines that a deployment left out, since they ran its release", 
     scene.deploy("2", WIDE);
     await scene.settle("a", "b", "c");
     daysPass(60);
-    const before = viewOf(id).counts;
+    const { counts: before } = await viewOf(id);
     expect(before).toMatchObject({ total: 3, healthy: 2, unchanged: 1 });
     await scene.engine.archiving.sweep();
-    expect([viewOf(id).counts, named(), targetsLeft(), rebuilt()]).toEqual([before, [["d-1", "[]", 0], ["d-2", "[]", 1], ["d-3", "[]", 0]], expect.not.arrayContaining([[id, "b"]]), scene.tables()]);
+    expect([(await viewOf(id)).counts, named(), targetsLeft(), rebuilt()]).toEqual([before, [["d-1", "[]", 0], ["d-2", "[]", 1], ["d-3", "[]", 0]], expect.not.arrayContaining([[id, "b"]]), scene.tables()]);
     expect(scene.command(id, "rollback")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("in the archive by now") as string } });
   });
 });
 
 describe("a machine that was removed with a release that was taken back", () => {
   const WIDE = { waves: [ALL], maxUnavailable: count(9) };
-  const seen = (id: DeploymentId) => {
-    const { outcome, outstanding, counts, waves } = viewOf(id);
+  const seen = async (id: DeploymentId) => {
+    const { outcome, outstanding, counts, waves } = await viewOf(id);
     return { outcome, outstanding, counts, waves };
   };
   const out = async (version: string, ...machines: readonly string[]): Promise<DeploymentId> => {
@@ -378,25 +379,25 @@ describe("a machine that was removed with a release that was taken back", () => 
   async function archived(id: DeploymentId): Promise<void> {
     await out("4", "a", "b");
     daysPass(60);
-    const [before, why, { lastSeq }] = [seen(id), await scene.whyDeployment(id), scene.journal];
+    const [before, why, { lastSeq }] = [await seen(id), await scene.whyDeployment(id), scene.journal];
     await scene.engine.archiving.sweep();
     const folded = scene.journal.page({ fromSeq: lastSeq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id);
     expect(folded).toHaveLength(1);
     expect(scene.journal.db.prepare("SELECT machine FROM targets WHERE deployment = ?").pluck().all(id)).toEqual(["c"]);
-    expect([seen(id), await scene.whyDeployment(id)]).toEqual([before, why]);
+    expect([await seen(id), await scene.whyDeployment(id)]).toEqual([before, why]);
     expect(rebuilt()).toEqual(scene.tables());
     // Nothing is left to do the next time.
     await scene.engine.archiving.sweep();
     expect(scene.journal.page({ fromSeq: folded[0]!.seq + 1 }).filter(({ entry }) => entry.kind === "targets_archived" && entry.deployment === id)).toEqual([]);
     scene.startEngine();
-    expect([seen(id), scene.bugs]).toEqual([before, []]);
+    expect([await seen(id), scene.bugs]).toEqual([before, []]);
   }
 
   test("is named by a rollback as before", async () => {
     const id = await takenBack(async () => {
       for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "1");
     });
-    expect(seen(id).outcome).toBe("rolled back, except 1 removed: c was removed from the fleet, and may still run 2");
+    expect((await seen(id)).outcome).toBe("rolled back, except 1 removed: c was removed from the fleet, and may still run 2");
     await archived(id);
   });
 
@@ -404,7 +405,7 @@ describe("a machine that was removed with a release that was taken back", () => 
     const id = await takenBack(async () => {
       await out("3", "a", "b");
     });
-    expect(seen(id).outcome).toBe("superseded before all had gone back; c was removed from the fleet, and may still run 2");
+    expect((await seen(id)).outcome).toBe("superseded before all had gone back; c was removed from the fleet, and may still run 2");
     await archived(id);
   });
 });

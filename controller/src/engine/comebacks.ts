@@ -6,10 +6,12 @@
 import { type DeploymentId, deploymentNumber } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
+import { readRollout } from "../journal/load.ts";
+import { inSlices, Slice, SLICE_ROWS, type Steps } from "../journal/slices.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
 import { isEnded, isStuckBack, isSupersededBack, isTouched, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import type { Loop } from "./loop.ts";
-import { RolloutBug } from "./own-bug.ts";
+import { isFaultOfDisk, RolloutBug } from "./own-bug.ts";
 import type { Answer } from "./refusal.ts";
 import type { Submission } from "./submission.ts";
 
@@ -40,19 +42,34 @@ export class Comebacks {
     const refused = refusal(state, event);
     if (refused === NONE_FAILED) return this.#noneFailed(state);
     if (refused !== undefined || !isComeback(state, event)) return refused;
-    return this.#overtaken(state, event) ?? (event.kind === "rollback" && isEnded(state.phase) && comesToTheSame(state) ? this.#sameAgain(state) : undefined);
+    const rival = this.#rival(state);
+    if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
+    const later = this.#later(state, event);
+    if (later !== undefined) return `${later} of ${state.app} has been carried out since; ${event.kind === "rollback" ? this.#insteadOf(state, later) : "deploy again instead"}`;
+    return isSameAgain(state, event) ? this.#sameAgain(state) : undefined;
   }
 
-  remedies(id: DeploymentId): Remedies {
+  /** In slices, when it has ended. */
+  async remedies(id: DeploymentId): Promise<Remedies> {
     try {
-      const state = this.#loop.rollouts.takeUp(id);
-      if (state === undefined) return NONE;
-      const isArchived = hasArchivedTargets(this.#loop.journal.db, id);
-      return { ...this.#back(state, isArchived), retry: !isArchived && this.#can(state, "retry") };
+      const state = this.#loop.rollouts.get(id) ?? (await readRollout(this.#loop.journal, id));
+      return state === undefined ? NONE : await inSlices(this.#remediesOf(state), new Slice());
     } catch (error) {
-      if (error instanceof RolloutBug) return NONE;
-      throw error;
+      if (isFaultOfDisk(error)) throw error;
+      // Whoever takes it up is told of the fault.
+      return NONE;
     }
+  }
+
+  /** Each question looks at all of its targets, and has a turn of its own. */
+  *#remediesOf(state: RolloutState): Steps<Remedies> {
+    const isArchived = hasArchivedTargets(this.#loop.journal.db, state.id);
+    yield SLICE_ROWS;
+    const rollback = this.#canGoBack(state, isArchived);
+    yield SLICE_ROWS;
+    const rollbackTo = rollback ? "" : (this.versionBefore(state) ?? "");
+    yield SLICE_ROWS;
+    return { rollback, rollbackTo, retry: !isArchived && this.#can(state, "retry") };
   }
 
   /** The newest release that was healthy before on machines which are to run this deployment's, and can be deployed again. */
@@ -64,13 +81,15 @@ export class Comebacks {
     });
   }
 
-  #back(state: RolloutState, isArchived: boolean): Pick<Remedies, "rollback" | "rollbackTo"> {
-    const rollback = !isArchived && !comesToTheSame(state) && this.#can(state, "rollback");
-    return { rollback, rollbackTo: rollback ? "" : (this.versionBefore(state) ?? "") };
+  #canGoBack(state: RolloutState, isArchived: boolean): boolean {
+    return !isArchived && !comesToTheSame(state) && this.#can(state, "rollback");
   }
 
+  /** Not refused. Why it would be is not asked. */
   #can(state: RolloutState, kind: "rollback" | "retry"): boolean {
-    return this.refused(state, { kind, reason: { code: "operator", message: "" } }) === undefined;
+    const event: CommandEvent = { kind, reason: { code: "operator", message: "" } };
+    if (refusal(state, event) !== undefined) return false;
+    return !isComeback(state, event) || (this.#rival(state) === undefined && this.#later(state, event) === undefined && !isSameAgain(state, event));
   }
 
   /** Nothing failed, then; how its machines are now is another matter. */
@@ -78,7 +97,8 @@ export class Comebacks {
     const { id } = state;
     const { machines, bad } = this.#loop.world.nowOf(id);
     if (bad === 0) return NONE_FAILED;
-    const { rollback, rollbackTo } = this.#back(state, false);
+    const rollback = this.#canGoBack(state, false);
+    const rollbackTo = rollback ? "" : (this.versionBefore(state) ?? "");
     const back = rollback ? `muster rollback ${id} takes all of them back, ` : rollbackTo === "" ? "" : `muster rollback ${id} --to ${rollbackTo} takes them back, `;
     return `${NONE_FAILED} in it, though ${bad} of its ${counted(machines, "machine")} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
   }
@@ -90,17 +110,19 @@ export class Comebacks {
     return pendingIn?.id ?? this.#loop.facts.decisions.laterToTell(id);
   }
 
+  #rival({ id, app }: RolloutState): RolloutState | undefined {
+    return this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && isUnderWay(other));
+  }
+
   /** Taking back, or trying again, what a later deployment has changed again would undo that too. */
-  #overtaken(state: RolloutState, { kind }: CommandEvent): string | undefined {
-    const { id, app, targets } = state;
-    const rival = this.#loop.rollouts.ofApp(app).find((other) => other.id !== id && isUnderWay(other));
-    if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
+  #later(state: RolloutState, { kind }: CommandEvent): DeploymentId | undefined {
+    const { id, targets } = state;
+    if (isSupersededBack(state)) return this.#laterThanStuck(state);
     let touched = 0;
     for (const target of targets.values()) if (isTouched(target)) touched += 1;
     // The tables need not be asked while all that it told anything are its own.
-    const later = isSupersededBack(state) ? this.#laterThanStuck(state) : (this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.decisions.laterDeployment(id)) ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
-    if (later === undefined) return undefined;
-    return `${later} of ${app} has been carried out since; ${kind === "rollback" ? this.#insteadOf(state, later) : "deploy again instead"}`;
+    const later = this.#loop.world.nowOf(id).machines === touched ? undefined : this.#loop.facts.decisions.laterDeployment(id);
+    return later ?? (kind === "retry" ? this.#laterToTell(state) : undefined);
   }
 
   /** A newer one took the place of its rollback: those that could not go back, and are nobody else's by now, go back again. */
@@ -112,8 +134,18 @@ export class Comebacks {
   #insteadOf(state: RolloutState, later: DeploymentId): string {
     const older = this.versionBefore(state);
     const to = older === undefined ? [] : [`muster rollback ${state.id} --to ${older} deploys ${older} again`];
-    const that = this.remedies(later).rollback ? ["roll that back instead"] : [];
+    const that = this.#canRollBack(later) ? ["roll that back instead"] : [];
     return [...that, ...to].join(", or ") || "deploy the release that is to run there";
+  }
+
+  #canRollBack(id: DeploymentId): boolean {
+    try {
+      const state = this.#loop.rollouts.takeUp(id);
+      return state !== undefined && this.#canGoBack(state, hasArchivedTargets(this.#loop.journal.db, id));
+    } catch (error) {
+      if (error instanceof RolloutBug) return false;
+      throw error;
+    }
   }
 
   #sameAgain(state: RolloutState): string {
@@ -125,6 +157,11 @@ export class Comebacks {
 /** The command begins anew what had ended. */
 function isComeback({ phase }: RolloutState, { kind }: CommandEvent): boolean {
   return kind === "rollback" || (kind === "retry" && isEnded(phase));
+}
+
+/** Its machines would come to the release that they have. */
+function isSameAgain(state: RolloutState, { kind }: CommandEvent): boolean {
+  return kind === "rollback" && isEnded(state.phase) && comesToTheSame(state);
 }
 
 /** Whoever it changed ran the same release before, and none has been taken back yet. */

@@ -141,11 +141,6 @@ export class Engine {
     return this.#loop.journal.reports.heldCount(machine);
   }
 
-  /** The same of every machine of which some wait. */
-  allHeldReports(): ReadonlyMap<MachineId, number> {
-    return this.#loop.journal.reports.held();
-  }
-
   sessionEnded(machine: MachineId): void {
     this.#loop.world.disconnected(machine, this.#loop.clock.now());
   }
@@ -258,7 +253,7 @@ export class Engine {
   }
 
   /** Which commands would mend a deployment that went wrong. */
-  remedies(id: DeploymentId): Remedies {
+  remedies(id: DeploymentId): Promise<Remedies> {
     return this.operators.comebacks.remedies(id);
   }
 

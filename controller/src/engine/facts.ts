@@ -327,12 +327,13 @@ function prepare(db: Database) {
        WHERE app = ? AND ${stands("d")} GROUP BY selector ORDER BY startSeq DESC`,
     ),
     deployment: statement("SELECT app, release, strategy FROM deployments WHERE id = ?"),
+    // Without the name of the index SQLite takes the primary key, and looks at all targets.
     leftWith: statement(
       `WITH given AS (
          SELECT id, selector, changed_attended, max(changed_attended) OVER (PARTITION BY selector) AS newest FROM deployments WHERE app = @app AND release = @release AND changed_attended IS NOT NULL),
        counted AS (
          SELECT g.selector,
-           (SELECT count(*) FROM targets t WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND (t.left_as = 'lost' OR NOT t.is_known) AND t.since_attended >= g.newest) AS there,
+           (SELECT count(*) FROM targets t INDEXED BY targets_left WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND (t.left_as = 'lost' OR NOT t.is_known) AND t.since_attended >= g.newest) AS there,
            iif(g.changed_attended = g.newest, w.gone_failed - w.gone_known + w.gone_lost, 0) AS folded
          FROM given g JOIN waves w ON w.deployment = g.id)
        SELECT selector, sum(there + folded) AS gone FROM counted GROUP BY selector HAVING gone > 0`,

@@ -12,7 +12,7 @@ import { sizeText } from "../plan/size.ts";
 import type { CommandEvent } from "../rollout/command.ts";
 import { newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { Comebacks } from "./comebacks.ts";
-import { countMachines, selectMachines } from "./fleet-plan.ts";
+import { countMachines, machinePages } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
 import { RolloutBug } from "./own-bug.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
@@ -67,8 +67,8 @@ export class Operators {
     if (!pinned.ok) return pinned;
     const distrusted = comesUnsigned ? this.#loop.distrusts(stored ?? release) : undefined;
     if (distrusted !== undefined) return conflict(distrusted);
-    const selected = selectMachines(journal, world, app, selector, id).length;
-    if (selected === 0) return conflict(`rollout.targets "${strategy.targets}" selects none of the ${countMachines(journal)} machines; muster machines lists them with their labels`);
+    const isAnySelected = machinePages(journal, world, app, selector, id).some((page) => page.length > 0);
+    if (!isAnySelected) return conflict(`rollout.targets "${strategy.targets}" selects none of the ${countMachines(journal)} machines; muster machines lists them with their labels`);
     return granted(pinned.value);
   }
 

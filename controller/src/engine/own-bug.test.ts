@@ -321,7 +321,10 @@ describe("a bug of a deployment that has ended", () => {
     change(world, id, "strategy", "{");
     world.startEngine();
     const { app, release, strategy, selector } = world.submission("2", WIDE, { app: "broken" });
-    expect(world.engine.outlook.picture({ app, releaseId: releaseId(app, "2"), release, strategy, selector })).toMatchObject({ ok: true });
+    const steps = world.engine.outlook.picture({ app, releaseId: releaseId(app, "2"), release, strategy, selector });
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    expect(step.value).toMatchObject({ ok: true });
     expect(world.engine.operators.rollbackTo(id, "1", { by: "", reason: "" })).toMatchObject({ refusal: { message: expect.stringContaining("deploy the older release from its deployment file") as string } });
     for (const kind of ["abort", "rollback"] as const) expect(world.command(id, kind)).toMatchObject({ refusal: { message: expect.stringContaining("it has ended: another deployment of the app takes its place") as string } });
   });

@@ -54,7 +54,7 @@ async function atGate(gate: Strategy["waves"][number]["gates"][number]): Promise
 }
 
 const rows = (world: World, from: number): readonly string[] => world.journal.page({ fromSeq: from + 1 }).map(({ entry }) => ("verdict" in entry ? `${entry.kind} ${entry.verdict}` : entry.kind));
-const shown = (world: World) => new DeploymentViews(world.journal.db, (id) => world.engine.waitingOn(id), (id) => world.engine.rollout(id), world.engine).one(ID, false)!;
+const shown = async (world: World) => (await new DeploymentViews(world.journal.db, (id) => world.engine.waitingOn(id), (id) => world.engine.rollout(id), world.engine).one(ID))!;
 
 /** Memory is what a reload reads, and a replay of the rows makes the same tables. */
 function expectWhole(world: World): void {
@@ -72,7 +72,7 @@ test("an alarm that stays quiet for ten minutes leaves no row, and status shows 
   const before = world.journal.lastSeq;
   await answers(world, 600, "go", (second) => `errors is ${second}`);
   expect(rows(world, before)).toEqual([]);
-  expect(shown(world).alarms[0]).toMatchObject({ said: "errors is 599", askedAt: world.clock.now() });
+  expect((await shown(world)).alarms[0]).toMatchObject({ said: "errors is 599", askedAt: world.clock.now() });
   expectWhole(world);
 });
 
@@ -100,7 +100,7 @@ test("a webhook that says wait for ten minutes is told once, and status shows it
   const before = world.journal.lastSeq;
   await answers(world, 600, "wait", (second) => `${second} of 1000 checked`);
   expect(rows(world, before)).toEqual(["gate_answered wait"]);
-  expect([shown(world).waves[0]!.gates[0]!.said, world.waitingOn(ID)]).toEqual(["599 of 1000 checked", "the webhook of wave 1 to say go (last: 599 of 1000 checked)"]);
+  expect([(await shown(world)).waves[0]!.gates[0]!.said, world.waitingOn(ID)]).toEqual(["599 of 1000 checked", "the webhook of wave 1 to say go (last: 599 of 1000 checked)"]);
   expectWhole(world);
   await answers(world, 1, "go");
   expect(world.wanted("b")).toBe("1");

@@ -281,7 +281,7 @@ describe("a fleet over its budget", () => {
     world.startEngine();
   }
 
-  const waiting = (): number => world.engine.allHeldReports().size;
+  const waiting = (): number => world.journal.db.prepare("SELECT count(*) FROM held_reports").pluck().get() as number;
   const journalled = (): unknown[] => world.journal.db.prepare("SELECT machine FROM journal WHERE kind = 'report_accepted' ORDER BY machine").pluck().all();
 
   test("has what waits journalled in slices, each in a turn of its own", async () => {

@@ -420,7 +420,7 @@ describe("a machine that could not go back", () => {
 
   test("is waited for no longer, and goes back again when somebody asks for that", async () => {
     const { world, second } = await stuck();
-    expect([world.engine.rollout(second), world.engine.remedies(second).rollback, world.phase(second)]).toEqual([undefined, true, "superseded"]);
+    expect([world.engine.rollout(second), (await world.engine.remedies(second)).rollback, world.phase(second)]).toEqual([undefined, true, "superseded"]);
     const before = world.generation("a");
     expect(refused(world, second)).toBe("");
     world.pass(2000, ...NAMES, "e");

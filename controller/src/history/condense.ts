@@ -57,7 +57,11 @@ export class Condenser {
 function together(stretch: readonly Line[]): Line {
   const last = stretch.at(-1)!;
   const sums = new Map<Sum, string[]>();
-  for (const { sum, machine } of stretch) sums.set(sum!, [...(sums.get(sum!) ?? []), machine]);
+  for (const { sum, machine } of stretch) {
+    const machines = sums.get(sum!);
+    if (machines === undefined) sums.set(sum!, [machine]);
+    else machines.push(machine);
+  }
   const clauses = [...sums].map(([sum, machines]) => clause(sum, machines));
   const span = last.at - stretch[0]!.at;
   return { ...last, machine: "", kind: sums.has("failed") ? "targets_failed" : "targets_changed", text: `${joined(clauses)}${span === 0 ? "" : `, within ${spanText(span)}`}`, sum: undefined };

@@ -2,63 +2,95 @@
  * How the machines of a deployment were at a time after its end: what was decided about them since, whether they were heard, drained, and what they said. Beside what `Past` has, and written into its
  * tables, so that the same code tells of then and of now.
  *
- * Never says more than is in the database: a silence whose rows are in the archive is not known.
+ * Never says more than is known: where the steps that tell whether a machine was heard are in the archive, and further back than is looked, that is said to be not known.
  */
+import type { DeploymentId, Instant } from "@muster/proto/ids.ts";
 import type { Database } from "better-sqlite3";
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import { counted } from "@muster/proto/text.ts";
 import type { Now } from "../engine/deployments-now.ts";
+import { Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
-import { isEnded } from "../rollout/state.ts";
+import { isEnded, type Target } from "../rollout/state.ts";
 import type { Past } from "./past.ts";
+import { presenceAt } from "./past-presence.ts";
 import { nowText, type Present, SAID, SAID_FROM, type Said } from "./present.ts";
-import { turn } from "./rows.ts";
+import { Rows, type Source } from "./rows.ts";
 
-/** Look-ups between which nobody else has a turn. */
-const MACHINES_AT_ONCE = 500;
+/** What is asked of each machine: two look-ups or three, and a row that is written. */
+const ROWS_A_MACHINE = 4;
 
-interface Beside {
-  readonly assigned_by: DeploymentId | null;
-  readonly presence: string | null;
-  readonly presence_at: number | null;
-  readonly cordon: string | null;
-  readonly is_drained: number | null;
+export interface Then {
+  readonly present: Present;
+  /** Of these it is not known whether they were heard. */
+  readonly unknown: ReadonlySet<string>;
 }
 
-const NEWEST = "FROM journal WHERE machine = @machine AND seq < @endSeq AND kind IN";
-const BESIDE = `SELECT (SELECT deployment FROM journal WHERE machine = @machine AND seq < @endSeq AND kind = 'target_assigned' AND app = @app ORDER BY seq DESC LIMIT 1) AS assigned_by,
-  (SELECT kind ${NEWEST} ('machine_silent', 'machine_heard') ORDER BY seq DESC LIMIT 1) AS presence, (SELECT at ${NEWEST} ('machine_silent', 'machine_heard') ORDER BY seq DESC LIMIT 1) AS presence_at,
-  (SELECT kind ${NEWEST} ('machine_cordoned', 'machine_uncordoned') ORDER BY seq DESC LIMIT 1) AS cordon,
-  (SELECT data ->> 'drained' ${NEWEST} ('machine_cordoned', 'machine_uncordoned') ORDER BY seq DESC LIMIT 1) AS is_drained`;
-
-/** Undefined: it had not ended, and its targets say how they were. `db`: of today. */
-export async function presentAt(past: Past, db: Database): Promise<Present | undefined> {
-  const { state, endSeq } = past;
+/** Undefined: it had not ended, and its targets say how they were. `source`: of today. */
+export async function presentAt(past: Past, source: Source, at: Instant): Promise<Then | undefined> {
+  const { state } = past;
   if (state === undefined || !isEnded(state.phase)) return undefined;
+  const touched = [...state.targets.values()].filter(({ attempts, state: stands }) => attempts > 0 && stands !== "removed");
+  const beforeSeq = past.endSeq;
+  await decideElsewhere(past, source, touched, beforeSeq);
+  const presence = await presenceAt(source, touched.map(({ machine }) => machine), beforeSeq);
+  const drained = "SELECT kind = 'machine_cordoned' AND data ->> 'drained' FROM journal WHERE machine = ? AND seq < ? AND kind IN ('machine_cordoned', 'machine_uncordoned') ORDER BY seq DESC LIMIT 1";
   const join = past.db.prepare(
     "INSERT OR REPLACE INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at, silent_since, drained) VALUES (@machine, '', '{}', '', '', '', '', 0, @silentSince, @drained)",
   );
-  const decideElsewhere = past.db.prepare("UPDATE assignments SET deployment = ? WHERE machine = ? AND app = ?");
-  let asked = 0;
-  for (const { machine, attempts, state: stands } of state.targets.values()) {
-    if (attempts === 0 || stands === "removed") continue;
-    const { assigned_by: by, presence, presence_at: since, cordon, is_drained: drained } = statement(db, BESIDE).get({ machine, app: state.app, endSeq }) as Beside;
-    join.run({ machine, silentSince: presence === "machine_silent" ? since : null, drained: cordon === "machine_cordoned" && drained === 1 ? 1 : 0 });
-    if (by !== null && by !== state.id) decideElsewhere.run(by, machine, state.app);
-    asked += 1;
-    if (asked % MACHINES_AT_ONCE === 0) await turn();
+  const slice = new Slice();
+  const unknown = new Set<string>();
+  for (const { machine } of touched) {
+    const was = presence.get(machine);
+    if (was === undefined) unknown.add(machine);
+    join.run({ machine, silentSince: was === "silent" ? at : null, drained: Number(statement(source.db, drained).pluck().get(machine, beforeSeq) ?? 0) });
+    await slice.took(ROWS_A_MACHINE);
   }
-  return { nowOf: (id) => nowOf(past.db, id), unsound: () => undefined, isOverdue: () => false, remedies: () => ({ rollback: false, rollbackTo: "", retry: false }) };
+  const now = await countNow(past.db, state.id, unknown, slice);
+  return { unknown, present: { nowOf: () => now, unsound: () => undefined, isOverdue: () => false, remedies: () => Promise.resolve({ rollback: false, rollbackTo: "", retry: false }) } };
 }
 
-function nowOf(db: Database, id: DeploymentId): Now {
-  const now = { machines: 0, healthy: 0, bad: 0 };
-  const rows = db.prepare(`SELECT ${SAID} FROM targets t ${SAID_FROM} WHERE t.deployment = ? AND t.attempts > 0 AND t.state <> 'removed' AND a.deployment = t.deployment`).iterate(id) as IterableIterator<Said>;
-  for (const said of rows) {
-    now.machines += 1;
-    const isSettled = said.state === "healthy" || said.state === "reverted";
-    const text = nowText(said);
-    if (isSettled && text === undefined) now.healthy += 1;
-    else if (isSettled && said.is_drained !== 1) now.bad += 1;
+export function unknownText(machines: number): string {
+  return machines === 0 ? "" : `of ${counted(machines, "machine")} it is not known whether ${machines === 1 ? "it was" : "they were"} heard: those steps are in the archive`;
+}
+
+/** What other deployments of the app have told its machines since. */
+async function decideElsewhere(past: Past, source: Source, touched: readonly Target[], beforeSeq: number): Promise<void> {
+  const { id, app } = past.state!;
+  const newest = new Map<string, { readonly seq: number; readonly by: string }>();
+  // Of each, its own newest assignment is its generation.
+  for (const { machine, generation } of touched) newest.set(machine, { seq: generation, by: id });
+  const fromSeq = touched.reduce((least, { generation }) => Math.min(least, generation), beforeSeq);
+  for await (const { seq, machine, deployment } of new Rows(source).assignmentsOf(app, fromSeq, beforeSeq)) {
+    const known = newest.get(machine);
+    if (known !== undefined && known.seq < seq) newest.set(machine, { seq, by: deployment });
   }
-  return now;
+  const decide = past.db.prepare("UPDATE assignments SET deployment = ? WHERE machine = ? AND app = ?");
+  const slice = new Slice();
+  for (const [machine, { by }] of newest) {
+    if (by !== id) decide.run(by, machine, app);
+    await slice.took(1);
+  }
+}
+
+const MACHINES_AT_ONCE = 200;
+const SAID_NEXT = `
+  SELECT t.machine, ${SAID} FROM (SELECT * FROM targets WHERE deployment = ? AND machine > ? ORDER BY machine LIMIT ${MACHINES_AT_ONCE}) t ${SAID_FROM} ORDER BY t.machine`;
+
+/** Machines about which the deployment has decided last. Of whom it is not known whether they were heard counts as neither healthy nor bad. */
+async function countNow(db: Database, id: DeploymentId, unknown: ReadonlySet<string>, slice: Slice): Promise<Now> {
+  const now = { machines: 0, healthy: 0, bad: 0 };
+  for (let after = ""; ; ) {
+    const rows = statement(db, SAID_NEXT).all(id, after) as (Said & { readonly machine: string })[];
+    for (const said of rows) {
+      if (said.attempts === 0 || said.state === "removed" || said.decided_by !== id) continue;
+      now.machines += 1;
+      const isSettled = said.state === "healthy" || said.state === "reverted";
+      const text = nowText(said);
+      if (isSettled && text === undefined && !unknown.has(said.machine)) now.healthy += 1;
+      else if (isSettled && text !== undefined && said.is_drained !== 1) now.bad += 1;
+    }
+    await slice.took(2 * rows.length);
+    if (rows.length < MACHINES_AT_ONCE) return now;
+    after = rows.at(-1)!.machine;
+  }
 }

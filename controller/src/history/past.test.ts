@@ -24,7 +24,7 @@ afterEach(() => {
 async function viewAt(id: DeploymentId, at: number) {
   const past = await Past.at(scene.journal, id, at as Instant);
   if (past === undefined) return undefined;
-  const view = new DeploymentViews(past.db, () => past.waiting()).one(id, true);
+  const view = await new DeploymentViews(past.db, () => past.waiting()).withTargets(id);
   past.close();
   return view;
 }
@@ -34,7 +34,7 @@ async function allPictures(id: DeploymentId, most?: number) {
   const views = new DeploymentViews(past.db, () => past.waiting());
   const all: (Picture & { readonly healthy: number; readonly phase: DeploymentPhase })[] = [];
   for await (const picture of pictures(scene.journal, id, past, most)) {
-    const view = views.one(id, false)!;
+    const view = (await views.one(id))!;
     all.push({ ...picture, healthy: view.counts!.healthy, phase: view.phase });
   }
   past.close();
@@ -58,7 +58,7 @@ test("a deployment is seen as it stood at each time, and not before it was submi
   expect((await viewAt(id, start + 2500))!.targets[0]!.appPhase).toBe(AppPhase.PROBING);
   expect(await targets(3000)).toEqual([[TargetState.HEALTHY, "1"], [TargetState.UPDATING, ""]]);
   expect(await targets(3999)).toEqual([[TargetState.HEALTHY, "1"], [TargetState.UPDATING, ""]]);
-  expect(await viewAt(id, start + 4000)).toEqual(new DeploymentViews(scene.journal.db, () => undefined).one(id, true));
+  expect(await viewAt(id, start + 4000)).toEqual(await new DeploymentViews(scene.journal.db, () => undefined).withTargets(id));
   expect((await viewAt(id, start + 1_000_000))!.phase).toBe(DeploymentPhase.SUCCEEDED);
 });
 

@@ -17,8 +17,12 @@ import { apply } from "../rollout/change.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { newRollout, type RolloutState } from "../rollout/state.ts";
 import { waitingOn } from "../rollout/words.ts";
+import { Slice, SLICE_ROWS, turn } from "../journal/slices.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
+
+/** It is written into the tables, and changes the rollout. */
+export const ROWS_A_STEP = 4;
 
 export class Past {
   /** The tables, with this one deployment. */
@@ -40,19 +44,40 @@ export class Past {
     this.#project = createProjector(this.db);
   }
 
-  /** The deployment as it stood at a time; undefined when it had not been submitted. To be closed. Rows go by their order: that of a clock which was wrong for a while says nothing of those around it. */
+  /** The deployment as it stood at a time, and what its machines had said by then; undefined when it had not been submitted. To be closed. Rows go by their order: that of a clock which was wrong for a while says nothing of those around it. */
   static async at(source: Source, id: DeploymentId, at: Instant): Promise<Past | undefined> {
-    const past = new Past(source);
+    const past = await Past.ofSteps(source, id, at);
+    if (past === undefined) return undefined;
     try {
-      const endSeq = past.#rows.firstAfter(at);
-      await past.#takeUntil(id, endSeq);
+      await past.#hearTargets(past.#endSeq);
+      past.#at = at;
+      return past;
+    } catch (error) {
+      past.close();
+      throw error;
+    }
+  }
+
+  /** The same by its own steps alone. */
+  static async ofSteps(source: Source, id: DeploymentId, at: Instant): Promise<Past | undefined> {
+    const past = new Past(source);
+    const slice = new Slice();
+    try {
+      past.#endSeq = past.#rows.firstAfter(at);
+      for await (const rows of past.#rows.ofDeployment(id)) {
+        for (const row of rows) {
+          if (row.seq >= past.#endSeq) break;
+          // A plan of a large fleet has a turn of its own.
+          if (row.entry.kind === "rollout_started") await turn();
+          past.take(row);
+          await slice.took(row.entry.kind === "rollout_started" ? SLICE_ROWS : ROWS_A_STEP);
+        }
+        if (rows.at(-1)!.seq >= past.#endSeq) break;
+      }
       if (past.#state === undefined) {
         past.close();
         return undefined;
       }
-      await past.#hearTargets(endSeq);
-      past.#at = at;
-      past.#endSeq = endSeq;
       return past;
     } catch (error) {
       past.close();
@@ -106,15 +131,6 @@ export class Past {
 
   close(): void {
     this.db.close();
-  }
-
-  async #takeUntil(id: DeploymentId, endSeq: number): Promise<void> {
-    for await (const rows of this.#rows.ofDeployment(id)) {
-      for (const row of rows) {
-        if (row.seq >= endSeq) return;
-        this.take(row);
-      }
-    }
   }
 
   async #hearTargets(beforeSeq: number): Promise<void> {

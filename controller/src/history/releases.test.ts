@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 import { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
 import { artifactOf } from "../artifacts/artifact.fixture.ts";
+import { SLICE_ROWS } from "../journal/slices.ts";
+import { Work } from "../journal/work.fixture.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { differingFiles } from "./file-diff.ts";
 import { Scene } from "./history.fixture.ts";
@@ -21,14 +23,14 @@ test("releases are listed newest first, with the machines that run them, their d
   }
   scene.elapse(1000, "a", "b", "c");
   scene.deploy("1", { waves: [ALL], maxUnavailable: count(3) });
-  expect(listReleases(scene.journal.db, "app", 50)).toMatchObject([
+  expect(await listReleases(scene.journal.db, "app", 50)).toMatchObject([
     { release: { app: "app", version: "2" }, machines: 2, deploymentIds: ["d-2"], hasFiles: true, createdAt: 1_002_000 },
     { release: { version: "1" }, machines: 1, deploymentIds: ["d-3", "d-1"], hasFiles: true },
   ]);
-  expect(listReleases(scene.journal.db, "", 1)).toHaveLength(1);
-  expect(listReleases(scene.journal.db, "other", 50)).toEqual([]);
+  expect(await listReleases(scene.journal.db, "", 1)).toHaveLength(1);
+  expect(await listReleases(scene.journal.db, "other", 50)).toEqual([]);
   scene.journal.transaction(() => scene.journal.append({ kind: "artifact_removed", artifact: "a".repeat(64) as never }, attendedAlways(scene.clock.now())));
-  expect(listReleases(scene.journal.db, "app", 50).map(({ hasFiles }) => hasFiles)).toEqual([false, false]);
+  expect((await listReleases(scene.journal.db, "app", 50)).map(({ hasFiles }) => hasFiles)).toEqual([false, false]);
   expect(findRelease(scene.journal.db, "app@2")?.version).toBe("2");
   expect(findRelease(scene.journal.db, "app@9")).toBeUndefined();
   scene.engine.stop();
@@ -39,8 +41,27 @@ test("a release that can't be read hides no other", async () => {
   await scene.join("a");
   for (const version of ["1", "2"]) scene.deploy(version, { waves: [ALL], maxUnavailable: count(3) });
   scene.journal.db.prepare("UPDATE releases SET release = '{' WHERE id = 'app@2'").run();
-  expect(listReleases(scene.journal.db, "", 50).map(({ release }) => release?.version).toSorted((a = "", b = "") => a.localeCompare(b))).toEqual(["1", "2"]);
+  expect((await listReleases(scene.journal.db, "", 50)).map(({ release }) => release?.version).toSorted((a = "", b = "") => a.localeCompare(b))).toEqual(["1", "2"]);
   scene.engine.stop();
+});
+
+test("machines are counted in slices, by index, and for one app alone where one is asked for", async () => {
+  const { db } = new Scene().journal;
+  db.transaction(() => {
+    const join = db.prepare("INSERT INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at, silent_since) VALUES (?, '', '{}', '', '', '', '', 0, ?)");
+    const run = db.prepare("INSERT INTO machine_apps (machine, app, generation, phase, reason_code, reason_message, running_version, running_artifact, starts, pid, ports, since, said_attended) VALUES (?, ?, 1, 'healthy', NULL, NULL, ?, '', 0, 0, '{}', 0, 0)");
+    for (const app of ["app", "other"]) for (const version of ["1", "2"]) db.prepare("INSERT INTO releases VALUES (?, ?, '', '{}', '{}', 0, NULL)").run(`${app}@${version}`, app);
+    for (let index = 0; index < 3 * SLICE_ROWS; index += 1) {
+      join.run(`m-${index}`, index % 10 === 0 ? 1 : null);
+      for (const app of ["app", "other"]) run.run(`m-${index}`, app, index < SLICE_ROWS ? "1" : "2");
+    }
+  })();
+  const work = new Work(db);
+  const listed = await work.of(() => listReleases(work.db, "app", 50));
+  expect(listed.map(({ machines, healthy }) => [machines, healthy])).toEqual([[2 * SLICE_ROWS, 0.9 * 2 * SLICE_ROWS], [SLICE_ROWS, 0.9 * SLICE_ROWS]]);
+  // Each look at so many rows is a turn of its own, or nearly.
+  expect(work.statementsInTurn).toBeLessThanOrEqual(6);
+  expect(work.scans(/releases|machines|machine_apps|deployments|\b(?:r|m|ma|d)\b/)).toEqual([]);
 });
 
 const probe = (changes: object = {}) => ({ check: { $case: "http", value: { url: "http://127.0.0.1/ok" } }, intervalMs: 2000, timeoutMs: 1000, healthyAfter: 2, unhealthyAfter: 3, ...changes });

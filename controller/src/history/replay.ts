@@ -4,7 +4,8 @@
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { removalIn } from "../journal/removal.ts";
-import type { Past } from "./past.ts";
+import { Slice } from "../journal/slices.ts";
+import { type Past, ROWS_A_STEP } from "./past.ts";
 import { Rows, type Source } from "./rows.ts";
 
 /** More than anybody looks at; each picture of 10,000 machines costs some milliseconds. */
@@ -25,6 +26,7 @@ export async function* pictures(source: Source, id: DeploymentId, past: Past, mo
   const times = await rows.timesOf(id);
   const begins = times.length > most ? beginnings(times, most) : undefined;
   const showsReports = times.length * REPORTS_FACTOR <= most;
+  const slice = new Slice();
   let happened: JournalRow[] = [];
   let at = 0;
   for await (const page of rows.withReports(id, app)) {
@@ -36,6 +38,7 @@ export async function* pictures(source: Source, id: DeploymentId, past: Past, mo
         happened = [];
       }
       past.take(row);
+      await slice.took(ROWS_A_STEP);
       if (row.entry.kind === "rollout_started") await past.hearTargetsBefore(row.seq);
       if (isNews) happened.push(row);
       if (isMoment) at = row.at;

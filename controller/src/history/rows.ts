@@ -12,17 +12,29 @@ import { isArchived } from "../journal/archived-kinds.ts";
 import { refuseMissing } from "../journal/archive-error.ts";
 import { fromStored, ROW_COLUMNS, type StoredRow } from "../journal/journal.ts";
 import { pageWith } from "../journal/pages.ts";
+import { Slice, turn } from "../journal/slices.ts";
 
 /** A few milliseconds of reading. */
 const PAGE_ROWS = 500;
 /** Rows that are looked at, and mostly passed over, in one go. */
-const SPAN_ROWS = 5000;
-/** Look-ups between which nobody else has a turn. */
-const MACHINES_AT_ONCE = 500;
+const SPAN_ROWS = 1000;
+/** Of a machine, to come to what it said last of one app of many. */
+const ROWS_BACK = 8;
 /** Frames of the archive that are searched for what somebody said before: 100,000 rows. What is older than that counts as not said. */
-const FRAMES_BACK_MAX = 50;
+export const FRAMES_BACK_MAX = 50;
 /** The same where it makes but a phrase of difference, and nobody has a turn meanwhile. */
 const FRAMES_BACK_AT_ONCE = 4;
+
+/** Between two of them stand what was said and what became of it. */
+const ASSIGNMENTS_AT_ONCE = 100;
+const ROWS_AN_ASSIGNMENT = 5;
+
+/** What was told to a machine, by which deployment. */
+export interface Assigned {
+  readonly seq: number;
+  readonly machine: string;
+  readonly deployment: string;
+}
 
 /** What history needs of the journal. */
 export interface Source {
@@ -32,7 +44,7 @@ export interface Source {
 }
 
 export class Rows {
-  readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "phases" | "bounds" | "next" | "last", Statement>>;
+  readonly #sql: Readonly<Record<"ofDeployment" | "ofMachine" | "span" | "join" | "newest" | "newestReport" | "deploymentsOf" | "assignments" | "phases" | "bounds" | "next" | "last", Statement>>;
   readonly #archive: Archive;
   readonly #corrections: ClockCorrections;
 
@@ -57,6 +69,10 @@ export class Rows {
       ),
       newest: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind IN (SELECT value FROM json_each(@kinds)) ORDER BY seq DESC LIMIT 1`),
       newestReport: db.prepare(`${columns} WHERE machine = @machine AND seq < @beforeSeq AND kind = 'report_accepted' AND app = @app ORDER BY seq DESC LIMIT 1`),
+      deploymentsOf: db.prepare("SELECT id FROM deployments WHERE app = ?").pluck(),
+      assignments: db.prepare(
+        `SELECT seq, machine, deployment FROM journal WHERE deployment = @deployment AND seq >= @fromSeq AND seq < @toSeq AND kind = 'target_assigned' ORDER BY seq LIMIT ${ASSIGNMENTS_AT_ONCE}`,
+      ),
       phases: db.prepare(`${columns} WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq`),
       bounds: db.prepare("SELECT min(seq) AS first, max(seq) AS last FROM journal WHERE deployment = ?"),
       next: db.prepare("SELECT seq, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"),
@@ -119,13 +135,12 @@ export class Rows {
   /** Of many machines, in no order. */
   async *newestReports(machines: Iterable<MachineId>, app: string, beforeSeq: number): AsyncGenerator<JournalRow, void, undefined> {
     const missing = new Set<string>();
-    let asked = 0;
+    const slice = new Slice();
     for (const machine of machines) {
       const report = found(this.#sql.newestReport.get({ machine, app, beforeSeq }));
       if (report === undefined) missing.add(machine);
       else yield report;
-      asked += 1;
-      if (asked % MACHINES_AT_ONCE === 0) await turn();
+      await slice.took(ROWS_BACK);
     }
     let frames = 0;
     for (const rows of this.#archive.backFrom(beforeSeq)) {
@@ -133,6 +148,28 @@ export class Rows {
       frames += 1;
       for (const row of rows) if (row.kind === "report_accepted" && row.app === app && row.machine !== null && missing.delete(row.machine)) yield fromStored(row);
       await turn();
+    }
+  }
+
+  /** All that machines were assigned of an app in a stretch of sequences, in no order. */
+  async *assignmentsOf(app: string, fromSeq: number, toSeq: number): AsyncGenerator<Assigned, void, undefined> {
+    const isWanted = (row: ArchivedRow): boolean => row.kind === "target_assigned" && row.app === app;
+    const lastArchived = Math.min(toSeq - 1, this.#archive.lastSeq);
+    for (let from = fromSeq; from <= lastArchived; ) {
+      const { rows, upTo } = this.#archive.read({ fromSeq: from, toSeq: lastArchived, under: { app }, isWanted, most: Infinity, onMissing: refuseMissing });
+      for (const { seq, machine, deployment } of rows) yield { seq, machine: machine!, deployment: deployment! };
+      from = upTo + 1;
+      await turn();
+    }
+    const slice = new Slice();
+    for (const deployment of this.#sql.deploymentsOf.all(app) as DeploymentId[]) {
+      for (let from = fromSeq; ; ) {
+        const rows = this.#sql.assignments.all({ deployment, fromSeq: from, toSeq }) as Assigned[];
+        yield* rows;
+        await slice.took(1 + rows.length * ROWS_AN_ASSIGNMENT);
+        if (rows.length < ASSIGNMENTS_AT_ONCE) break;
+        from = rows.at(-1)!.seq + 1;
+      }
     }
   }
 
@@ -195,11 +232,6 @@ export class Rows {
       await turn();
     }
   }
-}
-
-/** Others have their turn. */
-export function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
 
 function found(row: unknown): JournalRow | undefined {

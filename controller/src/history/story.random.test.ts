@@ -109,7 +109,7 @@ test.each(Array.from({ length: SEEDS }, (_, seed) => seed))("seed %i: everything
     if (!answer.ok) throw new Error(answer.refusal.message);
     if (!ended) expect(answer.value.now.length, waiting).toBeGreaterThan(0);
     for (const machine of MACHINES) if (scene.journal.db.prepare("SELECT 1 FROM machines WHERE id = ?").get(machine) !== undefined) checkText(await scene.whyMachine(machine, id));
-    then.set(id, { at: scene.clock.now(), view: live.one(id, true) });
+    then.set(id, { at: scene.clock.now(), view: await live.withTargets(id) });
   }
   for (const machine of ["a", "b", "c", "d", "e"]) checkText(await scene.whyMachine(machine));
 
@@ -119,7 +119,7 @@ test.each(Array.from({ length: SEEDS }, (_, seed) => seed))("seed %i: everything
   for (const machine of MACHINES) if (scene.generation(machine) > 0) await scene.tell(machine, "healthy", "9");
   for (const [id, { at, view }] of seen) {
     const past = await Past.at(scene.journal, id, at);
-    expect(new DeploymentViews(past!.db, () => past!.waiting()).one(id, true)).toEqual(view);
+    expect(await new DeploymentViews(past!.db, () => past!.waiting()).withTargets(id)).toEqual(view);
     past!.close();
     const replayed = new Past(scene.journal);
     let count = 0;

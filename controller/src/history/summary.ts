@@ -5,7 +5,7 @@ import { counted } from "@muster/proto/text.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { isEnded, isOvertaken, isSupersededBack, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
 import { kindsText, otherFailures, outstandingSentences, type Overtaken, overtakenSentences } from "./outcome.ts";
-import type { Outstanding } from "./present.ts";
+import type { Outstanding } from "./outstanding.ts";
 import { because, is, totals } from "./words.ts";
 
 /** What is known after the end. */

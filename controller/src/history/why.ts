@@ -10,12 +10,14 @@ import { type Labels, parseSelector } from "@muster/proto/selector.ts";
 import { Facts } from "../engine/facts.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
 import type { JournalRow } from "../journal/entry.ts";
-import { isEnded, type RolloutPhase, type RolloutState } from "../rollout/state.ts";
+import { inSlices, Slice, turn } from "../journal/slices.ts";
+import { isEnded, type RolloutPhase, type RolloutState, type TargetState } from "../rollout/state.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
 import { NOBODY_OVERTAKEN } from "./outcome.ts";
-import { differenceText, isRunElsewhere, leftOutNow, nowText, outstandingOf, overtakenIn, overtakenOf, type Present, saidOf } from "./present.ts";
+import { isRunElsewhere, outstandingOf, overtakenIn, overtakenOf } from "./outstanding.ts";
+import { differenceText, leftOutNow, nowText, type Present, saidOf } from "./present.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
 import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
@@ -50,7 +52,7 @@ export class Why {
     for (const line of narrator.open()) condenser.push(line);
     const standpoint = this.#standpoint(id, narrator.state!);
     const { state, waiting } = standpoint;
-    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint), ...this.#lateWait(standpoint)], summary: deploymentSummary(state, waiting, this.#afterwards(state)) });
+    return granted({ ...answer(id, condenser.lines()), now: [...deploymentNow(standpoint), ...(await this.#lateWait(standpoint))], summary: deploymentSummary(state, waiting, await this.#afterwards(state)) });
   }
 
   /** Without a deployment: the newest that has to do with the machine. */
@@ -60,25 +62,27 @@ export class Why {
     if (stored === undefined && removed === undefined) return notFound(`there is no machine ${machine}; muster machines lists them`);
     if (wanted !== undefined && !this.#exists(wanted)) return notFound(`there is no deployment ${wanted}`);
     const labels = stored === undefined ? undefined : (JSON.parse(stored) as Labels);
-    const id = wanted ?? this.#newestFor(machine, labels);
+    const id = wanted ?? (await this.#newestFor(machine, labels));
     const told = id === undefined ? this.#inNone(machine) : await this.#story(machine, labels ?? {}, id);
     return granted(removed === undefined ? told : { ...told, now: [], summary: removedSummary(removed) });
   }
 
-  #afterwards(state: RolloutState): Afterwards {
+  async #afterwards(state: RolloutState): Promise<Afterwards> {
     const { db, present } = this.#source;
-    const { id, phase, beganBack, unchanged } = state;
+    const { id, app, release, phase, beganBack, unchanged } = state;
     if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, overtaken: NOBODY_OVERTAKEN, isRunElsewhere: false, nowText: "" };
-    const leftOut = unchanged.size > 0 && phase === "succeeded" ? leftOutNow(db, state) : undefined;
-    const left = phase === "succeeded" ? overtakenOf(db, id) : NOBODY_OVERTAKEN;
+    const slice = new Slice();
+    const leftOut = phase === "succeeded" ? await leftOutNow(db, { id, app, release, unchanged: [...unchanged] }, slice) : undefined;
+    const left = phase === "succeeded" ? await inSlices(overtakenOf(db, id), slice) : NOBODY_OVERTAKEN;
     const overtaken = left.archived > 0 ? overtakenIn(db, state) : left;
-    return { outstanding: outstandingOf(db, id, { phase, beganBack }, present), overtaken, isRunElsewhere: isRunElsewhere(db, id), nowText: differenceText(db, id, phase, present.nowOf(id), leftOut) };
+    const outstanding = await inSlices(outstandingOf(db, id, { phase, beganBack }, present), slice);
+    return { outstanding, overtaken, isRunElsewhere: await inSlices(isRunElsewhere(db, id), slice), nowText: await differenceText(db, id, phase, present.nowOf(id), slice, leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */
-  #lateWait({ state: { id, phase }, isStanding }: Standpoint): readonly string[] {
+  async #lateWait({ state: { id, phase }, isStanding }: Standpoint): Promise<readonly string[]> {
     const waits = phase === "succeeded" && isStanding ? this.#source.present.unsound(id) : undefined;
-    return waits === undefined ? [] : [`machines that come late wait for ${waits}${backText(id, this.#source.present.remedies(id))}`];
+    return waits === undefined ? [] : [`machines that come late wait for ${waits}${backText(id, await this.#source.present.remedies(id))}`];
   }
 
   async #story(machine: MachineId, labels: Labels, id: DeploymentId): Promise<WhyResponse> {
@@ -187,35 +191,36 @@ export class Why {
 
   /**
    * The newest that decided about it or is still to: in which it is a target that was reached or will be, or that left it out and nothing else has decided since, or which selects it by its labels; undefined: it has been
-   * removed.
+   * removed. One that ended before it came to the machine decided nothing there, and counts where no other does.
    */
-  #newestFor(machine: MachineId, labels: Labels | undefined): DeploymentId | undefined {
+  async #newestFor(machine: MachineId, labels: Labels | undefined): Promise<DeploymentId | undefined> {
     const { db } = this.#source;
     const facts = new Facts(db);
-    const isHere = labels === undefined ? "" : " AND t.state <> 'removed'";
-    const newestTarget = (where: string) => (db.prepare(`SELECT max(d.number) FROM targets t JOIN deployments d ON d.id = t.deployment WHERE t.machine = ?${isHere}${where}`).pluck().get(machine) ?? 0) as number;
-    // One that ended before it came to the machine decided nothing there.
-    const decisive = newestTarget(" AND (t.attempts > 0 OR d.phase = 'succeeded' OR d.ended_at IS NULL)");
-    const target = decisive > 0 ? decisive : newestTarget("");
     const assigned = new Map(db.prepare("SELECT app, release FROM assignments WHERE machine = ?").raw().all(machine) as [string, string | null][]);
-    const newer = db.prepare("SELECT id, app, release, selector, unchanged, phase FROM deployments WHERE number > ? ORDER BY number DESC").iterate(target) as IterableIterator<{
-      readonly id: DeploymentId;
-      readonly app: string;
-      readonly release: string;
-      readonly selector: string;
-      readonly unchanged: string;
-      readonly phase: RolloutPhase;
-    }>;
-    for (const { id, app, release, selector, unchanged, phase } of newer) {
-      if (isNamedIn(unchanged, machine)) {
-        if (!assigned.has(app) || assigned.get(app) === release) return id;
-        continue;
-      }
+    const concerns = ({ id, app, release, selector, unchanged, phase }: Candidate): boolean => {
+      if (isNamedIn(unchanged, machine)) return !assigned.has(app) || assigned.get(app) === release;
       // One that ended without success and without the machine never had to do with it, and one that found nothing to do gives nothing to those that come late.
-      const matters = labels !== undefined && (!isEnded(phase) || (phase === "succeeded" && facts.isStanding(id)));
-      if (matters && parseSelector(selector).ok && mismatch(selector, labels) === undefined) return id;
+      if (labels === undefined || (isEnded(phase) && phase !== "succeeded") || !parseSelector(selector).ok || mismatch(selector, labels) !== undefined) return false;
+      return !isEnded(phase) || facts.isStanding(id);
+    };
+    let passedBy: DeploymentId | undefined;
+    let concerned: DeploymentId | undefined;
+    for (let before = Number.MAX_SAFE_INTEGER; ; ) {
+      const candidates = db.prepare(CANDIDATES).all({ machine, before }) as Candidate[];
+      for (const candidate of candidates) {
+        const { id, state, attempts, phase } = candidate;
+        const isTarget = state !== null && (labels === undefined || state !== "removed");
+        if (isTarget && (attempts! > 0 || phase === "succeeded" || !isEnded(phase))) return concerned ?? id;
+        if (concerned === undefined && concerns(candidate)) {
+          if (passedBy === undefined && !isTarget) return id;
+          concerned = id;
+        }
+        if (isTarget) passedBy ??= id;
+      }
+      if (candidates.length < CANDIDATES_AT_ONCE) return passedBy;
+      before = candidates.at(-1)!.number;
+      await turn();
     }
-    return target === 0 ? undefined : (`d-${target}` as DeploymentId);
   }
 
   #before(machine: MachineId, app: string, seq: number): Before {
@@ -237,6 +242,27 @@ export class Why {
       },
     };
   }
+}
+
+/** Each with the list of those that it left out: some milliseconds. */
+const CANDIDATES_AT_ONCE = 100;
+/** The next older deployments, and the machine's target in each, by its key. */
+const CANDIDATES = `
+  SELECT d.number, d.id, d.app, d.release, d.selector, d.unchanged, d.phase, t.state, t.attempts
+  FROM (SELECT * FROM deployments WHERE number < @before ORDER BY number DESC LIMIT ${CANDIDATES_AT_ONCE}) d LEFT JOIN targets t ON t.deployment = d.id AND t.machine = @machine
+  ORDER BY d.number DESC`;
+
+interface Candidate {
+  readonly number: number;
+  readonly id: DeploymentId;
+  readonly app: string;
+  readonly release: string;
+  readonly selector: string;
+  readonly unchanged: string;
+  readonly phase: RolloutPhase;
+  /** Of its target; null: it has none. */
+  readonly state: TargetState | null;
+  readonly attempts: number | null;
 }
 
 /** Rows that say which labels a machine has. */

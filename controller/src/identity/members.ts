@@ -94,13 +94,16 @@ export class Members {
   }
 
   /** Those that wait first, then by id. */
-  list(onlyPending: boolean): readonly Member[] {
-    const rows = statement(this.#db, `${MEMBER} WHERE state = 'pending' OR ? = 0 ORDER BY state <> 'pending', machine`).all(Number(onlyPending)) as Row[];
-    return rows.map(memberOf);
+  names(onlyPending: boolean): readonly MachineId[] {
+    return statement(this.#db, "SELECT machine FROM members WHERE state = 'pending' OR ? = 0 ORDER BY state <> 'pending', machine").pluck().all(Number(onlyPending)) as MachineId[];
   }
 
-  revoked(): ReadonlySet<string> {
-    return new Set(statement(this.#db, "SELECT machine FROM members WHERE state = 'revoked'").pluck().all() as string[]);
+  revoked(): readonly Member[] {
+    return (statement(this.#db, `${MEMBER} WHERE state = 'revoked' ORDER BY machine`).all() as Row[]).map(memberOf);
+  }
+
+  isRevoked(machine: MachineId): boolean {
+    return statement(this.#db, "SELECT 1 FROM members WHERE machine = ? AND state = 'revoked'").get(machine) !== undefined;
   }
 
   /** The number of a membership to come. It is never given again, also when nothing comes of it. They are taken from the disk by the block, since each taking is a flush. */

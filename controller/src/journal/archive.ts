@@ -91,8 +91,10 @@ const TABLES = [
    CREATE TABLE archive_deployments (
      deployment TEXT NOT NULL,
      first_seq  INTEGER NOT NULL,
+     app        TEXT NOT NULL,
      PRIMARY KEY (deployment, first_seq)
    ) STRICT, WITHOUT ROWID;
+   CREATE INDEX archive_deployments_by_app ON archive_deployments (app, first_seq);
    CREATE INDEX archive_deployments_by_frame ON archive_deployments (first_seq)`,
 ];
 
@@ -132,9 +134,19 @@ export class Archive {
     return (this.#sql.lastFrames.all() as Frame[]).flatMap((last) => {
       const fault = this.#faultAtEnd(last);
       if (fault === undefined) return [];
-      const first = (this.#sql.framesIn.all(last.file) as Frame[]).find((frame) => this.#faultAtEnd(frame) !== undefined) ?? last;
-      return [ArchiveError.of({ ...last, first_seq: first.first_seq }, fault)];
+      return [ArchiveError.of({ ...last, first_seq: this.#firstFaulty(last).first_seq }, fault)];
     });
+  }
+
+  /** Where a file ends too early, all frames after that are missing, too. */
+  #firstFaulty(last: Frame): Frame {
+    let faulty = last;
+    for (let from = 0; from < faulty.offset; ) {
+      const between = this.#sql.frameAt.get(last.file, Math.floor((from + faulty.offset) / 2)) as Frame;
+      if (this.#faultAtEnd(between) === undefined) from = between.offset + between.size_bytes;
+      else faulty = between;
+    }
+    return faulty;
   }
 
   #faultAtEnd({ file, offset, size_bytes: sizeBytes }: Frame): unknown {
@@ -179,7 +191,7 @@ export class Archive {
     this.#db
       .transaction(() => {
         this.#sql.addFrame.run(frame);
-        for (const deployment of deployments) this.#sql.addDeployment.run(deployment, frame.first_seq);
+        for (const deployment of deployments) this.#sql.addDeployment.run({ deployment, firstSeq: frame.first_seq });
         const { changes } = this.#sql.forget.run(this.#lastSeq, frame.last_seq);
         if (changes !== rows.length) throw new Error(`${rows.length} rows were archived, and ${changes} would be deleted`);
       })
@@ -288,13 +300,20 @@ function rowOf(line: string): ArchivedRow {
   return { ...(JSON.parse(`${line.slice(0, at)}}`) as Omit<ArchivedRow, "data">), data: line.slice(at + DATA.length, -1) };
 }
 
+/** Of a frame `f` that is listed as `u`. Of those that begin before the stretch, only the last one may go on in it. */
+const IN_STRETCH = "u.first_seq >= coalesce((SELECT max(first_seq) FROM archive_frames WHERE first_seq <= @fromSeq), 0) AND f.last_seq >= @fromSeq AND u.first_seq <= @toSeq";
+
 function prepare(db: Database) {
   const statement = (sql: string): Statement => db.prepare(sql);
   return {
     lastSeq: statement("SELECT coalesce(max(last_seq), 0) FROM archive_frames").pluck(),
     extent: statement("SELECT coalesce(sum(row_count), 0) AS rows, coalesce(sum(size_bytes), 0) AS sizeBytes, min(first_at) AS firstAt FROM archive_frames"),
-    lastFrames: statement("SELECT f.* FROM archive_frames f JOIN (SELECT file, max(offset) AS offset FROM archive_frames GROUP BY file) l ON l.file = f.file AND l.offset = f.offset ORDER BY f.first_seq"),
-    framesIn: statement("SELECT * FROM archive_frames WHERE file = ? ORDER BY offset"),
+    // From one file to the next, and not through all frames.
+    lastFrames: statement(
+      `WITH RECURSIVE files (file) AS (SELECT min(file) FROM archive_frames UNION ALL SELECT (SELECT min(file) FROM archive_frames f WHERE f.file > files.file) FROM files WHERE file IS NOT NULL)
+       SELECT f.* FROM files CROSS JOIN archive_frames f ON f.file = files.file AND f.offset = (SELECT max(offset) FROM archive_frames l WHERE l.file = files.file) ORDER BY f.first_seq`,
+    ),
+    frameAt: statement("SELECT * FROM archive_frames WHERE file = ? AND offset <= ? ORDER BY offset DESC LIMIT 1"),
     endOf: statement("SELECT coalesce(max(offset + size_bytes), 0) FROM archive_frames WHERE file = ?").pluck(),
     oldest: statement(
       `SELECT * FROM journal WHERE seq > ? AND seq <= ? AND seq < (SELECT max(seq) FROM journal) AND kind IN (${ARCHIVED_KINDS_SQL}) ORDER BY seq LIMIT ${FRAME_ROWS_MAX}`,
@@ -304,18 +323,18 @@ function prepare(db: Database) {
       `INSERT INTO archive_frames (first_seq, last_seq, first_at, last_at, file, offset, size_bytes, raw_bytes, sha256, row_count)
        VALUES (@first_seq, @last_seq, @first_at, @last_at, @file, @offset, @size_bytes, @raw_bytes, @sha256, @row_count)`,
     ),
-    addDeployment: statement("INSERT INTO archive_deployments (deployment, first_seq) VALUES (?, ?)"),
+    addDeployment: statement("INSERT INTO archive_deployments (deployment, first_seq, app) VALUES (@deployment, @firstSeq, coalesce((SELECT app FROM deployments WHERE id = @deployment), ''))"),
     frames: statement(
       `SELECT * FROM archive_frames WHERE first_seq >= coalesce((SELECT max(first_seq) FROM archive_frames WHERE first_seq <= @fromSeq), 0)
        AND last_seq >= @fromSeq AND first_seq <= @toSeq ORDER BY first_seq LIMIT ${FRAMES_AT_ONCE}`,
     ),
     framesOf: statement(
-      `SELECT f.* FROM archive_deployments d CROSS JOIN archive_frames f ON f.first_seq = d.first_seq
-       WHERE d.deployment = @deployment AND f.last_seq >= @fromSeq AND f.first_seq <= @toSeq ORDER BY d.first_seq LIMIT ${FRAMES_AT_ONCE}`,
+      `SELECT f.* FROM archive_deployments u CROSS JOIN archive_frames f ON f.first_seq = u.first_seq
+       WHERE u.deployment = @deployment AND ${IN_STRETCH} ORDER BY u.first_seq LIMIT ${FRAMES_AT_ONCE}`,
     ),
     framesOfApp: statement(
-      `SELECT f.* FROM archive_frames f WHERE first_seq >= coalesce((SELECT max(first_seq) FROM archive_frames WHERE first_seq <= @fromSeq), 0) AND last_seq >= @fromSeq AND first_seq <= @toSeq
-       AND EXISTS (SELECT 1 FROM archive_deployments u JOIN deployments d ON d.id = u.deployment WHERE u.first_seq = f.first_seq AND d.app = @app) ORDER BY first_seq LIMIT ${FRAMES_AT_ONCE}`,
+      `SELECT f.* FROM archive_deployments u CROSS JOIN archive_frames f ON f.first_seq = u.first_seq
+       WHERE u.app = @app AND ${IN_STRETCH} GROUP BY u.first_seq ORDER BY u.first_seq LIMIT ${FRAMES_AT_ONCE}`,
     ),
     before: statement("SELECT * FROM archive_frames WHERE first_seq < ? ORDER BY first_seq DESC LIMIT 1"),
     lastOf: statement("SELECT coalesce(max(f.last_seq), 0) FROM archive_frames f WHERE f.first_seq = (SELECT max(first_seq) FROM archive_deployments WHERE deployment = ?)").pluck(),

@@ -42,9 +42,9 @@ export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
      ON CONFLICT (deployment, wave, state) DO UPDATE SET count = count + excluded.count`,
   );
   const keep = db.prepare(
-    `UPDATE waves SET gone_failed = gone_failed + folded.failed, gone_lost = gone_lost + folded.lost, gone_known = gone_known + folded.known
+    `UPDATE waves SET gone_failed = gone_failed + folded.failed, gone_lost = gone_lost + folded.lost, gone_known = gone_known + folded.known, folded_new = folded_new + folded.new
      FROM (SELECT t.wave, count(*) FILTER (WHERE t.state = 'failed' OR t.left_as = 'failed') AS failed, count(*) FILTER (WHERE t.left_as = 'lost') AS lost,
-             count(*) FILTER (WHERE t.is_known AND (t.state = 'failed' OR t.left_as = 'failed')) AS known
+             count(*) FILTER (WHERE t.is_known AND (t.state = 'failed' OR t.left_as = 'failed')) AS known, count(*) FILTER (WHERE t.on_trial = 0) AS new
            FROM targets t WHERE ${slice} GROUP BY t.wave) folded
      WHERE waves.deployment = @deployment AND waves.wave = folded.wave`,
   );

@@ -25,7 +25,11 @@ import {
   type WaveState,
 } from "../rollout/state.ts";
 import type { Journal } from "./journal.ts";
+import { Slice, SLICE_ROWS } from "./slices.ts";
 import { statement } from "./statement.ts";
+
+/** One that has ended is seldom changed. */
+const READS_MAX = 3;
 
 interface DeploymentRow {
   readonly id: DeploymentId;
@@ -104,6 +108,43 @@ export function activeDeployments(journal: Journal): readonly DeploymentId[] {
 
 /** Any rollout, ended or not; undefined when there is none. O(targets). Whether it contradicts itself is asked of it with `auditRollout`. */
 export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | undefined {
+  const state = loadWithoutTargets(journal, id);
+  if (state === undefined) return undefined;
+  for (const row of statement(journal.db, "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, position").iterate(id) as IterableIterator<TargetRow>) addTarget(state, row);
+  rebuild(state);
+  return state;
+}
+
+/** The same of one that has ended, in slices, for who only looks at it. Undefined, too: whenever it was read, it had been changed before the end of that. */
+export async function readRollout(journal: Journal, id: DeploymentId): Promise<RolloutState | undefined> {
+  const newest = (): unknown => statement(journal.db, "SELECT max(seq) FROM journal WHERE deployment = ?").pluck().get(id);
+  for (let tries = 0; tries < READS_MAX; tries += 1) {
+    const before = newest();
+    const state = loadWithoutTargets(journal, id);
+    if (state === undefined) return undefined;
+    const rows = await targetRows(journal, id);
+    if (newest() !== before) continue;
+    rows.sort((a, b) => a.wave - b.wave || a.position - b.position);
+    for (const row of rows) addTarget(state, row);
+    rebuild(state);
+    return state;
+  }
+  return undefined;
+}
+
+async function targetRows({ db }: Journal, id: DeploymentId): Promise<TargetRow[]> {
+  const all: TargetRow[] = [];
+  const slice = new Slice();
+  for (let after = ""; ; ) {
+    const rows = statement(db, `SELECT * FROM targets WHERE deployment = ? AND machine > ? ORDER BY machine LIMIT ${SLICE_ROWS}`).all(id, after) as TargetRow[];
+    all.push(...rows);
+    await slice.took(rows.length);
+    if (rows.length < SLICE_ROWS) return all;
+    after = rows.at(-1)!.machine;
+  }
+}
+
+function loadWithoutTargets(journal: Journal, id: DeploymentId): RolloutState | undefined {
   const row = statement(journal.db, "SELECT * FROM deployments WHERE id = ?").get(id) as DeploymentRow | undefined;
   if (row === undefined) return undefined;
   const state = newRollout({ id: row.id, app: row.app, release: row.release, strategy: JSON.parse(row.strategy) as Strategy }, { at: row.submitted_at, attended: row.progress_attended });
@@ -121,8 +162,6 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   state.hold = row.hold_kind === null ? null : { kind: row.hold_kind, message: row.hold_message ?? "", until: row.hold_until, since: momentOf(row.hold_since, row.hold_attended)! };
   const waves = statement(journal.db, "SELECT * FROM waves WHERE deployment = ? ORDER BY wave").all(id) as WaveRow[];
   state.waves = waves.map((each, wave) => waveOf(each, (known, gate) => withCursor(known, { kind: "gate", wave, gate })));
-  loadTargets(journal, state);
-  rebuild(state);
   return state;
 }
 
@@ -159,21 +198,17 @@ function waveOf(row: WaveRow, withCursor: (known: GateState, gate: number) => Ga
   };
 }
 
-const TARGETS = "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, position";
-
-function loadTargets(journal: Journal, state: RolloutState): void {
-  for (const row of statement(journal.db, TARGETS).iterate(state.id) as IterableIterator<TargetRow>) {
-    const { machine, wave: index, position, previous, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs, is_known: isKnown } = row;
-    const since: Moment = { at: row.since, attended: row.since_attended };
-    const target: Target = { machine, wave: index, position, previous, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, isKnown: isKnown === 1, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
-    const wave = state.waves[index]!;
-    wave.counts[stands] += 1;
-    if (target.onTrial) wave.countsOnTrial[stands] += 1;
-    if (target.isKnown && isFailure(target)) wave.acknowledgedFailures += 1;
-    else if (target.isKnown) wave.acknowledgedUnreachable += 1;
-    wave.targets.push(target);
-    state.targets.set(machine, target);
-  }
+function addTarget(state: RolloutState, row: TargetRow): void {
+  const { machine, wave: index, position, previous, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs, is_known: isKnown } = row;
+  const since: Moment = { at: row.since, attended: row.since_attended };
+  const target: Target = { machine, wave: index, position, previous, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, isKnown: isKnown === 1, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
+  const wave = state.waves[index]!;
+  wave.counts[stands] += 1;
+  if (target.onTrial) wave.countsOnTrial[stands] += 1;
+  if (target.isKnown && isFailure(target)) wave.acknowledgedFailures += 1;
+  else if (target.isKnown) wave.acknowledgedUnreachable += 1;
+  wave.targets.push(target);
+  state.targets.set(machine, target);
 }
 
 function reasonOf(row: { readonly reason_code: ReasonCode | null; readonly reason_message: string | null }): RolloutReason | null {

@@ -25,6 +25,8 @@ const JOURNAL = `
   ) STRICT;
   CREATE INDEX IF NOT EXISTS journal_by_deployment ON journal (deployment, seq) WHERE deployment IS NOT NULL;
   CREATE INDEX IF NOT EXISTS journal_by_machine ON journal (machine, seq) WHERE machine IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS journal_presence ON journal (machine, seq) WHERE kind IN ('machine_silent', 'machine_heard');
+  CREATE INDEX IF NOT EXISTS journal_cordons ON journal (machine, seq) WHERE kind IN ('machine_cordoned', 'machine_uncordoned');
   CREATE INDEX IF NOT EXISTS journal_removals ON journal (seq) WHERE kind = 'machine_removed';
   CREATE INDEX IF NOT EXISTS journal_releases ON journal (seq) WHERE kind = 'release_created';
   CREATE INDEX IF NOT EXISTS journal_artifacts ON journal (seq) WHERE kind = 'artifact_stored';
@@ -150,6 +152,7 @@ const PROJECTIONS = {
     gone_failed              INTEGER NOT NULL DEFAULT 0, -- failures whose targets are not in the tables any more, or belong to a new machine of the name
     gone_lost                INTEGER NOT NULL DEFAULT 0, -- the same of machines that were lost with the release
     gone_known               INTEGER NOT NULL DEFAULT 0, -- of gone_failed, those that a person knows of
+    folded_new               INTEGER NOT NULL DEFAULT 0, -- targets that are but counts by now, and to which the release was new
     PRIMARY KEY (deployment, wave)
   ) STRICT, WITHOUT ROWID`,
   targets: `CREATE TABLE targets (
@@ -217,6 +220,7 @@ const INDEXES = [
   "CREATE INDEX releases_by_app ON releases (app, created_at, id)",
   "CREATE INDEX machine_apps_said ON machine_apps (app, said_attended)",
   "CREATE INDEX assignments_by_app ON assignments (app, release, last_good)",
+  "CREATE INDEX machine_apps_by_app ON machine_apps (app, running_version)",
   "CREATE INDEX assignments_by_deployment ON assignments (deployment)",
 ];
 

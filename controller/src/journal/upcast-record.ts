@@ -10,7 +10,12 @@ export type SnapshotRecord = Fields & { readonly of: string };
  * Values of fields that records lack since the tables did not keep them, by table: those that hold where nothing was written. A column that may not be null and came after
  * the first version of snapshots must be here.
  */
-const MISSING: Readonly<Record<string, Fields>> = { deployments: { unchangedArchived: 0 }, machine_apps: { saidAttended: 0 }, waves: { goneFailed: 0, goneLost: 0 } };
+const MISSING: Readonly<Record<string, Fields>> = {
+  deployments: { unchangedArchived: 0 },
+  machine_apps: { saidAttended: 0 },
+  waves: { goneFailed: 0, goneLost: 0, goneKnown: 0, foldedNew: 0 },
+  targets: { firstTold: 0, wasHealthy: 0, isKnown: 0 },
+};
 
 /** `version`: of the snapshot. There is one so far. */
 export function upcastRecord(version: number, record: SnapshotRecord): SnapshotRecord {

@@ -39,6 +39,8 @@ import { endingOf } from "./status-codes.ts";
 
 /** A controller that is well answers in milliseconds; a peer that accepts and says nothing would hold us for ever. */
 const UNARY_DEADLINE_MS = 5_000;
+/** What is read in slices, of a large fleet or of its past, waits for its turns. */
+export const LARGE_READ_DEADLINE_MS = 30_000;
 /** A status with 100,000 targets is about 10 MB. */
 const RECEIVE_BYTES_MAX = 64 * 1024 * 1024;
 const CHANNEL_OPTIONS = {
@@ -122,6 +124,32 @@ export class Controller {
       signal?.addEventListener("abort", cancel, { once: true });
       if (signal?.aborted === true) cancel();
     });
+  }
+
+  /** The messages of a stream that ends by itself. A peer that says nothing for so long is away, however much there is to say. */
+  async *list<Request, Response>(
+    client: Client,
+    method: ReadMethod<Request, Response>,
+    request: Request,
+    { deadlineMs = UNARY_DEADLINE_MS }: Pick<UnaryOptions, "deadlineMs"> = {},
+  ): AsyncGenerator<Response, void, undefined> {
+    const stream = method.call(client, request);
+    let isSilent = false;
+    const timer = setTimeout(() => {
+      isSilent = true;
+      stream.cancel();
+    }, deadlineMs);
+    try {
+      for await (const message of stream) {
+        timer.refresh();
+        yield message as Response;
+      }
+    } catch (error) {
+      throw this.explain(isSilent && isServiceError(error) ? Object.assign(error, { code: status.DEADLINE_EXCEEDED }) : error, deadlineMs);
+    } finally {
+      clearTimeout(timer);
+      stream.cancel();
+    }
   }
 
   /** The messages of a stream; ends quietly when the signal is aborted. */

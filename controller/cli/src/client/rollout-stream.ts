@@ -4,11 +4,8 @@
 import type { Deployment, WatchDeploymentRequest } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { hasEnded } from "../output/words.ts";
-import type { Controller } from "./controller.ts";
+import { type Controller, LARGE_READ_DEADLINE_MS } from "./controller.ts";
 import { brokeOff, reconnecting, type Heard, type ReconnectOptions } from "./reconnecting.ts";
-
-/** The past is found by reading the journal up to it. */
-const PAST_DEADLINE_MS = 30_000;
 
 /** `untilSettled`: not only until it has ended, but until nobody is on the way by it any more. */
 export function watchDeployment(id: string, { untilSettled, ...options }: ReconnectOptions & { readonly untilSettled: boolean }): AsyncGenerator<Heard<Deployment>, void, undefined> {
@@ -33,7 +30,7 @@ async function* once(controller: Controller, { id, untilSettled }: WatchDeployme
 /** An empty id stands for the newest; `at` is a moment in the past, 0 stands for now. */
 export async function getDeployment(controller: Controller, id: string, includeTargets: boolean = false, at: number = 0): Promise<Deployment> {
   const { deployments } = controller;
-  const options = at === 0 ? {} : { deadlineMs: PAST_DEADLINE_MS };
+  const options = at === 0 && !includeTargets ? {} : { deadlineMs: LARGE_READ_DEADLINE_MS };
   const { deployment } = await controller.unary(deployments, deployments.getDeployment, { id, includeTargets, at }, options);
   if (deployment !== undefined) return deployment;
   throw new CliError("the controller answered without a deployment", { code: "internal", exit: EXIT.failed });

@@ -2,6 +2,7 @@
  * `muster list`
  */
 import type { Command } from "commander";
+import { LARGE_READ_DEADLINE_MS } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
@@ -32,7 +33,7 @@ export function registerList(program: Command, context: CliContext): void {
       const options = self.optsWithGlobals<ListOptions>();
       const request = { app: options.app ?? "", activeOnly: options.active === true, limit: options.limit };
       const { deployments } = await withController(context, options, (controller) =>
-        controller.unary(controller.deployments, controller.deployments.listDeployments, request),
+        controller.unary(controller.deployments, controller.deployments.listDeployments, request, { deadlineMs: LARGE_READ_DEADLINE_MS }),
       );
       if (options.output === "json") return printDocument(context, deployments.map(deploymentJson));
       const lines = deploymentTable(deployments, viewOptions(context));

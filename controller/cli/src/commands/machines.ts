@@ -2,6 +2,7 @@
  * `muster machines [-l SELECTOR]`
  */
 import type { Command } from "commander";
+import { listMachines } from "../client/machines.ts";
 import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
 import { printDocument } from "../output/json.ts";
@@ -27,9 +28,7 @@ export function registerMachines(program: Command, context: CliContext): void {
     .action(async (_options: unknown, self: Command) => {
       const options = self.optsWithGlobals<MachinesOptions>();
       if (options.pending) return listPending(context, options);
-      const { machines } = await withController(context, options, (controller) =>
-        controller.unary(controller.fleet, controller.fleet.listMachines, { selector: options.selector ?? "" }),
-      );
+      const machines = await withController(context, options, (controller) => listMachines(controller, { selector: options.selector ?? "", withoutApps: false }));
       if (options.output === "json") return printDocument(context, machines.map(machineJson));
       const lines = machineTable(machines, viewOptions(context));
       await writeLines(context.stdout, lines.length > 0 ? lines : ["no machines"]);

@@ -3,6 +3,7 @@
  */
 import type { DiffReleasesRequest } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Command } from "commander";
+import { LARGE_READ_DEADLINE_MS } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
 import { badInput } from "../errors.ts";
@@ -51,7 +52,7 @@ export function registerReleases(program: Command, context: CliContext): void {
 
 async function listReleases(context: CliContext, app: string, options: ReleasesOptions): Promise<void> {
   const { releases } = await withController(context, options, (controller) =>
-    controller.unary(controller.history, controller.history.listReleases, { app, limit: options.limit }),
+    controller.unary(controller.history, controller.history.listReleases, { app, limit: options.limit }, { deadlineMs: LARGE_READ_DEADLINE_MS }),
   );
   if (options.output === "json") return printDocument(context, releases.map(releaseJson));
   const lines = releaseTable(releases, viewOptions(context));

@@ -2,6 +2,7 @@
  * `muster __complete WORDS…`: the names that only the controller knows, for the shell. It answers soon or not at all, and never
  * complains: the user is in the middle of a word.
  */
+import { listMachines } from "../client/machines.ts";
 import { withController } from "../client/session.ts";
 import { writeLines, type CliContext } from "../context.ts";
 import type { Controller } from "../client/controller.ts";
@@ -60,7 +61,7 @@ async function deploymentIds(controller: Controller): Promise<readonly string[]>
 }
 
 async function machineIds(controller: Controller): Promise<readonly string[]> {
-  const { machines } = await controller.unary(controller.fleet, controller.fleet.listMachines, { selector: "" }, SOON);
+  const machines = await listMachines(controller, { selector: "", withoutApps: true }, SOON);
   return machines.map(({ id }) => id);
 }
 

@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { durationText } from "@muster/proto/duration.ts";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { Controller } from "../client/controller.ts";
+import { listMachines } from "../client/machines.ts";
 import type { Clock, Env } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { type ChildHooks, SupervisedChild } from "./child.ts";
@@ -233,7 +234,7 @@ export class DevFleet {
   async #connected(controller: Controller): Promise<ReadonlySet<string>> {
     const startedAt = new Map(this.#agents.map(({ member, child }) => [member.id, child.startedAt]));
     try {
-      const { machines } = await controller.unary(controller.fleet, controller.fleet.listMachines, { selector: "" });
+      const machines = await listMachines(controller, { selector: "", withoutApps: true });
       const heard = machines.filter(
         ({ id, state, lastSeenAt }) => state === MachineState.CONNECTED && lastSeenAt >= (startedAt.get(id) ?? Infinity),
       );

@@ -259,10 +259,15 @@ export class FakeController {
 
   #fleetService(): FleetServiceServer {
     return {
-      listMachines: this.#unary("listMachines", ({ selector }) => {
-        this.selectors.push(selector);
-        return { machines: this.machines };
-      }),
+      // As a large fleet comes: in more messages than one.
+      listMachines: (call) => {
+        this.asked.push({ method: "listMachines", request: call.request });
+        const failure = this.#failure("listMachines");
+        if (failure !== undefined) return void call.emit("error", failure);
+        this.selectors.push(call.request.selector);
+        for (const machine of this.machines) call.write({ machines: [machine] });
+        call.end();
+      },
       getMachine: this.#unary("getMachine", ({ id }) => {
         const answer = { machine: this.#findMachine(id) };
         this.#machineReads += 1;

@@ -8,6 +8,7 @@ import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Machine } from "@muster/proto/gen/muster/v1/fleet.ts";
 import { KEEPALIVE_WATCHING } from "../client/keepalive.ts";
 import { Controller } from "../client/controller.ts";
+import { listMachines } from "../client/machines.ts";
 import { getDeployment, watchDeployment } from "../client/rollout-stream.ts";
 import { readDeploymentFile } from "../commands/deployment-file.ts";
 import { publishArtifact } from "../commands/publish-artifact.ts";
@@ -109,7 +110,7 @@ async function show(context: CliContext, id: string, { address }: TourOptions): 
 }
 
 async function fleetMachines(controller: Controller, ids: readonly string[]): Promise<readonly Machine[]> {
-  const { machines } = await controller.unary(controller.fleet, controller.fleet.listMachines, { selector: "" });
+  const machines = await listMachines(controller, { selector: "", withoutApps: false });
   return machines.filter(({ id }) => ids.includes(id));
 }
 

@@ -42,9 +42,10 @@ const agentService: Pick<AgentServiceServer, "session"> = {
   },
 };
 const fleetService: Pick<FleetServiceServer, "listMachines"> = {
-  listMachines(_, respond) {
+  listMachines(call) {
     const machines = [...lastSeenAt].map(([id, at]) => Machine.create({ id, state: MachineState.CONNECTED, lastSeenAt: at }));
-    respond(null, { machines });
+    call.write({ machines });
+    call.end();
   },
 };
 

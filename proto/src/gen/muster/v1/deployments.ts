@@ -5552,7 +5552,7 @@ export const DeploymentsServiceService = {
     responseSerialize: (value: SubmitResponse): Buffer => Buffer.from(SubmitResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): SubmitResponse => SubmitResponse.decode(value),
   },
-  /** One deployment; NOT_FOUND when there is none. */
+  /** One deployment; NOT_FOUND when there is none. One that is under way is as it is at one moment, without its targets; each of those, and each machine on which an outcome does not hold, is as it is at a moment of its own. */
   getDeployment: {
     path: "/muster.v1.DeploymentsService/GetDeployment" as const,
     requestStream: false as const,
@@ -5563,7 +5563,7 @@ export const DeploymentsServiceService = {
       Buffer.from(GetDeploymentResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetDeploymentResponse => GetDeploymentResponse.decode(value),
   },
-  /** Newest first. */
+  /** Newest first. One that is submitted meanwhile is missing. */
   listDeployments: {
     path: "/muster.v1.DeploymentsService/ListDeployments" as const,
     requestStream: false as const,
@@ -5676,9 +5676,9 @@ export interface DeploymentsServiceServer extends UntypedServiceImplementation {
   check: handleUnaryCall<CheckRequest, CheckResponse>;
   /** Creates the release and the deployment, or answers with every fault of the file and creates nothing. */
   submit: handleUnaryCall<SubmitRequest, SubmitResponse>;
-  /** One deployment; NOT_FOUND when there is none. */
+  /** One deployment; NOT_FOUND when there is none. One that is under way is as it is at one moment, without its targets; each of those, and each machine on which an outcome does not hold, is as it is at a moment of its own. */
   getDeployment: handleUnaryCall<GetDeploymentRequest, GetDeploymentResponse>;
-  /** Newest first. */
+  /** Newest first. One that is submitted meanwhile is missing. */
   listDeployments: handleUnaryCall<ListDeploymentsRequest, ListDeploymentsResponse>;
   /** The deployment now and after each change, coalesced; ends when it has ended. */
   watchDeployment: handleServerStreamingCall<WatchDeploymentRequest, WatchDeploymentResponse>;
@@ -5733,7 +5733,7 @@ export interface DeploymentsServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: SubmitResponse) => void,
   ): ClientUnaryCall;
-  /** One deployment; NOT_FOUND when there is none. */
+  /** One deployment; NOT_FOUND when there is none. One that is under way is as it is at one moment, without its targets; each of those, and each machine on which an outcome does not hold, is as it is at a moment of its own. */
   getDeployment(
     request: GetDeploymentRequest,
     callback: (error: ServiceError | null, response: GetDeploymentResponse) => void,
@@ -5749,7 +5749,7 @@ export interface DeploymentsServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetDeploymentResponse) => void,
   ): ClientUnaryCall;
-  /** Newest first. */
+  /** Newest first. One that is submitted meanwhile is missing. */
   listDeployments(
     request: ListDeploymentsRequest,
     callback: (error: ServiceError | null, response: ListDeploymentsResponse) => void,

@@ -104,9 +104,11 @@ export function machineStateToNumber(object: MachineState): number {
 export interface ListMachinesRequest {
   /** A label selector; empty selects all. INVALID_ARGUMENT when it can't be read. */
   selector: string;
+  /** Leaves `apps` empty: where each machine runs many, they are most of the answer. */
+  withoutApps: boolean;
 }
 
-/** Sorted by id. */
+/** The next of them, sorted by id. */
 export interface ListMachinesResponse {
   machines: Machine[];
 }
@@ -347,13 +349,16 @@ export interface ReadLogsResponse {
 }
 
 function createBaseListMachinesRequest(): ListMachinesRequest {
-  return { selector: "" };
+  return { selector: "", withoutApps: false };
 }
 
 export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
   encode(message: ListMachinesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.selector !== "") {
       writer.uint32(10).string(message.selector);
+    }
+    if (message.withoutApps !== false) {
+      writer.uint32(16).bool(message.withoutApps);
     }
     return writer;
   },
@@ -379,6 +384,14 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
             message.selector = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.withoutApps = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -392,13 +405,23 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
   },
 
   fromJSON(object: any): ListMachinesRequest {
-    return { selector: isSet(object.selector) ? globalThis.String(object.selector) : "" };
+    return {
+      selector: isSet(object.selector) ? globalThis.String(object.selector) : "",
+      withoutApps: isSet(object.withoutApps)
+        ? globalThis.Boolean(object.withoutApps)
+        : isSet(object.without_apps)
+        ? globalThis.Boolean(object.without_apps)
+        : false,
+    };
   },
 
   toJSON(message: ListMachinesRequest): unknown {
     const obj: any = {};
     if (message.selector !== "") {
       obj.selector = message.selector;
+    }
+    if (message.withoutApps !== false) {
+      obj.withoutApps = message.withoutApps;
     }
     return obj;
   },
@@ -409,6 +432,7 @@ export const ListMachinesRequest: MessageFns<ListMachinesRequest> = {
   fromPartial(object: DeepPartial<ListMachinesRequest>): ListMachinesRequest {
     const message = createBaseListMachinesRequest();
     message.selector = object.selector ?? "";
+    message.withoutApps = object.withoutApps ?? false;
     return message;
   },
 };
@@ -3750,11 +3774,11 @@ export const ReadLogsResponse: MessageFns<ReadLogsResponse> = {
 /** The machines and what they run. */
 export type FleetServiceService = typeof FleetServiceService;
 export const FleetServiceService = {
-  /** Sorted by id. */
+  /** Sorted by id, in as many messages as it takes. Each machine is as it was at one moment between the call and its end, and is there once; one that joins or is removed meanwhile may be missing. */
   listMachines: {
     path: "/muster.v1.FleetService/ListMachines" as const,
     requestStream: false as const,
-    responseStream: false as const,
+    responseStream: true as const,
     requestSerialize: (value: ListMachinesRequest): Buffer => Buffer.from(ListMachinesRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): ListMachinesRequest => ListMachinesRequest.decode(value),
     responseSerialize: (value: ListMachinesResponse): Buffer =>
@@ -3887,8 +3911,8 @@ export const FleetServiceService = {
 } as const;
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
-  /** Sorted by id. */
-  listMachines: handleUnaryCall<ListMachinesRequest, ListMachinesResponse>;
+  /** Sorted by id, in as many messages as it takes. Each machine is as it was at one moment between the call and its end, and is there once; one that joins or is removed meanwhile may be missing. */
+  listMachines: handleServerStreamingCall<ListMachinesRequest, ListMachinesResponse>;
   /** One machine; NOT_FOUND when there is none. */
   getMachine: handleUnaryCall<GetMachineRequest, GetMachineResponse>;
   /** An app's output on one machine. UNAVAILABLE when the machine is not connected. */
@@ -3916,22 +3940,16 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
 }
 
 export interface FleetServiceClient extends Client {
-  /** Sorted by id. */
+  /** Sorted by id, in as many messages as it takes. Each machine is as it was at one moment between the call and its end, and is there once; one that joins or is removed meanwhile may be missing. */
   listMachines(
     request: ListMachinesRequest,
-    callback: (error: ServiceError | null, response: ListMachinesResponse) => void,
-  ): ClientUnaryCall;
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListMachinesResponse>;
   listMachines(
     request: ListMachinesRequest,
-    metadata: Metadata,
-    callback: (error: ServiceError | null, response: ListMachinesResponse) => void,
-  ): ClientUnaryCall;
-  listMachines(
-    request: ListMachinesRequest,
-    metadata: Metadata,
-    options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: ListMachinesResponse) => void,
-  ): ClientUnaryCall;
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<ListMachinesResponse>;
   /** One machine; NOT_FOUND when there is none. */
   getMachine(
     request: GetMachineRequest,

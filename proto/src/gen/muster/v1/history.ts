@@ -2013,7 +2013,7 @@ export const HistoryServiceService = {
     responseSerialize: (value: ReplayResponse): Buffer => Buffer.from(ReplayResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ReplayResponse => ReplayResponse.decode(value),
   },
-  /** Newest first. */
+  /** Newest first. A machine that goes from one release to another meanwhile may count for both, or for neither. */
   listReleases: {
     path: "/muster.v1.HistoryService/ListReleases" as const,
     requestStream: false as const,
@@ -2064,7 +2064,7 @@ export interface HistoryServiceServer extends UntypedServiceImplementation {
   why: handleUnaryCall<WhyRequest, WhyResponse>;
   /** A deployment as it stood after each change, from the beginning. */
   replay: handleServerStreamingCall<ReplayRequest, ReplayResponse>;
-  /** Newest first. */
+  /** Newest first. A machine that goes from one release to another meanwhile may count for both, or for neither. */
   listReleases: handleUnaryCall<ListReleasesRequest, ListReleasesResponse>;
   /** What differs between two releases: how they are run, and their files. NOT_FOUND when there is no such release. */
   diffReleases: handleUnaryCall<DiffReleasesRequest, DiffReleasesResponse>;
@@ -2095,7 +2095,7 @@ export interface HistoryServiceClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<ReplayResponse>;
-  /** Newest first. */
+  /** Newest first. A machine that goes from one release to another meanwhile may count for both, or for neither. */
   listReleases(
     request: ListReleasesRequest,
     callback: (error: ServiceError | null, response: ListReleasesResponse) => void,
