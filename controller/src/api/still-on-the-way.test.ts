@@ -1,7 +1,7 @@
 /** After the end nobody says for ever that a machine is on its way: it has failed, gives no answer, is lost, or is heard again. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { Scene } from "../history/history.fixture.ts";
 import { DeploymentViews } from "./views.ts";
 
@@ -125,4 +125,20 @@ test("one that is lost in a rollback, and that a newer deployment waits for, get
   scene.deploy("3", { waves: [ALL], maxUnavailable: count(4) });
   for (const machine of ["m-1", "m-2", "m-4"]) await scene.tell(machine, "healthy", "3");
   expect((await said(id)).outcome).toBe("rolled back, except 1 unreachable: m-3 may still run 2, and gets what a newer deployment has for it when it is heard");
+});
+
+test.each(["abort", "supersede"])("one that had answered, was lost, and is heard again after the %s has answered", async (how) => {
+  await deployed("1");
+  const id = scene.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(9), offline: { kind: "wait", forMs: HOUR }, maxFailures: count(9) });
+  await scene.tell("m-1", "healthy", "2");
+  await scene.tell("m-2", "probing", "2");
+  scene.elapse(20_000, "m-2", "m-3", "m-4");
+  if (how === "abort") scene.command(id, "abort");
+  else scene.deploy("3", { targets: "role=web", onConflict: "supersede", waves: [{ ...wave(count(1)), afterMs: 10 * HOUR }, ALL], maxUnavailable: count(1) });
+  await scene.tell("m-2", "healthy", "2");
+  await scene.join("m-1");
+  scene.elapse(2 * HOUR, ...FOUR);
+  const { outcome, underWay } = await said(id);
+  expect([underWay, outcome.includes("on its way")]).toEqual([false, false]);
+  if (how === "abort") expect(outcome).toContain("m-1 was lost and is heard again, and runs 2");
 });

@@ -62,10 +62,10 @@ const TROUBLED_ASKED_MAX = 50;
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
 /**
  * On their way by what the machine was told last: of what a newer deployment has told something else, nothing is to come any more. Nobody listens to one that was lost when the deployment was aborted, or another
- * took its place; it may be heard again all the same.
+ * took its place; it may be heard again all the same, and owe its answer still.
  */
 const HEARD_UNDER_WAY = `SELECT t.machine FROM assignments a JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine JOIN deployments d ON d.id = a.deployment JOIN machines m ON m.id = t.machine
-  WHERE a.deployment = ? AND (t.state IN ('updating', 'reverting') OR (t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.phase IN ('aborted', 'superseded'))) AND m.silent_since IS NULL AND m.drained = 0`;
+  WHERE a.deployment = ? AND (t.state IN ('updating', 'reverting') OR (t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.phase IN ('aborted', 'superseded'))) AND a.awaited_attended IS NOT NULL AND m.silent_since IS NULL AND m.drained = 0`;
 const NOBODY_OUTSTANDING: Outstanding = { targets: [], count: 0 };
 /** Where the release can't be read, the rest is shown. */
 const DEPLOYMENT = "SELECT d.*, coalesce(r.artifact, '') AS artifact FROM deployments d LEFT JOIN releases r ON r.id = d.release WHERE d.id = ?";

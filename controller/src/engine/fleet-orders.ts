@@ -55,8 +55,11 @@ export class FleetOrders {
     const reason = removalReason({ by, reason: why });
     this.#loop.commit((append, now) => {
       const isKnownAlive = isAlive(this.#loop, machine, now);
-      const lost = lostWith(this.#loop, machine, now);
-      const leftWell = (state: RolloutState): boolean => (isEnded(state.phase) ? !lost.includes(state.id) : isKnownAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
+      const lostAfterwards = lostWith(this.#loop, machine, now);
+      const leftWell = (state: RolloutState): boolean => (isEnded(state.phase) ? !lostAfterwards.includes(state.id) : isKnownAlive || world.isExcused(machine, state.app) || !this.#hasIt(state, machine));
+      // One that a fault has paused is told of it when it goes on, by this row.
+      const lostIn = rollouts.all().filter((state) => !isEnded(state.phase) && state.targets.has(machine) && !leftWell(state)).map(({ id }) => id);
+      const lost = [...new Set([...lostAfterwards, ...lostIn])];
       const stopped = facts.assignedApps(machine).filter((app) => world.isExcused(machine, app));
       const all = rollouts.all().map((state) => ({ state, leftWell: leftWell(state), isStopped: stopped.includes(state.app) }));
       this.#loop.forgetElsewhere(machine);

@@ -2,7 +2,7 @@
  * Gates that ask the world outside, through the engine: asked after the commit, answered in a transaction, asked again by the next controller.
  */
 import { describe, expect, test } from "vitest";
-import { ALL, alarm, count, webhook, wave } from "../rollout/rollout.fixture.ts";
+import { ALL, alarm, count, prometheus, soak, webhook, wave } from "../rollout/rollout.fixture.ts";
 import { JournalError } from "../journal/journal.ts";
 import { World } from "./world.fixture.ts";
 
@@ -144,4 +144,20 @@ describe("a question that is open while the controller is held up", () => {
     world.pass(2_000, "a", "b");
     expect([world.phase(ID), world.asked.map(({ question }) => question.attempt)]).toEqual(["rolling", attempts]);
   });
+});
+
+test("what a metric measured before the soak in front of it began again counts no more", async () => {
+  const world = new World();
+  await world.join("a", "b", "c");
+  const id = world.deploy("1", { waves: [wave(count(2), { gates: [soak(5000), prometheus({ intervalMs: 60_000, count: 2 })] }), ALL], maxUnavailable: count(9) });
+  await world.say("a", "healthy");
+  await world.say("b", "healthy");
+  world.pass(7000, "a", "b", "c");
+  for (const { answer } of world.asked.splice(0)) answer({ kind: "go", detail: "0" });
+  await turn();
+  expect(world.engine.rollout(id)!.waves[0]!.gates[1]!.passed).toBe(1);
+  await world.say("a", "probing");
+  await world.say("a", "healthy");
+  world.pass(7000, "a", "b", "c");
+  expect(world.engine.rollout(id)!.waves[0]!.gates[1]!.passed).toBe(0);
 });

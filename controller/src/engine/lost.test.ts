@@ -179,3 +179,17 @@ test("a canary that is lost while a later wave has enough, and others of that ar
   world.pass(3000, "b", "c", "d");
   expect(world.waitingOn(id)).toContain("a to be heard from");
 });
+
+test("a wave that waits for one machine, and then for more of them, says so", async () => {
+  const world = new World();
+  await world.join("a", "b", "c", "d");
+  const id = world.deploy("1", { waves: [wave(count(3)), ALL], maxUnavailable: count(9), offline: { kind: "wait", forMs: 600_000 }, maxUnreachable: count(1), maxFailures: count(9) });
+  await world.say("a", "healthy");
+  await world.say("b", "healthy");
+  await world.say("c", "pulling");
+  world.pass(12_000, "a", "b", "d");
+  world.pass(12_000, "b", "d");
+  expect(world.waitingOn(id)).toMatch(/^c to be heard/);
+  world.pass(30_000, "d");
+  expect(world.waitingOn(id)).toMatch(/^c, a, b to be heard from: 3 machines took the release and were lost after it/);
+});

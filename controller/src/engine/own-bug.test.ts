@@ -454,6 +454,18 @@ describe("what came to a target while its rollout was paused for a bug counts wh
   const statesOf = (world: World, id: DeploymentId) => FOUR.map((machine) => world.state(id, machine));
   const leftAs = (world: World, id: DeploymentId, machine: string) => loadRollout(world.journal, id)!.targets.get(machine as MachineId)!.leftAs;
 
+  test("one that was healthy, dies, and is drained and removed meanwhile hides nothing of the release", async () => {
+    const { world, id } = await paused({ maxFailures: count(9) });
+    world.engine.sessionEnded("a" as MachineId);
+    world.pass(9000, "b", "c", "d");
+    world.engine.orders.cordon("a" as MachineId, { drain: true, force: true }, { by: "a program", reason: "" });
+    world.pass(1000, "b", "c", "d");
+    world.remove("a");
+    resume(world, id);
+    world.pass(2000, "b", "c", "d");
+    expect([world.phase(id), world.state(id, "a"), leftAs(world, id, "a")]).toEqual(["rolling", "removed", "lost"]);
+  });
+
   test.each(["unhealthy", "reverted", "failed", "reverting"] as const)("a healthy one says %s", async (phase) => {
     const { world, id } = await paused();
     await world.say("a", phase);

@@ -86,3 +86,14 @@ test("that the controller was away is told, to whoever asks about a machine, too
   expect(absences(await scene.whyMachine("m-1", id))).toEqual([expect.stringContaining("absence: the controller was away or held up for 2")]);
   expect(absences(await scene.whyDeployment("d-1" as DeploymentId))).toEqual([]);
 });
+
+test("a wait for a machine that came back is told without until when it would have been waited for, and what would have followed", async () => {
+  const id = scene.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(3), offline: { kind: "wait", forMs: 600_000 }, maxUnreachable: count(0), maxFailures: count(3) });
+  await scene.tell("m-1", "pulling", "1");
+  await scene.tell("m-2", "healthy", "2");
+  scene.elapse(60_000, "m-2", "m-3");
+  expect(scene.waitingOn(id)).toContain("until 2");
+  await scene.join("m-1");
+  await scene.tell("m-1", "healthy", "2");
+  expect((await scene.whyDeployment(id)).split("\n").filter((line) => line.includes("hold_ended")).map((line) => line.trim().replace(/^\S+ /, ""))).toEqual(["hold_ended: waited 45s for m-1 to be heard from (offline: wait:10m)"]);
+});

@@ -9,7 +9,7 @@ import { afterText, colon, spanText } from "./words.ts";
 
 type GateEntry = Extract<RolloutEntry, { readonly kind: "gate_reached" | "gate_asked" | "gate_answered" | "gate_opened" | "gate_stopped" }>;
 
-/** What it waited for, once that is over: moments and counts of then are left out. */
+/** What it waited for, once that is over: moments and counts of then, and what would have followed, are left out of what it waited for at a gate, or for machines. */
 function heldFor({ kind, message }: Hold, wave: number): string {
   switch (kind) {
     case "soak":
@@ -24,12 +24,13 @@ function heldFor({ kind, message }: Hold, wave: number): string {
     case "begin":
     case "window":
     case "freeze":
-    case "offline":
     case "budget":
     case "settling":
     case "unsound":
     case "cordon":
       return message;
+    case "offline":
+      return message.replace(/, until [^)]* UTC/, "").replace(/; (else it|progress_deadline begins at) [^)]*( \(max_unreachable\))?/, "");
     case "alarm":
       return "its alarms to be quiet";
   }

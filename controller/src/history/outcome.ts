@@ -4,7 +4,8 @@
  * When the last of them has been heard and has done what the outcome says, the words are plain again: they are made anew from the targets each time.
  */
 import { counted, firstAndMore } from "@muster/proto/text.ts";
-import { type EndedPhase, isStuckBack, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
+import { targetStateOf } from "../rollout/decide.ts";
+import { type AgentPhase, type EndedPhase, isStuckBack, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
 import { listText } from "./words.ts";
 
 /** A target on which the outcome does not hold yet, or is not known to hold. */
@@ -22,6 +23,8 @@ export interface OutstandingTarget {
   readonly isHeard?: boolean;
   /** It is heard, and its time to answer is over. Default false. */
   readonly isOverdue?: boolean;
+  /** What it has answered to what it was assigned last. Default null: its answer is awaited, or nobody knows. */
+  readonly answer?: AgentPhase | null;
   /** The newer deployment that has its turn there when the machine is heard. Default null: none has. */
   readonly newer?: string | null;
 }
@@ -118,7 +121,7 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
+type What = "runs_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
 function whatOf(ending: Ending, target: OutstandingTarget): What {
   const { purpose, attempts, reason = null, isOverdue = false, newer = null } = target;
@@ -126,6 +129,7 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   const state = stateNow(ending, target);
   if (state === "removed") return "removed";
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
+  if (state === "reverted") return "is_back";
   if (isSupersededBack(ending) || phase === "rolled_back") {
     if (state === "unreachable") return newer === null ? "may_still_run" : "is_decided_by_newer";
     if (isStuckBack({ state, purpose })) return "could_not_go_back";
@@ -133,6 +137,8 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
     return state === "skipped" ? "left_to_newer" : "goes_back_in_turn";
   }
   if (state === "reverting") return "goes_back";
+  if (state === "healthy" && phase !== "succeeded") return "runs_it";
+  if (state === "failed" && phase !== "succeeded") return isStuckBack({ state, purpose }) ? "could_not_go_back" : "failed";
   if (phase === "succeeded") {
     if (state === "unreachable") return attempts === 0 ? "gets_it_when_heard" : reason === "not_taken" ? "was_told" : "took_it";
     if (state === "skipped") return "is_cordoned";
@@ -145,15 +151,17 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
 }
 
 /** After an end at which nobody listens any more a target stays as it was, and its machine does not: it falls silent, or is heard again. */
-export function stateNow({ phase }: Ending, { state, purpose, isHeard }: OutstandingTarget): TargetState {
+export function stateNow({ phase }: Ending, { state, purpose, isHeard, answer = null }: OutstandingTarget): TargetState {
   if (isHeard === false && (state === "updating" || state === "reverting")) return "unreachable";
   const isHeardAgain = isHeard === true && state === "unreachable" && purpose !== null && (phase === "aborted" || phase === "superseded");
-  return isHeardAgain ? (purpose === "revert" ? "reverting" : "updating") : state;
+  if (!isHeardAgain) return state;
+  const underWay = purpose === "revert" ? "reverting" : "updating";
+  return answer === null ? underWay : (targetStateOf({ purpose, state: underWay }, answer) ?? underWay);
 }
 
 /** What it failed of, where it is the only one of whom that is said. */
-function withReason(text: string, what: What, { message = null }: OutstandingTarget): string {
-  return (what === "failed" || what === "could_not_go_back") && message !== null && message !== "" ? `${text}: ${message}` : text;
+function withReason(text: string, what: What, { state, message = null }: OutstandingTarget): string {
+  return state === "failed" && (what === "failed" || what === "could_not_go_back") && message !== null && message !== "" ? `${text}: ${message}` : text;
 }
 
 /** `who`: names, or some of them and how many more. */
@@ -161,6 +169,10 @@ function sentence(what: What, machines: readonly string[], count: number, versio
   const one = count === 1;
   const who = whoText(machines, count);
   switch (what) {
+    case "runs_it":
+      return `${who} ${one ? "was" : "were"} lost and ${one ? "is" : "are"} heard again, and ${one ? "runs" : "run"} ${version}`;
+    case "is_back":
+      return `${who} ${one ? "was" : "were"} lost and ${one ? "is" : "are"} heard again, and ${one ? "is" : "are"} back`;
     case "may_still_run":
       return `${who} may still run ${version}, and ${one ? "goes back when it is" : "go back when they are"} heard`;
     case "was_to_go_back":

@@ -6,7 +6,7 @@ import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Steps } from "../journal/slices.ts";
 import { leftWithRelease, stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
-import type { RolloutState, TargetState } from "../rollout/state.ts";
+import type { AgentPhase, RolloutState, TargetState } from "../rollout/state.ts";
 import { type Ending, NOBODY_OVERTAKEN, openStates, type OutstandingTarget, type Overtaken, type OvertakenTarget } from "./outcome.ts";
 import type { Present } from "./present.ts";
 import { inWaves, type InWave, type Question, TARGET_PAGE } from "./target-pages.ts";
@@ -48,17 +48,17 @@ export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, p
 }
 
 /** `newer`: what a newer deployment that stands has for a machine that this one was to take back, and that was not heard since. */
-const HEARD = `SELECT d.app, m.silent_since IS NOT NULL AS isSilent,
+const HEARD = `SELECT d.app, m.silent_since IS NOT NULL AS isSilent, CASE WHEN a.awaited_attended IS NULL AND ma.generation = a.generation THEN ma.phase END AS answer,
     (SELECT o.id FROM deployments o JOIN targets x ON x.deployment = o.id AND x.machine = m.id
      WHERE o.app = d.app AND o.start_seq > d.start_seq AND ${stands("o")} AND x.attempts = 0 AND x.state IN ('pending', 'unreachable') ORDER BY o.start_seq DESC LIMIT 1) AS newer
-  FROM deployments d CROSS JOIN machines m WHERE d.id = ? AND m.id = ?`;
+  FROM deployments d CROSS JOIN machines m LEFT JOIN assignments a ON a.machine = m.id AND a.app = d.app LEFT JOIN machine_apps ma ON ma.machine = m.id AND ma.app = d.app WHERE d.id = ? AND m.id = ?`;
 
 /** Nothing of one that is not in the fleet any more. */
-function heardNow(db: Database, id: DeploymentId, machine: MachineId, present: Pick<Present, "isOverdue">): Pick<OutstandingTarget, "isHeard" | "isOverdue" | "newer"> {
-  const row = statement(db, HEARD).get(id, machine) as { readonly app: AppName; readonly isSilent: 0 | 1; readonly newer: string | null } | undefined;
+function heardNow(db: Database, id: DeploymentId, machine: MachineId, present: Pick<Present, "isOverdue">): Pick<OutstandingTarget, "isHeard" | "isOverdue" | "answer" | "newer"> {
+  const row = statement(db, HEARD).get(id, machine) as { readonly app: AppName; readonly isSilent: 0 | 1; readonly answer: AgentPhase | null; readonly newer: string | null } | undefined;
   if (row === undefined) return {};
   const isHeard = row.isSilent === 0;
-  return { isHeard, isOverdue: isHeard && present.isOverdue(machine, row.app), newer: row.newer };
+  return { isHeard, isOverdue: isHeard && present.isOverdue(machine, row.app), answer: row.answer, newer: row.newer };
 }
 
 /** Those that are named, and how many there are. */

@@ -125,3 +125,25 @@ test("a transaction that fails leaves no trace of its clock", async () => {
   await scene.tell("a", "healthy", "1");
   expect(journal.corrections.newestFirst()).toEqual([]);
 });
+
+test("a small step back soon after the correction of a clock that was ahead hides nothing", async () => {
+  id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(9), healthyDeadlineMs: HOUR, progressDeadlineMs: 2 * HOUR });
+  scene.elapse(10_000, ...MACHINES);
+  scene.clock.wall += HOUR;
+  scene.elapse(30_000, ...MACHINES);
+  await scene.tell("a", "healthy", "1");
+  scene.elapse(30_000, ...MACHINES);
+  await scene.tell("b", "healthy", "1");
+  scene.elapse(60_000, ...MACHINES);
+  await scene.join("d");
+  scene.clock.wall -= HOUR;
+  await scene.tell("c", "healthy", "1");
+  scene.elapse(10_000, ...MACHINES, "d");
+  const between = scene.clock.now();
+  await scene.join("e");
+  // As NTP makes them.
+  scene.clock.wall -= 100;
+  await scene.join("f");
+  scene.elapse(600_000, ...MACHINES);
+  expect(await stood(between - 2000)).toMatch(/^healthy healthy healthy/);
+});

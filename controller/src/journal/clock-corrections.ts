@@ -39,22 +39,25 @@ interface Row extends Moment {
   readonly seq: number;
 }
 
-/** The newest one, while it is not known for how long the clock would have been behind. */
+/** While it is not known for how long the clock would have been behind. */
 interface Open extends Row {
   /** When it was at the earliest, if the clock was behind: the time of the row before it, and what was attended since. */
   readonly behind_at: Instant;
+  /** For how long the clock would have been ahead. */
+  readonly ahead_ms: number;
 }
 
 export class ClockCorrections {
   readonly #sql: Readonly<Record<"last" | "open" | "since" | "next" | "add" | "forget" | "close" | "newestFirst", Statement>>;
   #last: Row | undefined;
-  #open: Open | undefined;
+  /** The newest last: a clock that was corrected may be corrected again soon after, by a little. */
+  #open: Open[] = [];
 
   constructor(db: Database) {
     migrate(db, "clock", STEPS);
     this.#sql = {
       last: db.prepare("SELECT seq, at, attended FROM journal ORDER BY seq DESC LIMIT 1"),
-      open: db.prepare("SELECT seq, at, attended, behind_at FROM clock_corrections WHERE behind_ms IS NULL ORDER BY seq DESC LIMIT 1"),
+      open: db.prepare("SELECT seq, at, attended, behind_at, ahead_ms FROM clock_corrections WHERE behind_ms IS NULL ORDER BY seq"),
       since: db.prepare("SELECT coalesce(max(seq), 1) FROM clock_corrections").pluck(),
       next: db.prepare("SELECT seq, at, attended FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"),
       add: db.prepare("INSERT INTO clock_corrections (seq, at, behind_at, attended, ahead_ms) VALUES (@seq, @at, @behindAt, @attended, @aheadMs)"),
@@ -68,25 +71,28 @@ export class ClockCorrections {
   /** After a transaction that failed. */
   reload(): void {
     this.#last = this.#sql.last.get() as Row | undefined;
-    this.#open = this.#sql.open.get() as Open | undefined;
+    this.#open = this.#sql.open.all() as Open[];
   }
 
   /** In the transaction that appends the row. O(1), and O(log n) where the clock went back. */
   note({ seq, at, attended }: Row): void {
     const last = this.#last;
-    const open = this.#open;
     this.#last = { seq, at, attended };
     if (last === undefined) return;
-    const isBack = at < last.at;
-    if (open !== undefined && (isBack || at >= open.behind_at)) {
-      this.#sql.close.run({ seq: open.seq, behindMs: last.attended - open.attended });
-      this.#open = undefined;
-    }
-    if (!isBack) return;
-    const behindAt = (last.at + attended - last.attended) as Instant;
-    this.#sql.add.run({ seq, at, behindAt, attended, aheadMs: last.attended - this.#firstAfter(at, seq).attended });
+    if (this.#open.length > 0) this.#open = this.#open.filter((open) => !this.#close(open, at, last.attended));
+    if (at >= last.at) return;
+    const correction = { seq, at, behindAt: (last.at + attended - last.attended) as Instant, attended, aheadMs: last.attended - this.#firstAfter(at, seq).attended };
+    this.#sql.add.run(correction);
     this.#sql.forget.run();
-    this.#open = { seq, at, attended, behind_at: behindAt };
+    this.#open.push({ seq, at, attended, behind_at: correction.behindAt, ahead_ms: correction.aheadMs });
+  }
+
+  /** False: the clock has not come to the time from which it would have been behind, and has not been on its way there for longer than it would have been ahead. */
+  #close({ seq, attended, behind_at: behindAt, ahead_ms: aheadMs }: Open, at: Instant, lastAttended: number): boolean {
+    const behindMs = lastAttended - attended;
+    if (at < behindAt && behindMs < aheadMs) return false;
+    this.#sql.close.run({ seq, behindMs });
+    return true;
   }
 
   /** One for each correction; the rows before the oldest are not among them. */

@@ -34,7 +34,11 @@ const UNTIL_OFF_MS_MAX = 5_000;
 function isSame(before: Hold | null, hold: Hold): boolean {
   if (before?.kind !== hold.kind) return false;
   if (before.message === hold.message) return true;
-  return typeof before.until === "number" && typeof hold.until === "number" && Math.abs(before.until - hold.until) <= UNTIL_OFF_MS_MAX;
+  return withoutTimes(before.message) === withoutTimes(hold.message) && typeof before.until === "number" && typeof hold.until === "number" && Math.abs(before.until - hold.until) <= UNTIL_OFF_MS_MAX;
+}
+
+function withoutTimes(message: string): string {
+  return message.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC/g, "");
 }
 
 /** When `advance` must be called again though nothing was heard; undefined: never. Asked when `advance` has nothing more to say. */

@@ -10,7 +10,7 @@ import type { RolloutChange } from "./change.ts";
 import { waveOf } from "./change.ts";
 import { nextQuestion } from "./asking.ts";
 import { type AlarmState, dueAlarm, nextAlarmAt, overdueAlarm, ringing } from "./alarms.ts";
-import { type GateState, saidOfSkipped, soakOver, stepOf, whySkipped } from "./gates.ts";
+import { type GateState, measuredAnew, saidOfSkipped, soakOver, stepOf, whySkipped } from "./gates.ts";
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
@@ -111,7 +111,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   const at = { wave: state.wave, gate: index } as const;
   if (state.promoted) return change({ kind: "gate_opened", ...at, said: saidOfSkipped("the deployment was promoted") });
   const interrupted = wave.gates.findIndex((each) => isInterrupted(wave, each));
-  if (interrupted >= 0) return change({ kind: "gate_reached", wave: state.wave, gate: interrupted });
+  if (interrupted >= 0) return change({ kind: "gate_reached", wave: state.wave, gate: interrupted }, ...(measuredAnew(gate) ? [{ kind: "gate_reached", ...at, isAnew: true } as const] : []));
   if (gate.state !== "reached" || wasWaitedFor(state, wave, gate)) return change({ kind: "gate_reached", ...at });
   const away = awayStep(state, wave, gate);
   if (away !== undefined) return away;
