@@ -92,7 +92,7 @@ test("a wait for a machine that came back is told without until when it would ha
   await scene.tell("m-1", "pulling", "1");
   await scene.tell("m-2", "healthy", "2");
   scene.elapse(60_000, "m-2", "m-3");
-  expect(scene.waitingOn(id)).toContain("until 2");
+  expect(scene.waitingOn(id)).toContain(", until ");
   await scene.join("m-1");
   await scene.tell("m-1", "healthy", "2");
   expect((await scene.whyDeployment(id)).split("\n").filter((line) => line.includes("hold_ended")).map((line) => line.trim().replace(/^\S+ /, ""))).toEqual(["hold_ended: waited 45s for m-1 to be heard from (offline: wait:10m)"]);

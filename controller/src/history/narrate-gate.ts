@@ -30,7 +30,7 @@ function heldFor({ kind, message }: Hold, wave: number): string {
     case "cordon":
       return message;
     case "offline":
-      return message.replace(/, until [^)]* UTC/, "").replace(/; (else it|progress_deadline begins at) [^)]*( \(max_unreachable\))?/, "");
+      return message.replace(/, until [^;)]* UTC/, "").replace(/; else it [^(]*\(max_unreachable\)/, "").replace(/; progress_deadline begins at .* UTC/, "");
     case "alarm":
       return "its alarms to be quiet";
   }
