@@ -137,9 +137,11 @@ export class Passing {
   #took(deployment: Deployment, index: number): readonly Took[] {
     const { record, hosts } = this.#court;
     const { now } = hosts;
-    const { app, artifact, id, lastDecisions, late, waves, retriedAt = -1, wellAtEnd } = deployment;
+    const { app, artifact, id, lastDecisions, lastUpdates, late, waves, retriedAt = -1, wellAtEnd } = deployment;
     return waves[index]!.machines.flatMap((machine) => {
-      const decision = lastDecisions.get(machine);
+      const last = lastDecisions.get(machine);
+      // What goes back in this very moment had it up to now.
+      const decision = last?.isUpdate === false && last.at >= now ? lastUpdates.get(machine) : last;
       const known = record.machines.get(machine);
       const host = hosts.machines.get(machine);
       if (decision?.isUpdate !== true || known === undefined || host === undefined || !record.isUntouchedSince(machine, decision.at)) return [];
@@ -243,11 +245,13 @@ export class Passing {
 
   /** One that says that it could not go back is not back. */
   #checkBack({ id, app, lastDecisions }: Deployment, machine: MachineId): void {
-    const { record, complain } = this.#court;
+    const { record, hosts, complain } = this.#court;
     const back = lastDecisions.get(machine);
     if (back === undefined || back.isUpdate || record.newest.get(`${machine}/${app}`) !== back || record.owedSince.has(back.generation)) return;
     const answer = record.answers.get(back.generation);
-    if (answer !== undefined && FAILED.includes(answer)) complain("outcome_confirmed", `${id} is rolled back, and ${machine} says of its way back: ${answer}`);
+    // It was back, and is not well since.
+    const wasBack = hosts.machines.get(machine)?.serving(app).since(back.at, hosts.now).some(({ artifact }) => artifact === back.artifact) === true;
+    if (answer !== undefined && FAILED.includes(answer) && !wasBack) complain("outcome_confirmed", `${id} is rolled back, and ${machine} says of its way back: ${answer}`);
   }
 }
 
