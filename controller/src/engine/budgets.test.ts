@@ -94,6 +94,7 @@ test("machines that are changing are drained within the budget too: their change
   const drained: boolean[] = [];
   for (const machine of NAMES) {
     drained.push(world.engine.orders.cordon(machine as MachineId, { drain: true, force: false }, { by: "", reason: "" }).ok);
+    if (drained.at(-1) === true) await world.say(machine, "removed");
     world.pass(1000, ...NAMES);
   }
   expect([drained, world.state("d-2" as never, "b"), used(world)]).toEqual([[true, false, false, false], "updating", ["a", "b"]]);

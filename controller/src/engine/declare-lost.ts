@@ -9,7 +9,8 @@ import type { Append } from "./rollouts.ts";
 /** In attended time. What becomes of a machine that has stood with a release for so long says nothing of the release: hosts die, and fleets shrink. */
 const STOOD_MS = 3_600_000;
 
-export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts">, machine: MachineId, forMs: number, append: Append, now: Seen): void {
+export function declareLost(loop: Pick<Loop, "world" | "rollouts" | "facts">, machine: MachineId, forMs: number, append: Append, now: Seen): void {
+  const { world, rollouts } = loop;
   const message = `nothing heard for ${durationText(forMs)}`;
   append({ kind: "machine_silent", machine });
   world.lost(machine, now);
@@ -20,6 +21,23 @@ export function declareLost({ world, rollouts }: Pick<Loop, "world" | "rollouts"
       ? ({ code: "silent", message } as const)
       : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
     rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
+  }
+  noteInEnded(loop, machine, message, append);
+}
+
+/**
+ * The same for deployments that have ended and are not in memory. A drain is an order, and no answer: whoever was drained with the release, or on its way back, and is lost before it says that it has stopped the app, is lost with what
+ * it had.
+ */
+function noteInEnded({ world, rollouts, facts }: Pick<Loop, "world" | "rollouts" | "facts">, machine: MachineId, message: string, append: Append): void {
+  for (const app of world.availabilities.appsOf(machine)) {
+    const { deployment } = world.availabilities.assignedTo(machine, app)!;
+    if (!world.availabilities.isDrained(machine) || world.isExcused(machine, app) || rollouts.get(deployment) !== undefined) continue;
+    const drained = facts.drainedTarget(deployment, machine);
+    if (drained === undefined) continue;
+    const changed = { kind: "target_changed", deployment, app, machine, runs: null } as const;
+    if (drained.state === "skipped") append({ ...changed, state: "skipped", reason: drained.reason, leftAs: "lost" });
+    else append({ ...changed, state: "unreachable", reason: { code: "silent", message } });
   }
 }
 
@@ -37,7 +55,7 @@ export function lostWith(loop: Pick<Loop, "world" | "facts" | "attendance" | "ro
     const { deployment, release } = standing.assigned;
     const taken = facts.takenAt(deployment, machine, release);
     if (taken === undefined) return [];
-    const isLost = !isKnownAlive && !world.isExcused(machine, app) && world.hasAssignment(machine, app, taken.generation);
+    const isLost = !isKnownAlive && !world.isExcused(machine, app) && !(taken.isGivenBack && world.hasAnswered(machine, app)) && world.hasAssignment(machine, app, taken.generation);
     if (!rollouts.hasEnded(deployment)) return isLost ? [deployment] : [];
     if (!isLost && !isBad(standing)) return [];
     const since = !isLost ? facts.unwellAt(machine, app) : world.isSilent(machine) ? facts.silentAt(machine) : now.attended;

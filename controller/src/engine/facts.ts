@@ -177,9 +177,16 @@ export class Facts {
     return new Map(this.#sql.leftWith.all({ app, release }) as [string, number][]);
   }
 
-  /** When the machine came to where it stands with the release of a deployment that it took; undefined: it has not, it failed, or `assigned` is another one, which a drain has given back. */
-  takenAt(id: DeploymentId, machine: MachineId, assigned: ReleaseId | null): { readonly attended: Attended; readonly generation: Generation } | undefined {
-    return this.#sql.takenAt.get(id, machine, assigned) as { attended: Attended; generation: Generation } | undefined;
+  /** A target of a deployment that has ended: drained with the release, or on its way back, and nothing has come of it since. Undefined: it is none, or that is known. */
+  drainedTarget(id: DeploymentId, machine: MachineId): { readonly state: "skipped" | "reverted"; readonly reason: RolloutReason } | undefined {
+    const row = this.#sql.drainedTarget.get(id, machine) as { readonly state: "skipped" | "reverted"; readonly message: string } | undefined;
+    return row === undefined ? undefined : { state: row.state, reason: { code: "cordoned", message: row.message } };
+  }
+
+  /** When the machine came to where it stands with the release of a deployment that it took; undefined: it has not, it failed, or `assigned` is another one, which something else than a drain has given it. */
+  takenAt(id: DeploymentId, machine: MachineId, assigned: ReleaseId | null): { readonly attended: Attended; readonly generation: Generation; /** A drain has given it something else since. */ readonly isGivenBack: boolean } | undefined {
+    const row = this.#sql.takenAt.get(id, machine, assigned) as { attended: Attended; generation: Generation; isGivenBack: 0 | 1 } | undefined;
+    return row === undefined ? undefined : { ...row, isGivenBack: row.isGivenBack === 1 };
   }
 
   /** Machines that said something new of the app after a moment, or were heard again after a silence, with when they did so last. */
@@ -345,7 +352,15 @@ function prepare(db: Database) {
     ).raw(),
     silentAt: statement("SELECT silent_attended FROM machines WHERE id = ?").pluck(),
     unwellAt: statement("SELECT unwell_attended FROM machine_apps WHERE machine = ? AND app = ?").pluck(),
-    takenAt: statement("SELECT since_attended AS attended, generation FROM targets WHERE deployment = ? AND machine = ? AND purpose = 'update' AND state IN ('updating', 'healthy') AND (SELECT release FROM deployments WHERE id = deployment) = ?"),
+    takenAt: statement(
+      `SELECT since_attended AS attended, CASE state WHEN 'skipped' THEN first_told ELSE generation END AS generation, state = 'skipped' AS isGivenBack FROM targets WHERE deployment = ? AND machine = ?
+         AND ((purpose = 'update' AND state IN ('updating', 'healthy') AND (SELECT release FROM deployments WHERE id = deployment) = ?) OR (state = 'skipped' AND reason_code = 'cordoned' AND first_told > 0))`,
+    ),
+    drainedTarget: statement(
+      `SELECT t.state, coalesce(t.reason_message, '') AS message FROM targets t JOIN deployments d ON d.id = t.deployment
+       WHERE t.deployment = ? AND t.machine = ? AND d.ended_at IS NOT NULL AND t.reason_code = 'cordoned' AND t.left_as IS NULL AND t.attempts > 0
+         AND ((t.state = 'skipped' AND t.first_told > 0 AND d.back_seq IS NULL) OR (t.state = 'reverted' AND d.back_seq IS NOT NULL))`,
+    ),
     givenBy: statement("SELECT selector, release FROM deployments WHERE id = ?"),
     goneBack: statement("SELECT 1 FROM deployments WHERE id = ? AND back_seq IS NOT NULL"),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),

@@ -76,7 +76,7 @@ export class FleetOrders {
 
   /** `drain`: what runs there is stopped as well. Refused when a budget would be exceeded by that, unless it is forced. */
   cordon(machine: MachineId, { drain, force }: { readonly drain: boolean; readonly force: boolean }, { by, reason }: Order): Answer<void> {
-    const { facts, world, rollouts } = this.#loop;
+    const { facts, world, rollouts, attendance } = this.#loop;
     if (facts.machine(machine) === undefined) return notFound(`there is no machine ${machine}`);
     const isDrained = world.isDrained(machine);
     if (drain && isDrained) return conflict(`${machine} is drained already`);
@@ -85,7 +85,7 @@ export class FleetOrders {
     if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${exceeded}; wait until others are well again, or use --force`);
     this.#loop.commit((append, now) => {
       // What a program drains since it is dead is lost before it is drained.
-      if (drain && !world.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
+      if (drain && !attendance.isCatchingUp && !world.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
       append({ kind: "machine_cordoned", machine, by, reason, drained: drain });
       // Its place in the windows is known to be taken before its turn passes to the next.
       world.cordon(machine, drain);

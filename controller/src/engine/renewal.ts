@@ -22,9 +22,11 @@ export function renewAssignments(loop: Own, machine: MachineId, append: Append, 
   }
 }
 
-/** Of a rollout that ended with the machine on its way: nothing that it says will be about that any more. One that is in memory was told of the drain. */
+/** Of a rollout that ended with the machine on its way, or lost on it: nothing that it says will be about that any more. One that is in memory was told of the drain. */
 function closeTarget({ journal, rollouts }: Own, deployment: DeploymentId, app: AppName, machine: MachineId, append: Append): void {
   if (rollouts.get(deployment) !== undefined) return;
-  const isUpdating = statement(journal.db, "SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state = 'updating'").get(deployment, machine) !== undefined;
-  if (isUpdating) append({ kind: "target_changed", deployment, app, machine, state: "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null });
+  const sql = "SELECT state = 'unreachable' AND let_go IS NOT 'excused' AND reason_code <> 'not_taken' FROM targets WHERE deployment = ? AND machine = ? AND (state = 'updating' OR (state = 'unreachable' AND purpose = 'update'))";
+  const isLost = statement(journal.db, sql).pluck().get(deployment, machine) as 0 | 1 | undefined;
+  if (isLost === undefined) return;
+  append({ kind: "target_changed", deployment, app, machine, state: "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null, ...(isLost === 1 ? { leftAs: "lost" } : {}) });
 }

@@ -19,6 +19,8 @@ import type { Facts, Given } from "./facts.ts";
 import { type Deadlines, Overdue } from "./overdue.ts";
 
 const NEVER = -1 as Attended;
+/** None of these says what runs. */
+const ON_THE_WAY: readonly AgentPhase[] = ["pulling", "staged", "activating", "probing", "reverting", "removing"];
 
 /** Whose targets are on a machine. */
 export interface Listener {
@@ -234,7 +236,8 @@ export class World implements Surroundings {
       isOfAnother: assigned.release !== release,
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
-      isExcused: this.availabilities.isDrained(machine),
+      // A drain is an order, and no answer: whoever is lost before it says that it has stopped the app excuses nothing.
+      isExcused: this.availabilities.isDrained(machine) && (!this.isSilent(machine) || this.isExcused(machine, app)),
       startsAgain: this.#startAgain.has(`${assigned.deployment}/${machine}`),
     };
   }
@@ -257,7 +260,15 @@ export class World implements Surroundings {
   /** False: the machine has not shown that it took what it was told here, so that can't have silenced it. What a drain tells it since does not matter: the machine may have been dead by then. */
   tookIt(app: AppName, { machine, purpose, generation, firstTold, wasHealthy }: Pick<Target, "machine" | "purpose" | "generation" | "firstTold" | "wasHealthy">): boolean {
     if (purpose === "revert") return this.hasAssignment(machine, app, generation);
+    // Whoever has answered to what a drain gave back runs that.
+    if (purpose === null && firstTold > 0 && this.hasAnswered(machine, app)) return false;
     return wasHealthy || this.hasAssignment(machine, app, firstTold);
+  }
+
+  /** The machine has said what runs of the app since it was assigned what it is. */
+  hasAnswered(machine: MachineId, app: AppName): boolean {
+    const answer = this.availabilities.answerOf(machine, app);
+    return answer !== undefined && !ON_THE_WAY.includes(answer);
   }
 
   /** The machine is drained, and has said that nothing of the app runs there any more: what becomes of it then matters to no rollout. */

@@ -5,7 +5,7 @@
  */
 import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { targetStateOf } from "../rollout/decide.ts";
-import { type AgentPhase, type EndedPhase, isStuckBack, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
+import { type AgentPhase, type EndedPhase, isStuckBack, type LeftAs, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
 import { listText } from "./words.ts";
 
 /** A target on which the outcome does not hold yet, or is not known to hold. */
@@ -19,6 +19,8 @@ export interface OutstandingTarget {
   readonly reason?: string | null;
   /** The same in words. Default null. */
   readonly message?: string | null;
+  /** That it was drained, and lost before it said that it had stopped. Default null: it was not. */
+  readonly leftAs?: LeftAs | null;
   /** Whether its machine is heard now. By default nobody knows. */
   readonly isHeard?: boolean;
   /** It is heard, and its time to answer is over. Default false. */
@@ -50,9 +52,9 @@ export const NOBODY_OVERTAKEN: Overtaken = { targets: [], count: 0, archived: 0 
 const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
   succeeded: ["unreachable", "skipped", "pending", "updating", "failed"],
   rolled_back: ["unreachable", "reverting", "healthy", "updating", "failed", "removed"],
-  failed: ["unreachable", "updating", "reverting"],
-  aborted: ["unreachable", "updating", "reverting"],
-  superseded: ["unreachable", "updating", "reverting"],
+  failed: ["unreachable", "updating", "reverting", "skipped"],
+  aborted: ["unreachable", "updating", "reverting", "skipped"],
+  superseded: ["unreachable", "updating", "reverting", "skipped"],
 };
 
 /** What a rollback leaves open that a newer deployment took the place of: also those that it has left to that one. */
@@ -124,10 +126,11 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 type What = "runs_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
 function whatOf(ending: Ending, target: OutstandingTarget): What {
-  const { purpose, attempts, reason = null, isOverdue = false, newer = null } = target;
+  const { purpose, attempts, reason = null, isOverdue = false, newer = null, leftAs = null } = target;
   const { phase } = ending;
   const state = stateNow(ending, target);
   if (state === "removed") return "removed";
+  if (state === "skipped" && leftAs === "lost") return phase === "succeeded" ? "took_it" : "may_run";
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
   if (state === "reverted") return "is_back";
   if (isSupersededBack(ending) || phase === "rolled_back") {

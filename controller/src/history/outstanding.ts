@@ -15,9 +15,9 @@ import { inWaves, type InWave, type Question, TARGET_PAGE } from "./target-pages
 const OUTSTANDING_READ_MAX = 10;
 
 /**
- * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither; nor is one that was removed when it had said that it runs something else.
+ * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither, and one that was drained is so when it was lost with what it had; nor is one that was removed when it had said that it runs something else.
  */
-const IS_OPEN = `(t.state <> 'skipped' OR d.phase <> 'superseded' OR (t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
+const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR t.left_as = 'lost' OR (d.phase = 'superseded' AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
   AND (t.state <> 'removed' OR ${leftWithRelease("t", "d")})
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
@@ -35,14 +35,14 @@ export interface Outstanding {
 }
 
 const OPEN = (condition: string): string => `
-  SELECT t.machine, t.position, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message, ${condition} AS holds FROM ${TARGET_PAGE} t ${JOINS} ORDER BY t.machine`;
+  SELECT t.machine, t.position, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message, t.left_as AS leftAs, ${condition} AS holds FROM ${TARGET_PAGE} t ${JOINS} ORDER BY t.machine`;
 const OPEN_NOW = OPEN(`(${IS_OPEN} AND ${IS_OWN})`);
 const OPEN_THEN = OPEN(`(${IS_OPEN})`);
 
 /** Empty before the end. `present`: how its machines are now, and later decisions about them, count; undefined: it is as the deployment left it. */
 export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, present: Pick<Present, "isOverdue"> | undefined): Steps<Outstanding> {
   const isNow = present !== undefined;
-  const select = ({ machine, state, purpose, attempts, reason, message }: OutstandingTarget & InWave): OutstandingTarget => ({ machine, state, purpose, attempts, reason: reason ?? null, message: message ?? null });
+  const select = ({ machine, state, purpose, attempts, reason, message, leftAs }: OutstandingTarget & InWave): OutstandingTarget => ({ machine, state, purpose, attempts, reason: reason ?? null, message: message ?? null, leftAs: leftAs ?? null });
   const { targets, count } = yield* firstOf(db, id, openStates(ending), { sql: isNow ? OPEN_NOW : OPEN_THEN, given: { isNow: isNow ? 1 : 0 }, select });
   return { targets: present === undefined ? targets : targets.map((target) => ({ ...target, ...heardNow(db, id, target.machine as MachineId, present) })), count };
 }

@@ -17,10 +17,11 @@ export function removalReason({ by, reason }: Pick<MachineRemoved, "by" | "reaso
   return { code: "removed", message: `${by === "" ? "an operator" : by} removed it from the fleet${reason === "" ? "" : `: ${reason}`}` };
 }
 
-interface Touched extends Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "firstTold"> {
+interface Touched extends Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "firstTold" | "attempts"> {
   readonly deployment: DeploymentId;
   readonly phase: RolloutPhase;
   readonly reasonCode: ReasonCode | null;
+  readonly isOnTrial: 0 | 1;
 }
 
 /** Changes the targets of the machine in the tables of deployments that have ended, all in one statement: they may be hundreds. */
@@ -28,7 +29,7 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
   const touched = db.prepare(
     // CROSS JOIN keeps SQLite from beginning with all targets. One deployment that can't be read keeps no machine in the fleet.
-    `SELECT d.id AS deployment, d.phase, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold
+    `SELECT d.id AS deployment, d.phase, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold, t.attempts, t.on_trial AS isOnTrial
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine
      WHERE (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed' ORDER BY d.number`,
   );
@@ -42,8 +43,8 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
   return (removed, { at, attended }) => {
     const { machine, lostWith = [], stopped = [] } = removed;
     const found = touched.all({ machine, lostWith: JSON.stringify(lostWith) }) as Touched[];
-    const left = found.flatMap(({ deployment, phase, reasonCode, ...target }) => {
-      const as = evidenceOf(phase, { ...target, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
+    const left = found.flatMap(({ deployment, phase, reasonCode, isOnTrial, ...target }) => {
+      const as = evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
       return as === null ? [] : [{ deployment, as }];
     });
     remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(left), stopped: JSON.stringify(stopped), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });

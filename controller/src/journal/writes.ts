@@ -82,7 +82,7 @@ export function prepareWrites(db: Database) {
       first_told = 0, was_healthy = 0 WHERE deployment = @id AND state = 'failed'`),
     excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END,
       is_known = is_known AND left_as IS 'failed'
-      WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (let_go <> 'excused' AND (purpose = 'update' OR (on_trial AND attempts = 0 AND reason_code = 'silent'))))))`),
+      WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (let_go <> 'excused' AND (purpose = 'update' OR (purpose IS NULL AND reason_code = 'silent' AND (first_told > 0 OR (on_trial AND attempts = 0))))))))`),
     leaveTargets: statement(`UPDATE targets SET state = 'skipped', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0,
       confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) END),
       reason_code = @reasonCode, reason_message = @reasonMessage

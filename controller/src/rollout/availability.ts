@@ -55,8 +55,9 @@ export class Availabilities {
   of(machine: MachineId, app: AppName): Availability {
     const known = this.#machines.get(machine);
     if (known === undefined) return "absent";
-    if (known.isLost || known.isDrained) return "down";
+    if (known.isLost) return "down";
     const entry = known.apps.get(app);
+    if (known.isDrained) return entry !== undefined && isStopping(entry) ? "changing" : "down";
     return entry === undefined ? "absent" : answered(entry);
   }
 
@@ -73,7 +74,8 @@ export class Availabilities {
   ofMachine(machine: MachineId): Exclude<Availability, "absent"> {
     const known = this.#machines.get(machine);
     if (known === undefined) return "available";
-    if (known.isLost || known.isDrained) return "down";
+    if (known.isLost) return "down";
+    if (known.isDrained) return known.changing > 0 && [...known.apps.values()].some(isStopping) ? "changing" : "down";
     return known.changing > 0 ? "changing" : known.down > 0 ? "down" : "available";
   }
 
@@ -190,6 +192,11 @@ function count(machine: Machine, entry: Entry, by: 1 | -1): void {
 
 function isFinal({ release }: Assigned, phase: AgentPhase): boolean {
   return FINAL_ANSWERS.includes(phase) || (phase === "removed" && release === null);
+}
+
+/** Being drained: until it says that it has stopped the app it is on its way, as with any other change. */
+function isStopping(entry: Entry): boolean {
+  return entry.phase !== "removed" && answered(entry) === "changing";
 }
 
 function answered({ release, phase, isOverdue }: Entry): Availability {

@@ -189,18 +189,23 @@ function onSilence(state: RolloutState, machine: MachineId, reason: RolloutReaso
   const target = state.targets.get(machine);
   if (target === undefined) return [];
   const isDrained = target.reason?.code === "cordoned" && target.attempts > 0;
-  // The target was updating when it was drained, and has not said that it left the release.
-  if (isDrained && target.state === "skipped" && target.leftAs === null && reason.code === "silent" && (state.phase === "rolling" || state.phase === "paused")) {
+  // The target had the release when it was drained, and has not said that it left it.
+  if (isDrained && target.state === "skipped" && target.leftAs === null && reason.code === "silent" && !wentBack(state)) {
     return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null, leftAs: "lost" }];
   }
   const isSaidToBeBack = isDrained && target.state === "reverted";
-  if (!(isMoving(target) || isSaidToBeBack || isOnTrialToStart(state, target) || (target.state === "healthy" && isWatched(state)))) return [];
+  if (!(isMoving(target) || isSaidToBeBack || isOnTrialToStart(state, target) || (reason.code === "silent" && isToTakeItAgain(state, target)) || (target.state === "healthy" && isWatched(state)))) return [];
   return [{ kind: "target_changed", machine, state: "unreachable", reason, runs: null }];
 }
 
 /** The target runs the release already, by an earlier deployment, and is to be told of it in a wave that has begun: if it is lost now, it is lost with the release. */
 function isOnTrialToStart({ phase, waves }: RolloutState, { onTrial, state, attempts, wave }: Target): boolean {
   return onTrial && state === "pending" && attempts === 0 && (phase === "rolling" || phase === "paused") && waves[wave]!.startedAt !== null;
+}
+
+/** The target took the release, was drained, and is used again: it has its turn again, and has answered nothing since. */
+function isToTakeItAgain(state: RolloutState, { state: stands, firstTold }: Target): boolean {
+  return isForward(state) && stands === "pending" && firstTold > 0;
 }
 
 /** In these phases the rollout's next step depends on which targets are still there. */
@@ -238,7 +243,12 @@ function onUnmatched(state: RolloutState, machine: MachineId, reason: RolloutRea
   const target = state.targets.get(machine);
   // A deployment of an older release goes to every machine that it was planned for.
   if (state.strategy.isWayBack === true || target === undefined || !isToStart(state, target) || target.reason?.code === "unmatched" || isLeftForGood(state, target)) return [];
-  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
+  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null, ...leftLost(state, target) }];
+}
+
+/** A target that was lost with the release before its turn stays so, whatever keeps it from that turn. */
+function leftLost(state: RolloutState, target: Target): { readonly leftAs?: "lost" } {
+  return target.state === "unreachable" && evidenceOf(state.phase, target, false) === "lost" ? { leftAs: "lost" } : {};
 }
 
 /** The target waits to start, or is kept from it, and nothing that it says counts until then. */
@@ -342,7 +352,7 @@ function isForward({ phase }: RolloutState): boolean {
 function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target?.state !== "unreachable" || target.purpose !== null) return [];
-  return [{ kind: "target_changed", machine, state: "skipped", reason: { code: "cordoned", message: "the machine is cordoned" }, runs: null }];
+  return [{ kind: "target_changed", machine, state: "skipped", reason: { code: "cordoned", message: "the machine is cordoned" }, runs: null, ...leftLost(state, target) }];
 }
 
 /** Nothing is awaited of a machine that was removed. That it failed, or was lost, with the release stays known: a program that removes dead machines must not hide what kills them. */

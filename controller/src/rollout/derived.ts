@@ -2,6 +2,7 @@
  * What is derived from the targets' states and from the availability of their machines: who moves, which lanes are taken, who starts next, for whom a wave waits. Kept up
  * to date in O(log n) a change; after a restart it is built anew from the targets.
  */
+import { isLostWithRelease } from "./evidence.ts";
 import { isFailure, noteKnown } from "./known.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { MachineAvailability } from "./availability.ts";
@@ -65,16 +66,12 @@ export function letGo(state: RolloutState, wave: WaveState, target: Target, why:
 function enterUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (target.letGo === null) wave.awaited.add(target);
   if (isCounted(state, target)) wave.counted += 1;
-  if (!tookRelease(target) || target.letGo === "excused") return;
+  if (!isLostWithRelease(target) || target.letGo === "excused") return;
   countLost(wave, target.onTrial, 1);
   state.lostTakers.add(target.machine);
   if (target.reason?.code === "not_taken") state.wordless.add(target.machine);
 }
 
-/** The target was told of the release, or ran it from the first and fell silent while the rollout went on. */
-function tookRelease({ purpose, onTrial, attempts, reason }: Target): boolean {
-  return purpose === "update" || (onTrial && attempts === 0 && reason?.code === "silent");
-}
 
 function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (isCounted(state, target)) wave.counted -= 1;

@@ -10,17 +10,16 @@ const COUNTING: readonly RolloutPhase[] = ["rolling", "paused", "succeeded", "fa
  * Null: nothing. `leftWell`: nothing suggests that the release silenced the machine: it was heard when it left, had never had the release, or had been told to stop it. After the end of the rollout also that it
  * was well then, or had run the release for long. A machine that is drained with the release leaves well when it is alive, or has said that it stopped the app.
  */
-export function evidenceOf(phase: RolloutPhase, target: Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "reason" | "firstTold">, leftWell: boolean): LeftAs | null {
-  const { state, purpose, letGo, leftAs, reason } = target;
+export function evidenceOf(phase: RolloutPhase, target: Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "reason" | "firstTold" | "onTrial" | "attempts">, leftWell: boolean): LeftAs | null {
+  const { state, purpose, letGo, leftAs } = target;
   if (leftAs !== null) return leftAs;
   if (!COUNTING.includes(phase)) return null;
   if (isDrainedWithIt(target)) return leftWell ? null : "lost";
+  if (state === "unreachable") return letGo === "excused" || !isLostWithRelease(target) || target.reason?.code === "not_taken" ? null : "lost";
   if (purpose !== "update") return null;
   switch (state) {
     case "failed":
       return "failed";
-    case "unreachable":
-      return letGo === "excused" || reason?.code === "not_taken" ? null : "lost";
     case "updating":
     case "healthy":
       return leftWell ? null : "lost";
@@ -31,6 +30,12 @@ export function evidenceOf(phase: RolloutPhase, target: Pick<Target, "state" | "
     case "removed":
       return null;
   }
+}
+
+/** Of an unreachable target: it was told of the release, took it before a drain gave it something else, or ran it from the first and fell silent while the rollout went on. */
+export function isLostWithRelease({ purpose, onTrial, attempts, firstTold, reason }: Pick<Target, "purpose" | "onTrial" | "attempts" | "firstTold" | "reason">): boolean {
+  if (purpose !== null) return purpose === "update";
+  return reason?.code === "silent" && (firstTold > 0 || (onTrial && attempts === 0));
 }
 
 /** A drain has stopped the release there, or was to: the machine may have been dead before it heard of that. */

@@ -110,6 +110,11 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   if (gate === undefined) return undefined;
   const at = { wave: state.wave, gate: index } as const;
   if (state.promoted) return change({ kind: "gate_opened", ...at, said: saidOfSkipped("the deployment was promoted") });
+  const stopped = wave.gates.findIndex((each) => each.state === "reached" && each.failed > 0 && stepOf(each, wave.changedAt, state.strategy.progressDeadlineMs, now).kind === "stop");
+  if (stopped > index) {
+    const { said } = wave.gates[stopped]!;
+    return change({ kind: "gate_stopped", wave: state.wave, gate: stopped, said }, onFailure(state, stoppedReason(state, wave.gates[stopped]!.gate.kind, said)));
+  }
   const interrupted = wave.gates.findIndex((each) => isInterrupted(wave, each));
   if (interrupted >= 0) return change({ kind: "gate_reached", wave: state.wave, gate: interrupted }, ...(measuredAnew(gate) ? [{ kind: "gate_reached", ...at, isAnew: true } as const] : []));
   if (gate.state !== "reached" || wasWaitedFor(state, wave, gate)) return change({ kind: "gate_reached", ...at });

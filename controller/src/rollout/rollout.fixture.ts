@@ -373,7 +373,9 @@ export class Harness {
 
   answer(verdict: Verdict, said: string = verdict, attempt?: number): void {
     const { waves, wave: index } = this.state;
-    const gate = waves[index]!.gates.findIndex(({ state }) => state === "reached");
+    // One that is not asked stands before it, when a soak runs again.
+    const asked = waves[index]!.gates.findIndex(({ state, isAsked }) => state === "reached" && isAsked);
+    const gate = asked < 0 ? waves[index]!.gates.findIndex(({ state }) => state === "reached") : asked;
     this.event({ kind: "gate_answered", wave: index, gate, attempt: attempt ?? waves[index]!.gates[gate]!.attempts, verdict, said });
   }
 

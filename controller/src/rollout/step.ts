@@ -104,7 +104,7 @@ function passedOver(state: RolloutState, target: Target, world: Surroundings): R
   if (newer !== undefined) return { kind: "target_changed", machine, state: "skipped", reason: { code: "superseded", message: `${newer} has decided about it since` }, runs: null };
   if (world.isCordoned(machine)) return { kind: "target_changed", machine, state: "skipped", reason: CORDONED, runs: null };
   if (!world.isSilent(machine)) return undefined;
-  return { kind: "target_changed", machine, state: "unreachable", reason: onTrial ? { ...SILENT, code: "not_taken" } : SILENT, runs: null, ...(strategy.offline.kind === "skip" ? { isLetGo: true } : {}) };
+  return { kind: "target_changed", machine, state: "unreachable", reason: onTrial || target.firstTold > 0 ? { ...SILENT, code: "not_taken" } : SILENT, runs: null, ...(strategy.offline.kind === "skip" ? { isLetGo: true } : {}) };
 }
 
 export function assignment(state: RolloutState, target: Target, purpose: Purpose, world: Surroundings): Extract<RolloutChange, { readonly kind: "target_assigned" }> {
