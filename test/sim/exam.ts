@@ -41,7 +41,9 @@ export async function rest(world: World, forMs: number): Promise<void> {
 /** What is linked, and what was decided for each app; not that it was confirmed, which changes no app; nor whether it is up: a release that crashes once an hour does so. Nor what a host leaves by itself because it has died there before it was confirmed. */
 function pictureOf({ machines }: World): Map<string, Sight> {
   const picture = new Map<string, Sight>();
-  for (const { id, disk } of machines.values()) {
+  for (const { id, disk, isRemoved } of machines.values()) {
+    // What is none of the fleet any more goes on with what it was told last.
+    if (isRemoved) continue;
     for (const [app, artifact] of disk.links) {
       const hasLeft = ["reverting", "reverted"].includes(disk.apps.get(app)?.phase.kind ?? "");
       picture.set(`${app} on ${id}`, { machine: id, is: nameOf(artifact), hasLeft });
