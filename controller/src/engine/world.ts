@@ -237,7 +237,7 @@ export class World implements Surroundings {
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
       // A drain is an order, and no answer: whoever is lost before it says that it has stopped the app excuses nothing.
-      isExcused: this.availabilities.isDrained(machine) && (!this.isSilent(machine) || this.isExcused(machine, app)),
+      isExcused: this.availabilities.isDrained(machine) && (!this.availabilities.isLost(machine) || this.isExcused(machine, app)),
       startsAgain: this.#startAgain.has(`${assigned.deployment}/${machine}`),
     };
   }
