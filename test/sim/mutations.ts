@@ -374,7 +374,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "outcome_confirmed",
     edits: [
       { file: `${ROLLOUT}/back.ts`, find: 'if (next.kind === "none") return', put: 'if (next.kind === "none" || state.moving.size > 0) return' },
-      { file: "controller/src/history/outstanding.ts", find: "return firstOf(db, id, openStates(ending),", put: "return firstOf(db, id, openStates(ending).slice(0, 0)," },
+      { file: "controller/src/history/outstanding.ts", find: "yield* firstOf(db, id, openStates(ending),", put: "yield* firstOf(db, id, openStates(ending).slice(0, 0)," },
     ],
   },
   {
