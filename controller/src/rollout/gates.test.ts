@@ -94,13 +94,14 @@ describe("soak", () => {
     expect([late.phase, late.moving()]).toEqual(["rolling", [2]]);
   });
 
-  test("that is interrupted by machines that are waited for is not ended by progress_deadline", () => {
+  test.each([true, false])("that is interrupted by machines that are waited for is not ended by progress_deadline (they say at once that they are well: %s)", (isAtOnce) => {
     const rollout = atGate([soak(5 * MINUTE)], { offline: { kind: "wait", forMs: null }, progressDeadlineMs: 2 * MINUTE });
     for (let round = 0; round < 3; round += 1) {
       rollout.pass(4 * MINUTE);
       rollout.silence(0);
       rollout.pass(MINUTE);
-      rollout.hear(0);
+      rollout.hear(0, isAtOnce);
+      if (!isAtOnce) rollout.healthy(0);
     }
     rollout.pass(5 * MINUTE - 1);
     expect([rollout.phase, rollout.moving()]).toEqual(["rolling", []]);

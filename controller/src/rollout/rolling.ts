@@ -117,7 +117,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   }
   const interrupted = wave.gates.findIndex((each) => isInterrupted(wave, each));
   if (interrupted >= 0) return change({ kind: "gate_reached", wave: state.wave, gate: interrupted }, ...(measuredAnew(gate) ? [{ kind: "gate_reached", ...at, isAnew: true } as const] : []));
-  if (gate.state !== "reached" || wasWaitedFor(state, wave, gate)) return change({ kind: "gate_reached", ...at });
+  if (gate.state !== "reached") return change({ kind: "gate_reached", ...at });
   const away = awayStep(state, wave, gate);
   if (away !== undefined) return away;
   const step = stepOf(gate, wave.changedAt, state.strategy.progressDeadlineMs, now);
@@ -136,11 +136,6 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
 /** A soak has passed, another gate has not, and a target of the wave has changed since: the wave is not as it was any more. One that somebody skipped stays so. */
 function isInterrupted({ changedAt }: WaveState, gate: GateState): boolean {
   return gate.gate.kind === "soak" && gate.state === "open" && gate.since !== null && changedAt.attended > gate.since.attended && whySkipped(gate) === undefined;
-}
-
-/** A machine of the wave was waited for in the middle of its soak, and was heard again: the soak's patience begins anew. */
-function wasWaitedFor({ hold }: RolloutState, { changedAt }: WaveState, { gate, since }: GateState): boolean {
-  return gate.kind === "soak" && hold?.kind === "offline" && since !== null && since.attended < hold.since.attended && hold.since.attended < changedAt.attended;
 }
 
 /** A target starts in the middle of a soak: the soak's patience, which is for targets that keep changing, begins anew. In a wave that need not wait for all, the soak goes on beside it. */

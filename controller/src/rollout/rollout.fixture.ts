@@ -311,12 +311,13 @@ export class Harness {
     this.event({ kind: "fell_silent", machine: machineId(index), reason: { code: "silent", message: "nothing heard for 15s" } });
   }
 
-  hear(index: number): void {
+  /** `hasAnswered`: all that it has to say has come with its first word. */
+  hear(index: number, hasAnswered = true): void {
     const machine = machineId(index);
     this.world.silent.delete(machine);
     this.availabilities.lost(machine, false);
     this.note(machine);
-    this.event({ kind: "heard_again", machine, answer: this.availabilities.answerOf(machine, this.state.app), wasRenewed: false });
+    this.event({ kind: "heard_again", machine, answer: hasAnswered ? this.availabilities.answerOf(machine, this.state.app) : undefined, wasRenewed: false });
   }
 
   drain(index: number): void {

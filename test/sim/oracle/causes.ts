@@ -168,10 +168,10 @@ export class Causes {
     return machines.filter((machine) => goneUnheard.has(machine) || (hosts.wasUnheard(machine, at - ROUNDING_MS, at) && (givenMs === 0 || hosts.attention.between(hosts.lastHeardAt(machine), at) >= SILENT_AFTER_MS + givenMs - ROUNDING_MS))).length;
   }
 
-  /** One that took it was waited for in vain. */
-  #hasLost({ lastUpdates, strategy }: Deployment, since: number, at: number): boolean {
+  /** One that took it, or ran it before, was waited for in vain. */
+  #hasLost({ lastUpdates, strategy, waves }: Deployment, since: number, at: number): boolean {
     const { hosts, record } = this.#court;
-    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - ROUNDING_MS && [...lastUpdates.keys()].some((machine) => record.goneUnheard.has(machine) || hosts.wasUnheard(machine, at - ROUNDING_MS, at));
+    return hosts.attention.atMost(since, at) >= strategy.progressDeadlineMs - ROUNDING_MS && [...lastUpdates.keys(), ...waves.flatMap(({ onTrial }) => [...onTrial])].some((machine) => record.goneUnheard.has(machine) || hosts.wasUnheard(machine, at - ROUNDING_MS, at));
   }
 
   /** Since it began to go forward, or since a host came to serve the release for as long as is asked; what may still be on its way does not count. */
