@@ -30,7 +30,7 @@ const EDITS = [
   },
   // Several frames instead of one, and steps that are old after a second instead of a minute at least.
   { file: "controller/src/journal/archive.ts", find: "const FRAME_ROWS_MAX = 500;", put: "const FRAME_ROWS_MAX = 40;" },
-  { file: "controller/src/engine/archiving.ts", find: "const stepsForMs = this.#stepsForMs();", put: "const stepsForMs = this.#stepsForMs() / 60;" },
+  { file: "controller/src/engine/archiving.ts", find: "this.#stepsForMs = stepsForMs;", put: "this.#stepsForMs = () => stepsForMs() / 60;" },
 ];
 
 registerHooks({

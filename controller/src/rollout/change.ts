@@ -67,6 +67,7 @@ export type RolloutChange =
   | { readonly kind: "targets_left"; readonly machines: readonly MachineId[]; readonly reason: RolloutReason }
   /** A machine that came later has its turn in the last wave; one that came after another of its name was removed, in the place of that. */
   | { readonly kind: "target_joined"; readonly target: PlannedTarget }
+  /** All failures and silences of the wave that count are known from here on. How many there are is for readers. */
   | { readonly kind: "failures_acknowledged"; readonly wave: number; readonly failures: number; readonly unreachable: number; /** Silences count on. Default false. */ readonly areSilentLeft?: boolean; /** Nor do machines that were lost, and whose names others have by now. Default false. */ readonly isGoneExcused?: boolean }
   /** It goes no further, and this is why; null: nothing outside holds it. */
   | { readonly kind: "held"; readonly hold: Hold | null }

@@ -52,7 +52,7 @@ export function lostStep(state: RolloutState, now: Moment): Step | undefined {
   return { kind: "hold", hold: { kind: "offline", message, until: until ?? null }, until };
 }
 
-/** `offline: wait:1m, until 2026-01-31 12:05:00 UTC; else it is taken back then (max_unreachable)`, without the brackets around it. */
+/** `offline: wait:1m, until 2026-01-31 12:05:00 UTC; else it is taken back (max_unreachable)`, for brackets. */
 function toleranceText(state: RolloutState, until: Instant | undefined): string {
   const { offline } = state.strategy;
   if (until === undefined || offline.kind !== "wait" || offline.forMs === null) return `offline: ${offline.kind}`;

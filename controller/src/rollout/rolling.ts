@@ -291,7 +291,7 @@ function outcome({ waves }: RolloutState): { readonly phase: "succeeded" | "fail
   return { phase: "failed", reason: { code: "failures_exceeded", message: `it failed on each of ${counted(failedNew > 0 ? failedNew : failed, "machine")} that took it` } };
 }
 
-/** The failures and silences that a rollout succeeded with count no more: only machines that come later can trip its tail. */
+/** The failures that a rollout succeeded with count no more: only machines that come later can trip its tail. */
 function acceptFailures(state: RolloutState): readonly RolloutChange[] {
   return state.waves.flatMap((of, wave) => {
     const failed = failuresOf(of);
