@@ -23,8 +23,8 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
   target.state = to;
   if (isMoving(target)) state.moving.add(target.machine);
   else state.moving.delete(target.machine);
-  if (to === "unreachable") enterUnreachable(state, wave, target);
   leave(state, wave, target, leftAs);
+  if (to === "unreachable") enterUnreachable(state, wave, target);
   if ((wasUnreachable || isBackAgain) && mayGoBack(state, target)) state.turnsBack.giveBack(target);
   if (to === "pending" && wave.startedAt !== null) state.turns.giveBack(target);
   if (to === "removed") noteAvailability(state, target.machine, { is: "absent" });
