@@ -2,19 +2,19 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
-import { Scene } from "../history/history.fixture.ts";
-import { DeploymentViews } from "./views.ts";
+import { deployedToFour, sceneOfFour } from "../history/four.fixture.ts";
+import type { Scene } from "../history/history.fixture.ts";
+import { viewsOf } from "./views.fixture.ts";
+import type { DeploymentViews } from "./views.ts";
 
-const FOUR = ["m-1", "m-2", "m-3", "m-4"];
 const OTHERS = ["m-1", "m-2", "m-4"];
 
 let scene: Scene;
 let views: DeploymentViews;
 
 beforeEach(async () => {
-  scene = new Scene();
-  views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), (id) => scene.engine.rollout(id), scene.engine);
-  await scene.join(...FOUR);
+  scene = await sceneOfFour();
+  views = viewsOf(scene);
 });
 
 afterEach(() => {
@@ -22,11 +22,7 @@ afterEach(() => {
   scene.journal.close();
 });
 
-async function deployed(version: string): Promise<DeploymentId> {
-  const id = scene.deploy(version, { waves: [ALL], maxUnavailable: count(4) });
-  for (const machine of FOUR) await scene.tell(machine, "healthy", version);
-  return id;
-}
+const deployed = (version: string) => deployedToFour(scene, version);
 
 const drain = (machine: string) => scene.engine.orders.cordon(machine as never, { drain: true, force: true }, { by: "anna", reason: "" });
 const outcome = async (id: DeploymentId) => (await views.one(id))!.outcome;

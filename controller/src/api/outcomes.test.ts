@@ -3,19 +3,19 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { DeploymentPhase, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
-import { Scene } from "../history/history.fixture.ts";
+import { deployedToFour, FOUR, sceneOfFour } from "../history/four.fixture.ts";
+import type { Scene } from "../history/history.fixture.ts";
 import { deploymentAt } from "./deployment-at.ts";
-import { DeploymentViews } from "./views.ts";
+import { viewsOf } from "./views.fixture.ts";
+import type { DeploymentViews } from "./views.ts";
 
-const FOUR = ["m-1", "m-2", "m-3", "m-4"];
 
 let scene: Scene;
 let views: DeploymentViews;
 
 beforeEach(async () => {
-  scene = new Scene();
-  views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), (id) => scene.engine.rollout(id), scene.engine);
-  await scene.join(...FOUR);
+  scene = await sceneOfFour();
+  views = viewsOf(scene);
 });
 
 afterEach(() => {
@@ -23,12 +23,7 @@ afterEach(() => {
   scene.journal.close();
 });
 
-/** All have it, and say so. */
-async function deployed(version: string): Promise<DeploymentId> {
-  const id = scene.deploy(version, { waves: [ALL], maxUnavailable: count(4) });
-  for (const machine of FOUR) await scene.tell(machine, "healthy", version);
-  return id;
-}
+const deployed = (version: string) => deployedToFour(scene, version);
 
 const seen = async (id: DeploymentId) => (await views.one(id))!;
 const seenWhole = async (id: DeploymentId) => (await views.withTargets(id))!;
@@ -376,7 +371,7 @@ describe("a deployment of which the tables can't be read", () => {
     const broken = await deployed("2");
     scene.journal.db.prepare("UPDATE deployments SET lanes = '{' WHERE id = ?").run(broken);
     scene.startEngine();
-    views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), (id) => scene.engine.rollout(id), scene.engine);
+    views = viewsOf(scene);
     expect((await seen(broken)).now?.lateWaitsFor).toContain("a fault of the controller itself to be mended (d-2: ");
     expect(await scene.whyDeployment(broken)).toContain("machines that come late wait for a fault of the controller itself to be mended (d-2: ");
   });

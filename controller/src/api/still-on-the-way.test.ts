@@ -2,19 +2,19 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
-import { Scene } from "../history/history.fixture.ts";
-import { DeploymentViews } from "./views.ts";
+import { deployedToFour, FOUR, sceneOfFour } from "../history/four.fixture.ts";
+import type { Scene } from "../history/history.fixture.ts";
+import { viewsOf } from "./views.fixture.ts";
+import type { DeploymentViews } from "./views.ts";
 
-const FOUR = ["m-1", "m-2", "m-3", "m-4"];
 const HOUR = 3_600_000;
 
 let scene: Scene;
 let views: DeploymentViews;
 
 beforeEach(async () => {
-  scene = new Scene();
-  views = new DeploymentViews(scene.journal.db, (id) => scene.engine.waitingOn(id), (id) => scene.engine.rollout(id), scene.engine);
-  await scene.join(...FOUR);
+  scene = await sceneOfFour();
+  views = viewsOf(scene);
 });
 
 afterEach(() => {
@@ -22,11 +22,7 @@ afterEach(() => {
   scene.journal.close();
 });
 
-async function deployed(version: string): Promise<DeploymentId> {
-  const id = scene.deploy(version, { waves: [ALL], maxUnavailable: count(4) });
-  for (const machine of FOUR) await scene.tell(machine, "healthy", version);
-  return id;
-}
+const deployed = (version: string) => deployedToFour(scene, version);
 
 /** m-3 was lost in it, is heard again, and is told to go back. */
 async function rolledBackLate(): Promise<DeploymentId> {

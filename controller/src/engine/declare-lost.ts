@@ -17,10 +17,7 @@ export function declareLost(loop: Pick<Loop, "world" | "rollouts" | "facts">, ma
   for (const state of rollouts.all()) {
     const target = state.targets.get(machine);
     if (target === undefined || world.isExcused(machine, state.app)) continue;
-    const reason = world.tookIt(state.app, target)
-      ? ({ code: "silent", message } as const)
-      : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
-    rollouts.drive(state, { kind: "fell_silent", machine, reason }, append, now);
+    rollouts.drive(state, { kind: "fell_silent", machine, reason: world.silenceReason(state.app, target, message) }, append, now);
   }
   noteInEnded(loop, machine, message, append);
 }

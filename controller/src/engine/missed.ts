@@ -74,9 +74,7 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   if (labels === undefined || isAnother) return yield removal(journal, machine, state.id);
   if (!isOwn && purpose !== null) yield { kind: "reassigned", machine };
   if (world.isSilent(machine) && !world.isExcused(machine, app)) {
-    const message = "nothing is heard from the machine";
-    const reason = world.tookIt(app, target) ? ({ code: "silent", message } as const) : ({ code: "not_taken", message: `${message}, and it had not said before that it has the assignment` } as const);
-    yield { kind: "fell_silent", machine, reason };
+    yield { kind: "fell_silent", machine, reason: world.silenceReason(app, target, "nothing is heard from the machine") };
   }
   if (world.isCordoned(machine)) yield { kind: "cordoned", machine };
   if (isGivenBack) yield { kind: "given_back", machine };

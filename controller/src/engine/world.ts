@@ -265,6 +265,11 @@ export class World implements Surroundings {
     return wasHealthy || this.hasAssignment(machine, app, firstTold);
   }
 
+  /** Whether the release may have silenced the machine. `message`: since when nothing is heard. */
+  silenceReason(app: AppName, target: Target, message: string): RolloutReason {
+    return this.tookIt(app, target) ? { code: "silent", message } : { code: "not_taken", message: `${message}, and it had not said before that it has the assignment` };
+  }
+
   /** The machine has said what runs of the app since it was assigned what it is. */
   hasAnswered(machine: MachineId, app: AppName): boolean {
     const answer = this.availabilities.answerOf(machine, app);

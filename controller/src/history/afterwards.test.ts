@@ -1,16 +1,14 @@
 /** What is told of a deployment and its machines after the end, when they are other than it ended with. */
 import { afterEach, beforeEach, expect, test } from "vitest";
-import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
-import { Scene } from "./history.fixture.ts";
+import { deployedToFour, FOUR, sceneOfFour } from "./four.fixture.ts";
+import type { Scene } from "./history.fixture.ts";
 
-const FOUR = ["m-1", "m-2", "m-3", "m-4"];
 
 let scene: Scene;
 
 beforeEach(async () => {
-  scene = new Scene();
-  await scene.join(...FOUR);
+  scene = await sceneOfFour();
 });
 
 afterEach(() => {
@@ -18,11 +16,7 @@ afterEach(() => {
   scene.journal.close();
 });
 
-async function deployed(version: string): Promise<DeploymentId> {
-  const id = scene.deploy(version, { waves: [ALL], maxUnavailable: count(4) });
-  for (const machine of FOUR) await scene.tell(machine, "healthy", version);
-  return id;
-}
+const deployed = (version: string) => deployedToFour(scene, version);
 
 const head = (told: string): readonly string[] => told.split("\n").filter((line, index) => index === 0 || line.startsWith("  > "));
 

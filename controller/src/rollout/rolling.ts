@@ -111,10 +111,7 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
   const at = { wave: state.wave, gate: index } as const;
   if (state.promoted) return change({ kind: "gate_opened", ...at, said: saidOfSkipped("the deployment was promoted") });
   const stopped = wave.gates.findIndex((each) => each.state === "reached" && each.failed > 0 && stepOf(each, wave.changedAt, state.strategy.progressDeadlineMs, now).kind === "stop");
-  if (stopped > index) {
-    const { said } = wave.gates[stopped]!;
-    return change({ kind: "gate_stopped", wave: state.wave, gate: stopped, said }, onFailure(state, stoppedReason(state, wave.gates[stopped]!.gate.kind, said)));
-  }
+  if (stopped > index) return stopStep(state, stopped, wave.gates[stopped]!.said);
   const interrupted = wave.gates.findIndex((each) => isInterrupted(wave, each));
   if (interrupted >= 0) return change({ kind: "gate_reached", wave: state.wave, gate: interrupted }, ...(measuredAnew(gate) ? [{ kind: "gate_reached", ...at, isAnew: true } as const] : []));
   if (gate.state !== "reached") return change({ kind: "gate_reached", ...at });
@@ -125,12 +122,17 @@ function gateStep(state: RolloutState, wave: WaveState, world: Surroundings, now
     case "open":
       return unseenStep(state, wave, gate, now) ?? owedStep(state, wave, world, now) ?? unheardStep(state, wave, gate, world, now) ?? change({ kind: "gate_opened", ...at, said: isUnwatched(wave, gate) ? saidOfSkipped("no machine of the wave was healthy when it was over") : step.said });
     case "stop":
-      return change({ kind: "gate_stopped", ...at, said: step.said }, onFailure(state, stoppedReason(state, gate.gate.kind, step.said)));
+      return stopStep(state, index, step.said);
     case "ask":
       return change({ kind: "gate_asked", ...at, ...nextQuestion(gate) });
     case "wait":
       return { kind: "hold", hold: { kind: gate.gate.kind, message: gateText(state, gate, step.until), ...(gate.gate.kind === "soak" ? { until: step.until ?? null } : {}) }, until: step.until };
   }
+}
+
+function stopStep(state: RolloutState, gate: number, said: string): Step {
+  const { kind } = waveOf(state, state.wave).gates[gate]!.gate;
+  return change({ kind: "gate_stopped", wave: state.wave, gate, said }, onFailure(state, stoppedReason(state, kind, said)));
 }
 
 /** A soak has passed, another gate has not, and a target of the wave has changed since: the wave is not as it was any more. One that somebody skipped stays so. */

@@ -1,0 +1,19 @@
+/** What tests of the time after a deployment's end begin with: four machines, which take each release at once. */
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { Scene } from "./history.fixture.ts";
+
+export const FOUR = ["m-1", "m-2", "m-3", "m-4"];
+
+export async function sceneOfFour(): Promise<Scene> {
+  const scene = new Scene();
+  await scene.join(...FOUR);
+  return scene;
+}
+
+/** All have it, and say so. */
+export async function deployedToFour(scene: Scene, version: string): Promise<DeploymentId> {
+  const id = scene.deploy(version, { waves: [ALL], maxUnavailable: count(4) });
+  for (const machine of FOUR) await scene.tell(machine, "healthy", version);
+  return id;
+}
