@@ -99,6 +99,15 @@ export class CatchUp {
     if (from !== undefined && isSupersededBack(from)) this.#leaveUndecided(app, machine, from.id);
   }
 
+  /**
+   * A deployment that begins, or is taken up again, decides about its machines until it has ended: they no longer start in the tails of others.
+   * It decides about those that it leaves out, too, unless it has nobody to change.
+   */
+  takeFromTails(by: RolloutState, append: Append, now: Moment): void {
+    const decided = by.targets.size === 0 ? by.targets : new Set([...by.targets.keys(), ...by.unchanged]);
+    for (const [machine, tail] of this.#rollouts.overtakeTails(by, decided, append, now)) this.defer(by.app, machine, tail);
+  }
+
   /** Rollbacks with machines of which it is not known yet whether they go back. */
   undecidedBack(app: AppName): readonly DeploymentId[] {
     return [...new Set(this.#undecidedBack.get(app)?.values())];

@@ -290,9 +290,7 @@ export class Loop {
       if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine, rival);
     }
     this.rollouts.drive(next, { kind: "start", plan }, append, now);
-    // It decides about those that it leaves out, too, unless it has nobody to change.
-    const decided = next.targets.size === 0 ? next.targets : new Set([...next.targets.keys(), ...next.unchanged]);
-    for (const [machine, tail] of this.rollouts.overtakeTails(next, decided, append, now)) this.catchUp.defer(app, machine, tail);
+    this.catchUp.takeFromTails(next, append, now);
   }
 
   /** The deployment that took the release back from some of the machines after this one was asked for, which is no new decision to give it to them again. Undefined: none. */

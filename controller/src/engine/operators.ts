@@ -10,7 +10,7 @@ import type { Size, Strategy } from "../plan/strategy.ts";
 import { windowOf } from "../plan/plan.ts";
 import { sizeText } from "../plan/size.ts";
 import type { CommandEvent } from "../rollout/command.ts";
-import { newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
+import { goesForward, isEnded, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { Comebacks } from "./comebacks.ts";
 import { countMachines, machinePages } from "./fleet-plan.ts";
 import type { Loop } from "./loop.ts";
@@ -139,7 +139,9 @@ export class Operators {
       const steered = rollouts.get(id) ?? (isFirst && journal.lastSeq === readAt ? state : rollouts.takeUp(id)!);
       isFirst = false;
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
+      const hadEnded = isEnded(steered.phase);
       rollouts.drive(steered, event, append, now);
+      if (hadEnded && !isEnded(steered.phase) && goesForward(steered.phase)) this.#loop.catchUp.takeFromTails(steered, append, now);
     });
     if (this.#loop.quarantine.has(id)) this.#takeUpAgain(state);
     this.#loop.askAgain(id);

@@ -58,7 +58,8 @@ export class GoingBack {
     if (decision.isUpdate) {
       // A person says that it is good: it is so from the start where it does not fail, and what it was to replace is not.
       if (this.#court.record.waysBack.has(deployment.id)) past.confirmed.push({ deployment: deployment.id, artifact: undefined });
-      if (deployment.phase === "succeeded") {
+      const hasPassed = deployment.waves.some(({ machines, finishedAt }) => finishedAt !== undefined && machines.includes(decision.machine));
+      if (deployment.phase === "succeeded" || hasPassed) {
         past.isOpen = true;
         this.#late.set(`${decision.machine}/${decision.app}`, { decision, wasWell: false, wasUnheard: false });
       }
