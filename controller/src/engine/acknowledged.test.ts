@@ -42,3 +42,29 @@ test("one that is lost, and was known, stands in for no other that is lost", asy
   world.pass(20_000, "a", ...NAMES.slice(2));
   expect([world.state(id, "b"), world.phase(id)]).toEqual(["unreachable", "paused"]);
 });
+
+test("one that came late, failed, was known and is gone is known once, however often a person goes on", async () => {
+  const world = await onOne(NAMES);
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+  for (const name of NAMES) await world.say(name, "healthy");
+  world.pass(2000, ...NAMES);
+  expect(world.phase(id)).toBe("succeeded");
+  const late = ["u", "v", "w", "x", "y", "z"];
+  const comes = async (name: string, phase: "failed" | "healthy"): Promise<void> => {
+    await world.loseDisk(name);
+    world.pass(2000, ...NAMES, ...late);
+    expect(world.wanted(name)).toBe("2");
+    await world.say(name, phase);
+  };
+  await comes("x", "failed");
+  world.remove("x");
+  expect(world.command(id, "retry").ok).toBe(true);
+  await comes("x", "healthy");
+  await comes("y", "failed");
+  expect(world.command(id, "retry").ok).toBe(true);
+  await world.say("y", "healthy");
+  await comes("z", "failed");
+  await world.join("u");
+  world.pass(2000, ...NAMES, ...late);
+  expect(world.wanted("u")).toBeUndefined();
+});

@@ -178,6 +178,7 @@ test.each(FATES)("a person excuses them with a retry, and is told so; only new o
   expect(world.wanted("y")).toBeUndefined();
   if (fate !== "fails") expect(world.engine.unsound(id)).toMatch(/^app@2 to be healthy where it runs: 3 of \d are now, with those that failed or were lost with it and are gone \(muster retry excuses them\)$/);
   expect(world.command(id, "retry")).toEqual({ ok: true, value: undefined });
+  expect(world.command(id, "retry").ok).toBe(false);
   world.pass(2000, ...THREE, "y");
   expect(world.wanted("y")).toBe("2");
   await world.say("y", "healthy");
