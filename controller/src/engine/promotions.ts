@@ -136,7 +136,11 @@ export class Promotions {
     if (kept !== undefined && (this.#decides ? kept.moment === moment && kept.seq === this.#newestSeq() : !this.#isOld(kept) || now - this.#lookedAt < LOOK_GAP_MS)) return kept;
     const look = this.#look(app, release, targets, this.#maxFailuresOf(id));
     this.#lookedAt = now;
-    for (const [old, { at }] of this.#kept) if (now - at >= FORGOTTEN_MS) this.#kept.delete(old);
+    for (const [old, { at }] of this.#kept) {
+      if (now - at < FORGOTTEN_MS) continue;
+      this.#kept.delete(old);
+      this.#since.delete(old);
+    }
     const fresh: Kept = { look, isRead: false, at: now, moment, seq: this.#newestSeq() };
     this.#kept.set(key, fresh);
     return fresh;
