@@ -85,7 +85,7 @@ export async function unchangedOf(db: Database, deployment: DeploymentOfTargets,
   const now = new Map<string, string>();
   const slice = new Slice();
   const { id, app, release } = deployment;
-  if (isNow) for await (const { machine, text } of leftOutMachines(db, { id, app, release, unchanged: machines }, slice)) now.set(machine, text ?? "");
+  if (isNow) for await (const { machine, text } of leftOutMachines(db, { id, app, release, unchanged: machines }, undefined, slice)) now.set(machine, text ?? "");
   const running = statement(db, "SELECT running_version FROM machine_apps WHERE machine = ? AND app = ?").pluck();
   const targets: Target[] = [];
   for (const machine of machines) {

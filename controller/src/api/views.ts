@@ -223,7 +223,7 @@ export class DeploymentViews {
     const { id, app, release, phase } = row;
     const own = this.#present?.nowOf(id);
     if (own === undefined) return undefined;
-    const leftOut = phase === "succeeded" ? await leftOutNow(this.#db, { id, app, release, unchanged }, slice) : NOBODY_LEFT_OUT;
+    const leftOut = phase === "succeeded" ? await leftOutNow(this.#db, { id, app, release, unchanged }, this.#present, slice) : NOBODY_LEFT_OUT;
     const now = { machines: own.machines + leftOut.machines, healthy: own.healthy + leftOut.healthy, bad: own.bad + leftOut.bad };
     if (now.machines === 0) return undefined;
     const hasEnded = isEnded(phase);

@@ -1,9 +1,9 @@
 /** What is told of a deployment and its machines after the end, when they are other than it ended with. */
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { viewsOf } from "../api/views.fixture.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, FOUR, sceneOfFour } from "./four.fixture.ts";
 import type { Scene } from "./history.fixture.ts";
-
 
 let scene: Scene;
 
@@ -34,6 +34,28 @@ test("a machine that is not heard any more is not said to run it", async () => {
   await deployed("1");
   scene.elapse(20_000, "m-1", "m-2", "m-4");
   expect(head(await scene.whyMachine("m-3"))[0]).toBe("m-3 became healthy with app@1 in wave 1 of d-1; now it is not heard.");
+});
+
+test("a machine that was stopped and started by a drain, and gives no answer, is not said to run it", async () => {
+  const id = await deployed("1");
+  scene.engine.orders.cordon("m-3" as never, { drain: true, force: true }, { by: "anna", reason: "" });
+  scene.engine.orders.uncordon("m-3" as never, { by: "anna", reason: "" });
+  scene.elapse(1000, ...FOUR);
+  expect(scene.engine.nowOf(id)).toEqual({ machines: 4, healthy: 3, bad: 0 });
+  expect(head(await scene.whyDeployment(id))[0]).toBe("d-1 (app@1) succeeded: 4 of 4 machines ran it. Now 3 of 4 healthy: m-3 without an answer yet.");
+  expect(head(await scene.whyMachine("m-3"))[0]).toBe("m-3 became healthy with app@1 in wave 1 of d-1; now it is without an answer yet.");
+});
+
+test.each([1000, 400_000])("nor does a deployment that found it there count it as healthy, %d ms later", async (ms) => {
+  const first = await deployed("1");
+  const again = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4) });
+  scene.elapse(1000, ...FOUR);
+  scene.engine.orders.cordon("m-3" as never, { drain: true, force: true }, { by: "anna", reason: "" });
+  scene.engine.orders.uncordon("m-3" as never, { by: "anna", reason: "" });
+  scene.elapse(ms, ...FOUR);
+  const now = scene.engine.nowOf(first);
+  expect(now).toEqual({ machines: 4, healthy: 3, bad: ms < 100_000 ? 0 : 1 });
+  expect(await viewsOf(scene).one(again)).toMatchObject({ now: { ...now, text: "3 of 4 healthy: m-3 without an answer yet" } });
 });
 
 test("a machine that a drain gave back what it ran before is not said to be healthy with the release", async () => {

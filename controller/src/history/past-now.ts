@@ -13,7 +13,7 @@ import { statement } from "../journal/statement.ts";
 import { isEnded, type Target } from "../rollout/state.ts";
 import type { Past } from "./past.ts";
 import { presenceAt } from "./past-presence.ts";
-import { nowText, type Present, SAID, SAID_FROM, type Said } from "./present.ts";
+import { isChanging, nowText, type Present, SAID, SAID_FROM, type Said } from "./present.ts";
 import { Rows, type Source } from "./rows.ts";
 
 /** What is asked of each machine: two look-ups or three, and a row that is written. */
@@ -76,7 +76,7 @@ const MACHINES_AT_ONCE = 200;
 const SAID_NEXT = `
   SELECT t.machine, ${SAID} FROM (SELECT * FROM targets WHERE deployment = ? AND machine > ? ORDER BY machine LIMIT ${MACHINES_AT_ONCE}) t ${SAID_FROM} ORDER BY t.machine`;
 
-/** Machines about which the deployment has decided last. Of whom it is not known whether they were heard counts as neither healthy nor bad. */
+/** Machines about which the deployment has decided last. Of whom it is not known whether they were heard, or what became of them, counts as neither healthy nor bad. */
 async function countNow(db: Database, id: DeploymentId, unknown: ReadonlySet<string>, slice: Slice): Promise<Now> {
   const now = { machines: 0, healthy: 0, bad: 0 };
   for (let after = ""; ; ) {
@@ -87,7 +87,7 @@ async function countNow(db: Database, id: DeploymentId, unknown: ReadonlySet<str
       const isSettled = said.state === "healthy" || said.state === "reverted";
       const text = nowText(said);
       if (isSettled && text === undefined && !unknown.has(said.machine)) now.healthy += 1;
-      else if (isSettled && text !== undefined && said.is_drained !== 1) now.bad += 1;
+      else if (isSettled && text !== undefined && said.is_drained !== 1 && !isChanging(said)) now.bad += 1;
     }
     await slice.took(2 * rows.length);
     if (rows.length < MACHINES_AT_ONCE) return now;

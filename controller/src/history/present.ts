@@ -9,7 +9,7 @@ import type { Remedies } from "../engine/comebacks.ts";
 import { NOBODY, type Now } from "../engine/deployments-now.ts";
 import { inSlices, type Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";
-import type { RolloutPhase, TargetState } from "../rollout/state.ts";
+import { type AgentPhase, FINAL_ANSWERS, type RolloutPhase, type TargetState } from "../rollout/state.ts";
 import { inWaves, type InWave, ROWS_A_TARGET, TARGET_PAGE, TARGETS_AT_ONCE } from "./target-pages.ts";
 import { listText } from "./words.ts";
 
@@ -32,13 +32,15 @@ export interface Said {
   readonly deployment: string;
   readonly state: TargetState;
   readonly attempts: number;
+  /** Null: nothing of the app is assigned to the machine. */
   readonly decided_by: string | null;
   readonly is_removal: number;
   readonly is_silent: number | null;
   readonly is_drained: number | null;
   /** Healthy when it was drained, and not confirmed: what it is given back since. Empty: nothing. Null: it is as it was told. */
   readonly given_back: string | null;
-  readonly said_phase: string | null;
+  /** Its newest answer to its newest assignment. Null: none yet. */
+  readonly said_phase: AgentPhase | null;
   readonly said_message: string | null;
 }
 
@@ -63,10 +65,16 @@ export function nowText(said: Said): string | undefined {
   if (said.is_drained === 1) return "drained";
   if (said.given_back !== null) return `${said.given_back === "" ? "without the app" : `back on ${said.given_back}`} since a drain`;
   const says = said.said_phase;
-  const isWell = says === null || says === "healthy" || (says === "removed" && said.is_removal === 1);
+  const isWell = said.decided_by === null || says === "healthy" || (says === "removed" && said.is_removal === 1);
   if (isWell || said.state === "failed") return undefined;
+  if (says === null) return "without an answer yet";
   const why = said.said_message === null || said.said_message === "" ? "" : `: ${said.said_message}`;
   return `${says === "reverted" ? "went back by itself" : says === "reverting" ? "goes back by itself" : says}${why}`;
+}
+
+/** It is heard, and has not given a final answer: it may be well yet, unless its time to answer is over. */
+export function isChanging({ said_phase: says, is_silent }: Pick<Said, "said_phase" | "is_silent">): boolean {
+  return is_silent === 0 && (says === null || !FINAL_ANSWERS.includes(says));
 }
 
 /** A machine that is other than a deployment says. */
@@ -85,7 +93,7 @@ export const NOBODY_LEFT_OUT: LeftOut = { ...NOBODY, troubled: [] };
 
 /** Whoever a later deployment to the same machines has begun with is its matter: then nobody is looked at. */
 const HAS_LATER = `SELECT 1 FROM deployments d JOIN deployments l ON l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq WHERE d.id = ? LIMIT 1`;
-const LEFT_OUT = `SELECT j.value AS machine, '' AS deployment, 'healthy' AS state, 1 AS attempts, NULL AS decided_by, 0 AS is_removal, m.silent_since IS NOT NULL AS is_silent, m.drained AS is_drained, NULL AS given_back,
+const LEFT_OUT = `SELECT j.value AS machine, '' AS deployment, 'healthy' AS state, 1 AS attempts, '' AS decided_by, 0 AS is_removal, m.silent_since IS NOT NULL AS is_silent, m.drained AS is_drained, NULL AS given_back,
     CASE WHEN ma.generation = a.generation THEN ma.phase END AS said_phase, ma.reason_message AS said_message, a.deployment AS taken_by, a.release
   FROM json_each(@machines) j CROSS JOIN deployments d ON d.id = @id JOIN machines m ON m.id = j.value JOIN assignments a ON a.machine = j.value AND a.app = d.app JOIN deployments o ON o.id = a.deployment
     LEFT JOIN machine_apps ma ON ma.machine = j.value AND ma.app = d.app
@@ -94,15 +102,15 @@ const LEFT_OUT = `SELECT j.value AS machine, '' AS deployment, 'healthy' AS stat
 /** A deployment, and the machines that it left out. */
 export interface OfLeftOut {
   readonly id: DeploymentId;
-  readonly app: string;
+  readonly app: AppName;
   readonly release: string;
   readonly unchanged: readonly string[];
 }
 
 /** How the machines are now that it left out. */
-export async function leftOutNow(db: Database, deployment: OfLeftOut, slice: Slice): Promise<LeftOut> {
+export async function leftOutNow(db: Database, deployment: OfLeftOut, present: Pick<Present, "isOverdue"> | undefined, slice: Slice): Promise<LeftOut> {
   const now = { machines: 0, healthy: 0, bad: 0, troubled: [] as Troubled[] };
-  for await (const { machine, text, isBad } of leftOutMachines(db, deployment, slice)) {
+  for await (const { machine, text, isBad } of leftOutMachines(db, deployment, present, slice)) {
     now.machines += 1;
     if (text === undefined) now.healthy += 1;
     else if (now.troubled.length < TROUBLED_NAMED_MAX) now.troubled.push({ machine, text });
@@ -115,15 +123,17 @@ export async function leftOutNow(db: Database, deployment: OfLeftOut, slice: Sli
 export async function* leftOutMachines(
   db: Database,
   { id, app, release, unchanged }: OfLeftOut,
+  present: Pick<Present, "isOverdue"> | undefined,
   slice: Slice,
 ): AsyncGenerator<{ readonly machine: string; readonly text: string | undefined; readonly isBad: boolean }, void, undefined> {
   if (unchanged.length === 0 || statement(db, HAS_LATER).get(id) !== undefined) return;
   for (let from = 0; from < unchanged.length; from += TARGETS_AT_ONCE) {
     const machines = JSON.stringify(unchanged.slice(from, from + TARGETS_AT_ONCE));
-    for (const row of statement(db, LEFT_OUT).all({ id, machines }) as (Said & { readonly machine: string; readonly taken_by: string; readonly release: string | null })[]) {
+    for (const row of statement(db, LEFT_OUT).all({ id, machines }) as (Said & { readonly machine: MachineId; readonly taken_by: string; readonly release: string | null })[]) {
       const has = row.release === release;
       const text = has ? nowText(row) : `${row.release === null ? `without ${app}` : `back on ${row.release.slice(app.length + 1)}`} since ${row.taken_by} was taken back`;
-      yield { machine: row.machine, text, isBad: has && text !== undefined && row.is_drained === 0 };
+      const mayBeWell = isChanging(row) && present?.isOverdue(row.machine, app) !== true;
+      yield { machine: row.machine, text, isBad: has && text !== undefined && row.is_drained === 0 && !mayBeWell };
     }
     await slice.took(TARGETS_AT_ONCE * ROWS_A_TARGET);
   }

@@ -72,7 +72,7 @@ export class Why {
     const { id, app, release, phase, beganBack, unchanged } = state;
     if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, overtaken: NOBODY_OVERTAKEN, isRunElsewhere: false, nowText: "" };
     const slice = new Slice();
-    const leftOut = phase === "succeeded" ? await leftOutNow(db, { id, app, release, unchanged: [...unchanged] }, slice) : undefined;
+    const leftOut = phase === "succeeded" ? await leftOutNow(db, { id, app, release, unchanged: [...unchanged] }, present, slice) : undefined;
     const left = phase === "succeeded" ? await inSlices(overtakenOf(db, id), slice) : NOBODY_OVERTAKEN;
     const overtaken = left.archived > 0 ? overtakenIn(db, state) : left;
     const outstanding = await inSlices(outstandingOf(db, id, { phase, beganBack }, present), slice);
