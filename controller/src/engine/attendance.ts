@@ -51,8 +51,9 @@ export class Attendance {
   readonly #keep: Statement;
   /** Counted and written. */
   #attended: number;
-  /** Until when, on the monotonic clock. */
+  /** Until when, on the monotonic clock and in watched time. */
   #countedAt: number;
+  #countedWatchedMs = 0;
   #lookedAt: number;
   /** The wall clock less the monotonic one, at the last look. */
   #wallOffsetMs: number;
@@ -120,7 +121,7 @@ export class Attendance {
     const before = this.#isOut ? undefined : this.#awaited;
     this.#awaited = new Map([...machines].map((machine) => [machine, before?.get(machine) ?? until]));
     this.#total = this.#awaited.size;
-    this.#countedAt = this.#clock.monotonicMs();
+    this.#countFrom(this.now());
   }
 
   /**
@@ -172,7 +173,7 @@ export class Attendance {
   /** From here on time counts again. */
   attend(): void {
     this.#awaited = undefined;
-    this.#countedAt = this.#clock.monotonicMs();
+    this.#countFrom(this.now());
   }
 
   /** A gap is over, and no transaction has taken that in. */
@@ -197,11 +198,15 @@ export class Attendance {
   }
 
   /** A transaction with rows went through at this moment. */
-  wrote({ attended, monotonicMs }: Seen): void {
-    this.#attended = Math.max(this.#attended, attended);
-    this.#countedAt = Math.max(this.#countedAt, monotonicMs);
-    this.#writtenAt = monotonicMs;
+  wrote(moment: Seen): void {
+    this.#attended = Math.max(this.#attended, moment.attended);
+    if (moment.monotonicMs >= this.#countedAt) this.#countFrom(moment);
+    this.#writtenAt = moment.monotonicMs;
     this.#failingSince = undefined;
+  }
+
+  #countFrom({ monotonicMs, watchedMs }: Seen): void {
+    [this.#countedAt, this.#countedWatchedMs] = [monotonicMs, watchedMs];
   }
 
   failed(): void {
@@ -222,9 +227,9 @@ export class Attendance {
     this.wrote({ ...now, attended });
   }
 
-  /** While nothing waits for time, a write is due so rarely that more is attended between two. */
-  #idle({ attended, monotonicMs }: Seen): Attended {
+  /** While nothing waits for time, a write is due so rarely that more is attended between two: what was watched. */
+  #idle({ attended, watchedMs }: Seen): Attended {
     if (this.#awaited !== undefined || this.#failingSince !== undefined) return attended;
-    return Math.floor(this.#attended + Math.min(monotonicMs - this.#countedAt, 2 * IDLE_WRITE_MS)) as Attended;
+    return Math.floor(this.#attended + Math.min(watchedMs - this.#countedWatchedMs, 2 * IDLE_WRITE_MS)) as Attended;
   }
 }

@@ -31,3 +31,18 @@ test("a heartbeat that waited to be read while the controller was held up for a 
   world.pass(40_000, "b", "c", "d");
   expect(["b", "c", "d"].map((name) => world.state(id, name))).toEqual(["pending", "pending", "pending"]);
 });
+
+test("while nothing waits for time, no more of a stop than 2 s is attended either", async () => {
+  const world = await onOne();
+  world.pass(12_000, ...NAMES);
+  const attended = (): number => Number(world.journal.db.prepare("SELECT value FROM meta WHERE key = 'attended_ms'").pluck().get());
+  const before = attended();
+  for (let stop = 0; stop < 10; stop += 1) {
+    world.clock.elapsed += 7000;
+    world.pass(500, ...NAMES);
+  }
+  world.pass(10_000, ...NAMES);
+  const looked = 10 * 500 + 10_000;
+  expect(attended() - before).toBeGreaterThan(looked);
+  expect(attended() - before).toBeLessThan(looked + 10 * 2000 + 10_000);
+});
