@@ -12,7 +12,9 @@ import { type DeploymentId, deploymentNumber, type Instant } from "@muster/proto
 import type { Logger } from "pino";
 import { nextToFold } from "../journal/archived-targets.ts";
 import { statement } from "../journal/statement.ts";
+import { newestSubmitted } from "../journal/submissions.ts";
 import { newestOfAge } from "./attended-age.ts";
+import type { Attended } from "../rollout/moment.ts";
 import type { Loop } from "./loop.ts";
 import { phaseSeq } from "./missed.ts";
 
@@ -90,7 +92,7 @@ export class Archiving {
     if (this.#needsSnapshot(due ? upTo : 0, clock.now())) await journal.snapshots.take(clock.now(), () => !this.#loop.isStopped);
     let moved = 0;
     while (due && this.#goesBy(stepsForMs)) {
-      const rows = await journal.archive.moveOldest(upTo, (from, to) => this.#underWay(from, to));
+      const rows = await journal.archive.moveOldest(upTo, ({ attended }, lastSeq) => this.#underWay(attended as Attended, lastSeq));
       if (rows === 0) break;
       moved += rows;
       await nextTurn();
@@ -136,8 +138,9 @@ export class Archiving {
     return rows > ROWS_PER_SNAPSHOT || (newest !== undefined && rows > 0 && now - newest.at > DAY_MS);
   }
 
-  /** Deployments that were under way at some time between the two. */
-  #underWay(from: number, to: number): readonly string[] {
-    return statement(this.#loop.journal.db, "SELECT id FROM deployments WHERE submitted_at <= ? AND (ended_at IS NULL OR ended_at >= ?)").pluck().all(to, from) as string[];
+  /** Deployments that were under way at some time between the two, by the order of rows and attended time: a wall clock may have been wrong. */
+  #underWay(from: Attended, toSeq: number): readonly string[] {
+    const { db } = this.#loop.journal;
+    return statement(db, "SELECT id FROM deployments WHERE number <= ? AND (ended_attended IS NULL OR ended_attended >= ?)").pluck().all(newestSubmitted(db, toSeq), from) as string[];
   }
 }

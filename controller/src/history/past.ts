@@ -126,7 +126,7 @@ export class Past {
   waiting(): string | undefined {
     const state = this.#state;
     if (state?.phase !== "pending") return state === undefined ? undefined : waitingOn(state);
-    return new Queue(this.#source, state.id).at(this.#at) ?? waitingOn(state);
+    return new Queue(this.#source, state.id).at(this.#at, Math.min(this.#endSeq, this.#rows.firstAfter(this.#at))) ?? waitingOn(state);
   }
 
   close(): void {

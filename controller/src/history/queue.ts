@@ -10,6 +10,7 @@ import { type StartFacts, waitingToStart } from "../engine/starts.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { createProjector } from "../journal/project.ts";
 import { recreateProjections } from "../journal/schema.ts";
+import { newestSubmitted } from "../journal/submissions.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Stamp } from "../rollout/change.ts";
 import { later, type Moment } from "../rollout/moment.ts";
@@ -29,9 +30,15 @@ interface Own {
   readonly app: string;
   readonly release: string;
   readonly strategy: string;
-  readonly submitted_at: Instant;
+  readonly start_seq: number | null;
   readonly started_at: Instant | null;
   readonly ended_at: Instant | null;
+}
+
+/** The last row that counts, and until when it may have waited after that. */
+interface End {
+  readonly seq: number;
+  readonly at: Instant;
 }
 
 /** Of one that waits for long in a busy queue. */
@@ -51,27 +58,30 @@ export class Queue {
     this.#own = db.prepare("SELECT * FROM deployments WHERE id = ?").get(id) as Own | undefined;
   }
 
-  /** What it waited for at a time at which it had not begun; undefined: nothing. */
-  at(at: Instant): string | undefined {
-    const waits = this.until(at);
+  /** What it waited for at a time at which it had not begun, before a row of the journal; undefined: nothing. */
+  at(at: Instant, endSeq: number): string | undefined {
+    const waits = this.until(at, endSeq);
     return waits.at(-1)?.message;
   }
 
-  /** Each change of what it waited for, until it began or until `now`. */
-  until(now: Instant): readonly Wait[] {
+  /** Each change of what it waited for, until it began, or until `now` and before the row `endSeq`. Rows go by their order: the wall clock may have been wrong when they were written. */
+  until(now: Instant, endSeq = Infinity): readonly Wait[] {
     const own = this.#own;
-    if (own === undefined) return [];
-    const end = Math.min(now, own.started_at ?? own.ended_at ?? now) as Instant;
+    const bounds = this.#rows.bounds(this.#id);
+    if (own === undefined || bounds === undefined) return [];
+    const beganSeq = own.start_seq ?? (own.ended_at === null ? Infinity : bounds.last);
+    const beganAt = own.started_at ?? own.ended_at;
+    const end: End = beganAt !== null && beganSeq < endSeq ? { seq: beganSeq, at: beganAt } : { seq: endSeq - 1, at: now };
     const scratch = openDatabase(":memory:");
     try {
       recreateProjections(scratch);
-      return this.#waits(own, this.#neighbours(own, end), scratch, end);
+      return this.#waits(bounds.first, this.#neighbours(own, bounds.first, end.seq), scratch, end.at);
     } finally {
       scratch.close();
     }
   }
 
-  #waits(own: Own, rows: readonly JournalRow[], scratch: Database, end: Instant): readonly Wait[] {
+  #waits(firstSeq: number, rows: readonly JournalRow[], scratch: Database, end: Instant): readonly Wait[] {
     const project = createProjector(scratch);
     // Whether a release stood where it ran was not written down, nor are targets read here; what waited for that, or for a superseded rollback, is not shown to have waited.
     const facts: StartFacts = { facts: new Facts(scratch), promotions: { missing: () => undefined }, rollouts: { goingBack: () => [] }, catchUp: { undecidedBack: () => [] } };
@@ -93,32 +103,34 @@ export class Queue {
       const next = rows[index + 1];
       // Rows of one instant were one decision.
       if (next?.at === row.at || waits.length >= WAITS_MAX) continue;
-      const until = Math.min(next?.at ?? end, end) as Instant;
-      for (let at: Instant | undefined = row.at; at !== undefined && at <= until && waits.length < WAITS_MAX; ) {
+      const until = next?.at ?? end;
+      for (let at: Instant | undefined = row.at; at !== undefined && waits.length < WAITS_MAX; ) {
         const again = look(later(row, at - row.at));
-        at = again !== undefined && again > at ? again : undefined;
+        at = again !== undefined && again > at && again <= until ? again : undefined;
       }
     }
-    return waits.filter(({ at }) => at <= end && at >= own.submitted_at);
+    return waits.filter(({ seq: of }) => of >= firstSeq);
   }
 
-  /** Rows of the deployments that it may have waited for, and its own until it began, until `end`. */
-  #neighbours({ number, app, release, strategy, submitted_at: from }: Own, end: Instant): readonly JournalRow[] {
+  /** Rows of the deployments that it may have waited for, and its own until it began, up to `endSeq`. */
+  #neighbours({ number, app, release, strategy }: Own, firstSeq: number, endSeq: number): readonly JournalRow[] {
     const after = afterOf(strategy);
+    const newest = newestSubmitted(this.#db, endSeq);
+    const from = this.#db.prepare("SELECT attended FROM journal WHERE seq = ?").pluck().get(firstSeq) as number;
     const ids = new Set(
-      this.#db.prepare("SELECT id FROM deployments WHERE app = ? AND submitted_at <= ? AND (ended_at IS NULL OR ended_at >= ?)").pluck().all(app, end, from) as DeploymentId[],
+      this.#db.prepare("SELECT id FROM deployments WHERE app = ? AND number <= ? AND (ended_attended IS NULL OR ended_attended >= ?)").pluck().all(app, newest, from) as DeploymentId[],
     );
     if (after !== null) {
       const wanted = "app = @app AND selector = @targets AND (@release IS NULL OR release = @release)";
       const forerunners = this.#db
-        .prepare(`SELECT id FROM deployments WHERE ${wanted} AND submitted_at <= @end AND number >= coalesce((SELECT max(number) FROM deployments WHERE ${wanted} AND number < @number), 0)`)
+        .prepare(`SELECT id FROM deployments WHERE ${wanted} AND number <= @newest AND number >= coalesce((SELECT max(number) FROM deployments WHERE ${wanted} AND number < @number), 0)`)
         .pluck()
-        .all({ app: after.deploymentOf, targets: after.targets, release: after.deploymentOf === app ? release : null, end, number }) as DeploymentId[];
+        .all({ app: after.deploymentOf, targets: after.targets, release: after.deploymentOf === app ? release : null, newest, number }) as DeploymentId[];
       for (const id of forerunners) ids.add(id);
     }
     ids.add(this.#id);
     const rows = [...ids].flatMap((id) => (id === this.#id ? this.#rows.phasesOf(id).filter(({ entry }) => entry.kind !== "phase_changed") : [...this.#rows.phasesOf(id), ...this.#start(id)]));
-    return rows.filter(({ at }) => at <= end).sort((a, b) => a.seq - b.seq);
+    return rows.filter(({ seq }) => seq <= endSeq).sort((a, b) => a.seq - b.seq);
   }
 
   /** That it started matters here, not with whom. */

@@ -147,3 +147,39 @@ test("a small step back soon after the correction of a clock that was ahead hide
   scene.elapse(600_000, ...MACHINES);
   expect(await stood(between - 2000)).toMatch(/^healthy healthy healthy/);
 });
+
+describe("while the clock was a day ahead", () => {
+  test("what a deployment waited for then is told after it was set right", async () => {
+    scene.clock.wall += DAY;
+    scene.elapse(5000, ...MACHINES);
+    scene.deploy("1", { waves: [{ ...ALL, gates: [{ kind: "soak", forMs: 30_000 }] }], maxUnavailable: count(9) });
+    const second = scene.deploy("2", { waves: [ALL], maxUnavailable: count(9), onConflict: "queue" });
+    scene.elapse(2000, ...MACHINES);
+    const waitedFor = async (): Promise<boolean> => /(?:waits: waits|waited: waited .*) for d-1 \(app@1, (?:pending|rolling)\) to end/.test(await scene.whyDeployment(second));
+    expect(await waitedFor()).toBe(true);
+    scene.clock.wall -= DAY;
+    scene.pass(5000, ...MACHINES);
+    expect(await waitedFor()).toBe(true);
+    for (const machine of MACHINES) await scene.tell(machine, "healthy", "1");
+    scene.elapse(40_000, ...MACHINES);
+    expect(scene.phase(second)).toBe("rolling");
+    expect(await waitedFor()).toBe(true);
+  });
+
+  test("a machine that fell silent then did so after those steps are archived, too", async () => {
+    const first = scene.deploy("1", { waves: [{ ...ALL, gates: [{ kind: "soak", forMs: 60_000 }] }], maxUnavailable: count(9) });
+    for (const machine of MACHINES) await scene.tell(machine, "healthy", "1");
+    scene.clock.wall += DAY;
+    scene.elapse(25_000, "a", "b");
+    scene.clock.wall -= DAY;
+    scene.elapse(25_000, "a", "b");
+    scene.command(first, "abort");
+    scene.elapse(5000, "a", "b");
+    const told = await scene.whyMachine("c", first);
+    expect(told).toContain("silent");
+    scene.age(60 * DAY);
+    scene.elapse(2000, "a", "b");
+    await scene.engine.archiving.sweep();
+    expect(await scene.whyMachine("c", first)).toBe(told);
+  });
+});

@@ -162,7 +162,7 @@ export class Archive {
    * Moves the oldest rows of at most this age and sequence, one frame of them. Returns how many; 0: none are left. `under`: deployments that were under way in a stretch of time.
    * Not to be called again before it has returned.
    */
-  async moveOldest(upToSeq: number, under: (from: number, to: number) => readonly string[]): Promise<number> {
+  async moveOldest(upToSeq: number, under: (first: ArchivedRow, lastSeq: number) => readonly string[]): Promise<number> {
     const rows = this.#oldest(upToSeq);
     const first = rows[0];
     const last = rows.at(-1);
@@ -187,7 +187,7 @@ export class Archive {
     this.onStep("appended");
     if (this.#decode(frame).length !== rows.length) throw new Error(`${frame.file} does not hold what was written to it`);
     this.onStep("compared");
-    const deployments = new Set([...rows.flatMap(({ deployment }) => (deployment === null ? [] : [deployment])), ...under(frame.first_at, frame.last_at)]);
+    const deployments = new Set([...rows.flatMap(({ deployment }) => (deployment === null ? [] : [deployment])), ...under(first, frame.last_seq)]);
     this.#db
       .transaction(() => {
         this.#sql.addFrame.run(frame);

@@ -61,11 +61,11 @@ describe("waves by selector", () => {
 });
 
 describe("gates of waves that are dropped", () => {
-  test("are asked for with the wave before, and merged: the longest soak, each question once, one approval", () => {
+  test("are asked for with the wave before, and merged: the longest soak, each question once, metrics before webhooks, one approval", () => {
     const own = webhook();
     const made = plan([wave(count(3), { gates: [soak(60_000), own, APPROVAL] }), wave(percent(50), { gates: [soak(90_000), webhook(), prometheus(), APPROVAL] }), wave(percent(60)), ALL], 5);
     expect(sizes(made)).toEqual([3, 2]);
-    expect(made.waves[0]!.gates).toEqual([soak(90_000), own, prometheus(), APPROVAL]);
+    expect(made.waves[0]!.gates).toEqual([soak(90_000), prometheus(), own, APPROVAL]);
     expect(made.waves[1]!.gates).toEqual([]);
   });
 

@@ -201,7 +201,7 @@ function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** One soak as long as the longest, one approval, and every question. */
+/** One soak as long as the longest, every question, metrics before webhooks, and one approval. */
 function mergedGates(first: readonly Gate[], second: readonly Gate[]): readonly Gate[] {
   const all = [...first, ...second];
   const soakMs = Math.max(0, ...all.map((gate) => (gate.kind === "soak" ? gate.forMs : 0)));
@@ -209,7 +209,8 @@ function mergedGates(first: readonly Gate[], second: readonly Gate[]): readonly 
   const questions = asked.filter((gate, index) => asked.findIndex((other) => JSON.stringify(other) === JSON.stringify(gate)) === index);
   return [
     ...(soakMs > 0 ? [{ kind: "soak", forMs: soakMs } as const] : []),
-    ...questions,
+    ...questions.filter(({ kind }) => kind === "prometheus"),
+    ...questions.filter(({ kind }) => kind === "webhook"),
     ...(all.some((gate) => gate.kind === "approval") ? [{ kind: "approval" } as const] : []),
   ];
 }

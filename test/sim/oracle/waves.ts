@@ -113,9 +113,9 @@ function waveOf(strategy: Strategy, { spec, size, gates, at, afterMs }: Drafted,
   };
 }
 
-/** One soak as long as the longest, then the questions in the order of the file, each once, and at last a person. */
+/** One soak as long as the longest, then the questions, each once, metrics before webhooks, and at last a person. */
 function inOrder(gates: readonly Gate[]): readonly Gate[] {
   const soakMs = Math.max(0, ...gates.map((gate) => (gate.kind === "soak" ? gate.forMs : 0)));
-  const questions = new Map(gates.filter(({ kind }) => kind === "webhook" || kind === "prometheus").map((gate) => [JSON.stringify(gate), gate]));
-  return [...(soakMs === 0 ? [] : [{ kind: "soak" as const, forMs: soakMs }]), ...questions.values(), ...gates.filter(({ kind }) => kind === "approval").slice(0, 1)];
+  const questions = ["prometheus", "webhook"].flatMap((of) => [...new Map(gates.filter(({ kind }) => kind === of).map((gate) => [JSON.stringify(gate), gate])).values()]);
+  return [...(soakMs === 0 ? [] : [{ kind: "soak" as const, forMs: soakMs }]), ...questions, ...gates.filter(({ kind }) => kind === "approval").slice(0, 1)];
 }
