@@ -172,7 +172,6 @@ export class SimController implements Turning {
     const wakeAfter = (delayMs: number, callback: () => void) => timeline.after(delayMs, this.#living(() => void this.ask(() => callback())));
     const clock = {
       now: () => this.now,
-      wake: (at: Instant, callback: () => void) => wakeAfter(at - this.now, callback),
       monotonicMs: () => timeline.now - begunAt,
       wakeAfter,
     };

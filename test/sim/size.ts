@@ -19,7 +19,7 @@ export interface Shape {
   readonly restMs: number;
 }
 
-/** The engine works in slices of 512 changes: one more than that, and some. */
+/** Many times what the engine changes in one slice, so that each wave takes several. */
 const LARGE = { least: 520, most: 640 };
 const LARGE_ONE_IN = 400;
 

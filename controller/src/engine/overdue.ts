@@ -80,7 +80,6 @@ export class Overdue {
     return this.#newest.get(keyOf({ machine, app }))?.dueAt;
   }
 
-
   /** Something is waited for. */
   get isWaiting(): boolean {
     return this.#newest.size > 0;

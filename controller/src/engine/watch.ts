@@ -2,7 +2,7 @@
  * Looks at the time, twice a second: whether the engine was held up, how much was attended, which machines were not heard, which have not answered. What it finds is written down some at a
  * time, with turns of the loop in between.
  *
- * Always holds: nobody is declared lost, and no answer overdue, while machines catch up.
+ * Always holds: nobody is declared lost, and no answer overdue, before the machines have caught up or their time for it is over.
  */
 import { durationText } from "@muster/proto/duration.ts";
 import type { Moment } from "../rollout/moment.ts";

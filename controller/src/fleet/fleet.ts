@@ -2,7 +2,7 @@
  * Who is heard, and since when: kept in memory, asked with `now`, no I/O and no timers. Being heard is not journalled; falling silent and being heard again
  * is, by the engine.
  *
- *   connected ──session ends──▶ disconnected ──silent_after──▶ silent ──hello──▶ connected
+ *   connected ──session ends──▶ disconnected ──silent_after──▶ silent ──heard──▶ connected
  *       └───────────── nothing heard for silent_after ────────────▲
  *
  * Silence is measured in the time in which the controller looked on: a wall clock that is set, and a controller that is held up, make nobody silent and keep nobody from it. A machine that nothing was heard of since this controller began counts

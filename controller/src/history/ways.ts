@@ -12,7 +12,7 @@ export interface Standpoint {
   readonly state: RolloutState;
   /** What it waits for, in words; empty when it has ended. */
   readonly waiting: string;
-  /** The newest of its app that succeeded: machines that come late still have their turn in it. */
+  /** The newest for its selector that succeeded and changed somebody: machines that come late still have their turn in it. */
   readonly isStanding: boolean;
   /** A later deployment of its app that was carried out; taking this one up again would undo that. */
   readonly later: string | undefined;

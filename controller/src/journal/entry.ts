@@ -1,5 +1,5 @@
 /**
- * Every kind of row that the journal can hold: each accepted command and each change of state. All tables are projections of these, and of nothing else.
+ * Every kind of row that the journal can hold: each accepted command and each change of state. The tables of schema.ts are projections of these, and of nothing else.
  * Heartbeats, connections that come back quickly, probe samples and log lines are not journalled.
  */
 import type { AppName, DeploymentId, Digest, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";

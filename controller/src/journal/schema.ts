@@ -1,5 +1,5 @@
 /**
- * The tables. `journal` is the truth; every other table is a projection of it and can be dropped and replayed.
+ * The journal and its projections. `journal` is the truth; the other tables of this file can be dropped and replayed. What is no projection is kept by the part that needs it (own-tables.ts).
  *
  * A column whose first value is always the same has it as its default; an INSERT names the columns it writes, and leaves out those.
  *

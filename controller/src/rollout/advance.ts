@@ -1,6 +1,6 @@
 /**
- * What follows from a rollout's state: the next step, as far as it can be taken now. Pure; each call is O(log n) but for the one at which a rollback
- * begins, which takes the targets under way. The engine applies what it returns and calls it again until it returns nothing.
+ * What follows from a rollout's state: the next step, as far as it can be taken now. Pure; a call is O(log n) where a target starts or answers, and O(n) where a wave, a
+ * soak or a rollback begins or ends, or waits for machines that are away. The engine applies what it returns and calls it again until it returns nothing.
  *
  * Always holds: a target of wave n+1 is assigned only after the gates of wave n have opened; a target that serves starts only while there is room for one more that
  * does not (place.ts); whenever there is nothing to do and the rollout has not ended, `waitingOn` has an answer, and either a report is

@@ -9,7 +9,7 @@ import { isSuspicious } from "./suspicion.ts";
 import { awaitsStart, failedTargets, isBroken, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState, type Target } from "./state.ts";
 import { someOf } from "./words.ts";
 
-/** `said`: who asks, and why, in a sentence. */
+/** `reason`: who asks, and why, in a sentence. */
 export type CommandEvent =
   | { readonly kind: "pause"; readonly reason: RolloutReason }
   | { readonly kind: "resume"; readonly reason: RolloutReason }

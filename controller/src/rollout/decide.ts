@@ -1,5 +1,5 @@
 /**
- * What one event means for one rollout. Pure, and O(1) an event.
+ * What one event means for one rollout. Pure; O(1) an event of a machine, O(targets) an order of a person.
  *
  * `decide` says what an event changes at once; `advance` (advance.ts) then says, step by step, what follows from the state. A report of an older
  * generation, a doubled timer or a late answer changes nothing.

@@ -72,7 +72,6 @@ function enterUnreachable(state: RolloutState, wave: WaveState, target: Target):
   if (target.reason?.code === "not_taken") state.wordless.add(target.machine);
 }
 
-
 function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target): void {
   if (isCounted(state, target)) wave.counted -= 1;
   wave.awaited.delete(target);

@@ -1,6 +1,6 @@
 /**
- * What must hold of every rollout after every change: checked in tests, in simulation and in production. A violation is a bug and stops the engine
- * before anything is written.
+ * What must hold of every rollout after every change: checked in tests, in simulation and in production. A violation is a bug: nothing of the change is
+ * written, that rollout is paused, and all others go on (engine/own-bug.ts).
  *
  * `checkRollout` costs O(waves), `checkChange` O(1). `auditRollout` counts everything again, O(targets): for tests and after loading.
  */

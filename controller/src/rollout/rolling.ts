@@ -249,13 +249,7 @@ function isProvenElsewhere({ unchanged, availability: { leftOut } }: RolloutStat
 
 /** Some machine has said how the release does there, or runs it already. */
 function hasEvidence(state: RolloutState): boolean {
-  const { waves, wave } = state;
-  if (isProvenElsewhere(state)) return true;
-  for (let index = 0; index <= wave; index += 1) {
-    const wave = waves[index]!;
-    if (wave.counts.healthy + failuresOf(wave) > 0) return true;
-  }
-  return false;
+  return isProvenElsewhere(state) || state.waves.slice(0, state.wave + 1).some((wave) => wave.counts.healthy + failuresOf(wave) > 0);
 }
 
 function tripReason(state: RolloutState): RolloutReason | undefined {

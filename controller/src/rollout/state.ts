@@ -19,7 +19,7 @@
  *             updating, healthy in a wave that has not passed ─▶ skipped (was drained), pending, retried ─▶ skipped (is selected no longer): pending again when that ends
  *             any ─▶ removed (from the fleet): nobody waits for it or touches it; pending again, as a new machine, when one joins under its name
  *
- * A succeeded rollout is the app's standing one until another succeeds: machines that were passed over or joined later still take their turn in it (its tail).
+ * A rollout that has succeeded and changed somebody stands for its selector until a newer one for it does (ADR 25): machines that were passed over or joined later still take their turn in it (its tail).
  */
 import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import type { ReasonCode } from "@muster/proto/reason.ts";
