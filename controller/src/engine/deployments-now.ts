@@ -7,6 +7,7 @@
 import type { DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
 import type { AgentPhase } from "../rollout/state.ts";
 import type { Availability, Assigned } from "../rollout/availability.ts";
+import { tolerated } from "../rollout/suspicion.ts";
 
 export interface Now {
   /** Machines that belong to it. */
@@ -123,11 +124,8 @@ function wentBackItself({ answer, is }: Standing): boolean {
   return answer === "reverted" && is === "available";
 }
 
-/** Of the machines that run a release, so large a share may be bad without anybody doubting it, and one at least. */
-const TOLERATED_SHARE = 0.1;
-
 /** Whether a release is bad where it runs. Where all who have it are drained or on their way, it is not: nobody says so. `allowed`: by the deployment's own `max_failures`. */
 export function isUnsound({ machines, healthy, bad }: Now, allowed: number): boolean {
   if (machines === 0) return false;
-  return bad > Math.max(1, allowed, Math.floor(machines * TOLERATED_SHARE)) || (bad > 0 && healthy === 0);
+  return bad > Math.max(allowed, tolerated(machines)) || (bad > 0 && healthy === 0);
 }

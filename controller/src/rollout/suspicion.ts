@@ -3,8 +3,12 @@
  */
 import { isWayBack, newCount, type RolloutState, type Target } from "./state.ts";
 
-/** Of the machines that were assigned the release, so large a share may be lost without anybody suspecting the release, and one at least. */
+/** Of the machines that a release was given to, so large a share may be lost, or not well, without anybody suspecting the release, and one at least. */
 const TOLERATED_SHARE = 0.1;
+
+export function tolerated(machines: number): number {
+  return Math.max(1, Math.floor(machines * TOLERATED_SHARE));
+}
 
 interface Known {
   answered: number;
@@ -37,7 +41,7 @@ export function isSuspicious(state: RolloutState): boolean {
 }
 
 function isTooMany({ answered, updating, lost }: Known): boolean {
-  return lost > Math.max(1, Math.floor((lost + answered + updating) * TOLERATED_SHARE));
+  return lost > tolerated(lost + answered + updating);
 }
 
 /** One of these that had said that it has the release. */
