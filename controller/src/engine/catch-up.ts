@@ -47,6 +47,8 @@ export class CatchUp {
   #takenBack = new Map<AppName, readonly TakenBack[]>();
   /** The newest that selects these labels, by their text and the app. */
   readonly #newest = new Map<string, Map<AppName, Standing | undefined>>();
+  /** Apps of which another deployment may stand by now. */
+  readonly #changed = new Set<AppName>();
   #tried = 0;
   /** Machines to be looked at, some per turn. */
   readonly #due = new Set<MachineId>();
@@ -64,7 +66,7 @@ export class CatchUp {
 
   /** From the tables. Everybody is looked at: nobody knows who came, and what ended, while no controller looked, and whoever was to be looked at in a transaction that failed still is. */
   reload(): void {
-    for (const collection of [this.#standing, this.#takenBack, this.#newest, this.#deferred, this.#undecidedBack]) collection.clear();
+    for (const collection of [this.#standing, this.#takenBack, this.#newest, this.#deferred, this.#undecidedBack, this.#changed]) collection.clear();
     for (const app of this.#facts.appsDeployed()) this.#read(app);
     this.lookAtAll();
   }
@@ -84,7 +86,24 @@ export class CatchUp {
     for (const machines of [...this.#deferred.values(), ...this.#undecidedBack.values()]) machines.delete(machine);
   }
 
-  /** A deployment of the app has begun, ended, or goes back: who stands may be another, and those that waited for it are looked at. */
+  /** A deployment of the app has begun, ended, or goes back. What follows is looked at when machines have been heard, in this transaction or a later one. */
+  noteChanged(app: AppName): void {
+    this.#changed.add(app);
+  }
+
+  get hasChanged(): boolean {
+    return this.#changed.size > 0;
+  }
+
+  /** Whether any app has changed. */
+  takeChanged(): boolean {
+    const apps = [...this.#changed];
+    this.#changed.clear();
+    for (const app of apps) this.changed(app);
+    return apps.length > 0;
+  }
+
+  /** Who stands may be another, and those that waited for it are looked at. */
   changed(app: AppName): void {
     this.#read(app);
     for (const machine of this.#deferred.get(app) ?? []) this.#due.add(machine);

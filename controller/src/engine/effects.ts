@@ -1,9 +1,9 @@
 /**
- * What the rows of one transaction set off once it is committed: who is told, what is asked, which apps are to be looked at again. Collected while it runs; nothing is done here.
+ * What the rows of one transaction set off once it is committed: who is told, what is asked. Collected while it runs; nothing is done here. What waits for a later transaction is no part of it.
  */
-import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Asker } from "../gates/verdict.ts";
-import { isRepeat, isRolloutEntry, type JournalRow, type RolloutEntry } from "../journal/entry.ts";
+import { type Entry, isRepeat, isRolloutEntry, type JournalRow, type RolloutEntry } from "../journal/entry.ts";
 import { isEnded, type RolloutState } from "../rollout/state.ts";
 import { askerOf } from "./questions.ts";
 
@@ -12,8 +12,6 @@ export class Effects {
   /** Their newest assignment. */
   readonly told = new Set<MachineId>();
   readonly questions: { readonly deployment: DeploymentId; readonly asker: Asker }[] = [];
-  /** Apps of which a deployment has begun, ended, or goes back. */
-  #changedApps = new Set<AppName>();
   #stale: MachineId[] = [];
 
   /** `rollout`: as it stands before this row. */
@@ -24,7 +22,6 @@ export class Effects {
     else if (entry.kind === "machine_removed") this.#remove(entry.machine);
     else if (entry.kind === "gate_asked" || entry.kind === "alarm_asked") this.questions.push({ deployment: entry.deployment, asker: askerOf(entry) });
     else if (isRolloutEntry(entry)) this.#confirm(entry, rollout(entry.deployment));
-    if (entry.kind === "rollout_started" || (entry.kind === "phase_changed" && (isEnded(entry.phase) || entry.phase === "rolling_back"))) this.#changedApps.add(entry.app);
   }
 
   /**
@@ -49,20 +46,15 @@ export class Effects {
     return stale;
   }
 
-  get hasChangedApps(): boolean {
-    return this.#changedApps.size > 0;
-  }
-
-  takeChangedApps(): readonly AppName[] {
-    const apps = [...this.#changedApps];
-    this.#changedApps.clear();
-    return apps;
-  }
-
   #tell(machine: MachineId): void {
     this.told.add(machine);
     this.#stale.push(machine);
   }
+}
+
+/** A deployment has begun, ended, or goes back: which one stands for its app may be another. */
+export function changesWhoStands(entry: Entry): entry is Extract<RolloutEntry, { readonly kind: "rollout_started" | "phase_changed" }> {
+  return entry.kind === "rollout_started" || (entry.kind === "phase_changed" && (isEnded(entry.phase) || entry.phase === "rolling_back"));
 }
 
 function hasPassed(rollout: RolloutState | undefined, machine: MachineId): boolean {

@@ -24,7 +24,7 @@ import type { Schedule } from "./calendar.ts";
 import { CatchUp } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
 import { decidedSince } from "./decided-since.ts";
-import { Effects } from "./effects.ts";
+import { changesWhoStands, Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
 import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
@@ -206,6 +206,7 @@ export class Loop {
       const row = this.journal.append(entry, now);
       effects.note(row, (id) => this.rollouts.get(id));
       for (const machine of effects.stale()) this.assignments.forget(machine);
+      if (changesWhoStands(entry)) this.catchUp.noteChanged(entry.app);
       if (entry.kind === "release_signed") this.assignments.forgetRelease(entry.id);
       return row;
     };
@@ -214,7 +215,7 @@ export class Loop {
       result = this.journal.transaction(() => {
         if (takesGap) for (const state of this.rollouts.active()) this.rollouts.drive(state, { kind: "gap_over" }, append, now);
         const done = work(append, now);
-        if (!isAlone && !this.attendance.isCatchingUp) this.#beginWhatWaited(effects, append, now);
+        if (!isAlone && !this.attendance.isCatchingUp) this.#beginWhatWaited(append, now);
         return done;
       });
     } catch (error) {
@@ -249,15 +250,14 @@ export class Loop {
   }
 
   /** What came in the transaction has been taken in, and rollouts go on. The end of one lets others begin, which may end at once, and lets machines take up what they missed. */
-  #beginWhatWaited(effects: Effects, append: Append, now: Moment): void {
+  #beginWhatWaited(append: Append, now: Moment): void {
     for (;;) {
       this.rollouts.goOnAfterEvents(append, now);
       const started = this.#startPending(append, now);
-      const apps = effects.takeChangedApps();
-      for (const app of apps) this.catchUp.changed(app);
+      const hasChanged = this.catchUp.takeChanged();
       const isDecided = this.catchUp.goOn(append, now);
       this.rollouts.goOnWaiting(append, now);
-      if (!started && apps.length === 0 && !effects.hasChangedApps && !isDecided && !this.rollouts.takeGoneBack()) return;
+      if (!started && !hasChanged && !this.catchUp.hasChanged && !isDecided && !this.rollouts.takeGoneBack()) return;
     }
   }
 
