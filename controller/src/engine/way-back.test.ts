@@ -97,3 +97,28 @@ test("a machine that has stopped what it ran, and hangs, is taken back before th
   }
   expect([world.phase(id), order.filter((name) => name !== "d")]).toEqual(["rolled_back", ["a", "c", "b"]]);
 });
+
+test("a rollback with spread ends when all are back, though one that is back begins anew in the middle", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
+  await world.joinAs({ role: "web", zone: "b" }, "c", "d");
+  const all = ["a", "b", "c", "d"];
+  const strategy = { waves: [ALL], maxUnavailable: count(2), spread: "zone" };
+  world.deploy("1", strategy);
+  await world.settle(...all);
+  world.pass(4000, ...all);
+  const second = world.deploy("2", strategy);
+  await world.settle(...all);
+  world.pass(4000, ...all);
+  expect(world.phase(second)).toBe("succeeded");
+  expect(world.command(second, "rollback")).toMatchObject({ ok: true });
+  const fix = world.deploy("3", { ...strategy, onConflict: "queue" });
+  world.pass(2000, ...all);
+  expect(all.map((name) => world.wanted(name))).toEqual(["2", "2", "1", "1"]);
+  await world.say("c", "healthy");
+  // The host of c reboots, as patched machines do.
+  await world.say("c", "activating");
+  await world.say("d", "healthy");
+  world.pass(1000, ...all);
+  expect([world.phase(second), all.map((name) => world.state(second, name)), all.map((name) => world.wanted(name)), world.phase(fix)]).toEqual(["rolling_back", ["healthy", "healthy", "reverted", "reverted"], ["2", "2", "1", "1"], "pending"]);
+});

@@ -174,3 +174,22 @@ describe("a rollback that fails", () => {
     expect(rollout.state.reason?.message).toContain("the rollback made no progress for 10m (progress_deadline): m-1 runs what has not been said; m-0 runs 2");
   });
 });
+
+describe("a lane that is full of a machine which the rollback did not tell", () => {
+  const gated = [wave(count(1), { gates: [{ kind: "approval" }] }), ALL];
+
+  test.each([
+    ["max_unavailable_per", "a", { maxUnavailablePer: [{ label: "zone", max: 1 }] }],
+    ["spread", "b", { spread: "zone" }],
+  ])("is waited for (%s)", (_, zone, limit) => {
+    const fleet = fleetOf(2, (index) => ({ labels: { zone: index === 0 ? "a" : zone } }));
+    const rollout = new Harness(fleet, { ...limit, waves: gated });
+    rollout.healthy(0);
+    // Its host is started anew, with what it ran before.
+    rollout.report(1, "activating", { generation: 0 });
+    rollout.command("rollback");
+    expect([rollout.phase, rollout.states()]).toEqual(["rolling_back", "healthy pending"]);
+    rollout.report(1, "healthy", { generation: 0 });
+    expect(rollout.states()).toBe("reverting pending");
+  });
+});

@@ -60,7 +60,7 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   }
   const next = state.turnsBack.next(blockers(state, world, "revert"));
   const returning = waveGoingBack(state);
-  if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || state.turnsBack.parkedBehind !== undefined ? "wait" : "none" };
+  if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || isAnybodyLeft(state) ? "wait" : "none" };
   if (world.isSilent(next.machine)) {
     const reason = { code: "silent", message: "nothing is heard from the machine; it goes back when it is heard" } as const;
     return { kind: "start", change: { kind: "target_changed", machine: next.machine, state: "unreachable", reason, runs: null } };
@@ -69,6 +69,11 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   const isItsTurn = returning === undefined || next.wave >= state.waves.indexOf(returning);
   if (!isItsTurn || !hasPlace(state, next, state.maxUnavailable, "revert")) return { kind: "wait" };
   return { kind: "start", change: assignment(state, next, "revert", world) };
+}
+
+/** Some target is still to be told, and what keeps it is no other of this rollback: a budget, or a lane that is full of machines that it did not tell. O(targets), at the end. */
+function isAnybodyLeft({ waves, availability }: RolloutState): boolean {
+  return waves.some(({ targets }) => targets.some((target) => mayGoBack({ availability }, target)));
 }
 
 /** Some target goes back by itself. */
