@@ -9,7 +9,7 @@ import type { Plan, PlannedTarget } from "../plan/plan.ts";
 import { type AlarmChange, applyAlarm, resetAlarm } from "./alarms.ts";
 import { applyGate, type GateChange } from "./gates.ts";
 import { addTurns, aimBack, enterState, leave, letGo } from "./derived.ts";
-import type { Moment } from "./moment.ts";
+import type { Attended, Moment } from "./moment.ts";
 import {
   failedTargets,
   type Hold,
@@ -157,8 +157,9 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       noteAcknowledged(state, waveOf(state, change.wave), change);
       return;
     case "held":
-      if (change.hold === null) endHold(state, at);
-      else state.hold = { ...change.hold, until: change.hold.until ?? null, since: state.hold?.kind === change.hold.kind ? state.hold.since : at };
+      if (change.hold === null) return endHold(state, at);
+      if (change.hold.kind === "offline" && state.hold?.kind !== "offline") endHold(state, at);
+      state.hold = { ...change.hold, until: change.hold.until ?? null, since: state.hold?.kind === change.hold.kind ? state.hold.since : at };
       return;
     case "promoted":
       state.promoted = true;
@@ -248,11 +249,12 @@ function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at
   state.turns.giveBack(target);
 }
 
-/** From the moment at which nothing holds it any more, progress is expected again. */
+/** From the moment at which nothing holds it any more, progress is expected again. Machines that are waited for again and again wind nothing up: what was left when the wait began is left after it. */
 function endHold(state: RolloutState, { attended }: Moment): void {
-  if (state.hold === null) return;
+  const { hold } = state;
+  if (hold === null) return;
   state.hold = null;
-  state.progressAt = attended;
+  state.progressAt = hold.kind === "offline" ? ((state.progressAt + attended - Math.max(state.progressAt, hold.since.attended)) as Attended) : attended;
 }
 
 function targetOf(state: RolloutState, machine: MachineId): Target {

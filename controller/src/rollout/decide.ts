@@ -221,16 +221,18 @@ function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgai
   if (target?.state === "skipped" && target.leftAs === "lost") return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
   if (target?.state !== "unreachable" || isOver(state)) return [];
   const to = stateWhenHeard(state, target, answer, wasRenewed);
-  return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...soakAnew(state, target)];
+  return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...soakGoesOn(state, target)];
 }
 
-/** The target was waited for in the middle of a soak: the soak's patience, which is for targets that keep changing, begins anew. */
-function soakAnew({ phase, hold, waves }: RolloutState, { wave }: Target): readonly RolloutChange[] {
-  const gates = waves[wave]!.gates;
+/** The last target that was waited for in the middle of a soak: that time is no part of the soak's patience, which is for targets that keep changing. */
+function soakGoesOn({ phase, hold, waves }: RolloutState, target: Target): readonly RolloutChange[] {
+  const { wave } = target;
+  const { gates, awaited } = waves[wave]!;
   const gate = gates.findIndex(({ state }) => state !== "open");
   const { gate: asked, state, since } = gates[gate] ?? {};
   const isWaiting = phase === "rolling" && hold?.kind === "offline" && asked?.kind === "soak" && state === "reached" && since !== null && since !== undefined;
-  return isWaiting && since.attended < hold.since.attended ? [{ kind: "gate_reached", wave, gate }] : [];
+  const isLast = [...awaited].every((each) => each === target);
+  return isWaiting && isLast && since.attended < hold.since.attended ? [{ kind: "gate_reached", wave, gate, waitedSince: hold.since }] : [];
 }
 
 function stateWhenHeard({ phase, beganBack }: RolloutState, target: Target, answer: AgentPhase | undefined, wasRenewed: boolean): TargetState {

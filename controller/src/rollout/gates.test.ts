@@ -95,11 +95,11 @@ describe("soak", () => {
   });
 
   test.each([true, false])("that is interrupted by machines that are waited for is not ended by progress_deadline (they say at once that they are well: %s)", (isAtOnce) => {
-    const rollout = atGate([soak(5 * MINUTE)], { offline: { kind: "wait", forMs: null }, progressDeadlineMs: 2 * MINUTE });
+    const rollout = atGate([soak(5 * MINUTE)], { offline: { kind: "wait", forMs: null }, progressDeadlineMs: 10 * MINUTE });
     for (let round = 0; round < 3; round += 1) {
       rollout.pass(4 * MINUTE);
       rollout.silence(0);
-      rollout.pass(MINUTE);
+      rollout.pass(20 * MINUTE);
       rollout.hear(0, isAtOnce);
       if (!isAtOnce) rollout.healthy(0);
     }
@@ -357,5 +357,38 @@ describe("several gates", () => {
     rollout.healthy(1);
     expect(rollout.times("gate_asked")).toBe(1);
     expect(rollout.waitsFor()).toBe("somebody to approve wave 1");
+  });
+});
+
+describe("a release that starts its host anew again and again, with machines that are waited for", () => {
+  const strategy = { waves: [wave(count(1), { gates: [soak(MINUTE)] }), ALL], offline: { kind: "wait", forMs: 10 * MINUTE }, progressDeadlineMs: 10 * MINUTE, maxUnreachable: count(0) } as const;
+
+  test.each([true, false])("is taken back when it has had its time, that of the waits left out (healthy in between: %s)", (isHealthy) => {
+    const rollout = new Harness(3, strategy);
+    let upMs = 0;
+    for (; rollout.phase === "rolling" && upMs < 500 * 30 * SECOND; upMs += 30 * SECOND) {
+      if (isHealthy) rollout.healthy(0);
+      else rollout.report(0, "activating");
+      rollout.pass(30 * SECOND);
+      rollout.silence(0);
+      rollout.pass(30 * SECOND);
+      rollout.hear(0);
+    }
+    expect(["rolling_back", "rolled_back"]).toContain(rollout.phase);
+    expect(upMs).toBeGreaterThanOrEqual(9 * MINUTE);
+    expect(upMs).toBeLessThanOrEqual(13 * MINUTE);
+  });
+
+  test("passes when it is well in the end, however long it was waited for", () => {
+    const rollout = new Harness(3, strategy);
+    rollout.healthy(0);
+    for (let wait = 0; wait < 4; wait += 1) {
+      rollout.pass(30 * SECOND);
+      rollout.silence(0);
+      rollout.pass(9 * MINUTE);
+      rollout.hear(0);
+    }
+    rollout.pass(MINUTE);
+    expect([rollout.phase, rollout.moving()]).toEqual(["rolling", OPEN]);
   });
 });

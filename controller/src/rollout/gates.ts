@@ -22,7 +22,7 @@ export interface GateState extends Asking {
 }
 
 export type GateChange =
-  | { readonly kind: "gate_reached"; readonly wave: number; readonly gate: number; /** It had been reached, and nobody had looked for a while: what was good before counts no more, and what was bad counts on. Default false. */ readonly isAnew?: boolean }
+  | { readonly kind: "gate_reached"; readonly wave: number; readonly gate: number; /** It had been reached, and nobody had looked for a while: what was good before counts no more, and what was bad counts on. Default false. */ readonly isAnew?: boolean; /** It had been reached, and from then to now machines were waited for: that counts for nothing. */ readonly waitedSince?: Moment }
   | (Repeatable & { readonly kind: "gate_asked"; readonly wave: number; readonly gate: number; readonly attempt: number })
   | (Repeatable & {
       readonly kind: "gate_answered";
@@ -42,7 +42,9 @@ export function pendingGate(gate: Gate): GateState {
 export function applyGate(gate: GateState, change: GateChange, at: Moment): void {
   switch (change.kind) {
     case "gate_reached": {
-      const kept = change.isAnew === true ? { since: gate.since, failed: gate.failed } : { since: at };
+      const { isAnew, waitedSince } = change;
+      const since = isAnew === true ? gate.since : waitedSince === undefined ? at : later(gate.since ?? at, attendedSince(waitedSince, at));
+      const kept = isAnew === true ? { since, failed: gate.failed } : { since };
       Object.assign(gate, { ...pendingGate(gate.gate), attempts: gate.attempts, state: "reached", ...kept });
       return;
     }
