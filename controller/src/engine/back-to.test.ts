@@ -1,5 +1,6 @@
 /** `rollback --to` is a way back, and waits for nothing that a rollback does not wait for; what was asked for before it does not undo it. */
 import { describe, expect, test } from "vitest";
+import type { DeploymentId } from "@muster/proto/ids.ts";
 import { LAST_GOOD } from "../journal/confirmed.ts";
 import { alarm, ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import type { Strategy } from "../plan/strategy.ts";
@@ -151,5 +152,31 @@ describe("a fix in the middle of rollback --to", () => {
     world.deploy("3", WIDE);
     await failsOnC(world);
     expect([world.wanted("a"), world.wanted("b")]).toEqual(["1", "1"]);
+  });
+});
+
+describe("a machine that was removed, and joins again while it runs 1", () => {
+  async function joinedAgain(): Promise<{ readonly world: World; readonly second: DeploymentId }> {
+    const world = await onOne();
+    const before = world.generation("a");
+    world.remove("a");
+    const second = world.deploy("2", WIDE);
+    for (const name of ["b", "c", "d"]) await world.say(name, "healthy");
+    world.pass(2000, "b", "c", "d");
+    expect(world.phase(second)).toBe("succeeded");
+    await world.joinOwing("a");
+    await world.say("a", "probing", before, "app", "1");
+    world.pass(3000, ...NAMES);
+    expect(world.wanted("a")).toBe("2");
+    return { world, second };
+  }
+
+  test.each(["healthy", "failed there, and it is back on 1"])("goes back to 1 by a rollback of 2, which is %s", async (how) => {
+    const { world, second } = await joinedAgain();
+    await world.say("a", how === "healthy" ? "healthy" : "reverted", world.generation("a"), "app", how === "healthy" ? "2" : "1");
+    world.pass(3000, ...NAMES);
+    expect(world.command(second, "rollback").ok).toBe(true);
+    await work(world, NAMES);
+    expect([world.phase(second), ...NAMES.map((name) => world.wanted(name))]).toEqual(["rolled_back", "1", "1", "1", "1"]);
   });
 });

@@ -160,8 +160,16 @@ export class World {
   }
 
   async joinAs(labels: Labels, ...machines: string[]): Promise<void> {
-    const joined = { kind: "machine_joined", labels, agentVersion: "0", hostname: "h", os: "linux", arch: "x64" } as const;
-    await Promise.all(machines.map((machine) => this.engine.hello({ ...joined, machine: machine as MachineId, instance: this.#instance(machine) }, 0)));
+    await Promise.all(machines.map((machine) => this.#hello(machine, labels, 0)));
+  }
+
+  /** It owes the report that is said of it next. */
+  joinOwing(machine: string): Promise<void> {
+    return this.#hello(machine, { role: "web" }, (this.#seqs.get(machine) ?? 0) + 1);
+  }
+
+  async #hello(machine: string, labels: Labels, newestPendingSeq: number): Promise<void> {
+    await this.engine.hello({ kind: "machine_joined", labels, agentVersion: "0", hostname: "h", os: "linux", arch: "x64", machine: machine as MachineId, instance: this.#instance(machine) }, 0, newestPendingSeq);
   }
 
   /** Its disk is another one, and nothing is on it. */
@@ -244,7 +252,7 @@ export class World {
         phase,
         reason: phase === "reverted" ? { code: "exited", message: "exited with code 1" } : null,
         runningVersion: runs,
-        runningArtifact: "",
+        runningArtifact: runs === "" ? "" : ARTIFACT,
         starts: 1,
         pid: 1,
         ports: {},

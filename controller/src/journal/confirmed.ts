@@ -47,7 +47,13 @@ export const RENEWED = `
       ELSE a.last_good END AS renewed
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
 
-/** The release of `@app` that was confirmed on `@machine` last. */
+/** What runs of `@app` on `@machine`, to which nothing of it was ever assigned: it is of an earlier membership, and says what it has kept. */
+const FOUND_THERE = `
+  SELECT r.id FROM machine_apps s JOIN releases r ON r.id = s.app || '@' || s.running_version AND r.artifact = s.running_artifact
+  WHERE s.machine = @machine AND s.app = @app AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted')
+    AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.machine = @machine AND a.app = @app)`;
+
+/** The release of `@app` that was confirmed on `@machine` last, or was found there. */
 export const LAST_GOOD = `
   SELECT ${LAST_GOOD_OF}
-  FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
+  FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app UNION ALL ${FOUND_THERE}`;
