@@ -6,7 +6,7 @@ import { acknowledge } from "./acknowledge.ts";
 import type { RolloutChange } from "./change.ts";
 import type { GateState } from "./gates.ts";
 import { isSuspicious } from "./suspicion.ts";
-import { awaitsStart, failedTargets, isBroken, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState, type Target } from "./state.ts";
+import { awaitsStart, failedTargets, isEnded, isStuckBack, isSupersededBack, isTouched, newCount, outstanding, type RolloutReason, type RolloutState, type Target } from "./state.ts";
 import { someOf } from "./words.ts";
 
 /** `reason`: who asks, and why, in a sentence. */
@@ -190,10 +190,8 @@ function askAgain({ waves, wave }: RolloutState): readonly RolloutChange[] {
   return gate < 0 ? [] : [{ kind: "gate_reached", wave, gate }];
 }
 
-/** What a gate measured before the rollout ended, or a fault stopped it, says nothing about the time since: nobody looked. */
-function measureAnew(state: RolloutState): readonly RolloutChange[] {
-  const { waves, wave } = state;
-  if (state.phase !== "failed" && !isBroken(state)) return [];
+/** What a gate measured before the rollout was paused, or ended, says nothing about the time since: a soak did not run then, and nobody was asked. */
+function measureAnew({ waves, wave }: RolloutState): readonly RolloutChange[] {
   const gate = waves[wave]?.gates.findIndex(({ state: stands }) => stands !== "open") ?? -1;
   const begun = waves[wave]?.gates[gate];
   return begun?.state === "reached" && (begun.gate.kind === "soak" || begun.gate.kind === "prometheus") ? [{ kind: "gate_reached", wave, gate }] : [];

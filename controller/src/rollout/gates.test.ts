@@ -392,3 +392,15 @@ describe("a release that starts its host anew again and again, with machines tha
     expect([rollout.phase, rollout.moving()]).toEqual(["rolling", OPEN]);
   });
 });
+
+test("a soak does not run while the rollout is paused: it begins anew when that ends", () => {
+  const rollout = atGate([soak(5 * MINUTE)]);
+  rollout.pass(4 * MINUTE);
+  rollout.command("pause");
+  rollout.pass(10 * MINUTE);
+  rollout.command("resume");
+  rollout.pass(5 * MINUTE - 1);
+  expect(rollout.moving()).toEqual([]);
+  rollout.pass(1);
+  expect(rollout.moving()).toEqual(OPEN);
+});
