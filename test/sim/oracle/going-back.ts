@@ -49,7 +49,7 @@ export class GoingBack {
   }
 
   forget(machine: MachineId): void {
-    for (const key of [...this.#pasts.keys()]) if (key.startsWith(`${machine}/`)) this.#pasts.delete(key);
+    for (const known of [this.#pasts, this.#late]) for (const key of [...known.keys()]) if (key.startsWith(`${machine}/`)) known.delete(key);
   }
 
   decided(decision: Decision, deployment: Deployment, before: Decision | undefined): void {

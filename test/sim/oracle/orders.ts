@@ -73,9 +73,9 @@ export class Orders {
   #checkNewest({ machine }: Decision, { app, artifact, startedAt = 0, firstDecisions, lastDecisions }: Deployment, what: string): void {
     const { record, complain } = this.#court;
     if (firstDecisions.get(machine) !== lastDecisions.get(machine)) return;
-    const { labels } = record.machines.get(machine)!;
-    // Who came while the newer one is under way, or is meant for something else since, waits for its end.
-    const isFor = ({ phase, startedAt: at = Infinity }: Deployment) => phase === "succeeded" || ((phase === "rolling" || phase === "paused") && record.isUntouchedSince(machine, at));
+    const { labels, joinedAt } = record.machines.get(machine)!;
+    // Who came while the newer one is under way, be it in the moment in which it began, or is meant for something else since, waits for its end.
+    const isFor = ({ phase, startedAt: at = Infinity }: Deployment) => phase === "succeeded" || ((phase === "rolling" || phase === "paused") && joinedAt < at && record.isUntouchedSince(machine, at));
     const newer = [...record.deployments.values()].find(
       (other) => other.app === app && (other.startedAt ?? -1) > startedAt && other.artifact !== artifact && other.waves.some(({ machines }) => machines.length > 0) && selects(checkedSelector(other.strategy.targets), labels) && isFor(other),
     );
