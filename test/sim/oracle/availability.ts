@@ -189,12 +189,12 @@ export class Availability {
     return serving.offSince(now)! <= Math.min(decidedAt - LAG_MS, hosts.knownUntil(machine)) ? "down" : "down_lately";
   }
 
-  /** It has not answered in its time, and does not say that it goes back. */
+  /** It has not answered in its time, and has not been heard to say that it goes back. */
   #isOverdue({ machine, app, at, deployment }: Decision, decidedAt: number): boolean {
     const { hosts, record } = this.#court;
     const host = hosts.machines.get(machine)!;
     const state = host.disk.apps.get(app);
-    if (state?.phase.kind === "reverting" && host.trueTime(state.phaseSince) <= decidedAt) return false;
+    if (state?.phase.kind === "reverting" && host.trueTime(state.phaseSince) <= Math.min(decidedAt, hosts.knownUntil(machine))) return false;
     return hosts.attention.atMost(at, decidedAt) >= answerMs(record.deployments.get(deployment)!.strategy);
   }
 
