@@ -57,8 +57,9 @@ export class Availability {
     const phase = hosts.restingPhase(machine, app, before.generation);
     const hasSaid = phase !== undefined && record.answers.get(before.generation) === phase && !record.owedSince.has(before.generation);
     const hasSettled = hosts.hasSettled(machine, app, before.generation) || hasSaid;
+    const isAnew = record.owedSince.has(before.generation) || (!hasSettled && record.answers.has(before.generation));
+    if (isAnew) this.#anew.add(generation);
     if (hasSettled) return void this.#changes.delete(`${machine}/${app}`);
-    if (record.answers.has(before.generation)) this.#anew.add(generation);
     const deployment = record.deployments.get(before.deployment)!;
     const place = this.#inherited.get(before.generation);
     // Whoever is lost has its time anew when it is heard.

@@ -170,6 +170,9 @@ export class Record {
     gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
     report_accepted: ({ machine, app, generation, phase, instance }) => {
       this.#said.set(`${machine}/${app}`, { generation, phase, instance });
+      const newest = this.#assigned.get(`${machine}/${app}`);
+      // It has lost what it had answered to, as after a power cut.
+      if (newest !== undefined && generation < newest && this.answers.has(newest) && !this.owedSince.has(newest)) this.owedSince.set(newest, this.#now);
       if (!FINAL.includes(phase)) {
         if (this.answers.has(generation) && !this.owedSince.has(generation)) this.owedSince.set(generation, this.#now);
         return;
