@@ -16,7 +16,7 @@ import { endsAt, failuresOf, type Hold, isToRevert, mayGoBack, type RolloutReaso
 export function waitingOn(state: RolloutState, now?: Moment): string | undefined {
   switch (state.phase) {
     case "pending":
-      return "its turn";
+      return "the controller to begin it: nothing else is in its way";
     case "paused":
       return `an operator to resume${mayRetry(state) ? ", retry" : ""}, roll back or abort it`;
     case "rolling":
