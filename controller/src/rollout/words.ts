@@ -4,6 +4,7 @@
 import { durationText } from "@muster/proto/duration.ts";
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { isInfrastructure, type ReasonCode } from "@muster/proto/reason.ts";
+import { whereText } from "@muster/proto/selector.ts";
 import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
@@ -204,7 +205,7 @@ export function unmatchedReason({ targets }: Pick<RolloutState["strategy"], "tar
 }
 
 export function budgetHold(selector: string): Hold {
-  return { kind: "budget", message: `room in the budget of ${selector === "" ? "all machines" : selector}` };
+  return { kind: "budget", message: `room in the budget of ${whereText(selector)}` };
 }
 
 /** Of machines that are changing, and not by a step of this rollout that could still go well. */
