@@ -31,6 +31,21 @@ test("a rollback to files that retention has removed is refused, and not advised
   expect([world.wanted("a"), world.wanted("b")]).toEqual(["2", "2"]);
 });
 
+test("a window is not changed where no machine can take the release any more", async () => {
+  const world = new World();
+  await world.join("a", "b");
+  const first = world.deploy("1", WIDE);
+  await world.settle("a", "b");
+  world.pass(4000, "a", "b");
+  expect(world.steer(first, { kind: "set_max_unavailable", size: count(1) })).toMatchObject({ ok: true });
+  const second = world.deploy("2", WIDE);
+  await world.settle("a", "b");
+  world.pass(4000, "a", "b");
+  const message = `${first} can't be changed: it has succeeded, and machines that come late get ${second} (app@2), not this one; change that instead`;
+  expect(world.steer(first, { kind: "set_max_unavailable", size: count(2) })).toMatchObject({ ok: false, refusal: { message } });
+  expect(world.steer(second, { kind: "set_max_unavailable", size: count(2) })).toMatchObject({ ok: true });
+});
+
 test("whoever could not go back to the same release is not taken back to it once more", async () => {
   const world = new World();
   await world.join("a", "b");

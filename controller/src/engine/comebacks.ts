@@ -42,6 +42,7 @@ export class Comebacks {
   refused(state: RolloutState, event: CommandEvent): string | undefined {
     const refused = refusal(state, event);
     if (refused === NONE_FAILED) return this.#noneFailed(state);
+    if (refused === undefined && event.kind === "set_max_unavailable") return this.#changesNothing(state);
     if (refused !== undefined || !isComeback(state, event)) return refused;
     const rival = this.#rival(state);
     if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
@@ -106,6 +107,14 @@ export class Comebacks {
     const rollbackTo = rollback ? "" : (this.versionBefore(state) ?? "");
     const back = rollback ? `muster rollback ${id} takes all of them back, ` : rollbackTo === "" ? "" : `muster rollback ${id} --to ${rollbackTo} takes them back, `;
     return `${NONE_FAILED} in it, though ${bad} of its ${counted(machines, "machine")} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
+  }
+
+  /** A window of one that has succeeded is for machines that come late: another deployment decides about these by now. */
+  #changesNothing(state: RolloutState): string | undefined {
+    if (state.phase !== "succeeded" || hasToCome(state)) return undefined;
+    const { id, app, strategy } = state;
+    const newer = this.#loop.facts.standing(app).find(({ selector }) => selector === strategy.targets);
+    return newer === undefined || newer.id === id ? undefined : `it has succeeded, and machines that come late get ${newer.id} (${newer.release}), not this one; change that instead`;
   }
 
   /** A newer deployment decides about machines on which this one failed, and has not told them yet. */
@@ -178,6 +187,11 @@ export class Comebacks {
 /** The command begins anew what had ended. */
 function isComeback({ phase }: RolloutState, { kind }: CommandEvent): boolean {
   return kind === "rollback" || (kind === "retry" && isEnded(phase));
+}
+
+/** Some machine is still to take its release, or may be retried. */
+function hasToCome({ targets }: RolloutState): boolean {
+  return [...targets.values()].some((target) => target.state !== "healthy" && target.state !== "removed" && !isOvertaken(target));
 }
 
 /** Its machines would come to the release that they have. */
