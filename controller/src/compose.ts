@@ -226,7 +226,7 @@ export async function startController(config: Config, logger: Logger): Promise<C
         },
       }),
     ];
-    const served = { services, admit: access.admit, witness: access.witness };
+    const served = { services, admit: access.admit, now: () => systemClock.now(), witness: access.witness };
     const socketPath = socketPathOf(dir);
     const local = await serveSocket(served, socketPath);
     undo.push(() => local.close());

@@ -35,6 +35,11 @@ export function isLabelValue(text: string): boolean {
   return VALUE.test(text);
 }
 
+/** The selector as people read it: an empty one is `all machines`. */
+export function whereText(selector: string): string {
+  return selector === "" ? "all machines" : selector;
+}
+
 /** `offset` counts UTF-16 units from the beginning of `text`. */
 export function parseSelector(text: string): ParsedSelector {
   const reader = new Reader(text);

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { JOURNAL_VERSION, PROJECTION_VERSION } from "@muster/controller/src/journal/schema.ts";
+import { JOURNAL_VERSION, PROJECTION_SHAPE } from "@muster/controller/src/journal/schema.ts";
 import type { Figure } from "./fleet.bench.ts";
 import type { HistoryRun } from "./history-child.ts";
 import { buildWorld, padWorld, type Scale } from "./history-world.ts";
@@ -60,7 +60,7 @@ async function inWorld(options: HistoryOptions, measure: (path: string, rows: nu
 function built({ scale, keepIn }: HistoryOptions, folder: string): string {
   const { machines, apps, deployments } = scale;
   if (keepIn !== undefined) mkdirSync(keepIn, { recursive: true });
-  const path = join(keepIn ?? folder, `history-${JOURNAL_VERSION}.${PROJECTION_VERSION}-${machines}-${apps}-${deployments}.db`);
+  const path = join(keepIn ?? folder, `history-${JOURNAL_VERSION}.${PROJECTION_SHAPE}-${machines}-${apps}-${deployments}.db`);
   if (existsSync(path)) return path;
   const building = join(folder, "building.db");
   buildWorld(building, scale);

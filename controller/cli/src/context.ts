@@ -20,6 +20,30 @@ export interface Clock {
   sleep(durationMs: number, signal?: AbortSignal): Promise<void>;
 }
 
+/** The clock of the controller that answers: instants are its own, and another machine's clock makes no ages of them. Until an answer has said the time, as far as is known, it is ours. */
+export class ControllerClock {
+  readonly #own: Pick<Clock, "now">;
+  #aheadMs = 0;
+
+  constructor(own: Pick<Clock, "now">) {
+    this.#own = own;
+  }
+
+  /** An answer has begun, and said its time. */
+  heard(now: number): void {
+    this.#aheadMs = now - this.#own.now();
+  }
+
+  now(): number {
+    return this.at(this.#own.now());
+  }
+
+  /** What it shows when ours shows this. */
+  at(own: number): number {
+    return own + this.#aheadMs;
+  }
+}
+
 export interface CliContext {
   readonly stdout: Output;
   readonly stderr: Output;
@@ -27,6 +51,8 @@ export interface CliContext {
   readonly env: Env;
   readonly cwd: string;
   readonly clock: Clock;
+  /** For whatever is shown of the controller's instants. */
+  readonly controllerClock: ControllerClock;
   /** Who asks, for the journal: `user@host`, or what MUSTER_USER says. */
   user(): string;
   /** Whether stdout is a terminal that can redraw. */

@@ -4,7 +4,7 @@
 import { hostname, userInfo } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import picocolors from "picocolors";
-import { DEFAULT_COLUMNS, DEFAULT_ROWS, EXIT, isRedrawable, wantsColor, type CliContext, type Env } from "./context.ts";
+import { ControllerClock, DEFAULT_COLUMNS, DEFAULT_ROWS, EXIT, isRedrawable, wantsColor, type CliContext, type Clock, type Env } from "./context.ts";
 import { run } from "./run.ts";
 
 const SAME_SIGNAL_MS = 300;
@@ -46,18 +46,20 @@ function processContext(): CliContext {
     interruption.abort("EPIPE");
   });
 
+  const clock: Clock = {
+    now: () => Date.now(),
+    sleep: async (durationMs, signal) => {
+      await sleep(durationMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
+    },
+  };
   return {
     stdout,
     stderr,
     stdin,
     env,
     cwd: process.cwd(),
-    clock: {
-      now: () => Date.now(),
-      sleep: async (durationMs, signal) => {
-        await sleep(durationMs, undefined, signal === undefined ? {} : { signal }).catch(() => undefined);
-      },
-    },
+    clock,
+    controllerClock: new ControllerClock(clock),
     user: () => caller(env),
     isTty,
     colors: picocolors.createColors(wantsColor(env, isTty)),

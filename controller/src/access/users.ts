@@ -36,7 +36,7 @@ export const USERS_MAX = 10_000;
 /** Between two notes of when a user was last here. */
 const USE_NOTED_EVERY_MS = 60_000;
 
-const STEPS = [
+export const STEPS = [
   `CREATE TABLE users (
     number       INTEGER PRIMARY KEY AUTOINCREMENT,
     name         TEXT NOT NULL UNIQUE,

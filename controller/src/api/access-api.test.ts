@@ -1,5 +1,5 @@
 /** Users, refusals and the audit log over a real connection, through the real gate. */
-import { type ClientReadableStream, type ServiceError, status } from "@grpc/grpc-js";
+import { type ClientReadableStream, type Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { AuditResult, type AuditEntry, type CreateUserRequest, type CreateUserResponse, type ReadAuditResponse, Role } from "@muster/proto/gen/muster/v1/access.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
@@ -172,4 +172,13 @@ describe("the audit log", () => {
     expect(told).toMatchObject([{ method: "FleetService/ListFreezes", result: AuditResult.REFUSED }]);
     stream.cancel();
   });
+});
+
+test("each answer begins with the time of the controller's clock: one message, or a stream", async () => {
+  const said = (call: { on(event: "metadata", listener: (metadata: Metadata) => void): unknown }): Promise<unknown> => new Promise((resolve) => call.on("metadata", (metadata) => resolve(metadata.get("muster-now"))));
+  await create();
+  const stream = desk.client.readAudit({ since: 0, who: "", refused: false, limit: 0, follow: false });
+  stream.resume();
+  expect(await said(stream)).toEqual([String(desk.now)]);
+  expect(await said(desk.client.listUsers({}, () => undefined))).toEqual([String(desk.now)]);
 });

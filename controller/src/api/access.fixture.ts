@@ -47,7 +47,7 @@ export class Desk extends Asker {
     this.access = createAccess({ db: this.db, oidc, machines: { judge: () => this.verdict }, now, longAgo: (ageMs) => now() - ageMs, logger });
     const { users, audit, admit, witness, endCalls } = this.access;
     const authority: OperatorAuthority = { newest: { pin: "ab".repeat(32) }, bundle: [Buffer.from("authority")], issueOperator: (...asked) => this.issue(...asked) };
-    this.#server = new Server({ interceptors: [gate(admit, () => this.peer, witness)] });
+    this.#server = new Server({ interceptors: [gate({ admit, peerAt: () => this.peer, now, witness })] });
     this.#server.addService(AccessServiceService, accessApi({ users, audit, authority, oidc, address: () => "127.0.0.1:4000", endCalls, now, logger }) as unknown as UntypedServiceImplementation);
     this.#server.addService(FleetServiceService, { cordon: unary(logger, () => ({})), listFreezes: unary(logger, () => ({ freezes: [] })), endFreeze: unary(logger, () => ({})) });
     this.client = new AccessServiceClient(this.target, credentials.createInsecure());

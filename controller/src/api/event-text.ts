@@ -2,6 +2,7 @@
  * Each journal entry as a sentence for people.
  */
 import { durationText } from "@muster/proto/duration.ts";
+import { whereText } from "@muster/proto/selector.ts";
 import { counted } from "@muster/proto/text.ts";
 import { type Entry, isRolloutEntry, type ReportAccepted, type RolloutEntry } from "../journal/entry.ts";
 import type { RolloutReason } from "../rollout/state.ts";
@@ -29,7 +30,7 @@ export function eventText(entry: Entry): string {
     case "release_signed":
       return `release ${entry.id} signed`;
     case "deployment_submitted":
-      return `${entry.release} submitted for ${entry.strategy.targets === "" ? "all machines" : entry.strategy.targets}${byText(entry.by)}${becauseText(entry.note)}`;
+      return `${entry.release} submitted for ${whereText(entry.strategy.targets)}${byText(entry.by)}${becauseText(entry.note)}`;
     case "command_accepted":
       return `${entry.command.replaceAll("_", " ")}${entry.detail === "" ? "" : ` ${entry.detail}`}${byText(entry.by)}${becauseText(entry.reason)}`;
     case "machine_cordoned":
@@ -39,9 +40,9 @@ export function eventText(entry: Entry): string {
     case "assignment_renewed":
       return `${entry.machine} told anew about ${entry.app}${entry.release === undefined ? "" : `: ${entry.release ?? "nothing"}, since what it had was never confirmed there`}`;
     case "budget_set":
-      return `budget of ${entry.selector === "" ? "all machines" : entry.selector} set to ${entry.maxUnavailable}${byText(entry.by)}`;
+      return `budget of ${whereText(entry.selector)} set to ${entry.maxUnavailable}${byText(entry.by)}`;
     case "budget_removed":
-      return `budget of ${entry.selector === "" ? "all machines" : entry.selector} removed${byText(entry.by)}`;
+      return `budget of ${whereText(entry.selector)} removed${byText(entry.by)}`;
     case "freeze_added":
       return `freeze ${entry.freeze} from ${timeText(entry.from)}${entry.until === null ? "" : ` until ${timeText(entry.until)}`}${byText(entry.by)}${becauseText(entry.reason)}`;
     case "freeze_ended":

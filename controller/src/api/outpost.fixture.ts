@@ -43,7 +43,7 @@ export class Outpost {
     const logger = pino({ level: "silent" });
     const implementation = accessApi({ users, audit, authority: authorities, oidc: this.#oidc, address: () => this.address, endCalls, now: () => Date.now(), logger });
     this.#server = await serveTls(
-      { services: [{ definition: AccessServiceService, implementation }], admit, witness },
+      { services: [{ definition: AccessServiceService, implementation }], admit, now: () => Date.now(), witness },
       { host: "127.0.0.1", port: 0, contextFor: (name) => authorities.contextFor(name), certify: (certificate) => authorities.certify(certificate) },
     );
   }

@@ -82,7 +82,7 @@ const BEYOND: AuditRecord = {
   message: `more than ${APART_MAX} different refusals or failures within a minute: these are not told apart`,
 };
 
-const STEPS = [
+export const STEPS = [
   `CREATE TABLE audit (
     seq     INTEGER PRIMARY KEY AUTOINCREMENT,
     class   TEXT NOT NULL,

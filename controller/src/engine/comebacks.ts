@@ -3,13 +3,14 @@
  *
  * Reads, and changes nothing.
  */
-import { type DeploymentId, deploymentNumber } from "@muster/proto/ids.ts";
+import { type DeploymentId, deploymentNumber, type ReleaseId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import { readRollout } from "../journal/load.ts";
 import { inSlices, Slice, SLICE_ROWS, type Steps } from "../journal/slices.ts";
 import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
-import { isEnded, isStuckBack, isSupersededBack, isTouched, isUnderWay, type RolloutState } from "../rollout/state.ts";
+import { isEnded, isOvertaken, isStuckBack, isSupersededBack, isToRevert, isTouched, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
+import { canBeGiven, filesRemoved } from "./givable.ts";
 import type { Loop } from "./loop.ts";
 import { isFaultOfDisk, RolloutBug } from "./own-bug.ts";
 import type { Answer } from "./refusal.ts";
@@ -41,12 +42,16 @@ export class Comebacks {
   refused(state: RolloutState, event: CommandEvent): string | undefined {
     const refused = refusal(state, event);
     if (refused === NONE_FAILED) return this.#noneFailed(state);
+    if (refused === undefined && event.kind === "set_max_unavailable") return this.#changesNothing(state);
     if (refused !== undefined || !isComeback(state, event)) return refused;
     const rival = this.#rival(state);
     if (rival !== undefined) return `${rival.id} (${rival.release}) is under way; abort that first, or use it instead`;
     const later = this.#later(state, event);
     if (later !== undefined) return `${later} of ${state.app} has been carried out since; ${event.kind === "rollback" ? this.#insteadOf(state, later) : "deploy again instead"}`;
-    return isSameAgain(state, event) ? this.#sameAgain(state) : undefined;
+    if (isSameAgain(state, event)) return this.#sameAgain(state);
+    const removed = this.#removed(state, event);
+    if (removed === undefined) return undefined;
+    return removed === state.release ? `${filesRemoved(removed)}; deploy it from its deployment file` : this.#withoutFiles(state, removed);
   }
 
   /** In slices, when it has ended. */
@@ -89,7 +94,8 @@ export class Comebacks {
   #can(state: RolloutState, kind: "rollback" | "retry"): boolean {
     const event: CommandEvent = { kind, reason: { code: "operator", message: "" } };
     if (refusal(state, event) !== undefined) return false;
-    return !isComeback(state, event) || (this.#rival(state) === undefined && this.#later(state, event) === undefined && !isSameAgain(state, event));
+    if (!isComeback(state, event)) return true;
+    return this.#rival(state) === undefined && this.#later(state, event) === undefined && !isSameAgain(state, event) && this.#removed(state, event) === undefined;
   }
 
   /** Nothing failed, then; how its machines are now is another matter. */
@@ -101,6 +107,14 @@ export class Comebacks {
     const rollbackTo = rollback ? "" : (this.versionBefore(state) ?? "");
     const back = rollback ? `muster rollback ${id} takes all of them back, ` : rollbackTo === "" ? "" : `muster rollback ${id} --to ${rollbackTo} takes them back, `;
     return `${NONE_FAILED} in it, though ${bad} of its ${counted(machines, "machine")} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
+  }
+
+  /** A window of one that has succeeded is for machines that come late: another deployment decides about these by now. */
+  #changesNothing(state: RolloutState): string | undefined {
+    if (state.phase !== "succeeded" || hasToCome(state)) return undefined;
+    const { id, app, strategy } = state;
+    const newer = this.#loop.facts.standing(app).find(({ selector }) => selector === strategy.targets);
+    return newer === undefined || newer.id === id ? undefined : `it has succeeded, and machines that come late get ${newer.id} (${newer.release}), not this one; change that instead`;
   }
 
   /** A newer deployment decides about machines on which this one failed, and has not told them yet. */
@@ -149,8 +163,24 @@ export class Comebacks {
   }
 
   #sameAgain(state: RolloutState): string {
+    return `its machines ran ${state.release} before it, too; ${this.#deployInstead(state)}`;
+  }
+
+  /** A release that some machine would be assigned, and that can't be given. */
+  #removed(state: RolloutState, { kind }: CommandEvent): ReleaseId | undefined {
+    const releases = new Set(kind === "rollback" ? goingBack(state).flatMap(({ previous }) => (previous === null ? [] : [previous])) : [state.release]);
+    return [...releases].find((release) => !canBeGiven(this.#loop.facts, release));
+  }
+
+  #withoutFiles(state: RolloutState, release: ReleaseId): string {
+    const machines = goingBack(state).filter(({ previous }) => previous === release);
+    const { length } = machines;
+    return `${length === 1 ? `${machines[0]!.machine} ran` : `${counted(length, "machine")} ran`} ${release} before it, and ${filesRemoved(release)}; ${this.#deployInstead(state)}`;
+  }
+
+  #deployInstead(state: RolloutState): string {
     const older = this.versionBefore(state);
-    return `its machines ran ${state.release} before it, too; ${older === undefined ? "deploy the release that is to run there" : `muster rollback ${state.id} --to ${older} deploys ${older} again`}`;
+    return older === undefined ? "deploy the release that is to run there from its deployment file" : `muster rollback ${state.id} --to ${older} deploys ${older} again`;
   }
 }
 
@@ -159,18 +189,23 @@ function isComeback({ phase }: RolloutState, { kind }: CommandEvent): boolean {
   return kind === "rollback" || (kind === "retry" && isEnded(phase));
 }
 
+/** Some machine is still to take its release, or may be retried. */
+function hasToCome({ targets }: RolloutState): boolean {
+  return [...targets.values()].some((target) => target.state !== "healthy" && target.state !== "removed" && !isOvertaken(target));
+}
+
 /** Its machines would come to the release that they have. */
 function isSameAgain(state: RolloutState, { kind }: CommandEvent): boolean {
   return kind === "rollback" && isEnded(state.phase) && comesToTheSame(state);
 }
 
-/** Whoever it changed ran the same release before, and none has been taken back yet. */
-function comesToTheSame({ targets, release }: RolloutState): boolean {
-  let touched = 0;
-  for (const target of targets.values()) {
-    if (!isTouched(target)) continue;
-    if (target.previous !== release || target.purpose === "revert") return false;
-    touched += 1;
-  }
-  return touched > 0;
+/** Whoever it would take back ran the same release before. */
+function comesToTheSame(state: RolloutState): boolean {
+  const targets = goingBack(state);
+  return targets.length > 0 && targets.every(({ previous }) => previous === state.release);
+}
+
+/** Targets that a rollback would assign what they ran before: also those that could not go back in one that has ended. */
+function goingBack({ targets }: RolloutState): readonly Target[] {
+  return [...targets.values()].filter((target) => (isToRevert(target) && !isOvertaken(target)) || isStuckBack(target));
 }

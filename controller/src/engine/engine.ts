@@ -26,6 +26,7 @@ import { HelloOverBudget, MachineGone } from "./refusal.ts";
 import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
+import { nextToStart } from "./starts.ts";
 import { Voices } from "./voices.ts";
 import { Watch } from "./watch.ts";
 
@@ -230,11 +231,19 @@ export class Engine {
 
   #waitingOn(state: RolloutState): string | undefined {
     try {
-      return ofRollout(state.id, () => (state.phase === "pending" ? this.#loop.waiting(state)?.message : undefined) ?? waitingOn(state, this.#loop.attendance.now()));
+      return ofRollout(state.id, () => (state.phase === "pending" ? this.#waitsToBegin(state) : undefined) ?? waitingOn(state, this.#loop.attendance.now()));
     } catch (error) {
       if (!(error instanceof RolloutBug)) throw error;
       return `a fault of the controller itself to be mended (${error.message})`;
     }
+  }
+
+  #waitsToBegin(state: RolloutState): string | undefined {
+    const waiting = this.#loop.waiting(state)?.message;
+    if (waiting !== undefined) return waiting;
+    // Of several that nothing keeps, one is the first.
+    const first = nextToStart(this.#loop.rollouts.ofApp(state.app), (other) => ofRollout(other.id, () => this.#loop.waiting(other)));
+    return first === undefined || first === state ? undefined : `${first.id} (${first.release}) to begin first`;
   }
 
   /** How the machines are now that a deployment decided about. */

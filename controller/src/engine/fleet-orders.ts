@@ -3,7 +3,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
-import { checkedSelector, type Labels, LABELS_MAX, parseSelector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, LABELS_MAX, parseSelector, selects, whereText } from "@muster/proto/selector.ts";
 import { removalReason } from "../journal/removal.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isEnded, type RolloutState } from "../rollout/state.ts";
@@ -82,7 +82,7 @@ export class FleetOrders {
     if (drain && isDrained) return conflict(`${machine} is drained already`);
     if (!drain && world.isCordoned(machine)) return conflict(`${machine} is cordoned already`);
     const exceeded = drain && !force ? world.budgets.exceededWithout(machine) : undefined;
-    if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${exceeded}; wait until others are well again, or use --force`);
+    if (exceeded !== undefined) return conflict(`draining ${machine} would exceed the budget of ${whereText(exceeded)}; wait until others are well again, or use --force`);
     this.#loop.commit((append, now) => {
       // What a program drains since it is dead is lost before it is drained.
       if (drain && !attendance.isCatchingUp && !world.isSilent(machine) && !world.fleet.isHeardLately(machine, now.watchedMs)) declareLost(this.#loop, machine, world.fleet.silentAfterMs / 2, append, now);
@@ -127,7 +127,7 @@ export class FleetOrders {
 
   removeBudget(selector: string, by: string): Answer<void> {
     const { world, rollouts } = this.#loop;
-    if (!world.budgets.has(selector)) return notFound(`there is no budget for "${selector}"; muster budget list shows them`);
+    if (!world.budgets.has(selector)) return notFound(`there is no budget for ${selector === "" ? whereText(selector) : `"${selector}"`}; muster budget list shows them`);
     this.#loop.commit((append, now) => {
       append({ kind: "budget_removed", selector, by });
       world.budgets.remove(selector);

@@ -22,6 +22,17 @@ async function halfOnTwo(): Promise<World> {
 
 const onTheirWay = (world: World): number => IN_B.filter((name) => world.wanted(name) === "2").length;
 
+test("when they fall ill after the plan was made they take places in the window, and give them back", async () => {
+  const world = await halfOnTwo();
+  world.deploy("2", { waves: [ALL], maxUnavailable: count(2) });
+  expect(onTheirWay(world)).toBe(2);
+  await world.say("a1", "unhealthy");
+  await world.say("b1", "healthy");
+  expect(onTheirWay(world)).toBe(2);
+  await world.say("a1", "healthy");
+  expect(onTheirWay(world)).toBe(3);
+});
+
 test("while they are down they take places in the window", async () => {
   const world = await halfOnTwo();
   for (const name of ["a1", "a2"]) await world.say(name, "unhealthy");

@@ -13,6 +13,7 @@ import type { CommandEvent } from "../rollout/command.ts";
 import { goesForward, isEnded, newRollout, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import { Comebacks } from "./comebacks.ts";
 import { countMachines, machinePages } from "./fleet-plan.ts";
+import { canBeGiven, filesRemoved } from "./givable.ts";
 import type { Loop } from "./loop.ts";
 import { RolloutBug } from "./own-bug.ts";
 import { type Answer, conflict, granted, notFound } from "./refusal.ts";
@@ -180,7 +181,7 @@ export class Operators {
     const release = facts.release(target);
     if (release === undefined) return notFound(`there is no release ${target}; muster releases ${state.app} lists them`);
     if (!facts.wasHealthy(target)) return conflict(`${target} was never healthy on any machine, so there is nothing to go back to; deploy it from its deployment file`);
-    if (!this.hasArtifact(release.artifact)) return conflict(`the files of ${target} were removed by retention; deploy it from its deployment file`);
+    if (!canBeGiven(facts, target)) return conflict(`${filesRemoved(target)}; deploy it from its deployment file`);
     const strategy = straightBack(state.strategy);
     return granted({ app: state.app, release, strategy, selector: checkedSelector(strategy.targets) });
   }

@@ -50,3 +50,11 @@ test("one that takes the place of another begins where that was, and one that is
   for (let turn = 0; turn < 4; turn += 1) world.clock.advance(0);
   expect([first, second, third].map((id) => world.phase(id))).toEqual(["superseded", "rolling", "aborted"]);
 });
+
+test("until it begins it says what that waits for: the controller alone, or one that begins first", async () => {
+  const world = await large();
+  const first = world.deploy("1", { ...WIDE, onConflict: "supersede" });
+  const second = world.deploy("2", { ...WIDE, onConflict: "supersede" });
+  expect([first, second].map((id) => world.phase(id))).toEqual(["pending", "pending"]);
+  expect([first, second].map((id) => world.waitingOn(id))).toEqual(["the controller to begin it: nothing else is in its way", `${first} (app@1) to begin first`]);
+});

@@ -9,7 +9,7 @@
  */
 import { durationText } from "@muster/proto/duration.ts";
 import type { AppName, DeploymentId, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { checkedSelector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, selects, whereText } from "@muster/proto/selector.ts";
 import { roundedDown } from "../plan/size.ts";
 import type { Size } from "../plan/strategy.ts";
 import type { Promotion } from "../plan/strategy.ts";
@@ -230,8 +230,4 @@ function missingText(release: ReleaseId, where: string, { machines, drained, lef
 
 export function stoodText({ id, release }: Pick<Forerunner, "id" | "release">, where: string, soakMs: number, until: Instant): string {
   return `${id} (${release} on ${where}) to have stood for ${durationText(soakMs)}, at ${timeText(until)}`;
-}
-
-export function whereText(targets: string): string {
-  return targets === "" ? "all machines" : targets;
 }

@@ -3,13 +3,13 @@
  * of its app is under way.
  */
 import { type AppName, type DeploymentId, deploymentNumber, type Instant } from "@muster/proto/ids.ts";
-import { type Labels, type Requirement, selects } from "@muster/proto/selector.ts";
+import { type Labels, type Requirement, selects, whereText } from "@muster/proto/selector.ts";
 import { dueAt, type Moment } from "../rollout/moment.ts";
 import { awaitsStart, isBroken, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
 import { ofRollout, selectorOf } from "./own-bug.ts";
-import { type Promotions, stoodText, whereText } from "./promotions.ts";
+import { type Promotions, stoodText } from "./promotions.ts";
 
 /** Why it does not begin yet. `until`: when to look again though nothing happens. */
 export interface Waiting {

@@ -1,8 +1,9 @@
 /**
  * The gate before every method: a call goes on only when it has been admitted, and its handler learns who calls. It is asked before any message of the call is
- * read, so a stranger's bytes are never parsed. Whoever wants to know is told how each call ended, before the caller is.
+ * read, so a stranger's bytes are never parsed. Whoever wants to know is told how each call ended, before the caller is. Each answer begins with the time of the controller's clock.
  */
 import { type Metadata, ResponderBuilder, type ServerInterceptor, ServerInterceptingCall, ServerListenerBuilder, status } from "@grpc/grpc-js";
+import { NOW_HEADER } from "@muster/proto/now-header.ts";
 import { type Caller, type Peer, rememberCaller } from "./caller.ts";
 import { OpenCalls } from "./open-calls.ts";
 
@@ -38,8 +39,16 @@ export interface Witness {
   readonly open: OpenCalls;
 }
 
-/** `peerAt`: the other end of the connection with this address; undefined when it has gone. */
-export function gate(admit: Admit, peerAt: (address: string) => Peer | undefined, { onEnd, open }: Witness = nobody()): ServerInterceptor {
+interface GateOptions {
+  readonly admit: Admit;
+  /** The other end of the connection with this address; undefined when it has gone. */
+  readonly peerAt: (address: string) => Peer | undefined;
+  /** Wall clock, milliseconds since 1970. */
+  readonly now: () => number;
+  readonly witness?: Witness | undefined;
+}
+
+export function gate({ admit, peerAt, now, witness: { onEnd, open } = nobody() }: GateOptions): ServerInterceptor {
   return ({ path }, call) => {
     let knock: Knock | undefined;
     let caller: Caller | undefined;
@@ -86,6 +95,10 @@ export function gate(admit: Admit, peerAt: (address: string) => Peer | undefined
       .withOnCancel(() => end(status.CANCELLED, "the caller went away before the answer"));
     const responder = new ResponderBuilder()
       .withStart((next) => next(listener.build()))
+      .withSendMetadata((metadata, next) => {
+        metadata.set(NOW_HEADER, String(now()));
+        next(metadata);
+      })
       .withSendStatus((ended, next) => {
         end(ended.code ?? status.UNKNOWN, ended.details ?? "");
         next(ended);

@@ -8,7 +8,7 @@ import { type GrpcService, serveSocket } from "./server.ts";
 export async function serveOpenly(services: readonly GrpcService[], caller: Caller = { kind: "local", name: "tester" }): Promise<{ readonly address: string; close(): void }> {
   const dir = mkdtempSync(join(tmpdir(), "muster-grpc-"));
   const path = join(dir, "socket");
-  const server = await serveSocket({ services, admit: () => ({ ok: true, caller }) }, path);
+  const server = await serveSocket({ services, admit: () => ({ ok: true, caller }), now: () => Date.now() }, path);
   return {
     address: `unix:${path}`,
     close: () => {

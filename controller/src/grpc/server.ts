@@ -38,13 +38,15 @@ export interface GrpcService {
 export interface Served {
   readonly services: readonly GrpcService[];
   readonly admit: Admit;
+  /** Wall clock, milliseconds since 1970: each answer says it. */
+  readonly now: () => number;
   /** Sees how calls end. */
   readonly witness?: Witness;
 }
 
 /** For operators of the controller's own machine: only the controller's user may open the socket. Replaces one that a killed controller left. */
-export async function serveSocket({ services, admit, witness }: Served, socketPath: string): Promise<{ close(): void }> {
-  const server = createServer(services, gate(admit, () => ({ via: "socket" }), witness));
+export async function serveSocket({ services, admit, now, witness }: Served, socketPath: string): Promise<{ close(): void }> {
+  const server = createServer(services, gate({ admit, peerAt: () => ({ via: "socket" }), now, witness }));
   rmSync(socketPath, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) => {
@@ -72,8 +74,8 @@ export interface TlsServer {
 }
 
 /** For machines, and for operators elsewhere. Throws ListenError. */
-export async function serveTls({ services, admit, witness }: Served, tls: Omit<TlsDoorOptions, "protocol" | "portOption">): Promise<TlsServer> {
-  const server = createServer(services, gate(admitKnown, (address) => door.peerAt(address), witness));
+export async function serveTls({ services, admit, now, witness }: Served, tls: Omit<TlsDoorOptions, "protocol" | "portOption">): Promise<TlsServer> {
+  const server = createServer(services, gate({ admit: admitKnown, peerAt: (address) => door.peerAt(address), now, witness }));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const doorOptions = { ...tls, protocol: "h2", portOption: "--grpc-port" } as const;
   const door = await openTlsDoor(createTlsServer(tlsOptions(doorOptions), (socket) => injector.injectConnection(socket)), doorOptions);

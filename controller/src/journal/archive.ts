@@ -74,7 +74,7 @@ const FRAMES_AT_ONCE = 4;
 /** Decoded, since whoever reads one page asks for the next. */
 const FRAMES_KEPT = 4;
 
-const TABLES = [
+export const TABLES = [
   `CREATE TABLE archive_frames (
      first_seq  INTEGER PRIMARY KEY,
      last_seq   INTEGER NOT NULL,

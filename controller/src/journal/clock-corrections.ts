@@ -14,7 +14,7 @@ import type { Instant } from "@muster/proto/ids.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { migrate } from "./own-tables.ts";
 
-const STEPS = [
+export const STEPS = [
   `CREATE TABLE clock_corrections (
      seq       INTEGER PRIMARY KEY,
      at        INTEGER NOT NULL,

@@ -19,7 +19,7 @@ import { QuestionCursors } from "./question-cursors.ts";
 import { ReportCursors } from "./report-cursors.ts";
 import { type PartSource, Snapshots } from "./snapshot.ts";
 import { partsInMemory, partsOfFile } from "./snapshot-source.ts";
-import { createJournalTables, JOURNAL_VERSION, PROJECTION_VERSION, recreateProjections } from "./schema.ts";
+import { createJournalTables, JOURNAL_VERSION, PROJECTION_SHAPE, recreateProjections } from "./schema.ts";
 import { upcast } from "./upcast.ts";
 
 /** A fault of the database: the disk is full, the file can't be read, another process holds it. */
@@ -124,7 +124,7 @@ export class Journal {
   }
 
   /**
-   * `path` may be `:memory:`; the archive is beside it, in `archive/`. Tables of another version are rebuilt from the newest snapshot and the rows after it, which
+   * `path` may be `:memory:`; the archive is beside it, in `archive/`. Tables of another version or shape are rebuilt from the newest snapshot and the rows after it, which
    * `onRebuild` is told of at the beginning, from time to time and at the end. Throws JournalError.
    */
   static open(path: string, onRebuild: (progress: Rebuild) => void = () => {}): Journal {
@@ -135,20 +135,20 @@ export class Journal {
       db.pragma("foreign_keys = ON");
       db.pragma(`cache_size = -${CACHE_KIB}`);
       createJournalTables(db);
-      const version = (key: string) => Number(db.prepare("SELECT value FROM meta WHERE key = ?").pluck().get(key) ?? 0);
-      const journalVersion = version("journal_version");
+      const kept = (key: string) => db.prepare("SELECT value FROM meta WHERE key = ?").pluck().get(key) as string | undefined;
+      const journalVersion = Number(kept("journal_version") ?? 0);
       if (journalVersion > JOURNAL_VERSION) {
         throw new JournalError("NEWER", `the journal was written by a newer version (${journalVersion}; this one knows ${JOURNAL_VERSION})`, undefined);
       }
       const beside = besideOf(path, db);
-      if (version("projection_version") === PROJECTION_VERSION) return new Journal(db, beside);
+      if (kept("projection_version") === PROJECTION_SHAPE) return new Journal(db, beside);
       return db.transaction(() => {
         recreateProjections(db);
         const journal = new Journal(db, beside);
         journal.#rebuild(onRebuild);
         const keep = db.prepare("INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value");
         keep.run("journal_version", String(JOURNAL_VERSION));
-        keep.run("projection_version", String(PROJECTION_VERSION));
+        keep.run("projection_version", PROJECTION_SHAPE);
         return journal;
       })();
     } catch (error) {

@@ -13,7 +13,7 @@ import type { Attended } from "../rollout/moment.ts";
 import type { RolloutState } from "../rollout/state.ts";
 import { migrate } from "./own-tables.ts";
 
-const STEPS = [
+export const STEPS = [
   `CREATE TABLE question_cursors (
      deployment     TEXT NOT NULL,
      asker          TEXT NOT NULL,

@@ -55,3 +55,15 @@ test("from a snapshot and the rows after it", async () => {
     ...[0, total].map((done) => ({ stage: "rows", snapshotSeq, done, total })),
   ]);
 });
+
+test("tables of the same version that another branch gave another shape", () => {
+  const before = world.tables();
+  world.engine.stop();
+  const { db } = world.journal;
+  const version = (db.prepare("SELECT value FROM meta WHERE key = 'projection_version'").pluck().get() as string).split(".")[0];
+  db.exec("ALTER TABLE targets DROP COLUMN on_trial");
+  db.prepare("UPDATE meta SET value = ? WHERE key = 'projection_version'").run(version);
+  world.journal.close();
+  world.journal = Journal.open(join(folder, "muster.db"));
+  expect(world.tables()).toEqual(before);
+});

@@ -9,7 +9,7 @@ import type { AppName, MachineId } from "@muster/proto/ids.ts";
 import type { ReportAccepted } from "./entry.ts";
 import { migrate } from "./own-tables.ts";
 
-const STEPS = [
+export const STEPS = [
   `CREATE TABLE IF NOT EXISTS report_cursors (
      machine  TEXT NOT NULL,
      instance TEXT NOT NULL,

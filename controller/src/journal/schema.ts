@@ -3,13 +3,15 @@
  *
  * A column whose first value is always the same has it as its default; an INSERT names the columns it writes, and leaves out those.
  *
- * A change of shape: for a projection, alter it here and raise PROJECTION_VERSION, and it is rebuilt from the journal at the next start; the
- * journal's own shape changes only by a migration that leaves its rows as they are.
+ * A change of shape: for a projection, alter it here, and it is rebuilt from the journal at the next start, since its text is another one; where the same tables are filled
+ * otherwise, raise PROJECTION_VERSION. The journal's own shape changes only by a migration that leaves its rows as they are.
  */
+import { createHash } from "node:crypto";
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 19;
+/** Of what is written into the tables. Two branches may raise it to the same number: `PROJECTION_SHAPE` tells their tables apart. */
+const PROJECTION_VERSION = 19;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -223,6 +225,15 @@ const INDEXES = [
   "CREATE INDEX machine_apps_by_app ON machine_apps (app, running_version)",
   "CREATE INDEX assignments_by_deployment ON assignments (deployment)",
 ];
+
+/** Version and tables of the projections. A database that was kept with another one has them rebuilt. */
+export const PROJECTION_SHAPE = `${PROJECTION_VERSION}.${digestOf([...Object.values(PROJECTIONS), ...INDEXES])}`;
+
+/** Comments and line breaks are no shape. */
+function digestOf(statements: readonly string[]): string {
+  const text = statements.map((sql) => sql.replaceAll(/--.*$/gm, "").replaceAll(/\s+/g, " ").trim()).join(";\n");
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
 
 export const PROJECTION_TABLES = Object.keys(PROJECTIONS) as (keyof typeof PROJECTIONS)[];
 

@@ -37,7 +37,7 @@ const PART_BYTES = 512 * 1024;
 const PART_BYTES_MAX = 64 * 1024 * 1024;
 const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 3 } };
 
-const TABLES = [
+export const TABLES = [
   `CREATE TABLE snapshots (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, version INTEGER NOT NULL, parts INTEGER NOT NULL) STRICT;
    CREATE TABLE snapshot_parts (seq INTEGER NOT NULL, part INTEGER NOT NULL, records BLOB NOT NULL, PRIMARY KEY (seq, part)) STRICT`,
 ];

@@ -1,7 +1,7 @@
 /** The way back: who goes, in which order, inside which limits, and how it ends. */
 import { describe, expect, test } from "vitest";
 import type { Strategy } from "../plan/strategy.ts";
-import { ALL, count, fleetOf, Harness, MINUTE, wave } from "./rollout.fixture.ts";
+import { ALL, count, fleetOf, Harness, machineId, MINUTE, wave } from "./rollout.fixture.ts";
 
 function succeeded(machines: number, changes: Partial<Strategy> = {}): Harness {
   const rollout = new Harness(machines, changes);
@@ -191,5 +191,31 @@ describe("a lane that is full of a machine which the rollback did not tell", () 
     expect([rollout.phase, rollout.states()]).toEqual(["rolling_back", "healthy pending"]);
     rollout.report(1, "healthy", { generation: 0 });
     expect(rollout.states()).toBe("reverting pending");
+  });
+});
+
+describe("after a rollback has ended", () => {
+  /** m-1 was lost before it could be told to go back. */
+  function withLost(): Harness {
+    const rollout = succeeded(2);
+    rollout.silence(1);
+    rollout.command("rollback");
+    rollout.healthy(0);
+    expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "reverted unreachable"]);
+    return rollout;
+  }
+
+  test("a machine that is heard again goes back", () => {
+    const rollout = withLost();
+    rollout.hear(1);
+    expect(rollout.states()).toBe("reverted reverting");
+  });
+
+  test("but is left to a newer deployment that has decided about it", () => {
+    const rollout = withLost();
+    rollout.world.overtaken.add(machineId(1));
+    const told = rollout.times("target_assigned");
+    rollout.hear(1);
+    expect([rollout.states(), rollout.target(1).reason?.message, rollout.times("target_assigned")]).toEqual(["reverted skipped", "d-9 goes on with it", told]);
   });
 });

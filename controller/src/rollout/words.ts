@@ -4,6 +4,7 @@
 import { durationText } from "@muster/proto/duration.ts";
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { isInfrastructure, type ReasonCode } from "@muster/proto/reason.ts";
+import { whereText } from "@muster/proto/selector.ts";
 import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
@@ -16,7 +17,7 @@ import { endsAt, failuresOf, type Hold, isToRevert, mayGoBack, type RolloutReaso
 export function waitingOn(state: RolloutState, now?: Moment): string | undefined {
   switch (state.phase) {
     case "pending":
-      return "its turn";
+      return "the controller to begin it: nothing else is in its way";
     case "paused":
       return `an operator to resume${mayRetry(state) ? ", retry" : ""}, roll back or abort it`;
     case "rolling":
@@ -204,7 +205,7 @@ export function unmatchedReason({ targets }: Pick<RolloutState["strategy"], "tar
 }
 
 export function budgetHold(selector: string): Hold {
-  return { kind: "budget", message: `room in the budget of ${selector === "" ? "all machines" : selector}` };
+  return { kind: "budget", message: `room in the budget of ${whereText(selector)}` };
 }
 
 /** Of machines that are changing, and not by a step of this rollout that could still go well. */

@@ -20,7 +20,7 @@ export const VALUE_BYTES_MAX = 64 * 1024;
 /** More than a fleet's apps name; bounds what a listing answers. */
 export const SECRETS_MAX = 10_000;
 
-const STEPS = [
+export const STEPS = [
   `CREATE TABLE secrets (
     name   TEXT PRIMARY KEY,
     apps   TEXT NOT NULL,

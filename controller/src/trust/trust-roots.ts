@@ -15,7 +15,7 @@ import { type Answer, conflict, granted } from "../engine/refusal.ts";
 import { migrate } from "../journal/own-tables.ts";
 import { verifyEd25519 } from "./ed25519.ts";
 
-const TABLES = [
+export const TABLES = [
   `CREATE TABLE trust_roots (
     version      INTEGER PRIMARY KEY,
     envelope     TEXT NOT NULL,

@@ -8,6 +8,7 @@ import {
   credentials,
   InterceptingCall,
   type Interceptor,
+  ListenerBuilder,
   Metadata,
   status,
   type CallOptions,
@@ -30,8 +31,10 @@ import { HistoryServiceClient } from "@muster/proto/gen/muster/v1/history.ts";
 import { SecretsServiceClient } from "@muster/proto/gen/muster/v1/secrets.ts";
 import { TrustServiceClient } from "@muster/proto/gen/muster/v1/trust.ts";
 import { authorityName, CONTROLLER_NAME } from "@muster/proto/identity.ts";
+import { NOW_HEADER } from "@muster/proto/now-header.ts";
 import { pemOf, pinOf } from "../access/authority.ts";
 import type { Credential } from "../access/logins.ts";
+import type { ControllerClock } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { type ControllerAddress, isSocket } from "./address.ts";
 import { KEEPALIVE, type Keepalive } from "./keepalive.ts";
@@ -87,12 +90,12 @@ export class Controller {
   readonly trust: TrustServiceClient;
   readonly secrets: SecretsServiceClient;
 
-  /** Connects with the first call. All services share one connection. */
-  constructor(address: ControllerAddress, way: Way = { kind: "local", user: "" }, keepalive: Keepalive = KEEPALIVE) {
+  /** Connects with the first call. All services share one connection. `clock` is told the time that each answer begins with. */
+  constructor(address: ControllerAddress, way: Way = { kind: "local", user: "" }, keepalive: Keepalive = KEEPALIVE, clock?: Pick<ControllerClock, "heard">) {
     if (way.kind === "local" && !isSocket(address.target)) throw new Error("only a socket is spoken to without TLS");
     this.address = address;
     const channel = way.kind === "local" ? credentials.createInsecure() : trusting(way.authorities, way.credential);
-    const options = { interceptors: [saying(headersOf(way))] };
+    const options = { interceptors: [saying(headersOf(way), (at) => clock?.heard(at))] };
     this.deployments = new DeploymentsServiceClient(address.target, channel, { ...CHANNEL_OPTIONS, ...keepaliveOptions(keepalive), ...serverName(way), ...options });
     const shared = { ...options, channelOverride: this.deployments.getChannel() };
     this.fleet = new FleetServiceClient(address.target, channel, shared);
@@ -228,12 +231,18 @@ function headersOf(way: Way): Readonly<Record<string, string>> {
   }
 }
 
-function saying(headers: Readonly<Record<string, string>>): Interceptor {
+/** Says these with each call, and hands on what the answer says of the controller's clock. An older controller says nothing. */
+function saying(headers: Readonly<Record<string, string>>, onNow: (at: number) => void): Interceptor {
   return (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
-      start: (metadata, listener, next) => {
+      start: (metadata, _listener, next) => {
         for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-        next(metadata, listener);
+        const hearing = new ListenerBuilder().withOnReceiveMetadata((answer, pass) => {
+          const now = Number(answer.get(NOW_HEADER)[0]);
+          if (now > 0) onNow(now);
+          pass(answer);
+        });
+        next(metadata, hearing.build());
       },
     });
 }

@@ -5,7 +5,7 @@ import { parsePin } from "@muster/proto/join-token.ts";
 import { readSecret } from "../access/ask.ts";
 import { fetchAuthority } from "../access/authority.ts";
 import { type Credential, type Login, readCurrentLogin, readLogin, saveLogin } from "../access/logins.ts";
-import type { CliContext } from "../context.ts";
+import type { CliContext, ControllerClock } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 import type { ControllerAddress } from "./address.ts";
 import { Controller } from "./controller.ts";
@@ -22,17 +22,17 @@ export async function openRemote(context: CliContext, found: ControllerAddress |
   const tokenFile = context.env["MUSTER_TOKEN_FILE"];
   if (tokenFile === undefined || tokenFile === "") return openLogin(context, address, login ?? notLoggedIn(address), keepalive);
   const token = await readSecret(context, tokenFile, "MUSTER_TOKEN_FILE");
-  return connect(address, await authoritiesOf(context, address, login), { kind: "token", token }, keepalive);
+  return connect(address, await authoritiesOf(context, address, login), { kind: "token", token }, keepalive, context.controllerClock);
 }
 
 /** For what is no login yet, as well. */
-export function connect(address: ControllerAddress, authorities: readonly Uint8Array[], credential: Credential | undefined, keepalive?: Keepalive): Controller {
-  return new Controller(address, { kind: "tls", authorities, credential }, keepalive);
+export function connect(address: ControllerAddress, authorities: readonly Uint8Array[], credential: Credential | undefined, keepalive?: Keepalive, clock?: ControllerClock): Controller {
+  return new Controller(address, { kind: "tls", authorities, credential }, keepalive, clock);
 }
 
 async function openLogin(context: CliContext, address: ControllerAddress, login: Login, keepalive?: Keepalive): Promise<Controller> {
   const credential = await freshCredential(context, login);
-  const controller = connect(address, decoded(login), credential, keepalive);
+  const controller = connect(address, decoded(login), credential, keepalive, context.controllerClock);
   if (context.clock.now() - login.authoritiesAt >= AUTHORITIES_AGAIN_AFTER_MS) await learnAuthorities(context, controller, { ...login, credential });
   return controller;
 }

@@ -14,7 +14,7 @@ export async function openController(context: CliContext, { address }: Pick<Glob
     return openRemote(context, found, keepalive);
   }
   const { Controller } = await import("./controller.ts");
-  return new Controller(found, { kind: "local", user: context.user() }, keepalive);
+  return new Controller(found, { kind: "local", user: context.user() }, keepalive, context.controllerClock);
 }
 
 export async function withController<Result>(

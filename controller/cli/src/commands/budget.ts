@@ -1,6 +1,7 @@
 /**
  * `muster budget set SELECTOR N`, `muster budget list` and `muster budget rm SELECTOR`
  */
+import { whereText } from "@muster/proto/selector.ts";
 import type { Command } from "commander";
 import { withController } from "../client/session.ts";
 import { write, writeLines, type CliContext } from "../context.ts";
@@ -23,7 +24,7 @@ export function registerBudget(program: Command, context: CliContext): void {
     .command("set")
     .summary("give a group a budget, or another one")
     .description("Gives a group of machines a budget, or another one.")
-    .argument("<selector>", "the group, for example role=db")
+    .argument("<selector>", "the group, for example role=db; '' for all machines")
     .argument("<count>", "how many may be unavailable at once", wholeNumber(0, UNAVAILABLE_MAX))
     .action(async (selector: string, maxUnavailable: number, _options: unknown, self: Command) => {
       await setBudget(context, selector, maxUnavailable, self.optsWithGlobals<GlobalOptions>());
@@ -41,7 +42,7 @@ export function registerBudget(program: Command, context: CliContext): void {
     .command("rm")
     .summary("remove the budget of a group")
     .description("Removes the budget of a group.")
-    .argument("<selector>", "the group as it was written, see: muster budget list")
+    .argument("<selector>", "the group as it was written, see: muster budget list; '' for all machines")
     .action(async (selector: string, _options: unknown, self: Command) => {
       await removeBudget(context, selector, self.optsWithGlobals<GlobalOptions>());
     });
@@ -71,5 +72,5 @@ async function removeBudget(context: CliContext, selector: string, options: Glob
   const request = { selector, by: context.user() };
   await withController(context, options, (controller) => controller.unary(controller.fleet, controller.fleet.removeBudget, request));
   if (options.output === "json") return printDocument(context, { selector, removed: true });
-  await write(context.stdout, `${selector} has no budget any more\n`);
+  await write(context.stdout, `${whereText(selector)} ${selector === "" ? "have" : "has"} no budget any more\n`);
 }

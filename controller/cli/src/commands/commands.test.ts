@@ -65,6 +65,21 @@ test("list gives a table, or an array of statuses", async () => {
 });
 
 test.each([
+  [["--active"], "no deployment is under way or waits; all of them: muster list\n"],
+  [["--app", "shop-api"], "no deployments of shop-api; those of all apps: muster list\n"],
+  [["--app", "shop-web", "--active"], "no deployment of shop-web is under way or waits; all of them: muster list --app shop-web\n"],
+])("list %j says what it has not found, where there are others", async (options, said) => {
+  controller.deployments = [succeededDeployment()];
+  expect(await run("list", ...options)).toEqual({ code: 0, out: said, err: "" });
+});
+
+test("machines with labels that none has says so", async () => {
+  controller.machines = [];
+  expect((await run("machines", "-l", "role=db")).out).toBe("no machine has the labels role=db; all of them: muster machines\n");
+  expect((await run("machines")).out).toBe("no machines\n");
+});
+
+test.each([
   ["pause", "paused"],
   ["resume", "rolling"],
   ["abort", "aborted"],

@@ -32,6 +32,13 @@ test("a budget is set, listed and removed", async () => {
   expect(await run("budget", "rm", "role=db")).toMatchObject({ code: 4, err: "muster: role=db has no budget\n" });
 });
 
+test("the budget of all machines is called that", async () => {
+  expect((await run("budget", "set", "", "1")).out).toBe("all machines  at most 1 of 3 machines unavailable; now 1: db-2\n");
+  expect((await run("budget", "list")).out).toMatch(/\nall machines {9}3 /);
+  expect((await json("budget", "list")) as object[]).toMatchObject([{ selector: "" }]);
+  expect((await run("budget", "rm", "")).out).toBe("all machines have no budget any more\n");
+});
+
 test("names five machines of a budget and says how many more there are", async () => {
   controller.budgets = [{ selector: "role=db", maxUnavailable: 9, machines: 20, unavailable: Array.from({ length: 7 }, (_, index) => `db-${index}`) }];
   expect((await run("budget", "list")).out).toContain("db-0, db-1, db-2, db-3, db-4 and 2 more");

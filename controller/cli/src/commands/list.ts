@@ -37,10 +37,17 @@ export function registerList(program: Command, context: CliContext): void {
       );
       if (options.output === "json") return printDocument(context, deployments.map(deploymentJson));
       const lines = deploymentTable(deployments, viewOptions(context));
-      await writeLines(context.stdout, lines.length > 0 ? lines : ["no deployments; make one with: muster deploy -f muster.yaml"]);
+      await writeLines(context.stdout, lines.length > 0 ? lines : [noneText(options)]);
     });
   withExamples(command, [
     ["muster list --active", "what goes on now"],
     ["muster list --app shop-web --limit 5", "the last five of an app"],
   ]);
+}
+
+/** Of what was looked for there is nothing; there may be others. */
+function noneText({ app, active }: ListOptions): string {
+  const of = app === undefined ? "" : ` of ${app}`;
+  if (active === true) return `no deployment${of} is under way or waits; all of them: muster list${app === undefined ? "" : ` --app ${app}`}`;
+  return app === undefined ? "no deployments; make one with: muster deploy -f muster.yaml" : `no deployments of ${app}; those of all apps: muster list`;
 }

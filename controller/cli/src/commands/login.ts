@@ -80,7 +80,7 @@ async function logIn(context: CliContext, address: string, options: LoginOptions
   const where = { target: address, source: "login" };
   const authorities = await trustedAuthorities(context, address, options);
   const credential = options.oidc === true ? await askProvider(context, connect(where, authorities, undefined)) : await readCredential(context, options);
-  const controller = connect(where, authorities, credential);
+  const controller = connect(where, authorities, credential, undefined, context.controllerClock);
   try {
     const caller = await ask(controller);
     const known = caller.authorities.length === 0 ? authorities : caller.authorities;

@@ -31,7 +31,7 @@ export function registerMachines(program: Command, context: CliContext): void {
       const machines = await withController(context, options, (controller) => listMachines(controller, { selector: options.selector ?? "", withoutApps: false }));
       if (options.output === "json") return printDocument(context, machines.map(machineJson));
       const lines = machineTable(machines, viewOptions(context));
-      await writeLines(context.stdout, lines.length > 0 ? lines : ["no machines"]);
+      await writeLines(context.stdout, lines.length > 0 ? lines : [(options.selector ?? "") === "" ? "no machines" : `no machine has the labels ${options.selector}; all of them: muster machines`]);
     });
   withExamples(command, [
     ["muster machines -l role=web,zone=a", "by label"],

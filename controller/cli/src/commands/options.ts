@@ -58,5 +58,5 @@ export function withExamples(command: Command, examples: readonly (readonly [com
 }
 
 export function viewOptions(context: CliContext): ViewOptions {
-  return { colors: context.colors, columns: context.columns(), now: context.clock.now() };
+  return { colors: context.colors, columns: context.columns(), now: context.controllerClock.now() };
 }

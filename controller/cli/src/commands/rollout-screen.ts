@@ -53,12 +53,12 @@ function logLines(context: CliContext): RolloutScreen {
   let isAway = false;
   return {
     show: async (deployment) => {
-      await writeLines(context.stdout, changeLines(before, deployment, context.clock.now()));
+      await writeLines(context.stdout, changeLines(before, deployment, context.controllerClock.now()));
       before = deployment;
       isAway = false;
     },
     away: async (error) => {
-      if (!isAway) await writeLines(context.stderr, wrapLines([`${timeOfDay(context.clock.now())} ${awayLine(error)}`], terminalColumns(context.stderr)));
+      if (!isAway) await writeLines(context.stderr, wrapLines([`${timeOfDay(context.controllerClock.now())} ${awayLine(error)}`], terminalColumns(context.stderr)));
       isAway = true;
     },
     end: async (deployment) => {
@@ -104,11 +104,11 @@ async function livePicture(context: CliContext, caption: Caption): Promise<Rollo
   return {
     show: async (deployment) => {
       shown = deployment;
-      shownAt = context.clock.now();
+      shownAt = context.controllerClock.now();
       trouble = undefined;
     },
     away: async (error, lostAt) => {
-      trouble = { text: awayLine(error), asOf: Math.max(shownAt, lostAt - silenceMs(KEEPALIVE_WATCHING)) };
+      trouble = { text: awayLine(error), asOf: Math.max(shownAt, context.controllerClock.at(lostAt) - silenceMs(KEEPALIVE_WATCHING)) };
     },
     end: async (deployment) => {
       isOver = deployment !== undefined;

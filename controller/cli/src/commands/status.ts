@@ -52,11 +52,11 @@ async function showStatus(context: CliContext, controller: Controller, id: strin
     await printDocument(context, withTargets ? deploymentWithTargetsJson(deployment) : deploymentJson(deployment));
     return;
   }
-  const view = { ...viewOptions(context), now: at ?? context.clock.now() };
+  const view = { ...viewOptions(context), now: at ?? context.controllerClock.now() };
   const failures = hasFailures(deployment) && !withTargets ? failedTargetLines(await getDeployment(controller, deployment.id, true, at), view) : [];
   const others = id === undefined && at === undefined ? await otherActive(controller, deployment) : [];
   await writeLines(context.stdout, [
-    ...(at === undefined ? [] : [context.colors.dim(`as it stood at ${dateAndTime(at)}, ${ago(at, context.clock.now())}`)]),
+    ...(at === undefined ? [] : [context.colors.dim(`as it stood at ${dateAndTime(at)}, ${ago(at, context.controllerClock.now())}`)]),
     ...rolloutView(deployment, view),
     ...underHeading("why:", failures),
     ...underHeading("", withTargets ? targetTable(deployment, view) : []),

@@ -120,3 +120,12 @@ test("a rollout that waits for approval is watched on, and says how to approve",
   expect(out).toContain("waits for approval: muster approve d-7");
   expect(out).toContain("d-7 shop-web 1.4.2 succeeded");
 });
+
+test("set says what a window is for after the end", async () => {
+  controller.deployments = [succeededDeployment({ maxUnavailable: 2 })];
+  const { code, out } = await run("set", "d-7", "max_unavailable", "2");
+  expect(code).toBe(0);
+  expect(out).toContain("\nmax_unavailable is 2 from now on, for machines that take d-7 after its end: those that were away or cordoned, join later, or are retried\n");
+  controller.deployments = [rollingDeployment()];
+  expect((await run("set", "d-7", "max_unavailable", "2")).out).not.toContain("after its end");
+});

@@ -8,8 +8,10 @@ import { terminalColumns, writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
 import { deploymentJson } from "../output/deployment-json.ts";
 import { printDocument } from "../output/json.ts";
+import { hasEnded } from "../output/words.ts";
 import { afterSubmission, nextCommands } from "../render/next-commands.ts";
 import { rolloutView } from "../render/rollout-view.ts";
+import { wrapLines } from "../render/text.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { followRollout } from "./follow-rollout.ts";
 import { viewOptions, withExamples, withWatching } from "./options.ts";
@@ -63,6 +65,10 @@ function registerSet(program: Command, context: CliContext): void {
         ),
       );
       await show(context, deployment, options);
+      if (options.output === "text" && hasEnded(deployment.phase)) {
+        const text = `max_unavailable is ${deployment.maxUnavailable} from now on, for machines that take ${deployment.id} after its end: those that were away or cordoned, join later, or are retried`;
+        await writeLines(context.stdout, wrapLines([text], terminalColumns(context.stdout)));
+      }
     });
   withExamples(command, [
     ["muster set d-7 max_unavailable 10", "ten machines at once"],

@@ -3,7 +3,7 @@
  */
 import { Readable, Writable } from "node:stream";
 import picocolors from "picocolors";
-import { EXIT, type CliContext, type ExitCode, type Output } from "../context.ts";
+import { ControllerClock, EXIT, type CliContext, type Clock, type ExitCode, type Output } from "../context.ts";
 import { run } from "../run.ts";
 
 interface FakeContextOptions {
@@ -33,19 +33,21 @@ export function fakeContext(options: FakeContextOptions = {}): FakeContext {
   const interruption = new AbortController();
   let exitCode: ExitCode = EXIT.done;
   let now = options.now ?? 0;
+  const clock: Clock = {
+    now: () => now,
+    sleep: async (durationMs) => {
+      now += durationMs;
+      await new Promise(setImmediate);
+    },
+  };
   return {
     stdout: stdout.stream,
     stderr: stderr.stream,
     stdin: Readable.from([Buffer.from(stdin)]),
     env,
     cwd,
-    clock: {
-      now: () => now,
-      sleep: async (durationMs) => {
-        now += durationMs;
-        await new Promise(setImmediate);
-      },
-    },
+    clock,
+    controllerClock: new ControllerClock(clock),
     user: () => env["MUSTER_USER"] ?? "ada@laptop",
     isTty,
     colors: picocolors.createColors(false),

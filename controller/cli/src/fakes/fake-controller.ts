@@ -56,6 +56,7 @@ import { type Secret, SecretsServiceService, type SecretsServiceServer } from "@
 import { TrustServiceService, type TrustRoot, type TrustServiceServer } from "@muster/proto/gen/muster/v1/trust.ts";
 import { createHash } from "node:crypto";
 import { NOON } from "./samples.ts";
+import { sayingNow } from "./saying-now.ts";
 
 type WatchCall = ServerWritableStream<WatchDeploymentRequest, WatchDeploymentResponse>;
 
@@ -79,6 +80,8 @@ interface Asked {
 }
 
 export class FakeController {
+  /** Its clock, where that is another than ours. */
+  now: number | undefined;
   /** Newest first. */
   deployments: Deployment[] = [];
   machines: Machine[] = [];
@@ -138,7 +141,7 @@ export class FakeController {
   /** Again where it was. */
   async listen(): Promise<void> {
     mkdirSync(this.#dir, { recursive: true });
-    const server = new Server({ "grpc.max_receive_message_length": 2 * 1024 * 1024 });
+    const server = new Server({ "grpc.max_receive_message_length": 2 * 1024 * 1024, interceptors: [sayingNow(() => this.now)] });
     server.addService(DeploymentsServiceService, this.#deploymentsService());
     server.addService(FleetServiceService, this.#fleetService());
     server.addService(ArtifactsServiceService, this.#artifactsService());

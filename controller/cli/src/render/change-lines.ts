@@ -8,8 +8,8 @@ import { alarmText } from "./alarm-lines.ts";
 import { countsLine } from "./bar.ts";
 import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
-import { elapsedText, timeOfDay } from "./time.ts";
-import { elapsedMs, endingText, missingCount } from "./rollout-view.ts";
+import { timeOfDay } from "./time.ts";
+import { endingText, missingCount, tookText } from "./rollout-view.ts";
 
 const NO_COLORS = picocolors.createColors(false);
 
@@ -36,7 +36,8 @@ function phaseChange(previous: Deployment | undefined, next: Deployment, now: nu
 /** From its beginning, and that is said where the end undid it: the rollback alone was shorter. */
 function endedAfter(deployment: Deployment, now: number): string {
   if (!hasEnded(deployment.phase)) return "";
-  const time = elapsedText(elapsedMs(deployment, now));
+  const time = tookText(deployment, now);
+  if (time === undefined) return "";
   if (phaseWord(deployment.phase) === "succeeded") return ` after ${time}`;
   return `, ${time} after it ${deployment.startedAt === 0 ? "was submitted" : "began"}`;
 }

@@ -2,6 +2,7 @@
  * What holds for all rollouts alike: budgets of groups of machines, and freezes. Pure.
  */
 import type { Budget, Freeze } from "@muster/proto/gen/muster/v1/fleet.ts";
+import { whereText } from "@muster/proto/selector.ts";
 import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { table } from "./table.ts";
 import { plain, wrap } from "./text.ts";
@@ -13,7 +14,7 @@ const UNAVAILABLE_SHOWN_MAX = 5;
 
 export function budgetTable(budgets: readonly Budget[], { colors, columns }: ViewOptions): readonly string[] {
   const rows = budgets.map((budget) => [
-    { text: plain(budget.selector) },
+    { text: plain(whereText(budget.selector)) },
     { text: String(budget.machines) },
     { text: String(budget.maxUnavailable) },
     { text: String(budget.unavailable.length), paint: isUsedUp(budget) ? colors.yellow : String },
@@ -41,7 +42,7 @@ function unavailableText({ unavailable }: Budget): string {
 export function budgetLine(budget: Budget, { colors }: ViewOptions): string {
   const { selector, maxUnavailable, machines, unavailable } = budget;
   const now = unavailable.length === 0 ? "now none" : `now ${unavailable.length}: ${unavailableText(budget)}`;
-  return `${colors.bold(plain(selector))}  at most ${maxUnavailable} of ${counted(machines, "machine")} unavailable; ${now}`;
+  return `${colors.bold(plain(whereText(selector)))}  at most ${maxUnavailable} of ${counted(machines, "machine")} unavailable; ${now}`;
 }
 
 export function freezeTable(freezes: readonly Freeze[], { colors, columns, now }: ViewOptions): readonly string[] {

@@ -4,11 +4,11 @@
 import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
-import { elapsedMs, endingText, missingCount, phasePaint } from "./rollout-view.ts";
+import { endingText, missingCount, phasePaint, tookText } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
-import { ago, elapsedText } from "./time.ts";
+import { ago } from "./time.ts";
 import type { ViewOptions } from "./view-options.ts";
 
 /** Enough to tell artifacts apart by eye; -o json gives the whole. */
@@ -33,7 +33,7 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
       { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${counts.total}` },
       { text: `${done}/${waves.length}` },
       { text: ago(deployment.submittedAt, now), paint: colors.dim },
-      ...(hasRoom ? [{ text: elapsedText(elapsedMs(deployment, now)), paint: colors.dim }] : []),
+      ...(hasRoom ? [{ text: tookText(deployment, now) ?? "-", paint: colors.dim }] : []),
       { text: plain(why ?? "") },
     ];
   });

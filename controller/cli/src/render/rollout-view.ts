@@ -21,6 +21,8 @@ const BAR_COLUMNS_MIN = 8;
 const BAR_COLUMNS_MAX = 30;
 /** Below this a cut selector says nothing. */
 const MEMBERS_COLUMNS_MIN = 6;
+/** An answer takes its time to come: by less nobody has set a clock. */
+const SET_BACK_MS = 1000;
 /** Of the view without its waves: header, waiting, reason, the cursor's line and a little air. */
 const ROWS_BESIDE_WAVES = 8;
 
@@ -43,11 +45,11 @@ export function rolloutView(deployment: Deployment, options: ViewOptions): reado
 /** `d-7  shop-web 1.4.2  rolling  1m2s` */
 export function headerLine(deployment: Deployment, { colors, columns, now }: ViewOptions): string {
   const ending = endingText(deployment);
-  const elapsed = elapsedText(elapsedMs(deployment, now));
+  const elapsed = tookText(deployment, now) ?? "";
   const title = `${deployment.app} ${deployment.version}`;
   const room = columns - width(`${deployment.id}    ${ending}  ${elapsed}`);
   const parts = [colors.bold(deployment.id), truncate(plain(title), Math.max(8, room)), phasePaint(deployment, colors)(ending), colors.dim(elapsed)];
-  return parts.join("  ");
+  return parts.join("  ").trimEnd();
 }
 
 /** `rolling`; after the end no more than is known: `rolled back, except 1`, `succeeded, now 0/8 healthy`. */
@@ -107,10 +109,10 @@ function paintOf(phase: PhaseWord, colors: Colors): (text: string) => string {
   }
 }
 
-/** From its start, or from its submission while it has not started, to its end or now. */
-export function elapsedMs({ submittedAt, startedAt, endedAt }: Deployment, now: number): number {
-  const from = startedAt === 0 ? submittedAt : startedAt;
-  return Math.max(0, (endedAt === 0 ? now : endedAt) - from);
+/** From its start, or from its submission while it has not started, to its end or now: `1m2s`. Undefined: the controller's clock was set back meanwhile, and nobody can say. */
+export function tookText({ submittedAt, startedAt, endedAt }: Deployment, now: number): string | undefined {
+  const elapsedMs = (endedAt === 0 ? now : endedAt) - (startedAt === 0 ? submittedAt : startedAt);
+  return elapsedMs < -SET_BACK_MS ? undefined : elapsedText(Math.max(0, elapsedMs));
 }
 
 function waveLines(deployment: Deployment, alarmRows: number, options: ViewOptions): readonly string[] {

@@ -1,6 +1,7 @@
 /**
  * What would keep the rollout from beginning or from ending, and what the simulation leaves out.
  */
+import { whereText } from "@muster/proto/selector.ts";
 import { counted } from "@muster/proto/text.ts";
 import { timeText } from "../../rollout/words.ts";
 import { membershipOf } from "../budgets.ts";
@@ -35,7 +36,7 @@ function budgets({ inputs, plan, targets }: Facts): readonly string[] {
   return inputs.budgets.flatMap(({ selector, max }, index) => {
     const among = members[index]!;
     if (max >= Math.min(plan.maxUnavailable, among)) return [];
-    const group = selector === "" ? "all machines" : selector;
+    const group = whereText(selector);
     return [`the budget of ${group} lets ${max} of these ${counted(among, "machine")} be unavailable at once, fewer than max_unavailable (${plan.maxUnavailable})`];
   });
 }
