@@ -83,7 +83,7 @@ test("drain of a machine that is not heard says what it waits for", async () => 
 test("drain --no-wait returns at once", async () => {
   const { code, out } = await run("drain", "web-1", "--no-wait");
   expect([code, controller.asked.length]).toEqual([0, 1]);
-  expect(out).toContain("drained by ada@laptop");
+  expect(out).toContain("draining by ada@laptop");
 });
 
 test("drain outlives a controller that restarts", async () => {
@@ -101,7 +101,7 @@ test("Ctrl-C ends the waiting and says that the draining goes on", async () => {
   controller.onGetMachine = () => context.interrupt("SIGINT");
   await runIn(args("drain", "web-1"), context);
   expect(context.exitCode()).toBe(130);
-  expect(context.err()).toContain("stopped waiting; web-1 is drained all the same. Look again with: muster machine web-1");
+  expect(context.err()).toContain("stopped waiting; web-1 is being drained all the same. Look again with: muster machine web-1");
 });
 
 test("a budget that forbids it is heard, with the way out that the controller names", async () => {

@@ -9,10 +9,9 @@ import { writeLines, type CliContext } from "../context.ts";
 import { CliError, EXIT, interrupted } from "../errors.ts";
 import { printDocument } from "../output/json.ts";
 import { machineJson } from "../output/machine-json.ts";
-import { appPhaseWord, machineStateWord } from "../output/words.ts";
+import { machineStateWord } from "../output/words.ts";
 import { awayLine } from "../render/away-line.ts";
-import { cordonText, machineView } from "../render/machine-view.ts";
-import { plain } from "../render/text.ts";
+import { cordonText, machineView, running } from "../render/machine-view.ts";
 import { timeOfDay } from "../render/time.ts";
 import type { GlobalOptions } from "../usage.ts";
 import { viewOptions, withExamples, withReconnectFor } from "./options.ts";
@@ -130,7 +129,7 @@ async function untilNothingRuns(context: CliContext, asked: Machine, options: Dr
     said = line;
   }
   if (signal.reason === "EPIPE") return undefined;
-  throw interrupted(signal, `stopped waiting; ${asked.id} is drained all the same. Look again with: muster machine ${asked.id}`);
+  throw interrupted(signal, `stopped waiting; ${asked.id} is being drained all the same. Look again with: muster machine ${asked.id}`);
 }
 
 /** `web-1 still runs shop-web 1.4.2`; a machine that is not heard can't be told. */
@@ -138,12 +137,6 @@ function waitingLine(machine: Machine): string {
   const state = machineStateWord(machine.state);
   const apps = running(machine).join(", ");
   return state === "connected" ? `${machine.id} still runs ${apps}` : `${machine.id} is ${state}; when it is heard again it stops ${apps}`;
-}
-
-function running({ apps }: Machine): readonly string[] {
-  return apps
-    .filter(({ pid, phase, runningVersion }) => pid !== 0 || (runningVersion !== "" && appPhaseWord(phase) !== "removed"))
-    .map(({ app, runningVersion }) => plain(`${app} ${runningVersion}`));
 }
 
 async function cordon(
@@ -166,5 +159,5 @@ async function show(context: CliContext, machine: Machine, { output }: GlobalOpt
   const view = viewOptions(context);
   const [header = machine.id] = machineView(machine, view);
   const { cordon: cordoned } = machine;
-  await writeLines(context.stdout, [header, cordoned === undefined ? "  rollouts may use it" : `  ${cordonText(cordoned, view)}`]);
+  await writeLines(context.stdout, [header, cordoned === undefined ? "  rollouts may use it" : `  ${cordonText(machine, cordoned, view)}`]);
 }

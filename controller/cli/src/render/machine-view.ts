@@ -19,7 +19,7 @@ export function machineTable(machines: readonly Machine[], { colors, columns, no
     return [
       { text: machine.id },
       { text: state, paint: statePaint(state, colors) },
-      ...(hasCordons ? [{ text: cordonBadge(machine.cordon), paint: colors.yellow }] : []),
+      ...(hasCordons ? [{ text: cordonBadge(machine), paint: colors.yellow }] : []),
       ...(isAnyOver ? [{ text: machine.heldReports > 0 ? "over budget" : "", paint: colors.yellow }] : []),
       { text: ago(machine.lastSeenAt, now), paint: colors.dim },
       { text: machine.apps.map(appSummary).join(", ") },
@@ -38,16 +38,25 @@ export function machineTable(machines: readonly Machine[], { colors, columns, no
   return table(titles, rows, columns, colors.dim);
 }
 
-function cordonBadge(cordon: Cordon | undefined): string {
-  if (cordon === undefined) return "";
-  return cordon.drained ? "drained" : "cordoned";
+/** A drain is an order: the machine is drained when it has said that nothing runs there any more. */
+function cordonBadge(machine: Machine): string {
+  if (machine.cordon === undefined) return "";
+  if (!machine.cordon.drained) return "cordoned";
+  return running(machine).length === 0 ? "drained" : "draining";
+}
+
+/** What runs there, as far as it has said: `shop-web 1.4.2`. */
+export function running({ apps }: Machine): readonly string[] {
+  return apps
+    .filter(({ pid, phase, runningVersion }) => pid !== 0 || (runningVersion !== "" && appPhaseWord(phase) !== "removed"))
+    .map(({ app, runningVersion }) => plain(`${app} ${runningVersion}`));
 }
 
 /** `drained by ada@laptop, 5m ago (12:03:04): kernel update` */
-export function cordonText(cordon: Cordon, { now }: ViewOptions): string {
+export function cordonText(machine: Machine, cordon: Cordon, { now }: ViewOptions): string {
   const by = cordon.by === "" ? "" : ` by ${plain(cordon.by)}`;
   const reason = cordon.reason === "" ? "" : `: ${plain(cordon.reason)}`;
-  return `${cordonBadge(cordon)}${by}, ${ago(cordon.since, now)} (${moment(cordon.since, now)})${reason}`;
+  return `${cordonBadge(machine)}${by}, ${ago(cordon.since, now)} (${moment(cordon.since, now)})${reason}`;
 }
 
 function appSummary({ app, runningVersion, phase }: MachineApp): string {
@@ -81,7 +90,7 @@ export function machineView(machine: Machine, options: ViewOptions): readonly st
     ["assignment", generation],
     ["refuses", machine.refusal === undefined ? "" : `${plain(machine.refusal.message)} (${plain(machine.refusal.code)}, since ${ago(machine.refusedSince, now)})`],
     ["reports", machine.heldReports === 0 ? "" : `over its budget: the newest of ${counted(machine.heldReports, "app")} waits, and what is shown of that is older`],
-    ["cordon", machine.cordon === undefined ? "" : cordonText(machine.cordon, options)],
+    ["cordon", machine.cordon === undefined ? "" : cordonText(machine, machine.cordon, options)],
   ];
   const header = `${colors.bold(machine.id)}  ${statePaint(state, colors)(state)}  ${colors.dim(`since ${ago(machine.stateSince, now)}`)}`;
   const apps = machine.apps.length === 0 ? ["", colors.dim("no apps")] : machine.apps.flatMap((app) => ["", ...appLines(app, options)]);
