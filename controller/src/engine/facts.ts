@@ -273,6 +273,11 @@ export class Facts {
     return this.#sql.assigned.all(machine) as AppName[];
   }
 
+  /** By app, the version that runs there as the machine has said in answer to what it was assigned last; empty: nothing. */
+  answeredRunning(machine: MachineId): Readonly<Record<AppName, string>> {
+    return Object.fromEntries(this.#sql.answeredRunning.raw().all(machine) as [AppName, string][]);
+  }
+
   deadlines(machine: MachineId, app: AppName): Deadlines {
     return this.#sql.deadlines.get(machine, app) as Deadlines;
   }
@@ -309,6 +314,8 @@ function prepare(db: Database) {
     labels: statement("SELECT id AS machine, labels FROM machines"),
     cordons: statement("SELECT id AS machine, drained FROM machines WHERE cordoned_at IS NOT NULL"),
     assigned: statement("SELECT app FROM assignments WHERE machine = ? AND release IS NOT NULL ORDER BY app").pluck(),
+    answeredRunning: statement(`SELECT a.app, CASE s.phase WHEN 'removed' THEN '' ELSE s.running_version END FROM assignments a JOIN machine_apps s ON s.machine = a.machine AND s.app = a.app AND s.generation = a.generation
+      WHERE a.machine = ? AND s.phase IN ('healthy', 'unhealthy', 'reverted', 'removed')`),
     deadlines: statement("SELECT healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs FROM assignments WHERE machine = ? AND app = ?"),
     budgets: statement("SELECT selector, max_unavailable FROM budgets ORDER BY selector"),
     freezes: statement(`SELECT 'f-' || number AS id, from_at AS "from", until_at AS until, reason, set_by AS "by" FROM freezes ORDER BY from_at, number`),

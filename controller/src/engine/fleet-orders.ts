@@ -60,11 +60,11 @@ export class FleetOrders {
       // One that a fault has paused is told of it when it goes on, by this row.
       const lostIn = rollouts.all().filter((state) => !isEnded(state.phase) && state.targets.has(machine) && !leftWell(state)).map(({ id }) => id);
       const lost = [...new Set([...lostAfterwards, ...lostIn])];
-      const stopped = facts.assignedApps(machine).filter((app) => world.isExcused(machine, app));
-      const all = rollouts.all().map((state) => ({ state, leftWell: leftWell(state), isStopped: stopped.includes(state.app) }));
+      const runs = facts.answeredRunning(machine);
+      const all = rollouts.all().map((state) => ({ state, leftWell: leftWell(state), runs: runs[state.app] ?? null }));
       this.#loop.forgetElsewhere(machine);
       this.#loop.journal.reports.forget(machine);
-      append({ kind: "machine_removed", machine, by, reason: why, ...(lost.length === 0 ? {} : { lostWith: lost }), ...(stopped.length === 0 ? {} : { stopped }) });
+      append({ kind: "machine_removed", machine, by, reason: why, ...(lost.length === 0 ? {} : { lostWith: lost }), ...(Object.keys(runs).length === 0 ? {} : { runs }) });
       world.forget(machine);
       catchUp.forget(machine);
       for (const { state, ...how } of all) rollouts.drive(state, { kind: "removed", machine, reason, ...how }, append, now);

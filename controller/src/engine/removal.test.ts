@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 import { Journal } from "../journal/journal.ts";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { viewsOf } from "../api/views.fixture.ts";
+import { NAMES, onOne, WIDE, work } from "./on-one.fixture.ts";
 import { MachineGone } from "./refusal.ts";
 import { World } from "./world.fixture.ts";
 
@@ -250,4 +252,25 @@ test("a machine that was in many deployments is removed by one row, and counts i
     const { counts, leftFailed, acknowledgedFailures } = state.waves[0]!;
     expect([counts.failed, acknowledgedFailures]).toEqual([0, leftFailed]);
   }
+});
+
+test("of a machine that has answered to a newer deployment, an older one's rollback has nothing in doubt when it is removed", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  for (const name of NAMES) await world.say(name, "healthy", world.generation(name), "app", "2");
+  world.pass(4000, ...NAMES);
+  world.command(second, "rollback");
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, { by: "anna", reason: "" });
+  await work(world, NAMES);
+  expect(world.phase(second)).toBe("rolled_back");
+  world.engine.orders.uncordon("a" as never, { by: "anna", reason: "" });
+  await work(world, NAMES);
+  world.deploy("3", WIDE);
+  for (const name of NAMES) await world.say(name, "healthy", world.generation(name), "app", "3");
+  world.pass(4000, ...NAMES);
+  const outcome = async (): Promise<string | undefined> => (await viewsOf(world).one(second))?.outcome;
+  const before = await outcome();
+  world.remove("a");
+  expect(await outcome()).toBe(before);
+  expect(before).not.toContain("may still run");
 });

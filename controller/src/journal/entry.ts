@@ -150,8 +150,8 @@ export interface MachineRemoved {
   readonly reason: string;
   /** Deployments under way with whose release it was lost, and ended ones whose release it had not had for long when it was heard no more, or was not well any more. Absent: none. */
   readonly lostWith?: readonly DeploymentId[];
-  /** Apps of which it had said, being drained, that nothing runs there any more. Absent: none. */
-  readonly stopped?: readonly AppName[];
+  /** By app, the version that runs there as it had said in answer to what it was assigned last; empty: nothing. Absent: it had said so of none. */
+  readonly runs?: Readonly<Record<AppName, string>>;
 }
 
 export interface RetentionSet {

@@ -34,20 +34,20 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
      WHERE (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed' ORDER BY d.number`,
   );
   const remove = db.prepare(
-    // Of what it had stopped it runs nothing, whatever it said before. It stays known, as `staysKnown` has it.
-    `UPDATE targets SET state = 'removed', runs = CASE WHEN (SELECT app FROM deployments WHERE id = targets.deployment) IN (SELECT value FROM json_each(@stopped)) THEN '' ELSE runs END, purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment),
+    // What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.
+    `UPDATE targets SET state = 'removed', runs = coalesce((SELECT value FROM json_each(@runs) WHERE key = (SELECT app FROM deployments WHERE id = targets.deployment)), runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment),
        is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment), reason_code = @code, reason_message = @message,
        confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
      WHERE machine = @machine AND deployment IN (SELECT value FROM json_each(@deployments))`,
   );
   return (removed, { at, attended }) => {
-    const { machine, lostWith = [], stopped = [] } = removed;
+    const { machine, lostWith = [], runs = {} } = removed;
     const found = touched.all({ machine, lostWith: JSON.stringify(lostWith) }) as Touched[];
     const left = found.flatMap(({ deployment, phase, reasonCode, isOnTrial, ...target }) => {
       const as = evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
       return as === null ? [] : [{ deployment, as }];
     });
-    remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(left), stopped: JSON.stringify(stopped), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
+    remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(left), runs: JSON.stringify(runs), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
   };
 }
 
@@ -60,7 +60,7 @@ export function removalIn(state: RolloutState | undefined, { entry, ...stamp }: 
   if (target === undefined || target.state === "removed") return [];
   const { id: deployment, app } = state;
   const leftAs = evidenceOf(state.phase, target, !isLost);
-  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: entry.stopped?.includes(app) === true ? "" : null } as const;
+  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: entry.runs?.[app] ?? null } as const;
   return [{ ...stamp, entry: leftAs === null ? changed : { ...changed, leftAs } }];
 }
 

@@ -52,7 +52,7 @@ export type RolloutEvent =
   | { readonly kind: "cordoned"; readonly machine: MachineId }
   | { readonly kind: "uncordoned"; readonly machine: MachineId }
   /** The machine is no part of the fleet any more. */
-  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** As `evidenceOf` has it. */ readonly leftWell: boolean; /** The machine had said, being drained, that nothing of the app runs there any more. Default false. */ readonly isStopped?: boolean }
+  | { readonly kind: "removed"; readonly machine: MachineId; readonly reason: RolloutReason; /** As `evidenceOf` has it. */ readonly leftWell: boolean; /** The version that runs there as the machine had said in answer to what it was assigned last; empty: nothing. Default null: it had not. */ readonly runs?: string | null }
   /** A machine came that the plan did not know, after the rollout had succeeded. */
   | { readonly kind: "joined"; readonly target: PlannedTarget }
   | {
@@ -367,11 +367,11 @@ function onCordoned(state: RolloutState, machine: MachineId): readonly RolloutCh
 }
 
 /** Nothing is awaited of a machine that was removed. That it failed, or was lost, with the release stays known: a program that removes dead machines must not hide what kills them. */
-function onRemoved(state: RolloutState, { machine, reason, leftWell, isStopped = false }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
+function onRemoved(state: RolloutState, { machine, reason, leftWell, runs = null }: Extract<RolloutEvent, { readonly kind: "removed" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.state === "removed") return [];
   const leftAs = evidenceOf(state.phase, target, leftWell);
-  const changed = { kind: "target_changed", machine, state: "removed", reason, runs: isStopped ? "" : null } as const;
+  const changed = { kind: "target_changed", machine, state: "removed", reason, runs } as const;
   return [leftAs === null ? changed : { ...changed, leftAs }];
 }
 
