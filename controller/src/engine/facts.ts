@@ -309,7 +309,7 @@ function prepare(db: Database) {
     labels: statement("SELECT id AS machine, labels FROM machines"),
     cordons: statement("SELECT id AS machine, drained FROM machines WHERE cordoned_at IS NOT NULL"),
     assigned: statement("SELECT app FROM assignments WHERE machine = ? AND release IS NOT NULL ORDER BY app").pluck(),
-    deadlines: statement("SELECT healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs FROM assignments WHERE machine = ? AND app = ?"),
+    deadlines: statement("SELECT healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, stop_timeout_ms AS stopTimeoutMs FROM assignments WHERE machine = ? AND app = ?"),
     budgets: statement("SELECT selector, max_unavailable FROM budgets ORDER BY selector"),
     freezes: statement(`SELECT 'f-' || number AS id, from_at AS "from", until_at AS until, reason, set_by AS "by" FROM freezes ORDER BY from_at, number`),
     newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
@@ -381,7 +381,7 @@ function prepare(db: Database) {
        WHERE a.machine = ? AND a.app = ? AND s.reason_code IS NOT NULL`,
     ),
     assignments: statement(
-      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
+      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, stop_timeout_ms AS stopTimeoutMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
     ),
     startingAgain: statement(
       `SELECT t.machine, t.deployment FROM deployments d CROSS JOIN waves w ON w.deployment = d.id

@@ -9,7 +9,7 @@
 import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
-export const PROJECTION_VERSION = 19;
+export const PROJECTION_VERSION = 20;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -76,6 +76,7 @@ const PROJECTIONS = {
     min_healthy_time_ms    INTEGER NOT NULL,
     healthy_deadline_ms    INTEGER NOT NULL,
     progress_deadline_ms   INTEGER NOT NULL,
+    stop_timeout_ms        INTEGER, -- to stop what may run, beside the healthy_deadline; null: the release is new, and its healthy_deadline counts that too
     labels                 TEXT NOT NULL,
     last_good              TEXT,
     decided_seq            INTEGER NOT NULL,
