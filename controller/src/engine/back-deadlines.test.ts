@@ -146,3 +146,15 @@ describe("the progress_deadline of a rollback", () => {
     expect(world.phase(id)).toBe("failed");
   });
 });
+
+test("a machine that could not go back in time, and is well with the older release later, is said to be back", async () => {
+  const { world, id } = await onTwo();
+  world.command(id, "rollback");
+  await world.say("a", "failed", world.generation("a"), "app", "1");
+  await world.say("b", "healthy", world.generation("b"), "app", "1");
+  world.pass(2000, ...NAMES);
+  expect([world.phase(id), world.state(id, "a")]).toEqual(["failed", "failed"]);
+  await world.say("a", "healthy", world.generation("a"), "app", "1");
+  world.pass(2000, ...NAMES);
+  expect(world.state(id, "a")).toBe("reverted");
+});
