@@ -120,7 +120,7 @@ describe("the agent", () => {
     const second = await deployed(2, better, "1.1");
     expect(second.ports).toEqual(first.ports);
     expect(isAlive(first.pid)).toBe(false);
-    assign(3, bad, "1.2");
+    assign(3, bad, "1.2", false);
     await until(() => reported(3, "REVERTED") !== undefined);
     const reverted = reported(3, "REVERTED")!;
     expect(reverted).toMatchObject({ runningVersion: "1.1", reason: { code: "exited" } });

@@ -26,6 +26,10 @@ export interface Answer {
 
 export interface ReleaseOptions {
   readonly behaviour?: Behaviour;
+  /** After its start it is not healthy for so long; default 0. */
+  readonly startsInMs?: number;
+  /** After a SIGTERM it goes on for so long, within 30 s; default 0. */
+  readonly stopsInMs?: number;
   /** Of its probe; default 100ms. */
   readonly interval?: string;
   /** Keys of `rollout` that differ from the quick ones. */
@@ -58,7 +62,7 @@ export class TestApp {
   }
 
   /** Writes a release; returns the path of its muster.yaml. */
-  release(version: string, { behaviour = "good", interval = "100ms", rollout = {}, files = {} }: ReleaseOptions = {}): string {
+  release(version: string, { behaviour = "good", startsInMs = 0, stopsInMs = 0, interval = "100ms", rollout = {}, files = {} }: ReleaseOptions = {}): string {
     const yaml = [
       `app: ${this.name}`,
       `version: "${version}"`,
@@ -71,7 +75,9 @@ export class TestApp {
       '    MACHINE: "${machine.id}"',
       `    LEDGER: ${JSON.stringify(this.#ledger)}`,
       `    BEHAVIOUR: ${behaviour}`,
-      "  stop_timeout: 5s",
+      `    STARTS_IN_MS: "${startsInMs}"`,
+      `    STOPS_IN_MS: "${stopsInMs}"`,
+      `  stop_timeout: ${stopsInMs === 0 ? "5s" : "30s"}`,
       "health:",
       "  - http: http://127.0.0.1:${ports.http}/healthz",
       `    interval: ${interval}`,

@@ -163,6 +163,26 @@ describe("what was good", () => {
   });
 });
 
+describe("a confirmed release", () => {
+  it("is never left for another one without a newer goal, once the agent has switched to it", () => {
+    fc.assert(
+      fc.property(fc.array(acts, { maxLength: 60 }), (sequence) => {
+        const app = new HandDriven();
+        for (const act of sequence) {
+          const { goal, current, settled } = app.state;
+          const isOnIt = settled && goal?.confirmed === true && goal.goal?.$case === "run" && sameRelease(current, goal.goal.value);
+          act(app);
+          if (!isOnIt || app.state.goal?.generation !== goal.generation) continue;
+          expect(sameRelease(app.state.current, current)).toBe(true);
+          expect(app.phase).not.toBe("reverting");
+          expect(serves(app.state)).toBe(true);
+        }
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+});
+
 describe("a report", () => {
   it("that says healthy or reverted is followed by another when that is so no more", () => {
     fc.assert(

@@ -1,11 +1,15 @@
 import { generationOf } from "@muster/proto/generation.ts";
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { describe, expect, it } from "vitest";
 import { HandDriven, filesRelease, processRelease, remove, run, workload } from "./hand-driven.fixture.ts";
 
 const v1 = processRelease("1.0");
 const v2 = processRelease("2.0");
 const v3 = processRelease("3.0");
+
+/** An update that nobody has confirmed. */
+const update = (generation: number, release: Release, more: Partial<AppAssignment> = {}): AppAssignment => run(generation, release, { confirmed: false, ...more });
 
 const corrupt = { code: "artifact_corrupt", message: "frame 3 is not what the digest names", retryable: false } as const;
 const offline = { code: "artifact_unavailable", message: "connection refused", retryable: true } as const;
@@ -115,19 +119,19 @@ describe("min_healthy_time", () => {
 
 describe("a release that fails before it is activated", () => {
   it("leaves the running release untouched when its artifact is corrupt", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).failStep(corrupt);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).failStep(corrupt);
     expect(app.state).toMatchObject({ phase: { kind: "reverted" }, current: v1, launch: { kind: "running" } });
     expect(app.lastReport).toMatchObject({ runningVersion: "1.0", generation: 2, reason: { code: "artifact_corrupt", message: `${corrupt.message}; still on 1.0` } });
   });
 
   it("has failed when there is nothing older", () => {
-    const app = new HandDriven().goal(run(1, v1)).failStep(corrupt);
+    const app = new HandDriven().goal(update(1, v1)).failStep(corrupt);
     expect(app.lastReport).toMatchObject({ phase: "failed", reason: { code: "artifact_corrupt" }, runningVersion: "" });
     expect(app.demand.files).toBeUndefined();
   });
 
   it("is pulled again after passing faults, and fails with the last of them at the deadline", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).failStep(offline);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).failStep(offline);
     expect(app.lastReport).toMatchObject({ phase: "pulling", reason: { code: "artifact_unavailable" } });
     expect(app.demand.files).toBeUndefined();
     app.pass(250);
@@ -140,32 +144,32 @@ describe("a release that fails before it is activated", () => {
   });
 
   it("fails as unavailable when the pull has not ended by the deadline", () => {
-    const app = new HandDriven().goal(run(1, v1)).pass(60_000);
+    const app = new HandDriven().goal(update(1, v1)).pass(60_000);
     expect(app.lastReport).toMatchObject({ phase: "failed", reason: { code: "artifact_unavailable" } });
   });
 
   it("fails with the name that has no value here before the old release is stopped", () => {
     const fault = { code: "unresolved_name", message: "labels.zone has no value", retryable: false } as const;
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).workTo("prepare").failStep(fault);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).workTo("prepare").failStep(fault);
     expect(app.state).toMatchObject({ phase: { kind: "reverted" }, launch: { kind: "running" } });
   });
 
   it("fails when its turn does not come", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).workTo("prepare").pass(60_000);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).workTo("prepare").pass(60_000);
     expect(app.lastReport).toMatchObject({ phase: "reverted", reason: { code: "never_healthy" } });
   });
 
   it("forgets the result of a pull that was given up", () => {
-    const app = new HandDriven().goal(run(1, v1));
+    const app = new HandDriven().goal(update(1, v1));
     const { key } = app.demand.files!;
-    app.goal(run(2, v2)).say({ kind: "step_done", key });
+    app.goal(update(2, v2)).say({ kind: "step_done", key });
     expect(app.phase).toBe("pulling");
   });
 });
 
 describe("a release that fails after it was activated", () => {
   it("is taken back, with the reason it failed for", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().unhealthy("GET /healthz answered 500").pass(60_000);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).work().unhealthy("GET /healthz answered 500").pass(60_000);
     expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "never_healthy", message: "not healthy within 1m: GET /healthz answered 500" } });
     app.work();
     expect(app.state).toMatchObject({ phase: { kind: "reverting" }, current: v1, launch: { kind: "running" } });
@@ -175,24 +179,24 @@ describe("a release that fails after it was activated", () => {
   });
 
   it("has half a minute to go back, however short its own deadline was", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2, { healthyDeadlineMs: 1_000, minHealthyTimeMs: 0 })).work().pass(1_000).work();
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2, { healthyDeadlineMs: 1_000, minHealthyTimeMs: 0 })).work().pass(1_000).work();
     expect(app.phase).toBe("reverting");
     app.unhealthy("GET /healthz refused").pass(29_000).healthy();
     expect(app.lastReport).toMatchObject({ phase: "reverted", runningVersion: "1.0" });
   });
 
   it("says that it was healthy for a while and then was not", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().healthy().pass(3_000).unhealthy().pass(60_000);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).work().healthy().pass(3_000).unhealthy().pass(60_000);
     expect(app.lastReport?.reason).toEqual({ code: "turned_unhealthy", message: "healthy for 3s of the 5s required, then: GET / answered 500" });
   });
 
   it("says when it came up too late", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().pass(58_000).healthy().pass(2_000);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).work().pass(58_000).healthy().pass(2_000);
     expect(app.lastReport?.reason).toEqual({ code: "never_healthy", message: "healthy for only 2s of the 5s required when 1m were over" });
   });
 
   it("is started again after 0.5, 1 and 2 s, and fails with the fourth exit and its last words", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work();
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).work();
     for (const waitMs of [500, 1_000, 2_000]) {
       app.pass(30).exit(1, "boom").pass(waitMs - 1);
       expect(app.state.launch.kind).toBe("waiting");
@@ -204,19 +208,19 @@ describe("a release that fails after it was activated", () => {
   });
 
   it("fails as exited when the deadline finds it down", () => {
-    const app = new HandDriven().goal(run(1, v1, { healthyDeadlineMs: 400 })).work().exit().pass(400).work();
+    const app = new HandDriven().goal(update(1, v1, { healthyDeadlineMs: 400 })).work().exit().pass(400).work();
     expect(app.lastReport).toMatchObject({ phase: "failed", reason: { code: "exited" } });
   });
 
   it("fails at once when it cannot be started", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).workTo("start").failStart();
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).workTo("start").failStart();
     expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "start_failed" } });
     app.work().healthy();
     expect(app.state).toMatchObject({ phase: { kind: "reverted" }, current: v1 });
   });
 
   it("is started once more when what kept it from starting may pass", () => {
-    const app = new HandDriven().goal(run(1, v1)).workTo("start").failStart(true);
+    const app = new HandDriven().goal(update(1, v1)).workTo("start").failStart(true);
     expect(app.demand.process).toBeUndefined();
     expect(app.pass(250).demand.process?.kind).toBe("start");
     app.failStart(true).pass(60_000).work();
@@ -224,13 +228,13 @@ describe("a release that fails after it was activated", () => {
   });
 
   it("gives its place back when somebody else holds its port", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).workTo("ports").failStep(taken).work().healthy();
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).workTo("ports").failStep(taken).work().healthy();
     expect(app.lastReport).toMatchObject({ phase: "reverted", reason: { code: "port_in_use" }, runningVersion: "1.0" });
     expect(app.state.launch.kind).toBe("running");
   });
 
   it("is stopped and taken away when there is nothing to go back to", () => {
-    const app = new HandDriven().goal(run(1, v1)).work().pass(60_000);
+    const app = new HandDriven().goal(update(1, v1)).work().pass(60_000);
     expect(app.phase).toBe("reverting");
     app.workTo("switch");
     expect(app.demand.files).toMatchObject({ artifact: undefined });
@@ -240,7 +244,7 @@ describe("a release that fails after it was activated", () => {
   });
 
   it("keeps the last good release going when it does not come up either", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().pass(60_000).work().exit(3).pass(500).work().pass(60_000);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).work().pass(60_000).work().exit(3).pass(500).work().pass(60_000);
     expect(app.lastReport).toMatchObject({ phase: "failed", reason: { code: "revert_failed" }, runningVersion: "1.0" });
     expect(app.lastReport?.reason?.message).toMatch(/not healthy within 1m.*going back to 1\.0 failed/);
     app.exit(3);
@@ -248,13 +252,13 @@ describe("a release that fails after it was activated", () => {
   });
 
   it("keeps trying to start the last good release when it cannot be started", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).workTo("start").failStart().workTo("start").failStart();
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).workTo("start").failStart().workTo("start").failStart();
     expect(app.lastReport).toMatchObject({ phase: "failed", reason: { code: "revert_failed" } });
     expect(app.pass(500).demand.process).toMatchObject({ kind: "start", release: v1 });
   });
 
   it("goes on running when it is itself the last good release", () => {
-    const app = new HandDriven().deploy(run(1, v1)).unhealthy().goal(run(2, { ...v1 })).pass(60_000);
+    const app = new HandDriven().deploy(run(1, v1)).unhealthy().goal(update(2, { ...v1 })).pass(60_000);
     expect(app.state).toMatchObject({ phase: { kind: "failed" }, current: v1, launch: { kind: "running" } });
   });
 });
@@ -329,14 +333,14 @@ describe("a newer goal", () => {
   });
 
   it("takes over from going back", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().pass(60_000);
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).work().pass(60_000);
     expect(app.phase).toBe("reverting");
     app.deploy(run(3, v3));
     expect(app.state).toMatchObject({ phase: { kind: "healthy" }, current: v3 });
   });
 
   it("that asks for what was just gone back to touches nothing", () => {
-    const app = new HandDriven().deploy(run(1, v1)).goal(run(2, v2)).work().pass(60_000).work().healthy();
+    const app = new HandDriven().deploy(run(1, v1)).goal(update(2, v2)).work().pass(60_000).work().healthy();
     const { launch } = app.state;
     app.goal(run(3, { ...v1 })).pass(5_000);
     expect(app.state).toMatchObject({ phase: { kind: "healthy" }, launch });
@@ -346,7 +350,7 @@ describe("a newer goal", () => {
 describe("a goal that is told anew after the controller was restored", () => {
   const anew = (goal: AppAssignment): AppAssignment => ({ ...goal, generation: generationOf(1, goal.generation) });
   const one = run(1, processRelease("1"));
-  const two = run(2, processRelease("2"));
+  const two = update(2, processRelease("2"));
 
   it("is reported under its new number, and touches nothing that runs", () => {
     const app = new HandDriven().deploy(one).goal(anew(one));
@@ -475,7 +479,7 @@ describe("an agent that starts again", () => {
 
   it("finds as much of a deadline left as there was, however long it was away and whatever the clock says", () => {
     for (const awayMs of [0, 1_000, 50_000, 120_000, 30 * 86_400_000, -86_400_000 / 2]) {
-      const app = new HandDriven().goal(run(1, v1)).work().unhealthy().pass(40_000);
+      const app = new HandDriven().goal(update(1, v1)).work().unhealthy().pass(40_000);
       app.now += awayMs;
       expect(wake(app, "found").state.deadlineAt, String(awayMs)).toBe(app.now + 20_000);
       expect(app.unhealthy().pass(19_999).phase).toBe("probing");
@@ -484,7 +488,7 @@ describe("an agent that starts again", () => {
   });
 
   it("has no more than a few seconds more of a deadline when it is killed again and again", () => {
-    const app = new HandDriven().goal(run(1, v1)).work().unhealthy();
+    const app = new HandDriven().goal(update(1, v1)).work().unhealthy();
     for (let lives = 0; lives < 11; lives += 1) {
       app.pass(7_000);
       app.now += 1_000_000;

@@ -12,7 +12,7 @@ import { type Picture, isNews, pictureOf } from "./picture.ts";
 import { onStepDone, onStepFailed, progress } from "./progress.ts";
 import { type AppState, unreachable } from "./state.ts";
 import { type Demand, demandOf, fileStepOf, runsDeadline } from "./step.ts";
-import { resumed, seen } from "./time.ts";
+import { heldUntil, resumed, seen } from "./time.ts";
 
 export interface Decision {
   /** The very same object when nothing changed. */
@@ -25,10 +25,13 @@ export interface Decision {
 const PROGRESS_MAX = 16;
 
 export function decide(state: AppState, event: Event, moment: Moment): Decision {
-  let next = react(state, event, moment);
+  // Whoever wakes gets the time back in which nobody looked, held or not.
+  const known = event.kind === "woken" ? state : heldUntil(state, moment.now);
+  let next = react(known, event, moment);
   // What was halted stays so until the agent wakes again.
   if (event.kind !== "halted") next = settle(next, moment);
-  next = seen(state, next, runsDeadline(next), moment.now);
+  next = seen(known, next, runsDeadline(next), moment.now);
+  if (next === known) next = state;
   const broken = brokenInvariant(state, next);
   if (broken !== undefined) throw new Error(`bug: ${broken} (after ${event.kind} in ${state.phase.kind}: ${JSON.stringify(next)})`);
   const picture = pictureOf(next);

@@ -1,32 +1,29 @@
 /**
  * What happens when the wanted release failed.
  *
- * Always holds afterwards: what runs is the last good release, or is on the way there, or nothing runs. The reason that people see is
+ * Always holds afterwards: what runs is the last good release or a confirmed one, or is on the way to the last good one, or nothing runs. The reason that people see is
  * that of the release that failed, whatever going back brings; only when going back fails too does `revert_failed` name both.
+ *
+ * A confirmed release that the agent has switched to is never left for another one: the last good release may be the very one that the controller takes back. It is started again and again instead.
  */
 import { restartDelayMs } from "./back-off.ts";
-import { type AppState, type Fault, type Reason, enter, sameRelease } from "./state.ts";
+import { type AppState, type Fault, type Reason, enter, isOnConfirmed, sameRelease } from "./state.ts";
+import { provenDeadlineMs } from "./time.ts";
 import { unwell, withNote } from "./words.ts";
-
-/**
- * The way back gets at least so long: a short healthy_deadline is a hard judge of a new release, and giving up on a proven one sooner
- * would leave nothing better.
- */
-const REVERT_DEADLINE_MS_MIN = 30_000;
-
-export function revertDeadlineMs({ goal }: Pick<AppState, "goal">): number {
-  return Math.max(goal?.healthyDeadlineMs ?? 0, REVERT_DEADLINE_MS_MIN);
-}
 
 export function fail(state: AppState, reason: Reason, now: number): AppState {
   const after: AppState = { ...state, retry: undefined };
+  if (isOnConfirmed(state)) {
+    const failed = enter(after, { kind: "failed", reason: plain(reason), cause: undefined }, now);
+    return state.settled ? failed : startedAgain(failed, now);
+  }
   if (state.settled && state.current === undefined && state.lastGood === undefined) return enter(after, { kind: "failed", reason: plain(reason), cause: undefined }, now);
   if (state.settled && sameRelease(state.current, state.lastGood)) {
     // While probing, the last good release is the wanted one itself: nothing is better than to keep it going.
     if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason), cause: undefined }, now);
     return stay(after, withNote(reason, `still on ${state.current?.version}`), now);
   }
-  const deadlineAt = now + revertDeadlineMs(state);
+  const deadlineAt = now + provenDeadlineMs(state.goal);
   return enter({ ...after, settled: false, health: { kind: "unknown" } }, { kind: "reverting", move: "stop", cause: plain(reason), deadlineAt }, now);
 }
 
@@ -48,8 +45,13 @@ export function failRevert(state: AppState, cause: Reason, why: string, now: num
   const reason: Reason = { code: "revert_failed", message };
   const after = enter({ ...state, retry: undefined }, { kind: "failed", reason, cause }, now);
   if (state.phase.kind !== "reverting" || state.phase.move !== "start") return after;
+  return startedAgain(after, now);
+}
+
+/** The exchange is over, and the process of `current` could not be started. */
+function startedAgain(state: AppState, now: number): AppState {
   const crashes = state.crashes + 1;
-  return { ...after, settled: true, crashes, launch: { kind: "waiting", until: now + restartDelayMs(crashes) } };
+  return { ...state, settled: true, crashes, launch: { kind: "waiting", until: now + restartDelayMs(crashes) } };
 }
 
 /** A fault without the word on whether it is worth another try. */

@@ -9,6 +9,7 @@ import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { becomeGood, withGood } from "./good.ts";
 import { freshProbing } from "./launch.ts";
 import { type AppState, type Move, enter, isOnProbation, isProcess, sameRelease, unreachable } from "./state.ts";
+import { goalDeadlineMs } from "./time.ts";
 
 export function onGoal(known: AppState, goal: AppAssignment, now: number): AppState {
   if (goal.goal === undefined || goal.generation < (known.goal?.generation ?? 0)) return known;
@@ -21,7 +22,7 @@ export function onGoal(known: AppState, goal: AppAssignment, now: number): AppSt
   const accepted: AppState = {
     ...state,
     goal,
-    deadlineAt: now + goal.healthyDeadlineMs,
+    deadlineAt: now + goalDeadlineMs(goal),
     starts: 0,
     retry: undefined,
     phaseSince: now,
@@ -32,7 +33,7 @@ export function onGoal(known: AppState, goal: AppAssignment, now: number): AppSt
       return enter({ ...accepted, settled: false, health: { kind: "unknown" } }, { kind: "removing", move: "stop" }, now);
     case "run": {
       const release = goal.goal.value;
-      if (runsWell(state, release)) return enter(accepted, { kind: "probing", probing: freshProbing(now) }, now);
+      if (runsWell(accepted, release)) return enter(startedAtOnce(accepted, now), { kind: "probing", probing: freshProbing(now) }, now);
       const move = moveTo(state, release);
       return enter(accepted, move === undefined ? { kind: "pulling" } : { kind: "activating", move }, now);
     }
@@ -41,12 +42,18 @@ export function onGoal(known: AppState, goal: AppAssignment, now: number): AppSt
   }
 }
 
-/** It is there, and nothing is known against it: it only has to be probed. */
-function runsWell({ current, lastGood, settled, phase, health, launch }: AppState, release: Release): boolean {
+/** It is there, and nothing is known against it, or somebody vouches for it: it only has to be probed. The phase is still that of the goal before. */
+function runsWell({ goal, current, lastGood, settled, phase, health, launch }: AppState, release: Release): boolean {
   if (!settled || !sameRelease(current, release)) return false;
-  if (sameRelease(lastGood, release) || phase.kind === "healthy" || health.kind === "healthy") return true;
+  if (goal?.confirmed === true || sameRelease(lastGood, release) || phase.kind === "healthy" || health.kind === "healthy") return true;
   // It was started a moment ago for the goal before this one.
   return phase.kind === "probing" && health.kind === "unknown" && (launch.kind === "running" || !isProcess(release));
+}
+
+/** What made it end may be mended: the wait that its crashes had earned would take the time of the new goal. */
+function startedAtOnce(state: AppState, now: number): AppState {
+  const { launch } = state;
+  return { ...state, crashes: 0, launch: launch.kind === "waiting" ? { kind: "waiting", until: now } : launch };
 }
 
 /** The step at which the agent is on its way to this very release; undefined when it is not. */

@@ -3,7 +3,7 @@
  * again from what is on disk, not go on moving releases about.
  */
 import { PROBING_EXITS_MAX } from "./launch.ts";
-import { type AppState, isDrain, isProcess, sameRelease, wanted } from "./state.ts";
+import { type AppState, isDrain, isOnConfirmed, isProcess, sameRelease, wanted } from "./state.ts";
 
 /** The first that is broken, in words. */
 export function brokenInvariant(before: AppState, state: AppState): string | undefined {
@@ -60,8 +60,8 @@ function brokenPhase(state: AppState): string | undefined {
     case "reverted":
       return settled && good && !asWanted ? undefined : "reverted to what is not good, or to what is wanted";
     case "failed":
-      if (current === undefined || good) return undefined;
-      return launch.kind === "none" ? undefined : "failed, and what runs is not good";
+      if (current === undefined || good || isOnConfirmed(state)) return undefined;
+      return launch.kind === "none" ? undefined : "failed, and what runs is neither good nor confirmed";
     case "removing":
       return wanted(state) === undefined ? undefined : "removes what is wanted";
     case "removed":

@@ -10,7 +10,7 @@ import { nextRetry, restartDelayMs } from "./back-off.ts";
 import { fail, failRevert } from "./fail.ts";
 import type { Moment, Verdict } from "./event.ts";
 import { type AppState, type Exit, type Fault, type Launch, type Phase, type Probing, type Reason, type Workload, enter, isOnProbation, isProcess } from "./state.ts";
-import { answered } from "./time.ts";
+import { answered, goalDeadlineMs } from "./time.ts";
 import { exitWords, exitedTooOften, outputWords, unwell } from "./words.ts";
 
 /** Started again three times while probing. */
@@ -134,7 +134,7 @@ export function wellEnoughAt({ phase, health, settled, current, goal }: AppState
 /** On probation and while it is probed, with a deadline of its own; in every other phase, and once the release is the last good one, nothing. */
 function probeAnew(state: AppState, now: number): AppState {
   if (!isOnProbation(state) && state.phase.kind !== "probing") return state;
-  const deadlineAt = now + (state.goal?.healthyDeadlineMs ?? 0);
+  const deadlineAt = now + goalDeadlineMs(state.goal);
   return enter({ ...state, deadlineAt }, { kind: "probing", probing: freshProbing(now) }, now);
 }
 

@@ -8,6 +8,7 @@ import { fail, failRevert } from "./fail.ts";
 import { becomeGood } from "./good.ts";
 import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isProcess, sameRelease, wanted } from "./state.ts";
+import { goalDeadlineMs } from "./time.ts";
 import { missedDeadline, withNote } from "./words.ts";
 
 /** One thing that follows, or the same state when nothing does. */
@@ -99,7 +100,7 @@ function probe(state: AppState, phase: Extract<Phase, { kind: "probing" }>, now:
   if (healthyMs >= needMs) return enter(state, { kind: "healthy", pruned: false }, now);
   if (now < state.deadlineAt || state.health.kind === "awaited") return state;
   const down = state.launch.kind === "waiting" && phase.probing.exits > 0;
-  return fail(state, missedDeadline(phase.probing, down, Math.max(0, healthyMs), needMs, state.goal?.healthyDeadlineMs ?? 0), now);
+  return fail(state, missedDeadline(phase.probing, down, Math.max(0, healthyMs), needMs, goalDeadlineMs(state.goal)), now);
 }
 
 /** Gets the old process out of the way; `then` once there is none. */
@@ -204,6 +205,6 @@ function stopTimeoutMs({ current }: AppState): number {
 }
 
 function deadline(state: AppState): string {
-  return durationText(state.goal?.healthyDeadlineMs ?? 0);
+  return durationText(goalDeadlineMs(state.goal));
 }
 

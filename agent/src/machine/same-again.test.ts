@@ -43,9 +43,9 @@ describe("a goal that names what the agent goes back to by itself", () => {
     expect(app.healthy().pass(5_000).state).toMatchObject({ phase: { kind: "healthy" }, launch });
   });
 
-  it("has failed when going back fails, and says so under the new number", () => {
-    const app = goingBack().workTo("start").goal(run(3, { ...v1 })).failStart().workTo("start").failStart();
-    expect(app.lastReport).toMatchObject({ generation: 3, phase: "failed", reason: { code: "revert_failed" } });
+  it("has failed when that cannot be started, and says so under the new number", () => {
+    const app = goingBack().workTo("start").goal(run(3, { ...v1 })).failStart();
+    expect(app.lastReport).toMatchObject({ generation: 3, phase: "failed", reason: { code: "start_failed" } });
     expect(app.pass(500).demand.process).toMatchObject({ kind: "start", release: v1 });
   });
 

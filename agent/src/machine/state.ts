@@ -11,7 +11,8 @@
  * A newer goal leads from every phase to pulling, to removing, or, when what it asks for runs and is well, to probing. When it asks for what is being activated or gone back to,
  * it leads to activating, at the step where the agent is.
  * A release that is healthy is on probation until the controller confirms it: when it turns unhealthy before that, `healthy` leads to `reverting`, and not
- * to `unhealthy`. An agent that starts again on probation and finds the process gone with the whole machine probes it anew.
+ * to `unhealthy`. A release that is confirmed from the start, as one is that the controller goes back to, never leads to `reverting` once the agent has switched to it: it leads to `failed`, where it is
+ * started again and again, and to `healthy` when it is well. An agent that starts again on probation and finds the process gone with the whole machine probes it anew.
  * Two things run beside each other and meet only in `settled`: the phase (on the way to the goal) and the launch (the process that
  * `current` asks for), so that the old release is kept alive while the new one is fetched.
  */
@@ -112,7 +113,7 @@ export interface AppState {
   readonly phaseSince: number;
   /** When this was looked at last, as far as it is worth a write. All times here are of the agent's attended time. */
   readonly seenAt: number;
-  /** When the goal's release must be healthy; 0 without a goal. */
+  /** When the goal's release must be healthy; 0 without a goal. While that of a confirmed goal is held (`isDeadlineHeld`), it is as `seenAt` left it. */
   readonly deadlineAt: number;
   /** What runs now, or should. */
   readonly current: Release | undefined;
@@ -164,13 +165,20 @@ export function emptyState(app: string, now: number): AppState {
 }
 
 /** The release that the goal asks for; undefined when it asks for removal, or there is no goal. */
-export function wanted(state: AppState): Release | undefined {
+export function wanted(state: Pick<AppState, "goal">): Release | undefined {
   return state.goal?.goal?.$case === "run" ? state.goal.goal.value : undefined;
 }
 
 /** `current` is the wanted release and healthy, but not the last good one: should it turn unhealthy, the agent goes back. */
 export function isOnProbation({ phase, current, lastGood }: AppState): boolean {
   return phase.kind === "healthy" && !sameRelease(current, lastGood);
+}
+
+/** The agent has switched to the wanted release, which is confirmed: in the middle of an exchange, once it has come to the start. */
+export function isOnConfirmed(state: Pick<AppState, "goal" | "current" | "settled" | "phase">): boolean {
+  const { goal, current, settled, phase } = state;
+  const isSwitched = settled || (phase.kind === "activating" && phase.move === "start");
+  return goal?.confirmed === true && isSwitched && sameRelease(current, wanted(state));
 }
 
 /** The app is stopped for as long as its machine is drained, and what was good is kept. */

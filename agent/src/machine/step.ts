@@ -6,7 +6,7 @@
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { forgivenAt, probes, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Workload, isProcess, unreachable, wanted } from "./state.ts";
-import { SEEN_EVERY_MS } from "./time.ts";
+import { SEEN_EVERY_MS, isDeadlineHeld } from "./time.ts";
 
 /** Steps that deal with files; one at a time. */
 export type FileStep = { readonly key: string } & (
@@ -121,7 +121,9 @@ export function runsDeadline(state: AppState): boolean {
 }
 
 /** None is judged by while a probe's answer is awaited. */
-function deadlinesOf({ phase, retry, health, deadlineAt }: AppState): number[] {
+function deadlinesOf(state: AppState): number[] {
+  if (isDeadlineHeld(state)) return [];
+  const { phase, retry, health, deadlineAt } = state;
   const isAwaited = health.kind === "awaited";
   switch (phase.kind) {
     case "pulling":

@@ -2,10 +2,42 @@
  * The agent's attended time: it passes only while an agent looks. `moment.now` is such a time within one life of an agent; from one life to the next
  * what is written down keeps the time that was left, whatever the clock of the machine says by then.
  */
+import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { AppState, Health, Launch, Phase } from "./state.ts";
 
 /** While a deadline runs, it is written down at least so often how much of it has passed: that much an agent that is killed may give away. */
 export const SEEN_EVERY_MS = 5_000;
+
+/**
+ * A release that was proven here gets at least so long: a short healthy_deadline is a hard judge of a new release, and giving up on a proven one sooner
+ * would leave nothing better.
+ */
+const PROVEN_DEADLINE_MS_MIN = 30_000;
+
+/** How long the release of a goal has to be healthy. */
+export function goalDeadlineMs(goal: AppAssignment | undefined): number {
+  return goal?.confirmed === true ? provenDeadlineMs(goal) : (goal?.healthyDeadlineMs ?? 0);
+}
+
+/** How long a release that was proven here has to be healthy. */
+export function provenDeadlineMs(goal: AppAssignment | undefined): number {
+  return Math.max(goal?.healthyDeadlineMs ?? 0, PROVEN_DEADLINE_MS_MIN);
+}
+
+/**
+ * The deadline of a confirmed goal does not run: another app of the machine is on the move, or the old process is being stopped. Neither says anything of the release.
+ * A step of `staged` that has failed is tried again within the deadline.
+ */
+export function isDeadlineHeld({ goal, phase, retry }: Pick<AppState, "goal" | "phase" | "retry">): boolean {
+  if (goal?.confirmed !== true) return false;
+  return (phase.kind === "staged" && retry === undefined) || (phase.kind === "activating" && phase.move === "stop");
+}
+
+/** While its deadline is held: with that moved to now. `seenAt` says up to when it has been, so both are moved and written together. */
+export function heldUntil(state: AppState, now: number): AppState {
+  if (!isDeadlineHeld(state) || now === state.seenAt) return state;
+  return { ...state, deadlineAt: state.deadlineAt + now - state.seenAt, seenAt: now };
+}
 
 /** Notes when the state was looked at: with every change that is worth a write, and from time to time while a deadline runs. */
 export function seen(before: AppState, after: AppState, runsDeadline: boolean, now: number): AppState {

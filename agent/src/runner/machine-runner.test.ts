@@ -132,7 +132,7 @@ describe("a bad release", () => {
   it("that exits is started three more times and taken back, with its last words", async () => {
     world.behaviours.set("2", { exitsWith: 1 });
     const agent = await running();
-    agent.offer(assignment(2, run(2, v2)));
+    agent.offer(assignment(2, run(2, v2, { confirmed: false })));
     await until("web", 2, "REVERTED");
     expect(world.last?.reason?.message).toBe('exited with code 1, 4 times in 3s; last output: "out of luck"; back on 1');
     expect(world.deeds.filter((deed) => deed === "start web@2")).toHaveLength(4);
@@ -142,7 +142,7 @@ describe("a bad release", () => {
   it("that is never healthy is taken back at its deadline", async () => {
     world.behaviours.set("2", { verdicts: [{ health: "unhealthy", detail: "GET / answered 500" }] });
     const agent = await running();
-    agent.offer(assignment(2, run(2, v2)));
+    agent.offer(assignment(2, run(2, v2, { confirmed: false })));
     await until("web", 2, "REVERTED");
     expect(world.last?.reason).toEqual({ code: "never_healthy", message: "not healthy within 1m: GET / answered 500; back on 1" });
   });
@@ -151,7 +151,7 @@ describe("a bad release", () => {
     const bad = { health: "unhealthy", detail: "no answer" } as const;
     world.behaviours.set("2", { verdicts: [{ health: "healthy" }, { health: "healthy" }, { health: "healthy" }, bad] });
     const agent = await running();
-    agent.offer(assignment(2, run(2, v2)));
+    agent.offer(assignment(2, run(2, v2, { confirmed: false })));
     await until("web", 2, "REVERTED");
     expect(world.last?.reason).toMatchObject({ code: "turned_unhealthy", message: "healthy for 3s of the 5s required, then: no answer; back on 1" });
   });
@@ -160,7 +160,7 @@ describe("a bad release", () => {
     world.behaviours.set("2", { startFault: { code: "start_failed", message: "serve: not found", retryable: false } });
     world.behaviours.set("3", { pullFault: { code: "artifact_corrupt", message: "frame 0 is damaged", retryable: false } });
     const agent = await running();
-    agent.offer(assignment(2, run(2, v2)));
+    agent.offer(assignment(2, run(2, v2, { confirmed: false })));
     await until("web", 2, "REVERTED");
     agent.offer(assignment(3, run(3, processRelease("3"))));
     await until("web", 3, "REVERTED");
@@ -213,13 +213,27 @@ describe("an agent that is killed", () => {
     world.behaviours.set("2", { verdicts: [{ health: "unhealthy", detail: "GET / answered 500" }] });
     const agent = await running();
     world.callsToLive = calls;
-    agent.offer(assignment(2, run(2, v2)));
+    agent.offer(assignment(2, run(2, v2, { confirmed: false })));
     await world.clock.until(() => world.saw("web", 2, "REVERTED")).catch(() => {});
     world.kill();
     await world.agent().start();
     await until("web", 2, "REVERTED");
     expect(world.deeds).toEqual(["start web@1", "stop web@1", "start web@2", "stop web@2", "start web@1"]);
     expect(world.reports.findLast(({ phase }) => phase === "APP_PHASE_REVERTED")?.reason?.code).toBe("never_healthy");
+  });
+
+  it.each(Array.from({ length: 26 }, (_, index) => index + 1))("in call %i of going to a confirmed release that is never healthy stays on that", async (calls) => {
+    world.behaviours.set("2", { verdicts: [{ health: "unhealthy", detail: "GET / answered 500" }] });
+    const agent = await running();
+    world.callsToLive = calls;
+    agent.offer(assignment(2, run(2, v2)));
+    await world.clock.until(() => world.saw("web", 2, "FAILED")).catch(() => {});
+    world.kill();
+    await world.agent().start();
+    await until("web", 2, "FAILED");
+    expect(world.deeds).toEqual(["start web@1", "stop web@1", "start web@2"]);
+    expect(world.running).toEqual(["web@2"]);
+    expect(world.links.get("web")).toBe(v2.artifact);
   });
 
   it("counts a workload that died meanwhile as an exit, and starts it again", async () => {
@@ -366,11 +380,11 @@ describe("a release that the trust root does not let run", () => {
     world.behaviours.set("2", { exitsWith: 1 });
     const agent = await running();
     world.behaviours.set("1", { distrust: { judge: unsigned } });
-    agent.offer(assignment(2, run(2, v2)));
+    agent.offer(assignment(2, run(2, v2, { confirmed: false })));
     await until("web", 2, "REVERTED");
     expect(world.running).toEqual(["web@1"]);
     world.behaviours.set("1", { distrust: { judge: unsigned, judgeReturn: belowFloor } });
-    agent.offer(assignment(3, run(3, v2)));
+    agent.offer(assignment(3, run(3, v2, { confirmed: false })));
     await until("web", 3, "FAILED");
     expect(world.last?.reason).toMatchObject({ code: "revert_failed", message: expect.stringContaining("going back to 1 failed: nothing below 2") as string });
     expect(world.running).toEqual([]);

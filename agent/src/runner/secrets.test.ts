@@ -71,7 +71,7 @@ it("a release whose secrets never come fails at its deadline, and says so", asyn
 it("a release that is taken back runs with the secrets that it had", async () => {
   const agent = await running("1", "first-password", 1);
   world.behaviours.set("2", { verdicts: [{ health: "unhealthy", detail: "down" }] });
-  agent.offer(assignment(2, await sealed(run(2, release("2")), { db: "second-password" }, key)));
+  agent.offer(assignment(2, await sealed(run(2, release("2"), { confirmed: false }), { db: "second-password" }, key)));
   await until(2, "REVERTED");
   expect(passwords()).toEqual(["first-password"]);
 });

@@ -316,7 +316,7 @@ function prepare(db: Database) {
     assigned: statement("SELECT app FROM assignments WHERE machine = ? AND release IS NOT NULL ORDER BY app").pluck(),
     answeredRunning: statement(`SELECT a.app, CASE s.phase WHEN 'removed' THEN '' ELSE s.running_version END FROM assignments a JOIN machine_apps s ON s.machine = a.machine AND s.app = a.app AND s.generation = a.generation
       WHERE a.machine = ? AND s.phase IN ('healthy', 'unhealthy', 'reverted', 'removed')`),
-    deadlines: statement("SELECT healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs FROM assignments WHERE machine = ? AND app = ?"),
+    deadlines: statement("SELECT healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, stop_timeout_ms AS stopTimeoutMs FROM assignments WHERE machine = ? AND app = ?"),
     budgets: statement("SELECT selector, max_unavailable FROM budgets ORDER BY selector"),
     freezes: statement(`SELECT 'f-' || number AS id, from_at AS "from", until_at AS until, reason, set_by AS "by" FROM freezes ORDER BY from_at, number`),
     newestFreeze: statement("SELECT coalesce(max(number), 0) FROM freezes").pluck(),
@@ -388,7 +388,7 @@ function prepare(db: Database) {
        WHERE a.machine = ? AND a.app = ? AND s.reason_code IS NOT NULL`,
     ),
     assignments: statement(
-      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
+      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, stop_timeout_ms AS stopTimeoutMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
     ),
     startingAgain: statement(
       `SELECT t.machine, t.deployment FROM deployments d CROSS JOIN waves w ON w.deployment = d.id

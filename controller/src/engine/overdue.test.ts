@@ -8,16 +8,16 @@ const SILENT_AFTER_MS = 15_000;
 const machine = "web-1" as MachineId;
 const app = "shop" as AppName;
 
-function assigned(healthyDeadlineMs: number, progressDeadlineMs: number): Overdue {
+function assigned(healthyDeadlineMs: number, progressDeadlineMs: number, stopTimeoutMs: number | null = null): Overdue {
   const overdue = new Overdue(SILENT_AFTER_MS);
-  overdue.await({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs }, 1000 as Attended, false);
+  overdue.await({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs, stopTimeoutMs }, 1000 as Attended, false);
   return overdue;
 }
 
 /** Assigned at 1000; at 5000 its agent says that it goes back, and nothing more. */
 function goingBack(healthyDeadlineMs: number): Overdue {
   const overdue = assigned(healthyDeadlineMs, 600_000);
-  overdue.await({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs: 600_000 }, 5000 as Attended, true);
+  overdue.await({ machine, app, generation: 7 as Generation, healthyDeadlineMs, progressDeadlineMs: 600_000, stopTimeoutMs: null }, 5000 as Attended, true);
   return overdue;
 }
 
@@ -38,6 +38,12 @@ describe("a machine that gives no answer", () => {
       expect(saidAt(assigned(healthyDeadlineMs, progressDeadlineMs))).toBe(at);
     },
   );
+
+  it("has silent-after and the time to stop what runs beyond its deadline when it goes back, however short the progress deadline is", () => {
+    expect(saidAt(assigned(40_000, 10_000, 16_000))).toBe(1000 + 40_000 + 16_000 + SILENT_AFTER_MS);
+    expect(assigned(40_000, 10_000, 16_000).answerMs(machine, app)).toBe(71_000);
+    expect(saidAt(assigned(30_000, 10_000, 0))).toBe(1000 + 30_000 + SILENT_AFTER_MS);
+  });
 
   it("is not waited for any more once it has answered", () => {
     const overdue = assigned(60_000, 600_000);

@@ -4,12 +4,15 @@
  * O(log n) for each assignment. An entry whose assignment was answered, or replaced, is dropped when it comes to the head.
  */
 import type { AppName, Generation, MachineId } from "@muster/proto/ids.ts";
-import type { Strategy } from "../plan/strategy.ts";
+import { PROVEN_MS_MIN, type Strategy } from "../plan/strategy.ts";
 import { Heap } from "../rollout/heap.ts";
 import type { Attended } from "../rollout/moment.ts";
 
-/** Of a strategy. */
-export type Deadlines = Pick<Strategy, "healthyDeadlineMs" | "progressDeadlineMs">;
+/** Of an assignment. */
+export interface Deadlines extends Pick<Strategy, "healthyDeadlineMs" | "progressDeadlineMs"> {
+  /** The machine goes back, and its agent counts neither the wait for its turn nor the time to stop what runs, which may be so long. Null: the release is new, and its agent counts both. */
+  readonly stopTimeoutMs: number | null;
+}
 
 export interface Awaited extends Deadlines {
   readonly machine: MachineId;
@@ -19,6 +22,7 @@ export interface Awaited extends Deadlines {
 
 interface Entry extends Awaited {
   readonly dueAt: Attended;
+  readonly forMs: number;
 }
 
 function keyOf({ machine, app }: Pick<Awaited, "machine" | "app">): string {
@@ -28,9 +32,6 @@ function keyOf({ machine, app }: Pick<Awaited, "machine" | "app">): string {
 function dueFirst(): Heap<Entry> {
   return new Heap<Entry>((a, b) => a.dueAt < b.dueAt);
 }
-
-/** An agent gives going back so long at least. */
-const REVERT_MS_MIN = 30_000;
 
 export class Overdue {
   readonly #silentAfterMs: number;
@@ -44,9 +45,12 @@ export class Overdue {
 
   /** `isGoingBack`: its agent says that the release failed, and that it goes back. */
   await(awaited: Awaited, since: Attended, isGoingBack: boolean): void {
-    const { healthyDeadlineMs } = awaited;
-    const forMs = isGoingBack ? Math.max(healthyDeadlineMs, REVERT_MS_MIN) + this.#silentAfterMs : healthyDeadlineMs + this.#onTheWayMs(awaited);
-    this.#put(awaited, since + forMs);
+    this.#put(awaited, since, isGoingBack ? Math.max(awaited.healthyDeadlineMs, PROVEN_MS_MIN) + this.#silentAfterMs : this.#answerMs(awaited));
+  }
+
+  /** How long the machine has, or had, for the answer that is awaited; 0: none is. */
+  answerMs(machine: MachineId, app: AppName): number {
+    return this.#newest.get(keyOf({ machine, app }))?.forMs ?? 0;
   }
 
   isAwaited(machine: MachineId, app: AppName): boolean {
@@ -90,13 +94,19 @@ export class Overdue {
     this.#newest.clear();
   }
 
+  /** Whoever goes back has all of its agent's time, and the way there and back: a rollback waits for that, however short its progress deadline is. */
+  #answerMs(deadlines: Deadlines): number {
+    const { healthyDeadlineMs, stopTimeoutMs } = deadlines;
+    return healthyDeadlineMs + (stopTimeoutMs === null ? this.#onTheWayMs(deadlines) : stopTimeoutMs + this.#silentAfterMs);
+  }
+
   /** For the assignment to come and the answer to go: as long as a machine may be silent, and so short that a machine that says nothing fails before the rollout's progress deadline has passed. */
-  #onTheWayMs({ healthyDeadlineMs, progressDeadlineMs }: Deadlines): number {
+  #onTheWayMs({ healthyDeadlineMs, progressDeadlineMs }: Pick<Deadlines, "healthyDeadlineMs" | "progressDeadlineMs">): number {
     return Math.min(this.#silentAfterMs, Math.max(0, Math.floor((progressDeadlineMs - healthyDeadlineMs) / 2)));
   }
 
-  #put({ machine, app, generation, healthyDeadlineMs, progressDeadlineMs }: Awaited, dueAt: number): void {
-    const entry: Entry = { machine, app, generation, healthyDeadlineMs, progressDeadlineMs, dueAt: dueAt as Attended };
+  #put({ machine, app, generation, healthyDeadlineMs, progressDeadlineMs, stopTimeoutMs }: Awaited, since: Attended, forMs: number): void {
+    const entry: Entry = { machine, app, generation, healthyDeadlineMs, progressDeadlineMs, stopTimeoutMs, dueAt: (since + forMs) as Attended, forMs };
     this.#newest.set(keyOf(entry), entry);
     this.#heap.push(entry);
   }

@@ -18,7 +18,7 @@ export function renewAssignments(loop: Own, machine: MachineId, append: Append, 
     const assigned = world.availabilities.assignedTo(machine, app);
     if (release !== before && assigned !== undefined) closeTarget(loop, assigned.deployment, app, machine, append);
     const { seq } = append({ kind: "assignment_renewed", machine, app, ...(release === before ? {} : { release }) });
-    if (assigned !== undefined) world.assigned(machine, app, { ...assigned, release, generation: seq as Generation }, facts.deadlines(machine, app), now.attended);
+    if (assigned !== undefined) world.assigned(machine, app, { ...assigned, release, generation: seq as Generation }, now.attended);
   }
 }
 

@@ -383,7 +383,7 @@ export class Rollouts {
         if (change.kind !== "target_assigned") return;
         told.push(change.machine);
         const assigned = { generation: seq as Generation, deployment: state.id, release: change.release };
-        this.#world.assigned(change.machine, state.app, assigned, state.strategy, attended);
+        this.#world.assigned(change.machine, state.app, assigned, attended);
       },
     };
   }

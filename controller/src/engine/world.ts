@@ -16,7 +16,7 @@ import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
 import { DeploymentsNow, isUnsound, type Now, type Standing } from "./deployments-now.ts";
 import type { Facts, Given } from "./facts.ts";
-import { type Deadlines, Overdue } from "./overdue.ts";
+import { Overdue } from "./overdue.ts";
 
 const NEVER = -1 as Attended;
 /** None of these says what runs. */
@@ -106,29 +106,33 @@ export class World implements Surroundings {
     this.budgets.labelled(machine, labels);
   }
 
-  assigned(machine: MachineId, app: AppName, assigned: Assigned, { healthyDeadlineMs, progressDeadlineMs }: Deadlines, now: Attended): void {
+  /** It stands in the tables. */
+  assigned(machine: MachineId, app: AppName, assigned: Assigned, now: Attended): void {
     this.#assignedOf.set(app, (this.#assignedOf.get(app) ?? 0) + 1);
     this.#change(machine, app, () => this.availabilities.assigned(machine, app, assigned));
-    if (!this.isSilent(machine)) this.overdue.await({ machine, app, generation: assigned.generation, healthyDeadlineMs, progressDeadlineMs }, now, false);
+    if (!this.isSilent(machine)) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, false);
   }
 
   reported(machine: MachineId, app: AppName, generation: Generation, phase: AgentPhase, now: Attended): void {
     const assigned = this.availabilities.assignedTo(machine, app);
     if (assigned === undefined) return;
     const isGoingBack = phase === "reverting" && assigned.generation === generation;
-    const wasGoingBack = this.availabilities.answerOf(machine, app) === "reverting";
+    const before = this.availabilities.answerOf(machine, app);
     this.#change(machine, app, () => this.availabilities.reported(machine, app, generation, phase));
     if (!this.#isChanging(machine, app) || this.isSilent(machine)) return this.overdue.answered(machine, app);
+    const deadlines = this.#facts.deadlines(machine, app);
+    // Its turn has come: the wait for that was none of its time.
+    const hasItsTurn = before === "staged" && phase === "activating" && assigned.generation === generation && deadlines.stopTimeoutMs !== null;
     // It begins anew though it had answered, begins to go back, or goes back no more: its agent died, and has not kept that it did.
-    const isAnew = isGoingBack !== wasGoingBack || !this.overdue.isAwaited(machine, app);
-    if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
+    const isAnew = hasItsTurn || isGoingBack !== (before === "reverting") || !this.overdue.isAwaited(machine, app);
+    if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...deadlines }, now, isGoingBack);
   }
 
   /** The agent is a new instance: none of its answers holds any more, and it has its whole time to answer again. */
   beganAnew(machine: MachineId, now: Attended): void {
     for (const app of this.availabilities.appsOf(machine)) {
       const assigned = this.availabilities.assignedTo(machine, app)!;
-      this.assigned(machine, app, assigned, this.#facts.deadlines(machine, app), now);
+      this.assigned(machine, app, assigned, now);
     }
   }
 
@@ -330,6 +334,10 @@ export class World implements Surroundings {
 
   lastGood(machine: MachineId, app: AppName): ReleaseId | null {
     return this.#facts.lastGood(machine, app);
+  }
+
+  answerMs(machine: MachineId, app: AppName): number {
+    return this.overdue.answerMs(machine, app);
   }
 
   said(machine: MachineId, app: AppName): { readonly code: string; readonly message: string } | null {

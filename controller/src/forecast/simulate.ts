@@ -6,6 +6,7 @@
  */
 import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import type { Plan } from "../plan/plan.ts";
+import { PROVEN_MS_MIN } from "../plan/strategy.ts";
 import { nextWake } from "../rollout/advance.ts";
 import type { RolloutChange } from "../rollout/change.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
@@ -120,6 +121,7 @@ class Simulation {
       isSelected: () => true,
       isDrained: () => false,
       lastGood: (machine) => lastGood.get(machine) ?? null,
+      answerMs: () => Math.max(inputs.strategy.healthyDeadlineMs, PROVEN_MS_MIN),
       said: () => null,
       successor: () => undefined,
       overruledBy: () => undefined,

@@ -33,7 +33,7 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
     case "updating":
       return [
         `it waits for the agent of ${machine} to say that ${state.release} has been healthy for ${durationText(state.strategy.minHealthyTimeMs)}${saidText(answered)}`,
-        `if that has not come within ${durationText(state.strategy.healthyDeadlineMs)} (healthy_deadline), ${machine} goes back by itself`,
+        `if that has not come ${withinText(state)}, ${machine} goes back by itself`,
       ];
     case "reverting":
       return [`it waits for the agent of ${machine} to say that it is back ${backText(state, target.previous).replace(/^to (?!being)/, "on ")}${saidText(answered)}`];
@@ -48,6 +48,11 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
     case "pending":
       return isOpen ? pendingNow(standpoint, target) : [];
   }
+}
+
+/** An older release has the longest of what deployments gave it, which is not kept here. */
+function withinText({ release, strategy }: RolloutState): string {
+  return strategy.isWayBack === true ? `in the time that ${release} has had before, or 30s` : `within ${durationText(strategy.healthyDeadlineMs)} (healthy_deadline)`;
 }
 
 function saidText(said: ReportAccepted | undefined): string {

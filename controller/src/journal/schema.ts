@@ -11,7 +11,7 @@ import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
 /** Of what is written into the tables. Two branches may raise it to the same number: `PROJECTION_SHAPE` tells their tables apart. */
-const PROJECTION_VERSION = 19;
+const PROJECTION_VERSION = 20;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -78,6 +78,7 @@ const PROJECTIONS = {
     min_healthy_time_ms    INTEGER NOT NULL,
     healthy_deadline_ms    INTEGER NOT NULL,
     progress_deadline_ms   INTEGER NOT NULL,
+    stop_timeout_ms        INTEGER, -- to stop what may run, beside the healthy_deadline; null: the release is new, and its healthy_deadline counts that too
     labels                 TEXT NOT NULL,
     last_good              TEXT,
     decided_seq            INTEGER NOT NULL,

@@ -3,12 +3,15 @@
  */
 import type { Database, Statement } from "better-sqlite3";
 import { FINAL_ANSWERS, HOLDS_BEHIND_WAVES } from "../rollout/state.ts";
+import { backDeadlineMs, stopTimeoutMs } from "./back-deadline.ts";
 import { LAST_GOOD } from "./confirmed.ts";
 
 const FINAL_PHASES = FINAL_ANSWERS.map((phase) => `'${phase}'`).join(", ");
 
 /** As `endHold` in change.ts has it. */
 const PROGRESS_AFTER_HOLD = "CASE hold_kind WHEN 'offline' THEN progress_attended + @attended - max(progress_attended, hold_attended) ELSE @attended END";
+/** Of an assignment by a deployment: the release is one that was proven before. */
+const GOES_BACK = "(@purpose = 'revert' OR coalesce(strategy ->> 'isWayBack', 0))";
 
 export function prepareWrites(db: Database) {
   const statement = (sql: string): Statement => db.prepare(sql);
@@ -33,6 +36,8 @@ export function prepareWrites(db: Database) {
     // Since when the machine's final answer is awaited; null: it was given. As `World` has it, which a test holds together with this. Before `reportApp`, since it asks for what was said before.
     awaitAnswer: statement(`UPDATE assignments SET awaited_attended = CASE
         WHEN generation = @generation AND (@phase IN (${FINAL_PHASES}) OR (@phase = 'removed' AND release IS NULL)) THEN NULL
+        WHEN generation = @generation AND @phase = 'activating' AND stop_timeout_ms IS NOT NULL
+          AND EXISTS (SELECT 1 FROM machine_apps s WHERE s.machine = @machine AND s.app = @app AND s.generation = @generation AND s.phase = 'staged') THEN @attended
         WHEN (generation = @generation AND @phase = 'reverting')
           <> EXISTS (SELECT 1 FROM machine_apps s WHERE s.machine = @machine AND s.app = @app AND s.generation = assignments.generation AND s.phase = 'reverting') THEN @attended
         ELSE coalesce(awaited_attended, @attended) END
@@ -105,13 +110,19 @@ export function prepareWrites(db: Database) {
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     assign: statement(`INSERT OR REPLACE INTO assignments
-        (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, labels, last_good, decided_seq, awaited_attended)
-      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs', strategy ->> 'healthyDeadlineMs', strategy ->> 'progressDeadlineMs',
+        (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, stop_timeout_ms, labels, last_good, decided_seq, awaited_attended)
+      SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs',
+             CASE WHEN ${GOES_BACK} THEN ${backDeadlineMs("strategy ->> 'healthyDeadlineMs'", "@app", "@release")} ELSE strategy ->> 'healthyDeadlineMs' END, strategy ->> 'progressDeadlineMs',
+             CASE WHEN ${GOES_BACK} THEN ${stopTimeoutMs("d.release", "d.takes_back", "(SELECT a.release FROM assignments a WHERE a.machine = @machine AND a.app = @app)")} END,
              coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END, @attended
-      FROM deployments WHERE id = @id`),
+      FROM deployments d WHERE id = @id`),
     lastGood: statement(LAST_GOOD).pluck(),
     giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
-    renewAssignment: statement("UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine) WHERE machine = @machine AND app = @app"),
+    // What a drain leaves was confirmed there, or is gone back to.
+    renewAssignment: statement(`UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine),
+      healthy_deadline_ms = ${backDeadlineMs("healthy_deadline_ms", "@app", "assignments.release")},
+      stop_timeout_ms = ${stopTimeoutMs("assignments.release", "(SELECT d.release FROM deployments d WHERE d.id = assignments.deployment)")}
+      WHERE machine = @machine AND app = @app`),
     assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
       since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),

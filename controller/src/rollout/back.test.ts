@@ -114,6 +114,16 @@ describe("a rollback", () => {
     expect([rollout.phase, rollout.states()]).toEqual(["rolled_back", "reverted unreachable reverted pending"]);
   });
 
+  test("gives up no sooner than the time of those on their way is over, however short progress_deadline is", () => {
+    const rollout = succeeded(2, { progressDeadlineMs: MINUTE });
+    rollout.world.answersIn = 3 * MINUTE;
+    rollout.command("rollback");
+    rollout.pass(3 * MINUTE - 1);
+    expect(rollout.phase).toBe("rolling_back");
+    rollout.pass(1);
+    expect([rollout.phase, rollout.state.reason?.code]).toEqual(["failed", "progress_deadline"]);
+  });
+
   test("leaves a machine that had nothing before with the app removed", () => {
     const rollout = new Harness(fleetOf(1, () => ({ lastGood: null })));
     rollout.report(0, "failed");

@@ -3,10 +3,10 @@
  * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback, unless another deployment has decided about it since; one that goes back by itself is let
  * finish. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
 import type { RolloutChange } from "./change.ts";
-import type { Moment } from "./moment.ts";
+import { dueAt, type Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
 import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
@@ -20,10 +20,18 @@ export function backStep(state: RolloutState, world: Surroundings, now: Moment):
   if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
   const settling = settlingStep(state);
   if (settling !== undefined) return settling;
-  if (isLate(state, now)) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
+  const until = isLate(state, now) ? lateBackAt(state, world, now) : endsAt(state, now);
+  if (until === undefined) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
   const budget = state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
   if (budget !== undefined && state.availability.changing.size === 0) return { kind: "hold", hold: budgetHold(budget), until: undefined };
-  return { kind: "wait", until: endsAt(state, now) };
+  return { kind: "wait", until };
+}
+
+/** `progress_deadline` judges how an update goes on. A machine on its way back has the time that its release needs, if that is longer. Undefined: that is over, too. O(moving). */
+function lateBackAt({ moving, app, progressAt }: RolloutState, world: Surroundings, now: Moment): Instant | undefined {
+  let answerMs = 0;
+  for (const machine of moving) answerMs = Math.max(answerMs, world.answerMs(machine, app));
+  return now.attended < progressAt + answerMs ? dueAt({ at: now.at, attended: progressAt }, answerMs, now) : undefined;
 }
 
 /** After the rollback has ended: machines that were lost then are heard again. Or a newer deployment has taken its place, and does not have these. */

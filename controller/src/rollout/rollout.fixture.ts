@@ -146,6 +146,8 @@ export class FakeWorld implements Surroundings {
   readonly heard = new Map<MachineId, Attended>();
   /** What machines go back to; everybody: app@1. */
   lastGood: (machine: MachineId) => ReleaseId | null = () => "app@1" as ReleaseId;
+  /** How long each machine has that goes back. */
+  answersIn = 0;
   /** Why late machines do not get a release that has succeeded. */
   unsoundness: string | undefined;
   /** Text of the budget that has no room for the machine. */
@@ -173,6 +175,10 @@ export class FakeWorld implements Surroundings {
 
   owing(): Iterable<MachineId> {
     return this.owed;
+  }
+
+  answerMs(): number {
+    return this.answersIn;
   }
 
   said(): null {

@@ -27,6 +27,8 @@ export interface Surroundings {
   isDrained(machine: MachineId): boolean;
   /** The release of the app that was confirmed on the machine last; null: none was. */
   lastGood(machine: MachineId, app: AppName): ReleaseId | null;
+  /** How long the machine has to say how it goes with what it was told of the app; 0: it is not waited for. */
+  answerMs(machine: MachineId, app: AppName): number;
   /** Why the machine's agent does not follow, or what it said last that is wrong with the app; null: nothing. */
   said(machine: MachineId, app: AppName): RolloutReason | { readonly code: string; readonly message: string } | null;
   /** A time in which the whole fleet is left alone. */
@@ -52,6 +54,7 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   isSelected: () => true,
   isDrained: () => false,
   lastGood: () => null,
+  answerMs: () => 0,
   said: () => null,
   frozen: () => ({ open: true, until: null }),
   opening: () => ({ open: true, until: null }),

@@ -50,7 +50,10 @@ export interface AppAssignment {
     | undefined;
   /** Healthy without a break for so long before it counts as healthy. */
   minHealthyTimeMs: number;
-  /** From the agent's first step to healthy; afterwards the agent goes back to its last good release. */
+  /**
+   * From the agent's first step to healthy; afterwards the agent goes back to its last good release. Of a release that a machine goes back to: the longest that a deployment has
+   * given it, and 30 s at least; see `confirmed`.
+   */
   healthyDeadlineMs: number;
   /** The machine's labels, as they were when this entry last changed: what `${labels.…}` stands for in its release. */
   labels: { [key: string]: string };
@@ -62,6 +65,8 @@ export interface AppAssignment {
    * The release has passed its wave here, soak included, or the machine goes back to it: it is the machine's last good one as soon as it is
    * healthy. Until then it is on probation: the agent goes back by itself when the app turns unhealthy, also without a network. Confirming raises
    * the machine's generation and leaves this entry's own; the agent then does nothing else: no restart, no new probing.
+   * Once the agent has switched to a confirmed release it never leaves it for another one by itself: when healthy_deadline_ms, which is taken for 30 s at least, has passed, it reports `failed` and
+   * starts it again and again. That deadline does not run while another app of the machine is on the move, nor while the old process is being stopped.
    */
   confirmed: boolean;
   /**
