@@ -41,6 +41,7 @@ export class Agent implements Life {
 
   /** Looks at what is written down, then at the world, and goes on. */
   start(): void {
+    this.machine.unwritten.clear();
     // Through JSON, as from a disk.
     for (const [app, state] of this.machine.disk.apps) this.apps.set(app, new SimApp(this, JSON.parse(JSON.stringify(state)) as AppState));
     for (const app of this.apps.values()) app.wake();

@@ -62,6 +62,31 @@ describe("the spool", () => {
     expect(open().append(report("a")).seq).toBe(2_001);
   });
 
+  it("names a report that it cannot write as one that is still to come, until it can", () => {
+    let isFull = false;
+    const spool = openSpool({
+      dir,
+      newInstanceId: () => "instance-1",
+      now: () => {
+        if (isFull) throw new Error("ENOSPC: no space left on device, write");
+        return 1_000;
+      },
+      onDamage: () => {},
+    });
+    opened.push(spool);
+    for (const app of ["a", "b"]) spool.append(report(app));
+    spool.acknowledge(2);
+    isFull = true;
+    for (const app of ["a", "b", "a"]) expect(() => spool.append(report(app))).toThrow("ENOSPC");
+    expect([seqs(spool), spool.newestPendingSeq]).toEqual([[], 3]);
+    isFull = false;
+    spool.append(report("a"));
+    expect([seqs(spool), spool.newestPendingSeq]).toEqual([[3], 4]);
+    spool.append(report("b"));
+    spool.acknowledge(4);
+    expect(spool.newestPendingSeq).toBe(0);
+  });
+
   it("goes on after what the controller knows", () => {
     const spool = open();
     spool.acknowledge(41);

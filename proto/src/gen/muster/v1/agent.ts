@@ -199,7 +199,8 @@ export interface Hello {
   generation: number;
   /**
    * The newest sequence among the reports that are not acknowledged yet; 0 when there is none to send. Once the controller has stored that one, it
-   * knows all that the machine had to say before this session.
+   * knows all that the machine had to say before this session. A report that the agent cannot write down, since its disk is full say, counts as one
+   * with the next sequence.
    */
   newestPendingSeq: number;
 }
