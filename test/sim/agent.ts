@@ -110,6 +110,10 @@ export class Agent implements Life {
     this.#hand();
   }
 
+  sayAgain(): void {
+    for (const app of this.apps.values()) if (this.isAlive) app.post({ kind: "forgotten" });
+  }
+
   spool(picture: Picture): void {
     this.machine.spool(picture, this.now);
     this.link.sendReports();

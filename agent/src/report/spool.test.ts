@@ -87,6 +87,16 @@ describe("the spool", () => {
     expect(spool.newestPendingSeq).toBe(0);
   });
 
+  it("knows up to which report it was acknowledged last, which may be less than before", () => {
+    const spool = open();
+    for (const app of ["a", "b"]) spool.append(report(app));
+    expect(spool.acknowledgedSeq).toBe(0);
+    spool.acknowledge(2);
+    expect(spool.acknowledgedSeq).toBe(2);
+    spool.acknowledge(0);
+    expect([spool.acknowledgedSeq, spool.append(report("a")).seq]).toEqual([0, 3]);
+  });
+
   it("goes on after what the controller knows", () => {
     const spool = open();
     spool.acknowledge(41);

@@ -25,6 +25,8 @@ export interface Spool {
   readonly instanceId: string;
   /** The highest sequence among the reports that are pending; 0 when none is. One that could not be written is still to come, under the next sequence: what was said before is not so any more. */
   readonly newestPendingSeq: number;
+  /** Up to which report it was acknowledged last; 0: not since it was opened. */
+  readonly acknowledgedSeq: number;
   /** Throws when it can't be written; the spool then holds what it held before, and whoever has the report tries again. */
   append(report: NewReport): Report;
   /** Pending reports after `seq`, oldest first. */
@@ -71,6 +73,7 @@ class FileSpool implements Spool {
   /** Of the whole lines in the file; more is there only after a write that failed half-way. */
   #sizeBytes = 0;
   #deadBytes = 0;
+  acknowledgedSeq = 0;
   /** Apps of which a report could not be written. */
   readonly #unwritten = new Set<string>();
   #listener = (): void => {};
@@ -116,6 +119,7 @@ class FileSpool implements Spool {
     const count = this.#countUpTo(seq);
     for (const report of this.#pending.slice(0, count)) this.#deadBytes += lineOf(Report.toJSON(report)).length;
     this.#pending = this.#pending.slice(count);
+    this.acknowledgedSeq = seq;
     // The controller knows more than this spool does after its disk was put back to an older state.
     this.#nextSeq = Math.max(this.#nextSeq, seq + 1);
     if (this.#deadBytes >= DEAD_BYTES_MAX) this.#shrink(this.#pending);

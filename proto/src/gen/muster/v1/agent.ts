@@ -214,7 +214,10 @@ export interface Welcome {
   heartbeatIntervalMs: number;
   /** The newest generation for this machine; 0 when it has none. */
   generation: number;
-  /** The newest report sequence of this instance that is stored; the agent forgets those up to it. */
+  /**
+   * The newest report sequence of this instance that is stored; the agent forgets those up to it. Less than was acknowledged before: the controller does
+   * not have those any more, since another instance has spoken in between or it was restored from a backup, and the agent says again how each app is.
+   */
   acknowledgedSeq: number;
   assignmentKeys:
     | AssignmentKeys
