@@ -52,6 +52,7 @@ export class BenchAgent {
         get newestPendingSeq() {
           return newestPendingSeq();
         },
+        acknowledgedSeq: 0,
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
         acknowledge: (seq) => this.#acknowledge(seq),
         onAppend: (listener) => (this.#wake = listener),
@@ -63,6 +64,7 @@ export class BenchAgent {
         },
         refusal: undefined,
         offer: (assignment) => this.#take(assignment),
+        sayAgain: () => {},
       },
       onWelcome: () => options.onWelcome?.(),
       trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },

@@ -41,6 +41,7 @@ export class Agent implements Life {
 
   /** Looks at what is written down, then at the world, and goes on. */
   start(): void {
+    this.machine.unwritten.clear();
     // Through JSON, as from a disk.
     for (const [app, state] of this.machine.disk.apps) this.apps.set(app, new SimApp(this, JSON.parse(JSON.stringify(state)) as AppState));
     for (const app of this.apps.values()) app.wake();
@@ -107,6 +108,10 @@ export class Agent implements Life {
     this.machine.take(assignment);
     if (this.diesNow()) return;
     this.#hand();
+  }
+
+  sayAgain(): void {
+    for (const app of this.apps.values()) if (this.isAlive) app.post({ kind: "forgotten" });
   }
 
   spool(picture: Picture): void {

@@ -85,6 +85,7 @@ export class SimApp {
     const isRecorded = state === this.#state;
     if (machine.isDiskFull && ((report !== undefined && !isSpooled) || !isRecorded)) {
       this.#isBusy = true;
+      if (report !== undefined && !isSpooled) machine.unwritten.add(this.name);
       this.#agent.after(this.#agent.random.whole(RECORD_RETRY_MS.least, RECORD_RETRY_MS.most), () => {
         this.#isBusy = false;
         this.#pump(() => this.#writeDown(decision, isSpooled));
@@ -92,6 +93,7 @@ export class SimApp {
       return;
     }
     if (report !== undefined && !isSpooled) {
+      machine.unwritten.delete(this.name);
       this.#agent.spool(report);
       if (this.#agent.diesNow()) return;
     }

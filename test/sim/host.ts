@@ -50,6 +50,8 @@ export class Host {
   readonly processes = new Map<string, Process>();
   bootId = "boot-1";
   isDiskFull = false;
+  /** Apps of which its agent has a report that it can't write down. */
+  readonly unwritten = new Set<string>();
   clockOffsetMs = 0;
   /** Without power, or frozen: nothing runs, and its agent says and hears nothing. */
   isDown = false;
@@ -110,15 +112,16 @@ export class Host {
   /** As after a reinstallation under the same name. */
   replaceDisk(): void {
     this.disk = this.#newDisk();
+    this.unwritten.clear();
     this.diskSince = this.#timeline.now;
     this.#switched.clear();
     this.#serving.clear();
     this.reboot();
   }
 
-  /** Sequence of the newest report that is still to be acknowledged; 0: none is. */
+  /** Sequence of the newest report that is still to be acknowledged, or to be written; 0: none is. */
   get newestPending(): number {
-    return this.disk.reports.at(-1)?.reportSeq ?? 0;
+    return this.unwritten.size > 0 ? this.disk.nextSeq : (this.disk.reports.at(-1)?.reportSeq ?? 0);
   }
 
   hello(): MachineJoined {

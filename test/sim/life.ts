@@ -71,5 +71,7 @@ export interface Life {
   hasUrl(): void;
   canFetch(): boolean;
   offer(assignment: Assignment): void;
+  /** Reports again how each app is. */
+  sayAgain(): void;
   spool(picture: Picture): void;
 }

@@ -18,6 +18,8 @@ export class Link implements AgentEnd {
   #failures = 0;
   #sentSeq = 0;
   #acknowledgedSeq = 0;
+  /** Up to which report it was acknowledged last, over all sessions. */
+  #knownSeq = 0;
   #missedAcks = 0;
   #batchAge = 0;
   #isSyncing = false;
@@ -78,6 +80,7 @@ export class Link implements AgentEnd {
   welcome(stream: Stream, generation: number, acknowledgedSeq: number): void {
     if (!this.#hears(stream) || this.#isWelcomed) return;
     this.#isWelcomed = true;
+    const isForgotten = acknowledgedSeq < this.#knownSeq;
     this.#sentSeq = acknowledgedSeq;
     this.#acknowledgedSeq = 0;
     this.#agent.after(HEARTBEAT_MS, () => this.#beat(stream));
@@ -85,6 +88,7 @@ export class Link implements AgentEnd {
     this.#sync();
     this.#onGeneration(generation);
     this.acknowledge(stream, acknowledgedSeq);
+    if (isForgotten) this.#agent.sayAgain();
   }
 
   heartbeatAck(stream: Stream, generation: number): void {
@@ -96,6 +100,7 @@ export class Link implements AgentEnd {
   acknowledge(stream: Stream, seq: number): void {
     if (!this.#hears(stream)) return;
     this.#acknowledgedSeq = Math.max(this.#acknowledgedSeq, seq);
+    this.#knownSeq = seq;
     this.#agent.machine.acknowledge(seq);
     this.sendReports();
   }

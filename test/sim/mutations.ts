@@ -364,7 +364,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "newest_decides",
     seed: 16,
     edits: [
-      { file: `${ENGINE}/loop.ts`, find: "const decided = next.targets.size === 0 ? next.targets :", put: "const decided = next.targets.size >= 0 ? next.targets :" },
+      { file: `${ENGINE}/catch-up.ts`, find: "const decided = by.targets.size === 0 ? by.targets :", put: "const decided = by.targets.size >= 0 ? by.targets :" },
       { file: `${ENGINE}/catch-up.ts`, find: "(targets.size > 0 && unchanged.has(machine))", put: "(targets.size < 0 && unchanged.has(machine))" },
       { file: `${ROLLOUT}/step.ts`, find: 'state.phase === "succeeded" && target.attempts === 0', put: 'state.phase === "pending" && target.attempts === 0' },
     ],

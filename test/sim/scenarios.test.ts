@@ -4,7 +4,8 @@
 import { expect, test } from "vitest";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { Gate } from "@muster/controller/src/plan/strategy.ts";
-import { count, Scenario, SLOW } from "./scenario.fixture.ts";
+import { Stream } from "./network.ts";
+import { canary, count, Scenario, SLOW } from "./scenario.fixture.ts";
 
 const SHOP = "shop";
 
@@ -97,6 +98,38 @@ test("an agent that dies after a report and before the record of it, and finds t
   await scenario.pass(25_000);
   machine.isGone = false;
   machine.startAgent();
+  await scenario.settle();
+});
+
+test("a canary that has died, and cannot write that down since its disk is full, vouches for nothing", async () => {
+  const scenario = await Scenario.of(2);
+  await scenario.stand("1");
+  const id = scenario.deploy("2", { ...canary({ kind: "soak", forMs: 60_000 }), maxFailures: count(0) }, { kind: "after_a_while", how: "exits", afterMs: 20_000 });
+  await scenario.until(() => scenario.serves("m-1") === "2");
+  await scenario.pass(5_000);
+  const canaryHost = scenario.machine("m-1");
+  canaryHost.isDiskFull = true;
+  await scenario.pass(85_000);
+  expect(scenario.waitsFor(id, "reports of m-1 to come in")).toBe(true);
+  Object.assign(canaryHost, { isDiskFull: false, lastFaultAt: scenario.world.timeline.now });
+  await scenario.until(() => scenario.phaseOf(id) !== "rolling");
+  expect(scenario.fleet()[1]).toBe("1");
+  await scenario.settle();
+});
+
+test("a machine of which a hello of its old disk comes late says again how it is, and fails nothing", async () => {
+  const scenario = await Scenario.of(2);
+  const id = scenario.deploy("1", { ...canary({ kind: "soak", forMs: 60_000 }), maxFailures: count(0) });
+  await scenario.until(() => scenario.serves("m-1") === "1");
+  await scenario.pass(5_000);
+  scenario.restartController();
+  const { controller, timeline } = scenario.world;
+  const stream = new Stream("m-1" as MachineId);
+  const nobody = { welcome: () => {}, heartbeatAck: () => {}, acknowledge: () => {}, end: () => {} };
+  timeline.after(0, () => controller.sessions.hello(stream, nobody, { ...scenario.machine("m-1").hello(), instance: "m-1-disk-0" }, 0, 0));
+  timeline.after(1, () => controller.sessions.ended(stream));
+  await scenario.until(() => scenario.phaseOf(id) !== "rolling");
+  expect(scenario.phaseOf(id)).toBe("succeeded");
   await scenario.settle();
 });
 

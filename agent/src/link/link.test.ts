@@ -29,7 +29,7 @@ let identity: ServerIdentity;
 let user: UserNkey;
 
 beforeEach(async () => {
-  [listened, lines] = [0, []];
+  [listened, lines, saidAgain] = [0, [], 0];
   dir = mkdtempSync(join(tmpdir(), "muster-link-"));
   [identity, user] = [await certify(), createUserNkey()];
   controller = new FakeController();
@@ -61,7 +61,11 @@ const assignments = {
   offer(assignment: Assignment): void {
     if (assignment.generation > this.generation) taken.push(assignment);
   },
+  sayAgain(): void {
+    saidAgain += 1;
+  },
 };
+let saidAgain: number;
 
 function open(options: Partial<LinkOptions> = {}): Link {
   taken.length = 0;
@@ -180,6 +184,26 @@ describe("reports", () => {
     controller.sessions.at(-1)?.end();
     await until(() => controller.newestSeq === 5);
     expect(controller.batches).toEqual([[1, 2, 3], [4], [4, 5]]);
+  });
+
+  it("that the controller does not have any more are made anew, once", async () => {
+    append(3);
+    open();
+    await until(() => controller.newestSeq === 3);
+    const next = async (acknowledgedSeq: number): Promise<void> => {
+      controller.welcome = { acknowledgedSeq };
+      const heard = controller.hellos.length;
+      controller.sessions.at(-1)?.end();
+      await until(() => controller.hellos.length > heard && controller.heartbeats > 0);
+      controller.heartbeats = 0;
+      await until(() => controller.heartbeats > 0);
+    };
+    await next(3);
+    expect(saidAgain).toBe(0);
+    await next(0);
+    expect(saidAgain).toBe(1);
+    await next(0);
+    expect(saidAgain).toBe(1);
   });
 
   it("that are never acknowledged end the session", async () => {
@@ -344,6 +368,7 @@ describe("assignments", () => {
         return assignments.generation;
       },
       refusal: undefined,
+      sayAgain: () => {},
       offer(assignment: Assignment) {
         if (isFull) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
         assignments.offer(assignment);
@@ -362,7 +387,7 @@ describe("assignments", () => {
 
   it("that were kept, and cannot be carried out, are complained of in heartbeats", async () => {
     const refusal = { code: "unsupported", message: "a driver that this agent does not know" };
-    open({ assignments: { generation: 0, refusal, offer: () => {} } });
+    open({ assignments: { generation: 0, refusal, offer: () => {}, sayAgain: () => {} } });
     await until(() => controller.refusal !== undefined);
     expect(controller.refusal).toEqual(refusal);
   });

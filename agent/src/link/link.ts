@@ -45,6 +45,8 @@ export interface LinkOptions {
     readonly refusal: Refusal | undefined;
     /** Ignores what is not newer; throws when it can't be kept. */
     offer(assignment: Assignment): void;
+    /** Reports again how each app is. */
+    sayAgain(): void;
   };
   readonly nats: Pick<SubscriptionOptions, "credentials" | "tls">;
   readonly onWelcome: (welcome: Welcome) => void;
@@ -193,6 +195,7 @@ export class Link {
           this.#live = { client, stop: ended.signal, beat };
           this.#onWelcome(welcome);
         },
+        onForgotten: () => assignments.sayAgain(),
         onGeneration: (generation) => {
           const isBehind = generation > assignments.generation;
           // A controller that is older than what this machine has is asked once, so that what it says is refused, and that is said.

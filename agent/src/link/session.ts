@@ -20,6 +20,8 @@ const HEARTBEAT_MS = { least: 50, most: 60_000 };
 export interface ReportSource {
   /** The highest sequence that is still to be acknowledged; 0 when there is none. */
   readonly newestPendingSeq: number;
+  /** Up to which one they were acknowledged last, in this life of the agent; 0: none was. */
+  readonly acknowledgedSeq: number;
   after(seq: number, limit: number): readonly Report[];
   acknowledge(seq: number): void;
   onAppend(listener: () => void): void;
@@ -34,6 +36,8 @@ export interface SessionOptions {
   readonly onKeys: (keys: AssignmentKeys) => void;
   /** `beat`: sends a heartbeat beside those that are due; its answer says whether this machine is behind. */
   readonly onWelcome: (welcome: Welcome, beat: () => void) => void;
+  /** The controller does not have any more what it had acknowledged. */
+  readonly onForgotten: () => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
   /** The controller wants the credentials renewed soon. */
@@ -157,7 +161,9 @@ class Session {
     if (this.#isWelcomed) return;
     this.#isWelcomed = true;
     clearTimeout(this.#welcomeTimer);
-    const { reports, onKeys, onWelcome, onGeneration, onTrustRoot, onReturnSpread } = this.#options;
+    const { reports, onKeys, onWelcome, onForgotten, onGeneration, onTrustRoot, onReturnSpread } = this.#options;
+    // Another instance has spoken for this machine meanwhile, or the controller was put back to an older state.
+    const isForgotten = welcome.acknowledgedSeq < reports.acknowledgedSeq;
     const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
     // Before anything that is to be believed by them.
@@ -170,6 +176,7 @@ class Session {
     this.#sentSeq = welcome.acknowledgedSeq;
     reports.onAppend(() => this.#sendReports());
     this.#acknowledge(welcome.acknowledgedSeq);
+    if (isForgotten) onForgotten();
   }
 
   #acknowledge(seq: number): void {

@@ -35,6 +35,7 @@ const acts: fc.Arbitrary<Act> = fc.oneof(
     app.say({ kind: "woken", found: alive && !rebooted && launchId !== undefined ? workload(launchId) : undefined, bootId: rebooted ? "boot-2" : BOOT });
   }) },
   { weight: 1, arbitrary: fc.constant<Act>((app) => app.say({ kind: "gap" })) },
+  { weight: 1, arbitrary: fc.constant<Act>((app) => app.say({ kind: "forgotten" })) },
   { weight: 1, arbitrary: fc.constant<Act>((app) => app.say({ kind: "halted" }).say({ kind: "woken", found: undefined, bootId: BOOT })) },
   { weight: 1, arbitrary: fc.constant<Act>((app) => app.say({ kind: "step_done", key: "stale" }).say({ kind: "stopped", launchId: "stale" }).say({ kind: "started", workload: workload("l-0") })) },
 );

@@ -84,6 +84,23 @@ describe("the way to healthy", () => {
   });
 });
 
+describe("an app of which the controller has forgotten what was said", () => {
+  const forgotten = (app: HandDriven): HandDriven => app.say({ kind: "forgotten" });
+
+  it("says again how it is, and does nothing else", () => {
+    for (const app of [new HandDriven().deploy(run(1, v1)), new HandDriven().goal(run(1, v1)), new HandDriven().goal(run(1, v1)).failStep(corrupt), new HandDriven().goal(remove(1)).work()]) {
+      const { state, lastReport, reports } = app;
+      const count = reports.length;
+      forgotten(app);
+      expect([app.state, app.reports.length, app.lastReport]).toEqual([state, count + 1, lastReport]);
+    }
+  });
+
+  it("has nothing to say without a goal", () => {
+    expect(forgotten(new HandDriven()).reports).toEqual([]);
+  });
+});
+
 describe("min_healthy_time", () => {
   it("begins again after a verdict of unhealthy", () => {
     const app = new HandDriven().goal(run(1, v1)).work().healthy().pass(4_000).unhealthy().pass(500).healthy().pass(4_000);

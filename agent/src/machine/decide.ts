@@ -36,7 +36,8 @@ export function decide(state: AppState, event: Event, moment: Moment): Decision 
   if (broken !== undefined) throw new Error(`bug: ${broken} (after ${event.kind} in ${state.phase.kind}: ${JSON.stringify(next)})`);
   const picture = pictureOf(next);
   // An agent that died between report and record has told what it does not remember; so whoever wakes says how things stand.
-  return { state: next, report: event.kind === "woken" || isNews(pictureOf(state), picture) ? picture : undefined, demand: demandOf(next) };
+  const isAsked = event.kind === "woken" || event.kind === "forgotten";
+  return { state: next, report: isAsked || isNews(pictureOf(state), picture) ? picture : undefined, demand: demandOf(next) };
 }
 
 function settle(state: AppState, moment: Moment): AppState {
@@ -57,6 +58,7 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
     case "woken":
       return onWoken(resumed(state, now), event.found, event.bootId, now);
     case "tick":
+    case "forgotten":
       return state;
     case "gap":
       return onGap(state, now);

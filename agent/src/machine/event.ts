@@ -13,6 +13,8 @@ export type Event =
   | { readonly kind: "tick" }
   /** The agent has not looked for a while: it was stopped, or the machine slept. No probe has answered in it. */
   | { readonly kind: "gap" }
+  /** The controller does not have any more what was said of the app. */
+  | { readonly kind: "forgotten" }
   /** `key` is that of the step. `ports` are those chosen by the step `ports`. */
   | { readonly kind: "step_done"; readonly key: string; readonly ports?: Readonly<Record<string, number>> }
   | { readonly kind: "step_failed"; readonly key: string; readonly fault: Fault }

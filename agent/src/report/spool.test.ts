@@ -62,6 +62,41 @@ describe("the spool", () => {
     expect(open().append(report("a")).seq).toBe(2_001);
   });
 
+  it("names a report that it cannot write as one that is still to come, until it can", () => {
+    let isFull = false;
+    const spool = openSpool({
+      dir,
+      newInstanceId: () => "instance-1",
+      now: () => {
+        if (isFull) throw new Error("ENOSPC: no space left on device, write");
+        return 1_000;
+      },
+      onDamage: () => {},
+    });
+    opened.push(spool);
+    for (const app of ["a", "b"]) spool.append(report(app));
+    spool.acknowledge(2);
+    isFull = true;
+    for (const app of ["a", "b", "a"]) expect(() => spool.append(report(app))).toThrow("ENOSPC");
+    expect([seqs(spool), spool.newestPendingSeq]).toEqual([[], 3]);
+    isFull = false;
+    spool.append(report("a"));
+    expect([seqs(spool), spool.newestPendingSeq]).toEqual([[3], 4]);
+    spool.append(report("b"));
+    spool.acknowledge(4);
+    expect(spool.newestPendingSeq).toBe(0);
+  });
+
+  it("knows up to which report it was acknowledged last, which may be less than before", () => {
+    const spool = open();
+    for (const app of ["a", "b"]) spool.append(report(app));
+    expect(spool.acknowledgedSeq).toBe(0);
+    spool.acknowledge(2);
+    expect(spool.acknowledgedSeq).toBe(2);
+    spool.acknowledge(0);
+    expect([spool.acknowledgedSeq, spool.append(report("a")).seq]).toEqual([0, 3]);
+  });
+
   it("goes on after what the controller knows", () => {
     const spool = open();
     spool.acknowledge(41);

@@ -23,9 +23,11 @@ export type NewReport = Omit<Report, "seq" | "observedAt">;
 export interface Spool {
   /** Sequences belong to it: a spool that was lost begins again under another one. */
   readonly instanceId: string;
-  /** The highest sequence among the reports that are pending; 0 when none is. */
+  /** The highest sequence among the reports that are pending; 0 when none is. One that could not be written is still to come, under the next sequence: what was said before is not so any more. */
   readonly newestPendingSeq: number;
-  /** Throws when it can't be written; the spool then holds what it held before. */
+  /** Up to which report it was acknowledged last; 0: not since it was opened. */
+  readonly acknowledgedSeq: number;
+  /** Throws when it can't be written; the spool then holds what it held before, and whoever has the report tries again. */
   append(report: NewReport): Report;
   /** Pending reports after `seq`, oldest first. */
   after(seq: number, limit: number): readonly Report[];
@@ -71,6 +73,9 @@ class FileSpool implements Spool {
   /** Of the whole lines in the file; more is there only after a write that failed half-way. */
   #sizeBytes = 0;
   #deadBytes = 0;
+  acknowledgedSeq = 0;
+  /** Apps of which a report could not be written. */
+  readonly #unwritten = new Set<string>();
   #listener = (): void => {};
 
   constructor(path: string, { instanceId, nextSeq, reports, sizeBytes }: Contents, { now, reportsMax = REPORTS_MAX }: SpoolOptions) {
@@ -86,10 +91,11 @@ class FileSpool implements Spool {
   }
 
   get newestPendingSeq(): number {
-    return this.#pending.at(-1)?.seq ?? 0;
+    return this.#unwritten.size > 0 ? this.#nextSeq : (this.#pending.at(-1)?.seq ?? 0);
   }
 
   append(report: NewReport): Report {
+    this.#unwritten.add(report.app);
     const numbered: Report = { ...report, seq: this.#nextSeq, observedAt: this.#now() };
     const bytes = Buffer.from(lineOf(Report.toJSON(numbered)));
     ftruncateSync(this.#file, this.#sizeBytes);
@@ -98,6 +104,7 @@ class FileSpool implements Spool {
     this.#sizeBytes += bytes.length;
     this.#nextSeq += 1;
     this.#pending = [...this.#pending, numbered];
+    this.#unwritten.delete(report.app);
     if (this.#pending.length > this.#reportsMax) this.#shrink(newestPerApp(this.#pending, this.#reportsMax));
     this.#listener();
     return numbered;
@@ -112,6 +119,7 @@ class FileSpool implements Spool {
     const count = this.#countUpTo(seq);
     for (const report of this.#pending.slice(0, count)) this.#deadBytes += lineOf(Report.toJSON(report)).length;
     this.#pending = this.#pending.slice(count);
+    this.acknowledgedSeq = seq;
     // The controller knows more than this spool does after its disk was put back to an older state.
     this.#nextSeq = Math.max(this.#nextSeq, seq + 1);
     if (this.#deadBytes >= DEAD_BYTES_MAX) this.#shrink(this.#pending);

@@ -84,6 +84,11 @@ export class MachineRunner {
     this.#hand();
   }
 
+  /** The controller has forgotten what it was told of the apps: each says again how it is. */
+  sayAgain(): void {
+    for (const app of this.#apps.values()) app.post({ kind: "forgotten" });
+  }
+
   /** Where artifacts are from now on. */
   setArtifactUrl(url: string): void {
     this.#artifactUrl = url;

@@ -113,7 +113,8 @@ export class Engine {
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
     const didOwe = world.owes(machine);
     world.noteSettled(machine);
-    if (newestPending > this.#intake.acknowledgedSeq(machine, instance)) world.noteOwed(machine, newestPending);
+    const isOtherInstance = known !== undefined && known.instance !== instance;
+    if (newestPending > (isOtherInstance ? 0 : this.#intake.acknowledgedSeq(machine, instance))) world.noteOwed(machine, newestPending);
     const isSettled = didOwe && !world.owes(machine);
     const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
     if (known === undefined) await this.#share(take, HELLO_WEIGHT);
@@ -298,10 +299,13 @@ export class Engine {
     catchUp.look(machine);
   }
 
-  /** A new instance of the agent remembers none of its answers, and reports each app again. */
+  /**
+   * A new instance of the agent remembers none of its answers, and reports each app again. What the one before has said is forgotten, and so is that it was acknowledged: the hello may be one that was long on its way, or
+   * the two may take turns, and an agent that hears that less is acknowledged than it knows says everything again. Else its answers would be missing for good, and its targets fail though they run well.
+   */
   #beganAnew(machine: MachineId, append: Append, now: Seen): void {
     const { rollouts, world, journal } = this.#loop;
-    journal.reports.forgetHeld(machine);
+    journal.reports.forget(machine);
     world.beganAnew(machine, now.attended);
     // A drained machine reports again when its drain ends.
     if (world.isDrained(machine)) return;

@@ -87,14 +87,9 @@ export class ReportCursors {
     return new Map((this.#sql.held.all() as { machine: MachineId; count: number }[]).map(({ machine, count }) => [machine, count]));
   }
 
-  /** In the transaction that removes the machine. */
+  /** In the transaction that removes the machine, or in which another instance of its agent takes its place. */
   forget(machine: MachineId): void {
     this.#sql.forgetCursors.run(machine);
-    this.forgetHeld(machine);
-  }
-
-  /** What it said is not so any more. */
-  forgetHeld(machine: MachineId): void {
     this.#sql.forgetHeld.run(machine);
   }
 }

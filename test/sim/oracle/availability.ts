@@ -40,6 +40,8 @@ export class Availability {
   readonly #inherited = new Map<number, Place>();
   /** Generations for hosts that were down for another app when they were given them, since when: they cost their groups nothing more. */
   readonly #downBeside = new Map<number, number>();
+  /** Generations for hosts that were on their way with another app when they were given them: they had their place in their groups already. */
+  readonly #underWayBeside = new Set<number>();
   /** Generations for hosts that had answered to the decision before, and had said since that they are on their way again: they cost nothing more, whatever still serves there. */
   readonly #anew = new Set<number>();
 
@@ -52,6 +54,7 @@ export class Availability {
     const { machine, app, generation } = decision;
     const downSince = before === undefined || this.#hasAnswered(before) ? this.#downSince(machine, app) : undefined;
     if (downSince !== undefined) this.#downBeside.set(generation, downSince);
+    if (this.#isUnderWayOtherwise(decision)) this.#underWayBeside.add(generation);
     if (before === undefined || !hosts.machines.has(machine)) return;
     // What it has come to may just have arrived: that is known, though the host does not know so yet. What it said before it began anew is not what it has come to.
     const phase = hosts.restingPhase(machine, app, before.generation);
@@ -82,7 +85,7 @@ export class Availability {
       this.#checkWindow(deployment, decision, inherited);
       if (inherited === undefined) {
         this.#checkLanes(deployment, decision);
-        if (!this.#downBeside.has(generation) && !this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
+        if (!this.#downBeside.has(generation) && !this.#underWayBeside.has(generation) && !this.#isDownOtherwise(machine, app, at)) this.#checkBudgets(decision);
       }
     }
     this.#changes.set(key, { decision, isFree });
@@ -219,6 +222,13 @@ export class Availability {
     const down = others.filter(({ app: of, generation }) => DOWN.includes(record.answers.get(generation)!) && hosts.serving(machine, of).current(hosts.now) === undefined);
     const since = down.flatMap(({ app: of }) => host.disk.apps.get(of) ?? []).map(({ phaseSince }) => host.trueTime(phaseSince));
     return since.length === 0 ? undefined : Math.min(...since);
+  }
+
+  /** It has still to say how another app goes, whose change was decided before, and has time left for that: it is changing, though what ran there before serves while the new one is fetched. */
+  #isUnderWayOtherwise({ machine, app, at }: Decision): boolean {
+    const { hosts, record } = this.#court;
+    if (!hosts.machines.has(machine)) return false;
+    return [...record.newest.values()].some((other) => other.machine === machine && other.app !== app && !this.#hasAnswered(other) && !this.#isOverdue(other, at));
   }
 
   /** It has said how that went, and is done with it. */

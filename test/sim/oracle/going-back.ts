@@ -64,7 +64,7 @@ export class GoingBack {
         this.#late.set(`${decision.machine}/${decision.app}`, { decision, wasWell: false, wasUnheard: false });
       }
       this.#checkGivenAgain(decision, deployment, past);
-      this.#checkCatchUp(decision, deployment);
+      this.#checkCatchUp(decision, deployment, before);
       return;
     }
     // A machine that a person drains takes no turn.
@@ -170,13 +170,16 @@ export class GoingBack {
   }
 
   /** One that came later gets what stands, and not what fails wherever it runs. */
-  #checkCatchUp({ machine, at }: Decision, deployment: Deployment): void {
+  #checkCatchUp({ machine, at }: Decision, deployment: Deployment, before: Decision | undefined): void {
     const { record, hosts, complain } = this.#court;
     if (deployment.phase !== "succeeded" || !hosts.attention.isAttending || hosts.now - hosts.attention.since < 2 * SILENT_AFTER_MS) return;
     const { app, artifact, id, strategy } = deployment;
     // Whoever has it by a deployment to the same machines, and by going back to it.
     const isAlike = (each: Decision) => each.app === app && each.artifact === artifact && record.deployments.get(each.deployment)!.strategy.targets === strategy.targets;
-    const took = [...record.newest.values()].filter((each) => each.machine !== machine && isAlike(each) && record.machines.get(each.machine)?.isDrained === false);
+    const others = [...record.newest.values()].filter((each) => each.machine !== machine && isAlike(each) && record.machines.get(each.machine)?.isDrained === false);
+    // It may run it well already, by such a deployment, and show so itself that it stands.
+    const isShown = before !== undefined && isAlike(before) && hosts.serves(machine, app) && hosts.serving(machine, app).artifact === artifact;
+    const took = isShown ? [...others, before] : others;
     const failing = took.filter(({ machine: other, generation }) => {
       const host = hosts.machines.get(other);
       return host !== undefined && hosts.unheardMs(other) <= LAG_MS && !hosts.wasUnheard(other, at - 3 * SILENT_AFTER_MS, at) && host.disk.links.get(app) === artifact && host.serving(app).wasOff(at - 2 * LAG_MS, at) && hosts.hasSettled(other, app, generation);

@@ -14,6 +14,8 @@ import { type Decision, type Deployment, ENDED, type Phase } from "./record.ts";
 const MINUTE_MS = 60_000;
 /** A time without attention that the controller takes for a gap, also if it was two shorter ones of different kinds, as it takes each start. */
 const GAP_MS = SILENT_AFTER_MS + 2_000;
+/** So long after a gap, at most, the controller waits for machines to be heard, and has looked at the time since. What it is told meanwhile is followed afterwards. */
+const HEARD_WITHIN_MS = SILENT_AFTER_MS + 2_000;
 
 export class Orders {
   readonly #court: Court;
@@ -115,12 +117,14 @@ export class Orders {
     complain("begins_in_time", `wave ${index + 1} of ${id} begins ${at - controller.now} ms before its time (at)`);
   }
 
-  /** Alarms that have gone off stop it at once. */
+  /** Alarms that have gone off stop it at once, or once the machines have been heard after a gap. */
   look(): void {
     const { record, outside, complain, hosts } = this.#court;
     for (const { phase, strategy, id, acts, rollingSince } of record.deployments.values()) {
       if (phase !== "rolling" || strategy.alarms.length === 0 || acts.some((act) => act.what === "promote" || act.what === "resume" || act.what === "retry")) continue;
       if (hosts.attention.between(rollingSince, hosts.now) < hosts.now - rollingSince) continue;
+      // A clock that jumps is a gap that takes no time.
+      if (hosts.attention.since > rollingSince && hosts.now - hosts.attention.since < HEARD_WITHIN_MS) continue;
       for (const [index, { failureLimit }] of strategy.alarms.entries()) {
         const stops = outside.count(id, alarmKey(index), "stop", rollingSince);
         if (stops > failureLimit && outside.count(id, alarmKey(index), "go", rollingSince) === 0) complain("alarms_stop", `${id} rolls on though alarm ${index + 1} has said stop ${stops} times in a row, ${failureLimit} allowed`);

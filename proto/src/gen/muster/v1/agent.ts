@@ -199,7 +199,8 @@ export interface Hello {
   generation: number;
   /**
    * The newest sequence among the reports that are not acknowledged yet; 0 when there is none to send. Once the controller has stored that one, it
-   * knows all that the machine had to say before this session.
+   * knows all that the machine had to say before this session. A report that the agent cannot write down, since its disk is full say, counts as one
+   * with the next sequence.
    */
   newestPendingSeq: number;
 }
@@ -213,7 +214,10 @@ export interface Welcome {
   heartbeatIntervalMs: number;
   /** The newest generation for this machine; 0 when it has none. */
   generation: number;
-  /** The newest report sequence of this instance that is stored; the agent forgets those up to it. */
+  /**
+   * The newest report sequence of this instance that is stored; the agent forgets those up to it. Less than was acknowledged before: the controller does
+   * not have those any more, since another instance has spoken in between or it was restored from a backup, and the agent says again how each app is.
+   */
   acknowledgedSeq: number;
   assignmentKeys:
     | AssignmentKeys
