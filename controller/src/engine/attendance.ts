@@ -68,6 +68,8 @@ export class Attendance {
   /** The same of a time in which it was held up for a moment: what is read until then was said by the last look that was in time, as far as anybody knows. */
   #lateUntil = 0;
   #attendedInTime: Attended;
+  /** What somebody was told last, written down or not. */
+  #told = 0;
   #total = 0;
   /** There was a gap, and what was asked before it still counts. */
   #isGapUntaken = false;
@@ -91,7 +93,8 @@ export class Attendance {
     const monotonicMs = this.#clock.monotonicMs();
     const step = this.#awaited === undefined ? Math.min(Math.max(0, monotonicMs - this.#countedAt), STEP_MS_MAX) : 0;
     const watchedMs = this.#watchedMs + Math.min(Math.max(0, monotonicMs - this.#lookedAt), STEP_MS_MAX);
-    return { at: this.#clock.now(), attended: Math.floor(this.#attended + step) as Attended, monotonicMs, watchedMs };
+    this.#told = Math.floor(this.#attended + step);
+    return { at: this.#clock.now(), attended: this.#told as Attended, monotonicMs, watchedMs };
   }
 
   /** The moment by which whatever is read now had been said. After the engine was held up for a moment it had come before that, perhaps. */
@@ -116,6 +119,8 @@ export class Attendance {
    * gone. Of what was heard while the disk took no writes nothing is known.
    */
   catchUp(machines: Iterable<MachineId>): void {
+    // What was decided by that time was decided then.
+    this.#attended = Math.max(this.#attended, this.#told);
     this.#isGapUntaken = true;
     const until = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
     const before = this.#isOut ? undefined : this.#awaited;

@@ -1,6 +1,7 @@
 /** A controller that is held up again and again, for a part of the time: silence is found all the same, and nothing stands still for ever. */
 import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { Attendance } from "./attendance.ts";
 import { NAMES, onOne, soak } from "./on-one.fixture.ts";
 
 test("a machine that is gone is found, and a rollout of others goes on", async () => {
@@ -45,4 +46,15 @@ test("while nothing waits for time, no more of a stop than 2 s is attended eithe
   const looked = 10 * 500 + 10_000;
   expect(attended() - before).toBeGreaterThan(looked);
   expect(attended() - before).toBeLessThan(looked + 10 * 2000 + 10_000);
+});
+
+test("attended time does not go back when the controller is held up before it has written down what it attended", async () => {
+  const { journal, clock } = await onOne();
+  const attendance = new Attendance({ db: journal.db, clock, silentAfterMs: 15_000, spreadMs: () => 0, owes: () => false });
+  clock.elapsed += 700;
+  const before = attendance.now().attended;
+  clock.elapsed += 60_000;
+  expect(attendance.look()).toBe(true);
+  attendance.catchUp([]);
+  expect(attendance.now().attended).toBe(before);
 });
