@@ -154,7 +154,8 @@ export class GoingBack {
       const last = deployment.lastDecisions.get(other);
       if (other === machine || known === undefined || host === undefined || last?.isUpdate !== true || known.cordonedAt !== undefined) return false;
       if (record.newest.get(`${other}/${app}`)?.deployment !== id || hosts.unheardMs(other) > LAG_MS || hosts.wasUnheard(other, at - 2 * SILENT_AFTER_MS, at)) return false;
-      // What its agent can't write down, or does not live to say, nobody hears.
+      // What its agent can't write down, has not got rid of, or does not live to say, nobody hears.
+      if ((host.serving(app).offSince(at) ?? Infinity) > hosts.knownUntil(other)) return false;
       return host.agent !== undefined && !host.isDiskFull && host.disk.links.get(app) === deployment.artifact && host.serving(app).wasOff(at - LAG_MS, at) && last.at < at - 2 * LAG_MS && hosts.isAtRest(other, app);
     });
     if (waiting !== undefined) complain("broken_first", `${machine} serves and goes back by ${id} before ${waiting}, which is down with its release`);
