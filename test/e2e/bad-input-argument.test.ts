@@ -32,7 +32,7 @@ const TABLE: readonly BadInput[] = [
 
   said("an address that is none", ["--address", "nope", "list"], /^muster: --address: "nope" is not HOST:PORT \(try 127\.0\.0\.1:4000\)\n$/),
   said("an address with a port that is none", ["--address", "127.0.0.1:99999", "list"], /^muster: --address: "127\.0\.0\.1:99999" is not HOST:PORT \(try 127\.0\.0\.1:4000\)\n$/),
-  said("an address where nobody is", ["--address", "unix:/nowhere", "list"], /^muster: cannot reach the controller at unix:\/nowhere \(from --address\): .* Start one with: muster dev\n$/, EXIT.unreachable),
+  said("an address where nobody is", ["--address", "unix:/nowhere", "list"], /^muster: cannot reach the controller at unix:\/nowhere \(from --address\): .* Is it running\?\n$/, EXIT.unreachable),
   said("a host that does not exist", ["--address", "no.such.host.invalid:4000", "list"], /^muster: not logged in to no\.such\.host\.invalid:4000: muster login no\.such\.host\.invalid:4000\n$/, EXIT.failed),
   {
     kind: "a MUSTER_ADDRESS where nobody is",

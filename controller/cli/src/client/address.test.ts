@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { CliError, EXIT } from "../errors.ts";
-import { findController } from "./address.ts";
+import { findController, howToStart } from "./address.ts";
 
 let root: string;
 
@@ -76,4 +76,13 @@ test.each(["localhost", "localhost:", ":4000", "a:b", "a:0", "a:65536", "http://
 
 test.each(["localhost:4000", "[::1]:4000", "host.example:65535"])("takes %s as an address", (text) => {
   expect(findController(text, {}, root)?.target).toBe(text);
+});
+
+test.each([
+  [`unix:${resolve(".muster/operators.sock")}`, " Start it with: muster dev"],
+  ["unix:/var/lib/muster/operators.sock", " Start it with: muster controller --dir /var/lib/muster"],
+  ["unix:/run/7.sock", ""],
+  ["controller.example.com:7400", ""],
+])("of %s it is said how it is started", (target, said) => {
+  expect(howToStart({ target, source: "--address" })).toBe(said);
 });

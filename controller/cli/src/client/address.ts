@@ -3,7 +3,7 @@
  * socket, one elsewhere at HOST:PORT.
  */
 import { readFileSync } from "node:fs";
-import { dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import type { Env } from "../context.ts";
 import { badInput, CliError, EXIT } from "../errors.ts";
 
@@ -85,4 +85,11 @@ function socketOf(text: string): string | undefined {
 function shownPath(path: string, cwd: string): string {
   const near = relative(cwd, path);
   return near.startsWith("../../../..") ? path : near;
+}
+
+/** What starts the controller of this address, with a space before it: `muster dev` where that made it, else its directory. Empty: nobody knows here. */
+export function howToStart({ target }: ControllerAddress): string {
+  const socket = target.slice(SOCKET.length);
+  if (!target.startsWith(SOCKET) || basename(socket) !== "operators.sock") return "";
+  return dirname(socket) === resolve(".muster") ? " Start it with: muster dev" : ` Start it with: muster controller --dir ${dirname(socket)}`;
 }

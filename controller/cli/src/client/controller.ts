@@ -36,7 +36,7 @@ import { pemOf, pinOf } from "../access/authority.ts";
 import type { Credential } from "../access/logins.ts";
 import type { ControllerClock } from "../context.ts";
 import { CliError, EXIT } from "../errors.ts";
-import { type ControllerAddress, isSocket } from "./address.ts";
+import { type ControllerAddress, howToStart, isSocket } from "./address.ts";
 import { KEEPALIVE, type Keepalive } from "./keepalive.ts";
 import { endingOf } from "./status-codes.ts";
 
@@ -184,7 +184,7 @@ export class Controller {
     const { target, source } = this.address;
     if (UNTRUSTED.test(error.details)) return new CliError(untrusted(target, error.details), { code: "untrusted", exit: EXIT.failed, cause: error });
     // Whoever may not open the socket is told whom to ask; it is there.
-    const wayOut = isForbidden(error) ? "" : ". Is it running? Start one with: muster dev";
+    const wayOut = isForbidden(error) ? "" : `. Is it running?${howToStart(this.address)}`;
     const message = `cannot reach the controller at ${target} (from ${source}): ${whyUnreachable(error, deadlineMs)}${wayOut}`;
     return new CliError(message, { code, exit, cause: error });
   }

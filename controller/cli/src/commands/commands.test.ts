@@ -145,7 +145,7 @@ test("an unreachable controller ends with 3, and says where it was sought and wh
   const { code, err } = await run("list");
   expect(code).toBe(3);
   expect(err).toBe(
-    `muster: cannot reach the controller at ${controller.address} (from --address): there is no such socket. Is it running? Start one with: muster dev\n`,
+    `muster: cannot reach the controller at ${controller.address} (from --address): there is no such socket. Is it running?\n`,
   );
 });
 
