@@ -1,4 +1,5 @@
 /** Command lines against a controller that is fake behind its gRPC services and real in front of them. */
+import { dirname } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -145,7 +146,7 @@ test("an unreachable controller ends with 3, and says where it was sought and wh
   const { code, err } = await run("list");
   expect(code).toBe(3);
   expect(err).toBe(
-    `muster: cannot reach the controller at ${controller.address} (from --address): there is no such socket. Is it running?\n`,
+    `muster: cannot reach the controller at ${controller.address} (from --address): there is no such socket. Is it running? Start it with: muster controller --dir ${dirname(controller.address.slice("unix:".length))}\n`,
   );
 });
 
