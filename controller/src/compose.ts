@@ -300,6 +300,7 @@ function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, acce
   const { authorities, natsAuthority, membership, signer, secrets, trustRoots } = keys;
   const { users, audit } = access;
   const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine, () => engine.catchingUp !== undefined);
+  const isRevoked = (machine: MachineId): boolean => membership.members.isRevoked(machine);
   const usersCertifiedBefore = (at: number): readonly string[] => users.certifiedBefore(at);
   return [
     { definition: AccessServiceService, implementation: accessApi({ users, audit, authority: authorities, oidc, address, endCalls: (name) => access.endCalls(name), now, logger }) },
@@ -308,8 +309,8 @@ function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, acce
     { definition: DeploymentsServiceService, implementation: deploymentsApi({ journal, engine, views, clock: systemClock, logger }) },
     { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
     { definition: ForecastServiceService, implementation: forecastApi({ source: engine.outlook, logger }) },
-    { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, isRevoked: (machine) => membership.members.isRevoked(machine), logger }) },
-    { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now, logger }) },
+    { definition: FleetServiceService, implementation: fleetApi({ journal, engine, fleet, logs, isRevoked, logger }) },
+    { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, isRevoked, views, store, now, logger }) },
     {
       definition: IdentityServiceService,
       implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig: () => externalConfig(natsAuthority), now, logger }),

@@ -23,7 +23,10 @@ let client: HistoryServiceClient;
 let manifests: Map<string, Manifest>;
 let id: DeploymentId;
 
+const revoked = new Set<MachineId>();
+
 beforeEach(async () => {
+  revoked.clear();
   scene = new Scene();
   manifests = new Map();
   await scene.join("a", "b");
@@ -37,7 +40,7 @@ beforeEach(async () => {
   fleet = new Fleet(15_000);
   const views = new DeploymentViews(journal.db, (deployment) => engine.waitingOn(deployment), (deployment) => engine.rollout(deployment), engine);
   const store = { manifest: async (digest: string) => manifests.get(digest) };
-  server = await serveOpenly([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, views, store, now: () => clock.now(), logger }) }]);
+  server = await serveOpenly([{ definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, isRevoked: (machine) => revoked.has(machine), views, store, now: () => clock.now(), logger }) }]);
   client = new HistoryServiceClient(server.address, credentials.createInsecure());
 });
 
@@ -62,6 +65,12 @@ test("why is asked about a machine, a deployment, or both", async () => {
   await expect(call(client.why, { machine: "", deploymentId: "" })).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
   await expect(call(client.why, { machine: "a", deploymentId: "d-9" })).rejects.toMatchObject({ code: status.NOT_FOUND, details: "there is no deployment d-9" });
   await expect(call(client.why, { machine: "A!", deploymentId: "" })).rejects.toMatchObject({ code: status.NOT_FOUND });
+});
+
+test("why of a machine that was revoked says that it is never heard again, and what to do", async () => {
+  revoked.add("a" as MachineId);
+  expect(await call(client.why, { machine: "a", deploymentId: "" })).toMatchObject({ now: [expect.stringMatching(/^a was revoked, and is never heard again; muster machine remove a takes it out of the fleet/)] });
+  expect(await call(client.why, { machine: "b", deploymentId: "" })).toMatchObject({ now: [] });
 });
 
 test("why of a machine begins with what its agent does not believe", async () => {

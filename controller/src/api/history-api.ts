@@ -4,7 +4,7 @@
 import { durationText } from "@muster/proto/duration.ts";
 import type { DiffReleasesRequest, DiffReleasesResponse, HistoryServiceServer } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { type DeploymentId, type Digest, type Instant, parseDeploymentId, parseMachineId, releaseId } from "@muster/proto/ids.ts";
+import { type DeploymentId, type Digest, type Instant, type MachineId, parseDeploymentId, parseMachineId, releaseId } from "@muster/proto/ids.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
 import { counted } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
@@ -39,13 +39,15 @@ export interface HistoryApiOptions {
   readonly journal: Journal;
   readonly engine: Engine;
   readonly fleet: Pick<Fleet, "refusal">;
+  /** Its credentials count no more: nobody will ever hear it under them. */
+  readonly isRevoked: (machine: MachineId) => boolean;
   readonly views: DeploymentViews;
   readonly store: { manifest(digest: Digest): Promise<Manifest | undefined> };
   readonly now: () => Instant;
   readonly logger: Logger;
 }
 
-export function historyApi({ journal, engine, fleet, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
+export function historyApi({ journal, engine, fleet, isRevoked, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
   const { db } = journal;
   const why = new Why({ db, archive: journal.archive, corrections: journal.corrections, now, waiting: (id) => views.waitingOn(id), rollout: (id) => engine.rollout(id), present: engine });
   const retention = () => ({ retention: { ...engine.retention.rule() } });
@@ -64,6 +66,7 @@ export function historyApi({ journal, engine, fleet, views, store, now, logger }
       const refusal = fleet.refusal(parsed);
       const held = engine.heldReports(parsed);
       const now = [
+        ...(isRevoked(parsed) ? [`${parsed} was revoked, and is never heard again; muster machine remove ${parsed} takes it out of the fleet, so that nobody waits for it, and a machine of its name may join`] : []),
         ...(refusal === undefined ? [] : [`${parsed} does not believe what it is sent: ${refusal.message}`]),
         ...(held === 0 ? [] : [`${parsed} reports more than its budget allows: the newest report of ${counted(held, "app")} waits, and what is shown of that is older`]),
       ];

@@ -55,7 +55,7 @@ beforeEach(async () => {
   const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine);
   const store = { manifest: async () => undefined };
   server = await serveOpenly([
-    { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet: new Fleet(15_000), views, store, now: () => clock.now(), logger }) },
+    { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet: new Fleet(15_000), isRevoked: () => false, views, store, now: () => clock.now(), logger }) },
     { definition: EventsServiceService, implementation: eventsApi({ journal, engine, logger }) },
   ]);
   history = new HistoryServiceClient(server.address, credentials.createInsecure());
