@@ -8,8 +8,8 @@ import { LAST_GOOD } from "./confirmed.ts";
 
 const FINAL_PHASES = FINAL_ANSWERS.map((phase) => `'${phase}'`).join(", ");
 
-/** As `endHold` in change.ts has it. */
-const PROGRESS_AFTER_HOLD = "CASE hold_kind WHEN 'offline' THEN progress_attended + @attended - max(progress_attended, hold_attended) ELSE @attended END";
+/** As `endHoldByMove` in change.ts has it. */
+const PROGRESS_AFTER_MOVE = "CASE hold_kind WHEN 'offline' THEN progress_attended + @attended - max(progress_attended, hold_attended) ELSE @attended END";
 /** Of an assignment by a deployment: the release is one that was proven before. */
 const GOES_BACK = "(@purpose = 'revert' OR coalesce(strategy ->> 'isWayBack', 0))";
 
@@ -102,9 +102,9 @@ export function prepareWrites(db: Database) {
     hold: statement(`UPDATE deployments SET hold_since = CASE WHEN hold_kind IS @kind THEN hold_since ELSE @at END,
       hold_attended = CASE WHEN hold_kind IS @kind THEN hold_attended ELSE @attended END, hold_kind = @kind, hold_message = @message, hold_until = @until,
       progress_attended = CASE WHEN @kind = 'offline' AND hold_kind IS NOT NULL AND hold_kind <> 'offline' THEN @attended ELSE progress_attended END WHERE id = @id`),
-    endHold: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL, progress_attended = ${PROGRESS_AFTER_HOLD} WHERE id = @id AND hold_kind IS NOT NULL`),
+    endHold: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL, progress_attended = @attended WHERE id = @id AND hold_kind IS NOT NULL`),
     // What stands behind a wave with a success threshold is waited for beside those on the move.
-    endHoldByMove: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL, progress_attended = ${PROGRESS_AFTER_HOLD} WHERE id = @id AND hold_kind IS NOT NULL
+    endHoldByMove: statement(`UPDATE deployments SET hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL, progress_attended = ${PROGRESS_AFTER_MOVE} WHERE id = @id AND hold_kind IS NOT NULL
       AND NOT (hold_kind IN (${HOLDS_BEHIND_WAVES.map((kind) => `'${kind}'`).join(", ")})
         AND EXISTS (SELECT 1 FROM waves w WHERE w.deployment = @id AND w.wave = deployments.wave AND w.success_threshold IS NOT NULL))`),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),

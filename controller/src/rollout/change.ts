@@ -209,7 +209,7 @@ function moveTarget(state: RolloutState, target: Target, to: TargetState, reason
   noteKnown(wave, target, false);
   enterState(state, wave, target, to, leftAs);
   noteKnown(wave, target, isStillKnown);
-  if ((to === "updating" || to === "reverting") && !isHeldBesideMoves(state)) endHold(state, at);
+  if ((to === "updating" || to === "reverting") && !isHeldBesideMoves(state)) endHoldByMove(state, at);
 }
 
 /** What a target that starts again had to do with the release before. A drain, or a silence, does not end that. */
@@ -249,12 +249,18 @@ function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at
   state.turns.giveBack(target);
 }
 
-/** From the moment at which nothing holds it any more, progress is expected again. Machines that are waited for again and again wind nothing up: what was left when the wait began is left after it. */
+/** From the moment at which nothing holds it any more, progress is expected again. */
 function endHold(state: RolloutState, { attended }: Moment): void {
-  const { hold } = state;
-  if (hold === null) return;
+  if (state.hold === null) return;
   state.hold = null;
-  state.progressAt = hold.kind === "offline" ? ((state.progressAt + attended - Math.max(state.progressAt, hold.since.attended)) as Attended) : attended;
+  state.progressAt = attended;
+}
+
+/** A target is on the move. Machines that are waited for, heard and lost again and again wind nothing up: what was left when the wait began is left after it. */
+function endHoldByMove(state: RolloutState, at: Moment): void {
+  const { hold, progressAt } = state;
+  endHold(state, at);
+  if (hold?.kind === "offline") state.progressAt = (progressAt + at.attended - Math.max(progressAt, hold.since.attended)) as Attended;
 }
 
 function targetOf(state: RolloutState, machine: MachineId): Target {
