@@ -57,6 +57,9 @@ test("lines bear the time of what they tell", async () => {
   const { out } = await run("d-7");
   expect(out).toContain(`${time(NOON - 62_000)} ada@laptop submitted d-7`);
   expect(out).toContain(`${time(NOON)} d-7 shop-web 1.4.2 succeeded`);
+  const times = out.trimEnd().split("\n").map((line) => line.slice(0, 8));
+  expect(times).toEqual(times.toSorted());
+  expect(out).not.toContain(`${time(NOON)} d-7 shop-web 1.4.2 rolling`);
 });
 
 test("a speed is kept to, and long waits are cut short", async () => {

@@ -6,7 +6,7 @@ import type { ReplayResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import { type Command, InvalidArgumentError } from "commander";
 import type { Controller } from "../client/controller.ts";
 import { withController } from "../client/session.ts";
-import { write, writeLines, type CliContext } from "../context.ts";
+import { ControllerClock, write, writeLines, type CliContext } from "../context.ts";
 import { exitAfter } from "../errors.ts";
 import { pictureJson } from "../output/history-json.ts";
 import { hasEnded } from "../output/words.ts";
@@ -111,7 +111,7 @@ async function play(context: CliContext, pictures: AsyncIterable<ReplayResponse>
   let startedAt: number | undefined;
   let happened: readonly string[] = [];
   const caption = (): readonly string[] => captionLines(context, clock.now(), startedAt ?? 0, happened);
-  const screen = await openScreen({ ...context, clock }, "text", context.isTty ? caption : undefined);
+  const screen = await openScreen({ ...context, clock, controllerClock: new ControllerClock(clock) }, "text", context.isTty ? caption : undefined);
   let last: Deployment | undefined;
   try {
     for await (const picture of pictures) {
