@@ -123,7 +123,9 @@ describe("machines that went wrong after a success", () => {
   test("are told from those that an operator drained", async () => {
     const id = await deployed("1");
     scene.engine.orders.cordon("m-1" as MachineId, { drain: true, force: true }, { by: "anna", reason: "" });
-    expect(await seenWhole(id)).toMatchObject({ now: { machines: 4, healthy: 3, bad: 0, text: "3 of 4 healthy: m-1 drained" }, targets: [{ now: "drained" }, { now: "" }, { now: "" }, { now: "" }] });
+    expect(await seenWhole(id)).toMatchObject({ now: { machines: 4, healthy: 3, bad: 0, text: "3 of 4 healthy: m-1 draining" }, targets: [{ now: "draining" }, { now: "" }, { now: "" }, { now: "" }] });
+    await scene.tell("m-1", "removed");
+    expect(await seenWhole(id)).toMatchObject({ now: { machines: 4, healthy: 3, bad: 0, text: "3 of 4 healthy: m-1 drained" } });
   });
 
   test("are nothing new when they had failed before the end", async () => {

@@ -62,7 +62,8 @@ export function nowText(said: Said): string | undefined {
   if (said.decided_by !== null && said.decided_by !== said.deployment) return `${said.decided_by} decides`;
   if (said.state !== "healthy" && said.state !== "reverted" && said.state !== "failed") return undefined;
   if (said.is_silent === 1) return "not heard";
-  if (said.is_drained === 1) return "drained";
+  // A drain is an order: it is drained when it has said that nothing runs there any more.
+  if (said.is_drained === 1) return said.said_phase === "removed" ? "drained" : "draining";
   if (said.given_back !== null) return `${said.given_back === "" ? "without the app" : `back on ${said.given_back}`} since a drain`;
   const says = said.said_phase;
   const isWell = said.decided_by === null || says === "healthy" || (says === "removed" && said.is_removal === 1);

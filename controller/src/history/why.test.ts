@@ -595,8 +595,8 @@ describe("a machine", () => {
     `);
     scene.engine.orders.cordon("m-1" as never, { drain: true, force: false }, { by: "otto", reason: "move" });
     expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`
-      "m-1 became healthy with app@1 in wave 1 of d-1; now it is drained.
-        > what runs on m-1 is stopped, since it is drained: muster uncordon m-1 starts it again
+      "m-1 became healthy with app@1 in wave 1 of d-1; now it is draining.
+        > what runs on m-1 is not to run, since it is drained: muster uncordon m-1 starts it again
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-1: app@1 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once
