@@ -79,10 +79,11 @@ test.each(["localhost:4000", "[::1]:4000", "host.example:65535"])("takes %s as a
 });
 
 test.each([
-  [`unix:${resolve(".muster/operators.sock")}`, " Start it with: muster dev"],
-  ["unix:/var/lib/muster/operators.sock", " Start it with: muster controller --dir /var/lib/muster"],
-  ["unix:/run/7.sock", ""],
-  ["controller.example.com:7400", ""],
-])("of %s it is said how it is started", (target, said) => {
-  expect(howToStart({ target, source: "--address" })).toBe(said);
+  ["../.muster/dev.json", "unix:/home/ada/.muster/controller/operators.sock", " Start it with: muster dev"],
+  ["MUSTER_ADDRESS", `unix:${resolve(".muster/controller/operators.sock")}`, " Start it with: muster dev"],
+  ["--address", "unix:/var/lib/muster/operators.sock", " Start it with: muster controller --dir /var/lib/muster"],
+  ["--address", "unix:/run/7.sock", ""],
+  ["--address", "controller.example.com:7400", ""],
+])("of %s, %s, it is said how it is started", (source, target, said) => {
+  expect(howToStart({ target, source })).toBe(said);
 });

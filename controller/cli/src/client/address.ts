@@ -88,8 +88,8 @@ function shownPath(path: string, cwd: string): string {
 }
 
 /** What starts the controller of this address, with a space before it: `muster dev` where that made it, else its directory. Empty: nobody knows here. */
-export function howToStart({ target }: ControllerAddress): string {
+export function howToStart({ target, source }: ControllerAddress): string {
   const socket = target.slice(SOCKET.length);
   if (!target.startsWith(SOCKET) || basename(socket) !== "operators.sock") return "";
-  return dirname(socket) === resolve(".muster") ? " Start it with: muster dev" : ` Start it with: muster controller --dir ${dirname(socket)}`;
+  return source.endsWith("dev.json") || dirname(socket) === resolve(".muster/controller") ? " Start it with: muster dev" : ` Start it with: muster controller --dir ${dirname(socket)}`;
 }
