@@ -48,9 +48,10 @@ export function failRevert(state: AppState, cause: Reason, why: string, now: num
   return startedAgain(after, now);
 }
 
-/** The exchange is over, and the process of `current` could not be started. */
+/** The exchange is over, and the process of `current` could not be started. A start that is under way is let finish. */
 function startedAgain(state: AppState, now: number): AppState {
   const crashes = state.crashes + 1;
+  if (state.launch.kind === "starting") return { ...state, settled: true, crashes };
   return { ...state, settled: true, crashes, launch: { kind: "waiting", until: now + restartDelayMs(crashes) } };
 }
 

@@ -91,9 +91,8 @@ export class Attendance {
   /** The moment that rows of a transaction, and decisions in it, carry. */
   now(): Seen {
     const monotonicMs = this.#clock.monotonicMs();
-    const step = this.#awaited === undefined ? Math.min(Math.max(0, monotonicMs - this.#countedAt), STEP_MS_MAX) : 0;
     const watchedMs = this.#watchedMs + Math.min(Math.max(0, monotonicMs - this.#lookedAt), STEP_MS_MAX);
-    this.#told = Math.floor(this.#attended + step);
+    this.#told = Math.floor(this.#exactlyAt(monotonicMs));
     return { at: this.#clock.now(), attended: this.#told as Attended, monotonicMs, watchedMs };
   }
 
@@ -204,10 +203,16 @@ export class Attendance {
 
   /** A transaction with rows went through at this moment. */
   wrote(moment: Seen): void {
-    this.#attended = Math.max(this.#attended, moment.attended);
+    // Whole milliseconds are told and written; what is over counts on, or a busy controller would attend nothing.
+    const exactly = this.#exactlyAt(moment.monotonicMs);
+    this.#attended = Math.max(this.#attended, Math.floor(exactly) === moment.attended ? exactly : moment.attended);
     if (moment.monotonicMs >= this.#countedAt) this.#countFrom(moment);
     this.#writtenAt = moment.monotonicMs;
     this.#failingSince = undefined;
+  }
+
+  #exactlyAt(monotonicMs: number): number {
+    return this.#attended + (this.#awaited === undefined ? Math.min(Math.max(0, monotonicMs - this.#countedAt), STEP_MS_MAX) : 0);
   }
 
   #countFrom({ monotonicMs, watchedMs }: Seen): void {

@@ -11,7 +11,7 @@ import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
-import { goesForward, isSupersededBack, isUnderWay, type RolloutState } from "../rollout/state.ts";
+import { goesForward, isOvertaken, isSupersededBack, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention } from "./decisions.ts";
 import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
@@ -86,8 +86,9 @@ export class CatchUp {
     for (const machines of [...this.#deferred.values(), ...this.#undecidedBack.values()]) machines.delete(machine);
   }
 
-  /** A deployment of the app has begun, ended, or goes back. What follows is looked at when machines have been heard, in this transaction or a later one. */
+  /** A deployment of the app has begun, ended, or goes back. Who stands is known at once; machines are looked at for it when they have been heard, in this transaction or a later one. */
   noteChanged(app: AppName): void {
+    this.#read(app);
     this.#changed.add(app);
   }
 
@@ -120,10 +121,11 @@ export class CatchUp {
 
   /**
    * A deployment that begins, or is taken up again, decides about its machines until it has ended: they no longer start in the tails of others.
-   * It decides about those that it leaves out, too, unless it has nobody to change.
+   * When it begins, it decides about those that it leaves out, too, unless it has nobody to change; taken up again, not about those that are left to a newer one.
    */
-  takeFromTails(by: RolloutState, append: Append, now: Moment): void {
-    const decided = by.targets.size === 0 ? by.targets : new Set([...by.targets.keys(), ...by.unchanged]);
+  takeFromTails(by: RolloutState, begins: boolean, append: Append, now: Moment): void {
+    const own = [...by.targets.values()].filter(isDecidedBy).map(({ machine }) => machine);
+    const decided = new Set(begins && by.targets.size > 0 ? [...own, ...by.unchanged] : own);
     for (const [machine, tail] of this.#rollouts.overtakeTails(by, decided, append, now)) this.defer(by.app, machine, tail);
   }
 
@@ -323,8 +325,16 @@ export class CatchUp {
 
   /** A deployment of the app that has not ended decides what the machine runs: it has it as a target, or leaves it out, since it runs that already, and changes others. */
   #isDecidedByActive(app: AppName, machine: MachineId): boolean {
-    return this.#rollouts.ofApp(app).some(({ targets, unchanged }) => (targets.get(machine)?.state ?? "removed") !== "removed" || (targets.size > 0 && unchanged.has(machine)));
+    return this.#rollouts.ofApp(app).some(({ targets, unchanged }) => {
+      const target = targets.get(machine);
+      return target === undefined ? targets.size > 0 && unchanged.has(machine) : isDecidedBy(target);
+    });
   }
+}
+
+/** A rollout under way decides about its target: that is in the fleet, and was not left to a newer deployment. */
+function isDecidedBy(target: Target): boolean {
+  return target.state !== "removed" && !isOvertaken(target);
 }
 
 /** A deployment of an older release is for every machine that it was planned for, whatever the labels are by now. */

@@ -223,8 +223,9 @@ export class Facts {
     return this.#sql.isStanding.get(id) !== undefined;
   }
 
-  lastGood(machine: MachineId, app: AppName): ReleaseId | null {
-    return (this.#sql.lastGood.get({ machine, app }) ?? null) as ReleaseId | null;
+  /** `given`: the release that the machine is to get now. */
+  lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null {
+    return (this.#sql.lastGood.get({ machine, app, given }) ?? null) as ReleaseId | null;
   }
 
   /** What the machine said last that is wrong with the app as it is assigned now. */

@@ -290,7 +290,7 @@ export class Loop {
       if (rival.beganBack) for (const machine of heirs.machines) this.catchUp.defer(app, machine, rival);
     }
     this.rollouts.drive(next, { kind: "start", plan }, append, now);
-    this.catchUp.takeFromTails(next, append, now);
+    this.catchUp.takeFromTails(next, true, append, now);
   }
 
   /** The deployment that took the release back from some of the machines after this one was asked for, which is no new decision to give it to them again. Undefined: none. */

@@ -142,7 +142,7 @@ export class Operators {
       append({ kind: "command_accepted", deployment: id, command: command.kind, detail: detailOf(command), reason: why, by });
       const hadEnded = isEnded(steered.phase);
       rollouts.drive(steered, event, append, now);
-      if (hadEnded && !isEnded(steered.phase) && goesForward(steered.phase)) this.#loop.catchUp.takeFromTails(steered, append, now);
+      if (hadEnded && !isEnded(steered.phase) && goesForward(steered.phase)) this.#loop.catchUp.takeFromTails(steered, false, append, now);
     });
     if (this.#loop.quarantine.has(id)) this.#takeUpAgain(state);
     this.#loop.askAgain(id);

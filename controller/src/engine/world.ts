@@ -118,11 +118,14 @@ export class World implements Surroundings {
     if (assigned === undefined) return;
     const isGoingBack = phase === "reverting" && assigned.generation === generation;
     const before = this.availabilities.answerOf(machine, app);
-    this.#change(machine, app, () => this.availabilities.reported(machine, app, generation, phase));
+    // Its turn has come: the wait for that was none of its time, be it over by now.
+    const hasItsTurn = before === "staged" && phase === "activating" && assigned.generation === generation && this.#facts.deadlines(machine, app).stopTimeoutMs !== null;
+    this.#change(machine, app, () => {
+      if (hasItsTurn) this.availabilities.assigned(machine, app, assigned);
+      this.availabilities.reported(machine, app, generation, phase);
+    });
     if (!this.#isChanging(machine, app) || this.isSilent(machine)) return this.overdue.answered(machine, app);
     const deadlines = this.#facts.deadlines(machine, app);
-    // Its turn has come: the wait for that was none of its time.
-    const hasItsTurn = before === "staged" && phase === "activating" && assigned.generation === generation && deadlines.stopTimeoutMs !== null;
     // It begins anew though it had answered, begins to go back, or goes back no more: its agent died, and has not kept that it did.
     const isAnew = hasItsTurn || isGoingBack !== (before === "reverting") || !this.overdue.isAwaited(machine, app);
     if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...deadlines }, now, isGoingBack);
@@ -332,8 +335,8 @@ export class World implements Surroundings {
     return this.availabilities.isDrained(machine);
   }
 
-  lastGood(machine: MachineId, app: AppName): ReleaseId | null {
-    return this.#facts.lastGood(machine, app);
+  lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null {
+    return this.#facts.lastGood(machine, app, given);
   }
 
   answerMs(machine: MachineId, app: AppName): number {

@@ -47,13 +47,21 @@ export const RENEWED = `
       ELSE a.last_good END AS renewed
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
 
-/** What runs of `@app` on `@machine`, to which nothing of it was ever assigned: it is of an earlier membership, and says what it has kept. */
+/** Of a release `r`: it was taken back, or is being so, and no deployment has given it to anybody since. */
+const IS_GIVEN_UP = `EXISTS (
+  SELECT 1 FROM deployments d WHERE d.app = r.app AND d.phase <> 'aborted' AND ((d.release = r.id AND d.back_seq IS NOT NULL) OR (d.takes_back = r.id AND d.start_seq IS NOT NULL))
+    AND NOT EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.release = r.id AND l.start_seq > coalesce(d.back_seq, d.start_seq)))`;
+
+/**
+ * What runs of `@app` on `@machine`, to which nothing of it was ever assigned: it is of an earlier membership, and says what it has kept. Not what it is given now (`@given`): that is no way back from itself; nor
+ * what was taken back.
+ */
 const FOUND_THERE = `
   SELECT r.id FROM machine_apps s JOIN releases r ON r.id = s.app || '@' || s.running_version AND r.artifact = s.running_artifact
-  WHERE s.machine = @machine AND s.app = @app AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted')
+  WHERE s.machine = @machine AND s.app = @app AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted') AND r.id IS NOT @given AND NOT ${IS_GIVEN_UP}
     AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.machine = @machine AND a.app = @app)`;
 
-/** The release of `@app` that was confirmed on `@machine` last, or was found there. */
+/** The release of `@app` that was confirmed on `@machine` last, or was found there. `@given`: the one that it is to get now. */
 export const LAST_GOOD = `
   SELECT ${LAST_GOOD_OF}
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app UNION ALL ${FOUND_THERE}`;

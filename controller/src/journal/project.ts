@@ -78,7 +78,7 @@ export function createProjector(db: Database): Projector {
         return;
       case "target_assigned":
         sql.endHoldByMove.run({ id, attended });
-        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: sql.lastGood.get({ machine: entry.machine, app: entry.app }) ?? null });
+        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: sql.lastGood.get({ machine: entry.machine, app: entry.app, given: entry.release }) ?? null });
         sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, previous: entry.previous, seq, state: entry.state, at, attended, ...reasonColumns(entry.reason) });
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;

@@ -35,7 +35,7 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
   );
   const remove = db.prepare(
     // What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.
-    `UPDATE targets SET state = 'removed', runs = coalesce((SELECT value FROM json_each(@runs) WHERE key = (SELECT app FROM deployments WHERE id = targets.deployment)), runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment),
+    `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts > 0 THEN (SELECT value FROM json_each(@runs) WHERE key = (SELECT app FROM deployments WHERE id = targets.deployment)) END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment),
        is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment), reason_code = @code, reason_message = @message,
        confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
      WHERE machine = @machine AND deployment IN (SELECT value FROM json_each(@deployments))`,
@@ -60,7 +60,7 @@ export function removalIn(state: RolloutState | undefined, { entry, ...stamp }: 
   if (target === undefined || target.state === "removed") return [];
   const { id: deployment, app } = state;
   const leftAs = evidenceOf(state.phase, target, !isLost);
-  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: entry.runs?.[app] ?? null } as const;
+  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: target.attempts > 0 ? (entry.runs?.[app] ?? null) : null } as const;
   return [{ ...stamp, entry: leftAs === null ? changed : { ...changed, leftAs } }];
 }
 

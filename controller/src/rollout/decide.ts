@@ -224,15 +224,17 @@ function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgai
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...soakGoesOn(state, target)];
 }
 
-/** The last target that was waited for in the middle of a soak: that time is no part of the soak's patience, which is for targets that keep changing. */
+/** A target that was waited for in the middle of a soak: that time is no part of the soak's patience, which is for targets that keep changing. While others are still waited for, it begins anew. */
 function soakGoesOn({ phase, hold, waves }: RolloutState, target: Target): readonly RolloutChange[] {
   const { wave } = target;
   const { gates, awaited } = waves[wave]!;
   const gate = gates.findIndex(({ state }) => state !== "open");
   const { gate: asked, state, since } = gates[gate] ?? {};
-  const isWaiting = phase === "rolling" && hold?.kind === "offline" && asked?.kind === "soak" && state === "reached" && since !== null && since !== undefined;
+  const isWaiting = phase === "rolling" && target.letGo === null && asked?.kind === "soak" && state === "reached" && since !== null && since !== undefined;
+  // Others may have been waited for before it, and something else may have held the rollout meanwhile.
+  const waitedSince = hold?.kind === "offline" && hold.since.attended < target.since.attended ? hold.since : target.since;
   const isLast = [...awaited].every((each) => each === target);
-  return isWaiting && isLast && since.attended < hold.since.attended ? [{ kind: "gate_reached", wave, gate, waitedSince: hold.since }] : [];
+  return isWaiting && since.attended < waitedSince.attended ? [{ kind: "gate_reached", wave, gate, ...(isLast ? { waitedSince } : {}) }] : [];
 }
 
 function stateWhenHeard({ phase, beganBack }: RolloutState, target: Target, answer: AgentPhase | undefined, wasRenewed: boolean): TargetState {
@@ -371,7 +373,8 @@ function onRemoved(state: RolloutState, { machine, reason, leftWell, runs = null
   const target = state.targets.get(machine);
   if (target === undefined || target.state === "removed") return [];
   const leftAs = evidenceOf(state.phase, target, leftWell);
-  const changed = { kind: "target_changed", machine, state: "removed", reason, runs } as const;
+  // Of one that was never told anything, what it runs says nothing here.
+  const changed = { kind: "target_changed", machine, state: "removed", reason, runs: target.attempts > 0 ? runs : null } as const;
   return [leftAs === null ? changed : { ...changed, leftAs }];
 }
 

@@ -25,8 +25,8 @@ export interface Surroundings {
   isSelected(machine: MachineId, selector: string): boolean;
   /** What runs on it is stopped until it is uncordoned. */
   isDrained(machine: MachineId): boolean;
-  /** The release of the app that was confirmed on the machine last; null: none was. */
-  lastGood(machine: MachineId, app: AppName): ReleaseId | null;
+  /** The release of the app that was confirmed on the machine last, or was found there; null: none was. `given`: what it is to get now. */
+  lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null;
   /** How long the machine has to say how it goes with what it was told of the app; 0: it is not waited for. */
   answerMs(machine: MachineId, app: AppName): number;
   /** Why the machine's agent does not follow, or what it said last that is wrong with the app; null: nothing. */

@@ -1,0 +1,36 @@
+/** One outage of the canary that `offline: wait` waits for; the controller is restarted in the middle of it. The release is good. */
+import { expect, test } from "vitest";
+import { ALL, alarm, count, wave } from "../rollout/rollout.fixture.ts";
+import { onOne } from "./on-one.fixture.ts";
+
+const tick = () => new Promise((resolve) => setImmediate(resolve));
+
+test.each(["no restart", "a restart of the controller"])("with %s, the rollout goes on when the canary is back", async (how) => {
+  const world = await onOne(["a", "b", "c"]);
+  const quiet = async () => {
+    await tick();
+    for (const { answer } of world.asked.splice(0)) answer({ kind: "go", detail: "0" } as never);
+    await tick();
+  };
+  const pass = async (ms: number, ...names: string[]) => {
+    for (let passed = 0; passed < ms; passed += 1000) {
+      world.pass(1000, ...names);
+      await quiet();
+    }
+  };
+  const id = world.deploy("2", { waves: [{ ...wave(count(1)), gates: [{ kind: "soak", forMs: 60_000 }] }, ALL], maxUnavailable: count(1), alarms: [alarm()], offline: { kind: "wait", forMs: null }, progressDeadlineMs: 120_000 });
+  await quiet();
+  await pass(1000, "a", "b", "c");
+  expect(world.wanted("a")).toBe("2");
+  await world.say("a", "healthy");
+  await pass(5000, "a", "b", "c");
+  await pass(300_000, "b", "c");
+  expect(world.waitingOn(id)).toContain("a to be heard from");
+  if (how !== "no restart") world.startEngine();
+  await quiet();
+  await pass(20_000, "b", "c");
+  expect(world.waitingOn(id)).toContain("a to be heard from");
+  await world.join("a");
+  await pass(10_000, "a", "b", "c");
+  expect([world.phase(id), world.waitingOn(id)]).toEqual(["rolling", expect.stringContaining("soak")]);
+});
