@@ -4,10 +4,14 @@
  */
 import { PROVEN_MS_MIN } from "../plan/strategy.ts";
 
-/** Of a release of an app, by the `own` deadline of the deployment that gives it back: the longest of that, of those that deployments have given it, and half a minute. */
+/** Deployments of a release that are asked: a pipeline may submit the same file each hour. */
+const ASKED_MAX = 20;
+
+/** Of a release of an app, by the `own` deadline of the deployment that gives it back: the longest of that, of those that the newest deployments of it gave, and half a minute. */
 export function backDeadlineMs(own: string, app: string, release: string): string {
   return `max(${own}, ${PROVEN_MS_MIN}, coalesce((
-    SELECT max(CASE WHEN json_valid(g.strategy) THEN g.strategy ->> '$.healthyDeadlineMs' END) FROM deployments g WHERE g.app = ${app} AND g.release = ${release} AND g.start_seq IS NOT NULL), 0))`;
+    SELECT max(CASE WHEN json_valid(g.strategy) THEN g.strategy ->> '$.healthyDeadlineMs' END)
+    FROM (SELECT strategy FROM deployments WHERE app = ${app} AND release = ${release} AND start_seq IS NOT NULL ORDER BY number DESC LIMIT ${ASKED_MAX}) g), 0))`;
 }
 
 /** Of the releases that may run on the machine by then: the longest time to stop one. 0: they are files, or nothing runs. */

@@ -35,7 +35,7 @@ const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state
 /** A rollback to an older release was to come to the machine, and something else took its place. */
 const IS_TO_BE_REPLACED = `EXISTS (
   SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
-  WHERE d.app = a.app AND d.takes_back IS a.release AND d.phase = 'superseded' AND d.back_seq IS NULL AND d.start_seq > a.decided_seq)`;
+  WHERE d.app = a.app AND d.takes_back IS NOT NULL AND d.takes_back = a.release AND d.phase = 'superseded' AND d.back_seq IS NULL AND d.start_seq > a.decided_seq)`;
 
 /** Of such an assignment: the release that was confirmed last, and not taken back since. */
 export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE a.last_good END`;
@@ -49,7 +49,7 @@ export const RENEWED = `
 
 /** Of a release `r`: it was taken back, or is being so, and no deployment has given it to anybody since. */
 const IS_GIVEN_UP = `EXISTS (
-  SELECT 1 FROM deployments d WHERE d.app = r.app AND d.phase <> 'aborted' AND ((d.release = r.id AND d.back_seq IS NOT NULL) OR (d.takes_back = r.id AND d.start_seq IS NOT NULL))
+  SELECT 1 FROM deployments d WHERE d.app = r.app AND (d.back_seq IS NOT NULL OR d.takes_back IS NOT NULL) AND d.phase <> 'aborted' AND ((d.release = r.id AND d.back_seq IS NOT NULL) OR (d.takes_back = r.id AND d.start_seq IS NOT NULL))
     AND NOT EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.release = r.id AND l.start_seq > coalesce(d.back_seq, d.start_seq)))`;
 
 /**
