@@ -297,7 +297,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what to go back to is forgotten",
     breaks: "going_back_restores",
-    edits: [{ file: `${ROLLOUT}/step.ts`, find: "const previous = isFirst ? world.lastGood(machine, state.app) : target.previous;", put: "const previous = isFirst ? null : target.previous;" }],
+    edits: [{ file: `${ROLLOUT}/step.ts`, find: "const previous = isFirst ? world.lastGood(machine, state.app, state.release) : target.previous;", put: "const previous = isFirst ? null : target.previous;" }],
   },
   {
     name: "deadlines pass though nobody looks",
@@ -364,8 +364,8 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: "newest_decides",
     seed: 16,
     edits: [
-      { file: `${ENGINE}/catch-up.ts`, find: "const decided = by.targets.size === 0 ? by.targets :", put: "const decided = by.targets.size >= 0 ? by.targets :" },
-      { file: `${ENGINE}/catch-up.ts`, find: "(targets.size > 0 && unchanged.has(machine))", put: "(targets.size < 0 && unchanged.has(machine))" },
+      { file: `${ENGINE}/catch-up.ts`, find: "begins && by.targets.size > 0 ? [...own", put: "begins && by.targets.size < 0 ? [...own" },
+      { file: `${ENGINE}/catch-up.ts`, find: "targets.size > 0 && unchanged.has(machine) :", put: "targets.size < 0 && unchanged.has(machine) :" },
       { file: `${ROLLOUT}/step.ts`, find: 'state.phase === "succeeded" && target.attempts === 0', put: 'state.phase === "pending" && target.attempts === 0' },
     ],
   },
