@@ -121,11 +121,12 @@ export class Attendance {
     // What was decided by that time was decided then.
     this.#attended = Math.max(this.#attended, this.#told);
     this.#isGapUntaken = true;
-    const until = this.now().watchedMs + this.#silentAfterMs + this.#spreadMs();
+    const now = this.now();
+    const until = now.watchedMs + this.#silentAfterMs + this.#spreadMs();
     const before = this.#isOut ? undefined : this.#awaited;
     this.#awaited = new Map([...machines].map((machine) => [machine, before?.get(machine) ?? until]));
     this.#total = this.#awaited.size;
-    this.#countFrom(this.now());
+    this.#countFrom(now);
   }
 
   /**

@@ -5,21 +5,17 @@
 import type { Instant } from "@muster/proto/ids.ts";
 import type { Attended } from "../rollout/moment.ts";
 import type { Journal } from "../journal/journal.ts";
+import { lastWhere } from "../journal/last-where.ts";
 import { statement } from "../journal/statement.ts";
 
 /** The newest sequence that is at least so old; 0: none. Attended time rises with the sequence; where rows have gone, the next one counts. */
 export function newestOfAge({ db, lastSeq }: Pick<Journal, "db" | "lastSeq">, ageMs: number, attended: Attended): number {
   const row = statement(db, "SELECT seq, attended FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1");
   const upTo = attended - ageMs;
-  let low = 1;
-  let high = lastSeq + 1;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const next = row.get(middle) as { seq: number; attended: number } | undefined;
-    if (next !== undefined && next.attended <= upTo) low = next.seq + 1;
-    else high = middle;
-  }
-  return low - 1;
+  return lastWhere(lastSeq, (from) => {
+    const next = row.get(from) as { readonly seq: number; readonly attended: number } | undefined;
+    return next && { key: next.seq, holds: next.attended <= upTo };
+  });
 }
 
 /** The wall time at which rows were written that are at least so old as the newest was written; 0: none is. */

@@ -100,13 +100,17 @@ export class CatchUp {
   takeChanged(): boolean {
     const apps = [...this.#changed];
     this.#changed.clear();
-    for (const app of apps) this.changed(app);
+    for (const app of apps) this.#lookAtDeferred(app);
     return apps.length > 0;
   }
 
   /** Who stands may be another, and those that waited for it are looked at. */
   changed(app: AppName): void {
     this.#read(app);
+    this.#lookAtDeferred(app);
+  }
+
+  #lookAtDeferred(app: AppName): void {
     for (const machine of this.#deferred.get(app) ?? []) this.#due.add(machine);
     this.#deferred.delete(app);
   }

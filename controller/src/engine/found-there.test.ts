@@ -1,35 +1,62 @@
 /** "A release that is being taken back, or was, is nothing to go back to": also for a machine that was removed with it, and joins again. */
 import { expect, test } from "vitest";
+import type { DeploymentId } from "@muster/proto/ids.ts";
+import { LAST_GOOD } from "../journal/confirmed.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { WIDE } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
-test.each(["before", "after"])("a machine that was removed with 2 and joins again %s 2 is taken back is never given 2 again", async (when) => {
+const all = ["a", "b", "c"];
+
+/** They do what they are told, and say what runs. */
+async function settle(world: World, ...names: string[]): Promise<void> {
+  for (const name of names) {
+    const wanted = world.wanted(name);
+    if (wanted === "remove") await world.say(name, "removed");
+    else await world.say(name, "healthy", world.generation(name), "app", wanted);
+  }
+  world.pass(2000, ...names);
+}
+
+/** 1 everywhere, then 2; a is removed with it. */
+async function removedWithTwo(strategy: object = WIDE): Promise<{ readonly world: World; readonly second: DeploymentId }> {
   const world = new World();
-  const all = ["a", "b", "c"];
-  const say = async (...names: string[]) => {
-    for (const name of names) await world.say(name, "healthy", world.generation(name), "app", world.wanted(name));
-    world.pass(2000, ...names);
-  };
   await world.join(...all);
-  world.deploy("1", { ...WIDE, lateJoiners: "ignore" });
-  await say(...all);
-  const second = world.deploy("2", { ...WIDE, lateJoiners: "ignore" });
-  await say(...all);
+  world.deploy("1", strategy);
+  await settle(world, ...all);
+  const second = world.deploy("2", strategy);
+  await settle(world, ...all);
   world.pass(2000, ...all);
   expect(world.phase(second)).toBe("succeeded");
   world.remove("a");
-  const rejoin = async () => {
-    await world.joinOwing("a");
-    await world.say("a", "healthy", 0, "app", "2");
-    world.pass(2000, ...all);
-  };
-  if (when === "before") await rejoin();
+  return { world, second };
+}
+
+async function rollBack(world: World, second: DeploymentId): Promise<void> {
   world.command(second, "rollback");
-  await say("b", "c");
+  await settle(world, "b", "c");
   world.pass(2000, "b", "c");
   expect([world.phase(second), world.wanted("b")]).toEqual(["rolled_back", "1"]);
-  if (when === "after") await rejoin();
+}
+
+/** It runs 2 still. */
+async function joinAgain(world: World): Promise<void> {
+  await world.joinOwing("a");
+  await world.say("a", "healthy", 0, "app", "2");
+  world.pass(3000, ...all);
+}
+
+async function drainAndUse(world: World): Promise<void> {
+  world.engine.orders.cordon("a" as never, { drain: true, force: true }, { by: "anna", reason: "" });
+  await world.say("a", "removed");
+  world.engine.orders.uncordon("a" as never, { by: "anna", reason: "" });
+}
+
+test.each(["before", "after"])("a machine that was removed with 2 and joins again %s 2 is taken back is never given 2 again", async (when) => {
+  const { world, second } = await removedWithTwo({ ...WIDE, lateJoiners: "ignore" });
+  if (when === "before") await joinAgain(world);
+  await rollBack(world, second);
+  if (when === "after") await joinAgain(world);
   const third = world.deploy("3", { waves: [wave(count(1)), ALL], maxUnavailable: count(1) });
   world.pass(1000, ...all);
   expect(world.wanted("a")).toBe("3");
@@ -40,31 +67,29 @@ test.each(["before", "after"])("a machine that was removed with 2 and joins agai
 });
 
 test("a machine that joined again while it ran 2, and got 2 as a late joiner, does not stay on 2 when 2 is rolled back", async () => {
-  const world = new World();
-  const all = ["a", "b", "c"];
-  const say = async (...names: string[]) => {
-    for (const name of names) await world.say(name, world.wanted(name) === "remove" ? "removed" : "healthy", world.generation(name), "app", world.wanted(name) === "remove" ? "" : world.wanted(name));
-    world.pass(2000, ...names);
-  };
-  await world.join(...all);
-  world.deploy("1", WIDE);
-  await say(...all);
-  const second = world.deploy("2", WIDE);
-  await say(...all);
-  world.pass(2000, ...all);
-  expect(world.phase(second)).toBe("succeeded");
-  world.remove("a");
+  const { world, second } = await removedWithTwo();
   world.pass(2000, "b", "c");
-  await world.joinOwing("a");
-  await world.say("a", "healthy", 0, "app", "2");
-  world.pass(3000, ...all);
+  await joinAgain(world);
   expect([world.wanted("a"), world.state(second, "a")]).toEqual(["2", "updating"]);
-  await say("a");
+  await settle(world, "a");
   world.pass(3000, ...all);
   expect(world.command(second, "rollback")).toMatchObject({ ok: true });
-  await say(...all);
-  await say(...all);
+  await settle(world, ...all);
+  await settle(world, ...all);
   world.pass(3000, ...all);
   expect([world.phase(second), world.wanted("b"), world.wanted("c")]).toEqual(["rolled_back", "1", "1"]);
   expect([world.state(second, "a"), world.wanted("a")]).not.toEqual(["reverted", "2"]);
+});
+
+test("one that joins again after 2 was taken back goes back to it neither by itself nor after a drain", async () => {
+  const { world, second } = await removedWithTwo();
+  await rollBack(world, second);
+  await joinAgain(world);
+  expect(world.wanted("a")).toBe("1");
+  // On its way with 1: what it goes back to by itself, and what a drain gives it back.
+  const lastGood = world.journal.db.prepare(LAST_GOOD).pluck().get({ machine: "a", app: "app", given: null });
+  expect(world.engine.assignmentFor("a" as never)?.apps[0]?.lastGoodVersion).not.toBe("2");
+  expect(lastGood).not.toBe("app@2");
+  await drainAndUse(world);
+  expect(world.wanted("a")).not.toBe("2");
 });

@@ -1,14 +1,16 @@
-/** A retry is no decision about machines that it leaves to a newer deployment: that one goes on with them. */
+/** A retry is no decision about machines that it leaves to a newer deployment: that one goes on with them, be it forward or back. */
 import { expect, test } from "vitest";
+import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { WIDE } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const by = { by: "anna", reason: "" };
+const all = ["a", "b", "c"];
 
-test.each([false, true])("whoever a retry leaves to the newer deployment has its turn there (retried: %s)", async (isRetried) => {
+/** 1 everywhere; 2 has failed on a, its canary, and came to nobody else. */
+async function failedOnA(): Promise<{ readonly world: World; readonly second: DeploymentId }> {
   const world = new World();
-  const all = ["a", "b", "c"];
   await world.joinAs({ role: "web", zone: "a" }, "a");
   await world.joinAs({ role: "web", zone: "b" }, "b", "c");
   world.deploy("1", WIDE);
@@ -19,6 +21,11 @@ test.each([false, true])("whoever a retry leaves to the newer deployment has its
   await world.say("a", "reverted");
   world.pass(2000, ...all);
   expect([world.phase(second), world.state(second, "b")]).toEqual(["failed", "pending"]);
+  return { world, second };
+}
+
+test.each([false, true])("whoever a retry leaves to the newer deployment has its turn there (retried: %s)", async (isRetried) => {
+  const { world, second } = await failedOnA();
   world.engine.orders.cordon("b" as never, { drain: false, force: false }, by);
   const third = world.deploy("3", { ...WIDE, targets: "zone=b" });
   await world.say("c", "healthy");
@@ -35,4 +42,28 @@ test.each([false, true])("whoever a retry leaves to the newer deployment has its
   world.pass(50_000, ...all);
   const why = (id: string) => world.journal.db.prepare("SELECT reason_message FROM targets WHERE deployment = ? AND machine = 'b'").pluck().get(id);
   expect([world.wanted("b"), world.state(third, "b"), why(second), why(third)]).toEqual(["3", "updating", isRetried ? expect.stringContaining("goes on with it") : null, null]);
+});
+
+test.each([false, true])("a machine that is still to be taken back from 3 is, while an older deployment is retried that does not tell it anything (retried: %s)", async (isRetried) => {
+  const { world, second } = await failedOnA();
+  const third = world.deploy("3", { waves: [{ ...wave(count(2)), gates: [{ kind: "approval" }] }], maxUnavailable: count(1), targets: "zone=b" });
+  for (const name of ["b", "c"]) {
+    await world.say(name, "healthy");
+    world.pass(2000, ...all);
+  }
+  world.command(third, "rollback");
+  world.pass(1000, ...all);
+  expect(world.phase(third)).toBe("rolling_back");
+  const [first, last] = world.wanted("c") === "1" ? (["c", "b"] as const) : (["b", "c"] as const);
+  expect([world.wanted(first), world.wanted(last)]).toEqual(["1", "3"]);
+  const fourth = world.deploy("4", { waves: [ALL], maxUnavailable: count(1), targets: "zone=b", onConflict: "supersede" });
+  world.pass(1000, ...all);
+  world.command(fourth, "abort");
+  world.pass(3000, ...all);
+  if (isRetried) expect(world.command(second, "retry")).toMatchObject({ ok: true });
+  world.pass(1000, ...all);
+  if (isRetried) await world.say("a", "healthy");
+  await world.say(first, "healthy");
+  world.pass(600_000, ...all);
+  expect(world.wanted(last)).toBe("1");
 });

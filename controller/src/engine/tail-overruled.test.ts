@@ -1,5 +1,6 @@
 /** Whoever waits for its turn in the tail of a deployment gets nothing that was decided otherwise meanwhile, be it left out of the newer deployment since it runs that already. */
 import { describe, expect, test } from "vitest";
+import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
@@ -103,47 +104,46 @@ test.each(["waits in the tail", "comes afterwards"])("2 was taken back from mach
   expect(world.wanted("d")).toBe("1");
 });
 
-test("a deployment that has failed and is retried decides again about who was left to an older one meanwhile", async () => {
+describe("a deployment that has failed, beside an older one that a late machine waits for, and is retried", () => {
   const every = [...NAMES, "e", "f"];
-  const world = new World();
-  await world.join(...NAMES);
-  const first = world.deploy("1", { waves: [ALL], maxUnavailable: count(1) });
-  await work(world, NAMES);
-  await world.join("e", "f");
-  world.pass(1000, ...every);
-  expect([world.state(first, "e"), world.state(first, "f")]).toEqual(["updating", "pending"]);
-  const second = world.deploy("2", { waves: [soak(60_000), ALL], maxUnavailable: count(9), onFailure: "abort" });
-  await world.say("a", "reverting");
-  await world.say("a", "reverted");
-  world.pass(2000, ...every);
-  expect([world.phase(second), world.state(first, "f")]).toEqual(["failed", "pending"]);
-  expect(world.command(second, "retry").ok).toBe(true);
-  await world.say("e", "healthy");
-  await world.say("a", "healthy");
-  world.pass(5000, ...every);
-  expect(world.wanted("f")).toBeUndefined();
-  expect(world.state(first, "f")).toBe("skipped");
-  world.pass(60_000, ...every);
-  expect(every.map((name) => world.wanted(name))).toEqual(["2", "2", "2", "2", "2", "2"]);
-});
 
-test("and leaves it to the older one again when it is aborted", async () => {
-  const every = [...NAMES, "e", "f"];
-  const world = new World();
-  await world.join(...NAMES);
-  const first = world.deploy("1", { waves: [ALL], maxUnavailable: count(1) });
-  await work(world, NAMES);
-  await world.join("e", "f");
-  world.pass(1000, ...every);
-  const second = world.deploy("2", { waves: [soak(60_000), ALL], maxUnavailable: count(9), onFailure: "abort" });
-  await world.say("a", "reverting");
-  await world.say("a", "reverted");
-  world.pass(2000, ...every);
-  world.command(second, "retry");
-  await world.say("e", "healthy");
-  await world.say("a", "healthy");
-  world.pass(2000, ...every);
-  world.command(second, "abort");
-  world.pass(5000, ...every);
-  expect([world.wanted("f"), world.state(first, "f")]).toEqual(["1", "updating"]);
+  /** e is on its way to 1, and f waits for its place. 2 has failed on a. */
+  async function failedBeside(): Promise<{ readonly world: World; readonly first: DeploymentId; readonly second: DeploymentId }> {
+    const world = new World();
+    await world.join(...NAMES);
+    const first = world.deploy("1", { waves: [ALL], maxUnavailable: count(1) });
+    await work(world, NAMES);
+    await world.join("e", "f");
+    world.pass(1000, ...every);
+    expect([world.state(first, "e"), world.state(first, "f")]).toEqual(["updating", "pending"]);
+    const second = world.deploy("2", { waves: [soak(60_000), ALL], maxUnavailable: count(9), onFailure: "abort" });
+    await world.say("a", "reverting");
+    await world.say("a", "reverted");
+    world.pass(2000, ...every);
+    expect([world.phase(second), world.state(first, "f")]).toEqual(["failed", "pending"]);
+    return { world, first, second };
+  }
+
+  test("decides again about who was left to the older one meanwhile", async () => {
+    const { world, first, second } = await failedBeside();
+    expect(world.command(second, "retry").ok).toBe(true);
+    await world.say("e", "healthy");
+    await world.say("a", "healthy");
+    world.pass(5000, ...every);
+    expect(world.wanted("f")).toBeUndefined();
+    expect(world.state(first, "f")).toBe("skipped");
+    world.pass(60_000, ...every);
+    expect(every.map((name) => world.wanted(name))).toEqual(["2", "2", "2", "2", "2", "2"]);
+  });
+
+  test("and leaves it to the older one again when it is aborted", async () => {
+    const { world, first, second } = await failedBeside();
+    world.command(second, "retry");
+    await world.say("e", "healthy");
+    await world.say("a", "healthy");
+    world.pass(2000, ...every);
+    world.command(second, "abort");
+    world.pass(5000, ...every);
+    expect([world.wanted("f"), world.state(first, "f")]).toEqual(["1", "updating"]);
+  });
 });

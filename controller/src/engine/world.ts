@@ -125,10 +125,9 @@ export class World implements Surroundings {
       this.availabilities.reported(machine, app, generation, phase);
     });
     if (!this.#isChanging(machine, app) || this.isSilent(machine)) return this.overdue.answered(machine, app);
-    const deadlines = this.#facts.deadlines(machine, app);
     // It begins anew though it had answered, begins to go back, or goes back no more: its agent died, and has not kept that it did.
     const isAnew = hasItsTurn || isGoingBack !== (before === "reverting") || !this.overdue.isAwaited(machine, app);
-    if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...deadlines }, now, isGoingBack);
+    if (isAnew) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, isGoingBack);
   }
 
   /** The agent is a new instance: none of its answers holds any more, and it has its whole time to answer again. */
