@@ -41,7 +41,7 @@ describe("a machine that gives no answer", () => {
 
   it("has silent-after and the time to stop what runs beyond its deadline when it goes back, however short the progress deadline is", () => {
     expect(saidAt(assigned(40_000, 10_000, 16_000))).toBe(1000 + 40_000 + 16_000 + SILENT_AFTER_MS);
-    expect(assigned(40_000, 10_000, 16_000).answerMs(machine, app)).toBe(71_000);
+    expect(assigned(40_000, 10_000, 16_000).dueAt(machine, app)).toBe(72_000);
     expect(saidAt(assigned(30_000, 10_000, 0))).toBe(1000 + 30_000 + SILENT_AFTER_MS);
   });
 

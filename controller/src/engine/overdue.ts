@@ -22,7 +22,6 @@ export interface Awaited extends Deadlines {
 
 interface Entry extends Awaited {
   readonly dueAt: Attended;
-  readonly forMs: number;
 }
 
 function keyOf({ machine, app }: Pick<Awaited, "machine" | "app">): string {
@@ -46,11 +45,6 @@ export class Overdue {
   /** `isGoingBack`: its agent says that the release failed, and that it goes back. */
   await(awaited: Awaited, since: Attended, isGoingBack: boolean): void {
     this.#put(awaited, since, isGoingBack ? Math.max(awaited.healthyDeadlineMs, PROVEN_MS_MIN) + this.#silentAfterMs : this.#answerMs(awaited));
-  }
-
-  /** How long the machine has, or had, for the answer that is awaited; 0: none is. */
-  answerMs(machine: MachineId, app: AppName): number {
-    return this.#newest.get(keyOf({ machine, app }))?.forMs ?? 0;
   }
 
   isAwaited(machine: MachineId, app: AppName): boolean {
@@ -106,7 +100,7 @@ export class Overdue {
   }
 
   #put({ machine, app, generation, healthyDeadlineMs, progressDeadlineMs, stopTimeoutMs }: Awaited, since: Attended, forMs: number): void {
-    const entry: Entry = { machine, app, generation, healthyDeadlineMs, progressDeadlineMs, stopTimeoutMs, dueAt: (since + forMs) as Attended, forMs };
+    const entry: Entry = { machine, app, generation, healthyDeadlineMs, progressDeadlineMs, stopTimeoutMs, dueAt: (since + forMs) as Attended };
     this.#newest.set(keyOf(entry), entry);
     this.#heap.push(entry);
   }

@@ -1,17 +1,19 @@
 /** Rollbacks and `rollback --to` over machines that are lost, drained or dead. */
 import { expect, test } from "vitest";
+import { loadRollout } from "../journal/load.ts";
+import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { onOne } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const by = { by: "anna", reason: "" };
 
-async function onTwo(...names: string[]) {
+async function onTwo(strategy: Partial<Strategy>, ...names: string[]) {
   const world = new World();
   await world.join(...names);
   world.deploy("1", { waves: [ALL], maxUnavailable: count(9) });
   await world.settle(...names);
-  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(9), ...strategy });
   await world.settle(...names);
   world.pass(2000, ...names);
   expect(world.phase(id)).toBe("succeeded");
@@ -19,7 +21,7 @@ async function onTwo(...names: string[]) {
 }
 
 test.each(["rollback", "rollback --to"])("%s of a release that has silenced all its machines takes them back when they are heard", async (how) => {
-  const { world, id } = await onTwo("a", "b");
+  const { world, id } = await onTwo({}, "a", "b");
   await world.join("x");
   await world.settle("x");
   world.pass(20_000, "x");
@@ -41,7 +43,7 @@ test.each(["rollback", "rollback --to"])("%s of a release that has silenced all 
 });
 
 test.each(["while it goes on"])("a machine that is on its way back, dead, and drained then, is not said to be back (lost %s)", async (when) => {
-  const { world, id } = await onTwo("a", "b");
+  const { world, id } = await onTwo({}, "a", "b");
   world.command(id, "rollback");
   expect([world.state(id, "a"), world.state(id, "b")]).toEqual(["reverting", "reverting"]);
   world.pass(5000, "b");
@@ -54,7 +56,7 @@ test.each(["while it goes on"])("a machine that is on its way back, dead, and dr
 });
 
 test.each([5000, 20_000])("a machine that was drained and switched off %sms before a rollback does not make it fail", async (ms) => {
-  const { world, id } = await onTwo("a", "b");
+  const { world, id } = await onTwo({}, "a", "b");
   world.engine.orders.cordon("a" as never, { drain: true, force: true }, by);
   await world.say("a", "removed");
   world.pass(ms, "b");
@@ -121,4 +123,17 @@ test("a rollback with spread ends when all are back, though one that is back beg
   await world.say("d", "healthy");
   world.pass(1000, ...all);
   expect([world.phase(second), all.map((name) => world.state(second, name)), all.map((name) => world.wanted(name)), world.phase(fix)]).toEqual(["rolling_back", ["healthy", "healthy", "reverted", "reverted"], ["2", "2", "1", "1"], "pending"]);
+});
+
+test("a rollback does not end as failed while a machine that begins to go back by itself in the middle of it has its time", async () => {
+  const { world, id } = await onTwo({ progressDeadlineMs: 20_000 }, "a", "b");
+  world.command(id, "rollback");
+  await world.say("b", "healthy");
+  world.pass(70_000, "a", "b");
+  await world.say("a", "activating");
+  await world.say("a", "reverting");
+  world.pass(60_000, "a", "b");
+  expect(world.phase(id)).toBe("rolling_back");
+  world.pass(60_000, "a", "b");
+  expect([world.phase(id), loadRollout(world.journal, id)?.reason?.code]).toEqual(["failed", "revert_failed"]);
 });

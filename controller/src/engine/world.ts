@@ -338,8 +338,8 @@ export class World implements Surroundings {
     return this.#facts.lastGood(machine, app, given);
   }
 
-  answerMs(machine: MachineId, app: AppName): number {
-    return this.overdue.answerMs(machine, app);
+  answerDueAt(machine: MachineId, app: AppName): Attended | undefined {
+    return this.overdue.dueAt(machine, app);
   }
 
   said(machine: MachineId, app: AppName): { readonly code: string; readonly message: string } | null {

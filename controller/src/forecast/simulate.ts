@@ -14,7 +14,7 @@ import { Availabilities } from "../rollout/availability.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder } from "../rollout/drive.ts";
 import { Heap } from "../rollout/heap.ts";
-import { type Attended, type Moment } from "../rollout/moment.ts";
+import { type Attended, later, type Moment } from "../rollout/moment.ts";
 import { newRollout, type RolloutPhase, type RolloutReason, type RolloutState } from "../rollout/state.ts";
 import type { Surroundings } from "../rollout/surroundings.ts";
 import { waitingOn } from "../rollout/words.ts";
@@ -85,6 +85,8 @@ class Simulation {
   readonly #state: RolloutState;
   readonly #surroundings: Surroundings;
   readonly #agents = new Map<MachineId, Agent>();
+  /** Until when each that was told has time to answer. */
+  readonly #answersDue = new Map<MachineId, Attended>();
   readonly #budgets: Budgets;
   readonly #availabilities = new Availabilities();
   /** Taken by the release, and since when. */
@@ -121,7 +123,7 @@ class Simulation {
       isSelected: () => true,
       isDrained: () => false,
       lastGood: (machine) => lastGood.get(machine) ?? null,
-      answerMs: () => Math.max(inputs.strategy.healthyDeadlineMs, PROVEN_MS_MIN),
+      answerDueAt: (machine) => notOver(this.#answersDue.get(machine), this.#moment()),
       said: () => null,
       successor: () => undefined,
       overruledBy: () => undefined,
@@ -333,6 +335,7 @@ class Simulation {
   /** Who is cut off goes on with what it was told before. */
   #tell({ machine, purpose }: Extract<RolloutChange, { readonly kind: "target_assigned" }>, generation: Generation): void {
     const agent = this.#agents.get(machine)!;
+    this.#answersDue.set(machine, later(this.#moment(), Math.max(this.#setting.inputs.strategy.healthyDeadlineMs, PROVEN_MS_MIN)).attended);
     if (this.#availabilities.isLost(machine) || this.#isLost(machine)) return;
     for (const happening of tell(agent, purpose, generation, this.#now, this.#setting.model)) this.#push(happening);
   }
@@ -354,4 +357,8 @@ function reasonOf(phase: Reported, { wasHealthy }: Agent): RolloutReason | null 
     case "removed":
       return null;
   }
+}
+
+function notOver(due: Attended | undefined, { attended }: Moment): Attended | undefined {
+  return due !== undefined && due > attended ? due : undefined;
 }

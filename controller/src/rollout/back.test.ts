@@ -116,10 +116,11 @@ describe("a rollback", () => {
 
   test("gives up no sooner than the time of those on their way is over, however short progress_deadline is", () => {
     const rollout = succeeded(2, { progressDeadlineMs: MINUTE });
-    rollout.world.answersIn = 3 * MINUTE;
     rollout.command("rollback");
+    rollout.world.answersDue.set("m-1" as never, (rollout.moment.attended + 3 * MINUTE) as never);
     rollout.pass(3 * MINUTE - 1);
     expect(rollout.phase).toBe("rolling_back");
+    rollout.world.answersDue.clear();
     rollout.pass(1);
     expect([rollout.phase, rollout.state.reason?.code]).toEqual(["failed", "progress_deadline"]);
   });

@@ -6,7 +6,7 @@
 import type { Instant, MachineId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
 import type { RolloutChange } from "./change.ts";
-import { dueAt, type Moment } from "./moment.ts";
+import { type Attended, dueAt, type Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
 import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
@@ -20,18 +20,21 @@ export function backStep(state: RolloutState, world: Surroundings, now: Moment):
   if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
   const settling = settlingStep(state);
   if (settling !== undefined) return settling;
-  const until = isLate(state, now) ? lateBackAt(state, world, now) : endsAt(state, now);
+  const until = isLate(state, now) ? lastAnswerDueAt(state, world, now) : endsAt(state, now);
   if (until === undefined) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
   const budget = state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
   if (budget !== undefined && state.availability.changing.size === 0) return { kind: "hold", hold: budgetHold(budget), until: undefined };
   return { kind: "wait", until };
 }
 
-/** `progress_deadline` judges how an update goes on. A machine on its way back has the time that its release needs, if that is longer. Undefined: that is over, too. O(moving). */
-function lateBackAt({ moving, app, progressAt }: RolloutState, world: Surroundings, now: Moment): Instant | undefined {
-  let answerMs = 0;
-  for (const machine of moving) answerMs = Math.max(answerMs, world.answerMs(machine, app));
-  return now.attended < progressAt + answerMs ? dueAt({ at: now.at, attended: progressAt }, answerMs, now) : undefined;
+/** `progress_deadline` judges how an update goes on. A machine on its way back has the time that its release needs, however long that is, and fails by itself when it is over. Undefined: nobody is waited for. O(moving). */
+function lastAnswerDueAt({ moving, app }: RolloutState, world: Surroundings, now: Moment): Instant | undefined {
+  let latest: Attended | undefined;
+  for (const machine of moving) {
+    const due = world.answerDueAt(machine, app);
+    if (due !== undefined && (latest === undefined || due > latest)) latest = due;
+  }
+  return latest === undefined ? undefined : dueAt({ at: now.at, attended: latest }, 0, now);
 }
 
 /** After the rollback has ended: machines that were lost then are heard again. Or a newer deployment has taken its place, and does not have these. */

@@ -146,8 +146,8 @@ export class FakeWorld implements Surroundings {
   readonly heard = new Map<MachineId, Attended>();
   /** What machines go back to; everybody: app@1. */
   lastGood: (machine: MachineId) => ReleaseId | null = () => "app@1" as ReleaseId;
-  /** How long each machine has that goes back. */
-  answersIn = 0;
+  /** Until when machines that go back have time to answer. */
+  readonly answersDue = new Map<MachineId, Attended>();
   /** Why late machines do not get a release that has succeeded. */
   unsoundness: string | undefined;
   /** Text of the budget that has no room for the machine. */
@@ -177,8 +177,8 @@ export class FakeWorld implements Surroundings {
     return this.owed;
   }
 
-  answerMs(): number {
-    return this.answersIn;
+  answerDueAt(machine: MachineId): Attended | undefined {
+    return this.answersDue.get(machine);
   }
 
   said(): null {

@@ -27,8 +27,8 @@ export interface Surroundings {
   isDrained(machine: MachineId): boolean;
   /** The release of the app that was confirmed on the machine last, or was found there; null: none was. `given`: what it is to get now. */
   lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null;
-  /** How long the machine has to say how it goes with what it was told of the app; 0: it is not waited for. */
-  answerMs(machine: MachineId, app: AppName): number;
+  /** Until when the machine has time to say how it goes with what it was told of the app; undefined: it is not waited for, be it that the time is over. */
+  answerDueAt(machine: MachineId, app: AppName): Attended | undefined;
   /** Why the machine's agent does not follow, or what it said last that is wrong with the app; null: nothing. */
   said(machine: MachineId, app: AppName): RolloutReason | { readonly code: string; readonly message: string } | null;
   /** A time in which the whole fleet is left alone. */
@@ -54,7 +54,7 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   isSelected: () => true,
   isDrained: () => false,
   lastGood: () => null,
-  answerMs: () => 0,
+  answerDueAt: () => undefined,
   said: () => null,
   frozen: () => ({ open: true, until: null }),
   opening: () => ({ open: true, until: null }),
