@@ -284,7 +284,7 @@ export class CatchUp {
   /** Another deployment has told the machine something newer. */
   #leaveTo(newer: DeploymentId | undefined, id: DeploymentId, machine: MachineId, append: Append, now: Moment): void {
     if (newer === undefined || newer === id) return;
-    this.#drive(id, { kind: "overtaken", machine, reason: { code: "superseded", message: `${newer} goes on with it` }, isTold: true }, append, now);
+    this.#drive(id, { kind: "overtaken", machine, reason: { code: "superseded", message: `${newer} goes on with it` } }, append, now);
   }
 
   /** The newest decision about an app on a machine, told by now or not. A decision that nothing would carry out any more does not count. */

@@ -16,7 +16,7 @@ import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { Heirs } from "../rollout/decide.ts";
+import type { Heirs } from "../rollout/leave.ts";
 import { isBroken, type RolloutState } from "../rollout/state.ts";
 import { Assignments } from "./assignments.ts";
 import { Attendance, type Seen } from "./attendance.ts";

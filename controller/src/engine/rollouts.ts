@@ -19,14 +19,15 @@ import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug
 import { nextWake } from "../rollout/advance.ts";
 import { hasBackTail } from "../rollout/back.ts";
 import type { RolloutChange } from "../rollout/change.ts";
-import { decide, leaveTo, type RolloutEvent } from "../rollout/decide.ts";
+import { decide, type RolloutEvent } from "../rollout/decide.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder, take } from "../rollout/drive.ts";
+import { leaveTo, leftIn } from "../rollout/leave.ts";
 import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { failedTargets, isBroken, isEnded, isLeftToNewer, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, startsAgain, type Target } from "../rollout/state.ts";
+import { failedTargets, isBroken, isEnded, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, startsAgain, type Target } from "../rollout/state.ts";
 import type { World } from "./world.ts";
 
 /** Changes that follow by themselves in one transaction, beside one for each event, before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
@@ -171,16 +172,15 @@ export class Rollouts {
   }
 
   /** The targets of `by` no longer start in the tails of other rollouts. Returns, by machine, the rollout that leaves it. */
-  overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, targets: ReadonlySet<MachineId> | ReadonlyMap<MachineId, unknown>, append: Append, now: Moment): ReadonlyMap<MachineId, RolloutState> {
-    const overtaken = new Map<MachineId, RolloutState>();
+  overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, machines: ReadonlySet<MachineId>, append: Append, now: Moment): ReadonlyMap<MachineId, RolloutState> {
+    const left = new Map<MachineId, RolloutState>();
+    const event = { kind: "left", heirs: { machines, reason: overtakenReason(by) } } as const;
     for (const tail of this.#tailsBeside(by)) {
-      const isOpen = (target: Target): boolean => target.state === "pending" || (isSupersededBack(tail) && isLeftToNewer(target));
-      for (const { machine } of [...tail.targets.values()].filter((target) => targets.has(target.machine) && isOpen(target))) {
-        overtaken.set(machine, tail);
-        this.drive(tail, overtakenBy(by, machine, false), append, now);
-      }
+      const leaving = leftIn(tail, event.heirs);
+      for (const machine of leaving) left.set(machine, tail);
+      if (leaving.length > 0) this.drive(tail, event, append, now);
     }
-    return overtaken;
+    return left;
   }
 
   #tailsBeside({ id, app }: Pick<RolloutState, "id" | "app">): readonly RolloutState[] {
@@ -323,7 +323,7 @@ export class Rollouts {
   /** What tails had still to do on these machines is left to the rollout that has told them something. */
   #leaveTo(state: RolloutState, told: readonly MachineId[], append: Append, now: Moment): void {
     for (const machine of told) this.#onTold(machine, state.id);
-    for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.drive(tail, overtakenBy(state, machine, true), append, now);
+    for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.drive(tail, { kind: "overtaken", machine, reason: overtakenReason(state) }, append, now);
   }
 
   /**
@@ -390,9 +390,11 @@ export class Rollouts {
 
   /** Who has its turn again is seen by what the release's machines are judged by. */
   #noteTurns(state: RolloutState, change: RolloutChange): void {
-    const all = change.kind === "targets_retried" || change.kind === "targets_left" || change.kind === "phase_changed";
-    const one = "machine" in change ? state.targets.get(change.machine) : undefined;
-    for (const target of all ? state.targets.values() : one === undefined ? [] : [one]) this.#world.startsAgain(target.machine, state.app, state.id, startsAgain(state, target));
+    const changed = change.kind === "targets_retried" || change.kind === "phase_changed" ? state.targets.keys() : change.kind === "targets_left" ? change.machines : "machine" in change ? [change.machine] : [];
+    for (const machine of changed) {
+      const target = state.targets.get(machine);
+      if (target !== undefined) this.#world.startsAgain(machine, state.app, state.id, startsAgain(state, target));
+    }
   }
 
   #noteAvailability(machine: MachineId, app: AppName | undefined): void {
@@ -443,6 +445,6 @@ export class Rollouts {
   }
 }
 
-function overtakenBy({ id, release }: Pick<RolloutState, "id" | "release">, machine: MachineId, isTold: boolean): RolloutEvent {
-  return { kind: "overtaken", machine, reason: { code: "superseded", message: `${id} (${release}) goes on with it` }, isTold };
+function overtakenReason({ id, release }: Pick<RolloutState, "id" | "release">): RolloutReason {
+  return { code: "superseded", message: `${id} (${release}) goes on with it` };
 }

@@ -3,7 +3,7 @@
  * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback, unless another deployment has decided about it since; one that goes back by itself is let
  * finish. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
-import type { Instant, MachineId } from "@muster/proto/ids.ts";
+import type { MachineId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
 import type { RolloutChange } from "./change.ts";
 import { type Attended, dueAt, type Moment } from "./moment.ts";
@@ -20,21 +20,24 @@ export function backStep(state: RolloutState, world: Surroundings, now: Moment):
   if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
   const settling = settlingStep(state);
   if (settling !== undefined) return settling;
-  const until = isLate(state, now) ? lastAnswerDueAt(state, world, now) : endsAt(state, now);
-  if (until === undefined) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
+  const late = isLate(state, now);
+  const due = late ? lastAnswerDue(state, world) : undefined;
+  if (late && due === undefined) return change({ kind: "phase_changed", phase: "failed", reason: stuckBackReason(state, ({ machine }) => world.said(machine, state.app)) });
   const budget = state.moving.size === 0 ? state.turnsBack.parkedBehind : undefined;
   if (budget !== undefined && state.availability.changing.size === 0) return { kind: "hold", hold: budgetHold(budget), until: undefined };
+  // Whose time is over fails when that is looked at.
+  const until = due === undefined ? endsAt(state, now) : due > now.attended ? dueAt({ at: now.at, attended: due }, 0, now) : undefined;
   return { kind: "wait", until };
 }
 
 /** `progress_deadline` judges how an update goes on. A machine on its way back has the time that its release needs, however long that is, and fails by itself when it is over. Undefined: nobody is waited for. O(moving). */
-function lastAnswerDueAt({ moving, app }: RolloutState, world: Surroundings, now: Moment): Instant | undefined {
+function lastAnswerDue({ moving, app }: RolloutState, world: Surroundings): Attended | undefined {
   let latest: Attended | undefined;
   for (const machine of moving) {
     const due = world.answerDueAt(machine, app);
     if (due !== undefined && (latest === undefined || due > latest)) latest = due;
   }
-  return latest === undefined ? undefined : dueAt({ at: now.at, attended: latest }, 0, now);
+  return latest;
 }
 
 /** After the rollback has ended: machines that were lost then are heard again. Or a newer deployment has taken its place, and does not have these. */

@@ -12,7 +12,8 @@ import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
 import { evidenceOf } from "./evidence.ts";
 import { measuredAnew, repeatsGate } from "./gates.ts";
-import { type AgentPhase, isEnded, isLeftToNewer, isMoving, isOvertaken, isSupersededBack, isTouched, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
+import { type Heirs, leaveTo, onLeft, onLeftAgain, onOvertaken } from "./leave.ts";
+import { type AgentPhase, isEnded, isMoving, isOvertaken, isSupersededBack, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
 
 export type RolloutEvent =
   | { readonly kind: "start"; readonly plan: Plan }
@@ -34,8 +35,10 @@ export type RolloutEvent =
   /** Its labels match the selector of the deployment no longer, or again. */
   | { readonly kind: "unmatched"; readonly machine: MachineId; readonly reason: RolloutReason }
   | { readonly kind: "matched"; readonly machine: MachineId }
-  /** A newer rollout of the app has the machine among its targets. `isTold`: and has assigned it something. */
-  | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason; readonly isTold: boolean }
+  /** A newer rollout of the app has machines among its targets, and has told them nothing yet. */
+  | { readonly kind: "left"; readonly heirs: Heirs }
+  /** A newer rollout of the app has told the machine something. */
+  | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason }
   /** The newer rollout that it was left to in the middle of going back has ended, or lets it go, and has told it nothing. */
   | { readonly kind: "left_again"; readonly machine: MachineId }
   /** Another deployment decided about the machine after this one began, and that stands. */
@@ -70,12 +73,6 @@ export type RolloutEvent =
   | { readonly kind: "supersede"; readonly reason: RolloutReason; readonly heirs?: Heirs }
   | CommandEvent;
 
-/** What goes on with the machines of a rollout that was superseded. */
-export interface Heirs {
-  readonly machines: ReadonlySet<MachineId>;
-  readonly reason: RolloutReason;
-}
-
 export function decide(state: RolloutState, event: RolloutEvent): readonly RolloutChange[] {
   switch (event.kind) {
     case "start":
@@ -92,8 +89,10 @@ export function decide(state: RolloutState, event: RolloutEvent): readonly Rollo
       return onUnmatched(state, event.machine, event.reason);
     case "matched":
       return onBack(state, event.machine, "unmatched");
+    case "left":
+      return onLeft(state, event.heirs);
     case "overtaken":
-      return onOvertaken(state, event);
+      return onOvertaken(state, event.machine, event.reason);
     case "left_again":
       return onLeftAgain(state, event.machine);
     case "decided_since":
@@ -273,45 +272,12 @@ function isToStart({ phase }: RolloutState, { state, attempts, purpose }: Target
   return state === "pending" || isSilentAtItsTurn || (state === "skipped" && phase === "succeeded");
 }
 
-type Overtaken = Extract<RolloutEvent, { readonly kind: "overtaken" }>;
-
-/**
- * In a tail: it is left to the newer one, and has its turn here again when that ends without it. Whoever is on the way goes on, and whoever is still to be told to go back is so, until the newer one
- * decides about it.
- */
-function onOvertaken(state: RolloutState, { machine, reason, isTold }: Overtaken): readonly RolloutChange[] {
-  const target = state.targets.get(machine);
-  if (target !== undefined && isSupersededBack(state) && isLeftToNewer(target)) return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
-  if (target === undefined || (target.state !== "pending" && !(isTold && (isMoving(target) || isLostIn(state, target))))) return [];
-  if (wentBack(state) && target.purpose === "update" && !isLostIn(state, target)) return [];
-  return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
-}
-
-/** A rollback leaves to the newer deployment the targets that both have and that it had still to take back. A target on its way back goes on until the newer deployment tells it something. */
-export function leaveTo(state: RolloutState, { machines, reason }: Heirs): readonly RolloutChange[] {
-  if (!state.beganBack) return [];
-  const left = [...state.targets.values()].filter((target) => machines.has(target.machine) && isLeftToNewer(target));
-  return left.length === 0 ? [] : [{ kind: "targets_left", machines: left.map(({ machine }) => machine), reason }];
-}
-
-/** The target goes back in its turn. It counts as failed here: what it answered meanwhile was for the newer deployment. */
-function onLeftAgain(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
-  const target = state.targets.get(machine);
-  if (target === undefined || !isSupersededBack(state) || !isTouched(target) || !isOvertaken(target)) return [];
-  return [{ kind: "target_changed", machine, state: "failed", reason: null, runs: null }];
-}
-
 /** A target that is to start, or is kept from it, is left to the other deployment for good. */
 function onDecidedSince(state: RolloutState, { machine, reason }: Extract<RolloutEvent, { readonly kind: "decided_since" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose !== null || target.leftAs !== null || isOvertaken(target)) return [];
   if (target.state !== "pending" && target.state !== "unreachable" && target.state !== "skipped") return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
-}
-
-/** The target was lost on its way, or with the release, when the rollout ended, and has not said since how it went. */
-function isLostIn({ phase }: RolloutState, { state: stands, purpose }: Target): boolean {
-  return isEnded(phase) && stands === "unreachable" && purpose !== null;
 }
 
 /** A new instance of the agent has to say again how the target ended. */
