@@ -13,7 +13,7 @@ import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { goesForward, isOvertaken, isSupersededBack, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
-import type { Decision, Intention } from "./decisions.ts";
+import type { Decision, Intention, OutstandingTarget } from "./decisions.ts";
 import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
@@ -23,6 +23,8 @@ import type { World } from "./world.ts";
 const MACHINES_PER_TURN = 64;
 /** Selectors that are tried on labels in one transaction: some milliseconds. */
 const TRIED_PER_TURN = 10_000;
+/** To read an outstanding target takes as long as to try so many. */
+const TRIED_PER_OUTSTANDING = 8;
 /** Machines of a fleet share few sets of labels; where they do not, the memory of what stands for each is given up. */
 const LABELS_KEPT_MAX = 2_000;
 
@@ -195,7 +197,7 @@ export class CatchUp {
     if (labels === undefined || this.#world.isSilent(machine) || this.#world.isDrained(machine) || this.#world.owes(machine)) return;
     // Which deployment stands for an app is known when the one under way has ended.
     for (const { app } of this.#rollouts.active()) this.defer(app, machine);
-    for (const id of this.#facts.decisions.outstandingIn(machine)) if (!this.#quarantine.has(id)) ofRollout(id, () => this.#goOnIn(id, machine, labels, append, now));
+    this.#goOnInEnded(machine, labels, append, now);
     if (this.#world.isCordoned(machine)) return;
     const known = this.#newestOf(labels);
     for (const [app, standing] of this.#standing) {
@@ -223,11 +225,21 @@ export class CatchUp {
     });
   }
 
+  /** A machine that was away for long has thousands. All rows are read at once; what is driven for one of them changes rollouts in memory alone, whose rows are read when it is their turn. */
+  #goOnInEnded(machine: MachineId, labels: Labels, append: Append, now: Moment): void {
+    const rows = this.#facts.decisions.outstandingIn(machine);
+    this.#tried += rows.length * TRIED_PER_OUTSTANDING;
+    const isInMemory = ({ deployment }: OutstandingTarget): boolean => this.#rollouts.get(deployment) !== undefined;
+    const changing = new Set(rows.filter(isInMemory));
+    for (const read of rows) {
+      const row = changing.has(read) || isInMemory(read) ? this.#facts.decisions.outstandingTarget(read.deployment, machine) : read;
+      if (row !== undefined && !this.#quarantine.has(row.deployment)) ofRollout(row.deployment, () => this.#goOnIn(row, machine, labels, append, now));
+    }
+  }
+
   /** A target that was passed over, or lost, in a deployment that has ended. */
-  #goOnIn(id: DeploymentId, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
-    const row = this.#facts.decisions.outstandingTarget(id, machine);
-    if (row === undefined) return;
-    const { app, phase, state, purpose, generation, goesBack, attempts } = row;
+  #goOnIn(row: OutstandingTarget, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
+    const { deployment: id, app, phase, state, purpose, generation, goesBack, attempts } = row;
     // A cordon keeps a release from the machine, and does not keep it from going back.
     if (goesBack === 0 && this.#world.isCordoned(machine)) return;
     const assigned = this.#world.availabilities.assignedTo(machine, app);

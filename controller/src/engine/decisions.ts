@@ -9,6 +9,7 @@ import type { LeftAs, Purpose, RolloutPhase, TargetState } from "../rollout/stat
 
 /** A target of a deployment that has ended, for which something is still to come. */
 export interface OutstandingTarget {
+  readonly deployment: DeploymentId;
   readonly app: AppName;
   readonly phase: RolloutPhase;
   readonly state: TargetState;
@@ -106,9 +107,9 @@ export class Decisions {
     return this.#sql.decidedAfter.get({ id, machine, app }) as DeploymentId | undefined;
   }
 
-  /** Ended deployments in which something is still to come for the machine, the newest first. */
-  outstandingIn(machine: MachineId): readonly DeploymentId[] {
-    return this.#sql.outstandingIn.all(machine) as DeploymentId[];
+  /** Of ended deployments in which something is still to come for the machine, the newest first. */
+  outstandingIn(machine: MachineId): readonly OutstandingTarget[] {
+    return this.#sql.outstandingIn.all(machine) as OutstandingTarget[];
   }
 
   outstandingTarget(id: DeploymentId, machine: MachineId): OutstandingTarget | undefined {
@@ -120,6 +121,9 @@ export class Decisions {
     return this.#sql.isTarget.get(id, machine) !== undefined;
   }
 }
+
+const OUTSTANDING = `SELECT d.id AS deployment, d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, t.attempts, ${wentBack("d")} AS goesBack
+  FROM targets t JOIN deployments d ON d.id = t.deployment`;
 
 function prepare(db: Database) {
   const statement = (sql: string): Statement => statementOf(db, sql);
@@ -165,14 +169,8 @@ function prepare(db: Database) {
       `SELECT a.deployment FROM assignments a JOIN deployments d ON d.id = @id
        WHERE a.machine = @machine AND a.app = @app AND a.deployment <> d.id AND a.decided_seq > d.back_seq`,
     ).pluck(),
-    outstandingIn: statement(
-      `SELECT t.deployment FROM targets t JOIN deployments d ON d.id = t.deployment
-       WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND (d.phase IN ('succeeded', 'rolled_back', 'failed') OR ${wentBack("d")}) ORDER BY d.number DESC`,
-    ).pluck(),
-    outstandingTarget: statement(
-      `SELECT d.app, d.phase, t.state, t.purpose, t.generation, t.reason_code AS reason, t.left_as AS leftAs, t.attempts, ${wentBack("d")} AS goesBack FROM targets t JOIN deployments d ON d.id = t.deployment
-       WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`,
-    ),
+    outstandingIn: statement(`${OUTSTANDING} WHERE t.machine = ? AND t.state IN ('unreachable', 'skipped') AND (d.phase IN ('succeeded', 'rolled_back', 'failed') OR ${wentBack("d")}) ORDER BY d.number DESC`),
+    outstandingTarget: statement(`${OUTSTANDING} WHERE t.deployment = ? AND t.machine = ? AND t.state IN ('unreachable', 'skipped')`),
     isTarget: statement("SELECT 1 FROM targets WHERE deployment = ? AND machine = ? AND state <> 'removed'"),
   };
 }
