@@ -93,3 +93,18 @@ test("one that joins again after 2 was taken back goes back to it neither by its
   await drainAndUse(world);
   expect(world.wanted("a")).not.toBe("2");
 });
+
+test.each([
+  ["that it serves", "healthy", "a", "app@2"],
+  ["that it has gone back to it", "reverted", "a", "app@2"],
+  ["that it has failed", "failed", "a", undefined],
+  ["that it is not well", "unhealthy", "a", undefined],
+  ["that it was removed", "removed", "a", undefined],
+  ["that it serves, with other files", "healthy", "b", undefined],
+] as const)("who joins again and says of 2 %s has that to go back to, or not", async (_, phase, artifact, lastGood) => {
+  const { world } = await removedWithTwo({ ...WIDE, lateJoiners: "ignore" });
+  await world.joinOwing("a");
+  await world.say("a", phase, 0, "app", "2");
+  world.journal.db.prepare("UPDATE machine_apps SET running_artifact = ? WHERE machine = 'a'").run(artifact.repeat(64));
+  expect(world.journal.db.prepare(LAST_GOOD).pluck().get({ machine: "a", app: "app", given: "app@3" })).toBe(lastGood);
+});

@@ -34,3 +34,20 @@ test.each(["no restart", "a restart of the controller"])("with %s, the rollout g
   await pass(10_000, "a", "b", "c");
   expect([world.phase(id), world.waitingOn(id)]).toEqual(["rolling", expect.stringContaining("soak")]);
 });
+
+test.each([1, 300])("with two canaries away in a soak, and the second for %ds longer, the rollout goes on when both are back", async (seconds) => {
+  const names = ["a", "b", "c"];
+  const world = await onOne(names);
+  const id = world.deploy("2", { waves: [{ ...wave(count(2)), gates: [{ kind: "soak", forMs: 60_000 }] }, ALL], maxUnavailable: count(2), offline: { kind: "wait", forMs: null }, progressDeadlineMs: 120_000 });
+  await world.settle("a", "b");
+  world.pass(5000, ...names);
+  world.pass(300_000, "c");
+  await world.join("a");
+  world.pass(seconds * 1000, "a", "c");
+  expect(world.waitingOn(id)).toContain("b to be heard from");
+  await world.join("b");
+  world.pass(50_000, ...names);
+  expect([world.phase(id), world.waitingOn(id), world.wanted("c")]).toEqual(["rolling", expect.stringContaining("soak"), "1"]);
+  world.pass(20_000, ...names);
+  expect([world.phase(id), world.wanted("c")]).toEqual(["rolling", "2"]);
+});

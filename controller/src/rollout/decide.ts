@@ -223,17 +223,15 @@ function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgai
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...soakGoesOn(state, target)];
 }
 
-/** A target that was waited for in the middle of a soak: that time is no part of the soak's patience, which is for targets that keep changing. While others are still waited for, it begins anew. */
+/** A target that was waited for in the middle of a soak: that time is no part of the soak's patience, which is for targets that keep changing. */
 function soakGoesOn({ phase, hold, waves }: RolloutState, target: Target): readonly RolloutChange[] {
   const { wave } = target;
-  const { gates, awaited } = waves[wave]!;
-  const gate = gates.findIndex(({ state }) => state !== "open");
-  const { gate: asked, state, since } = gates[gate] ?? {};
-  const isWaiting = phase === "rolling" && target.letGo === null && asked?.kind === "soak" && state === "reached" && since !== null && since !== undefined;
-  // Others may have been waited for before it, and something else may have held the rollout meanwhile.
-  const waitedSince = hold?.kind === "offline" && hold.since.attended < target.since.attended ? hold.since : target.since;
-  const isLast = [...awaited].every((each) => each === target);
-  return isWaiting && since.attended < waitedSince.attended ? [{ kind: "gate_reached", wave, gate, ...(isLast ? { waitedSince } : {}) }] : [];
+  const gate = waves[wave]!.gates.findIndex(({ state }) => state !== "open");
+  const { gate: asked, state, since } = waves[wave]!.gates[gate] ?? {};
+  if (phase !== "rolling" || target.letGo !== null || asked?.kind !== "soak" || state !== "reached" || since === null || since === undefined) return [];
+  // Others may have been waited for before it, and something else may have held the rollout meanwhile. What was left out for those that came back before is left out already.
+  const waited = hold?.kind === "offline" && hold.since.attended < target.since.attended ? hold.since : target.since;
+  return [{ kind: "gate_reached", wave, gate, waitedSince: waited.attended < since.attended ? since : waited }];
 }
 
 function stateWhenHeard({ phase, beganBack }: RolloutState, target: Target, answer: AgentPhase | undefined, wasRenewed: boolean): TargetState {
