@@ -112,7 +112,8 @@ export class Outlook {
       }
       if (workMs.length > before) from.push(id);
     }
-    return { workMs, deployments: from };
+    const wasHealthy = statement(db, "SELECT 1 FROM releases WHERE app = ? AND healthy_at IS NOT NULL LIMIT 1").get(app) !== undefined;
+    return { workMs, wasHealthy, deployments: from };
   }
 }
 

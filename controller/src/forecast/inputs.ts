@@ -31,6 +31,8 @@ export interface BudgetNow {
 export interface History {
   /** From the assignment to the report that it is healthy, less the min_healthy_time of that deployment. In any order. */
   readonly workMs: readonly number[];
+  /** Machines have been healthy with the app; where no time is known, its deployments' steps are in the archive. */
+  readonly wasHealthy: boolean;
   /** Where they are from, newest first: `d-7`. */
   readonly deployments: readonly string[];
 }

@@ -39,7 +39,8 @@ export function paceOf({ app, history, release, strategy }: Pick<ForecastInputs,
       ...(probingMs > 0 ? [`${durationText(probingMs)} until its probes are satisfied`] : []),
       `${durationText(strategy.minHealthyTimeMs)} of min_healthy_time`,
     ];
-    return { usualWorkMs: work, slowWorkMs: work, probingMs, from: `the file alone, as no earlier deployment of ${app} has made a machine healthy: ${parts.join(", ")}` };
+    const why = history.wasHealthy ? `what earlier deployments of ${app} took is in the archive by now` : `no earlier deployment of ${app} has made a machine healthy`;
+    return { usualWorkMs: work, slowWorkMs: work, probingMs, from: `the file alone, as ${why}: ${parts.join(", ")}` };
   }
   const usualWorkMs = quantile(seen, 0.5);
   const slowWorkMs = quantile(seen, 0.9);

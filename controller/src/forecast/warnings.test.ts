@@ -121,7 +121,7 @@ describe("health", () => {
 
   test("updates that take longer than healthy_deadline", () => {
     expect(warnings({ healthyDeadlineMs: 20 * SECOND })).toEqual(["one in ten updates of shop takes 24s until it is healthy, and healthy_deadline is 20s: good releases would fail"]);
-    const unknown = { history: { ...HISTORY, workMs: [] } };
+    const unknown = { history: { ...HISTORY, workMs: [], wasHealthy: false } };
     expect(warnings({ healthyDeadlineMs: 20 * SECOND }, unknown)).toEqual([]);
     expect(warnings({ healthyDeadlineMs: 13 * SECOND }, unknown)[0]).toBe(
       "until it is healthy a machine needs about 4s for its probes and 10s of min_healthy_time, and healthy_deadline is 13s: good releases may fail",
