@@ -35,8 +35,8 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
   );
   const remove = db.prepare(
     // What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.
-    `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts > 0 THEN (SELECT value FROM json_each(@runs) WHERE key = (SELECT app FROM deployments WHERE id = targets.deployment)) END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment),
-       is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS (SELECT value ->> 'as' FROM json_each(@left) WHERE value ->> 'deployment' = targets.deployment), reason_code = @code, reason_message = @message,
+    `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts > 0 THEN (SELECT @runs ->> ('$."' || app || '"') FROM deployments WHERE id = targets.deployment) END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = @left ->> ('$."' || deployment || '"'),
+       is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS @left ->> ('$."' || deployment || '"'), reason_code = @code, reason_message = @message,
        confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
      WHERE machine = @machine AND deployment IN (SELECT value FROM json_each(@deployments))`,
   );
@@ -45,9 +45,9 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
     const found = touched.all({ machine, lostWith: JSON.stringify(lostWith) }) as Touched[];
     const left = found.flatMap(({ deployment, phase, reasonCode, isOnTrial, ...target }) => {
       const as = evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
-      return as === null ? [] : [{ deployment, as }];
+      return as === null ? [] : [[deployment, as] as const];
     });
-    remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(left), runs: JSON.stringify(runs), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
+    remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(Object.fromEntries(left)), runs: JSON.stringify(runs), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
   };
 }
 
