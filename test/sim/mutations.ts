@@ -385,7 +385,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "machines are told anew when somebody looks what they have missed",
     breaks: "rest_stays",
-    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "for (const id of this.#facts.decisions.outstandingIn(machine))", put: 'for (const app of this.#facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });\n    for (const id of this.#facts.decisions.outstandingIn(machine))' }],
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "this.#goOnInEnded(machine, labels, append, now);", put: 'for (const app of this.#facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });\n    this.#goOnInEnded(machine, labels, append, now);' }],
   },
   {
     name: "the engine wakes itself without end",
