@@ -1,7 +1,7 @@
 /** `rollback --to` is a way back, and waits for nothing that a rollback does not wait for; what was asked for before it does not undo it. */
 import { describe, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { LAST_GOOD } from "../journal/confirmed.ts";
+import { lastGood } from "../journal/last-good.ts";
 import { alarm, ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { NAMES, onOne, WIDE, work } from "./on-one.fixture.ts";
@@ -143,7 +143,7 @@ describe("a fix in the middle of rollback --to", () => {
   test("makes nothing of what is taken back the last good release", async () => {
     const { world } = await halfWayBack();
     world.deploy("3", { ...WIDE, onConflict: "supersede", onFailure: "pause" });
-    expect(NAMES.map((machine) => world.journal.db.prepare(LAST_GOOD).pluck().get({ machine, app: "app", given: null }))).toEqual(["app@1", "app@1", "app@1", "app@1"]);
+    expect(NAMES.map((machine) => lastGood(world.journal.db, machine as never, "app" as never))).toEqual(["app@1", "app@1", "app@1", "app@1"]);
   });
 
   test("leaves what went back there, when that had been aborted", async () => {

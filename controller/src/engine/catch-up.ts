@@ -9,12 +9,13 @@ import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
+import type { TakenBackRow } from "../journal/taken-back.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { goesForward, isOvertaken, isSupersededBack, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention, OutstandingTarget } from "./decisions.ts";
-import type { Facts, StandingRow, TakenBackRow } from "./facts.ts";
+import type { Facts, StandingRow } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
@@ -248,7 +249,7 @@ export class CatchUp {
     const heard: RolloutEvent = { kind: "heard_again", machine, answer, wasRenewed: isOwn && assigned.generation !== generation && purpose !== "revert" };
     const hadIt = state === "unreachable" && purpose !== null;
     if (goesBack === 1 && attempts > 0 && state === "unreachable") return this.#goBackIn(id, app, heard, append, now);
-    if (goesBack === 1 && attempts > 0 && row.reason === "superseded") return this.#goBackAgainIn(id, app, machine, append, now);
+    if (goesBack === 1 && attempts > 0 && row.reason === "superseded") return this.#goBackAgainIn(row, machine, append, now);
     if (hadIt && isOwn) return this.#drive(id, heard, append, now);
     if (hadIt) return this.#leaveTo(assigned?.deployment, id, machine, append, now);
     // The target was drained while updating, and counted as lost; it is heard now.
@@ -288,9 +289,9 @@ export class CatchUp {
   }
 
   /** A target that was left to a newer deployment still goes back if nothing newer is to come or was told. */
-  #goBackAgainIn(id: DeploymentId, app: AppName, machine: MachineId, append: Append, now: Moment): void {
+  #goBackAgainIn({ deployment: id, app, phase }: OutstandingTarget, machine: MachineId, append: Append, now: Moment): void {
     if (this.newestDecision(machine, app)?.deployment === id) this.#drive(id, { kind: "left_again", machine }, append, now);
-    else if (this.#rollouts.ofApp(app).some(isUnderWay)) this.#leaveUndecided(app, machine, id);
+    else if (phase === "superseded" && this.#rollouts.ofApp(app).some(isUnderWay)) this.#leaveUndecided(app, machine, id);
   }
 
   /** Another deployment has told the machine something newer. */

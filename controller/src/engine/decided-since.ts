@@ -1,17 +1,18 @@
 /**
  * What was decided about the machines of a deployment since it began, and stands: a retry gives its release to none of them, but to those that a person retries.
  *
- * Reads, and changes nothing. Costs nothing but two questions to the tables where nothing was decided.
+ * Reads, and changes nothing. Costs nothing but a few questions to the tables where nothing was decided.
  */
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, selects } from "@muster/proto/selector.ts";
+import type { Strategy } from "../plan/strategy.ts";
 import type { RolloutReason, RolloutState } from "../rollout/state.ts";
-import type { Facts } from "./facts.ts";
+import type { Facts, StandingRow } from "./facts.ts";
 import { selectorOf } from "./own-bug.ts";
 import type { World } from "./world.ts";
 
 export interface DecidedFacts {
-  readonly facts: Pick<Facts, "decisions" | "takenBack">;
+  readonly facts: Pick<Facts, "decisions" | "takenBack" | "standing">;
   readonly world: Pick<World, "labels">;
 }
 
@@ -20,14 +21,34 @@ export function decidedSince({ id, app, release, targets }: RolloutState, { fact
   const decided = new Map<MachineId, RolloutReason>();
   const startSeq = facts.decisions.startSeq(id);
   const takenBack = facts.takenBack(app).filter((each) => each.release === release && each.by !== id && each.seq > startSeq);
-  const labels: ReadonlyMap<MachineId, Labels> = takenBack.length === 0 ? new Map() : world.labels();
+  const standing = facts.standing(app).map((each) => ({ ...each, matches: selectorOf(each.selector), isNewer: each.startSeq > startSeq }));
+  const labels: ReadonlyMap<MachineId, Labels> = takenBack.length > 0 || standing.some(({ isNewer }) => isNewer) ? world.labels() : new Map();
   for (const { by, selector } of takenBack) {
     const reason: RolloutReason = { code: "superseded", message: `${by} took ${release} back from machines like it since` };
     const matches = selectorOf(selector);
-    for (const machine of targets.keys()) if (selects(matches, labels.get(machine) ?? {})) decided.set(machine, reason);
+    // Whatever labels those have by now that it was taken back from.
+    const told = new Set(facts.decisions.toldIn(by));
+    for (const machine of targets.keys()) if (told.has(machine) || selects(matches, labels.get(machine) ?? {})) decided.set(machine, reason);
   }
-  for (const later of facts.decisions.laterTargets(id)) {
-    decided.set(later.machine, { code: "superseded", message: `${later.deployment} (${later.release}) goes on with it` });
+  // What stands for a machine that is none of its targets, as it has the release already, has decided about it all the same.
+  for (const machine of targets.keys()) {
+    const newest = labels.size === 0 ? undefined : standing.find(({ matches }) => selects(matches, labels.get(machine) ?? {}));
+    if (newest?.isNewer === true && newest.id !== id && givesToAll(newest)) decided.set(machine, goesOnWith(newest.id, newest.release));
   }
+  for (const later of [...facts.decisions.leftOutSince(id), ...facts.decisions.laterTargets(id)]) decided.set(later.machine, goesOnWith(later.deployment, later.release));
   return decided;
+}
+
+/** Also to machines that it had no part in when it began. */
+function givesToAll({ strategy }: StandingRow): boolean {
+  try {
+    return (JSON.parse(strategy) as Strategy).lateJoiners === "deploy";
+  } catch {
+    // Nothing older is given either to those that it may be for.
+    return true;
+  }
+}
+
+function goesOnWith(id: DeploymentId, release: ReleaseId): RolloutReason {
+  return { code: "superseded", message: `${id} (${release}) goes on with it` };
 }

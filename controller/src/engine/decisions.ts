@@ -3,7 +3,7 @@
  */
 import type { Database, Statement } from "better-sqlite3";
 import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { isToCome, wentBack } from "../journal/standing.ts";
+import { isToCome, stands, wentBack } from "../journal/standing.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import type { LeftAs, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
@@ -98,6 +98,16 @@ export class Decisions {
     return this.#sql.laterTargets.all(id) as LaterTarget[];
   }
 
+  /** Machines that deployments which began after this one, and stand, left out, since they ran their release already. */
+  leftOutSince(id: DeploymentId): readonly LaterTarget[] {
+    return this.#sql.leftOutSince.all(id) as LaterTarget[];
+  }
+
+  /** Machines that the deployment has told anything. */
+  toldIn(id: DeploymentId): readonly MachineId[] {
+    return this.#sql.toldIn.all(id) as MachineId[];
+  }
+
   startSeq(id: DeploymentId): number {
     return this.#sql.startSeq.get(id) as number;
   }
@@ -164,6 +174,11 @@ function prepare(db: Database) {
        WHERE this.id = ? AND later.app = this.app AND later.start_seq > this.start_seq AND later.phase <> 'rolled_back' AND t.state <> 'removed'
          AND ((t.attempts > 0 AND NOT (later.back_seq IS NOT NULL AND t.state = 'reverted')) OR (later.phase = 'succeeded' AND ${isToCome("t")})) ORDER BY later.start_seq`,
     ),
+    leftOutSince: statement(
+      `SELECT u.value AS machine, later.id AS deployment, later.release FROM deployments this JOIN deployments later ON later.app = this.app AND later.start_seq > this.start_seq AND ${stands("later")} JOIN json_each(later.unchanged) u
+       WHERE this.id = ? ORDER BY later.start_seq`,
+    ),
+    toldIn: statement("SELECT machine FROM targets WHERE deployment = ? AND attempts > 0").pluck(),
     startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),
     decidedAfter: statement(
       `SELECT a.deployment FROM assignments a JOIN deployments d ON d.id = @id

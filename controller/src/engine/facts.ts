@@ -11,8 +11,9 @@ import type { Attended } from "../rollout/moment.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import { Decisions } from "./decisions.ts";
 import type { Deadlines } from "./overdue.ts";
-import { LAST_GOOD } from "../journal/confirmed.ts";
+import { wayBack } from "../journal/last-good.ts";
 import { stands, startsAgain, wentBack } from "../journal/standing.ts";
+import { TAKEN_BACK, type TakenBackRow } from "../journal/taken-back.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -73,17 +74,6 @@ export interface StandingRow {
   readonly startSeq: number;
 }
 
-/** A release was taken back from the machines of a selector, beginning with this row of the journal. */
-export interface TakenBackRow {
-  /** By this deployment: its own rollback, or one that deployed an older release in the place of it. */
-  readonly by: DeploymentId;
-  /** Its own rollback. */
-  readonly isOwn: 0 | 1;
-  readonly release: ReleaseId;
-  readonly selector: string;
-  readonly seq: number;
-}
-
 /** What is assigned to a machine, and what it answered to that. */
 export interface AssignmentRow extends Deadlines {
   readonly machine: MachineId;
@@ -98,9 +88,11 @@ export interface AssignmentRow extends Deadlines {
 
 export class Facts {
   readonly decisions: Decisions;
+  readonly #db: Database;
   readonly #sql: ReturnType<typeof prepare>;
 
   constructor(db: Database) {
+    this.#db = db;
     this.decisions = new Decisions(db);
     this.#sql = prepare(db);
   }
@@ -225,7 +217,7 @@ export class Facts {
 
   /** `given`: the release that the machine is to get now. */
   lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null {
-    return (this.#sql.lastGood.get({ machine, app, given }) ?? null) as ReleaseId | null;
+    return wayBack(this.#db, machine, app, given);
   }
 
   /** What the machine said last that is wrong with the app as it is assigned now. */
@@ -376,14 +368,8 @@ function prepare(db: Database) {
       `SELECT 1 FROM deployments this WHERE this.id = ? AND ${stands("this")} AND NOT EXISTS (
          SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${stands("d")})`,
     ),
-    takenBack: statement(
-      // What a way back took back is given again when that is taken back itself.
-      `SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
-       UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments
-         WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL AND (back_seq IS NULL OR phase = 'aborted')`,
-    ),
+    takenBack: statement(TAKEN_BACK),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
-    lastGood: statement(LAST_GOOD).pluck(),
     reason: statement(
       `SELECT s.reason_code AS code, s.reason_message AS message FROM assignments a JOIN machine_apps s ON s.machine = a.machine AND s.app = a.app AND s.generation = a.generation
        WHERE a.machine = ? AND a.app = ? AND s.reason_code IS NOT NULL`,

@@ -180,6 +180,8 @@ export class FleetOrders {
     if (!state.targets.has(machine)) return;
     const { targets } = state.strategy;
     const isMatched = ofRollout(state.id, () => selects(checkedSelector(targets), labels));
+    // Whether one that has ended goes on with it is known when it is looked at which stands for it.
+    if (isMatched && isEnded(state.phase)) return;
     this.#loop.rollouts.drive(state, isMatched ? { kind: "matched", machine } : { kind: "unmatched", machine, reason: unmatchedReason({ targets }) }, append, now);
     // It is its own again.
     if (isMatched && state.targets.get(machine)?.state === "pending") this.#loop.rollouts.overtakeTails(state, new Set([machine]), append, now);

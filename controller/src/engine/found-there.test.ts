@@ -1,7 +1,7 @@
 /** "A release that is being taken back, or was, is nothing to go back to": also for a machine that was removed with it, and joins again. */
 import { expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { LAST_GOOD } from "../journal/confirmed.ts";
+import { lastGood, wayBack } from "../journal/last-good.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { WIDE } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
@@ -87,9 +87,9 @@ test("one that joins again after 2 was taken back goes back to it neither by its
   await joinAgain(world);
   expect(world.wanted("a")).toBe("1");
   // On its way with 1: what it goes back to by itself, and what a drain gives it back.
-  const lastGood = world.journal.db.prepare(LAST_GOOD).pluck().get({ machine: "a", app: "app", given: null });
+  const good = lastGood(world.journal.db, "a" as never, "app" as never);
   expect(world.engine.assignmentFor("a" as never)?.apps[0]?.lastGoodVersion).not.toBe("2");
-  expect(lastGood).not.toBe("app@2");
+  expect(good).not.toBe("app@2");
   await drainAndUse(world);
   expect(world.wanted("a")).not.toBe("2");
 });
@@ -97,14 +97,14 @@ test("one that joins again after 2 was taken back goes back to it neither by its
 test.each([
   ["that it serves", "healthy", "a", "app@2"],
   ["that it has gone back to it", "reverted", "a", "app@2"],
-  ["that it has failed", "failed", "a", undefined],
-  ["that it is not well", "unhealthy", "a", undefined],
-  ["that it was removed", "removed", "a", undefined],
-  ["that it serves, with other files", "healthy", "b", undefined],
-] as const)("who joins again and says of 2 %s has that to go back to, or not", async (_, phase, artifact, lastGood) => {
+  ["that it has failed", "failed", "a", null],
+  ["that it is not well", "unhealthy", "a", null],
+  ["that it was removed", "removed", "a", null],
+  ["that it serves, with other files", "healthy", "b", null],
+] as const)("who joins again and says of 2 %s has that to go back to, or not", async (_, phase, artifact, back) => {
   const { world } = await removedWithTwo({ ...WIDE, lateJoiners: "ignore" });
   await world.joinOwing("a");
   await world.say("a", phase, 0, "app", "2");
   world.journal.db.prepare("UPDATE machine_apps SET running_artifact = ? WHERE machine = 'a'").run(artifact.repeat(64));
-  expect(world.journal.db.prepare(LAST_GOOD).pluck().get({ machine: "a", app: "app", given: "app@3" })).toBe(lastGood);
+  expect(wayBack(world.journal.db, "a" as never, "app" as never, "app@3" as never)).toBe(back);
 });

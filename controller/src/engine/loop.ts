@@ -299,7 +299,10 @@ export class Loop {
     const askedForAt = taken.length === 0 ? 0 : this.facts.decisions.askedForAt(id);
     // A deployment that takes the release back was decided when it was submitted: only a higher number is later.
     const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: selectorOf(selector) }));
-    return later.find(({ matches }) => machines.some(({ labels }) => selects(matches, labels)))?.by;
+    return later.find(({ by, matches }) => {
+      const told = new Set(this.facts.decisions.toldIn(by));
+      return machines.some(({ id: machine, labels }) => told.has(machine) || selects(matches, labels));
+    })?.by;
   }
 
   #next(app: AppName, now: Moment) {

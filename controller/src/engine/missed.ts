@@ -12,7 +12,7 @@ import { statement } from "../journal/statement.ts";
 import { removalReason } from "../journal/removal.ts";
 import { isCommand } from "../rollout/command.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
-import { type AgentPhase, isBroken, isEnded, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { type AgentPhase, isBroken, isEnded, isOvertaken, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { World } from "./world.ts";
 
@@ -50,6 +50,12 @@ export function* missedBy(state: RolloutState, target: Target, { world, journal,
   const { app } = state;
   const { machine, generation, purpose } = target;
   if (target.state === "removed") return;
+  if (state.phase === "rolling_back" && isOvertaken(target)) {
+    // It was left to a newer deployment, which has told it nothing.
+    const stands = world.availabilities.assignedTo(machine, app);
+    if (stands?.deployment === state.id && stands.release === state.release) yield { kind: "left_again", machine };
+    return;
+  }
   const { availabilities } = world;
   const assigned = availabilities.assignedTo(machine, app);
   const isOwn = assigned?.deployment === state.id;

@@ -1,7 +1,7 @@
 /** A rollout that has failed is taken up again by `retry`: what became of its machines since it ended counts. */
 import { describe, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { LAST_GOOD } from "../journal/confirmed.ts";
+import { lastGood } from "../journal/last-good.ts";
 import { ALL, count, prometheus, wave } from "../rollout/rollout.fixture.ts";
 import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
 import type { World } from "./world.fixture.ts";
@@ -56,7 +56,7 @@ test("nor does the release become what that canary goes back to later", async ()
   world.pass(40_000, ...NAMES);
   for (const name of ["c", "d"]) await world.say(name, "healthy");
   world.pass(4000, ...NAMES);
-  expect(world.journal.db.prepare(LAST_GOOD).pluck().get({ machine: "a", app: "app", given: null })).toBe("app@1");
+  expect(lastGood(world.journal.db, "a" as never, "app" as never)).toBe("app@1");
 });
 
 test("a canary that is lost after the end does not vouch, and is named, when the rollout is retried", async () => {

@@ -27,7 +27,7 @@ import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { isCommand } from "../rollout/command.ts";
-import { failedTargets, isBroken, isEnded, isMoving, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, startsAgain, type Target } from "../rollout/state.ts";
+import { failedTargets, isBroken, isEnded, isMoving, isOvertaken, isSupersededBack, isUnderWay, releaseTold, type RolloutPhase, type RolloutReason, type RolloutState, startsAgain, type Target } from "../rollout/state.ts";
 import type { World } from "./world.ts";
 
 /** Changes that follow by themselves in one transaction, beside one for each event, before other work gets its turn; the rest follows in the next one. Bounds how long the loop is held. */
@@ -328,7 +328,7 @@ export class Rollouts {
 
   /**
    * An operator has looked at a rollout that was broken, or had ended, and it goes on. Returns what is still to be decided. Who resumes or retries it knows of what was known when it stopped; what came to its
-   * machines since counts as if it came now. A rollback asks each machine at its turn, but for those that are heard again: their turn would not come.
+   * machines since counts as if it came now. A rollback asks each machine at its turn, but for those that are heard again, or were left to a newer deployment: their turn would not come.
    */
   #wake(state: RolloutState, event: RolloutEvent, recorder: Recorder): RolloutEvent | undefined {
     const since = phaseSeq(this.#journal, state.id, state.phase);
@@ -338,7 +338,7 @@ export class Rollouts {
     }
     const retried = new Set(event.kind === "retry" ? failedTargets(state).map(({ machine }) => machine) : []);
     take(state, decide(state, event), recorder);
-    this.#takeMissed(state, since, recorder, event.kind === "rollback" ? (target) => target.state === "unreachable" : undefined);
+    this.#takeMissed(state, since, recorder, event.kind === "rollback" ? (target) => target.state === "unreachable" || isOvertaken(target) : undefined);
     if (event.kind === "retry") this.#leaveDecided(state, retried, recorder);
     return undefined;
   }

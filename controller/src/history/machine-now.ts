@@ -4,7 +4,7 @@
 import { durationText } from "@muster/proto/duration.ts";
 import { counted } from "@muster/proto/text.ts";
 import { blockers, hasPlace } from "../rollout/place.ts";
-import { isEnded, isHeldBesideMoves, isOvertaken, isSupersededBack, isToRevert, isTouched, type RolloutState, type Target } from "../rollout/state.ts";
+import { isBackTail, isEnded, isHeldBesideMoves, isOvertaken, isSupersededBack, isToRevert, isTouched, type RolloutState, type Target } from "../rollout/state.ts";
 import { OPEN_SURROUNDINGS } from "../rollout/surroundings.ts";
 import { tailWait } from "../rollout/tail.ts";
 import { holdText } from "../rollout/words.ts";
@@ -18,7 +18,7 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
   const { id, phase } = state;
   const { machine } = target;
   const isOpen = !isEnded(phase) || (phase === "succeeded" && isStanding);
-  if (isSupersededBack(state) && isTouched(target) && isOvertaken(target)) {
+  if (isBackTail(state) && isTouched(target) && isOvertaken(target)) {
     return later === undefined ? [`${machine} goes back ${backText(state, target.previous)} when the newer deployment ends without it (${target.reason?.message})`] : [];
   }
   if ((phase === "rolling_back" || isSupersededBack(state)) && isToRevert(target) && target.state !== "unreachable") return [`${machine} goes back ${backText(state, target.previous)} when its turn comes: newest wave first, at most ${state.maxUnavailable} at once`];

@@ -48,17 +48,17 @@ export interface Overtaken {
 
 export const NOBODY_OVERTAKEN: Overtaken = { targets: [], count: 0, archived: 0 };
 
+/** What a rollback leaves open: also those that it has left to a newer deployment. */
+const OPEN_IN_ROLLBACK: readonly TargetState[] = ["unreachable", "reverting", "healthy", "updating", "failed", "removed", "skipped"];
+
 /** Which states of targets an ending leaves open. */
 const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
   succeeded: ["unreachable", "skipped", "pending", "updating", "failed"],
-  rolled_back: ["unreachable", "reverting", "healthy", "updating", "failed", "removed"],
+  rolled_back: OPEN_IN_ROLLBACK,
   failed: ["unreachable", "updating", "reverting", "skipped"],
   aborted: ["unreachable", "updating", "reverting", "skipped"],
   superseded: ["unreachable", "updating", "reverting", "skipped"],
 };
-
-/** What a rollback leaves open that a newer deployment took the place of: also those that it has left to that one. */
-const OPEN_IN_SUPERSEDED_ROLLBACK: readonly TargetState[] = [...OPEN_STATES.rolled_back, "skipped"];
 
 /** `beganBack`: its rollback has begun. */
 export interface Ending {
@@ -67,7 +67,7 @@ export interface Ending {
 }
 
 export function openStates(ending: Ending): readonly TargetState[] {
-  return isSupersededBack(ending) ? OPEN_IN_SUPERSEDED_ROLLBACK : OPEN_STATES[ending.phase];
+  return isSupersededBack(ending) ? OPEN_IN_ROLLBACK : OPEN_STATES[ending.phase];
 }
 
 export interface Ended extends Ending {
@@ -136,8 +136,8 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   if (isSupersededBack(ending) || phase === "rolled_back") {
     if (state === "unreachable") return newer === null ? "may_still_run" : "is_decided_by_newer";
     if (isStuckBack({ state, purpose })) return "could_not_go_back";
-    if (phase === "rolled_back" || state === "reverting") return "goes_back";
-    return state === "skipped" ? "left_to_newer" : "goes_back_in_turn";
+    if (state === "skipped") return "left_to_newer";
+    return phase === "rolled_back" || state === "reverting" ? "goes_back" : "goes_back_in_turn";
   }
   if (state === "reverting") return "goes_back";
   if (state === "healthy" && phase !== "succeeded") return "runs_it";

@@ -17,7 +17,7 @@ const OUTSTANDING_READ_MAX = 10;
 /**
  * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither, and one that was drained is so when it was lost with what it had; nor is one that was removed when it had said that it runs something else.
  */
-const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR t.left_as = 'lost' OR (d.phase = 'superseded' AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
+const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR (t.left_as = 'lost' AND d.phase <> 'rolled_back') OR (d.phase IN ('rolled_back', 'superseded') AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
   AND (t.state <> 'removed' OR ${leftWithRelease("t", "d")})
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 

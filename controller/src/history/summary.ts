@@ -3,7 +3,7 @@
  */
 import { counted } from "@muster/proto/text.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
-import { isEnded, isOvertaken, isSupersededBack, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
+import { isBackTail, isEnded, isOvertaken, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
 import { kindsText, otherFailures, outstandingSentences, type Overtaken, overtakenSentences } from "./outcome.ts";
 import type { Outstanding } from "./outstanding.ts";
 import { because, is, totals } from "./words.ts";
@@ -90,7 +90,7 @@ export function targetSummary(state: RolloutState, target: Target, { now, said }
       if (target.attempts === 0) return `${machine} was passed over in ${where}: nothing ${isEnded(state.phase) && state.phase !== "succeeded" ? "was" : "is"} heard from it.`;
       return `${machine} ${lostText(target, release, where, said)}${goesBackText(state, target, before)}.`;
     case "skipped":
-      if (isSupersededBack(state) && isTouched(target) && isOvertaken(target)) return `${machine} was still to go back from ${release} in ${id}${because(reason)}.`;
+      if (isBackTail(state) && isTouched(target) && isOvertaken(target)) return `${machine} was still to go back from ${release} in ${id}${because(reason)}.`;
       return `${machine} was passed over in ${where}${because(reason)}.`;
     case "reverting":
       return `${machine} was told to go back from ${release} to ${before} in ${id} and is on the way.`;

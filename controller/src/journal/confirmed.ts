@@ -37,31 +37,16 @@ const IS_TO_BE_REPLACED = `EXISTS (
   SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
   WHERE d.app = a.app AND d.takes_back IS NOT NULL AND d.takes_back = a.release AND d.phase = 'superseded' AND d.back_seq IS NULL AND d.start_seq > a.decided_seq)`;
 
+/** Of such an assignment: what was the last good release when it was made. Not what the machine ran when it joined, if that is what was given to it, and is taken back. */
+const GOOD_BEFORE = `CASE WHEN a.last_good IS a.release AND t.previous IS NULL AND ${IS_TAKEN_BACK} THEN NULL ELSE a.last_good END`;
+
 /** Of such an assignment: the release that was confirmed last, and not taken back since. */
-export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE a.last_good END`;
+export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE ${GOOD_BEFORE} END`;
 
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
 export const RENEWED = `
   SELECT a.release AS assigned, CASE
       WHEN ${IS_GOOD} OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) THEN a.release
-      ELSE a.last_good END AS renewed
+      ELSE ${GOOD_BEFORE} END AS renewed
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
 
-/** Of a release `r`: it was taken back, or is being so, and no deployment has given it to anybody since. */
-const IS_GIVEN_UP = `EXISTS (
-  SELECT 1 FROM deployments d WHERE d.app = r.app AND (d.back_seq IS NOT NULL OR d.takes_back IS NOT NULL) AND d.phase <> 'aborted' AND ((d.release = r.id AND d.back_seq IS NOT NULL) OR (d.takes_back = r.id AND d.start_seq IS NOT NULL))
-    AND NOT EXISTS (SELECT 1 FROM deployments l WHERE l.app = d.app AND l.release = r.id AND l.start_seq > coalesce(d.back_seq, d.start_seq)))`;
-
-/**
- * What runs of `@app` on `@machine`, to which nothing of it was ever assigned: it is of an earlier membership, and says what it has kept. Not what it is given now (`@given`): that is no way back from itself; nor
- * what was taken back.
- */
-const FOUND_THERE = `
-  SELECT r.id FROM machine_apps s JOIN releases r ON r.id = s.app || '@' || s.running_version AND r.artifact = s.running_artifact
-  WHERE s.machine = @machine AND s.app = @app AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted') AND r.id IS NOT @given AND NOT ${IS_GIVEN_UP}
-    AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.machine = @machine AND a.app = @app)`;
-
-/** The release of `@app` that was confirmed on `@machine` last, or was found there. `@given`: the one that it is to get now. */
-export const LAST_GOOD = `
-  SELECT ${LAST_GOOD_OF}
-  FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app UNION ALL ${FOUND_THERE}`;

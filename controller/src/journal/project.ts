@@ -10,6 +10,7 @@ import type { Stamp } from "../rollout/change.ts";
 import type { Attended, Moment } from "../rollout/moment.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
+import { lastGood } from "./last-good.ts";
 import { prepareFolding } from "./archived-targets.ts";
 import { prepareRemoval } from "./removal.ts";
 import { prepareWrites } from "./writes.ts";
@@ -78,7 +79,7 @@ export function createProjector(db: Database): Projector {
         return;
       case "target_assigned":
         sql.endHoldByMove.run({ id, attended });
-        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: sql.lastGood.get({ machine: entry.machine, app: entry.app, given: entry.release }) ?? null });
+        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: lastGood(db, entry.machine, entry.app) });
         sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, previous: entry.previous, seq, state: entry.state, at, attended, ...reasonColumns(entry.reason) });
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;

@@ -4,7 +4,6 @@
 import type { Database, Statement } from "better-sqlite3";
 import { FINAL_ANSWERS, HOLDS_BEHIND_WAVES } from "../rollout/state.ts";
 import { backDeadlineMs, stopTimeoutMs } from "./back-deadline.ts";
-import { LAST_GOOD } from "./confirmed.ts";
 
 const FINAL_PHASES = FINAL_ANSWERS.map((phase) => `'${phase}'`).join(", ");
 
@@ -109,14 +108,14 @@ export function prepareWrites(db: Database) {
         AND EXISTS (SELECT 1 FROM waves w WHERE w.deployment = @id AND w.wave = deployments.wave AND w.success_threshold IS NOT NULL))`),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
+    // What a drain gives back before any rollback has begun decides nothing new: the machine is still its deployment's.
     assign: statement(`INSERT OR REPLACE INTO assignments
         (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, stop_timeout_ms, labels, last_good, decided_seq, awaited_attended)
       SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs',
              CASE WHEN ${GOES_BACK} THEN ${backDeadlineMs("strategy ->> 'healthyDeadlineMs'", "@app", "@release")} ELSE strategy ->> 'healthyDeadlineMs' END, strategy ->> 'progressDeadlineMs',
              CASE WHEN ${GOES_BACK} THEN ${stopTimeoutMs("d.release", "d.takes_back", "(SELECT a.release FROM assignments a WHERE a.machine = @machine AND a.app = @app)")} END,
-             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE @purpose WHEN 'update' THEN coalesce(start_seq, @seq) ELSE @seq END, @attended
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE WHEN @purpose = 'update' OR phase IN ('rolling', 'paused', 'succeeded') THEN coalesce(start_seq, @seq) ELSE @seq END, @attended
       FROM deployments d WHERE id = @id`),
-    lastGood: statement(LAST_GOOD).pluck(),
     giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
     // What a drain leaves was confirmed there, or is gone back to.
     renewAssignment: statement(`UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine),

@@ -39,7 +39,7 @@ export type RolloutEvent =
   | { readonly kind: "left"; readonly heirs: Heirs }
   /** A newer rollout of the app has told the machine something. */
   | { readonly kind: "overtaken"; readonly machine: MachineId; readonly reason: RolloutReason }
-  /** The newer rollout that it was left to in the middle of going back has ended, or lets it go, and has told it nothing. */
+  /** The newer rollout that it was left to has told it nothing, and has ended, or lets it go: it is to go back. */
   | { readonly kind: "left_again"; readonly machine: MachineId }
   /** Another deployment decided about the machine after this one began, and that stands. */
   | { readonly kind: "decided_since"; readonly machine: MachineId; readonly reason: RolloutReason }

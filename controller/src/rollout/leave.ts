@@ -3,7 +3,7 @@
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { RolloutChange } from "./change.ts";
-import { isEnded, isLeftToNewer, isMoving, isOvertaken, isSupersededBack, isTouched, type RolloutReason, type RolloutState, type Target, wentBack } from "./state.ts";
+import { isBackTail, isEnded, isMoving, isOvertaken, isToRevert, isTouched, type RolloutReason, type RolloutState, type Target, wentBack } from "./state.ts";
 
 /** What goes on with the machines of another rollout. */
 export interface Heirs {
@@ -21,7 +21,7 @@ export function onLeft(state: RolloutState, heirs: Heirs): readonly RolloutChang
   return together(leftIn(state, heirs), heirs);
 }
 
-/** Those that wait for their turn, and in a superseded rollback those that it had still to take back. */
+/** Those that wait for their turn, and in a rollback those that it had still to take back. */
 export function leftIn(state: RolloutState, heirs: Heirs): readonly MachineId[] {
   return those(state, heirs, (target) => isLeftUntold(state, target) || (target.state === "pending" && mayGoOn(state, target)));
 }
@@ -37,12 +37,17 @@ export function onOvertaken(state: RolloutState, machine: MachineId, reason: Rol
 /** The target goes back in its turn. It counts as failed here: what it answered meanwhile was for the newer deployment. */
 export function onLeftAgain(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || !isSupersededBack(state) || !isTouched(target) || !isOvertaken(target)) return [];
+  if (target === undefined || !(isBackTail(state) || state.phase === "rolling_back") || !isTouched(target) || !isOvertaken(target)) return [];
   return [{ kind: "target_changed", machine, state: "failed", reason: null, runs: null }];
 }
 
+/** A rollback leaves the target to a newer deployment that has it too, unless the machine is silent: then it hears of the newer deployment first. */
+function isLeftToNewer(target: Target): boolean {
+  return isToRevert(target) && target.state !== "unreachable" && !isOvertaken(target);
+}
+
 function isLeftUntold(state: RolloutState, target: Target): boolean {
-  return isSupersededBack(state) && isLeftToNewer(target);
+  return isBackTail(state) && isLeftToNewer(target);
 }
 
 /** A rollback starts nobody, and whoever was starting when it began is still to be told to go back. */

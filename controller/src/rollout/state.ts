@@ -431,9 +431,9 @@ export function isSupersededBack({ phase, beganBack }: Pick<RolloutState, "phase
   return phase === "superseded" && beganBack;
 }
 
-/** A rollback leaves the target to a newer deployment that has it too, unless the machine is silent: then it hears of the newer deployment first. */
-export function isLeftToNewer(target: Target): boolean {
-  return isToRevert(target) && target.state !== "unreachable" && !isOvertaken(target);
+/** A rollback that is over, or whose place a newer deployment took: whoever is still to go back is left to a newer deployment that has it too. One that has failed is given up on. */
+export function isBackTail({ phase, beganBack }: Pick<RolloutState, "phase" | "beganBack">): boolean {
+  return beganBack && (phase === "rolled_back" || phase === "superseded");
 }
 
 /** A rollout that has ended in or after its rollback: what is still to go back goes back when it can. One that a person ended leaves its machines as they are. In SQL: journal/standing.ts. */

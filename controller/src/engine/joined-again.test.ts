@@ -1,0 +1,44 @@
+/** A machine that was removed, joins again while it runs the release that it is given, and gets another one before anybody has confirmed that. */
+import { expect, test } from "vitest";
+import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { NAMES, onOne, work } from "./on-one.fixture.ts";
+
+async function joinedAgain() {
+  const world = await onOne();
+  const before = world.generation("a");
+  world.remove("a");
+  world.pass(1000, "b", "c", "d");
+  await world.joinOwing("a");
+  await world.say("a", "healthy", before, "app", "1");
+  world.pass(500, ...NAMES);
+  expect([world.wanted("a"), world.state("d-1" as never, "a")]).toEqual(["1", "updating"]);
+  const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  expect(NAMES.map((name) => world.wanted(name))).toEqual(["2", "2", "2", "2"]);
+  return { world, second };
+}
+
+test("a rollback gives it what it ran again", async () => {
+  const { world, second } = await joinedAgain();
+  for (const name of NAMES) await world.say(name, "healthy", world.generation(name), "app", "2");
+  world.pass(3000, ...NAMES);
+  expect(world.phase(second)).toBe("succeeded");
+  world.command(second, "rollback");
+  world.pass(3000, ...NAMES);
+  expect(NAMES.map((name) => world.wanted(name))).toEqual(["1", "1", "1", "1"]);
+});
+
+test("its agent knows what to go back to by itself", async () => {
+  const { world } = await joinedAgain();
+  expect(NAMES.map((name) => world.engine.assignmentFor(name as never)!.apps[0]!.lastGoodVersion)).toEqual(["1", "1", "1", "1"]);
+});
+
+test("it runs what it ran again when the new release fails elsewhere", async () => {
+  const { world, second } = await joinedAgain();
+  await world.say("b", "reverting", world.generation("b"), "app", "");
+  await world.say("b", "reverted", world.generation("b"), "app", "1");
+  world.pass(3000, ...NAMES);
+  expect(["rolling_back", "rolled_back"]).toContain(world.phase(second));
+  await work(world, NAMES, 8);
+  world.pass(600_000, ...NAMES);
+  expect(world.wanted("a")).toBe("1");
+});

@@ -1,0 +1,101 @@
+/** The tail of an older deployment, whose machines' labels come and go, or which are drained in the middle of it, never overrules a newer one. */
+import { expect, test } from "vitest";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { NAMES, onOne, WIDE, work } from "./on-one.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const by = { by: "anna", reason: "" };
+
+test("the tail of an older deployment does not take back a machine when its labels come and go", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a", "b");
+  await world.joinAs({ role: "web", zone: "q" }, "x");
+  await world.joinAs({ zone: "q" }, "z");
+  const all = ["a", "b", "x", "z"];
+  world.deploy("1", { ...WIDE, targets: "" });
+  await world.settle(...all);
+  world.pass(2000, ...all);
+  const second = world.deploy("2", { ...WIDE, targets: "role=web" });
+  world.engine.orders.cordon("x" as never, { drain: true, force: true }, by);
+  await world.say("x", "removed");
+  await world.say("a", "healthy");
+  await world.say("b", "healthy");
+  world.pass(2000, ...all);
+  expect([world.phase(second), world.state(second, "x")]).toEqual(["succeeded", "skipped"]);
+  const third = world.deploy("3", { ...WIDE, targets: "zone=q" });
+  await world.say("z", "healthy");
+  world.pass(2000, ...all);
+  expect([world.phase(third), world.state(third, "x")]).toEqual(["succeeded", "skipped"]);
+  world.engine.orders.uncordon("x" as never, by);
+  world.pass(2000, ...all);
+  expect(world.wanted("x")).toBe("3");
+  await world.say("x", "healthy");
+  world.pass(2000, ...all);
+  expect([world.state(third, "x"), world.state(second, "x")]).toEqual(["healthy", "skipped"]);
+  // A machine joins, and takes 2 in the tail of the older one.
+  await world.join("y");
+  world.pass(1000, ...all, "y");
+  expect([world.wanted("y"), world.state(second, "y")]).toEqual(["2", "updating"]);
+  world.label({ role: "db", zone: "q" }, "x");
+  world.label({ role: "web", zone: "q" }, "x");
+  world.pass(3000, ...all, "y");
+  expect([world.wanted("x"), world.state(second, "x")]).toEqual(["3", "skipped"]);
+});
+
+test("nor when it had been retried, and left to the newer one", async () => {
+  const world = new World();
+  await world.joinAs({ role: "web" }, "a", "b");
+  await world.joinAs({ role: "web", zone: "q" }, "x");
+  await world.joinAs({ zone: "q" }, "z");
+  const all = ["a", "b", "x", "z"];
+  world.deploy("1", { ...WIDE, targets: "" });
+  await world.settle(...all);
+  world.pass(2000, ...all);
+  const second = world.deploy("2", { ...WIDE, targets: "role=web", maxFailures: count(1) });
+  await world.say("a", "healthy");
+  await world.say("b", "healthy");
+  await world.say("x", "reverting");
+  await world.say("x", "reverted");
+  world.pass(2000, ...all);
+  expect([world.phase(second), world.state(second, "x")]).toEqual(["succeeded", "failed"]);
+  world.engine.orders.addFreeze({ from: 0 as never, until: null }, by);
+  world.command(second, "retry");
+  world.pass(2000, ...all);
+  expect(world.state(second, "x")).toBe("pending");
+  await world.join("y");
+  world.pass(1000, ...all, "y");
+  const third = world.deploy("3", { ...WIDE, targets: "zone=q" });
+  world.pass(1000, ...all, "y");
+  expect([world.phase(third), world.state(second, "x"), world.state(second, "y")]).toEqual(["rolling", "skipped", "pending"]);
+  world.label({ role: "db", zone: "q" }, "x");
+  world.label({ role: "web", zone: "q" }, "x");
+  world.pass(1000, ...all, "y");
+  world.engine.orders.endFreeze("f-1", "anna");
+  world.pass(1000, ...all, "y");
+  expect([world.wanted("x")]).toEqual(["3"]);
+  await work(world, [...all, "y"], 5);
+  expect([world.wanted("x"), world.phase(third)]).toEqual(["3", "succeeded"]);
+});
+
+test("a machine that was on its way in an older tail when it was drained gets what a newer deployment has for it", async () => {
+  const world = await onOne();
+  world.engine.orders.cordon("d" as never, { drain: false, force: true }, by);
+  const second = world.deploy("2", WIDE);
+  for (const name of ["a", "b", "c"]) await world.say(name, "healthy");
+  world.pass(2000, ...NAMES);
+  expect([world.phase(second), world.state(second, "d")]).toEqual(["succeeded", "skipped"]);
+  world.engine.orders.uncordon("d" as never, by);
+  world.pass(500, ...NAMES);
+  expect([world.wanted("d"), world.state(second, "d")]).toEqual(["2", "updating"]);
+  const third = world.deploy("3", { waves: [wave(count(1)), ALL], maxUnavailable: count(1) });
+  expect([world.phase(third), world.state(third, "d")]).toEqual(["rolling", "pending"]);
+  world.engine.orders.cordon("d" as never, { drain: true, force: true }, by);
+  await world.say("d", "removed");
+  await work(world, ["a", "b", "c"], 8);
+  world.pass(3000, ...NAMES);
+  expect(world.phase(third)).toBe("succeeded");
+  world.engine.orders.uncordon("d" as never, by);
+  await work(world, NAMES, 8);
+  world.pass(3_600_000, ...NAMES);
+  expect(world.wanted("d")).toBe("3");
+});
