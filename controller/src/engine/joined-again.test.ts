@@ -42,3 +42,20 @@ test("it runs what it ran again when the new release fails elsewhere", async () 
   world.pass(600_000, ...NAMES);
   expect(world.wanted("a")).toBe("1");
 });
+
+test.each(["is on its way with what the others run", "is silent, on that way"])("a new machine that %s when the next release comes has that to go back to", async (how) => {
+  const world = await onOne(["a", "b", "c"]);
+  await world.join("new");
+  world.pass(500, "a", "b", "c", "new");
+  expect([world.wanted("new"), world.state("d-1" as never, "new")]).toEqual(["1", "updating"]);
+  const there = how.startsWith("is silent") ? ["a", "b", "c"] : ["a", "b", "c", "new"];
+  if (there.length === 3) world.pass(20_000, ...there);
+  const second = world.deploy("2", { waves: [ALL], maxUnavailable: count(9) });
+  if (there.length === 3) await world.join("new");
+  for (const name of ["b", "c", "new"]) await world.say(name, "healthy");
+  await world.say("a", "reverting");
+  await world.say("a", "reverted");
+  world.pass(3000, "a", "b", "c", "new");
+  await work(world, ["a", "b", "c", "new"], 8);
+  expect([world.phase(second), world.wanted("new")]).toEqual(["rolled_back", "1"]);
+});
