@@ -221,5 +221,5 @@ export class SimApp {
 
 /** What an app that nothing happens to any more is doing: at rest, or on its way by itself. */
 export function isAtRest(state: AppState): boolean {
-  return ["idle", "healthy", "unhealthy", "reverted", "failed", "removed"].includes(pictureOf(state)?.phase ?? "idle") && demandOf(state).files === undefined;
+  return ["idle", "healthy", "unhealthy", "reverted", "failed", "removed"].includes(pictureOf(state)?.phase ?? "idle") && demandOf(state).files === undefined && state.late === undefined;
 }

@@ -66,7 +66,7 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
       return event.key === fileStepOf(state)?.key ? onStepDone(state, event.ports ?? {}, now) : state;
     case "step_failed":
       if (event.key !== fileStepOf(state)?.key) return state;
-      return onStepFailed(state, event.fault, nextRetry(state.retry, event.fault, moment), now);
+      return onStepFailed(state, event.fault, nextRetry(state, event.fault, moment), now);
     case "started":
       return onStarted(state, event.workload, now);
     case "start_failed":

@@ -25,6 +25,7 @@ export function onGoal(known: AppState, goal: AppAssignment, now: number): AppSt
     deadlineAt: now + goalDeadlineMs(goal),
     starts: 0,
     retry: undefined,
+    late: undefined,
     phaseSince: now,
     transitions: state.transitions + 1,
   };

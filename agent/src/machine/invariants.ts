@@ -3,7 +3,7 @@
  * again from what is on disk, not go on moving releases about.
  */
 import { PROBING_EXITS_MAX } from "./launch.ts";
-import { type AppState, isDrain, isOnConfirmed, isProcess, sameRelease, wanted } from "./state.ts";
+import { type AppState, isDrain, isOnConfirmed, isOnTheWay, isProcess, sameRelease, wanted } from "./state.ts";
 
 /** The first that is broken, in words. */
 export function brokenInvariant(before: AppState, state: AppState): string | undefined {
@@ -34,6 +34,7 @@ function brokenLaunch({ launch, current, settled, health }: AppState): string | 
 
 function brokenPhase(state: AppState): string | undefined {
   const { phase, settled, current, lastGood, launch } = state;
+  if (state.late !== undefined && !isOnTheWay(phase)) return "late, and on no way";
   const good = sameRelease(current, lastGood);
   const asWanted = sameRelease(current, wanted(state));
   switch (phase.kind) {

@@ -36,7 +36,7 @@ export function onStartFailed(state: AppState, launchId: string, fault: Fault, m
     const { phase } = state;
     if (phase.kind !== "activating" && phase.kind !== "reverting") return after;
     if (phase.move !== "start") return after;
-    if (fault.retryable) return { ...after, retry: nextRetry(state.retry, fault, moment) };
+    if (fault.retryable) return { ...after, retry: nextRetry(state, fault, moment) };
     return phase.kind === "activating" ? fail(after, fault, moment.now) : failRevert(after, phase.cause, fault.message, moment.now);
   }
   const crashes = state.crashes + 1;
@@ -89,6 +89,12 @@ export function onVerdict(before: AppState, verdict: Verdict, now: number): AppS
   }
 }
 
+/** Going back ended on the way to its release, and nothing runs: an agent that starts tries it once more. */
+function backAgain(state: AppState, { reason, cause }: Extract<Phase, { kind: "failed" }>, now: number): AppState {
+  const reverting: Phase = { kind: "reverting", move: "switch", cause: cause ?? reason, deadlineAt: now };
+  return { ...enter(state, reverting, now), late: reason };
+}
+
 /**
  * The agent has started again: the process may have ended, or the whole machine, while it was away. What it finds alive is as it was once a probe has answered. On probation, what must be started again, and files, which show no
  * trace of a reboot, are probed from the beginning, as slow starters need; a process that ended by itself has failed.
@@ -97,6 +103,7 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
   const unseen: AppState = { ...state, health: { kind: "unknown" } };
   switch (state.launch.kind) {
     case "none":
+      return state.phase.kind === "failed" && !state.settled ? backAgain(unseen, state.phase, now) : probeAnew(unseen, now);
     case "waiting":
       return probeAnew(unseen, now);
     case "starting":

@@ -24,8 +24,8 @@ export function pictureOf(state: AppState): Picture | undefined {
   return {
     app: state.app,
     generation: state.goal.generation,
-    phase: shownPhase(state.phase.kind, state.health.kind === "healthy"),
-    reason: reasonOf(state),
+    phase: state.late === undefined ? shownPhase(state.phase.kind, state.health.kind === "healthy") : "failed",
+    reason: state.late ?? reasonOf(state),
     runningVersion: runs?.version ?? "",
     runningArtifact: runs?.artifact ?? "",
     starts: state.starts,

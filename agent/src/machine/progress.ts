@@ -4,7 +4,7 @@
  */
 import { durationText } from "@muster/proto/duration.ts";
 import type { Moment } from "./event.ts";
-import { fail, failRevert } from "./fail.ts";
+import { backAtLast, fail, failInTime, failRevert, failRevertInTime } from "./fail.ts";
 import { becomeGood } from "./good.ts";
 import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isProcess, sameRelease, wanted } from "./state.ts";
@@ -23,11 +23,13 @@ export function progress(state: AppState, moment: Moment): AppState {
   const { phase } = state;
   switch (phase.kind) {
     case "pulling":
-      if (moment.now < state.deadlineAt) return state;
-      return fail(state, retry?.fault ?? { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, moment.now);
+      if (moment.now < state.deadlineAt || state.late !== undefined) return state;
+      if (retry !== undefined) return failInTime(state, retry.fault, moment.now);
+      return fail(state, { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, moment.now);
     case "staged":
-      if (moment.now < state.deadlineAt) return state;
-      return fail(state, retry?.fault ?? { code: "never_healthy", message: `its turn did not come within ${deadline(state)}: another app was on the move` }, moment.now);
+      if (moment.now < state.deadlineAt || state.late !== undefined) return state;
+      if (retry !== undefined) return failInTime(state, retry.fault, moment.now);
+      return fail(state, { code: "never_healthy", message: `its turn did not come within ${deadline(state)}: another app was on the move` }, moment.now);
     case "activating":
       return activate(state, phase.move, moment);
     case "probing":
@@ -58,7 +60,7 @@ function recover(state: AppState, { reason, cause }: Extract<Phase, { kind: "fai
 }
 
 function activate(state: AppState, move: Move, moment: Moment): AppState {
-  if (state.retry !== undefined && moment.now >= state.deadlineAt) return fail(state, state.retry.fault, moment.now);
+  if (state.retry !== undefined && moment.now >= state.deadlineAt && state.late === undefined) return failInTime(state, state.retry.fault, moment.now);
   switch (move) {
     case "stop": {
       const release = wanted(state);
@@ -69,13 +71,19 @@ function activate(state: AppState, move: Move, moment: Moment): AppState {
     case "switch":
       return state;
     case "start":
-      return started(state, moment, (running) => enter(running, { kind: "probing", probing: freshProbing(moment.now) }, moment.now));
+      return started(state, moment, (running) => probed(running, moment.now));
   }
+}
+
+/** What comes to this late is judged by its probes in a time of its own. */
+function probed(state: AppState, now: number): AppState {
+  const deadlineAt = state.late === undefined ? state.deadlineAt : now + goalDeadlineMs(state.goal);
+  return enter({ ...state, deadlineAt }, { kind: "probing", probing: freshProbing(now) }, now);
 }
 
 function revert(state: AppState, phase: Extract<Phase, { kind: "reverting" }>, moment: Moment): AppState {
   const { retry } = state;
-  if (retry !== undefined && moment.now >= phase.deadlineAt) return failRevert(state, phase.cause, retry.fault.message, moment.now);
+  if (retry !== undefined && moment.now >= phase.deadlineAt && state.late === undefined) return failRevertInTime(state, phase.cause, retry.fault, moment.now);
   switch (phase.move) {
     case "stop":
       return stopped(state, (free) => ({ ...free, phase: { ...phase, move: "switch" } }));
@@ -151,11 +159,12 @@ export function onStepDone(state: AppState, ports: Readonly<Record<string, numbe
       const release = wanted(state);
       const switched: AppState = { ...done, current: release, crashes: 0 };
       if (release !== undefined && isProcess(release)) return { ...switched, phase: { kind: "activating", move: "start" } };
-      return enter({ ...switched, settled: true }, { kind: "probing", probing: freshProbing(now) }, now);
+      return probed({ ...switched, settled: true }, now);
     }
     case "reverting": {
       const switched: AppState = { ...done, current: state.lastGood, crashes: 0 };
       if (state.lastGood === undefined) return enter({ ...switched, settled: true }, { kind: "failed", reason: phase.cause, cause: undefined }, now);
+      if (state.late !== undefined) return backAtLast(switched, state.late, phase.cause, now);
       if (isProcess(state.lastGood)) return { ...switched, phase: { ...phase, move: "start" } };
       return { ...switched, settled: true, phase: { ...phase, move: "probe" } };
     }
@@ -175,7 +184,7 @@ export function onStepDone(state: AppState, ports: Readonly<Record<string, numbe
   }
 }
 
-/** A step of files failed; what is worth another try is tried again until the deadline, a removal for ever. */
+/** A step of files failed; what is worth another try is tried again: until the deadline where something else can run then, and a removal for ever. */
 export function onStepFailed(state: AppState, fault: Fault, retryAt: AppState["retry"], now: number): AppState {
   const { phase } = state;
   switch (phase.kind) {

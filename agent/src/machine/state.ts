@@ -13,6 +13,7 @@
  * A release that is healthy is on probation until the controller confirms it: when it turns unhealthy before that, `healthy` leads to `reverting`, and not
  * to `unhealthy`. A release that is confirmed from the start, as one is that the controller goes back to, never leads to `reverting` once the agent has switched to it: it leads to `failed`, where it is
  * started again and again, and to `healthy` when it is well. An agent that starts again on probation and finds the process gone with the whole machine probes it anew.
+ * A passing fault, such as a full disk, ends no way after which nothing would run: that is told as failed, and tried again (`late`).
  * Two things run beside each other and meet only in `settled`: the phase (on the way to the goal) and the launch (the process that
  * `current` asks for), so that the old release is kept alive while the new one is fetched.
  */
@@ -137,6 +138,11 @@ export interface AppState {
   /** Exits one after another, none of which had run for long. */
   readonly crashes: number;
   readonly retry: Retry | undefined;
+  /**
+   * The time for this is over, and only a passing fault keeps it from going on. Nothing better can run here, so it is told as failed, for this reason, and tried again for as long as it takes.
+   * Ends where the way does: healthy, reverted or failed; and with a newer goal.
+   */
+  readonly late: Reason | undefined;
   /** Counts changes of phase, so that the result of a step that was given up is not taken for that of a later one. */
   readonly transitions: number;
 }
@@ -160,6 +166,7 @@ export function emptyState(app: string, now: number): AppState {
     starts: 0,
     crashes: 0,
     retry: undefined,
+    late: undefined,
     transitions: 0,
   };
 }
@@ -192,7 +199,12 @@ export function isProcess(release: Release): boolean {
 
 export function enter(state: AppState, phase: Phase, now: number): AppState {
   if (phase.kind === state.phase.kind) return { ...state, phase };
-  return { ...state, phase, phaseSince: now, transitions: state.transitions + 1 };
+  return { ...state, phase, phaseSince: now, late: isOnTheWay(phase) ? state.late : undefined, transitions: state.transitions + 1 };
+}
+
+/** From one release to another: only there can something be late. */
+export function isOnTheWay({ kind }: Phase): boolean {
+  return kind === "pulling" || kind === "staged" || kind === "activating" || kind === "probing" || kind === "reverting";
 }
 
 /**

@@ -44,7 +44,7 @@ export function demandOf(state: AppState): Demand {
   return {
     files: fileStepOf(state),
     process: processStepOf(state),
-    holdsTurn: state.phase.kind === "activating" || (state.phase.kind === "reverting" && state.phase.move !== "probe"),
+    holdsTurn: holdsTurn(state),
     watch: launch.kind === "running" ? launch.workload : undefined,
     probe:
       probes(state) && current !== undefined
@@ -52,6 +52,12 @@ export function demandOf(state: AppState): Demand {
         : undefined,
     wakeAt: wakeAt(state),
   };
+}
+
+/** What is late leaves the turn to others between two tries: it is down anyway. */
+function holdsTurn({ phase, retry, late }: AppState): boolean {
+  if (late !== undefined && retry !== undefined && !retry.due) return false;
+  return phase.kind === "activating" || (phase.kind === "reverting" && phase.move !== "probe");
 }
 
 export function fileStepOf(state: AppState): FileStep | undefined {
@@ -125,6 +131,7 @@ function deadlinesOf(state: AppState): number[] {
   if (isDeadlineHeld(state)) return [];
   const { phase, retry, health, deadlineAt } = state;
   const isAwaited = health.kind === "awaited";
+  if (state.late !== undefined && phase.kind !== "probing") return [];
   switch (phase.kind) {
     case "pulling":
     case "staged":
