@@ -54,6 +54,11 @@ async function switchTo(layout: AppLayout, digest: string | undefined): Promise<
       const message = `could not switch to release ${digest.slice(0, 12)}: it is not on this machine`;
       return { ok: false, fault: { code: "io_error", message, retryable: false } };
     }
+    // Going back to what `current` still points to needs no room on the disk.
+    if ((await currentOf(layout)) === digest) {
+      await syncDirectory(layout.appDir);
+      return { ok: true, value: undefined };
+    }
     // One name for all tries: what a killed try left is replaced by the next, and never piles up.
     const draft = `${layout.currentLink}.new`;
     await unlinkIfThere(draft);
@@ -62,7 +67,7 @@ async function switchTo(layout: AppLayout, digest: string | undefined): Promise<
     await syncDirectory(layout.appDir);
     return { ok: true, value: undefined };
   } catch (error) {
-    return { ok: false, fault: diskFault(error, "switch the current release") };
+    return { ok: false, fault: diskFault(error, "switch the current release", layout.appDir) };
   }
 }
 

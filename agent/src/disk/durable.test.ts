@@ -31,10 +31,13 @@ test("a file is replaced whole, and no draft is left", async () => {
 });
 
 test("a full disk and every other fault of the disk are told apart, and a bug is thrown on", () => {
-  const fault = (code: string): unknown => diskFault(Object.assign(new Error(`${code}: told by the system`), { code, errno: -1, syscall: "write" }), "write it");
-  for (const code of ["ENOSPC", "EDQUOT"]) {
-    expect(fault(code)).toEqual({ code: "disk_full", message: "could not write it: no space left on the disk", retryable: true });
-  }
-  expect(fault("EROFS")).toEqual({ code: "io_error", message: "could not write it: EROFS: told by the system", retryable: true });
-  expect(() => diskFault(new TypeError("a bug"), "write it")).toThrow("a bug");
+  const fault = (code: string): unknown => diskFault(Object.assign(new Error(`${code}: told by the system`), { code, errno: -1, syscall: "write" }), "write it", "/srv/agent");
+  expect([fault("ENOSPC"), fault("EDQUOT"), fault("EROFS"), fault("EIO"), fault("ENAMETOOLONG")]).toEqual([
+    { code: "disk_full", message: "could not write it: no space left on the disk of /srv/agent; free some space there", retryable: true },
+    { code: "disk_full", message: "could not write it: the quota of the disk of /srv/agent is used up; free some space there, or raise the quota", retryable: true },
+    { code: "io_error", message: "could not write it: the disk of /srv/agent is mounted read-only; see that the agent can write there", retryable: true },
+    { code: "io_error", message: "could not write it: the disk of /srv/agent reports an input/output error; see to the disk, of which the system's log says more", retryable: true },
+    { code: "io_error", message: "could not write it: ENAMETOOLONG: told by the system", retryable: true },
+  ]);
+  expect(() => diskFault(new TypeError("a bug"), "write it", "/srv/agent")).toThrow("a bug");
 });

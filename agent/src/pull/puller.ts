@@ -100,7 +100,7 @@ export function createPuller({ dir, logger, freeBytes = freeBytesAt, limits: giv
         logger.info({ app, artifact, fetchedBytes, reusedBytes }, "artifact pulled");
         return { ok: true, value: undefined };
       } catch (error) {
-        const fault = faultOf(error, artifact, signal);
+        const fault = faultOf(error, artifact, layout.appDir, signal);
         logger.warn({ app, artifact, code: fault.code, retryable: fault.retryable, err: error }, "artifact not pulled");
         return { ok: false, fault };
       } finally {
@@ -117,7 +117,7 @@ export function createPuller({ dir, logger, freeBytes = freeBytesAt, limits: giv
     const manifest = await obtainManifest(job);
     const staging = await openStaging(layout, artifact, manifest);
     const { missing, present } = await checkLeft(staging, manifest, signal);
-    await checkSpace(staging.dir, missing);
+    await checkSpace(layout.appDir, missing);
     const seeds = new Map([...(await findSeeds(layout, missing)), ...present]);
     const wanted = await copySeeds(staging, missing, seeds, signal);
     const fetchedBytes = await fetchAll(job, staging, wanted);
@@ -145,7 +145,7 @@ export function createPuller({ dir, logger, freeBytes = freeBytesAt, limits: giv
     const needBytes = Math.ceil(sum(missing.values()) * (1 + FREE_SPACE_MARGIN));
     const haveBytes = await freeBytes(path);
     if (haveBytes >= needBytes) return;
-    throw new PullError("disk_full", `the release needs ${inMiB(needBytes)} of disk, and ${inMiB(haveBytes)} are free`, { retryable: true });
+    throw new PullError("disk_full", `the release needs ${inMiB(needBytes)} of disk, and ${inMiB(haveBytes)} are free at ${path}; free some space there`, { retryable: true });
   }
 
   /** What is on disk already is copied, when it is still what it should be; the rest is returned. */
@@ -274,12 +274,12 @@ async function writeAll(staging: Staging, need: Need, bytes: Buffer): Promise<vo
   for (const place of need.places) await writeAt(staging.dir, place, bytes);
 }
 
-function faultOf(error: unknown, artifact: string, signal: AbortSignal): Fault {
+function faultOf(error: unknown, artifact: string, where: string, signal: AbortSignal): Fault {
   if (signal.aborted) return { code: "artifact_unavailable", message: "the pull was stopped", retryable: true };
   if (error instanceof PullError) {
     return { code: error.code, message: `artifact ${short(artifact)}: ${error.message}`, retryable: error.retryable };
   }
-  return diskFault(error, `write artifact ${short(artifact)}`);
+  return diskFault(error, `write artifact ${short(artifact)}`, where);
 }
 
 async function readIfThere(path: string): Promise<Buffer | undefined> {

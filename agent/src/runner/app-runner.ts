@@ -5,6 +5,9 @@
  *
  * The order is the point. A crash after the report yields the same report again, which is harmless; a crash after the record yields the step
  * again, which looks at the world first. Never decides anything itself.
+ *
+ * A state that cannot be written is tried again until it can: until then nothing is done, and no time passes for this app. A report that cannot be spooled holds nothing up: it is
+ * kept until it can be, or there is a newer one, and an agent that dies before says at its next start how things stand.
  */
 import type { Refusal } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Logger } from "pino";
@@ -14,10 +17,12 @@ import type { Picture } from "../machine/picture.ts";
 import type { AppState, Workload } from "../machine/state.ts";
 import type { Demand, FileStep, ProcessStep } from "../machine/step.ts";
 import { cannotStore, faultOf } from "./fault.ts";
+import type { Clock } from "./ports.ts";
 import { Slot } from "./slot.ts";
 import { type StepContext, lastLineOf, performFileStep, performProcessStep, resolveFor } from "./steps.ts";
 import { launchIdOf } from "./strays.ts";
 import type { Turn } from "./turn.ts";
+import { Untold, storeRetryMs } from "./untold.ts";
 
 export interface AppRunnerOptions {
   readonly state: AppState;
@@ -29,16 +34,16 @@ export interface AppRunnerOptions {
   readonly logger: Logger;
 }
 
-/** Between tries to write down a decision, on a full disk for example. */
-const RECORD_RETRY_MS = { least: 500, spread: 2_000 };
 /** A timer can't be set further ahead; it is set again when it comes. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 const STOP_RETRY_MS = 1_000;
+const MEND_RETRY_MS = { first: 1_000, most: 30_000 };
 
 export class AppRunner {
   readonly #options: AppRunnerOptions;
   readonly #files: Slot<FileStep>;
   readonly #process: Slot<ProcessStep>;
+  readonly #untold: Untold;
   readonly #queue: Event[] = [];
   #state: AppState;
   #pumping: Promise<void> | undefined;
@@ -46,14 +51,19 @@ export class AppRunner {
   readonly #closing = new AbortController();
   #watched: { readonly launchId: string; readonly abort: AbortController } | undefined;
   #probed: { readonly key: string; stop(): void } | undefined;
+  #mending: Promise<void> | undefined;
   #cancelTimer = (): void => {};
   #refusal: Refusal | undefined;
+  /** In which no decision could be written down, in all: none of this is the time of a release. */
+  #heldUpMs = 0;
   #gapsSeen: number;
 
   constructor(options: AppRunnerOptions) {
     this.#options = options;
     this.#state = options.state;
     this.#gapsSeen = options.context.world.clock.gaps;
+    const { clock, random } = options.context.world;
+    this.#untold = new Untold({ app: options.context.app, spool: options.spool, clock, fraction: () => random.fraction(), logger: options.logger });
     this.#files = new Slot((step, signal) => this.#performFiles(step, signal));
     this.#process = new Slot((step) => this.#performProcess(step));
   }
@@ -62,9 +72,9 @@ export class AppRunner {
     return this.#state;
   }
 
-  /** Present while what was decided cannot be written down: until then nothing is done about it, and no report can say so. */
+  /** Present while what was decided, or the report of it, cannot be written down: no report can say so. */
   get refusal(): Refusal | undefined {
-    return this.#refusal;
+    return this.#refusal ?? this.#untold.refusal;
   }
 
   post(event: Event): void {
@@ -74,17 +84,37 @@ export class AppRunner {
 
   /** Looks at the world, after the agent's own start, and goes on with what was half done. */
   async wake(): Promise<void> {
-    const { app, world } = this.#options.context;
-    const { launch, settled, current } = this.#state;
+    const { world } = this.#options.context;
+    const { launch } = this.#state;
     let found: Workload | undefined;
     if (launch.kind === "starting") found = await world.driver.find(launch.launchId, undefined);
     if (launch.kind === "running" || launch.kind === "stopping") found = await world.driver.find(launch.workload.launchId, launch.workload);
-    // In the middle of an exchange the link is switched by a step; outside of one it is as recorded, or is made so.
-    if (settled && current !== undefined && (await world.store.current(app)) !== current.artifact && (await world.store.has(app, current.artifact))) {
+    await this.#mendLink(MEND_RETRY_MS.first);
+    this.post({ kind: "woken", found, bootId: world.bootId() });
+  }
+
+  /** In the middle of an exchange the link is switched by a step; outside of one it is as recorded, or is made so. Tried again while the disk fails. */
+  async #mendLink(nextMs: number): Promise<void> {
+    const { app, world } = this.#options.context;
+    const { settled, current } = this.#state;
+    if (!settled || current === undefined || this.#closing.signal.aborted) return;
+    const done = Promise.withResolvers<void>();
+    this.#mending = done.promise;
+    try {
+      if ((await world.store.current(app)) === current.artifact || !(await world.store.has(app, current.artifact))) return;
       const outcome = await world.store.switchTo(app, current.artifact);
       this.#options.logger.warn({ app, artifact: current.artifact, repaired: outcome.ok }, "current did not point where it should");
+      if (!outcome.ok) this.#mendLater(nextMs);
+    } catch (error) {
+      this.#options.logger.error({ app, fault: faultOf(error) }, "current cannot be read");
+      this.#mendLater(nextMs);
+    } finally {
+      done.resolve();
     }
-    this.post({ kind: "woken", found, bootId: world.bootId() });
+  }
+
+  #mendLater(afterMs: number): void {
+    this.#options.context.world.clock.after(afterMs, () => void this.#mendLink(Math.min(MEND_RETRY_MS.most, 2 * afterMs)));
   }
 
   /** Stops the workload on purpose, to be started again when the agent is. */
@@ -106,7 +136,8 @@ export class AppRunner {
     this.#cancelTimer();
     this.#watched?.abort.abort();
     this.#probed?.stop();
-    await Promise.all([this.#files.end(), this.#process.end()]);
+    this.#untold.close();
+    await Promise.all([this.#mending, this.#files.end(), this.#process.end()]);
     await this.#pumping;
   }
 
@@ -118,7 +149,7 @@ export class AppRunner {
   /** A gap comes first, whatever it is found with: nothing is judged by the time after it as if somebody had looked meanwhile. */
   async #handle(event: Event): Promise<void> {
     const { clock } = this.#options.context.world;
-    const now = clock.now();
+    const now = this.#now();
     if (clock.gaps !== this.#gapsSeen) {
       this.#gapsSeen = clock.gaps;
       await this.#decide({ kind: "gap" }, now);
@@ -131,31 +162,40 @@ export class AppRunner {
     const { random } = world;
     const moment = { now, chance: random.fraction(), launchId: launchIdOf(app, random.uuid()) };
     const { state, report, demand } = decide(this.#state, event, moment);
-    if (!(await this.#writeDown(state, report))) return;
+    if (report !== undefined) this.#untold.tell(report);
+    if (!(await this.#writeDown(state))) return;
     if (state.phase.kind !== this.#state.phase.kind) this.#logPhase(state, report);
     this.#state = state;
     if (!this.#closing.signal.aborted) this.#meet(demand);
   }
 
   /** False when it could not be written before closing: then it has not happened, and the next agent finds the world as it is. */
-  async #writeDown(state: AppState, report: Picture | undefined): Promise<boolean> {
-    let isSpooled = report === undefined;
-    for (;;) {
+  async #writeDown(state: AppState): Promise<boolean> {
+    if (recorded(state) === recorded(this.#state)) return true;
+    const { clock, random } = this.#options.context.world;
+    const { signal } = this.#closing;
+    const since = clock.now();
+    for (let tries = 1; ; tries += 1) {
       try {
-        if (report !== undefined && !isSpooled) this.#options.spool(report);
-        isSpooled = true;
-        if (recorded(state) !== recorded(this.#state)) this.#options.record(state);
+        this.#options.record(state);
         this.#refusal = undefined;
+        this.#heldUpMs += clock.now() - since;
+        if (tries > 1) this.#options.logger.info({ app: state.app, tries, heldUpMs: clock.now() - since }, "state written at last");
         return true;
       } catch (error) {
-        const { clock, random } = this.#options.context.world;
-        const retryMs = RECORD_RETRY_MS.least + random.fraction() * RECORD_RETRY_MS.spread;
+        const retryMs = storeRetryMs(tries, random.fraction());
         this.#refusal = cannotStore(`the state of ${state.app}`, error);
-        this.#options.logger.error({ app: state.app, fault: faultOf(error), retryMs, err: error }, "state not written");
-        if (this.#closing.signal.aborted) return false;
-        await new Promise<void>((resolve) => clock.after(retryMs, resolve));
+        // A line for each try would go on filling the disk.
+        this.#options.logger[tries === 1 ? "error" : "debug"]({ app: state.app, fault: faultOf(error), retryMs, err: error }, "state not written");
+        if (signal.aborted) return false;
+        await pause(clock, retryMs, signal);
       }
     }
+  }
+
+  /** Attended time in which this app's decisions could be written down. */
+  #now(): number {
+    return this.#options.context.world.clock.now() - this.#heldUpMs;
   }
 
   #meet(demand: Demand): void {
@@ -167,11 +207,12 @@ export class AppRunner {
     this.#process.offer(demand.process);
     this.#cancelTimer();
     if (demand.wakeAt === undefined) return;
-    const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, demand.wakeAt - context.world.clock.now()));
+    const delayMs = Math.min(TIMER_MS_MAX, Math.max(0, demand.wakeAt - this.#now()));
     this.#cancelTimer = context.world.clock.after(delayMs, () => this.post({ kind: "tick" }));
   }
 
   async #performFiles(step: FileStep, signal: AbortSignal): Promise<void> {
+    await this.#mending;
     if (!(await this.#mayGo(step.kind === "prepare", signal))) return;
     const event = await performFileStep(step, this.#state, this.#options.context, signal);
     if (!signal.aborted) this.post(event);
@@ -254,6 +295,17 @@ export class AppRunner {
     if (report?.reason === undefined) logger.info(fields, "app phase");
     else logger.warn(fields, "app phase");
   }
+}
+
+/** Ends early when the signal aborts. */
+async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const cancel = clock.after(ms, resolve);
+  const onAbort = (): void => resolve();
+  signal.addEventListener("abort", onAbort, { once: true });
+  await promise;
+  signal.removeEventListener("abort", onAbort);
+  cancel();
 }
 
 /** What is worth a write: health begins anew with each life of the agent. */

@@ -336,12 +336,24 @@ describe("what is on disk", () => {
 
   it("is written later when the disk is full, and nothing is done before it is", async () => {
     const agent = await running();
-    world.spoolFault = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
+    world.disk.fail({ from: 2, kinds: ["record"], forMs: 60_000, code: "ENOSPC" });
     agent.offer(assignment(2, run(2, v2)));
     await expect(world.clock.until(() => world.deeds.length > 1, 30_000)).rejects.toThrow("it never came to that");
-    world.spoolFault = undefined;
     await until("web", 2, "HEALTHY");
     expect(world.running).toEqual(["web@2"]);
+  });
+
+  it("is done though no report of it can be written, and the newest is when it can", async () => {
+    const agent = await running();
+    world.disk.fail({ from: 1, kinds: ["spool"], forMs: 60_000, code: "ENOSPC" });
+    agent.offer(assignment(2, run(2, v2)));
+    await world.clock.until(() => world.running.includes("web@2"));
+    expect(world.disk.isFailing).toBe(true);
+    expect(agent.refusal?.message).toContain("the report of web cannot be stored in the agent's directory: no space left on the disk");
+    const count = world.reports.length;
+    await until("web", 2, "HEALTHY");
+    expect(world.reports.slice(count)).toHaveLength(1);
+    expect(agent.refusal).toBeUndefined();
   });
 });
 

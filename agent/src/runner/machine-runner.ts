@@ -13,7 +13,7 @@ import { AppRunner } from "./app-runner.ts";
 import { refusal } from "./fault.ts";
 import { appsOnDisk, assignmentFile, stateFile } from "./on-disk.ts";
 import type { Clock } from "./ports.ts";
-import { readRecord, writeRecord } from "./record.ts";
+import { readRecord, rewriteRecord } from "./record.ts";
 import type { World } from "./steps.ts";
 import { Turn } from "./turn.ts";
 
@@ -25,8 +25,9 @@ export interface MachineRunnerOptions {
   readonly dir: string;
   readonly machineId: string;
   readonly world: World;
-  /** Durable when it returns; throws when it can't be. */
+  /** Both durable when they return; throw when they can't be. */
   readonly spool: (report: NewReport) => void;
+  readonly record?: typeof rewriteRecord;
   readonly logger: Logger;
 }
 
@@ -77,7 +78,7 @@ export class MachineRunner {
       this.#options.world.secrets.take(assignment);
       return;
     }
-    writeRecord(assignmentFile(this.#options.dir), ASSIGNMENT_FORMAT, Assignment.toJSON(assignment));
+    this.#record(assignmentFile(this.#options.dir), ASSIGNMENT_FORMAT, Assignment.toJSON(assignment));
     this.#assignment = assignment;
     this.#options.world.secrets.take(assignment);
     logger.info({ generation: assignment.generation, apps: assignment.apps.length }, "assignment taken");
@@ -126,7 +127,7 @@ export class MachineRunner {
       state,
       turn: this.#turn,
       spool: (report) => spool(reportOf(report)),
-      record: (next) => writeRecord(stateFile(this.#options.dir, app), STATE_FORMAT, next),
+      record: (next) => this.#record(stateFile(this.#options.dir, app), STATE_FORMAT, next),
       logger,
       context: {
         app,
@@ -177,6 +178,10 @@ export class MachineRunner {
       reject(new Error("given up before the controller said where artifacts are"));
     }, { once: true });
     return promise;
+  }
+
+  get #record(): typeof rewriteRecord {
+    return this.#options.record ?? rewriteRecord;
   }
 
   get #clock(): Clock {

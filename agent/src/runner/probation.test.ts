@@ -1,4 +1,4 @@
-import { mkdirSync, rmdirSync } from "node:fs";
+import { mkdirSync, rmSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -180,15 +180,14 @@ describe("a drain", () => {
 describe("what the agent cannot take", () => {
   it("is said of a state that cannot be written, until it can", async () => {
     const agent = await running();
-    world.spoolFault = Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
     expect(agent.refusal).toBeUndefined();
+    world.disk.fail({ from: 2, kinds: ["record"], forMs: 60_000, code: "ENOSPC" });
     agent.offer(assignment(2, second));
     await world.clock.until(() => agent.refusal !== undefined);
     expect(agent.refusal).toEqual({
       code: "cannot_store",
       message: "the state of web cannot be stored in the agent's directory: no space left on the disk; free some space there, and the agent goes on by itself",
     });
-    world.spoolFault = undefined;
     await until(2, "HEALTHY");
     expect(agent.refusal).toBeUndefined();
   });
@@ -196,6 +195,7 @@ describe("what the agent cannot take", () => {
   it("is an assignment that cannot be written: the one before stands, and it can be offered again", async () => {
     const agent = await running();
     const obstacle = join(world.dir, "assignment.json.new");
+    rmSync(obstacle);
     mkdirSync(obstacle);
     expect(() => agent.offer(assignment(2, second))).toThrow("EISDIR");
     expect(agent.generation).toBe(1);

@@ -5,8 +5,10 @@ import { join } from "node:path";
 import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import pino from "pino";
 import type { NewReport } from "../report/spool.ts";
+import { FailingDisk } from "./failing-disk.fixture.ts";
 import { MachineRunner } from "./machine-runner.ts";
 import type { Clock, Exit, Fault, LaunchSpec, Outcome, SecretStore, Verdict, Workload } from "./ports.ts";
+import { rewriteRecord } from "./record.ts";
 import type { World } from "./steps.ts";
 
 /** Time passes only in `until`: then it jumps from one timer to the next. */
@@ -85,6 +87,7 @@ export interface Behaviour {
 export class FakeWorld {
   readonly dir = mkdtempSync(join(tmpdir(), "muster-runner-"));
   readonly clock = new JumpingClock();
+  readonly disk = new FailingDisk(() => this.clock.now());
   readonly living = new Map<string, Living>();
   readonly behaviours = new Map<string, Behaviour>();
   readonly reports: NewReport[] = [];
@@ -115,7 +118,12 @@ export class FakeWorld {
       world: this.#world(this.#life),
       spool: (report) => {
         if (this.spoolFault !== undefined) throw this.spoolFault;
+        this.disk.write("spool");
         this.reports.push(report);
+      },
+      record: (...args) => {
+        this.disk.write("record");
+        rewriteRecord(...args);
       },
       logger: pino({ level: "silent" }),
     });
@@ -185,8 +193,7 @@ export class FakeWorld {
           call(() => {
             const fault = this.behaviours.get(versionOf(artifact))?.pullFault;
             if (fault !== undefined) return { ok: false, fault } as const;
-            this.releases.add(`${app}/${artifact}`);
-            return { ok: true, value: undefined } as const;
+            return this.disk.outcome("pull", () => void this.releases.add(`${app}/${artifact}`));
           }),
       },
       store: {
@@ -194,17 +201,20 @@ export class FakeWorld {
         has: (app, artifact) => call(() => this.releases.has(`${app}/${artifact}`)),
         current: (app) => call(() => this.links.get(app)),
         switchTo: (app, artifact) =>
-          call(() => {
-            if (artifact === undefined) this.links.delete(app);
-            else this.links.set(app, artifact);
-            return { ok: true, value: undefined } as const;
-          }),
+          call(() =>
+            this.disk.outcome("link", () => {
+              if (artifact === undefined) this.links.delete(app);
+              else this.links.set(app, artifact);
+            }),
+          ),
         prune: (app, keep) =>
           call(() => {
+            this.disk.write("delete");
             for (const release of this.releases) if (release.startsWith(`${app}/`) && !keep.includes(release.split("/")[1]!)) this.releases.delete(release);
           }),
         removeApp: (app) =>
           call(() => {
+            this.disk.write("delete");
             rmSync(join(this.dir, "apps", app), { recursive: true, force: true });
             for (const release of this.releases) if (release.startsWith(`${app}/`)) this.releases.delete(release);
           }),
@@ -212,9 +222,9 @@ export class FakeWorld {
       secrets: this.secrets === undefined ? {
         take: () => undefined,
         dir: (app, version) => `${this.dir}/apps/${app}/secrets/releases/${version}/files`,
-        place: () => call(() => ({ ok: true, value: undefined }) as const),
+        place: () => call(() => this.disk.outcome("secrets", () => undefined)),
         environment: () => ({ ok: true, value: {} }),
-        point: () => call(() => ({ ok: true, value: undefined }) as const),
+        point: () => call(() => this.disk.outcome("link", () => undefined)),
         redact: (_app, text) => text,
         prune: () => call(() => undefined),
       } : {
@@ -230,6 +240,8 @@ export class FakeWorld {
             if (behaviour?.startFault !== undefined) return { ok: false, fault: behaviour.startFault } as const;
             const found = this.living.get(spec.launchId);
             if (found !== undefined) return { ok: true, value: found.workload } as const;
+            const opened = this.disk.outcome("launch", () => undefined);
+            if (!opened.ok) return opened;
             this.#pid += 1;
             const workload: Workload = { launchId: spec.launchId, pid: this.#pid, startTicks: "1", bootId: this.bootId };
             this.living.set(spec.launchId, { spec, workload, ended: Promise.withResolvers<Exit>() });

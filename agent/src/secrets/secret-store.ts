@@ -11,7 +11,7 @@
  */
 import assert from "node:assert/strict";
 import { constants, readdirSync, readFileSync } from "node:fs";
-import { mkdir, open, rename, rm, symlink } from "node:fs/promises";
+import { mkdir, open, readlink, rename, rm, symlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { type SealedSecrets, SecretValues } from "@muster/proto/gen/muster/v1/secrets.ts";
@@ -94,7 +94,7 @@ export function createSecretStore({ dir, machineId, sealingKeys, onUnopened }: S
       try {
         await write(folder, release, { secrets: box.secrets, values });
       } catch (error) {
-        return { ok: false, fault: diskFault(error, "write the secrets of the release") };
+        return { ok: false, fault: diskFault(error, "write the secrets of the release", folder) };
       }
       forms.delete(app);
       return { ok: true, value: undefined };
@@ -120,13 +120,15 @@ export function createSecretStore({ dir, machineId, sealingKeys, onUnopened }: S
           await rm(link, { force: true });
           return { ok: true, value: undefined };
         }
+        const target = join("releases", checked(release.version), "files");
+        if (await pointsTo(link, target)) return { ok: true, value: undefined };
         await rm(`${link}.new`, { force: true });
-        await symlink(join("releases", checked(release.version), "files"), `${link}.new`);
+        await symlink(target, `${link}.new`);
         await rename(`${link}.new`, link);
         await syncDirectory(root);
         return { ok: true, value: undefined };
       } catch (error) {
-        return { ok: false, fault: diskFault(error, "switch the current secrets") };
+        return { ok: false, fault: diskFault(error, "switch the current secrets", root) };
       }
     },
 
@@ -161,6 +163,18 @@ async function write(folder: string, release: Release, { secrets, values }: Kept
   const folders = dirname(folder);
   await mkdir(folders, { recursive: true, mode: 0o700 });
   const draft = join(folders, `${DRAFT}${randomSuffix()}`);
+  try {
+    await fill(draft, release, { secrets, values });
+    await putInPlace(draft, folder);
+  } catch (error) {
+    // Tries on a full disk must not fill it further.
+    await rm(draft, { recursive: true, force: true }).catch(() => undefined);
+    throw error;
+  }
+  for (const made of [folders, dirname(folders), dirname(dirname(folders))]) await syncDirectory(made);
+}
+
+async function fill(draft: string, release: Release, { secrets, values }: Kept): Promise<void> {
   await mkdir(join(draft, "files"), { recursive: true, mode: 0o700 });
   const texts = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value.toString("base64")]));
   await writePrivate(join(draft, "values.json"), Buffer.from(JSON.stringify({ format: FORMAT, secrets, values: texts })), 0o600);
@@ -171,10 +185,19 @@ async function write(folder: string, release: Release, { secrets, values }: Kept
     await writePrivate(file, values[secret]!, mode === 0o400 ? 0o400 : 0o600);
   }
   await syncEach(draft);
-  // A death between the two leaves none, and the next try writes it again.
-  if ((await kindOf(folder)) !== "absent") await rename(folder, join(folders, `${DRAFT}${randomSuffix()}`));
-  await rename(draft, folder);
-  for (const made of [folders, dirname(folders), dirname(dirname(folders))]) await syncDirectory(made);
+}
+
+/** A death between the two leaves none, and the next try writes it again. */
+async function putInPlace(draft: string, folder: string): Promise<void> {
+  if ((await kindOf(folder)) === "absent") return rename(draft, folder);
+  const before = join(dirname(folder), `${DRAFT}${randomSuffix()}`);
+  await rename(folder, before);
+  try {
+    await rename(draft, folder);
+  } catch (error) {
+    await rename(before, folder);
+    throw error;
+  }
 }
 
 /** Flushed with its folder. */
@@ -211,6 +234,15 @@ function namesIn(path: string): readonly string[] {
     return readdirSync(path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
+async function pointsTo(link: string, target: string): Promise<boolean> {
+  try {
+    return (await readlink(link)) === target;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return false;
     throw error;
   }
 }

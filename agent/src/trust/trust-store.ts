@@ -4,7 +4,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { readRecord, writeRecord } from "../runner/record.ts";
+import { readRecord, rewriteRecord, writeRecord } from "../runner/record.ts";
 import type { Highest } from "./check-envelope.ts";
 
 const KEYS_FORMAT = "muster.assignment-keys.v1";
@@ -43,6 +43,6 @@ export function openTrustStore({ dir, onDamage }: { readonly dir: string; readon
     keys: read(keysFile, KEYS_FORMAT) as StoredKeys | undefined,
     highest: read(highestFile, HIGHEST_FORMAT) as Highest | undefined,
     writeKeys: (keys) => writeRecord(keysFile, KEYS_FORMAT, keys),
-    writeHighest: (highest) => writeRecord(highestFile, HIGHEST_FORMAT, highest),
+    writeHighest: (highest) => rewriteRecord(highestFile, HIGHEST_FORMAT, highest),
   };
 }

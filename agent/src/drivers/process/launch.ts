@@ -45,7 +45,7 @@ export async function launch(dir: string, baseEnv: Readonly<Record<string, strin
     }
   } catch (error) {
     await closeAll(output);
-    return { ok: false, fault: diskFault(error, `open the output files of ${spec.app}`) };
+    return { ok: false, fault: diskFault(error, `open the output files of ${spec.app}`, appLayout(dir, spec.app).logsDir) };
   }
   try {
     const stdio = ["ignore" as const, ...output.map((file) => file.fd)];
