@@ -1,6 +1,6 @@
 /** Puts the agent together: the one file that knows every adapter. Decides nothing but the order of starting and ending. */
 import { randomUUID } from "node:crypto";
-import { constants, accessSync, mkdirSync, realpathSync } from "node:fs";
+import { constants, accessSync, existsSync, mkdirSync, realpathSync } from "node:fs";
 import { arch, hostname, platform } from "node:os";
 import { join } from "node:path";
 import { rootCertificates } from "node:tls";
@@ -25,6 +25,7 @@ import { createPuller } from "./pull/puller.ts";
 import { createSecretStore } from "./secrets/secret-store.ts";
 import { openSpool } from "./report/spool.ts";
 import { createClock } from "./runner/clock.ts";
+import { diskTrouble } from "./runner/fault.ts";
 import { takeLock } from "./runner/lock.ts";
 import { MachineRunner } from "./runner/machine-runner.ts";
 import { strayLaunches } from "./runner/strays.ts";
@@ -55,15 +56,41 @@ export interface Agent {
 /** What is being started or stopped is waited for, but not for ever: the next agent takes it up where it stands. */
 const CLOSE_TIMEOUT_MS = 3_000;
 
-export async function startAgent({ dir, identity: known, store, environment, maxAssignmentAgeMs }: AgentOptions, logger: Logger): Promise<Agent> {
+/** Throws what the disk says when it does not let the agent start, and has then undone what it did: it may be called again. */
+export async function startAgent(options: AgentOptions, logger: Logger): Promise<Agent> {
+  const { dir } = options;
   const lock = takeLock({ dir, pid: process.pid, birthOf });
   if (!lock.ok) throw new CannotStart(`another agent, with pid ${lock.holderPid}, uses ${dir}: end it, or give this one another --dir`);
+  const opened: Closing[] = [lock.release];
+  try {
+    return await assemble(options, opened, logger);
+  } catch (error) {
+    closeAll(opened);
+    throw error;
+  }
+}
 
+type Closing = () => void;
+
+/** The last that was opened is closed first. One that can't be does not keep the others open. */
+function closeAll(opened: readonly Closing[]): void {
+  for (const close of opened.toReversed()) {
+    try {
+      close();
+    } catch {
+      // A lock that stays names a process that ends, and is taken over; all else ends with the process too.
+    }
+  }
+}
+
+async function assemble({ dir, identity: known, store, environment, maxAssignmentAgeMs }: AgentOptions, opened: Closing[], logger: Logger): Promise<Agent> {
   const baseEnv = minimalEnvironment(environment);
   const identity = new RunningIdentity({ identity: known, store, fraction: Math.random, now: Date.now, logger });
   const tls = tlsOf(identity);
   const spool = openSpool({ dir, newInstanceId: randomUUID, now: Date.now, onDamage: (what) => logger.error({ dir }, what) });
+  opened.push(() => spool.close());
   const driver = createProcessDriver({ dir, baseEnv, logger });
+  opened.push(() => driver.close());
   const logs = createLogReader({ dir });
   const runner = new MachineRunner({
     dir,
@@ -125,16 +152,19 @@ export async function startAgent({ dir, identity: known, store, environment, max
     fraction: Math.random,
     logger,
   });
-  await runner.start();
+  try {
+    await runner.start();
+  } catch (error) {
+    await runner.close();
+    throw error;
+  }
   link.open();
   identity.open(() => link.reconnect());
 
   const end = async (): Promise<void> => {
     await identity.close();
     await link.close();
-    driver.close();
-    spool.close();
-    lock.release();
+    closeAll(opened);
   };
   return {
     async close() {
@@ -192,13 +222,15 @@ function untilRenewed<T>(identity: RunningIdentity, of: (credentials: Credential
   };
 }
 
-/** Resolved, so that what the kernel says of a process's directory can be compared with it. */
+/** Throws CannotStart, and what the disk says of a directory that is there. Resolved, so that what the kernel says of a process's directory can be compared with it. */
 export function usableDirectory(dir: string): string {
   try {
     mkdirSync(dir, { recursive: true });
     accessSync(dir, constants.W_OK | constants.X_OK);
     return realpathSync(dir);
   } catch (error) {
+    // It was used before, and can be once the disk is well.
+    if (existsSync(dir) && diskTrouble(error) !== undefined) throw error;
     throw new CannotStart(`the directory ${dir} cannot be used: ${error instanceof Error ? error.message : String(error)}; give another with --dir`);
   }
 }

@@ -5,14 +5,19 @@
  * the parent: a terminal sends it to both, and the parent decides.
  */
 import { existsSync, rmdirSync } from "node:fs";
+import { join } from "node:path";
 import pino from "pino";
 import { type Agent, type AgentOptions, CannotStart, startAgent, usableDirectory } from "./compose.ts";
 import { type Config, type LogLevel, readConfig } from "./config.ts";
 import { becomeMember, identityFor } from "./enter.ts";
 import { IdentityStore } from "./identity/identity-store.ts";
 import { JoinError } from "./identity/join.ts";
+import { onceDiskAllows } from "./once-disk-allows.ts";
 import { pin, type Said, showPinned } from "./trust/release/pin-command.ts";
 
+const LOG_WAITING_BYTES_MAX = 64 * 1024;
+
+process.stderr.on("error", () => undefined);
 const parsed = readConfig(process.argv.slice(2));
 switch (parsed.kind) {
   case "said":
@@ -30,12 +35,18 @@ async function perform({ dir: wantedDir, command, environment, logLevel }: Confi
   if (command.kind === "show-pinned") return print(await showPinned(wantedDir));
   const isNew = !existsSync(wantedDir);
   try {
+    if (command.kind === "run") {
+      const enter = async (): Promise<Pick<AgentOptions, "dir" | "identity" | "store">> => {
+        const dir = usableDirectory(wantedDir);
+        const store = new IdentityStore(dir);
+        return { dir, identity: await identityFor(command, { dir, store, say }), store };
+      };
+      // Whoever joins is there to be told; a machine of the fleet starts what should run as soon as it can.
+      const entered = existsSync(join(wantedDir, "identity")) ? await onceDiskAllows(enter, say) : await enter();
+      return await run({ ...entered, environment, maxAssignmentAgeMs: command.maxAssignmentAgeMs }, logLevel, command.stopWithParent);
+    }
     const dir = usableDirectory(wantedDir);
     const store = new IdentityStore(dir);
-    if (command.kind === "run") {
-      const identity = await identityFor(command, { dir, store, say });
-      return await run({ dir, identity, store, environment, maxAssignmentAgeMs: command.maxAssignmentAgeMs }, logLevel, command.stopWithParent);
-    }
     const { machine, controller } = await becomeMember(command.join, { dir, store, say }, command.isAgain);
     say(`${machine} is a machine of the fleet at ${controller} now. Start its agent with: muster-agent --dir ${dir}`);
   } catch (error) {
@@ -48,14 +59,14 @@ async function perform({ dir: wantedDir, command, environment, logLevel }: Confi
 
 async function run(options: AgentOptions, level: LogLevel, stopWithParent: boolean): Promise<void> {
   const { identity, dir } = options;
-  const logger = pino({ level, base: { machineId: identity.machine } }, pino.destination({ fd: 2, sync: true }));
+  const logger = pino({ level, base: { machineId: identity.machine } }, stderrLog());
   const crash = (err: unknown): never => {
     logger.fatal({ err }, "agent crashed; its workloads go on");
     process.exit(1);
   };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
-  const agent: Agent = await startAgent(options, logger);
+  const agent: Agent = await onceDiskAllows(() => startAgent(options, logger), say);
   logger.info({ controller: identity.controller, dir, pid: process.pid }, "agent started");
 
   let isEnding = false;
@@ -78,6 +89,13 @@ async function run(options: AgentOptions, level: LogLevel, stopWithParent: boole
 function print({ ok, text }: Said): void {
   if (!ok) refuse(text);
   process.stdout.write(`${text}\n`);
+}
+
+/** Stderr may be a file on a full disk: its lines wait for the next ones, and beyond so many they are lost. The agent goes on without. */
+function stderrLog(): pino.DestinationStream {
+  const destination = pino.destination({ fd: 2, sync: true, maxLength: LOG_WAITING_BYTES_MAX });
+  destination.on("error", () => undefined);
+  return destination;
 }
 
 /** A directory that was made for nothing goes again; one that holds something by now stays. */

@@ -7,10 +7,11 @@
  *
  * Always holds: pending reports are in the order of their sequence, and there are at most `reportsMax`.
  */
-import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, ftruncateSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { Report } from "@muster/proto/gen/muster/v1/agent.ts";
+import { withPath } from "../runner/fault.ts";
 
 const FORMAT = "muster.spool.v1";
 /** Bounds memory and disk for weeks without a controller. Beyond it the newest report of each app is kept: it is the whole picture. */
@@ -98,9 +99,13 @@ class FileSpool implements Spool {
     this.#unwritten.add(report.app);
     const numbered: Report = { ...report, seq: this.#nextSeq, observedAt: this.#now() };
     const bytes = Buffer.from(lineOf(Report.toJSON(numbered)));
-    ftruncateSync(this.#file, this.#sizeBytes);
-    writeWhole(this.#file, bytes, this.#sizeBytes);
-    fsyncSync(this.#file);
+    try {
+      ftruncateSync(this.#file, this.#sizeBytes);
+      writeWhole(this.#file, bytes, this.#sizeBytes);
+      fsyncSync(this.#file);
+    } catch (error) {
+      throw withPath(error, this.#path);
+    }
     this.#sizeBytes += bytes.length;
     this.#nextSeq += 1;
     this.#pending = [...this.#pending, numbered];
@@ -162,7 +167,9 @@ class FileSpool implements Spool {
       syncDirectory(dirname(this.#path));
     } catch (error) {
       closeSync(file);
-      throw error;
+      // On a full disk it takes the room that is left.
+      rmSync(draft, { force: true });
+      throw withPath(error, this.#path);
     }
     this.#sizeBytes = bytes.length;
     this.#deadBytes = 0;

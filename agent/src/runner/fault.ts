@@ -43,6 +43,11 @@ export function cannotStore(what: string, error: unknown): Refusal {
   return refusal("cannot_store", `${what} cannot be stored in the agent's directory: ${why}; ${remedy}, and the agent goes on by itself`);
 }
 
+/** To whoever started the agent. */
+export function cannotStart(trouble: DiskTrouble, error: unknown): string {
+  return `cannot start yet: ${troubleWords(trouble, error)}; ${trouble.remedy}, and the agent starts by itself`;
+}
+
 export function refusal(code: RefusalCode, message: string): Refusal {
   return { code, message };
 }

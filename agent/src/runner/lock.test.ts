@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -29,8 +29,14 @@ describe("the lock of an agent's directory", () => {
   it.each([
     ["whose process is gone", "99 5\n"],
     ["whose pid is somebody else's by now", "10 99\n"],
-    ["that was never finished", ""],
-  ])("%s is taken over", (_, text) => {
+    ["that names nobody", "nobody"],
+  ])("%s is taken over, whether it is a link or the file of an older agent", (_, text) => {
+    for (const make of [() => writeFileSync(join(dir, "agent.lock"), text), () => symlinkSync(text, join(dir, "agent.lock"))]) {
+      make();
+      const lock = take(10);
+      expect(lock.ok).toBe(true);
+      if (lock.ok) lock.release();
+    }
     writeFileSync(join(dir, "agent.lock"), text);
     expect(take(11).ok).toBe(true);
     expect(take(10)).toEqual({ ok: false, holderPid: 11 });
@@ -39,7 +45,8 @@ describe("the lock of an agent's directory", () => {
 
   it("is not released by one that does not hold it any more", () => {
     const first = take(10);
-    writeFileSync(join(dir, "agent.lock"), "11 110\n");
+    rmSync(join(dir, "agent.lock"));
+    symlinkSync("11 110", join(dir, "agent.lock"));
     if (first.ok) first.release();
     expect(take(10)).toEqual({ ok: false, holderPid: 11 });
   });

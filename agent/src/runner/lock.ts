@@ -1,8 +1,10 @@
 /**
  * One agent for each directory. The lock names its holder by pid and birth, so a holder that was killed is known to be gone, even when its pid is
  * somebody else's by now. Never waits.
+ *
+ * It is a symlink that names its holder and leads nowhere: it is there whole or not at all, and is made on a full disk too.
  */
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "./fault.ts";
 
@@ -21,28 +23,22 @@ const ROUNDS_MAX = 10;
 /** Throws when the directory can't be written. */
 export function takeLock({ dir, pid, birthOf }: LockOptions): Lock {
   const path = join(dir, "agent.lock");
-  const own = `${path}.${pid}`;
-  const text = `${pid} ${birthOf(pid) ?? "unknown"}\n`;
-  writeFileSync(own, text);
-  try {
-    for (let round = 0; round < ROUNDS_MAX; round += 1) {
-      if (linked(own, path)) return { ok: true, release: () => releaseIf(path, text) };
-      const holder = readIfThere(path);
-      if (holder === undefined) continue;
-      const [holderPid, holderBirth] = holder.trim().split(" ");
-      const livingBirth = birthOf(Number(holderPid));
-      if (livingBirth !== undefined && livingBirth === holderBirth && holder !== text) return { ok: false, holderPid: Number(holderPid) };
-      takeAway(path, holder, `${own}.stale`);
-    }
-  } finally {
-    rmSync(own, { force: true });
+  const text = `${pid} ${birthOf(pid) ?? "unknown"}`;
+  for (let round = 0; round < ROUNDS_MAX; round += 1) {
+    if (made(path, text)) return { ok: true, release: () => releaseIf(path, text) };
+    const holder = readIfThere(path);
+    if (holder === undefined) continue;
+    const [holderPid, holderBirth] = holder.trim().split(" ");
+    const livingBirth = birthOf(Number(holderPid));
+    if (livingBirth !== undefined && livingBirth === holderBirth && holder !== text) return { ok: false, holderPid: Number(holderPid) };
+    takeAway(path, holder, `${path}.${pid}.stale`);
   }
   throw new Error(`${path} is changed by others all the time`);
 }
 
-function linked(from: string, to: string): boolean {
+function made(path: string, text: string): boolean {
   try {
-    linkSync(from, to);
+    symlinkSync(text, path);
     return true;
   } catch (error) {
     if (errorCode(error) === "EEXIST") return false;
@@ -58,7 +54,8 @@ function takeAway(path: string, stale: string, aside: string): void {
     if (errorCode(error) === "ENOENT") return;
     throw error;
   }
-  if (readIfThere(aside) !== stale) linked(aside, path);
+  const taken = readIfThere(aside);
+  if (taken !== undefined && taken !== stale) made(path, taken);
   rmSync(aside, { force: true });
 }
 
@@ -68,9 +65,11 @@ function releaseIf(path: string, text: string): void {
 
 function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    return readlinkSync(path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
+    // Older agents made a file.
+    if (errorCode(error) === "EINVAL") return readFileSync(path, "utf8");
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 /** For tests alone: a world of fakes that outlives the agents in it, so that they can be killed and started again. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AppAssignment, Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
@@ -68,6 +68,9 @@ export class JumpingClock implements Clock {
   }
 }
 
+/** Records are flushed with each decision, which no test here is about. */
+const FAST = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+
 interface Living {
   readonly spec: LaunchSpec;
   readonly workload: Workload;
@@ -85,7 +88,7 @@ export interface Behaviour {
 }
 
 export class FakeWorld {
-  readonly dir = mkdtempSync(join(tmpdir(), "muster-runner-"));
+  readonly dir = mkdtempSync(join(FAST, "muster-runner-"));
   readonly clock = new JumpingClock();
   readonly disk = new FailingDisk(() => this.clock.now());
   readonly living = new Map<string, Living>();
