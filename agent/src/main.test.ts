@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -53,6 +53,13 @@ afterEach(async () => {
   await artifacts.close();
   rmSync(dir, { recursive: true, force: true });
 });
+
+/** Its log goes to a file for which there is no room. */
+function startWithoutLog(): void {
+  const full = openSync("/dev/full", "w");
+  agents.push(spawn(process.execPath, [BIN, "--dir", dir, "--id", "m-1"], { stdio: ["pipe", full, full] }));
+  closeSync(full);
+}
 
 function start(...more: string[]): ChildProcess & { readonly words: string[] } {
   const args = ["--dir", dir, "--id", "m-1", ...more];
@@ -126,6 +133,13 @@ describe("the agent", () => {
     expect(reverted).toMatchObject({ runningVersion: "1.1", reason: { code: "exited" } });
     expect(reverted.reason?.message).toMatch(/^exited with code 3, 4 times in .*s; last output: "no luck"; back on 1\.1$/);
     expect(await (await fetch(`http://127.0.0.1:${reverted.ports.http}/`)).text()).toBe("1.1");
+  });
+
+  it("goes on where its log cannot be written", async () => {
+    startWithoutLog();
+    await deployed(1, good, "1.0");
+    await deployed(2, better, "1.1");
+    expect(agents[0]).toMatchObject({ exitCode: null, signalCode: null });
   });
 
   it("that is killed leaves its workload running, and finds it again", async () => {

@@ -42,7 +42,7 @@ export const REASON_CODES = [
 
 export type ReasonCode = (typeof REASON_CODES)[number];
 
-/** Faults of the surroundings and not of the release: the agent tries again, with back-off, until healthy_deadline, and only then has the target failed. */
+/** Faults of the surroundings and not of the release: the agent tries again, with back-off, until healthy_deadline, and only then has the target failed. Where nothing would run, it tries on. */
 const INFRASTRUCTURE_CODES: readonly ReasonCode[] = ["artifact_unavailable", "disk_full", "io_error", "secret_unavailable"];
 
 export function isInfrastructure(code: ReasonCode): boolean {

@@ -74,6 +74,14 @@ describe("current", () => {
     expect(await store.current("shop")).toBe(A);
   });
 
+  test("is not written when it points there already, so that going back needs no room on the disk", async () => {
+    await putRelease(A);
+    await store.switchTo("shop", A);
+    const { ino } = await lstat(inApp("current"));
+    expect((await store.switchTo("shop", A)).ok).toBe(true);
+    expect((await lstat(inApp("current"))).ino).toBe(ino);
+  });
+
   test("a switch that was killed before its rename is no hindrance", async () => {
     await putRelease(A);
     await symlink("releases/gone", inApp("current.new"));

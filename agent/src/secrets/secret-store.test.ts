@@ -51,6 +51,16 @@ describe("secrets of a release", () => {
     expect(asked).toBe(0);
   });
 
+  it("that cannot be written leave nothing behind, try after try, and what was there stays", async () => {
+    await placed();
+    const impossible = release("2", { env: {}, files: [{ path: "tls", secret: "db", mode: 0o600 }, { path: "tls/server.key", secret: "tls", mode: 0o600 }] });
+    const secrets = store();
+    secrets.take(assignment(await sealed(run(8, impossible), VALUES, key)));
+    for (let tries = 0; tries < 3; tries += 1) expect(await secrets.place("web", impossible)).toMatchObject({ ok: false, fault: { code: "io_error", retryable: true } });
+    expect(readdirSync(join(dir, "apps/web/secrets/releases"))).toEqual(["1"]);
+    expect(secrets.environment("web", release("1"))).toMatchObject({ ok: true, value: { DB_PASSWORD: "pass\nword" } });
+  });
+
   it("are there after a restart without keys, boxes or a network", async () => {
     await placed();
     keys = [];
