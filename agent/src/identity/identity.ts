@@ -90,7 +90,14 @@ export class RunningIdentity {
     if (next?.credentials !== credentials) return;
     this.#nextFailures = 0;
     const { next: _, ...identity } = this.#identity;
-    this.#keep({ ...identity, current: credentials, previousSealingKey: current.keys.sealing });
+    const known: Identity = { ...identity, current: credentials, previousSealingKey: current.keys.sealing };
+    try {
+      this.#keep(known);
+    } catch (error) {
+      // Both are on disk, as current and next ones: an agent that starts from there finds out the same.
+      this.#identity = known;
+      this.#options.logger.error({ err: error }, "credentials that work not written as the current ones");
+    }
   }
 
   failed(credentials: Credentials): void {
