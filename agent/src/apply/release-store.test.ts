@@ -82,6 +82,21 @@ describe("current", () => {
     expect((await lstat(inApp("current"))).ino).toBe(ino);
   });
 
+  test("is switched there and back by second names of links that were made ready, which need no room on the disk", async () => {
+    for (const digest of [A, B]) {
+      await putRelease(digest);
+      expect([await store.makeReady("shop", digest), await store.makeReady("shop", digest)]).toEqual([{ ok: true, value: undefined }, { ok: true, value: undefined }]);
+    }
+    for (const digest of [A, B, A]) {
+      expect((await store.switchTo("shop", digest)).ok).toBe(true);
+      expect(await store.current("shop")).toBe(digest);
+      expect((await lstat(inApp("current"))).ino).toBe((await lstat(inApp(`releases/${digest}.link`))).ino);
+    }
+    await store.prune("shop", [A]);
+    expect((await readdir(inApp("releases"))).toSorted()).toEqual([A, `${A}.link`, `${A}.manifest`]);
+    expect(await readdir(inApp())).not.toContain("current.new");
+  });
+
   test("a switch that was killed before its rename is no hindrance", async () => {
     await putRelease(A);
     await symlink("releases/gone", inApp("current.new"));

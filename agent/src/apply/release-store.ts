@@ -5,7 +5,7 @@
  * or to the one after it.
  * For one app, calls come one after another, and not while it is being pulled.
  */
-import { mkdir, readdir, readlink, rename, rm, symlink, unlink } from "node:fs/promises";
+import { link, mkdir, readdir, readlink, rename, rm, symlink, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { parseDigest } from "@muster/proto/ids.ts";
 import { diskFault } from "../disk/disk-fault.ts";
@@ -25,6 +25,7 @@ export function createReleaseStore({ dir }: ReleaseStoreOptions): ReleaseStore {
     releaseDir: (app, artifact) => appLayout(dir, app).releaseDir(artifact),
     has: (app, artifact) => isWhole(appLayout(dir, app), artifact),
     current: (app) => currentOf(appLayout(dir, app)),
+    makeReady: (app, artifact) => makeReady(appLayout(dir, app), artifact),
     switchTo: (app, artifact) => switchTo(appLayout(dir, app), artifact),
     prune: (app, keep) => prune(appLayout(dir, app), new Set(keep)),
     removeApp: (app) => removeApp(dir, app),
@@ -41,6 +42,27 @@ async function currentOf(layout: AppLayout): Promise<string | undefined> {
   }
   const digest = parseDigest(basename(target));
   return digest !== undefined && dirname(target) === "releases" ? digest : undefined;
+}
+
+/** A symlink with so long a target takes a block of its own on many file systems, and a second name of one takes none. */
+async function makeReady(layout: AppLayout, digest: string): Promise<Outcome> {
+  try {
+    await symlinkIfAbsent(join("releases", digest), layout.readyLink(digest));
+    await syncDirectory(layout.releasesDir);
+    return { ok: true, value: undefined };
+  } catch (error) {
+    return { ok: false, fault: diskFault(error, "prepare the switch of the current release", layout.appDir) };
+  }
+}
+
+/** As a second name of the ready link, or, where a symlink can have none, anew. */
+async function makeDraft(layout: AppLayout, digest: string, draft: string): Promise<void> {
+  await unlinkIfThere(draft);
+  try {
+    await link(layout.readyLink(digest), draft);
+  } catch {
+    await symlink(join("releases", digest), draft);
+  }
 }
 
 async function switchTo(layout: AppLayout, digest: string | undefined): Promise<Outcome> {
@@ -61,8 +83,7 @@ async function switchTo(layout: AppLayout, digest: string | undefined): Promise<
     }
     // One name for all tries: what a killed try left is replaced by the next, and never piles up.
     const draft = `${layout.currentLink}.new`;
-    await unlinkIfThere(draft);
-    await symlink(join("releases", digest), draft);
+    await makeDraft(layout, digest, draft);
     await rename(draft, layout.currentLink);
     await syncDirectory(layout.appDir);
     return { ok: true, value: undefined };
@@ -78,7 +99,7 @@ async function prune(layout: AppLayout, keep: ReadonlySet<string>): Promise<void
     if (digest !== undefined && !keep.has(digest)) await retire(layout, digest);
   }
   // Manifests go after their directories, so that a directory never stands without one. Drafts of killed tries go too.
-  const kept = new Set([...keep].map((digest) => basename(layout.manifestFile(digest))));
+  const kept = new Set([...keep].flatMap((digest) => [layout.manifestFile(digest), layout.readyLink(digest)].map((path) => basename(path))));
   for (const name of names) {
     if (parseDigest(name) === undefined && !kept.has(name)) await rm(join(layout.releasesDir, name), { recursive: true, force: true });
   }
@@ -110,6 +131,14 @@ async function namesIn(path: string): Promise<readonly string[]> {
   } catch (error) {
     if (errorCode(error) === "ENOENT") return [];
     throw error;
+  }
+}
+
+async function symlinkIfAbsent(target: string, path: string): Promise<void> {
+  try {
+    await symlink(target, path);
+  } catch (error) {
+    if (errorCode(error) !== "EEXIST") throw error;
   }
 }
 

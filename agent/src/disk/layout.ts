@@ -3,6 +3,7 @@
  *
  *     <dir>/apps/<app>/releases/<digest>/          a release, whole or absent
  *                      releases/<digest>.manifest  its manifest
+ *                      releases/<digest>.link → releases/<digest>  what `current` becomes a second name of
  *                      staging/<digest>.<random>/  a release on its way, or (deleted.…) on its way out
  *                      current → releases/<digest>
  *                      shared/  logs/  state.json  secrets/
@@ -23,6 +24,7 @@ export interface AppLayout {
   readonly logsDir: string;
   releaseDir(digest: string): string;
   manifestFile(digest: string): string;
+  readyLink(digest: string): string;
 }
 
 export function appLayout(dir: string, app: string): AppLayout {
@@ -37,6 +39,7 @@ export function appLayout(dir: string, app: string): AppLayout {
     logsDir: join(appDir, "logs"),
     releaseDir: (digest) => join(releasesDir, checked(digest)),
     manifestFile: (digest) => join(releasesDir, `${checked(digest)}.manifest`),
+    readyLink: (digest) => join(releasesDir, `${checked(digest)}.link`),
   };
 }
 

@@ -62,6 +62,8 @@ export function withPath(error: unknown, path: string): unknown {
   return error instanceof Error && pathOf(error) === undefined ? Object.assign(error, { path }) : error;
 }
 
+/** Of a link it is the link's own. */
 function pathOf(error: unknown): string | undefined {
+  if (error instanceof Error && "dest" in error && typeof error.dest === "string") return error.dest;
   return error instanceof Error && "path" in error && typeof error.path === "string" ? error.path : undefined;
 }

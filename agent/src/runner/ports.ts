@@ -38,6 +38,8 @@ export interface ReleaseStore {
   has(app: string, artifact: string): Promise<boolean>;
   /** Where `current` points, or undefined. */
   current(app: string): Promise<string | undefined>;
+  /** Makes sure that a switch to it will need no room on the disk; done before anything is stopped for it. */
+  makeReady(app: string, artifact: string): Promise<Outcome>;
   /** Atomic (symlink + rename), durable when it resolves. Undefined takes `current` away. */
   switchTo(app: string, artifact: string | undefined): Promise<Outcome>;
   /** Deletes all releases but `keep`, and staging left over. */

@@ -142,6 +142,10 @@ async function prepare(release: Release, state: AppState, context: StepContext):
   const anyPorts = Object.fromEntries(Object.keys(release.ports).map((name) => [name, 1]));
   const resolution = resolveFor(release, { ...state, ports: { ...anyPorts, ...state.ports } }, context);
   if (!resolution.ok) return failed(unresolved(resolution.missing));
+  for (const { artifact } of [release, ...(state.lastGood === undefined ? [] : [state.lastGood])]) {
+    const ready = await world.store.makeReady(app, artifact);
+    if (!ready.ok) return ready;
+  }
   return plain(await world.secrets.place(app, release));
 }
 

@@ -203,6 +203,7 @@ export class FakeWorld {
         releaseDir: (app, artifact) => `${this.dir}/apps/${app}/releases/${artifact}`,
         has: (app, artifact) => call(() => this.releases.has(`${app}/${artifact}`)),
         current: (app) => call(() => this.links.get(app)),
+        makeReady: () => call(() => this.disk.outcome("link", () => undefined)),
         switchTo: (app, artifact) =>
           call(() =>
             this.disk.outcome("link", () => {
