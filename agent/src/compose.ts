@@ -222,15 +222,20 @@ function untilRenewed<T>(identity: RunningIdentity, of: (credentials: Credential
   };
 }
 
-/** Throws CannotStart, and what the disk says of a directory that is there. Resolved, so that what the kernel says of a process's directory can be compared with it. */
+/** Whether a machine has joined a fleet from this directory, or has tried to. */
+export function hasJoined(dir: string): boolean {
+  return existsSync(join(dir, "identity"));
+}
+
+/** Throws CannotStart, and what the disk says of a directory that a machine has joined from. Resolved, so that what the kernel says of a process's directory can be compared with it. */
 export function usableDirectory(dir: string): string {
   try {
     mkdirSync(dir, { recursive: true });
     accessSync(dir, constants.W_OK | constants.X_OK);
     return realpathSync(dir);
   } catch (error) {
-    // It was used before, and can be once the disk is well.
-    if (existsSync(dir) && diskTrouble(error) !== undefined) throw error;
+    // A machine of the fleet uses it, and can again once the disk is well.
+    if (hasJoined(dir) && diskTrouble(error) !== undefined) throw error;
     throw new CannotStart(`the directory ${dir} cannot be used: ${error instanceof Error ? error.message : String(error)}; give another with --dir`);
   }
 }

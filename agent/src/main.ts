@@ -5,9 +5,8 @@
  * the parent: a terminal sends it to both, and the parent decides.
  */
 import { existsSync, rmdirSync } from "node:fs";
-import { join } from "node:path";
 import pino from "pino";
-import { type Agent, type AgentOptions, CannotStart, startAgent, usableDirectory } from "./compose.ts";
+import { type Agent, type AgentOptions, CannotStart, hasJoined, startAgent, usableDirectory } from "./compose.ts";
 import { type Config, type LogLevel, readConfig } from "./config.ts";
 import { becomeMember, identityFor } from "./enter.ts";
 import { IdentityStore } from "./identity/identity-store.ts";
@@ -42,7 +41,7 @@ async function perform({ dir: wantedDir, command, environment, logLevel }: Confi
         return { dir, identity: await identityFor(command, { dir, store, say }), store };
       };
       // Whoever joins is there to be told; a machine of the fleet starts what should run as soon as it can.
-      const entered = existsSync(join(wantedDir, "identity")) ? await onceDiskAllows(enter, say) : await enter();
+      const entered = hasJoined(wantedDir) ? await onceDiskAllows(enter, say) : await enter();
       return await run({ ...entered, environment, maxAssignmentAgeMs: command.maxAssignmentAgeMs }, logLevel, command.stopWithParent);
     }
     const dir = usableDirectory(wantedDir);
