@@ -4,7 +4,7 @@
  *
  * It is a symlink that names its holder and leads nowhere: it is there whole or not at all, and is made on a full disk too.
  */
-import { readFileSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { errorCode } from "./fault.ts";
 
@@ -68,8 +68,6 @@ function readIfThere(path: string): string | undefined {
     return readlinkSync(path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
-    // Older agents made a file.
-    if (errorCode(error) === "EINVAL") return readFileSync(path, "utf8");
     throw error;
   }
 }
