@@ -11,7 +11,7 @@ import type { Attended } from "../rollout/moment.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import { Decisions } from "./decisions.ts";
 import type { Deadlines } from "./overdue.ts";
-import { wayBack } from "../journal/last-good.ts";
+import { type Giver, wayBack } from "../journal/last-good.ts";
 import { stands, startsAgain, wentBack } from "../journal/standing.ts";
 import { TAKEN_BACK, type TakenBackRow } from "../journal/taken-back.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
@@ -215,9 +215,9 @@ export class Facts {
     return this.#sql.isStanding.get(id) !== undefined;
   }
 
-  /** `given`: the release that the machine is to get now. */
-  lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null {
-    return wayBack(this.#db, machine, app, given);
+  /** From what the deployment is to give it now. */
+  wayBack(machine: MachineId, app: AppName, by: Giver): ReleaseId | null {
+    return wayBack(this.#db, machine, app, by);
   }
 
   /** What the machine said last that is wrong with the app as it is assigned now. */

@@ -1,7 +1,7 @@
 /** "A release that is being taken back, or was, is nothing to go back to": also for a machine that was removed with it, and joins again. */
 import { expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { lastGood, wayBack } from "../journal/last-good.ts";
+import { lastGood } from "../journal/last-good.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { WIDE } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
@@ -106,5 +106,5 @@ test.each([
   await world.joinOwing("a");
   await world.say("a", phase, 0, "app", "2");
   world.journal.db.prepare("UPDATE machine_apps SET running_artifact = ? WHERE machine = 'a'").run(artifact.repeat(64));
-  expect(wayBack(world.journal.db, "a" as never, "app" as never, "app@3" as never)).toBe(back);
+  expect(lastGood(world.journal.db, "a" as never, "app" as never)).toBe(back);
 });

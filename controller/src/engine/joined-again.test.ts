@@ -1,7 +1,8 @@
 /** A machine that was removed, joins again while it runs the release that it is given, and gets another one before anybody has confirmed that. */
 import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
-import { NAMES, onOne, work } from "./on-one.fixture.ts";
+import { NAMES, onOne, WIDE, work } from "./on-one.fixture.ts";
+import { World } from "./world.fixture.ts";
 
 async function joinedAgain() {
   const world = await onOne();
@@ -58,4 +59,46 @@ test.each(["is on its way with what the others run", "is silent, on that way"])(
   world.pass(3000, "a", "b", "c", "new");
   await work(world, ["a", "b", "c", "new"], 8);
   expect([world.phase(second), world.wanted("new")]).toEqual(["rolled_back", "1"]);
+});
+
+test("a machine that came late to a release goes back with the others to what stood before", async () => {
+  const world = await onOne(["a", "b", "c"]);
+  const second = world.deploy("2", WIDE);
+  await work(world, ["a", "b", "c"], 2);
+  const all = ["a", "b", "c", "new"];
+  await world.join("new");
+  await work(world, all, 3);
+  expect([world.phase(second), world.wanted("new"), world.state(second, "new")]).toEqual(["succeeded", "2", "healthy"]);
+  world.command(second, "rollback");
+  await work(world, all, 4);
+  expect([world.phase(second), all.map((name) => world.wanted(name))]).toEqual(["rolled_back", ["1", "1", "1", "1"]]);
+});
+
+test("the app is removed from a machine for which nothing stood before", async () => {
+  const world = new World();
+  await world.join("a");
+  await world.joinAs({ role: "db" }, "other");
+  world.deploy("1", WIDE);
+  await work(world, ["a", "other"], 2);
+  const second = world.deploy("2", { ...WIDE, targets: "" });
+  await work(world, ["a", "other"], 2);
+  expect([world.phase(second), world.wanted("a"), world.wanted("other")]).toEqual(["succeeded", "2", "2"]);
+  world.command(second, "rollback");
+  await work(world, ["a", "other"], 3);
+  expect([world.phase(second), world.wanted("a"), world.wanted("other")]).toEqual(["rolled_back", "1", "remove"]);
+});
+
+test("a release that is deployed once more to a machine that is down, and taken back, stands as before: late machines get it", async () => {
+  const world = await onOne(["a", "b", "c"]);
+  await world.say("c", "unhealthy");
+  const again = world.deploy("1", { waves: [ALL], maxUnavailable: count(1) });
+  expect(world.wanted("c")).toBe("1");
+  await world.say("c", "failed");
+  world.pass(2000, "a", "b", "c");
+  expect(["rolling_back", "rolled_back"]).toContain(world.phase(again));
+  await work(world, ["a", "b", "c"], 3);
+  expect(world.phase(again)).toBe("rolled_back");
+  await world.join("new");
+  await work(world, ["a", "b", "c", "new"], 3);
+  expect(["a", "b", "c", "new"].map((name) => world.wanted(name))).toEqual(["1", "1", "1", "1"]);
 });

@@ -334,8 +334,8 @@ export class World implements Surroundings {
     return this.availabilities.isDrained(machine);
   }
 
-  lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null {
-    return this.#facts.lastGood(machine, app, given);
+  wayBack({ id, app, release }: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): ReleaseId | null {
+    return this.#facts.wayBack(machine, app, { id, release });
   }
 
   answerDueAt(machine: MachineId, app: AppName): Attended | undefined {

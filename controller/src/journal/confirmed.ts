@@ -40,12 +40,8 @@ const IS_TO_BE_REPLACED = `EXISTS (
 /** Of such an assignment: what was the last good release when it was made. Not what the machine ran when it joined, if that is what was given to it, and is taken back. */
 const GOOD_BEFORE = `CASE WHEN a.last_good IS a.release AND t.previous IS NULL AND ${IS_TAKEN_BACK} THEN NULL ELSE a.last_good END`;
 
-/** Of such an assignment: the machine came late, and is on its way to what others run for good. Where nothing was ever good there, that is the best that is known. */
-const IS_COMING = `(t.purpose = 'update' AND t.state IN ('updating', 'unreachable') AND NOT ${WENT_BACK} AND EXISTS (
-  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND d.phase = 'succeeded'))`;
-
 /** Of such an assignment: the release that was confirmed last, and not taken back since. */
-export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE coalesce(${GOOD_BEFORE}, CASE WHEN ${IS_COMING} THEN a.release END) END`;
+export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE ${GOOD_BEFORE} END`;
 
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
 export const RENEWED = `

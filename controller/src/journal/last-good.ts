@@ -4,9 +4,10 @@
  * What was taken back from machines like it is not found, unless it was given to them again since.
  */
 import type { Database } from "better-sqlite3";
-import type { AppName, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";
 import { CONFIRMING, LAST_GOOD_OF } from "./confirmed.ts";
+import { stands } from "./standing.ts";
 import { statement } from "./statement.ts";
 import { TAKEN_BACK, type TakenBackRow } from "./taken-back.ts";
 
@@ -14,17 +15,44 @@ const ASSIGNED = `SELECT ${LAST_GOOD_OF} AS release FROM assignments a ${CONFIRM
 const FOUND = `SELECT r.id AS release, m.labels FROM machine_apps s JOIN machines m ON m.id = s.machine JOIN releases r ON r.id = s.app || '@' || s.running_version AND r.artifact = s.running_artifact
   WHERE s.machine = ? AND s.app = ? AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted')`;
 
+/** The newest first. */
+const STOOD_BEFORE = `SELECT d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.start_seq < this.start_seq AND ${stands("d")}
+  WHERE this.id = @id AND this.app = @app ORDER BY d.start_seq DESC`;
+
+interface Stood {
+  readonly release: ReleaseId;
+  readonly selector: string;
+  readonly lateJoiners: string | null;
+}
+
+/** A deployment that gives its release to a machine. */
+export interface Giver {
+  readonly id: DeploymentId;
+  readonly release: ReleaseId;
+}
+
 /** Null: there is none. */
 export function lastGood(db: Database, machine: MachineId, app: AppName): ReleaseId | null {
   const assigned = statement(db, ASSIGNED).get(machine, app) as { readonly release: ReleaseId | null } | undefined;
   return assigned === undefined ? foundThere(db, machine, app) : assigned.release;
 }
 
-/** What the machine goes back to from a release that it is given now. What it ran of that when it joined is no way back from it. */
-export function wayBack(db: Database, machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null {
+/**
+ * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined is just what it is given: what stood for machines like it before that deployment, as late
+ * machines get it. Null: the app is removed.
+ */
+export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver): ReleaseId | null {
   const release = lastGood(db, machine, app);
-  const wasAssigned = release === given && statement(db, "SELECT 1 FROM assignments WHERE machine = ? AND app = ?").get(machine, app) !== undefined;
-  return release === given && !wasAssigned ? null : release;
+  const isItself = release === by.release && statement(db, "SELECT 1 FROM assignments WHERE machine = ? AND app = ?").get(machine, app) === undefined;
+  return release === null || isItself ? stoodBefore(db, machine, app, by.id) : release;
+}
+
+function stoodBefore(db: Database, machine: MachineId, app: AppName, id: DeploymentId): ReleaseId | null {
+  const standing = statement(db, STOOD_BEFORE).all({ app, id }) as Stood[];
+  if (standing.length === 0) return null;
+  const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
+  const newest = standing.find((each) => isFor(each, labels));
+  return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels) ? null : newest.release;
 }
 
 function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId | null {
@@ -33,12 +61,14 @@ function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId |
 }
 
 function isTakenBack(db: Database, app: AppName, release: ReleaseId, labels: Labels): boolean {
-  const isLikeIt = ({ selector }: { readonly selector: string }): boolean => {
-    const parsed = parseSelector(selector);
-    return !parsed.ok || selects(parsed.selector, labels);
-  };
-  const taken = (statement(db, TAKEN_BACK).all({ app }) as TakenBackRow[]).filter((each) => each.release === release && isLikeIt(each));
+  const taken = (statement(db, TAKEN_BACK).all({ app }) as TakenBackRow[]).filter((each) => each.release === release && isFor(each, labels));
   if (taken.length === 0) return false;
   const given = statement(db, "SELECT selector FROM deployments WHERE app = ? AND release = ? AND start_seq > ?").all(app, release, Math.max(...taken.map(({ seq }) => seq))) as { readonly selector: string }[];
-  return !given.some(isLikeIt);
+  return !given.some((each) => isFor(each, labels));
+}
+
+/** What can't be read is for everybody. */
+function isFor({ selector }: { readonly selector: string }, labels: Labels): boolean {
+  const parsed = parseSelector(selector);
+  return !parsed.ok || selects(parsed.selector, labels);
 }

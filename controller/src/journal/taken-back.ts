@@ -1,5 +1,6 @@
 /** Which releases were taken back, and from whom: said once, in SQL, for what nobody is given any more, and for what nobody goes back to. */
 import type { DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
+import { stands } from "./standing.ts";
 
 /** A release was taken back from the machines of a selector, beginning with this row of the journal. */
 export interface TakenBackRow {
@@ -12,8 +13,11 @@ export interface TakenBackRow {
   readonly seq: number;
 }
 
+/** Of a deployment `d`: what stood for its selector before it was its own release. Taken back, that stands as before. */
+const REPEATS = `d.release IS (SELECT o.release FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND o.start_seq < d.start_seq AND ${stands("o")} ORDER BY o.start_seq DESC LIMIT 1)`;
+
 /** All of `@app`. What a way back took back is given again when that is taken back itself. */
 export const TAKEN_BACK = `
-  SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments WHERE app = @app AND back_seq IS NOT NULL
+  SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments d WHERE app = @app AND back_seq IS NOT NULL AND NOT ${REPEATS}
   UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments
     WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL AND (back_seq IS NULL OR phase = 'aborted')`;

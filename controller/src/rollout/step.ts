@@ -110,7 +110,7 @@ function passedOver(state: RolloutState, target: Target, world: Surroundings): R
 export function assignment(state: RolloutState, target: Target, purpose: Purpose, world: Surroundings): Extract<RolloutChange, { readonly kind: "target_assigned" }> {
   const { machine } = target;
   const isFirst = target.attempts === 0 && purpose === "update";
-  const previous = isFirst ? world.lastGood(machine, state.app, state.release) : target.previous;
+  const previous = isFirst ? world.wayBack(state, machine) : target.previous;
   return {
     kind: "target_assigned",
     machine,

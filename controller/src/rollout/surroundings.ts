@@ -25,8 +25,8 @@ export interface Surroundings {
   isSelected(machine: MachineId, selector: string): boolean;
   /** What runs on it is stopped until it is uncordoned. */
   isDrained(machine: MachineId): boolean;
-  /** The release of the app that was confirmed on the machine last, or was found there; null: none was. `given`: what it is to get now. */
-  lastGood(machine: MachineId, app: AppName, given: ReleaseId): ReleaseId | null;
+  /** What the machine goes back to from the release of the rollout, which it is to get now: what was good on it, or stood for machines like it; null: nothing. */
+  wayBack(state: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): ReleaseId | null;
   /** Until when the machine has time to say how it goes with what it was told of the app; undefined: it is not waited for, be it that the time is over. */
   answerDueAt(machine: MachineId, app: AppName): Attended | undefined;
   /** Why the machine's agent does not follow, or what it said last that is wrong with the app; null: nothing. */
@@ -53,7 +53,7 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   isCordoned: () => false,
   isSelected: () => true,
   isDrained: () => false,
-  lastGood: () => null,
+  wayBack: () => null,
   answerDueAt: () => undefined,
   said: () => null,
   frozen: () => ({ open: true, until: null }),
