@@ -44,14 +44,15 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
 export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver): ReleaseId | null {
   const release = lastGood(db, machine, app);
   const isItself = release === by.release && statement(db, "SELECT 1 FROM assignments WHERE machine = ? AND app = ?").get(machine, app) === undefined;
-  return release === null || isItself ? stoodBefore(db, machine, app, by.id) : release;
+  return release === null || isItself ? stoodBefore(db, machine, app, by) : release;
 }
 
-function stoodBefore(db: Database, machine: MachineId, app: AppName, id: DeploymentId): ReleaseId | null {
+function stoodBefore(db: Database, machine: MachineId, app: AppName, { id, release }: Giver): ReleaseId | null {
   const standing = statement(db, STOOD_BEFORE).all({ app, id }) as Stood[];
   if (standing.length === 0) return null;
   const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
   const newest = standing.find((each) => isFor(each, labels));
+  if (newest?.release === release) return release;
   return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels) ? null : newest.release;
 }
 
