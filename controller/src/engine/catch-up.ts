@@ -176,7 +176,10 @@ export class CatchUp {
 
   #read(app: AppName): void {
     for (const known of this.#newest.values()) known.delete(app);
-    this.#standing.set(app, this.#facts.standing(app).map((row) => this.#standingOf(row)));
+    const before = this.#standing.get(app) ?? [];
+    const after = this.#facts.standing(app).map((row) => this.#standingOf(row));
+    this.#standing.set(app, after);
+    if (before.some((each) => isFallen(each, after))) this.lookAtAll();
     this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: selectorOf(row.selector) })));
   }
 
@@ -347,6 +350,11 @@ export class CatchUp {
       return target === undefined ? targets.size > 0 && unchanged.has(machine) : isDecidedBy(target);
     });
   }
+}
+
+/** It is taken back. Whoever waited for it, or was another's as long as it stood, is looked at again. */
+function isFallen({ selector, startSeq }: Standing, standing: readonly Standing[]): boolean {
+  return !standing.some((each) => each.selector === selector && each.startSeq >= startSeq);
 }
 
 /** A rollout under way decides about its target: that is in the fleet, and was not left to a newer deployment. */

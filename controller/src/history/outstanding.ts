@@ -17,12 +17,15 @@ const OUTSTANDING_READ_MAX = 10;
 /**
  * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither, and one that was drained is so when it was lost with what it had; nor is one that was removed when it had said that it runs something else.
  */
-const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR (t.left_as = 'lost' AND d.phase <> 'rolled_back') OR (d.phase IN ('rolled_back', 'superseded') AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
+const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR (t.left_as = 'lost' AND (d.phase <> 'rolled_back' OR a.awaited_attended IS NOT NULL)) OR (d.phase IN ('rolled_back', 'superseded') AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
   AND (t.state <> 'removed' OR ${leftWithRelease("t", "d")})
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
+/** The deployment takes its release back, and the machine was told nothing since that began, whoever it has the release from. */
+const RUNS_IT_STILL = "coalesce(a.release IS d.release AND a.decided_seq < d.back_seq, 0)";
+
 /** Nothing newer was decided about the machine; who was passed over still gets it while no newer deployment stands. */
-const IS_OWN = `(t.state = 'removed' OR coalesce(a.deployment = d.id, 0)
+const IS_OWN = `(t.state = 'removed' OR coalesce(a.deployment = d.id, 0) OR (t.attempts > 0 AND ${RUNS_IT_STILL})
   OR (t.attempts = 0 AND coalesce(a.decided_seq < d.start_seq, 1) AND NOT EXISTS (
     SELECT 1 FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND ${stands("o")} AND o.start_seq > d.start_seq)))`;
 
