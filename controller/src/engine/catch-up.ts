@@ -9,12 +9,14 @@ import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
+import type { Entry } from "../journal/entry.ts";
 import type { TakenBackRow } from "../journal/taken-back.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { goesForward, isOvertaken, isSupersededBack, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention, OutstandingTarget } from "./decisions.ts";
+import { changesWhoStands } from "./effects.ts";
 import type { Facts, StandingRow } from "./facts.ts";
 import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
@@ -89,10 +91,18 @@ export class CatchUp {
     for (const machines of [...this.#deferred.values(), ...this.#undecidedBack.values()]) machines.delete(machine);
   }
 
-  /** A deployment of the app has begun, ended, or goes back. Who stands is known at once; machines are looked at for it when they have been heard, in this transaction or a later one. */
-  noteChanged(app: AppName): void {
-    this.#read(app);
-    this.#changed.add(app);
+  /**
+   * A row of the journal is written. Where a deployment of the app has begun, ended, or goes back, who stands is known at once; machines are looked at for it when they have been heard, in this transaction or a later one. Where a
+   * tail can't go on now, those that wait for it are looked at again: what they run may be to be left meanwhile.
+   */
+  note(entry: Entry): void {
+    if (changesWhoStands(entry)) {
+      this.#read(entry.app);
+      this.#changed.add(entry.app);
+    }
+    if (entry.kind !== "held" || entry.hold === null) return;
+    const state = this.#rollouts.get(entry.deployment);
+    if (state?.phase === "succeeded") for (const target of state.targets.values()) if (target.state === "pending") this.#due.add(target.machine);
   }
 
   get hasChanged(): boolean {
@@ -315,7 +325,9 @@ export class CatchUp {
 
   #willTell({ deployment: id, phase, isBack }: Intention, app: AppName, machine: MachineId, labels: Labels): boolean {
     if (isBack === 1) return true;
-    const { strategy } = this.#rollouts.get(id) ?? {};
+    const { strategy, release, hold = null } = this.#rollouts.get(id) ?? {};
+    // A tail that waits, for a freeze or for its release to be well, may do so for days. Whoever runs that release waits for it there.
+    if (phase === "succeeded" && hold !== null && this.#world.availabilities.assignedTo(machine, app)?.release !== release) return false;
     if (phase !== "succeeded") return strategy === undefined || strategy.isWayBack === true || selects(selectorOf(strategy.targets), labels);
     const standing = this.#standsFor(id, app, machine, labels);
     return standing !== undefined && isFor(standing, labels);

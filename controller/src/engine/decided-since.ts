@@ -3,9 +3,10 @@
  *
  * Reads, and changes nothing. Costs nothing but a few questions to the tables where nothing was decided.
  */
-import type { DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { MachineId } from "@muster/proto/ids.ts";
 import { type Labels, selects } from "@muster/proto/selector.ts";
 import type { Strategy } from "../plan/strategy.ts";
+import { goesOnWith } from "../rollout/leave.ts";
 import type { RolloutReason, RolloutState } from "../rollout/state.ts";
 import type { Facts, StandingRow } from "./facts.ts";
 import { selectorOf } from "./own-bug.ts";
@@ -33,9 +34,9 @@ export function decidedSince({ id, app, release, targets }: RolloutState, { fact
   // What stands for a machine that is none of its targets, as it has the release already, has decided about it all the same.
   for (const machine of targets.keys()) {
     const newest = labels.size === 0 ? undefined : standing.find(({ matches }) => selects(matches, labels.get(machine) ?? {}));
-    if (newest?.isNewer === true && newest.id !== id && givesToAll(newest)) decided.set(machine, goesOnWith(newest.id, newest.release));
+    if (newest?.isNewer === true && newest.id !== id && givesToAll(newest)) decided.set(machine, goesOnWith(newest));
   }
-  for (const later of [...facts.decisions.leftOutSince(id), ...facts.decisions.laterTargets(id)]) decided.set(later.machine, goesOnWith(later.deployment, later.release));
+  for (const later of [...facts.decisions.leftOutSince(id), ...facts.decisions.laterTargets(id)]) decided.set(later.machine, goesOnWith({ id: later.deployment, release: later.release }));
   return decided;
 }
 
@@ -47,8 +48,4 @@ function givesToAll({ strategy }: StandingRow): boolean {
     // Nothing older is given either to those that it may be for.
     return true;
   }
-}
-
-function goesOnWith(id: DeploymentId, release: ReleaseId): RolloutReason {
-  return { code: "superseded", message: `${id} (${release}) goes on with it` };
 }

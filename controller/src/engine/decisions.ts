@@ -25,7 +25,7 @@ export interface OutstandingTarget {
 /** A decision about an app on a machine. */
 export interface Decision {
   readonly deployment: DeploymentId;
-  /** When it was made: an update when its deployment began, whenever it comes to the machine; going back, when the machine was told, or, as long as it was not, when the rollback began. */
+  /** When it was made: an update when its deployment began, going back when its rollback began, whenever the machine is told. */
   readonly seq: number;
 }
 

@@ -16,7 +16,7 @@ import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 import type { Moment } from "../rollout/moment.ts";
-import type { Heirs } from "../rollout/leave.ts";
+import { goesOnWith, type Heirs } from "../rollout/leave.ts";
 import { isBroken, type RolloutState } from "../rollout/state.ts";
 import { Assignments } from "./assignments.ts";
 import { Attendance, type Seen } from "./attendance.ts";
@@ -24,7 +24,7 @@ import type { Schedule } from "./calendar.ts";
 import { CatchUp } from "./catch-up.ts";
 import type { Clock } from "./clock.ts";
 import { decidedSince } from "./decided-since.ts";
-import { changesWhoStands, Effects } from "./effects.ts";
+import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
 import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
@@ -206,7 +206,7 @@ export class Loop {
       const row = this.journal.append(entry, now);
       effects.note(row, (id) => this.rollouts.get(id));
       for (const machine of effects.stale()) this.assignments.forget(machine);
-      if (changesWhoStands(entry)) this.catchUp.noteChanged(entry.app);
+      this.catchUp.note(entry);
       if (entry.kind === "release_signed") this.assignments.forgetRelease(entry.id);
       return row;
     };
@@ -283,7 +283,7 @@ export class Loop {
     const supersede = (state: RolloutState, message: string, heirs?: Heirs): void => this.rollouts.drive(state, { kind: "supersede", reason: { code: "superseded", message }, ...(heirs === undefined ? {} : { heirs }) }, append, now);
     const takenBackBy = this.#takenBackSince(next, machines);
     if (takenBackBy !== undefined) return supersede(next, `${takenBackBy} took ${release} back from its machines after this was submitted; deploy it again if it is to come all the same`);
-    const heirs: Heirs = { machines: new Set(plan.waves.flatMap(({ targets }) => targets.map(({ machine }) => machine))), reason: { code: "superseded", message: `${id} (${release}) goes on with it` } };
+    const heirs: Heirs = { machines: new Set(plan.waves.flatMap(({ targets }) => targets.map(({ machine }) => machine))), reason: goesOnWith(next) };
     for (const rival of supersededBy(next, this.rollouts.ofApp(app), machines)) {
       supersede(rival, `${id} (${release}) took its place`, heirs);
       // A machine taken over from a rollback goes back if `next` ends without having told it anything.

@@ -22,7 +22,7 @@ import type { RolloutChange } from "../rollout/change.ts";
 import { decide, type RolloutEvent } from "../rollout/decide.ts";
 import { noteAvailability } from "../rollout/derived.ts";
 import { drive, type Recorder, take } from "../rollout/drive.ts";
-import { leaveTo, leftIn } from "../rollout/leave.ts";
+import { goesOnWith, leaveTo, leftIn } from "../rollout/leave.ts";
 import { statement } from "../journal/statement.ts";
 import { auditRollout } from "../rollout/invariants.ts";
 import type { Moment } from "../rollout/moment.ts";
@@ -174,7 +174,7 @@ export class Rollouts {
   /** The targets of `by` no longer start in the tails of other rollouts. Returns, by machine, the rollout that leaves it. */
   overtakeTails(by: Pick<RolloutState, "id" | "app" | "release">, machines: ReadonlySet<MachineId>, append: Append, now: Moment): ReadonlyMap<MachineId, RolloutState> {
     const left = new Map<MachineId, RolloutState>();
-    const event = { kind: "left", heirs: { machines, reason: overtakenReason(by) } } as const;
+    const event = { kind: "left", heirs: { machines, reason: goesOnWith(by) } } as const;
     for (const tail of this.#tailsBeside(by)) {
       const leaving = leftIn(tail, event.heirs);
       for (const machine of leaving) left.set(machine, tail);
@@ -296,7 +296,7 @@ export class Rollouts {
     else this.#touched.set(state, (this.#touched.get(state) ?? 0) + 1);
   }
 
-  /** Only an operator drives a broken rollout. */
+  /** Only an operator drives a broken rollout, and nobody one that is over. */
   #leave(state: RolloutState): void {
     this.#unfinished.delete(state);
     this.#touched.delete(state);
@@ -322,8 +322,13 @@ export class Rollouts {
 
   /** What tails had still to do on these machines is left to the rollout that has told them something. */
   #leaveTo(state: RolloutState, told: readonly MachineId[], append: Append, now: Moment): void {
-    for (const machine of told) this.#onTold(machine, state.id);
-    for (const machine of told) for (const tail of this.#tailsBeside(state)) if (tail.targets.has(machine)) this.drive(tail, { kind: "overtaken", machine, reason: overtakenReason(state) }, append, now);
+    for (const machine of told) {
+      this.#onTold(machine, state.id);
+      for (const tail of this.#tailsBeside(state)) {
+        // Going back is older than a deployment that has succeeded since, and has its turn after it.
+        if (tail.targets.has(machine) && !(tail.phase === "succeeded" && this.#world.overruledBy(tail, machine) === undefined)) this.drive(tail, { kind: "overtaken", machine, reason: goesOnWith(state) }, append, now);
+      }
+    }
   }
 
   /**
@@ -435,16 +440,11 @@ export class Rollouts {
     if (isSupersededBack(state)) this.#hasGoneBack = true;
     this.#known.delete(id);
     this.#wakes.delete(id);
-    this.#unfinished.delete(state);
-    this.#touched.delete(state);
+    this.#leave(state);
     this.#byApp.get(state.app)?.delete(state);
   }
 
   #hasRival(state: RolloutState): boolean {
     return this.ofApp(state.app).some((other) => other !== state && isUnderWay(other));
   }
-}
-
-function overtakenReason({ id, release }: Pick<RolloutState, "id" | "release">): RolloutReason {
-  return { code: "superseded", message: `${id} (${release}) goes on with it` };
 }

@@ -108,13 +108,13 @@ export function prepareWrites(db: Database) {
         AND EXISTS (SELECT 1 FROM waves w WHERE w.deployment = @id AND w.wave = deployments.wave AND w.success_threshold IS NOT NULL))`),
     promote: statement("UPDATE deployments SET promoted = 1 WHERE id = ?"),
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
-    // What a drain gives back before any rollback has begun decides nothing new: the machine is still its deployment's.
+    // Decided when the deployment, or its rollback, began. What a drain gives back decides nothing new: the machine is still its deployment's.
     assign: statement(`INSERT OR REPLACE INTO assignments
         (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, stop_timeout_ms, labels, last_good, decided_seq, awaited_attended)
       SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs',
              CASE WHEN ${GOES_BACK} THEN ${backDeadlineMs("strategy ->> 'healthyDeadlineMs'", "@app", "@release")} ELSE strategy ->> 'healthyDeadlineMs' END, strategy ->> 'progressDeadlineMs',
              CASE WHEN ${GOES_BACK} THEN ${stopTimeoutMs("d.release", "d.takes_back", "(SELECT a.release FROM assignments a WHERE a.machine = @machine AND a.app = @app)")} END,
-             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, CASE WHEN @purpose = 'update' OR phase IN ('rolling', 'paused', 'succeeded') THEN coalesce(start_seq, @seq) ELSE @seq END, @attended
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, coalesce(CASE WHEN @purpose = 'revert' AND phase NOT IN ('rolling', 'paused', 'succeeded') THEN back_seq ELSE start_seq END, @seq), @attended
       FROM deployments d WHERE id = @id`),
     giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
     // What a drain leaves was confirmed there, or is gone back to.

@@ -11,6 +11,11 @@ export interface Heirs {
   readonly reason: RolloutReason;
 }
 
+/** Why it is left to the other deployment. */
+export function goesOnWith({ id, release }: Pick<RolloutState, "id" | "release">): RolloutReason {
+  return { code: "superseded", message: `${id} (${release}) goes on with it` };
+}
+
 /** A rollback leaves to the newer deployment the targets that both have and that it had still to take back. A target on its way back goes on until the newer deployment tells it something. */
 export function leaveTo(state: RolloutState, heirs: Heirs): readonly RolloutChange[] {
   return state.beganBack ? together(those(state, heirs, isLeftToNewer), heirs) : [];
