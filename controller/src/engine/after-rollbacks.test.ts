@@ -164,3 +164,20 @@ test.each(["3 is not well where it runs", "a freeze"])("a machine that was lost 
   world.pass(20_000, ...NAMES);
   expect({ wanted: before, afterRestart: NAMES.map((name) => world.wanted(name)).join("") }).toEqual({ wanted: "1111", afterRestart: "1111" });
 });
+
+test("a machine that came after a deployment had failed gets its release once a retry of it has succeeded", async () => {
+  const world = await onOne(["a", "b"]);
+  const second = world.deploy("2", { ...WIDE, onFailure: "abort" });
+  await world.say("a", "healthy");
+  await world.say("b", "reverting");
+  await world.say("b", "reverted");
+  world.pass(3000, "a", "b");
+  expect(world.phase(second)).toBe("failed");
+  await world.join("new");
+  await answers(world, "new");
+  expect(world.wanted("new")).toBe("1");
+  world.command(second, "retry");
+  await answers(world, "b");
+  world.pass(3000, "a", "b", "new");
+  expect([world.phase(second), world.wanted("new")]).toEqual(["succeeded", "2"]);
+});

@@ -138,12 +138,14 @@ export class CatchUp {
 
   /**
    * A deployment that begins, or is taken up again, decides about its machines until it has ended: they no longer start in the tails of others.
-   * When it begins, it decides about those that it leaves out, too, unless it has nobody to change; taken up again, not about those that are left to a newer one.
+   * When it begins, it decides about those that it leaves out, too, unless it has nobody to change; taken up again, not about those that are left to a newer one. Machines that have come since it ended are
+   * looked at when it has ended again.
    */
   takeFromTails(by: RolloutState, begins: boolean, append: Append, now: Moment): void {
     const own = [...by.targets.values()].filter(isDecidedBy).map(({ machine }) => machine);
     const decided = new Set(begins && by.targets.size > 0 ? [...own, ...by.unchanged] : own);
     for (const [machine, tail] of this.#rollouts.overtakeTails(by, decided, append, now)) this.defer(by.app, machine, tail);
+    if (!begins) this.lookAtAll();
   }
 
   /** Rollbacks with machines of which it is not known yet whether they go back. */
