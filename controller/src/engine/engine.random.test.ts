@@ -221,14 +221,30 @@ class Run {
       }
       for (const { answer } of this.world.asked) answer({ kind: "go", detail: "go" });
       await new Promise((resolve) => setImmediate(resolve));
-      for (const machine of MACHINES) {
-        const generation = this.world.generation(machine);
-        if (generation > 0) await this.world.say(machine, this.world.wanted(machine) === "remove" ? "removed" : "healthy", generation);
-      }
-      this.pass(1000);
+      await this.work();
     }
     const stuck = this.deployments().map((id) => loadRollout(this.world.journal, id)!).filter((state) => !isEnded(state.phase));
     throw new Error(`did not end: ${stuck.map((state) => `${state.id} ${state.phase} wave ${state.wave} ${JSON.stringify(state.waves.map((wave) => wave.counts))}`).join("; ")}`);
+  }
+
+  /** Everybody does as told. */
+  async work(): Promise<void> {
+    for (const machine of MACHINES) {
+      const generation = this.world.generation(machine);
+      if (generation > 0) await this.world.say(machine, this.world.wanted(machine) === "remove" ? "removed" : "healthy", generation);
+    }
+    this.pass(1000);
+  }
+
+  /** Nobody is told anything more when all is done, and another controller finds nothing that this one has left. */
+  async rest(): Promise<void> {
+    const wanted = (): unknown => MACHINES.map((machine) => this.world.wanted(machine));
+    for (let round = 0; round < 60; round += 1) await this.work();
+    const before = wanted();
+    this.world.startEngine();
+    await this.world.join(...MACHINES);
+    for (let round = 0; round < 30; round += 1) await this.work();
+    expect(wanted()).toEqual(before);
   }
 
   /** The journal alone gives the same tables, and generations never went back. */
@@ -260,6 +276,7 @@ describe("whatever happens", () => {
       run.check();
     }
     await run.settle();
+    await run.rest();
     run.finish();
   });
 });
