@@ -218,6 +218,7 @@ class Run {
       for (const id of open) {
         if (loadRollout(this.world.journal, id)!.phase === "paused") this.world.command(id, "resume");
         this.world.command(id, "approve");
+        if (this.world.waitingOn(id)?.includes("muster promote") === true) this.world.command(id, "promote");
       }
       for (const { answer } of this.world.asked) answer({ kind: "go", detail: "go" });
       await new Promise((resolve) => setImmediate(resolve));
