@@ -90,7 +90,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "nobody needs to start what asks for it",
     breaks: "begins_in_time",
-    seed: 4,
+    seed: 6,
     edits: [{ file: `${ENGINE}/starts.ts`, find: "return beforeApproval(state) ??", put: "return" }],
   },
   {
@@ -169,7 +169,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an alarm that was quiet before a gap is not asked anew",
     breaks: "alarms_stop",
-    seed: 169,
+    seed: 182,
     edits: [{ file: `${ROLLOUT}/alarms.ts`, find: "(attempts === 0 ? [] :", put: "(attempts >= 0 ? [] :" }],
   },
   {
@@ -250,7 +250,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a heartbeat's answer does not name the newest generation",
     breaks: "converges",
-    seed: 4,
+    seed: 1,
     edits: [{ file: `${ENGINE}/engine.ts`, find: "return assignments.generation(machine);", put: "return Math.min(1, assignments.generation(machine)) as Generation;" }],
   },
   {
@@ -291,7 +291,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a budget counts nobody who is changing",
     breaks: "budgets_hold",
-    seed: 31,
+    seed: 50,
     edits: [{ file: `${ROLLOUT}/availability.ts`, find: "hasRoom({ max, changing: changing.size, down: down.size + downElsewhere })", put: "hasRoom({ max, changing: Math.min(0, changing.size), down: down.size + downElsewhere })" }],
   },
   {
@@ -302,7 +302,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deadlines pass though nobody looks",
     breaks: "cause_confirmed",
-    seed: 6,
+    seed: 41,
     edits: [
       { file: `${ENGINE}/attendance.ts`, find: "const STEP_MS_MAX = 2_000;", put: "const STEP_MS_MAX = 2_000_000;" },
       { file: `${ENGINE}/attendance.ts`, find: "const wasHeldUp = Math.max(gapMs, jumpMs) > this.#silentAfterMs / 2;", put: "const wasHeldUp = gapMs > 1_000 * this.#silentAfterMs;" },
@@ -317,7 +317,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an older deployment gives a release back to machines from which it was taken",
     breaks: "taken_back_stays",
-    seed: 79,
+    seed: 72,
     edits: [
       { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decisions.told(machine, app);", put: "    if (release.length > 0) return undefined;\n    const decided = this.#facts.decisions.told(machine, app);" },
       { file: "controller/src/journal/standing.ts", find: " AND ${alias}.changed_attended IS NOT NULL", put: "" },
@@ -344,7 +344,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a failure counts when going back has come to its end",
     breaks: "failures_stop",
-    seed: 194,
+    seed: 63,
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'return update ? "failed" : undefined;', put: "return undefined;" }],
   },
   {
@@ -362,7 +362,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "whoever waits in a tail gets it though a newer deployment leaves the machine out",
     breaks: "newest_decides",
-    seed: 16,
+    seed: 75,
     edits: [
       { file: `${ENGINE}/catch-up.ts`, find: "begins && by.targets.size > 0 ? [...own", put: "begins && by.targets.size < 0 ? [...own" },
       { file: `${ENGINE}/catch-up.ts`, find: "targets.size > 0 && unchanged.has(machine) :", put: "targets.size < 0 && unchanged.has(machine) :" },
@@ -385,6 +385,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "machines are told anew when somebody looks what they have missed",
     breaks: "rest_stays",
+    seed: 108,
     edits: [{ file: `${ENGINE}/catch-up.ts`, find: "this.#goOnInEnded(machine, labels, append, now);", put: 'for (const app of this.#facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });\n    this.#goOnInEnded(machine, labels, append, now);' }],
   },
   {

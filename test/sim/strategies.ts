@@ -95,7 +95,7 @@ export function randomStrategy(random: Random, now: Instant, apps: readonly stri
   const targets = random.weighted([[6, "role=web"], [1, "role=web,zone=a"], [1, "zone in (a,b)"], [1, "!canary"]] as const);
   return {
     targets,
-    alarms: random.chance(0.12) ? [alarm(random)] : [],
+    alarms: random.chance(0.15) ? [alarm(random)] : [],
     waves: members.map((each, index) => wave(random, each, index === members.length - 1, now)),
     maxUnavailable: randomSize(random),
     maxUnavailablePer: perZone ? [{ label: "zone", max: random.whole(1, 2) }] : [],
