@@ -200,10 +200,8 @@ export class Oracle {
     return [...record.newest.values()].some(({ machine: of, at, app, isUpdate, artifact, deployment: id }) => {
       const deployment = record.deployments.get(id)!;
       if (of !== machine || at < since || !isUpdate || deployment.phase !== "succeeded") return false;
-      return record.machinesOf(deployment).some((other) => {
-        const host = hosts.machines.get(other);
-        return other !== machine && host !== undefined && host.disk.links.get(app) === artifact && host.serving(app).lastOffAt(at) >= since - LAG_MS;
-      });
+      // Also those that ran it already, and were left out.
+      return [...hosts.machines].some(([other, host]) => other !== machine && host.disk.links.get(app) === artifact && host.serving(app).lastOffAt(at) >= since - LAG_MS);
     });
   }
 
