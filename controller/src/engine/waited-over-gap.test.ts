@@ -51,3 +51,22 @@ test.each([1, 300])("with two canaries away in a soak, and the second for %ds lo
   world.pass(20_000, ...names);
   expect([world.phase(id), world.wanted("c")]).toEqual(["rolling", "2"]);
 });
+
+test("the soak of a wave goes on when a machine of the wave before is back, for which the rollout has waited", async () => {
+  const names = ["a", "b", "c", "d"];
+  const world = await onOne(names);
+  const id = world.deploy("2", { waves: [wave(count(2)), { ...wave(count(3)), gates: [{ kind: "soak", forMs: 60_000 }] }, ALL], maxUnavailable: count(2), offline: { kind: "wait", forMs: null }, progressDeadlineMs: 120_000 });
+  await world.settle("a", "b");
+  world.pass(3000, ...names);
+  await world.settle("c");
+  world.pass(5000, ...names);
+  world.pass(300_000, "c", "d");
+  expect(world.waitingOn(id)).toContain("a, b to be heard from");
+  await world.join("a", "b");
+  await world.say("c", "activating");
+  await world.say("c", "healthy");
+  world.pass(50_000, ...names);
+  expect([world.phase(id), world.waitingOn(id), world.wanted("d")]).toEqual(["rolling", expect.stringContaining("soak"), "1"]);
+  world.pass(30_000, ...names);
+  expect([world.phase(id), world.wanted("d")]).toEqual(["rolling", "2"]);
+});
