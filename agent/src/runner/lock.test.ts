@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -38,6 +38,13 @@ describe("the lock of an agent's directory", () => {
     symlinkSync(text, join(dir, "agent.lock"));
     expect(take(11).ok).toBe(true);
     expect(take(10)).toEqual({ ok: false, holderPid: 11 });
+    expect(readdirSync(dir)).toEqual(["agent.lock"]);
+  });
+
+  it("is taken where a file of its name is in the way", () => {
+    writeFileSync(join(dir, "agent.lock"), "10 100\n");
+    expect(take(10).ok).toBe(true);
+    expect(take(11)).toEqual({ ok: false, holderPid: 10 });
     expect(readdirSync(dir)).toEqual(["agent.lock"]);
   });
 

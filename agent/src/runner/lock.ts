@@ -68,6 +68,8 @@ function readIfThere(path: string): string | undefined {
     return readlinkSync(path);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
+    // Something else of that name, which holds nothing.
+    if (errorCode(error) === "EINVAL") return "";
     throw error;
   }
 }

@@ -338,7 +338,8 @@ export class CatchUp {
   /** A machine that the deployment did not know. */
   #join(app: AppName, standing: Standing, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
-    if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id || assigned?.release === standing.release) return;
+    if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id) return;
+    if (assigned?.release === standing.release && !this.#isBackOn(standing, machine)) return;
     if (this.#isDecidedByActive(app, machine)) return;
     if (this.#decidedOtherwise(standing, machine, labels) !== undefined || this.#facts.decisions.isTarget(standing.id, machine)) return;
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
@@ -346,10 +347,17 @@ export class CatchUp {
   }
 
   /** Who has decided something newer about the machine, or has taken the release back from machines like it since; undefined: nobody. */
-  #decidedOtherwise({ id, app, release, startSeq }: Standing, machine: MachineId, labels: Labels): DeploymentId | undefined {
+  #decidedOtherwise(standing: Standing, machine: MachineId, labels: Labels): DeploymentId | undefined {
+    const { id, app, release, startSeq } = standing;
     const decided = this.#facts.decisions.told(machine, app);
-    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq) return decided.deployment;
+    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq && !this.#isBackOn(standing, machine)) return decided.deployment;
     return this.#takenBack.get(app)?.find((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels))?.by;
+  }
+
+  /** A rollback has given it what stands. Whoever came late to what was taken back is a machine of that from then on, and goes back with it. */
+  #isBackOn({ app, release }: Standing, machine: MachineId): boolean {
+    const assigned = this.#world.availabilities.assignedTo(machine, app);
+    return assigned?.release === release && this.#facts.hasGoneBack(assigned.deployment);
   }
 
   #drive(id: DeploymentId, event: RolloutEvent, append: Append, now: Moment): void {

@@ -19,6 +19,9 @@ const FOUND = `SELECT r.id AS release, m.labels FROM machine_apps s JOIN machine
 const STOOD_BEFORE = `SELECT d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.start_seq < this.start_seq AND ${stands("d")}
   WHERE this.id = @id AND this.app = @app ORDER BY d.start_seq DESC`;
 
+/** And not by a rollback: what that has given a machine which came late is what stands. */
+const GIVEN_FORWARD = "SELECT 1 FROM assignments a JOIN deployments d ON d.id = a.deployment WHERE a.machine = ? AND a.app = ? AND d.back_seq IS NULL";
+
 interface Stood {
   readonly release: ReleaseId;
   readonly selector: string;
@@ -38,12 +41,12 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
 }
 
 /**
- * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined is just what it is given: what stood for machines like it before that deployment, as late
+ * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined, or went back to, is just what it is given: what stood for machines like it before that deployment, as late
  * machines get it. Null: the app is removed.
  */
 export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver): ReleaseId | null {
   const release = lastGood(db, machine, app);
-  const isItself = release === by.release && statement(db, "SELECT 1 FROM assignments WHERE machine = ? AND app = ?").get(machine, app) === undefined;
+  const isItself = release === by.release && statement(db, GIVEN_FORWARD).get(machine, app) === undefined;
   return release === null || isItself ? stoodBefore(db, machine, app, by) : release;
 }
 
@@ -53,7 +56,8 @@ function stoodBefore(db: Database, machine: MachineId, app: AppName, { id, relea
   const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
   const newest = standing.find((each) => isFor(each, labels));
   if (newest?.release === release) return release;
-  return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels) ? null : newest.release;
+  // What the deployment itself took back, as `rollback --to` does, is what is given again when that is taken back.
+  return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels, id) ? null : newest.release;
 }
 
 function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId | null {
@@ -61,8 +65,9 @@ function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId |
   return found === undefined || isTakenBack(db, app, found.release, JSON.parse(found.labels) as Labels) ? null : found.release;
 }
 
-function isTakenBack(db: Database, app: AppName, release: ReleaseId, labels: Labels): boolean {
-  const taken = (statement(db, TAKEN_BACK).all({ app }) as TakenBackRow[]).filter((each) => each.release === release && isFor(each, labels));
+/** `besides`: by another deployment than this one. */
+function isTakenBack(db: Database, app: AppName, release: ReleaseId, labels: Labels, besides?: DeploymentId): boolean {
+  const taken = (statement(db, TAKEN_BACK).all({ app }) as TakenBackRow[]).filter((each) => each.release === release && each.by !== besides && isFor(each, labels));
   if (taken.length === 0) return false;
   const given = statement(db, "SELECT selector FROM deployments WHERE app = ? AND release = ? AND start_seq > ?").all(app, release, Math.max(...taken.map(({ seq }) => seq))) as { readonly selector: string }[];
   return !given.some((each) => isFor(each, labels));

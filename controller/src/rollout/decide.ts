@@ -224,10 +224,10 @@ function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgai
 }
 
 /** A target of the wave, or of one before, was waited for in the middle of a soak: that time is no part of the soak's patience, which is for targets that keep changing. */
-function soakGoesOn({ phase, hold, wave, waves }: RolloutState, target: Target): readonly RolloutChange[] {
+function soakGoesOn({ phase, hold, wave, waves, strategy }: RolloutState, target: Target): readonly RolloutChange[] {
   const gate = (waves[wave]?.gates ?? []).findIndex(({ state }) => state !== "open");
   const { gate: asked, state, since } = waves[wave]?.gates[gate] ?? {};
-  if (phase !== "rolling" || target.letGo !== null || asked?.kind !== "soak" || state !== "reached" || since === null || since === undefined) return [];
+  if (phase !== "rolling" || strategy.offline.kind !== "wait" || target.letGo !== null || asked?.kind !== "soak" || state !== "reached" || since === null || since === undefined) return [];
   // Others may have been waited for before it, and something else may have held the rollout meanwhile. What was left out for those that came back before is left out already.
   const waited = hold?.kind === "offline" && hold.since.attended < target.since.attended ? hold.since : target.since;
   return [{ kind: "gate_reached", wave, gate, waitedSince: waited.attended < since.attended ? since : waited }];
