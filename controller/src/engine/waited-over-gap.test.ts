@@ -1,7 +1,7 @@
 /** One outage of the canary that `offline: wait` waits for; the controller is restarted in the middle of it. The release is good. */
 import { expect, test } from "vitest";
 import { ALL, alarm, count, wave } from "../rollout/rollout.fixture.ts";
-import { onOne } from "./on-one.fixture.ts";
+import { NAMES, onOne, soak } from "./on-one.fixture.ts";
 
 const tick = () => new Promise((resolve) => setImmediate(resolve));
 
@@ -69,4 +69,19 @@ test("the soak of a wave goes on when a machine of the wave before is back, for 
   expect([world.phase(id), world.waitingOn(id), world.wanted("d")]).toEqual(["rolling", expect.stringContaining("soak"), "1"]);
   world.pass(30_000, ...names);
   expect([world.phase(id), world.wanted("d")]).toEqual(["rolling", "2"]);
+});
+
+test("a canary that is up for 5 s of each minute stops the rollout when progress_deadline more than its soak has passed (offline: skip, the default)", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { waves: [soak(60_000, 1), ALL], maxUnavailable: count(4), offline: { kind: "skip" }, progressDeadlineMs: 300_000 });
+  await world.say("a", "healthy");
+  let passed = 0;
+  while (world.phase(second) === "rolling" && passed < 4 * 3600) {
+    world.pass(55_000, "b", "c", "d");
+    await world.join("a");
+    world.pass(5_000, ...NAMES);
+    passed += 60;
+  }
+  // 60 s of soak, 300 s of patience, and a round.
+  expect(passed).toBeLessThanOrEqual(480);
 });

@@ -1,8 +1,12 @@
 /** Which deployments stand, said once, in SQL: for what late machines get, for the releases that are kept, and for the targets that stay in the tables. */
 
-/** Of a deployment of this alias: it has succeeded, and had somebody to change, told by now or not, and whatever is in the archive. One that found nothing to do decides about nobody. */
+/**
+ * Of a deployment of this alias: it has succeeded, and had somebody to change, told by now or not, and whatever is in the archive. One that found nothing to do decides about nobody. One that gave to the same machines once more
+ * what an older one had given them stands no longer when that has been taken back since.
+ */
 export function stands(alias: string): string {
-  return `${alias}.phase = 'succeeded' AND ${alias}.changed_attended IS NOT NULL`;
+  return `${alias}.phase = 'succeeded' AND ${alias}.changed_attended IS NOT NULL AND NOT EXISTS (SELECT 1 FROM deployments tb WHERE tb.app = ${alias}.app AND tb.release = ${alias}.release
+    AND (tb.back_seq IS NOT NULL OR tb.takes_back IS NOT NULL) AND tb.selector = ${alias}.selector AND tb.start_seq < ${alias}.start_seq AND tb.back_seq > ${alias}.start_seq)`;
 }
 
 /** Of a deployment of this alias, in memory `wentBack` (rollout/state.ts): it has ended in or after its rollback, and what that had to take back still goes back. One that a person ended leaves its machines as they are. */

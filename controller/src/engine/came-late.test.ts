@@ -1,0 +1,114 @@
+/** Machines that came late, and what they run after one rollback, or several. */
+import { expect, test } from "vitest";
+import { viewsOf } from "../api/views.fixture.ts";
+import { NAMES, onOne, WIDE } from "./on-one.fixture.ts";
+import type { World } from "./world.fixture.ts";
+
+const by = { by: "anna", reason: "" };
+
+/** They do what they are told, and then what follows from that. */
+async function answers(world: World, ...names: string[]): Promise<void> {
+  for (let round = 0; round < 2; round += 1) {
+    for (const name of names) await world.say(name, world.wanted(name) === "remove" ? "removed" : "healthy", world.generation(name), "app", world.wanted(name));
+    world.pass(3000, ...names);
+  }
+}
+
+function run(world: World, ...names: string[]): string {
+  return names.map((name) => world.wanted(name) ?? "-").join(" ");
+}
+
+test("two releases are rolled back one after the other; a machine that came in between does not keep the second", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await answers(world, ...NAMES);
+  const third = world.deploy("3", WIDE);
+  await answers(world, ...NAMES);
+  await world.join("new");
+  world.pass(3000, ...NAMES, "new");
+  await answers(world, "new");
+  const all = [...NAMES, "new"];
+  world.command(third, "rollback");
+  await answers(world, ...all);
+  expect(run(world, ...all)).toBe("2 2 2 2 2");
+  world.command(second, "rollback");
+  await answers(world, ...all);
+  world.pass(3_600_000, ...all);
+  const { outcome } = (await viewsOf(world).one(second))!;
+  expect({ phase: world.phase(second), outcome, runs: run(world, ...all) }).toEqual({ phase: "rolled_back", outcome: "rolled back", runs: "1 1 1 1 1" });
+});
+
+test("the same of a machine whose disk was replaced", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await answers(world, ...NAMES);
+  const third = world.deploy("3", WIDE);
+  await answers(world, ...NAMES);
+  world.remove("d");
+  await world.loseDisk("d");
+  world.pass(3000, ...NAMES);
+  await answers(world, "d");
+  world.command(third, "rollback");
+  await answers(world, ...NAMES);
+  world.command(second, "rollback");
+  await answers(world, ...NAMES);
+  world.pass(3_600_000, ...NAMES);
+  expect(run(world, ...NAMES)).toBe("1 1 1 1");
+});
+
+test("the same where the second rollback takes back the first release of the app", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await answers(world, ...NAMES);
+  await world.join("new");
+  const all = [...NAMES, "new"];
+  world.pass(3000, ...all);
+  await answers(world, "new");
+  world.command(second, "rollback");
+  await answers(world, ...all);
+  world.command("d-1" as never, "rollback");
+  await answers(world, ...all);
+  world.pass(60_000, ...all);
+  expect(run(world, ...all)).toBe("remove remove remove remove remove");
+});
+
+test("a rollback --to is rolled back; a machine that came after it gets what the others run, and does not lose the app", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await answers(world, ...NAMES);
+  expect(world.engine.operators.rollbackTo(second, "1", by).ok).toBe(true);
+  await answers(world, ...NAMES);
+  const all = [...NAMES, "new"];
+  await world.join("new");
+  world.pass(3000, ...all);
+  await answers(world, "new");
+  expect(run(world, ...all)).toBe("1 1 1 1 1");
+  expect(world.command("d-3" as never, "rollback").ok).toBe(true);
+  await answers(world, ...all);
+  world.pass(3_600_000, ...all);
+  world.startEngine();
+  world.pass(60_000, ...all);
+  expect(run(world, ...all)).toBe("2 2 2 2 2");
+});
+
+test.each(["cordoned", "off"])("the same file was deployed twice while a machine was %s; the first is rolled back: a machine that comes then gets what stood before both", async (how) => {
+  const world = await onOne();
+  const here = how === "off" ? ["a", "b", "c"] : NAMES;
+  if (how === "off") world.pass(20_000, ...here);
+  else world.engine.orders.cordon("d" as never, { drain: false, force: true }, by);
+  const second = world.deploy("2", WIDE);
+  await answers(world, "a", "b", "c");
+  world.deploy("2", WIDE);
+  world.pass(3000, ...here);
+  if (how === "off") await world.join("d");
+  else world.engine.orders.uncordon("d" as never, by);
+  world.pass(3000, ...NAMES);
+  await answers(world, "d");
+  expect(run(world, ...NAMES)).toBe("2 2 2 2");
+  expect(world.command(second, "rollback").ok).toBe(true);
+  await answers(world, ...NAMES);
+  await world.join("new");
+  world.pass(600_000, ...NAMES, "new");
+  // What the second deployment gave to d is not taken back with the first.
+  expect(run(world, ...NAMES, "new")).toBe("1 1 1 2 1");
+});
