@@ -1,6 +1,7 @@
 /** Machines that came late, and what they run after one rollback, or several. */
 import { expect, test } from "vitest";
 import { viewsOf } from "../api/views.fixture.ts";
+import { lastGood } from "../journal/last-good.ts";
 import { NAMES, onOne, WIDE } from "./on-one.fixture.ts";
 import type { World } from "./world.fixture.ts";
 
@@ -111,4 +112,36 @@ test.each(["cordoned", "off"])("the same file was deployed twice while a machine
   world.pass(600_000, ...NAMES, "new");
   // What the second deployment gave to d is not taken back with the first.
   expect(run(world, ...NAMES, "new")).toBe("1 1 1 2 1");
+});
+
+test("a machine that came late does not go back to what was taken back from machines like it", async () => {
+  const world = await onOne(["a", "b"]);
+  await world.joinAs({ role: "db" }, "z");
+  const wide = world.deploy("1", { ...WIDE, targets: "" });
+  await answers(world, "a", "b", "z");
+  world.command(wide, "rollback");
+  await answers(world, "a", "b", "z");
+  expect(world.phase(wide)).toBe("rolled_back");
+  await world.join("new");
+  world.pass(3000, "a", "b", "z", "new");
+  const third = world.deploy("3", WIDE);
+  await answers(world, "a", "b", "new");
+  world.command(third, "rollback");
+  await answers(world, "a", "b", "new");
+  expect([world.phase(third), run(world, "a", "b", "new")]).toEqual(["rolled_back", "1 1 remove"]);
+});
+
+test("what was taken back, and given again since, is found on a machine that joins again", async () => {
+  const world = await onOne(["a", "b"]);
+  const second = world.deploy("2", WIDE);
+  await answers(world, "a", "b");
+  world.command(second, "rollback");
+  await answers(world, "a", "b");
+  world.deploy("2", { ...WIDE, lateJoiners: "ignore" });
+  await answers(world, "a", "b");
+  const before = world.generation("a");
+  world.remove("a");
+  await world.joinOwing("a");
+  await world.say("a", "healthy", before, "app", "2");
+  expect(lastGood(world.journal.db, "a" as never, "app" as never)).toBe("app@2");
 });
