@@ -181,3 +181,22 @@ test("a machine that came after a deployment had failed gets its release once a 
   world.pass(3000, "a", "b", "new");
   expect([world.phase(second), world.wanted("new")]).toEqual(["succeeded", "2"]);
 });
+
+test("two releases are rolled back while a machine is away that has the newer one: it goes back behind both", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await answers(world, ...NAMES);
+  const third = world.deploy("3", WIDE);
+  await answers(world, ...NAMES);
+  world.pass(20_000, "a", "b", "c");
+  world.command(third, "rollback");
+  await answers(world, "a", "b", "c");
+  world.command(second, "rollback");
+  await answers(world, "a", "b", "c");
+  expect([world.phase(third), world.phase(second)]).toEqual(["rolled_back", "rolled_back"]);
+  await world.join("d");
+  world.pass(3000, ...NAMES);
+  await answers(world, "d");
+  await answers(world, "d");
+  expect([world.wanted("d"), (await viewsOf(world).one(second))!.outcome, (await viewsOf(world).one(third))!.outcome]).toEqual(["1", "rolled back", "rolled back"]);
+});

@@ -325,8 +325,8 @@ export class Rollouts {
     for (const machine of told) {
       this.#onTold(machine, state.id);
       for (const tail of this.#tailsBeside(state)) {
-        // Going back is older than a deployment that has succeeded since, and has its turn after it.
-        if (tail.targets.has(machine) && !(tail.phase === "succeeded" && this.#world.overruledBy(tail, machine) === undefined)) this.drive(tail, { kind: "overtaken", machine, reason: goesOnWith(state) }, append, now);
+        // Going back may be older than the tail, which has its turn after it.
+        if (tail.targets.has(machine) && this.#world.isOverruled(tail, machine)) this.drive(tail, { kind: "overtaken", machine, reason: goesOnWith(state) }, append, now);
       }
     }
   }

@@ -10,7 +10,7 @@ import { roundedDown } from "../plan/size.ts";
 import type { Window } from "../plan/strategy.ts";
 import { Availabilities, type Assigned } from "../rollout/availability.ts";
 import type { Attended } from "../rollout/moment.ts";
-import { type AgentPhase, type Hold, type Purpose, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
+import { type AgentPhase, type Hold, type Purpose, type RolloutReason, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
 import type { Opening, Surroundings } from "../rollout/surroundings.ts";
 import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
@@ -370,6 +370,12 @@ export class World implements Surroundings {
 
   overruledBy(state: Pick<RolloutState, "id" | "app">, machine: MachineId): DeploymentId | undefined {
     return this.#decisions.overruledBy(state, machine);
+  }
+
+  /** Of a rollout that has ended: what the machine was told is newer than what is still to be done there. */
+  isOverruled(state: RolloutState, machine: MachineId): boolean {
+    if (state.phase === "succeeded") return this.overruledBy(state, machine) !== undefined;
+    return !wentBack(state) || this.successor(state, machine) !== undefined;
   }
 
   unsound({ app, release, strategy }: Pick<RolloutState, "app" | "release" | "strategy">): Hold | undefined {
