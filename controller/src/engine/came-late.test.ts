@@ -145,3 +145,21 @@ test("what was taken back, and given again since, is found on a machine that joi
   await world.say("a", "healthy", before, "app", "2");
   expect(lastGood(world.journal.db, "a" as never, "app" as never)).toBe("app@2");
 });
+
+test("a machine that came late, and went back in a rollout that had not succeeded, is one of what stands at once, and not only after a restart", async () => {
+  const world = await onOne(["a", "b"]);
+  const all = ["a", "b", "new"];
+  const second = world.deploy("2", { ...WIDE, progressDeadlineMs: 600_000 });
+  await world.say("a", "healthy");
+  world.pass(1000, "a", "b");
+  world.remove("a");
+  await world.join("new", "a");
+  world.pass(1000, ...all);
+  world.command(second, "rollback");
+  await answers(world, ...all);
+  await answers(world, ...all);
+  const before = all.map((name) => world.generation(name));
+  world.startEngine();
+  world.pass(20_000, ...all);
+  expect([world.phase(second), run(world, ...all), all.map((name) => world.generation(name))]).toEqual(["rolled_back", "1 1 1", before]);
+});

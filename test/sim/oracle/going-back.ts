@@ -70,7 +70,7 @@ export class GoingBack {
     // A machine that a person drains takes no turn.
     if (this.#court.record.machines.get(decision.machine)?.isDrained !== true) this.#backs.push(decision);
     past.confirmed.splice(0, Infinity, ...past.confirmed.filter((each) => each.deployment !== decision.deployment));
-    if (before?.artifact !== undefined && before.deployment === decision.deployment) past.takenBack.set(before.artifact, { at: this.#backAt.get(decision.deployment) ?? decision.at, deployment: decision.deployment });
+    if (before?.artifact !== undefined && before.deployment === decision.deployment && before.artifact !== decision.artifact) past.takenBack.set(before.artifact, { at: this.#backAt.get(decision.deployment) ?? decision.at, deployment: decision.deployment });
     const expected = past.confirmed.at(-1);
     if (past.isOpen || expected?.artifact === undefined || expected.artifact === decision.artifact) return;
     const goes = decision.artifact === undefined ? "to have the app removed" : `to ${nameOf(decision.artifact)}`;

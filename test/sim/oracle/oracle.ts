@@ -77,7 +77,11 @@ export class Oracle {
     target_changed: ({ deployment, machine, state }) => {
       if (state !== "removed" && !this.#court.record.machines.has(machine)) this.#court.complain("removed_is_left", `${machine} is ${state} in ${deployment}, and was removed from the fleet`);
     },
-    gate_reached: ({ deployment, wave, gate }) => void this.#reached.set(`${deployment}/${wave}/${gate}`, this.#court.hosts.now),
+    gate_reached: ({ deployment, wave, gate, waitedSince }) => {
+      const key = `${deployment}/${wave}/${gate}`;
+      // What was waited for may be of another wave, whose hosts it does not ask about.
+      if (waitedSince === undefined || !this.#reached.has(key)) this.#reached.set(key, this.#court.hosts.now);
+    },
     gate_opened: ({ deployment, wave, gate }) => {
       const reachedAt = this.#reached.get(`${deployment}/${wave}/${gate}`) ?? this.#court.hosts.now;
       this.#pending.push(() => this.#passing.gateOpened(this.#of(deployment), wave, gate, reachedAt));

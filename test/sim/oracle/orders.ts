@@ -78,8 +78,11 @@ export class Orders {
     const { labels, joinedAt } = record.machines.get(machine)!;
     // Who came while the newer one is under way, be it in the moment in which it began, or is meant for something else since, waits for its end.
     const isFor = ({ phase, startedAt: at = Infinity }: Deployment) => phase === "succeeded" || ((phase === "rolling" || phase === "paused") && joinedAt < at && record.isUntouchedSince(machine, at));
+    // What gave to the same machines once more what has been taken back from them since gives it to nobody.
+    const isTakenBack = (other: Deployment) => [...record.deployments.values()].some((first) => first.app === app && first.artifact === other.artifact && first.strategy.targets === other.strategy.targets
+      && (first.startedAt ?? Infinity) < (other.startedAt ?? 0) && (first.phase === "rolling_back" || first.phase === "rolled_back") && first.phaseSince >= (other.startedAt ?? 0));
     const newer = [...record.deployments.values()].find(
-      (other) => other.app === app && (other.startedAt ?? -1) > startedAt && other.artifact !== artifact && other.waves.some(({ machines }) => machines.length > 0) && selects(checkedSelector(other.strategy.targets), labels) && isFor(other),
+      (other) => other.app === app && (other.startedAt ?? -1) > startedAt && other.artifact !== artifact && other.waves.some(({ machines }) => machines.length > 0) && selects(checkedSelector(other.strategy.targets), labels) && isFor(other) && !isTakenBack(other),
     );
     if (newer !== undefined) complain("newest_decides", `${what} in its tail, and ${newer.id} is newer, and is for it`);
   }
