@@ -383,10 +383,10 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: "failuresOf(wave) - acknowledgedFailures > maxFailures)", put: "failuresOf(wave) - acknowledgedFailures > maxFailures + 2)" }],
   },
   {
-    name: "machines are told anew when somebody looks what they have missed",
+    name: "whoever waited for a deployment is looked at by the next controller alone",
     breaks: "rest_stays",
-    seed: 108,
-    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "this.#goOnInEnded(machine, labels, append, now);", put: 'for (const app of this.#facts.assignedApps(machine)) append({ kind: "assignment_renewed", machine, app });\n    this.#goOnInEnded(machine, labels, append, now);' }],
+    seed: 84,
+    edits: [{ file: `${ENGINE}/catch-up.ts`, find: "for (const machine of this.#deferred.get(app) ?? []) this.#due.add(machine);", put: "for (const machine of this.#deferred.get(app) ?? []) if (app.length > 99) this.#due.add(machine);" }],
   },
   {
     name: "the engine wakes itself without end",
