@@ -373,7 +373,7 @@ export class Following {
         const status = this.#statuses[seen]!;
         if (holds(status)) return found(status);
       }
-      if (this.#hasEnded) reject(new Error(`it did not come to that: ${JSON.stringify(this.#statuses.at(-1))}`));
+      if (this.#hasEnded) reject(new Error(`it did not come to that: ${JSON.stringify(this.#statuses.at(-1))}; before it: ${JSON.stringify(this.#statuses.map(({ phase, waiting_on: waitsFor, counts, now }) => ({ phase, waitsFor, counts, now })))}`));
     };
     this.#waiting.add(look);
     look();
