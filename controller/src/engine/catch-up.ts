@@ -13,7 +13,7 @@ import type { Entry } from "../journal/entry.ts";
 import type { TakenBackRow } from "../journal/taken-back.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
-import { goesForward, isEnded, isOvertaken, isSupersededBack, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
+import { goesForward, isOvertaken, isSupersededBack, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention, OutstandingTarget } from "./decisions.ts";
 import { changesWhoStands } from "./effects.ts";
@@ -100,15 +100,11 @@ export class CatchUp {
       this.#read(entry.app);
       this.#changed.add(entry.app);
     }
-    if (entry.kind !== "held" && entry.kind !== "phase_changed") return;
+    // What it is back on may be what stands.
+    if (entry.kind === "target_changed" && entry.state === "reverted") this.#due.add(entry.machine);
+    if (entry.kind !== "held" || entry.hold === null) return;
     const state = this.#rollouts.get(entry.deployment);
-    if (state === undefined) return;
-    if (entry.kind === "phase_changed") {
-      // What they are back on may be what stands.
-      if (state.beganBack && isEnded(entry.phase)) for (const machine of state.targets.keys()) this.#due.add(machine);
-    } else if (entry.hold !== null && state.phase === "succeeded") {
-      for (const target of state.targets.values()) if (target.state === "pending") this.#due.add(target.machine);
-    }
+    if (state?.phase === "succeeded") for (const target of state.targets.values()) if (target.state === "pending") this.#due.add(target.machine);
   }
 
   get hasChanged(): boolean {
