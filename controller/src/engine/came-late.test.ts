@@ -2,17 +2,14 @@
 import { expect, test } from "vitest";
 import { viewsOf } from "../api/views.fixture.ts";
 import { lastGood } from "../journal/last-good.ts";
-import { NAMES, onOne, WIDE } from "./on-one.fixture.ts";
+import { NAMES, obey, onOne, WIDE } from "./on-one.fixture.ts";
 import type { World } from "./world.fixture.ts";
 
 const by = { by: "anna", reason: "" };
 
 /** They do what they are told, and then what follows from that. */
 async function answers(world: World, ...names: string[]): Promise<void> {
-  for (let round = 0; round < 2; round += 1) {
-    for (const name of names) await world.say(name, world.wanted(name) === "remove" ? "removed" : "healthy", world.generation(name), "app", world.wanted(name));
-    world.pass(3000, ...names);
-  }
+  for (let round = 0; round < 2; round += 1) await obey(world, ...names);
 }
 
 function run(world: World, ...names: string[]): string {

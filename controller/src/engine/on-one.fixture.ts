@@ -23,6 +23,12 @@ export async function work(world: World, names: readonly string[], rounds = 6): 
   }
 }
 
+/** Each does what it is told, and says what runs. */
+export async function obey(world: World, ...names: string[]): Promise<void> {
+  for (const name of names) await world.say(name, world.wanted(name) === "remove" ? "removed" : "healthy", world.generation(name), "app", world.wanted(name));
+  world.pass(3000, ...names);
+}
+
 export async function onOne(names: readonly string[] = NAMES): Promise<World> {
   const world = new World();
   await world.join(...names);

@@ -146,10 +146,6 @@ export class FakeWorld implements Surroundings {
   readonly heard = new Map<MachineId, Attended>();
   /** What machines go back to; everybody: app@1. */
   lastGood: (machine: MachineId) => ReleaseId | null = () => "app@1" as ReleaseId;
-  wayBack(_state: unknown, machine: MachineId): ReleaseId | null {
-    return this.lastGood(machine);
-  }
-
   /** Until when machines that go back have time to answer. */
   readonly answersDue = new Map<MachineId, Attended>();
   /** Why late machines do not get a release that has succeeded. */
@@ -179,6 +175,10 @@ export class FakeWorld implements Surroundings {
 
   owing(): Iterable<MachineId> {
     return this.owed;
+  }
+
+  wayBack(_state: unknown, machine: MachineId): ReleaseId | null {
+    return this.lastGood(machine);
   }
 
   answerDueAt(machine: MachineId): Attended | undefined {
