@@ -12,6 +12,7 @@ import { dirname, join } from "node:path";
 import { crc32 } from "node:zlib";
 import { Report } from "@muster/proto/gen/muster/v1/agent.ts";
 import { withPath } from "../runner/fault.ts";
+import { syncDirectory } from "../runner/record.ts";
 
 const FORMAT = "muster.spool.v1";
 /** Bounds memory and disk for weeks without a controller. Beyond it the newest report of each app is kept: it is the whole picture. */
@@ -229,13 +230,4 @@ function newestPerApp(reports: readonly Report[], max: number): readonly Report[
 
 function writeWhole(file: number, bytes: Uint8Array, position: number): void {
   for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at, bytes.length - at, position + at);
-}
-
-function syncDirectory(path: string): void {
-  const directory = openSync(path, "r");
-  try {
-    fsyncSync(directory);
-  } finally {
-    closeSync(directory);
-  }
 }

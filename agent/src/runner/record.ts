@@ -117,7 +117,8 @@ function linked(path: string, name: string): boolean {
   }
 }
 
-function syncDirectory(path: string): void {
+/** Makes the names in a directory durable. */
+export function syncDirectory(path: string): void {
   const handle = openSync(path, "r");
   try {
     fsyncSync(handle);
