@@ -48,6 +48,7 @@ import { Schedule } from "./gates/schedule.ts";
 import { Fleet } from "./fleet/fleet.ts";
 import { returnSpreadMs } from "./fleet/return-spread.ts";
 import { type GrpcService, serveSocket, serveTls } from "./grpc/server.ts";
+import { presentOf } from "./history/present.ts";
 import { rememberedPorts, rememberPorts, socketPathOf, takeHome, writeJson } from "./home.ts";
 import { openArtifactDoor } from "./http/artifact-door.ts";
 import { AssignmentKeys } from "./identity/assignment-key.ts";
@@ -299,8 +300,8 @@ interface OperatorParts extends Keys {
 function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, access, logger, address, onAuthoritiesChanged, cutOff, ...keys }: OperatorParts): readonly GrpcService[] {
   const { authorities, natsAuthority, membership, signer, secrets, trustRoots } = keys;
   const { users, audit } = access;
-  const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), engine, () => engine.catchingUp !== undefined);
   const isRevoked = (machine: MachineId): boolean => membership.members.isRevoked(machine);
+  const views = new DeploymentViews(journal.db, (id) => engine.waitingOn(id), (id) => engine.rollout(id), presentOf(engine, isRevoked), () => engine.catchingUp !== undefined);
   const usersCertifiedBefore = (at: number): readonly string[] => users.certifiedBefore(at);
   return [
     { definition: AccessServiceService, implementation: accessApi({ users, audit, authority: authorities, oidc, address, endCalls: (name) => access.endCalls(name), now, logger }) },

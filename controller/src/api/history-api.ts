@@ -14,6 +14,7 @@ import { serve } from "../grpc/stream.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { differingFiles } from "../history/file-diff.ts";
 import { Past } from "../history/past.ts";
+import { presentOf } from "../history/present.ts";
 import { differingFields } from "../history/release-diff.ts";
 import { findRelease, listReleases } from "../history/releases.ts";
 import { pictures } from "../history/replay.ts";
@@ -49,7 +50,7 @@ export interface HistoryApiOptions {
 
 export function historyApi({ journal, engine, fleet, isRevoked, views, store, now, logger }: HistoryApiOptions): HistoryServiceServer {
   const { db } = journal;
-  const why = new Why({ db, archive: journal.archive, corrections: journal.corrections, now, waiting: (id) => views.waitingOn(id), rollout: (id) => engine.rollout(id), present: engine });
+  const why = new Why({ db, archive: journal.archive, corrections: journal.corrections, now, waiting: (id) => views.waitingOn(id), rollout: (id) => engine.rollout(id), present: presentOf(engine, isRevoked) });
   const retention = () => ({ retention: { ...engine.retention.rule() } });
   const archived = () => {
     const { rows, sizeBytes, firstAt } = journal.archive.extent();

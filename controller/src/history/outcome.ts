@@ -23,6 +23,8 @@ export interface OutstandingTarget {
   readonly leftAs?: LeftAs | null;
   /** Whether its machine is heard now. By default nobody knows. */
   readonly isHeard?: boolean;
+  /** Its credentials count no more, so it is never heard again. Default false. */
+  readonly isRevoked?: boolean;
   /** It is heard, and its time to answer is over. Default false. */
   readonly isOverdue?: boolean;
   /** What it has answered to what it was assigned last. Default null: its answer is awaited, or nobody knows. */
@@ -123,13 +125,14 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "runs_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
+type What = "runs_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
 function whatOf(ending: Ending, target: OutstandingTarget): What {
-  const { purpose, attempts, reason = null, isOverdue = false, newer = null, leftAs = null } = target;
+  const { purpose, attempts, reason = null, isHeard, isRevoked = false, isOverdue = false, newer = null, leftAs = null } = target;
   const { phase } = ending;
   const state = stateNow(ending, target);
   if (state === "removed") return "removed";
+  if (isRevoked && (state === "unreachable" || leftAs === "lost")) return attempts === 0 ? "was_revoked_without" : "was_revoked";
   if (state === "skipped" && leftAs === "lost") return phase === "succeeded" ? "took_it" : "may_run";
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
   if (state === "reverted") return "is_back";
@@ -143,7 +146,7 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   if (state === "healthy" && phase !== "succeeded") return "runs_it";
   if (state === "failed" && phase !== "succeeded") return isStuckBack({ state, purpose }) ? "could_not_go_back" : "failed";
   if (phase === "succeeded") {
-    if (state === "unreachable") return attempts === 0 ? "gets_it_when_heard" : reason === "not_taken" ? "was_told" : "took_it";
+    if (state === "unreachable") return attempts === 0 ? (isHeard === true ? "is_to_get_it" : "gets_it_when_heard") : reason === "not_taken" ? "was_told" : "took_it";
     if (state === "skipped") return "is_cordoned";
     if (state === "failed") return "failed";
     return state === "pending" ? "is_to_get_it" : "is_under_way";
@@ -194,6 +197,10 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} may run ${version}: ${one ? "it was assigned it, and is" : "they were assigned it, and are"} not heard`;
     case "removed":
       return `${who} ${one ? "was" : "were"} removed from the fleet, and may still run ${version}`;
+    case "was_revoked":
+      return `${who} ${one ? "was" : "were"} revoked, so ${one ? "it is" : "they are"} never heard again, and may still run ${version}; muster machine remove ${one ? machines[0]! : "MACHINE"} ends the wait`;
+    case "was_revoked_without":
+      return `${who} ${one ? "was" : "were"} revoked, and ${one ? "does" : "do"} not get it; muster machine remove ${one ? machines[0]! : "MACHINE"} ends the wait`;
     case "is_under_way":
       return `${who} ${one ? "is on its" : "are on their"} way to ${version}`;
     case "gets_it_when_heard":

@@ -43,7 +43,7 @@ const OPEN_NOW = OPEN(`(${IS_OPEN} AND ${IS_OWN})`);
 const OPEN_THEN = OPEN(`(${IS_OPEN})`);
 
 /** Empty before the end. `present`: how its machines are now, and later decisions about them, count; undefined: it is as the deployment left it. */
-export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, present: Pick<Present, "isOverdue"> | undefined): Steps<Outstanding> {
+export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, present: Pick<Present, "isOverdue" | "isRevoked"> | undefined): Steps<Outstanding> {
   const isNow = present !== undefined;
   const select = ({ machine, state, purpose, attempts, reason, message, leftAs }: OutstandingTarget & InWave): OutstandingTarget => ({ machine, state, purpose, attempts, reason: reason ?? null, message: message ?? null, leftAs: leftAs ?? null });
   const { targets, count } = yield* firstOf(db, id, openStates(ending), { sql: isNow ? OPEN_NOW : OPEN_THEN, given: { isNow: isNow ? 1 : 0 }, select });
@@ -57,11 +57,11 @@ const HEARD = `SELECT d.app, m.silent_since IS NOT NULL AS isSilent, CASE WHEN a
   FROM deployments d CROSS JOIN machines m LEFT JOIN assignments a ON a.machine = m.id AND a.app = d.app LEFT JOIN machine_apps ma ON ma.machine = m.id AND ma.app = d.app WHERE d.id = ? AND m.id = ?`;
 
 /** Nothing of one that is not in the fleet any more. */
-function heardNow(db: Database, id: DeploymentId, machine: MachineId, present: Pick<Present, "isOverdue">): Pick<OutstandingTarget, "isHeard" | "isOverdue" | "answer" | "newer"> {
+function heardNow(db: Database, id: DeploymentId, machine: MachineId, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
   const row = statement(db, HEARD).get(id, machine) as { readonly app: AppName; readonly isSilent: 0 | 1; readonly answer: AgentPhase | null; readonly newer: string | null } | undefined;
   if (row === undefined) return {};
   const isHeard = row.isSilent === 0;
-  return { isHeard, isOverdue: isHeard && present.isOverdue(machine, row.app), answer: row.answer, newer: row.newer };
+  return { isHeard, isRevoked: present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, row.app), answer: row.answer, newer: row.newer };
 }
 
 /** Those that are named, and how many there are. */

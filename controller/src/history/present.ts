@@ -20,8 +20,15 @@ export interface Present {
   unsound(id: DeploymentId): string | undefined;
   /** The machine is heard, and its time to answer for what it was assigned of the app is over. */
   isOverdue(machine: MachineId, app: AppName): boolean;
+  /** Its credentials count no more, so it is never heard again. By default nobody's are revoked. */
+  isRevoked?(machine: MachineId): boolean;
   /** Which commands would mend a deployment that went wrong. */
   remedies(id: DeploymentId): Promise<Remedies>;
+}
+
+/** What the engine knows, and who is in the fleet in name only. */
+export function presentOf(engine: Present, isRevoked: (machine: MachineId) => boolean): Present {
+  return { nowOf: (id) => engine.nowOf(id), unsound: (id) => engine.unsound(id), isOverdue: (machine, app) => engine.isOverdue(machine, app), remedies: (id) => engine.remedies(id), isRevoked };
 }
 
 /** Machines that are named with what is wrong with them. */
