@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Labels, parseSelector, selects } from "./selector.ts";
+import { type Labels, parseSelector, selects, widestSelector } from "./selector.ts";
 
 function matches(text: string, labels: Labels): boolean {
   const parsed = parseSelector(text);
@@ -69,4 +69,10 @@ describe("a selector that can't be read says where and why", () => {
       }),
     );
   });
+});
+
+test("what was kept and can't be read may be for anybody", () => {
+  expect(selects(widestSelector("role="), { role: "" })).toBe(true);
+  expect(selects(widestSelector("role=web"), { role: "db" })).toBe(false);
+  for (const broken of ["role=web,", "role in (", "=", "a=b c"]) expect(selects(widestSelector(broken), { role: "db" })).toBe(true);
 });

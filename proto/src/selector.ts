@@ -65,6 +65,12 @@ export function checkedSelector(text: string): Selector {
   return parsed.selector;
 }
 
+/** Of a text that was kept: whom it may be for. What can't be read may be for anybody. */
+export function widestSelector(text: string): Selector {
+  const parsed = parseSelector(text);
+  return parsed.ok ? parsed.selector : { text: "", requirements: [] };
+}
+
 export function selects(selector: Selector, labels: Labels): boolean {
   return selector.requirements.every((requirement) => holds(requirement, labels));
 }

@@ -12,11 +12,11 @@ import {
   TargetState,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { type DeploymentId, type Instant, parseDeploymentId, parseDigest } from "@muster/proto/ids.ts";
+import { widestSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Clock } from "../engine/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Command } from "../engine/operators.ts";
-import { selectorOf } from "../engine/own-bug.ts";
 import { readDeploymentFile } from "../submit/read.ts";
 import { demand } from "../access/binding.ts";
 import { remark } from "../audit/subject.ts";
@@ -54,7 +54,7 @@ export function deploymentsApi({ journal, engine, views, clock, logger }: Deploy
   const demandDeployment = (caller: Caller, id: string): void => {
     const row = statement(journal.db, "SELECT app, selector AS targets FROM deployments WHERE id = ?").get(id) as Touched | undefined;
     if (row === undefined) return;
-    demand(caller, { app: row.app, selector: selectorOf(row.targets) });
+    demand(caller, { app: row.app, selector: widestSelector(row.targets) });
   };
   /** A deployment that takes the place of others touches those too, and pending ones may still come to that. */
   const demandRivals = (caller: Caller, app: string): void => {

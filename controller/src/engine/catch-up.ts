@@ -6,7 +6,7 @@
  * older is caught up with, also where the newest is in quarantine, and no release comes again to machines from which it was taken back since. One look at a machine costs O(apps), without a question to the tables where nothing is outstanding.
  */
 import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
-import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
+import { checkedSelector, type Labels, type Selector, selects, widestSelector } from "@muster/proto/selector.ts";
 import { type LaneLabel, laneOf } from "../plan/plan.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
 import type { Entry } from "../journal/entry.ts";
@@ -18,7 +18,7 @@ import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention, OutstandingTarget } from "./decisions.ts";
 import { changesWhoStands } from "./effects.ts";
 import type { Facts, StandingRow } from "./facts.ts";
-import { ofRollout, type Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
+import { ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
 
@@ -194,12 +194,12 @@ export class CatchUp {
     const after = this.#facts.standing(app).map((row) => this.#standingOf(row));
     this.#standing.set(app, after);
     if (before.some((each) => isFallen(each, after))) this.lookAtAll();
-    this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: selectorOf(row.selector) })));
+    this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: widestSelector(row.selector) })));
   }
 
   /** A deployment that can't be read stands all the same: machines that it may be for get nothing older. */
   #standingOf(row: StandingRow): Standing {
-    const matches = selectorOf(row.selector);
+    const matches = widestSelector(row.selector);
     try {
       return ofRollout(row.id, () => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[], ...givenTo(row) }));
     } catch (error) {
@@ -332,7 +332,7 @@ export class CatchUp {
     const { strategy, release, hold = null } = this.#rollouts.get(id) ?? {};
     // A tail that waits, for a freeze or for its release to be well, may do so for days. Whoever runs that release waits for it there.
     if (phase === "succeeded" && hold !== null && this.#world.availabilities.assignedTo(machine, app)?.release !== release) return false;
-    if (phase !== "succeeded") return strategy === undefined || strategy.isWayBack === true || selects(selectorOf(strategy.targets), labels);
+    if (phase !== "succeeded") return strategy === undefined || strategy.isWayBack === true || selects(widestSelector(strategy.targets), labels);
     const standing = this.#standsFor(id, app, machine, labels);
     return standing !== undefined && isFor(standing, labels);
   }

@@ -4,12 +4,11 @@
  * Reads, and changes nothing. Costs nothing but a few questions to the tables where nothing was decided.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
-import { type Labels, selects } from "@muster/proto/selector.ts";
+import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { goesOnWith } from "../rollout/leave.ts";
 import type { RolloutReason, RolloutState } from "../rollout/state.ts";
 import type { Facts, StandingRow } from "./facts.ts";
-import { selectorOf } from "./own-bug.ts";
 import type { World } from "./world.ts";
 
 export interface DecidedFacts {
@@ -22,11 +21,11 @@ export function decidedSince({ id, app, release, targets }: RolloutState, { fact
   const decided = new Map<MachineId, RolloutReason>();
   const startSeq = facts.decisions.startSeq(id);
   const takenBack = facts.takenBack(app).filter((each) => each.release === release && each.by !== id && each.seq > startSeq);
-  const standing = facts.standing(app).map((each) => ({ ...each, matches: selectorOf(each.selector), isNewer: each.startSeq > startSeq }));
+  const standing = facts.standing(app).map((each) => ({ ...each, matches: widestSelector(each.selector), isNewer: each.startSeq > startSeq }));
   const labels: ReadonlyMap<MachineId, Labels> = takenBack.length > 0 || standing.some(({ isNewer }) => isNewer) ? world.labels() : new Map();
   for (const { by, selector } of takenBack) {
     const reason: RolloutReason = { code: "superseded", message: `${by} took ${release} back from machines like it since` };
-    const matches = selectorOf(selector);
+    const matches = widestSelector(selector);
     // Whatever labels those have by now that it was taken back from.
     const told = new Set(facts.decisions.toldIn(by));
     for (const machine of targets.keys()) if (told.has(machine) || selects(matches, labels.get(machine) ?? {})) decided.set(machine, reason);

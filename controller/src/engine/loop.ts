@@ -7,7 +7,7 @@
  */
 import { type AppName, type DeploymentId, deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
-import { selects } from "@muster/proto/selector.ts";
+import { selects, widestSelector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
 import { returnSpreadMs } from "../fleet/return-spread.ts";
@@ -26,7 +26,7 @@ import type { Clock } from "./clock.ts";
 import { decidedSince } from "./decided-since.ts";
 import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
-import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug, selectorOf } from "./own-bug.ts";
+import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, askListening, questionOf } from "./questions.ts";
@@ -298,7 +298,7 @@ export class Loop {
     const taken = this.facts.takenBack(app).filter((each) => each.release === release);
     const askedForAt = taken.length === 0 ? 0 : this.facts.decisions.askedForAt(id);
     // A deployment that takes the release back was decided when it was submitted: only a higher number is later.
-    const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: selectorOf(selector) }));
+    const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: widestSelector(selector) }));
     return later.find(({ by, matches }) => {
       const told = new Set(this.facts.decisions.toldIn(by));
       return machines.some(({ id: machine, labels }) => told.has(machine) || selects(matches, labels));

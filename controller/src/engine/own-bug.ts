@@ -7,7 +7,6 @@
  * Always holds: nobody drives a deployment in quarantine but an operator; and nothing older of its app is given to the machines that it decided about, or may have.
  */
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { checkedSelector, parseSelector, type Selector } from "@muster/proto/selector.ts";
 import type { Logger } from "pino";
 
 /** One rollout can't go on: what it is driven by is wrong, or its tables are. */
@@ -35,15 +34,6 @@ export function ofRollout<T>(id: DeploymentId, work: () => T): T {
 export function isFaultOfDisk(error: unknown): boolean {
   if (!(error instanceof Error) || (error as { readonly code?: unknown }).code === "SQLITE_ERROR") return false;
   return error.name === "JournalError" || error.name === "SqliteError";
-}
-
-/** Of all machines. */
-const EVERYBODY = checkedSelector("");
-
-/** Whom a deployment is for. When that can't be read it may be anybody. */
-export function selectorOf(text: string): Selector {
-  const parsed = parseSelector(text);
-  return parsed.ok ? parsed.selector : EVERYBODY;
 }
 
 /** Deployments that have ended and met a bug, for as long as this controller runs. */

@@ -3,12 +3,12 @@
  * of its app is under way.
  */
 import { type AppName, type DeploymentId, deploymentNumber, type Instant } from "@muster/proto/ids.ts";
-import { type Labels, type Requirement, selects, whereText } from "@muster/proto/selector.ts";
+import { type Labels, type Requirement, selects, whereText, widestSelector } from "@muster/proto/selector.ts";
 import { dueAt, type Moment } from "../rollout/moment.ts";
 import { awaitsStart, isBroken, isUnderWay, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
-import { ofRollout, selectorOf } from "./own-bug.ts";
+import { ofRollout } from "./own-bug.ts";
 import { type Promotions, stoodText } from "./promotions.ts";
 
 /** Why it does not begin yet. `until`: when to look again though nothing happens. */
@@ -45,7 +45,7 @@ export function supersededBy(state: RolloutState, ofApp: readonly RolloutState[]
 
 /** One that has begun, and was stopped by a fault of the controller before it had a plan, is judged like one that has not. */
 function isForOneOf({ strategy: { targets } }: RolloutState, machines: readonly { readonly labels: Labels }[]): boolean {
-  const selector = selectorOf(targets);
+  const selector = widestSelector(targets);
   return machines.some(({ labels }) => selects(selector, labels));
 }
 
@@ -108,8 +108,8 @@ function beforeGoneBack({ app, strategy: { targets } }: RolloutState, ofApp: rea
 
 /** Whatever the first selects, the second does: it asks for nothing else. */
 function isWithin(first: string, second: string): boolean {
-  const given = new Set(selectorOf(first).requirements.map(textOf));
-  return selectorOf(second).requirements.every((requirement) => given.has(textOf(requirement)));
+  const given = new Set(widestSelector(first).requirements.map(textOf));
+  return widestSelector(second).requirements.every((requirement) => given.has(textOf(requirement)));
 }
 
 function textOf({ key, operator, values }: Requirement): string {

@@ -5,7 +5,7 @@
  */
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { type Labels, parseSelector, selects } from "@muster/proto/selector.ts";
+import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
 import { CONFIRMING, LAST_GOOD_OF } from "./confirmed.ts";
 import { stands } from "./standing.ts";
 import { statement } from "./statement.ts";
@@ -73,8 +73,6 @@ function isTakenBack(db: Database, app: AppName, release: ReleaseId, labels: Lab
   return !given.some((each) => isFor(each, labels));
 }
 
-/** What can't be read is for everybody. */
 function isFor({ selector }: { readonly selector: string }, labels: Labels): boolean {
-  const parsed = parseSelector(selector);
-  return !parsed.ok || selects(parsed.selector, labels);
+  return selects(widestSelector(selector), labels);
 }
