@@ -8,9 +8,9 @@
  *
  * A confirmed release that the agent has switched to is never left for another one: the last good release may be the very one that the controller takes back. It is started again and again instead.
  */
+import { provenDeadlineMs } from "@muster/proto/proven.ts";
 import { restartDelayMs } from "./back-off.ts";
 import { type AppState, type Fault, type Launch, type Reason, enter, isOnConfirmed, isProcess, sameRelease } from "./state.ts";
-import { provenDeadlineMs } from "./time.ts";
 import { unwell, withNote } from "./words.ts";
 
 export function fail(state: AppState, reason: Reason, now: number): AppState {
@@ -25,7 +25,7 @@ export function fail(state: AppState, reason: Reason, now: number): AppState {
     if (state.phase.kind === "probing") return enter(after, { kind: "failed", reason: plain(reason), cause: undefined }, now);
     return stay(after, withNote(reason, `still on ${state.current?.version}`), now);
   }
-  const deadlineAt = now + provenDeadlineMs(state.goal);
+  const deadlineAt = now + provenDeadlineMs(state.goal?.healthyDeadlineMs ?? 0);
   return enter({ ...after, settled: false, health: { kind: "unknown" } }, { kind: "reverting", move: "stop", cause: plain(reason), deadlineAt }, now);
 }
 

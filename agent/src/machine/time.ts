@@ -3,25 +3,15 @@
  * what is written down keeps the time that was left, whatever the clock of the machine says by then.
  */
 import type { AppAssignment } from "@muster/proto/gen/muster/v1/assignment.ts";
+import { provenDeadlineMs } from "@muster/proto/proven.ts";
 import type { AppState, Health, Launch, Phase } from "./state.ts";
 
 /** While a deadline runs, it is written down at least so often how much of it has passed: that much an agent that is killed may give away. */
 export const SEEN_EVERY_MS = 5_000;
 
-/**
- * A release that was proven here gets at least so long: a short healthy_deadline is a hard judge of a new release, and giving up on a proven one sooner
- * would leave nothing better.
- */
-const PROVEN_DEADLINE_MS_MIN = 30_000;
-
 /** How long the release of a goal has to be healthy. */
 export function goalDeadlineMs(goal: AppAssignment | undefined): number {
-  return goal?.confirmed === true ? provenDeadlineMs(goal) : (goal?.healthyDeadlineMs ?? 0);
-}
-
-/** How long a release that was proven here has to be healthy. */
-export function provenDeadlineMs(goal: AppAssignment | undefined): number {
-  return Math.max(goal?.healthyDeadlineMs ?? 0, PROVEN_DEADLINE_MS_MIN);
+  return goal?.confirmed === true ? provenDeadlineMs(goal.healthyDeadlineMs) : (goal?.healthyDeadlineMs ?? 0);
 }
 
 /**

@@ -4,7 +4,8 @@
  * O(log n) for each assignment. An entry whose assignment was answered, or replaced, is dropped when it comes to the head.
  */
 import type { AppName, Generation, MachineId } from "@muster/proto/ids.ts";
-import { PROVEN_MS_MIN, type Strategy } from "../plan/strategy.ts";
+import { provenDeadlineMs } from "@muster/proto/proven.ts";
+import type { Strategy } from "../plan/strategy.ts";
 import { Heap } from "../rollout/heap.ts";
 import type { Attended } from "../rollout/moment.ts";
 
@@ -44,7 +45,7 @@ export class Overdue {
 
   /** `isGoingBack`: its agent says that the release failed, and that it goes back. */
   await(awaited: Awaited, since: Attended, isGoingBack: boolean): void {
-    this.#put(awaited, since, isGoingBack ? Math.max(awaited.healthyDeadlineMs, PROVEN_MS_MIN) + this.#silentAfterMs : this.#answerMs(awaited));
+    this.#put(awaited, since, isGoingBack ? provenDeadlineMs(awaited.healthyDeadlineMs) + this.#silentAfterMs : this.#answerMs(awaited));
   }
 
   isAwaited(machine: MachineId, app: AppName): boolean {

@@ -5,8 +5,8 @@
  * Gates that ask people or other systems are answered with go, at once, and alarms stay quiet: how those would judge a bad release nobody can know.
  */
 import type { DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
+import { provenDeadlineMs } from "@muster/proto/proven.ts";
 import type { Plan } from "../plan/plan.ts";
-import { PROVEN_MS_MIN } from "../plan/strategy.ts";
 import { nextWake } from "../rollout/advance.ts";
 import type { RolloutChange } from "../rollout/change.ts";
 import type { RolloutEvent } from "../rollout/decide.ts";
@@ -335,7 +335,7 @@ class Simulation {
   /** Who is cut off goes on with what it was told before. */
   #tell({ machine, purpose }: Extract<RolloutChange, { readonly kind: "target_assigned" }>, generation: Generation): void {
     const agent = this.#agents.get(machine)!;
-    this.#answersDue.set(machine, later(this.#moment(), Math.max(this.#setting.inputs.strategy.healthyDeadlineMs, PROVEN_MS_MIN)).attended);
+    this.#answersDue.set(machine, later(this.#moment(), provenDeadlineMs(this.#setting.inputs.strategy.healthyDeadlineMs)).attended);
     if (this.#availabilities.isLost(machine) || this.#isLost(machine)) return;
     for (const happening of tell(agent, purpose, generation, this.#now, this.#setting.model)) this.#push(happening);
   }

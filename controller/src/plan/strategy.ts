@@ -110,9 +110,6 @@ export type OrderKey =
   /** By a chance that the release decides. */
   | { readonly kind: "shuffle" };
 
-/** A machine has so long at least to be healthy with a release that it goes back to, however short healthy_deadline is: its agent gives it that by itself (agent/src/machine/time.ts). */
-export const PROVEN_MS_MIN = 30_000;
-
 export interface Strategy {
   /** The selector as written. */
   readonly targets: string;
