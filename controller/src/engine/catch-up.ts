@@ -359,7 +359,7 @@ export class CatchUp {
   /** A rollback has given it what stands. Whoever came late to what was taken back is a machine of that from then on, and goes back with it. */
   #isBackOn({ app, release }: Standing, machine: MachineId): boolean {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
-    return assigned?.release === release && this.#facts.hasGoneBack(assigned.deployment);
+    return assigned?.release === release && this.#facts.isAsLate(machine, app);
   }
 
   #drive(id: DeploymentId, event: RolloutEvent, append: Append, now: Moment): void {

@@ -15,6 +15,7 @@ import { type Giver, wayBack } from "../journal/last-good.ts";
 import { stands, startsAgain, wentBack } from "../journal/standing.ts";
 import { TAKEN_BACK, type TakenBackRow } from "../journal/taken-back.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
+import type { WayBack } from "../rollout/surroundings.ts";
 
 interface MachineRow {
   readonly instance: string;
@@ -200,6 +201,11 @@ export class Facts {
     return this.#sql.givenBy.get(id) as Given;
   }
 
+  /** A rollback gave the machine what it runs, since nothing was good there, and that stood for machines like it. */
+  isAsLate(machine: MachineId, app: AppName): boolean {
+    return this.#sql.asLate.get(machine, app) !== undefined;
+  }
+
   /** Or has begun to. */
   hasGoneBack(id: DeploymentId): boolean {
     return this.#sql.goneBack.get(id) !== undefined;
@@ -216,7 +222,7 @@ export class Facts {
   }
 
   /** From what the deployment is to give it now. */
-  wayBack(machine: MachineId, app: AppName, by: Giver): ReleaseId | null {
+  wayBack(machine: MachineId, app: AppName, by: Giver): WayBack {
     return wayBack(this.#db, machine, app, by);
   }
 
@@ -362,6 +368,7 @@ function prepare(db: Database) {
          AND ((t.state = 'skipped' AND t.first_told > 0 AND d.back_seq IS NULL) OR (t.state = 'reverted' AND d.back_seq IS NOT NULL))`,
     ),
     givenBy: statement("SELECT selector, release FROM deployments WHERE id = ?"),
+    asLate: statement("SELECT 1 FROM assignments WHERE machine = ? AND app = ? AND as_late = 1"),
     goneBack: statement("SELECT 1 FROM deployments WHERE id = ? AND back_seq IS NOT NULL"),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(

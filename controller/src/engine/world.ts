@@ -3,7 +3,7 @@
  * that is derived from it (budgets, the targets of rollouts, how deployments are now) is told.
  */
 import assert from "node:assert/strict";
-import type { AppName, DeploymentId, Generation, Instant, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, Generation, Instant, MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import type { AgentRefusal, Fleet, FleetView, HeardAt } from "../fleet/fleet.ts";
 import { roundedDown } from "../plan/size.ts";
@@ -11,7 +11,7 @@ import type { Window } from "../plan/strategy.ts";
 import { Availabilities, type Assigned } from "../rollout/availability.ts";
 import type { Attended } from "../rollout/moment.ts";
 import { type AgentPhase, type Hold, type Purpose, type RolloutReason, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
-import type { Opening, Surroundings } from "../rollout/surroundings.ts";
+import type { Opening, Surroundings, WayBack } from "../rollout/surroundings.ts";
 import { Budgets } from "./budgets.ts";
 import { Calendar, type Schedule } from "./calendar.ts";
 import { DeploymentsNow, isUnsound, type Now, type Standing } from "./deployments-now.ts";
@@ -334,7 +334,7 @@ export class World implements Surroundings {
     return this.availabilities.isDrained(machine);
   }
 
-  wayBack({ id, app, release }: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): ReleaseId | null {
+  wayBack({ id, app, release }: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): WayBack {
     return this.#facts.wayBack(machine, app, { id, release });
   }
 

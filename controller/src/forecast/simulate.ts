@@ -122,7 +122,7 @@ class Simulation {
       isCordoned: (machine) => cordoned.has(machine),
       isSelected: () => true,
       isDrained: () => false,
-      wayBack: (_state, machine) => lastGood.get(machine) ?? null,
+      wayBack: (_state, machine) => ({ release: lastGood.get(machine) ?? null, asLate: false }),
       answerDueAt: (machine) => notOver(this.#answersDue.get(machine), this.#moment()),
       said: () => null,
       successor: () => undefined,

@@ -6,6 +6,7 @@
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
+import type { WayBack } from "../rollout/surroundings.ts";
 import { CONFIRMING, LAST_GOOD_OF } from "./confirmed.ts";
 import { stands } from "./standing.ts";
 import { statement } from "./statement.ts";
@@ -19,8 +20,8 @@ const FOUND = `SELECT r.id AS release, m.labels FROM machine_apps s JOIN machine
 const STOOD_BEFORE = `SELECT d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.start_seq < this.start_seq AND ${stands("d")}
   WHERE this.id = @id AND this.app = @app ORDER BY d.start_seq DESC`;
 
-/** And not by a rollback: what that has given a machine which came late is what stands. */
-const GIVEN_FORWARD = "SELECT 1 FROM assignments a JOIN deployments d ON d.id = a.deployment WHERE a.machine = ? AND a.app = ? AND d.back_seq IS NULL";
+/** And not by a rollback, as to a machine that came late. */
+const ITS_OWN = "SELECT 1 FROM assignments WHERE machine = ? AND app = ? AND as_late = 0";
 
 interface Stood {
   readonly release: ReleaseId;
@@ -42,12 +43,14 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
 
 /**
  * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined, or went back to, is just what it is given: what stood for machines like it before that deployment, as late
- * machines get it. Null: the app is removed.
+ * machines get it.
  */
-export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver): ReleaseId | null {
+export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver): WayBack {
   const release = lastGood(db, machine, app);
-  const isItself = release === by.release && statement(db, GIVEN_FORWARD).get(machine, app) === undefined;
-  return release === null || isItself ? stoodBefore(db, machine, app, by) : release;
+  const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
+  if (release !== null && !isItself) return { release, asLate: false };
+  const stood = stoodBefore(db, machine, app, by);
+  return { release: stood, asLate: stood !== null };
 }
 
 function stoodBefore(db: Database, machine: MachineId, app: AppName, { id, release }: Giver): ReleaseId | null {

@@ -11,7 +11,7 @@ import type { Database } from "better-sqlite3";
 
 export const JOURNAL_VERSION = 4;
 /** Of what is written into the tables. Two branches may raise it to the same number: `PROJECTION_SHAPE` tells their tables apart. */
-const PROJECTION_VERSION = 20;
+const PROJECTION_VERSION = 21;
 
 const JOURNAL = `
   CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
@@ -81,6 +81,7 @@ const PROJECTIONS = {
     stop_timeout_ms        INTEGER, -- to stop what may run, beside the healthy_deadline; null: the release is new, and its healthy_deadline counts that too
     labels                 TEXT NOT NULL,
     last_good              TEXT,
+    as_late                INTEGER NOT NULL DEFAULT 0, -- a rollback gave it what stood for machines like it: nothing was good there
     decided_seq            INTEGER NOT NULL,
     awaited_attended       INTEGER,
     PRIMARY KEY (machine, app)
@@ -164,6 +165,7 @@ const PROJECTIONS = {
     wave           INTEGER NOT NULL,
     position       INTEGER NOT NULL,
     previous       TEXT,
+    previous_as_late INTEGER NOT NULL DEFAULT 0, -- as "as_late" of assignments, when it goes back
     lane           TEXT NOT NULL,
     state          TEXT NOT NULL DEFAULT 'pending',
     purpose        TEXT,

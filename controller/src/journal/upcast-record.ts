@@ -14,7 +14,8 @@ const MISSING: Readonly<Record<string, Fields>> = {
   deployments: { unchangedArchived: 0 },
   machine_apps: { saidAttended: 0 },
   waves: { goneFailed: 0, goneLost: 0, goneKnown: 0, foldedNew: 0 },
-  targets: { firstTold: 0, wasHealthy: 0, isKnown: 0 },
+  targets: { firstTold: 0, wasHealthy: 0, isKnown: 0, previousAsLate: 0 },
+  assignments: { asLate: 0 },
 };
 
 /** `version`: of the snapshot. There is one so far. */

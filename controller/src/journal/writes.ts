@@ -110,19 +110,19 @@ export function prepareWrites(db: Database) {
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     // Decided when the deployment, or its rollback, began. What a drain gives back decides nothing new: the machine is still its deployment's.
     assign: statement(`INSERT OR REPLACE INTO assignments
-        (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, stop_timeout_ms, labels, last_good, decided_seq, awaited_attended)
+        (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, stop_timeout_ms, labels, last_good, as_late, decided_seq, awaited_attended)
       SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs',
              CASE WHEN ${GOES_BACK} THEN ${backDeadlineMs("strategy ->> 'healthyDeadlineMs'", "@app", "@release")} ELSE strategy ->> 'healthyDeadlineMs' END, strategy ->> 'progressDeadlineMs',
              CASE WHEN ${GOES_BACK} THEN ${stopTimeoutMs("d.release", "d.takes_back", "(SELECT a.release FROM assignments a WHERE a.machine = @machine AND a.app = @app)")} END,
-             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, coalesce(CASE WHEN @purpose = 'revert' AND phase NOT IN ('rolling', 'paused', 'succeeded') THEN back_seq ELSE start_seq END, @seq), @attended
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, @asLate, coalesce(CASE WHEN @purpose = 'revert' AND phase NOT IN ('rolling', 'paused', 'succeeded') THEN back_seq ELSE start_seq END, @seq), @attended
       FROM deployments d WHERE id = @id`),
-    giveBack: statement("UPDATE assignments SET release = @release WHERE machine = @machine AND app = @app"),
+    giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE 0 END, release = @release WHERE machine = @machine AND app = @app"),
     // What a drain leaves was confirmed there, or is gone back to.
     renewAssignment: statement(`UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine),
       healthy_deadline_ms = ${backDeadlineMs("healthy_deadline_ms", "@app", "assignments.release")},
       stop_timeout_ms = ${stopTimeoutMs("assignments.release", "(SELECT d.release FROM deployments d WHERE d.id = assignments.deployment)")}
       WHERE machine = @machine AND app = @app`),
-    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
+    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, previous_as_late = @isAsLate, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
       since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
     changeTarget: statement(`UPDATE targets SET state = @state, first_told = CASE WHEN @state = 'pending' AND state IN ('failed', 'updating', 'healthy') THEN 0 ELSE first_told END,

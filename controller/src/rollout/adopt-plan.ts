@@ -73,6 +73,7 @@ export function newTarget(state: RolloutState, { machine, lane, onTrial = false 
     lane,
     onTrial,
     previous: null,
+    isPreviousAsLate: false,
     state: "pending",
     purpose: null,
     generation: 0 as Generation,

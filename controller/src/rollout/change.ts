@@ -44,6 +44,8 @@ export type RolloutChange =
       readonly reason: RolloutReason | null;
       /** What the machine goes back to, should the release fail. */
       readonly previous: ReleaseId | null;
+      /** That is what stands for machines like it, as those that come late get it: nothing was good there. Default false. */
+      readonly isPreviousAsLate?: boolean;
     }
   /** To `pending`: it has its turn again. `runs`: the version that its agent says it runs, when it said. */
   | {
@@ -113,6 +115,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       const target = targetOf(state, change.machine);
       target.purpose = change.purpose;
       target.previous = change.previous;
+      target.isPreviousAsLate = change.isPreviousAsLate === true;
       target.generation = seq as Generation;
       target.attempts += 1;
       if (change.purpose === "update" && target.firstTold === 0) target.firstTold = target.generation;

@@ -296,7 +296,8 @@ function onDrained(state: RolloutState, machine: MachineId): readonly RolloutCha
   if (target.state !== "updating" && !isUnproven && !isToldAndSilent(target)) return [];
   const skipped = skippedByDrain(state, target);
   if (state.strategy.isWayBack === true) return [skipped];
-  return [{ kind: "target_assigned", machine, purpose: "revert", release: target.previous, state: "reverting", reason: null, previous: target.previous }, skipped];
+  const { previous, isPreviousAsLate } = target;
+  return [{ kind: "target_assigned", machine, purpose: "revert", release: previous, state: "reverting", reason: null, previous, ...(isPreviousAsLate ? { isPreviousAsLate } : {}) }, skipped];
 }
 
 /** The drain has decided what the machine runs. The target starts again like any other that was drained. */

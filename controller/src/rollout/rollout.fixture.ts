@@ -17,7 +17,7 @@ import type { Verdict } from "./asking.ts";
 import { auditRollout } from "./invariants.ts";
 import type { Attended, Moment } from "./moment.ts";
 import { type AgentPhase, type Hold, isEnded, newRollout, type Purpose, type RolloutState, type Target } from "./state.ts";
-import type { Opening, Surroundings } from "./surroundings.ts";
+import type { Opening, Surroundings, WayBack } from "./surroundings.ts";
 import { waitingOn } from "./words.ts";
 
 export const SECOND = 1000;
@@ -177,8 +177,8 @@ export class FakeWorld implements Surroundings {
     return this.owed;
   }
 
-  wayBack(_state: unknown, machine: MachineId): ReleaseId | null {
-    return this.lastGood(machine);
+  wayBack(_state: unknown, machine: MachineId): WayBack {
+    return { release: this.lastGood(machine), asLate: false };
   }
 
   answerDueAt(machine: MachineId): Attended | undefined {

@@ -84,6 +84,8 @@ export interface Target {
   readonly onTrial: boolean;
   /** What it goes back to: the machine's last good release when it was assigned the update. Null before that, and when there was none. */
   previous: ReleaseId | null;
+  /** That is what stands for machines like it: nothing was good there. */
+  isPreviousAsLate: boolean;
   state: TargetState;
   /** Null while it has not been told, or is to be told again. */
   purpose: Purpose | null;

@@ -110,7 +110,7 @@ function passedOver(state: RolloutState, target: Target, world: Surroundings): R
 export function assignment(state: RolloutState, target: Target, purpose: Purpose, world: Surroundings): Extract<RolloutChange, { readonly kind: "target_assigned" }> {
   const { machine } = target;
   const isFirst = target.attempts === 0 && purpose === "update";
-  const previous = isFirst ? world.wayBack(state, machine) : target.previous;
+  const { release: previous, asLate } = isFirst ? world.wayBack(state, machine) : { release: target.previous, asLate: target.isPreviousAsLate };
   return {
     kind: "target_assigned",
     machine,
@@ -119,6 +119,7 @@ export function assignment(state: RolloutState, target: Target, purpose: Purpose
     state: purpose === "update" ? "updating" : "reverting",
     reason: purpose === "revert" && target.state === "failed" ? target.reason : null,
     previous,
+    ...(asLate ? { isPreviousAsLate: true } : {}),
   };
 }
 

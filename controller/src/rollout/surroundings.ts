@@ -12,6 +12,14 @@ export type Opening =
   /** `opensAt` null: not foreseeable. */
   | { readonly open: false; readonly opensAt: Instant | null; readonly message: string };
 
+/** What a machine goes back to. */
+export interface WayBack {
+  /** Null: the app is removed. */
+  readonly release: ReleaseId | null;
+  /** Nothing was good on the machine: it is what stands for machines like it, as late machines get it, and is taken back with that. */
+  readonly asLate: boolean;
+}
+
 export interface Surroundings {
   /** Nothing heard for longer than the controller waits. */
   isSilent(machine: MachineId): boolean;
@@ -26,7 +34,7 @@ export interface Surroundings {
   /** What runs on it is stopped until it is uncordoned. */
   isDrained(machine: MachineId): boolean;
   /** What the machine goes back to from the release of the rollout, which it is to get now: what was good on it, or stood for machines like it; null: nothing. */
-  wayBack(state: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): ReleaseId | null;
+  wayBack(state: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): WayBack;
   /** Until when the machine has time to say how it goes with what it was told of the app; undefined: it is not waited for, be it that the time is over. */
   answerDueAt(machine: MachineId, app: AppName): Attended | undefined;
   /** Why the machine's agent does not follow, or what it said last that is wrong with the app; null: nothing. */
@@ -53,7 +61,7 @@ export const OPEN_SURROUNDINGS: Surroundings = {
   isCordoned: () => false,
   isSelected: () => true,
   isDrained: () => false,
-  wayBack: () => null,
+  wayBack: () => ({ release: null, asLate: false }),
   answerDueAt: () => undefined,
   said: () => null,
   frozen: () => ({ open: true, until: null }),
