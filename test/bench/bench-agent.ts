@@ -53,6 +53,7 @@ export class BenchAgent {
           return newestPendingSeq();
         },
         acknowledgedSeq: 0,
+        sentSeq: Number.MAX_SAFE_INTEGER,
         after: (seq, limit) => this.#pending.filter((report) => report.seq > seq).slice(0, limit),
         acknowledge: (seq) => this.#acknowledge(seq),
         onAppend: (listener) => (this.#wake = listener),

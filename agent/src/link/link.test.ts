@@ -206,6 +206,22 @@ describe("reports", () => {
     expect(saidAgain).toBe(1);
   });
 
+  it("that this agent never made have been acknowledged: its disk was put back to an older state, and it says again how its apps are, once", async () => {
+    append(3);
+    controller.welcome = { acknowledgedSeq: 7 };
+    open();
+    await until(() => controller.heartbeats > 0);
+    expect(saidAgain).toBe(1);
+    append(1);
+    await until(() => controller.batches.length === 1);
+    expect(controller.batches).toEqual([[8]]);
+    const heard = controller.hellos.length;
+    controller.welcome = { acknowledgedSeq: 8 };
+    controller.sessions.at(-1)?.end();
+    await until(() => controller.hellos.length > heard && controller.heartbeats > 1);
+    expect(saidAgain).toBe(1);
+  });
+
   it("that are never acknowledged end the session", async () => {
     controller.acknowledges = false;
     append(1);

@@ -195,7 +195,7 @@ export class Link {
           this.#live = { client, stop: ended.signal, beat };
           this.#onWelcome(welcome);
         },
-        onForgotten: () => assignments.sayAgain(),
+        onOtherPast: () => assignments.sayAgain(),
         onGeneration: (generation) => {
           const isBehind = generation > assignments.generation;
           // A controller that is older than what this machine has is asked once, so that what it says is refused, and that is said.

@@ -22,6 +22,8 @@ export interface ReportSource {
   readonly newestPendingSeq: number;
   /** Up to which one they were acknowledged last, in this life of the agent; 0: none was. */
   readonly acknowledgedSeq: number;
+  /** The highest that was sent, as far as this life of the agent knows. */
+  readonly sentSeq: number;
   after(seq: number, limit: number): readonly Report[];
   acknowledge(seq: number): void;
   onAppend(listener: () => void): void;
@@ -36,8 +38,8 @@ export interface SessionOptions {
   readonly onKeys: (keys: AssignmentKeys) => void;
   /** `beat`: sends a heartbeat beside those that are due; its answer says whether this machine is behind. */
   readonly onWelcome: (welcome: Welcome, beat: () => void) => void;
-  /** The controller does not have any more what it had acknowledged. */
-  readonly onForgotten: () => void;
+  /** What the controller has acknowledged is not what this agent said: how its apps are has to be said again. */
+  readonly onOtherPast: () => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
   /** The controller wants the credentials renewed soon. */
@@ -161,9 +163,9 @@ class Session {
     if (this.#isWelcomed) return;
     this.#isWelcomed = true;
     clearTimeout(this.#welcomeTimer);
-    const { reports, onKeys, onWelcome, onForgotten, onGeneration, onTrustRoot, onReturnSpread } = this.#options;
-    // Another instance has spoken for this machine meanwhile, or the controller was put back to an older state.
-    const isForgotten = welcome.acknowledgedSeq < reports.acknowledgedSeq;
+    const { reports, onKeys, onWelcome, onOtherPast, onGeneration, onTrustRoot, onReturnSpread } = this.#options;
+    // Another instance has spoken for this machine meanwhile, or the controller was put back to an older state; or this machine's disk was, and what it has to say is numbered as what it had said.
+    const isOtherPast = welcome.acknowledgedSeq < reports.acknowledgedSeq || welcome.acknowledgedSeq > reports.sentSeq;
     const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
     this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
     // Before anything that is to be believed by them.
@@ -176,7 +178,7 @@ class Session {
     this.#sentSeq = welcome.acknowledgedSeq;
     reports.onAppend(() => this.#sendReports());
     this.#acknowledge(welcome.acknowledgedSeq);
-    if (isForgotten) onForgotten();
+    if (isOtherPast) onOtherPast();
   }
 
   #acknowledge(seq: number): void {

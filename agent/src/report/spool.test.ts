@@ -97,6 +97,18 @@ describe("the spool", () => {
     expect([spool.acknowledgedSeq, spool.append(report("a")).seq]).toEqual([0, 3]);
   });
 
+  it("knows up to which report the controller may have heard of it", () => {
+    const spool = open();
+    for (const app of ["a", "b", "c"]) spool.append(report(app));
+    expect(spool.sentSeq).toBe(0);
+    spool.after(0, 2);
+    expect(spool.sentSeq).toBe(2);
+    spool.after(0, 1);
+    expect(spool.sentSeq).toBe(2);
+    // Another life may have sent what is found.
+    expect(open().sentSeq).toBe(3);
+  });
+
   it("goes on after what the controller knows", () => {
     const spool = open();
     spool.acknowledge(41);

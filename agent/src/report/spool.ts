@@ -29,6 +29,8 @@ export interface Spool {
   readonly newestPendingSeq: number;
   /** Up to which report it was acknowledged last; 0: not since it was opened. */
   readonly acknowledgedSeq: number;
+  /** Of those that this life has handed out, or found when it was opened, the highest: what was acknowledged beyond it was said by a spool that this one does not know. */
+  readonly sentSeq: number;
   /** Throws when it can't be written; the spool then holds what it held before, and whoever has the report tries again. */
   append(report: NewReport): Report;
   /** Pending reports after `seq`, oldest first. */
@@ -76,6 +78,7 @@ class FileSpool implements Spool {
   #sizeBytes = 0;
   #deadBytes = 0;
   acknowledgedSeq = 0;
+  sentSeq: number;
   /** Apps of which a report could not be written. */
   readonly #unwritten = new Set<string>();
   #listener = (): void => {};
@@ -87,6 +90,7 @@ class FileSpool implements Spool {
     this.#reportsMax = reportsMax;
     this.#pending = newestPerApp(reports, reportsMax);
     this.#nextSeq = nextSeq;
+    this.sentSeq = nextSeq - 1;
     this.#sizeBytes = sizeBytes;
     // A file that is good is taken as it is, so that an agent starts on a full disk too.
     this.#file = sizeBytes === 0 ? this.#writeAnew() : openSync(path, "r+");
@@ -118,7 +122,9 @@ class FileSpool implements Spool {
 
   after(seq: number, limit: number): readonly Report[] {
     const first = this.#countUpTo(seq);
-    return this.#pending.slice(first, first + limit);
+    const reports = this.#pending.slice(first, first + limit);
+    this.sentSeq = Math.max(this.sentSeq, reports.at(-1)?.seq ?? 0);
+    return reports;
   }
 
   acknowledge(seq: number): void {
@@ -126,6 +132,7 @@ class FileSpool implements Spool {
     for (const report of this.#pending.slice(0, count)) this.#deadBytes += lineOf(Report.toJSON(report)).length;
     this.#pending = this.#pending.slice(count);
     this.acknowledgedSeq = seq;
+    this.sentSeq = Math.max(this.sentSeq, seq);
     // The controller knows more than this spool does after its disk was put back to an older state.
     this.#nextSeq = Math.max(this.#nextSeq, seq + 1);
     if (this.#deadBytes >= DEAD_BYTES_MAX) this.#shrink(this.#pending);
