@@ -66,6 +66,7 @@ export function fleetApi({ journal, engine, fleet, logs, isRevoked, logger }: Fl
 
     cordon: unary(logger, (request, caller) => {
       demandMachine(caller, request.machine);
+      if (request.drain && isRevoked(machineIdOf(request.machine))) throw new CallError(status.FAILED_PRECONDITION, `${request.machine} was revoked and hears of nothing, so what runs there can't be stopped from here; muster machine remove ${request.machine} takes it out of the fleet`);
       valueOf(engine.orders.cordon(machineIdOf(request.machine), request, orderOf(request, caller)));
       return { machine: one(request.machine) };
     }),

@@ -67,7 +67,7 @@ export function historyApi({ journal, engine, fleet, isRevoked, views, store, no
       const refusal = fleet.refusal(parsed);
       const held = engine.heldReports(parsed);
       const now = [
-        ...(isRevoked(parsed) ? [`${parsed} was revoked, and is never heard again; muster machine remove ${parsed} takes it out of the fleet, so that nobody waits for it, and a machine of its name may join`] : []),
+        ...(isRevoked(parsed) ? [`${parsed} was revoked, and is never heard again; muster machine remove ${parsed} takes it out of the fleet, and a machine of its name may join. A rollout that lost it with its release is gone on with by muster promote, or taken back`] : []),
         ...(refusal === undefined ? [] : [`${parsed} does not believe what it is sent: ${refusal.message}`]),
         ...(held === 0 ? [] : [`${parsed} reports more than its budget allows: the newest report of ${counted(held, "app")} waits, and what is shown of that is older`]),
       ];

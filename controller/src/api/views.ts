@@ -15,6 +15,7 @@ import type { Database } from "better-sqlite3";
 import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
 import { type Outstanding, outstandingOf, overtakenOf } from "../history/outstanding.ts";
 import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
+import { listText } from "../history/words.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { QuestionCursors, type WithCursor } from "../journal/question-cursors.ts";
 import { inSlices, Slice } from "../journal/slices.ts";
@@ -58,6 +59,8 @@ interface DeploymentRow {
 
 /** Of the machines under way that are asked for what keeps them: bounds one picture of a large fleet. */
 const TROUBLED_ASKED_MAX = 50;
+/** Likewise of those that are not heard. */
+const REVOKED_ASKED_MAX = 20;
 
 const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? AND state IN ('updating', 'reverting') ORDER BY generation LIMIT ?";
 /**
@@ -245,7 +248,16 @@ export class DeploymentViews {
   #waitingOn(row: DeploymentRow, waiting: string): string {
     if (waiting === "") return "";
     const state = this.#rollout(row.id);
-    return [waiting, state === undefined ? "" : placesTaken(state), this.#troubleUnderWay(row) ?? ""].filter((part) => part !== "").join("; ");
+    return [waiting, ...(state === undefined ? [] : [this.#revokedText(state), placesTaken(state)]), this.#troubleUnderWay(row) ?? ""].filter((part) => part !== "").join("; ");
+  }
+
+  /** Whoever is waited for to be heard may never be. */
+  #revokedText({ waves, targets }: RolloutState): string {
+    const isRevoked = this.#present?.isRevoked;
+    if (isRevoked === undefined || waves.every(({ counts }) => counts.unreachable === 0)) return "";
+    const silent = targets.values().filter(({ state }) => state === "unreachable").take(REVOKED_ASKED_MAX);
+    const revoked = [...silent.filter(({ machine }) => isRevoked(machine)).map(({ machine }) => machine)];
+    return revoked.length === 0 ? "" : `${listText(revoked)} ${revoked.length === 1 ? "was" : "were"} revoked, and ${revoked.length === 1 ? "is" : "are"} never heard again`;
   }
 
   /** What one of the machines under way says keeps it from being healthy: of those that began first, since the others have hardly had time. */
@@ -378,10 +390,12 @@ function isSoaking(wave: Wave | undefined): boolean {
   return wave !== undefined && wave.counts!.healthy > 0 && wave.gates.some(({ endsAt }) => endsAt > 0);
 }
 
-function wavePhase(row: DeploymentRow, { wave, started_at, finished_at }: WaveRow, { pending, updating, reverting, reverted }: TargetCounts): WavePhase {
+function wavePhase(row: DeploymentRow, { wave, started_at, finished_at }: WaveRow, { healthy, pending, updating, reverting, reverted, removed }: TargetCounts): WavePhase {
   const finished = finished_at !== null;
   if (finished && reverting > 0) return WavePhase.ROLLING_BACK;
   if (finished && reverted > 0) return row.phase === "rolling_back" ? WavePhase.ROLLING_BACK : WavePhase.ROLLED_BACK;
+  // All that were to go back are gone.
+  if (finished && row.phase === "rolled_back" && removed > 0 && healthy === 0) return WavePhase.ROLLED_BACK;
   // Who was away, or is tried again, has the turn after its wave was done.
   if (finished) return row.phase === "rolling" && pending + updating > 0 ? WavePhase.ROLLING : WavePhase.DONE;
   if (started_at === null || wave > row.wave) return WavePhase.PENDING;

@@ -1,6 +1,7 @@
 /**
  * Machines that are removed from the fleet: nobody waits for them or touches them, they count nowhere, and one that joins under the same name is new.
  */
+import { WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Generation, MachineId } from "@muster/proto/ids.ts";
 import { describe, expect, test } from "vitest";
 import { Journal } from "../journal/journal.ts";
@@ -273,4 +274,36 @@ test("of a machine that has answered to a newer deployment, an older one's rollb
   world.remove("a");
   expect(await outcome()).toBe(before);
   expect(before).not.toContain("may still run");
+});
+
+test("a machine that has gone back is in doubt no more, though a newer deployment gave it the same release before it was removed", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES);
+  world.command(second, "rollback");
+  await work(world, NAMES, 4);
+  const third = world.deploy("2", WIDE);
+  await work(world, NAMES, 4);
+  expect([world.phase(third), world.wanted("a")]).toEqual(["succeeded", "2"]);
+  world.remove("a");
+  expect(await viewsOf(world).one(second)).toMatchObject({ outcome: "rolled back", outstanding: undefined });
+  world.startEngine();
+  expect(await viewsOf(world).one(second)).toMatchObject({ outcome: "rolled back", outstanding: undefined });
+  // All of its wave that could go back did.
+  for (const name of NAMES.slice(1)) world.remove(name);
+  expect((await viewsOf(world).one(second))!.waves.map(({ phase }) => phase)).toEqual([WavePhase.ROLLED_BACK]);
+});
+
+test("a success names the machine that was lost with the release and removed, and not one that was removed when it was well", async () => {
+  const world = await fleet("a", "b", "c");
+  const id = world.deploy("1", { waves: [wave(count(1)), ALL], maxUnavailable: count(2) });
+  await world.say("a", "healthy");
+  world.pass(20_000, "b", "c");
+  expect(world.state(id, "a")).toBe("unreachable");
+  world.remove("a");
+  world.command(id, "promote");
+  await world.settle("b", "c");
+  expect(await viewsOf(world).one(id)).toMatchObject({ outcome: "succeeded on 2 of 3; a took it, was lost, and was removed from the fleet", outstanding: { count: 1, machines: [{ machine: "a" }] } });
+  world.remove("b");
+  expect(await viewsOf(world).one(id)).toMatchObject({ outcome: "succeeded on 1 of 2; a took it, was lost, and was removed from the fleet", outstanding: { count: 1 } });
 });

@@ -12,8 +12,8 @@ import type { ReportAccepted } from "../journal/entry.ts";
 import { canAsk, type Standpoint, ways } from "./ways.ts";
 import { backText, because, is, listText } from "./words.ts";
 
-/** `said`: what its agent said last about what it was told. */
-export function machineNow(standpoint: Standpoint, target: Target, said: ReportAccepted | undefined): readonly string[] {
+/** `said`: what its agent said last about what it was told. `isRevoked`: nothing is heard of it any more. Default false. */
+export function machineNow(standpoint: Standpoint, target: Target, said: ReportAccepted | undefined, isRevoked = false): readonly string[] {
   const { state, isStanding, later } = standpoint;
   const { id, phase } = state;
   const { machine } = target;
@@ -38,7 +38,7 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
     case "reverting":
       return [`it waits for the agent of ${machine} to say that it is back ${backText(state, target.previous).replace(/^to (?!being)/, "on ")}${saidText(answered)}`];
     case "unreachable":
-      return isOpen ? [`${machine} ${target.purpose === null ? "has its turn" : target.purpose === "revert" ? "goes back" : "goes on"} when it is heard from again: is its agent running, and can it reach the controller?`] : [];
+      return isOpen && !isRevoked ? [`${machine} ${target.purpose === null ? "has its turn" : target.purpose === "revert" ? "goes back" : "goes on"} when it is heard from again: is its agent running, and can it reach the controller?`] : [];
     case "skipped":
       if (!isOpen) return [];
       if (target.reason?.code === "unmatched") return [`${machine} starts when its labels match ${state.strategy.targets} again`];

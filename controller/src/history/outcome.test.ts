@@ -56,16 +56,23 @@ test("a success names those that do not have it", () => {
 test("nobody says that a machine which was revoked is still to be heard", () => {
   const revoked = { isHeard: false, isRevoked: true };
   expect(text("rolled_back", { reverted: 7, unreachable: 1 }, [target("web-3", "unreachable", { purpose: "revert", ...revoked })])).toBe(
-    "rolled back, except 1 unreachable: web-3 was revoked, so it is never heard again, and may still run 3.0; muster machine remove web-3 ends the wait",
+    "rolled back, except 1 unreachable: web-3 was revoked, so it is never heard again, and may still run 3.0",
   );
   expect(text("succeeded", { healthy: 6, unreachable: 2 }, [target("web-3", "unreachable", { attempts: 0, ...revoked }), target("web-4", "unreachable", { attempts: 0, ...revoked })])).toBe(
-    "succeeded on 6 of 8; web-3 and web-4 were revoked, and do not get it; muster machine remove MACHINE ends the wait",
+    "succeeded on 6 of 8; web-3 and web-4 were revoked, and do not get it",
   );
-  expect(text("aborted", { healthy: 7 }, [target("web-3", "skipped", { leftAs: "lost", ...revoked })])).toBe("aborted; 7 machines kept 3.0; web-3 was revoked, so it is never heard again, and may still run 3.0; muster machine remove web-3 ends the wait");
+  expect(text("aborted", { healthy: 7 }, [target("web-3", "skipped", { leftAs: "lost", ...revoked })])).toBe("aborted; 7 machines kept 3.0; web-3 was revoked, so it is never heard again, and may still run 3.0");
 });
 
 test("a machine that is heard, and is still to get the release, is not called unreachable", () => {
   expect(text("succeeded", { healthy: 7, unreachable: 1 }, [target("web-3", "unreachable", { purpose: null, attempts: 0, isHeard: true })])).toBe("succeeded on 7 of 8; web-3 is still to get it");
+});
+
+test("a success names those that were removed after they had failed, or were lost", () => {
+  const removed = (machine: string, leftAs: OutstandingTarget["leftAs"]): OutstandingTarget => target(machine, "removed", { purpose: null, leftAs });
+  expect(text("succeeded", { healthy: 3, removed: 1 }, [removed("web-1", "lost")])).toBe("succeeded on 3 of 4; web-1 took it, was lost, and was removed from the fleet");
+  expect(text("succeeded", { healthy: 3, removed: 3 }, [removed("web-1", "failed"), removed("web-2", "failed")])).toBe("succeeded on 3 of 5; web-1 and web-2 failed, and were removed from the fleet");
+  expect(text("succeeded", { healthy: 3, removed: 1 }, [])).toBe("succeeded");
 });
 
 test("an abort names those that are still on their way, and counts those that keep the release", () => {

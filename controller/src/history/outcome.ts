@@ -19,7 +19,7 @@ export interface OutstandingTarget {
   readonly reason?: string | null;
   /** The same in words. Default null. */
   readonly message?: string | null;
-  /** That it was drained, and lost before it said that it had stopped. Default null: it was not. */
+  /** That it was drained, and lost before it said that it had stopped; or removed after it had failed, or was lost. Default null: it was not. */
   readonly leftAs?: LeftAs | null;
   /** Whether its machine is heard now. By default nobody knows. */
   readonly isHeard?: boolean;
@@ -55,7 +55,7 @@ const OPEN_IN_ROLLBACK: readonly TargetState[] = ["unreachable", "reverting", "h
 
 /** Which states of targets an ending leaves open. */
 const OPEN_STATES: Readonly<Record<EndedPhase, readonly TargetState[]>> = {
-  succeeded: ["unreachable", "skipped", "pending", "updating", "failed"],
+  succeeded: ["unreachable", "skipped", "pending", "updating", "failed", "removed"],
   rolled_back: OPEN_IN_ROLLBACK,
   failed: ["unreachable", "updating", "reverting", "skipped"],
   aborted: ["unreachable", "updating", "reverting", "skipped"],
@@ -90,7 +90,7 @@ export function outcomeText(ended: Ended): string {
   const kept = counts.healthy === 0 ? [] : [keptText(ended)];
   switch (phase) {
     case "succeeded":
-      return [succeededText(counts), ...otherFailures(ended), ...left, ...overtakenSentences(ended.overtaken)].join("; ");
+      return [succeededText(counts, ended), ...otherFailures(ended), ...left, ...overtakenSentences(ended.overtaken)].join("; ");
     case "rolled_back":
       return left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`;
     case "failed":
@@ -119,19 +119,21 @@ export function outstandingText(ending: Ending, version: string, target: Outstan
   return withReason(sentence(whatOf(ending, target), [target.machine], 1, version), whatOf(ending, target), target);
 }
 
-function succeededText({ healthy, failed, unreachable, skipped, pending, updating }: TargetCounts): string {
-  const all = healthy + failed + unreachable + skipped + pending + updating;
+/** Of those that were removed, whoever left well, or before its turn, is not missed. */
+function succeededText({ healthy, failed, unreachable, skipped, pending, updating }: TargetCounts, { outstanding }: Pick<Ended, "outstanding">): string {
+  const removed = outstanding.filter(({ state }) => state === "removed").length;
+  const all = healthy + failed + unreachable + skipped + pending + updating + removed;
   return healthy === all ? "succeeded" : `succeeded on ${healthy} of ${all}`;
 }
 
 /** What is known of a target that is outstanding. */
-type What = "runs_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
+type What = "runs_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "removed_failed" | "removed_lost" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
 function whatOf(ending: Ending, target: OutstandingTarget): What {
   const { purpose, attempts, reason = null, isHeard, isRevoked = false, isOverdue = false, newer = null, leftAs = null } = target;
   const { phase } = ending;
   const state = stateNow(ending, target);
-  if (state === "removed") return "removed";
+  if (state === "removed") return phase !== "succeeded" ? "removed" : leftAs === "failed" ? "removed_failed" : "removed_lost";
   if (isRevoked && (state === "unreachable" || leftAs === "lost")) return attempts === 0 ? "was_revoked_without" : "was_revoked";
   if (state === "skipped" && leftAs === "lost") return phase === "succeeded" ? "took_it" : "may_run";
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
@@ -197,10 +199,14 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} may run ${version}: ${one ? "it was assigned it, and is" : "they were assigned it, and are"} not heard`;
     case "removed":
       return `${who} ${one ? "was" : "were"} removed from the fleet, and may still run ${version}`;
+    case "removed_failed":
+      return `${who} failed, and ${one ? "was" : "were"} removed from the fleet`;
+    case "removed_lost":
+      return `${who} took it, ${one ? "was" : "were"} lost, and ${one ? "was" : "were"} removed from the fleet`;
     case "was_revoked":
-      return `${who} ${one ? "was" : "were"} revoked, so ${one ? "it is" : "they are"} never heard again, and may still run ${version}; muster machine remove ${one ? machines[0]! : "MACHINE"} ends the wait`;
+      return `${who} ${one ? "was" : "were"} revoked, so ${one ? "it is" : "they are"} never heard again, and may still run ${version}`;
     case "was_revoked_without":
-      return `${who} ${one ? "was" : "were"} revoked, and ${one ? "does" : "do"} not get it; muster machine remove ${one ? machines[0]! : "MACHINE"} ends the wait`;
+      return `${who} ${one ? "was" : "were"} revoked, and ${one ? "does" : "do"} not get it`;
     case "is_under_way":
       return `${who} ${one ? "is on its" : "are on their"} way to ${version}`;
     case "gets_it_when_heard":

@@ -15,10 +15,10 @@ import { inWaves, type InWave, type Question, TARGET_PAGE } from "./target-pages
 const OUTSTANDING_READ_MAX = 10;
 
 /**
- * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither, and one that was drained is so when it was lost with what it had; nor is one that was removed when it had said that it runs something else.
+ * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither, and one that was drained is so when it was lost with what it had; nor is one that was removed when it had said that it runs something else, or, of a success, when it left well.
  */
 const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR (t.left_as = 'lost' AND (d.phase <> 'rolled_back' OR a.awaited_attended IS NOT NULL)) OR (d.phase IN ('rolled_back', 'superseded') AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
-  AND (t.state <> 'removed' OR ${leftWithRelease("t", "d")})
+  AND (t.state <> 'removed' OR CASE WHEN d.phase = 'succeeded' THEN t.left_as IS NOT NULL ELSE ${leftWithRelease("t", "d")} END)
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
 /** The deployment takes its release back, and the machine was told nothing since that began, whoever it has the release from. */
@@ -80,6 +80,9 @@ function* firstOf<Row extends InWave, Found>(db: Database, id: DeploymentId, sta
 const IS_OVERTAKEN = `(d.phase = 'succeeded' AND (t.attempts > 0 OR t.reason_code IS NOT 'unmatched')
   AND NOT ((t.attempts > 0 OR t.reason_code IS NOT 'superseded') AND ${IS_OWN}))`;
 
+/** Nobody decides about one that is no part of the fleet any more. */
+const MISSED_STATES: readonly TargetState[] = openStates({ phase: "succeeded", beganBack: false }).filter((state) => state !== "removed");
+
 /** Who has decided there since; null: nobody has told the machine anything yet. */
 const OVERTAKEN_BY = `CASE WHEN a.deployment <> d.id AND a.decided_seq > d.start_seq THEN a.deployment
   ELSE (SELECT o.id FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND ${stands("o")} AND o.start_seq > d.start_seq ORDER BY o.start_seq DESC LIMIT 1) END`;
@@ -88,17 +91,15 @@ const OVERTAKEN = `SELECT t.machine, t.position, t.state, t.attempts, ${IS_OVERT
 
 /** Those of a success on which it did not hold, and that newer deployments have by now. */
 export function* overtakenOf(db: Database, id: DeploymentId): Steps<Overtaken> {
-  const states = openStates({ phase: "succeeded", beganBack: false });
   const select = ({ machine, state, attempts, by }: OvertakenTarget & InWave): OvertakenTarget => ({ machine, state, attempts, by });
-  const { targets, count } = yield* firstOf(db, id, states, { sql: OVERTAKEN, given: {}, select });
-  const archived = statement(db, "SELECT coalesce(sum(count), 0) FROM archived_targets WHERE deployment = @id AND state IN (SELECT value FROM json_each(@states))").pluck().get({ id, states: JSON.stringify(states) }) as number;
+  const { targets, count } = yield* firstOf(db, id, MISSED_STATES, { sql: OVERTAKEN, given: {}, select });
+  const archived = statement(db, "SELECT coalesce(sum(count), 0) FROM archived_targets WHERE deployment = @id AND state IN (SELECT value FROM json_each(@states))").pluck().get({ id, states: JSON.stringify(MISSED_STATES) }) as number;
   return count + archived === 0 ? NOBODY_OVERTAKEN : { targets, count: count + archived, archived };
 }
 
 /** The same of one whose targets are in the archive, as it was read from there. */
 export function overtakenIn(db: Database, { id, targets }: Pick<RolloutState, "id" | "targets">): Overtaken {
-  const states = openStates({ phase: "succeeded", beganBack: false });
-  const missed = [...targets.values()].filter(({ state, attempts, reason }) => states.includes(state) && (attempts > 0 || reason?.code !== "unmatched"));
+  const missed = [...targets.values()].filter(({ state, attempts, reason }) => MISSED_STATES.includes(state) && (attempts > 0 || reason?.code !== "unmatched"));
   const by = statement(db, `SELECT ${OVERTAKEN_BY} FROM deployments d LEFT JOIN assignments a ON a.machine = @machine AND a.app = d.app WHERE d.id = @id`).pluck();
   const named = missed.slice(0, OUTSTANDING_READ_MAX).map(({ machine, state, attempts }) => ({ machine, state, attempts, by: by.get({ id, machine }) as string | null }));
   return { targets: named, count: missed.length, archived: 0 };

@@ -66,11 +66,11 @@ function turnText(order: readonly OrderKey[], lanes: readonly LaneLabel[], { isS
 }
 
 /** Why the plan knows nothing of it. */
-export function absenceText(machine: MachineId, { targets, lateJoiners }: Pick<Strategy, "targets" | "lateJoiners">, atPlan: Labels | undefined, now: Labels): string {
+export function absenceText(machine: MachineId, { targets, lateJoiners }: Pick<Strategy, "targets" | "lateJoiners">, atPlan: Labels | undefined, now: Labels, hasSucceeded: boolean): string {
   const missed = mismatch(targets, atPlan ?? now);
   if (missed === undefined && atPlan !== undefined) return `${machine} is not among its machines`;
   if (missed !== undefined && mismatch(targets, now) !== undefined) return `${machine} is not selected: ${missed}`;
   const came = atPlan === undefined ? "it joined after the plan was made" : "it has had the labels for it only since the plan was made";
-  const then = lateJoiners === "ignore" ? "late_joiners: ignore leaves such machines as they are" : "such machines have their turn when it has succeeded (late_joiners: deploy)";
+  const then = lateJoiners === "ignore" ? "late_joiners: ignore leaves such machines as they are" : `such machines have their turn ${hasSucceeded ? "afterwards" : "when it has succeeded"} (late_joiners: deploy)`;
   return `${machine} is not among its machines: ${came}; ${then}`;
 }

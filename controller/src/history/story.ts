@@ -188,7 +188,7 @@ export class Story {
   }
 
   #sayAbsence(row: JournalRow, state: RolloutState): void {
-    this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow));
+    this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow, state.phase === "succeeded"));
   }
 
   /** What happened to the machine beside this deployment, and what its agent said. */

@@ -73,6 +73,7 @@ function pendingWays(state: RolloutState, waiting: string): readonly string[] {
 
 function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutState["hold"]>): readonly string[] {
   const skipAll = `muster promote ${id} --all --reason WHY`;
+  if (message.startsWith("somebody to go on")) return [`nothing goes on by itself: muster promote ${id} goes on, muster rollback ${id} takes it back`];
   switch (kind) {
     case "approval":
       return [`muster approve ${id} lets it go on`, `muster rollback ${id} takes it back instead`];

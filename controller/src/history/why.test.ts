@@ -591,7 +591,7 @@ describe("a machine", () => {
            0s machine_joined: m-9 is not selected: role=web is wanted, and it has role=db
            0s machine_cordoned: otto cordoned m-9
            0s machine_labelled: anna gave m-9 other labels: role=web
-           0s machine_labelled: m-9 is not among its machines: it joined after the plan was made; such machines have their turn when it has succeeded (late_joiners: deploy)"
+           0s machine_labelled: m-9 is not among its machines: it joined after the plan was made; such machines have their turn afterwards (late_joiners: deploy)"
     `);
     scene.engine.orders.cordon("m-1" as never, { drain: true, force: false }, { by: "otto", reason: "move" });
     expect(await scene.whyMachine("m-1")).toMatchInlineSnapshot(`

@@ -99,7 +99,7 @@ export class Why {
     const { state } = standpoint;
     const target = state.targets.get(machine);
     if (target !== undefined && target.state !== "removed") {
-      const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport);
+      const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport, this.#source.present.isRevoked?.(machine));
       const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is not to run, since it is drained: muster uncordon ${machine} starts it again`] : [];
       return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, story.isOver ? { now: undefined, said: undefined } : { now: this.#nowOf(id, machine), said: story.lastReport })}${story.isOver ? " A later deployment has told it something else since." : ""}` };
     }
@@ -130,7 +130,7 @@ export class Why {
     if (isLate && phase === "succeeded" && isStanding) return { now: this.#lateNow(machine), summary: `${machine} has not had its turn in ${id} (${release}) yet: it came after the plan was made.` };
     return {
       now: waits ? [`${machine} has its turn when ${id} has succeeded (late_joiners: deploy)`, ...(waiting === "" ? [] : [`${id} waits for ${waiting}`])] : [],
-      summary: started === null ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels).replace("its machines", `the machines of ${id}`)}.`,
+      summary: started === null ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels, phase === "succeeded").replace("its machines", `the machines of ${id}`)}.`,
     };
   }
 

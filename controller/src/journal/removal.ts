@@ -5,7 +5,7 @@
 import type { Database } from "better-sqlite3";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { ReasonCode } from "@muster/proto/reason.ts";
-import { evidenceOf } from "../rollout/evidence.ts";
+import { evidenceOf, runsAsLeft } from "../rollout/evidence.ts";
 import type { Moment } from "../rollout/moment.ts";
 import type { RolloutPhase, RolloutReason, RolloutState, Target } from "../rollout/state.ts";
 import type { JournalRow, MachineRemoved, RolloutEntry } from "./entry.ts";
@@ -34,8 +34,8 @@ export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Mome
      WHERE (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed' ORDER BY d.number`,
   );
   const remove = db.prepare(
-    // What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.
-    `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts > 0 THEN (SELECT @runs ->> ('$."' || app || '"') FROM deployments WHERE id = targets.deployment) END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = @left ->> ('$."' || deployment || '"'),
+    // As `runsAsLeft` has it. What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.
+    `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts = 0 THEN NULL WHEN state = 'reverted' AND reason_code IS NOT 'cordoned' THEN coalesce(runs, '') ELSE (SELECT @runs ->> ('$."' || app || '"') FROM deployments WHERE id = targets.deployment) END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = @left ->> ('$."' || deployment || '"'),
        is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS @left ->> ('$."' || deployment || '"'), reason_code = @code, reason_message = @message,
        confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
      WHERE machine = @machine AND deployment IN (SELECT value FROM json_each(@deployments))`,
@@ -60,7 +60,7 @@ export function removalIn(state: RolloutState | undefined, { entry, ...stamp }: 
   if (target === undefined || target.state === "removed") return [];
   const { id: deployment, app } = state;
   const leftAs = evidenceOf(state.phase, target, !isLost);
-  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: target.attempts > 0 ? (entry.runs?.[app] ?? null) : null } as const;
+  const changed = { kind: "target_changed", deployment, app, machine: entry.machine, state: "removed", reason: removalReason(entry), runs: runsAsLeft(target, entry.runs?.[app] ?? null) } as const;
   return [{ ...stamp, entry: leftAs === null ? changed : { ...changed, leftAs } }];
 }
 

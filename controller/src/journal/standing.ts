@@ -31,5 +31,5 @@ export function leftWithRelease(target: string, deployment: string): string {
 
 /** Of the same two: nothing will ever be heard of it, and the outcome of the deployment names it for good. */
 export function isNamedForGood(target: string, deployment: string): string {
-  return `(${wentBack(deployment)} AND ${leftWithRelease(target, deployment)})`;
+  return `((${wentBack(deployment)} AND ${leftWithRelease(target, deployment)}) OR (${deployment}.phase = 'succeeded' AND ${target}.state = 'removed' AND ${target}.left_as IS NOT NULL))`;
 }

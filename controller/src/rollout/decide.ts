@@ -10,7 +10,7 @@ import { askedAnew, repeatsAlarm } from "./alarms.ts";
 import { repeating, type Verdict } from "./asking.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
-import { evidenceOf } from "./evidence.ts";
+import { evidenceOf, runsAsLeft } from "./evidence.ts";
 import { measuredAnew, repeatsGate } from "./gates.ts";
 import { type Heirs, leaveTo, onLeft, onLeftAgain, onOvertaken } from "./leave.ts";
 import { type AgentPhase, isEnded, isMoving, isOvertaken, isSupersededBack, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
@@ -337,8 +337,7 @@ function onRemoved(state: RolloutState, { machine, reason, leftWell, runs = null
   const target = state.targets.get(machine);
   if (target === undefined || target.state === "removed") return [];
   const leftAs = evidenceOf(state.phase, target, leftWell);
-  // Of one that was never told anything, what it runs says nothing here.
-  const changed = { kind: "target_changed", machine, state: "removed", reason, runs: target.attempts > 0 ? runs : null } as const;
+  const changed = { kind: "target_changed", machine, state: "removed", reason, runs: runsAsLeft(target, runs) } as const;
   return [leftAs === null ? changed : { ...changed, leftAs }];
 }
 

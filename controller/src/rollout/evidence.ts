@@ -42,3 +42,12 @@ export function isLostWithRelease({ purpose, onTrial, attempts, firstTold, reaso
 function isDrainedWithIt({ state, reason, firstTold }: Pick<Target, "state" | "reason" | "firstTold">): boolean {
   return state === "skipped" && reason?.code === "cordoned" && firstTold > 0;
 }
+
+/**
+ * The version that runs on a machine that leaves, as far as its deployment knows; empty: nothing; null: nobody knows, or it was never told anything. `said`: in answer to what it was assigned last. What has gone back is not this deployment's
+ * any more, whatever came after it.
+ */
+export function runsAsLeft({ state, attempts, reason, runs }: Pick<Target, "state" | "attempts" | "reason" | "runs">, said: string | null): string | null {
+  if (attempts === 0) return null;
+  return state === "reverted" && reason?.code !== "cordoned" ? (runs ?? "") : said;
+}

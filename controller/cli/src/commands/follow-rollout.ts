@@ -37,7 +37,7 @@ export async function followRollout(context: CliContext, id: string, goal: Wante
     throw error;
   }
   if (signal.reason === "EPIPE") return undefined;
-  throw interrupted(signal, `stopped watching; ${id} goes on by itself. Look again with: muster watch ${id}`);
+  throw interrupted(signal, `stopped watching, which changes nothing about ${id}. Look again with: muster watch ${id}`);
 }
 
 /** An outcome that does not hold everywhere never looks like one that does; what newer deployments have decided since makes it no better. */

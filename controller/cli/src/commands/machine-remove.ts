@@ -17,7 +17,7 @@ export function registerMachineRemove(machine: Command, context: CliContext): vo
     .command("remove")
     .summary("forget it: it is no part of the fleet any more")
     .description(
-      "Forgets a machine at once: it is listed and counted nowhere, and no rollout waits for it or touches it any more. What runs there is left alone. " +
+      "Forgets a machine at once: it is listed and counted nowhere, and no rollout touches it any more or waits for it to be heard; one that lost it with its release says so, and waits for muster promote. What runs there is left alone. " +
         "One that joins later under its name is a new machine.",
     )
     .argument("<machine>", "the machine's id")

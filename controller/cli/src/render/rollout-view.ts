@@ -3,7 +3,7 @@
  * and why it is as it is.
  * Pure: the same deployment, moment and size give the same lines, none wider than the terminal.
  */
-import type { Deployment, Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { type Deployment, TargetState, type Wave } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { counted } from "@muster/proto/text.ts";
 import picocolors from "picocolors";
 import type { Colors } from "../context.ts";
@@ -125,7 +125,7 @@ function waveLines(deployment: Deployment, alarmRows: number, options: ViewOptio
   const barColumns = Math.max(BAR_COLUMNS_MIN, Math.min(BAR_COLUMNS_MAX, columns - 50));
   const lines: string[] = [];
   if (before > 0) lines.push(colors.dim(`  … ${counted(before, "wave")} before`));
-  for (const wave of shown) lines.push(...waveLine(wave, digits, barColumns, options), ...(gates.get(wave) ?? []));
+  for (const wave of shown) lines.push(...waveLine(wave, deployment, digits, barColumns, options), ...(gates.get(wave) ?? []));
   if (after > 0) lines.push(colors.dim(`  … ${counted(after, "wave")} to come`));
   return lines;
 }
@@ -136,9 +136,9 @@ export function membersOf({ members }: { readonly members: string }): string {
 }
 
 /** On a terminal too narrow for both, the counts go below the bar. Who belongs to the wave is said where there is room. */
-function waveLine(wave: Wave, digits: number, barColumns: number, { colors, columns }: ViewOptions): readonly string[] {
+function waveLine(wave: Wave, deployment: Deployment, digits: number, barColumns: number, { colors, columns }: ViewOptions): readonly string[] {
   const targets = countsOf(wave.counts, wave.size);
-  const label = `  ${waveMark(wave, colors)} wave ${padStart(String(wave.index), digits)}  `;
+  const label = `  ${waveMark(wave, deployment, colors)} wave ${padStart(String(wave.index), digits)}  `;
   const counts = countsLine(targets, colors);
   if (width(label) + barColumns + 2 + width(counts) <= columns) {
     const line = `${label}${bar(targets, barColumns, colors)}  ${counts}`;
@@ -150,12 +150,13 @@ function waveLine(wave: Wave, digits: number, barColumns: number, { colors, colu
   return [label + bar(targets, Math.max(0, Math.min(barColumns, columns - width(label))), colors), ...below];
 }
 
-/** A tick stands for a wave of which nobody is missing. */
-function waveMark({ phase, counts }: Wave, colors: Colors): string {
-  const { unreachable, skipped, pending, updating, reverting, failed } = countsOf(counts);
+/** A tick stands for a wave of which nobody is missing. Whoever left well is not missed. */
+function waveMark({ phase, counts }: Wave, { outstanding }: Deployment, colors: Colors): string {
+  const { unreachable, skipped, pending, updating, reverting, failed, removed } = countsOf(counts);
+  const isRemovedMissed = outstanding?.machines.some(({ state }) => state === TargetState.REMOVED) === true;
   switch (wavePhaseWord(phase)) {
     case "done":
-      return unreachable + skipped + pending + updating + reverting + failed > 0 ? colors.yellow("!") : colors.green("✓");
+      return unreachable + skipped + pending + updating + reverting + failed + (isRemovedMissed ? removed : 0) > 0 ? colors.yellow("!") : colors.green("✓");
     case "failed":
       return colors.red("✗");
     case "rolling":
