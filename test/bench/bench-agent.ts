@@ -66,6 +66,7 @@ export class BenchAgent {
         refusal: undefined,
         offer: (assignment) => this.#take(assignment),
         sayAgain: () => {},
+        heard: () => {},
       },
       onWelcome: () => options.onWelcome?.(),
       trustRoots: { version: () => Promise.resolve(0), take: () => Promise.resolve({ version: 0, refusal: undefined }) },

@@ -61,6 +61,10 @@ export class SimApp {
     this.post({ kind: "woken", found, bootId: machine.bootId });
   }
 
+  heard(awayMs: number): void {
+    if (this.#state.phase.kind === "pulling") this.post({ kind: "heard", awayMs });
+  }
+
   exited(launchId: string, code: number): void {
     if (this.#watched === launchId) this.post({ kind: "exited", launchId, exit: { code, signal: null }, lastLine: "" });
   }

@@ -55,6 +55,8 @@ export interface Surroundings {
 
 /** One life of an agent, as its parts see it. */
 export interface Life {
+  /** The controller was. `paceMs`: after so long at most it should have been; 0: it was away before. */
+  heard(paceMs: number): void;
   readonly machine: Host;
   readonly random: Random;
   readonly network: Network;

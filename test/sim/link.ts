@@ -84,6 +84,7 @@ export class Link implements AgentEnd {
     this.#sentSeq = acknowledgedSeq;
     this.#acknowledgedSeq = 0;
     this.#agent.after(HEARTBEAT_MS, () => this.#beat(stream));
+    this.#agent.heard(0);
     this.#agent.hasUrl();
     this.#sync();
     this.#onGeneration(generation);
@@ -94,6 +95,7 @@ export class Link implements AgentEnd {
   heartbeatAck(stream: Stream, generation: number): void {
     if (!this.#hears(stream)) return;
     this.#missedAcks = 0;
+    this.#agent.heard(HEARTBEAT_MS);
     this.#onGeneration(generation);
   }
 

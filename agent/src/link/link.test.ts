@@ -61,6 +61,7 @@ const assignments = {
   offer(assignment: Assignment): void {
     if (assignment.generation > this.generation) taken.push(assignment);
   },
+  heard(): void {},
   sayAgain(): void {
     saidAgain += 1;
   },
@@ -384,7 +385,7 @@ describe("assignments", () => {
         return assignments.generation;
       },
       refusal: undefined,
-      sayAgain: () => {},
+      sayAgain: () => {}, heard: () => {},
       offer(assignment: Assignment) {
         if (isFull) throw Object.assign(new Error("no space left on device"), { code: "ENOSPC" });
         assignments.offer(assignment);
@@ -403,7 +404,7 @@ describe("assignments", () => {
 
   it("that were kept, and cannot be carried out, are complained of in heartbeats", async () => {
     const refusal = { code: "unsupported", message: "a driver that this agent does not know" };
-    open({ assignments: { generation: 0, refusal, offer: () => {}, sayAgain: () => {} } });
+    open({ assignments: { generation: 0, refusal, offer: () => {}, sayAgain: () => {}, heard: () => {} } });
     await until(() => controller.refusal !== undefined);
     expect(controller.refusal).toEqual(refusal);
   });

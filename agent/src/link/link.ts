@@ -47,6 +47,8 @@ export interface LinkOptions {
     offer(assignment: Assignment): void;
     /** Reports again how each app is. */
     sayAgain(): void;
+    /** The controller was heard. `paceMs`: after so long at most it should have been; 0: it was away before. */
+    heard(paceMs: number): void;
   };
   readonly nats: Pick<SubscriptionOptions, "credentials" | "tls">;
   readonly onWelcome: (welcome: Welcome) => void;
@@ -196,6 +198,7 @@ export class Link {
           this.#onWelcome(welcome);
         },
         onOtherPast: () => assignments.sayAgain(),
+        onHeard: (paceMs) => assignments.heard(paceMs),
         onGeneration: (generation) => {
           const isBehind = generation > assignments.generation;
           // A controller that is older than what this machine has is asked once, so that what it says is refused, and that is said.

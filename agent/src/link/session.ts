@@ -40,6 +40,8 @@ export interface SessionOptions {
   readonly onWelcome: (welcome: Welcome, beat: () => void) => void;
   /** What the controller has acknowledged is not what this agent said: how its apps are has to be said again. */
   readonly onOtherPast: () => void;
+  /** The controller was heard. `paceMs`: after so long at most it should have been; 0: it was away before. */
+  readonly onHeard: (paceMs: number) => void;
   /** The newest generation that the controller has for this machine, again and again. */
   readonly onGeneration: (generation: number) => void;
   /** The controller wants the credentials renewed soon. */
@@ -108,6 +110,7 @@ class Session {
   #sentSeq = 0;
   #acknowledgedSeq = 0;
   #missedAcks = 0;
+  #heartbeatMs = 0;
   /** Heartbeats since the batch under way was sent. */
   #batchAge = 0;
   #welcomeTimer: NodeJS.Timeout | undefined;
@@ -148,6 +151,7 @@ class Session {
         return this.#acknowledge(message.value.seq);
       case "heartbeatAck":
         this.#missedAcks = 0;
+        this.#options.onHeard(this.#heartbeatMs);
         if (message.value.renew) this.#options.onRenew();
         this.#options.onTrustRoot(message.value.trustRootVersion);
         this.#options.onReturnSpread(message.value.returnSpreadMs);
@@ -166,8 +170,9 @@ class Session {
     const { reports, onKeys, onWelcome, onOtherPast, onGeneration, onTrustRoot, onReturnSpread } = this.#options;
     // Another instance has spoken for this machine meanwhile, or the controller was put back to an older state; or this machine's disk was, and what it has to say is numbered as what it had said.
     const isOtherPast = welcome.acknowledgedSeq < reports.acknowledgedSeq || welcome.acknowledgedSeq > reports.sentSeq;
-    const intervalMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
-    this.#heartbeatTimer = setInterval(() => this.#beat(), intervalMs);
+    this.#heartbeatMs = Math.min(HEARTBEAT_MS.most, Math.max(HEARTBEAT_MS.least, welcome.heartbeatIntervalMs));
+    this.#heartbeatTimer = setInterval(() => this.#beat(), this.#heartbeatMs);
+    this.#options.onHeard(0);
     // Before anything that is to be believed by them.
     if (welcome.assignmentKeys !== undefined) onKeys(welcome.assignmentKeys);
     onWelcome(welcome, () => this.#sayHeartbeat());

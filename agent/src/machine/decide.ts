@@ -9,7 +9,7 @@ import { onGoal } from "./goal.ts";
 import { brokenInvariant } from "./invariants.ts";
 import { onExited, onGap, onHalted, onStartFailed, onStarted, onStopped, onVerdict, onWoken } from "./launch.ts";
 import { type Picture, isNews, pictureOf } from "./picture.ts";
-import { onStepDone, onStepFailed, progress } from "./progress.ts";
+import { onHeard, onStepDone, onStepFailed, progress } from "./progress.ts";
 import { type AppState, unreachable } from "./state.ts";
 import { type Demand, demandOf, fileStepOf, runsDeadline } from "./step.ts";
 import { heldUntil, resumed, seen } from "./time.ts";
@@ -62,6 +62,8 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
       return state;
     case "gap":
       return onGap(state, now);
+    case "heard":
+      return onHeard(state, event.awayMs, now);
     case "step_done":
       return event.key === fileStepOf(state)?.key ? onStepDone(state, event.ports ?? {}, now) : state;
     case "step_failed":

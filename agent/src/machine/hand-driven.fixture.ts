@@ -73,18 +73,20 @@ export class HandDriven {
     return this.say({ kind: "goal", goal });
   }
 
-  /** Lets time pass, with a tick at each moment that was asked for and at the end. */
-  pass(ms: number): this {
+  /** Lets time pass, with a tick at each moment that was asked for and at the end. The controller is heard, unless it is away. */
+  pass(ms: number, isAway = false): this {
     const end = this.now + ms;
     for (let ticks = 0; ticks < 1000; ticks += 1) {
       const at = this.demand.wakeAt;
       if (at === undefined || at > end) break;
       this.now = Math.max(this.now, at);
       this.say({ kind: "tick" });
+      if (this.state.isFetchedLate && !isAway) this.say({ kind: "heard", awayMs: 0 });
       if (this.now === end) break;
     }
     this.now = end;
-    return this.say({ kind: "tick" });
+    this.say({ kind: "tick" });
+    return this.state.isFetchedLate && !isAway ? this.say({ kind: "heard", awayMs: 0 }) : this;
   }
 
   /** Does the steps that are asked for, successfully, until none is, or `until` is met. */

@@ -35,6 +35,7 @@ function brokenLaunch({ launch, current, settled, health }: AppState): string | 
 function brokenPhase(state: AppState): string | undefined {
   const { phase, settled, current, lastGood, launch } = state;
   if (state.late !== undefined && !isOnTheWay(phase)) return "late, and on no way";
+  if (state.isFetchedLate && phase.kind !== "pulling") return "late to be fetched, and not being fetched";
   const good = sameRelease(current, lastGood);
   const asWanted = sameRelease(current, wanted(state));
   switch (phase.kind) {

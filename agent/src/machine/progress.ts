@@ -23,9 +23,7 @@ export function progress(state: AppState, moment: Moment): AppState {
   const { phase } = state;
   switch (phase.kind) {
     case "pulling":
-      if (moment.now < state.deadlineAt || state.late !== undefined) return state;
-      if (retry !== undefined) return failInTime(state, retry.fault, moment.now);
-      return fail(state, { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, moment.now);
+      return moment.now < state.deadlineAt || state.late !== undefined || state.isFetchedLate ? state : { ...state, isFetchedLate: true };
     case "staged":
       if (moment.now < state.deadlineAt || state.late !== undefined) return state;
       if (retry !== undefined) return failInTime(state, retry.fault, moment.now);
@@ -49,6 +47,17 @@ export function progress(state: AppState, moment: Moment): AppState {
     case "removed":
       return state;
   }
+}
+
+/** The controller was heard: no time to fetch passed while it was away. */
+export function onHeard(state: AppState, awayMs: number, now: number): AppState {
+  const { phase, retry, late } = state;
+  if (phase.kind !== "pulling" || late !== undefined) return state;
+  if (awayMs === 0 && !state.isFetchedLate) return state;
+  const deadlineAt = state.deadlineAt + awayMs;
+  if (awayMs > 0 || now < deadlineAt) return { ...state, deadlineAt, isFetchedLate: false, retry: retry === undefined ? undefined : { ...retry, due: true } };
+  if (retry !== undefined) return failInTime(state, retry.fault, now);
+  return fail(state, { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, now);
 }
 
 /** What runs on after everything failed has been healthy for as long as is asked of a new release. */

@@ -143,6 +143,8 @@ export interface AppState {
    * Ends where the way does: healthy, reverted or failed; and with a newer goal.
    */
   readonly late: Reason | undefined;
+  /** The time to fetch is over by the clock. That is said when the controller is heard: it may have been away for some of it. */
+  readonly isFetchedLate: boolean;
   /** Counts changes of phase, so that the result of a step that was given up is not taken for that of a later one. */
   readonly transitions: number;
 }
@@ -167,6 +169,7 @@ export function emptyState(app: string, now: number): AppState {
     crashes: 0,
     retry: undefined,
     late: undefined,
+    isFetchedLate: false,
     transitions: 0,
   };
 }
@@ -199,7 +202,7 @@ export function isProcess(release: Release): boolean {
 
 export function enter(state: AppState, phase: Phase, now: number): AppState {
   if (phase.kind === state.phase.kind) return { ...state, phase };
-  return { ...state, phase, phaseSince: now, late: isOnTheWay(phase) ? state.late : undefined, transitions: state.transitions + 1 };
+  return { ...state, phase, phaseSince: now, late: isOnTheWay(phase) ? state.late : undefined, isFetchedLate: false, transitions: state.transitions + 1 };
 }
 
 /** From one release to another: only there can something be late. */

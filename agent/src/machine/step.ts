@@ -134,6 +134,7 @@ function deadlinesOf(state: AppState): number[] {
   if (state.late !== undefined && phase.kind !== "probing") return [];
   switch (phase.kind) {
     case "pulling":
+      return state.isFetchedLate ? [] : [deadlineAt];
     case "staged":
       return [deadlineAt];
     case "probing":

@@ -52,6 +52,7 @@ export function resumed(state: AppState, now: number): AppState {
     ...state,
     seenAt: now,
     phase: movedPhase(state.phase, byMs),
+    isFetchedLate: false,
     deadlineAt: goal === undefined ? 0 : state.deadlineAt + byMs,
     launch: movedLaunch(state.launch, byMs),
     health: movedHealth(state.health, byMs),

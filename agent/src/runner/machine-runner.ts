@@ -19,6 +19,8 @@ import { Turn } from "./turn.ts";
 
 const STATE_FORMAT = "muster.app-state.v2";
 const ASSIGNMENT_FORMAT = "muster.assignment.v1";
+/** Heartbeats are answered a little sooner or later. */
+const HEARD_PACES = 1.5;
 
 export interface MachineRunnerOptions {
   /** The agent's directory, resolved. */
@@ -40,9 +42,14 @@ export class MachineRunner {
   readonly #awaitingUrl = new Set<(url: string) => void>();
   readonly #lostRecords = new Set<string>();
   #unsupported: Refusal | undefined;
+  /** When the controller was heard last, of attended time; from the start on nobody was. */
+  #heardAt: number;
+  /** How often it is to be heard. Nobody knows before it has said so. */
+  #paceMs = Infinity;
 
   constructor(options: MachineRunnerOptions) {
     this.#options = options;
+    this.#heardAt = this.#clock.now();
     this.#assignment = this.#readAssignment();
   }
 
@@ -90,6 +97,16 @@ export class MachineRunner {
     for (const app of this.#apps.values()) app.post({ kind: "forgotten" });
   }
 
+  /** The controller was heard. `paceMs`: after so long it should have been; 0 when it was away for certain. */
+  heard(paceMs: number): void {
+    const now = this.#clock.now();
+    const silentMs = now - this.#heardAt;
+    this.#heardAt = now;
+    this.#paceMs = paceMs === 0 ? this.#paceMs : paceMs;
+    const awayMs = silentMs > HEARD_PACES * paceMs ? silentMs : 0;
+    for (const app of this.#apps.values()) app.heard(awayMs);
+  }
+
   /** Where artifacts are from now on. */
   setArtifactUrl(url: string): void {
     this.#artifactUrl = url;
@@ -133,6 +150,7 @@ export class MachineRunner {
         app,
         world,
         machineId,
+        onFetched: () => this.heard(this.#paceMs),
         artifactUrl: (signal) => this.#knownArtifactUrl(signal),
         takenPorts: () => this.#portsOfOthers(app),
         mayHaveStrays: this.#lostRecords.has(app),

@@ -35,6 +35,8 @@ export interface StepContext {
   readonly machineId: string;
   /** Resolves once the controller has said where artifacts are; rejects when the signal aborts. */
   readonly artifactUrl: (signal: AbortSignal) => Promise<string>;
+  /** An artifact has come: whoever gave it is there. */
+  readonly onFetched: () => void;
   /** Ports of this machine's other apps. */
   readonly takenPorts: () => ReadonlySet<number>;
   /** The record of this app was lost: processes of it may run that nobody knows of. */
@@ -69,7 +71,9 @@ async function fileStep(step: FileStep, state: AppState, context: StepContext, s
       const artifactUrl = await context.artifactUrl(signal);
       const trusted = await world.trust.judge(step.release);
       if (!trusted.ok) return trusted;
-      return plain(await world.puller.pull({ app, artifact: step.release.artifact, artifactUrl, signal }));
+      const pulled = plain(await world.puller.pull({ app, artifact: step.release.artifact, artifactUrl, signal }));
+      if (pulled.ok) context.onFetched();
+      return pulled;
     }
     case "prepare":
       return prepare(step.release, state, context);

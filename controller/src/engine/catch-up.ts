@@ -353,7 +353,16 @@ export class CatchUp {
     const { id, app, release, startSeq } = standing;
     const decided = this.#facts.decisions.told(machine, app);
     if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq && !this.#isBackOn(standing, machine)) return decided.deployment;
+    const leftOutBy = this.#leftOutAfter(startSeq, machine, app);
+    if (leftOutBy !== undefined) return leftOutBy;
     return this.#takenBack.get(app)?.find((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels))?.by;
+  }
+
+  /** Who has left the machine out since, whatever labels it has by now. */
+  #leftOutAfter(seq: number, machine: MachineId, app: AppName): DeploymentId | undefined {
+    const release = this.#world.availabilities.assignedTo(machine, app)?.release ?? null;
+    if (release === null || this.#standing.get(app)?.some((each) => each.release === release && each.startSeq > seq) !== true) return undefined;
+    return this.#facts.decisions.leftOutAfter(seq, machine, app, release);
   }
 
   /** A rollback has given it what stands. Whoever came late to what was taken back is a machine of that from then on, and goes back with it. */

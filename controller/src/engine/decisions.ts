@@ -3,7 +3,7 @@
  */
 import type { Database, Statement } from "better-sqlite3";
 import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { isToCome, stands, wentBack } from "../journal/standing.ts";
+import { isToCome, leavesOut, stands, wentBack } from "../journal/standing.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import type { LeftAs, Purpose, RolloutPhase, TargetState } from "../rollout/state.ts";
 
@@ -103,6 +103,11 @@ export class Decisions {
     return this.#sql.leftOutSince.all(id) as LaterTarget[];
   }
 
+  /** A deployment that stands, began after this row of the journal, and left the machine out, since it ran this release of it already; the newest. Undefined: there is none. */
+  leftOutAfter(seq: number, machine: MachineId, app: AppName, release: ReleaseId): DeploymentId | undefined {
+    return this.#sql.leftOutAfter.get({ seq, machine, app, release }) as DeploymentId | undefined;
+  }
+
   /** Machines that the deployment has told anything. */
   toldIn(id: DeploymentId): readonly MachineId[] {
     return this.#sql.toldIn.all(id) as MachineId[];
@@ -178,6 +183,9 @@ function prepare(db: Database) {
       `SELECT u.value AS machine, later.id AS deployment, later.release FROM deployments this JOIN deployments later ON later.app = this.app AND later.start_seq > this.start_seq AND ${stands("later")} JOIN json_each(later.unchanged) u
        WHERE this.id = ? ORDER BY later.start_seq`,
     ),
+    leftOutAfter: statement(
+      `SELECT n.id FROM deployments n WHERE n.app = @app AND n.release = @release AND n.start_seq > @seq AND ${stands("n")} AND ${leavesOut("n", "@machine")} ORDER BY n.start_seq DESC LIMIT 1`,
+    ).pluck(),
     toldIn: statement("SELECT machine FROM targets WHERE deployment = ? AND attempts > 0").pluck(),
     startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),
     decidedAfter: statement(

@@ -222,8 +222,8 @@ export class Facts {
   }
 
   /** From what the deployment is to give it now. */
-  wayBack(machine: MachineId, app: AppName, by: Giver): WayBack {
-    return wayBack(this.#db, machine, app, by);
+  wayBack(machine: MachineId, app: AppName, by: Giver, asLate: boolean): WayBack {
+    return wayBack(this.#db, machine, app, by, asLate);
   }
 
   /** What the machine said last that is wrong with the app as it is assigned now. */

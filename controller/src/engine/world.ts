@@ -334,8 +334,8 @@ export class World implements Surroundings {
     return this.availabilities.isDrained(machine);
   }
 
-  wayBack({ id, app, release }: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): WayBack {
-    return this.#facts.wayBack(machine, app, { id, release });
+  wayBack({ id, app, release }: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId, asLate = false): WayBack {
+    return this.#facts.wayBack(machine, app, { id, release }, asLate);
   }
 
   answerDueAt(machine: MachineId, app: AppName): Attended | undefined {

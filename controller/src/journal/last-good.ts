@@ -43,10 +43,10 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
 
 /**
  * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined, or went back to, is just what it is given: what stood for machines like it before that deployment, as late
- * machines get it.
+ * machines get it. `asLate`: nothing was good on it, as is known. Default false.
  */
-export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver): WayBack {
-  const release = lastGood(db, machine, app);
+export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBack {
+  const release = asLate ? null : lastGood(db, machine, app);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
   if (release !== null && !isItself) return { release, asLate: false };
   const stood = stoodBefore(db, machine, app, by);

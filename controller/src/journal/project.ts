@@ -107,6 +107,7 @@ export function createProjector(db: Database): Projector {
         sql.emptyWave.run({ id, seq, at, attended });
         sql.noteChanged.run({ id, attended });
         sql.keepGone.run({ id, machine: entry.target.machine });
+        sql.leaveOutNoMore.run({ id, machine: entry.target.machine });
         sql.joinTarget.run({ id, at, attended, ...entry.target });
         sql.touchWave.run({ id, machine: entry.target.machine, state: "pending", at, attended });
         return;

@@ -33,3 +33,8 @@ export function leftWithRelease(target: string, deployment: string): string {
 export function isNamedForGood(target: string, deployment: string): string {
   return `((${wentBack(deployment)} AND ${leftWithRelease(target, deployment)}) OR (${deployment}.phase = 'succeeded' AND ${target}.state = 'removed' AND ${target}.left_as IS NOT NULL))`;
 }
+
+/** A deployment of this alias has left the machine out, since that ran its release already. Names hold no quotes, and are found sooner in the text than in what it says. */
+export function leavesOut(alias: string, machine: string): string {
+  return `instr(${alias}.unchanged, '"' || ${machine} || '"') > 0`;
+}

@@ -221,6 +221,7 @@ function takesItAnew({ state }: Target): boolean {
 }
 
 function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {
+  leaveOutNoMore(state, planned.machine);
   const before = state.targets.get(planned.machine);
   if (before !== undefined) return succeed(state, before, planned, at);
   const wave = state.waves.at(-1) ?? emptyWave(state, at);
@@ -229,6 +230,13 @@ function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {
   wave.counts.pending += 1;
   wave.changedAt = at;
   addTurns(state, { targets: [target] });
+}
+
+/** One of its name was left out, and removed since. */
+function leaveOutNoMore(state: RolloutState, machine: MachineId): void {
+  if (!state.unchanged.has(machine)) return;
+  state.unchanged = new Set([...state.unchanged].filter((each) => each !== machine));
+  for (const those of Object.values(state.availability.leftOut)) those.delete(machine);
 }
 
 /** Nothing of the machine that was removed goes over to the one that takes its place. What it says of the release stays with the wave. */

@@ -83,8 +83,7 @@ function leaveUnreachable(state: RolloutState, wave: WaveState, target: Target):
 export function noteAvailability(state: RolloutState, machine: MachineId, noted: MachineAvailability): void {
   const { is, isFailing = false, isGoingBack = false } = noted;
   const target = state.targets.get(machine);
-  // A machine that is left out may become a target later.
-  if (state.unchanged.has(machine)) for (const [how, those] of Object.entries(state.availability.leftOut)) keep(those, machine, target === undefined && how === leftOutAs(state, noted));
+  if (state.unchanged.has(machine)) for (const [how, those] of Object.entries(state.availability.leftOut)) keep(those, machine, how === leftOutAs(state, noted));
   if (target === undefined) return;
   const { changing, down, failing, goingBack, changingIn, downIn } = state.availability;
   const isThere = target.state !== "removed";

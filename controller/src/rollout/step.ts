@@ -110,7 +110,10 @@ function passedOver(state: RolloutState, target: Target, world: Surroundings): R
 export function assignment(state: RolloutState, target: Target, purpose: Purpose, world: Surroundings): Extract<RolloutChange, { readonly kind: "target_assigned" }> {
   const { machine } = target;
   const isFirst = target.attempts === 0 && purpose === "update";
-  const { release: previous, asLate } = isFirst ? world.wayBack(state, machine) : { release: target.previous, asLate: target.isPreviousAsLate };
+  const { previous: known, isPreviousAsLate } = target;
+  // What stood for machines like it may have been taken back from them since.
+  const isAnew = isPreviousAsLate && purpose === "revert";
+  const { release: previous, asLate } = isFirst || isAnew ? world.wayBack(state, machine, isAnew) : { release: known, asLate: isPreviousAsLate };
   return {
     kind: "target_assigned",
     machine,

@@ -33,8 +33,8 @@ export interface Surroundings {
   isSelected(machine: MachineId, selector: string): boolean;
   /** What runs on it is stopped until it is uncordoned. */
   isDrained(machine: MachineId): boolean;
-  /** What the machine goes back to from the release of the rollout, which it is to get now: what was good on it, or stood for machines like it; null: nothing. */
-  wayBack(state: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId): WayBack;
+  /** What the machine goes back to from the release of the rollout: what was good on it, or, `asLate` or where nothing was, stood for machines like it; null: nothing. `asLate` is false by default. */
+  wayBack(state: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId, asLate?: boolean): WayBack;
   /** Until when the machine has time to say how it goes with what it was told of the app; undefined: it is not waited for, be it that the time is over. */
   answerDueAt(machine: MachineId, app: AppName): Attended | undefined;
   /** Why the machine's agent does not follow, or what it said last that is wrong with the app; null: nothing. */

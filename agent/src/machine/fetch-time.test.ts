@@ -1,0 +1,46 @@
+/** The time to fetch passes only while the controller, from which artifacts come, is there. */
+import { expect, test } from "vitest";
+import { HandDriven, processRelease, run } from "./hand-driven.fixture.ts";
+
+const [one, two] = [processRelease("1"), processRelease("2")];
+const OFFLINE = { code: "artifact_unavailable", message: "no answer", retryable: true } as const;
+
+/** 1 runs; 2 is to be fetched, and to be healthy within 60 s. */
+function fetching(): HandDriven {
+  return new HandDriven().deploy(run(1, one)).goal(run(2, two, { confirmed: false }));
+}
+
+test("a fetch during which the controller was away has all of its time afterwards but for what had passed before", () => {
+  const app = fetching().pass(20_000).pass(300_000, true);
+  expect([app.phase, app.lastReport?.phase]).toEqual(["pulling", "pulling"]);
+  app.say({ kind: "heard", awayMs: 300_000 });
+  app.pass(39_000);
+  expect(app.phase).toBe("pulling");
+  app.pass(1_000);
+  expect(app.lastReport).toMatchObject({ phase: "reverted", reason: { code: "artifact_unavailable", message: "not fetched within 1m; still on 1" } });
+});
+
+test("what is tried again later is tried at once when the controller is back", () => {
+  const app = fetching();
+  for (let tries = 0; tries < 6; tries += 1) app.failStep(OFFLINE).pass(60_000, true);
+  app.failStep(OFFLINE);
+  expect(app.demand.files).toBeUndefined();
+  app.say({ kind: "heard", awayMs: 360_000 });
+  expect(app.demand.files?.kind).toBe("pull");
+  app.work();
+  expect(app.phase).toBe("probing");
+});
+
+test("a fetch that is late while the controller is heard has failed, with the fault that kept it", () => {
+  const app = fetching().failStep(OFFLINE).pass(60_000, true);
+  expect([app.phase, app.demand.wakeAt]).toEqual(["pulling", undefined]);
+  app.say({ kind: "heard", awayMs: 0 });
+  expect(app.lastReport).toMatchObject({ phase: "reverted", reason: { code: "artifact_unavailable" } });
+});
+
+test("a newer release begins with a time of its own", () => {
+  const app = fetching().pass(60_000, true).goal(run(3, processRelease("3"), { confirmed: false }));
+  expect(app.state.isFetchedLate).toBe(false);
+  app.pass(59_000);
+  expect(app.phase).toBe("pulling");
+});
