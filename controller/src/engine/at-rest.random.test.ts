@@ -73,11 +73,14 @@ test("a fleet at rest stays at rest, whatever was decided before", async () => {
       if (random(3) > 0) await settle();
     }
     await settle();
-    const before = runs();
+    const { db } = world.journal;
+    const told = () => db.prepare("SELECT count(*) FROM journal WHERE kind IN ('target_assigned', 'target_joined')").pluck().get();
+    const before = [runs(), told()];
     world.startEngine();
     for (const name of here()) await world.engine.hello({ kind: "machine_joined", labels: {}, agentVersion: "0", hostname: "h", os: "linux", arch: "x64", machine: name as never, instance: `i-${name}` }, world.generation(name));
     world.pass(120_000, ...here());
     await settle();
-    expect([seed, log.join("; "), runs(), world.bugs]).toEqual([seed, log.join("; "), before, []]);
+    const twice = db.prepare("SELECT d.id || ' counts ' || u.value || ' twice' FROM deployments d, json_each(d.unchanged) u JOIN targets t ON t.deployment = d.id AND t.machine = u.value AND t.state <> 'removed'").pluck().all();
+    expect([seed, log.join("; "), runs(), told(), twice, world.bugs]).toEqual([seed, log.join("; "), ...before, [], []]);
   }
 }, 90_000);

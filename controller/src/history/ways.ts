@@ -95,6 +95,7 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
       return [freeze === undefined ? "muster freeze list shows the freezes" : `muster freeze end ${freeze} ends the freeze`];
     }
     case "offline":
+      if (message.endsWith("no machine has answered yet")) return [`it goes on with the first of them that is heard; muster abort ${id} ends it`];
       return [`it goes on when they are heard from${/, until /.test(message) && !message.includes("; else it") ? ", or then without them" : ""}; muster promote ${id} goes on without them`];
     case "reports":
       return [`it goes on when they have come in; ${skipAll} goes on without them`];

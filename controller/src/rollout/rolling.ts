@@ -14,7 +14,7 @@ import { type GateState, measuredAnew, saidOfSkipped, soakOver, stepOf, whySkipp
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unreachableReason } from "./words.ts";
+import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unansweredText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   if (isDeserted(state)) return change({ kind: "phase_changed", ...nothingToDo(state) });
@@ -214,7 +214,7 @@ function lastStep(state: RolloutState): Step {
   if (state.wave < state.waves.length - 1) return change(finished);
   const settling = settlingHold(state, [...state.availability.changing].filter((machine) => state.targets.get(machine)!.state === "failed"));
   if (settling !== undefined) return settling;
-  if (!hasEvidence(state)) return cordonedStep(state) ?? unmatchedStep(state) ?? WAIT;
+  if (!hasEvidence(state)) return cordonedStep(state) ?? unmatchedStep(state) ?? silentStep(state) ?? WAIT;
   const { phase, reason } = outcome(state);
   const ended = { kind: "phase_changed", phase, reason } as const;
   return phase === "succeeded" ? change(finished, ...acceptFailures(state), ended) : change(ended);
@@ -224,6 +224,13 @@ function lastStep(state: RolloutState): Step {
 function cordonedStep(state: RolloutState): Step | undefined {
   const cordoned = cordonedOf(state);
   return cordoned.length === 0 ? undefined : { kind: "hold", hold: { kind: "cordon", message: cordonedText(cordoned) }, until: undefined };
+}
+
+/** Nobody could be told of the release, since nobody is heard: that says nothing of it either. */
+function silentStep(state: RolloutState): Step | undefined {
+  const message = unansweredText(state);
+  if (message === undefined || state.waves.some(({ targets }) => targets.some(({ attempts }) => attempts > 0))) return undefined;
+  return { kind: "hold", hold: { kind: "offline", message }, until: undefined };
 }
 
 /** No target is left that could start: the last of them have other labels now. */

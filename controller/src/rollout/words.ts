@@ -398,10 +398,16 @@ function waitingInWave(state: RolloutState, wave: WaveState, now: Moment | undef
   if (isSuspicious(state)) return `${suspicionText(state)}${deadlineText(state, now)}`;
   const [changing] = state.availability.changing;
   if (changing !== undefined) return state.availability.goingBack.has(changing) ? `${changing} to go back by itself` : `${changing} to be back on what it ran before`;
-  // In a wave before this one, when nobody of this one is left.
-  const silent = state.waves.findLast(({ counts }) => counts.unreachable > 0);
-  if (silent !== undefined) return `${names(some(silent, "unreachable", 3), silent.counts.unreachable)} to be heard from: no machine has answered yet`;
+  const unanswered = unansweredText(state);
+  if (unanswered !== undefined) return unanswered;
   const cordoned = cordonedOf(state);
   if (cordoned.length > 0) return cordonedText(cordoned);
   return `wave ${state.wave + 1} to go on`;
+}
+
+/** Undefined: nobody is silent. */
+export function unansweredText({ waves }: RolloutState): string | undefined {
+  // In a wave before the last, when nobody of that is left.
+  const silent = waves.findLast(({ counts }) => counts.unreachable > 0);
+  return silent === undefined ? undefined : `${names(some(silent, "unreachable", 3), silent.counts.unreachable)} to be heard from: no machine has answered yet`;
 }

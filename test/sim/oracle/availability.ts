@@ -188,7 +188,9 @@ export class Availability {
     // One that served when it was decided, or since, and has gone by itself, nobody could know of.
     const cameBack = serving.since(decidedAt, now).some(({ from }) => from > decidedAt);
     const wasKnown = !cameBack && change !== undefined && (change.decision.at >= decidedAt || !serving.since(decidedAt - LAG_MS, now).some(({ from }) => from <= decidedAt));
-    if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app) && !this.#isOverdue(newest, decidedAt)) return "changing";
+    // What it was told in the same moment has taken nothing down yet.
+    const awaited = newest.at >= decidedAt ? change?.decision : newest;
+    if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app) && !this.#isOverdue(awaited ?? newest, decidedAt)) return "changing";
     // What a host has not been heard with since it went off nobody knows of.
     return serving.offSince(now)! <= Math.min(decidedAt - LAG_MS, hosts.knownUntil(machine)) ? "down" : "down_lately";
   }
