@@ -314,7 +314,7 @@ function operatorServices({ dir, oidc, journal, engine, fleet, store, logs, acce
     { definition: HistoryServiceService, implementation: historyApi({ journal, engine, fleet, isRevoked, views, store, now, logger }) },
     {
       definition: IdentityServiceService,
-      implementation: identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig: () => externalConfig(natsAuthority), now, logger }),
+      implementation: identityApi({ membership, authorities, cutOff, onRevoked: (machine, order) => engine.orders.noteRevoked(machine, order), onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig: () => externalConfig(natsAuthority), now, logger }),
     },
     { definition: JoinServiceService, implementation: joinApi({ membership, authorities, controllerId: signer.announced().controllerId, trustRoot: () => trustRoots.newestFile(), logger }) },
     { definition: SecretsServiceService, implementation: secretsApi({ journal, store: secrets, now, logger }) },

@@ -57,6 +57,16 @@ describe("a record that is rewritten", () => {
     expect(existsSync(`${path}.new`)).toBe(true);
   });
 
+  it.each([".new", ".old"])("is not written over in place while it is the %s one, too, as after a power cut", (beside) => {
+    write(1);
+    write(2);
+    rmSync(`${path}.new`);
+    linkSync(path, `${path}${beside}`);
+    const { ino } = statSync(path);
+    write(3);
+    expect([read(), statSync(path).ino === ino]).toEqual([{ kind: "found", value: 3 }, false]);
+  });
+
   it("reads what was written before there were spares", () => {
     write(1);
     writeFileSync(path, readFileSync(path, "utf8").trimEnd());

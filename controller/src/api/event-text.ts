@@ -37,6 +37,8 @@ export function eventText(entry: Entry): string {
       return `${entry.machine} ${entry.drained ? "drained" : "cordoned"}${byText(entry.by)}${becauseText(entry.reason)}`;
     case "machine_uncordoned":
       return `${entry.machine} uncordoned${byText(entry.by)}${becauseText(entry.reason)}`;
+    case "machine_revoked":
+      return `${entry.machine} revoked${byText(entry.by)}${becauseText(entry.reason)}`;
     case "assignment_renewed":
       return `${entry.machine} told anew about ${entry.app}${entry.release === undefined ? "" : `: ${entry.release ?? "nothing"}, since what it had was never confirmed there`}`;
     case "budget_set":

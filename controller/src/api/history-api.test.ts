@@ -4,7 +4,7 @@ import pino from "pino";
 import { afterEach, beforeEach, expect, test, onTestFinished } from "vitest";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { DeploymentPhase } from "@muster/proto/gen/muster/v1/deployments.ts";
-import { HistoryServiceClient, HistoryServiceService, type ListReleasesResponse, type ReplayResponse } from "@muster/proto/gen/muster/v1/history.ts";
+import { HistoryServiceClient, HistoryServiceService, type ListReleasesResponse, type ReplayResponse, type WhyRequest, type WhyResponse } from "@muster/proto/gen/muster/v1/history.ts";
 import type { Manifest } from "@muster/proto/manifest.ts";
 import { artifactOf } from "../artifacts/artifact.fixture.ts";
 import { Fleet } from "../fleet/fleet.ts";
@@ -130,4 +130,11 @@ test("a deployment is shown as it stood, by its id or as the newest of then", as
   });
   await expect(deploymentAt(journal, "", 1 as never, false)).rejects.toMatchObject({ code: status.NOT_FOUND });
   await expect(deploymentAt(journal, "d-9", start as never, false)).rejects.toMatchObject({ details: "there is no deployment d-9" });
+});
+
+test("who revoked a machine, and why, is kept with what became of it", async () => {
+  scene.engine.orders.noteRevoked("a" as MachineId, { by: "anna", reason: "stolen" });
+  scene.engine.orders.noteRevoked("nobody" as MachineId, { by: "anna", reason: "stolen" });
+  const { decisions } = await call<WhyRequest, WhyResponse>(client.why, { machine: "a", deploymentId: "" });
+  expect(decisions.map(({ text }) => text)).toContain("anna revoked a: stolen");
 });

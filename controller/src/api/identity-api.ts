@@ -3,10 +3,11 @@
  */
 import { status } from "@grpc/grpc-js";
 import { type Authority as AuthorityMessage, type IdentityServiceServer, type JoinToken as TokenMessage, type Member as MemberMessage, MemberState } from "@muster/proto/gen/muster/v1/identity.ts";
-import { parseMachineId } from "@muster/proto/ids.ts";
+import { type MachineId, parseMachineId } from "@muster/proto/ids.ts";
 import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
 import { firstAndMore } from "@muster/proto/text.ts";
 import type { Logger } from "pino";
+import type { Order } from "../engine/operators.ts";
 import { CallError, invalid, missing, unary } from "../grpc/answer.ts";
 import { nameOf } from "../grpc/caller.ts";
 import type { Authorities } from "../identity/authorities.ts";
@@ -20,6 +21,8 @@ export interface IdentityApiOptions {
   readonly authorities: Authorities;
   /** Ends whatever the machine has open, and keeps it from coming back. */
   readonly cutOff: (member: Member) => void;
+  /** Writes down who revoked the machine, and why. */
+  readonly onRevoked: (machine: MachineId, order: Order) => void;
   /** Servers show certificates of the authorities that are left. */
   readonly onAuthoritiesChanged: () => void;
   /** Users with certificates of an authority before the one that was made then. */
@@ -39,7 +42,7 @@ const DEPENDANTS_SHOWN_MAX = 1_000;
 /** A message names no more than this. */
 const NAMED_MAX = 5;
 
-export function identityApi({ membership, authorities, cutOff, onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig, now, logger }: IdentityApiOptions): IdentityServiceServer {
+export function identityApi({ membership, authorities, cutOff, onRevoked, onAuthoritiesChanged, usersCertifiedBefore, address, natsConfig, now, logger }: IdentityApiOptions): IdentityServiceServer {
   const { tokens, members } = membership;
   const known = (text: string): Member => {
     const machine = parseMachineId(text);
@@ -110,6 +113,7 @@ export function identityApi({ membership, authorities, cutOff, onAuthoritiesChan
       const member = known(machine);
       members.revoke(member.machine, now());
       cutOff(member);
+      if (member.state !== "revoked") onRevoked(member.machine, { by: nameOf(caller), reason });
       logger.warn({ machineId: machine, by: nameOf(caller), reason }, "machine revoked");
       return { member: memberMessage(members.find(member.machine)!) };
     }),

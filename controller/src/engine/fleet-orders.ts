@@ -74,6 +74,11 @@ export class FleetOrders {
     return granted(undefined);
   }
 
+  /** Its credentials count no more, which others see to: here it is written down for those who ask. One that was never heard is no machine of the fleet yet. */
+  noteRevoked(machine: MachineId, { by, reason }: Order): void {
+    if (this.#loop.facts.hasMachine(machine)) this.#loop.commit((append) => append({ kind: "machine_revoked", machine, by, reason }));
+  }
+
   /** `drain`: what runs there is stopped as well. Refused when a budget would be exceeded by that, unless it is forced. */
   cordon(machine: MachineId, { drain, force }: { readonly drain: boolean; readonly force: boolean }, { by, reason }: Order): Answer<void> {
     const { facts, world, rollouts, attendance } = this.#loop;

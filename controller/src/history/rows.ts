@@ -74,7 +74,10 @@ export class Rows {
         `SELECT seq, machine, deployment FROM journal WHERE deployment = @deployment AND seq >= @fromSeq AND seq < @toSeq AND kind = 'target_assigned' ORDER BY seq LIMIT ${ASSIGNMENTS_AT_ONCE}`,
       ),
       phases: db.prepare(`${columns} WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved', 'phase_changed') ORDER BY seq`),
-      bounds: db.prepare("SELECT min(seq) AS first, max(seq) AS last FROM journal WHERE deployment = ?"),
+      bounds: db.prepare(
+        // That its targets became counts is no part of what happened in it.
+        "SELECT min(seq) AS first, (SELECT seq FROM journal WHERE deployment = @deployment AND kind <> 'targets_archived' ORDER BY seq DESC LIMIT 1) AS last FROM journal WHERE deployment = @deployment",
+      ),
       next: db.prepare("SELECT seq, at FROM journal WHERE seq >= ? ORDER BY seq LIMIT 1"),
       last: db.prepare("SELECT coalesce(max(seq), 0) FROM journal").pluck(),
     };
@@ -180,7 +183,7 @@ export class Rows {
 
   /** Sequences of its first and its last row. */
   bounds(deployment: DeploymentId): { readonly first: number; readonly last: number } | undefined {
-    const bounds = this.#sql.bounds.get(deployment) as { first: number | null; last: number | null };
+    const bounds = this.#sql.bounds.get({ deployment }) as { first: number | null; last: number | null };
     if (bounds.first === null || bounds.last === null) return undefined;
     return { first: bounds.first, last: Math.max(bounds.last, this.#archive.lastSeqOf(deployment)) };
   }

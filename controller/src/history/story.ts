@@ -127,6 +127,7 @@ export class Story {
       case "release_signed":
       case "machine_cordoned":
       case "machine_uncordoned":
+      case "machine_revoked":
       case "assignment_renewed":
       case "budget_set":
       case "budget_removed":
@@ -244,6 +245,9 @@ export class Story {
       case "machine_uncordoned":
         if (!isPlanned) this.#known = { ...this.#known, isCordoned: false };
         this.#say(row, `${whoText(entry.by)} uncordoned ${this.#machine}${colon(entry.reason)}`);
+        return;
+      case "machine_revoked":
+        this.#say(row, `${whoText(entry.by)} revoked ${this.#machine}${colon(entry.reason)}`);
         return;
       case "target_assigned":
         if (entry.app !== state?.app) return;

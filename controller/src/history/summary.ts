@@ -65,11 +65,13 @@ function goneText(removed: number): string {
 export interface Known {
   /** How it is, where that is other than its state says; undefined: as that says. */
   readonly now: string | undefined;
-  /** What its agent said last about what it was told here; undefined: nothing, or a later deployment decides there. */
+  /** What its agent said last about what it was told here; undefined: nothing. */
   readonly said: ReportAccepted | undefined;
 }
 
-export function targetSummary(state: RolloutState, target: Target, { now, said }: Known): string {
+/** `newer`: a later deployment decides there. */
+export function targetSummary(state: RolloutState, target: Target, known: Known | "newer"): string {
+  const { now, said }: Known = known === "newer" ? { now: undefined, said: undefined } : known;
   const { id, app, release } = state;
   const { machine, previous, reason } = target;
   const where = `wave ${target.wave + 1} of ${id}`;
@@ -82,7 +84,7 @@ export function targetSummary(state: RolloutState, target: Target, { now, said }
     case "healthy":
       if (state.phase === "rolling_back") return `${machine} runs ${release} and goes back to ${before} when its turn comes: ${id} is being rolled back.`;
       if (now !== undefined) return `${machine} became healthy with ${release} in ${where}; ${sinceText(now)}.`;
-      return `${machine} runs ${release}: it became healthy in ${where}.`;
+      return `${machine} ${known === "newer" ? "ran" : "runs"} ${release}: it became healthy in ${where}.`;
     case "failed":
       if (target.purpose === "revert") return `${machine} could not go back to ${before} in ${id}${because(reason)}${runsText(app, target, said)}.`;
       return `${machine} failed with ${release} in ${where}${because(reason)}${runsText(app, target, said)}.`;

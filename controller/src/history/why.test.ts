@@ -667,7 +667,7 @@ describe("a machine", () => {
     scene.elapse(1000);
     scene.deploy("3", { waves: [ALL], maxUnavailable: count(4), targets: "role=web" });
     expect(await scene.whyMachine("m-1", id)).toMatchInlineSnapshot(`
-      "m-1 runs app@2: it became healthy in wave 1 of d-2. A later deployment has told it something else since.
+      "m-1 ran app@2: it became healthy in wave 1 of d-2. A later deployment has told it something else since.
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once

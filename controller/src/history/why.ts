@@ -101,7 +101,7 @@ export class Why {
     if (target !== undefined && target.state !== "removed") {
       const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport, this.#source.present.isRevoked?.(machine));
       const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is not to run, since it is drained: muster uncordon ${machine} starts it again`] : [];
-      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, story.isOver ? { now: undefined, said: undefined } : { now: this.#nowOf(id, machine), said: story.lastReport })}${story.isOver ? " A later deployment has told it something else since." : ""}` };
+      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, story.isOver ? "newer" : { now: this.#nowOf(id, machine), said: story.lastReport })}${story.isOver ? " A later deployment has told it something else since." : ""}` };
     }
     return { ...answer(id, fit(lines)), ...this.#outside(standpoint, machine, labels, first) };
   }

@@ -14,6 +14,7 @@ const STAYS: Readonly<Record<EntryKind, boolean>> = {
   machine_heard: false,
   machine_cordoned: true,
   machine_uncordoned: true,
+  machine_revoked: true,
   assignment_renewed: false,
   report_accepted: false,
   artifact_stored: true,

@@ -42,6 +42,8 @@ export type Entry =
   | CommandAccepted
   | MachineCordoned
   | { readonly kind: "machine_uncordoned"; readonly machine: MachineId; readonly by: string; readonly reason: string }
+  /** Its credentials count no more. */
+  | { readonly kind: "machine_revoked"; readonly machine: MachineId; readonly by: string; readonly reason: string }
   | AssignmentRenewed
   | { readonly kind: "budget_set"; readonly selector: string; readonly maxUnavailable: number; readonly by: string }
   | { readonly kind: "budget_removed"; readonly selector: string; readonly by: string }

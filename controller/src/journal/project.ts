@@ -203,6 +203,7 @@ export function createProjector(db: Database): Projector {
           attended,
         });
       case "command_accepted":
+      case "machine_revoked":
         return;
       case "machine_cordoned":
         return void sql.cordon.run({ at, ...entry, drained: entry.drained ? 1 : 0 });

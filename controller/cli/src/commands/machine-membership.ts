@@ -41,7 +41,7 @@ export function registerMachineMembership(machine: Command, context: CliContext)
     .summary("take its credentials from a machine, at once")
     .description("Cuts a machine off at once and for good: its credentials count no more, and nobody joins under its id until it is removed. What runs on it goes on running there.")
     .argument("<machine>", "its id")
-    .option("-r, --reason <text>", "why, for the log")
+    .option("-r, --reason <text>", "why; it is kept in the journal")
     .action(async (id: string, _options: unknown, self: Command) => {
       const options = self.optsWithGlobals<RevokeOptions>();
       await withController(context, options, (controller) =>
