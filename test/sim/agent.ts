@@ -13,9 +13,6 @@ import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
 import { Turn } from "./slot.ts";
 
-/** As in the runner of the machine. */
-const HEARD_PACES = 1.5;
-
 export class Agent implements Life {
   readonly machine: Host;
   readonly random: Random;
@@ -30,7 +27,6 @@ export class Agent implements Life {
   /** What the wall clock said at its start, against true time: later corrections do not reach it. */
   readonly #offsetMs: number;
   #knowsUrl = false;
-  #heardAt: number;
 
   constructor(machine: Host, surroundings: Surroundings, onDeath: () => void) {
     this.machine = machine;
@@ -40,7 +36,6 @@ export class Agent implements Life {
     this.network = surroundings.network;
     this.controller = surroundings.controller;
     this.#offsetMs = machine.clockOffsetMs;
-    this.#heardAt = this.now;
     this.link = new Link(this);
   }
 
@@ -115,11 +110,8 @@ export class Agent implements Life {
     this.#hand();
   }
 
-  /** As the runner of the machine does. */
   heard(paceMs: number): void {
-    const silentMs = this.now - this.#heardAt;
-    this.#heardAt = this.now;
-    for (const app of this.apps.values()) if (this.isAlive) app.heard(silentMs > HEARD_PACES * paceMs ? silentMs : 0);
+    for (const app of this.apps.values()) if (this.isAlive) app.heard(paceMs);
   }
 
   sayAgain(): void {

@@ -61,8 +61,8 @@ export class SimApp {
     this.post({ kind: "woken", found, bootId: machine.bootId });
   }
 
-  heard(awayMs: number): void {
-    if (this.#state.phase.kind === "pulling") this.post({ kind: "heard", awayMs });
+  heard(paceMs: number): void {
+    if (this.#state.phase.kind === "pulling") this.post({ kind: "heard", paceMs });
   }
 
   exited(launchId: string, code: number): void {

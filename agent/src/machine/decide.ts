@@ -63,7 +63,7 @@ function react(state: AppState, event: Event, moment: Moment): AppState {
     case "gap":
       return onGap(state, now);
     case "heard":
-      return onHeard(state, event.awayMs, now);
+      return onHeard(state, event.paceMs, now);
     case "step_done":
       return event.key === fileStepOf(state)?.key ? onStepDone(state, event.ports ?? {}, now) : state;
     case "step_failed":

@@ -15,8 +15,8 @@ export type Event =
   | { readonly kind: "gap" }
   /** The controller does not have any more what was said of the app. */
   | { readonly kind: "forgotten" }
-  /** The controller, from which artifacts come, was heard. `awayMs`: it was not for so long before, when it should have been; of the agent's attended time. */
-  | { readonly kind: "heard"; readonly awayMs: number }
+  /** The controller, from which artifacts come, was heard. `paceMs`: after so long at most it should have been; 0: it was away before; Infinity: nobody knows. */
+  | { readonly kind: "heard"; readonly paceMs: number }
   /** `key` is that of the step. `ports` are those chosen by the step `ports`. */
   | { readonly kind: "step_done"; readonly key: string; readonly ports?: Readonly<Record<string, number>> }
   | { readonly kind: "step_failed"; readonly key: string; readonly fault: Fault }

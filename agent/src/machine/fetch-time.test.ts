@@ -11,9 +11,9 @@ function fetching(): HandDriven {
 }
 
 test("a fetch during which the controller was away has all of its time afterwards but for what had passed before", () => {
-  const app = fetching().pass(20_000).pass(300_000, true);
+  const app = fetching().pass(20_000).say({ kind: "heard", paceMs: 20_000 }).pass(300_000, true);
   expect([app.phase, app.lastReport?.phase]).toEqual(["pulling", "pulling"]);
-  app.say({ kind: "heard", awayMs: 300_000 });
+  app.say({ kind: "heard", paceMs: 0 });
   app.pass(39_000);
   expect(app.phase).toBe("pulling");
   app.pass(1_000);
@@ -25,7 +25,7 @@ test("what is tried again later is tried at once when the controller is back", (
   for (let tries = 0; tries < 6; tries += 1) app.failStep(OFFLINE).pass(60_000, true);
   app.failStep(OFFLINE);
   expect(app.demand.files).toBeUndefined();
-  app.say({ kind: "heard", awayMs: 360_000 });
+  app.say({ kind: "heard", paceMs: 10_000 });
   expect(app.demand.files?.kind).toBe("pull");
   app.work();
   expect(app.phase).toBe("probing");
@@ -34,7 +34,7 @@ test("what is tried again later is tried at once when the controller is back", (
 test("a fetch that is late while the controller is heard has failed, with the fault that kept it", () => {
   const app = fetching().failStep(OFFLINE).pass(60_000, true);
   expect([app.phase, app.demand.wakeAt]).toEqual(["pulling", undefined]);
-  app.say({ kind: "heard", awayMs: 0 });
+  app.say({ kind: "heard", paceMs: Infinity });
   expect(app.lastReport).toMatchObject({ phase: "reverted", reason: { code: "artifact_unavailable" } });
 });
 
@@ -43,4 +43,15 @@ test("a newer release begins with a time of its own", () => {
   expect(app.state.isFetchedLate).toBe(false);
   app.pass(59_000);
   expect(app.phase).toBe("pulling");
+});
+
+test("an agent that starts meanwhile does not know more of the time that had passed", () => {
+  const app = fetching().pass(20_000).say({ kind: "heard", paceMs: 20_000 }).pass(100_000, true);
+  app.now += 5_000;
+  app.say({ kind: "woken", found: { launchId: app.state.launch.kind === "running" ? app.state.launch.workload.launchId : "", pid: 1 } as never, bootId: "boot-1" });
+  app.pass(20_000, true).say({ kind: "heard", paceMs: 0 });
+  app.pass(39_000);
+  expect(app.phase).toBe("pulling");
+  app.pass(1_000);
+  expect(app.phase).not.toBe("pulling");
 });

@@ -26,6 +26,7 @@ export function onGoal(known: AppState, goal: AppAssignment, now: number): AppSt
     starts: 0,
     retry: undefined,
     late: undefined,
+    heardAt: now,
     isFetchedLate: false,
     phaseSince: now,
     transitions: state.transitions + 1,

@@ -81,12 +81,12 @@ export class HandDriven {
       if (at === undefined || at > end) break;
       this.now = Math.max(this.now, at);
       this.say({ kind: "tick" });
-      if (this.state.isFetchedLate && !isAway) this.say({ kind: "heard", awayMs: 0 });
+      if (this.state.isFetchedLate && !isAway) this.say({ kind: "heard", paceMs: Infinity });
       if (this.now === end) break;
     }
     this.now = end;
     this.say({ kind: "tick" });
-    return this.state.isFetchedLate && !isAway ? this.say({ kind: "heard", awayMs: 0 }) : this;
+    return this.state.isFetchedLate && !isAway ? this.say({ kind: "heard", paceMs: Infinity }) : this;
   }
 
   /** Does the steps that are asked for, successfully, until none is, or `until` is met. */

@@ -11,6 +11,9 @@ import { type AppState, type Fault, type Launch, type Move, type Phase, enter, i
 import { goalDeadlineMs } from "./time.ts";
 import { missedDeadline, withNote } from "./words.ts";
 
+/** The controller is heard a little sooner or later than at its pace. */
+const HEARD_PACES = 1.5;
+
 /** One thing that follows, or the same state when nothing does. */
 export function progress(state: AppState, moment: Moment): AppState {
   const { retry, launch } = state;
@@ -50,14 +53,15 @@ export function progress(state: AppState, moment: Moment): AppState {
 }
 
 /** The controller was heard: no time to fetch passed while it was away. */
-export function onHeard(state: AppState, awayMs: number, now: number): AppState {
+export function onHeard(state: AppState, paceMs: number, now: number): AppState {
   const { phase, retry, late } = state;
   if (phase.kind !== "pulling" || late !== undefined) return state;
-  if (awayMs === 0 && !state.isFetchedLate) return state;
-  const deadlineAt = state.deadlineAt + awayMs;
-  if (awayMs > 0 || now < deadlineAt) return { ...state, deadlineAt, isFetchedLate: false, retry: retry === undefined ? undefined : { ...retry, due: true } };
-  if (retry !== undefined) return failInTime(state, retry.fault, now);
-  return fail(state, { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, now);
+  const silentMs = now - state.heardAt;
+  const heard: AppState = { ...state, heardAt: now, isFetchedLate: false };
+  if (silentMs > HEARD_PACES * paceMs) return { ...heard, deadlineAt: state.deadlineAt + silentMs, retry: retry === undefined ? undefined : { ...retry, due: true } };
+  if (!state.isFetchedLate || now < state.deadlineAt) return heard;
+  if (retry !== undefined) return failInTime(heard, retry.fault, now);
+  return fail(heard, { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, now);
 }
 
 /** What runs on after everything failed has been healthy for as long as is asked of a new release. */

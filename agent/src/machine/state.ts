@@ -143,6 +143,8 @@ export interface AppState {
    * Ends where the way does: healthy, reverted or failed; and with a newer goal.
    */
   readonly late: Reason | undefined;
+  /** While the goal's release is fetched: when the controller was heard last. */
+  readonly heardAt: number;
   /** The time to fetch is over by the clock. That is said when the controller is heard: it may have been away for some of it. */
   readonly isFetchedLate: boolean;
   /** Counts changes of phase, so that the result of a step that was given up is not taken for that of a later one. */
@@ -169,6 +171,7 @@ export function emptyState(app: string, now: number): AppState {
     crashes: 0,
     retry: undefined,
     late: undefined,
+    heardAt: now,
     isFetchedLate: false,
     transitions: 0,
   };

@@ -44,16 +44,20 @@ export function answered(state: AppState, now: number): AppState {
   return phase.kind === "reverting" ? { ...state, phase: { ...phase, deadlineAt: phase.deadlineAt + byMs } } : state;
 }
 
-/** In an agent that has just started: all times of the one before it, moved by as long as nobody looked. A step that was to be tried again is tried at once. */
+/**
+ * In an agent that has just started: all times of the one before it, moved by as long as nobody looked; the time to fetch by as long as the controller was not heard. A step that was to be tried again is tried at
+ * once.
+ */
 export function resumed(state: AppState, now: number): AppState {
   const byMs = now - state.seenAt;
-  const { retry, goal } = state;
+  const { retry, goal, phase } = state;
   return {
     ...state,
     seenAt: now,
-    phase: movedPhase(state.phase, byMs),
+    phase: movedPhase(phase, byMs),
+    heardAt: now,
     isFetchedLate: false,
-    deadlineAt: goal === undefined ? 0 : state.deadlineAt + byMs,
+    deadlineAt: goal === undefined ? 0 : state.deadlineAt + (phase.kind === "pulling" ? now - state.heardAt : byMs),
     launch: movedLaunch(state.launch, byMs),
     health: movedHealth(state.health, byMs),
     retry: retry === undefined ? undefined : { ...retry, until: retry.until + byMs, due: true },

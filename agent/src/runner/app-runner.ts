@@ -82,9 +82,9 @@ export class AppRunner {
     this.#pumping ??= this.#pump();
   }
 
-  /** The controller was, and had not been for `awayMs`. That says something only of what it is to bring. */
-  heard(awayMs: number): void {
-    if (this.#state.phase.kind === "pulling") this.post({ kind: "heard", awayMs });
+  /** The controller was: that says something only of what it is to bring. */
+  heard(paceMs: number): void {
+    if (this.#state.phase.kind === "pulling") this.post({ kind: "heard", paceMs });
   }
 
   /** Looks at the world, after the agent's own start, and goes on with what was half done. */

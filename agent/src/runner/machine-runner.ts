@@ -19,8 +19,6 @@ import { Turn } from "./turn.ts";
 
 const STATE_FORMAT = "muster.app-state.v2";
 const ASSIGNMENT_FORMAT = "muster.assignment.v1";
-/** Heartbeats are answered a little sooner or later. */
-const HEARD_PACES = 1.5;
 
 export interface MachineRunnerOptions {
   /** The agent's directory, resolved. */
@@ -42,14 +40,11 @@ export class MachineRunner {
   readonly #awaitingUrl = new Set<(url: string) => void>();
   readonly #lostRecords = new Set<string>();
   #unsupported: Refusal | undefined;
-  /** When the controller was heard last, of attended time; from the start on nobody was. */
-  #heardAt: number;
   /** How often it is to be heard. Nobody knows before it has said so. */
   #paceMs = Infinity;
 
   constructor(options: MachineRunnerOptions) {
     this.#options = options;
-    this.#heardAt = this.#clock.now();
     this.#assignment = this.#readAssignment();
   }
 
@@ -97,14 +92,10 @@ export class MachineRunner {
     for (const app of this.#apps.values()) app.post({ kind: "forgotten" });
   }
 
-  /** The controller was heard. `paceMs`: after so long it should have been; 0 when it was away for certain. */
+  /** The controller was heard. `paceMs`: after so long at most it should have been; 0: it was away before. */
   heard(paceMs: number): void {
-    const now = this.#clock.now();
-    const silentMs = now - this.#heardAt;
-    this.#heardAt = now;
     this.#paceMs = paceMs === 0 ? this.#paceMs : paceMs;
-    const awayMs = silentMs > HEARD_PACES * paceMs ? silentMs : 0;
-    for (const app of this.#apps.values()) app.heard(awayMs);
+    for (const app of this.#apps.values()) app.heard(paceMs);
   }
 
   /** Where artifacts are from now on. */
