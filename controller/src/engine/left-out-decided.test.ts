@@ -1,7 +1,6 @@
 /** A deployment that stands has decided about the machines that it left out, since they ran its release already, just as about those that it told. */
 import { expect, test } from "vitest";
 import { viewsOf } from "../api/views.fixture.ts";
-import { lastGood } from "../journal/last-good.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { NAMES, onOne, WIDE, work } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
@@ -13,7 +12,7 @@ const NO_DRAIN = { drain: false, force: false };
 const wanted = (world: World, names: readonly string[] = NAMES): readonly (string | undefined)[] => names.map((name) => world.wanted(name));
 
 /** 2 runs everywhere; somebody takes it back with `rollback --to 1`, sees the mistake when one machine has been told, and deploys 2 again. */
-async function mistakeMended(): Promise<World> {
+async function mistakeMended(how: string): Promise<World> {
   const world = await onOne();
   const second = world.deploy("2", ONE_AT_ONCE);
   await work(world, NAMES, 10);
@@ -21,21 +20,23 @@ async function mistakeMended(): Promise<World> {
   world.pass(1000, ...NAMES);
   expect(wanted(world)).toEqual(["1", "2", "2", "2"]);
   const again = world.deploy("2", { ...ONE_AT_ONCE, onConflict: "supersede" });
-  await work(world, NAMES, 10);
-  expect([world.phase(again), ...wanted(world)]).toEqual(["succeeded", "2", "2", "2", "2"]);
+  world.pass(1000, ...NAMES);
+  if (how === "aborted") world.command(again, "abort");
+  if (how !== "superseded") await work(world, NAMES, 10);
+  expect([world.phase(again), ...wanted(world)]).toEqual([how === "superseded" ? "rolling" : how, "2", "2", "2", "2"]);
   return world;
 }
 
-test("a rollback --to that was given up for the same release leaves that as the last good one", async () => {
-  const world = await mistakeMended();
-  expect(NAMES.map((name) => lastGood(world.journal.db, name as never, "app" as never))).toEqual(NAMES.map(() => "app@2"));
-  const third = world.deploy("3", { waves: [wave(count(4)), ALL], maxUnavailable: count(4) });
+test.each(["succeeded", "aborted", "superseded"])("a rollback --to that was given up for the same release leaves that as the last good one, however the newer one ends: %s", async (how) => {
+  const world = await mistakeMended(how);
+  const third = world.deploy("3", { waves: [wave(count(4)), ALL], maxUnavailable: count(4), onConflict: "supersede" });
   world.pass(1000, ...NAMES);
-  expect(NAMES.map((name) => world.engine.assignmentFor(name as never)?.apps[0]?.lastGoodVersion)).toEqual(NAMES.map(() => "2"));
+  const others = NAMES.slice(1);
+  expect(others.map((name) => world.engine.assignmentFor(name as never)?.apps[0]?.lastGoodVersion)).toEqual(others.map(() => "2"));
   await work(world, NAMES, 6);
   world.command(third, "rollback");
   await work(world, NAMES, 8);
-  expect([world.phase(third), ...wanted(world)]).toEqual(["rolled_back", "2", "2", "2", "2"]);
+  expect([world.phase(third), ...wanted(world, others)]).toEqual(["rolled_back", ...others.map(() => "2")]);
 });
 
 test.each([false, true])("a machine stays on what was decided about it last when its labels change, left out by that: %s", async (isLeftOut) => {
@@ -98,7 +99,25 @@ test("a rollback --to that was given up before it had told anybody takes nothing
   expect(wanted(world, [...NAMES, "new"])).toEqual(["2", "2", "2", "2", "2"]);
 });
 
-test("what stood for a machine that came late is no way back for it once that was taken back", async () => {
+test("what a rollback --to was to take back stays taken back when what took its place is rolled back", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await work(world, NAMES, 6);
+  for (const name of NAMES) world.engine.orders.cordon(name as never, NO_DRAIN, BY);
+  expect(world.engine.operators.rollbackTo(second, "1", BY).ok).toBe(true);
+  world.pass(2000, ...NAMES);
+  const third = world.deploy("3", { ...WIDE, onConflict: "supersede" });
+  for (const name of NAMES) world.engine.orders.uncordon(name as never, BY);
+  await work(world, NAMES, 6);
+  world.command(third, "rollback");
+  await work(world, NAMES, 6);
+  await world.join("new");
+  await work(world, [...NAMES, "new"], 6);
+  expect(wanted(world, NAMES)).toEqual(["1", "1", "1", "1"]);
+  expect(world.wanted("new")).not.toBe("2");
+});
+
+test.each(["rollback", "rollback --to", "deploy"])("what stood for a machine that came late is no way back for it once that was replaced for all others: %s", async (how) => {
   const world = await onOne();
   const second = world.deploy("2", WIDE);
   await work(world, NAMES, 6);
@@ -110,9 +129,12 @@ test("what stood for a machine that came late is no way back for it once that wa
   await work(world, all, 6);
   expect(wanted(world, all)).toEqual(["3", "2", "2", "2", "2"]);
   world.command(third, "abort");
-  expect(world.command(second, "rollback").ok).toBe(true);
+  world.engine.orders.cordon("0-new" as never, NO_DRAIN, BY);
+  if (how === "rollback") world.command(second, "rollback");
+  else if (how === "deploy") world.submit("1", WIDE);
+  else world.engine.operators.rollbackTo(second, "1", BY);
   await work(world, all, 10);
-  expect([world.phase(second), ...wanted(world, all)]).toEqual(["rolled_back", "3", "1", "1", "1", "1"]);
+  expect(wanted(world, all)).toEqual(["3", "1", "1", "1", "1"]);
   expect(world.command(third, "rollback").ok).toBe(true);
   await work(world, all, 10);
   expect(world.wanted("0-new")).toBe("1");

@@ -30,6 +30,10 @@ const FOLDS = `NOT EXISTS (SELECT 1 FROM deployments own WHERE own.id = t.deploy
 const IS_REPLACED = `(d.phase <> 'succeeded' OR EXISTS (
   SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND l.phase = 'succeeded' AND (${stands("l")} OR NOT (${stands("d")}))))`;
 
+/** Of a deployment `d`: a rollback to an older release that something took the place of, while machines run what it was to take back: that it was to come to them is why that is not good there (confirmed.ts). */
+const IS_STILL_MEANT = `(d.takes_back IS NOT NULL AND d.phase = 'superseded' AND d.back_seq IS NULL AND EXISTS (
+  SELECT 1 FROM targets t JOIN assignments a ON a.machine = t.machine AND a.app = d.app WHERE t.deployment = d.id AND a.release = d.takes_back AND a.decided_seq < d.start_seq))`;
+
 /** Its state; one that was skipped since its labels matched no more was not missed when its deployment ended. */
 const COUNTED_AS = "CASE WHEN t.state = 'skipped' AND t.attempts = 0 AND t.reason_code = 'unmatched' THEN 'unmatched' ELSE t.state END";
 
@@ -66,7 +70,7 @@ export function nextToFold(db: Database, endedBefore: number, after = 0): Target
   const found = statement(
     db,
     `SELECT d.id AS deployment, d.app FROM deployments d
-     WHERE d.number > ? AND d.ended_attended < ? AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id) AND ${IS_REPLACED}
+     WHERE d.number > ? AND d.ended_attended < ? AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id) AND ${IS_REPLACED} AND NOT ${IS_STILL_MEANT}
        AND (d.unchanged <> '[]' OR EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}))
      ORDER BY d.number LIMIT 1`,
   ).get(after, endedBefore) as Pick<TargetsArchived, "deployment" | "app"> | undefined;

@@ -16,8 +16,8 @@ const ASSIGNED = `SELECT ${LAST_GOOD_OF} AS release FROM assignments a ${CONFIRM
 const FOUND = `SELECT r.id AS release, m.labels FROM machine_apps s JOIN machines m ON m.id = s.machine JOIN releases r ON r.id = s.app || '@' || s.running_version AND r.artifact = s.running_artifact
   WHERE s.machine = ? AND s.app = ? AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted')`;
 
-/** The newest first. */
-const STOOD_BEFORE = `SELECT d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.start_seq < this.start_seq AND ${stands("d")}
+/** The newest first; `@isNow`: whatever stands by now, too. */
+const STOOD = `SELECT d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.id <> this.id AND (@isNow OR d.start_seq < this.start_seq) AND ${stands("d")}
   WHERE this.id = @id AND this.app = @app ORDER BY d.start_seq DESC`;
 
 /** And not by a rollback, as to a machine that came late. */
@@ -43,18 +43,18 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
 
 /**
  * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined, or went back to, is just what it is given: what stood for machines like it before that deployment, as late
- * machines get it. `asLate`: nothing was good on it, as is known. Default false.
+ * machines get it. `asLate`: nothing was good on it, as is known, and it is to go back now. Default false.
  */
 export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBack {
   const release = asLate ? null : lastGood(db, machine, app);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
   if (release !== null && !isItself) return { release, asLate: false };
-  const stood = stoodBefore(db, machine, app, by);
+  const stood = whatStood(db, machine, app, by, asLate);
   return { release: stood, asLate: stood !== null };
 }
 
-function stoodBefore(db: Database, machine: MachineId, app: AppName, { id, release }: Giver): ReleaseId | null {
-  const standing = statement(db, STOOD_BEFORE).all({ app, id }) as Stood[];
+function whatStood(db: Database, machine: MachineId, app: AppName, { id, release }: Giver, isNow: boolean): ReleaseId | null {
+  const standing = statement(db, STOOD).all({ app, id, isNow: isNow ? 1 : 0 }) as Stood[];
   if (standing.length === 0) return null;
   const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
   const newest = standing.find((each) => isFor(each, labels));

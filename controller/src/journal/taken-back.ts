@@ -16,12 +16,15 @@ export interface TakenBackRow {
 /** Of a deployment `d`: what stood for its selector before it was its own release. Taken back, that stands as before. */
 const REPEATS = `d.release IS (SELECT o.release FROM deployments o WHERE o.app = d.app AND o.selector = d.selector AND o.start_seq < d.start_seq AND ${stands("o")} ORDER BY o.start_seq DESC LIMIT 1)`;
 
-/** Of a deployment `d` of an older release: it has ended, and had told nobody. */
-const TOLD_NOBODY = `(d.phase IN ('aborted', 'failed', 'superseded') AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)
+/** Of a deployment `d` of an older release: a person gave it up before it had told anybody. What takes its place goes on with what it was for. */
+const TOLD_NOBODY = `(d.phase = 'aborted' AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)
   AND NOT EXISTS (SELECT 1 FROM archived_targets f WHERE f.deployment = d.id))`;
+
+/** Of the same: what it took back was deployed again since, and is everywhere. */
+const IS_GIVEN_AGAIN = `EXISTS (SELECT 1 FROM deployments n WHERE n.app = d.app AND n.selector = d.selector AND n.release = d.takes_back AND n.start_seq > d.start_seq AND n.phase = 'succeeded')`;
 
 /** All of `@app`. What a way back took back is given again when that is taken back itself. */
 export const TAKEN_BACK = `
   SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments d WHERE app = @app AND back_seq IS NOT NULL AND NOT ${REPEATS}
   UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments d
-    WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL AND (back_seq IS NULL OR phase = 'aborted') AND NOT ${TOLD_NOBODY}`;
+    WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL AND (back_seq IS NULL OR phase = 'aborted') AND NOT ${TOLD_NOBODY} AND NOT ${IS_GIVEN_AGAIN}`;
