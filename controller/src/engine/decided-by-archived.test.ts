@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { lastGood } from "../journal/last-good.ts";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { NAMES, work } from "./on-one.fixture.ts";
 import { NIGHTLY, World } from "./world.fixture.ts";
 
 const MINUTE_MS = 60_000;
@@ -157,4 +159,48 @@ test("what machines said while a fault had their rollout paused is kept in the d
   const before = world.journal.archive.lastSeq;
   world.pass(20 * MINUTE_MS, "b", "c");
   expect(await archive(world)).toBeGreaterThan(before);
+});
+
+describe("a rollback --to, 20 minutes later,", () => {
+  const BY = { by: "anna", reason: "" };
+  const NO_DRAIN = { drain: false, force: false };
+
+  /** 2 runs everywhere, and nobody can be told of a rollback to 1 but those of `there`. */
+  async function ordered(there: readonly string[]) {
+    const world = await worldOf();
+    await world.join(...NAMES);
+    for (const version of ["1", "2"]) {
+      world.deploy(version, WIDE);
+      await work(world, NAMES, 6);
+    }
+    for (const name of NAMES) if (!there.includes(name)) world.engine.orders.cordon(name as never, NO_DRAIN, BY);
+    const to = world.engine.operators.rollbackTo("d-2" as DeploymentId, "1", BY);
+    if (!to.ok) throw new Error("refused");
+    world.pass(2_000, ...NAMES);
+    return { world, id: to.value.deployment as DeploymentId };
+  }
+
+  async function later(world: World, isArchived: boolean): Promise<void> {
+    await work(world, NAMES, 10);
+    for (let minutes = 0; minutes < 20; minutes += 1) world.pass(MINUTE_MS, ...NAMES);
+    if (isArchived) await archive(world);
+    world.startEngine();
+  }
+
+  test.each([false, true])("takes nothing from late machines when it was aborted before it had told anybody (archived: %s)", async (isArchived) => {
+    const { world, id } = await ordered([]);
+    expect(world.command(id, "abort").ok).toBe(true);
+    for (const name of NAMES) world.engine.orders.uncordon(name as never, BY);
+    await later(world, isArchived);
+    await world.join("new");
+    await work(world, [...NAMES, "new"], 8);
+    expect(world.wanted("new")).toBe("2");
+  });
+
+  test.each([false, true])("that something took the place of is still what keeps its release from being good (archived: %s)", async (isArchived) => {
+    const { world } = await ordered(NAMES.filter((name) => name !== "b"));
+    world.deploy("3", { ...WIDE, onConflict: "supersede" });
+    await later(world, isArchived);
+    expect(lastGood(world.journal.db, "b" as never, "app" as never)).toBe("app@1");
+  });
 });

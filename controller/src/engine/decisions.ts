@@ -103,7 +103,7 @@ export class Decisions {
     return this.#sql.leftOutSince.all(id) as LaterTarget[];
   }
 
-  /** A deployment that stands, began after this row of the journal, and left the machine out, since it ran this release of it already; the newest. Undefined: there is none. */
+  /** A deployment that stands, began after this row of the journal, and left the machine out, since it ran this release of it already; the newest. Not one of its name that was removed. Undefined: there is none. */
   leftOutAfter(seq: number, machine: MachineId, app: AppName, release: ReleaseId): DeploymentId | undefined {
     return this.#sql.leftOutAfter.get({ seq, machine, app, release }) as DeploymentId | undefined;
   }
@@ -184,7 +184,8 @@ function prepare(db: Database) {
        WHERE this.id = ? ORDER BY later.start_seq`,
     ),
     leftOutAfter: statement(
-      `SELECT n.id FROM deployments n WHERE n.app = @app AND n.release = @release AND n.start_seq > @seq AND ${stands("n")} AND ${leavesOut("n", "@machine")} ORDER BY n.start_seq DESC LIMIT 1`,
+      `SELECT n.id FROM deployments n WHERE n.app = @app AND n.release = @release AND n.start_seq > @seq AND ${stands("n")} AND ${leavesOut("n", "@machine")}
+         AND n.start_seq > coalesce((SELECT max(seq) FROM journal WHERE machine = @machine AND kind = 'machine_removed'), 0) ORDER BY n.start_seq DESC LIMIT 1`,
     ).pluck(),
     toldIn: statement("SELECT machine FROM targets WHERE deployment = ? AND attempts > 0").pluck(),
     startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),

@@ -18,7 +18,7 @@ const REPEATS = `d.release IS (SELECT o.release FROM deployments o WHERE o.app =
 
 /** Of a deployment `d` of an older release: a person gave it up before it had told anybody. What takes its place goes on with what it was for. */
 const TOLD_NOBODY = `(d.phase = 'aborted' AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND t.attempts > 0)
-  AND NOT EXISTS (SELECT 1 FROM archived_targets f WHERE f.deployment = d.id))`;
+  AND NOT EXISTS (SELECT 1 FROM archived_targets f WHERE f.deployment = d.id AND f.state NOT IN ('pending', 'unreachable', 'skipped', 'unmatched', 'removed')))`;
 
 /** Of the same: what it took back was deployed again since, and is everywhere. */
 const IS_GIVEN_AGAIN = `EXISTS (SELECT 1 FROM deployments n WHERE n.app = d.app AND n.selector = d.selector AND n.release = d.takes_back AND n.start_seq > d.start_seq AND n.phase = 'succeeded')`;

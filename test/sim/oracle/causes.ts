@@ -65,10 +65,17 @@ export class Causes {
       case "progress_deadline":
         return this.#notLate(deployment, phaseSince, at) ?? (from === "rolling_back" ? this.#nobodyBehind(deployment) : this.#nobodySlow(deployment, phaseSince, at));
       case "revert_failed":
-        return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at) || this.#isElsewhere(deployment, machine)) ? undefined : "every host is well";
+        return record.machinesOf(deployment).some((machine) => this.#isUnwell(machine, app, at) || this.#isElsewhere(deployment, machine) || this.#isUnanswered(deployment, machine)) ? undefined : "every host is well";
       case "no_targets":
         return waves.flatMap(({ machines }) => machines).some((machine) => this.#isStillFor(deployment, machine)) ? "there are machines that it is for" : undefined;
     }
+  }
+
+  /** Its time to go back is over, and the controller does not have its answer, though the host may be back. */
+  #isUnanswered({ lastDecisions, strategy }: Deployment, machine: MachineId): boolean {
+    const { hosts, record } = this.#court;
+    const back = lastDecisions.get(machine);
+    return back !== undefined && !back.isUpdate && !record.answers.has(back.generation) && hosts.now - back.at >= strategy.healthyDeadlineMs;
   }
 
   #notLate(deployment: Deployment, phaseSince: number, at: number): string | undefined {
