@@ -297,7 +297,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what to go back to is forgotten",
     breaks: "going_back_restores",
-    edits: [{ file: `${ROLLOUT}/step.ts`, find: "const previous = isFirst ? world.wayBack(state, machine) : target.previous;", put: "const previous = isFirst ? null : target.previous;" }],
+    edits: [{ file: `${ROLLOUT}/step.ts`, find: "const { release: previous, asLate } = isFirst || isAnew ? world.wayBack(state, machine, isAnew) :", put: "const { release: previous, asLate } = isFirst || isAnew ? { release: null, asLate: false } :" }],
   },
   {
     name: "deadlines pass though nobody looks",

@@ -157,7 +157,9 @@ export class Causes {
     if (serving.hasFailed(artifact, decision.at, hosts.now) || host.lastFaultAt >= decision.at) return true;
     // Not done with what it was given last when its time was over, or the controller does not have its answer.
     const last = lastUpdates.get(machine) ?? decision;
-    return hosts.now - last.at >= strategy.healthyDeadlineMs && hosts.settledPhase(machine, app, last.generation) !== "healthy";
+    // What was never fetched can be held against nobody for the time in which the controller, which has it, was away.
+    const hadMs = host.disk.releases.has(`${app}/${artifact}`) ? hosts.now - last.at : hosts.attention.atMost(last.at, hosts.now);
+    return hadMs >= strategy.healthyDeadlineMs && hosts.settledPhase(machine, app, last.generation) !== "healthy";
   }
 
   /** A soak ends a rollout whose hosts start it again and again; those that the file waits for do not. */
