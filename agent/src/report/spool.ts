@@ -29,7 +29,7 @@ export interface Spool {
   readonly newestPendingSeq: number;
   /** Up to which report it was acknowledged last; 0: not since it was opened. */
   readonly acknowledgedSeq: number;
-  /** Of those that this life has handed out, or found when it was opened, the highest: what was acknowledged beyond it was said by a spool that this one does not know. */
+  /** Up to which report the controller has this spool's for certain, or may have them by this life: what was acknowledged beyond it may have been said by a spool that this one does not know. */
   readonly sentSeq: number;
   /** Throws when it can't be written; the spool then holds what it held before, and whoever has the report tries again. */
   append(report: NewReport): Report;
@@ -90,7 +90,7 @@ class FileSpool implements Spool {
     this.#reportsMax = reportsMax;
     this.#pending = newestPerApp(reports, reportsMax);
     this.#nextSeq = nextSeq;
-    this.sentSeq = nextSeq - 1;
+    this.sentSeq = (reports[0]?.seq ?? nextSeq) - 1;
     this.#sizeBytes = sizeBytes;
     // A file that is good is taken as it is, so that an agent starts on a full disk too.
     this.#file = sizeBytes === 0 ? this.#writeAnew() : openSync(path, "r+");

@@ -7,6 +7,16 @@ const SKIP = { kind: "skip" } as const;
 const WAIT = { kind: "wait", forMs: 10_000 } as const;
 const STRATEGY = { waves: [wave(count(1)), ALL], maxUnavailable: count(2), maxFailures: count(1), minHealthyTimeMs: 1000, healthyDeadlineMs: 60_000, progressDeadlineMs: 600_000 };
 
+test("one that was told, and is no part of the fleet any more, says nothing", async () => {
+  const world = await onOne();
+  world.pass(20_000, "a");
+  const id = world.deploy("2", { ...STRATEGY, offline: SKIP });
+  expect(world.wanted("a")).toBe("2");
+  world.remove("a");
+  world.pass(6_000_000);
+  expect([world.phase(id), world.waitingOn(id)]).toEqual(["rolling", "b, c, d to be heard from: no machine has answered yet"]);
+});
+
 test.each([
   ["skip", SKIP, 60_000],
   ["wait:10s", WAIT, 80_000],

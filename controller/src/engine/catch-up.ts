@@ -361,8 +361,7 @@ export class CatchUp {
   /** Who has left the machine out since, whatever labels it has by now. */
   #leftOutAfter(seq: number, machine: MachineId, app: AppName): DeploymentId | undefined {
     const release = this.#world.availabilities.assignedTo(machine, app)?.release ?? null;
-    if (release === null || this.#standing.get(app)?.some((each) => each.release === release && each.startSeq > seq) !== true) return undefined;
-    return this.#facts.decisions.leftOutAfter(seq, machine, app, release);
+    return release === null ? undefined : this.#facts.decisions.leftOutAfter(seq, machine, app, release);
   }
 
   /** A rollback has given it what stands. Whoever came late to what was taken back is a machine of that from then on, and goes back with it. */

@@ -61,6 +61,13 @@ test.each([false, true])("a machine stays on what was decided about it last when
   world.label({ role: "web", zone: "c" }, "a");
   await work(world, all, 6);
   expect(world.wanted("a")).toBe("2");
+  // Also where something newer stands for the others of its former zone.
+  world.deploy("4", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 6);
+  world.startEngine();
+  world.pass(20_000, ...all);
+  await work(world, all, 6);
+  expect(wanted(world, all)).toEqual(["2", "4", "3"]);
 });
 
 test("one of its name that comes again after it was removed counts once", async () => {

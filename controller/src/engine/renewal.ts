@@ -6,20 +6,30 @@ import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@m
 import { RENEWED } from "../journal/confirmed.ts";
 import { statement } from "../journal/statement.ts";
 import type { Moment } from "../rollout/moment.ts";
+import type { WayBack } from "../rollout/surroundings.ts";
 import type { Loop } from "./loop.ts";
 import type { Append } from "./rollouts.ts";
 
 type Own = Pick<Loop, "facts" | "journal" | "rollouts" | "world">;
 
 export function renewAssignments(loop: Own, machine: MachineId, append: Append, now: Moment): void {
-  const { facts, journal, world } = loop;
+  const { facts, world } = loop;
   for (const app of facts.assignedApps(machine)) {
-    const { assigned: before, renewed: release } = statement(journal.db, RENEWED).get({ machine, app }) as { readonly assigned: ReleaseId; readonly renewed: ReleaseId | null };
     const assigned = world.availabilities.assignedTo(machine, app);
+    const before = assigned?.release ?? null;
+    const { release, asLate } = renewed(loop, machine, app, assigned?.deployment);
     if (release !== before && assigned !== undefined) closeTarget(loop, assigned.deployment, app, machine, append);
-    const { seq } = append({ kind: "assignment_renewed", machine, app, ...(release === before ? {} : { release }) });
+    const { seq } = append({ kind: "assignment_renewed", machine, app, ...(release === before ? {} : { release, ...(asLate ? { asLate } : {}) }) });
     if (assigned !== undefined) world.assigned(machine, app, { ...assigned, release, generation: seq as Generation }, now.attended);
   }
+}
+
+/** Where nothing was good on the machine: what stands for machines like it by now, as late machines get it. */
+function renewed({ facts, journal, world }: Own, machine: MachineId, app: AppName, deployment: DeploymentId | undefined): WayBack {
+  const { assigned, renewed: release } = statement(journal.db, RENEWED).get({ machine, app }) as { readonly assigned: ReleaseId | null; readonly renewed: ReleaseId | null };
+  const given = deployment === undefined ? undefined : facts.givenBy(deployment);
+  const isLate = assigned !== null && (release === null || facts.isAsLate(machine, app));
+  return isLate && given !== undefined ? world.wayBack({ id: deployment!, app, release: given.release }, machine, true) : { release, asLate: false };
 }
 
 /** Of a rollout that ended with the machine on its way, or lost on it: nothing that it says will be about that any more. One that is in memory was told of the drain. */

@@ -210,7 +210,7 @@ export function createProjector(db: Database): Projector {
       case "machine_uncordoned":
         return void sql.uncordon.run(entry.machine);
       case "assignment_renewed":
-        if (entry.release !== undefined) sql.giveBack.run({ machine: entry.machine, app: entry.app, release: entry.release });
+        if (entry.release !== undefined) sql.giveBack.run({ machine: entry.machine, app: entry.app, release: entry.release, asLate: entry.asLate === true ? 1 : 0 });
         return void sql.renewAssignment.run({ seq, attended, machine: entry.machine, app: entry.app });
       case "budget_set":
         return void sql.setBudget.run(entry.selector, entry.maxUnavailable, entry.by);

@@ -119,7 +119,7 @@ export function prepareWrites(db: Database) {
              CASE WHEN ${GOES_BACK} THEN ${stopTimeoutMs("d.release", "d.takes_back", "(SELECT a.release FROM assignments a WHERE a.machine = @machine AND a.app = @app)")} END,
              coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, @asLate, coalesce(CASE WHEN @purpose = 'revert' AND phase NOT IN ('rolling', 'paused', 'succeeded') THEN back_seq ELSE start_seq END, @seq), @attended
       FROM deployments d WHERE id = @id`),
-    giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE 0 END, release = @release WHERE machine = @machine AND app = @app"),
+    giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE @asLate END, release = @release WHERE machine = @machine AND app = @app"),
     // What a drain leaves was confirmed there, or is gone back to.
     renewAssignment: statement(`UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine),
       healthy_deadline_ms = ${backDeadlineMs("healthy_deadline_ms", "@app", "assignments.release")},

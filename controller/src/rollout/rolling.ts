@@ -226,10 +226,10 @@ function cordonedStep(state: RolloutState): Step | undefined {
   return cordoned.length === 0 ? undefined : { kind: "hold", hold: { kind: "cordon", message: cordonedText(cordoned) }, until: undefined };
 }
 
-/** Nobody could be told of the release, since nobody is heard: that says nothing of it either. */
+/** Nobody who is there could be told of the release, since nobody is heard: that says nothing of it either. */
 function silentStep(state: RolloutState): Step | undefined {
   const message = unansweredText(state);
-  if (message === undefined || state.waves.some(({ targets }) => targets.some(({ attempts }) => attempts > 0))) return undefined;
+  if (message === undefined || state.waves.some(({ targets }) => targets.some(({ attempts, state: stands }) => attempts > 0 && stands !== "removed" && stands !== "skipped"))) return undefined;
   return { kind: "hold", hold: { kind: "offline", message }, until: undefined };
 }
 
