@@ -55,3 +55,13 @@ test("an agent that starts meanwhile does not know more of the time that had pas
   app.pass(1_000);
   expect(app.phase).not.toBe("pulling");
 });
+
+test.each(["dies", "is unhealthy"])("what was never called good and %s while a newer release can't be fetched gives way to the last good one, whoever is away", (how) => {
+  const app = new HandDriven().deploy(run(1, one)).goal(run(2, two, { confirmed: false })).work().healthy().pass(10_000).work();
+  expect([app.phase, app.state.current?.version, app.state.lastGood?.version]).toEqual(["healthy", "2", "1"]);
+  app.goal(run(3, processRelease("3"), { confirmed: false })).failStep(OFFLINE);
+  if (how === "dies") app.exit(1);
+  else app.unhealthy();
+  app.pass(60_000, true).work();
+  expect([app.state.current?.version, app.lastReport?.reason?.code]).toEqual(["1", "artifact_unavailable"]);
+});

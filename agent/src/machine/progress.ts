@@ -26,7 +26,10 @@ export function progress(state: AppState, moment: Moment): AppState {
   const { phase } = state;
   switch (phase.kind) {
     case "pulling":
-      return moment.now < state.deadlineAt || state.late !== undefined || state.isFetchedLate ? state : { ...state, isFetchedLate: true };
+      if (moment.now < state.deadlineAt || state.late !== undefined) return state;
+      // What is better is on the disk: nobody needs to be there for that.
+      if (isDownOnTrial(state)) return fetchedTooLate(state, moment.now);
+      return state.isFetchedLate ? state : { ...state, isFetchedLate: true };
     case "staged":
       if (moment.now < state.deadlineAt || state.late !== undefined) return state;
       if (retry !== undefined) return failInTime(state, retry.fault, moment.now);
@@ -60,8 +63,17 @@ export function onHeard(state: AppState, paceMs: number, now: number): AppState 
   const heard: AppState = { ...state, heardAt: now, isFetchedLate: false };
   if (silentMs > HEARD_PACES * paceMs) return { ...heard, deadlineAt: state.deadlineAt + silentMs, retry: retry === undefined ? undefined : { ...retry, due: true } };
   if (!state.isFetchedLate || now < state.deadlineAt) return heard;
-  if (retry !== undefined) return failInTime(heard, retry.fault, now);
-  return fail(heard, { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, now);
+  return fetchedTooLate(heard, now);
+}
+
+function fetchedTooLate(state: AppState, now: number): AppState {
+  if (state.retry !== undefined) return failInTime(state, state.retry.fault, now);
+  return fail(state, { code: "artifact_unavailable", message: `not fetched within ${deadline(state)}` }, now);
+}
+
+/** What runs was never called good, is not well, and there is something that was. */
+function isDownOnTrial({ current, lastGood, launch, health }: AppState): boolean {
+  return lastGood !== undefined && !sameRelease(current, lastGood) && !(launch.kind === "running" && health.kind === "healthy");
 }
 
 /** What runs on after everything failed has been healthy for as long as is asked of a new release. */

@@ -80,7 +80,7 @@ export class Orders {
     const isFor = ({ phase, startedAt: at = Infinity }: Deployment) => phase === "succeeded" || ((phase === "rolling" || phase === "paused") && joinedAt < at && record.isUntouchedSince(machine, at));
     // What gave to the same machines once more what has been taken back from them since gives it to nobody.
     const isTakenBack = (other: Deployment) => [...record.deployments.values()].some((first) => first.app === app && first.artifact === other.artifact && first.strategy.targets === other.strategy.targets
-      && (first.startedAt ?? Infinity) < (other.startedAt ?? 0) && (first.phase === "rolling_back" || first.phase === "rolled_back") && first.phaseSince >= (other.startedAt ?? 0));
+      && (first.startedAt ?? Infinity) < (other.startedAt ?? 0) && (first.backSince ?? -1) >= (other.startedAt ?? 0));
     const newer = [...record.deployments.values()].find(
       (other) => other.app === app && (other.startedAt ?? -1) > startedAt && other.artifact !== artifact && other.waves.some(({ machines }) => machines.length > 0) && selects(checkedSelector(other.strategy.targets), labels) && isFor(other) && !isTakenBack(other),
     );
