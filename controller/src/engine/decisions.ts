@@ -185,7 +185,7 @@ function prepare(db: Database) {
     ),
     leftOutAfter: statement(
       `SELECT n.id FROM deployments n WHERE n.app = @app AND n.release = @release AND n.start_seq > @seq AND ${stands("n")} AND ${leavesOut("n", "@machine")}
-         AND n.start_seq > coalesce((SELECT max(seq) FROM journal WHERE machine = @machine AND kind = 'machine_removed'), 0) ORDER BY n.start_seq DESC LIMIT 1`,
+         AND n.start_seq > (SELECT joined_seq FROM machines WHERE id = @machine) ORDER BY n.start_seq DESC LIMIT 1`,
     ).pluck(),
     toldIn: statement("SELECT machine FROM targets WHERE deployment = ? AND attempts > 0").pluck(),
     startSeq: statement("SELECT start_seq FROM deployments WHERE id = ?").pluck(),

@@ -24,9 +24,9 @@ export function createProjector(db: Database): Projector {
   const removalOf = prepareRemoval(db);
   const foldTargets = prepareFolding(db);
 
-  function projectMachine(entry: MachineJoined, at: number): void {
+  function projectMachine(entry: MachineJoined, { seq, at }: Pick<Stamp, "seq" | "at">): void {
     const { machine, instance, labels, agentVersion, hostname, os, arch } = entry;
-    sql.joinMachine.run({ machine, instance, labels: JSON.stringify(labels), agentVersion, hostname, os, arch, at });
+    sql.joinMachine.run({ machine, instance, labels: JSON.stringify(labels), agentVersion, hostname, os, arch, seq, at });
   }
 
   function projectAgent({ machine, instance, agentVersion, hostname, os, arch }: AgentChanged, attended: Attended): void {
@@ -169,7 +169,7 @@ export function createProjector(db: Database): Projector {
     if (isRolloutEntry(entry)) return projectRollout(entry, { seq, at, attended });
     switch (entry.kind) {
       case "machine_joined":
-        return projectMachine(entry, at);
+        return projectMachine(entry, { seq, at });
       case "agent_changed":
         return projectAgent(entry, attended);
       case "machine_labelled":

@@ -44,6 +44,7 @@ const PROJECTIONS = {
     os            TEXT NOT NULL,
     arch          TEXT NOT NULL,
     first_seen_at INTEGER NOT NULL,
+    joined_seq    INTEGER NOT NULL DEFAULT 0, -- its first row; one of its name may have been there before, and was removed
     silent_since  INTEGER,
     silent_attended INTEGER, -- when it fell silent last, also when it was heard again since; null: never
     heard_attended  INTEGER, -- when it was heard again after a silence last; null: never

@@ -12,6 +12,7 @@ export type SnapshotRecord = Fields & { readonly of: string };
  */
 const MISSING: Readonly<Record<string, Fields>> = {
   deployments: { unchangedArchived: 0 },
+  machines: { joinedSeq: 0 },
   machine_apps: { saidAttended: 0 },
   waves: { goneFailed: 0, goneLost: 0, goneKnown: 0, foldedNew: 0 },
   targets: { firstTold: 0, wasHealthy: 0, isKnown: 0, previousAsLate: 0 },

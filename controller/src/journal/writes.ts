@@ -16,8 +16,8 @@ const GOES_BACK = "(@purpose = 'revert' OR coalesce(strategy ->> 'isWayBack', 0)
 export function prepareWrites(db: Database) {
   const statement = (sql: string): Statement => db.prepare(sql);
   return {
-    joinMachine: statement(`INSERT INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at)
-      VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at)
+    joinMachine: statement(`INSERT INTO machines (id, instance, labels, agent_version, hostname, os, arch, first_seen_at, joined_seq)
+      VALUES (@machine, @instance, @labels, @agentVersion, @hostname, @os, @arch, @at, @seq)
       ON CONFLICT (id) DO UPDATE SET instance = @instance, labels = @labels, agent_version = @agentVersion, hostname = @hostname, os = @os, arch = @arch`),
     // What an agent answered that another one has taken the place of, on a disk of its own, is not so any more.
     forgetAnswers: statement("DELETE FROM machine_apps WHERE machine = @machine AND (SELECT instance FROM machines WHERE id = @machine) <> @instance"),

@@ -236,8 +236,9 @@ export class Passing {
       const known = record.machines.get(machine);
       // What runs on a machine that is drained, and hears of it, is stopped.
       const isStopped = known?.isDrained === true && hosts.unheardMs(machine) < SILENT_AFTER_MS;
-      // One that is named is not said to be back.
-      if (known !== undefined && !known.isDrained && !named.has(machine)) this.#checkBack(deployment, machine);
+      // One that is not heard, and is named, is not said to be back.
+      const isOpen = named.has(machine) && hosts.unheardMs(machine) >= SILENT_AFTER_MS;
+      if (known !== undefined && !known.isDrained && !isOpen) this.#checkBack(deployment, machine);
       if (host === undefined || before === undefined || named.has(machine) || known === undefined || isStopped || record.newest.get(`${machine}/${app}`)?.deployment !== id) continue;
       if (record.newest.get(`${machine}/${app}`)?.artifact === artifact && deployment.lastDecisions.get(machine)?.isUpdate === false) continue;
       if (host.disk.links.get(app) === artifact && host.disk.apps.get(app)?.goal?.deploymentId === id) complain("outcome_confirmed", `${id} is rolled back, and ${machine} still has its release, which nothing says`);
