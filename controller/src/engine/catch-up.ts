@@ -364,10 +364,10 @@ export class CatchUp {
     return release === null ? undefined : this.#facts.decisions.leftOutAfter(seq, machine, app, release);
   }
 
-  /** A rollback has given it what stands. Whoever came late to what was taken back is a machine of that from then on, and goes back with it. */
+  /** A rollback has given it what stands, or a drain left it nothing. Whoever came late to what was taken back is a machine of that from then on, and goes back with it. */
   #isBackOn({ app, release }: Standing, machine: MachineId): boolean {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
-    return assigned?.release === release && this.#facts.isAsLate(machine, app);
+    return (assigned?.release === release || assigned?.release === null) && this.#facts.isAsLate(machine, app);
   }
 
   #drive(id: DeploymentId, event: RolloutEvent, append: Append, now: Moment): void {

@@ -201,7 +201,7 @@ export class Facts {
     return this.#sql.givenBy.get(id) as Given;
   }
 
-  /** A rollback gave the machine what it runs, since nothing was good there, and that stood for machines like it. */
+  /** A rollback gave the machine what it runs, which stood for machines like it, or a drain left it nothing, since nothing was good there. */
   isAsLate(machine: MachineId, app: AppName): boolean {
     return this.#sql.asLate.get(machine, app) !== undefined;
   }

@@ -24,12 +24,14 @@ export function renewAssignments(loop: Own, machine: MachineId, append: Append, 
   }
 }
 
-/** Where nothing was good on the machine: what stands for machines like it by now, as late machines get it. */
+/** Where nothing was good on the machine it keeps what stands for machines like it, if that is what it has; else it has nothing, and waits for its turn like those that come late. */
 function renewed({ facts, journal, world }: Own, machine: MachineId, app: AppName, deployment: DeploymentId | undefined): WayBack {
   const { assigned, renewed: release } = statement(journal.db, RENEWED).get({ machine, app }) as { readonly assigned: ReleaseId | null; readonly renewed: ReleaseId | null };
   const given = deployment === undefined ? undefined : facts.givenBy(deployment);
   const isLate = assigned !== null && (release === null || facts.isAsLate(machine, app));
-  return isLate && given !== undefined ? world.wayBack({ id: deployment!, app, release: given.release }, machine, true) : { release, asLate: false };
+  if (!isLate || given === undefined) return { release, asLate: false };
+  const stands = world.wayBack({ id: deployment!, app, release: given.release }, machine, true);
+  return { release: stands.release === assigned ? assigned : null, asLate: true };
 }
 
 /** Of a rollout that ended with the machine on its way, or lost on it: nothing that it says will be about that any more. One that is in memory was told of the drain. */

@@ -97,7 +97,7 @@ export interface AssignmentRenewed {
   readonly app: AppName;
   /** What is assigned from now on, since what was assigned was never confirmed there: the release that was, or null when there is none. Absent: what is assigned stays. */
   readonly release?: ReleaseId | null;
-  /** Nothing was good there: it is what stands for machines like it. Default false. */
+  /** Nothing was good there: it is what stands for machines like it, or nothing until their turn comes. Default false. */
   readonly asLate?: boolean;
 }
 

@@ -82,7 +82,7 @@ const PROJECTIONS = {
     stop_timeout_ms        INTEGER, -- to stop what may run, beside the healthy_deadline; null: the release is new, and its healthy_deadline counts that too
     labels                 TEXT NOT NULL,
     last_good              TEXT,
-    as_late                INTEGER NOT NULL DEFAULT 0, -- a rollback gave it what stood for machines like it: nothing was good there
+    as_late                INTEGER NOT NULL DEFAULT 0, -- a rollback gave it what stood for machines like it, or a drain nothing: nothing was good there
     decided_seq            INTEGER NOT NULL,
     awaited_attended       INTEGER,
     PRIMARY KEY (machine, app)

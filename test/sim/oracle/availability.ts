@@ -98,7 +98,9 @@ export class Availability {
     const window = Math.max(record.windowOf(deployment, decision.at), inherited?.window ?? 0);
     const [all, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), decision, (other) => this.#standing(other, app, decision.at));
     const changing = all.filter((other) => !this.#isNewer(other, decision) && !(inherited !== undefined && this.#isBeside(other, decision, inherited)));
-    if (changing.length === 0 || changing.length + down.length + 1 <= window) return;
+    // One that has a place already takes none from beside those that are down, which may be so since.
+    const beside = inherited === undefined ? down.length : 0;
+    if (changing.length === 0 || changing.length + beside + 1 <= window) return;
     complain("window_holds", `${machine} stops ${app} at ${hosts.now} for ${deployment.id} while ${changing.join(", ")} are changing and ${down.join(", ") || "none"} down, of ${window}`);
   }
 

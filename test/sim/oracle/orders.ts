@@ -42,14 +42,14 @@ export class Orders {
     // Whoever could not be reached goes back when it is heard again.
     const wentBack = phase === "failed" && [...deployment.lastDecisions.values()].some((other) => other !== decision && !other.isUpdate);
     if (!isUpdate && (phase === "rolled_back" || wentBack)) return;
+    // What was on its way to a machine that is drained does not come back when that ends.
+    if (!isUpdate && known.isDrained) return;
     // What a newer deployment took the place of in the middle of going back goes on, but for what that has still to change.
     if (!isUpdate && phase === "superseded" && deployment.backSince !== undefined) {
       const heir = record.heirOf(deployment, machine, ["rolling", "paused"]);
       if (heir !== undefined && !record.hasOrdered(heir, ["retry"], 0)) complain("paused_is_still", `${what}, which is superseded, and ${heir.id} has still to change it`);
       return;
     }
-    // What was on its way to a machine that is drained does not come back when that ends.
-    if (!isUpdate && known.isDrained) return;
     if (phase === "paused" || phase === "pending" || (ENDED.includes(phase) && phase !== "succeeded")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (isUpdate === (phase === "rolling_back")) complain("paused_is_still", `${what}, which is ${phase}`);
     if (!isUpdate) return;

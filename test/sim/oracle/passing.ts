@@ -23,6 +23,8 @@ interface Took {
   readonly isHeard: boolean;
   /** Silent, and had failed before it fell silent. */
   readonly hadFailed: boolean;
+  /** The same, for certain: after a gap nobody is judged before it was heard. */
+  readonly mustHaveFailed: boolean;
 }
 
 export class Passing {
@@ -159,7 +161,7 @@ export class Passing {
       // While the controller is held up it can't be found silent.
       const missedMs = hosts.attention.between(hosts.lastHeardAt(machine), now);
       const isSilent = missedMs >= SILENT_AFTER_MS + UNSURE_MS;
-      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - UNSURE_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision) }];
+      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - UNSURE_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision), mustHaveFailed: isSilent && hosts.lastHeardAt(machine) >= hosts.attention.since && hadFailed(this.#court, deployment, decision, UNSURE_MS) }];
     });
   }
 
@@ -207,14 +209,15 @@ export class Passing {
     // It passes with those that are enough.
     if (wave.successThreshold !== null) return undefined;
     const took = this.#took(deployment, index);
-    const failing = took.filter(({ since, isHeard, hadFailed }) => hadFailed || (since === undefined && isHeard));
+    const failing = took.filter(({ since, isHeard, mustHaveFailed }) => mustHaveFailed || (since === undefined && isHeard));
     if (failing.length > wave.maxFailures) return `${failing.map(({ machine }) => machine).join(", ")} do not serve it, ${wave.maxFailures} may fail`;
     const silent = namesOfLost(took);
     if (silent.length === 0) return undefined;
     if (offline.kind === "skip") {
       // One may be bad luck; more than one and more than a tenth of all that took it, or all of them, may be the release's doing. A wave with a limit of its own says itself how many.
       const all = deployment.waves.flatMap((_, each) => this.#took(deployment, each));
-      const lost = namesOfLost(all);
+      // A wave with a limit of its own says for its machines how many may be lost.
+      const lost = namesOfLost(deployment.waves.flatMap(({ maxUnreachable }, each) => (maxUnreachable === null || wave.maxUnreachable !== null ? this.#took(deployment, each) : [])));
       const count = all.length + this.#answeredBeside(deployment, all);
       const isTolerable = wave.maxUnreachable === null ? lost.length <= Math.max(1, Math.floor(count / 10)) : silent.length <= wave.maxUnreachable;
       // Whoever goes back to an older release waits for nobody who is lost to the newer one.
@@ -262,13 +265,13 @@ function isExcused({ acts }: Deployment): boolean {
   return acts.some(({ what, detail }) => what === "resume" || what === "promote" || (what === "retry" && detail !== AFTER_THE_END));
 }
 
-/** It said so, or it was heard and did not answer in its time, which it has anew when it was lost, or starts again what was well. */
-export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { machine, generation, at }: Decision): boolean {
+/** It said so, or it was heard and did not answer in its time, which it has anew when it was lost, or starts again what was well. By default that may be so; with a positive `unsureMs` it is so for certain. */
+export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { machine, generation, at }: Decision, unsureMs = -UNSURE_MS): boolean {
   const answer = record.answers.get(generation);
   const owedSince = record.owedSince.get(generation);
   if (answer !== undefined && (owedSince === undefined || FAILED.includes(answer))) return FAILED.includes(answer);
   const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
-  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine), owedSince ?? -1), heardUntil) >= answerMs(strategy) - UNSURE_MS;
+  return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine), owedSince ?? -1), heardUntil) >= answerMs(strategy) + unsureMs;
 }
 
 function namesOfLost(took: readonly Took[]): readonly MachineId[] {
