@@ -212,3 +212,25 @@ test("a rollback between two machines says how many are still to go back", async
   for (const wave of state.waves) Object.assign(wave.counts, { reverting: 0, healthy: 3 });
   expect(world.waitingOn("d-2" as never)).toBe("3 machines to go back");
 });
+
+describe("a machine that was revoked", () => {
+  test("is not drained: nothing can be stopped there from here", async () => {
+    const { fleet, revoked, world } = office;
+    revoked.add("a");
+    expect(await office.refused(fleet, fleet.cordon, { machine: "a", drain: true, force: false, ...BY })).toEqual([
+      "FAILED_PRECONDITION",
+      "a was revoked and hears of nothing, so what runs there can't be stopped from here; muster machine remove a takes it out of the fleet",
+    ]);
+    expect(world.engine.audit()).toBeUndefined();
+    await office.ask(fleet, fleet.cordon, { machine: "a", drain: false, force: false, ...BY });
+  });
+
+  test("is named as such where it is waited for", async () => {
+    const { revoked, world } = office;
+    world.deploy("1", { waves: [wave(count(1), { gates: [soak(5000)] }), ALL] });
+    await world.say("a", "healthy");
+    revoked.add("a");
+    world.pass(20_000, "b", "c");
+    expect((await status()).waitingOn).toMatch(/^a to be heard from: .*; a was revoked, and is never heard again$/);
+  });
+});
