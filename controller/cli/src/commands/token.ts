@@ -1,7 +1,7 @@
 /**
  * `muster token create`, `muster token list` and `muster token revoke ID`: what machines join with.
  */
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { durationText } from "@muster/proto/duration.ts";
 import { isLabelKey, isLabelValue } from "@muster/proto/selector.ts";
 import { withController } from "../client/session.ts";
@@ -32,8 +32,8 @@ export function registerToken(program: Command, context: CliContext): void {
     .summary("make a token, shown once")
     .description("Makes a token with which machines join. It is shown once and kept nowhere: the controller knows its hash. It goes to stdout alone, so it can be piped.")
     .option("--uses <count>", "how many machines may join with it", wholeNumber(1, USES_MAX), 1)
-    .option("--ttl <duration>", `how long it is good (default: ${TTL_DEFAULT})`, parseDurationOption, parseDurationOption(TTL_DEFAULT))
-    .option("--label <key=value>", "a label of every machine that joins with it, whatever the machine says; may be given again", addLabel, {})
+    .addOption(new Option("--ttl <duration>", "how long it is good").argParser(parseDurationOption).default(parseDurationOption(TTL_DEFAULT), TTL_DEFAULT))
+    .addOption(new Option("--label <key=value>", "a label of every machine that joins with it, whatever the machine says; may be given again").argParser(addLabel).default({}, "none"))
     .option("--approve", "each machine waits for: muster machine approve", false)
     .action(async (_options: unknown, self: Command) => {
       await createToken(context, self.optsWithGlobals<CreateOptions>());
