@@ -70,11 +70,11 @@ export function prepareWrites(db: Database) {
     // What a machine of the name left behind does not go with the name.
     keepGone: statement(`UPDATE waves SET gone_failed = gone_failed + (t.left_as = 'failed'), gone_lost = gone_lost + (t.left_as = 'lost'), gone_known = gone_known + (t.left_as = 'failed' AND t.is_known) FROM targets t
       WHERE t.deployment = @id AND t.machine = @machine AND t.left_as IS NOT NULL AND waves.deployment = t.deployment AND waves.wave = t.wave`),
-    // Of a machine that was a target before, the wave and the position stay, and all else begins anew.
     // One of its name was left out, and removed since.
     leaveOutNoMore: statement(`UPDATE deployments SET unchanged = (SELECT json_group_array(value) FROM json_each(unchanged) WHERE value <> @machine) WHERE id = @id AND ${leavesOut("deployments", "@machine")}`),
+    // Of a machine that was a target before, the wave and the position stay, and all else begins anew. Those that are in the archive have left gaps between the others.
     joinTarget: statement(`INSERT OR REPLACE INTO targets (deployment, machine, wave, position, lane, since, since_attended)
-      SELECT @id, @machine, coalesce(o.wave, w.wave), coalesce(o.position, (SELECT count(*) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave)), @lane, @at, @attended
+      SELECT @id, @machine, coalesce(o.wave, w.wave), coalesce(o.position, (SELECT coalesce(max(position) + 1, 0) FROM targets t WHERE t.deployment = @id AND t.wave = w.wave)), @lane, @at, @attended
       FROM waves w LEFT JOIN targets o ON o.deployment = @id AND o.machine = @machine
       WHERE w.deployment = @id ORDER BY w.wave DESC LIMIT 1`),
     enterWave: statement("UPDATE deployments SET wave = @wave, progress_attended = @attended WHERE id = @id"),

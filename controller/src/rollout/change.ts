@@ -225,7 +225,7 @@ function join(state: RolloutState, planned: PlannedTarget, at: Moment): void {
   const before = state.targets.get(planned.machine);
   if (before !== undefined) return succeed(state, before, planned, at);
   const wave = state.waves.at(-1) ?? emptyWave(state, at);
-  const target = newTarget(state, planned, state.waves.length - 1, wave.targets.length, at);
+  const target = newTarget(state, planned, state.waves.length - 1, (wave.targets.at(-1)?.position ?? -1) + 1, at);
   wave.targets.push(target);
   wave.counts.pending += 1;
   wave.changedAt = at;
@@ -252,7 +252,7 @@ function succeed(state: RolloutState, before: Target, planned: PlannedTarget, at
   noteKnown(wave, before, false);
   leave(state, wave, before, null);
   const target = newTarget(state, planned, index, position, at);
-  wave.targets[position] = target;
+  wave.targets[wave.targets.indexOf(before)] = target;
   wave.counts.removed -= 1;
   if (before.onTrial) wave.countsOnTrial.removed -= 1;
   wave.counts.pending += 1;

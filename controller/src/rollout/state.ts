@@ -76,7 +76,7 @@ export interface Target {
   readonly machine: MachineId;
   /** Index into `waves`. */
   readonly wave: number;
-  /** Place in its wave. */
+  /** Where it stands among those of its wave, in rising order; targets in the archive leave gaps. */
   readonly position: number;
   /** Its values of the lane labels, joined with `/`. */
   readonly lane: string;

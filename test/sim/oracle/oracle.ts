@@ -126,7 +126,7 @@ export class Oracle {
     const host = hosts.machines.get(machine);
     const isUnheard = hosts.unheardMs(machine) >= SILENT_AFTER_MS / 2 - LAG_MS / 3 || hosts.lastHeardAt(machine) < hosts.attention.since;
     // Nor has it said all that it had to say.
-    if (isUnheard || host?.agent === undefined || host.disk.reports.length > 0) record.goneUnheard.add(machine);
+    if (isUnheard || host?.agent === undefined || host.disk.reports.length > 0) record.goneUnheard.set(machine, record.joinedAt.get(machine) ?? -1);
   }
 
   #of(id: DeploymentId): Deployment {

@@ -171,7 +171,7 @@ export class Orders {
     for (const wave of waves.slice(0, index)) {
       if (!wave.gates.some((gate) => gate.kind === "soak" && gate.forMs >= character.afterMs + 60_000) || wave.successThreshold !== null) continue;
       // A machine that was removed from the fleet is one less, unless it was dead by then; another may have joined under its name.
-      const hasTaken = (machine: MachineId) => (record.machines.get(machine)?.joinedAt ?? (record.goneUnheard.has(machine) ? -1 : Infinity)) <= (firstDecisions.get(machine)?.at ?? -2);
+      const hasTaken = (machine: MachineId) => (record.machines.get(machine)?.joinedAt ?? record.goneUnheard.get(machine) ?? Infinity) <= (firstDecisions.get(machine)?.at ?? -2);
       const took = wave.machines.filter(hasTaken);
       // Whoever resumes goes on without the machines that are known to be lost.
       const resumedAt = deployment.acts.findLast((act) => act.what === "resume")?.at ?? -1;

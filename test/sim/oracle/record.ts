@@ -99,8 +99,8 @@ export class Record {
   readonly deployments = new Map<DeploymentId, Deployment>();
   /** Deployments that a person asked for as a way back to an older release. */
   readonly waysBack = new Set<DeploymentId>();
-  /** Machines that were not heard any more when a person took them out: removed, or drained. */
-  readonly goneUnheard = new Set<MachineId>();
+  /** Machines that were not heard any more when a person took them out, removed or drained, and when they had joined. */
+  readonly goneUnheard = new Map<MachineId, number>();
   readonly machines = new Map<MachineId, Known>();
   readonly budgets = new Map<string, { readonly max: number; readonly setAt: number }>();
   /** In the controller's wall time, as they were ordered. */
@@ -116,13 +116,18 @@ export class Record {
   readonly #assigned = new Map<string, number>();
   readonly #said = new Map<string, { readonly generation: number; readonly phase: string; readonly instance: string }>();
   readonly #silent = new Set<MachineId>();
+  /** When a machine of that name joined last, there or not. */
+  readonly joinedAt = new Map<MachineId, number>();
   /** When a machine of that name was removed last; another may have joined since. */
   readonly #removedAt = new Map<MachineId, number>();
   readonly #artifacts = new Map<string, string>();
   /** True time of the row that is being read. */
   #now = 0;
   readonly #handlers: ByKind = {
-    machine_joined: ({ machine, labels }) => void this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, drainedAt: -1, touchedAt: this.#now }),
+    machine_joined: ({ machine, labels }) => {
+      this.joinedAt.set(machine, this.#now);
+      this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, drainedAt: -1, touchedAt: this.#now });
+    },
     machine_labelled: ({ machine, labels }) => void Object.assign(this.machines.get(machine)!, { labels, touchedAt: this.#now }),
     machine_removed: ({ machine }) => {
       this.#removedAt.set(machine, this.#now);
