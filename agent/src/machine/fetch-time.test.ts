@@ -1,6 +1,6 @@
 /** The time to fetch passes only while the controller, from which artifacts come, is there. */
 import { expect, test } from "vitest";
-import { HandDriven, processRelease, run } from "./hand-driven.fixture.ts";
+import { filesRelease, HandDriven, processRelease, remove, run } from "./hand-driven.fixture.ts";
 
 const [one, two] = [processRelease("1"), processRelease("2")];
 const OFFLINE = { code: "artifact_unavailable", message: "no answer", retryable: true } as const;
@@ -64,4 +64,16 @@ test.each(["dies", "is unhealthy"])("what was never called good and %s while a n
   else app.unhealthy();
   app.pass(60_000, true).work();
   expect([app.state.current?.version, app.lastReport?.reason?.code]).toEqual(["1", "artifact_unavailable"]);
+});
+
+test.each([["process", processRelease], ["files", filesRelease]] as const)("what was never called good and is well (%s) waits for a newer release as long as the controller is away", (_, of) => {
+  const app = new HandDriven().deploy(run(1, of("1"))).goal(run(2, of("2"), { confirmed: false })).work().healthy().pass(10_000).work();
+  app.goal(run(3, of("3"), { confirmed: false })).failStep(OFFLINE).pass(300_000, true);
+  expect([app.phase, app.state.current?.version]).toEqual(["pulling", "2"]);
+});
+
+test("where nothing runs, after a drain, a release that can't be fetched has failed of nothing while the controller is away", () => {
+  const app = new HandDriven().deploy(run(1, one)).goal(remove(2, true)).work();
+  app.goal(run(3, two, { confirmed: false })).failStep(OFFLINE).pass(300_000, true);
+  expect([app.phase, app.lastReport?.phase]).toEqual(["pulling", "pulling"]);
 });

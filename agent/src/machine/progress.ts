@@ -73,7 +73,9 @@ function fetchedTooLate(state: AppState, now: number): AppState {
 
 /** What runs was never called good, is not well, and there is something that was. */
 function isDownOnTrial({ current, lastGood, launch, health }: AppState): boolean {
-  return lastGood !== undefined && !sameRelease(current, lastGood) && !(launch.kind === "running" && health.kind === "healthy");
+  if (current === undefined || lastGood === undefined || sameRelease(current, lastGood)) return false;
+  const isDown = isProcess(current) && launch.kind !== "running";
+  return isDown || health.kind === "unhealthy";
 }
 
 /** What runs on after everything failed has been healthy for as long as is asked of a new release. */
