@@ -4,6 +4,7 @@
  */
 import type { AppName, DeploymentId, Generation, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { RENEWED } from "../journal/confirmed.ts";
+import { wentBack } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
 import type { Moment } from "../rollout/moment.ts";
 import type { WayBack } from "../rollout/surroundings.ts";
@@ -34,10 +35,11 @@ function renewed({ facts, journal, world }: Own, machine: MachineId, app: AppNam
   return { release: stands.release === assigned ? assigned : null, asLate: true };
 }
 
-/** Of a rollout that ended with the machine on its way, or lost on it: nothing that it says will be about that any more. One that is in memory was told of the drain. */
+/** Of a rollout that ended with the machine on its way, or lost on it: nothing that it says will be about that any more. One that is in memory was told of the drain; in one that goes back, who is lost stays so. */
 function closeTarget({ journal, rollouts }: Own, deployment: DeploymentId, app: AppName, machine: MachineId, append: Append): void {
   if (rollouts.get(deployment) !== undefined) return;
-  const sql = "SELECT state = 'unreachable' AND let_go IS NOT 'excused' AND reason_code <> 'not_taken' FROM targets WHERE deployment = ? AND machine = ? AND (state = 'updating' OR (state = 'unreachable' AND purpose = 'update'))";
+  const sql = `SELECT t.state = 'unreachable' AND t.let_go IS NOT 'excused' AND t.reason_code IS NOT 'not_taken' FROM targets t JOIN deployments d ON d.id = t.deployment
+    WHERE t.deployment = ? AND t.machine = ? AND (t.state = 'updating' OR (t.state = 'unreachable' AND t.purpose = 'update')) AND NOT ${wentBack("d")}`;
   const isLost = statement(journal.db, sql).pluck().get(deployment, machine) as 0 | 1 | undefined;
   if (isLost === undefined) return;
   append({ kind: "target_changed", deployment, app, machine, state: "skipped", reason: { code: "cordoned", message: "the machine was drained" }, runs: null, ...(isLost === 1 ? { leftAs: "lost" } : {}) });

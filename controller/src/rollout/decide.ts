@@ -285,13 +285,14 @@ function onBeganAnew(state: RolloutState, machine: MachineId): readonly RolloutC
 }
 
 /**
- * A target on its way back will be back when the drain ends, unless it is lost and does not hear of it. A target on its way forward, or healthy in a wave that has not passed, is given back what it had, so that the
+ * A target on its way back will be back when the drain ends. One that is lost with what is taken back stays lost, and goes back when it is heard. A target on its way forward, or healthy in a wave that has not passed, is given back what it had, so that the
  * end of the drain starts nothing that nobody has called good; it starts again then. A deployment of an older release does not give the newer one back.
  */
 function onDrained(state: RolloutState, machine: MachineId): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   if (target === undefined) return [];
   if (target.state === "reverting") return [{ kind: "target_changed", machine, state: "reverted", reason: DRAINED, runs: null }];
+  if (isToldAndSilent(target) && (state.phase === "rolling_back" || wentBack(state))) return [];
   const isUnproven = target.state === "healthy" && isForward(state) && state.waves[target.wave]?.finishedAt === null;
   if (target.state !== "updating" && !isUnproven && !isToldAndSilent(target)) return [];
   const skipped = skippedByDrain(state, target);

@@ -157,8 +157,9 @@ export class Causes {
     if (serving.hasFailed(artifact, decision.at, hosts.now) || host.lastFaultAt >= decision.at) return true;
     // Not done with what it was given last when its time was over, or the controller does not have its answer.
     const last = lastUpdates.get(machine) ?? decision;
-    // What was never fetched can be held against nobody for the time in which the controller, which has it, was away.
-    const hadMs = host.disk.releases.has(`${app}/${artifact}`) ? hosts.now - last.at : hosts.attention.atMost(last.at, hosts.now);
+    // What was never fetched can be held against nobody for the time in which the controller, which has it, was away, as long as what ran before was well.
+    const isOwn = host.disk.releases.has(`${app}/${artifact}`) || serving.current(hosts.now) === undefined || serving.lastOffAt(hosts.now) >= last.at;
+    const hadMs = isOwn ? hosts.now - last.at : hosts.attention.atMost(last.at, hosts.now);
     return hadMs >= strategy.healthyDeadlineMs && hosts.settledPhase(machine, app, last.generation) !== "healthy";
   }
 
