@@ -1,6 +1,7 @@
 /** What a machine ran on its own account before a deployment of the same release left it out is not that deployment's to take back, whatever came and went meanwhile. */
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { expect, test } from "vitest";
+import { viewsOf } from "../api/views.fixture.ts";
 import { lastGood } from "../journal/last-good.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { WIDE, work } from "./on-one.fixture.ts";
@@ -98,6 +99,7 @@ test.each([
   expect(wanted(world)).toEqual(["1", "1", "1"]);
   await rollBack(world, id);
   expect(wanted(world)).toEqual(["1", back, back]);
+  expect((await viewsOf(world).one(id))!.outcome).toBe("rolled back; a had 1 before it, and keeps that");
 });
 
 test.each([false, true])("a machine that was down with it, and is told it anew, goes back to it; something newer came and went before: %s", async (isBefore) => {

@@ -53,6 +53,12 @@ test("a success names those that do not have it", () => {
   expect(text("succeeded", { healthy: 7, failed: 1 }, [])).toBe("succeeded on 7 of 8; 1 failed");
 });
 
+test("a rollback names the machines that had the release before, and keep it", () => {
+  const keepers = (names: readonly string[]): string => outcomeText({ phase: "rolled_back", beganBack: true, version: "3.0", counts: { ...emptyCounts(), reverted: 3 }, outstanding: [], outstandingCount: 0, keepers: names });
+  expect(keepers(["web-1"])).toBe("rolled back; web-1 had 3.0 before it, and keeps that");
+  expect(keepers(names(9))).toBe("rolled back; web-1, web-2, web-3 and 6 more had 3.0 before it, and keep that");
+});
+
 test("nobody says that a machine which was revoked is still to be heard", () => {
   const revoked = { isHeard: false, isRevoked: true };
   expect(text("rolled_back", { reverted: 7, unreachable: 1 }, [target("web-3", "unreachable", { purpose: "revert", ...revoked })])).toBe(

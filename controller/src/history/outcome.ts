@@ -81,6 +81,8 @@ export interface Ended extends Ending {
   readonly outstandingCount: number;
   /** By default nobody. */
   readonly overtaken?: Overtaken;
+  /** Of one that was taken back: machines that had its release before it, and keep that. Default none. */
+  readonly keepers?: readonly string[];
 }
 
 /** `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard` */
@@ -92,7 +94,7 @@ export function outcomeText(ended: Ended): string {
     case "succeeded":
       return [succeededText(counts, ended), ...otherFailures(ended), ...left, ...overtakenSentences(ended.overtaken)].join("; ");
     case "rolled_back":
-      return left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`;
+      return [left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`, ...keepersSentence(ended)].join("; ");
     case "failed":
     case "aborted":
       return [phase, ...kept, ...left].join("; ");
@@ -117,6 +119,12 @@ export function otherFailures({ counts, outstanding, outstandingCount, overtaken
 /** Of one machine: `web-3 may still run 3.0, and goes back when it is heard`. */
 export function outstandingText(ending: Ending, version: string, target: OutstandingTarget): string {
   return withReason(sentence(whatOf(ending, target), [target.machine], 1, version), whatOf(ending, target), target);
+}
+
+function keepersSentence({ version, keepers = [] }: Pick<Ended, "version" | "keepers">): readonly string[] {
+  if (keepers.length === 0) return [];
+  const named = keepers.slice(0, keepers.length > NAMED_MAX + 1 ? NAMED_MAX : keepers.length);
+  return [`${whoText(named, keepers.length)} had ${version} before it, and ${keepers.length === 1 ? "keeps" : "keep"} that`];
 }
 
 /** Of those that were removed, whoever left well, or before its turn, is not missed. */

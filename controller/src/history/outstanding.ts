@@ -114,3 +114,11 @@ export function* isRunElsewhere(db: Database, id: DeploymentId): Steps<boolean> 
   yield* inWaves(db, id, ["healthy"], { sql: ELSEWHERE, given: {}, select: ({ machine }: InWave) => machine }, (found) => (isElsewhere = found.length > 0));
   return isElsewhere;
 }
+
+const KEEPERS = `SELECT u.value FROM deployments d, json_each(d.unchanged) u JOIN machines m ON m.id = u.value JOIN assignments a ON a.machine = u.value AND a.app = d.app
+  WHERE d.id = ? AND a.release IS d.release AND a.decided_seq < d.back_seq`;
+
+/** Of one that was taken back: machines that it left out, since they ran its release already, and that are to run it still. */
+export function keepersOf(db: Database, id: DeploymentId): readonly string[] {
+  return statement(db, KEEPERS).pluck().all(id) as string[];
+}

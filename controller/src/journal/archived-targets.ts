@@ -3,7 +3,8 @@
  *
  * So do the machines that a deployment left out, since they ran its release already: a pipeline that submits the same file again and again would leave a list of the fleet behind each time.
  *
- * A machine that was removed with a release that was taken back stays by its name: the outcome of the deployment names it for good. So does one that a deployment with `late_joiners: ignore` passed over, as long as
+ * A machine that was removed with a release that was taken back, or after it had failed with one that succeeded or was lost with it, stays by its name: the outcome of the deployment names it for good. So do all of a rollback to
+ * an older release that something took the place of, while machines run what it was to take back. So does one that a deployment with `late_joiners: ignore` passed over, as long as
  * it is in the fleet: without its target it would be a late joiner.
  *
  * Always holds: a deployment that stands again, since what came after it was taken back, gives late machines what it would give them with its targets: that it had targets, its failures, and who was lost with its release are kept.

@@ -2,7 +2,7 @@
  * Whether an app serves on a machine: the one place that knows (ADR 23). It is derived from what was assigned to the machine and what the machine answered,
  * whichever rollout assigned it and whatever became of that.
  *
- *     absent ──assigned──▶ changing ──healthy, reverted──▶ available        changing, available ──lost, drained──▶ down
+ *     absent ──assigned──▶ changing ──healthy, reverted──▶ available        changing, available ──lost, drained──▶ down ──healthy again──▶ available, ──heard again──▶ as it was
  *        ▲                  │  ▲ ◀──assigned, begins anew─────┘               changing ──unhealthy, failed, overdue──▶ down
  *        └──removed─────────┘  └──assigned, goes back── down
  *
@@ -151,15 +151,6 @@ export class Availabilities {
   /** It is no part of the fleet any more. */
   forget(machine: MachineId): void {
     this.#machines.delete(machine);
-  }
-
-  /** As if the app had never been assigned there. */
-  forgetApp(machine: MachineId, app: AppName): void {
-    const known = this.#machines.get(machine);
-    const before = known?.apps.get(app);
-    if (known === undefined || before === undefined) return;
-    count(known, before, -1);
-    known.apps.delete(app);
   }
 
   clear(): void {

@@ -96,7 +96,7 @@ export class Availability {
     const { record, hosts, complain } = this.#court;
     const { machine, app } = decision;
     const window = Math.max(record.windowOf(deployment, decision.at), inherited?.window ?? 0);
-    const [all, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), decision, (other) => this.#standing(other, app, decision.at));
+    const [all, down] = this.#count(record.machinesOf(deployment).filter((other) => other !== machine), (other) => this.#standing(other, app, decision.at));
     const changing = all.filter((other) => !this.#isNewer(other, decision) && !(inherited !== undefined && this.#isBeside(other, decision, inherited)));
     // One that has a place already takes none from beside those that are down, which may be so since.
     const beside = inherited === undefined ? down.length : 0;
@@ -153,13 +153,13 @@ export class Availability {
       const selector = checkedSelector(text);
       if (setAt > decision.at || !selects(selector, own)) continue;
       const others = [...record.machines.values()].filter((other) => other.machine !== machine && selects(selector, other.labels) && other.touchedAt <= decision.at);
-      const [changing, down] = this.#count(others.map((other) => other.machine), decision, (other) => this.#worst(other, decision));
+      const [changing, down] = this.#count(others.map((other) => other.machine), (other) => this.#worst(other, decision));
       if (changing.length === 0 || changing.length + down.length + 1 <= max) continue;
       complain("budgets_hold", `${machine} stops ${app} for ${deployment} while ${changing.join(", ")} of "${text}" are changing and ${down.join(", ") || "none"} down, of ${max}`);
     }
   }
 
-  #count(others: readonly MachineId[], { at }: Decision, standing: (machine: MachineId) => Standing): readonly [MachineId[], MachineId[]] {
+  #count(others: readonly MachineId[], standing: (machine: MachineId) => Standing): readonly [MachineId[], MachineId[]] {
     const changing: MachineId[] = [];
     const down: MachineId[] = [];
     for (const other of others) {
@@ -167,7 +167,7 @@ export class Availability {
       if (stands === "changing") changing.push(other);
       if (stands === "down") down.push(other);
     }
-    return at < 0 ? [[], []] : [changing, down];
+    return [changing, down];
   }
 
   #standing(machine: MachineId, app: string, decidedAt: number): Standing {

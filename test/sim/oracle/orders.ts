@@ -201,10 +201,6 @@ export class Orders {
       if (wrong !== undefined) return complain("in_order", `${id} puts ${first.machine} before ${wrong.machine}`);
     }
   }
-
-  matching(targets: string): number {
-    return [...this.#court.record.machines.values()].filter(({ labels }) => selects(checkedSelector(targets), labels)).length;
-  }
 }
 
 /** For the one kind of expression that simulated strategies use: every N minutes. Plain arithmetic, where the controller has a library. */
