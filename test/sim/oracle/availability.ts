@@ -134,11 +134,13 @@ export class Availability {
     const { machine, app } = decision;
     const { maxUnavailablePer, spread } = deployment.strategy;
     if (maxUnavailablePer.length === 0 && spread === null) return;
-    const changing = record.machinesOf(deployment).filter((other) => other !== machine && this.#standing(other, app, decision.at) === "changing" && deployment.lastDecisions.get(other)?.generation === record.newest.get(`${other}/${app}`)?.generation);
+    const others = record.machinesOf(deployment).filter((other) => other !== machine && deployment.lastDecisions.get(other)?.generation === record.newest.get(`${other}/${app}`)?.generation);
+    const [changing, down] = this.#count(others, (other) => this.#standing(other, app, decision.at));
     const valueOf = (of: MachineId, label: string) => deployment.labels.get(of)?.[label] ?? "";
     for (const { label, max } of maxUnavailablePer) {
       const alike = changing.filter((other) => valueOf(other, label) === valueOf(machine, label));
-      if (alike.length >= max) complain("lanes_hold", `${machine} stops ${app} for ${deployment.id} while ${alike.join(", ")} of the same ${label} are changing, ${max} allowed`);
+      const beside = down.filter((other) => valueOf(other, label) === valueOf(machine, label));
+      if (alike.length > 0 && alike.length + beside.length + 1 > max) complain("lanes_hold", `${machine} stops ${app} for ${deployment.id} while ${alike.join(", ")} of the same ${label} are changing and ${beside.join(", ") || "none"} down, ${max} allowed`);
     }
     if (spread === null) return;
     const unlike = changing.filter((other) => valueOf(other, spread) !== valueOf(machine, spread));
