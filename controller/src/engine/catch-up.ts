@@ -352,10 +352,16 @@ export class CatchUp {
   #decidedOtherwise(standing: Standing, machine: MachineId, labels: Labels): DeploymentId | undefined {
     const { id, app, release, startSeq } = standing;
     const decided = this.#facts.decisions.told(machine, app);
-    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq && !this.#isBackOn(standing, machine)) return decided.deployment;
+    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq && !this.#isBackOn(standing, machine) && !this.#wentBackFromOther(decided.deployment, standing, machine)) return decided.deployment;
     const leftOutBy = this.#leftOutAfter(startSeq, machine, app);
     if (leftOutBy !== undefined) return leftOutBy;
     return this.#takenBack.get(app)?.find((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels))?.by;
+  }
+
+  /** Another release was taken back from it by this deployment: that says nothing of what stands, and was missed there. */
+  #wentBackFromOther(id: DeploymentId, { app, release }: Standing, machine: MachineId): boolean {
+    const given = this.#facts.givenBy(id).release;
+    return given !== release && this.#facts.hasGoneBack(id) && this.#world.availabilities.assignedTo(machine, app)?.release !== given;
   }
 
   /** Who has left the machine out since, whatever labels it has by now. */
