@@ -13,7 +13,7 @@ import {
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
 import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
-import { keepersOf, type Outstanding, outstandingOf, overtakenOf } from "../history/outstanding.ts";
+import { keepersOf, onTrialOf, type Outstanding, outstandingOf, overtakenOf } from "../history/outstanding.ts";
 import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
 import { listText } from "../history/words.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
@@ -217,7 +217,8 @@ export class DeploymentViews {
     const { targets, count } = isOpen ? await inSlices(outstandingOf(this.#db, id, ending, this.#present), slice) : NOBODY_OUTSTANDING;
     const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await inSlices(overtakenOf(this.#db, id), slice) : NOBODY_OVERTAKEN;
     const keepers = phase === "rolled_back" && this.#present !== undefined && row.unchanged !== "[]" ? keepersOf(this.#db, id) : [];
-    const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken, keepers });
+    const onTrial = phase === "superseded" && this.#present !== undefined && counts.healthy > 0 ? onTrialOf(this.#db, id) : [];
+    const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken, keepers, onTrial });
     const left = targets.map((target) => ({ machine: target.machine, state: targetState(stateNow(ending, target)), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));
     return { outcome, outstanding: count === 0 ? undefined : { count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };

@@ -3,6 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
+import { viewsOf } from "../api/views.fixture.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
 import type { World } from "./world.fixture.ts";
@@ -457,4 +458,19 @@ describe("a machine that could not go back", () => {
     await work(world, [...NAMES, "e"], 4);
     expect([world.phase(fourth), refused(world, second)]).toEqual(["succeeded", expect.stringMatching(/^d-2 can't be rolled back: d-4 of app has been carried out since; roll that back instead/)]);
   });
+});
+
+test("canaries that a bad release had not come to, when it took the place of theirs, are named: nobody has called good what they run", async () => {
+  const world = await onOne();
+  const strategy = { waves: [soak(600_000, 2), ALL], maxUnavailable: count(1), onConflict: "supersede" as const };
+  const second = world.deploy("2", strategy);
+  for (const name of ["a", "b"]) await world.say(name, "healthy", world.generation(name), "app", "2");
+  const third = world.deploy("3", strategy);
+  await world.say("a", "reverted", world.generation("a"), "app", "1");
+  await work(world, NAMES, 6);
+  expect([world.phase(third), world.wanted("a"), world.wanted("b")]).toEqual(["rolled_back", "1", "2"]);
+  expect((await viewsOf(world).one(second))!.outcome).toBe("superseded; b still runs 2, which was never confirmed there");
+  world.deploy("1", WIDE);
+  await work(world, NAMES, 6);
+  expect((await viewsOf(world).one(second))!.outcome).toBe("superseded");
 });

@@ -59,6 +59,12 @@ test("a rollback names the machines that had the release before, and keep it", (
   expect(keepers(names(9))).toBe("rolled back; web-1, web-2, web-3 and 6 more had 3.0 before it, and keep that");
 });
 
+test("one that something took the place of names the machines that run its release still, unconfirmed", () => {
+  const onTrial = (names: readonly string[]): string => outcomeText({ phase: "superseded", beganBack: false, version: "3.0", counts: emptyCounts(), outstanding: [], outstandingCount: 0, onTrial: names });
+  expect(onTrial(["web-1"])).toBe("superseded; web-1 still runs 3.0, which was never confirmed there");
+  expect(onTrial([])).toBe("superseded");
+});
+
 test("nobody says that a machine which was revoked is still to be heard", () => {
   const revoked = { isHeard: false, isRevoked: true };
   expect(text("rolled_back", { reverted: 7, unreachable: 1 }, [target("web-3", "unreachable", { purpose: "revert", ...revoked })])).toBe(

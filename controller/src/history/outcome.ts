@@ -83,6 +83,8 @@ export interface Ended extends Ending {
   readonly overtaken?: Overtaken;
   /** Of one that was taken back: machines that had its release before it, and keep that. Default none. */
   readonly keepers?: readonly string[];
+  /** Of one that something took the place of: machines that run its release still, unconfirmed. Default none. */
+  readonly onTrial?: readonly string[];
 }
 
 /** `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard` */
@@ -99,7 +101,7 @@ export function outcomeText(ended: Ended): string {
     case "aborted":
       return [phase, ...kept, ...left].join("; ");
     case "superseded":
-      return [left.length > 0 && isSupersededBack(ended) ? "superseded before all had gone back" : phase, ...left].join("; ");
+      return [left.length > 0 && isSupersededBack(ended) ? "superseded before all had gone back" : phase, ...left, ...onTrialSentence(ended)].join("; ");
   }
 }
 
@@ -122,9 +124,15 @@ export function outstandingText(ending: Ending, version: string, target: Outstan
 }
 
 function keepersSentence({ version, keepers = [] }: Pick<Ended, "version" | "keepers">): readonly string[] {
-  if (keepers.length === 0) return [];
-  const named = keepers.slice(0, keepers.length > NAMED_MAX + 1 ? NAMED_MAX : keepers.length);
-  return [`${whoText(named, keepers.length)} had ${version} before it, and ${keepers.length === 1 ? "keeps" : "keep"} that`];
+  return keepers.length === 0 ? [] : [`${someText(keepers)} had ${version} before it, and ${keepers.length === 1 ? "keeps" : "keep"} that`];
+}
+
+function onTrialSentence({ version, onTrial = [] }: Pick<Ended, "version" | "onTrial">): readonly string[] {
+  return onTrial.length === 0 ? [] : [`${someText(onTrial)} still ${onTrial.length === 1 ? "runs" : "run"} ${version}, which was never confirmed there`];
+}
+
+function someText(machines: readonly string[]): string {
+  return whoText(machines.slice(0, machines.length > NAMED_MAX + 1 ? NAMED_MAX : machines.length), machines.length);
 }
 
 /** Of those that were removed, whoever left well, or before its turn, is not missed. */

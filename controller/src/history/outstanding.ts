@@ -122,3 +122,11 @@ const KEEPERS = `SELECT u.value FROM deployments d, json_each(d.unchanged) u JOI
 export function keepersOf(db: Database, id: DeploymentId): readonly string[] {
   return statement(db, KEEPERS).pluck().all(id) as string[];
 }
+
+const ON_TRIAL = `SELECT t.machine FROM targets t JOIN deployments d ON d.id = t.deployment JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave JOIN assignments a ON a.machine = t.machine AND a.app = d.app
+  WHERE t.deployment = ? AND t.state = 'healthy' AND t.confirmed_seq IS NULL AND w.finished_seq IS NULL AND a.deployment = d.id AND a.release IS d.release ORDER BY t.position`;
+
+/** Of one that something took the place of in the middle of a wave: machines that run its release still, which nobody has called good. */
+export function onTrialOf(db: Database, id: DeploymentId): readonly string[] {
+  return statement(db, ON_TRIAL).pluck().all(id) as string[];
+}

@@ -201,9 +201,10 @@ function nowLines({ now }: Deployment, { colors, columns }: ViewOptions): readon
 
 /** Where there is more to say of the end than the header does. */
 function outcomeLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
-  // Whoever had the release before keeps it, and is nobody who is missing.
-  const isPlain = missingCount(deployment) === 0 && !(phaseWord(deployment.phase) === "rolled_back" && deployment.outcome !== "rolled back" && deployment.outcome !== "");
-  return isPlain ? [] : labelled("outcome: ", plain(deployment.outcome), columns, colors.yellow);
+  // Whoever had the release before, or runs it still, is nobody who is missing.
+  const word = phaseWord(deployment.phase);
+  const saysMore = (word === "rolled_back" || word === "superseded") && deployment.outcome.length > word.length;
+  return missingCount(deployment) === 0 && !saysMore ? [] : labelled("outcome: ", plain(deployment.outcome), columns, colors.yellow);
 }
 
 function reasonLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
