@@ -113,8 +113,8 @@ export function buildWorld(path: string, scale: Scale): number {
   // Whoever pulls the plug meanwhile builds it again.
   journal.db.pragma("synchronous = OFF");
   journal.db.pragma("cache_size = -500000");
-  // Made at the end, all at once, they take a fraction of the time.
-  const indexes = journal.db.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL").all() as { name: string; sql: string }[];
+  // Made at the end, all at once, they take a fraction of the time. Those of the deployments, which are few, are asked for each assignment.
+  const indexes = journal.db.prepare("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL AND tbl_name <> 'deployments'").all() as { name: string; sql: string }[];
   for (const { name } of indexes) journal.db.exec(`DROP INDEX ${name}`);
   new Builder(journal, scale).build();
   for (const { sql } of indexes) journal.db.exec(sql);

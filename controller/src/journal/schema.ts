@@ -226,6 +226,8 @@ const INDEXES = [
   "CREATE INDEX releases_by_app ON releases (app, created_at, id)",
   "CREATE INDEX machine_apps_said ON machine_apps (app, said_attended)",
   "CREATE INDEX assignments_by_app ON assignments (app, release, last_good)",
+  // Few, and asked for whatever is assigned.
+  "CREATE INDEX deployments_taking_back ON deployments (app, takes_back) WHERE takes_back IS NOT NULL",
   "CREATE INDEX machine_apps_by_app ON machine_apps (app, running_version)",
   "CREATE INDEX assignments_by_deployment ON assignments (deployment)",
 ];
