@@ -22,7 +22,7 @@ export interface ReportSource {
   readonly newestPendingSeq: number;
   /** Up to which one they were acknowledged last, in this life of the agent; 0: none was. */
   readonly acknowledgedSeq: number;
-  /** The highest that was sent, as far as this life of the agent knows. */
+  /** Up to which one the controller has this source's for certain, or may have them by this life of the agent. */
   readonly sentSeq: number;
   after(seq: number, limit: number): readonly Report[];
   acknowledge(seq: number): void;

@@ -216,8 +216,8 @@ export class DeploymentViews {
     const isOpen = openStates(ending).some((state) => counts[state] > 0);
     const { targets, count } = isOpen ? await inSlices(outstandingOf(this.#db, id, ending, this.#present), slice) : NOBODY_OUTSTANDING;
     const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await inSlices(overtakenOf(this.#db, id), slice) : NOBODY_OVERTAKEN;
-    const keepers = phase === "rolled_back" && this.#present !== undefined && row.unchanged !== "[]" ? keepersOf(this.#db, id) : [];
-    const onTrial = phase === "superseded" && this.#present !== undefined && counts.healthy > 0 ? onTrialOf(this.#db, id) : [];
+    const keepers = phase === "rolled_back" && this.#present !== undefined && counts.unchanged > 0 ? await inSlices(keepersOf(this.#db, id, counts.unchanged), slice) : [];
+    const onTrial = phase === "superseded" && this.#present !== undefined && counts.healthy > 0 ? await inSlices(onTrialOf(this.#db, id, counts.healthy), slice) : [];
     const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken, keepers, onTrial });
     const left = targets.map((target) => ({ machine: target.machine, state: targetState(stateNow(ending, target)), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));

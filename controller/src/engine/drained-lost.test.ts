@@ -24,6 +24,15 @@ async function onTwo() {
 }
 const outcome = async (scene: Scene, id: never) => (await scene.whyDeployment(id)).split("\n")[0]!;
 
+/** b is drained before the rollback ends, which waits for nobody but a. */
+async function drainedBeforeTheEnd(afterMs: number) {
+  const { scene, id } = await onTwo();
+  expect(scene.engine.orders.cordon("b" as never, { drain: true, force: true }, by).ok).toBe(true);
+  await scene.tell("a", "healthy", "1");
+  scene.pass(afterMs, "a");
+  return { scene, id };
+}
+
 test("drained after the end, while the rollout is in the tables", async () => {
   const { scene, id } = await onTwo();
   await scene.tell("a", "healthy", "1");
@@ -58,18 +67,12 @@ test("drained before the end", async () => {
 });
 
 test("drained before the end, and what becomes of the rollback", async () => {
-  const { scene, id } = await onTwo();
-  expect(scene.engine.orders.cordon("b" as never, { drain: true, force: true }, by).ok).toBe(true);
-  await scene.tell("a", "healthy", "1");
-  scene.pass(700_000, "a");
+  const { scene, id } = await drainedBeforeTheEnd(700_000);
   expect(scene.phase(id)).toBe("rolled_back");
 });
 
 test.each(["heard, then uncordoned", "uncordoned, then heard"])("it goes back when it is %s", async (order) => {
-  const { scene, id } = await onTwo();
-  expect(scene.engine.orders.cordon("b" as never, { drain: true, force: true }, by).ok).toBe(true);
-  await scene.tell("a", "healthy", "1");
-  scene.pass(20_000, "a");
+  const { scene, id } = await drainedBeforeTheEnd(20_000);
   const uncordon = (): unknown => scene.engine.orders.uncordon("b" as never, by);
   if (order.startsWith("uncordoned")) uncordon();
   await scene.join("b");

@@ -118,15 +118,19 @@ export function* isRunElsewhere(db: Database, id: DeploymentId): Steps<boolean> 
 const KEEPERS = `SELECT u.value FROM deployments d, json_each(d.unchanged) u JOIN machines m ON m.id = u.value JOIN assignments a ON a.machine = u.value AND a.app = d.app
   WHERE d.id = ? AND a.release IS d.release AND a.decided_seq < d.back_seq`;
 
-/** Of one that was taken back: machines that it left out, since they ran its release already, and that are to run it still. */
-export function keepersOf(db: Database, id: DeploymentId): readonly string[] {
-  return statement(db, KEEPERS).pluck().all(id) as string[];
+/** Of one that was taken back: machines that it left out, since they ran its release already, and that are to run it still. `unchanged`: so many it left out. */
+export function* keepersOf(db: Database, id: DeploymentId, unchanged: number): Steps<readonly string[]> {
+  const keepers = statement(db, KEEPERS).pluck().all(id) as string[];
+  yield unchanged;
+  return keepers;
 }
 
 const ON_TRIAL = `SELECT t.machine FROM targets t JOIN deployments d ON d.id = t.deployment JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave JOIN assignments a ON a.machine = t.machine AND a.app = d.app
   WHERE t.deployment = ? AND t.state = 'healthy' AND t.confirmed_seq IS NULL AND w.finished_seq IS NULL AND a.deployment = d.id AND a.release IS d.release ORDER BY t.position`;
 
-/** Of one that something took the place of in the middle of a wave: machines that run its release still, which nobody has called good. */
-export function onTrialOf(db: Database, id: DeploymentId): readonly string[] {
-  return statement(db, ON_TRIAL).pluck().all(id) as string[];
+/** Of one that something took the place of in the middle of a wave: machines that run its release still, which nobody has called good. `healthy`: so many of its targets are. */
+export function* onTrialOf(db: Database, id: DeploymentId, healthy: number): Steps<readonly string[]> {
+  const onTrial = statement(db, ON_TRIAL).pluck().all(id) as string[];
+  yield healthy;
+  return onTrial;
 }

@@ -12,7 +12,7 @@
 import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { TargetsArchived } from "./entry.ts";
-import { isNamedForGood, stands } from "./standing.ts";
+import { gaveWay, isNamedForGood, stands } from "./standing.ts";
 import { statement } from "./statement.ts";
 
 /** A few milliseconds. */
@@ -32,7 +32,7 @@ const IS_REPLACED = `(d.phase <> 'succeeded' OR EXISTS (
   SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND l.phase = 'succeeded' AND (${stands("l")} OR NOT (${stands("d")}))))`;
 
 /** Of a deployment `d`: a rollback to an older release that something took the place of, while machines run what it was to take back: that it was to come to them is why that is not good there (confirmed.ts). */
-const IS_STILL_MEANT = `(d.takes_back IS NOT NULL AND d.phase = 'superseded' AND d.back_seq IS NULL AND EXISTS (
+const IS_STILL_MEANT = `(${gaveWay("d")} AND EXISTS (
   SELECT 1 FROM targets t JOIN assignments a ON a.machine = t.machine AND a.app = d.app WHERE t.deployment = d.id AND a.release = d.takes_back AND a.decided_seq < d.start_seq))`;
 
 /** Its state; one that was skipped since its labels matched no more was not missed when its deployment ended. */

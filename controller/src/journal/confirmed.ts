@@ -4,7 +4,7 @@
  * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, or is given back by a drain, from the start. It stays so whatever becomes of the target, and is the
  * last good one unless it is taken back, or the machine goes back by itself.
  */
-import { leavesOut } from "./standing.ts";
+import { gaveWay, leavesOut } from "./standing.ts";
 
 /** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
 export const CONFIRMED_SEQ = `
@@ -36,7 +36,7 @@ const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state
 /** A rollback to an older release was to come to the machine, and something else took its place, but for the same release, which left the machine out and was not taken back: somebody wants that again. */
 const IS_TO_BE_REPLACED = `EXISTS (
   SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
-  WHERE d.app = a.app AND d.takes_back IS NOT NULL AND d.takes_back = a.release AND d.phase = 'superseded' AND d.back_seq IS NULL AND d.start_seq > a.decided_seq
+  WHERE d.app = a.app AND ${gaveWay("d")} AND d.takes_back = a.release AND d.start_seq > a.decided_seq
     AND NOT EXISTS (SELECT 1 FROM deployments n WHERE n.app = a.app AND n.release = a.release AND n.start_seq > d.start_seq AND n.back_seq IS NULL AND ${leavesOut("n", "a.machine")}))`;
 
 /** Of such an assignment: what was the last good release when it was made. Not what the machine ran when it joined, if that is what was given to it, and is taken back. */
