@@ -188,9 +188,9 @@ function connectionOf(identity: RunningIdentity): Connection {
     ...channelOf(credentials),
     onWelcome: () => identity.worked(credentials),
     onReturnSpread: (spreadMs) => identity.spreadOver(spreadMs),
-    onRenew: () => identity.renewSoon(),
+    onRenew: () => identity.renewSoon(credentials),
     onEnd: ({ kind }) => {
-      if (kind === "not_accepted") identity.renewSoon();
+      if (kind === "not_accepted") identity.renewSoon(credentials);
       if (kind === "not_accepted" || kind === "never_welcomed") identity.failed(credentials);
     },
   };

@@ -3,7 +3,7 @@ import "reflect-metadata";
 import { webcrypto } from "node:crypto";
 import { authorityName, CONTROLLER_NAME, machineUri } from "@muster/proto/identity.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
-import { BasicConstraintsExtension, cryptoProvider, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
+import { BasicConstraintsExtension, cryptoProvider, Pkcs10CertificateRequest, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import { pinOf } from "./channel.ts";
 import type { Credentials } from "./identity-store.ts";
 import { makeKeys } from "./keys.ts";
@@ -38,25 +38,31 @@ export class TestAuthority {
   }
 
   async machine(id: string): Promise<Credentials> {
-    const { key, certificate } = await this.#issue(new SubjectAlternativeNameExtension([{ type: "url", value: machineUri({ machine: id as MachineId, membership: 1 }) }]));
+    const { key, certificate } = await this.#issue(uriOf(id));
     const issuedAt = Date.now();
     return { keys: { ...makeKeys(), tls: key }, certificate, authorities: [this.certificate], natsJwt: "", issuedAt, expiresAt: issuedAt + HOUR_MS };
   }
 
+  /** PEM; for the keys of a machine that asks with `certificateRequest` (PKCS #10, DER). */
+  async renewed(id: string, certificateRequest: Uint8Array): Promise<string> {
+    return this.#certificate(await new Pkcs10CertificateRequest(certificateRequest).publicKey.export(), uriOf(id));
+  }
+
   async #issue(names: SubjectAlternativeNameExtension): Promise<{ readonly key: string; readonly certificate: string }> {
     const keys = await newKeys();
-    const certificate = await X509CertificateGenerator.create({
-      ...dates(),
-      issuer: this.#name,
-      subject: "CN=test",
-      publicKey: keys.publicKey,
-      signingKey: this.#keys.privateKey,
-      signingAlgorithm: ALGORITHM,
-      extensions: [names],
-    });
+    const certificate = await this.#certificate(keys.publicKey, names);
     const der = Buffer.from(await webcrypto.subtle.exportKey("pkcs8", keys.privateKey)).toString("base64");
-    return { key: `-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`, certificate: `${certificate.toString("pem")}\n` };
+    return { key: `-----BEGIN PRIVATE KEY-----\n${der}\n-----END PRIVATE KEY-----\n`, certificate };
   }
+
+  async #certificate(publicKey: webcrypto.CryptoKey, names: SubjectAlternativeNameExtension): Promise<string> {
+    const signed = { issuer: this.#name, subject: "CN=test", publicKey, signingKey: this.#keys.privateKey, signingAlgorithm: ALGORITHM, extensions: [names] };
+    return `${(await X509CertificateGenerator.create({ ...dates(), ...signed })).toString("pem")}\n`;
+  }
+}
+
+function uriOf(id: string): SubjectAlternativeNameExtension {
+  return new SubjectAlternativeNameExtension([{ type: "url", value: machineUri({ machine: id as MachineId, membership: 1 }) }]);
 }
 
 function newKeys(): Promise<webcrypto.CryptoKeyPair> {

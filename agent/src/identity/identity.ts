@@ -110,9 +110,10 @@ export class RunningIdentity {
     this.#spreadMs = spreadMs;
   }
 
-  /** The controller wants it renewed soon, or takes the credentials no longer. */
-  renewSoon(): void {
-    if (this.#isAsked || this.#identity.next?.credentials !== undefined) return;
+  /** The controller wants these renewed soon, or takes them no longer. A session of older ones may say so still: that is done. */
+  renewSoon(credentials: Credentials): void {
+    const { next, current } = this.#identity;
+    if (this.#isAsked || credentials !== current || next?.credentials !== undefined) return;
     this.#isAsked = true;
     this.#waiting.abort();
   }
@@ -126,6 +127,8 @@ export class RunningIdentity {
         case "renewed":
           retryMs = RETRY_MS.least;
           this.#hasComplained = false;
+          // Asked for while it was under way: here they are.
+          this.#isAsked = false;
           logger.info({ expiresAt: new Date(this.credentials.expiresAt).toISOString() }, "credentials renewed");
           this.#onRenewed();
           break;
