@@ -391,7 +391,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the engine wakes itself without end",
     breaks: "spins",
-    edits: [{ file: `${ENGINE}/loop.ts`, find: "const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at :", put: "const next = this.rollouts.hasUnfinished || now.at > 0 ? now.at :" }],
+    edits: [{ file: `${ENGINE}/loop.ts`, find: "const next = hasMore ? now.at :", put: "const next = hasMore || now.at > 0 ? now.at :" }],
   },
   {
     name: "max_unavailable is not looked at, and the engine's own checks find it",

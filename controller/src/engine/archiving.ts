@@ -95,7 +95,7 @@ export class Archiving {
       const rows = await journal.archive.moveOldest(upTo, ({ attended }, lastSeq) => this.#underWay(attended as Attended, lastSeq));
       if (rows === 0) break;
       moved += rows;
-      await nextTurn();
+      await new Promise<void>((resolve) => void journal.log.whenShort(resolve));
     }
     if (moved > 0) this.#logger.info({ rows: moved, stepsForMs }, "steps of the journal moved to the archive");
     await this.#fold(attended - stepsForMs, stepsForMs);

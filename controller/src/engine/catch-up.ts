@@ -18,7 +18,7 @@ import { unmatchedReason } from "../rollout/words.ts";
 import type { Decision, Intention, OutstandingTarget } from "./decisions.ts";
 import { changesWhoStands } from "./effects.ts";
 import type { Facts, StandingRow } from "./facts.ts";
-import { ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
+import { ofRollout, ofRolloutOr, type Quarantine } from "./own-bug.ts";
 import type { Append, Rollouts } from "./rollouts.ts";
 import type { World } from "./world.ts";
 
@@ -200,13 +200,11 @@ export class CatchUp {
   /** A deployment that can't be read stands all the same: machines that it may be for get nothing older. */
   #standingOf(row: StandingRow): Standing {
     const matches = widestSelector(row.selector);
-    try {
-      return ofRollout(row.id, () => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[], ...givenTo(row) }));
-    } catch (error) {
-      if (!(error instanceof RolloutBug)) throw error;
-      this.#quarantine.put(row.id, error);
-      return { ...row, matches, laneLabels: [], lateJoiners: "ignore", isWayBack: false };
-    }
+    const read = () => ({ ...row, matches: checkedSelector(row.selector), laneLabels: JSON.parse(row.lanes) as LaneLabel[], ...givenTo(row) });
+    return ofRolloutOr(row.id, read, (bug) => {
+      this.#quarantine.put(row.id, bug);
+      return { ...row, matches, laneLabels: [], lateJoiners: "ignore" as const, isWayBack: false };
+    });
   }
 
   #lookAt(machine: MachineId, append: Append, now: Moment): void {

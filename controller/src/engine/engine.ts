@@ -21,29 +21,17 @@ import { FleetOrders } from "./fleet-orders.ts";
 import { Loop, type LoopOptions } from "./loop.ts";
 import { Operators } from "./operators.ts";
 import { Outlook } from "./outlook.ts";
-import { ofRollout, RolloutBug } from "./own-bug.ts";
-import { HelloOverBudget, MachineGone } from "./refusal.ts";
+import { ofRollout, ofRolloutOr } from "./own-bug.ts";
+import { HelloOverBudget } from "./refusal.ts";
 import { ReportIntake } from "./report-intake.ts";
 import { Retention } from "./retention.ts";
 import type { Append } from "./rollouts.ts";
+import { HELLO_WEIGHT, Said } from "./said.ts";
 import { nextToStart } from "./starts.ts";
 import { Voices } from "./voices.ts";
 import { Watch } from "./watch.ts";
 
 export type EngineOptions = LoopOptions;
-
-/** What one agent said, waiting for a transaction that it shares with others that came in the same turn of the loop. */
-interface Saying {
-  readonly take: (append: Append, now: Seen) => void;
-  /** How much of a transaction it takes. */
-  readonly weight: number;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** What a transaction takes of what agents say before others have their turn: so many reports, or hellos and voices after a silence, which concern every app of a machine. */
-const WEIGHT_MAX = 320;
-const HELLO_WEIGHT = 20;
 
 /** Machines whose newest generation is looked up in one turn when the way to them is back. */
 const TOLD_AGAIN_PER_TURN = 100;
@@ -61,7 +49,7 @@ export class Engine {
   readonly archiving: Archiving;
   readonly #loop: Loop;
   readonly #intake: ReportIntake;
-  #said: Saying[] = [];
+  readonly #said: Said;
   readonly #watch: Watch;
   #cancelTelling: (() => void) | undefined;
   readonly #voices: Voices;
@@ -71,6 +59,7 @@ export class Engine {
     this.#watch = new Watch(this.#loop);
     this.#voices = new Voices(this.#loop, (machine, generation) => this.#shareVoice(machine, generation));
     this.#intake = new ReportIntake(this.#loop, options.logger, (report, append, now) => this.#followReport(report, append, now));
+    this.#said = new Said(this.#loop, this.#intake);
     this.operators = new Operators(this.#loop);
     this.orders = new FleetOrders(this.#loop);
     this.outlook = new Outlook(this.#loop, this.operators);
@@ -116,9 +105,9 @@ export class Engine {
     const isOtherInstance = known !== undefined && known.instance !== instance;
     if (newestPending > (isOtherInstance ? 0 : this.#intake.acknowledgedSeq(machine, instance))) world.noteOwed(machine, newestPending);
     const isSettled = didOwe && !world.owes(machine);
-    const take: Saying["take"] = (append, now) => this.#introduce(said, generation, append, now);
-    if (known === undefined) await this.#share(take, HELLO_WEIGHT);
-    else if (world.isSilent(machine) || isNews || isSettled) await this.#shareOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
+    const take = (append: Append, now: Seen): void => this.#introduce(said, generation, append, now);
+    if (known === undefined) await this.#said.take(take, HELLO_WEIGHT);
+    else if (world.isSilent(machine) || isNews || isSettled) await this.#said.takeOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
     world.connected(machine, attendance.hearing(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
@@ -158,7 +147,7 @@ export class Engine {
     const didOwe = world.owes(machine);
     world.noteOwed(machine, last.reportSeq);
     try {
-      await this.#shareOf(machine, (append, now) => this.#takeReports(reports, last, didOwe, append, now), reports.length);
+      await this.#said.takeOf(machine, (append, now) => this.#takeReports(reports, last, didOwe, append, now), reports.length);
     } catch (error) {
       if (world.has(machine)) world.noteOwed(machine, last.reportSeq);
       throw error;
@@ -231,12 +220,8 @@ export class Engine {
   }
 
   #waitingOn(state: RolloutState): string | undefined {
-    try {
-      return ofRollout(state.id, () => (state.phase === "pending" ? this.#waitsToBegin(state) : undefined) ?? waitingOn(state, this.#loop.attendance.now()));
-    } catch (error) {
-      if (!(error instanceof RolloutBug)) throw error;
-      return `a fault of the controller itself to be mended (${error.message})`;
-    }
+    const wait = (): string | undefined => (state.phase === "pending" ? this.#waitsToBegin(state) : undefined) ?? waitingOn(state, this.#loop.attendance.now());
+    return ofRolloutOr(state.id, wait, ({ message }) => `a fault of the controller itself to be mended (${message})`);
   }
 
   #waitsToBegin(state: RolloutState): string | undefined {
@@ -329,7 +314,7 @@ export class Engine {
   }
 
   #shareVoice(machine: MachineId, generation: Generation): void {
-    this.#share((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => this.#voices.keep(machine, generation));
+    this.#said.take((append, now) => this.#noteVoice(machine, generation, append, now), HELLO_WEIGHT).catch(() => this.#voices.keep(machine, generation));
   }
 
   /** The hello was not written, and the agent may be slow to repeat it: that the machine was heard is kept, and tried again. */
@@ -342,42 +327,6 @@ export class Engine {
   #noteVoice(machine: MachineId, generation: Generation, append: Append, now: Seen): void {
     const { world, facts } = this.#loop;
     if (facts.hasMachine(machine) && world.isSilent(machine)) this.#heardAgain(machine, generation, append, now);
-  }
-
-  /** One transaction, and so one flush of the disk, for much of what agents said in one turn of the loop. */
-  #share(take: Saying["take"], weight: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#said.length === 0) setImmediate(() => this.#takeSaid());
-      this.#said.push({ take, weight, resolve, reject });
-    });
-  }
-
-  /** Of a known machine, which may be removed before this is taken. */
-  async #shareOf(machine: MachineId, take: Saying["take"], weight: number): Promise<void> {
-    let isGone = false;
-    await this.#share((append, now) => {
-      isGone = !this.#loop.facts.hasMachine(machine);
-      if (!isGone) take(append, now);
-    }, weight);
-    if (isGone) throw new MachineGone(machine);
-  }
-
-  #takeSaid(): void {
-    let weight = 0;
-    let count = 0;
-    for (; count < this.#said.length && (count === 0 || weight + this.#said[count]!.weight <= WEIGHT_MAX); count += 1) weight += this.#said[count]!.weight;
-    const batch = this.#said.splice(0, count);
-    if (this.#said.length > 0) setImmediate(() => this.#takeSaid());
-    try {
-      this.#loop.commit((append, now) => {
-        this.#intake.begin();
-        for (const { take } of batch) take(append, now);
-      });
-      this.#intake.settle();
-      for (const { resolve } of batch) resolve();
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
-    }
   }
 
   /** `didOwe`: the machine owed reports before these came. */

@@ -26,7 +26,7 @@ import type { Clock } from "./clock.ts";
 import { decidedSince } from "./decided-since.ts";
 import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
-import { isFaultOfDisk, ofRollout, Quarantine, RolloutBug } from "./own-bug.ts";
+import { isFaultOfDisk, ofRollout, ofRolloutOr, Quarantine, RolloutBug } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, askListening, questionOf } from "./questions.ts";
@@ -319,16 +319,14 @@ export class Loop {
   lateWait(id: DeploymentId): string | undefined {
     const quarantined = this.quarantine.why(id);
     if (quarantined !== undefined) return quarantined;
-    try {
-      return ofRollout(id, () => {
-        const state = this.rollouts.get(id) ?? this.facts.deployment(id);
-        return state === undefined ? undefined : (this.world.unsound(state)?.message ?? tailWait(this.rollouts.get(id)));
-      });
-    } catch (error) {
-      if (!(error instanceof RolloutBug)) throw error;
-      this.quarantine.put(id, error);
+    const wait = (): string | undefined => {
+      const state = this.rollouts.get(id) ?? this.facts.deployment(id);
+      return state === undefined ? undefined : (this.world.unsound(state)?.message ?? tailWait(this.rollouts.get(id)));
+    };
+    return ofRolloutOr(id, wait, (bug) => {
+      this.quarantine.put(id, bug);
       return this.quarantine.why(id);
-    }
+    });
   }
 
   /** Why a pending deployment does not begin yet. */
@@ -389,13 +387,10 @@ export class Loop {
   }
 
   #orPause<T>(id: DeploymentId, work: () => T): T | undefined {
-    try {
-      return ofRollout(id, work);
-    } catch (error) {
-      if (!(error instanceof RolloutBug)) throw error;
-      this.byItself("pause", () => this.#pause(error));
+    return ofRolloutOr(id, work, (bug) => {
+      this.byItself("pause", () => this.#pause(bug));
       return undefined;
-    }
+    });
   }
 
   /** Questions whose answer was lost with an earlier controller, or came while the rollout was broken. One that is under way is not asked twice. */
@@ -410,8 +405,10 @@ export class Loop {
     // `attend`, which ends the catching up, looks at everything.
     if (this.#stopped || this.attendance.isCatchingUp) return;
     const now = this.attendance.now();
-    const next = this.rollouts.hasUnfinished || this.catchUp.hasMore ? now.at : [this.rollouts.nextWake(), ...this.#startTimes(now)].reduce(earlier, undefined);
-    if (next !== undefined) this.#cancelWake = this.clock.wakeAfter(next - now.at, () => this.tick());
+    const hasMore = this.rollouts.hasUnfinished || this.catchUp.hasMore;
+    const next = hasMore ? now.at : [this.rollouts.nextWake(), ...this.#startTimes(now)].reduce(earlier, undefined);
+    if (hasMore && this.journal.log.isLong) this.#cancelWake = this.journal.log.whenShort(() => this.tick());
+    else if (next !== undefined) this.#cancelWake = this.clock.wakeAfter(next - now.at, () => this.tick());
   }
 
   /** Called after memory was read again. No commit is tried at once: a full disk must not keep a CPU busy with reading. */
@@ -426,15 +423,8 @@ export class Loop {
 
   #startTimes(now: Moment): readonly (Instant | undefined)[] {
     const pending = this.rollouts.active().filter((state) => state.phase === "pending");
-    return pending.map((state) => {
-      try {
-        return ofRollout(state.id, () => this.waiting(state, now)?.until);
-      } catch (error) {
-        // The next transaction meets the bug, and pauses the rollout.
-        if (!(error instanceof RolloutBug)) throw error;
-        return undefined;
-      }
-    });
+    // The next transaction meets what is a bug, and pauses the rollout.
+    return pending.map((state) => ofRolloutOr(state.id, () => this.waiting(state, now)?.until, () => undefined));
   }
 
   #reload(): void {

@@ -30,6 +30,16 @@ export function ofRollout<T>(id: DeploymentId, work: () => T): T {
   }
 }
 
+/** The same; the bug is left to `onBug`. */
+export function ofRolloutOr<T, B>(id: DeploymentId, work: () => T, onBug: (bug: RolloutBug) => B): T | B {
+  try {
+    return ofRollout(id, work);
+  } catch (error) {
+    if (error instanceof RolloutBug) return onBug(error);
+    throw error;
+  }
+}
+
 /** A question that SQLite can't answer since a row holds what is no JSON is no fault of the disk. */
 export function isFaultOfDisk(error: unknown): boolean {
   if (!(error instanceof Error) || (error as { readonly code?: unknown }).code === "SQLITE_ERROR") return false;

@@ -60,6 +60,22 @@ test("the log is begun anew although somebody writes all the time", { timeout: 1
   await stop();
 });
 
+test("whoever has much to write waits while a log that is long is emptied, and no longer", async () => {
+  const stop = checkpointsBeside(journal, path, pino({ level: "silent" }));
+  write(26_000);
+  await vi.waitFor(() => expect(journal.log.isLong).toBe(true), { timeout: 30_000, interval: 1 });
+  await new Promise<void>((done) => void journal.log.whenShort(done));
+  expect(left()).toBe(0);
+  await stop();
+});
+
+test("nobody waits for a thread that has ended", async () => {
+  const stop = checkpointsBeside(journal, path, pino({ level: "silent" }));
+  journal.log.isLong = true;
+  await stop();
+  expect(journal.log.isLong).toBe(false);
+});
+
 test("whoever reads holds it up, and it goes on when they are done", async () => {
   const reader = openDatabase(path, { readonly: true });
   reader.exec("BEGIN");

@@ -21,6 +21,7 @@ import { type PartSource, Snapshots } from "./snapshot.ts";
 import { partsInMemory, partsOfFile } from "./snapshot-source.ts";
 import { createJournalTables, JOURNAL_VERSION, PROJECTION_SHAPE, recreateProjections } from "./schema.ts";
 import { upcast } from "./upcast.ts";
+import { WriteAheadLog } from "./write-ahead-log.ts";
 
 /** A fault of the database: the disk is full, the file can't be read, another process holds it. */
 export class JournalError extends Error {
@@ -102,6 +103,8 @@ export class Journal {
   readonly archive: Archive;
   /** From which the tables are rebuilt, with the rows after it. */
   readonly snapshots: Snapshots;
+  /** Whether whoever has much to write is to wait. */
+  readonly log = new WriteAheadLog();
   readonly #insert: Statement;
   readonly #page: Statement;
   readonly #pageOf: Statement;
