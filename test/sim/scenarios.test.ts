@@ -42,6 +42,18 @@ test("a machine that is silent already takes its place in the window from the fi
   await scenario.settle();
 });
 
+test("a machine that is silent already takes its place among those that are alike, too", async () => {
+  const scenario = await Scenario.of(5);
+  await scenario.stand("1");
+  scenario.cutOff("m-1");
+  await scenario.pass(60_000);
+  const id = scenario.deploy("2", { maxUnavailable: count(4), maxUnavailablePer: [{ label: "zone", max: 2 }] }, SLOW);
+  await scenario.pass(5_000);
+  expect(scenario.phaseOf(id)).toBe("rolling");
+  scenario.mend("m-1");
+  await scenario.settle();
+});
+
 test("the place of a machine that is drained in the middle of its change is not given away", async () => {
   const scenario = new Scenario(4);
   await scenario.pass(2_000);
