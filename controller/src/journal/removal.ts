@@ -3,7 +3,7 @@
  * themselves, with rows of their own. What the machine said of the release stays known.
  */
 import type { Database } from "better-sqlite3";
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId } from "@muster/proto/ids.ts";
 import type { ReasonCode } from "@muster/proto/reason.ts";
 import { evidenceOf, runsAsLeft } from "../rollout/evidence.ts";
 import type { Moment } from "../rollout/moment.ts";
@@ -19,35 +19,36 @@ export function removalReason({ by, reason }: Pick<MachineRemoved, "by" | "reaso
 
 interface Touched extends Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "firstTold" | "attempts"> {
   readonly deployment: DeploymentId;
+  readonly app: AppName;
   readonly phase: RolloutPhase;
   readonly reasonCode: ReasonCode | null;
   readonly isOnTrial: 0 | 1;
 }
 
-/** Changes the targets of the machine in the tables of deployments that have ended, all in one statement: they may be hundreds. */
+/** Changes the targets of the machine in the tables of deployments that have ended: they may be thousands. */
 export function prepareRemoval(db: Database): (removed: MachineRemoved, at: Moment) => void {
   const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
   const touched = db.prepare(
     // CROSS JOIN keeps SQLite from beginning with all targets. One deployment that can't be read keeps no machine in the fleet.
-    `SELECT d.id AS deployment, d.phase, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold, t.attempts, t.on_trial AS isOnTrial
+    `SELECT d.id AS deployment, d.app, d.phase, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold, t.attempts, t.on_trial AS isOnTrial
      FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine
      WHERE (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed' ORDER BY d.number`,
   );
   const remove = db.prepare(
     // As `runsAsLeft` has it. What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.
-    `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts = 0 THEN NULL WHEN state = 'reverted' AND reason_code IS NOT 'cordoned' THEN coalesce(runs, '') ELSE (SELECT @runs ->> ('$."' || app || '"') FROM deployments WHERE id = targets.deployment) END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = @left ->> ('$."' || deployment || '"'),
-       is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS @left ->> ('$."' || deployment || '"'), reason_code = @code, reason_message = @message,
+    `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts = 0 THEN NULL WHEN state = 'reverted' AND reason_code IS NOT 'cordoned' THEN coalesce(runs, '') ELSE @runs END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = @left,
+       is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS @left, reason_code = @code, reason_message = @message,
        confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
-     WHERE machine = @machine AND deployment IN (SELECT value FROM json_each(@deployments))`,
+     WHERE deployment = @deployment AND machine = @machine`,
   );
   return (removed, { at, attended }) => {
     const { machine, lostWith = [], runs = {} } = removed;
     const found = touched.all({ machine, lostWith: JSON.stringify(lostWith) }) as Touched[];
-    const left = found.flatMap(({ deployment, phase, reasonCode, isOnTrial, ...target }) => {
-      const as = evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
-      return as === null ? [] : [[deployment, as] as const];
-    });
-    remove.run({ machine, at, attended, ...removalReason(removed), left: JSON.stringify(Object.fromEntries(left)), runs: JSON.stringify(runs), deployments: JSON.stringify(found.map(({ deployment }) => deployment)) });
+    const common = { machine, at, attended, ...removalReason(removed) };
+    for (const { deployment, app, phase, reasonCode, isOnTrial, ...target } of found) {
+      const left = evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
+      remove.run({ ...common, deployment, left, runs: runs[app] ?? null });
+    }
   };
 }
 
