@@ -15,7 +15,7 @@ import type { Strategy } from "../plan/strategy.ts";
 import type { Moment } from "../rollout/moment.ts";
 import { goesForward, isOvertaken, isSupersededBack, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
 import { unmatchedReason } from "../rollout/words.ts";
-import type { Decision, Intention, OutstandingTarget } from "./decisions.ts";
+import type { Decision, Intention, OutstandingTarget, Told } from "./decisions.ts";
 import { changesWhoStands } from "./effects.ts";
 import type { Facts, StandingRow } from "./facts.ts";
 import { ofRollout, ofRolloutOr, type Quarantine } from "./own-bug.ts";
@@ -350,16 +350,17 @@ export class CatchUp {
   #decidedOtherwise(standing: Standing, machine: MachineId, labels: Labels): DeploymentId | undefined {
     const { id, app, release, startSeq } = standing;
     const decided = this.#facts.decisions.told(machine, app);
-    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq && !this.#isBackOn(standing, machine) && !this.#wentBackFromOther(decided.deployment, standing, machine)) return decided.deployment;
+    if (decided !== undefined && decided.deployment !== id && decided.seq > startSeq && !this.#isBackOn(standing, machine) && !this.#wentBackFromOther(decided, standing, machine)) return decided.deployment;
     const leftOutBy = this.#leftOutAfter(startSeq, machine, app);
     if (leftOutBy !== undefined) return leftOutBy;
     return this.#takenBack.get(app)?.find((each) => each.release === release && each.seq > startSeq && selects(each.matches, labels))?.by;
   }
 
-  /** Another release was taken back from it by this deployment: that says nothing of what stands, and was missed there. */
-  #wentBackFromOther(id: DeploymentId, { app, release }: Standing, machine: MachineId): boolean {
-    const given = this.#facts.givenBy(id).release;
-    return given !== release && this.#facts.hasGoneBack(id) && this.#world.availabilities.assignedTo(machine, app)?.release !== given;
+  /** Another release was taken back from it: that says nothing of what stands, and was missed there, unless what it went back to had been given to it since. */
+  #wentBackFromOther({ deployment, goodSeq }: Told, { app, release, startSeq }: Standing, machine: MachineId): boolean {
+    if (goodSeq !== null && goodSeq > startSeq) return false;
+    const taken = this.#facts.decisions.takenBackBy(deployment);
+    return taken !== undefined && taken !== release && this.#world.availabilities.assignedTo(machine, app)?.release !== taken;
   }
 
   /** Who has left the machine out since, whatever labels it has by now. */

@@ -29,6 +29,12 @@ export interface Decision {
   readonly seq: number;
 }
 
+/** The newest that a machine was told. */
+export interface Told extends Decision {
+  /** Of the decision that gave it its last good release; null: none did. */
+  readonly goodSeq: number | null;
+}
+
 /** A decision that the machine is still to be told. */
 export interface Intention extends Decision {
   readonly phase: RolloutPhase;
@@ -73,9 +79,13 @@ export class Decisions {
     return statementOf(this.#db, "SELECT max(seq) FROM journal WHERE deployment = ? AND kind IN ('deployment_submitted', 'start_approved')").pluck().get(id) as number;
   }
 
-  /** The newest that the machine was told. */
-  told(machine: MachineId, app: AppName): Decision | undefined {
-    return this.#sql.decision.get(machine, app) as Decision | undefined;
+  told(machine: MachineId, app: AppName): Told | undefined {
+    return this.#sql.decision.get(machine, app) as Told | undefined;
+  }
+
+  /** The release that a deployment takes back, or took, unless a person ended that: then every machine stays as it is. */
+  takenBackBy(id: DeploymentId): ReleaseId | undefined {
+    return this.#sql.takenBackBy.get(id) as ReleaseId | undefined;
   }
 
   /** What it is still to be told, being away or cordoned: by deployments that have it as a target, or that take it back. */
@@ -161,7 +171,8 @@ function prepare(db: Database) {
       `SELECT d.release FROM deployments this JOIN deployments d ON d.app = this.app AND d.selector = this.selector AND d.number < this.number AND d.release <> this.release AND d.phase = 'succeeded'
        WHERE this.id = ? AND EXISTS (SELECT 1 FROM assignments a WHERE a.app = this.app AND a.release = this.release) ORDER BY d.number DESC LIMIT ${BEFORE_MAX}`,
     ).pluck(),
-    decision: statement("SELECT deployment, decided_seq AS seq FROM assignments WHERE machine = ? AND app = ?"),
+    decision: statement("SELECT deployment, decided_seq AS seq, good_seq AS goodSeq FROM assignments WHERE machine = ? AND app = ?"),
+    takenBackBy: statement("SELECT release FROM deployments WHERE id = ? AND back_seq IS NOT NULL AND phase <> 'aborted'").pluck(),
     intentions: statement(
       `SELECT d.id AS deployment, d.phase, NOT ${GIVES} AS isBack, CASE WHEN ${GIVES} THEN d.start_seq ELSE d.back_seq END AS seq FROM targets t JOIN deployments d ON d.id = t.deployment
        WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND d.app = @app AND (

@@ -84,6 +84,7 @@ const PROJECTIONS = {
     last_good              TEXT,
     as_late                INTEGER NOT NULL DEFAULT 0, -- a rollback gave it what stood for machines like it, or a drain nothing: nothing was good there
     decided_seq            INTEGER NOT NULL,
+    good_seq               INTEGER, -- of the decision that gave it last_good; null: none did
     awaited_attended       INTEGER,
     PRIMARY KEY (machine, app)
   ) STRICT, WITHOUT ROWID`,
