@@ -80,6 +80,7 @@ interface TargetRow {
   readonly position: number;
   readonly previous: ReleaseId | null;
   readonly previous_as_late: number;
+  readonly taken_down: number;
   readonly lane: string;
   readonly on_trial: 0 | 1;
   readonly state: TargetState;
@@ -200,9 +201,9 @@ function waveOf(row: WaveRow, withCursor: (known: GateState, gate: number) => Ga
 }
 
 function addTarget(state: RolloutState, row: TargetRow): void {
-  const { machine, wave: index, position, previous, previous_as_late: isAsLate, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs, is_known: isKnown } = row;
+  const { machine, wave: index, position, previous, previous_as_late: isAsLate, taken_down: isTakenDown, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs, is_known: isKnown } = row;
   const since: Moment = { at: row.since, attended: row.since_attended };
-  const target: Target = { machine, wave: index, position, previous, isPreviousAsLate: isAsLate === 1, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, isKnown: isKnown === 1, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
+  const target: Target = { machine, wave: index, position, previous, isPreviousAsLate: isAsLate === 1, isTakenDown: isTakenDown === 1, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, isKnown: isKnown === 1, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
   const wave = state.waves[index]!;
   wave.counts[stands] += 1;
   if (target.onTrial) wave.countsOnTrial[stands] += 1;

@@ -167,6 +167,7 @@ const PROJECTIONS = {
     wave           INTEGER NOT NULL,
     position       INTEGER NOT NULL,
     previous       TEXT,
+    taken_down     INTEGER NOT NULL DEFAULT 0, -- it served when it was told to go back
     previous_as_late INTEGER NOT NULL DEFAULT 0, -- as "as_late" of assignments, when it goes back
     lane           TEXT NOT NULL,
     state          TEXT NOT NULL DEFAULT 'pending',

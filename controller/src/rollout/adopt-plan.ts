@@ -74,6 +74,7 @@ export function newTarget(state: RolloutState, { machine, lane, onTrial = false 
     onTrial,
     previous: null,
     isPreviousAsLate: false,
+    isTakenDown: false,
     state: "pending",
     purpose: null,
     generation: 0 as Generation,

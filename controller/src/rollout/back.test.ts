@@ -143,17 +143,57 @@ describe("a rollback", () => {
 });
 
 describe("a rollback that fails", () => {
-  test("goes on with the others, and lists exactly who runs what", () => {
-    const rollout = succeeded(4);
+  test("goes on with the others while as many could go back, and lists exactly who runs what", () => {
+    const rollout = succeeded(6);
     rollout.command("rollback");
-    rollout.report(3, "failed", { message: "port taken", runs: "2" });
+    rollout.healthy(5);
+    rollout.report(4, "failed", { message: "port taken", runs: "2" });
+    rollout.healthy(3);
     rollout.report(2, "failed", { message: "disk full", runs: "" });
     rollout.healthy(1, 0);
     expect(rollout.phase).toBe("failed");
     expect(rollout.state.reason).toEqual({
       code: "revert_failed",
-      message: "2 machines could not go back to what they ran before: m-2 runs nothing; m-3 runs 2; it was being rolled back because alice: known",
+      message: "2 machines could not go back to what they ran before: m-2 runs nothing; m-4 runs 2; it was being rolled back because alice: known",
     });
+  });
+
+  test("takes nobody else who serves down when more could not go back than could, until it is asked for again", () => {
+    const rollout = succeeded(5, { maxUnavailable: count(1) });
+    rollout.command("rollback");
+    rollout.report(4, "failed", { message: "exited with code 1", runs: "1" });
+    expect(rollout.states()).toBe("healthy healthy healthy healthy failed");
+    expect([rollout.phase, rollout.state.reason?.message]).toEqual([
+      "failed",
+      "1 machine could not go back to what it ran before: m-4 runs 1; m-0, m-1, m-2 and 1 more keep 2, since going back might take them down as well: muster rollback d-1 goes on with them; it was being rolled back because alice: known",
+    ]);
+    rollout.pass(60 * MINUTE);
+    expect(rollout.moving()).toEqual([]);
+
+    rollout.command("rollback");
+    expect(rollout.moving()).toEqual([4]);
+    rollout.report(4, "failed", { message: "exited with code 1", runs: "1" });
+    expect(rollout.moving()).toEqual([3]);
+    rollout.report(3, "failed", { message: "exited with code 1", runs: "1" });
+    expect([rollout.phase, rollout.states()]).toEqual(["failed", "healthy healthy healthy failed failed"]);
+  });
+
+  test("takes those that are down back whoever could not", () => {
+    const rollout = succeeded(3, { maxUnavailable: count(1) });
+    rollout.command("rollback");
+    rollout.report(2, "failed");
+    rollout.unwell(0);
+    rollout.pass(MINUTE);
+    expect(rollout.target(0).state).toBe("reverting");
+  });
+
+  test("tolerates as many as max_failures says", () => {
+    const rollout = succeeded(4, { maxUnavailable: count(1), maxFailures: count(1) });
+    rollout.command("rollback");
+    rollout.report(3, "failed");
+    expect(rollout.moving()).toEqual([2]);
+    rollout.report(2, "failed");
+    expect([rollout.phase, rollout.moving()]).toEqual(["failed", []]);
   });
 
   test("does not loop: it is not rolled back again by itself", () => {

@@ -1,7 +1,7 @@
 /**
  * The way back: machines that do not serve first and at once, then the newest wave first in the same window and lanes, each machine to what it ran before. Never a matter of time, of
  * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback, unless another deployment has decided about it since; one that goes back by itself is let
- * finish. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
+ * finish. When more of the machines that served could not go back than could, and more than the wave's `max_failures`, no further one is taken down. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
@@ -12,7 +12,7 @@ import { blockers, hasPlace } from "./place.ts";
 import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
 import { assignment, change, settlingStep, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
-import { budgetHold, stuckBackReason, whoRunsWhat } from "./words.ts";
+import { budgetHold, someOf, stuckBackReason, whoRunsWhat } from "./words.ts";
 
 export function backStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const next = nextBack(state, world);
@@ -72,9 +72,11 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
     if (mayGoBack(state, target) && costsNothing(state, target)) return { kind: "start", change: assignment(state, target, "revert", world) };
     state.backFirst.delete(target);
   }
-  const next = state.turnsBack.next(blockers(state, world, "revert"));
   const returning = waveGoingBack(state);
-  if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || isAnybodyLeft(state) ? "wait" : "none" };
+  const blockerOf = blockers(state, world, "revert");
+  const isOver = takesNoMoreDown(state);
+  const next = isOver ? allToGoBack(state).find((target) => hasFailed(target) && blockerOf(target) === undefined) : state.turnsBack.next(blockerOf);
+  if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || allToGoBack(state).some((target) => !isOver || hasFailed(target)) ? "wait" : "none" };
   if (world.isSilent(next.machine)) {
     const reason = { code: "silent", message: "nothing is heard from the machine; it goes back when it is heard" } as const;
     return { kind: "start", change: { kind: "target_changed", machine: next.machine, state: "unreachable", reason, runs: null } };
@@ -85,9 +87,26 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   return { kind: "start", change: assignment(state, next, "revert", world) };
 }
 
-/** Some target is still to be told, and what keeps it is no other of this rollback: a budget, or a lane that is full of machines that it did not tell. O(targets), at the end. */
-function isAnybodyLeft({ waves, availability }: RolloutState): boolean {
-  return waves.some(({ targets }) => targets.some((target) => mayGoBack({ availability }, target)));
+/** What they would go back to does not run there any more: whoever serves goes on with the release until a person asks for the rollback again. O(those that could not). */
+function takesNoMoreDown({ stuckBack, cameBack, waves }: RolloutState): boolean {
+  if (stuckBack.size <= cameBack.size) return false;
+  const stuckIn = new Map<number, number>();
+  for (const { wave } of stuckBack) {
+    const stuck = (stuckIn.get(wave) ?? 0) + 1;
+    if (stuck > waves[wave]!.maxFailures) return true;
+    stuckIn.set(wave, stuck);
+  }
+  return false;
+}
+
+/** Whoever is still to be told, the newest wave first: what keeps them at the end is no other of this rollback, but a budget, or a lane that is full of machines that it did not tell. O(targets). */
+function allToGoBack(state: RolloutState): readonly Target[] {
+  return state.waves.toReversed().flatMap(({ targets }) => targets.filter((target) => mayGoBack(state, target)).toReversed());
+}
+
+/** The release does not run there. */
+function hasFailed({ state }: Target): boolean {
+  return state === "failed";
 }
 
 /** Some target goes back by itself. */
@@ -100,6 +119,14 @@ function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed
   const failed = [...state.targets.values()].filter((target: Target) => target.state === "failed");
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
-  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${cause}`;
+  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state)}${cause}`;
   return { phase: "failed", reason: { code: "revert_failed", message } };
+}
+
+/** Those that were not taken down any more. */
+function leftText(state: RolloutState): string {
+  const left = [...state.targets.values()].filter((target) => isToRevert(target) && (target.state === "healthy" || target.state === "updating")).map(({ machine }) => machine);
+  if (!takesNoMoreDown(state) || left.length === 0) return "";
+  const version = state.release.slice(state.app.length + 1);
+  return `; ${someOf(left)} ${left.length === 1 ? "keeps" : "keep"} ${version}, since going back might take ${left.length === 1 ? "it" : "them"} down as well: muster rollback ${state.id} goes on with ${left.length === 1 ? "it" : "them"}`;
 }

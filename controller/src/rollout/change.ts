@@ -15,6 +15,7 @@ import {
   type Hold,
   isChangeOf,
   isHeldBesideMoves,
+  isStuckBack,
   type LeftAs,
   type LetGo,
   outstanding,
@@ -46,6 +47,8 @@ export type RolloutChange =
       readonly previous: ReleaseId | null;
       /** That is what stands for machines like it, as those that come late get it: nothing was good there. Default false. */
       readonly isPreviousAsLate?: boolean;
+      /** It serves, and is told to go back. Default false. */
+      readonly isTakenDown?: boolean;
     }
   /** To `pending`: it has its turn again. `runs`: the version that its agent says it runs, when it said. */
   | {
@@ -116,6 +119,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       target.purpose = change.purpose;
       target.previous = change.previous;
       target.isPreviousAsLate = change.isPreviousAsLate === true;
+      target.isTakenDown = change.isTakenDown === true;
       target.generation = seq as Generation;
       target.attempts += 1;
       if (change.purpose === "update" && target.firstTold === 0) target.firstTold = target.generation;
@@ -196,9 +200,16 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
   }
 }
 
-/** Those whose way back failed in an earlier rollback try again. */
+/** Those whose way back failed in an earlier rollback try again, and what it showed counts no more. */
 function beginBack(state: RolloutState): void {
-  for (const { targets } of state.waves) for (const target of targets) if (target.purpose === "revert" && target.state === "failed") target.purpose = null;
+  for (const { targets } of state.waves) {
+    for (const target of targets) {
+      if (isStuckBack(target)) target.purpose = null;
+      target.isTakenDown = false;
+    }
+  }
+  state.stuckBack.clear();
+  state.cameBack.clear();
   aimBack(state);
 }
 

@@ -6,7 +6,7 @@ import { isLostWithRelease } from "./evidence.ts";
 import { isFailure, noteKnown } from "./known.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { MachineAvailability } from "./availability.ts";
-import { backwardTurns, forwardTurns, isCounted, isMoving, isSupersededBack, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
+import { backwardTurns, forwardTurns, isCounted, isMoving, isStuckBack, isSupersededBack, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
 
 export function enterState(state: RolloutState, wave: WaveState, target: Target, to: TargetState, leftAs: LeftAs | null): void {
   const wasUnreachable = target.state === "unreachable";
@@ -23,12 +23,19 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
   target.state = to;
   if (isMoving(target)) state.moving.add(target.machine);
   else state.moving.delete(target.machine);
+  noteBack(state, target);
   leave(state, wave, target, leftAs);
   if (to === "unreachable") enterUnreachable(state, wave, target);
   if ((wasUnreachable || isBackAgain) && mayGoBack(state, target)) state.turnsBack.giveBack(target);
   if (to === "pending" && wave.startedAt !== null) state.turns.giveBack(target);
   if (to === "removed") noteAvailability(state, target.machine, { is: "absent" });
   else putFirst(state, target);
+}
+
+/** Whether a target that was taken down could go back. */
+function noteBack({ stuckBack, cameBack }: RolloutState, target: Target): void {
+  keep(stuckBack, target, target.isTakenDown && isStuckBack(target));
+  keep(cameBack, target, target.isTakenDown && target.state === "reverted");
 }
 
 /** What a target that is out of the rollout still says of the release; null: nothing, and nothing that it said before. */
@@ -128,7 +135,10 @@ export function rebuild(state: RolloutState): void {
   state.turns = forwardTurns();
   for (const wave of state.waves) {
     if (wave.startedAt !== null) addTurns(state, { targets: wave.targets.filter((target) => target.state === "pending") });
-    for (const target of wave.targets) if (isMoving(target)) state.moving.add(target.machine);
+    for (const target of wave.targets) {
+      if (isMoving(target)) state.moving.add(target.machine);
+      noteBack(state, target);
+    }
     const unreachable = wave.targets.filter(({ state: stands }) => stands === "unreachable");
     for (const target of unreachable.sort((a, b) => a.since.attended - b.since.attended)) enterUnreachable(state, wave, target);
     for (const target of wave.targets) if (target.leftAs !== null) countLeft(state, wave, target, 1);
@@ -155,9 +165,9 @@ function putFirst(state: RolloutState, target: Target): void {
   if (mayGoBack(state, target)) state.backFirst.add(target);
 }
 
-function keep(set: Set<MachineId>, machine: MachineId, isIn: boolean): void {
-  if (isIn) set.add(machine);
-  else set.delete(machine);
+function keep<T>(set: Set<T>, member: T, isIn: boolean): void {
+  if (isIn) set.add(member);
+  else set.delete(member);
 }
 
 /** Puts a target into the set and the counts of its lanes, or takes it out; targets that wait for a lane are looked at again when one leaves it. */

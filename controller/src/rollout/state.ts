@@ -86,6 +86,8 @@ export interface Target {
   previous: ReleaseId | null;
   /** That is what stands for machines like it: nothing was good there. */
   isPreviousAsLate: boolean;
+  /** It served when it was told to go back. */
+  isTakenDown: boolean;
   state: TargetState;
   /** Null while it has not been told, or is to be told again. */
   purpose: Purpose | null;
@@ -151,10 +153,7 @@ export interface WaveState {
   goneKnown: number;
 }
 
-/**
- * What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its
- * progress deadline stands still, but for reports that do not come in: these have as long from when they are waited for.
- */
+/** What keeps a rollout from going on while none of its targets is on the move, or while those go on that a wave with a success threshold need not wait for. Its progress deadline stands still, but for reports that do not come in: these have as long from when they are waited for. */
 export const HOLD_KINDS = ["soak", "prometheus", "webhook", "approval", "reports", "begin", "window", "freeze", "offline", "budget", "settling", "alarm", "unsound", "cordon"] as const;
 
 /** Those that stand behind a wave: with a success threshold they are waited for beside targets on the move. */
@@ -218,10 +217,10 @@ export interface RolloutState {
   hold: (Hold & { readonly since: Moment }) | null;
   /** Targets that are updating or reverting. */
   readonly moving: Set<MachineId>;
-  /**
-   * Whether the app serves on the targets' machines, as `Availabilities` has it for whatever reason; those that are in none of these sets serve. What is said about machines is journalled
-   * elsewhere, so this is not.
-   */
+  /** Of the targets that served, and were told to go back since that was asked for last: those that could not, and those that could. */
+  readonly stuckBack: Set<Target>;
+  readonly cameBack: Set<Target>;
+  /** Whether the app serves on the targets' machines, as `Availabilities` has it for whatever reason; those that are in none of these sets serve. What is said about machines is journalled elsewhere. */
   readonly availability: TargetAvailability;
   /** Targets that were assigned the release, or ran it from the first, became unreachable, whether they have left since or not, and were not excused: they may have been lost because of it. */
   readonly lostTakers: Set<MachineId>;
@@ -388,6 +387,8 @@ export function newRollout(from: Pick<RolloutState, "id" | "app" | "release" | "
     promoted: false,
     hold: null,
     moving: new Set(),
+    stuckBack: new Set(),
+    cameBack: new Set(),
     availability: { changing: new Set(), down: new Set(), failing: new Set(), goingBack: new Set(), changingIn: new Map(), downIn: new Map(), leftOut: { changing: new Set(), down: new Set(), absent: new Set(), other: new Set() } },
     lostTakers: new Set(),
     wordless: new Set(),

@@ -123,6 +123,7 @@ export function assignment(state: RolloutState, target: Target, purpose: Purpose
     reason: purpose === "revert" && target.state === "failed" ? target.reason : null,
     previous,
     ...(asLate ? { isPreviousAsLate: true } : {}),
+    ...(purpose === "revert" && !costsNothing(state, target) ? { isTakenDown: true } : {}),
   };
 }
 
