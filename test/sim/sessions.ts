@@ -50,7 +50,7 @@ class SimCall extends EventEmitter {
     this.stream = stream;
     this.#link = link;
     this.#network = network;
-    rememberCaller(this.metadata, { kind: "machine", machine: stream.machine, membership: 1, authority: "", address: "" });
+    rememberCaller(this.metadata, { kind: "machine", machine: stream.machine, membership: 1, authority: "", expiresAt: Infinity, address: "" });
     this.on("error", ({ code }: { readonly code: status }) => this.finish(code === status.ALREADY_EXISTS));
   }
 
@@ -130,7 +130,7 @@ export class Sessions implements ControllerSide {
     const { controller, onAssignment } = this.#options;
     return controller.whenTurning(() => {
       const metadata = new Metadata();
-      rememberCaller(metadata, { kind: "machine", machine, membership: 1, authority: "", address: "" });
+      rememberCaller(metadata, { kind: "machine", machine, membership: 1, authority: "", expiresAt: Infinity, address: "" });
       const { promise, resolve } = Promise.withResolvers<void>();
       const answered = (error: unknown, response?: SyncResponse | null): void => {
         const envelope = error === null ? response?.envelope : undefined;

@@ -55,10 +55,10 @@ export function createAdmission({ users, oidc, machines, attempts }: AdmissionOp
     if (credential !== undefined) return identifyByToken(String(credential), address);
     switch (certified.kind) {
       case "machine": {
-        const { machine, membership, authority } = certified;
+        const { machine, membership, authority, expiresAt } = certified;
         const verdict = machines.judge(certified);
         if (!verdict.ok) return { ok: false, message: verdict.reason };
-        return { ok: true, caller: { kind: "machine", machine, membership, authority, address }, expired: verdict.expired };
+        return { ok: true, caller: { kind: "machine", machine, membership, authority, expiresAt, address }, expired: verdict.expired };
       }
       case "operator":
         return asOperator(users.byCertificate(certified), address, "the certificate counts for nothing");

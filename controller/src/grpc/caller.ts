@@ -35,7 +35,7 @@ export type Caller =
   /** Somebody on the controller's own machine; the name is what they call themselves. */
   | { readonly kind: "local"; readonly name: string }
   | Operator
-  | { readonly kind: "machine"; readonly machine: MachineId; readonly membership: number; readonly authority: string; readonly address: string }
+  | { readonly kind: "machine"; readonly machine: MachineId; readonly membership: number; readonly authority: string; /** Of its certificate. */ readonly expiresAt: number; readonly address: string }
   | { readonly kind: "anonymous"; readonly address: string };
 
 /** A user of this controller, or somebody for whom the OpenID provider speaks. */

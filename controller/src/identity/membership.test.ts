@@ -183,6 +183,17 @@ describe("credentials", () => {
   });
 });
 
+test("a machine whose credentials have little time left by the controller's clock is asked to renew them, and may when they have expired", async () => {
+  const seen = certified(await ask(token(), "web-1", await machineKeys()));
+  now += DAY_MS / 2;
+  expect(membership.shouldRenew(seen)).toBe(false);
+  now += DAY_MS / 3;
+  expect(membership.shouldRenew(seen)).toBe(true);
+  now += DAY_MS / 3;
+  expect([membership.judge(seen).kind, membership.shouldRenew(seen)]).toEqual(["expired", true]);
+  expect(membership.shouldRenew(certified(await membership.renew(seen.machine, seen.membership, await machineKeys())))).toBe(false);
+});
+
 describe("a rotation", () => {
   test("counts old and new certificates until the old authority is retired, and says who depends on it", async () => {
     const seen = certified(await ask(token(), "web-1", await machineKeys()));

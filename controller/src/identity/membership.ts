@@ -64,6 +64,8 @@ export interface MembershipOptions {
   readonly now: () => number;
 }
 
+/** Of the life of credentials: whoever has less of it left is asked to renew them. */
+const HURRY_SHARE = 0.25;
 const SEALING_KEY_BYTES = 32;
 /** An nkey of a user. */
 const NATS_KEY = /^U[A-Z2-7]{55}$/;
@@ -172,9 +174,10 @@ export class Membership {
     return { kind: "refused", why: `the certificate of ${certified.machine} has been expired for too long` };
   }
 
-  /** Its newest credentials were not signed by the newest authority: it should renew soon. */
-  shouldRenew({ authority }: { readonly authority: string }): boolean {
-    return authority !== this.#options.authorities.newest.pin;
+  /** It should soon: its credentials were not signed by the newest authority, or have little time left by the controller's clock. By its own the machine would have done so at half of their life. */
+  shouldRenew({ authority, expiresAt }: Pick<CertifiedMachine, "authority" | "expiresAt">): boolean {
+    const { authorities, credentialTtlMs, now } = this.#options;
+    return authority !== authorities.newest.pin || expiresAt - now() < credentialTtlMs * HURRY_SHARE;
   }
 
   /** As whom it may still listen on NATS. */

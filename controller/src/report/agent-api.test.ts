@@ -61,7 +61,7 @@ beforeEach(async () => {
     shouldRenew: () => false,
     onForeign: (_, named) => foreign.push(named),
   });
-  const machine: Caller = { kind: "machine", machine: "m-1" as MachineId, membership: 1, authority: "", address: "127.0.0.1:1" };
+  const machine: Caller = { kind: "machine", machine: "m-1" as MachineId, membership: 1, authority: "", expiresAt: Infinity, address: "127.0.0.1:1" };
   server = await serveOpenly([{ definition: AgentServiceService, implementation }], machine);
   client = new AgentServiceClient(server.address, credentials.createInsecure());
   stream = client.session();
