@@ -122,8 +122,9 @@ describe("from elsewhere", () => {
     expect(knock(AgentServiceService.sync.path, CERTIFIED)).toMatchObject({ ok: true, caller: { kind: "machine", machine: "web-1", membership: 1 } });
     for (const path of [LIST, PAUSE, FREEZE]) expect(knock(path, CERTIFIED)).toMatchObject({ ok: false, code: status.PERMISSION_DENIED });
     verdict = { ok: true, expired: true };
-    expect(knock(AgentServiceService.sync.path, CERTIFIED)).toMatchObject({ ok: false, code: status.UNAUTHENTICATED });
-    expect(knock(JoinServiceService.renew.path, CERTIFIED)).toMatchObject({ ok: true });
+    // Its session goes on, and what it is to run is held back by nothing; a new one begins with credentials that count.
+    expect(knock(AgentServiceService.session.path, CERTIFIED)).toMatchObject({ ok: false, code: status.UNAUTHENTICATED });
+    for (const path of [AgentServiceService.sync.path, AgentServiceService.fetchTrustRoots.path, JoinServiceService.renew.path]) expect(knock(path, CERTIFIED)).toMatchObject({ ok: true });
     verdict = { ok: false, reason: "web-1 was revoked" };
     for (const path of [AgentServiceService.sync.path, JoinServiceService.renew.path]) expect(knock(path, CERTIFIED)).toMatchObject({ code: status.UNAUTHENTICATED, message: "web-1 was revoked" });
   });

@@ -74,7 +74,7 @@ const NEEDS: ReadonlyMap<string, Need> = new Map([
     endFreeze: "admin",
     listFreezes: "viewer",
   }),
-  ...needs(AgentServiceService, { session: "machine", sync: "machine", sendLogs: "machine", fetchTrustRoots: "machine" }),
+  ...needs(AgentServiceService, { session: "machine", sync: "former_machine", sendLogs: "machine", fetchTrustRoots: "former_machine" }),
   ...needs(BackupServiceService, { backup: "admin" }),
   ...needs(SecretsServiceService, { setSecret: "admin", listSecrets: "viewer", removeSecret: "admin" }),
   ...needs(JoinServiceService, { join: "anybody", renew: "former_machine" }),

@@ -23,10 +23,8 @@ const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as con
 const DAY_MS = 24 * 60 * 60_000;
 /** Ten years. */
 const AUTHORITY_LIFETIME_MS = 3_653 * DAY_MS;
-/** Clocks differ; a certificate counts from a little before it was made. */
-const BACKDATED_MS = 5 * 60_000;
-/** A controller may start for the first time before its machine knows the time: what was made with a clock that was ahead counts when the clock has been set back all the same. */
-const AUTHORITY_BACKDATED_MS = 366 * DAY_MS;
+/** Clocks differ: that of the controller may be ahead, for good or until its machine knows the time, and what it made then counts with everybody else, and when it has been set back, all the same. */
+const BACKDATED_MS = 366 * DAY_MS;
 const SERIAL_BYTES = 16;
 /** A request for a P-256 key is about 300 bytes. */
 const REQUEST_BYTES_MAX = 4_096;
@@ -56,10 +54,9 @@ export class Authority {
     this.#signingKey = signingKey;
   }
 
-  /** What was made before was not signed by it. Milliseconds since 1970, at most a second late. Those of older versions were backdated by less, and their ten years were never longer. */
+  /** What was made before was not signed by it. Milliseconds since 1970, at most a second late. */
   get madeAt(): number {
-    const { validFromDate, validToDate } = this.certificate;
-    return Math.max(validFromDate.getTime() + BACKDATED_MS, validToDate.getTime() - AUTHORITY_LIFETIME_MS) + 1_000;
+    return this.certificate.validToDate.getTime() - AUTHORITY_LIFETIME_MS + 1_000;
   }
 
   /** A new one; its files are the caller's to keep. */
@@ -70,7 +67,7 @@ export class Authority {
       serialNumber,
       // Apart from each other in the lists of those who look at certificates.
       name: `CN=Muster authority ${serialNumber.slice(0, 8)}`,
-      notBefore: new Date(now - AUTHORITY_BACKDATED_MS),
+      notBefore: new Date(now - BACKDATED_MS),
       notAfter: new Date(now + AUTHORITY_LIFETIME_MS),
       keys: { privateKey: await signing(privateKey), publicKey: await verifying(publicKey) },
       signingAlgorithm: ALGORITHM,
