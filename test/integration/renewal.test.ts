@@ -87,7 +87,7 @@ test("a machine that slept past their end comes back within the grace, and is to
   const [awake, lost] = [await joined("awake"), await joined("lost")];
   await sleep(awake.current.expiresAt - Date.now() + 1_000);
   const client = agentClient(controller, awake.current);
-  expect(await new Promise((resolve) => client.sync({ machine: "awake" }, (error) => resolve(error?.code)))).toBe(status.UNAUTHENTICATED);
+  expect(await new Promise((resolve) => client.sendLogs((error) => resolve(error?.code)).on("error", () => {}).end())).toBe(status.UNAUTHENTICATED);
   client.close();
   let renewals = 0;
   const back = run(awake, 0.5, () => (renewals += 1));
