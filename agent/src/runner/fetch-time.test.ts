@@ -1,7 +1,10 @@
 /** The time to fetch passes only while the controller is heard at its pace. */
+import { readFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { processRelease, run } from "../machine/hand-driven.fixture.ts";
 import type { MachineRunner } from "./machine-runner.ts";
+import { stateFile } from "./on-disk.ts";
+import { writeRecord } from "./record.ts";
 import { FakeWorld, assignment } from "./world.fixture.ts";
 
 const PACE_MS = 5_000;
@@ -57,5 +60,19 @@ test.each(["session", "heartbeat"])("what was away for ten minutes, and is heard
   await heardFor(agent, 25_000);
   expect(isBack()).toBe(false);
   await heardFor(agent, 10_000);
+  expect(isBack()).toBe(true);
+});
+
+test("an agent whose record was written by one that did not note when the controller was heard has the time that was left", async () => {
+  await fetching();
+  const path = stateFile(world.dir, "web");
+  const { heardAt: _, isFetchedLate: __, ...before } = JSON.parse(readFileSync(path, "utf8")).value as Record<string, unknown>;
+  writeRecord(path, "muster.app-state.v2", before);
+  const next = world.agent();
+  await next.start();
+  next.heard(0);
+  await heardFor(next, 50_000);
+  expect(isBack()).toBe(false);
+  await heardFor(next, 15_000);
   expect(isBack()).toBe(true);
 });

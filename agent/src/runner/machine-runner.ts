@@ -167,9 +167,11 @@ export class MachineRunner {
         this.#lostRecords.add(app);
         this.#options.logger.error({ app }, "state cannot be read and was set aside: the app begins anew");
         return undefined;
-      case "found":
-        // What its checksum vouches for was written by `record`, in this format.
-        return found.value as AppState;
+      case "found": {
+        // What its checksum vouches for was written by `record`, in this format; by an agent that did not have every field, perhaps.
+        const written = found.value as Partial<AppState> & Pick<AppState, "seenAt">;
+        return { ...emptyState(app, written.seenAt), ...written };
+      }
     }
   }
 
