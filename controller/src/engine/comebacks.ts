@@ -106,7 +106,7 @@ export class Comebacks {
     const rollback = this.#canGoBack(state, false);
     const rollbackTo = rollback ? "" : (this.versionBefore(state) ?? "");
     const back = rollback ? `muster rollback ${id} takes all of them back, ` : rollbackTo === "" ? "" : `muster rollback ${id} --to ${rollbackTo} takes them back, `;
-    return `${NONE_FAILED} in it, though ${bad} of its ${counted(machines, "machine")} ${bad === 1 ? "is" : "are"} down now: muster status ${id} says which; ${back}deploying it again assigns it anew to those that are down`;
+    return `${NONE_FAILED} in it, though ${bad} of its ${counted(machines, "machine")} ${bad === 1 ? "is" : "are"} not well with it now: muster status ${id} says which; ${back}deploying it again assigns it anew to ${bad === 1 ? "that one" : "those"}`;
   }
 
   /** A window of one that has succeeded is for machines that come late: another deployment decides about these by now. */

@@ -101,7 +101,7 @@ test("a retry of what did not fail, but is down now, is refused with what can be
   expect(scene.command(id, "retry")).toMatchObject({
     refusal: {
       message:
-        "d-1 can't be retried: none of its targets has failed in it, though 4 of its 4 machines are down now: muster status d-1 says which; muster rollback d-1 takes all of them back, deploying it again assigns it anew to those that are down",
+        "d-1 can't be retried: none of its targets has failed in it, though 4 of its 4 machines are not well with it now: muster status d-1 says which; muster rollback d-1 takes all of them back, deploying it again assigns it anew to those",
     },
   });
   const again = scene.deploy("1", { waves: [ALL], maxUnavailable: count(4) });

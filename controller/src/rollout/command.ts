@@ -163,7 +163,7 @@ function retryRefusal(state: RolloutState): string | undefined {
     case "succeeded":
     case "failed":
       if (state.beganBack) return "it was being rolled back; roll it back again for those that could not, or deploy again";
-      return failedCount(state) > 0 || (state.phase === "succeeded" && hasLeft(state)) ? undefined : NONE_FAILED;
+      return failedCount(state) > 0 || isToTryAgain(state) || (state.phase === "succeeded" && hasLeft(state)) ? undefined : NONE_FAILED;
     case "pending":
       return "it has not begun";
     case "rolling_back":
@@ -173,6 +173,11 @@ function retryRefusal(state: RolloutState): string | undefined {
     case "superseded":
       return `it is ${state.phase}; deploy again instead`;
   }
+}
+
+/** It ended before whoever had failed had another turn. */
+function isToTryAgain({ phase, targets }: RolloutState): boolean {
+  return phase === "failed" && [...targets.values()].some(({ state, attempts }) => state === "pending" && attempts > 0);
 }
 
 function failedCount({ waves }: RolloutState): number {

@@ -116,6 +116,21 @@ describe("retry", () => {
     expect([late.phase, late.states()]).toEqual(["succeeded", "healthy healthy healthy healthy"]);
   });
 
+  test("gives whoever it was to start another turn, when another machine had ended it before that", () => {
+    const rollout = new Harness(4, { onFailure: "abort", maxUnavailable: count(1) });
+    rollout.healthy(0);
+    rollout.report(1, "failed");
+    rollout.report(0, "failed");
+    rollout.command("retry");
+    expect(rollout.states()).toBe("updating pending pending pending");
+    rollout.report(0, "failed");
+    rollout.healthy(0);
+    expect([rollout.phase, rollout.states()]).toEqual(["failed", "healthy pending pending pending"]);
+    rollout.command("retry");
+    rollout.healthy(1, 2, 3);
+    expect([rollout.phase, rollout.states()]).toEqual(["succeeded", "healthy healthy healthy healthy"]);
+  });
+
   test("asks a gate anew that had stopped it", () => {
     const rollout = new Harness(3, { waves: [wave(count(2), { gates: [webhook()] }), ALL], onFailure: "abort", maxFailures: count(1) });
     rollout.healthy(0);
