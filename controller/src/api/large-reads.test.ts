@@ -71,3 +71,16 @@ test("shows all targets in the order of their turns", async () => {
   expect(work.rowsInTurn).toBeLessThanOrEqual(ROWS_IN_TURN_MAX);
   expect(work.scans(LARGE).filter((scan) => !isExpected(scan))).toEqual([]);
 });
+
+test("counts who has a release still that was taken back, and names the first", async () => {
+  const names = Array.from({ length: MACHINES }, (_, index) => `m-${String(index).padStart(4, "0")}`);
+  work.db.prepare("UPDATE targets SET state = CASE WHEN state = 'failed' THEN 'unreachable' ELSE 'reverted' END, purpose = 'revert' WHERE deployment = 'd-1'").run();
+  work.db.prepare("UPDATE deployments SET phase = 'rolled_back', back_seq = 50, unchanged = ? WHERE id = 'd-1'").run(JSON.stringify(names));
+  const { outcome, outstanding } = (await work.of(() => views.one("d-1")))!;
+  expect(outcome).toBe(
+    "rolled back, except 1000 unreachable: m-1998, m-1996, m-1994 and 997 more may still run 1, and go back when they are heard; m-0000, m-0001, m-0002 and 1997 more had 1 before it, and keep that; m-1999, m-1997, m-1995 and 997 more still run 1, which is also what they go back to",
+  );
+  expect(outstanding!.count).toBe(MACHINES / 2);
+  expect(work.rowsInTurn).toBeLessThanOrEqual(ROWS_IN_TURN_MAX);
+  expect(work.scans(LARGE).filter((scan) => !isExpected(scan))).toEqual([]);
+});

@@ -12,9 +12,10 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
-import { NOBODY_OVERTAKEN, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
-import { keepersOf, onTrialOf, type Outstanding, outstandingOf, overtakenOf } from "../history/outstanding.ts";
+import { NOBODY_OUTSTANDING, NOBODY_OVERTAKEN, NOBODY_STILL_THERE, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
+import { outstandingOf, overtakenOf } from "../history/outstanding.ts";
 import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
+import { stillThereOf } from "../history/still-there.ts";
 import { listText } from "../history/words.ts";
 import { isFaultOfDisk } from "../engine/own-bug.ts";
 import { QuestionCursors, type WithCursor } from "../journal/question-cursors.ts";
@@ -69,7 +70,6 @@ const UNDER_WAY = "SELECT machine, generation FROM targets WHERE deployment = ? 
  */
 const HEARD_UNDER_WAY = `SELECT t.machine FROM assignments a JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine JOIN deployments d ON d.id = a.deployment JOIN machines m ON m.id = t.machine
   WHERE a.deployment = ? AND (t.state IN ('updating', 'reverting') OR (t.state = 'unreachable' AND t.purpose IS NOT NULL AND d.phase IN ('aborted', 'superseded'))) AND a.awaited_attended IS NOT NULL AND m.silent_since IS NULL AND m.drained = 0`;
-const NOBODY_OUTSTANDING: Outstanding = { targets: [], count: 0 };
 /** Where the release can't be read, the rest is shown. */
 const DEPLOYMENT = "SELECT d.*, coalesce(r.artifact, '') AS artifact FROM deployments d LEFT JOIN releases r ON r.id = d.release WHERE d.id = ?";
 /** Of its targets each is counted: of 10,000 that takes a millisecond. */
@@ -214,14 +214,13 @@ export class DeploymentViews {
     // Where all are as it ended, which is the rule, no target is looked at.
     const ending = { phase, beganBack: row.back_seq !== null };
     const isOpen = openStates(ending).some((state) => counts[state] > 0);
-    const { targets, count } = isOpen ? await inSlices(outstandingOf(this.#db, id, ending, this.#present), slice) : NOBODY_OUTSTANDING;
+    const outstanding = isOpen ? await inSlices(outstandingOf(this.#db, id, ending, this.#present), slice) : NOBODY_OUTSTANDING;
     const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await inSlices(overtakenOf(this.#db, id), slice) : NOBODY_OVERTAKEN;
-    const keepers = phase === "rolled_back" && this.#present !== undefined && counts.unchanged > 0 ? await inSlices(keepersOf(this.#db, id, counts.unchanged), slice) : [];
-    const onTrial = phase === "superseded" && this.#present !== undefined && counts.healthy > 0 ? await inSlices(onTrialOf(this.#db, id, counts.healthy), slice) : [];
-    const outcome = outcomeText({ ...ending, version, counts, outstanding: targets, outstandingCount: count, overtaken, keepers, onTrial });
-    const left = targets.map((target) => ({ machine: target.machine, state: targetState(stateNow(ending, target)), text: outstandingText(ending, version, target) }));
+    const stillThere = this.#present === undefined ? NOBODY_STILL_THERE : await inSlices(stillThereOf(this.#db, id, ending, counts), slice);
+    const outcome = outcomeText({ ...ending, version, counts, outstanding, overtaken, stillThere });
+    const left = outstanding.targets.map((target) => ({ machine: target.machine, state: targetState(stateNow(ending, target)), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));
-    return { outcome, outstanding: count === 0 ? undefined : { count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };
+    return { outcome, outstanding: outstanding.count === 0 ? undefined : { count: outstanding.count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };
   }
 
   async #now(row: DeploymentRow, unchanged: readonly string[], slice: Slice): Promise<DeploymentNow | undefined> {

@@ -5,7 +5,7 @@ import { counted } from "@muster/proto/text.ts";
 import type { CommandAccepted } from "../journal/entry.ts";
 import type { Plan } from "../plan/plan.ts";
 import { type RolloutPhase, type RolloutReason, type RolloutState, isEnded, isTouched, isToRevert } from "../rollout/state.ts";
-import { openStates, outstandingSentences } from "./outcome.ts";
+import { openStates, outstandingAmong, outstandingSentences } from "./outcome.ts";
 import { afterText, colon, countsText, is, listText, membersSaid, totals, whoText } from "./words.ts";
 
 /** Undefined: the rows that follow tell it. */
@@ -95,7 +95,7 @@ function stillBackText({ targets }: RolloutState): string {
 /** Machines that took the release, and of which nothing is known. */
 function leftText({ app, release, beganBack, targets }: RolloutState, phase: "rolled_back"): string {
   const open = [...targets.values()].filter(({ state, attempts }) => attempts > 0 && openStates({ phase, beganBack }).includes(state)).map((target) => ({ ...target, reason: target.reason?.code ?? null }));
-  return outstandingSentences({ phase, beganBack, version: release.slice(app.length + 1), outstanding: open, outstandingCount: open.length }).map((sentence) => `; ${sentence}`).join("");
+  return outstandingSentences({ phase, beganBack, version: release.slice(app.length + 1), outstanding: outstandingAmong({ phase, beganBack }, open) }).map((sentence) => `; ${sentence}`).join("");
 }
 
 function othersText(state: RolloutState): string {

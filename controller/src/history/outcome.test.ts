@@ -1,11 +1,12 @@
 /** An outcome never says more than is known. */
 import { expect, test } from "vitest";
 import { emptyCounts, type EndedPhase, type TargetCounts } from "../rollout/state.ts";
-import { type OutstandingTarget, outcomeText } from "./outcome.ts";
+import { type Ended, NOBODY_OUTSTANDING, NOBODY_OVERTAKEN, outcomeText, outstandingAmong, type OutstandingTarget, overtakenKind, overtakenSentences, type OvertakenTarget, type StillWhat } from "./outcome.ts";
+import { tallied } from "./tally.ts";
 
 const target = (machine: string, state: OutstandingTarget["state"], over: Partial<OutstandingTarget> = {}): OutstandingTarget => ({ machine, state, purpose: "update", attempts: 1, ...over });
-const text = (phase: EndedPhase, counts: Partial<TargetCounts>, outstanding: readonly OutstandingTarget[], outstandingCount = outstanding.length, beganBack = false): string =>
-  outcomeText({ phase, beganBack, version: "3.0", counts: { ...emptyCounts(), ...counts }, outstanding, outstandingCount });
+const text = (phase: EndedPhase, counts: Partial<TargetCounts>, outstanding: readonly OutstandingTarget[], beganBack = false): string =>
+  outcomeText({ phase, beganBack, version: "3.0", counts: { ...emptyCounts(), ...counts }, outstanding: outstandingAmong({ phase, beganBack }, outstanding) });
 
 const names = (n: number): readonly string[] => Array.from({ length: n }, (_, index) => `web-${index + 1}`);
 
@@ -18,9 +19,9 @@ test("where all is as asked for, the outcome is one plain word", () => {
 });
 
 test("a rollback that a newer deployment took the place of names the machines that are still to go back", () => {
-  expect(text("superseded", {}, [], 0, true)).toBe("superseded");
+  expect(text("superseded", {}, [], true)).toBe("superseded");
   const left = [target("web-1", "skipped", { purpose: null, reason: "superseded" }), target("web-2", "healthy"), target("web-3", "reverting", { purpose: "revert" }), target("web-4", "unreachable")];
-  expect(text("superseded", { healthy: 1 }, left, 4, true)).toBe(
+  expect(text("superseded", { healthy: 1 }, left, true)).toBe(
     "superseded before all had gone back; web-1 may still run 3.0: a newer deployment has it, and it goes back if that ends without telling it anything; web-2 may still run 3.0, and goes back in its turn; web-3 is on its way back; web-4 may still run 3.0, and goes back when it is heard",
   );
 });
@@ -36,10 +37,52 @@ test("a rollback names the machines that may still run the release", () => {
 });
 
 test("of very many it names some, and says how many more", () => {
-  const ten = names(10).map((machine) => target(machine, "unreachable"));
-  expect(text("rolled_back", { unreachable: 400 }, ten, 400)).toBe(
+  const all = names(400).map((machine) => target(machine, "unreachable"));
+  expect(text("rolled_back", { unreachable: 400 }, all)).toBe(
     "rolled back, except 400 unreachable: web-1, web-2, web-3 and 397 more may still run 3.0, and go back when they are heard",
   );
+});
+
+test("whoever is other than many before it is named, and counted as what it is", () => {
+  const lost = names(20).map((machine) => target(machine, "unreachable"));
+  const stuck = target("web-21", "failed", { purpose: "revert", message: "exited with code 1" });
+  expect(text("rolled_back", { unreachable: 20, failed: 1 }, [...lost, stuck])).toBe(
+    "rolled back, except 20 unreachable and 1 failed: web-1, web-2, web-3 and 17 more may still run 3.0, and go back when they are heard; web-21 could not go back: exited with code 1",
+  );
+  expect(text("succeeded", { healthy: 3, unreachable: 20, failed: 1 }, [...lost, target("web-21", "failed")])).toBe(
+    "succeeded on 3 of 24; web-1, web-2, web-3 and 17 more took it and are unreachable since; web-21 failed",
+  );
+});
+
+test("all kinds of machines that a rollback excepts are counted, however many kinds there are", () => {
+  const left = [
+    target("web-1", "unreachable"),
+    target("web-2", "removed"),
+    target("web-3", "failed", { purpose: "revert" }),
+    target("web-4", "reverting", { isHeard: true, isOverdue: true }),
+    target("web-5", "healthy"),
+  ];
+  expect(text("rolled_back", {}, left)).toMatch(/^rolled back, except 1 unreachable, 1 removed, 1 failed, 1 without an answer and 1 under way: /);
+});
+
+test("a success of which many failed counts those that it names and those in the archive, each once", () => {
+  const failed = names(15).map((machine) => target(machine, "failed"));
+  expect(text("succeeded", { healthy: 5, failed: 18 }, failed)).toBe("succeeded on 5 of 23; 3 failed; web-1, web-2, web-3 and 12 more failed");
+  expect(text("succeeded", { healthy: 5, failed: 15 }, failed)).toBe("succeeded on 5 of 20; web-1, web-2, web-3 and 12 more failed");
+});
+
+test("a success names some of those that newer deployments have by now, and counts all", () => {
+  const by = (machine: string, id: string | null, over: Partial<OvertakenTarget> = {}): OvertakenTarget => ({ machine, state: "failed", attempts: 1, by: id, ...over });
+  const said = (targets: readonly OvertakenTarget[]): readonly string[] => overtakenSentences({ ...NOBODY_OVERTAKEN, ...tallied(targets, overtakenKind) });
+  expect(said([...names(20).map((name) => by(name, "d-8")), by("web-21", "d-9"), by("web-22", null, { state: "unreachable", attempts: 0 })])).toEqual([
+    "web-1, web-2, web-3 and 17 more failed, and d-8 has decided about them since",
+    "web-21 failed, and d-9 has decided about it since",
+    "web-22 did not get it, and a newer deployment has decided about it since",
+  ]);
+  expect(said(names(9).map((name, index) => by(name, `d-${index}`))).slice(3)).toEqual([
+    "web-4 failed, and d-3 has decided about it since",
+    "5 more failed or did not get it, and other newer deployments have decided about them since",
+  ]);
 });
 
 test("a success names those that do not have it", () => {
@@ -53,16 +96,31 @@ test("a success names those that do not have it", () => {
   expect(text("succeeded", { healthy: 7, failed: 1 }, [])).toBe("succeeded on 7 of 8; 1 failed");
 });
 
+const still = (ended: Pick<Ended, "phase" | "beganBack">, what: StillWhat, machines: readonly string[]): string =>
+  outcomeText({ ...ended, version: "3.0", counts: emptyCounts(), outstanding: NOBODY_OUTSTANDING, stillThere: tallied(machines.map((machine) => ({ machine, what })), (each) => each.what) });
+
 test("a rollback names the machines that had the release before, and keep it", () => {
-  const keepers = (names: readonly string[]): string => outcomeText({ phase: "rolled_back", beganBack: true, version: "3.0", counts: { ...emptyCounts(), reverted: 3 }, outstanding: [], outstandingCount: 0, keepers: names });
-  expect(keepers(["web-1"])).toBe("rolled back; web-1 had 3.0 before it, and keeps that");
-  expect(keepers(names(9))).toBe("rolled back; web-1, web-2, web-3 and 6 more had 3.0 before it, and keep that");
+  const rolledBack = { phase: "rolled_back", beganBack: true } as const;
+  expect(still(rolledBack, "had_before", ["web-1"])).toBe("rolled back; web-1 had 3.0 before it, and keeps that");
+  expect(still(rolledBack, "had_before", names(9))).toBe("rolled back; web-1, web-2, web-3 and 6 more had 3.0 before it, and keep that");
 });
 
-test("one that something took the place of names the machines that run its release still, unconfirmed", () => {
-  const onTrial = (names: readonly string[]): string => outcomeText({ phase: "superseded", beganBack: false, version: "3.0", counts: emptyCounts(), outstanding: [], outstandingCount: 0, onTrial: names });
-  expect(onTrial(["web-1"])).toBe("superseded; web-1 still runs 3.0, which was never confirmed there");
-  expect(onTrial([])).toBe("superseded");
+test("a rollback names the machines that went back to the very release that it took back, and those that are still to", () => {
+  const rolledBack = { phase: "rolled_back", beganBack: true } as const;
+  expect(still(rolledBack, "went_back_to_it", ["web-1"])).toBe("rolled back; web-1 still runs 3.0, which is also what it goes back to");
+  expect(still({ ...rolledBack, phase: "failed" }, "went_back_to_it", names(2))).toBe("failed; web-1 and web-2 still run 3.0, which is also what they go back to");
+  expect(text("rolled_back", { unreachable: 1 }, [target("web-1", "unreachable", { isBackOnIt: true })], true)).toBe("rolled back, except 1 unreachable: web-1 may still run 3.0, which is also what it goes back to");
+  expect(text("superseded", { healthy: 1 }, [target("web-1", "healthy", { isBackOnIt: true })], true)).toBe("superseded before all had gone back; web-1 may still run 3.0, which is also what it goes back to");
+  expect(text("aborted", {}, [target("web-1", "unreachable", { purpose: "revert", isBackOnIt: true })], true)).toBe("aborted; web-1 may still run 3.0, which is also what it goes back to");
+});
+
+test("one that something took the place of, or that was aborted, names the machines that run its release still, unconfirmed, and those that are dead with it", () => {
+  const superseded = { phase: "superseded", beganBack: false } as const;
+  expect(still(superseded, "on_trial", ["web-1"])).toBe("superseded; web-1 still runs 3.0, which was never confirmed there");
+  expect(still(superseded, "on_trial", [])).toBe("superseded");
+  expect(still(superseded, "failed", ["web-1"])).toBe("superseded; web-1 failed with 3.0, and did not go back");
+  expect(still(superseded, "may_have_gone_back", names(2))).toBe("superseded; web-1 and web-2 failed with 3.0, and have not said that they went back");
+  expect(still({ ...superseded, phase: "aborted" }, "could_not_go_back", ["web-1"])).toBe("aborted; web-1 could not go back");
 });
 
 test("nobody says that a machine which was revoked is still to be heard", () => {

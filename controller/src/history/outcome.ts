@@ -6,6 +6,7 @@
 import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { targetStateOf } from "../rollout/decide.ts";
 import { type AgentPhase, type EndedPhase, isStuckBack, type LeftAs, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
+import { type Tallied, tallied, type TallyGroup } from "./tally.ts";
 import { listText } from "./words.ts";
 
 /** A target on which the outcome does not hold yet, or is not known to hold. */
@@ -31,6 +32,8 @@ export interface OutstandingTarget {
   readonly answer?: AgentPhase | null;
   /** The newer deployment that has its turn there when the machine is heard. Default null: none has. */
   readonly newer?: string | null;
+  /** What it goes back to is the very release that is taken back. Default false. */
+  readonly isBackOnIt?: boolean;
 }
 
 /** A target on which a success did not hold, and about which a newer deployment has decided since. */
@@ -39,16 +42,34 @@ export interface OvertakenTarget extends Pick<OutstandingTarget, "machine" | "st
   readonly by: string | null;
 }
 
-export interface Overtaken {
-  /** Some of them, in the order of the waves. */
-  readonly targets: readonly OvertakenTarget[];
-  /** How many there are in all. */
-  readonly count: number;
-  /** Of these, so many are in the archive, and are not named any more. */
+/** Those on which an outcome does not hold, by what is known of them, in the order of the waves. */
+export type Outstanding = Tallied<OutstandingTarget>;
+
+export const NOBODY_OUTSTANDING: Outstanding = { groups: [], targets: [], count: 0 };
+
+/** By what became of them, and who has decided since. `count`: also those in the archive. */
+export interface Overtaken extends Tallied<OvertakenTarget> {
+  /** So many are in the archive, and are not named any more. */
   readonly archived: number;
 }
 
-export const NOBODY_OVERTAKEN: Overtaken = { targets: [], count: 0, archived: 0 };
+export const NOBODY_OVERTAKEN: Overtaken = { groups: [], targets: [], count: 0, archived: 0 };
+
+/**
+ * What a machine has after the end, though nothing more is to come to it by the deployment. `had_before`: it had the release before one that was taken back. `went_back_to_it`: what it went back to is that release again. `on_trial`: it runs
+ * it, and nobody has called it good there. `failed`: it failed with it, and says that it did not go back; `may_have_gone_back`: it has not said what became of that.
+ */
+export type StillWhat = "had_before" | "went_back_to_it" | "on_trial" | "failed" | "may_have_gone_back" | "could_not_go_back";
+
+export interface StillMachine {
+  readonly machine: string;
+  readonly what: StillWhat;
+}
+
+/** By what they have. */
+export type StillThere = Tallied<StillMachine>;
+
+export const NOBODY_STILL_THERE: StillThere = { groups: [], targets: [], count: 0 };
 
 /** What a rollback leaves open: also those that it has left to a newer deployment. */
 const OPEN_IN_ROLLBACK: readonly TargetState[] = ["unreachable", "reverting", "healthy", "updating", "failed", "removed", "skipped"];
@@ -76,15 +97,11 @@ export interface Ended extends Ending {
   readonly version: string;
   /** Over all targets, as they are recorded. */
   readonly counts: TargetCounts;
-  /** Some of those that are outstanding, in the order of the waves, and how many there are in all. */
-  readonly outstanding: readonly OutstandingTarget[];
-  readonly outstandingCount: number;
+  readonly outstanding: Outstanding;
   /** By default nobody. */
   readonly overtaken?: Overtaken;
-  /** Of one that was taken back: machines that had its release before it, and keep that. Default none. */
-  readonly keepers?: readonly string[];
-  /** Of one that something took the place of: machines that run its release still, unconfirmed. Default none. */
-  readonly onTrial?: readonly string[];
+  /** By default nobody. */
+  readonly stillThere?: StillThere;
 }
 
 /** `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard` */
@@ -92,16 +109,17 @@ export function outcomeText(ended: Ended): string {
   const { phase, counts } = ended;
   const left = outstandingSentences(ended);
   const kept = counts.healthy === 0 ? [] : [keptText(ended)];
+  const still = stillSentences(ended.version, ended.stillThere);
   switch (phase) {
     case "succeeded":
       return [succeededText(counts, ended), ...otherFailures(ended), ...left, ...overtakenSentences(ended.overtaken)].join("; ");
     case "rolled_back":
-      return [left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`, ...keepersSentence(ended)].join("; ");
+      return [left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`, ...still].join("; ");
     case "failed":
     case "aborted":
-      return [phase, ...kept, ...left].join("; ");
+      return [phase, ...kept, ...left, ...still].join("; ");
     case "superseded":
-      return [left.length > 0 && isSupersededBack(ended) ? "superseded before all had gone back" : phase, ...left, ...onTrialSentence(ended)].join("; ");
+      return [left.length > 0 && isSupersededBack(ended) ? "superseded before all had gone back" : phase, ...left, ...still].join("; ");
   }
 }
 
@@ -112,10 +130,29 @@ function keptText({ phase, version, counts: { healthy, reverting, reverted } }: 
 }
 
 /** Failures that no sentence names: they are in the archive. */
-export function otherFailures({ counts, outstanding, outstandingCount, overtaken = NOBODY_OVERTAKEN }: Pick<Ended, "counts" | "outstanding" | "outstandingCount" | "overtaken">): readonly string[] {
-  const named = [...outstanding, ...overtaken.targets].filter(({ state }) => state === "failed").length;
-  const unread = outstandingCount - outstanding.length + overtaken.count - overtaken.archived - overtaken.targets.length;
-  return counts.failed > named + unread ? [`${counts.failed - named - unread} failed`] : [];
+export function otherFailures({ counts, outstanding, overtaken = NOBODY_OVERTAKEN }: Pick<Ended, "counts" | "outstanding" | "overtaken">): readonly string[] {
+  const said = countOf(outstanding, "failed") + countOf(overtaken, "failed");
+  return counts.failed > said ? [`${counts.failed - said} failed`] : [];
+}
+
+/** How many are recorded in this state. */
+function countOf({ groups }: Tallied<Pick<OutstandingTarget, "state">>, wanted: TargetState): number {
+  return groups.reduce((sum, { count, first }) => sum + (first[0]!.state === wanted ? count : 0), 0);
+}
+
+/** Of a success: those that were removed and are missed, since they had failed, or were lost. Whoever left well, or before its turn, is not. */
+export function removedCount(outstanding: Outstanding): number {
+  return countOf(outstanding, "removed");
+}
+
+/** By what is said of them, and as what they count. */
+export function outstandingKind(ending: Ending): (target: OutstandingTarget) => string {
+  return (target) => `${whatOf(ending, target)} ${kindOf(ending, target)} ${target.state}`;
+}
+
+/** Of all that are outstanding. */
+export function outstandingAmong(ending: Ending, targets: Iterable<OutstandingTarget>): Outstanding {
+  return tallied(targets, outstandingKind(ending));
 }
 
 /** Of one machine: `web-3 may still run 3.0, and goes back when it is heard`. */
@@ -123,30 +160,38 @@ export function outstandingText(ending: Ending, version: string, target: Outstan
   return withReason(sentence(whatOf(ending, target), [target.machine], 1, version), whatOf(ending, target), target);
 }
 
-function keepersSentence({ version, keepers = [] }: Pick<Ended, "version" | "keepers">): readonly string[] {
-  return keepers.length === 0 ? [] : [`${someText(keepers)} had ${version} before it, and ${keepers.length === 1 ? "keeps" : "keep"} that`];
+/** `web-1 had 3.0 before it, and keeps that` */
+export function stillSentences(version: string, { groups }: StillThere = NOBODY_STILL_THERE): readonly string[] {
+  return groups.map(({ first, count }) => stillSentence(first[0]!.what, whoText(someNamed(first, count), count), count === 1, version));
 }
 
-function onTrialSentence({ version, onTrial = [] }: Pick<Ended, "version" | "onTrial">): readonly string[] {
-  return onTrial.length === 0 ? [] : [`${someText(onTrial)} still ${onTrial.length === 1 ? "runs" : "run"} ${version}, which was never confirmed there`];
+function stillSentence(what: StillWhat, who: string, one: boolean, version: string): string {
+  switch (what) {
+    case "had_before":
+      return `${who} had ${version} before it, and ${one ? "keeps" : "keep"} that`;
+    case "went_back_to_it":
+      return `${who} still ${one ? "runs" : "run"} ${version}, which is also what ${one ? "it goes" : "they go"} back to`;
+    case "on_trial":
+      return `${who} still ${one ? "runs" : "run"} ${version}, which was never confirmed there`;
+    case "failed":
+      return `${who} failed with ${version}, and did not go back`;
+    case "may_have_gone_back":
+      return `${who} failed with ${version}, and ${one ? "has" : "have"} not said that ${one ? "it" : "they"} went back`;
+    case "could_not_go_back":
+      return `${who} could not go back`;
+  }
 }
 
-function someText(machines: readonly string[]): string {
-  return whoText(machines.slice(0, machines.length > NAMED_MAX + 1 ? NAMED_MAX : machines.length), machines.length);
-}
-
-/** Of those that were removed, whoever left well, or before its turn, is not missed. */
 function succeededText({ healthy, failed, unreachable, skipped, pending, updating }: TargetCounts, { outstanding }: Pick<Ended, "outstanding">): string {
-  const removed = outstanding.filter(({ state }) => state === "removed").length;
-  const all = healthy + failed + unreachable + skipped + pending + updating + removed;
+  const all = healthy + failed + unreachable + skipped + pending + updating + removedCount(outstanding);
   return healthy === all ? "succeeded" : `succeeded on ${healthy} of ${all}`;
 }
 
 /** What is known of a target that is outstanding. */
-type What = "runs_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "removed_failed" | "removed_lost" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
+type What = "runs_it" | "keeps_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "removed_failed" | "removed_lost" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
 function whatOf(ending: Ending, target: OutstandingTarget): What {
-  const { purpose, attempts, reason = null, isHeard, isRevoked = false, isOverdue = false, newer = null, leftAs = null } = target;
+  const { purpose, attempts, reason = null, isHeard, isRevoked = false, isOverdue = false, newer = null, leftAs = null, isBackOnIt = false } = target;
   const { phase } = ending;
   const state = stateNow(ending, target);
   if (state === "removed") return phase !== "succeeded" ? "removed" : leftAs === "failed" ? "removed_failed" : "removed_lost";
@@ -155,10 +200,10 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
   if (state === "reverted") return "is_back";
   if (isSupersededBack(ending) || phase === "rolled_back") {
-    if (state === "unreachable") return newer === null ? "may_still_run" : "is_decided_by_newer";
+    if (state === "unreachable") return newer !== null ? "is_decided_by_newer" : isBackOnIt ? "keeps_it" : "may_still_run";
     if (isStuckBack({ state, purpose })) return "could_not_go_back";
     if (state === "skipped") return "left_to_newer";
-    return phase === "rolled_back" || state === "reverting" ? "goes_back" : "goes_back_in_turn";
+    return phase === "rolled_back" || state === "reverting" ? "goes_back" : isBackOnIt ? "keeps_it" : "goes_back_in_turn";
   }
   if (state === "reverting") return "goes_back";
   if (state === "healthy" && phase !== "succeeded") return "runs_it";
@@ -171,7 +216,7 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   }
   if (state !== "unreachable") return "is_under_way";
   // A rollback that failed goes on with those that were lost in it.
-  return purpose === "revert" ? (phase === "failed" ? "may_still_run" : "was_to_go_back") : "may_run";
+  return purpose !== "revert" ? "may_run" : isBackOnIt ? "keeps_it" : phase === "failed" ? "may_still_run" : "was_to_go_back";
 }
 
 /** After an end at which nobody listens any more a target stays as it was, and its machine does not: it falls silent, or is heard again. */
@@ -197,6 +242,8 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} ${one ? "was" : "were"} lost and ${one ? "is" : "are"} heard again, and ${one ? "runs" : "run"} ${version}`;
     case "is_back":
       return `${who} ${one ? "was" : "were"} lost and ${one ? "is" : "are"} heard again, and ${one ? "is" : "are"} back`;
+    case "keeps_it":
+      return `${who} may still run ${version}, which is also what ${one ? "it goes" : "they go"} back to`;
     case "may_still_run":
       return `${who} may still run ${version}, and ${one ? "goes back when it is" : "go back when they are"} heard`;
     case "was_to_go_back":
@@ -251,32 +298,44 @@ function whoText(machines: readonly string[], count: number): string {
 
 const NAMED_MAX = 3;
 
+/** Whom of so many a sentence names: each of a few, and else the first. */
+function someNamed(first: readonly { readonly machine: string }[], count: number): readonly string[] {
+  return first.slice(0, count > NAMED_MAX + 1 ? NAMED_MAX : count).map(({ machine }) => machine);
+}
+
 /** `web-3 may still run 3.0, and goes back when it is heard`; one for all of whom the same is known. */
-export function outstandingSentences({ phase, beganBack, version, outstanding, outstandingCount }: Omit<Ended, "counts">): readonly string[] {
-  const groups = groupedBy(outstanding, (target) => whatOf({ phase, beganBack }, target));
-  // Those that were not read are most likely like the last.
-  const unread = outstandingCount - outstanding.length;
-  return [...groups].map(([what, targets], index) => {
-    const count = targets.length + (index === groups.size - 1 ? unread : 0);
-    const text = sentence(what, targets.slice(0, count > NAMED_MAX + 1 ? NAMED_MAX : targets.length).map(({ machine }) => machine), count, version);
-    return count === 1 ? withReason(text, what, targets[0]!) : text;
+export function outstandingSentences({ phase, beganBack, version, outstanding }: Pick<Ended, "phase" | "beganBack" | "version" | "outstanding">): readonly string[] {
+  const ending = { phase, beganBack };
+  return [...mergedBy(outstanding, (target) => whatOf(ending, target))].map(([what, { first, count }]) => {
+    const text = sentence(what, someNamed(first, count), count, version);
+    return count === 1 ? withReason(text, what, first[0]!) : text;
   });
 }
 
+/** Of those about whom one newer deployment each has decided, so many are told apart: the others are counted together. */
+const OVERTAKEN_TOLD_MAX = 4;
+
 /** `web-3 and web-4 failed, and d-11 has decided about them since`; one for all of whom the same is known. */
-export function overtakenSentences({ targets, count, archived }: Overtaken = NOBODY_OVERTAKEN): readonly string[] {
-  const groups = groupedBy(targets, ({ by, ...target }) => `${missedText(target)} ${by ?? ""}`);
-  const unread = count - archived - targets.length;
-  return [...groups.values()].map((group, index) => {
-    const { by, ...first } = group[0]!;
-    const all = group.length + (index === groups.size - 1 ? unread : 0);
-    return `${whoText(group.slice(0, all > NAMED_MAX + 1 ? NAMED_MAX : group.length).map(({ machine }) => machine), all)} ${missedText(first)}, and ${by ?? "a newer deployment"} has decided about ${all === 1 ? "it" : "them"} since`;
-  });
+export function overtakenSentences({ groups }: Pick<Overtaken, "groups"> = NOBODY_OVERTAKEN): readonly string[] {
+  const told = groups.length > OVERTAKEN_TOLD_MAX + 1 ? OVERTAKEN_TOLD_MAX : groups.length;
+  const others = groups.slice(told).reduce((sum, { count }) => sum + count, 0);
+  return [
+    ...groups.slice(0, told).map(({ first, count }) => {
+      const { by, ...target } = first[0]!;
+      return `${whoText(someNamed(first, count), count)} ${missedText(target)}, and ${by ?? "a newer deployment"} has decided about ${count === 1 ? "it" : "them"} since`;
+    }),
+    ...(others === 0 ? [] : [`${others} more failed or did not get it, and other newer deployments have decided about them since`]),
+  ];
 }
 
 /** Of one machine. */
 export function overtakenText(target: OvertakenTarget): string {
-  return overtakenSentences({ targets: [target], count: 1, archived: 0 })[0]!;
+  return overtakenSentences(tallied([target], overtakenKind))[0]!;
+}
+
+/** By what is said of them. */
+export function overtakenKind({ by, ...target }: OvertakenTarget): string {
+  return `${missedText(target)} ${by ?? ""}`;
 }
 
 /** What became of it in its deployment. */
@@ -287,10 +346,9 @@ function missedText({ state, attempts }: Pick<OvertakenTarget, "state" | "attemp
 }
 
 /** `1 unreachable`, `2 unreachable and 1 under way`. */
-export function kindsText({ phase, beganBack, outstanding, outstandingCount }: Pick<Ended, "phase" | "beganBack" | "outstanding" | "outstandingCount">): string {
-  const kinds = groupedBy(outstanding, (target) => kindOf({ phase, beganBack }, target));
-  const unread = outstandingCount - outstanding.length;
-  return listText([...kinds].map(([kind, targets], index) => `${targets.length + (index === kinds.size - 1 ? unread : 0)} ${kind}`));
+export function kindsText({ phase, beganBack, outstanding }: Pick<Ended, "phase" | "beganBack" | "outstanding">): string {
+  const kinds = [...mergedBy(outstanding, (target) => kindOf({ phase, beganBack }, target))].map(([kind, { count }]) => `${count} ${kind}`);
+  return listText(kinds, kinds.length);
 }
 
 function kindOf(ending: Ending, target: OutstandingTarget): string {
@@ -301,13 +359,13 @@ function kindOf(ending: Ending, target: OutstandingTarget): string {
   return what === "says_nothing" || what === "says_nothing_back" ? "without an answer" : "under way";
 }
 
-function groupedBy<Key, Of>(targets: readonly Of[], keyOf: (target: Of) => Key): ReadonlyMap<Key, readonly Of[]> {
-  const groups = new Map<Key, Of[]>();
-  for (const target of targets) {
-    const key = keyOf(target);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [target]);
-    else group.push(target);
+/** Groups of which the same is said are one. */
+function mergedBy<Key>({ groups }: Outstanding, keyOf: (target: OutstandingTarget) => Key): ReadonlyMap<Key, TallyGroup<OutstandingTarget>> {
+  const merged = new Map<Key, TallyGroup<OutstandingTarget>>();
+  for (const { first, count } of groups) {
+    const key = keyOf(first[0]!);
+    const before = merged.get(key);
+    merged.set(key, before === undefined ? { first, count } : { first: [...before.first, ...first], count: before.count + count });
   }
-  return groups;
+  return merged;
 }

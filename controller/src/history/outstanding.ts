@@ -6,13 +6,11 @@ import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Steps } from "../journal/slices.ts";
 import { leftWithRelease, stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
-import type { AgentPhase, RolloutState, TargetState } from "../rollout/state.ts";
-import { type Ending, NOBODY_OVERTAKEN, openStates, type OutstandingTarget, type Overtaken, type OvertakenTarget } from "./outcome.ts";
+import type { RolloutState, TargetState } from "../rollout/state.ts";
+import { type Ending, NOBODY_OVERTAKEN, openStates, type Outstanding, outstandingKind, type OutstandingTarget, type Overtaken, overtakenKind, type OvertakenTarget } from "./outcome.ts";
 import type { Present } from "./present.ts";
-import { inWaves, type InWave, type Question, TARGET_PAGE } from "./target-pages.ts";
-
-/** Of those on which an outcome does not hold: enough for a person to begin with. */
-const OUTSTANDING_READ_MAX = 10;
+import { Tally, type Tallied } from "./tally.ts";
+import { inWaves, type InWave, type Question, ROWS_A_TARGET, TARGET_PAGE } from "./target-pages.ts";
 
 /**
  * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither, and one that was drained is so when it was lost with what it had; nor is one that was removed when it had said that it runs something else, or, of a success, when it left well.
@@ -32,48 +30,76 @@ const IS_OWN = `(t.state = 'removed' OR coalesce(a.deployment = d.id, 0) OR (t.a
 /** Deployment and assignment of a target. */
 const JOINS = "CROSS JOIN deployments d ON d.id = t.deployment LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app";
 
-export interface Outstanding {
-  readonly targets: readonly OutstandingTarget[];
-  readonly count: number;
-}
-
+/** `newer`: of `@newer`, the newest first, the one that has its first turn on the machine when that is heard. */
 const OPEN = (condition: string): string => `
-  SELECT t.machine, t.position, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message, t.left_as AS leftAs, ${condition} AS holds FROM ${TARGET_PAGE} t ${JOINS} ORDER BY t.machine`;
+  SELECT t.machine, t.position, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message, t.left_as AS leftAs, d.app, (t.previous IS d.release AND t.previous_as_late = 0) AS isBackOnIt,
+    m.silent_since IS NULL AS isHeard, m.id IS NOT NULL AS isThere, CASE WHEN a.awaited_attended IS NULL AND ma.generation = a.generation THEN ma.phase END AS answer,
+    CASE WHEN t.state = 'unreachable' THEN (SELECT n.value FROM json_each(@newer) n JOIN targets x ON x.deployment = n.value AND x.machine = t.machine WHERE x.attempts = 0 AND x.state IN ('pending', 'unreachable') ORDER BY n.key LIMIT 1) END AS newer,
+    ${condition} AS holds
+  FROM ${TARGET_PAGE} t ${JOINS} LEFT JOIN machines m ON m.id = t.machine LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = d.app ORDER BY t.machine`;
 const OPEN_NOW = OPEN(`(${IS_OPEN} AND ${IS_OWN})`);
 const OPEN_THEN = OPEN(`(${IS_OPEN})`);
 
-/** Empty before the end. `present`: how its machines are now, and later decisions about them, count; undefined: it is as the deployment left it. */
+interface OpenRow extends InWave, Required<Pick<OutstandingTarget, "state" | "purpose" | "attempts" | "reason" | "message" | "leftAs" | "answer" | "newer">> {
+  readonly app: AppName;
+  readonly isBackOnIt: 0 | 1;
+  readonly isHeard: 0 | 1;
+  /** Nothing is known of one that is not in the fleet any more. */
+  readonly isThere: 0 | 1;
+}
+
+/** Nobody before the end. `present`: how its machines are now, and later decisions about them, count; undefined: it is as the deployment left it. */
 export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, present: Pick<Present, "isOverdue" | "isRevoked"> | undefined): Steps<Outstanding> {
   const isNow = present !== undefined;
-  const select = ({ machine, state, purpose, attempts, reason, message, leftAs }: OutstandingTarget & InWave): OutstandingTarget => ({ machine, state, purpose, attempts, reason: reason ?? null, message: message ?? null, leftAs: leftAs ?? null });
-  const { targets, count } = yield* firstOf(db, id, openStates(ending), { sql: isNow ? OPEN_NOW : OPEN_THEN, given: { isNow: isNow ? 1 : 0 }, select });
-  return { targets: present === undefined ? targets : targets.map((target) => ({ ...target, ...heardNow(db, id, target.machine as MachineId, present) })), count };
+  const newer = isNow && ending.beganBack ? yield* newerWithTurns(db, id) : [];
+  const select = ({ machine, state, purpose, attempts, reason, message, leftAs, isBackOnIt, ...row }: OpenRow): OutstandingTarget => {
+    const target = { machine, state, purpose, attempts, reason, message, leftAs, isBackOnIt: isBackOnIt === 1 };
+    return present === undefined || row.isThere === 0 ? target : { ...target, ...heardNow(machine as MachineId, row, present) };
+  };
+  const question: Question<OpenRow, OutstandingTarget> = { sql: isNow ? OPEN_NOW : OPEN_THEN, given: { isNow: isNow ? 1 : 0, newer: JSON.stringify(newer) }, select };
+  return yield* firstOf(db, id, openStates(ending), question, outstandingKind(ending));
 }
 
-/** `newer`: what a newer deployment that stands has for a machine that this one was to take back, and that was not heard since. */
-const HEARD = `SELECT d.app, m.silent_since IS NOT NULL AS isSilent, CASE WHEN a.awaited_attended IS NULL AND ma.generation = a.generation THEN ma.phase END AS answer,
-    (SELECT o.id FROM deployments o JOIN targets x ON x.deployment = o.id AND x.machine = m.id
-     WHERE o.app = d.app AND o.start_seq > d.start_seq AND ${stands("o")} AND x.attempts = 0 AND x.state IN ('pending', 'unreachable') ORDER BY o.start_seq DESC LIMIT 1) AS newer
-  FROM deployments d CROSS JOIN machines m LEFT JOIN assignments a ON a.machine = m.id AND a.app = d.app LEFT JOIN machine_apps ma ON ma.machine = m.id AND ma.app = d.app WHERE d.id = ? AND m.id = ?`;
-
-/** Nothing of one that is not in the fleet any more. */
-function heardNow(db: Database, id: DeploymentId, machine: MachineId, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
-  const row = statement(db, HEARD).get(id, machine) as { readonly app: AppName; readonly isSilent: 0 | 1; readonly answer: AgentPhase | null; readonly newer: string | null } | undefined;
-  if (row === undefined) return {};
-  const isHeard = row.isSilent === 0;
-  return { isHeard, isRevoked: present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, row.app), answer: row.answer, newer: row.newer };
+function heardNow(machine: MachineId, { app, answer, newer, ...row }: Pick<OpenRow, "app" | "isHeard" | "answer" | "newer">, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
+  const isHeard = row.isHeard === 1;
+  return { isHeard, isRevoked: present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, app), answer, newer };
 }
 
-/** Those that are named, and how many there are. */
-function* firstOf<Row extends InWave, Found>(db: Database, id: DeploymentId, states: readonly TargetState[], question: Question<Row, Found>): Steps<{ readonly targets: readonly Found[]; readonly count: number }> {
-  const targets: Found[] = [];
-  let count = 0;
+const HAS_SOME = (...states: readonly TargetState[]): string => `SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave AND t.state IN ('${states.join("', '")}') WHERE w.deployment = ? LIMIT 1`;
+const HAS_UNREACHABLE = HAS_SOME("unreachable");
+const HAS_TO_COME = HAS_SOME("pending", "unreachable");
+const DEPLOYMENTS_AT_ONCE = 100;
+const NEWER_PAGE = `SELECT o.number, o.id, o.selector, o.start_seq AS startSeq, (o.start_seq > d.start_seq AND ${stands("o")}) AS holds
+  FROM deployments d CROSS JOIN (SELECT * FROM deployments WHERE app = @app AND number > @after ORDER BY number LIMIT ${DEPLOYMENTS_AT_ONCE}) o WHERE d.id = @id ORDER BY o.number`;
+
+/** The deployments that stand for their selectors, began after this one, and may have something for a machine of it that is heard again. The newest first. */
+function* newerWithTurns(db: Database, id: DeploymentId): Steps<readonly string[]> {
+  if (statement(db, HAS_UNREACHABLE).get(id) === undefined) return [];
+  const app = statement(db, "SELECT app FROM deployments WHERE id = ?").pluck().get(id);
+  const newest = new Map<string, { readonly id: string; readonly startSeq: number }>();
+  for (let after = 0; ; ) {
+    const rows = statement(db, NEWER_PAGE).all({ app, after, id }) as { readonly number: number; readonly id: string; readonly selector: string; readonly startSeq: number; readonly holds: number | null }[];
+    for (const row of rows) if (row.holds === 1 && row.startSeq > (newest.get(row.selector)?.startSeq ?? 0)) newest.set(row.selector, row);
+    yield 1 + rows.length;
+    if (rows.length < DEPLOYMENTS_AT_ONCE) break;
+    after = rows.at(-1)!.number;
+  }
+  const found: string[] = [];
+  for (const { id: each } of [...newest.values()].sort((a, b) => b.startSeq - a.startSeq)) {
+    if (statement(db, HAS_TO_COME).get(each) !== undefined) found.push(each);
+    yield 1;
+  }
+  return found;
+}
+
+/** The first of each kind, and how many there are of it, in the order of the waves. */
+function* firstOf<Row extends InWave, Found>(db: Database, id: DeploymentId, states: readonly TargetState[], question: Question<Row, Found>, kindOf: (found: Found) => string): Steps<Tallied<Found>> {
+  const tally = new Tally(kindOf);
   yield* inWaves(db, id, states, question, (found) => {
-    targets.push(...found.slice(0, OUTSTANDING_READ_MAX - targets.length));
-    count += found.length;
+    for (const each of found) tally.add(each);
     return false;
   });
-  return { targets, count };
+  return tally.end();
 }
 
 /** Of a success: it did not hold there, and something newer was decided about the machine. Whose labels match no more was let go, and is not missed. */
@@ -92,17 +118,21 @@ const OVERTAKEN = `SELECT t.machine, t.position, t.state, t.attempts, ${IS_OVERT
 /** Those of a success on which it did not hold, and that newer deployments have by now. */
 export function* overtakenOf(db: Database, id: DeploymentId): Steps<Overtaken> {
   const select = ({ machine, state, attempts, by }: OvertakenTarget & InWave): OvertakenTarget => ({ machine, state, attempts, by });
-  const { targets, count } = yield* firstOf(db, id, MISSED_STATES, { sql: OVERTAKEN, given: {}, select });
+  const missed = yield* firstOf(db, id, MISSED_STATES, { sql: OVERTAKEN, given: {}, select }, overtakenKind);
   const archived = statement(db, "SELECT coalesce(sum(count), 0) FROM archived_targets WHERE deployment = @id AND state IN (SELECT value FROM json_each(@states))").pluck().get({ id, states: JSON.stringify(MISSED_STATES) }) as number;
-  return count + archived === 0 ? NOBODY_OVERTAKEN : { targets, count: count + archived, archived };
+  return missed.count + archived === 0 ? NOBODY_OVERTAKEN : { ...missed, count: missed.count + archived, archived };
 }
 
 /** The same of one whose targets are in the archive, as it was read from there. */
-export function overtakenIn(db: Database, { id, targets }: Pick<RolloutState, "id" | "targets">): Overtaken {
-  const missed = [...targets.values()].filter(({ state, attempts, reason }) => MISSED_STATES.includes(state) && (attempts > 0 || reason?.code !== "unmatched"));
+export function* overtakenIn(db: Database, { id, targets }: Pick<RolloutState, "id" | "targets">): Steps<Overtaken> {
   const by = statement(db, `SELECT ${OVERTAKEN_BY} FROM deployments d LEFT JOIN assignments a ON a.machine = @machine AND a.app = d.app WHERE d.id = @id`).pluck();
-  const named = missed.slice(0, OUTSTANDING_READ_MAX).map(({ machine, state, attempts }) => ({ machine, state, attempts, by: by.get({ id, machine }) as string | null }));
-  return { targets: named, count: missed.length, archived: 0 };
+  const tally = new Tally(overtakenKind);
+  for (const { machine, state, attempts, reason } of targets.values()) {
+    if (!MISSED_STATES.includes(state) || (attempts === 0 && reason?.code === "unmatched")) continue;
+    tally.add({ machine, state, attempts, by: by.get({ id, machine }) as string | null });
+    yield ROWS_A_TARGET;
+  }
+  return { ...tally.end(), archived: 0 };
 }
 
 const ELSEWHERE = `SELECT t.machine, t.position, (a.deployment IS NOT d.id AND a.release IS NOT d.release) AS holds FROM ${TARGET_PAGE} t ${JOINS} ORDER BY t.machine`;
@@ -113,24 +143,4 @@ export function* isRunElsewhere(db: Database, id: DeploymentId): Steps<boolean> 
   let isElsewhere = false;
   yield* inWaves(db, id, ["healthy"], { sql: ELSEWHERE, given: {}, select: ({ machine }: InWave) => machine }, (found) => (isElsewhere = found.length > 0));
   return isElsewhere;
-}
-
-const KEEPERS = `SELECT u.value FROM deployments d, json_each(d.unchanged) u JOIN machines m ON m.id = u.value JOIN assignments a ON a.machine = u.value AND a.app = d.app
-  WHERE d.id = ? AND a.release IS d.release AND a.decided_seq < d.back_seq`;
-
-/** Of one that was taken back: machines that it left out, since they ran its release already, and that are to run it still. `unchanged`: so many it left out. */
-export function* keepersOf(db: Database, id: DeploymentId, unchanged: number): Steps<readonly string[]> {
-  const keepers = statement(db, KEEPERS).pluck().all(id) as string[];
-  yield unchanged;
-  return keepers;
-}
-
-const ON_TRIAL = `SELECT t.machine FROM targets t JOIN deployments d ON d.id = t.deployment JOIN waves w ON w.deployment = t.deployment AND w.wave = t.wave JOIN assignments a ON a.machine = t.machine AND a.app = d.app
-  WHERE t.deployment = ? AND t.state = 'healthy' AND t.confirmed_seq IS NULL AND w.finished_seq IS NULL AND a.deployment = d.id AND a.release IS d.release ORDER BY t.position`;
-
-/** Of one that something took the place of in the middle of a wave: machines that run its release still, which nobody has called good. `healthy`: so many of its targets are. */
-export function* onTrialOf(db: Database, id: DeploymentId, healthy: number): Steps<readonly string[]> {
-  const onTrial = statement(db, ON_TRIAL).pluck().all(id) as string[];
-  yield healthy;
-  return onTrial;
 }

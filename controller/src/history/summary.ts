@@ -4,14 +4,14 @@
 import { counted } from "@muster/proto/text.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { isBackTail, isEnded, isOvertaken, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
-import { kindsText, otherFailures, outstandingSentences, type Overtaken, overtakenSentences } from "./outcome.ts";
-import type { Outstanding } from "./outstanding.ts";
+import { kindsText, otherFailures, type Outstanding, outstandingSentences, type Overtaken, overtakenSentences, removedCount, stillSentences, type StillThere } from "./outcome.ts";
 import { because, is, totals } from "./words.ts";
 
 /** What is known after the end. */
 export interface Afterwards {
   readonly outstanding: Outstanding;
   readonly overtaken: Overtaken;
+  readonly stillThere: StillThere;
   /** Newer deployments have decided about machines that run it no more. */
   readonly isRunElsewhere: boolean;
   /** How its machines are now, where that is other than it ended with; else empty. */
@@ -23,14 +23,16 @@ export function deploymentSummary(state: RolloutState, waiting: string, afterwar
   return `${endSummary(state, waiting, afterwards)}${nowText === "" ? "" : ` Now ${nowText}.`}`;
 }
 
-function endSummary(state: RolloutState, waiting: string, { outstanding: { targets: left, count: leftCount }, overtaken, isRunElsewhere, nowText }: Afterwards): string {
+function endSummary(state: RolloutState, waiting: string, { outstanding, overtaken, stillThere, isRunElsewhere, nowText }: Afterwards): string {
   const { id, release, phase, beganBack, reason, waves, wave, targets } = state;
   const counts = totals(state);
   const what = `${id} (${release})`;
   const isPast = nowText !== "" || isRunElsewhere;
-  const run = `${counts.healthy} of ${counted(targets.size - counts.removed, "machine")} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
+  const left = counts.removed - removedCount(outstanding);
+  const run = `${counts.healthy} of ${counted(targets.size - left, "machine")} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
   const version = release.slice(state.app.length + 1);
-  const others = isEnded(phase) ? outstandingSentences({ phase, beganBack, version, outstanding: left, outstandingCount: leftCount }).map((sentence) => `; ${sentence}`).join("") : "";
+  const others = isEnded(phase) ? allAfter(outstandingSentences({ phase, beganBack, version, outstanding })) : "";
+  const still = allAfter(stillSentences(version, stillThere));
   const where = waves.length < 2 ? "" : ` in wave ${wave + 1} of ${waves.length}`;
   const why = because(reason);
   switch (phase) {
@@ -43,20 +45,25 @@ function endSummary(state: RolloutState, waiting: string, { outstanding: { targe
     case "rolling_back":
       return `${what} is being rolled back: ${counted(counts.reverted, "machine")} ${is(counts.reverted)} back${why === "" ? "" : `; ${reason?.message}`}.`;
     case "succeeded":
-      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${otherFailures({ counts, outstanding: left, outstandingCount: leftCount, overtaken }).map((text) => `; ${text}`).join("")}${others}${overtakenSentences(overtaken).map((text) => `; ${text}`).join("")}${goneText(counts.removed)}.`;
+      return targets.size === 0 ? `${what} succeeded with nothing to do${why}.` : `${what} succeeded: ${run}${allAfter(otherFailures({ counts, outstanding, overtaken }))}${others}${allAfter(overtakenSentences(overtaken))}${goneText(left)}.`;
     case "rolled_back":
-      if (leftCount === 0) return `${what} was rolled back${why}.`;
-      return `${what} was rolled back, except ${kindsText({ phase, beganBack, outstanding: left, outstandingCount: leftCount })}${others.replace(";", ":")}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;
+      if (outstanding.count === 0) return `${what} was rolled back${why}${still}.`;
+      return `${what} was rolled back, except ${kindsText({ phase, beganBack, outstanding })}${others.replace(";", ":")}${still}.${reason === null ? "" : ` The reason: ${reason.message}.`}`;
     case "failed":
-      return `${what} failed${why}${others}.`;
+      return `${what} failed${why}${others}${still}.`;
     case "aborted":
-      return `${what} was aborted: ${reason?.message ?? "somebody asked for it"}; ${targets.size === 0 ? "it had not begun" : run}${others}.`;
+      return `${what} was aborted: ${reason?.message ?? "somebody asked for it"}; ${targets.size === 0 ? "it had not begun" : run}${others}${still}.`;
     case "superseded":
-      return `${what} gave way to a newer deployment${why}${others}.`;
+      return `${what} gave way to a newer deployment${why}${others}${still}.`;
   }
 }
 
-/** They are in no other number. */
+/** Each behind what was said before. */
+function allAfter(sentences: readonly string[]): string {
+  return sentences.map((sentence) => `; ${sentence}`).join("");
+}
+
+/** Those that no other sentence names, and that are in no other number. */
 function goneText(removed: number): string {
   return removed === 0 ? "" : `; ${removed} more ${removed === 1 ? "was" : "were"} removed from the fleet`;
 }

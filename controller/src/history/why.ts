@@ -15,16 +15,17 @@ import { isEnded, type RolloutPhase, type RolloutState, type TargetState } from 
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
-import { NOBODY_OVERTAKEN } from "./outcome.ts";
+import { NOBODY_OUTSTANDING, NOBODY_OVERTAKEN, NOBODY_STILL_THERE } from "./outcome.ts";
 import { isRunElsewhere, outstandingOf, overtakenIn, overtakenOf } from "./outstanding.ts";
 import { differenceText, leftOutNow, nowText, type Present, saidOf } from "./present.ts";
 import { Queue } from "./queue.ts";
 import { Rows, type Source } from "./rows.ts";
 import { absenceText, mismatch, UNKNOWN } from "./selection.ts";
+import { stillThereOf } from "./still-there.ts";
 import { type Before, Story } from "./story.ts";
 import { type Afterwards, deploymentSummary, targetSummary } from "./summary.ts";
 import { backText, deploymentNow, type Standpoint } from "./ways.ts";
-import { colon, type Line, whoText } from "./words.ts";
+import { colon, type Line, totals, whoText } from "./words.ts";
 
 export interface WhySource extends Source {
   readonly now: () => Instant;
@@ -70,13 +71,14 @@ export class Why {
   async #afterwards(state: RolloutState): Promise<Afterwards> {
     const { db, present } = this.#source;
     const { id, app, release, phase, beganBack, unchanged } = state;
-    if (!isEnded(phase)) return { outstanding: { targets: [], count: 0 }, overtaken: NOBODY_OVERTAKEN, isRunElsewhere: false, nowText: "" };
+    if (!isEnded(phase)) return { outstanding: NOBODY_OUTSTANDING, overtaken: NOBODY_OVERTAKEN, stillThere: NOBODY_STILL_THERE, isRunElsewhere: false, nowText: "" };
     const slice = new Slice();
     const leftOut = phase === "succeeded" ? await leftOutNow(db, { id, app, release, unchanged: [...unchanged] }, present, slice) : undefined;
     const left = phase === "succeeded" ? await inSlices(overtakenOf(db, id), slice) : NOBODY_OVERTAKEN;
-    const overtaken = left.archived > 0 ? overtakenIn(db, state) : left;
+    const overtaken = left.archived > 0 ? await inSlices(overtakenIn(db, state), slice) : left;
     const outstanding = await inSlices(outstandingOf(db, id, { phase, beganBack }, present), slice);
-    return { outstanding, overtaken, isRunElsewhere: await inSlices(isRunElsewhere(db, id), slice), nowText: await differenceText(db, id, phase, present.nowOf(id), slice, leftOut) };
+    const stillThere = await inSlices(stillThereOf(db, id, { phase, beganBack }, totals(state)), slice);
+    return { outstanding, overtaken, stillThere, isRunElsewhere: await inSlices(isRunElsewhere(db, id), slice), nowText: await differenceText(db, id, phase, present.nowOf(id), slice, leftOut) };
   }
 
   /** Why machines that come late do not get the release of one that stands. */
