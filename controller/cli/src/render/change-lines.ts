@@ -9,7 +9,7 @@ import { countsLine } from "./bar.ts";
 import { gateText } from "./gate-lines.ts";
 import { plain } from "./text.ts";
 import { timeOfDay } from "./time.ts";
-import { endingText, missingCount, tookText } from "./rollout-view.ts";
+import { endingText, saysMore, tookText } from "./rollout-view.ts";
 
 const NO_COLORS = picocolors.createColors(false);
 
@@ -91,7 +91,7 @@ function withoutNumbers(text: string): string {
 function endChange(previous: Deployment | undefined, next: Deployment): readonly string[] {
   const { outcome, now } = next;
   return [
-    ...(missingCount(next) === 0 || outcome === previous?.outcome ? [] : [`outcome: ${plain(outcome)}`]),
+    ...(!saysMore(next) || outcome === previous?.outcome ? [] : [`outcome: ${plain(outcome)}`]),
     ...(now === undefined || now.text === "" || now.text === previous?.now?.text ? [] : [`now: ${plain(now.text)}`]),
   ];
 }

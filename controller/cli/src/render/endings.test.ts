@@ -82,6 +82,18 @@ test("a success whose machines are down now says so", () => {
   expect(listed(succeededThenDown())).toMatch(/ succeeded, now 0\/3 healthy .* 0 of 3 healthy: web-1, web-2 and web-3/);
 });
 
+test("whoever has the release still, though nobody is missing, is named in the picture, in the list and in each line", () => {
+  const outcome = "rolled back; web-1 and web-2 still run 1.4.2, which is also what they go back to";
+  const back = rolledBackDeployment({ outcome });
+  expect(picture(back)).toContain(`  outcome: ${outcome}`);
+  expect(listed(back)).toMatch(/ rolled back .* web-1 and web-2 still run 1\.4\.2, which is also what they go back to/);
+  expect(logged(back)).toContain(`outcome: ${outcome}`);
+  const superseded = rolledBackDeployment({ phase: DeploymentPhase.SUPERSEDED, outcome: "superseded; web-1 failed with 1.4.2, and did not go back", reason: undefined });
+  expect(picture(superseded)).toContain("  outcome: superseded; web-1 failed with 1.4.2, and did not go back");
+  expect(listed(superseded)).toMatch(/ superseded .* web-1 failed with 1\.4\.2, and did not go back/);
+  expect(logged(superseded)).toContain("outcome: superseded; web-1 failed with 1.4.2, and did not go back");
+});
+
 test("and what can be done about it", () => {
   expect(nextCommands(succeededThenDown(), OPTIONS.colors).join("\n")).toMatch(/muster status d-7 --targets .*\n.*muster rollback d-7 .*\n.*muster why d-7/);
   const besides = succeededThenDown({ remedies: { rollback: false, rollbackTo: "1.4.1", retry: false } });

@@ -4,7 +4,7 @@
 import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
-import { endingText, missingCount, phasePaint, tookText } from "./rollout-view.ts";
+import { endingText, phasePaint, saysMore, tookText } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
@@ -55,8 +55,7 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
 function endText(deployment: Deployment, isShort: boolean): string {
   const { now, outcome, phase, reason } = deployment;
   const word = phaseWord(phase);
-  const isPlain = missingCount(deployment) === 0 || outcome === "";
-  const beside = isPlain ? "" : outcome.slice(word.length).replace(/^[,;]? (except )?/, "");
+  const beside = !saysMore(deployment) ? "" : outcome.slice(word.length).replace(/^[,;]? (except )?/, "");
   const nowText = now?.text ?? "";
   const missing = isShort ? endingText(deployment).slice(word.length).replace(/^, /, "") : "";
   // What is said in short already is not said again.

@@ -68,6 +68,11 @@ export function missingCount({ outstanding, overtaken }: Pick<Deployment, "outst
   return (outstanding?.count ?? 0) + (overtaken?.count ?? 0);
 }
 
+/** The outcome names somebody: who is missing, or has the release still, though nothing more is to come there. */
+export function saysMore(deployment: Pick<Deployment, "phase" | "outcome" | "outstanding" | "overtaken">): boolean {
+  return deployment.outcome !== "" && (missingCount(deployment) > 0 || deployment.outcome.length > phaseWord(deployment.phase).length);
+}
+
 /** What the end does not say: in a list there is no place for more. */
 function nowShort(now: Deployment["now"]): string {
   if (now === undefined) return "";
@@ -201,10 +206,7 @@ function nowLines({ now }: Deployment, { colors, columns }: ViewOptions): readon
 
 /** Where there is more to say of the end than the header does. */
 function outcomeLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
-  // Whoever had the release before, or runs it still, is nobody who is missing.
-  const word = phaseWord(deployment.phase);
-  const saysMore = (word === "rolled_back" || word === "superseded") && deployment.outcome.length > word.length;
-  return missingCount(deployment) === 0 && !saysMore ? [] : labelled("outcome: ", plain(deployment.outcome), columns, colors.yellow);
+  return saysMore(deployment) ? labelled("outcome: ", plain(deployment.outcome), columns, colors.yellow) : [];
 }
 
 function reasonLines(deployment: Deployment, { colors, columns }: ViewOptions): readonly string[] {
