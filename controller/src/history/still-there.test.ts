@@ -126,6 +126,27 @@ test("so does one that was aborted", async () => {
   expect(await why(scene, id)).toMatch(/ was aborted: .*; a failed with 1, and did not go back\.$/);
 });
 
+test("and one that failed, and takes nothing back", async () => {
+  const scene = await sceneOf("a", "b", "c");
+  const id = scene.deploy("1", { ...WIDE, waves: [{ ...wave(count(2)), maxFailures: count(1) }, ALL], onFailure: "abort" });
+  await scene.tell("a", "failed", "");
+  await scene.tell("b", "failed", "");
+  scene.pass(2000, "a", "b", "c");
+  expect(scene.phase(id)).toBe("failed");
+  expect(await outcome(scene, id)).toBe("failed; a and b failed with 1, and did not go back");
+  expect(await why(scene, id)).toMatch(/ failed: .*; a and b failed with 1, and did not go back\.$/);
+});
+
+test("a machine that failed without an answer is not said to have stayed as it is", async () => {
+  const scene = await sceneOf("a", "b");
+  const id = scene.deploy("1", { ...WIDE, waves: [soak(1), ALL], onFailure: "pause" });
+  await scene.tell("a", "probing", "1");
+  for (let passed = 0; passed < 600 && scene.state(id, "a") !== "failed"; passed += 1) scene.pass(2000, "a", "b");
+  expect(scene.state(id, "a")).toBe("failed");
+  scene.command(id, "abort");
+  expect(await outcome(scene, id)).toBe("aborted; a failed with 1, and has not said that it went back");
+});
+
 test("of a machine that went back by itself nothing is said: it runs what it ran before", async () => {
   const scene = await sceneOf("a", "b");
   scene.deploy("1", WIDE);

@@ -43,7 +43,7 @@ const LEFT_OUT = `SELECT j.value FROM json_each(@machines) j CROSS JOIN deployme
 export function* stillThereOf(db: Database, id: DeploymentId, ending: Ending, { healthy, failed, reverted }: Pick<TargetCounts, "healthy" | "failed" | "reverted">): Steps<StillThere> {
   const tally = new Tally<StillMachine>(({ what }) => what);
   if (wentBack(ending)) yield* leftOut(db, id, tally);
-  const isAsked = wentBack(ending) ? reverted > 0 : ending.phase === "superseded" ? healthy + failed > 0 : ending.phase === "aborted" && failed > 0;
+  const isAsked = wentBack(ending) ? reverted > 0 : failed > 0 ? ending.phase !== "succeeded" : ending.phase === "superseded" && healthy > 0;
   if (isAsked) yield* assigned(db, id, ending, tally);
   const found = tally.end();
   return found.count === 0 ? NOBODY_STILL_THERE : found;

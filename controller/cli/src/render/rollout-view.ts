@@ -64,7 +64,7 @@ export function endingText(deployment: Deployment): string {
 }
 
 /** Machines on which the end does not hold, whoever decides about them by now. */
-export function missingCount({ outstanding, overtaken }: Pick<Deployment, "outstanding" | "overtaken">): number {
+function missingCount({ outstanding, overtaken }: Pick<Deployment, "outstanding" | "overtaken">): number {
   return (outstanding?.count ?? 0) + (overtaken?.count ?? 0);
 }
 
