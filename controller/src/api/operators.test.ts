@@ -233,4 +233,15 @@ describe("a machine that was revoked", () => {
     world.pass(20_000, "b", "c");
     expect((await status()).waitingOn).toMatch(/^a to be heard from: .*; a was revoked, and is never heard again$/);
   });
+
+  test("is one of so many at least, where not all that are silent are looked up", async () => {
+    const { revoked, world } = office;
+    const names = Array.from({ length: 25 }, (_, index) => `m-${10 + index}`);
+    await world.join(...names);
+    world.deploy("1", { waves: [ALL], maxUnavailable: count(99) });
+    for (const name of ["a", "b", "c", ...names]) await world.say(name, "probing");
+    for (const name of names) revoked.add(name);
+    world.pass(20_000, "a", "b", "c");
+    expect((await status()).waitingOn).toMatch(/; at least m-10, m-11, m-12 and 17 more were revoked, and are never heard again/);
+  });
 });

@@ -258,7 +258,8 @@ export class DeploymentViews {
     if (isRevoked === undefined || waves.every(({ counts }) => counts.unreachable === 0)) return "";
     const silent = targets.values().filter(({ state }) => state === "unreachable").take(REVOKED_ASKED_MAX);
     const revoked = [...silent.filter(({ machine }) => isRevoked(machine)).map(({ machine }) => machine)];
-    return revoked.length === 0 ? "" : `${listText(revoked)} ${revoked.length === 1 ? "was" : "were"} revoked, and ${revoked.length === 1 ? "is" : "are"} never heard again`;
+    const least = waves.reduce((sum, { counts }) => sum + counts.unreachable, 0) > REVOKED_ASKED_MAX ? "at least " : "";
+    return revoked.length === 0 ? "" : `${least}${listText(revoked)} ${revoked.length === 1 ? "was" : "were"} revoked, and ${revoked.length === 1 ? "is" : "are"} never heard again`;
   }
 
   /** What one of the machines under way says keeps it from being healthy: of those that began first, since the others have hardly had time. */

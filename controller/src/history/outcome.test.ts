@@ -65,6 +65,12 @@ test("all kinds of machines that a rollback excepts are counted, however many ki
   expect(text("rolled_back", {}, left)).toMatch(/^rolled back, except 1 unreachable, 1 removed, 1 failed, 1 without an answer and 1 under way: /);
 });
 
+test("one that was drained and lost is not said to be under way", () => {
+  const drained = target("web-1", "skipped", { leftAs: "lost", isHeard: false });
+  expect(text("rolled_back", { skipped: 1 }, [drained])).toBe("rolled back, except 1 unreachable: web-1 may run 3.0: it was assigned it, and is not heard");
+  expect(text("rolled_back", { skipped: 1 }, [{ ...drained, isRevoked: true }])).toMatch(/^rolled back, except 1 unreachable: web-1 was revoked/);
+});
+
 test("a success of which many failed counts those that it names and those in the archive, each once", () => {
   const failed = names(15).map((machine) => target(machine, "failed"));
   expect(text("succeeded", { healthy: 5, failed: 18 }, failed)).toBe("succeeded on 5 of 23; 3 failed; web-1, web-2, web-3 and 12 more failed");

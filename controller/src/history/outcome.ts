@@ -356,6 +356,8 @@ function kindOf(ending: Ending, target: OutstandingTarget): string {
   if (state === "unreachable" || state === "removed") return state;
   const what = whatOf(ending, target);
   if (what === "could_not_go_back") return "failed";
+  // Drained, and lost before it had said that it stopped.
+  if (what === "may_run" || what === "was_revoked") return "unreachable";
   return what === "says_nothing" || what === "says_nothing_back" ? "without an answer" : "under way";
 }
 

@@ -54,15 +54,18 @@ export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, p
   const newer = isNow && ending.beganBack ? yield* newerWithTurns(db, id) : [];
   const select = ({ machine, state, purpose, attempts, reason, message, leftAs, isBackOnIt, ...row }: OpenRow): OutstandingTarget => {
     const target = { machine, state, purpose, attempts, reason, message, leftAs, isBackOnIt: isBackOnIt === 1 };
-    return present === undefined || row.isThere === 0 ? target : { ...target, ...heardNow(machine as MachineId, row, present) };
+    return present === undefined || row.isThere === 0 ? target : { ...target, ...heardNow(target, row, present) };
   };
   const question: Question<OpenRow, OutstandingTarget> = { sql: isNow ? OPEN_NOW : OPEN_THEN, given: { isNow: isNow ? 1 : 0, newer: JSON.stringify(newer) }, select };
   return yield* firstOf(db, id, openStates(ending), question, outstandingKind(ending));
 }
 
-function heardNow(machine: MachineId, { app, answer, newer, ...row }: Pick<OpenRow, "app" | "isHeard" | "answer" | "newer">, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
+/** Whether it was revoked is looked up, and so asked only of those that are not heard. */
+function heardNow(target: OutstandingTarget, { app, answer, newer, ...row }: Pick<OpenRow, "app" | "isHeard" | "answer" | "newer">, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
   const isHeard = row.isHeard === 1;
-  return { isHeard, isRevoked: present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, app), answer, newer };
+  const machine = target.machine as MachineId;
+  const isLost = target.state === "unreachable" || target.leftAs === "lost" || !isHeard;
+  return { isHeard, isRevoked: isLost && present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, app), answer, newer };
 }
 
 const HAS_SOME = (...states: readonly TargetState[]): string => `SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave AND t.state IN ('${states.join("', '")}') WHERE w.deployment = ? LIMIT 1`;
