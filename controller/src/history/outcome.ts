@@ -312,7 +312,7 @@ export function outstandingSentences({ phase, beganBack, version, outstanding }:
   });
 }
 
-/** Of those about whom one newer deployment each has decided, so many are told apart: the others are counted together. */
+/** So many groups are told apart: each machine may have a newer deployment of its own. The others are counted together. */
 const OVERTAKEN_TOLD_MAX = 4;
 
 /** `web-3 and web-4 failed, and d-11 has decided about them since`; one for all of whom the same is known. */
