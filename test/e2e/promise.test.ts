@@ -174,7 +174,7 @@ it("a release that dies wherever it runs, after its rollout succeeded, is said t
   expect((await said("why", id))).toMatch(/Now 0 of 3 healthy: dev-0 unhealthy: .*503/);
   expect((await said("why", CANARY, id))).toMatch(/became healthy with pilot@1 .*; now it is unhealthy: .*503/);
   expect((await said("releases", "pilot"))).toContain(" 0/3 healthy ");
-  expect(await fleet.muster(["retry", id])).toMatchObject({ code: 2, stderr: expect.stringContaining("3 of its 3 machines are down now") });
+  expect(await fleet.muster(["retry", id])).toMatchObject({ code: 2, stderr: expect.stringContaining("3 of its 3 machines are not well with it now") });
 
   await fleet.json("machine", "label", "dev-3", "pilot=yes");
   const waiting = await fleet.until(id, ({ now }) => now?.late_waits_for !== null);
