@@ -5,6 +5,7 @@ import type { MachineId } from "@muster/proto/ids.ts";
 import { type Labels, parseSelector, type Requirement, selects } from "@muster/proto/selector.ts";
 import type { LaneLabel, Plan } from "../plan/plan.ts";
 import type { OrderKey, Strategy } from "../plan/strategy.ts";
+import { isEnded, type RolloutPhase } from "../rollout/state.ts";
 import { orderText } from "./strategy-text.ts";
 import { listText, membersSaid } from "./words.ts";
 
@@ -66,11 +67,17 @@ function turnText(order: readonly OrderKey[], lanes: readonly LaneLabel[], { isS
 }
 
 /** Why the plan knows nothing of it. */
-export function absenceText(machine: MachineId, { targets, lateJoiners }: Pick<Strategy, "targets" | "lateJoiners">, atPlan: Labels | undefined, now: Labels, hasSucceeded: boolean): string {
+export function absenceText(machine: MachineId, { targets, lateJoiners }: Pick<Strategy, "targets" | "lateJoiners">, atPlan: Labels | undefined, now: Labels, phase: RolloutPhase): string {
   const missed = mismatch(targets, atPlan ?? now);
   if (missed === undefined && atPlan !== undefined) return `${machine} is not among its machines`;
   if (missed !== undefined && mismatch(targets, now) !== undefined) return `${machine} is not selected: ${missed}`;
   const came = atPlan === undefined ? "it joined after the plan was made" : "it has had the labels for it only since the plan was made";
-  const then = lateJoiners === "ignore" ? "late_joiners: ignore leaves such machines as they are" : `such machines have their turn ${hasSucceeded ? "afterwards" : "when it has succeeded"} (late_joiners: deploy)`;
-  return `${machine} is not among its machines: ${came}; ${then}`;
+  const then = lateJoiners === "ignore" ? "; late_joiners: ignore leaves such machines as they are" : turnAfter(phase);
+  return `${machine} is not among its machines: ${came}${then}`;
+}
+
+/** One that goes back, or ended without success, gives nothing to machines that come late. */
+function turnAfter(phase: RolloutPhase): string {
+  if (phase === "rolling_back" || (isEnded(phase) && phase !== "succeeded")) return "";
+  return `; such machines have their turn ${phase === "succeeded" ? "afterwards" : "when it has succeeded"} (late_joiners: deploy)`;
 }

@@ -11,7 +11,7 @@ import { lineOf, kindOf, type Narrator } from "./narrate.ts";
 import { runsText } from "./narrate-target.ts";
 import { isOfRollout } from "./past.ts";
 import { absenceText, type Known, placeText, UNKNOWN } from "./selection.ts";
-import { because, colon, type Line, spanText, was, whoText } from "./words.ts";
+import { because, colon, type Line, orderText, spanText, was, whoText } from "./words.ts";
 
 /** What was known of the machine before the deployment was submitted. */
 export interface Before {
@@ -26,6 +26,8 @@ export class Story {
   readonly #machine: MachineId;
   readonly #narrator: Narrator;
   readonly #lines: Line[] = [];
+  /** Since another deployment has told it something: part of the story only if it goes on. */
+  #since: Line[] = [];
   #known: Known;
   #labelsNow: Labels;
   #lastReport: ReportAccepted | undefined;
@@ -51,7 +53,7 @@ export class Story {
     return this.#lastReport;
   }
 
-  /** A later deployment has told it something else: what follows is another story. */
+  /** Another deployment has told it something since: what follows is another story, unless this one tells it something again, or it is removed. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -64,6 +66,7 @@ export class Story {
   take(row: JournalRow): void {
     const state = this.#narrator.state;
     const { entry } = row;
+    if (this.#goesOnWith(entry, state)) this.#goOn();
     if (isOfOther(row, state)) {
       this.#takeOther(row, state);
       for (const derived of removalIn(state, row)) this.take(derived);
@@ -75,15 +78,31 @@ export class Story {
     const own = state === undefined ? undefined : this.#own(row, state, target);
     const told = this.#narrator.take(row);
     if (own !== undefined) {
-      this.#lines.push(...told.filter(({ kind }) => kind === "absence"));
+      this.#told.push(...told.filter(({ kind }) => kind === "absence"));
       this.#say(row, own);
-    } else if (!this.#hasToldReturn(entry)) this.#lines.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
+    } else if (!this.#hasToldReturn(entry)) this.#told.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
     if (entry.kind === "rollout_started") this.#place(row, this.#narrator.state!);
+  }
+
+  /** Where what is told now belongs. */
+  get #told(): Line[] {
+    return this.#isOver ? this.#since : this.#lines;
+  }
+
+  #goesOnWith(entry: JournalRow["entry"], state: RolloutState | undefined): boolean {
+    if (entry.kind === "machine_removed") return entry.machine === this.#machine;
+    return entry.kind === "target_assigned" && entry.machine === this.#machine && entry.deployment === state?.id;
+  }
+
+  #goOn(): void {
+    this.#isOver = false;
+    this.#lines.push(...this.#since);
+    this.#since = [];
   }
 
   /** The machine has just said itself that it went back, and with what was wrong. */
   #hasToldReturn(entry: JournalRow["entry"]): boolean {
-    return entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && this.#lines.at(-1)?.kind === "report_reverted";
+    return entry.kind === "target_changed" && entry.machine === this.#machine && entry.state === "failed" && this.#told.at(-1)?.kind === "report_reverted";
   }
 
   #concerns(line: Line, index: number, { entry }: JournalRow, isPending: boolean): boolean {
@@ -189,7 +208,7 @@ export class Story {
   }
 
   #sayAbsence(row: JournalRow, state: RolloutState): void {
-    this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow, state.phase === "succeeded"));
+    this.#say(row, absenceText(this.#machine, state.strategy, this.#known.labels, this.#labelsNow, state.phase));
   }
 
   /** What happened to the machine beside this deployment, and what its agent said. */
@@ -252,9 +271,9 @@ export class Story {
       case "target_assigned":
         if (entry.app !== state?.app) return;
         // An older deployment may still be at work while this one waits for its turn.
-        if (deploymentNumber(entry.deployment) < deploymentNumber(state.id)) return;
-        this.#say(row, `${entry.deployment} told ${this.#machine} to ${entry.release === null ? `be without ${entry.app}` : `run ${entry.release}`}`);
-        this.#isOver = true;
+        if (state.phase === "pending") return;
+        this.#say(row, `${entry.deployment} told ${this.#machine} to ${orderText(entry.app, entry.release)}`);
+        this.#isOver ||= deploymentNumber(entry.deployment) > deploymentNumber(state.id) || (target !== undefined && target.attempts > 0);
         return;
       case "assignment_renewed":
         if (entry.release === undefined || entry.app !== state?.app) return;
@@ -278,7 +297,7 @@ export class Story {
   }
 
   #say(row: JournalRow, text: string): void {
-    this.#lines.push(lineOf(row, kindOf(row), this.#machine, { text }));
+    this.#told.push(lineOf(row, kindOf(row), this.#machine, { text }));
   }
 }
 

@@ -76,9 +76,10 @@ export interface Known {
   readonly said: ReportAccepted | undefined;
 }
 
-/** `newer`: a later deployment decides there. */
-export function targetSummary(state: RolloutState, target: Target, known: Known | "newer"): string {
-  const { now, said }: Known = known === "newer" ? { now: undefined, said: undefined } : known;
+/** `known`: undefined: another deployment decides there by now. */
+export function targetSummary(state: RolloutState, target: Target, known: Known | undefined): string {
+  if (known === undefined) return pastSummary(state, target);
+  const { now, said } = known;
   const { id, app, release } = state;
   const { machine, previous, reason } = target;
   const where = `wave ${target.wave + 1} of ${id}`;
@@ -91,7 +92,7 @@ export function targetSummary(state: RolloutState, target: Target, known: Known 
     case "healthy":
       if (state.phase === "rolling_back") return `${machine} runs ${release} and goes back to ${before} when its turn comes: ${id} is being rolled back.`;
       if (now !== undefined) return `${machine} became healthy with ${release} in ${where}; ${sinceText(now)}.`;
-      return `${machine} ${known === "newer" ? "ran" : "runs"} ${release}: it became healthy in ${where}.`;
+      return `${machine} runs ${release}: it became healthy in ${where}.`;
     case "failed":
       if (target.purpose === "revert") return `${machine} could not go back to ${before} in ${id}${because(reason)}${runsText(app, target, said)}.`;
       return `${machine} failed with ${release} in ${where}${because(reason)}${runsText(app, target, said)}.`;
@@ -107,6 +108,34 @@ export function targetSummary(state: RolloutState, target: Target, known: Known 
       return `${machine} is back ${previous === null ? `to ${before}` : `on ${before}`}: ${id} (${release}) was taken back${now === undefined ? "" : `; ${sinceText(now)}`}.`;
     case "removed":
       return `${machine} counts no more in ${id} (${release})${because(reason)}.`;
+  }
+}
+
+/** What became of it before another deployment decided there. */
+function pastSummary(state: RolloutState, target: Target): string {
+  const { id, app, release } = state;
+  const { machine, previous, reason, purpose } = target;
+  const where = `wave ${target.wave + 1} of ${id}`;
+  const before = previous ?? `being without ${app}`;
+  switch (target.state) {
+    case "pending":
+      return pendingSummary(state, target);
+    case "updating":
+      return `${machine} was told to run ${release} in ${where} and had not finished.`;
+    case "healthy":
+      return `${machine} ran ${release}: it became healthy in ${where}.`;
+    case "failed":
+      return purpose === "revert" ? `${machine} could not go back to ${before} in ${id}${because(reason)}.` : `${machine} failed with ${release} in ${where}${because(reason)}.`;
+    case "unreachable":
+      if (target.attempts === 0) return `${machine} was passed over in ${where}: nothing was heard from it.`;
+      return `${machine} fell silent ${purpose === "revert" ? "on its way back from" : "with"} ${release} in ${where}.`;
+    case "reverting":
+      return `${machine} was told to go back from ${release} to ${before} in ${id} and had not finished.`;
+    case "reverted":
+      return `${machine} went back to ${before}: ${id} (${release}) was taken back.`;
+    case "skipped":
+    case "removed":
+      return targetSummary(state, target, { now: undefined, said: undefined });
   }
 }
 

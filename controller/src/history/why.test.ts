@@ -571,7 +571,8 @@ describe("a machine", () => {
            0s rollout_started: began, with nobody to change
            0s succeeded: succeeded with nothing to do: every machine ran it already
            0s machine_joined: m-9 joined with the label role=web
-           0s machine_joined: m-9 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are"
+           0s machine_joined: m-9 is not among its machines: it joined after the plan was made; late_joiners: ignore leaves such machines as they are
+           0s target_assigned: d-1 told m-9 to run app@1"
     `);
     expect(await scene.whyMachine("m-77")).toBe("there is no machine m-77; muster machines lists them");
   });
@@ -667,7 +668,7 @@ describe("a machine", () => {
     scene.elapse(1000);
     scene.deploy("3", { waves: [ALL], maxUnavailable: count(4), targets: "role=web" });
     expect(await scene.whyMachine("m-1", id)).toMatchInlineSnapshot(`
-      "m-1 ran app@2: it became healthy in wave 1 of d-2. A later deployment has told it something else since.
+      "m-1 ran app@2: it became healthy in wave 1 of d-2. Now d-3 decides there: it is to run app@3.
            0s machine_joined: m-1 joined with the label role=web
            0s deployment_submitted: an operator submitted d-2: app@2 to the machines with role=web
            0s rollout_started: began: 4 machines in one wave, at most 4 unavailable at once

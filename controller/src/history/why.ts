@@ -11,7 +11,7 @@ import { Facts } from "../engine/facts.ts";
 import { type Answer, granted, notFound } from "../engine/refusal.ts";
 import type { JournalRow } from "../journal/entry.ts";
 import { inSlices, Slice, turn } from "../journal/slices.ts";
-import { isEnded, type RolloutPhase, type RolloutState, type TargetState } from "../rollout/state.ts";
+import { isEnded, type RolloutPhase, type RolloutState, type Target, type TargetState } from "../rollout/state.ts";
 import { Condenser, fit } from "./condense.ts";
 import { machineNow } from "./machine-now.ts";
 import { Narrator } from "./narrate.ts";
@@ -25,7 +25,7 @@ import { stillThereOf } from "./still-there.ts";
 import { type Before, Story } from "./story.ts";
 import { type Afterwards, deploymentSummary, targetSummary } from "./summary.ts";
 import { backText, deploymentNow, type Standpoint } from "./ways.ts";
-import { colon, type Line, totals, whoText } from "./words.ts";
+import { colon, type Line, orderText, totals, whoText } from "./words.ts";
 
 export interface WhySource extends Source {
   readonly now: () => Instant;
@@ -88,22 +88,26 @@ export class Why {
   }
 
   async #story(machine: MachineId, labels: Labels, id: DeploymentId): Promise<WhyResponse> {
-    const { first } = this.#rows.bounds(id)!;
+    const { first, last } = this.#rows.bounds(id)!;
     const app = this.#source.db.prepare("SELECT app FROM deployments WHERE id = ?").pluck().get(id) as string;
     const narrator = this.#narrator(id);
     const story = new Story(machine, narrator, this.#before(machine, app, first));
-    for await (const row of merged(this.#rows.ofDeployment(id), this.#rows.ofMachine(machine, first, this.#isOvertaken(machine, app, id) ? { app } : { deployment: id }))) {
+    const decider = this.#decider(machine, app);
+    // From there on nothing takes up the machine's story again.
+    const endSeq = Math.max(last, this.#rows.newestOf(machine, ["machine_removed"])?.seq ?? 0);
+    for await (const row of merged(this.#rows.ofDeployment(id), this.#rows.ofMachine(machine, first, decider !== undefined && decider.deployment !== id ? { app } : { deployment: id }))) {
       story.take(row);
-      if (story.isOver) break;
+      if (story.isOver && row.seq >= endSeq) break;
     }
     const lines = [...story.lines, ...narrator.open()];
     const standpoint = this.#standpoint(id, narrator.state!);
     const { state } = standpoint;
     const target = state.targets.get(machine);
     if (target !== undefined && target.state !== "removed") {
-      const now = story.isOver ? [] : machineNow(standpoint, target, story.lastReport, this.#source.present.isRevoked?.(machine));
+      const other = decidedElsewhere(state, target, decider);
+      const now = other !== undefined ? [] : machineNow(standpoint, target, story.lastReport, this.#source.present.isRevoked?.(machine));
       const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is not to run, since it is drained: muster uncordon ${machine} starts it again`] : [];
-      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, story.isOver ? "newer" : { now: this.#nowOf(id, machine), said: story.lastReport })}${story.isOver ? " A later deployment has told it something else since." : ""}` };
+      return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, other !== undefined ? undefined : { now: this.#nowOf(id, machine), said: story.lastReport })}${other === undefined ? "" : ` ${decidesText(other, app)}.`}` };
     }
     return { ...answer(id, fit(lines)), ...this.#outside(standpoint, machine, labels, first) };
   }
@@ -132,16 +136,15 @@ export class Why {
     if (isLate && phase === "succeeded" && isStanding) return { now: this.#lateNow(machine), summary: `${machine} has not had its turn in ${id} (${release}) yet: it came after the plan was made.` };
     return {
       now: waits ? [`${machine} has its turn when ${id} has succeeded (late_joiners: deploy)`, ...(waiting === "" ? [] : [`${id} waits for ${waiting}`])] : [],
-      summary: started === null ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels, phase === "succeeded").replace("its machines", `the machines of ${id}`)}.`,
+      summary: started === null ? `${machine} was not in ${id}: it ended before it began (${phase}).` : `${absenceText(machine, strategy, atPlan, labels, phase).replace("its machines", `the machines of ${id}`)}.`,
     };
   }
 
   /** Of one that was left out, since it ran the release: what decides there now, if that is another. */
   #sinceText(machine: MachineId, { id, app, release }: RolloutState): string {
-    const now = this.#source.db.prepare("SELECT deployment, release FROM assignments WHERE machine = ? AND app = ?").get(machine, app) as { readonly deployment: DeploymentId; readonly release: string | null } | undefined;
+    const now = this.#decider(machine, app);
     if (now === undefined || now.release === release) return "";
-    const what = now.release === null ? `be without ${app}` : `run ${now.release}`;
-    return ` Now ${now.deployment} decides there: it is to ${what}${deploymentNumber(now.deployment) < deploymentNumber(id) ? `, since ${now.deployment} was taken back` : ""}.`;
+    return ` ${decidesText(now, app)}${deploymentNumber(now.deployment) < deploymentNumber(id) ? `, since ${now.deployment} was taken back` : ""}.`;
   }
 
   /** What keeps a machine that came late from its turn. */
@@ -153,10 +156,9 @@ export class Why {
     ];
   }
 
-  /** Another deployment has told the machine something about the app since, or before. */
-  #isOvertaken(machine: MachineId, app: string, id: DeploymentId): boolean {
-    const newest = this.#source.db.prepare("SELECT deployment FROM assignments WHERE machine = ? AND app = ?").pluck().get(machine, app) as DeploymentId | undefined;
-    return newest !== undefined && newest !== id;
+  /** Which deployment has told the machine about the app last, and to run what; undefined: none has. */
+  #decider(machine: MachineId, app: string): Decider | undefined {
+    return this.#source.db.prepare("SELECT deployment, release FROM assignments WHERE machine = ? AND app = ?").get(machine, app) as Decider | undefined;
   }
 
   #presence(machine: MachineId): typeof ABSENT {
@@ -193,14 +195,14 @@ export class Why {
 
   /**
    * The newest that decided about it or is still to: in which it is a target that was reached or will be, or that left it out and nothing else has decided since, or which selects it by its labels; undefined: it has been
-   * removed. One that ended before it came to the machine decided nothing there, and counts where no other does.
+   * removed. One that ended before it came to the machine decided nothing there, and counts where no other does; so does one that ended, and to whose machine an older one has come since.
    */
   async #newestFor(machine: MachineId, labels: Labels | undefined): Promise<DeploymentId | undefined> {
     const { db } = this.#source;
     const facts = new Facts(db);
-    const assigned = new Map(db.prepare("SELECT app, release FROM assignments WHERE machine = ?").raw().all(machine) as [string, string | null][]);
+    const assigned = new Map((db.prepare("SELECT app, deployment, release FROM assignments WHERE machine = ?").all(machine) as (Decider & { readonly app: string })[]).map((each) => [each.app, each]));
     const concerns = ({ id, app, release, selector, unchanged, phase }: Candidate): boolean => {
-      if (isNamedIn(unchanged, machine)) return !assigned.has(app) || assigned.get(app) === release;
+      if (isNamedIn(unchanged, machine)) return !assigned.has(app) || assigned.get(app)!.release === release;
       // One that ended without success and without the machine never had to do with it, and one that found nothing to do gives nothing to those that come late.
       if (labels === undefined || (isEnded(phase) && phase !== "succeeded") || !parseSelector(selector).ok || mismatch(selector, labels) !== undefined) return false;
       return !isEnded(phase) || facts.isStanding(id);
@@ -210,9 +212,11 @@ export class Why {
     for (let before = Number.MAX_SAFE_INTEGER; ; ) {
       const candidates = db.prepare(CANDIDATES).all({ machine, before }) as Candidate[];
       for (const candidate of candidates) {
-        const { id, state, attempts, phase } = candidate;
+        const { id, app, number, state, attempts, phase } = candidate;
         const isTarget = state !== null && (labels === undefined || state !== "removed");
-        if (isTarget && (attempts! > 0 || phase === "succeeded" || !isEnded(phase))) return concerned ?? id;
+        const decider = assigned.get(app)?.deployment;
+        const isLeft = isEnded(phase) && decider !== undefined && deploymentNumber(decider) < number;
+        if (isTarget && !isLeft && (attempts! > 0 || phase === "succeeded" || !isEnded(phase))) return concerned ?? id;
         if (concerned === undefined && concerns(candidate)) {
           if (passedBy === undefined && !isTarget) return id;
           concerned = id;
@@ -269,6 +273,24 @@ interface Candidate {
 
 /** Rows that say which labels a machine has. */
 const LABELLING = ["machine_joined", "machine_labelled"] as const;
+
+/** What is assigned to a machine of an app, and by which deployment. */
+interface Decider {
+  readonly deployment: DeploymentId;
+  /** Null: it is to be without the app. */
+  readonly release: string | null;
+}
+
+function decidesText({ deployment, release }: Decider, app: string): string {
+  return `Now ${deployment} decides there: it is to ${orderText(app, release)}`;
+}
+
+/** Another deployment, where that has told the machine last, and this one has no turn for it any more. An older one says nothing of it before this one has told the machine something. */
+function decidedElsewhere({ id, phase }: RolloutState, { state, attempts }: Target, decider: Decider | undefined): Decider | undefined {
+  if (decider === undefined || decider.deployment === id) return undefined;
+  if (state === "pending" && (!isEnded(phase) || phase === "succeeded")) return undefined;
+  return attempts > 0 || deploymentNumber(decider.deployment) > deploymentNumber(id) ? decider : undefined;
+}
 
 /** Of a machine that is not there. */
 const ABSENT = { cordoned_at: null as number | null, silent_since: null as number | null, drained: 0 };

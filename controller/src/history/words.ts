@@ -65,6 +65,11 @@ export function backText({ app }: Pick<RolloutState, "app">, previous: ReleaseId
   return previous === null ? `to being without ${app}` : `to ${previous}`;
 }
 
+/** What a deployment tells a machine: `run shop@2`. */
+export function orderText(app: string, release: string | null): string {
+  return release === null ? `be without ${app}` : `run ${release}`;
+}
+
 /** `3 healthy, 1 failed`. */
 export function countsText(counts: TargetCounts): string {
   const words: Readonly<Record<keyof TargetCounts, string>> = {
