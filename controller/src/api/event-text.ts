@@ -40,7 +40,7 @@ export function eventText(entry: Entry): string {
     case "machine_revoked":
       return `${entry.machine} revoked${byText(entry.by)}${becauseText(entry.reason)}`;
     case "assignment_renewed":
-      return `${entry.machine} told anew about ${entry.app}${entry.release === undefined ? "" : `: ${entry.release ?? "nothing"}, since what it had was never confirmed there`}`;
+      return `${entry.machine} told anew about ${entry.app}${entry.release === undefined ? "" : entry.release === null ? ": to be without it" : `: to run ${entry.release}`}`;
     case "budget_set":
       return `budget of ${whereText(entry.selector)} set to ${entry.maxUnavailable}${byText(entry.by)}`;
     case "budget_removed":

@@ -61,6 +61,7 @@ function changed(state: RolloutState, entry: Extract<TargetEntry, { readonly kin
     case "healthy":
       return { text: `${machine} ${before.state === "failed" ? "is healthy after all" : "became healthy"}${wayText(before, at)}`, sum: "healthy" };
     case "reverted":
+      if (before.previous !== null && (reason?.code === "cordoned" || entry.runs === "")) return { text: `${machine} is drained: ${before.previous} starts there when the drain ends` };
       return { text: `${machine} is back ${before.previous === null ? `to being without ${state.app}` : `on ${before.previous}`}${wayText(before, at)}`, sum: "back" };
     case "failed":
       if (before.state === "failed" && entry.runs !== null && state.release !== `${state.app}@${entry.runs}`) return { text: `${machine} went back by itself: ${runsText(state, entry.runs)}`, sum: "back" };

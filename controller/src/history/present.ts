@@ -80,6 +80,11 @@ export function nowText(said: Said): string | undefined {
   return `${says === "reverted" ? "went back by itself" : says === "reverting" ? "goes back by itself" : says}${why}`;
 }
 
+/** Of a machine that is drained, or is to be. */
+export function isDrainText(text: string | undefined): boolean {
+  return text === "drained" || text === "draining";
+}
+
 /** It is heard, and has not given a final answer: it may be well yet, unless its time to answer is over. */
 export function isChanging({ said_phase: says, is_silent }: Pick<Said, "said_phase" | "is_silent">): boolean {
   return is_silent === 0 && (says === null || !FINAL_ANSWERS.includes(says));

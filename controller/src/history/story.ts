@@ -32,6 +32,7 @@ export class Story {
   #labelsNow: Labels;
   #lastReport: ReportAccepted | undefined;
   #hasJoined: boolean;
+  #isDrained = false;
   #isOver = false;
 
   constructor(machine: MachineId, narrator: Narrator, { joined, relabelled, known }: Before) {
@@ -241,6 +242,7 @@ export class Story {
         return;
       case "machine_removed":
         this.#hasJoined = false;
+        this.#isDrained = false;
         this.#known = UNKNOWN;
         this.#labelsNow = {};
         // What became of it in the deployment is told by a row of that, while anything can become of it.
@@ -259,10 +261,12 @@ export class Story {
       }
       case "machine_cordoned":
         if (!isPlanned) this.#known = { ...this.#known, isCordoned: true };
+        this.#isDrained ||= entry.drained;
         this.#say(row, `${whoText(entry.by)} ${entry.drained ? "drained" : "cordoned"} ${this.#machine}${colon(entry.reason)}`);
         return;
       case "machine_uncordoned":
         if (!isPlanned) this.#known = { ...this.#known, isCordoned: false };
+        this.#isDrained = false;
         this.#say(row, `${whoText(entry.by)} uncordoned ${this.#machine}${colon(entry.reason)}`);
         return;
       case "machine_revoked":
@@ -277,12 +281,21 @@ export class Story {
         return;
       case "assignment_renewed":
         if (entry.release === undefined || entry.app !== state?.app) return;
-        this.#say(row, `${this.#machine} is ${entry.release === null ? `to be without ${entry.app}` : `given back ${entry.release}`} when the drain ends: what it had was never confirmed there`);
+        this.#say(row, `${this.#machine} is ${entry.release === null ? `to be without ${entry.app}` : `given back ${entry.release}`}${this.#isDrained ? " when the drain ends" : ""}${colon(this.#whyGivenBack(state, target))}`);
         return;
       case "target_changed":
       case "target_let_go":
         return;
     }
+  }
+
+  /** Why the machine does not keep the release that this deployment told it; empty: that was another's, or nothing is known. As `RENEWED` (journal/confirmed.ts) has it. */
+  #whyGivenBack({ id, release, phase, beganBack }: RolloutState, target: Target | undefined): string {
+    if (this.#isOver || target === undefined || target.attempts === 0) return "";
+    if (beganBack && phase !== "aborted") return `${id} (${release}) ${phase === "rolling_back" ? "is being" : "was"} taken back`;
+    const said = this.#lastReport?.generation === target.generation ? this.#lastReport.phase : undefined;
+    if (target.state === "failed" || said === "reverting" || said === "reverted" || said === "failed") return `${release} failed there`;
+    return `${release} was never confirmed there`;
   }
 
   #report(row: JournalRow, report: ReportAccepted, state: RolloutState | undefined, target: Target | undefined): void {

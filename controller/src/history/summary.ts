@@ -5,6 +5,7 @@ import { counted } from "@muster/proto/text.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { isBackTail, isEnded, isOvertaken, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
 import { kindsText, otherFailures, type Outstanding, outstandingSentences, type Overtaken, overtakenSentences, removedCount, stillSentences, type StillThere } from "./outcome.ts";
+import { isDrainText } from "./present.ts";
 import { because, is, totals } from "./words.ts";
 
 /** What is known after the end. */
@@ -105,7 +106,9 @@ export function targetSummary(state: RolloutState, target: Target, known: Known 
     case "reverting":
       return `${machine} was told to go back from ${release} to ${before} in ${id} and is on the way.`;
     case "reverted":
-      return `${machine} is back ${previous === null ? `to ${before}` : `on ${before}`}: ${id} (${release}) was taken back${now === undefined ? "" : `; ${sinceText(now)}`}.`;
+      if (previous !== null && isDrainText(now)) return `${machine} is ${now}, and runs ${previous} when the drain ends: ${id} (${release}) was taken back.`;
+      if (now !== undefined) return `${machine} went back to ${before}: ${id} (${release}) was taken back; ${sinceText(now)}.`;
+      return `${machine} is back ${previous === null ? `to ${before}` : `on ${before}`}: ${id} (${release}) was taken back.`;
     case "removed":
       return `${machine} counts no more in ${id} (${release})${because(reason)}.`;
   }

@@ -95,7 +95,7 @@ export interface AssignmentRenewed {
   readonly kind: "assignment_renewed";
   readonly machine: MachineId;
   readonly app: AppName;
-  /** What is assigned from now on, since what was assigned was never confirmed there: the release that was, or null when there is none. Absent: what is assigned stays. */
+  /** What is assigned from now on, where what was assigned is not good there (never confirmed, taken back, or failed): the release that is, or null when there is none. Absent: what is assigned stays. */
   readonly release?: ReleaseId | null;
   /** Nothing was good there: it is what stands for machines like it, or nothing until their turn comes. Default false. */
   readonly asLate?: boolean;
