@@ -24,7 +24,7 @@ export function eventText(entry: Entry): string {
     case "machine_heard":
       return `${entry.machine} is heard again`;
     case "artifact_stored":
-      return `artifact ${entry.artifact.slice(0, 12)} stored: ${entry.fileCount} files, ${entry.sizeBytes} bytes`;
+      return `artifact ${entry.artifact.slice(0, 12)} stored: ${counted(entry.fileCount, "file")}, ${counted(entry.sizeBytes, "byte")}`;
     case "release_created":
       return `release ${entry.id} created`;
     case "release_signed":
@@ -50,7 +50,7 @@ export function eventText(entry: Entry): string {
     case "freeze_ended":
       return `freeze ${entry.freeze} ended${byText(entry.by)}`;
     case "retention_set":
-      return `retention set: the files of the newest ${entry.keep} releases of each app and of those younger than ${durationText(entry.keepForMs)} are kept, steps of deployments stay in the database for ${durationText(entry.stepsForMs)}${byText(entry.by)}`;
+      return `retention set: the files of the newest ${entry.keep === 1 ? "release" : `${entry.keep} releases`} of each app and of those younger than ${durationText(entry.keepForMs)} are kept, steps of deployments stay in the database for ${durationText(entry.stepsForMs)}${byText(entry.by)}`;
     case "artifact_removed":
       return `artifact ${entry.artifact.slice(0, 12)} removed by retention`;
     case "targets_archived":
@@ -66,7 +66,7 @@ function rolloutText(entry: RolloutEntry): string {
       return `may begin${becauseText(entry.said)}`;
     case "rollout_started": {
       const machines = entry.plan.waves.reduce((sum, wave) => sum + wave.targets.length, 0);
-      return `started: ${machines} machines in ${entry.plan.waves.length} waves, at most ${entry.plan.maxUnavailable} at once`;
+      return `started: ${counted(machines, "machine")} in ${counted(entry.plan.waves.length, "wave")}, at most ${entry.plan.maxUnavailable} at once`;
     }
     case "wave_started":
       return `wave ${entry.wave + 1} started`;
@@ -87,7 +87,7 @@ function rolloutText(entry: RolloutEntry): string {
     case "target_joined":
       return `${entry.target.machine} joined later, and has its turn`;
     case "failures_acknowledged":
-      return `${entry.failures} failures${entry.unreachable === 0 ? "" : ` and ${entry.unreachable} silent machines`} of wave ${entry.wave + 1} acknowledged`;
+      return `${acknowledgedText(entry)} of wave ${entry.wave + 1} acknowledged`;
     case "held":
       return entry.hold === null ? "goes on" : `waits for ${entry.hold.message}`;
     case "target_let_go":
@@ -120,6 +120,11 @@ const ALARM_SAYS = { go: "quiet", stop: "active", wait: "undecided", silent: "no
 function reportText({ machine, app, phase, runningVersion, reason }: ReportAccepted): string {
   const running = runningVersion === "" ? "" : ` (runs ${runningVersion})`;
   return `${machine} says ${app} is ${phase}${running}${because(reason)}`;
+}
+
+function acknowledgedText({ failures, unreachable }: { readonly failures: number; readonly unreachable: number }): string {
+  if (unreachable === 0) return counted(failures, "failure");
+  return `${failures === 0 ? "" : `${counted(failures, "failure")} and `}${counted(unreachable, "silent machine")}`;
 }
 
 function byText(by: string): string {
