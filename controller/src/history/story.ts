@@ -5,7 +5,7 @@ import { deploymentNumber, type MachineId } from "@muster/proto/ids.ts";
 import type { Labels } from "@muster/proto/selector.ts";
 import type { JournalRow, ReportAccepted } from "../journal/entry.ts";
 import { removalIn } from "../journal/removal.ts";
-import type { RolloutState, Target } from "../rollout/state.ts";
+import { isEnded, type RolloutReason, type RolloutState, type Target } from "../rollout/state.ts";
 import { withoutRepeats } from "./condense.ts";
 import { lineOf, kindOf, type Narrator } from "./narrate.ts";
 import { runsText } from "./narrate-target.ts";
@@ -33,6 +33,9 @@ export class Story {
   #lastReport: ReportAccepted | undefined;
   #hasJoined: boolean;
   #isDrained = false;
+  /** How often its app went bad after the end, and where the last of these times begins: it takes the place of those between it and the first. */
+  #downs = 0;
+  #lastDown: { readonly lines: Line[]; readonly from: number } | undefined;
   #isOver = false;
 
   constructor(machine: MachineId, narrator: Narrator, { joined, relabelled, known }: Before) {
@@ -305,8 +308,26 @@ export class Story {
     const last = this.#lastReport;
     this.#lastReport = report;
     if (last?.generation === report.generation && last.phase === report.phase && last.reason?.message === report.reason?.message) return;
-    const text = reportText(report, state, target);
-    if (text !== undefined) this.#say(row, text);
+    const text = isEnded(state.phase) && (target.state === "healthy" || target.state === "reverted") ? this.#afterEnd(report) : undefined;
+    const said = text ?? reportText(report, state, target);
+    if (said !== undefined) this.#say(row, said);
+  }
+
+  /** After the end no row of the deployment tells how its machines are. */
+  #afterEnd({ phase, reason, app, runningVersion }: ReportAccepted): string | undefined {
+    if (phase === "healthy") return this.#downs === 0 ? undefined : "its app is healthy again";
+    if (phase === "reverted") return wentBackText(app, runningVersion, reason);
+    if (phase !== "unhealthy" && phase !== "failed") return undefined;
+    this.#downs += 1;
+    if (this.#downs > 1) this.#forgetLastDown();
+    return `its app ${phase === "failed" ? "has failed" : "is unhealthy"}${because(reason)}${this.#downs === 1 ? "" : ` (${this.#downs} times down by now)`}`;
+  }
+
+  #forgetLastDown(): void {
+    const lines = this.#told;
+    const from = this.#lastDown?.lines === lines ? this.#lastDown.from : lines.length;
+    if (lines.slice(from).every(({ kind }) => kind.startsWith("report_"))) lines.length = from;
+    this.#lastDown = { lines, from: lines.length };
   }
 
   #say(row: JournalRow, text: string): void {
@@ -337,6 +358,10 @@ function labelsText(labels: Labels): string {
   return pairs.length === 0 ? "no labels" : pairs.join(", ");
 }
 
+function wentBackText(app: string, runningVersion: string, reason: RolloutReason | null): string {
+  return `it went back by itself${runningVersion === "" ? "" : ` and runs ${app}@${runningVersion} now`}${because(reason)}`;
+}
+
 /** Undefined: what follows from it is told. */
 function reportText({ phase, reason, runningVersion }: ReportAccepted, state: RolloutState, target: Target): string | undefined {
   const what = target.purpose === "revert" ? (target.previous ?? state.app) : state.release;
@@ -360,7 +385,7 @@ function reportText({ phase, reason, runningVersion }: ReportAccepted, state: Ro
     case "reverted":
       // That it failed, and runs what it had, is told by a row of the deployment.
       if (target.state !== "failed") return undefined;
-      return `it went back by itself${runningVersion === "" ? "" : ` and runs ${state.app}@${runningVersion} now`}${why}`;
+      return wentBackText(state.app, runningVersion, reason);
     case "unhealthy":
     case "failed":
       return target.state === "failed" ? `it is still not well${why}` : undefined;
