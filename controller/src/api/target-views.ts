@@ -61,7 +61,7 @@ export async function targetsOf(db: Database, deployment: DeploymentOfTargets, i
 }
 
 function targetView(deployment: DeploymentOfTargets, row: TargetRow, isNow: boolean): Target {
-  const said = row.generation > 0 && row.said_generation === row.generation ? row.app_phase : null;
+  const said = saysOf(row);
   return {
     machine: row.machine,
     wave: row.wave + 1,
@@ -76,6 +76,13 @@ function targetView(deployment: DeploymentOfTargets, row: TargetRow, isNow: bool
     runningVersion: row.state === "removed" ? "" : (row.running_version ?? ""),
     now: isNow ? (nowText(row) ?? "") : "",
   };
+}
+
+/** The newest that a machine has said of what the deployment told it, also where a drain has told it the same anew. Null: nothing. */
+function saysOf(row: TargetRow): AgentPhase | null {
+  if (row.generation > 0 && row.said_generation === row.generation) return row.app_phase;
+  const isToldAnew = row.decided_by === row.deployment && row.given_back === null && row.attempts > 0 && row.state !== "removed";
+  return isToldAnew ? row.said_phase : null;
 }
 
 /** Machines that it left out, since they ran its release. */

@@ -1,7 +1,7 @@
 /**
  * Targets one by one: all of them as a table, or only those that went wrong, with why.
  */
-import type { Deployment, Target } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { type Deployment, type Target, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Colors } from "../context.ts";
 import { appPhaseWord, targetStateWord, type TargetStateWord } from "../output/words.ts";
 import { table } from "./table.ts";
@@ -58,11 +58,16 @@ function factsOf(target: Target, colors: Colors, now: number): readonly { readon
     { text: target.machine },
     { text: target.wave === 0 ? "-" : String(target.wave) },
     { text: state, paint: statePaint(state, colors) },
-    { text: appPhaseWord(target.appPhase) ?? "-" },
+    { text: isHeard(target) ? (appPhaseWord(target.appPhase) ?? "-") : "-" },
     { text: target.previousVersion === "" ? "-" : plain(target.previousVersion) },
     { text: String(target.attempts) },
     { text: ago(target.since, now), paint: colors.dim },
   ];
+}
+
+/** What a machine said before it fell silent says nothing of how its app is. */
+function isHeard({ state, now }: Target): boolean {
+  return state !== TargetState.UNREACHABLE && now !== "not heard";
 }
 
 function reasonOf({ reason }: Target): string {
