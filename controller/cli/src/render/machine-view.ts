@@ -106,17 +106,22 @@ function appLines(app: MachineApp, { colors, columns, now }: ViewOptions): reado
   const phase = appPhaseWord(app.phase);
   const state = phase === null ? colors.dim("no report yet") : appPaint(phase, colors)(phaseText(app.phase)!);
   const wanted = app.wantedVersion === "" ? "none (to be removed)" : plain(app.wantedVersion);
-  const running = app.runningVersion === "" ? "none" : plain(app.runningVersion);
+  const running = app.runningVersion === "" || hasExited(app) ? "none" : plain(app.runningVersion);
   const ports = Object.entries(app.ports).map(([name, port]) => `${plain(name)} ${port}`);
   const facts: readonly (readonly [string, string])[] = [
     ["wanted", wanted],
     ["running", running],
-    ["process", app.pid === 0 ? "" : `pid ${app.pid}, started ${counted(app.starts, "time")}`],
+    ["process", app.pid === 0 ? "" : `pid ${app.pid}${app.starts === 0 ? "" : `, started ${counted(app.starts, "time")}`}`],
     ["ports", ports.join(", ")],
     ["deployment", app.deploymentId === "" ? "" : `${app.deploymentId}, generation ${app.generation}`],
     ["reason", plain(app.reason?.message ?? "")],
   ];
   return [`${colors.bold(app.app)}  ${state}  ${colors.dim(`since ${ago(app.since, now)}`)}`, ...factLines(facts, columns, colors)];
+}
+
+/** Its process has ended. One that went back says why for as long as the older release runs, which may have no process. */
+function hasExited({ pid, phase, reason }: MachineApp): boolean {
+  return pid === 0 && reason?.code === "exited" && appPhaseWord(phase) !== "reverted";
 }
 
 /** Only those that say something. */

@@ -1,4 +1,5 @@
 /** What all views of many things promise alike: they fit, and they say what matters. */
+import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import { DeploymentPhase, Target, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { MachineState } from "@muster/proto/gen/muster/v1/fleet.ts";
@@ -63,6 +64,18 @@ test("shows one machine with each app: wanted, running, since when, where and wh
   expect(lines).toContain("shop-web  healthy (went back)  since 5s ago");
   expect(lines).toContain("wanted      1.4.2\n  running     1.4.1\n  process     pid 4242, started 4 times\n  ports       http 41000");
   expect(lines).toContain("reason      exited with code 1");
+});
+
+test("a process that was there before its newest assignment was started by none, and one that has exited does not run", () => {
+  const app = machine().apps[0]!;
+  const lines = (over: Partial<typeof app>): string => machineView(machine({ apps: [{ ...app, ...over }] }), view(80)).join("\n");
+  expect(lines({ starts: 0 })).toContain("process     pid 4242\n");
+  expect(lines({ starts: 1 })).toContain("process     pid 4242, started 1 time\n");
+  const exited = { pid: 0, reason: { code: "exited", message: "exited with code 9" } };
+  expect(lines({ ...exited, phase: AppPhase.UNHEALTHY })).toContain("wanted      1.4.2\n  running     none\n  ports ");
+  // Files run without a process.
+  expect(lines({ pid: 0, phase: AppPhase.UNHEALTHY, reason: { code: "turned_unhealthy", message: "GET / answered 503" } })).toContain("running     1.4.1\n");
+  expect(lines({ ...exited, phase: AppPhase.REVERTED })).toContain("running     1.4.1\n");
 });
 
 test("says when a machine lags behind, and when it has no apps", () => {
