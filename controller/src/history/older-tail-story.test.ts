@@ -102,7 +102,7 @@ test("one of those that stayed is told where its first deployment's story ends",
 });
 
 /** m-4 was drained while 2 came, failed with 3, is back on 1, and gets 2 in the tail of the second deployment. */
-async function drainedOverTwo() {
+async function drainedOverTwo(isFrozen = false) {
   const first = await deployedToFour(scene, "1");
   drain("m-4");
   await scene.tell("m-4", "removed");
@@ -113,13 +113,14 @@ async function drainedOverTwo() {
   uncordon("m-4");
   await scene.tell("m-4", "healthy", "1");
   for (const machine of ["m-1", "m-2", "m-3"]) await scene.tell(machine, "healthy", "3");
+  if (isFrozen) scene.engine.orders.addFreeze({ from: 0 as never, until: null }, BY);
   await scene.tell("m-4", "reverted", "1");
   for (let round = 0; round < 4; round += 1) {
     for (const machine of ["m-1", "m-2", "m-3"]) if (scene.wanted(machine) === "2") await scene.tell(machine, "healthy", "2");
     if (scene.wanted("m-4") === "1") await scene.tell("m-4", "healthy", "1");
   }
   scene.elapse(1000, ...FOUR);
-  expect([scene.phase(third), scene.wanted("m-4")]).toEqual(["rolled_back", "2"]);
+  expect([scene.phase(third), scene.wanted("m-4")]).toEqual(["rolled_back", isFrozen ? "1" : "2"]);
   return { first, second, third };
 }
 
@@ -168,4 +169,17 @@ test("a machine to which the tail of an older deployment came after a newer one 
       "     1s target_assigned: d-3 told m-4 to run app@3",
     ]
   `);
+});
+
+test("and one that waits for its turn in that tail", async () => {
+  const { second } = await drainedOverTwo(true);
+  expect((await scene.whyMachine("m-4")).split("\n")[0]).toBe("m-4 is back on app@1: d-3 (app@3) was taken back.");
+  const told = (await scene.whyMachine("m-4", second)).split("\n");
+  expect(told[0]).toBe("m-4 waits for its turn in wave 1 of d-2 (app@2).");
+  expect(told.slice(-4)).toEqual([
+    "     1s target_assigned: d-3 told m-4 to run app@3",
+    "     1s target_reverting: d-3 told m-4 to run app@1",
+    "     1s target_pending: m-4 is not cordoned any more and has its turn",
+    "     1s held: waits for the freeze f-1 to be over (until somebody ends it)",
+  ]);
 });

@@ -77,6 +77,7 @@ export class Story {
       return;
     }
     const target = state?.targets.get(this.#machine);
+    const hadTurn = target?.state === "pending";
     const isPending = state === undefined || state.phase === "pending" || target?.state === "pending" || target?.state === undefined;
     // What the sentence needs of the state before is read before the narrator goes on.
     const own = state === undefined ? undefined : this.#own(row, state, target);
@@ -86,6 +87,8 @@ export class Story {
       this.#say(row, own);
     } else if (!this.#hasToldReturn(entry)) this.#told.push(...told.filter((line, index) => this.#concerns(line, index, row, isPending)));
     if (entry.kind === "rollout_started") this.#place(row, this.#narrator.state!);
+    // It is to have its turn here again.
+    if (this.#isOver && !hadTurn && this.#narrator.state?.targets.get(this.#machine)?.state === "pending") this.#goOn();
   }
 
   /** Where what is told now belongs. */
