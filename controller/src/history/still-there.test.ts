@@ -161,7 +161,7 @@ test("an aborted rollback names the machines that could not go back", async () =
   const scene = await sceneOf("a", "b");
   scene.deploy("1", WIDE);
   await obey(scene, "a", "b");
-  const id = scene.deploy("2", WIDE);
+  const id = scene.deploy("2", { ...WIDE, maxFailures: count(1) });
   await obey(scene, "a", "b");
   scene.steer(id, { kind: "set_max_unavailable", size: count(1) });
   scene.command(id, "rollback");
