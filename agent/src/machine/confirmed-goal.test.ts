@@ -110,9 +110,11 @@ describe("the time of a confirmed release", () => {
     expect(app.pass(1).phase).toBe("reverted");
   });
 
-  it("passes for a release that nobody has confirmed", () => {
-    const app = on2().goal({ ...back, confirmed: false, goal: run(3, processRelease("3.0")).goal }).workTo("stop").pass(8_000).work().unhealthy().pass(1);
-    expect(app.lastReport).toMatchObject({ phase: "reverting", runningVersion: "3.0" });
+  it("passes for a release that nobody has confirmed: one whose time is over before it can be started is not started", () => {
+    const app = on2().goal({ ...back, confirmed: false, goal: run(3, processRelease("3.0")).goal }).workTo("stop").pass(8_000).work();
+    expect(app.reports.map(({ runningVersion }) => runningVersion)).not.toContain("3.0");
+    expect(app.reports).toContainEqual(expect.objectContaining({ phase: "reverting", reason: { code: "never_healthy", message: "not started within 8s (healthy_deadline): 2.0 took 8s to end" } }));
+    expect(app.healthy().lastReport).toMatchObject({ phase: "reverted", runningVersion: "2.0" });
   });
 
   it.each(["prepare", "stop"])("is what was left of it when the agent starts again at the step %s", (step) => {

@@ -9,7 +9,7 @@ import { becomeGood } from "./good.ts";
 import { forgivenAt, freshProbing, wellEnoughAt } from "./launch.ts";
 import { type AppState, type Fault, type Launch, type Move, type Phase, enter, isDrain, isProcess, sameRelease, wanted } from "./state.ts";
 import { goalDeadlineMs } from "./time.ts";
-import { missedDeadline, withNote } from "./words.ts";
+import { missedDeadline, notStarted, withNote } from "./words.ts";
 
 /** The controller is heard a little sooner or later than at its pace. */
 const HEARD_PACES = 1.5;
@@ -92,7 +92,11 @@ function activate(state: AppState, move: Move, moment: Moment): AppState {
     case "stop": {
       const release = wanted(state);
       const next: Move = release !== undefined && isProcess(release) ? "ports" : "switch";
-      return stopped(state, (free) => ({ ...free, phase: { kind: "activating", move: next } }));
+      return stopped(state, (free) => {
+        // It would be started to be ended at once.
+        if (moment.now >= state.deadlineAt && state.late === undefined) return fail(free, notStarted(state.current, moment.now - state.phaseSince, goalDeadlineMs(state.goal)), moment.now);
+        return { ...free, phase: { kind: "activating", move: next } };
+      });
     }
     case "ports":
     case "switch":

@@ -1,4 +1,5 @@
 /** The sentences of reasons: what people read in `status`. Only words; nothing here decides. */
+import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import { durationText, rounded } from "@muster/proto/duration.ts";
 import type { Exit, Probing, Reason } from "./state.ts";
 
@@ -28,6 +29,12 @@ export function missedDeadline(probing: Probing, waits: boolean, healthyMs: numb
   }
   const detail = probing.lastDetail === "" ? "no probe has answered yet" : probing.lastDetail;
   return { code: "never_healthy", message: `not healthy within ${durationText(deadlineMs)}: ${detail}` };
+}
+
+/** healthy_deadline passed while the release before was being stopped, for so long. */
+export function notStarted(before: Release | undefined, stopMs: number, deadlineMs: number): Reason {
+  const what = before === undefined ? "what ran before" : before.version;
+  return { code: "never_healthy", message: `not started within ${durationText(deadlineMs)} (healthy_deadline): ${what} took ${durationText(rounded(stopMs))} to end` };
 }
 
 /** What keeps a release that is being probed from being healthy; undefined while nothing speaks against it. */
