@@ -123,10 +123,10 @@ export function outcomeText(ended: Ended): string {
   }
 }
 
-/** A rollback that has failed goes on with those that it had not come to. */
+/** Of those that a failed rollback had not come to: whether it goes on with them, or would take them down as well, is in its reason. */
 function keptText({ phase, version, counts: { healthy, reverting, reverted } }: Pick<Ended, "phase" | "version" | "counts">): string {
   if (phase !== "failed" || reverting + reverted === 0) return `${counted(healthy, "machine")} kept ${version}`;
-  return `${counted(healthy, "machine")} still ${healthy === 1 ? "runs" : "run"} ${version} and ${healthy === 1 ? "goes back in its" : "go back in their"} turn`;
+  return `${counted(healthy, "machine")} still ${healthy === 1 ? "runs" : "run"} ${version}`;
 }
 
 /** Failures that no sentence names: they are in the archive. */

@@ -158,19 +158,39 @@ test("of a machine that went back by itself nothing is said: it runs what it ran
 });
 
 test("an aborted rollback names the machines that could not go back", async () => {
-  const scene = await sceneOf("a", "b");
+  const scene = await sceneOf("a", "b", "c");
   scene.deploy("1", WIDE);
-  await obey(scene, "a", "b");
-  const id = scene.deploy("2", { ...WIDE, maxFailures: count(1) });
-  await obey(scene, "a", "b");
+  await obey(scene, "a", "b", "c");
+  const id = scene.deploy("2", WIDE);
+  await obey(scene, "a", "b", "c");
   scene.steer(id, { kind: "set_max_unavailable", size: count(1) });
   scene.command(id, "rollback");
-  const [first] = ["a", "b"].filter((name) => scene.wanted(name) === "1");
-  await scene.tell(first!, "failed", "");
+  const told = (): string => ["a", "b", "c"].find((name) => scene.state(id, name) === "reverting")!;
+  await obey(scene, told());
+  const stuck = told();
+  await scene.tell(stuck, "failed", "");
   scene.command(id, "abort");
   expect(scene.phase(id)).toBe("aborted");
-  expect(await outcome(scene, id)).toContain(`; ${first} could not go back`);
-  expect(await why(scene, id)).toContain(`; ${first} could not go back`);
+  expect(await outcome(scene, id)).toContain(`; ${stuck} could not go back`);
+  expect(await why(scene, id)).toContain(`; ${stuck} could not go back`);
+});
+
+test("a rollback that failed, and takes nobody else down, does not say that the others go back", async () => {
+  const scene = await sceneOf(...NAMES);
+  scene.deploy("1", WIDE);
+  await obey(scene, ...NAMES);
+  const id = scene.deploy("2", { ...WIDE, waves: [{ ...ALL, maxFailures: count(1) }] });
+  await obey(scene, ...NAMES);
+  scene.steer(id, { kind: "set_max_unavailable", size: count(1) });
+  scene.command(id, "rollback");
+  const told = (): string => NAMES.find((name) => scene.state(id, name) === "reverting")!;
+  await obey(scene, told());
+  for (let stuck = 0; stuck < 2; stuck += 1) await scene.tell(told(), "failed", "");
+  scene.pass(2000, ...NAMES);
+  const left = NAMES.filter((name) => scene.state(id, name) === "healthy");
+  expect([scene.phase(id), left.length]).toEqual(["failed", 1]);
+  expect(await outcome(scene, id)).toBe("failed; 1 machine still runs 2");
+  expect(await why(scene, id)).toContain(`${left[0]} keeps 2, since going back might take it down as well`);
 });
 
 test("of many all are counted, and some are named, in the order of the waves", async () => {
