@@ -40,6 +40,8 @@ export interface HostWatcher {
   acknowledged(machine: MachineId, instance: string, seq: number, reports: readonly ReportAccepted[]): void;
   /** Its agent takes down what answered well until now, for generation `generation` of the app. */
   takesDown(machine: MachineId, app: string, generation: number): void;
+  /** Its agent has written a report about generation `generation` of the app. */
+  said(machine: MachineId, app: string, generation: number, phase: string): void;
 }
 
 export class Host {
@@ -135,6 +137,7 @@ export class Host {
 
   spool(picture: Picture, now: number): void {
     const { app, generation, phase, reason, runningVersion, runningArtifact, starts, pid, ports } = picture;
+    this.#watcher.said(this.id, app, generation, phase);
     this.disk.reports.push({
       kind: "report_accepted",
       machine: this.id,

@@ -7,6 +7,10 @@ import { Host, type HostWatcher } from "./host.ts";
 import type { Surroundings } from "./life.ts";
 import type { Affliction, Releases } from "./releases.ts";
 
+/** An agent that has started sees after so long what an app answers, and a change of it after so long. */
+const FIRST_LOOK_MS = 500;
+const LOOK_MS = 400;
+
 /** Somebody goes there and switches it on again, or brings its network back. */
 const REPAIR_MS = { least: 40_000, most: 900_000 };
 
@@ -16,6 +20,8 @@ export class Machine extends Host {
   isGone = false;
   /** From the fleet, and not admitted again. */
   isRemoved = false;
+  /** When an agent was there. */
+  readonly #lives: { readonly from: number; to: number }[] = [];
   readonly #surroundings: Surroundings;
 
   constructor(id: MachineId, labels: Readonly<Record<string, string>>, surroundings: Surroundings, releases: Releases, watcher: HostWatcher) {
@@ -28,8 +34,19 @@ export class Machine extends Host {
     if (this.agent !== undefined || this.isGone || this.isDown) return;
     const agent = new Agent(this, this.#surroundings, () => this.#agentDied(agent));
     this.agent = agent;
+    this.#lives.push({ from: this.now, to: Infinity });
     this.onExit = (app, launchId) => this.agent?.apps.get(app)?.exited(launchId, 1);
     agent.start();
+  }
+
+  /** When the agent that is there, or was last, was started; -1: none was. */
+  get agentSince(): number {
+    return this.#lives.at(-1)?.from ?? -1;
+  }
+
+  /** An agent must have seen what an app answered between the two moments. */
+  hasLooked(from: number, to: number): boolean {
+    return this.#lives.some((life) => Math.max(life.from + FIRST_LOOK_MS, from + LOOK_MS) <= Math.min(life.to, to));
   }
 
   override reboot(): void {
@@ -69,6 +86,7 @@ export class Machine extends Host {
 
   #agentDied(agent: Agent): void {
     if (this.agent === agent) this.agent = undefined;
+    this.#lives.at(-1)!.to = this.now;
     const { timeline, random } = this.#surroundings;
     timeline.after(random.chance(0.8) ? random.whole(10, 5_000) : random.whole(5_000, 90_000), () => this.startAgent());
   }

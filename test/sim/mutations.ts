@@ -264,6 +264,44 @@ export const MUTATIONS: readonly Mutation[] = [
     edits: [{ file: "agent/src/machine/good.ts", find: "return { ...state, lastGood: current, goodArtifacts, transitions", put: "return { ...state, goodArtifacts, transitions" }],
   },
   {
+    name: "an agent does not wait for min_healthy_time",
+    breaks: "healthy_time_kept",
+    edits: [{ file: "agent/src/machine/progress.ts", find: "const needMs = state.goal?.minHealthyTimeMs ?? 0;", put: "const needMs = 0;" }],
+  },
+  {
+    name: "an app that flaps is healthy when its good times come to min_healthy_time together",
+    breaks: "healthy_time_kept",
+    edits: [
+      {
+        file: "agent/src/machine/launch.ts",
+        find: 'health: { kind: "healthy", since: now - healthyMsOf(state, now) } };',
+        put: 'health: { kind: "healthy", since: now - Math.max(healthyMsOf(state, now), state.phase.kind === "probing" ? state.phase.probing.brokenHealthyMs : 0) } };',
+      },
+    ],
+  },
+  {
+    name: "an app that ends and is started again has been healthy all the time",
+    breaks: "healthy_time_kept",
+    edits: [
+      {
+        file: "agent/src/machine/launch.ts",
+        find: 'health: { kind: "unknown" },\n  };\n  if (after.phase.kind !== "probing")',
+        put: 'health: state.health,\n  };\n  if (after.phase.kind !== "probing")',
+      },
+      { file: "agent/src/machine/launch.ts", find: 'starts: state.starts + 1,\n    health: { kind: "unknown" },', put: "starts: state.starts + 1," },
+    ],
+  },
+  {
+    name: "an agent gives a release up after half of healthy_deadline",
+    breaks: "healthy_deadline_kept",
+    edits: [{ file: "agent/src/machine/goal.ts", find: "deadlineAt: now + goalDeadlineMs(goal),", put: "deadlineAt: now + goalDeadlineMs(goal) / 2," }],
+  },
+  {
+    name: "an agent gives a release up after twice its healthy_deadline",
+    breaks: "healthy_deadline_kept",
+    edits: [{ file: "agent/src/machine/goal.ts", find: "deadlineAt: now + goalDeadlineMs(goal),", put: "deadlineAt: now + goalDeadlineMs(goal) * 2," }],
+  },
+  {
     name: "no rollout ever succeeds",
     breaks: "good_succeeds",
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: 'return { phase: "succeeded", reason: null };', put: 'return { phase: "failed", reason: { code: "failures_exceeded", message: "" } };' }],

@@ -64,8 +64,30 @@ export class Serving {
 
   /** All stretches that ended after `from`, oldest first. */
   since(from: number, now: number): readonly Stretch[] {
-    const runs = this.#running === undefined ? this.#past : [...this.#past, this.#running];
-    return runs.filter(({ endedAt }) => endedAt >= from).flatMap((run) => stretchesOf(run, now)).filter(({ to }) => to >= from);
+    return this.#runs().filter(({ endedAt }) => endedAt >= from).flatMap((run) => stretchesOf(run, now)).filter(({ to }) => to >= from);
+  }
+
+  /**
+   * For how long at most it has answered well without a break, in what ran after `from`; -1: not at all. `hasLooked`: whether somebody was there to see a break between two
+   * moments; one that nobody can have seen is none.
+   */
+  longestMs(artifact: string, from: number, now: number, hasLooked: (from: number, to: number) => boolean): number {
+    let longestMs = -1;
+    for (const run of this.#runs().filter((each) => each.artifact === artifact && each.endedAt >= from)) {
+      let since = 0;
+      let before: Stretch | undefined;
+      for (const stretch of stretchesOf(run, now)) {
+        if (before === undefined || hasLooked(before.to, stretch.from)) since = stretch.from;
+        longestMs = Math.max(longestMs, stretch.to - since);
+        before = stretch;
+      }
+    }
+    return longestMs;
+  }
+
+  /** When it was first started of all that ran after `from`, or ran by then; undefined: it was not. */
+  firstStartAt(artifact: string, from: number): number | undefined {
+    return this.#runs().find((run) => run.artifact === artifact && run.endedAt >= from)?.startedAt;
   }
 
   hasServed(now: number): boolean {
@@ -75,6 +97,10 @@ export class Serving {
   /** When it last answered well, for as long as it does not; -1: never. */
   offSince(now: number): number | undefined {
     return this.current(now) === undefined ? (this.#servedNow(now)?.to ?? this.#servedUntil) : undefined;
+  }
+
+  #runs(): readonly Run[] {
+    return this.#running === undefined ? this.#past : [...this.#past, this.#running];
   }
 
   /** The last stretch of what runs. */
@@ -96,8 +122,7 @@ export class Serving {
   /** Since then the release did badly here: it did not start, exited, answered badly after it had answered well, or would never have answered well. */
   hasFailed(artifact: string, since: number, now: number): boolean {
     if (this.mishaps.some((mishap) => mishap.artifact === artifact && mishap.at >= since)) return true;
-    const runs = this.#running === undefined ? this.#past : [...this.#past, this.#running];
-    return runs.some((run) => run.artifact === artifact && run.endedAt >= since && isIll(run, Math.min(run.endedAt, now)));
+    return this.#runs().some((run) => run.artifact === artifact && run.endedAt >= since && isIll(run, Math.min(run.endedAt, now)));
   }
 }
 

@@ -21,6 +21,8 @@ export const INVARIANTS = [
   "taken_back_is_gone", // and at rest runs nowhere, whatever took the place of the rollback, unless something newer was decided there or a person aborted it
   "catch_up_waits", // nor to late hosts while it fails where it already runs
   "outcome_confirmed", // an outcome says no more than the hosts confirm
+  "healthy_time_kept", // no wave is passed, and no rollout succeeds, with a host whose app has not answered well without a break for min_healthy_time
+  "healthy_deadline_kept", // a host gives up what is not healthy when healthy_deadline has passed: no earlier where nothing has gone wrong, and not much later
   "silence_found", // silence is found within its bound, and nobody is called silent who is heard, whatever the clocks do
   "rest_stays", // a fleet at rest stays at rest
   "good_succeeds", // a good release on hosts that can be reached succeeds, and runs there

@@ -150,9 +150,13 @@ export class World {
     const id = `m-${this.machines.size + 1}` as MachineId;
     const machine = new Machine(id, labels, this.#surroundings, this.releases, {
       ran: (name, app, artifact) => this.checks.ran(name, app, artifact),
-      took: (name, before, assignment) => this.checks.took(name, before, assignment),
+      took: (name, before, assignment) => {
+        this.checks.took(name, before, assignment);
+        this.oracle.took(name, assignment);
+      },
       acknowledged: (name, instance, seq, reports) => this.checks.acknowledged(name, instance, seq, reports),
       takesDown: (name, app, generation) => this.oracle.takesDown(name, app, generation),
+      said: (name, app, generation, phase) => this.oracle.said(name, app, generation, phase),
     });
     this.machines.set(id, machine);
     machine.startAgent();

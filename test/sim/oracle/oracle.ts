@@ -2,6 +2,7 @@
  * Judges a run by what happened on the hosts and by what people asked for. It reads the journal as an operator reads it, for what was ordered and what the controller says that
  * it did; whether that was right it works out from the hosts alone.
  */
+import type { Assignment } from "@muster/proto/gen/muster/v1/assignment.ts";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Question, Verdict } from "@muster/controller/src/gates/verdict.ts";
 import type { JournalRow } from "@muster/controller/src/journal/entry.ts";
@@ -23,6 +24,7 @@ import { Outside } from "./outside.ts";
 import { Passing } from "./passing.ts";
 import { type Decision, type Deployment, type Phase, Record } from "./record.ts";
 import { Silence } from "./silence.ts";
+import { Timing } from "./timing.ts";
 
 /** Virtual time between two looks at what nobody says anything about. */
 const LOOK_MS = 2_000;
@@ -47,6 +49,7 @@ export class Oracle {
   readonly #orders: Orders;
   readonly #passing: Passing;
   readonly #silence: Silence;
+  readonly #timing: Timing;
   /** Judged when the moment is over. */
   #pending: (() => void)[] = [];
   readonly #decisions = new Map<number, Decision>();
@@ -85,11 +88,13 @@ export class Oracle {
     gate_opened: ({ deployment, wave, gate }) => {
       const reachedAt = this.#reached.get(`${deployment}/${wave}/${gate}`) ?? this.#court.hosts.now;
       this.#pending.push(() => this.#passing.gateOpened(this.#of(deployment), wave, gate, reachedAt));
+      this.#pending.push(() => this.#timing.goesOn(this.#of(deployment), wave, `opens gate ${gate + 1} of wave ${wave + 1}`));
     },
     wave_started: ({ deployment, wave }) => this.#orders.waveBegan(this.#of(deployment), wave),
     wave_finished: ({ deployment: id, wave }) => {
       const deployment = this.#of(id);
       this.#pending.push(() => this.#passing.waveFinished(deployment, wave));
+      this.#pending.push(() => this.#timing.goesOn(deployment, wave, `finishes wave ${wave + 1}`));
       this.#goingBack.confirmed(deployment, deployment.waves[wave]!.machines);
     },
     phase_changed: ({ deployment, phase }) => this.#phaseChanged(this.#of(deployment), phase),
@@ -105,6 +110,7 @@ export class Oracle {
     this.#orders = new Orders(court);
     this.#passing = new Passing(court);
     this.#silence = new Silence(court);
+    this.#timing = new Timing(court, (generation) => this.#decisions.get(generation));
   }
 
   row(row: JournalRow): void {
@@ -147,6 +153,7 @@ export class Oracle {
     const { now } = this.#court.hosts;
     this.#pending.push(() => this.#causes.phaseChanged(deployment, { from, since, to }, reason, now));
     this.#pending.push(() => this.#passing.ended(deployment));
+    if (to === "succeeded") this.#pending.push(() => deployment.waves.forEach((_, wave) => this.#timing.goesOn(deployment, wave, "succeeds")));
     if (to === "rolling_back") this.#goingBack.goesBack(deployment);
     else if (to === "succeeded") this.#goingBack.confirmed(deployment, this.#court.record.machinesOf(deployment));
   }
@@ -154,6 +161,14 @@ export class Oracle {
   takesDown(machine: MachineId, app: string, generation: number): void {
     const decision = this.#decisions.get(generation);
     if (decision !== undefined) this.#availability.takesDown(machine, app, decision);
+  }
+
+  took(machine: MachineId, assignment: Assignment): void {
+    this.#timing.took(machine, assignment);
+  }
+
+  said(machine: MachineId, app: string, generation: number, phase: string): void {
+    this.#timing.said(machine, app, generation, phase);
   }
 
   heard(machine: MachineId): void {
@@ -179,6 +194,7 @@ export class Oracle {
     this.#causes.look();
     this.#goingBack.look();
     this.#silence.look();
+    this.#timing.look();
     this.#orders.look();
   }
 
