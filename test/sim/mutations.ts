@@ -271,6 +271,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an app that flaps is healthy when its good times come to min_healthy_time together",
     breaks: "healthy_time_kept",
+    seed: 42,
     edits: [
       {
         file: "agent/src/machine/launch.ts",
@@ -280,15 +281,14 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: "an app that ends and is started again has been healthy all the time",
+    name: "min_healthy_time runs from the first probe, whatever was answered",
     breaks: "healthy_time_kept",
     edits: [
       {
         file: "agent/src/machine/launch.ts",
-        find: 'health: { kind: "unknown" },\n  };\n  if (after.phase.kind !== "probing")',
-        put: 'health: state.health,\n  };\n  if (after.phase.kind !== "probing")',
+        find: 'health: { kind: "healthy", since: now - healthyMsOf(state, now) } };',
+        put: 'health: { kind: "healthy", since: state.phase.kind === "probing" ? state.phase.probing.startedAt : now - healthyMsOf(state, now) } };',
       },
-      { file: "agent/src/machine/launch.ts", find: 'starts: state.starts + 1,\n    health: { kind: "unknown" },', put: "starts: state.starts + 1," },
     ],
   },
   {
@@ -299,6 +299,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an agent gives a release up after twice its healthy_deadline",
     breaks: "healthy_deadline_kept",
+    seed: 68,
     edits: [{ file: "agent/src/machine/goal.ts", find: "deadlineAt: now + goalDeadlineMs(goal),", put: "deadlineAt: now + goalDeadlineMs(goal) * 2," }],
   },
   {
