@@ -185,6 +185,8 @@ export class Availability {
     }
     const newest = record.newest.get(`${machine}/${app}`);
     if (newest === undefined || newest.artifact === undefined) return "absent";
+    // It was to run nothing then, and is told something by a later deployment.
+    if (newest.at > decidedAt && this.#ranNothing(machine, app, decidedAt)) return "absent";
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
     // It was lost when that was decided, or a moment before, and is heard again by now: what became of it meanwhile comes after its first word.
     if (hosts.wasUnheard(machine, decidedAt - LAG_MS, decidedAt)) return "down_lately";
@@ -197,6 +199,12 @@ export class Availability {
     if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app) && !this.#isOverdue(awaited ?? newest, decidedAt)) return "changing";
     // What a host has not been heard with since it went off nobody knows of.
     return serving.offSince(now)! <= Math.min(decidedAt - LAG_MS, hosts.knownUntil(machine)) ? "down" : "down_lately";
+  }
+
+  #ranNothing(machine: MachineId, app: string, at: number): boolean {
+    const told = [...this.#court.record.deployments.values()].flatMap((deployment) => (deployment.app === app ? (deployment.lastDecisions.get(machine) ?? []) : [])).filter((decision) => decision.at <= at);
+    const last = told.reduce<Decision | undefined>((newest, each) => (newest === undefined || each.generation > newest.generation ? each : newest), undefined);
+    return last !== undefined && last.artifact === undefined;
   }
 
   /** It has not answered in its time, and has not been heard to say that it goes back. */

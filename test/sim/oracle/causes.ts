@@ -6,12 +6,15 @@ import type { AppState } from "@muster/agent/machine/state.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
+import { HEARTBEAT_MS } from "../link.ts";
 import type { Court } from "./court.ts";
 import { LAG_MS, ROUNDING_MS, UNSURE_MS } from "./hosts.ts";
 import { FAILED, hadFailed } from "./passing.ts";
 import type { Deployment, Phase, Wave } from "./record.ts";
 
 /** Reasons for which on_failure says what is done. */
+/** A controller that is away for less than one and a half heartbeats is not missed by its agents. */
+const UNNOTICED_MS = 1.5 * HEARTBEAT_MS;
 const REACTED_TO: readonly string[] = ["failures_exceeded", "unreachable_exceeded", "progress_deadline", "gate_stopped", "alarm_active"];
 
 export class Causes {
@@ -159,7 +162,7 @@ export class Causes {
     const last = lastUpdates.get(machine) ?? decision;
     // What was never fetched can be held against nobody for the time in which the controller, which has it, was away, as long as what ran before was well.
     const isOwn = host.disk.releases.has(`${app}/${artifact}`) || serving.current(hosts.now) === undefined || serving.lastOffAt(hosts.now) >= last.at;
-    const hadMs = isOwn ? hosts.now - last.at : hosts.attention.atMost(last.at, hosts.now);
+    const hadMs = isOwn ? hosts.now - last.at : hosts.attention.atMost(last.at, hosts.now) + UNNOTICED_MS;
     return hadMs >= strategy.healthyDeadlineMs && hosts.settledPhase(machine, app, last.generation) !== "healthy";
   }
 
