@@ -77,3 +77,9 @@ test("where nothing runs, after a drain, a release that can't be fetched has fai
   app.goal(run(3, two, { confirmed: false })).failStep(OFFLINE).pass(300_000, true);
   expect([app.phase, app.lastReport?.phase]).toEqual(["pulling", "pulling"]);
 });
+
+test("a fetch that comes to its end after its time has failed for that, and not for its turn", () => {
+  const app = fetching().pass(62_000, true);
+  app.say({ kind: "step_done", key: app.demand.files!.key });
+  expect(app.lastReport).toMatchObject({ phase: "reverted", reason: { code: "artifact_unavailable", message: "not fetched within 1m; still on 1" } });
+});

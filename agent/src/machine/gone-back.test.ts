@@ -74,10 +74,12 @@ describe("an app that went back", () => {
     expect(app.healthy().lastReport).toMatchObject({ phase: "reverted", reason: REASON });
   });
 
-  it("is healthy when what it went back to is what it was told to run, though that could not be fetched", () => {
+  it("is healthy when what it went back to is what it was told to run, though that could not be fetched, once it has been so for min_healthy_time", () => {
     const app = new HandDriven().deploy(first).goal(second).workTo("switch").goal(run(3, v1)).workTo("pull").failStep({ code: "artifact_unavailable", message: "no answer", retryable: true }).pass(60_000);
     expect(app.lastReport).toMatchObject({ generation: 3, phase: "reverting" });
-    expect(app.work().healthy().lastReport).toMatchObject({ generation: 3, phase: "healthy", runningVersion: "1.0" });
+    expect(app.work().healthy().pass(4_999).lastReport).toMatchObject({ generation: 3, phase: "reverting" });
+    expect(app.unhealthy().healthy().pass(4_999).lastReport).toMatchObject({ generation: 3, phase: "reverting" });
+    expect(app.pass(1).lastReport).toMatchObject({ generation: 3, phase: "healthy", runningVersion: "1.0" });
     expect(app.exit().lastReport).toMatchObject({ generation: 3, phase: "unhealthy", reason: { code: "exited" } });
   });
 

@@ -9,7 +9,7 @@
 import { nextRetry, restartDelayMs } from "./back-off.ts";
 import { fail, failRevert } from "./fail.ts";
 import type { Moment, Verdict } from "./event.ts";
-import { type AppState, type Exit, type Fault, type Launch, type Phase, type Probing, type Reason, type Workload, enter, isOnProbation, isProcess } from "./state.ts";
+import { type AppState, type Exit, type Fault, type Launch, type Phase, type Probing, type Reason, type Workload, enter, isOnProbation, isProcess, sameRelease, wanted } from "./state.ts";
 import { answered, goalDeadlineMs } from "./time.ts";
 import { exitWords, exitedTooOften, outputWords, unwell } from "./words.ts";
 
@@ -134,7 +134,8 @@ export function forgivenAt({ launch, crashes }: AppState): number | undefined {
 
 /** When what runs will have been healthy for as long as is required, where that is waited for. */
 export function wellEnoughAt({ phase, health, settled, current, goal }: AppState): number | undefined {
-  const isWaitedFor = phase.kind === "probing" || (phase.kind === "failed" && settled && current !== undefined);
+  const isBackOnGoal = phase.kind === "reverting" && phase.move === "probe" && sameRelease(current, wanted({ goal }));
+  const isWaitedFor = phase.kind === "probing" || isBackOnGoal || (phase.kind === "failed" && settled && current !== undefined);
   return isWaitedFor && health.kind === "healthy" ? health.since + (goal?.minHealthyTimeMs ?? 0) : undefined;
 }
 

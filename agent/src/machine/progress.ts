@@ -33,6 +33,7 @@ export function progress(state: AppState, moment: Moment): AppState {
     case "staged":
       if (moment.now < state.deadlineAt || state.late !== undefined) return state;
       if (retry !== undefined) return failInTime(state, retry.fault, moment.now);
+      if (state.phaseSince >= state.deadlineAt) return fetchedTooLate(state, moment.now);
       return fail(state, { code: "never_healthy", message: `its turn did not come within ${deadline(state)}: another app was on the move` }, moment.now);
     case "activating":
       return activate(state, phase.move, moment);
@@ -124,9 +125,9 @@ function revert(state: AppState, phase: Extract<Phase, { kind: "reverting" }>, m
       return started(state, moment, (running) => ({ ...running, phase: { ...phase, move: "probe" } }));
     case "probe":
       if (state.health.kind === "healthy") {
-        // What could not be fetched once more was here all the time.
-        if (sameRelease(state.current, wanted(state))) return enter(state, { kind: "healthy", pruned: false }, moment.now);
-        return enter(state, { kind: "reverted", reason: withNote(phase.cause, `back on ${state.current?.version}`) }, moment.now);
+        if (!sameRelease(state.current, wanted(state))) return enter(state, { kind: "reverted", reason: withNote(phase.cause, `back on ${state.current?.version}`) }, moment.now);
+        // What could not be fetched once more was here all the time. It is healthy as any other is.
+        return moment.now < (wellEnoughAt(state) ?? 0) ? state : enter(state, { kind: "healthy", pruned: false }, moment.now);
       }
       if (moment.now < phase.deadlineAt || state.health.kind === "awaited") return state;
       return failRevert(state, phase.cause, state.health.kind === "unhealthy" ? state.health.detail : `not healthy within ${deadline(state)}`, moment.now);

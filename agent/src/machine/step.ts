@@ -142,7 +142,7 @@ function deadlinesOf(state: AppState): number[] {
     case "activating":
       return retry === undefined ? [] : [deadlineAt];
     case "reverting":
-      return retry !== undefined || (phase.move === "probe" && !isAwaited) ? [phase.deadlineAt] : [];
+      return retry !== undefined || (phase.move === "probe" && !isAwaited && health.kind !== "healthy") ? [phase.deadlineAt] : [];
     case "idle":
     case "healthy":
     case "unhealthy":

@@ -21,7 +21,6 @@ interface Order {
   readonly takenAt: number;
   /** What its agent has said of it last. */
   said: string | undefined;
-  hasFailed: boolean;
   saidAt: number;
 }
 
@@ -44,7 +43,7 @@ export class Timing {
       // The same order comes again with each that concerns another app; after a new disk it is taken anew.
       const known = this.#orders.get(key);
       if (known?.generation === generation && known.takenAt > this.#court.hosts.machines.get(machine)!.diskSince) continue;
-      this.#orders.set(key, { generation, takenAt: now, said: undefined, hasFailed: false, saidAt: now });
+      this.#orders.set(key, { generation, takenAt: now, said: undefined, saidAt: now });
     }
   }
 
@@ -53,8 +52,7 @@ export class Timing {
     const order = this.#orders.get(`${machine}/${app}`);
     if (order?.generation !== generation) return;
     if (FAILED.includes(phase) && (order.said === undefined || !isFinal(order.said))) this.#checkGivenUp(machine, app, order);
-    if (FAILED.includes(phase)) order.hasFailed = true;
-    if (phase === "healthy" && !isBackOnIt(order)) this.#checkHealthy(machine, app, order);
+    if (phase === "healthy") this.#checkHealthy(machine, app, order);
     order.said = phase;
     order.saidAt = this.#court.hosts.now;
   }
@@ -71,8 +69,6 @@ export class Timing {
       // It has joined anew under its name, or has a new disk: what answered there is not known any more.
       if (known.joinedAt > decision.at || host.diskSince >= decision.at) continue;
       if (record.answers.get(decision.generation) !== "healthy" || record.owedSince.has(decision.generation)) continue;
-      const order = this.#orders.get(`${machine}/${app}`);
-      if (order?.generation === decision.generation && isBackOnIt(order)) continue;
       const short = this.#shortOf(machine, app, artifact, decision.at, strategy);
       if (short !== undefined) complain("healthy_time_kept", `${deployment.id} ${what} with ${machine}, ${short}`);
     }
@@ -131,14 +127,6 @@ export class Timing {
     const lateMs = hosts.now - since - provenDeadlineMs(strategy.healthyDeadlineMs);
     if (lateMs > LAG_MS) complain("healthy_deadline_kept", `${machine} has run ${deployment} for ${hosts.now - since} ms and says ${order.said ?? "nothing"}, of ${strategy.healthyDeadlineMs} (healthy_deadline)`);
   }
-}
-
-/**
- * It had failed, and is healthy since. When what it went back to by itself is the very release that it was to run, its agent is content with one good answer: a fault of the
- * agent (seeds 41026, 40386), which this leaves out until it is mended.
- */
-function isBackOnIt({ hasFailed }: Order): boolean {
-  return hasFailed;
 }
 
 function isFinal(phase: string): boolean {
