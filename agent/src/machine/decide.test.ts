@@ -476,7 +476,7 @@ describe("an agent that starts again", () => {
 
   it("counts a process that ended meanwhile as an exit", () => {
     const app = wake(new HandDriven().deploy(run(1, v1)), "gone");
-    expect(app.lastReport).toMatchObject({ phase: "unhealthy", reason: { code: "exited", message: "ended" } });
+    expect(app.lastReport).toMatchObject({ phase: "unhealthy", reason: { code: "exited", message: "ended; its exit code is not known" } });
     expect(app.pass(500).work().healthy().phase).toBe("healthy");
   });
 

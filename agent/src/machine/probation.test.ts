@@ -179,7 +179,7 @@ describe("an agent that starts again on probation", () => {
 
   it("goes back when the process has ended meanwhile", () => {
     const app = wake(onProbation(), false);
-    expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "exited", message: "ended" } });
+    expect(app.lastReport).toMatchObject({ phase: "reverting", reason: { code: "exited", message: "ended; its exit code is not known" } });
     expect(app.work().healthy().lastReport).toMatchObject({ phase: "reverted", runningVersion: "1.0" });
   });
 

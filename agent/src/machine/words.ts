@@ -5,7 +5,7 @@ import type { Exit, Probing, Reason } from "./state.ts";
 
 export function exitWords({ code, signal }: Exit): string {
   if (signal !== null) return `ended by ${signal}`;
-  return code === null ? "ended" : `exited with code ${code}`;
+  return code === null ? "ended; its exit code is not known" : `exited with code ${code}`;
 }
 
 export function outputWords(lastLine: string): string {

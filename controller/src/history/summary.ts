@@ -161,7 +161,8 @@ function sinceText(now: string): string {
   return /^(?:went|goes) /.test(now) ? `since then it ${now}` : `now it is ${now}`;
 }
 
-function pendingSummary({ id, release, phase }: RolloutState, { machine, wave }: Target): string {
+function pendingSummary({ id, release, phase }: RolloutState, { machine, wave, attempts }: Target): string {
+  const didNotCome = attempts === 0 ? `${id} did not come to ${machine} with ${release}` : `${machine} had ${release} from ${id}, and was to have another turn`;
   switch (phase) {
     case "pending":
     case "rolling":
@@ -169,12 +170,12 @@ function pendingSummary({ id, release, phase }: RolloutState, { machine, wave }:
     case "succeeded":
       return `${machine} waits for its turn in wave ${wave + 1} of ${id} (${release}).`;
     case "rolling_back":
-      return `${id} did not come to ${machine} with ${release}: it is being rolled back.`;
+      return `${didNotCome}: it is being rolled back.`;
     case "rolled_back":
     case "failed":
     case "aborted":
     case "superseded":
-      return `${id} did not come to ${machine} with ${release}: it ended before (${phase.replaceAll("_", " ")}).`;
+      return `${didNotCome}: it ended before (${phase.replaceAll("_", " ")}).`;
   }
 }
 
