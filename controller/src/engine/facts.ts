@@ -11,11 +11,10 @@ import type { Attended } from "../rollout/moment.ts";
 import { statement as statementOf } from "../journal/statement.ts";
 import { Decisions } from "./decisions.ts";
 import type { Deadlines } from "./overdue.ts";
-import { type Giver, wayBack } from "../journal/last-good.ts";
+import { type Giver, wayBack, type WayBackTo } from "../journal/last-good.ts";
 import { stands, startsAgain, wentBack } from "../journal/standing.ts";
 import { TAKEN_BACK, type TakenBackRow } from "../journal/taken-back.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
-import type { WayBack } from "../rollout/surroundings.ts";
 
 interface MachineRow {
   readonly instance: string;
@@ -222,7 +221,7 @@ export class Facts {
   }
 
   /** From what the deployment is to give it now. */
-  wayBack(machine: MachineId, app: AppName, by: Giver, asLate: boolean): WayBack {
+  wayBack(machine: MachineId, app: AppName, by: Giver, asLate: boolean): WayBackTo {
     return wayBack(this.#db, machine, app, by, asLate);
   }
 

@@ -334,8 +334,11 @@ export class World implements Surroundings {
     return this.availabilities.isDrained(machine);
   }
 
+  /** What stands is given to nobody as long as it is not well where it runs: the machine waits without it, as those do that come late. */
   wayBack({ id, app, release }: Pick<RolloutState, "id" | "app" | "release">, machine: MachineId, asLate = false): WayBack {
-    return this.#facts.wayBack(machine, app, { id, release }, asLate);
+    const { release: previous, asLate: isLate, givenBy } = this.#facts.wayBack(machine, app, { id, release }, asLate);
+    const standing = asLate && givenBy !== null ? this.#facts.deployment(givenBy) : undefined;
+    return { release: standing !== undefined && this.unsound(standing) !== undefined ? null : previous, asLate: isLate };
   }
 
   answerDueAt(machine: MachineId, app: AppName): Attended | undefined {

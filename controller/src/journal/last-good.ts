@@ -17,13 +17,14 @@ const FOUND = `SELECT r.id AS release, m.labels FROM machine_apps s JOIN machine
   WHERE s.machine = ? AND s.app = ? AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted')`;
 
 /** The newest first; `@isNow`: whatever stands by now, too. */
-const STOOD = `SELECT d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.id <> this.id AND (@isNow OR d.start_seq < this.start_seq) AND ${stands("d")}
+const STOOD = `SELECT d.id, d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.id <> this.id AND (@isNow OR d.start_seq < this.start_seq) AND ${stands("d")}
   WHERE this.id = @id AND this.app = @app ORDER BY d.start_seq DESC`;
 
 /** And not by a rollback, as to a machine that came late. */
 const ITS_OWN = "SELECT 1 FROM assignments WHERE machine = ? AND app = ? AND as_late = 0";
 
 interface Stood {
+  readonly id: DeploymentId;
   readonly release: ReleaseId;
   readonly selector: string;
   readonly lateJoiners: string | null;
@@ -33,6 +34,11 @@ interface Stood {
 export interface Giver {
   readonly id: DeploymentId;
   readonly release: ReleaseId;
+}
+
+/** With who stands for the machine: null where it had that release already, or goes back to what was good on it. */
+export interface WayBackTo extends WayBack {
+  readonly givenBy: DeploymentId | null;
 }
 
 /** Null: there is none. */
@@ -45,22 +51,23 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
  * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined, or went back to, is just what it is given: what stood for machines like it before that deployment, as late
  * machines get it. `asLate`: nothing was good on it, as is known, and it is to go back now. Default false.
  */
-export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBack {
+export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
   const release = asLate ? null : lastGood(db, machine, app);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
-  if (release !== null && !isItself) return { release, asLate: false };
+  if (release !== null && !isItself) return { release, asLate: false, givenBy: null };
   const stood = whatStood(db, machine, app, by, asLate);
-  return { release: stood, asLate: stood !== null };
+  if (stood === null) return { release: null, asLate: false, givenBy: null };
+  return { release: stood.release, asLate: true, givenBy: stood.release === by.release ? null : stood.id };
 }
 
-function whatStood(db: Database, machine: MachineId, app: AppName, { id, release }: Giver, isNow: boolean): ReleaseId | null {
+function whatStood(db: Database, machine: MachineId, app: AppName, { id, release }: Giver, isNow: boolean): Stood | null {
   const standing = statement(db, STOOD).all({ app, id, isNow: isNow ? 1 : 0 }) as Stood[];
   if (standing.length === 0) return null;
   const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
   const newest = standing.find((each) => isFor(each, labels));
-  if (newest?.release === release) return release;
+  if (newest?.release === release) return newest;
   // What the deployment itself took back, as `rollback --to` does, is what is given again when that is taken back.
-  return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels, id) ? null : newest.release;
+  return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels, id) ? null : newest;
 }
 
 function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId | null {
