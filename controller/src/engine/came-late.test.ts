@@ -160,3 +160,25 @@ test("a machine that came late, and went back in a rollout that had not succeede
   world.pass(20_000, ...all);
   expect([world.phase(second), run(world, ...all), all.map((name) => world.generation(name))]).toEqual(["rolled_back", "1 1 1", before]);
 });
+
+test("two machines that came late go back at different times: each to what stands then", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", WIDE);
+  await answers(world, ...NAMES);
+  world.engine.orders.addFreeze({ from: world.clock.now(), until: null }, by);
+  await world.join("x", "y");
+  const third = world.deploy("3", { ...WIDE, onConflict: "supersede" });
+  for (const { id } of world.engine.orders.freezes()) world.engine.orders.endFreeze(id, "anna");
+  world.pass(1000, ...NAMES, "x", "y");
+  await answers(world, ...NAMES, "x", "y");
+  expect(run(world, ...NAMES, "x", "y")).toBe("3 3 3 3 3 3");
+  world.pass(20_000, ...NAMES, "x");
+  world.command(third, "rollback");
+  await answers(world, ...NAMES, "x");
+  expect(run(world, "x", "y")).toBe("2 3");
+  world.command(second, "rollback");
+  await answers(world, ...NAMES, "x");
+  await world.join("y");
+  world.pass(1000, ...NAMES, "x", "y");
+  expect(run(world, ...NAMES, "x", "y")).toBe("1 1 1 1 1 1");
+});

@@ -190,11 +190,13 @@ export class CatchUp {
 
   #read(app: AppName): void {
     for (const known of this.#newest.values()) known.delete(app);
+    this.#facts.forgetStanding(app);
     const before = this.#standing.get(app) ?? [];
     const after = this.#facts.standing(app).map((row) => this.#standingOf(row));
     this.#standing.set(app, after);
     if (before.some((each) => isFallen(each, after))) this.lookAtAll();
-    this.#takenBack.set(app, this.#facts.takenBack(app).map((row) => ({ ...row, matches: widestSelector(row.selector) })));
+    const takenBack = after.flatMap(({ release, startSeq }) => this.#facts.takenBack(app, release, startSeq));
+    this.#takenBack.set(app, takenBack.map((row) => ({ ...row, matches: widestSelector(row.selector) })));
   }
 
   /** A deployment that can't be read stands all the same: machines that it may be for get nothing older. */

@@ -20,7 +20,7 @@ export interface DecidedFacts {
 export function decidedSince({ id, app, release, targets }: RolloutState, { facts, world }: DecidedFacts): ReadonlyMap<MachineId, RolloutReason> {
   const decided = new Map<MachineId, RolloutReason>();
   const startSeq = facts.decisions.startSeq(id);
-  const takenBack = facts.takenBack(app).filter((each) => each.release === release && each.by !== id && each.seq > startSeq);
+  const takenBack = facts.takenBack(app, release, startSeq).filter((each) => each.by !== id);
   const standing = facts.standing(app).map((each) => ({ ...each, matches: widestSelector(each.selector), isNewer: each.startSeq > startSeq }));
   const labels: ReadonlyMap<MachineId, Labels> = takenBack.length > 0 || standing.some(({ isNewer }) => isNewer) ? world.labels() : new Map();
   for (const { by, selector } of takenBack) {

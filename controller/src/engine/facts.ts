@@ -12,8 +12,9 @@ import { statement as statementOf } from "../journal/statement.ts";
 import { Decisions } from "./decisions.ts";
 import type { Deadlines } from "./overdue.ts";
 import { type Giver, wayBack, type WayBackTo } from "../journal/last-good.ts";
-import { stands, startsAgain, wentBack } from "../journal/standing.ts";
-import { TAKEN_BACK, type TakenBackRow } from "../journal/taken-back.ts";
+import { newestStanding, stands, startsAgain, wentBack } from "../journal/standing.ts";
+import { StoodFor } from "../journal/stood.ts";
+import { takenBackAfter, type TakenBackRow } from "../journal/taken-back.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
 interface MachineRow {
@@ -89,10 +90,12 @@ export interface AssignmentRow extends Deadlines {
 export class Facts {
   readonly decisions: Decisions;
   readonly #db: Database;
+  readonly #stoodFor: StoodFor;
   readonly #sql: ReturnType<typeof prepare>;
 
   constructor(db: Database) {
     this.#db = db;
+    this.#stoodFor = new StoodFor(db);
     this.decisions = new Decisions(db);
     this.#sql = prepare(db);
   }
@@ -148,11 +151,12 @@ export class Facts {
 
   /** Of an app: of each selector the newest, the newest of all first. */
   standing(app: AppName): readonly StandingRow[] {
-    return this.#sql.standing.all(app) as StandingRow[];
+    return this.#sql.standing.all({ app }) as StandingRow[];
   }
 
-  takenBack(app: AppName): readonly TakenBackRow[] {
-    return this.#sql.takenBack.all({ app }) as TakenBackRow[];
+  /** After this row of the journal. */
+  takenBack(app: AppName, release: ReleaseId, after: number): readonly TakenBackRow[] {
+    return takenBackAfter(this.#db, app, release, after);
   }
 
   appsDeployed(): readonly AppName[] {
@@ -222,7 +226,12 @@ export class Facts {
 
   /** From what the deployment is to give it now. */
   wayBack(machine: MachineId, app: AppName, by: Giver, asLate: boolean): WayBackTo {
-    return wayBack(this.#db, machine, app, by, asLate);
+    return wayBack(this.#db, this.#stoodFor, machine, app, by, asLate);
+  }
+
+  /** Another deployment of the app may stand by now. */
+  forgetStanding(app: AppName): void {
+    this.#stoodFor.forget(app);
   }
 
   /** What the machine said last that is wrong with the app as it is assigned now. */
@@ -334,21 +343,17 @@ function prepare(db: Database) {
       `SELECT id, release, phase, ended_at, ended_attended FROM deployments
        WHERE app = @app AND id <> @besides AND selector = @targets AND (@release IS NULL OR release = @release) ORDER BY number DESC LIMIT 1`,
     ),
-    standing: statement(
-      `SELECT id, app, release, selector, strategy, lanes, max(start_seq) AS startSeq FROM deployments d
-       WHERE app = ? AND ${stands("d")} GROUP BY selector ORDER BY startSeq DESC`,
-    ),
+    standing: statement(newestStanding("d.id, d.app, d.release, d.selector, d.strategy, d.lanes, d.start_seq AS startSeq")),
     deployment: statement("SELECT app, release, strategy FROM deployments WHERE id = ?"),
-    // Without the name of the index SQLite takes the primary key, and looks at all targets.
+    // Without the names of the indexes SQLite takes primary keys, and looks at all targets.
     leftWith: statement(
-      `WITH given AS (
-         SELECT id, selector, changed_attended, max(changed_attended) OVER (PARTITION BY selector) AS newest FROM deployments WHERE app = @app AND release = @release AND changed_attended IS NOT NULL),
-       counted AS (
-         SELECT g.selector,
-           (SELECT count(*) FROM targets t INDEXED BY targets_left WHERE t.deployment = g.id AND t.wave = w.wave AND t.left_as IS NOT NULL AND (t.left_as = 'lost' OR NOT t.is_known) AND t.since_attended >= g.newest) AS there,
-           iif(g.changed_attended = g.newest, w.gone_failed - w.gone_known + w.gone_lost, 0) AS folded
-         FROM given g JOIN waves w ON w.deployment = g.id)
-       SELECT selector, sum(there + folded) AS gone FROM counted GROUP BY selector HAVING gone > 0`,
+      `WITH given AS (SELECT id, selector, changed_attended FROM deployments INDEXED BY deployments_given WHERE app = @app AND release = @release AND changed_attended IS NOT NULL),
+       newest AS MATERIALIZED (SELECT selector, max(changed_attended) AS attended FROM given GROUP BY selector),
+       gone AS (
+         SELECT n.selector, w.gone_failed - w.gone_known + w.gone_lost AS count FROM newest n CROSS JOIN given g ON g.selector = n.selector AND g.changed_attended = n.attended JOIN waves w ON w.deployment = g.id
+         UNION ALL SELECT g.selector, 1 FROM newest n CROSS JOIN given g ON g.selector = n.selector CROSS JOIN targets t INDEXED BY targets_left ON t.deployment = g.id
+           WHERE t.left_as IS NOT NULL AND (t.left_as = 'lost' OR NOT t.is_known) AND t.since_attended >= n.attended)
+       SELECT selector, sum(count) AS gone FROM gone GROUP BY selector HAVING gone > 0`,
     ).raw(),
     changedAfter: statement(
       `SELECT machine, max(attended) FROM (
@@ -374,7 +379,6 @@ function prepare(db: Database) {
       `SELECT 1 FROM deployments this WHERE this.id = ? AND ${stands("this")} AND NOT EXISTS (
          SELECT 1 FROM deployments d WHERE d.app = this.app AND d.selector = this.selector AND d.start_seq > this.start_seq AND ${stands("d")})`,
     ),
-    takenBack: statement(TAKEN_BACK),
     appsDeployed: statement("SELECT DISTINCT app FROM deployments").pluck(),
     reason: statement(
       `SELECT s.reason_code AS code, s.reason_message AS message FROM assignments a JOIN machine_apps s ON s.machine = a.machine AND s.app = a.app AND s.generation = a.generation

@@ -295,10 +295,9 @@ export class Loop {
 
   /** The deployment that took the release back from some of the machines after this one was asked for, which is no new decision to give it to them again. Undefined: none. */
   #takenBackSince({ id, app, release }: RolloutState, machines: readonly PlanMachine[]): DeploymentId | undefined {
-    const taken = this.facts.takenBack(app).filter((each) => each.release === release);
-    const askedForAt = taken.length === 0 ? 0 : this.facts.decisions.askedForAt(id);
+    const taken = this.facts.takenBack(app, release, this.facts.decisions.askedForAt(id));
     // A deployment that takes the release back was decided when it was submitted: only a higher number is later.
-    const later = taken.filter(({ seq, by, isOwn }) => seq > askedForAt && (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: widestSelector(selector) }));
+    const later = taken.filter(({ by, isOwn }) => (isOwn === 1 || deploymentNumber(by) > deploymentNumber(id))).map(({ by, selector }) => ({ by, matches: widestSelector(selector) }));
     return later.find(({ by, matches }) => {
       const told = new Set(this.facts.decisions.toldIn(by));
       return machines.some(({ id: machine, labels }) => told.has(machine) || selects(matches, labels));

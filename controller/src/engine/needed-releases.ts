@@ -5,17 +5,14 @@
  */
 import type { Database } from "better-sqlite3";
 import type { AppName, Digest, ReleaseId } from "@muster/proto/ids.ts";
-import { stands } from "../journal/standing.ts";
+import { newestStanding } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
 
 /** Releases that ran last, are to run, or are what a rollback would go back to: of the newest deployment to each selector that changed somebody, since one that only repeats it is not rolled back. CROSS JOIN keeps SQLite from reading the targets of every deployment that ever was. */
 const NEEDED = `
-  WITH standing AS (
-      SELECT max(d.start_seq) AS start_seq FROM deployments d
-      WHERE d.app = @app AND ${stands("d")} GROUP BY d.selector),
-    counting AS (
+  WITH counting AS (
       SELECT id, release FROM deployments WHERE app = @app AND ended_at IS NULL
-      UNION ALL SELECT d.id, d.release FROM standing s CROSS JOIN deployments d ON d.app = @app AND d.phase = 'succeeded' AND d.start_seq = s.start_seq)
+      UNION ALL SELECT id, release FROM (${newestStanding("d.id, d.release")}))
   SELECT release FROM counting
   UNION SELECT t.previous FROM counting c CROSS JOIN targets t ON t.deployment = c.id
   UNION SELECT release FROM assignments WHERE app = @app

@@ -8,27 +8,19 @@ import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/
 import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
 import type { WayBack } from "../rollout/surroundings.ts";
 import { CONFIRMING, LAST_GOOD_OF } from "./confirmed.ts";
-import { stands } from "./standing.ts";
 import { statement } from "./statement.ts";
-import { TAKEN_BACK, type TakenBackRow } from "./taken-back.ts";
+import type { Stood, StoodFor } from "./stood.ts";
+import { takenBackAfter } from "./taken-back.ts";
 
 const ASSIGNED = `SELECT ${LAST_GOOD_OF} AS release FROM assignments a ${CONFIRMING} WHERE a.machine = ? AND a.app = ?`;
 const FOUND = `SELECT r.id AS release, m.labels FROM machine_apps s JOIN machines m ON m.id = s.machine JOIN releases r ON r.id = s.app || '@' || s.running_version AND r.artifact = s.running_artifact
   WHERE s.machine = ? AND s.app = ? AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted')`;
 
-/** The newest first; `@isNow`: whatever stands by now, too. */
-const STOOD = `SELECT d.id, d.release, d.selector, CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.lateJoiners' END AS lateJoiners FROM deployments this JOIN deployments d ON d.app = this.app AND d.id <> this.id AND (@isNow OR d.start_seq < this.start_seq) AND ${stands("d")}
-  WHERE this.id = @id AND this.app = @app ORDER BY d.start_seq DESC`;
+/** When the release was given to each selector last. */
+const GIVEN = "SELECT selector, max(start_seq) AS seq FROM deployments WHERE app = ? AND release = ? AND start_seq IS NOT NULL GROUP BY selector";
 
 /** And not by a rollback, as to a machine that came late. */
 const ITS_OWN = "SELECT 1 FROM assignments WHERE machine = ? AND app = ? AND as_late = 0";
-
-interface Stood {
-  readonly id: DeploymentId;
-  readonly release: ReleaseId;
-  readonly selector: string;
-  readonly lateJoiners: string | null;
-}
 
 /** A deployment that gives its release to a machine. */
 export interface Giver {
@@ -51,20 +43,19 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
  * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined, or went back to, is just what it is given: what stood for machines like it before that deployment, as late
  * machines get it. `asLate`: nothing was good on it, as is known, and it is to go back now. Default false.
  */
-export function wayBack(db: Database, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
+export function wayBack(db: Database, stoodFor: StoodFor, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
   const release = asLate ? null : lastGood(db, machine, app);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
   if (release !== null && !isItself) return { release, asLate: false, givenBy: null };
-  const stood = whatStood(db, machine, app, by, asLate);
+  const stood = whatStood(db, stoodFor.of(app, by.id, asLate), machine, app, by);
   if (stood === null) return { release: null, asLate: false, givenBy: null };
   return { release: stood.release, asLate: true, givenBy: stood.release === by.release ? null : stood.id };
 }
 
-function whatStood(db: Database, machine: MachineId, app: AppName, { id, release }: Giver, isNow: boolean): Stood | null {
-  const standing = statement(db, STOOD).all({ app, id, isNow: isNow ? 1 : 0 }) as Stood[];
-  if (standing.length === 0) return null;
+function whatStood(db: Database, stood: readonly Stood[], machine: MachineId, app: AppName, { id, release }: Giver): Stood | null {
+  if (stood.length === 0) return null;
   const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
-  const newest = standing.find((each) => isFor(each, labels));
+  const newest = stood.find(({ matches }) => selects(matches, labels));
   if (newest?.release === release) return newest;
   // What the deployment itself took back, as `rollback --to` does, is what is given again when that is taken back.
   return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels, id) ? null : newest;
@@ -75,12 +66,11 @@ function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId |
   return found === undefined || isTakenBack(db, app, found.release, JSON.parse(found.labels) as Labels) ? null : found.release;
 }
 
-/** `besides`: by another deployment than this one. */
+/** And not given to machines like it again since. `besides`: by another deployment than this one. */
 function isTakenBack(db: Database, app: AppName, release: ReleaseId, labels: Labels, besides?: DeploymentId): boolean {
-  const taken = (statement(db, TAKEN_BACK).all({ app }) as TakenBackRow[]).filter((each) => each.release === release && each.by !== besides && isFor(each, labels));
-  if (taken.length === 0) return false;
-  const given = statement(db, "SELECT selector FROM deployments WHERE app = ? AND release = ? AND start_seq > ?").all(app, release, Math.max(...taken.map(({ seq }) => seq))) as { readonly selector: string }[];
-  return !given.some((each) => isFor(each, labels));
+  const given = statement(db, GIVEN).all(app, release) as { readonly selector: string; readonly seq: number }[];
+  const newest = given.reduce((seq, each) => (each.seq > seq && isFor(each, labels) ? each.seq : seq), 0);
+  return takenBackAfter(db, app, release, newest).some((each) => each.by !== besides && isFor(each, labels));
 }
 
 function isFor({ selector }: { readonly selector: string }, labels: Labels): boolean {

@@ -6,7 +6,21 @@
  */
 export function stands(alias: string): string {
   return `${alias}.phase = 'succeeded' AND ${alias}.changed_attended IS NOT NULL AND NOT EXISTS (SELECT 1 FROM deployments tb WHERE tb.app = ${alias}.app AND tb.release = ${alias}.release
-    AND (tb.back_seq IS NOT NULL OR tb.takes_back IS NOT NULL) AND tb.selector = ${alias}.selector AND tb.start_seq < ${alias}.start_seq AND tb.back_seq > ${alias}.start_seq)`;
+    AND tb.selector = ${alias}.selector AND tb.start_seq < ${alias}.start_seq AND tb.back_seq > ${alias}.start_seq)`;
+}
+
+/**
+ * Of each selector of `@app` the newest that stands, as this `d`, and the newest of all first. `and`: of those that may be it, a condition on `o`. One step for each selector, and for each newer success there that stands no
+ * longer: not for each deployment that ever succeeded.
+ */
+export function newestStanding(columns: string, and = "TRUE"): string {
+  const mayStand = "app = @app AND phase = 'succeeded' AND changed_attended IS NOT NULL";
+  return `WITH RECURSIVE known (selector) AS (
+      SELECT min(selector) FROM deployments WHERE ${mayStand}
+      UNION ALL SELECT (SELECT min(selector) FROM deployments WHERE ${mayStand} AND selector > known.selector) FROM known WHERE known.selector IS NOT NULL)
+    SELECT ${columns} FROM known CROSS JOIN deployments d ON d.number = (
+      SELECT o.number FROM deployments o WHERE o.app = @app AND o.selector = known.selector AND ${stands("o")} AND ${and} ORDER BY o.start_seq DESC LIMIT 1)
+    ORDER BY d.start_seq DESC`;
 }
 
 /** Of a deployment of this alias, in memory `wentBack` (rollout/state.ts): it has ended in or after its rollback, and what that had to take back still goes back. One that a person ended leaves its machines as they are. */

@@ -1,6 +1,8 @@
 /** Which releases were taken back, and from whom: said once, in SQL, for what nobody is given any more, and for what nobody goes back to. */
-import type { DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
+import type { Database } from "better-sqlite3";
+import type { AppName, DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
 import { stands } from "./standing.ts";
+import { statement } from "./statement.ts";
 
 /** A release was taken back from the machines of a selector, beginning with this row of the journal. */
 export interface TakenBackRow {
@@ -23,8 +25,13 @@ const TOLD_NOBODY = `(d.phase = 'aborted' AND NOT EXISTS (SELECT 1 FROM targets 
 /** Of the same: what it took back was deployed again since, and is everywhere. */
 const IS_GIVEN_AGAIN = `EXISTS (SELECT 1 FROM deployments n WHERE n.app = d.app AND n.selector = d.selector AND n.release = d.takes_back AND n.start_seq > d.start_seq AND n.phase = 'succeeded')`;
 
-/** All of `@app`. What a way back took back is given again when that is taken back itself. */
-export const TAKEN_BACK = `
-  SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments d WHERE app = @app AND back_seq IS NOT NULL AND NOT ${REPEATS}
+/** `@release` of `@app`, after this row of the journal. What a way back took back is given again when that is taken back itself. */
+const TAKEN_BACK = `
+  SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments d WHERE app = @app AND release = @release AND back_seq > @after AND NOT ${REPEATS}
   UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments d
-    WHERE app = @app AND takes_back IS NOT NULL AND start_seq IS NOT NULL AND (back_seq IS NULL OR phase = 'aborted') AND NOT ${TOLD_NOBODY} AND NOT ${IS_GIVEN_AGAIN}`;
+    WHERE app = @app AND takes_back = @release AND start_seq > @after AND (back_seq IS NULL OR phase = 'aborted') AND NOT ${TOLD_NOBODY} AND NOT ${IS_GIVEN_AGAIN}`;
+
+/** Who asks has a decision of that row to give the release: what was taken back before it does not matter, and years of rollbacks cost nothing. */
+export function takenBackAfter(db: Database, app: AppName, release: ReleaseId, after: number): readonly TakenBackRow[] {
+  return statement(db, TAKEN_BACK).all({ app, release, after }) as TakenBackRow[];
+}
