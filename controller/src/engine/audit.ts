@@ -44,7 +44,7 @@ function ofMachine(world: World, machine: MachineId): unknown {
 function ofApp(world: World, machine: MachineId, app: AppName): unknown {
   const { availabilities, overdue } = world;
   const { generation, deployment, release } = availabilities.assignedTo(machine, app) ?? {};
-  return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), generation, deployment, release, dueAt: overdue.dueAt(machine, app) };
+  return { ...availabilities.noted(machine, app), answer: availabilities.answerOf(machine, app), generation, deployment, release, selector: world.standingOf(machine, app)?.selector, dueAt: overdue.dueAt(machine, app) };
 }
 
 function ofTargets({ availability: { changing, down, failing, goingBack, leftOut } }: RolloutState): Readonly<Record<string, readonly MachineId[]>> {

@@ -21,7 +21,7 @@ export interface Now {
 export const NOBODY: Now = { machines: 0, healthy: 0, bad: 0 };
 
 /**
- * A machine as it counts. `selector`: of the deployment that decided about it. `isOfAnother`: it is assigned another release than that deployment's, since that went back, or since a drain gave it back.
+ * A machine as it counts. `selector`: of the deployment that gave it the release, be it that another one told it last, since that was rolled back. `isOfAnother`: it is assigned another release than that deployment's, since that went back, or since a drain gave it back.
  * `isExcused`: drained, which is nobody's fault. `startsAgain`: a person has given it its turn again, and it has not had that yet: how it was before says nothing.
  */
 export interface Standing {
@@ -56,7 +56,7 @@ export class DeploymentsNow {
   }
 
   /**
-   * Of the machines to which deployments to this selector gave a release, whichever they were, one that went back to it included; where there is none, of all that have it. `left`: how many failed or were lost with it, by
+   * Of the machines to which deployments to this selector gave a release, whichever told them last, be it by going back to it; where there is none, of all that have it. `left`: how many failed or were lost with it, by
    * selector, and have left the fleet since; they count as bad.
    */
   ofRelease(release: ReleaseId, selector: string, left: ReadonlyMap<string, number>): Now {

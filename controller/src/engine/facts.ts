@@ -83,6 +83,8 @@ export interface AssignmentRow extends Deadlines {
   readonly deployment: DeploymentId;
   readonly release: ReleaseId | null;
   readonly phase: AgentPhase | null;
+  /** The deployment that had given it the release; null: its own. */
+  readonly broughtBy: DeploymentId | null;
   /** Since when its final answer is awaited; null: it was given. */
   readonly awaitedSince: Attended | null;
 }
@@ -207,6 +209,11 @@ export class Facts {
   /** A rollback gave the machine what it runs, which stood for machines like it, or a drain left it nothing, since nothing was good there. */
   isAsLate(machine: MachineId, app: AppName): boolean {
     return this.#sql.asLate.get(machine, app) !== undefined;
+  }
+
+  /** The deployment that had given the machine what it went back to, or was given back; null: its own, or nobody knows. */
+  broughtBy(machine: MachineId, app: AppName): DeploymentId | null {
+    return (this.#sql.broughtBy.get(machine, app) ?? null) as DeploymentId | null;
   }
 
   /** Or has begun to. */
@@ -373,6 +380,7 @@ function prepare(db: Database) {
     ),
     givenBy: statement("SELECT selector, release FROM deployments WHERE id = ?"),
     asLate: statement("SELECT 1 FROM assignments WHERE machine = ? AND app = ? AND as_late = 1"),
+    broughtBy: statement("SELECT brought_by FROM assignments WHERE machine = ? AND app = ?").pluck(),
     goneBack: statement("SELECT 1 FROM deployments WHERE id = ? AND back_seq IS NOT NULL"),
     machinesOf: statement("SELECT a.machine, m.labels FROM assignments a JOIN machines m ON m.id = a.machine WHERE a.app = ? AND a.release IS NOT NULL"),
     isStanding: statement(
@@ -385,7 +393,7 @@ function prepare(db: Database) {
        WHERE a.machine = ? AND a.app = ? AND s.reason_code IS NOT NULL`,
     ),
     assignments: statement(
-      `SELECT machine, app, generation, deployment, release, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, stop_timeout_ms AS stopTimeoutMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
+      `SELECT machine, app, generation, deployment, release, brought_by AS broughtBy, healthy_deadline_ms AS healthyDeadlineMs, progress_deadline_ms AS progressDeadlineMs, stop_timeout_ms AS stopTimeoutMs, awaited_attended AS awaitedSince FROM assignments ORDER BY machine, app`,
     ),
     startingAgain: statement(
       `SELECT t.machine, t.deployment FROM deployments d CROSS JOIN waves w ON w.deployment = d.id

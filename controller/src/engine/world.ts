@@ -46,6 +46,8 @@ export class World implements Surroundings {
   readonly #startAgain = new Set<string>();
   /** Selectors and releases of deployments, which never change theirs. */
   readonly #given = new Map<DeploymentId, Given>();
+  /** By app and machine, where that is another than the one that told it last: which deployment gave it the release that it went back to. */
+  readonly #broughtBy = new Map<string, DeploymentId>();
   /** By their text. */
   readonly #parsed = new Map<string, Selector>();
   #listener: Listener = { availabilityChanged: () => {} };
@@ -75,6 +77,7 @@ export class World implements Surroundings {
     this.#given.clear();
     this.#parsed.clear();
     this.#startAgain.clear();
+    this.#broughtBy.clear();
     for (const collection of [this.availabilities, this.now, this.overdue, this.#cordoned]) collection.clear();
     const machines = this.#facts.machines();
     this.#fleet.restore(machines, now);
@@ -85,7 +88,8 @@ export class World implements Surroundings {
     }
     for (const { machine, deployment } of this.#facts.startingAgain()) this.#startAgain.add(`${deployment}/${machine}`);
     for (const row of this.#facts.assignments()) {
-      const { machine, app, generation, deployment, release, phase, awaitedSince } = row;
+      const { machine, app, generation, deployment, release, phase, broughtBy, awaitedSince } = row;
+      this.#noteBroughtBy(machine, app, row, () => broughtBy);
       this.availabilities.assigned(machine, app, { generation, deployment, release });
       if (phase !== null) this.availabilities.reported(machine, app, generation, phase);
       this.#count(machine, app, 1);
@@ -109,7 +113,10 @@ export class World implements Surroundings {
   /** It stands in the tables. */
   assigned(machine: MachineId, app: AppName, assigned: Assigned, now: Attended): void {
     this.#assignedOf.set(app, (this.#assignedOf.get(app) ?? 0) + 1);
-    this.#change(machine, app, () => this.availabilities.assigned(machine, app, assigned));
+    this.#change(machine, app, () => {
+      this.availabilities.assigned(machine, app, assigned);
+      this.#noteBroughtBy(machine, app, assigned, () => this.#facts.broughtBy(machine, app));
+    });
     if (!this.isSilent(machine)) this.overdue.await({ machine, app, generation: assigned.generation, ...this.#facts.deadlines(machine, app) }, now, false);
   }
 
@@ -212,6 +219,7 @@ export class World implements Surroundings {
     this.#fleetChanges += 1;
     for (const app of this.availabilities.appsOf(machine)) {
       this.#count(machine, app, -1);
+      this.#broughtBy.delete(`${app}/${machine}`);
       this.overdue.answered(machine, app);
     }
     this.availabilities.forget(machine);
@@ -236,9 +244,10 @@ export class World implements Surroundings {
     const assigned = this.availabilities.assignedTo(machine, app);
     if (assigned === undefined) return undefined;
     const { selector, release } = this.#givenBy(assigned.deployment);
+    const broughtBy = this.#broughtBy.get(`${app}/${machine}`);
     return {
       assigned,
-      selector,
+      selector: broughtBy === undefined ? selector : this.#givenBy(broughtBy).selector,
       isOfAnother: assigned.release !== release,
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
@@ -395,6 +404,12 @@ export class World implements Surroundings {
       this.#given.set(id, given);
     }
     return given;
+  }
+
+  #noteBroughtBy(machine: MachineId, app: AppName, { deployment, release }: Pick<Assigned, "deployment" | "release">, read: () => DeploymentId | null): void {
+    const broughtBy = release === null || release === this.#givenBy(deployment).release ? null : read();
+    if (broughtBy === null) this.#broughtBy.delete(`${app}/${machine}`);
+    else this.#broughtBy.set(`${app}/${machine}`, broughtBy);
   }
 
   #isChanging(machine: MachineId, app: AppName): boolean {

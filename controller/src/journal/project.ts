@@ -10,6 +10,7 @@ import type { Stamp } from "../rollout/change.ts";
 import type { Attended, Moment } from "../rollout/moment.ts";
 import { applyGate, type GateChange, type GateState, pendingGate } from "../rollout/gates.ts";
 import { isEnded } from "../rollout/state.ts";
+import { broughtBy } from "./brought-by.ts";
 import { lastGood } from "./last-good.ts";
 import { prepareFolding } from "./archived-targets.ts";
 import { prepareRemoval } from "./removal.ts";
@@ -79,7 +80,7 @@ export function createProjector(db: Database): Projector {
         return;
       case "target_assigned":
         sql.endHoldByMove.run({ id, attended });
-        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: lastGood(db, entry.machine, entry.app), asLate: entry.purpose === "revert" && entry.isPreviousAsLate === true ? 1 : 0 });
+        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: lastGood(db, entry.machine, entry.app), asLate: entry.purpose === "revert" && entry.isPreviousAsLate === true ? 1 : 0, broughtBy: entry.purpose === "revert" ? broughtBy(db, entry.machine, entry.app, entry.release) : null });
         sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, previous: entry.previous, isAsLate: entry.isPreviousAsLate === true ? 1 : 0, isTakenDown: entry.isTakenDown === true ? 1 : 0, seq, state: entry.state, at, attended, ...reasonColumns(entry.reason) });
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;
@@ -210,7 +211,7 @@ export function createProjector(db: Database): Projector {
       case "machine_uncordoned":
         return void sql.uncordon.run(entry.machine);
       case "assignment_renewed":
-        if (entry.release !== undefined) sql.giveBack.run({ machine: entry.machine, app: entry.app, release: entry.release, asLate: entry.asLate === true ? 1 : 0 });
+        if (entry.release !== undefined) sql.giveBack.run({ machine: entry.machine, app: entry.app, release: entry.release, asLate: entry.asLate === true ? 1 : 0, broughtBy: broughtBy(db, entry.machine, entry.app, entry.release) });
         return void sql.renewAssignment.run({ seq, attended, machine: entry.machine, app: entry.app });
       case "budget_set":
         return void sql.setBudget.run(entry.selector, entry.maxUnavailable, entry.by);

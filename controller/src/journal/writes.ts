@@ -113,15 +113,15 @@ export function prepareWrites(db: Database) {
     setMaxUnavailable: statement("UPDATE deployments SET max_unavailable = ? WHERE id = ?"),
     // Decided when the deployment, or its rollback, began. What a drain gives back decides nothing new: the machine is still its deployment's.
     assign: statement(`INSERT OR REPLACE INTO assignments
-        (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, stop_timeout_ms, labels, last_good, as_late, decided_seq, good_seq, awaited_attended)
+        (machine, app, generation, deployment, release, min_healthy_time_ms, healthy_deadline_ms, progress_deadline_ms, stop_timeout_ms, labels, last_good, as_late, brought_by, decided_seq, good_seq, awaited_attended)
       SELECT @machine, @app, @seq, @id, @release, strategy ->> 'minHealthyTimeMs',
              CASE WHEN ${GOES_BACK} THEN ${backDeadlineMs("strategy ->> 'healthyDeadlineMs'", "@app", "@release")} ELSE strategy ->> 'healthyDeadlineMs' END, strategy ->> 'progressDeadlineMs',
              CASE WHEN ${GOES_BACK} THEN ${stopTimeoutMs("d.release", "d.takes_back", "(SELECT a.release FROM assignments a WHERE a.machine = @machine AND a.app = @app)")} END,
-             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, @asLate, coalesce(CASE WHEN @purpose = 'revert' AND phase NOT IN ('rolling', 'paused', 'succeeded') THEN back_seq ELSE start_seq END, @seq),
+             coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, @asLate, @broughtBy, coalesce(CASE WHEN @purpose = 'revert' AND phase NOT IN ('rolling', 'paused', 'succeeded') THEN back_seq ELSE start_seq END, @seq),
              (SELECT CASE WHEN @lastGood IS NULL THEN NULL WHEN a.release IS @lastGood AND a.release IS (SELECT g.release FROM deployments g WHERE g.id = a.deployment) THEN a.decided_seq ELSE a.good_seq END
               FROM assignments a WHERE a.machine = @machine AND a.app = @app), @attended
       FROM deployments d WHERE id = @id`),
-    giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE @asLate END, release = @release WHERE machine = @machine AND app = @app"),
+    giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE @asLate END, brought_by = @broughtBy, release = @release WHERE machine = @machine AND app = @app"),
     // What a drain leaves was confirmed there, or is gone back to.
     renewAssignment: statement(`UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine),
       healthy_deadline_ms = ${backDeadlineMs("healthy_deadline_ms", "@app", "assignments.release")},
