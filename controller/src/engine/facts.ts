@@ -13,7 +13,7 @@ import { Decisions } from "./decisions.ts";
 import type { Deadlines } from "./overdue.ts";
 import { type Giver, wayBack, type WayBackTo } from "../journal/last-good.ts";
 import { newestStanding, stands, startsAgain, wentBack } from "../journal/standing.ts";
-import { StoodFor } from "../journal/stood.ts";
+import { StandingMemory } from "../journal/standing-memory.ts";
 import { takenBackAfter, type TakenBackRow } from "../journal/taken-back.ts";
 import type { AgentPhase, Purpose, RolloutPhase, RolloutReason, TargetState } from "../rollout/state.ts";
 
@@ -92,12 +92,12 @@ export interface AssignmentRow extends Deadlines {
 export class Facts {
   readonly decisions: Decisions;
   readonly #db: Database;
-  readonly #stoodFor: StoodFor;
+  readonly #standingMemory: StandingMemory;
   readonly #sql: ReturnType<typeof prepare>;
 
   constructor(db: Database) {
     this.#db = db;
-    this.#stoodFor = new StoodFor(db);
+    this.#standingMemory = new StandingMemory(db);
     this.decisions = new Decisions(db);
     this.#sql = prepare(db);
   }
@@ -233,12 +233,12 @@ export class Facts {
 
   /** From what the deployment is to give it now. */
   wayBack(machine: MachineId, app: AppName, by: Giver, asLate: boolean): WayBackTo {
-    return wayBack(this.#db, this.#stoodFor, machine, app, by, asLate);
+    return wayBack(this.#db, this.#standingMemory, machine, app, by, asLate);
   }
 
   /** Another deployment of the app may stand by now. */
   forgetStanding(app: AppName): void {
-    this.#stoodFor.forget(app);
+    this.#standingMemory.forget(app);
   }
 
   /** What the machine said last that is wrong with the app as it is assigned now. */

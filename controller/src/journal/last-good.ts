@@ -9,7 +9,7 @@ import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts"
 import type { WayBack } from "../rollout/surroundings.ts";
 import { CONFIRMING, LAST_GOOD_OF } from "./confirmed.ts";
 import { statement } from "./statement.ts";
-import type { Stood, StoodFor } from "./stood.ts";
+import type { Stood, StandingMemory } from "./standing-memory.ts";
 import { takenBackAfter } from "./taken-back.ts";
 
 const ASSIGNED = `SELECT ${LAST_GOOD_OF} AS release FROM assignments a ${CONFIRMING} WHERE a.machine = ? AND a.app = ?`;
@@ -43,11 +43,11 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
  * What the machine goes back to from what a deployment gives it. Where nothing was good on it, or what it ran when it joined, or went back to, is just what it is given: what stood for machines like it before that deployment, as late
  * machines get it. `asLate`: nothing was good on it, as is known, and it is to go back now. Default false.
  */
-export function wayBack(db: Database, stoodFor: StoodFor, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
+export function wayBack(db: Database, standingMemory: StandingMemory, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
   const release = asLate ? null : lastGood(db, machine, app);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
   if (release !== null && !isItself) return { release, asLate: false, givenBy: null };
-  const stood = whatStood(db, stoodFor.of(app, by.id, asLate), machine, app, by);
+  const stood = whatStood(db, standingMemory.of(app, by.id, asLate), machine, app, by);
   if (stood === null) return { release: null, asLate: false, givenBy: null };
   return { release: stood.release, asLate: true, givenBy: stood.release === by.release ? null : stood.id };
 }

@@ -21,7 +21,7 @@ const COLUMNS = "d.id, d.release, d.selector, d.start_seq AS startSeq, CASE WHEN
 const BEFORE = newestStanding(COLUMNS, "o.start_seq < (SELECT this.start_seq FROM deployments this WHERE this.id = @id)");
 const NOW = newestStanding(COLUMNS, "o.id <> @id");
 
-export class StoodFor {
+export class StandingMemory {
   readonly #db: Database;
   /** By app, and by deployment and moment. */
   readonly #known = new Map<AppName, Map<string, readonly Stood[]>>();
