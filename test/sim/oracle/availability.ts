@@ -77,8 +77,8 @@ export class Availability {
     const { generation, at } = decision;
     // Its agent goes back by itself.
     if (this.#changes.get(key)?.decision.generation === generation) return;
-    // One that has not answered in its time is counted as down by then, and has given its place away.
-    const isFree = this.#anew.has(generation) || this.#isOverdue(decision, now) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
+    // One that has not answered in its time is counted as down by then, and has given its place away. So has one that was removed from the fleet.
+    const isFree = !record.machines.has(machine) || this.#anew.has(generation) || this.#isOverdue(decision, now) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
       const inherited = this.#inherited.get(generation);
