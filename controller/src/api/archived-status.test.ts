@@ -131,3 +131,23 @@ test("a machine that has left since is looked for in its deployment all the same
   scene.engine.orders.removeMachine("b" as MachineId, { by: "anna", reason: "" });
   expect(briefly(await archivedTargetsNow(scene.journal, first))).toMatchObject([{ machine: "a" }, { machine: "b", runningVersion: "", now: "" }, { machine: "c" }]);
 });
+
+test("a machine that was let go, and those that kept an aborted release, are counted in the archive, too", async () => {
+  await deployed("1");
+  const letGo = scene.deploy("2", { waves: [wave(count(2)), ALL], maxUnavailable: count(9) });
+  scene.label({ role: "db" }, "c");
+  for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "2");
+  const kept = scene.deploy("3", { waves: [{ ...ALL, gates: [{ kind: "soak", forMs: 600_000 }] }], maxUnavailable: count(9) });
+  for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "3");
+  scene.command(kept, "abort");
+  scene.deploy("4", { waves: [ALL], maxUnavailable: count(9) });
+  for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "4");
+  scene.elapse(60_000, ...THREE);
+  const outcomes = async () => [(await views.one(letGo))!.outcome, (await views.one(kept))!.outcome];
+  expect(await outcomes()).toEqual(["succeeded on 2 of 3; c was let go, since its labels match no more", "aborted; 2 machines kept 3, and do not run it any more"]);
+  await archived(...THREE);
+  expect([letGo, kept].map((id) => hasArchivedTargets(scene.journal.db, id))).toEqual([true, true]);
+  openViews();
+  expect(await outcomes()).toEqual(["succeeded on 2 of 3; 1 was let go, since its labels match no more", "aborted; 2 machines kept 3, and newer deployments have decided about them since"]);
+  expect((await scene.whyDeployment(letGo)).split("\n")[0]).toMatch(/; c was let go, since its labels match no more\.$/);
+});

@@ -12,8 +12,8 @@ import {
   WavePhase,
 } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { Database } from "better-sqlite3";
-import { NOBODY_OUTSTANDING, NOBODY_OVERTAKEN, NOBODY_STILL_THERE, openStates, outcomeText, outstandingText, overtakenText, stateNow } from "../history/outcome.ts";
-import { outstandingOf, overtakenOf } from "../history/outstanding.ts";
+import { KEPT_STILL, NOBODY_OUTSTANDING, NOBODY_OVERTAKEN, NOBODY_STILL_THERE, openStates, outcomeText, outstandingText, overtakenText, removedCount, stateNow } from "../history/outcome.ts";
+import { keptSinceOf, letGoOf, outstandingOf, overtakenOf } from "../history/outstanding.ts";
 import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
 import { stillThereOf } from "../history/still-there.ts";
 import { listText } from "../history/words.ts";
@@ -217,10 +217,12 @@ export class DeploymentViews {
     const outstanding = isOpen ? await inSlices(outstandingOf(this.#db, id, ending, this.#present), slice) : NOBODY_OUTSTANDING;
     const overtaken = isOpen && phase === "succeeded" && this.#present !== undefined ? await inSlices(overtakenOf(this.#db, id), slice) : NOBODY_OVERTAKEN;
     const stillThere = this.#present === undefined ? NOBODY_STILL_THERE : await inSlices(stillThereOf(this.#db, id, ending, counts), slice);
-    const outcome = outcomeText({ ...ending, version, counts, outstanding, overtaken, stillThere });
+    const letGo = phase === "succeeded" && counts.skipped > 0 ? await inSlices(letGoOf(this.#db, id), slice) : NOBODY_OUTSTANDING;
+    const keptSince = (phase === "aborted" || phase === "failed") && this.#present !== undefined && counts.healthy > 0 ? await inSlices(keptSinceOf(this.#db, id, { app: row.app, version }), slice) : KEPT_STILL;
+    const outcome = outcomeText({ ...ending, version, counts, outstanding, overtaken, stillThere, letGo, keptSince });
     const left = outstanding.targets.map((target) => ({ machine: target.machine, state: targetState(stateNow(ending, target)), text: outstandingText(ending, version, target) }));
     const past = overtaken.targets.map((target) => ({ machine: target.machine, state: targetState(target.state), text: overtakenText(target) }));
-    return { outcome, outstanding: outstanding.count === 0 ? undefined : { count: outstanding.count, machines: left }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past } };
+    return { outcome, outstanding: outstanding.count === 0 ? undefined : { count: outstanding.count, machines: left, removed: removedCount(outstanding) }, overtaken: overtaken.count === 0 ? undefined : { count: overtaken.count, machines: past, removed: 0 } };
   }
 
   async #now(row: DeploymentRow, unchanged: readonly string[], slice: Slice): Promise<DeploymentNow | undefined> {

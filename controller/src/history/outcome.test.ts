@@ -1,7 +1,7 @@
 /** An outcome never says more than is known. */
 import { expect, test } from "vitest";
 import { emptyCounts, type EndedPhase, type TargetCounts } from "../rollout/state.ts";
-import { type Ended, NOBODY_OUTSTANDING, NOBODY_OVERTAKEN, outcomeText, outstandingAmong, type OutstandingTarget, overtakenKind, overtakenSentences, type OvertakenTarget, type StillWhat } from "./outcome.ts";
+import { type Ended, type KeptSince, letGoTarget, NOBODY_OUTSTANDING, NOBODY_OVERTAKEN, outcomeText, outstandingAmong, type OutstandingTarget, overtakenKind, overtakenSentences, type OvertakenTarget, type StillWhat } from "./outcome.ts";
 import { tallied } from "./tally.ts";
 
 const target = (machine: string, state: OutstandingTarget["state"], over: Partial<OutstandingTarget> = {}): OutstandingTarget => ({ machine, state, purpose: "update", attempts: 1, ...over });
@@ -162,4 +162,25 @@ test("an abort names those that are still on their way, and counts those that ke
 test("a rollback that has failed says how many it had not come to, and promises nothing about them", () => {
   expect(text("failed", { healthy: 4, reverting: 2 }, [target("web-1", "reverting"), target("web-2", "reverting")])).toBe("failed; 4 machines still run 3.0; web-1 and web-2 are on their way back");
   expect(text("failed", { healthy: 1, reverted: 1 }, [])).toBe("failed; 1 machine still runs 3.0");
+});
+
+test("machines that were let go are told together, whether they had failed before or had no turn; of those in the archive there is the number alone", () => {
+  const succeeded = { phase: "succeeded", beganBack: false } as const;
+  const ended = { ...succeeded, version: "3.0", counts: { ...emptyCounts(), healthy: 2, skipped: 3 } };
+  const letGo = outstandingAmong(succeeded, [letGoTarget("web-4"), letGoTarget("web-5")]);
+  const outstanding = outstandingAmong(succeeded, [target("web-3", "skipped", { purpose: null, reason: "unmatched" })]);
+  expect(outcomeText({ ...ended, outstanding, letGo })).toBe("succeeded on 2 of 5; web-3, web-4 and web-5 were let go, since their labels match no more");
+  expect(outcomeText({ ...ended, outstanding: NOBODY_OUTSTANDING, letGo: { ...NOBODY_OUTSTANDING, count: 3 } })).toBe("succeeded on 2 of 5; 3 were let go, since their labels match no more");
+});
+
+test("no machine is said to keep a release that it runs no more", () => {
+  const kept = (healthy: number, keptSince: KeptSince, counts: Partial<TargetCounts> = {}): string =>
+    outcomeText({ phase: "failed", beganBack: true, version: "3.0", counts: { ...emptyCounts(), healthy, ...counts }, outstanding: NOBODY_OUTSTANDING, keptSince });
+  expect(kept(3, { gone: 2, decided: 0 })).toBe("failed; 3 machines kept 3.0, and 2 of them do not run it any more");
+  expect(kept(3, { gone: 0, decided: 3 })).toBe("failed; 3 machines kept 3.0, and newer deployments have decided about them since");
+  expect(kept(1, { gone: 0, decided: 1 })).toBe("failed; 1 machine kept 3.0, and newer deployments have decided about it since");
+  expect(kept(3, { gone: 1, decided: 1 })).toBe("failed; 3 machines kept 3.0, and 1 of them does not run it any more, and newer deployments have decided about 1 of them since");
+  // Those that its rollback had not come to.
+  expect(kept(3, { gone: 2, decided: 0 }, { reverted: 4 })).toBe("failed; 1 machine still runs 3.0");
+  expect(kept(3, { gone: 3, decided: 0 }, { reverted: 4 })).toBe("failed");
 });

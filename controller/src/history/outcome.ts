@@ -102,13 +102,26 @@ export interface Ended extends Ending {
   readonly overtaken?: Overtaken;
   /** By default nobody. */
   readonly stillThere?: StillThere;
+  /** Of a success: machines that had no turn, since their labels matched no more. They are not missed, and so not outstanding. `count`: also those in the archive. By default nobody. */
+  readonly letGo?: Outstanding;
+  /** By default they run it still. */
+  readonly keptSince?: KeptSince;
 }
+
+/** What became of those that kept the release. */
+export interface KeptSince {
+  /** So many say that they run something else, or nothing. */
+  readonly gone: number;
+  /** So many are in the archive: newer deployments have decided about them, and nobody looks what they run. */
+  readonly decided: number;
+}
+
+export const KEPT_STILL: KeptSince = { gone: 0, decided: 0 };
 
 /** `rolled back, except 1 unreachable: web-3 may still run 3.0, and goes back when it is heard` */
 export function outcomeText(ended: Ended): string {
   const { phase, counts } = ended;
   const left = outstandingSentences(ended);
-  const kept = counts.healthy === 0 ? [] : [keptText(ended)];
   const still = stillSentences(ended.version, ended.stillThere);
   switch (phase) {
     case "succeeded":
@@ -117,16 +130,27 @@ export function outcomeText(ended: Ended): string {
       return [left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`, ...still].join("; ");
     case "failed":
     case "aborted":
-      return [phase, ...kept, ...left, ...still].join("; ");
+      return [phase, ...keptSentence(ended), ...left, ...still].join("; ");
     case "superseded":
       return [left.length > 0 && isSupersededBack(ended) ? "superseded before all had gone back" : phase, ...left, ...still].join("; ");
   }
 }
 
 /** Of those that a failed rollback had not come to: whether it goes on with them, or would take them down as well, is in its reason. */
-function keptText({ phase, version, counts: { healthy, reverting, reverted } }: Pick<Ended, "phase" | "version" | "counts">): string {
-  if (phase !== "failed" || reverting + reverted === 0) return `${counted(healthy, "machine")} kept ${version}`;
-  return `${counted(healthy, "machine")} still ${healthy === 1 ? "runs" : "run"} ${version}`;
+function keptSentence({ phase, version, counts: { healthy, reverting, reverted }, keptSince = KEPT_STILL }: Pick<Ended, "phase" | "version" | "counts" | "keptSince">): readonly string[] {
+  if (healthy === 0) return [];
+  if (phase !== "failed" || reverting + reverted === 0) return [`${counted(healthy, "machine")} kept ${version}${keptSinceText(healthy, keptSince)}`];
+  const still = healthy - keptSince.gone - keptSince.decided;
+  return still === 0 ? [] : [`${counted(still, "machine")} still ${still === 1 ? "runs" : "run"} ${version}`];
+}
+
+function keptSinceText(healthy: number, { gone, decided }: KeptSince): string {
+  const some = (count: number): string => (count === healthy ? "" : `${count} of them `);
+  const them = decided === healthy ? (healthy === 1 ? "it" : "them") : `${decided} of them`;
+  return [
+    ...(gone === 0 ? [] : [`, and ${some(gone)}${gone === 1 ? "does" : "do"} not run it any more`]),
+    ...(decided === 0 ? [] : [`, and newer deployments have decided about ${them} since`]),
+  ].join("");
 }
 
 /** Failures that no sentence names: they are in the archive. */
@@ -140,7 +164,7 @@ function countOf({ groups }: Tallied<Pick<OutstandingTarget, "state">>, wanted: 
   return groups.reduce((sum, { count, first }) => sum + (first[0]!.state === wanted ? count : 0), 0);
 }
 
-/** Of a success: those that were removed and are missed, since they had failed, or were lost. Whoever left well, or before its turn, is not. */
+/** Those that were removed and are missed: of a success, since they had failed, or were lost. Whoever left well, or before its turn, is not. */
 export function removedCount(outstanding: Outstanding): number {
   return countOf(outstanding, "removed");
 }
@@ -188,7 +212,7 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "runs_it" | "keeps_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "removed_failed" | "removed_lost" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
+type What = "runs_it" | "keeps_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "removed_failed" | "removed_lost" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "was_let_go" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
 function whatOf(ending: Ending, target: OutstandingTarget): What {
   const { purpose, attempts, reason = null, isHeard, isRevoked = false, isOverdue = false, newer = null, leftAs = null, isBackOnIt = false } = target;
@@ -210,7 +234,7 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   if (state === "failed" && phase !== "succeeded") return isStuckBack({ state, purpose }) ? "could_not_go_back" : "failed";
   if (phase === "succeeded") {
     if (state === "unreachable") return attempts === 0 ? (isHeard === true ? "is_to_get_it" : "gets_it_when_heard") : reason === "not_taken" ? "was_told" : "took_it";
-    if (state === "skipped") return "is_cordoned";
+    if (state === "skipped") return reason === "unmatched" ? "was_let_go" : "is_cordoned";
     if (state === "failed") return "failed";
     return state === "pending" ? "is_to_get_it" : "is_under_way";
   }
@@ -280,6 +304,8 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} ${one ? "was" : "were"} told to take it, and ${one ? "is" : "are"} unreachable since`;
     case "is_cordoned":
       return `${who} ${one ? "is" : "are"} cordoned and ${one ? "gets" : "get"} it after muster uncordon ${one ? machines[0]! : "MACHINE"}`;
+    case "was_let_go":
+      return letGoText(who, one);
     case "goes_back_in_turn":
       return `${who} may still run ${version}, and ${one ? "goes back in its" : "go back in their"} turn`;
     case "left_to_newer":
@@ -289,6 +315,10 @@ function sentence(what: What, machines: readonly string[], count: number, versio
     case "failed":
       return `${who} failed`;
   }
+}
+
+function letGoText(who: string, one: boolean): string {
+  return `${who} ${one ? "was let go, since its" : "were let go, since their"} labels match no more`;
 }
 
 /** Of so many, these are named. */
@@ -304,12 +334,22 @@ function someNamed(first: readonly { readonly machine: string }[], count: number
 }
 
 /** `web-3 may still run 3.0, and goes back when it is heard`; one for all of whom the same is known. */
-export function outstandingSentences({ phase, beganBack, version, outstanding }: Pick<Ended, "phase" | "beganBack" | "version" | "outstanding">): readonly string[] {
+export function outstandingSentences({ phase, beganBack, version, outstanding, letGo = NOBODY_OUTSTANDING }: Pick<Ended, "phase" | "beganBack" | "version" | "outstanding" | "letGo">): readonly string[] {
   const ending = { phase, beganBack };
-  return [...mergedBy(outstanding, (target) => whatOf(ending, target))].map(([what, { first, count }]) => {
-    const text = sentence(what, someNamed(first, count), count, version);
-    return count === 1 ? withReason(text, what, first[0]!) : text;
-  });
+  const groups = [...outstanding.groups, ...letGo.groups];
+  const archived = letGo.count - letGo.groups.reduce((sum, { count }) => sum + count, 0);
+  return [
+    ...[...mergedBy({ groups }, (target) => whatOf(ending, target))].map(([what, { first, count }]) => {
+      const text = sentence(what, someNamed(first, count), count, version);
+      return count === 1 ? withReason(text, what, first[0]!) : text;
+    }),
+    ...(archived === 0 ? [] : [letGoText(String(archived), archived === 1)]),
+  ];
+}
+
+/** A machine that had no turn, since its labels matched no more. */
+export function letGoTarget(machine: string): OutstandingTarget {
+  return { machine, state: "skipped", purpose: null, attempts: 0, reason: "unmatched" };
 }
 
 /** So many groups are told apart: each machine may have a newer deployment of its own. The others are counted together. */
@@ -362,7 +402,7 @@ function kindOf(ending: Ending, target: OutstandingTarget): string {
 }
 
 /** Groups of which the same is said are one. */
-function mergedBy<Key>({ groups }: Outstanding, keyOf: (target: OutstandingTarget) => Key): ReadonlyMap<Key, TallyGroup<OutstandingTarget>> {
+function mergedBy<Key>({ groups }: Pick<Outstanding, "groups">, keyOf: (target: OutstandingTarget) => Key): ReadonlyMap<Key, TallyGroup<OutstandingTarget>> {
   const merged = new Map<Key, TallyGroup<OutstandingTarget>>();
   for (const { first, count } of groups) {
     const key = keyOf(first[0]!);

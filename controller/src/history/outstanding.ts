@@ -7,7 +7,7 @@ import type { Steps } from "../journal/slices.ts";
 import { leftWithRelease, stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
 import type { RolloutState, TargetState } from "../rollout/state.ts";
-import { type Ending, NOBODY_OVERTAKEN, openStates, type Outstanding, outstandingKind, type OutstandingTarget, type Overtaken, overtakenKind, type OvertakenTarget } from "./outcome.ts";
+import { type Ending, type KeptSince, letGoTarget, NOBODY_OVERTAKEN, openStates, type Outstanding, outstandingKind, type OutstandingTarget, type Overtaken, overtakenKind, type OvertakenTarget } from "./outcome.ts";
 import type { Present } from "./present.ts";
 import { Tally, type Tallied } from "./tally.ts";
 import { inWaves, type InWave, type Question, ROWS_A_TARGET, TARGET_PAGE } from "./target-pages.ts";
@@ -146,4 +146,29 @@ export function* isRunElsewhere(db: Database, id: DeploymentId): Steps<boolean> 
   let isElsewhere = false;
   yield* inWaves(db, id, ["healthy"], { sql: ELSEWHERE, given: {}, select: ({ machine }: InWave) => machine }, (found) => (isElsewhere = found.length > 0));
   return isElsewhere;
+}
+
+const LET_GO = `SELECT t.machine, t.position, t.attempts = 0 AND t.reason_code IS 'unmatched' AS holds FROM ${TARGET_PAGE} t ORDER BY t.machine`;
+
+/** Of a success: those that had no turn, since their labels matched no more. One that had taken the release before is outstanding. */
+export function* letGoOf(db: Database, id: DeploymentId): Steps<Outstanding> {
+  const select = ({ machine }: InWave): OutstandingTarget => letGoTarget(machine);
+  const found = yield* firstOf(db, id, ["skipped"], { sql: LET_GO, given: {}, select }, outstandingKind({ phase: "succeeded", beganBack: false }));
+  return { ...found, count: found.count + archivedAs(db, id, "unmatched") };
+}
+
+const GONE = `SELECT t.machine, t.position, ma.running_version <> @version AS holds FROM ${TARGET_PAGE} t LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = @app ORDER BY t.machine`;
+
+/** Of those that a deployment ended with as healthy. */
+export function* keptSinceOf(db: Database, id: DeploymentId, { app, version }: { readonly app: string; readonly version: string }): Steps<KeptSince> {
+  let gone = 0;
+  yield* inWaves(db, id, ["healthy"], { sql: GONE, given: { app, version }, select: ({ machine }: InWave) => machine }, (found) => {
+    gone += found.length;
+    return false;
+  });
+  return { gone, decided: archivedAs(db, id, "healthy") };
+}
+
+function archivedAs(db: Database, id: DeploymentId, state: "unmatched" | "healthy"): number {
+  return statement(db, "SELECT coalesce(sum(count), 0) FROM archived_targets WHERE deployment = ? AND state = ?").pluck().get(id, state) as number;
 }

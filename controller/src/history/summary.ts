@@ -4,7 +4,7 @@
 import { counted } from "@muster/proto/text.ts";
 import type { ReportAccepted } from "../journal/entry.ts";
 import { isBackTail, isEnded, isOvertaken, isTouched, type RolloutState, type Target, wentBack } from "../rollout/state.ts";
-import { kindsText, otherFailures, type Outstanding, outstandingSentences, type Overtaken, overtakenSentences, removedCount, stillSentences, type StillThere } from "./outcome.ts";
+import { kindsText, letGoTarget, NOBODY_OUTSTANDING, otherFailures, type Outstanding, outstandingAmong, outstandingSentences, type Overtaken, overtakenSentences, removedCount, stillSentences, type StillThere } from "./outcome.ts";
 import { isDrainText } from "./present.ts";
 import { because, is, totals } from "./words.ts";
 
@@ -32,7 +32,8 @@ function endSummary(state: RolloutState, waiting: string, { outstanding, overtak
   const left = counts.removed - removedCount(outstanding);
   const run = `${counts.healthy} of ${counted(targets.size - left, "machine")} ${isPast ? "ran" : counts.healthy === 1 ? "runs" : "run"} it`;
   const version = release.slice(state.app.length + 1);
-  const others = isEnded(phase) ? allAfter(outstandingSentences({ phase, beganBack, version, outstanding })) : "";
+  const letGo = phase === "succeeded" ? letGoIn(state) : NOBODY_OUTSTANDING;
+  const others = isEnded(phase) ? allAfter(outstandingSentences({ phase, beganBack, version, outstanding, letGo })) : "";
   const still = allAfter(stillSentences(version, stillThere));
   const where = waves.length < 2 ? "" : ` in wave ${wave + 1} of ${waves.length}`;
   const why = because(reason);
@@ -62,6 +63,12 @@ function endSummary(state: RolloutState, waiting: string, { outstanding, overtak
 /** Each behind what was said before. */
 function allAfter(sentences: readonly string[]): string {
   return sentences.map((sentence) => `; ${sentence}`).join("");
+}
+
+/** Those that had no turn, since their labels matched no more. */
+function letGoIn({ targets }: Pick<RolloutState, "targets">): Outstanding {
+  const letGo = [...targets.values()].filter(({ state, reason, attempts }) => state === "skipped" && reason?.code === "unmatched" && attempts === 0);
+  return outstandingAmong({ phase: "succeeded", beganBack: false }, letGo.map(({ machine }) => letGoTarget(machine)));
 }
 
 /** Those that no other sentence names, and that are in no other number. */

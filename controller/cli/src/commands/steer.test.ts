@@ -87,7 +87,7 @@ test.each<[string, DeploymentPhase, string]>([
   ["abort", DeploymentPhase.ABORTED, "aborted"],
   ["rollback", DeploymentPhase.ROLLED_BACK, "rolled back"],
 ])("%s --watch waits for those that are on their way after the end, and says how it ended then", async (command, phase, word) => {
-  const left = { count: 1, machines: [{ machine: "web-3", state: TargetState.UPDATING, text: "web-3 is on its way to 1.4.2" }] };
+  const left = { count: 1, removed: 0, machines: [{ machine: "web-3", state: TargetState.UPDATING, text: "web-3 is on its way to 1.4.2" }] };
   const ended = (change: Partial<Deployment>) => succeededDeployment({ phase, outcome: "as asked", ...change });
   controller.onSteer = () => controller.change(ended({ underWay: true, outstanding: left }));
   let time = 0;
@@ -103,7 +103,7 @@ test.each<[string, DeploymentPhase, string]>([
 });
 
 test("watch itself ends with the rollout, whoever is still on the way", async () => {
-  const left = { count: 1, machines: [{ machine: "web-3", state: TargetState.UPDATING, text: "web-3 is on its way to 1.4.2" }] };
+  const left = { count: 1, removed: 0, machines: [{ machine: "web-3", state: TargetState.UPDATING, text: "web-3 is on its way to 1.4.2" }] };
   controller.deployments = [succeededDeployment({ underWay: true, outcome: "succeeded on 2 of 3; web-3 is on its way to 1.4.2", outstanding: left })];
   expect((await run("watch", "d-7")).code).toBe(5);
 });

@@ -74,7 +74,7 @@ export function rolledBackExcept(change: Partial<Deployment> = {}): Deployment {
     waves: [wave({ index: 1, size: 3, phase: WavePhase.ROLLED_BACK, counts: { total: 3, reverted: 2, unreachable: 1 } })],
     counts: Wave.fromPartial({ counts: { total: 3, reverted: 2, unreachable: 1 } }).counts,
     outcome: "rolled back, except 1 unreachable: web-3 may still run 1.4.2, and goes back when it is heard",
-    outstanding: { count: 1, machines: [{ machine: "web-3", state: TargetState.UNREACHABLE, text: "web-3 may still run 1.4.2, and goes back when it is heard" }] },
+    outstanding: { count: 1, removed: 0, machines: [{ machine: "web-3", state: TargetState.UNREACHABLE, text: "web-3 may still run 1.4.2, and goes back when it is heard" }] },
     now: { machines: 3, healthy: 1, bad: 2, text: "1 of 3 healthy: web-1 unhealthy: exited with code 1; and 1 more", lateWaitsFor: "" },
     ...change,
   });
@@ -98,7 +98,7 @@ export function succeededExcept(): Deployment {
     waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })],
     counts: Wave.fromPartial({ counts }).counts,
     outcome: `succeeded on 2 of 3; ${text}`,
-    outstanding: { count: 1, machines: [{ machine: "web-3", state: TargetState.SKIPPED, text }] },
+    outstanding: { count: 1, removed: 0, machines: [{ machine: "web-3", state: TargetState.SKIPPED, text }] },
   });
 }
 
@@ -110,7 +110,7 @@ export function succeededOvertaken(): Deployment {
     waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })],
     counts: Wave.fromPartial({ counts }).counts,
     outcome: `succeeded on 2 of 3; ${text}`,
-    overtaken: { count: 1, machines: [{ machine: "web-3", state: TargetState.FAILED, text }] },
+    overtaken: { count: 1, removed: 0, machines: [{ machine: "web-3", state: TargetState.FAILED, text }] },
   });
 }
 

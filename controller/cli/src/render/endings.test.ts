@@ -1,7 +1,7 @@
 /** After the end: what is said where the outcome does not hold everywhere, and where it does not hold any more. */
 import picocolors from "picocolors";
 import { expect, test } from "vitest";
-import { type Deployment, DeploymentPhase, TargetState, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
+import { type Deployment, DeploymentPhase, TargetState, Wave, WavePhase } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { releaseRecord } from "../fakes/history-samples.ts";
 import { NOON, rolledBackDeployment, rolledBackExcept, succeededDeployment, succeededExcept, succeededOvertaken, succeededThenDown, wave } from "../fakes/samples.ts";
 import { changeLines } from "./change-lines.ts";
@@ -49,6 +49,29 @@ test("on 80 columns the list says of an end that does not hold what is missing, 
   ]);
 });
 
+test("a success without a machine that was let go says so in the picture, the log and the list, though nobody is missing", () => {
+  const counts = { total: 3, healthy: 2, skipped: 1 };
+  const outcome = "succeeded on 2 of 3; web-3 was let go, since its labels match no more";
+  const ended = succeededDeployment({ waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })], counts: Wave.fromPartial({ counts }).counts, outcome });
+  expect(picture(ended)).toMatch(/succeeded {2}1m2s\n {2}! wave 1 /);
+  expect(picture(ended)).toContain(`outcome: ${outcome}`);
+  expect(logged(ended)).toContain(`outcome: ${outcome}`);
+  expect(listed(ended)).toMatch(/ 2\/3 .* on 2 of 3; web-3 was let go, since its labels match no more$/);
+});
+
+test("who left the fleet well is not counted in the list, and who left it with the release is", () => {
+  const counts = { total: 3, healthy: 2, removed: 1 };
+  const ended = { waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })], counts: Wave.fromPartial({ counts }).counts };
+  expect(listed(succeededDeployment({ ...ended, outcome: "succeeded" }))).toMatch(/ succeeded +2\/2 /);
+  const text = "web-3 failed, and was removed from the fleet";
+  const machines = [{ machine: "web-3", state: TargetState.REMOVED, text }];
+  expect(listed(succeededDeployment({ ...ended, outcome: `succeeded on 2 of 3; ${text}`, outstanding: { count: 1, removed: 1, machines } }))).toMatch(/ succeeded, except 1 +2\/3 /);
+  // Not all are named, and all are counted.
+  const many = { total: 40, healthy: 2, failed: 20, removed: 18 };
+  const half = { ...ended, counts: Wave.fromPartial({ counts: many }).counts, outcome: `succeeded on 2 of 34; ${text}` };
+  expect(listed(succeededDeployment({ ...half, outstanding: { count: 32, removed: 12, machines } }))).toMatch(/ succeeded, except 32 +2\/34 /);
+});
+
 test("a success that passed somebody over has no tick", () => {
   expect(picture(succeededExcept())).toMatch(/succeeded, except 1 {2}1m2s\n {2}! wave 1 /);
   expect(picture(succeededExcept())).toContain("outcome: succeeded on 2 of 3; web-3 is cordoned and gets it after muster uncordon web-3");
@@ -68,7 +91,7 @@ test("nor has one of which a machine has failed since", () => {
     waves: [wave({ index: 1, size: 3, phase: WavePhase.DONE, counts })],
     counts: wave({ counts }).counts,
     outcome: "succeeded on 2 of 3; web-3 failed: exited with code 1",
-    outstanding: { count: 1, machines: [{ machine: "web-3", state: TargetState.FAILED, text: "web-3 failed: exited with code 1" }] },
+    outstanding: { count: 1, removed: 0, machines: [{ machine: "web-3", state: TargetState.FAILED, text: "web-3 failed: exited with code 1" }] },
   });
   expect(picture(ended)).toMatch(/succeeded, except 1 {2}1m2s\n {2}! wave 1 /);
   expect(listed(ended)).toMatch(/ succeeded, except 1 .* on 2 of 3; web-3 failed: exited with code 1/);

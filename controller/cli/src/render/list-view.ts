@@ -4,7 +4,7 @@
 import type { Artifact } from "@muster/proto/gen/muster/v1/artifacts.ts";
 import type { Deployment } from "@muster/proto/gen/muster/v1/deployments.ts";
 import { hasEnded, phaseWord, wavePhaseWord } from "../output/words.ts";
-import { endingText, phasePaint, saysMore, tookText } from "./rollout-view.ts";
+import { endingText, memberCount, phasePaint, saysMore, tookText } from "./rollout-view.ts";
 import { size } from "./sizes.ts";
 import { table } from "./table.ts";
 import { plain } from "./text.ts";
@@ -30,7 +30,7 @@ export function deploymentTable(deployments: readonly Deployment[], { colors, co
       { text: plain(deployment.app) },
       { text: plain(deployment.version) },
       { text: isShort ? phaseWord(deployment.phase).replaceAll("_", " ") : endingText(deployment), paint: phasePaint(deployment, colors) },
-      { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${counts.total}` },
+      { text: counts === undefined ? "-" : `${counts.healthy + counts.unchanged}/${memberCount(deployment)}` },
       { text: `${done}/${waves.length}` },
       { text: ago(deployment.submittedAt, now), paint: colors.dim },
       ...(hasRoom ? [{ text: tookText(deployment, now) ?? "-", paint: colors.dim }] : []),

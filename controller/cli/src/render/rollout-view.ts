@@ -68,9 +68,15 @@ function missingCount({ outstanding, overtaken }: Pick<Deployment, "outstanding"
   return (outstanding?.count ?? 0) + (overtaken?.count ?? 0);
 }
 
-/** The outcome names somebody: who is missing, or has the release still, though nothing more is to come there. */
+/** The outcome names somebody: who is missing, was let go, or has the release still, though nothing more is to come there. */
 export function saysMore(deployment: Pick<Deployment, "phase" | "outcome" | "outstanding" | "overtaken">): boolean {
   return deployment.outcome !== "" && (missingCount(deployment) > 0 || deployment.outcome.length > phaseWord(deployment.phase).length);
+}
+
+/** Machines of which one can be missing: whoever left the fleet well is none. */
+export function memberCount({ counts, outstanding }: Pick<Deployment, "counts" | "outstanding">): number {
+  const { total, removed } = countsOf(counts);
+  return total - removed + (outstanding?.removed ?? 0);
 }
 
 /** What the end does not say: in a list there is no place for more. */

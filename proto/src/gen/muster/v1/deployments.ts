@@ -832,6 +832,8 @@ export interface Outstanding {
    * Of `overtaken`, those of a deployment whose targets are in the archive are counted alone.
    */
   machines: OutstandingMachine[];
+  /** So many of all of them were removed from the fleet. */
+  removed: number;
 }
 
 /** One of them. */
@@ -4156,7 +4158,7 @@ export const Remedies: MessageFns<Remedies> = {
 };
 
 function createBaseOutstanding(): Outstanding {
-  return { count: 0, machines: [] };
+  return { count: 0, machines: [], removed: 0 };
 }
 
 export const Outstanding: MessageFns<Outstanding> = {
@@ -4166,6 +4168,9 @@ export const Outstanding: MessageFns<Outstanding> = {
     }
     for (const v of message.machines) {
       OutstandingMachine.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.removed !== 0) {
+      writer.uint32(24).uint32(message.removed);
     }
     return writer;
   },
@@ -4199,6 +4204,14 @@ export const Outstanding: MessageFns<Outstanding> = {
             message.machines.push(OutstandingMachine.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.removed = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4217,6 +4230,7 @@ export const Outstanding: MessageFns<Outstanding> = {
       machines: globalThis.Array.isArray(object?.machines)
         ? object.machines.map((e: any) => OutstandingMachine.fromJSON(e))
         : [],
+      removed: isSet(object.removed) ? globalThis.Number(object.removed) : 0,
     };
   },
 
@@ -4228,6 +4242,9 @@ export const Outstanding: MessageFns<Outstanding> = {
     if (message.machines?.length) {
       obj.machines = message.machines.map((e) => OutstandingMachine.toJSON(e));
     }
+    if (message.removed !== 0) {
+      obj.removed = Math.round(message.removed);
+    }
     return obj;
   },
 
@@ -4238,6 +4255,7 @@ export const Outstanding: MessageFns<Outstanding> = {
     const message = createBaseOutstanding();
     message.count = object.count ?? 0;
     message.machines = object.machines?.map((e) => OutstandingMachine.fromPartial(e)) || [];
+    message.removed = object.removed ?? 0;
     return message;
   },
 };
