@@ -232,6 +232,18 @@ describe("a deployment that has ended while machines are on their way", () => {
     expect((await seen(id)).underWay).toBe(false);
   });
 
+  test("is not so by machines that a rollback did not take down any more", async () => {
+    await deployed("1");
+    const id = await deployed("2");
+    scene.steer(id, { kind: "set_max_unavailable", size: count(1) });
+    scene.command(id, "rollback");
+    const first = FOUR.find((machine) => scene.wanted(machine) === "1")!;
+    expect((await seen(id)).underWay).toBe(false);
+    await scene.tell(first, "failed");
+    scene.elapse(1_000, ...FOUR);
+    expect(await seen(id)).toMatchObject({ phase: DeploymentPhase.FAILED, outcome: expect.stringMatching(/^failed; 3 machines kept 2/), underWay: false });
+  });
+
   test("is so after a retry, until what failed has been tried again", async () => {
     const id = scene.deploy("1", { waves: [ALL], maxUnavailable: count(1), maxFailures: count(2) });
     for (const machine of ["m-1", "m-2"]) await scene.tell(machine, "healthy", "1");

@@ -76,7 +76,7 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   const blockerOf = blockers(state, world, "revert");
   const isOver = takesNoMoreDown(state);
   const next = isOver ? allToGoBack(state).find((target) => hasFailed(target) && blockerOf(target) === undefined) : state.turnsBack.next(blockerOf);
-  if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || allToGoBack(state).some((target) => !isOver || hasFailed(target)) ? "wait" : "none" };
+  if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || isAnybodyLeft(state) ? "wait" : "none" };
   if (world.isSilent(next.machine)) {
     const reason = { code: "silent", message: "nothing is heard from the machine; it goes back when it is heard" } as const;
     return { kind: "start", change: { kind: "target_changed", machine: next.machine, state: "unreachable", reason, runs: null } };
@@ -99,7 +99,13 @@ function takesNoMoreDown({ stuckBack, cameBack, waves }: RolloutState): boolean 
   return false;
 }
 
-/** Whoever is still to be told, the newest wave first: what keeps them at the end is no other of this rollback, but a budget, or a lane that is full of machines that it did not tell. O(targets). */
+/** Some target is still to be told, and will be: what keeps it at the end is no other of this rollback, but a budget, or a lane that is full of machines that it did not tell. O(targets). */
+export function isAnybodyLeft(state: RolloutState): boolean {
+  const isOver = takesNoMoreDown(state);
+  return allToGoBack(state).some((target) => !isOver || hasFailed(target));
+}
+
+/** The newest wave first. */
 function allToGoBack(state: RolloutState): readonly Target[] {
   return state.waves.toReversed().flatMap(({ targets }) => targets.filter((target) => mayGoBack(state, target)).toReversed());
 }
