@@ -110,7 +110,7 @@ export class SimApp {
   }
 
   #meet(demand: Demand): void {
-    if (!demand.holdsTurn && demand.files?.kind !== "prepare") this.#agent.turn.release(this.name);
+    this.#leaveTurn(demand);
     this.#watched = demand.watch?.launchId;
     if (demand.watch !== undefined && !this.#agent.machine.processes.has(demand.watch.launchId)) this.exited(demand.watch.launchId, 1);
     this.#probe(demand.probe);
@@ -134,7 +134,17 @@ export class SimApp {
       });
     };
     if (!isMove) go();
-    else this.#agent.turn.take(this.name, () => (isAborted() ? end() : go()));
+    else this.#agent.turn.take(this.name, () => (isAborted() ? this.#passTurn(end) : go()));
+  }
+
+  /** It was given up while it waited, and has its turn now. */
+  #passTurn(end: () => void): void {
+    end();
+    this.#leaveTurn(demandOf(this.#state));
+  }
+
+  #leaveTurn({ holdsTurn, files }: Demand): void {
+    if (!holdsTurn && files?.kind !== "prepare") this.#agent.turn.release(this.name);
   }
 
   #durationMs(step: FileStep | ProcessStep): number {
