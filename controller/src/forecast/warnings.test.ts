@@ -75,6 +75,10 @@ describe("sizes", () => {
     expect(warnings({ spread: "zone" }, { machines })).toEqual(["4 machines have no label zone (web-01, web-06, web-11 and 1 more): spread takes them for one group of their own"]);
     expect(warnings({}, { machines })).toEqual([]);
   });
+
+  test("an order by a label that no machine has", () => {
+    expect(warnings({ order: [{ kind: "label", label: "rack", reversed: true }, { kind: "label", label: "zone", reversed: false }, { kind: "shuffle" }] })).toEqual(["order: -rack orders nothing: no machine has a label rack"]);
+  });
 });
 
 describe("health", () => {

@@ -15,7 +15,7 @@ const FIRST_WAVE_SHARE_MAX = 0.25;
 const SMALL_FLEET_MAX = 4;
 
 export function shapeWarnings(facts: Facts): readonly string[] {
-  return [...roundedWaves(facts), ...firstWave(facts), ...droppedWaves(facts), ...window(facts), ...groups(facts), ...withoutLabel(facts)];
+  return [...roundedWaves(facts), ...firstWave(facts), ...droppedWaves(facts), ...window(facts), ...groups(facts), ...withoutLabel(facts), ...orderedByNothing(facts)];
 }
 
 function roundedWaves(facts: Facts): readonly string[] {
@@ -93,5 +93,12 @@ function withoutLabel({ plan, targets }: Facts): readonly string[] {
     const key = max === null ? "spread" : "max_unavailable_per";
     const verb = without.length === 1 ? "has" : "have";
     return [`${counted(without.length, "machine")} ${verb} no label ${label} (${namesText(without.map(({ id }) => id))}): ${key} takes them for one group of their own`];
+  });
+}
+
+function orderedByNothing({ inputs, targets }: Facts): readonly string[] {
+  return inputs.strategy.order.flatMap((key) => {
+    if (key.kind !== "label" || targets.some(({ labels }) => Object.hasOwn(labels, key.label))) return [];
+    return [`order: ${key.reversed ? "-" : ""}${key.label} orders nothing: no machine has a label ${key.label}`];
   });
 }
