@@ -113,9 +113,13 @@ export class Outlook {
       if (workMs.length > before) from.push(id);
     }
     const wasHealthy = statement(db, "SELECT 1 FROM releases WHERE app = ? AND healthy_at IS NOT NULL LIMIT 1").get(app) !== undefined;
-    return { workMs, wasHealthy, deployments: from };
+    const stopTimeoutMs = statement(db, LONGEST_STOP).pluck().get(app) as number;
+    return { workMs, wasHealthy, stopTimeoutMs, deployments: from };
   }
 }
+
+const LONGEST_STOP = `SELECT coalesce(max(CASE WHEN json_valid(release) THEN release ->> '$.driver.value.stopTimeoutMs' END), 0) FROM releases
+  WHERE id IN (SELECT DISTINCT release FROM assignments WHERE app = ?)`;
 
 /** What became of the targets of a deployment that were changed first, in the order of the journal. */
 function* changePages(db: Database, id: DeploymentId): Generator<readonly TargetRow[], void, undefined> {

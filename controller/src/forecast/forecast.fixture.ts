@@ -76,7 +76,7 @@ export function machine(number: number): MachineId {
 }
 
 /** Each update has taken 14 s of work so far, of which the last 4 s were for the probes. */
-export const HISTORY = { workMs: Array.from({ length: 20 }, () => 14 * SECOND), wasHealthy: true, deployments: ["d-7"] } as const;
+export const HISTORY = { workMs: Array.from({ length: 20 }, () => 14 * SECOND), wasHealthy: true, stopTimeoutMs: 10 * SECOND, deployments: ["d-7"] } as const;
 
 export function inputs(over: Partial<ForecastInputs> = {}): ForecastInputs {
   return {

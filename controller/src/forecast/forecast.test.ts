@@ -23,13 +23,13 @@ describe("if nothing fails", () => {
 
   test("each tenth machine takes as long as the slowest tenth of the past", () => {
     const workMs = [...Array.from({ length: 8 }, () => 14 * SECOND), 40 * SECOND, 90 * SECOND];
-    const made = forecastOf({ history: { workMs, wasHealthy: true, deployments: ["d-9", "d-8"] }, strategy: strategy({ waves: [wave(percent(100))], maxUnavailable: percent(100) }) });
+    const made = forecastOf({ history: { workMs, wasHealthy: true, stopTimeoutMs: 0, deployments: ["d-9", "d-8"] }, strategy: strategy({ waves: [wave(percent(100))], maxUnavailable: percent(100) }) });
     expect(made.expectedMs).toBe(50 * SECOND);
     expect(made.expectedFrom).toBe("10 updates of shop (d-9, d-8): half were well within 14s, nine in ten within 40s");
   });
 
   test("without a history the file alone says how long it takes, and the forecast says so", () => {
-    const made = forecastOf({ history: { workMs: [], wasHealthy: false, deployments: [] }, strategy: strategy({ waves: FLAT, minHealthyTimeMs: 20 * SECOND }) });
+    const made = forecastOf({ history: { workMs: [], wasHealthy: false, stopTimeoutMs: 0, deployments: [] }, strategy: strategy({ waves: FLAT, minHealthyTimeMs: 20 * SECOND }) });
     expect(made.expectedMs).toBe(5 * 34 * SECOND);
     expect(made.expectedFrom).toBe(
       "the file alone, as no earlier deployment of shop has made a machine healthy: 10s to fetch and start (a guess), 4s until its probes are satisfied, 20s of min_healthy_time",
@@ -37,12 +37,12 @@ describe("if nothing fails", () => {
   });
 
   test("a history that is in the archive is not said to be none", () => {
-    const made = forecastOf({ history: { workMs: [], wasHealthy: true, deployments: [] }, strategy: strategy({ waves: FLAT }) });
+    const made = forecastOf({ history: { workMs: [], wasHealthy: true, stopTimeoutMs: 0, deployments: [] }, strategy: strategy({ waves: FLAT }) });
     expect(made.expectedFrom).toMatch(/^the file alone, as what earlier deployments of shop took is in the archive by now: 10s to fetch/);
   });
 
   test("a guess that healthy_deadline would not allow foretells nothing by itself: it is taken as short as the deadline asks for, and said so", () => {
-    const made = forecastOf({ history: { workMs: [], wasHealthy: false, deployments: [] }, strategy: strategy({ waves: FLAT, minHealthyTimeMs: 2 * SECOND, healthyDeadlineMs: 10 * SECOND }) });
+    const made = forecastOf({ history: { workMs: [], wasHealthy: false, stopTimeoutMs: 0, deployments: [] }, strategy: strategy({ waves: FLAT, minHealthyTimeMs: 2 * SECOND, healthyDeadlineMs: 10 * SECOND }) });
     expect(made.expectedMs).toBe(5 * 8 * SECOND);
     expect(made.expectedFrom).toContain("2s to fetch and start (a guess: half of what healthy_deadline leaves for it), 4s until");
     expect(blast(made, "broken everywhere").maxMachines).toBeGreaterThan(0);

@@ -33,6 +33,8 @@ export interface History {
   readonly workMs: readonly number[];
   /** Machines have been healthy with the app; where no time is known, its deployments' steps are in the archive. */
   readonly wasHealthy: boolean;
+  /** The longest stop_timeout of those releases of the app that machines are to run now; 0: there are none, or they are files. */
+  readonly stopTimeoutMs: number;
   /** Where they are from, newest first: `d-7`. */
   readonly deployments: readonly string[];
 }

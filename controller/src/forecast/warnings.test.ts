@@ -132,6 +132,12 @@ describe("health", () => {
     );
   });
 
+  test("a healthy_deadline that is over when what runs now takes its time to end", () => {
+    const slow = { history: { ...HISTORY, stopTimeoutMs: 2 * MINUTE } };
+    expect(warnings({ healthyDeadlineMs: 2 * MINUTE }, slow)).toEqual(["healthy_deadline (2m) counts the end of what runs now, which may take its stop_timeout of 2m: where it does, a good release fails"]);
+    expect(warnings({ healthyDeadlineMs: 3 * MINUTE }, slow)).toEqual([]);
+  });
+
   test("a progress_deadline that is shorter than healthy_deadline", () => {
     expect(warnings({ progressDeadlineMs: 4 * MINUTE })).toEqual(["progress_deadline (4m) is shorter than healthy_deadline (5m): the rollout gives up before a machine does"]);
   });

@@ -7,6 +7,9 @@ import { canBeNoticed, slowestFailureMs } from "../inputs.ts";
 import { BREAKS_AFTER_MS } from "../world.ts";
 import { type Facts, namesText, wavesText } from "./facts.ts";
 
+/** A stop_timeout that somebody has asked for: by default it is 10 s, which few need. */
+const STOP_MS_NOTED = 10_001;
+
 export function healthWarnings(facts: Facts): readonly string[] {
   return [...probes(facts), ...tooShort(facts), ...breaksLater(facts), ...takesMachine(facts), ...deadlines(facts), ...failures(facts), ...stays(facts), ...noWayBack(facts)];
 }
@@ -61,6 +64,9 @@ function deadlines({ inputs: { app, history, strategy }, pace }: Facts): readonl
     : `until it is healthy a machine needs about ${durationText(pace.probingMs)} for its probes and ${durationText(minHealthyTimeMs)} of min_healthy_time`;
   return [
     ...(slowest > healthyDeadlineMs ? [`${from}, and healthy_deadline is ${durationText(healthyDeadlineMs)}: good releases ${isKnown ? "would" : "may"} fail`] : []),
+    ...(history.stopTimeoutMs >= Math.max(healthyDeadlineMs, STOP_MS_NOTED)
+      ? [`healthy_deadline (${durationText(healthyDeadlineMs)}) counts the end of what runs now, which may take its stop_timeout of ${durationText(history.stopTimeoutMs)}: where it does, a good release fails`]
+      : []),
     ...(progressDeadlineMs < healthyDeadlineMs
       ? [`progress_deadline (${durationText(progressDeadlineMs)}) is shorter than healthy_deadline (${durationText(healthyDeadlineMs)}): the rollout gives up before a machine does`]
       : []),
