@@ -141,6 +141,7 @@ export class World {
     this.controller.resume();
     this.controller.outsideIsWell = true;
     for (const machine of this.machines.values()) {
+      if (machine.isDiskFull) machine.lastFaultAt = this.timeline.now;
       machine.isDiskFull = false;
       if (!machine.isGone) machine.repair();
     }

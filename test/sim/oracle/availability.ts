@@ -11,6 +11,7 @@ import { checkedSelector, selects } from "@muster/proto/selector.ts";
 import { SILENT_AFTER_MS } from "../controller.ts";
 import type { Court } from "./court.ts";
 import { answerMs, LAG_MS } from "./hosts.ts";
+import { FAILED } from "./passing.ts";
 import type { Decision, Deployment } from "./record.ts";
 
 /** An app was taken down by a decision. */
@@ -77,8 +78,8 @@ export class Availability {
     const { generation, at } = decision;
     // Its agent goes back by itself.
     if (this.#changes.get(key)?.decision.generation === generation) return;
-    // One that has not answered in its time is counted as down by then, and has given its place away. So has one that was removed from the fleet.
-    const isFree = !record.machines.has(machine) || this.#anew.has(generation) || this.#isOverdue(decision, now) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
+    // One that has not answered in its time, or has said that it failed and tries again, is counted as down by then, and has given its place away. So has one that was removed from the fleet.
+    const isFree = !record.machines.has(machine) || FAILED.includes(record.answers.get(generation) ?? "") || this.#anew.has(generation) || this.#isOverdue(decision, now) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
       const inherited = this.#inherited.get(generation);

@@ -161,7 +161,9 @@ export class Passing {
       // While the controller is held up it can't be found silent.
       const missedMs = hosts.attention.between(hosts.lastHeardAt(machine), now);
       const isSilent = missedMs >= SILENT_AFTER_MS + UNSURE_MS;
-      return [{ machine, since, isSilent, isHeard: missedMs < SILENT_AFTER_MS - UNSURE_MS, hadFailed: isSilent && hadFailed(this.#court, deployment, decision), mustHaveFailed: isSilent && hosts.lastHeardAt(machine) >= hosts.attention.since && hadFailed(this.#court, deployment, decision, UNSURE_MS) }];
+      // What is heard in this very moment may come after what was decided in it.
+      const isHeard = missedMs < SILENT_AFTER_MS - UNSURE_MS && hosts.heardAgainAt(machine) < now;
+      return [{ machine, since, isSilent, isHeard, hadFailed: isSilent && hadFailed(this.#court, deployment, decision), mustHaveFailed: isSilent && hosts.lastHeardAt(machine) >= hosts.attention.since && hadFailed(this.#court, deployment, decision, UNSURE_MS) }];
     });
   }
 
