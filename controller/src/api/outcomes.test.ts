@@ -241,7 +241,7 @@ describe("a deployment that has ended while machines are on their way", () => {
     expect((await seen(id)).underWay).toBe(false);
     await scene.tell(first, "failed");
     scene.elapse(1_000, ...FOUR);
-    expect(await seen(id)).toMatchObject({ phase: DeploymentPhase.FAILED, outcome: expect.stringMatching(/^failed; 3 machines kept 2/), underWay: false });
+    expect(await seen(id)).toMatchObject({ phase: DeploymentPhase.ABORTED, outcome: `aborted; 3 machines kept 2; ${first} could not go back`, underWay: false });
   });
 
   test("is so after a retry, until what failed has been tried again", async () => {

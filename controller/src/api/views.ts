@@ -26,8 +26,7 @@ import { alarmView, gateView } from "./gate-view.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import type { GateState } from "../rollout/gates.ts";
 import { placesTaken } from "../rollout/words.ts";
-import { isAnybodyLeft } from "../rollout/back.ts";
-import { awaitsStart, isEnded, type RolloutPhase, type RolloutState, type TargetState as TargetStateName, wentBack } from "../rollout/state.ts";
+import { awaitsStart, isEnded, mayGoBack, type RolloutPhase, type RolloutState, type TargetState as TargetStateName, wentBack } from "../rollout/state.ts";
 import { isTailTripped } from "../rollout/tail.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { reasonOf, targetState } from "./message-words.ts";
@@ -243,7 +242,7 @@ export class DeploymentViews {
     const present = this.#present;
     if (present === undefined) return false;
     const state = this.#rollout(id);
-    const isToGo = state !== undefined && state.hold === null && (phase === "succeeded" ? pending > 0 && !isTailTripped(state) : wentBack(state) && isAnybodyLeft(state));
+    const isToGo = state !== undefined && state.hold === null && (phase === "succeeded" ? pending > 0 && !isTailTripped(state) : wentBack(state) && [...state.targets.values()].some((target) => mayGoBack(state, target)));
     if (isToGo || updating + reverting + unreachable === 0) return isToGo;
     for (const machine of statement(this.#db, HEARD_UNDER_WAY).pluck().iterate(id) as IterableIterator<MachineId>) if (!present.isOverdue(machine, app)) return true;
     return false;

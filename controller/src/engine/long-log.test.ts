@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { World } from "./world.fixture.ts";
 
+const FEW = ["a", "b", "c"];
 const NAMES = Array.from({ length: 200 }, (_, index) => `m-${index}`);
 
 test("a rollout to many machines, and what agents say", async () => {
@@ -28,4 +29,21 @@ test("a rollout to many machines, and what agents say", async () => {
   await saying;
   world.clock.advance(0);
   expect(told()).toBe(NAMES.length);
+});
+
+test("a machine that has answered in time does not fail since what it said waits for the write-ahead log", async () => {
+  const world = new World();
+  await world.join(...FEW);
+  const id = world.deploy("2", { waves: [ALL], maxUnavailable: count(3), healthyDeadlineMs: 30_000 });
+  world.pass(2000, ...FEW);
+  world.journal.log.isLong = true;
+  const said = FEW.map((name) => world.say(name, "healthy"));
+  for (let second = 0; second < 50; second += 1) {
+    world.pass(1000, ...FEW);
+    await nextTurn();
+  }
+  world.journal.log.isLong = false;
+  await Promise.allSettled(said);
+  world.pass(5000, ...FEW);
+  expect([world.phase(id), ...FEW.map((name) => world.state(id, name))]).toEqual(["succeeded", "healthy", "healthy", "healthy"]);
 });

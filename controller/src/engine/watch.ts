@@ -89,7 +89,8 @@ export class Watch {
   #judgeAnswers(): boolean {
     const { world, attendance } = this.#loop;
     const { attended } = attendance.now();
-    if (!world.overdue.isDue(attended)) return false;
+    // What they have said may be waiting for the log.
+    if (this.#loop.journal.log.isLong || !world.overdue.isDue(attended)) return false;
     this.#loop.commit((append, now) => {
       for (let judged = 0; judged < JUDGED_PER_TURN; judged += 1) {
         const next = world.overdue.takeNext(attended);

@@ -118,7 +118,7 @@ export function prepareWrites(db: Database) {
              CASE WHEN ${GOES_BACK} THEN ${backDeadlineMs("strategy ->> 'healthyDeadlineMs'", "@app", "@release")} ELSE strategy ->> 'healthyDeadlineMs' END, strategy ->> 'progressDeadlineMs',
              CASE WHEN ${GOES_BACK} THEN ${stopTimeoutMs("d.release", "d.takes_back", "(SELECT a.release FROM assignments a WHERE a.machine = @machine AND a.app = @app)")} END,
              coalesce((SELECT labels FROM machines m WHERE m.id = @machine), '{}'), @lastGood, @asLate, @broughtBy, coalesce(CASE WHEN @purpose = 'revert' AND phase NOT IN ('rolling', 'paused', 'succeeded') THEN back_seq ELSE start_seq END, @seq),
-             (SELECT CASE WHEN @lastGood IS NULL THEN NULL WHEN a.release IS @lastGood AND a.release IS (SELECT g.release FROM deployments g WHERE g.id = a.deployment) THEN a.decided_seq ELSE a.good_seq END
+             (SELECT CASE WHEN @lastGood IS NULL THEN NULL WHEN @purpose = 'revert' THEN (SELECT t.previous_seq FROM targets t WHERE t.deployment = @id AND t.machine = @machine) WHEN a.release IS @lastGood AND a.release IS (SELECT g.release FROM deployments g WHERE g.id = a.deployment) THEN a.decided_seq ELSE a.good_seq END
               FROM assignments a WHERE a.machine = @machine AND a.app = @app), @attended
       FROM deployments d WHERE id = @id`),
     giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE @asLate END, brought_by = @broughtBy, release = @release WHERE machine = @machine AND app = @app"),
@@ -127,7 +127,7 @@ export function prepareWrites(db: Database) {
       healthy_deadline_ms = ${backDeadlineMs("healthy_deadline_ms", "@app", "assignments.release")},
       stop_timeout_ms = ${stopTimeoutMs("assignments.release", "(SELECT d.release FROM deployments d WHERE d.id = assignments.deployment)")}
       WHERE machine = @machine AND app = @app`),
-    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, previous_as_late = @isAsLate, taken_down = @isTakenDown, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
+    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, previous_as_late = @isAsLate, previous_seq = CASE WHEN attempts = 0 THEN (SELECT a.good_seq FROM assignments a JOIN deployments d ON d.id = a.deployment WHERE a.machine = @machine AND a.app = d.app AND d.id = @id) ELSE previous_seq END, taken_down = @isTakenDown, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
       since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
     changeTarget: statement(`UPDATE targets SET state = @state, first_told = CASE WHEN @state = 'pending' AND state IN ('failed', 'updating', 'healthy') THEN 0 ELSE first_told END,

@@ -1,7 +1,7 @@
 /**
  * The way back: machines that do not serve first and at once, then the newest wave first in the same window and lanes, each machine to what it ran before. Never a matter of time, of
  * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback, unless another deployment has decided about it since; one that goes back by itself is let
- * finish. When more of the machines that served could not go back than could, and more than the wave's `max_failures`, no further one is taken down. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
+ * finish. When more of the machines that served could not go back than could, and more than the wave's `max_failures`, no further one is taken down, and it ends as `aborted`. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
@@ -74,7 +74,7 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   }
   const returning = waveGoingBack(state);
   const blockerOf = blockers(state, world, "revert");
-  const isOver = takesNoMoreDown(state);
+  const isOver = isGivenUp(state);
   const next = isOver ? allToGoBack(state).find((target) => hasFailed(target) && blockerOf(target) === undefined) : state.turnsBack.next(blockerOf);
   if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || isAnybodyLeft(state) ? "wait" : "none" };
   if (world.isSilent(next.machine)) {
@@ -87,9 +87,9 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   return { kind: "start", change: assignment(state, next, "revert", world) };
 }
 
-/** What they would go back to does not run there any more: whoever serves goes on with the release until a person asks for the rollback again. O(those that could not). */
-function takesNoMoreDown({ stuckBack, cameBack, waves }: RolloutState): boolean {
-  if (stuckBack.size <= cameBack.size) return false;
+/** What they would go back to does not run there any more: whoever serves goes on with the release, until a person asks for the rollback again. That ends it, so that nothing begins it anew by itself. O(those that could not). */
+function isGivenUp({ phase, stuckBack, cameBack, waves }: RolloutState): boolean {
+  if (phase !== "rolling_back" || stuckBack.size <= cameBack.size) return false;
   const stuckIn = new Map<number, number>();
   for (const { wave } of stuckBack) {
     const stuck = (stuckIn.get(wave) ?? 0) + 1;
@@ -100,8 +100,8 @@ function takesNoMoreDown({ stuckBack, cameBack, waves }: RolloutState): boolean 
 }
 
 /** Some target is still to be told, and will be: what keeps it at the end is no other of this rollback, but a budget, or a lane that is full of machines that it did not tell. O(targets). */
-export function isAnybodyLeft(state: RolloutState): boolean {
-  const isOver = takesNoMoreDown(state);
+function isAnybodyLeft(state: RolloutState): boolean {
+  const isOver = isGivenUp(state);
   return allToGoBack(state).some((target) => !isOver || hasFailed(target));
 }
 
@@ -121,18 +121,23 @@ function isStillGoingBack({ availability, targets }: RolloutState): boolean {
   return false;
 }
 
-function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed"; readonly reason: RolloutReason | null } {
+function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed" | "aborted"; readonly reason: RolloutReason | null } {
   const failed = [...state.targets.values()].filter((target: Target) => target.state === "failed");
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
   const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state)}${cause}`;
-  return { phase: "failed", reason: { code: "revert_failed", message } };
+  return { phase: keepers(state).length > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };
 }
 
-/** Those that were not taken down any more. */
+/** Those that are not taken down any more. */
+function keepers(state: RolloutState): readonly MachineId[] {
+  if (!isGivenUp(state)) return [];
+  return [...state.targets.values()].filter((target) => isToRevert(target) && (target.state === "healthy" || target.state === "updating")).map(({ machine }) => machine);
+}
+
 function leftText(state: RolloutState): string {
-  const left = [...state.targets.values()].filter((target) => isToRevert(target) && (target.state === "healthy" || target.state === "updating")).map(({ machine }) => machine);
-  if (!takesNoMoreDown(state) || left.length === 0) return "";
+  const left = keepers(state);
+  if (left.length === 0) return "";
   const version = state.release.slice(state.app.length + 1);
   return `; ${someOf(left)} ${left.length === 1 ? "keeps" : "keep"} ${version}, since going back might take ${left.length === 1 ? "it" : "them"} down as well: muster rollback ${state.id} goes on with ${left.length === 1 ? "it" : "them"}`;
 }

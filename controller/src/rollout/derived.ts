@@ -35,7 +35,7 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
 /** Whether a target that was taken down could go back. */
 function noteBack({ stuckBack, cameBack }: RolloutState, target: Target): void {
   keep(stuckBack, target, target.isTakenDown && isStuckBack(target));
-  keep(cameBack, target, target.isTakenDown && target.state === "reverted");
+  keep(cameBack, target, target.isTakenDown && target.state === "reverted" && target.reason?.code !== "cordoned");
 }
 
 /** What a target that is out of the rollout still says of the release; null: nothing, and nothing that it said before. */

@@ -4,7 +4,7 @@
  *
  *   phases:   pending ─▶ rolling ─▶ succeeded
  *                          │  ▲ ╲
- *                          ▼  │  ╲──▶ rolling_back ─▶ rolled_back | failed
+ *                          ▼  │  ╲──▶ rolling_back ─▶ rolled_back | failed | aborted
  *                         paused ───────▶ ▲            (a rollback may begin in any ended phase but rolled_back and superseded)
  *             any that has not ended ─▶ aborted | superseded | failed
  *             superseded in its rollback: goes on back with the machines that the newer one does not have, or does not tell anything
