@@ -15,5 +15,7 @@ export interface Mutation {
   readonly breaks: Invariant;
   /** One of the seeds that found it when this was written: it is tried first, so that not all of them have to be. Default: none is known. */
   readonly seed?: number;
+  /** Where the 200 seeds begin of which one has to find it: of a rare bug none may be among the first. Default 1. */
+  readonly from?: number;
   readonly edits: readonly Edit[];
 }

@@ -356,7 +356,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "an older deployment gives a release back to machines from which it was taken",
     breaks: "taken_back_stays",
-    seed: 72,
+    seed: 247,
+    from: 201,
     edits: [
       { file: `${ENGINE}/catch-up.ts`, find: "    const decided = this.#facts.decisions.told(machine, app);", put: "    if (release.length > 0) return undefined;\n    const decided = this.#facts.decisions.told(machine, app);" },
       { file: "controller/src/journal/standing.ts", find: " AND ${alias}.changed_attended IS NOT NULL", put: "" },
