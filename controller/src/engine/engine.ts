@@ -319,7 +319,11 @@ export class Engine {
 
   /** The hello was not written, and the agent may be slow to repeat it: that the machine was heard is kept, and tried again. */
   #failHello(machine: MachineId, generation: number, error: unknown): never {
-    if (this.#loop.facts.hasMachine(machine)) this.#voices.keep(machine, generation as Generation);
+    if (this.#loop.facts.hasMachine(machine)) {
+      this.#voices.keep(machine, generation as Generation);
+      // What it said before may have been another disk's: until its next hello it vouches for nothing.
+      this.#loop.world.noteOwed(machine, Infinity);
+    }
     throw error;
   }
 

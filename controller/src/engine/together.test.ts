@@ -5,6 +5,7 @@ import type { ReportAccepted } from "../journal/entry.ts";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import type { AgentPhase } from "../rollout/state.ts";
+import { failCommitOnce } from "./failing-disk.fixture.ts";
 import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
@@ -153,6 +154,22 @@ describe("a machine that owes reports vouches for nothing:", () => {
     expect([world.phase(id), world.waitingOn(id)]).toEqual(["rolling", "reports of a to come in"]);
     await world.engine.report(spool(world, "a", "healthy", "reverting", "reverted"));
     expect([world.phase(id), world.state(id, "a")]).toEqual(["rolling_back", "reverting"]);
+  });
+
+  test("nor by that of one whose hello could not be written: its disk may be another one", async () => {
+    const world = await onOne(["a", "b"]);
+    const id = world.deploy("2", WIDE);
+    await world.say("a", "healthy");
+    failCommitOnce(world);
+    await expect(world.loseDisk("a")).rejects.toThrow("disk is full");
+    world.pass(2000, "a", "b");
+    await world.say("b", "healthy");
+    expect([world.phase(id), world.waitingOn(id)]).toEqual(["rolling", "reports of a to come in"]);
+    await world.join("a");
+    world.pass(2000, "a", "b");
+    expect([world.phase(id), world.state(id, "a")]).toEqual(["rolling", "updating"]);
+    await world.say("a", "healthy");
+    expect(world.phase(id)).toBe("succeeded");
   });
 
   test("nor does a gate open, and nobody is asked the next one", async () => {
