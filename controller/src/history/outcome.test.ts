@@ -159,9 +159,9 @@ test("an abort names those that are still on their way, and counts those that ke
   expect(text("aborted", { unreachable: 1 }, [target("web-4", "unreachable", { purpose: "revert" })])).toBe("aborted; web-4 may still run 3.0: it was to go back, and is not heard");
 });
 
-test("a rollback that has failed says how many it had not come to, and promises nothing about them", () => {
-  expect(text("failed", { healthy: 4, reverting: 2 }, [target("web-1", "reverting"), target("web-2", "reverting")])).toBe("failed; 4 machines still run 3.0; web-1 and web-2 are on their way back");
-  expect(text("failed", { healthy: 1, reverted: 1 }, [])).toBe("failed; 1 machine still runs 3.0");
+test("a rollback that has failed keeps nobody on the release: those that it had not come to go back in their turn", () => {
+  expect(text("failed", { healthy: 4, reverting: 2 }, [target("web-1", "reverting"), target("web-2", "reverting")])).toBe("failed; 4 machines still run 3.0 and go back in their turn; web-1 and web-2 are on their way back");
+  expect(text("failed", { healthy: 1, reverted: 1 }, [])).toBe("failed; 1 machine still runs 3.0 and goes back in its turn");
 });
 
 test("machines that were let go are told together, whether they had failed before or had no turn; of those in the archive there is the number alone", () => {
@@ -181,6 +181,6 @@ test("no machine is said to keep a release that it runs no more", () => {
   expect(kept(1, { gone: 0, decided: 1 })).toBe("failed; 1 machine kept 3.0, and newer deployments have decided about it since");
   expect(kept(3, { gone: 1, decided: 1 })).toBe("failed; 3 machines kept 3.0, and 1 of them does not run it any more, and newer deployments have decided about 1 of them since");
   // Those that its rollback had not come to.
-  expect(kept(3, { gone: 2, decided: 0 }, { reverted: 4 })).toBe("failed; 1 machine still runs 3.0");
+  expect(kept(3, { gone: 2, decided: 0 }, { reverted: 4 })).toBe("failed; 1 machine still runs 3.0 and goes back in its turn");
   expect(kept(3, { gone: 3, decided: 0 }, { reverted: 4 })).toBe("failed");
 });

@@ -136,12 +136,12 @@ export function outcomeText(ended: Ended): string {
   }
 }
 
-/** Of those that a failed rollback had not come to: whether it goes on with them, or would take them down as well, is in its reason. */
+/** A rollback that has failed goes on with those that it had not come to. */
 function keptSentence({ phase, version, counts: { healthy, reverting, reverted }, keptSince = KEPT_STILL }: Pick<Ended, "phase" | "version" | "counts" | "keptSince">): readonly string[] {
   if (healthy === 0) return [];
   if (phase !== "failed" || reverting + reverted === 0) return [`${counted(healthy, "machine")} kept ${version}${keptSinceText(healthy, keptSince)}`];
   const still = healthy - keptSince.gone - keptSince.decided;
-  return still === 0 ? [] : [`${counted(still, "machine")} still ${still === 1 ? "runs" : "run"} ${version}`];
+  return still === 0 ? [] : [`${counted(still, "machine")} still ${still === 1 ? "runs" : "run"} ${version} and ${still === 1 ? "goes back in its" : "go back in their"} turn`];
 }
 
 function keptSinceText(healthy: number, { gone, decided }: KeptSince): string {
