@@ -144,7 +144,7 @@ test("a machine that was let go, and those that kept an aborted release, are cou
   for (const machine of ["a", "b"]) await scene.tell(machine, "healthy", "4");
   scene.elapse(60_000, ...THREE);
   const outcomes = async () => [(await views.one(letGo))!.outcome, (await views.one(kept))!.outcome];
-  expect(await outcomes()).toEqual(["succeeded on 2 of 3; c was let go, since its labels match no more", "aborted; 2 machines kept 3, and do not run it any more"]);
+  expect(await outcomes()).toEqual(["succeeded on 2 of 3; c was let go, since its labels match no more", "aborted; 2 machines kept 3, and newer deployments have decided about them since"]);
   await archived(...THREE);
   expect([letGo, kept].map((id) => hasArchivedTargets(scene.journal.db, id))).toEqual([true, true]);
   openViews();

@@ -37,10 +37,10 @@ test("a machine that kept an aborted release, and went back by itself, is not sa
   expect(await outcomeOf(id)).toBe("aborted; 2 machines kept 2, and do not run it any more");
 });
 
-test("nor are those that a newer deployment has given something else", async () => {
+test("nor are those about which a newer deployment has decided", async () => {
   const id = await aborted();
   await deployedToFour(scene, "3");
-  expect(await outcomeOf(id)).toBe("aborted; 2 machines kept 2, and do not run it any more");
+  expect(await outcomeOf(id)).toBe("aborted; 2 machines kept 2, and newer deployments have decided about them since");
 });
 
 test("one that failed and was the only one that kept it is told in the singular", async () => {

@@ -157,16 +157,21 @@ export function* letGoOf(db: Database, id: DeploymentId): Steps<Outstanding> {
   return { ...found, count: found.count + archivedAs(db, id, "unmatched") };
 }
 
-const GONE = `SELECT t.machine, t.position, ma.running_version <> @version AS holds FROM ${TARGET_PAGE} t LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = @app ORDER BY t.machine`;
+/** `isDecided`: a newer deployment has told the machine something, whatever that was. In the archive are such alone. */
+const KEPT_SINCE = `SELECT t.machine, t.position, a.deployment <> d.id AS isDecided, (a.deployment <> d.id OR ma.running_version <> @version) AS holds
+  FROM ${TARGET_PAGE} t ${JOINS} LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = @app ORDER BY t.machine`;
 
 /** Of those that a deployment ended with as healthy. */
 export function* keptSinceOf(db: Database, id: DeploymentId, { app, version }: { readonly app: string; readonly version: string }): Steps<KeptSince> {
-  let gone = 0;
-  yield* inWaves(db, id, ["healthy"], { sql: GONE, given: { app, version }, select: ({ machine }: InWave) => machine }, (found) => {
-    gone += found.length;
+  let [gone, decided] = [0, archivedAs(db, id, "healthy")];
+  const select = ({ isDecided }: InWave & { readonly isDecided: number | null }): boolean => isDecided === 1;
+  yield* inWaves(db, id, ["healthy"], { sql: KEPT_SINCE, given: { app, version }, select }, (found) => {
+    const told = found.filter((isDecided) => isDecided).length;
+    decided += told;
+    gone += found.length - told;
     return false;
   });
-  return { gone, decided: archivedAs(db, id, "healthy") };
+  return { gone, decided };
 }
 
 function archivedAs(db: Database, id: DeploymentId, state: "unmatched" | "healthy"): number {
