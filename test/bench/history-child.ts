@@ -142,7 +142,8 @@ interface Told {
 
 class Controller {
   readonly clock = new BenchClock();
-  readonly blocks = new Blocks(() => this.clock.due === 0);
+  /** While the write-ahead log is emptied, what is to follow waits. */
+  readonly blocks = new Blocks(() => this.clock.due === 0 && !this.journal.log.isLong);
   readonly machines: readonly MachineId[];
   readonly #joined: readonly MachineJoined[];
   readonly #reportSeqs = new Map<MachineId, number>();
@@ -240,7 +241,7 @@ class Controller {
         for (const machine of some) this.engine.heartbeat(machine, 0 as Generation);
         await turn();
       }
-      while (this.clock.due > 0) await turn();
+      while (this.clock.due > 0 || this.journal.log.isLong) await turn();
     }
   }
 
@@ -318,7 +319,7 @@ async function rollback(controller: Controller): Promise<void> {
   const app = appAt(2);
   controller.push(app, "bad");
   const id = controller.submit(app, "bad", EVERYBODY, [100]);
-  while (controller.clock.due > 0) await turn();
+  while (controller.clock.due > 0 || controller.journal.log.isLong) await turn();
   const told = controller.takeTold();
   await controller.sayInBatches(told.slice(0, Math.floor(told.length / 2)), "healthy");
   controller.expect(id, "rolling");
