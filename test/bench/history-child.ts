@@ -142,8 +142,7 @@ interface Told {
 
 class Controller {
   readonly clock = new BenchClock();
-  /** While the write-ahead log is emptied, what is to follow waits. */
-  readonly blocks = new Blocks(() => this.clock.due === 0 && !this.journal.log.isLong);
+  readonly blocks = new Blocks(() => this.#isQuiet);
   readonly machines: readonly MachineId[];
   readonly #joined: readonly MachineJoined[];
   readonly #reportSeqs = new Map<MachineId, number>();
@@ -241,8 +240,18 @@ class Controller {
         for (const machine of some) this.engine.heartbeat(machine, 0 as Generation);
         await turn();
       }
-      while (this.clock.due > 0 || this.journal.log.isLong) await turn();
+      await this.rest();
     }
+  }
+
+  /** While the write-ahead log is emptied, what is to follow waits. */
+  get #isQuiet(): boolean {
+    return this.clock.due === 0 && !this.journal.log.isLong;
+  }
+
+  /** Until nothing follows any more: what waited goes on a turn after the log was emptied. */
+  async rest(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet = this.#isQuiet ? quiet + 1 : 0) await turn();
   }
 
   expect(id: DeploymentId, phase: string): void {
@@ -319,7 +328,7 @@ async function rollback(controller: Controller): Promise<void> {
   const app = appAt(2);
   controller.push(app, "bad");
   const id = controller.submit(app, "bad", EVERYBODY, [100]);
-  while (controller.clock.due > 0 || controller.journal.log.isLong) await turn();
+  await controller.rest();
   const told = controller.takeTold();
   await controller.sayInBatches(told.slice(0, Math.floor(told.length / 2)), "healthy");
   controller.expect(id, "rolling");
