@@ -1,5 +1,5 @@
 /** `status --targets`: what a machine says of the app counts also when a drain has told it anew. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import { type Target, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { DeploymentId } from "@muster/proto/ids.ts";
@@ -14,11 +14,6 @@ let scene: Scene;
 
 beforeEach(async () => {
   scene = await sceneOfFour();
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const drain = (machine: string) => scene.engine.orders.cordon(machine as never, { drain: true, force: true }, BY);

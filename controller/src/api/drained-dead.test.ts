@@ -1,5 +1,5 @@
 /** A drain says nothing of what a machine that is cut off still runs. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, sceneOfFour } from "../history/four.fixture.ts";
@@ -15,11 +15,6 @@ let views: DeploymentViews;
 beforeEach(async () => {
   scene = await sceneOfFour();
   views = viewsOf(scene);
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const deployed = (version: string) => deployedToFour(scene, version);

@@ -1,5 +1,5 @@
 /** After the end: which machines kept a release for a while only, and which were let go. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, FOUR, sceneOfFour } from "../history/four.fixture.ts";
@@ -10,11 +10,6 @@ let scene: Scene;
 
 beforeEach(async () => {
   scene = await sceneOfFour();
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const outcomeOf = async (id: DeploymentId): Promise<string> => (await viewsOf(scene).one(id))!.outcome;

@@ -1,5 +1,5 @@
 /** After the end: what is said of machines that were lost, and of machines that went wrong since. */
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { DeploymentPhase, TargetState } from "@muster/proto/gen/muster/v1/deployments.ts";
 import type { DeploymentId, Instant, MachineId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
@@ -16,11 +16,6 @@ let views: DeploymentViews;
 beforeEach(async () => {
   scene = await sceneOfFour();
   views = viewsOf(scene);
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const deployed = (version: string) => deployedToFour(scene, version);

@@ -1,5 +1,5 @@
 /** After the end nobody says for ever that a machine is on its way: it has failed, gives no answer, is lost, or is heard again. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, FOUR, sceneOfFour } from "../history/four.fixture.ts";
@@ -15,11 +15,6 @@ let views: DeploymentViews;
 beforeEach(async () => {
   scene = await sceneOfFour();
   views = viewsOf(scene);
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const deployed = (version: string) => deployedToFour(scene, version);

@@ -13,7 +13,12 @@ async function settled(world: World, ...names: string[]): Promise<void> {
   world.pass(20_000, ...names);
 }
 
-test.each(["off", "cordoned"])("it was %s while 2 and 3 were deployed, got 3 when it was back, and 3 is rolled back", async (how) => {
+test.each([
+  ["off", "3 is rolled back", false],
+  ["off", "4 is rolled back, and then 3", true],
+  ["cordoned", "3 is rolled back", false],
+  ["cordoned", "4 is rolled back, and then 3", true],
+])("it was %s while 2 and 3 were deployed, got 3 when it was back, and %s", async (how, _, isFourthBetween) => {
   const world = await onOne();
   const there = how === "off" ? REST : NAMES;
   if (how === "off") world.pass(20_000, ...REST);
@@ -27,6 +32,13 @@ test.each(["off", "cordoned"])("it was %s while 2 and 3 were deployed, got 3 whe
   if (how === "off") await world.join("d");
   else world.engine.orders.uncordon("d" as never, BY);
   await settled(world, ...NAMES);
+  if (isFourthBetween) {
+    const fourth = world.deploy("4", WIDE);
+    await settled(world, ...NAMES);
+    world.command(fourth, "rollback");
+    await settled(world, ...NAMES);
+    expect(world.phase(fourth)).toBe("rolled_back");
+  }
   expect(wanted(world)).toEqual(["3", "3", "3", "3"]);
   expect(world.command(third, "rollback").ok).toBe(true);
   await settled(world, ...NAMES);

@@ -1,5 +1,5 @@
 /** The steps of a machine's story go on after the end of its deployment: when its app turned bad, and was well again. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, FOUR, sceneOfFour } from "./four.fixture.ts";
 import type { Scene } from "./history.fixture.ts";
@@ -8,11 +8,6 @@ let scene: Scene;
 
 beforeEach(async () => {
   scene = await sceneOfFour();
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const steps = async (machine: string): Promise<readonly string[]> => {

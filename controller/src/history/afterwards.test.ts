@@ -1,5 +1,5 @@
 /** What is told of a deployment and its machines after the end, when they are other than it ended with. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { viewsOf } from "../api/views.fixture.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, FOUR, sceneOfFour } from "./four.fixture.ts";
@@ -9,11 +9,6 @@ let scene: Scene;
 
 beforeEach(async () => {
   scene = await sceneOfFour();
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const deployed = (version: string) => deployedToFour(scene, version);

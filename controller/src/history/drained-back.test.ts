@@ -1,5 +1,5 @@
 /** What `why` and the events say of machines that are drained while their release is taken back, or for another reason do not keep it. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { eventText } from "../api/event-text.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, FOUR, sceneOfFour } from "./four.fixture.ts";
@@ -11,11 +11,6 @@ let scene: Scene;
 
 beforeEach(async () => {
   scene = await sceneOfFour();
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const drain = (machine: string) => scene.engine.orders.cordon(machine as never, { drain: true, force: true }, BY);

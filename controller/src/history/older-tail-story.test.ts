@@ -1,5 +1,5 @@
 /** What `why` says of a machine that took turns between deployments: an older one told it something again, after a newer one had. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { deployedToFour, FOUR, sceneOfFour } from "./four.fixture.ts";
 import type { Scene } from "./history.fixture.ts";
@@ -10,11 +10,6 @@ let scene: Scene;
 
 beforeEach(async () => {
   scene = await sceneOfFour();
-});
-
-afterEach(() => {
-  scene.engine.stop();
-  scene.journal.close();
 });
 
 const drain = (machine: string) => scene.engine.orders.cordon(machine as never, { drain: true, force: true }, BY);

@@ -125,8 +125,9 @@ function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed
   const failed = [...state.targets.values()].filter((target: Target) => target.state === "failed");
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
   const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
-  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state)}${cause}`;
-  return { phase: keepers(state).length > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };
+  const left = keepers(state);
+  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state, left)}${cause}`;
+  return { phase: left.length > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };
 }
 
 /** Those that are not taken down any more. */
@@ -135,8 +136,7 @@ function keepers(state: RolloutState): readonly MachineId[] {
   return [...state.targets.values()].filter((target) => isToRevert(target) && (target.state === "healthy" || target.state === "updating")).map(({ machine }) => machine);
 }
 
-function leftText(state: RolloutState): string {
-  const left = keepers(state);
+function leftText(state: RolloutState, left: readonly MachineId[]): string {
   if (left.length === 0) return "";
   const version = state.release.slice(state.app.length + 1);
   return `; ${someOf(left)} ${left.length === 1 ? "keeps" : "keep"} ${version}, since going back might take ${left.length === 1 ? "it" : "them"} down as well: muster rollback ${state.id} goes on with ${left.length === 1 ? "it" : "them"}`;
