@@ -3,7 +3,8 @@
  */
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
-import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
+import { selects, widestSelector } from "@muster/proto/selector.ts";
+import { labelsOf } from "./labels.ts";
 import { newestStanding } from "./standing.ts";
 import { statement } from "./statement.ts";
 
@@ -22,6 +23,6 @@ export function broughtBy(db: Database, machine: MachineId, app: AppName, releas
   if (told !== undefined) return told;
   const standing = statement(db, STANDING).all({ app, release }) as { readonly id: DeploymentId; readonly selector: string }[];
   if (standing.length === 0) return null;
-  const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
+  const labels = labelsOf(db, machine);
   return standing.find(({ selector }) => selects(widestSelector(selector), labels))?.id ?? null;
 }

@@ -8,6 +8,7 @@ import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/
 import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
 import type { WayBack } from "../rollout/surroundings.ts";
 import { CONFIRMING, LAST_GOOD_OF } from "./confirmed.ts";
+import { labelsOf } from "./labels.ts";
 import { statement } from "./statement.ts";
 import type { Stood, StandingMemory } from "./standing-memory.ts";
 import { takenBackAfter } from "./taken-back.ts";
@@ -54,7 +55,7 @@ export function wayBack(db: Database, standingMemory: StandingMemory, machine: M
 
 function whatStood(db: Database, stood: readonly Stood[], machine: MachineId, app: AppName, { id, release }: Giver): Stood | null {
   if (stood.length === 0) return null;
-  const labels = JSON.parse((statement(db, "SELECT labels FROM machines WHERE id = ?").pluck().get(machine) ?? "{}") as string) as Labels;
+  const labels = labelsOf(db, machine);
   const newest = stood.find(({ matches }) => selects(matches, labels));
   if (newest?.release === release) return newest;
   // What the deployment itself took back, as `rollback --to` does, is what is given again when that is taken back.
