@@ -189,6 +189,8 @@ export class Availability {
     // It was to run nothing then, and is told something by a later deployment.
     if (newest.at > decidedAt && this.#ranNothing(machine, app, decidedAt)) return "absent";
     if (known.isDrained) return known.touchedAt <= decidedAt ? "down" : "down_lately";
+    // It was drained when that was decided, and a person has given it its app back since: it starts what was down then, in nobody's place.
+    if (known.drainedAt <= decidedAt && known.undrainedAt > decidedAt) return "down";
     // It was lost when that was decided, or a moment before, and is heard again by now: what became of it meanwhile comes after its first word.
     if (hosts.wasUnheard(machine, decidedAt - LAG_MS, decidedAt)) return "down_lately";
     const change = this.#changes.get(`${machine}/${app}`);

@@ -87,6 +87,8 @@ export interface Known {
   isDrained: boolean;
   /** When a person drained it last, ended by now or not; -1: never. */
   drainedAt: number;
+  /** When a person ended its last drain; -1: never. */
+  undrainedAt: number;
   /** A person last meddled with it: drained, uncordoned, labelled. */
   touchedAt: number;
 }
@@ -126,7 +128,7 @@ export class Record {
   readonly #handlers: ByKind = {
     machine_joined: ({ machine, labels }) => {
       this.joinedAt.set(machine, this.#now);
-      this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, drainedAt: -1, touchedAt: this.#now });
+      this.machines.set(machine, { machine, labels, joinedAt: this.#now, cordonedAt: undefined, isDrained: false, drainedAt: -1, undrainedAt: -1, touchedAt: this.#now });
     },
     machine_labelled: ({ machine, labels }) => void Object.assign(this.machines.get(machine)!, { labels, touchedAt: this.#now }),
     machine_removed: ({ machine }) => {
@@ -136,7 +138,10 @@ export class Record {
       for (const key of [...this.newest.keys()]) if (key.startsWith(`${machine}/`)) this.newest.delete(key);
     },
     machine_cordoned: ({ machine, drained }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: this.#now, isDrained: drained, touchedAt: this.#now, ...(drained ? { drainedAt: this.#now } : {}) }),
-    machine_uncordoned: ({ machine }) => void Object.assign(this.machines.get(machine)!, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now }),
+    machine_uncordoned: ({ machine }) => {
+      const known = this.machines.get(machine)!;
+      Object.assign(known, { cordonedAt: undefined, isDrained: false, touchedAt: this.#now, ...(known.isDrained ? { undrainedAt: this.#now } : {}) });
+    },
     // Another disk, which remembers nothing of what was said.
     agent_changed: ({ machine, instance }) => {
       for (const [key, said] of this.#said) if (key.startsWith(`${machine}/`) && said.instance !== instance) this.#said.delete(key);
