@@ -191,6 +191,7 @@ export class Loop {
   tick(atAll = false): void {
     this.byItself("time", () => {
       this.commit((append, now) => {
+        this.journal.removals.goOn();
         if (atAll) this.rollouts.goOnAll(append, now);
         else this.rollouts.goOn(append, now);
       });
@@ -404,7 +405,7 @@ export class Loop {
     // `attend`, which ends the catching up, looks at everything.
     if (this.#stopped || this.attendance.isCatchingUp) return;
     const now = this.attendance.now();
-    const hasMore = this.rollouts.hasUnfinished || this.catchUp.hasMore;
+    const hasMore = this.rollouts.hasUnfinished || this.catchUp.hasMore || this.journal.removals.isOwed;
     const next = hasMore ? now.at : [this.rollouts.nextWake(), ...this.#startTimes(now)].reduce(earlier, undefined);
     if (hasMore && this.journal.log.isLong) this.#cancelWake = this.journal.log.whenShort(() => this.tick());
     else if (next !== undefined) this.#cancelWake = this.clock.wakeAfter(next - now.at, () => this.tick());

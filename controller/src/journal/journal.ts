@@ -17,6 +17,7 @@ import { openDatabase } from "./database.ts";
 import { createProjector, type Projector } from "./project.ts";
 import { QuestionCursors } from "./question-cursors.ts";
 import { ReportCursors } from "./report-cursors.ts";
+import { Removals } from "./removals.ts";
 import { type PartSource, Snapshots } from "./snapshot.ts";
 import { partsInMemory, partsOfFile } from "./snapshot-source.ts";
 import { createJournalTables, JOURNAL_VERSION, PROJECTION_SHAPE, recreateProjections } from "./schema.ts";
@@ -103,6 +104,8 @@ export class Journal {
   readonly archive: Archive;
   /** From which the tables are rebuilt, with the rows after it. */
   readonly snapshots: Snapshots;
+  /** What removals of machines still owe to the tables. */
+  readonly removals: Removals;
   /** Whether whoever has much to write is to wait. */
   readonly log = new WriteAheadLog();
   readonly #insert: Statement;
@@ -117,7 +120,8 @@ export class Journal {
     this.#insert = db.prepare(`INSERT INTO journal (${ROW_COLUMNS}) VALUES (@seq, @at, @attended, @kind, @deployment, @machine, @app, @data)`);
     this.#page = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE seq >= ? ORDER BY seq LIMIT ?`);
     this.#pageOf = db.prepare(`SELECT ${ROW_COLUMNS} FROM journal WHERE deployment = ? AND seq >= ? ORDER BY seq LIMIT ?`);
-    this.#project = createProjector(db);
+    this.removals = new Removals(db);
+    this.#project = createProjector(db, this.removals);
     this.reports = new ReportCursors(db);
     this.questions = new QuestionCursors(db);
     this.corrections = new ClockCorrections(db);
@@ -164,12 +168,17 @@ export class Journal {
     const from = this.snapshots.restore(({ seq: snapshotSeq, done, total }) => {
       if (done % REBUILD_PARTS === 0 || done === total) onRebuild({ stage: "snapshot", snapshotSeq, done, total });
     });
+    this.removals.finishAll();
     const total = this.db.prepare("SELECT count(*) FROM journal WHERE seq > ?").pluck().get(from) as number;
     if (total > 0) onRebuild({ stage: "rows", snapshotSeq: from, done: 0, total });
     let done = 0;
     for (let after = from; ; ) {
       const rows = this.#page.all(after + 1, PAGE_ROWS) as StoredRow[];
-      for (const row of rows) this.#project(fromStored(row));
+      for (const stored of rows) {
+        const row = fromStored(stored);
+        this.#project(row);
+        if (row.entry.kind === "machine_removed") this.removals.finishAll();
+      }
       const last = rows.at(-1);
       if (last === undefined) return;
       after = last.seq;

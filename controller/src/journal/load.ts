@@ -25,6 +25,7 @@ import {
   type WaveState,
 } from "../rollout/state.ts";
 import type { Journal } from "./journal.ts";
+import { owedRemovals, takeOwed } from "./removals.ts";
 import { Slice, SLICE_ROWS } from "./slices.ts";
 import { statement } from "./statement.ts";
 
@@ -114,6 +115,7 @@ export function loadRollout(journal: Journal, id: DeploymentId): RolloutState | 
   if (state === undefined) return undefined;
   for (const row of statement(journal.db, "SELECT * FROM targets WHERE deployment = ? ORDER BY wave, position").iterate(id) as IterableIterator<TargetRow>) addTarget(state, row);
   rebuild(state);
+  takeOwed(state, owedRemovals(journal.db));
   return state;
 }
 
@@ -124,11 +126,13 @@ export async function readRollout(journal: Journal, id: DeploymentId): Promise<R
     const before = newest();
     const state = loadWithoutTargets(journal, id);
     if (state === undefined) return undefined;
+    const owed = owedRemovals(journal.db);
     const rows = await targetRows(journal, id);
     if (newest() !== before) continue;
     rows.sort((a, b) => a.wave - b.wave || a.position - b.position);
     for (const row of rows) addTarget(state, row);
     rebuild(state);
+    takeOwed(state, owed);
     return state;
   }
   return undefined;

@@ -13,16 +13,15 @@ import { isEnded } from "../rollout/state.ts";
 import { broughtBy } from "./brought-by.ts";
 import { lastGood } from "./last-good.ts";
 import { prepareFolding } from "./archived-targets.ts";
-import { prepareRemoval } from "./removal.ts";
+import { Removals } from "./removals.ts";
 import { prepareWrites } from "./writes.ts";
 import { type AgentChanged, isRolloutEntry, type JournalRow, type MachineJoined, type ReportAccepted, type RolloutEntry } from "./entry.ts";
 
 export type Projector = (row: JournalRow) => void;
 
 /** `progressAt` and the counters follow the same rules as `apply` of rollout/change.ts; a test holds both together. */
-export function createProjector(db: Database): Projector {
+export function createProjector(db: Database, removals = new Removals(db)): Projector {
   const sql = prepareWrites(db);
-  const removalOf = prepareRemoval(db);
   const foldTargets = prepareFolding(db);
 
   function projectMachine(entry: MachineJoined, { seq, at }: Pick<Stamp, "seq" | "at">): void {
@@ -167,9 +166,11 @@ export function createProjector(db: Database): Projector {
   }
 
   return ({ seq, at, attended, entry }) => {
+    if ("deployment" in entry && entry.deployment !== undefined) removals.settle(entry.deployment);
     if (isRolloutEntry(entry)) return projectRollout(entry, { seq, at, attended });
     switch (entry.kind) {
       case "machine_joined":
+        removals.finish(entry.machine);
         return projectMachine(entry, { seq, at });
       case "agent_changed":
         return projectAgent(entry, attended);
@@ -177,7 +178,7 @@ export function createProjector(db: Database): Projector {
         return void sql.label.run(JSON.stringify(entry.labels), entry.machine);
       case "machine_removed":
         forgetMachine(entry.machine);
-        return removalOf(entry, { at, attended });
+        return removals.take(entry, { seq, at, attended });
       case "machine_silent":
         return void sql.silence.run({ machine: entry.machine, at, attended });
       case "machine_heard":

@@ -197,6 +197,14 @@ const PROJECTIONS = {
     count      INTEGER NOT NULL,
     PRIMARY KEY (deployment, wave, state)
   ) STRICT, WITHOUT ROWID`,
+  owed_removals: `CREATE TABLE owed_removals (
+    machine  TEXT PRIMARY KEY,
+    before   INTEGER NOT NULL, -- deployments with a smaller number have still to lose the machine
+    seq      INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    attended INTEGER NOT NULL,
+    entry    TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID`,
   budgets: `CREATE TABLE budgets (
     selector        TEXT PRIMARY KEY,
     max_unavailable INTEGER NOT NULL,

@@ -24,7 +24,8 @@ const db = openDatabase(":memory:");
 createJournalTables(db);
 recreateProjections(db);
 
-test.each(PROJECTION_TABLES)("of %s a record of the first version has a value for each column that must have one", (table) => {
+// Of a table that came later they have none.
+test.each(PROJECTION_TABLES.filter((table) => table in FIRST))("of %s a record of the first version has a value for each column that must have one", (table) => {
   const columns = db.pragma(`table_info(${table})`) as readonly { readonly name: string; readonly notnull: 0 | 1; readonly pk: number }[];
   const needed = columns.filter(({ notnull, pk }) => notnull === 1 || pk > 0).map(({ name }) => name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase()));
   const known = Object.keys(upcastRecord(1, { of: table }));

@@ -1,0 +1,104 @@
+/**
+ * A machine that was in very many deployments is removed: the oldest of them lose it in later transactions, and nobody who decides sees a difference, whenever the controller is killed.
+ */
+import type { AppName, DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
+import { expect, test } from "vitest";
+import { Journal } from "../journal/journal.ts";
+import { DEPLOYMENTS_AT_ONCE } from "../journal/removals.ts";
+import { onOne, WIDE } from "./on-one.fixture.ts";
+import type { World } from "./world.fixture.ts";
+
+/** More than the first two slices. */
+const BETWEEN = 2 * DEPLOYMENTS_AT_ONCE + 5;
+
+/** Everybody runs 1 by a deployment that is followed by many of another app. */
+async function crowded(): Promise<{ readonly world: World; readonly first: DeploymentId }> {
+  const world = await onOne();
+  for (const name of ["a", "b", "c", "d"]) await world.say(name, "healthy");
+  const { journal, engine } = world;
+  const strategy = world.submission("1", WIDE).strategy;
+  engine.stop();
+  const now = { at: world.clock.now(), attended: 5000 as never };
+  journal.transaction(() => {
+    journal.append({ kind: "release_created", id: "filler@1" as ReleaseId, app: "filler" as AppName, release: world.submission("1", {}, { app: "filler" }).release }, now);
+    for (let number = 2; number < 2 + BETWEEN; number += 1) {
+      const deployment = `d-${number}` as DeploymentId;
+      journal.append({ kind: "deployment_submitted", deployment, app: "filler" as AppName, release: "filler@1" as ReleaseId, strategy, by: "anna", note: "" }, now);
+      journal.append({ kind: "phase_changed", deployment, app: "filler" as AppName, phase: "aborted", reason: null }, now);
+    }
+  });
+  world.startEngine();
+  world.pass(1000, "a", "b", "c", "d");
+  return { world, first: "d-1" as DeploymentId };
+}
+
+function inTables(world: World, id: DeploymentId): string {
+  return world.journal.db.prepare("SELECT state FROM targets WHERE deployment = ? AND machine = 'a'").pluck().get(id) as string;
+}
+
+/** A controller that is killed now comes back from what is on the disk. */
+function restarted(world: World): void {
+  const bytes = world.journal.db.serialize();
+  world.engine.stop();
+  world.journal = Journal.open(bytes as never);
+  world.startEngine();
+}
+
+test("its oldest deployments lose it in later turns, and a rollout that is read meanwhile has lost it", async () => {
+  const { world, first } = await crowded();
+  world.remove("a");
+  expect([inTables(world, first), world.state(first, "a"), world.journal.removals.isOwed]).toEqual(["healthy", "removed", true]);
+  world.pass(1, "b", "c", "d");
+  expect([inTables(world, first), world.state(first, "a"), world.journal.removals.isOwed]).toEqual(["removed", "removed", false]);
+});
+
+test("the tables are those of a journal that is read again, at once and afterwards", async () => {
+  const { world } = await crowded();
+  world.remove("a");
+  restarted(world);
+  expect(world.journal.removals.isOwed).toBe(true);
+  world.pass(1000, "b", "c", "d");
+  const before = world.tables();
+  expect([inTables(world, "d-1" as DeploymentId), world.journal.removals.isOwed]).toEqual(["removed", false]);
+  world.journal.db.exec("UPDATE meta SET value = '0' WHERE key = 'projection_version'");
+  restarted(world);
+  expect(world.tables()).toEqual(before);
+});
+
+test("one that is taken up before its turn has lost it, and tells nobody of that name", async () => {
+  const { world, first } = await crowded();
+  world.remove("a");
+  world.command(first, "rollback");
+  expect([inTables(world, first), world.state(first, "a")]).toEqual(["removed", "removed"]);
+  expect([world.state(first, "b"), world.wanted("a"), world.bugs]).toEqual(["reverting", undefined, []]);
+  world.pass(1, "b", "c", "d");
+  expect(world.state(first, "a")).toBe("removed");
+});
+
+test("another machine of the name has lost nothing", async () => {
+  const { world, first } = await crowded();
+  world.remove("a");
+  await world.join("a");
+  expect(inTables(world, first)).not.toBe("healthy");
+  await world.settle("a", "b", "c", "d");
+  world.pass(3000, "a", "b", "c", "d");
+  await world.settle("a");
+  expect([inTables(world, first), world.state(first, "a"), world.wanted("a"), world.bugs]).toEqual(["healthy", "healthy", "1", []]);
+});
+
+test("two machines are removed in the same moment, and what a full disk refused is owed still", async () => {
+  const { world, first } = await crowded();
+  world.remove("a");
+  world.remove("b");
+  const { journal } = world;
+  expect(() =>
+    journal.transaction(() => {
+      journal.removals.finishAll();
+      throw new Error("no space");
+    }),
+  ).toThrow("no space");
+  expect([inTables(world, first), world.state(first, "a"), world.state(first, "b")]).toEqual(["healthy", "removed", "removed"]);
+  restarted(world);
+  world.pass(1000, "c", "d");
+  expect(world.journal.db.prepare("SELECT count(*) FROM targets WHERE state = 'removed'").pluck().get()).toBe(2);
+});

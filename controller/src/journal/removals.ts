@@ -1,0 +1,158 @@
+/**
+ * Machines that were removed from the fleet, in the tables of deployments that have ended (removal.ts). There may be thousands of these, on a page of the database each: the newest are
+ * changed in the transaction of the removal, and the others slice by slice in later ones, which no row of the journal says.
+ *
+ * Always holds: a deployment is changed before the next row about it, and a machine's removal is done before another one of its name joins; `loadRollout` takes in what is still owed.
+ * So nobody who decides sees a difference, and the tables are those of a removal that was done at once, whenever the controller is killed.
+ */
+import type { Database } from "better-sqlite3";
+import { type AppName, type DeploymentId, deploymentNumber, type Instant, type MachineId } from "@muster/proto/ids.ts";
+import type { ReasonCode } from "@muster/proto/reason.ts";
+import { apply } from "../rollout/change.ts";
+import { evidenceOf } from "../rollout/evidence.ts";
+import type { Attended } from "../rollout/moment.ts";
+import type { RolloutPhase, RolloutState, Target } from "../rollout/state.ts";
+import type { JournalRow, MachineRemoved } from "./entry.ts";
+import { MAY_COME_BACK, removalIn, removalReason } from "./removal.ts";
+import { statement } from "./statement.ts";
+
+/** Deployments that are looked at in one slice: some 20 ms when the machine was in each of them. */
+export const DEPLOYMENTS_AT_ONCE = 500;
+
+interface OwedRow {
+  readonly machine: MachineId;
+  /** Of deployments with a smaller number. */
+  readonly before: number;
+  readonly seq: number;
+  readonly at: Instant;
+  readonly attended: Attended;
+  readonly entry: string;
+}
+
+interface Touched extends Pick<Target, "state" | "purpose" | "letGo" | "leftAs" | "firstTold" | "attempts"> {
+  readonly deployment: DeploymentId;
+  readonly app: AppName;
+  readonly phase: RolloutPhase;
+  readonly reasonCode: ReasonCode | null;
+  readonly isOnTrial: 0 | 1;
+}
+
+export class Removals {
+  readonly #sql: ReturnType<typeof prepare>;
+  /** False: nothing is owed. Only a transaction that found nothing says so, since any other one may fail. */
+  #mayOwe = true;
+
+  constructor(db: Database) {
+    this.#sql = prepare(db);
+  }
+
+  /** Whether `goOn` is to be called. */
+  get isOwed(): boolean {
+    return this.#mayOwe;
+  }
+
+  /** Projects the removal: the newest deployments at once, the others are owed. */
+  take(entry: MachineRemoved, { seq, at, attended }: Pick<JournalRow, "seq" | "at" | "attended">): void {
+    this.#mayOwe = true;
+    this.#sql.owe.run({ machine: entry.machine, before: Number.MAX_SAFE_INTEGER, seq, at, attended, entry: JSON.stringify(entry) });
+    this.#slice(entry.machine);
+  }
+
+  /** Called before any other row about the deployment. */
+  settle(id: DeploymentId): void {
+    if (!this.#mayOwe) return;
+    const number = deploymentNumber(id);
+    for (const owed of this.#owed()) if (number < owed.before) this.#change(owed, number, number + 1);
+  }
+
+  /** Called before a machine of that name joins. */
+  finish(machine: MachineId): void {
+    if (!this.#mayOwe) return;
+    while (this.#slice(machine));
+  }
+
+  /** Within a transaction: one slice of what is owed. */
+  goOn(): void {
+    if (!this.#mayOwe) return;
+    const [next] = this.#owed();
+    if (next === undefined) this.#mayOwe = false;
+    else this.#slice(next.machine);
+  }
+
+  /** When nothing else is to be done meanwhile. */
+  finishAll(): void {
+    while (this.#mayOwe) this.goOn();
+  }
+
+  #owed(): readonly OwedRow[] {
+    return this.#sql.owed.all() as OwedRow[];
+  }
+
+  /** Whether anything is owed of the machine afterwards. */
+  #slice(machine: MachineId): boolean {
+    const owed = this.#owed().find((each) => each.machine === machine);
+    if (owed === undefined) return false;
+    const from = this.#sql.from.get(owed.before, DEPLOYMENTS_AT_ONCE) as number | null;
+    if (from !== null) this.#change(owed, from, owed.before);
+    if (from === null || this.#sql.from.get(from, 1) === null) {
+      this.#sql.done.run(machine);
+      return false;
+    }
+    this.#sql.goOn.run({ machine, before: from });
+    return true;
+  }
+
+  /** Changes the machine's targets of deployments with these numbers, the second not among them. */
+  #change({ entry, machine, at, attended }: OwedRow, from: number, before: number): void {
+    const removed = JSON.parse(entry) as MachineRemoved;
+    const { lostWith = [], runs = {} } = removed;
+    const found = this.#sql.touched.all({ machine, from, before, lostWith: JSON.stringify(lostWith) }) as Touched[];
+    const common = { machine, at, attended, ...removalReason(removed) };
+    for (const { deployment, app, phase, reasonCode, isOnTrial, ...target } of found) {
+      const left = evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
+      this.#sql.remove.run({ ...common, deployment, left, runs: runs[app] ?? null });
+    }
+  }
+}
+
+/** What is owed now, for `takeOwed`. */
+export function owedRemovals(db: Database): readonly OwedRow[] {
+  return statement(db, OWED).all() as OwedRow[];
+}
+
+/** Takes into a rollout what was owed to its tables before its targets were read from them. */
+export function takeOwed(state: RolloutState, all: readonly OwedRow[]): void {
+  const number = deploymentNumber(state.id);
+  for (const { before, entry: text, seq, at, attended } of all) {
+    if (number >= before) continue;
+    for (const { entry, ...stamp } of removalIn(state, { seq, at, attended, entry: JSON.parse(text) as MachineRemoved })) apply(state, entry, stamp);
+  }
+}
+
+const OWED = "SELECT machine, before, seq, at, attended, entry FROM owed_removals ORDER BY seq";
+
+function prepare(db: Database) {
+  const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
+  return {
+    owe: db.prepare("INSERT INTO owed_removals (machine, before, seq, at, attended, entry) VALUES (@machine, @before, @seq, @at, @attended, @entry)"),
+    owed: db.prepare(OWED),
+    goOn: db.prepare("UPDATE owed_removals SET before = @before WHERE machine = @machine"),
+    done: db.prepare("DELETE FROM owed_removals WHERE machine = ?"),
+    /** The smallest number of the newest so many before that one. */
+    from: db.prepare("SELECT min(number) FROM (SELECT number FROM deployments WHERE number < ? ORDER BY number DESC LIMIT ?)").pluck(),
+    touched: db.prepare(
+      // CROSS JOIN keeps SQLite from beginning with all targets. One deployment that can't be read keeps no machine in the fleet.
+      `SELECT d.id AS deployment, d.app, d.phase, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold, t.attempts, t.on_trial AS isOnTrial
+       FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine
+       WHERE d.number >= @from AND d.number < @before
+         AND (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed'`,
+    ),
+    remove: db.prepare(
+      // As `runsAsLeft` has it. What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.
+      `UPDATE targets SET state = 'removed', runs = coalesce(CASE WHEN attempts = 0 THEN NULL WHEN state = 'reverted' AND reason_code IS NOT 'cordoned' THEN coalesce(runs, '') ELSE @runs END, runs), purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = @left,
+         is_known = is_known AND CASE WHEN state = 'failed' OR left_as = 'failed' THEN 'failed' ELSE 'lost' END IS @left, reason_code = @code, reason_message = @message,
+         confirmed_seq = coalesce(confirmed_seq, CASE WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = targets.deployment AND w.wave = targets.wave) END)
+       WHERE deployment = @deployment AND machine = @machine`,
+    ),
+  };
+}
