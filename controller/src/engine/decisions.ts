@@ -154,7 +154,8 @@ function prepare(db: Database) {
   const statement = (sql: string): Statement => statementOf(db, sql);
   return {
     later: statement(
-      `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0 AND t.state <> 'removed'
+      // Those that are back by a rollback that was ended, and those that it has left to a newer deployment, stay as they are when it is asked for again.
+      `SELECT later.id FROM deployments this JOIN targets t ON t.deployment = this.id AND t.attempts > 0 AND t.state <> 'removed' AND NOT (this.phase = 'aborted' AND this.back_seq IS NOT NULL AND (t.state = 'reverted' OR (t.state = 'skipped' AND t.reason_code IS 'superseded')))
        JOIN assignments a ON a.machine = t.machine AND a.app = this.app JOIN deployments later ON later.id = a.deployment
        WHERE this.id = ? AND later.start_seq > this.start_seq
          AND (later.phase <> 'rolled_back' OR (a.release IS NOT this.release AND a.release IS NOT t.previous

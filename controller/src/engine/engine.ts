@@ -100,14 +100,21 @@ export class Engine {
     world.heard(machine, attendance.hearing());
     const isNews = known !== undefined && isOther(known, said);
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
-    const didOwe = world.owes(machine);
-    world.noteSettled(machine);
     const isOtherInstance = known !== undefined && known.instance !== instance;
-    if (newestPending > (isOtherInstance ? 0 : this.#intake.acknowledgedSeq(machine, instance))) world.noteOwed(machine, newestPending);
-    const isSettled = didOwe && !world.owes(machine);
-    const take = (append: Append, now: Seen): void => this.#introduce(said, generation, append, now);
-    if (known === undefined) await this.#said.take(take, HELLO_WEIGHT);
-    else if (world.isSilent(machine) || isNews || isSettled) await this.#said.takeOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
+    const owed = newestPending > (isOtherInstance ? 0 : this.#intake.acknowledgedSeq(machine, instance)) ? newestPending : 0;
+    const isSettled = owed === 0 && world.owes(machine);
+    const take = (append: Append, now: Seen): void => {
+      world.owesJust(machine, owed);
+      this.#introduce(said, generation, append, now);
+    };
+    if (known === undefined) {
+      world.owesJust(machine, owed);
+      await this.#said.take(take, HELLO_WEIGHT);
+    } else if (world.isSilent(machine) || isNews || isSettled) {
+      // What it said before may have been another disk's: until its hello is written it vouches for nothing.
+      world.noteOwed(machine, Infinity);
+      await this.#said.takeOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
+    } else world.owesJust(machine, owed);
     world.connected(machine, attendance.hearing(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
@@ -321,7 +328,6 @@ export class Engine {
   #failHello(machine: MachineId, generation: number, error: unknown): never {
     if (this.#loop.facts.hasMachine(machine)) {
       this.#voices.keep(machine, generation as Generation);
-      // What it said before may have been another disk's: until its next hello it vouches for nothing.
       this.#loop.world.noteOwed(machine, Infinity);
     }
     throw error;

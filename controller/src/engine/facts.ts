@@ -31,6 +31,7 @@ export interface OpenTarget {
   readonly deployment: DeploymentId;
   readonly state: TargetState;
   readonly purpose: Purpose;
+  readonly previous: ReleaseId | null;
   /** Its rollout has gone back, and takes it back, too. */
   readonly goesBack: 0 | 1;
   /** Which it was told there; a drain has renewed it since, where it goes back. */
@@ -341,7 +342,7 @@ function prepare(db: Database) {
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
-      `SELECT t.deployment, t.state, t.purpose, t.generation, t.reason_code AS reason, ${wentBack("d")} AS goesBack
+      `SELECT t.deployment, t.state, t.purpose, t.previous, t.generation, t.reason_code AS reason, ${wentBack("d")} AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
          AND t.state IN ('updating', 'unreachable', 'reverting', 'failed') AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,

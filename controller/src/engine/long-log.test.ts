@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
+import { onOne, soak } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const FEW = ["a", "b", "c"];
@@ -46,4 +47,29 @@ test("a machine that has answered in time does not fail since what it said waits
   await Promise.allSettled(said);
   world.pass(5000, ...FEW);
   expect([world.phase(id), ...FEW.map((name) => world.state(id, name))]).toEqual(["succeeded", "healthy", "healthy", "healthy"]);
+});
+
+test("a canary that comes back with another disk vouches for nothing while its hello waits, for the write-ahead log or behind others", async () => {
+  const crowd = Array.from({ length: 60 }, (_, index) => `n-${index}`);
+  for (const isLong of [true, false]) {
+    const world = await onOne(["a", ...crowd]);
+    const told = (): number => crowd.filter((name) => world.wanted(name) === "2").length;
+    const id = world.deploy("2", { waves: [soak(20_000), ALL], maxUnavailable: count(99) });
+    await world.say("a", "healthy");
+    world.pass(18_000, "a", ...crowd);
+    world.pass(3000, ...crowd);
+    expect([told(), world.waitingOn(id)]).toEqual([0, "a to be heard after the soak of wave 1"]);
+    world.journal.log.isLong = isLong;
+    // More than a transaction takes.
+    const hellos = [...(isLong ? [] : crowd.map((name) => world.loseDisk(name))), world.loseDisk("a")];
+    for (let turns = 0; turns < (isLong ? 40 : 1); turns += 1) {
+      world.pass(50, ...crowd);
+      await nextTurn();
+    }
+    expect([told(), world.state(id, "a"), world.waitingOn(id)]).toEqual([0, "healthy", expect.stringMatching(/^reports of .* to come in$/)]);
+    world.journal.log.isLong = false;
+    await Promise.all(hellos);
+    world.pass(100, "a", ...crowd);
+    expect([told(), world.state(id, "a")]).toEqual([0, "updating"]);
+  }
 });

@@ -1,8 +1,10 @@
 /** A rollback that takes nobody else down has ended for good, whatever becomes of the machines that showed it: a person goes on with it. */
 import { expect, test } from "vitest";
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
+import { loadRollout } from "../journal/load.ts";
 import { viewsOf } from "../api/views.fixture.ts";
-import { count } from "../rollout/rollout.fixture.ts";
+import type { Strategy } from "../plan/strategy.ts";
+import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { WIDE, work } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
@@ -10,13 +12,13 @@ const NAMES = ["a", "b", "c", "d", "e"];
 const BY = { by: "anna", reason: "" };
 
 /** All run 2, and 2 is being rolled back, e first. */
-async function rollingBack(): Promise<{ readonly world: World; readonly second: DeploymentId }> {
+async function rollingBack(changes: Partial<Strategy> = {}): Promise<{ readonly world: World; readonly second: DeploymentId }> {
   const world = new World();
   await world.join(...NAMES);
   world.deploy("1", WIDE);
   await work(world, NAMES, 6);
-  const second = world.deploy("2", { ...WIDE, maxUnavailable: count(1) });
-  await work(world, NAMES, 8);
+  const second = world.deploy("2", { ...WIDE, maxUnavailable: count(1), ...changes });
+  await work(world, NAMES, 20);
   world.command(second, "rollback");
   expect([world.phase(second), world.state(second, "e")]).toEqual(["rolling_back", "reverting"]);
   return { world, second };
@@ -38,14 +40,76 @@ test("the machine that could not go back is removed, after the end", async () =>
   expect(states(world, second)).toBe("healthy healthy healthy healthy removed");
 });
 
-test("a program removes what is dead: it does not take the fleet with it", async () => {
-  const { world, second } = await rollingBack();
+const EACH_ALONE = { waves: [1, 2, 3, 4].map((size) => wave(count(size))).concat(ALL) };
+
+/** What a program does with a machine that is dead. */
+const AFTERWARDS: Readonly<Record<string, (world: World, name: string) => Promise<void> | void>> = {
+  nothing: () => {},
+  "it is removed": (world, name) => world.remove(name),
+  "it is drained": async (world, name) => {
+    world.engine.orders.cordon(name as MachineId, { drain: true, force: true }, BY);
+    await world.say(name, "removed");
+  },
+  "it falls silent": (world, name) => world.pass(20_000, ...NAMES.filter((each) => each !== name)),
+  "the controller is killed": (world) => world.startEngine(),
+};
+
+const WAVES = { "one wave": {}, "waves of one": EACH_ALONE };
+const CASES = Object.entries(AFTERWARDS).flatMap(([what, then]) => [0, 1].flatMap((tolerated) => Object.entries(WAVES).map(([where, waves]) => [what, tolerated, where, then, waves] as const)));
+
+test.each(CASES)("nobody else is taken down when more could not go back than could, and than max_failures allows (then %s; max_failures %i, %s)", async (_, tolerated, _where, then, waves) => {
+  const { world, second } = await rollingBack({ maxFailures: count(tolerated), ...waves });
+  const failed: string[] = [];
   for (let name = reverting(world, second); name !== undefined; name = reverting(world, second)) {
+    failed.push(name);
     await fails(world, name);
-    world.remove(name);
+    await then(world, name);
+    world.pass(3000, ...NAMES.filter((each) => !failed.includes(each)));
+  }
+  expect([failed.length, NAMES.filter((name) => world.state(second, name) === "healthy").length, world.phase(second)]).toEqual([tolerated + 1, NAMES.length - tolerated - 1, "aborted"]);
+  const { reason } = loadRollout(world.journal, second)!;
+  expect(reason?.message).toContain(`${failed.length} ${failed.length === 1 ? "machine" : "machines"} could not go back`);
+  expect(world.command(second, "rollback").ok).toBe(true);
+  expect(reverting(world, second)).toBeDefined();
+});
+
+test("a machine that could not go back, and is drained, could not go back all the same", async () => {
+  const { world, second } = await rollingBack();
+  await fails(world, "e");
+  const before = (await viewsOf(world).one(second))!.outcome;
+  expect(before).toContain("e could not go back");
+  world.engine.orders.cordon("e" as MachineId, { drain: true, force: true }, BY);
+  await world.say("e", "removed");
+  expect([world.state(second, "e"), (await viewsOf(world).one(second))!.outcome]).toEqual(["failed", before]);
+});
+
+test("a rollback that a newer deployment took the place of takes nobody else down either, and ends so", async () => {
+  const { world, second } = await rollingBack();
+  const third = world.deploy("3", { waves: [wave(count(1)), ALL], maxUnavailable: count(2), onConflict: "supersede" });
+  const canary = NAMES.find((name) => world.state(third, name) === "updating")!;
+  await world.say(canary, "reverting");
+  await world.say(canary, "reverted");
+  world.pass(3000, ...NAMES);
+  const failed = new Set<string>();
+  for (let round = 0; round < 20; round += 1) {
+    for (const name of NAMES) {
+      if (world.wanted(name) !== "1") continue;
+      failed.add(name);
+      await fails(world, name);
+    }
     world.pass(60_000, ...NAMES);
   }
-  expect(NAMES.filter((name) => world.state(second, name) === "healthy").length).toBeGreaterThanOrEqual(3);
+  // The one that was on its way when it was superseded, and the canary, which 3 gives back 1.
+  expect([...failed].sort()).toEqual([canary, "e"]);
+  const { phase, reason } = loadRollout(world.journal, second)!;
+  expect(phase).toBe("aborted");
+  expect(reason?.message).toMatch(/^1 machine could not go back to what it ran before: e runs nothing; b, c, d keep 2, .*muster rollback d-2 goes on with them; d-3 \(app@3\) took its place$/);
+  world.startEngine();
+  world.pass(60_000, ...NAMES);
+  expect([world.phase(second), NAMES.filter((name) => world.wanted(name) === "2")]).toEqual(["aborted", ["b", "c", "d"]]);
+  expect(world.command(second, "rollback")).toEqual({ ok: true, value: undefined });
+  expect(reverting(world, second)).toBeDefined();
+  expect(world.bugs).toEqual([]);
 });
 
 test("the machine that could not go back is well for a moment, after the end", async () => {

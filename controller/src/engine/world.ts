@@ -315,6 +315,12 @@ export class World implements Surroundings {
     this.#owing.delete(machine);
   }
 
+  /** The machine has made reports up to this one, and no others that are not stored; 0: all are. */
+  owesJust(machine: MachineId, newestReport: number): void {
+    this.#owing.delete(machine);
+    if (newestReport > 0) this.noteOwed(machine, newestReport);
+  }
+
   /** `newestStored`: once its reports up to this one are stored. */
   owes(machine: MachineId, newestStored = 0): boolean {
     return (this.#owing.get(machine) ?? 0) > newestStored;

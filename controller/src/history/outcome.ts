@@ -249,7 +249,7 @@ export function stateNow({ phase }: Ending, { state, purpose, isHeard, answer = 
   const isHeardAgain = isHeard === true && state === "unreachable" && purpose !== null && (phase === "aborted" || phase === "superseded");
   if (!isHeardAgain) return state;
   const underWay = purpose === "revert" ? "reverting" : "updating";
-  return answer === null ? underWay : (targetStateOf({ purpose, state: underWay }, answer) ?? underWay);
+  return answer === null ? underWay : (targetStateOf({ purpose, state: underWay, previous: null }, answer) ?? underWay);
 }
 
 /** What it failed of, where it is the only one of whom that is said. */

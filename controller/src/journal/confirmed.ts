@@ -29,9 +29,9 @@ const WENT_BACK = `EXISTS (
 /** It was confirmed there, and has neither been taken back nor failed on probation. */
 const IS_GOOD = `(${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} AND NOT ${WENT_BACK})`;
 
-/** The machine went to an older release that was known to be good, or is on its way to it, and it has not failed there. */
+/** The machine went to an older release that was known to be good, or is on its way to it, and it has not failed there, and is not taken back itself. */
 const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state IS NOT 'failed' AND EXISTS (
-  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END))`;
+  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) AND NOT ${IS_TAKEN_BACK})`;
 
 /** A rollback to an older release was to come to the machine, and something else took its place, but for the same release, which left the machine out and was not taken back: somebody wants that again. */
 const IS_TO_BE_REPLACED = `EXISTS (

@@ -8,6 +8,7 @@ import type { LaneLabel } from "../plan/plan.ts";
 import type { AlarmState } from "../rollout/alarms.ts";
 import { isFailure } from "../rollout/known.ts";
 import { rebuild } from "../rollout/derived.ts";
+import type { TakenDown } from "../rollout/taken-down.ts";
 import type { GateState } from "../rollout/gates.ts";
 import type { Attended, Moment } from "../rollout/moment.ts";
 import {
@@ -81,7 +82,7 @@ interface TargetRow {
   readonly position: number;
   readonly previous: ReleaseId | null;
   readonly previous_as_late: number;
-  readonly taken_down: number;
+  readonly taken_down: TakenDown | null;
   readonly lane: string;
   readonly on_trial: 0 | 1;
   readonly state: TargetState;
@@ -205,9 +206,9 @@ function waveOf(row: WaveRow, withCursor: (known: GateState, gate: number) => Ga
 }
 
 function addTarget(state: RolloutState, row: TargetRow): void {
-  const { machine, wave: index, position, previous, previous_as_late: isAsLate, taken_down: isTakenDown, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs, is_known: isKnown } = row;
+  const { machine, wave: index, position, previous, previous_as_late: isAsLate, taken_down: takenDown, lane, on_trial: onTrial, state: stands, purpose, generation, attempts, first_told: firstTold, was_healthy: wasHealthy, runs, let_go: letGo, left_as: leftAs, is_known: isKnown } = row;
   const since: Moment = { at: row.since, attended: row.since_attended };
-  const target: Target = { machine, wave: index, position, previous, isPreviousAsLate: isAsLate === 1, isTakenDown: isTakenDown === 1, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, isKnown: isKnown === 1, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
+  const target: Target = { machine, wave: index, position, previous, isPreviousAsLate: isAsLate === 1, takenDown, lane, onTrial: onTrial === 1, state: stands, purpose, generation, since, letGo, leftAs, isKnown: isKnown === 1, attempts, firstTold, wasHealthy: wasHealthy === 1, reason: reasonOf(row), runs };
   const wave = state.waves[index]!;
   wave.counts[stands] += 1;
   if (target.onTrial) wave.countsOnTrial[stands] += 1;

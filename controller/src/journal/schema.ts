@@ -169,7 +169,7 @@ const PROJECTIONS = {
     position       INTEGER NOT NULL,
     previous       TEXT,
     previous_seq   INTEGER, -- of the decision that had given it "previous"; null: none did
-    taken_down     INTEGER NOT NULL DEFAULT 0, -- it served when it was told to go back
+    taken_down     TEXT, -- as "takenDown" of a target
     previous_as_late INTEGER NOT NULL DEFAULT 0, -- as "as_late" of assignments, when it goes back
     lane           TEXT NOT NULL,
     state          TEXT NOT NULL DEFAULT 'pending',

@@ -15,7 +15,7 @@ const MISSING: Readonly<Record<string, Fields>> = {
   machines: { joinedSeq: 0 },
   machine_apps: { saidAttended: 0 },
   waves: { goneFailed: 0, goneLost: 0, goneKnown: 0, foldedNew: 0 },
-  targets: { firstTold: 0, wasHealthy: 0, isKnown: 0, previousAsLate: 0, takenDown: 0 },
+  targets: { firstTold: 0, wasHealthy: 0, isKnown: 0, previousAsLate: 0 },
   assignments: { asLate: 0 },
 };
 

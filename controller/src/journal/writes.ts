@@ -127,7 +127,7 @@ export function prepareWrites(db: Database) {
       healthy_deadline_ms = ${backDeadlineMs("healthy_deadline_ms", "@app", "assignments.release")},
       stop_timeout_ms = ${stopTimeoutMs("assignments.release", "(SELECT d.release FROM deployments d WHERE d.id = assignments.deployment)")}
       WHERE machine = @machine AND app = @app`),
-    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, previous_as_late = @isAsLate, previous_seq = CASE WHEN attempts = 0 THEN (SELECT a.good_seq FROM assignments a JOIN deployments d ON d.id = a.deployment WHERE a.machine = @machine AND a.app = d.app AND d.id = @id) ELSE previous_seq END, taken_down = @isTakenDown, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
+    assignTarget: statement(`UPDATE targets SET purpose = @purpose, previous = @previous, previous_as_late = @isAsLate, previous_seq = CASE WHEN attempts = 0 THEN (SELECT a.good_seq FROM assignments a JOIN deployments d ON d.id = a.deployment WHERE a.machine = @machine AND a.app = d.app AND d.id = @id) ELSE previous_seq END, taken_down = CASE WHEN @purpose = 'update' THEN NULL WHEN @isTakenDown THEN 'going' ELSE taken_down END, generation = @seq, attempts = attempts + 1, first_told = CASE WHEN first_told = 0 AND @purpose = 'update' THEN @seq ELSE first_told END, state = @state, since = @at,
       since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0, confirmed_seq = NULL,
       reason_code = @reasonCode, reason_message = @reasonMessage WHERE deployment = @id AND machine = @machine`),
     changeTarget: statement(`UPDATE targets SET state = @state, first_told = CASE WHEN @state = 'pending' AND state IN ('failed', 'updating', 'healthy') THEN 0 ELSE first_told END,
@@ -137,6 +137,7 @@ export function prepareWrites(db: Database) {
         WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave)
         WHEN @state = 'healthy' AND purpose = 'update' AND (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) IS NOT NULL THEN @seq END),
       reason_code = @reasonCode, reason_message = @reasonMessage,
+      taken_down = CASE WHEN taken_down IS NULL THEN NULL WHEN @state = 'failed' AND purpose = 'revert' THEN 'stuck' WHEN @state = 'reverted' AND @reasonCode IS NOT 'cordoned' THEN 'back' ELSE taken_down END,
       runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped', 'removed') THEN NULL ELSE purpose END
       WHERE deployment = @id AND machine = @machine`),
     progress: statement("UPDATE deployments SET progress_attended = ? WHERE id = ?"),
@@ -146,7 +147,7 @@ export function prepareWrites(db: Database) {
       OR (NOT @areSilentLeft AND (left_as = 'lost' OR (state = 'unreachable' AND let_go IS NOT 'excused' AND (let_go IS NOT NULL OR (SELECT strategy ->> '$.offline.kind' FROM deployments WHERE id = @id) = 'skip')))))`),
     changePhase: statement(`UPDATE deployments SET phase = @phase, back_seq = coalesce(@backSeq, back_seq), progress_attended = @attended, ended_at = @endedAt, ended_attended = @endedAttended, reason_code = @reasonCode, reason_message = @reasonMessage,
       hold_kind = NULL, hold_message = NULL, hold_since = NULL, hold_attended = NULL, hold_until = NULL WHERE id = @id`),
-    tryBackAgain: statement("UPDATE targets SET purpose = CASE WHEN state = 'failed' AND purpose = 'revert' THEN NULL ELSE purpose END, taken_down = 0 WHERE deployment = ? AND (taken_down OR (state = 'failed' AND purpose = 'revert'))"),
+    tryBackAgain: statement("UPDATE targets SET purpose = CASE WHEN state = 'failed' AND purpose = 'revert' THEN NULL ELSE purpose END, taken_down = NULL WHERE deployment = ? AND (taken_down IS NOT NULL OR (state = 'failed' AND purpose = 'revert'))"),
     cordon: statement("UPDATE machines SET cordoned_at = @at, cordoned_by = @by, cordon_reason = @reason, drained = @drained WHERE id = @machine"),
     uncordon: statement("UPDATE machines SET cordoned_at = NULL, cordoned_by = NULL, cordon_reason = NULL, drained = 0 WHERE id = ?"),
     setBudget: statement("INSERT INTO budgets (selector, max_unavailable, set_by) VALUES (?, ?, ?) ON CONFLICT (selector) DO UPDATE SET max_unavailable = excluded.max_unavailable, set_by = excluded.set_by"),

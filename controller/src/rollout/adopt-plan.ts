@@ -74,7 +74,7 @@ export function newTarget(state: RolloutState, { machine, lane, onTrial = false 
     onTrial,
     previous: null,
     isPreviousAsLate: false,
-    isTakenDown: false,
+    takenDown: null,
     state: "pending",
     purpose: null,
     generation: 0 as Generation,

@@ -47,6 +47,8 @@ export function backTailStep(state: RolloutState, world: Surroundings): Step {
     if (left !== undefined) return change(left);
   }
   const next = nextBack(state, world);
+  // It had ended otherwise: by now the release stays where it is, as when it ends so.
+  if (next.kind === "none" && keepers(state).size > 0) return change({ kind: "phase_changed", ...outcome(state) });
   if (next.kind !== "start") return { kind: "wait", until: undefined };
   return change((next.change.kind === "target_assigned" ? leftTo(state, next.change.machine, world) : undefined) ?? next.change);
 }
@@ -75,7 +77,7 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
   const returning = waveGoingBack(state);
   const blockerOf = blockers(state, world, "revert");
   const isOver = isGivenUp(state);
-  const next = isOver ? allToGoBack(state).find((target) => hasFailed(target) && blockerOf(target) === undefined) : state.turnsBack.next(blockerOf);
+  const next = isOver ? allToGoBack(state).find((target) => !serves(state, target) && blockerOf(target) === undefined) : state.turnsBack.next(blockerOf);
   if (next === undefined) return { kind: returning !== undefined || isStillGoingBack(state) || isAnybodyLeft(state) ? "wait" : "none" };
   if (world.isSilent(next.machine)) {
     const reason = { code: "silent", message: "nothing is heard from the machine; it goes back when it is heard" } as const;
@@ -88,21 +90,16 @@ function nextBack(state: RolloutState, world: Surroundings): Next {
 }
 
 /** What they would go back to does not run there any more: whoever serves goes on with the release, until a person asks for the rollback again. That ends it, so that nothing begins it anew by itself. O(those that could not). */
-function isGivenUp({ phase, stuckBack, cameBack, waves }: RolloutState): boolean {
-  if (phase !== "rolling_back" || stuckBack.size <= cameBack.size) return false;
-  const stuckIn = new Map<number, number>();
-  for (const { wave } of stuckBack) {
-    const stuck = (stuckIn.get(wave) ?? 0) + 1;
-    if (stuck > waves[wave]!.maxFailures) return true;
-    stuckIn.set(wave, stuck);
-  }
-  return false;
+function isGivenUp(state: RolloutState): boolean {
+  const { phase, stuckBack, cameBack, waves } = state;
+  if (!(phase === "rolling_back" || wentBack(state)) || stuckBack.size <= cameBack.size) return false;
+  return stuckBack.size > Math.max(...[...stuckBack].map(({ wave }) => waves[wave]!.maxFailures));
 }
 
 /** Some target is still to be told, and will be: what keeps it at the end is no other of this rollback, but a budget, or a lane that is full of machines that it did not tell. O(targets). */
 function isAnybodyLeft(state: RolloutState): boolean {
   const isOver = isGivenUp(state);
-  return allToGoBack(state).some((target) => !isOver || hasFailed(target));
+  return allToGoBack(state).some((target) => !isOver || !serves(state, target));
 }
 
 /** The newest wave first. */
@@ -110,9 +107,9 @@ function allToGoBack(state: RolloutState): readonly Target[] {
   return state.waves.toReversed().flatMap(({ targets }) => targets.filter((target) => mayGoBack(state, target)).toReversed());
 }
 
-/** The release does not run there. */
-function hasFailed({ state }: Target): boolean {
-  return state === "failed";
+/** The release serves there, as far as is known, whatever became of the target in another deployment. */
+function serves({ availability: { changing, down } }: RolloutState, { machine }: Target): boolean {
+  return !changing.has(machine) && !down.has(machine);
 }
 
 /** Some target goes back by itself. */
@@ -122,22 +119,23 @@ function isStillGoingBack({ availability, targets }: RolloutState): boolean {
 }
 
 function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed" | "aborted"; readonly reason: RolloutReason | null } {
-  const failed = [...state.targets.values()].filter((target: Target) => target.state === "failed");
-  if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
-  const cause = state.reason === null ? "" : `; it was being rolled back because ${state.reason.message}`;
   const left = keepers(state);
+  const failed = [...state.targets.values()].filter((target) => (target.state === "failed" && !left.has(target.machine)) || (left.size > 0 && state.stuckBack.has(target)));
+  if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
+  const cause = state.reason === null ? "" : state.phase === "superseded" ? `; ${state.reason.message}` : `; it was being rolled back because ${state.reason.message}`;
   const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state, left)}${cause}`;
-  return { phase: left.length > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };
+  return { phase: left.size > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };
 }
 
 /** Those that are not taken down any more. */
-function keepers(state: RolloutState): readonly MachineId[] {
-  if (!isGivenUp(state)) return [];
-  return [...state.targets.values()].filter((target) => isToRevert(target) && (target.state === "healthy" || target.state === "updating")).map(({ machine }) => machine);
+function keepers(state: RolloutState): ReadonlySet<MachineId> {
+  if (!isGivenUp(state)) return new Set();
+  return new Set([...state.targets.values()].filter((target) => mayGoBack(state, target) && serves(state, target)).map(({ machine }) => machine));
 }
 
-function leftText(state: RolloutState, left: readonly MachineId[]): string {
-  if (left.length === 0) return "";
+function leftText(state: RolloutState, keeping: ReadonlySet<MachineId>): string {
+  if (keeping.size === 0) return "";
+  const left = [...keeping];
   const version = state.release.slice(state.app.length + 1);
   return `; ${someOf(left)} ${left.length === 1 ? "keeps" : "keep"} ${version}, since going back might take ${left.length === 1 ? "it" : "them"} down as well: muster rollback ${state.id} goes on with ${left.length === 1 ? "it" : "them"}`;
 }

@@ -10,6 +10,7 @@ import { type AlarmChange, applyAlarm, resetAlarm } from "./alarms.ts";
 import { applyGate, type GateChange } from "./gates.ts";
 import { addTurns, aimBack, enterState, leave, letGo } from "./derived.ts";
 import type { Attended, Moment } from "./moment.ts";
+import { takenDownAfter } from "./taken-down.ts";
 import {
   failedTargets,
   type Hold,
@@ -119,7 +120,8 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       target.purpose = change.purpose;
       target.previous = change.previous;
       target.isPreviousAsLate = change.isPreviousAsLate === true;
-      target.isTakenDown = change.isTakenDown === true;
+      if (change.purpose === "update") target.takenDown = null;
+      else if (change.isTakenDown === true) target.takenDown = "going";
       target.generation = seq as Generation;
       target.attempts += 1;
       if (change.purpose === "update" && target.firstTold === 0) target.firstTold = target.generation;
@@ -205,7 +207,7 @@ function beginBack(state: RolloutState): void {
   for (const { targets } of state.waves) {
     for (const target of targets) {
       if (isStuckBack(target)) target.purpose = null;
-      target.isTakenDown = false;
+      target.takenDown = null;
     }
   }
   state.stuckBack.clear();
@@ -219,6 +221,7 @@ function moveTarget(state: RolloutState, target: Target, to: TargetState, reason
   if (to === "pending" && takesItAnew(target)) Object.assign(target, { firstTold: 0, wasHealthy: false });
   target.reason = reason;
   target.since = at;
+  target.takenDown = takenDownAfter(target, to);
   const isStillKnown = staysKnown(target, to, leftAs);
   noteKnown(wave, target, false);
   enterState(state, wave, target, to, leftAs);

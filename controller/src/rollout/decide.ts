@@ -153,14 +153,14 @@ function startsAnew(state: RolloutState, target: Target, phase: AgentPhase): boo
   return target.state === "healthy" && isWatched(state) && ["pulling", "staged", "activating", "probing"].includes(phase);
 }
 
-/** Undefined: the phase says nothing about where the target stands. */
-export function targetStateOf(target: Pick<Target, "purpose" | "state">, phase: AgentPhase): TargetState | undefined {
+/** Undefined: the phase says nothing about where the target stands. A drain that stops what could not go back does not bring it back. */
+export function targetStateOf(target: Pick<Target, "purpose" | "state" | "previous">, phase: AgentPhase): TargetState | undefined {
   const update = target.purpose === "update";
   switch (phase) {
     case "healthy":
       return update ? "healthy" : "reverted";
     case "removed":
-      return update ? undefined : "reverted";
+      return update || (target.state === "failed" && target.previous !== null) ? undefined : "reverted";
     case "unhealthy":
     case "reverted":
     case "failed":

@@ -6,7 +6,7 @@ import { isLostWithRelease } from "./evidence.ts";
 import { isFailure, noteKnown } from "./known.ts";
 import type { MachineId } from "@muster/proto/ids.ts";
 import type { MachineAvailability } from "./availability.ts";
-import { backwardTurns, forwardTurns, isCounted, isMoving, isStuckBack, isSupersededBack, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
+import { backwardTurns, forwardTurns, isCounted, isMoving, isSupersededBack, type LaneKeys, type LeftAs, type LetGo, mayGoBack, type RolloutState, type Target, type TargetState, type WaveState } from "./state.ts";
 
 export function enterState(state: RolloutState, wave: WaveState, target: Target, to: TargetState, leftAs: LeftAs | null): void {
   const wasUnreachable = target.state === "unreachable";
@@ -32,10 +32,9 @@ export function enterState(state: RolloutState, wave: WaveState, target: Target,
   else putFirst(state, target);
 }
 
-/** Whether a target that was taken down could go back. */
 function noteBack({ stuckBack, cameBack }: RolloutState, target: Target): void {
-  keep(stuckBack, target, target.isTakenDown && isStuckBack(target));
-  keep(cameBack, target, target.isTakenDown && target.state === "reverted" && target.reason?.code !== "cordoned");
+  keep(stuckBack, target, target.takenDown === "stuck");
+  keep(cameBack, target, target.takenDown === "back");
 }
 
 /** What a target that is out of the rollout still says of the release; null: nothing, and nothing that it said before. */

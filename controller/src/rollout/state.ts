@@ -7,7 +7,7 @@
  *                          ▼  │  ╲──▶ rolling_back ─▶ rolled_back | failed | aborted
  *                         paused ───────▶ ▲            (a rollback may begin in any ended phase but rolled_back and superseded)
  *             any that has not ended ─▶ aborted | superseded | failed
- *             superseded in its rollback: goes on back with the machines that the newer one does not have, or does not tell anything
+ *             superseded in its rollback: goes on back with the machines that the newer one does not have, or does not tell anything; aborted when too many of them can't
  *
  *   targets:  pending ⇄ unreachable (was silent at its turn) | skipped (was cordoned)
  *                │ ▲╲_ retried _
@@ -86,8 +86,8 @@ export interface Target {
   previous: ReleaseId | null;
   /** That is what stands for machines like it: nothing was good there. */
   isPreviousAsLate: boolean;
-  /** It served when it was told to go back. */
-  isTakenDown: boolean;
+  /** It served when it was told to go back, since that was asked for last, and this came of it (taken-down.ts). Null: it did not serve, or was not told. */
+  takenDown: "going" | "stuck" | "back" | null;
   state: TargetState;
   /** Null while it has not been told, or is to be told again. */
   purpose: Purpose | null;
@@ -217,7 +217,7 @@ export interface RolloutState {
   hold: (Hold & { readonly since: Moment }) | null;
   /** Targets that are updating or reverting. */
   readonly moving: Set<MachineId>;
-  /** Of the targets that served, and were told to go back since that was asked for last: those that could not, and those that could. */
+  /** By `takenDown`: those that could not go back, and those that could. */
   readonly stuckBack: Set<Target>;
   readonly cameBack: Set<Target>;
   /** Whether the app serves on the targets' machines, as `Availabilities` has it for whatever reason; those that are in none of these sets serve. What is said about machines is journalled elsewhere. */

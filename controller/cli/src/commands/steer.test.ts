@@ -82,6 +82,16 @@ test.each([
   expect((await run("abort", "d-7", "--revert", "--watch")).code).toBe(code);
 });
 
+test("abort --revert --watch fails when machines keep the release, since those before them could not go back", async () => {
+  const ended = rollingDeployment({ phase: DeploymentPhase.ABORTED, endedAt: NOON, reason: { code: "revert_failed", message: "1 machine could not go back to what it ran before: web-1 runs nothing; web-2 keeps 1.4.2" } });
+  controller.deployments = [rollingDeployment({ phase: DeploymentPhase.ROLLING_BACK })];
+  controller.onWatch = () => controller.change(ended);
+  controller.onSteer = () => controller.change(rollingDeployment({ phase: DeploymentPhase.ROLLING_BACK }));
+  expect((await run("abort", "d-7", "--revert", "--watch")).code).toBe(1);
+  controller.onSteer = () => controller.change(ended);
+  expect((await run("abort", "d-7", "--watch")).code).toBe(0);
+});
+
 test.each<[string, DeploymentPhase, string]>([
   ["retry", DeploymentPhase.SUCCEEDED, "succeeded"],
   ["abort", DeploymentPhase.ABORTED, "aborted"],
