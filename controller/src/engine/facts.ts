@@ -345,7 +345,7 @@ function prepare(db: Database) {
       `SELECT t.deployment, t.state, t.purpose, t.previous, t.generation, t.reason_code AS reason, ${wentBack("d")} AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
-         AND t.state IN ('updating', 'unreachable', 'reverting', 'failed') AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,
+         AND (t.state IN ('updating', 'unreachable', 'reverting', 'failed') OR (t.state = 'reverted' AND t.previous IS NOT NULL AND (t.reason_code = 'cordoned' OR t.runs = ''))) AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,
     ),
     forerunner: statement(
       `SELECT id, release, phase, ended_at, ended_attended FROM deployments
@@ -360,7 +360,7 @@ function prepare(db: Database) {
        gone AS (
          SELECT n.selector, w.gone_failed - w.gone_known + w.gone_lost AS count FROM newest n CROSS JOIN given g ON g.selector = n.selector AND g.changed_attended = n.attended JOIN waves w ON w.deployment = g.id
          UNION ALL SELECT g.selector, 1 FROM newest n CROSS JOIN given g ON g.selector = n.selector CROSS JOIN targets t INDEXED BY targets_left ON t.deployment = g.id
-           WHERE t.left_as IS NOT NULL AND (t.left_as = 'lost' OR NOT t.is_known) AND t.since_attended >= n.attended)
+           WHERE t.left_as IS NOT NULL AND (t.left_as = 'lost' OR (t.left_as = 'failed' AND NOT t.is_known)) AND t.since_attended >= n.attended)
        SELECT selector, sum(count) AS gone FROM gone GROUP BY selector HAVING gone > 0`,
     ).raw(),
     changedAfter: statement(

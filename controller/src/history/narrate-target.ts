@@ -91,6 +91,8 @@ function leftText(leftAs: LeftAs | undefined): string {
       return "counts no more";
     case "failed":
       return "is gone, and counts as failed";
+    case "excused":
+      return "is gone, and counts no more: that it was lost is known";
     case "lost":
       return "is gone, and counts as lost with the release: it was not heard any more, or not well";
   }

@@ -219,8 +219,9 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   const { phase } = ending;
   const state = stateNow(ending, target);
   if (state === "removed") return phase !== "succeeded" ? "removed" : leftAs === "failed" ? "removed_failed" : "removed_lost";
-  if (isRevoked && (state === "unreachable" || leftAs === "lost")) return attempts === 0 ? "was_revoked_without" : "was_revoked";
-  if (state === "skipped" && leftAs === "lost") return phase === "succeeded" ? "took_it" : "may_run";
+  const isLost = leftAs === "lost" || leftAs === "excused";
+  if (isRevoked && (state === "unreachable" || isLost)) return attempts === 0 ? "was_revoked_without" : "was_revoked";
+  if (state === "skipped" && isLost) return phase !== "succeeded" ? "may_run" : isHeard === true ? "is_cordoned" : "took_it";
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
   if (state === "reverted") return "is_back";
   if (isSupersededBack(ending) || phase === "rolled_back") {

@@ -15,7 +15,7 @@ import { inWaves, type InWave, type Question, ROWS_A_TARGET, TARGET_PAGE } from 
 /**
  * Of a target `t` of a deployment `d`: it took the release, or is still to get it. One whose labels match no more, or that a newer deployment has, is neither, and one that was drained is so when it was lost with what it had; nor is one that was removed when it had said that it runs something else, or, of a success, when it left well.
  */
-const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR (t.left_as = 'lost' AND (d.phase <> 'rolled_back' OR a.awaited_attended IS NOT NULL)) OR (d.phase IN ('rolled_back', 'superseded') AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
+const IS_OPEN = `(t.state <> 'skipped' OR d.phase = 'succeeded' OR (t.left_as IN ('lost', 'excused') AND (d.phase <> 'rolled_back' OR a.awaited_attended IS NOT NULL)) OR (d.phase IN ('rolled_back', 'superseded') AND d.back_seq IS NOT NULL AND t.reason_code = 'superseded' AND (NOT @isNow OR a.release IS d.release)))
   AND (t.state <> 'removed' OR CASE WHEN d.phase = 'succeeded' THEN t.left_as IS NOT NULL ELSE ${leftWithRelease("t", "d")} END)
   AND (t.attempts > 0 OR (d.phase = 'succeeded' AND t.state <> 'removed' AND coalesce(t.reason_code, '') NOT IN ('unmatched', 'superseded')))`;
 
@@ -64,7 +64,7 @@ export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, p
 function heardNow(target: OutstandingTarget, { app, answer, newer, ...row }: Pick<OpenRow, "app" | "isHeard" | "answer" | "newer">, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
   const isHeard = row.isHeard === 1;
   const machine = target.machine as MachineId;
-  const isLost = target.state === "unreachable" || target.leftAs === "lost" || !isHeard;
+  const isLost = target.state === "unreachable" || target.leftAs === "lost" || target.leftAs === "excused" || !isHeard;
   return { isHeard, isRevoked: isLost && present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, app), answer, newer };
 }
 

@@ -82,7 +82,7 @@ export function prepareWrites(db: Database) {
     finishWave: statement("UPDATE waves SET finished_at = @at, finished_attended = @attended, finished_seq = @seq WHERE deployment = @id AND wave = @wave"),
     touchWave: statement(`UPDATE waves SET changed_at = @at, changed_attended = @attended WHERE deployment = @id AND wave = (SELECT wave FROM targets WHERE deployment = @id AND machine = @machine)
       AND @state NOT IN ('removed', 'skipped', 'reverting') AND (success_threshold IS NULL OR @state NOT IN ('pending', 'updating', 'healthy'))`),
-    letGo: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN @why END, left_as = CASE WHEN left_as = 'failed' OR @why <> 'excused' THEN left_as END,
+    letGo: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN @why END, left_as = CASE WHEN left_as = 'lost' AND @why = 'excused' THEN 'excused' ELSE left_as END,
       is_known = is_known AND (@why <> 'excused' OR state = 'failed' OR left_as IS 'failed')
       WHERE deployment = @id AND machine = @machine`),
     // The same as one change after another, for as many as there are.
@@ -90,7 +90,7 @@ export function prepareWrites(db: Database) {
       AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = waves.deployment AND t.wave = waves.wave AND t.state = 'failed')`),
     retryFailed: statement(`UPDATE targets SET state = 'pending', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0, reason_code = NULL, reason_message = NULL,
       first_told = 0, was_healthy = 0 WHERE deployment = @id AND state = 'failed'`),
-    excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'failed' THEN left_as END,
+    excuseLost: statement(`UPDATE targets SET let_go = CASE WHEN state = 'unreachable' THEN 'excused' END, left_as = CASE WHEN left_as = 'lost' THEN 'excused' ELSE left_as END,
       is_known = is_known AND left_as IS 'failed'
       WHERE deployment = ? AND (left_as = 'lost' OR (state = 'unreachable' AND (let_go IS NULL OR (let_go <> 'excused' AND (purpose = 'update' OR (purpose IS NULL AND reason_code = 'silent' AND (first_told > 0 OR (on_trial AND attempts = 0))))))))`),
     leaveTargets: statement(`UPDATE targets SET state = 'skipped', purpose = NULL, since = @at, since_attended = @attended, let_go = NULL, left_as = NULL, is_known = 0,

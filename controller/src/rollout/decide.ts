@@ -139,13 +139,19 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   const target = state.targets.get(machine);
   if (target === undefined || target.purpose === null || generation !== target.generation) return [];
   // What becomes of a target after the end, where it stood, is what the release is like now (availability.ts), and no failure of those that come later.
-  if ((state.phase === "succeeded" && target.state === "healthy") || (state.phase === "rolled_back" && target.state === "reverted")) return [];
+  if ((state.phase === "succeeded" && target.state === "healthy") || (state.phase === "rolled_back" && target.state === "reverted" && !isStoppedByDrain(target))) return [];
   const to = startsAnew(state, target, phase) ? "updating" : targetStateOf(target, phase);
   if (to === undefined || (isMoving({ state: to }) && isOver(state))) return [];
   // A failure is known before it is known what runs afterwards.
   const isMore = to === "failed" && reason !== null && ((runs !== null && runs !== target.runs) || reason.message !== target.reason?.message);
-  if (to === target.state && !isMore) return [];
+  const isStarted = phase === "healthy" && target.state === "reverted" && isStoppedByDrain(target);
+  if (to === target.state && !isMore && !isStarted) return [];
   return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs }];
+}
+
+/** A drain has stopped it on its way back: what it goes back to starts when that ends, and whether it can is not known. */
+function isStoppedByDrain({ reason, runs, previous }: Target): boolean {
+  return previous !== null && (reason?.code === "cordoned" || runs === "");
 }
 
 /** A healthy target is under way again: its host or its agent was restarted. */
@@ -180,7 +186,7 @@ export function targetStateOf(target: Pick<Target, "purpose" | "state" | "previo
 /** Why the release failed on a target, kept while and after it goes back. */
 function failureOf(target: Target): RolloutReason | null {
   const code = target.reason?.code;
-  return target.purpose === "revert" && code !== "silent" && code !== "not_taken" ? target.reason : null;
+  return target.purpose === "revert" && code !== "silent" && code !== "not_taken" && code !== "cordoned" ? target.reason : null;
 }
 
 /** A healthy target may be lost, too, and because of the release. */
@@ -217,7 +223,7 @@ type HeardAgain = Extract<RolloutEvent, { readonly kind: "heard_again" }>;
 function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgain): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   // A drained target that is heard again was not silenced for good by the release.
-  if (target?.state === "skipped" && target.leftAs === "lost") return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
+  if (target?.state === "skipped" && (target.leftAs === "lost" || target.leftAs === "excused")) return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
   if (target?.state !== "unreachable" || isOver(state)) return [];
   const to = stateWhenHeard(state, target, answer, wasRenewed);
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...soakGoesOn(state, target)];
@@ -272,7 +278,7 @@ function isToStart({ phase }: RolloutState, { state, attempts, purpose }: Target
 /** A target that is to start, or is kept from it, is left to the other deployment for good. */
 function onDecidedSince(state: RolloutState, { machine, reason }: Extract<RolloutEvent, { readonly kind: "decided_since" }>): readonly RolloutChange[] {
   const target = state.targets.get(machine);
-  if (target === undefined || target.purpose !== null || target.leftAs !== null || isOvertaken(target)) return [];
+  if (target === undefined || target.purpose !== null || target.leftAs === "failed" || target.leftAs === "lost" || isOvertaken(target)) return [];
   if (target.state !== "pending" && target.state !== "unreachable" && target.state !== "skipped") return [];
   return [{ kind: "target_changed", machine, state: "skipped", reason, runs: null }];
 }

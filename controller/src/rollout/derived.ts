@@ -45,6 +45,7 @@ export function leave(state: RolloutState, wave: WaveState, target: Target, as: 
 }
 
 function countLeft({ lostTakers }: RolloutState, wave: WaveState, { machine, leftAs, onTrial }: Target, by: 1 | -1): void {
+  if (leftAs === "excused") return;
   if (leftAs === "failed") {
     wave.leftFailed += by;
     return;
@@ -62,7 +63,7 @@ function countLost(wave: WaveState, onTrial: boolean, by: 1 | -1): void {
 /** An unreachable target is waited for no longer; one that has left is excused. */
 export function letGo(state: RolloutState, wave: WaveState, target: Target, why: LetGo): void {
   if (why === "excused" && !isFailure(target)) noteKnown(wave, target, false);
-  if (why === "excused" && target.leftAs !== "failed") leave(state, wave, target, null);
+  if (why === "excused" && target.leftAs === "lost") leave(state, wave, target, "excused");
   if (target.state !== "unreachable") return;
   leaveUnreachable(state, wave, target);
   target.letGo = why;

@@ -15,7 +15,7 @@ export function evidenceOf(phase: RolloutPhase, target: Pick<Target, "state" | "
   if (leftAs !== null) return leftAs;
   if (!COUNTING.includes(phase)) return null;
   if (isDrainedWithIt(target)) return leftWell ? null : "lost";
-  if (state === "unreachable") return letGo === "excused" || !isLostWithRelease(target) || target.reason?.code === "not_taken" ? null : "lost";
+  if (state === "unreachable") return !isLostWithRelease(target) || target.reason?.code === "not_taken" ? null : letGo === "excused" ? "excused" : "lost";
   if (purpose !== "update") return null;
   switch (state) {
     case "failed":

@@ -154,7 +154,7 @@ function withSoakAnew(state: RolloutState, step: Step | undefined): Step | undef
 /** No target that the gate would watch still has the release: until one of them is back, excused or not, only a person opens the gate. A target that never took the release has left no soak unfinished. */
 function awayStep(state: RolloutState, wave: WaveState, { gate }: GateState): Step | undefined {
   if (gate.kind === "approval" || newCount(wave, "healthy") > 0 || newCount(wave, "skipped") + newCount(wave, "unreachable") + newCount(wave, "removed") === 0) return undefined;
-  const away = wave.targets.filter((target) => !target.onTrial && (isAway(target) || (target.state === "removed" && target.runs !== null && target.leftAs === null)));
+  const away = wave.targets.filter((target) => !target.onTrial && (isAway(target) || (target.state === "removed" && target.runs !== null && (target.leftAs === null || target.leftAs === "excused"))));
   return away.length === 0 ? undefined : { kind: "hold", hold: { kind: gate.kind, message: awayText(state, away) }, until: undefined };
 }
 

@@ -69,8 +69,8 @@ export type Purpose = "update" | "revert";
 /** `tolerated`: so few may be missing. `waited`: the target was waited for as long as was asked. `excused`: a person knows of it. */
 export type LetGo = "tolerated" | "waited" | "excused";
 
-/** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more, or not well soon after the end, when a person or a program took it out. */
-export type LeftAs = "failed" | "lost";
+/** What stays known of a target that took the release and is out of the rollout: it had failed, or it was not heard any more, or not well soon after the end, when a person or a program took it out. `excused`: it was lost, and a person knows, so that it counts nowhere. */
+export type LeftAs = "failed" | "lost" | "excused";
 
 export interface Target {
   readonly machine: MachineId;
@@ -96,7 +96,7 @@ export interface Target {
   since: Moment;
   /** Unreachable, and waited for no longer: since so few are tolerated, or since it was waited for as long as was asked, or a person said so. Null: it is waited for. */
   letGo: LetGo | null;
-  /** Removed or skipped, after it took the release. Null: in all other states, and when a person has excused it. */
+  /** Removed or skipped, after it took the release. Null: in all other states. */
   leftAs: LeftAs | null;
   /** A person goes on knowing of its failure, or of its silence: that counts no more, until it is another one. */
   isKnown: boolean;
@@ -307,7 +307,7 @@ export function isToRevert(target: Pick<Target, "attempts" | "state" | "purpose"
 
 /** The target took the release, and shows nothing of it now: it was drained, is to take it again, or is lost and a person goes on without it. */
 export function isAway({ state, purpose, attempts, leftAs, letGo, reason }: Target): boolean {
-  if (attempts === 0 || leftAs !== null) return false;
+  if (attempts === 0 || leftAs === "failed" || leftAs === "lost") return false;
   if (state === "unreachable") return purpose === null || letGo === "excused";
   return purpose === null && state === "skipped" && reason?.code === "cordoned";
 }
