@@ -46,6 +46,12 @@ test("`muster events | head` ends quietly", async () => {
   expect(stdout.split("\n")[1]).toBe("0");
 });
 
+test("output that can't be written ends it with the cause, and without a word of the program's insides", async () => {
+  controller.events = [event(1)];
+  const { stdout } = await run("bash", ["-c", `"${process.execPath}" "${BIN}" events --address ${controller.address} 2>&1 > /dev/full; echo "$?"`]);
+  expect(stdout).toBe("muster: the output can't be written: ENOSPC: no space left on device, write; what the controller was asked to do goes on\n1\n");
+});
+
 test("Ctrl-C while watching ends with 130, in well under a second signal", async () => {
   const child = spawn(process.execPath, [BIN, "watch", "d-7", "--address", controller.address], { stdio: ["ignore", "ignore", "pipe"] });
   controller.onWatch = () => child.kill("SIGINT");

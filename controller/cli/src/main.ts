@@ -1,6 +1,7 @@
 /**
  * The process of `muster`: makes the context from it, runs the program, says why it ended and with which code.
  */
+import { writeSync } from "node:fs";
 import { hostname, userInfo } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import picocolors from "picocolors";
@@ -41,7 +42,10 @@ function processContext(): CliContext {
 
   // `muster events | head`: the reader has what it wanted.
   stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE") {
+      writeSync(stderr.fd, `muster: the output can't be written: ${error.message}; what the controller was asked to do goes on\n`);
+      process.exit(EXIT.failed);
+    }
     if (!isListening) process.exit(process.exitCode);
     interruption.abort("EPIPE");
   });

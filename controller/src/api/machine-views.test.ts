@@ -79,3 +79,21 @@ function selectorOf(text: string): Selector {
 function nameOf(index: number): MachineId {
   return `m-${String(index).padStart(4, "0")}` as MachineId;
 }
+
+test("what runs on a machine that was removed and has joined again is shown, though nobody has assigned it", async () => {
+  const scene = new World();
+  await scene.join("a");
+  scene.deploy("1");
+  await scene.say("a", "healthy", scene.generation("a"), "app", "1");
+  scene.pass(3000, "a");
+  const generation = scene.generation("a");
+  const seen = new MachineViews({ db: scene.journal.db, engine: scene.engine, fleet: scene.fleet, isRevoked: () => false });
+  expect(seen.one("a")!.apps).toMatchObject([{ app: "app", wantedVersion: "1", runningVersion: "1", deploymentId: "d-1" }]);
+  scene.remove("a");
+  await scene.joinAs({ role: "other" }, "a");
+  await scene.saySeq("a", "healthy", generation, 9, "app", "1");
+  expect(seen.one("a")!.apps).toMatchObject([{ app: "app", wantedVersion: "", runningVersion: "1", deploymentId: "", generation: 0 }]);
+  await scene.saySeq("a", "removed", generation, 10, "app", "");
+  expect(seen.one("a")!.apps).toEqual([]);
+  scene.engine.stop();
+});

@@ -29,7 +29,10 @@ const APPS = `
   SELECT a.app, CASE m.drained WHEN 0 THEN a.release END AS wanted, a.deployment, a.generation, ma.phase, ma.generation AS said_generation, ma.reason_code,
          ma.reason_message, ma.running_version, ma.starts, ma.pid, ma.ports, ma.since
   FROM assignments a JOIN machines m ON m.id = a.machine LEFT JOIN machine_apps ma ON ma.machine = a.machine AND ma.app = a.app
-  WHERE a.machine = ? ORDER BY a.app`;
+  WHERE a.machine = @machine
+  UNION ALL SELECT ma.app, NULL, '', 0, ma.phase, ma.generation, ma.reason_code, ma.reason_message, ma.running_version, ma.starts, ma.pid, ma.ports, ma.since
+  FROM machine_apps ma WHERE ma.machine = @machine AND ma.phase <> 'removed' AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.machine = ma.machine AND a.app = ma.app)
+  ORDER BY 1`;
 
 export class MachineViews {
   readonly #source: MachineSource;
@@ -44,9 +47,9 @@ export class MachineViews {
     return row === undefined ? undefined : this.#view(row, this.apps(row.id));
   }
 
-  /** Sorted by name; none of a machine that is not there. */
+  /** Sorted by name; none of a machine that is not there. What runs there though nobody has assigned it, as after a machine was removed and has joined again, has no deployment. */
   apps(machine: string): MachineApp[] {
-    return (statement(this.#source.db, APPS).all(machine) as AppRow[]).map(appView);
+    return (statement(this.#source.db, APPS).all({ machine }) as AppRow[]).map(appView);
   }
 
   /**

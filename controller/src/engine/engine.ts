@@ -388,7 +388,9 @@ export class Engine {
     const state = target.goesBack === 1 && !quarantine.has(target.deployment) ? rollouts.takeUp(target.deployment) : undefined;
     if (state !== undefined) return rollouts.drive(state, { kind: "reported", machine, generation: target.generation, phase, reason, runs }, append, now);
     const to = targetStateOf(target, phase);
-    const isKnown = to === target.state && target.reason !== "no_answer";
+    // That it has gone back by itself comes after its failure.
+    const isMore = phase === "reverted" && reason !== null && reason.message !== target.message;
+    const isKnown = to === target.state && target.reason !== "no_answer" && !isMore;
     if (to === undefined || isKnown || to === "updating" || to === "reverting") return;
     append({ kind: "target_changed", deployment: target.deployment, app, machine, state: to, reason: to === "failed" ? reason : null, runs });
   }

@@ -37,6 +37,7 @@ export interface OpenTarget {
   /** Which it was told there; a drain has renewed it since, where it goes back. */
   readonly generation: Generation;
   readonly reason: string | null;
+  readonly message: string | null;
 }
 
 /** A time in which the whole fleet is left alone. */
@@ -342,7 +343,7 @@ function prepare(db: Database) {
     newest: statement("SELECT coalesce(max(number), 0) FROM deployments").pluck(),
     // CROSS JOIN keeps SQLite from beginning with the targets.
     open: statement(
-      `SELECT t.deployment, t.state, t.purpose, t.previous, t.generation, t.reason_code AS reason, ${wentBack("d")} AS goesBack
+      `SELECT t.deployment, t.state, t.purpose, t.previous, t.generation, t.reason_code AS reason, t.reason_message AS message, ${wentBack("d")} AS goesBack
        FROM assignments a CROSS JOIN targets t ON t.deployment = a.deployment AND t.machine = a.machine CROSS JOIN deployments d ON d.id = t.deployment
        WHERE a.machine = ? AND a.app = ? AND a.generation = ? AND t.purpose IS NOT NULL
          AND (t.state IN ('updating', 'unreachable', 'reverting', 'failed') OR (t.state = 'reverted' AND t.previous IS NOT NULL AND (t.reason_code = 'cordoned' OR t.runs = ''))) AND a.release IS CASE t.purpose WHEN 'update' THEN d.release ELSE t.previous END`,

@@ -1,6 +1,7 @@
 /** A rollout that has failed is taken up again by `retry`: what became of its machines since it ended counts. */
 import { describe, expect, test } from "vitest";
 import type { DeploymentId } from "@muster/proto/ids.ts";
+import { viewsOf } from "../api/views.fixture.ts";
 import { lastGood } from "../journal/last-good.ts";
 import { ALL, count, prometheus, wave } from "../rollout/rollout.fixture.ts";
 import { NAMES, onOne, soak, WIDE, work } from "./on-one.fixture.ts";
@@ -448,4 +449,23 @@ test.each([false, true])("a turn that nobody gives any more excuses no machine (
   await world.join("late");
   world.pass(5000, ...NAMES, "late");
   expect(world.wanted("late")).toBeUndefined();
+});
+
+test("whoever fails again in a retry after the end is said to be back, once it is", async () => {
+  const world = await onOne();
+  const second = world.deploy("2", { ...WIDE, maxFailures: count(1) });
+  for (const name of REST) await world.say(name, "healthy");
+  await failsAndGoesBack(world, "a");
+  world.pass(2000, ...NAMES);
+  expect(world.phase(second)).toBe("succeeded");
+  world.command(second, "retry");
+  world.pass(2000, ...NAMES);
+  expect(world.state(second, "a")).toBe("updating");
+  const say = (phase: "reverting" | "reverted", message: string, seq: number) =>
+    world.engine.report([{ kind: "report_accepted", machine: "a" as never, app: "app" as never, instance: "i-a", reportSeq: 100 + seq, observedAt: world.clock.now(), generation: world.generation("a"), phase, reason: { code: "exited", message }, runningVersion: phase === "reverted" ? "1" : "", runningArtifact: "", starts: 1, pid: 1, ports: {} }]);
+  await say("reverting", "exited with code 3", 0);
+  world.pass(2000, ...NAMES);
+  await say("reverted", "exited with code 3; back on 1", 1);
+  world.pass(2000, ...NAMES);
+  expect((await viewsOf(world).one(second))!.outcome).toBe("succeeded on 3 of 4; a failed: exited with code 3; back on 1");
 });

@@ -8,6 +8,14 @@ import type { World } from "./world.fixture.ts";
 const by = { by: "anna", reason: "" };
 const MINUTE = 60_000;
 
+test("a machine that is drained in the middle of its change is said to be", async () => {
+  const world = await onOne();
+  const id = world.deploy("2", { waves: [wave(count(1)), ALL], maxUnavailable: count(1) });
+  world.engine.orders.cordon("a" as never, { drain: true, force: false }, by);
+  world.pass(1000, ...NAMES);
+  expect(world.waitingOn(id)).toBe("a to be drained");
+});
+
 describe("a machine that failed within max_failures, and takes its time to go back by itself", () => {
   test.each([
     ["the default deadlines", 5 * MINUTE, 10 * MINUTE],

@@ -259,6 +259,17 @@ describe("offline", () => {
     expect(limited.phase).toBe("rolling_back");
   });
 
+  test.each<[number | null, string]>([
+    [null, "; progress_deadline begins at 2030-01-07 10:30:00 UTC"],
+    [0, ", until 2030-01-07 10:30:00 UTC; else it is taken back (max_unreachable)"],
+  ])("wait:30m, max_unreachable %s: says what follows for a canary that was lost after it took the release", (max, end) => {
+    const rollout = new Harness(4, { waves: [wave(count(1)), ALL], offline: { kind: "wait", forMs: 30 * MINUTE }, maxUnreachable: max === null ? null : count(max) });
+    rollout.silence(0);
+    expect(rollout.waitsFor()).toBe(`m-0 to be heard from: 1 machine took the release and was lost after it, which may be its fault${end}`);
+    rollout.pass(30 * MINUTE);
+    expect(rollout.phase).toBe(max === null ? "rolling" : "rolled_back");
+  });
+
   test("wait:30m: goes on counting when one of them says that it is healthy", () => {
     const rollout = new Harness(4, { waves: [wave(count(3)), ALL], offline: { kind: "wait", forMs: 30 * MINUTE }, maxUnavailable: count(3) });
     rollout.silence(0);

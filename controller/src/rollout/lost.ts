@@ -35,7 +35,9 @@ export function suspicionStep(state: RolloutState, now: Moment): Step | undefine
   // progress_deadline stands still only while targets are waited for.
   if (state.moving.size > 0 || state.strategy.offline.kind === "skip" || !begun(state).some(({ awaited }) => awaited.size > 0)) return { kind: "wait", until: undefined };
   const until = nextLetGoAt(state, now);
-  return { kind: "hold", hold: { kind: "offline", message: `${suspicionText(state)}${until === undefined ? "" : `; progress_deadline begins at ${timeText(until)}`}`, until: until ?? null }, until };
+  const tripped = elseText(state);
+  const then = until === undefined ? "" : tripped === "" ? `; progress_deadline begins at ${timeText(until)}` : `, until ${timeText(until)}${tripped}`;
+  return { kind: "hold", hold: { kind: "offline", message: `${suspicionText(state)}${then}`, until: until ?? null }, until };
 }
 
 /** What the end of a wave waits for, beside its gates. */

@@ -209,11 +209,14 @@ export function budgetHold(selector: string): Hold {
 }
 
 /** Of machines that are changing, and not by a step of this rollout that could still go well. */
-export function settlingText({ availability: { goingBack } }: RolloutState, settling: readonly MachineId[]): string {
+export function settlingText({ availability: { goingBack }, targets }: RolloutState, settling: readonly MachineId[]): string {
+  const isDrained = (machine: MachineId): boolean => targets.get(machine)?.reason?.code === "cordoned" && targets.get(machine)!.attempts > 0;
   const back = settling.filter((machine) => goingBack.has(machine));
-  const others = settling.filter((machine) => !goingBack.has(machine));
+  const drained = settling.filter((machine) => !goingBack.has(machine) && isDrained(machine));
+  const others = settling.filter((machine) => !goingBack.has(machine) && !isDrained(machine));
   const parts = [
     ...(back.length === 0 ? [] : [`${someOf(back)} to go back by ${back.length === 1 ? "itself" : "themselves"}`]),
+    ...(drained.length === 0 ? [] : [`${someOf(drained)} to be drained`]),
     ...(others.length === 0 ? [] : [`${someOf(others)} to settle, which another deployment has changed`]),
   ];
   return parts.join(", and ");

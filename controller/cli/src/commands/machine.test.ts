@@ -1,5 +1,6 @@
 /** What changes a machine for good: its labels, and that it is there at all. */
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { AppPhase } from "@muster/proto/gen/muster/v1/agent.ts";
 import { muster } from "../fakes/fake-context.ts";
 import { FakeController } from "../fakes/fake-controller.ts";
 import { machine, NOON } from "../fakes/samples.ts";
@@ -39,6 +40,14 @@ test("remove says who and why, and asks nothing", async () => {
   expect(controller.asked).toEqual([{ method: "removeMachine", request: { machine: "web-1", reason: "scrapped", by: "ada@laptop" } }]);
   expect(await run("machine", "remove", "web-1")).toMatchObject({ code: 4, err: "muster: there is no machine web-1\n" });
   expect(JSON.parse((await run("machine", "remove", "label", "-o", "json")).out)).toEqual({ id: "label", removed: true });
+});
+
+test("what runs there though nobody has assigned it is told from what is to be removed", async () => {
+  const [app] = machine().apps;
+  controller.machines = [machine({ id: "web-1", apps: [{ ...app!, wantedVersion: "", phase: AppPhase.HEALTHY, reason: undefined, deploymentId: "", generation: 0 }] })];
+  expect((await run("machines")).out).toContain("shop-web 1.4.1 healthy (not assigned)");
+  expect((await run("machine", "show", "web-1")).out).toContain("wanted   not assigned: it was there when the machine joined, and is left as it is");
+  expect(JSON.parse((await run("machine", "show", "web-1", "-o", "json")).out)).toMatchObject({ apps: [{ app: "shop-web", wanted_version: null, running_version: "1.4.1", deployment_id: null }] });
 });
 
 test("a machine that is called like a command is within reach, and shown", async () => {

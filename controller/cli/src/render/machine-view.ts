@@ -45,9 +45,10 @@ function cordonBadge(machine: Machine): string {
   return running(machine).length === 0 ? "drained" : "draining";
 }
 
-/** What runs there, as far as it has said: `shop-web 1.4.2`. */
+/** What runs there of what is assigned, as far as it has said: `shop-web 1.4.2`. */
 export function running({ apps }: Machine): readonly string[] {
   return apps
+    .filter(({ deploymentId }) => deploymentId !== "")
     .filter(({ pid, phase, runningVersion }) => pid !== 0 || (runningVersion !== "" && appPhaseWord(phase) !== "removed"))
     .map(({ app, runningVersion }) => plain(`${app} ${runningVersion}`));
 }
@@ -59,8 +60,8 @@ export function cordonText(machine: Machine, cordon: Cordon, { now }: ViewOption
   return `${cordonBadge(machine)}${by}, ${ago(cordon.since, now)} (${moment(cordon.since, now)})${reason}`;
 }
 
-function appSummary({ app, runningVersion, phase }: MachineApp): string {
-  return [app, plain(runningVersion), phaseText(phase) ?? "assigned"].filter((part) => part !== "").join(" ");
+function appSummary({ app, runningVersion, phase, deploymentId }: MachineApp): string {
+  return [app, plain(runningVersion), phaseText(phase) ?? "assigned", deploymentId === "" ? "(not assigned)" : ""].filter((part) => part !== "").join(" ");
 }
 
 /** What went back by itself runs what it ran before, and serves. */
@@ -105,7 +106,7 @@ function agentHas(acknowledged: number, assigned: number): string {
 function appLines(app: MachineApp, { colors, columns, now }: ViewOptions): readonly string[] {
   const phase = appPhaseWord(app.phase);
   const state = phase === null ? colors.dim("no report yet") : appPaint(phase, colors)(phaseText(app.phase)!);
-  const wanted = app.wantedVersion === "" ? "none (to be removed)" : plain(app.wantedVersion);
+  const wanted = app.deploymentId === "" ? "not assigned: it was there when the machine joined, and is left as it is" : app.wantedVersion === "" ? "none (to be removed)" : plain(app.wantedVersion);
   const running = app.runningVersion === "" || hasExited(app) ? "none" : plain(app.runningVersion);
   const ports = Object.entries(app.ports).map(([name, port]) => `${plain(name)} ${port}`);
   const facts: readonly (readonly [string, string])[] = [

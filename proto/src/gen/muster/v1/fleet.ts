@@ -316,7 +316,7 @@ export interface Cordon {
 /** One app on one machine. */
 export interface MachineApp {
   app: string;
-  /** Empty: told to remove it. */
+  /** Empty: told to remove it, or not assigned. */
   wantedVersion: string;
   runningVersion: string;
   phase: AppPhase;
@@ -325,6 +325,7 @@ export interface MachineApp {
   starts: number;
   pid: number;
   ports: { [key: string]: number };
+  /** Empty: not assigned. It ran there when the machine joined. */
   deploymentId: string;
   generation: number;
 }
