@@ -134,7 +134,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "deployments that have ended still count on a machine that was removed",
     breaks: "removed_is_left",
-    edits: [{ file: "controller/src/journal/project.ts", find: "return removalOf(entry, { at, attended });", put: "return;" }],
+    edits: [{ file: "controller/src/journal/project.ts", find: "return removals.take(entry, { seq, at, attended });", put: "return;" }],
   },
   {
     name: "a removed machine is still watched for silence",

@@ -46,7 +46,7 @@ test("what runs there though nobody has assigned it is told from what is to be r
   const [app] = machine().apps;
   controller.machines = [machine({ id: "web-1", apps: [{ ...app!, wantedVersion: "", phase: AppPhase.HEALTHY, reason: undefined, deploymentId: "", generation: 0 }] })];
   expect((await run("machines")).out).toContain("shop-web 1.4.1 healthy (not assign");
-  expect((await run("machine", "show", "web-1")).out).toContain("wanted   not assigned: it was there when the machine joined, and is left as it is");
+  expect((await run("machine", "show", "web-1")).out).toContain("wanted   not assigned: it was there when the machine joined, and is left as it");
   expect(JSON.parse((await run("machine", "show", "web-1", "-o", "json")).out)).toMatchObject({ apps: [{ app: "shop-web", wanted_version: null, running_version: "1.4.1", deployment_id: null }] });
 });
 
