@@ -45,7 +45,9 @@ function pictureOf({ machines }: World): Map<string, Sight> {
     // What is none of the fleet any more goes on with what it was told last.
     if (isRemoved) continue;
     for (const [app, artifact] of disk.links) {
-      const hasLeft = ["reverting", "reverted"].includes(disk.apps.get(app)?.phase.kind ?? "");
+      const phase = disk.apps.get(app)?.phase;
+      // What it went back to may be unwell by now.
+      const hasLeft = phase?.kind === "reverting" || phase?.kind === "reverted" || (phase?.kind === "unhealthy" && phase.revertedFor !== undefined);
       picture.set(`${app} on ${id}`, { machine: id, is: nameOf(artifact), hasLeft });
     }
     picture.set(`the assignment of ${id}`, { machine: id, is: (disk.assignment?.apps ?? []).map(({ app, generation }) => `${app} ${generation}`).toSorted().join(", "), hasLeft: false });

@@ -200,6 +200,8 @@ export class Availability {
     // What it was told in the same moment has taken nothing down yet.
     const awaited = newest.at >= decidedAt ? change?.decision : newest;
     if (wasKnown && !change.isFree && !hosts.isAtRest(machine, app) && !this.#isOverdue(awaited ?? newest, decidedAt)) return "changing";
+    // It has still to say so: a host that lost its power can't before it is up again.
+    if (hosts.machines.get(machine)!.disk.reports.length > 0 && record.lastSaidAt(machine, app) < serving.offSince(now)!) return "down_lately";
     // What a host has not been heard with since it went off nobody knows of.
     return serving.offSince(now)! <= Math.min(decidedAt - LAG_MS, hosts.knownUntil(machine)) ? "down" : "down_lately";
   }

@@ -77,6 +77,12 @@ export class Hosts {
     return this.#gaps.get(machine)?.at(-1)?.to ?? -1;
   }
 
+  /** The times, after that one, for which it was heard before its last silence, each with that in which its silence was not known yet. */
+  heardBefore(machine: MachineId, after: number): readonly Gap[] {
+    const gaps = this.#gaps.get(machine) ?? [];
+    return gaps.map((gap, index) => ({ from: Math.max(after, gaps[index - 1]?.to ?? -1), to: gap.from + SILENT_AFTER_MS })).filter(({ from, to }) => from < to);
+  }
+
   serving(machine: MachineId, app: string): Serving {
     return this.machines.get(machine)!.serving(app);
   }

@@ -273,6 +273,9 @@ export function hadFailed({ record, hosts }: Court, { strategy }: Deployment, { 
   const owedSince = record.owedSince.get(generation);
   if (answer !== undefined && (owedSince === undefined || FAILED.includes(answer))) return FAILED.includes(answer);
   const heardUntil = Math.min(hosts.now, hosts.lastHeardAt(machine) + SILENT_AFTER_MS);
+  // That it was lost and heard since mends nothing, as long as it does not say that it is well.
+  const isLenient = unsureMs < 0;
+  if (isLenient && hosts.heardBefore(machine, Math.max(at, owedSince ?? -1)).some(({ from, to }) => hosts.attention.between(from, to) >= answerMs(strategy) + unsureMs)) return true;
   return hosts.attention.between(Math.max(at, hosts.heardAgainAt(machine), owedSince ?? -1), heardUntil) >= answerMs(strategy) + unsureMs;
 }
 

@@ -116,7 +116,7 @@ export class Record {
   readonly owedSince = new Map<number, number>();
   /** `machine/app` to the newest assignment, which a drain renews, and to what its agent has said last, of whichever. */
   readonly #assigned = new Map<string, number>();
-  readonly #said = new Map<string, { readonly generation: number; readonly phase: string; readonly instance: string }>();
+  readonly #said = new Map<string, { readonly generation: number; readonly phase: string; readonly instance: string; readonly at: number }>();
   readonly #silent = new Set<MachineId>();
   /** When a machine of that name joined last, there or not. */
   readonly joinedAt = new Map<MachineId, number>();
@@ -179,7 +179,7 @@ export class Record {
     gate_opened: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.add(gate),
     gate_reached: ({ deployment, wave, gate }) => void this.deployments.get(deployment)!.waves[wave]!.openGates.delete(gate),
     report_accepted: ({ machine, app, generation, phase, instance }) => {
-      this.#said.set(`${machine}/${app}`, { generation, phase, instance });
+      this.#said.set(`${machine}/${app}`, { generation, phase, instance, at: this.#now });
       const newest = this.#assigned.get(`${machine}/${app}`);
       // It has lost what it had answered to, as after a power cut.
       if (newest !== undefined && generation < newest && this.answers.has(newest) && !this.owedSince.has(newest)) this.owedSince.set(newest, this.#now);
@@ -221,6 +221,11 @@ export class Record {
   isUntouchedSince(machine: MachineId, at: number): boolean {
     const known = this.machines.get(machine);
     return known !== undefined && known.cordonedAt === undefined && known.touchedAt <= at;
+  }
+
+  /** When it took in what the machine had to say of the app last; -1: it never did. */
+  lastSaidAt(machine: MachineId, app: string): number {
+    return this.#said.get(`${machine}/${app}`)?.at ?? -1;
   }
 
   /** By what the controller has written down, of which `silence_found` judges whether it is right. What it heard last may have died with it before that was written. */
