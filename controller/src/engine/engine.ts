@@ -100,21 +100,11 @@ export class Engine {
     world.heard(machine, attendance.hearing());
     const isNews = known !== undefined && isOther(known, said);
     if (isNews && !this.#intake.spend(machine, this.#loop.clock.now())) throw new HelloOverBudget(machine);
-    const isOtherInstance = known !== undefined && known.instance !== instance;
-    const owed = newestPending > (isOtherInstance ? 0 : this.#intake.acknowledgedSeq(machine, instance)) ? newestPending : 0;
-    const isSettled = owed === 0 && world.owes(machine);
-    const take = (append: Append, now: Seen): void => {
-      world.owesJust(machine, owed);
-      this.#introduce(said, generation, append, now);
-    };
-    if (known === undefined) {
-      world.owesJust(machine, owed);
-      await this.#said.take(take, HELLO_WEIGHT);
-    } else if (world.isSilent(machine) || isNews || isSettled) {
-      // What it said before may have been another disk's: until its hello is written it vouches for nothing.
-      world.noteOwed(machine, Infinity);
-      await this.#said.takeOf(machine, take, HELLO_WEIGHT).catch((error: unknown) => this.#failHello(machine, generation, error));
-    } else world.owesJust(machine, owed);
+    const didOwe = world.owes(machine);
+    world.owed.just(machine, newestPending > this.#storedOf(machine, instance) ? newestPending : 0);
+    const isSettled = didOwe && !world.owes(machine);
+    if (known === undefined) await this.#said.take((append, now) => this.#introduce(said, generation, append, now), HELLO_WEIGHT);
+    else if (world.isSilent(machine) || isNews || isSettled) await this.#takeHello(said, generation);
     world.connected(machine, attendance.hearing(), generation);
     attendance.heard(machine);
     this.#endCatchingUp();
@@ -124,7 +114,7 @@ export class Engine {
   /** `refusal`: what the agent does not believe now. `owed`: the newest report that it has kept, when that is not stored yet. Returns the newest generation for the machine. */
   heartbeat(machine: MachineId, generation: Generation, { refusal, owed = 0 }: { readonly refusal?: AgentRefusal | undefined; readonly owed?: number } = {}): Generation {
     const { world, attendance, assignments } = this.#loop;
-    if (owed > 0) world.noteOwed(machine, owed);
+    if (owed > 0) world.owed.note(machine, owed);
     if (world.isSilent(machine)) this.#shareVoice(machine, generation);
     const now = attendance.now();
     world.heard(machine, attendance.hearing(), generation);
@@ -152,11 +142,11 @@ export class Engine {
     // Heard counts even if the commit fails; until it succeeds, the machine owes these reports.
     world.heard(machine, attendance.hearing());
     const didOwe = world.owes(machine);
-    world.noteOwed(machine, last.reportSeq);
+    world.owed.note(machine, last.reportSeq);
     try {
       await this.#said.takeOf(machine, (append, now) => this.#takeReports(reports, last, didOwe, append, now), reports.length);
     } catch (error) {
-      if (world.has(machine)) world.noteOwed(machine, last.reportSeq);
+      if (world.has(machine)) world.owed.note(machine, last.reportSeq);
       throw error;
     }
     attendance.heard(machine);
@@ -276,6 +266,32 @@ export class Engine {
     if (attendance.isCatchingUp && attendance.hasHeardAll) this.#loop.attend();
   }
 
+  /** What a known machine said before may have been another disk's: until its hello is written it vouches for nothing. */
+  async #takeHello(said: MachineJoined, generation: number): Promise<void> {
+    const { world } = this.#loop;
+    const { machine, instance } = said;
+    const isTaken = world.owed.awaitHello(machine);
+    const take = (append: Append, now: Seen): void => {
+      isTaken();
+      // What was on its way when the hello came may have been stored since.
+      if (!world.owed.has(machine, this.#storedOf(machine, instance))) world.owed.settle(machine);
+      this.#introduce(said, generation, append, now);
+    };
+    try {
+      await this.#said.takeOf(machine, take, HELLO_WEIGHT);
+    } catch (error) {
+      this.#failHello(machine, generation, error);
+    } finally {
+      isTaken();
+    }
+  }
+
+  /** The newest report of this instance of the agent that is stored. */
+  #storedOf(machine: MachineId, instance: string): number {
+    const known = this.#loop.facts.machine(machine);
+    return known !== undefined && known.instance !== instance ? 0 : this.#intake.acknowledgedSeq(machine, instance);
+  }
+
   #introduce(said: MachineJoined, generation: number, append: Append, now: Seen): void {
     const { facts, world, rollouts, catchUp } = this.#loop;
     const { machine } = said;
@@ -328,7 +344,7 @@ export class Engine {
   #failHello(machine: MachineId, generation: number, error: unknown): never {
     if (this.#loop.facts.hasMachine(machine)) {
       this.#voices.keep(machine, generation as Generation);
-      this.#loop.world.noteOwed(machine, Infinity);
+      this.#loop.world.owed.note(machine, Infinity);
     }
     throw error;
   }
@@ -350,8 +366,8 @@ export class Engine {
       if (taken !== "known") world.heard(machine, attendance.hearing(), report.generation as Generation);
       if (taken === "taken") this.#followReport(report, append, now);
     }
-    if (world.owes(machine, last.reportSeq)) return;
-    world.noteSettled(machine);
+    if (world.owed.has(machine, last.reportSeq)) return;
+    world.owed.settle(machine);
     if (!didOwe && !wasSilent) return;
     rollouts.answerAgain(machine, append, now);
     catchUp.look(machine);

@@ -2,19 +2,21 @@
  * A machine that was in very many deployments is removed: the oldest of them lose it in later transactions, and nobody who decides sees a difference, whenever the controller is killed.
  */
 import type { AppName, DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Journal } from "../journal/journal.ts";
 import { DEPLOYMENTS_AT_ONCE } from "../journal/removals.ts";
-import { onOne, WIDE } from "./on-one.fixture.ts";
+import { NAMES, onOne, WIDE } from "./on-one.fixture.ts";
 import type { World } from "./world.fixture.ts";
 
 /** More than the first two slices. */
 const BETWEEN = 2 * DEPLOYMENTS_AT_ONCE + 5;
 
 /** Everybody runs 1 by a deployment that is followed by many of another app. */
-async function crowded(): Promise<{ readonly world: World; readonly first: DeploymentId }> {
+async function crowded(isLong = true): Promise<{ readonly world: World; readonly first: DeploymentId }> {
   const world = await onOne();
-  for (const name of ["a", "b", "c", "d"]) await world.say(name, "healthy");
+  for (const name of NAMES) await world.say(name, "healthy");
+  // Whoever leaves after it has stood there for long leaves well.
+  if (isLong) world.pass(3_600_000, ...NAMES);
   const { journal, engine } = world;
   const strategy = world.submission("1", WIDE).strategy;
   engine.stop();
@@ -28,7 +30,7 @@ async function crowded(): Promise<{ readonly world: World; readonly first: Deplo
     }
   });
   world.startEngine();
-  world.pass(1000, "a", "b", "c", "d");
+  world.pass(1000, ...NAMES);
   return { world, first: "d-1" as DeploymentId };
 }
 
@@ -101,4 +103,33 @@ test("two machines are removed in the same moment, and what a full disk refused 
   restarted(world);
   world.pass(1000, "c", "d");
   expect(world.journal.db.prepare("SELECT count(*) FROM targets WHERE state = 'removed'").pluck().get()).toBe(2);
+});
+
+describe("a release that its machines were lost with, before a program removed them", () => {
+  const THERE = ["c", "d", "p"];
+
+  /** Staging runs 1 by d-1, and a and b are lost with it; production is p. */
+  async function lost(): Promise<World> {
+    const { world } = await crowded(false);
+    await world.joinAs({ env: "prod" }, "p");
+    world.pass(1000, ...NAMES, "p");
+    world.pass(20_000, ...THERE);
+    return world;
+  }
+
+  const deploy = (world: World): DeploymentId => world.deploy("1", { ...WIDE, targets: "env=prod", after: { deploymentOf: "app", targets: "role=web", soakMs: 0 } as never });
+  const remove = (world: World): void => ["a", "b"].forEach((name) => world.remove(name));
+
+  test.each<[string, readonly ((world: World) => unknown)[]]>([
+    ["deployed, removed", [deploy, remove]],
+    ["removed, deployed", [remove, deploy]],
+    ["deployed, removed, killed", [deploy, remove, restarted]],
+    ["removed, killed, deployed", [remove, restarted, deploy]],
+  ])("comes no further: that is known at once, however much else is owed (%s)", async (_, steps) => {
+    const world = await lost();
+    for (const step of steps) step(world);
+    world.pass(30_000, ...THERE);
+    const prod = `d-${BETWEEN + 2}` as DeploymentId;
+    expect([world.phase(prod), world.wanted("p"), world.waitingOn(prod)]).toEqual(["pending", undefined, "app@1 to be healthy on role=web: 2 of 2 are now, and 2 that failed or were lost with it are gone"]);
+  });
 });

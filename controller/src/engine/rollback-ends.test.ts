@@ -112,6 +112,42 @@ test("a rollback that a newer deployment took the place of takes nobody else dow
   expect(world.bugs).toEqual([]);
 });
 
+test.each([false, true])("whom it has left to the newer deployment keeps the release, too, when that comes to nothing (restarted: %s)", async (isRestarted) => {
+  const { world, second } = await rollingBack();
+  // It is none of the newer one's machines.
+  world.label({ role: "db" }, "d");
+  const third = world.deploy("3", { waves: [wave(count(1)), ALL], maxUnavailable: count(2), onConflict: "supersede" });
+  await fails(world, "e");
+  world.pass(3000, ...NAMES);
+  const canary = NAMES.find((name) => world.state(third, name) === "updating")!;
+  await world.say(canary, "reverting");
+  await world.say(canary, "reverted");
+  world.pass(3000, ...NAMES);
+  await fails(world, canary);
+  world.pass(3000, ...NAMES);
+  if (isRestarted) world.startEngine();
+  world.pass(60_000, ...NAMES);
+  expect([world.phase(second), world.phase(third), NAMES.filter((name) => world.wanted(name) === "2")]).toEqual(["aborted", "failed", ["b", "c", "d"]]);
+  expect((await viewsOf(world).one(second))!.outcome).toMatch(/^aborted; 3 machines kept 2/);
+  expect(loadRollout(world.journal, second)!.reason!.message).toContain("d, b, c keep 2");
+});
+
+test.each([false, true])("one that has failed ends so when its last machine is heard, and gives no failure of its own as its cause (restarted: %s)", async (isRestarted) => {
+  const { world, second } = await rollingBack({ maxUnavailable: count(9) });
+  const others = NAMES.filter((name) => name !== "a");
+  world.startEngine({ isHeard: false });
+  expect(world.state(second, "a")).toBe("reverting");
+  world.pass(40_000, ...others);
+  for (const name of others) await fails(world, name);
+  world.pass(3000, ...others);
+  expect(world.state(second, "a")).toBe("unreachable");
+  if (isRestarted) world.startEngine();
+  world.pass(20_000, ...others);
+  await world.join("a");
+  world.pass(3000, ...NAMES);
+  expect(loadRollout(world.journal, second)!.reason!.message.match(/could not go back/g)).toHaveLength(1);
+});
+
 test("the machine that could not go back is well for a moment, after the end", async () => {
   const { world, second } = await rollingBack();
   await fails(world, "e");

@@ -17,6 +17,7 @@ import { Calendar, type Schedule } from "./calendar.ts";
 import { DeploymentsNow, isUnsound, type Now, type Standing } from "./deployments-now.ts";
 import type { Facts, Given } from "./facts.ts";
 import { Overdue } from "./overdue.ts";
+import { Owed } from "./owed.ts";
 
 const NEVER = -1 as Attended;
 /** None of these says what runs. */
@@ -35,13 +36,12 @@ export class World implements Surroundings {
   readonly calendar: Calendar;
   readonly budgets: Budgets;
   readonly overdue: Overdue;
+  readonly owed = new Owed();
   readonly #fleet: Fleet;
   readonly #facts: Facts;
   readonly #cordoned = new Set<MachineId>();
   #fleetChanges = 0;
   readonly #assignedOf = new Map<AppName, number>();
-  /** Machines that have made reports which are not stored yet, and the newest of these. As agents say it: not in the tables. */
-  readonly #owing = new Map<MachineId, number>();
   /** `deployment/machine`: it was told, and has its turn again. */
   readonly #startAgain = new Set<string>();
   /** Selectors and releases of deployments, which never change theirs. */
@@ -224,7 +224,7 @@ export class World implements Surroundings {
     }
     this.availabilities.forget(machine);
     this.#cordoned.delete(machine);
-    this.#owing.delete(machine);
+    this.owed.settle(machine);
     this.budgets.forget(machine);
     this.#listener.availabilityChanged(machine, undefined);
   }
@@ -305,29 +305,12 @@ export class World implements Surroundings {
     return this.owes(machine) ? NEVER : this.fleet.heardAt(machine);
   }
 
-  /** The machine has made reports up to this one, and not all of them are stored. */
-  noteOwed(machine: MachineId, newestReport: number): void {
-    this.#owing.set(machine, Math.max(newestReport, this.#owing.get(machine) ?? 0));
-  }
-
-  /** All reports that the machine has made are stored. */
-  noteSettled(machine: MachineId): void {
-    this.#owing.delete(machine);
-  }
-
-  /** The machine has made reports up to this one, and no others that are not stored; 0: all are. */
-  owesJust(machine: MachineId, newestReport: number): void {
-    this.#owing.delete(machine);
-    if (newestReport > 0) this.noteOwed(machine, newestReport);
-  }
-
-  /** `newestStored`: once its reports up to this one are stored. */
-  owes(machine: MachineId, newestStored = 0): boolean {
-    return (this.#owing.get(machine) ?? 0) > newestStored;
+  owes(machine: MachineId): boolean {
+    return this.owed.has(machine);
   }
 
   owing(): Iterable<MachineId> {
-    return this.#owing.keys();
+    return this.owed.machines();
   }
 
   isCordoned(machine: MachineId): boolean {

@@ -1,6 +1,7 @@
 /**
  * Machines that were removed from the fleet, in the tables of deployments that have ended (removal.ts). There may be thousands of these, on a page of the database each: the newest are
- * changed in the transaction of the removal, and the others slice by slice in later ones, which no row of the journal says.
+ * changed in the transaction of the removal, and so are those in which the machine had failed or was lost, which decisions about others ask for; the rest, in which it leaves nothing behind, slice by slice in later ones, which no row
+ * of the journal says.
  *
  * Always holds: a deployment is changed before the next row about it, and a machine's removal is done before another one of its name joins; `loadRollout` takes in what is still owed.
  * So nobody who decides sees a difference, and the tables are those of a removal that was done at once, whenever the controller is killed.
@@ -10,8 +11,8 @@ import { type AppName, type DeploymentId, deploymentNumber, type Instant, type M
 import type { ReasonCode } from "@muster/proto/reason.ts";
 import { apply } from "../rollout/change.ts";
 import { evidenceOf } from "../rollout/evidence.ts";
-import type { Attended } from "../rollout/moment.ts";
-import type { RolloutPhase, RolloutState, Target } from "../rollout/state.ts";
+import type { Attended, Moment } from "../rollout/moment.ts";
+import type { LeftAs, RolloutPhase, RolloutState, Target } from "../rollout/state.ts";
 import type { JournalRow, MachineRemoved } from "./entry.ts";
 import { MAY_COME_BACK, removalIn, removalReason } from "./removal.ts";
 import { statement } from "./statement.ts";
@@ -51,11 +52,14 @@ export class Removals {
     return this.#mayOwe;
   }
 
-  /** Projects the removal: the newest deployments at once, the others are owed. */
+  /** Projects the removal: the newest deployments at once, and what it leaves behind in older ones; the others are owed. */
   take(entry: MachineRemoved, { seq, at, attended }: Pick<JournalRow, "seq" | "at" | "attended">): void {
+    const { machine, lostWith = [] } = entry;
     this.#mayOwe = true;
-    this.#sql.owe.run({ machine: entry.machine, before: Number.MAX_SAFE_INTEGER, seq, at, attended, entry: JSON.stringify(entry) });
-    this.#slice(entry.machine);
+    this.#sql.owe.run({ machine, before: Number.MAX_SAFE_INTEGER, seq, at, attended, entry: JSON.stringify(entry) });
+    if (!this.#slice(machine)) return;
+    const found = this.#sql.evident.all({ machine, lostWith: JSON.stringify(lostWith) }) as Touched[];
+    for (const touched of found) if (evidenceIn(entry, touched) !== null) this.#remove(entry, touched, { at, attended });
   }
 
   /** Called before any other row about the deployment. */
@@ -103,16 +107,20 @@ export class Removals {
   }
 
   /** Changes the machine's targets of deployments with these numbers, the second not among them. */
-  #change({ entry, machine, at, attended }: OwedRow, from: number, before: number): void {
+  #change({ entry, machine, ...moment }: OwedRow, from: number, before: number): void {
     const removed = JSON.parse(entry) as MachineRemoved;
-    const { lostWith = [], runs = {} } = removed;
-    const found = this.#sql.touched.all({ machine, from, before, lostWith: JSON.stringify(lostWith) }) as Touched[];
-    const common = { machine, at, attended, ...removalReason(removed) };
-    for (const { deployment, app, phase, reasonCode, isOnTrial, ...target } of found) {
-      const left = evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
-      this.#sql.remove.run({ ...common, deployment, left, runs: runs[app] ?? null });
-    }
+    const found = this.#sql.touched.all({ machine, from, before, lostWith: JSON.stringify(removed.lostWith ?? []) }) as Touched[];
+    for (const touched of found) this.#remove(removed, touched, moment);
   }
+
+  #remove(removed: MachineRemoved, touched: Touched, { at, attended }: Moment): void {
+    const { deployment, app } = touched;
+    this.#sql.remove.run({ machine: removed.machine, at, attended, ...removalReason(removed), deployment, left: evidenceIn(removed, touched), runs: removed.runs?.[app] ?? null });
+  }
+}
+
+function evidenceIn({ lostWith = [] }: MachineRemoved, { deployment, phase, reasonCode, isOnTrial, ...target }: Touched): LeftAs | null {
+  return evidenceOf(phase, { ...target, onTrial: isOnTrial === 1, reason: reasonCode === null ? null : { code: reasonCode, message: "" } }, !lostWith.includes(deployment));
 }
 
 /** What is owed now, for `takeOwed`. */
@@ -131,8 +139,12 @@ export function takeOwed(state: RolloutState, all: readonly OwedRow[]): void {
 
 const OWED = "SELECT machine, before, seq, at, attended, entry FROM owed_removals ORDER BY seq";
 
+const PHASES = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
+/** Of a deployment `d` and its target `t`: that is to be changed. */
+const IS_TOUCHED = `(d.phase IN (${PHASES}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed'`;
+const TOUCHED = "SELECT d.id AS deployment, d.app, d.phase, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold, t.attempts, t.on_trial AS isOnTrial";
+
 function prepare(db: Database) {
-  const phases = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
   return {
     owe: db.prepare("INSERT INTO owed_removals (machine, before, seq, at, attended, entry) VALUES (@machine, @before, @seq, @at, @attended, @entry)"),
     owed: db.prepare(OWED),
@@ -142,10 +154,13 @@ function prepare(db: Database) {
     from: db.prepare("SELECT min(number) FROM (SELECT number FROM deployments WHERE number < ? ORDER BY number DESC LIMIT ?)").pluck(),
     touched: db.prepare(
       // CROSS JOIN keeps SQLite from beginning with all targets. One deployment that can't be read keeps no machine in the fleet.
-      `SELECT d.id AS deployment, d.app, d.phase, t.state, t.purpose, t.reason_code AS reasonCode, t.let_go AS letGo, t.left_as AS leftAs, t.first_told AS firstTold, t.attempts, t.on_trial AS isOnTrial
-       FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine
-       WHERE d.number >= @from AND d.number < @before
-         AND (d.phase IN (${phases}) OR (d.phase = 'superseded' AND (d.back_seq IS NOT NULL OR d.id IN (SELECT value FROM json_each(@lostWith))))) AND t.state <> 'removed'`,
+      `${TOUCHED} FROM deployments d CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine WHERE d.number >= @from AND d.number < @before AND ${IS_TOUCHED}`,
+    ),
+    /** Those in which it may leave something behind. */
+    evident: db.prepare(
+      `${TOUCHED} FROM targets t INDEXED BY targets_outstanding CROSS JOIN deployments d ON d.id = t.deployment WHERE t.machine = @machine AND t.state IN ('unreachable', 'skipped') AND ${IS_TOUCHED}
+       UNION ${TOUCHED} FROM targets t INDEXED BY targets_failed CROSS JOIN deployments d ON d.id = t.deployment WHERE t.machine = @machine AND t.state = 'failed' AND ${IS_TOUCHED}
+       UNION ${TOUCHED} FROM json_each(@lostWith) l CROSS JOIN deployments d ON d.id = l.value CROSS JOIN targets t ON t.deployment = d.id AND t.machine = @machine WHERE ${IS_TOUCHED}`,
     ),
     remove: db.prepare(
       // As `runsAsLeft` has it. What it said last counts, whatever it said before. It stays known, as `staysKnown` has it.

@@ -9,7 +9,7 @@ import type { RolloutChange } from "./change.ts";
 import { type Attended, dueAt, type Moment } from "./moment.ts";
 import { costsNothing } from "./derived.ts";
 import { blockers, hasPlace } from "./place.ts";
-import { endsAt, isLate, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
+import { endsAt, isLate, isOvertaken, isTouched, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, waveGoingBack, wentBack } from "./state.ts";
 import { assignment, change, settlingStep, type Step } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
 import { budgetHold, someOf, stuckBackReason, whoRunsWhat } from "./words.ts";
@@ -17,7 +17,7 @@ import { budgetHold, someOf, stuckBackReason, whoRunsWhat } from "./words.ts";
 export function backStep(state: RolloutState, world: Surroundings, now: Moment): Step {
   const next = nextBack(state, world);
   if (next.kind === "start") return change(next.change);
-  if (next.kind === "none") return change({ kind: "phase_changed", ...outcome(state) });
+  if (next.kind === "none") return end(state, keepers(state));
   const settling = settlingStep(state);
   if (settling !== undefined) return settling;
   const late = isLate(state, now);
@@ -47,8 +47,9 @@ export function backTailStep(state: RolloutState, world: Surroundings): Step {
     if (left !== undefined) return change(left);
   }
   const next = nextBack(state, world);
-  // It had ended otherwise: by now the release stays where it is, as when it ends so.
-  if (next.kind === "none" && keepers(state).size > 0) return change({ kind: "phase_changed", ...outcome(state) });
+  // It had ended otherwise: by now the release stays where it is, as when it ends so. That is so for those too that a newer deployment has not come to, as long as it does not.
+  const left = next.kind === "none" ? keepers(state) : [];
+  if (left.length > 0) return end(state, [...left, ...[...state.targets.values()].filter((target) => isOvertaken(target) && isTouched(target) && serves(state, target) && world.successor(state, target.machine) === undefined)]);
   if (next.kind !== "start") return { kind: "wait", until: undefined };
   return change((next.change.kind === "target_assigned" ? leftTo(state, next.change.machine, world) : undefined) ?? next.change);
 }
@@ -118,24 +119,33 @@ function isStillGoingBack({ availability, targets }: RolloutState): boolean {
   return false;
 }
 
-function outcome(state: RolloutState): { readonly phase: "rolled_back" | "failed" | "aborted"; readonly reason: RolloutReason | null } {
-  const left = keepers(state);
-  const failed = [...state.targets.values()].filter((target) => (target.state === "failed" && !left.has(target.machine)) || (left.size > 0 && state.stuckBack.has(target)));
+/** `left`: those that keep the release. They have it, whatever their targets had come to on the way. */
+function end(state: RolloutState, left: readonly Target[]): Step {
+  const kept = left.filter((target) => target.state !== "healthy").map(({ machine }) => ({ kind: "target_changed", machine, state: "healthy", reason: null, runs: null }) as const);
+  return change(...kept, { kind: "phase_changed", ...outcome(state, left) });
+}
+
+function outcome(state: RolloutState, left: readonly Target[]): { readonly phase: "rolled_back" | "failed" | "aborted"; readonly reason: RolloutReason | null } {
+  const failed = [...state.targets.values()].filter((target) => (target.state === "failed" && !left.includes(target)) || (left.length > 0 && state.stuckBack.has(target)));
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
-  const cause = state.reason === null ? "" : state.phase === "superseded" ? `; ${state.reason.message}` : `; it was being rolled back because ${state.reason.message}`;
-  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state, left)}${cause}`;
-  return { phase: left.size > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };
+  const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state, left)}${causeText(state)}`;
+  return { phase: left.length > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };
 }
 
-/** Those that are not taken down any more. */
-function keepers(state: RolloutState): ReadonlySet<MachineId> {
-  if (!isGivenUp(state)) return new Set();
-  return new Set([...state.targets.values()].filter((target) => mayGoBack(state, target) && serves(state, target)).map(({ machine }) => machine));
+/** One that has failed says by its reason what it could not do, and not why it was to. */
+function causeText({ phase, reason }: RolloutState): string {
+  if (reason === null || phase === "failed") return "";
+  return phase === "superseded" ? `; ${reason.message}` : `; it was being rolled back because ${reason.message}`;
 }
 
-function leftText(state: RolloutState, keeping: ReadonlySet<MachineId>): string {
-  if (keeping.size === 0) return "";
-  const left = [...keeping];
+/** Those that are not taken down any more. In the order of the plan. */
+function keepers(state: RolloutState): readonly Target[] {
+  if (!isGivenUp(state)) return [];
+  return [...state.targets.values()].filter((target) => mayGoBack(state, target) && serves(state, target));
+}
+
+function leftText(state: RolloutState, left: readonly Target[]): string {
+  if (left.length === 0) return "";
   const version = state.release.slice(state.app.length + 1);
-  return `; ${someOf(left)} ${left.length === 1 ? "keeps" : "keep"} ${version}, since going back might take ${left.length === 1 ? "it" : "them"} down as well: muster rollback ${state.id} goes on with ${left.length === 1 ? "it" : "them"}`;
+  return `; ${someOf(left.map(({ machine }) => machine))} ${left.length === 1 ? "keeps" : "keep"} ${version}, since going back might take ${left.length === 1 ? "it" : "them"} down as well: muster rollback ${state.id} goes on with ${left.length === 1 ? "it" : "them"}`;
 }
