@@ -22,7 +22,8 @@ export class Desk {
   /** The kinds of rows that were asked for at `#askedAt`. */
   #asked = new Set<EntryKind>();
   #askedAt = -1;
-  #isGoingBack = false;
+  /** When the last submission was asked for, if that was a way back to an older release; -1: it was not. */
+  #goingBackAt = -1;
 
   /** `afterwards`: what was done for an order is judged while it is known that somebody gave it. */
   constructor(controller: SimController, timeline: Timeline, afterwards: () => void) {
@@ -38,6 +39,7 @@ export class Desk {
 
   /** Undefined: no answer came. */
   deploy(app: string, release: Release, strategy: Strategy): Answer<{ readonly deployment: string }> | undefined {
+    this.#goingBackAt = -1;
     return this.#ask(["deployment_submitted"], ({ operators }) => {
       operators.recordArtifact({ kind: "artifact_stored", artifact: release.artifact as Digest, fileCount: 1, sizeBytes: 1, packBytes: 1 });
       return operators.submit({ app: app as AppName, release, strategy, selector: checkedSelector(strategy.targets) });
@@ -49,15 +51,13 @@ export class Desk {
   }
 
   rollbackTo(id: DeploymentId, version: string): Answer<{ readonly deployment: string }> | undefined {
-    this.#isGoingBack = true;
-    const answer = this.#ask(["deployment_submitted"], ({ operators }) => operators.rollbackTo(id, version, ORDER));
-    this.#isGoingBack = false;
-    return answer;
+    this.#goingBackAt = this.#timeline.now;
+    return this.#ask(["deployment_submitted"], ({ operators }) => operators.rollbackTo(id, version, ORDER));
   }
 
-  /** What is submitted now is a way back to an older release. */
+  /** What is submitted now is a way back to an older release, whether its answer came or not. */
   get isGoingBack(): boolean {
-    return this.#isGoingBack;
+    return this.#goingBackAt === this.#timeline.now;
   }
 
   /** Its process is stopped, as by SIGSTOP, and goes on after so long. */

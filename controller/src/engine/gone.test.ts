@@ -270,3 +270,23 @@ test.each(FATES)("production waits for what kills late machines in staging, thou
   world.pass(5000, ...THREE, "p");
   expect([world.phase(prod), world.wanted("p")]).toEqual(fate === "fails" ? ["rolling", "2"] : ["pending", "1"]);
 });
+
+test.each([false, true])("a canary that is drained with the release and matches no more lets nobody pass a soak that nobody saw (restarted: %s)", async (isRestarted) => {
+  const world = new World();
+  await world.join(...NAMES);
+  const id = world.deploy("2", { waves: [SOAK, ALL], maxUnavailable: count(9) });
+  const canary = NAMES.find((name) => world.wanted(name) === "2")!;
+  await world.say(canary, "healthy");
+  world.pass(2000, ...NAMES);
+  world.engine.orders.cordon(canary as never, { drain: true, force: false }, { by: "anna", reason: "" });
+  await world.say(canary, "removed");
+  world.label({ role: "db" }, canary);
+  world.engine.orders.uncordon(canary as never, { by: "anna", reason: "" });
+  if (isRestarted) world.startEngine();
+  world.pass(200_000, ...NAMES);
+  expect([world.state(id, canary), world.wanted("b"), world.waitingOn(id)]).toEqual(["skipped", undefined, `somebody to go on (muster promote ${id} goes on without it): ${canary} took the release and was let go, since its labels match no more, and no other machine of wave 1 shows how it does`]);
+  world.command(id, "promote");
+  world.pass(2000, ...NAMES);
+  // One at a time, until somebody has answered.
+  expect(NAMES.filter((name) => world.wanted(name) === "2")).toHaveLength(1);
+});

@@ -38,6 +38,17 @@ export function isLostWithRelease({ purpose, onTrial, attempts, firstTold, reaso
   return reason?.code === "silent" && (firstTold > 0 || (onTrial && attempts === 0));
 }
 
+/** The target was let go, since the deployment selects its machine no longer. */
+export function isUnmatched({ state, reason }: Pick<Target, "state" | "reason">): boolean {
+  return state === "skipped" && reason?.code === "unmatched";
+}
+
+/** The target took the release and left the rollout while it was heard, or a person knows of it: it was removed, or it was drained and matches no more. */
+export function hasLeftWith(target: Target): boolean {
+  if (target.state === "removed") return target.runs !== null && (target.leftAs === null || target.leftAs === "excused");
+  return isUnmatched(target) && target.firstTold > 0;
+}
+
 /** A drain has stopped the release there, or was to: the machine may have been dead before it heard of that. */
 function isDrainedWithIt({ state, reason, firstTold }: Pick<Target, "state" | "reason" | "firstTold">): boolean {
   return state === "skipped" && reason?.code === "cordoned" && firstTold > 0;

@@ -14,6 +14,7 @@ import { type GateState, measuredAnew, saidOfSkipped, soakOver, stepOf, whySkipp
 import { endsAt, failuresOf, hasEnough, isAway, isDeserted, isLate, isWayBack, newCount, type RolloutReason, type RolloutState, type Target, type WaveState } from "./state.ts";
 import { change, earlier, notBefore, type Pace, settlingHold, settlingStep, type Step, turnStep } from "./step.ts";
 import type { Surroundings } from "./surroundings.ts";
+import { hasLeftWith, isUnmatched } from "./evidence.ts";
 import { activeAlarmReason, alarmText, awayText, cordonedOf, cordonedText, failuresReason, gateText, type Known, lostReason, nobodyMatches, nothingToDo, owedReason, owedText, progressReason, soakText, unansweredText, unreachableReason } from "./words.ts";
 
 export function rollingStep(state: RolloutState, world: Surroundings, now: Moment): Step {
@@ -154,7 +155,7 @@ function withSoakAnew(state: RolloutState, step: Step | undefined): Step | undef
 /** No target that the gate would watch still has the release: until one of them is back, excused or not, only a person opens the gate. A target that never took the release has left no soak unfinished. */
 function awayStep(state: RolloutState, wave: WaveState, { gate }: GateState): Step | undefined {
   if (gate.kind === "approval" || newCount(wave, "healthy") > 0 || newCount(wave, "skipped") + newCount(wave, "unreachable") + newCount(wave, "removed") === 0) return undefined;
-  const away = wave.targets.filter((target) => !target.onTrial && (isAway(target) || (target.state === "removed" && target.runs !== null && (target.leftAs === null || target.leftAs === "excused"))));
+  const away = wave.targets.filter((target) => !target.onTrial && (isAway(target) || hasLeftWith(target)));
   return away.length === 0 ? undefined : { kind: "hold", hold: { kind: gate.kind, message: awayText(state, away) }, until: undefined };
 }
 
@@ -235,7 +236,7 @@ function silentStep(state: RolloutState): Step | undefined {
 
 /** No target is left that could start: the last of them have other labels now. */
 function unmatchedStep(state: RolloutState): Step | undefined {
-  const isGone = ({ state: stands, reason }: Target): boolean => stands === "removed" || (stands === "skipped" && reason?.code === "unmatched");
+  const isGone = (target: Target): boolean => target.state === "removed" || isUnmatched(target);
   return state.waves.every(({ targets }) => targets.every(isGone)) ? change({ kind: "phase_changed", ...nobodyMatches(state) }) : undefined;
 }
 

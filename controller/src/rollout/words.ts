@@ -9,6 +9,7 @@ import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { isSilent } from "./asking.ts";
 import { isSuspicious } from "./suspicion.ts";
 import { waveOf } from "./change.ts";
+import { isUnmatched } from "./evidence.ts";
 import type { GateState } from "./gates.ts";
 import type { Moment } from "./moment.ts";
 import { endsAt, failuresOf, type Hold, isToRevert, mayGoBack, type RolloutReason, type RolloutState, type Target, type WaveState, waveGoingBack } from "./state.ts";
@@ -229,10 +230,11 @@ export function someOf(all: readonly MachineId[]): string {
 
 /** Of a gate for which nobody is there. */
 export function awayText({ id, wave }: RolloutState, away: readonly Target[]): string {
-  const kept = away.filter(({ state }) => state !== "removed");
+  const kept = away.filter((target) => target.state !== "removed" && !isUnmatched(target));
   const one = away.length === 1;
   const goesOn = `muster promote ${id} goes on without ${one ? "it" : "them"}`;
-  if (kept.length === 0) return `somebody to go on (${goesOn}): ${names(away.slice(0, EXAMPLES_MAX), away.length)} took the release and ${one ? "was" : "were"} removed from the fleet, and no other machine of wave ${wave + 1} shows how it does`;
+  const left = away.every(isUnmatched) ? `${one ? "was" : "were"} let go, since ${one ? "its" : "their"} labels match no more` : away.some(isUnmatched) ? "left it" : `${one ? "was" : "were"} removed from the fleet`;
+  if (kept.length === 0) return `somebody to go on (${goesOn}): ${names(away.slice(0, EXAMPLES_MAX), away.length)} took the release and ${left}, and no other machine of wave ${wave + 1} shows how it does`;
   const what = kept.every(({ state }) => state === "skipped") ? "uncordoned" : "back";
   return `${names(kept.slice(0, EXAMPLES_MAX), kept.length)} to be ${what}: no other machine of wave ${wave + 1} shows how the release does (${goesOn})`;
 }

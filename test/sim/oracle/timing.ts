@@ -106,7 +106,8 @@ export class Timing {
     const { healthyDeadlineMs } = record.deployments.get(decision.deployment)!.strategy;
     const hadMs = hosts.now - takenAt;
     const serving = host.serving(app);
-    const isBad = serving.mishaps.some(({ artifact, at }) => artifact === decision.artifact && at >= takenAt) || serving.since(takenAt, hosts.now).some(({ artifact, to }) => artifact === decision.artifact && to < hosts.now);
+    // A start of the same release may be under way when it takes the order.
+    const isBad = serving.mishaps.some(({ artifact, at }) => artifact === decision.artifact && at >= takenAt - LOOK_MS) || serving.since(takenAt, hosts.now).some(({ artifact, to }) => artifact === decision.artifact && to < hosts.now);
     if (hadMs < healthyDeadlineMs && !isBad) complain("healthy_deadline_kept", `${machine} gives ${decision.deployment} up after ${hadMs} ms of ${healthyDeadlineMs} (healthy_deadline), and nothing has gone wrong with it there`);
   }
 
