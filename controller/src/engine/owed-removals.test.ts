@@ -100,6 +100,17 @@ test("two machines are removed in the same moment, and what a full disk refused 
     }),
   ).toThrow("no space");
   expect([inTables(world, first), world.state(first, "a"), world.state(first, "b")]).toEqual(["healthy", "removed", "removed"]);
+  // Nor is what a row about it had changed before that was undone.
+  expect(() =>
+    journal.transaction(() => {
+      journal.append({ kind: "held", deployment: first, app: "app" as AppName, hold: null }, { at: world.clock.now(), attended: 9_000_000 as never });
+      expect(inTables(world, first)).toBe("removed");
+      throw new Error("no space");
+    }),
+  ).toThrow("no space");
+  expect(inTables(world, first)).toBe("healthy");
+  journal.transaction(() => journal.append({ kind: "held", deployment: first, app: "app" as AppName, hold: null }, { at: world.clock.now(), attended: 9_000_000 as never }));
+  expect(inTables(world, first)).toBe("removed");
   restarted(world);
   world.pass(1000, "c", "d");
   expect(world.journal.db.prepare("SELECT count(*) FROM targets WHERE state = 'removed'").pluck().get()).toBe(2);
@@ -132,4 +143,15 @@ describe("a release that its machines were lost with, before a program removed t
     const prod = `d-${BETWEEN + 2}` as DeploymentId;
     expect([world.phase(prod), world.wanted("p"), world.waitingOn(prod)]).toEqual(["pending", undefined, "app@1 to be healthy on role=web: 2 of 2 are now, and 2 that failed or were lost with it are gone"]);
   });
+});
+
+test("rows of newer deployments ask for nothing that is owed to older ones", async () => {
+  const { world } = await crowded();
+  const { journal } = world;
+  for (const name of NAMES) world.remove(name);
+  expect(journal.db.prepare("SELECT count(*) FROM owed_removals").pluck().get()).toBe(NAMES.length);
+  const plan = journal.db.prepare("EXPLAIN QUERY PLAN SELECT * FROM owed_removals WHERE before > ?").all(5) as readonly { readonly detail: string }[];
+  expect(plan[0]!.detail).toContain("USING INDEX owed_removals_before");
+  for (let turns = 0; world.journal.removals.isOwed && turns < 99; turns += 1) world.pass(1);
+  expect(world.journal.removals.isOwed).toBe(false);
 });

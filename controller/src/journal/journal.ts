@@ -200,6 +200,7 @@ export class Journal {
     } catch (error) {
       this.#lastSeq = before;
       this.corrections.reload();
+      this.removals.undone();
       if (error instanceof SqliteDatabase.SqliteError) throw JournalError.from(error, "cannot write the journal");
       throw error;
     } finally {

@@ -17,8 +17,11 @@ import type { JournalRow, MachineRemoved } from "./entry.ts";
 import { MAY_COME_BACK, removalIn, removalReason } from "./removal.ts";
 import { statement } from "./statement.ts";
 
-/** Deployments that are looked at in one slice: some 20 ms when the machine was in each of them. */
+/** Deployments that are looked at in one slice: some 20 ms when the machine was in each of them, and 2 ms when it was in none. */
 export const DEPLOYMENTS_AT_ONCE = 500;
+/** Slices that go together, as long as they have changed no more targets than this. */
+const SLICES_TOGETHER = 5;
+const TARGETS_TOGETHER = 100;
 
 interface OwedRow {
   readonly machine: MachineId;
@@ -40,8 +43,10 @@ interface Touched extends Pick<Target, "state" | "purpose" | "letGo" | "leftAs" 
 
 export class Removals {
   readonly #sql: ReturnType<typeof prepare>;
-  /** False: nothing is owed. Only a transaction that found nothing says so, since any other one may fail. */
+  /** False: nothing is owed. */
   #mayOwe = true;
+  /** Nothing is owed to these any more. */
+  readonly #settled = new Set<DeploymentId>();
 
   constructor(db: Database) {
     this.#sql = prepare(db);
@@ -56,31 +61,46 @@ export class Removals {
   take(entry: MachineRemoved, { seq, at, attended }: Pick<JournalRow, "seq" | "at" | "attended">): void {
     const { machine, lostWith = [] } = entry;
     this.#mayOwe = true;
+    this.#settled.clear();
     this.#sql.owe.run({ machine, before: Number.MAX_SAFE_INTEGER, seq, at, attended, entry: JSON.stringify(entry) });
-    if (!this.#slice(machine)) return;
+    this.#slice(machine);
+    if (this.#owedOf(machine) === undefined) return;
     const found = this.#sql.evident.all({ machine, lostWith: JSON.stringify(lostWith) }) as Touched[];
     for (const touched of found) if (evidenceIn(entry, touched) !== null) this.#remove(entry, touched, { at, attended });
   }
 
   /** Called before any other row about the deployment. */
   settle(id: DeploymentId): void {
-    if (!this.#mayOwe) return;
+    if (!this.#mayOwe || this.#settled.has(id)) return;
     const number = deploymentNumber(id);
-    for (const owed of this.#owed()) if (number < owed.before) this.#change(owed, number, number + 1);
+    for (const owed of this.#sql.owedTo.all(number) as OwedRow[]) this.#change(owed, number, number + 1);
+    this.#settled.add(id);
+  }
+
+  /** A transaction has failed. */
+  undone(): void {
+    this.#mayOwe = true;
+    this.#settled.clear();
   }
 
   /** Called before a machine of that name joins. */
   finish(machine: MachineId): void {
     if (!this.#mayOwe) return;
-    while (this.#slice(machine));
+    while (this.#owedOf(machine) !== undefined) this.#slice(machine);
   }
 
-  /** Within a transaction: one slice of what is owed. */
+  /** Within a transaction: some of what is owed, the oldest removal first. */
   goOn(): void {
     if (!this.#mayOwe) return;
-    const [next] = this.#owed();
-    if (next === undefined) this.#mayOwe = false;
-    else this.#slice(next.machine);
+    let changed = 0;
+    for (let slices = 0; slices < SLICES_TOGETHER && changed <= TARGETS_TOGETHER; slices += 1) {
+      const machine = this.#sql.next.get() as MachineId | undefined;
+      if (machine === undefined) {
+        if (slices === 0) this.#mayOwe = false;
+        return;
+      }
+      changed += this.#slice(machine);
+    }
   }
 
   /** When nothing else is to be done meanwhile. */
@@ -88,29 +108,26 @@ export class Removals {
     while (this.#mayOwe) this.goOn();
   }
 
-  #owed(): readonly OwedRow[] {
-    return this.#sql.owed.all() as OwedRow[];
+  #owedOf(machine: MachineId): OwedRow | undefined {
+    return this.#sql.owedOf.get(machine) as OwedRow | undefined;
   }
 
-  /** Whether anything is owed of the machine afterwards. */
-  #slice(machine: MachineId): boolean {
-    const owed = this.#owed().find((each) => each.machine === machine);
-    if (owed === undefined) return false;
+  /** Of a removal that is owed. Returns how many targets it changed. */
+  #slice(machine: MachineId): number {
+    const owed = this.#owedOf(machine)!;
     const from = this.#sql.from.get(owed.before, DEPLOYMENTS_AT_ONCE) as number | null;
-    if (from !== null) this.#change(owed, from, owed.before);
-    if (from === null || this.#sql.from.get(from, 1) === null) {
-      this.#sql.done.run(machine);
-      return false;
-    }
-    this.#sql.goOn.run({ machine, before: from });
-    return true;
+    const changed = from === null ? 0 : this.#change(owed, from, owed.before);
+    if (from === null || this.#sql.from.get(from, 1) === null) this.#sql.done.run(machine);
+    else this.#sql.goOn.run({ machine, before: from });
+    return changed;
   }
 
-  /** Changes the machine's targets of deployments with these numbers, the second not among them. */
-  #change({ entry, machine, ...moment }: OwedRow, from: number, before: number): void {
+  /** Changes the machine's targets of deployments with these numbers, the second not among them. Returns how many. */
+  #change({ entry, machine, ...moment }: OwedRow, from: number, before: number): number {
     const removed = JSON.parse(entry) as MachineRemoved;
     const found = this.#sql.touched.all({ machine, from, before, lostWith: JSON.stringify(removed.lostWith ?? []) }) as Touched[];
     for (const touched of found) this.#remove(removed, touched, moment);
+    return found.length;
   }
 
   #remove(removed: MachineRemoved, touched: Touched, { at, attended }: Moment): void {
@@ -125,7 +142,7 @@ function evidenceIn({ lostWith = [] }: MachineRemoved, { deployment, phase, reas
 
 /** What is owed now, for `takeOwed`. */
 export function owedRemovals(db: Database): readonly OwedRow[] {
-  return statement(db, OWED).all() as OwedRow[];
+  return statement(db, `${OWED} ORDER BY seq`).all() as OwedRow[];
 }
 
 /** Takes into a rollout what was owed to its tables before its targets were read from them. */
@@ -137,7 +154,7 @@ export function takeOwed(state: RolloutState, all: readonly OwedRow[]): void {
   }
 }
 
-const OWED = "SELECT machine, before, seq, at, attended, entry FROM owed_removals ORDER BY seq";
+const OWED = "SELECT machine, before, seq, at, attended, entry FROM owed_removals";
 
 const PHASES = MAY_COME_BACK.map((phase) => `'${phase}'`).join(", ");
 /** Of a deployment `d` and its target `t`: that is to be changed. */
@@ -147,7 +164,9 @@ const TOUCHED = "SELECT d.id AS deployment, d.app, d.phase, t.state, t.purpose, 
 function prepare(db: Database) {
   return {
     owe: db.prepare("INSERT INTO owed_removals (machine, before, seq, at, attended, entry) VALUES (@machine, @before, @seq, @at, @attended, @entry)"),
-    owed: db.prepare(OWED),
+    owedOf: db.prepare(`${OWED} WHERE machine = ?`),
+    owedTo: db.prepare(`${OWED} WHERE before > ?`),
+    next: db.prepare("SELECT machine FROM owed_removals ORDER BY seq LIMIT 1").pluck(),
     goOn: db.prepare("UPDATE owed_removals SET before = @before WHERE machine = @machine"),
     done: db.prepare("DELETE FROM owed_removals WHERE machine = ?"),
     /** The smallest number of the newest so many before that one. */

@@ -231,6 +231,8 @@ const INDEXES = [
   "CREATE INDEX deployments_by_release ON deployments (app, release)",
   "CREATE INDEX deployments_given ON deployments (app, release, selector, start_seq, changed_attended, id)",
   "CREATE INDEX targets_left ON targets (deployment) WHERE left_as IS NOT NULL",
+  "CREATE INDEX owed_removals_before ON owed_removals (before)",
+  "CREATE INDEX owed_removals_seq ON owed_removals (seq)",
   "CREATE INDEX targets_failed ON targets (machine) WHERE state = 'failed'",
   "CREATE INDEX targets_by_state ON targets (deployment, wave, state)",
   "CREATE INDEX deployments_standing ON deployments (app, selector, start_seq) WHERE phase = 'succeeded' AND changed_attended IS NOT NULL",
