@@ -6,7 +6,7 @@ import { viewsOf } from "../api/views.fixture.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
 import { WIDE, work } from "./on-one.fixture.ts";
-import { World } from "./world.fixture.ts";
+import { lasting, World } from "./world.fixture.ts";
 
 const NAMES = ["a", "b", "c", "d", "e"];
 const BY = { by: "anna", reason: "" };
@@ -71,6 +71,33 @@ test.each(CASES)("nobody else is taken down when more could not go back than cou
   expect(reason?.message).toContain(`${failed.length} ${failed.length === 1 ? "machine" : "machines"} could not go back`);
   expect(world.command(second, "rollback").ok).toBe(true);
   expect(reverting(world, second)).toBeDefined();
+});
+
+test("memory and tables agree on what had become of those that were taken down, also when the rollback is asked for again", async () => {
+  const { world, second } = await rollingBack({ maxFailures: count(1) });
+  const agree = (): void => expect(lasting(world.engine.rollout(second))).toEqual(lasting(loadRollout(world.journal, second)));
+  await fails(world, "e");
+  agree();
+  const next = reverting(world, second)!;
+  await world.say(next, "healthy", undefined, "app", "1");
+  agree();
+  world.command(second, "abort");
+  world.command(second, "rollback");
+  expect(world.phase(second)).toBe("rolling_back");
+  agree();
+  world.startEngine();
+  world.pass(20_000, ...NAMES);
+  agree();
+});
+
+test("who is drained is taken back whatever the others show, and keeps nothing", async () => {
+  const { world, second } = await rollingBack();
+  world.engine.orders.cordon("b" as MachineId, { drain: true, force: true }, BY);
+  await world.say("b", "removed");
+  await fails(world, "e");
+  world.pass(3000, ...NAMES);
+  expect([world.phase(second), states(world, second)]).toEqual(["aborted", "healthy reverted healthy healthy failed"]);
+  expect(loadRollout(world.journal, second)!.reason!.message).toContain("a, c, d keep 2");
 });
 
 test("a machine that could not go back, and is drained, could not go back all the same", async () => {

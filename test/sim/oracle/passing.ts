@@ -163,7 +163,9 @@ export class Passing {
       const isSilent = missedMs >= SILENT_AFTER_MS + UNSURE_MS;
       // What is heard in this very moment may come after what was decided in it.
       const isHeard = missedMs < SILENT_AFTER_MS - UNSURE_MS && hosts.heardAgainAt(machine) < now;
-      return [{ machine, since, isSilent, isHeard, hadFailed: isSilent && hadFailed(this.#court, deployment, decision), mustHaveFailed: isSilent && hosts.lastHeardAt(machine) >= hosts.attention.since && hadFailed(this.#court, deployment, decision, UNSURE_MS) }];
+      // After a gap in its time everybody else is waited for as well, for as long as a machine may be silent.
+      const unsureMs = UNSURE_MS + (hosts.attention.since > decision.at ? SILENT_AFTER_MS : 0);
+      return [{ machine, since, isSilent, isHeard, hadFailed: isSilent && hadFailed(this.#court, deployment, decision), mustHaveFailed: isSilent && hosts.lastHeardAt(machine) >= hosts.attention.since && hadFailed(this.#court, deployment, decision, unsureMs) }];
     });
   }
 
