@@ -91,13 +91,16 @@ test("memory and tables agree on what had become of those that were taken down, 
 });
 
 test("who is drained is taken back whatever the others show, and keeps nothing", async () => {
-  const { world, second } = await rollingBack();
+  const { world, second } = await rollingBack({ maxUnavailable: count(2) });
+  expect(states(world, second)).toBe("healthy healthy healthy reverting reverting");
+  await fails(world, "e");
   world.engine.orders.cordon("b" as MachineId, { drain: true, force: true }, BY);
   await world.say("b", "removed");
-  await fails(world, "e");
+  world.pass(1000, ...NAMES);
+  await fails(world, "d");
   world.pass(3000, ...NAMES);
-  expect([world.phase(second), states(world, second)]).toEqual(["aborted", "healthy reverted healthy healthy failed"]);
-  expect(loadRollout(world.journal, second)!.reason!.message).toContain("a, c, d keep 2");
+  expect([world.phase(second), states(world, second)]).toEqual(["aborted", "healthy reverted healthy failed failed"]);
+  expect(loadRollout(world.journal, second)!.reason!.message).toContain("a, c keep 2");
 });
 
 test("a machine that could not go back, and is drained, could not go back all the same", async () => {
