@@ -181,7 +181,7 @@ export class SimController implements Turning {
         journal: store.journal,
         fleet: this.#fleet,
         clock,
-        logger: this.#logger,
+        logger: this.#loggerOf(this.life),
         schedule: new Schedule(),
         ask: (question) => this.#askOutside(question),
         distrusts: () => undefined,
@@ -331,7 +331,7 @@ export class SimController implements Turning {
         this.#pass("tell");
         return assignment;
       },
-      logger: this.#logger,
+      logger: this.#loggerOf(this.life),
       elapsedMs: () => (told += 1),
     });
   }
@@ -393,11 +393,11 @@ export class SimController implements Turning {
     this.#options.onBug(error);
   }
 
-  /** What the engine would only log is judged like what it throws. */
-  readonly #logger = {
-    error: ({ err }: { err?: unknown }) => this.#judge(err),
-    warn: () => {},
-    info: () => {},
-    debug: () => {},
-  } as unknown as Logger;
+  /** What the engine would only log is judged like what it throws; nobody reads what comes from one that was killed. */
+  #loggerOf(life: number): Logger {
+    const error = ({ err }: { err?: unknown }): void => {
+      if (life === this.life) this.#judge(err);
+    };
+    return { error, warn: () => {}, info: () => {}, debug: () => {} } as unknown as Logger;
+  }
 }
