@@ -341,7 +341,7 @@ export class CatchUp {
   #join(app: AppName, standing: Standing, machine: MachineId, labels: Labels, append: Append, now: Moment): void {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id) return;
-    if (assigned?.release === standing.release && !this.#isBackOn(standing, machine)) return;
+    if (assigned?.release === standing.release && (!this.#isBackOn(standing, machine) || this.#leftOutAfter(standing.startSeq - 1, machine, app) === standing.id)) return;
     if (this.#isDecidedByActive(app, machine)) return;
     if (this.#decidedOtherwise(standing, machine, labels) !== undefined || this.#facts.decisions.isTarget(standing.id, machine)) return;
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
