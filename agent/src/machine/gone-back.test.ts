@@ -65,6 +65,17 @@ describe("an app that went back", () => {
     expect(app.healthy().lastReport).toMatchObject({ phase: "reverted", reason: REASON });
   });
 
+  it.each([1000, 30_000])("is asked to run what it is back on %i ms later, after a restart of the agent: it is healthy for min_healthy_time before it says so", (ms) => {
+    const app = reverted();
+    app.pass(ms);
+    const { launch } = app.state;
+    app.say({ kind: "woken", found: launch.kind === "running" ? workload(launch.workload.launchId) : undefined, bootId: "boot-1" });
+    app.goal(run(3, v1, { minHealthyTimeMs: 10_000 })).work().healthy();
+    expect(app.lastReport).toMatchObject({ generation: 3, phase: ms < 10_000 ? "probing" : "healthy" });
+    expect(app.pass(5000).healthy().lastReport).toMatchObject({ generation: 3, phase: ms < 5000 ? "probing" : "healthy" });
+    expect(app.pass(5000).healthy().lastReport).toMatchObject({ generation: 3, phase: "healthy" });
+  });
+
   it("stays so over a restart of the agent", () => {
     const app = reverted().unhealthy();
     const { launch } = app.state;

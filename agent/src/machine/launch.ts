@@ -112,7 +112,7 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
       return found === undefined ? { ...unseen, launch: { kind: "none" } } : unseen;
     case "running": {
       const { workload } = state.launch;
-      if (found !== undefined) return !state.settled ? unseen : { ...state, health: { kind: "awaited", healthyMs: healthyMsBefore(state), since: now } };
+      if (found !== undefined) return !state.settled ? unseen : { ...state, health: { kind: "awaited", healthyMs: healthyMsBefore(state, now), since: now } };
       if (workload.bootId === bootId) return onExited(unseen, workload.launchId, { code: null, signal: null }, "", now);
       const rebooted: AppState = { ...unseen, launch: again(state, now) };
       return probeAnew(rebooted, now);
@@ -120,10 +120,11 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
   }
 }
 
-/** Of a process that this agent has found alive: how long it had been healthy when the agent before it looked last. What is healthy or was gone back to had been so for long enough. */
-function healthyMsBefore(state: AppState): number {
+/** Of a process that this agent has found alive: how long it had been healthy when the agent before it looked last. What is healthy had been so for long enough; what was gone back to has been so since, as far as anybody knows. */
+function healthyMsBefore(state: AppState, now: number): number {
   const { phase, goal } = state;
-  if (phase.kind === "healthy" || phase.kind === "reverted") return Math.max(1, goal?.minHealthyTimeMs ?? 0);
+  if (phase.kind === "healthy") return Math.max(1, goal?.minHealthyTimeMs ?? 0);
+  if (phase.kind === "reverted") return Math.max(1, now - state.phaseSince);
   return phase.kind === "probing" || phase.kind === "failed" ? healthyMsOf(state, state.seenAt) : 0;
 }
 
