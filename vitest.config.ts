@@ -1,8 +1,11 @@
 /**
  * Every test of Muster, in projects that run one after another: what is fast and likeliest to say what broke comes first.
- * Always holds: at most two test files run at a time; those of `e2e` that start whole fleets for more than a moment run one at a time.
+ * Always holds: at most two test files run at a time; those of `e2e`, which are the end-to-end tests that keep a fleet busy, run one at a time.
  */
 import { defineConfig } from "vitest/config";
+
+/** Of the end-to-end tests, those that need no core of their own: they ask little of their fleets, or wait most of the time. */
+const TWO_AT_A_TIME = ["bad-input-*", "secrets", "release-signatures", "restored", "slow-back"].map((name) => `test/e2e/${name}.test.ts`);
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -46,8 +49,8 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: "e2e-input",
-          include: ["test/e2e/bad-input-*.test.ts"],
+          name: "e2e-pairs",
+          include: TWO_AT_A_TIME,
           testTimeout: 15 * MINUTE,
           hookTimeout: 15 * MINUTE,
           sequence: { groupOrder: 3 },
@@ -58,7 +61,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
-          exclude: ["test/e2e/bad-input-*.test.ts"],
+          exclude: TWO_AT_A_TIME,
           testTimeout: 15 * MINUTE,
           hookTimeout: 15 * MINUTE,
           maxWorkers: 1,
