@@ -5,6 +5,7 @@
  */
 import { counted, firstAndMore } from "@muster/proto/text.ts";
 import { targetStateOf } from "../rollout/decide.ts";
+import { wasLost } from "../rollout/evidence.ts";
 import { type AgentPhase, type EndedPhase, isStuckBack, type LeftAs, isSupersededBack, type Purpose, type TargetCounts, type TargetState } from "../rollout/state.ts";
 import { type Tallied, tallied, type TallyGroup } from "./tally.ts";
 import { listText } from "./words.ts";
@@ -219,7 +220,7 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   const { phase } = ending;
   const state = stateNow(ending, target);
   if (state === "removed") return phase !== "succeeded" ? "removed" : leftAs === "failed" ? "removed_failed" : "removed_lost";
-  const isLost = leftAs === "lost" || leftAs === "excused";
+  const isLost = wasLost(target);
   if (isRevoked && (state === "unreachable" || isLost)) return attempts === 0 ? "was_revoked_without" : "was_revoked";
   if (state === "skipped" && isLost) return phase !== "succeeded" ? "may_run" : isHeard === true ? "is_cordoned" : "took_it";
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";

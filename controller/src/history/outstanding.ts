@@ -6,6 +6,7 @@ import type { AppName, DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Steps } from "../journal/slices.ts";
 import { leftWithRelease, stands } from "../journal/standing.ts";
 import { statement } from "../journal/statement.ts";
+import { wasLost } from "../rollout/evidence.ts";
 import type { RolloutState, TargetState } from "../rollout/state.ts";
 import { type Ending, type KeptSince, letGoTarget, NOBODY_OVERTAKEN, openStates, type Outstanding, outstandingKind, type OutstandingTarget, type Overtaken, overtakenKind, type OvertakenTarget } from "./outcome.ts";
 import type { Present } from "./present.ts";
@@ -64,7 +65,7 @@ export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, p
 function heardNow(target: OutstandingTarget, { app, answer, newer, ...row }: Pick<OpenRow, "app" | "isHeard" | "answer" | "newer">, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
   const isHeard = row.isHeard === 1;
   const machine = target.machine as MachineId;
-  const isLost = target.state === "unreachable" || target.leftAs === "lost" || target.leftAs === "excused" || !isHeard;
+  const isLost = target.state === "unreachable" || wasLost(target) || !isHeard;
   return { isHeard, isRevoked: isLost && present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, app), answer, newer };
 }
 

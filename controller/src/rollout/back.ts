@@ -1,7 +1,7 @@
 /**
  * The way back: machines that do not serve first and at once, then the newest wave first in the same window and lanes, each machine to what it ran before. Never a matter of time, of
  * gates or of freezes. A machine that is lost is told when it is heard again, also after the end of the rollback, unless another deployment has decided about it since; one that goes back by itself is let
- * finish. When more of the machines that served could not go back than could, and more than the wave's `max_failures`, no further one is taken down, and it ends as `aborted`. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
+ * finish. When more of the machines that served could not go back than could, and more than the largest `max_failures` of their waves, no further one is taken down, and it ends as `aborted`, also when it had ended otherwise. A newer deployment that takes the place of the rollback takes over its own machines alone: the others go on, and so do those that it ends without having told.
  */
 import type { MachineId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
@@ -126,7 +126,8 @@ function end(state: RolloutState, left: readonly Target[]): Step {
 }
 
 function outcome(state: RolloutState, left: readonly Target[]): { readonly phase: "rolled_back" | "failed" | "aborted"; readonly reason: RolloutReason | null } {
-  const failed = [...state.targets.values()].filter((target) => (target.state === "failed" && !left.includes(target)) || (left.length > 0 && state.stuckBack.has(target)));
+  const keeping = new Set(left);
+  const failed = [...state.targets.values()].filter((target) => (target.state === "failed" && !keeping.has(target)) || (left.length > 0 && state.stuckBack.has(target)));
   if (failed.length === 0) return { phase: "rolled_back", reason: state.reason };
   const message = `${counted(failed.length, "machine")} could not go back to what ${failed.length === 1 ? "it" : "they"} ran before: ${whoRunsWhat(failed)}${leftText(state, left)}${causeText(state)}`;
   return { phase: left.length > 0 ? "aborted" : "failed", reason: { code: "revert_failed", message } };

@@ -10,7 +10,7 @@ import { askedAnew, repeatsAlarm } from "./alarms.ts";
 import { repeating, type Verdict } from "./asking.ts";
 import type { RolloutChange } from "./change.ts";
 import { decideCommand, type CommandEvent } from "./command.ts";
-import { evidenceOf, runsAsLeft } from "./evidence.ts";
+import { evidenceOf, runsAsLeft, wasLost } from "./evidence.ts";
 import { measuredAnew, repeatsGate } from "./gates.ts";
 import { type Heirs, leaveTo, onLeft, onLeftAgain, onOvertaken } from "./leave.ts";
 import { type AgentPhase, isEnded, isMoving, isOvertaken, isSupersededBack, wentBack, type RolloutReason, type RolloutState, type Target, type TargetState } from "./state.ts";
@@ -223,7 +223,7 @@ type HeardAgain = Extract<RolloutEvent, { readonly kind: "heard_again" }>;
 function onVoice(state: RolloutState, { machine, answer, wasRenewed }: HeardAgain): readonly RolloutChange[] {
   const target = state.targets.get(machine);
   // A drained target that is heard again was not silenced for good by the release.
-  if (target?.state === "skipped" && (target.leftAs === "lost" || target.leftAs === "excused")) return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
+  if (target?.state === "skipped" && wasLost(target)) return [{ kind: "target_changed", machine, state: "skipped", reason: target.reason, runs: null }];
   if (target?.state !== "unreachable" || isOver(state)) return [];
   const to = stateWhenHeard(state, target, answer, wasRenewed);
   return [{ kind: "target_changed", machine, state: to, reason: failureOf(target), runs: null }, ...soakGoesOn(state, target)];

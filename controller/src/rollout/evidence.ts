@@ -32,6 +32,11 @@ export function evidenceOf(phase: RolloutPhase, target: Pick<Target, "state" | "
   }
 }
 
+/** The target was lost with the release before it left, whether a person knows of it or not. */
+export function wasLost({ leftAs = null }: { readonly leftAs?: LeftAs | null }): boolean {
+  return leftAs === "lost" || leftAs === "excused";
+}
+
 /** Of an unreachable target: it was told of the release, took it before a drain gave it something else, or ran it from the first and fell silent while the rollout went on. */
 export function isLostWithRelease({ purpose, onTrial, attempts, firstTold, reason }: Pick<Target, "purpose" | "onTrial" | "attempts" | "firstTold" | "reason">): boolean {
   if (purpose !== null) return purpose === "update";

@@ -48,8 +48,7 @@ function cordonBadge(machine: Machine): string {
 /** What runs there of what is assigned, as far as it has said: `shop-web 1.4.2`. */
 export function running({ apps }: Machine): readonly string[] {
   return apps
-    .filter(({ deploymentId }) => deploymentId !== "")
-    .filter(({ pid, phase, runningVersion }) => pid !== 0 || (runningVersion !== "" && appPhaseWord(phase) !== "removed"))
+    .filter(({ deploymentId, pid, phase, runningVersion }) => deploymentId !== "" && (pid !== 0 || (runningVersion !== "" && appPhaseWord(phase) !== "removed")))
     .map(({ app, runningVersion }) => plain(`${app} ${runningVersion}`));
 }
 
