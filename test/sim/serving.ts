@@ -124,6 +124,12 @@ export class Serving {
     if (this.mishaps.some((mishap) => mishap.artifact === artifact && mishap.at >= since)) return true;
     return this.#runs().some((run) => run.artifact === artifact && run.endedAt >= since && isIll(run, Math.min(run.endedAt, now)));
   }
+
+  /** Started since then, it ran until `deadlineAt` at least, and never answered well for so long at a time. */
+  hasMissed(artifact: string, since: number, deadlineAt: number, minHealthyMs: number): boolean {
+    const isLate = (run: Run) => run.artifact === artifact && run.startedAt >= since && run.endedAt >= deadlineAt && !stretchesOf(run, deadlineAt).some(({ from, to }) => to - from >= minHealthyMs);
+    return this.#runs().some(isLate);
+  }
 }
 
 function isIll({ course, startedAt }: Run, until: number): boolean {

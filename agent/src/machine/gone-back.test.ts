@@ -76,6 +76,17 @@ describe("an app that went back", () => {
     expect(app.pass(5000).healthy().lastReport).toMatchObject({ generation: 3, phase: "healthy" });
   });
 
+  it.each([true, false])("has its machine reboot, and its agent start again before anybody has asked whether it is well (gone back to: %s): it was not healthy before", (isBack) => {
+    const app = isBack ? reverted() : new HandDriven().deploy(first);
+    app.pass(30_000).say({ kind: "woken", found: undefined, bootId: "boot-2" }).work();
+    const { launch } = app.state;
+    app.say({ kind: "woken", found: launch.kind === "running" ? workload(launch.workload.launchId) : undefined, bootId: "boot-2" });
+    expect(app.demand.probe?.wasHealthy).toBe(false);
+    app.goal(run(3, v1, { minHealthyTimeMs: 10_000, healthyDeadlineMs: 50_000 })).work().healthy();
+    expect(app.lastReport).toMatchObject({ generation: 3, phase: "probing" });
+    expect(app.pass(10_000).work().lastReport).toMatchObject({ generation: 3, phase: "healthy" });
+  });
+
   it("stays so over a restart of the agent", () => {
     const app = reverted().unhealthy();
     const { launch } = app.state;

@@ -120,12 +120,21 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
   }
 }
 
-/** Of a process that this agent has found alive: how long it had been healthy when the agent before it looked last. What is healthy had been so for long enough; what was gone back to has been so since, as far as anybody knows. */
+/**
+ * Of a process that this agent has found alive: how long it had been healthy when the agent before it looked last. What is healthy had been so for long enough; what was gone back to has been so since, as far as
+ * anybody knows. Neither when its machine has started since and nobody has seen it well.
+ */
 function healthyMsBefore(state: AppState, now: number): number {
   const { phase, goal } = state;
-  if (phase.kind === "healthy") return Math.max(1, goal?.minHealthyTimeMs ?? 0);
-  if (phase.kind === "reverted") return Math.max(1, now - state.phaseSince);
-  return phase.kind === "probing" || phase.kind === "failed" ? healthyMsOf(state, state.seenAt) : 0;
+  if (phase.kind === "probing" || phase.kind === "failed") return healthyMsOf(state, state.seenAt);
+  if (!isSeenWell(state)) return 0;
+  return Math.max(1, phase.kind === "healthy" ? (goal?.minHealthyTimeMs ?? 0) : now - state.phaseSince);
+}
+
+/** What is healthy or was gone back to has been well since it runs. The next agent goes by it. */
+export function isSeenWell({ phase, health }: AppState): boolean {
+  if (phase.kind !== "healthy" && phase.kind !== "reverted") return false;
+  return health.kind === "healthy" || (health.kind === "awaited" && health.healthyMs > 0);
 }
 
 /** When the crashes before this run count no more; undefined: there are none. */

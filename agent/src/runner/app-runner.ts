@@ -13,6 +13,7 @@ import type { Refusal } from "@muster/proto/gen/muster/v1/agent.ts";
 import type { Logger } from "pino";
 import { decide } from "../machine/decide.ts";
 import type { Event } from "../machine/event.ts";
+import { isSeenWell } from "../machine/launch.ts";
 import type { Picture } from "../machine/picture.ts";
 import type { AppState, Workload } from "../machine/state.ts";
 import type { Demand, FileStep, ProcessStep } from "../machine/step.ts";
@@ -313,7 +314,7 @@ async function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<voi
   cancel();
 }
 
-/** What is worth a write: health begins anew with each life of the agent. */
+/** What is worth a write: of its health, only what the next agent goes by. */
 function recorded(state: AppState): string {
-  return JSON.stringify({ ...state, health: undefined });
+  return JSON.stringify({ ...state, health: isSeenWell(state) });
 }

@@ -163,7 +163,9 @@ export class Causes {
     // What was never fetched can be held against nobody for the time in which the controller, which has it, was away, as long as what ran before was well.
     const isOwn = host.disk.releases.has(`${app}/${artifact}`) || serving.current(hosts.now) === undefined || serving.lastOffAt(hosts.now) >= last.at;
     const hadMs = isOwn ? hosts.now - last.at : hosts.attention.atMost(last.at, hosts.now) + UNNOTICED_MS;
-    return hadMs >= strategy.healthyDeadlineMs && hosts.settledPhase(machine, app, last.generation) !== "healthy";
+    if (hadMs < strategy.healthyDeadlineMs) return false;
+    // What rests there by now may be another release.
+    return hosts.settledPhase(machine, app, last.generation) !== "healthy" || serving.hasMissed(artifact, last.at, last.at + strategy.healthyDeadlineMs - ROUNDING_MS, strategy.minHealthyTimeMs);
   }
 
   /** A soak ends a rollout whose hosts start it again and again; those that the file waits for do not. */
