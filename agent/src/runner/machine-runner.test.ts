@@ -254,6 +254,23 @@ describe("an agent that is killed", () => {
     expect(world.running).toEqual(["web@1"]);
   });
 
+  it("remembers what was well after a reboot when it is started once more, and nothing that nobody has seen well since", async () => {
+    await running();
+    const restarted = async (): Promise<boolean> => {
+      const asked = world.wasHealthy.length;
+      await world.agent().start();
+      await world.clock.until(() => world.wasHealthy.length > asked);
+      return world.wasHealthy.at(-1)!;
+    };
+    world.reboot();
+    expect(await restarted()).toBe(false);
+    world.kill();
+    expect(await restarted()).toBe(false);
+    await world.clock.until(() => world.last?.phase === "APP_PHASE_HEALTHY");
+    world.kill();
+    expect(await restarted()).toBe(true);
+  });
+
   it("goes straight to the newest assignment when it is back", async () => {
     await running();
     world.kill();

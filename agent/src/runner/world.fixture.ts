@@ -96,6 +96,8 @@ export class FakeWorld {
   readonly reports: NewReport[] = [];
   /** Every start and stop of a process, in order. */
   readonly deeds: string[] = [];
+  /** Of each watch of an app's health that has begun: whether it was well when somebody looked last. */
+  readonly wasHealthy: boolean[] = [];
   readonly busyPorts = new Set<number>();
   readonly links = new Map<string, string>();
   readonly releases = new Set<string>();
@@ -271,7 +273,8 @@ export class FakeWorld {
           }),
       },
       prober: {
-        watch: ({ releaseDir }, onVerdict) => {
+        watch: ({ releaseDir, wasHealthy }, onVerdict) => {
+          this.wasHealthy.push(wasHealthy);
           const version = versionOf(releaseDir.split("/").at(-1)!);
           const verdicts = this.behaviours.get(version)?.verdicts ?? [{ health: "healthy" } as const];
           let isStopped = false;
