@@ -5,7 +5,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Of the end-to-end tests, those that need no core of their own: they ask little of their fleets, or wait most of the time. */
-const TWO_AT_A_TIME = ["bad-input-*", "secrets", "release-signatures", "restored", "slow-back"].map((name) => `test/e2e/${name}.test.ts`);
+const TWO_AT_A_TIME = ["slow-back", "bad-releases", "away", "strategies", "bad-input-*", "secrets", "release-signatures", "restored", "planted"].map((name) => `test/e2e/${name}.test.ts`);
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

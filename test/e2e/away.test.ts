@@ -86,7 +86,7 @@ describe("a machine that reboots without a network", () => {
   it("starts its last good release again", async () => {
     const agent = awayAgent();
     const before = await answerOf(AWAY);
-    const port = await shop.port(AWAY);
+    const port = shop.port(AWAY);
     await fleet.killAll();
     endAll(shop.starts());
 
@@ -99,7 +99,7 @@ describe("a machine that reboots without a network", () => {
 
   it("starts its last good release again when it was in the middle of a bad one", async () => {
     const agent = awayAgent();
-    const port = await shop.port(AWAY);
+    const port = shop.port(AWAY);
     const bad = shop.release("2", { behaviour: "never_healthy", rollout: { waves: "[100%]", max_unavailable: "3", healthy_deadline: "4s" } });
     await fleet.deploy(bad);
     await until(() => shop.starts().some(({ machine, version }) => machine === AWAY && version === "2"));

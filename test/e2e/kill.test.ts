@@ -93,8 +93,7 @@ class Trial {
       this.rolloutMs = Date.parse(status.ended_at!) - Date.parse(status.started_at!);
     }
     this.#bystanders = await this.#bystander.answers(MACHINES);
-    const ports = await Promise.all(MACHINES.map(async (machine) => [machine, await this.#shop.port(machine)] as const));
-    this.#ports = Object.fromEntries(ports);
+    this.#ports = Object.fromEntries(MACHINES.map((machine) => [machine, this.#shop.port(machine)]));
   }
 
   async round(version: string, isBroken: boolean, strike: () => Promise<void>): Promise<void> {

@@ -59,7 +59,7 @@ it("a rollout whose bug is met first by a controller that starts is paused, and 
   expect(await fleet.status(id)).toMatchObject({ phase: "aborted", counts: { healthy: 1, pending: 2 } });
   setBug(false);
   await succeeds(cursed, "4");
-  expect(await Promise.all(MACHINES.map(async (machine) => (await ask(await cursed.port(machine))).version))).toEqual(["4", "4", "4"]);
+  expect(await Promise.all(MACHINES.map(async (machine) => (await ask(cursed.port(machine))).version))).toEqual(["4", "4", "4"]);
 });
 
 it("a controller that is killed while it archives loses nothing of the past and doubles nothing", async () => {

@@ -120,7 +120,7 @@ describe("never more machines are down than the window and the budgets allow", (
     const activating = ["dev-2", "dev-3"];
     for (const machine of activating) shop.turnUnhealthy("5", machine);
     const rolling = fleet.follow("deploy", "-f", shop.release("5", { rollout: { waves: "[100%]", max_unavailable: "2" } }));
-    const serving = new Serving(await places(shop));
+    const serving = new Serving(places(shop));
     const { id } = await rolling.until(({ counts }) => counts["healthy"] === 2 && counts["updating"] === 2);
     await comes(() => runs("5").length === MACHINES.length);
     const { code, status } = await fleet.follow("rollback", id, "--to", "1").end();
@@ -134,7 +134,7 @@ describe("never more machines are down than the window and the budgets allow", (
     const rolling = fleet.follow("deploy", "-f", shop.release("6", { rollout: ALL_AT_ONCE }));
     const { id } = await rolling.until(({ counts }) => counts["updating"] === 1);
     await comes(() => runs("6").length === 1);
-    const serving = new Serving([...(await places(shop)), ...(await places(mail))]);
+    const serving = new Serving([...(places(shop)), ...(await places(mail))]);
     expect(await fleet.muster(["abort", id])).toMatchObject({ code: 0, stdout: expect.stringContaining("dev-0 is on its way to 6") });
     const other = fleet.follow("deploy", "-f", mail.release("2", { rollout: ALL_AT_ONCE }));
     await other.until(({ waiting_on: waitsFor }) => waitsFor?.includes("budget of role=web") === true);
@@ -152,7 +152,7 @@ describe("never more machines are down than the window and the budgets allow", (
     const before = shop.starts().length;
     shop.turnUnhealthy("7", "dev-1");
     await fleet.until(id, ({ now }) => now?.bad === 1);
-    const serving = new Serving(await places(shop));
+    const serving = new Serving(places(shop));
     const ran = await fleet.muster(["rollback", id, "--watch"]);
     await expectMostDown(serving, 1);
     expect(ran).toMatchObject({ code: 0 });
@@ -239,8 +239,8 @@ async function expectMostDown(serving: Serving, most: number): Promise<void> {
   expect(mostDown).toHaveLength(most);
 }
 
-function places(app: TestApp): Promise<readonly Place[]> {
-  return Promise.all(MACHINES.map(async (machine) => ({ machine, port: await app.port(machine) })));
+function places(app: TestApp): readonly Place[] {
+  return MACHINES.map((machine) => ({ machine, port: app.port(machine) }));
 }
 
 /** On which machines a version of the shop was started, by name. */

@@ -1,7 +1,9 @@
 /**
  * Going back ends on the release that is gone back to, however hard the file judges that is taken back: what needs long to start, or to stop, or to come to its turn has that time. Judged by what answers on the machines.
+ *
+ * Each test has a fleet of its own, and all of them run at a time: they wait for nearly all of theirs.
  */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 
 import { comes, DevFleet, type Status } from "./fleet.ts";
 import { type ReleaseOptions, TestApp } from "./test-app.ts";
@@ -12,54 +14,59 @@ const SLOW: ReleaseOptions = { startsInMs: 12_000, rollout: { ...ALL_AT_ONCE, he
 /** Of a release that starts at once. */
 const HARD = { ...ALL_AT_ONCE, healthy_deadline: "6s", progress_deadline: "10s" } as const;
 
-let fleet: DevFleet;
+describe.concurrent("a release that needs longer to start than the file allows that is taken back", () => {
+  it.each(["rollback", "rollback --to"])("is what runs everywhere in the end, by %s", (how) =>
+    onFleet(async (fleet) => {
+      const app = new TestApp(fleet, "shop");
+      await succeeds(fleet, app, "1", SLOW);
+      const id = await succeeds(fleet, app, "2", { rollout: HARD });
+      const { status } = await fleet.follow("rollback", id, ...(how === "rollback" ? [] : ["--to", "1"])).end();
+      await expectOn(app, status, how === "rollback" ? "rolled_back" : "succeeded");
+    }));
 
-beforeAll(async () => {
-  fleet = await DevFleet.start({ agents: MACHINES.length, args: ["--silent-after", "2s"] });
+  it("is what runs everywhere when the rollout goes back by itself", () =>
+    onFleet(async (fleet) => {
+      const app = new TestApp(fleet, "shop");
+      await succeeds(fleet, app, "1", SLOW);
+      app.turnUnhealthy("2", "dev-1");
+      const { status } = await fleet.follow("deploy", "-f", app.release("2", { rollout: { ...HARD, waves: "[1, 100%]" } })).end();
+      await expectOn(app, status, "rolled_back");
+    }));
+
+  it("is what runs everywhere when what it replaces is long in ending", () =>
+    onFleet(async (fleet) => {
+      const app = new TestApp(fleet, "stubborn");
+      await succeeds(fleet, app, "1", SLOW);
+      const id = await succeeds(fleet, app, "2", { stopsInMs: 22_000, rollout: HARD });
+      const { status } = await fleet.follow("rollback", id).end();
+      await expectOn(app, status, "rolled_back");
+    }));
+
+  it("is what runs everywhere when another app of its machines is on the move for long", () =>
+    onFleet(async (fleet) => {
+      const [app, other] = [new TestApp(fleet, "behind"), new TestApp(fleet, "before")];
+      await succeeds(fleet, app, "1", SLOW);
+      const id = await succeeds(fleet, app, "2", { rollout: HARD });
+      await succeeds(fleet, other, "1", { stopsInMs: 28_000, rollout: ALL_AT_ONCE });
+      const moving = fleet.follow("deploy", "-f", other.release("2", { rollout: { ...ALL_AT_ONCE, healthy_deadline: "50s" } }));
+      await moving.until(({ counts }) => counts["updating"] === MACHINES.length);
+      await comes(async () => (await fleet.machine("dev-0")).apps.some((each) => each.app === other.name && each.phase === "activating"));
+      const { status } = await fleet.follow("rollback", id).end();
+      await expectOn(app, status, "rolled_back");
+      expect(await moving.end()).toMatchObject({ code: 0 });
+    }));
 });
 
-afterAll(() => fleet?.stop());
+async function onFleet(run: (fleet: DevFleet) => Promise<void>): Promise<void> {
+  const fleet = await DevFleet.start({ agents: MACHINES.length, args: ["--silent-after", "2s"] });
+  try {
+    await run(fleet);
+  } finally {
+    await fleet.stop();
+  }
+}
 
-describe("a release that needs longer to start than the file allows that is taken back", () => {
-  it.each(["rollback", "rollback --to"])("is what runs everywhere in the end, by %s", async (how) => {
-    const app = new TestApp(fleet, how === "rollback" ? "back" : "backto");
-    await succeeds(app, "1", SLOW);
-    const id = await succeeds(app, "2", { rollout: HARD });
-    const { status } = await fleet.follow("rollback", id, ...(how === "rollback" ? [] : ["--to", "1"])).end();
-    await expectOn(app, status, how === "rollback" ? "rolled_back" : "succeeded");
-  });
-
-  it("is what runs everywhere when the rollout goes back by itself", async () => {
-    const app = new TestApp(fleet, "byitself");
-    await succeeds(app, "1", SLOW);
-    app.turnUnhealthy("2", "dev-1");
-    const { status } = await fleet.follow("deploy", "-f", app.release("2", { rollout: { ...HARD, waves: "[1, 100%]" } })).end();
-    await expectOn(app, status, "rolled_back");
-  });
-
-  it("is what runs everywhere when what it replaces is long in ending", async () => {
-    const app = new TestApp(fleet, "stubborn");
-    await succeeds(app, "1", SLOW);
-    const id = await succeeds(app, "2", { stopsInMs: 22_000, rollout: HARD });
-    const { status } = await fleet.follow("rollback", id).end();
-    await expectOn(app, status, "rolled_back");
-  });
-
-  it("is what runs everywhere when another app of its machines is on the move for long", async () => {
-    const [app, other] = [new TestApp(fleet, "behind"), new TestApp(fleet, "before")];
-    await succeeds(app, "1", SLOW);
-    const id = await succeeds(app, "2", { rollout: HARD });
-    await succeeds(other, "1", { stopsInMs: 28_000, rollout: ALL_AT_ONCE });
-    const moving = fleet.follow("deploy", "-f", other.release("2", { rollout: { ...ALL_AT_ONCE, healthy_deadline: "50s" } }));
-    await moving.until(({ counts }) => counts["updating"] === MACHINES.length);
-    await comes(async () => (await fleet.machine("dev-0")).apps.some((each) => each.app === other.name && each.phase === "activating"));
-    const { status } = await fleet.follow("rollback", id).end();
-    await expectOn(app, status, "rolled_back");
-    expect(await moving.end()).toMatchObject({ code: 0 });
-  });
-});
-
-async function succeeds(app: TestApp, version: string, options: ReleaseOptions = {}): Promise<string> {
+async function succeeds(fleet: DevFleet, app: TestApp, version: string, options: ReleaseOptions = {}): Promise<string> {
   const { code, status } = await fleet.follow("deploy", "-f", app.release(version, options)).end();
   expect([code, status.phase], JSON.stringify(status)).toEqual([0, "succeeded"]);
   return status.id;

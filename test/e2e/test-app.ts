@@ -14,6 +14,7 @@ export interface Start {
   readonly version: string;
   readonly machine: string;
   readonly pid: number;
+  readonly port: number;
   readonly at: number;
 }
 
@@ -30,7 +31,7 @@ export interface ReleaseOptions {
   readonly startsInMs?: number;
   /** After a SIGTERM it goes on for so long, within 30 s; default 0. */
   readonly stopsInMs?: number;
-  /** Of its probe; default 100ms. */
+  /** Of its probe; default 250ms: what is asked more often costs many fleets at a time their cores. */
   readonly interval?: string;
   /** Keys of `rollout` that differ from the quick ones. */
   readonly rollout?: Readonly<Record<string, string>>;
@@ -53,7 +54,6 @@ export class TestApp {
   readonly name: string;
   readonly #fleet: DevFleet;
   readonly #ledger: string;
-  readonly #ports = new Map<string, number>();
 
   constructor(fleet: DevFleet, name: string) {
     this.name = name;
@@ -62,7 +62,7 @@ export class TestApp {
   }
 
   /** Writes a release; returns the path of its muster.yaml. */
-  release(version: string, { behaviour = "good", startsInMs = 0, stopsInMs = 0, interval = "100ms", rollout = {}, files = {} }: ReleaseOptions = {}): string {
+  release(version: string, { behaviour = "good", startsInMs = 0, stopsInMs = 0, interval = "250ms", rollout = {}, files = {} }: ReleaseOptions = {}): string {
     const yaml = [
       `app: ${this.name}`,
       `version: "${version}"`,
@@ -108,20 +108,16 @@ export class TestApp {
     rmSync(this.#unhealthyFile(version, machine));
   }
 
-  /** The port that the machine keeps for this app. */
-  async port(machine: string): Promise<number> {
-    const known = this.#ports.get(machine);
-    if (known !== undefined) return known;
-    const { apps } = await this.#fleet.machine(machine);
-    const port = apps.find(({ app }) => app === this.name)?.ports["http"];
-    if (port === undefined) throw new Error(`${machine} has no port for ${this.name}: ${JSON.stringify(apps)}`);
-    this.#ports.set(machine, port);
-    return port;
+  /** The port of the last that was started on the machine: all of them have the same. */
+  port(machine: string): number {
+    const last = this.starts().findLast((start) => start.machine === machine);
+    if (last === undefined) throw new Error(`${this.name} was never started on ${machine}`);
+    return last.port;
   }
 
   /** What answers on each of these machines, by machine. */
   async answers(machines: readonly string[]): Promise<Readonly<Record<string, Answer>>> {
-    const answers = machines.map(async (machine) => [machine, await ask(await this.port(machine))] as const);
+    const answers = machines.map(async (machine) => [machine, await ask(this.port(machine))] as const);
     return Object.fromEntries(await Promise.all(answers));
   }
 

@@ -54,7 +54,7 @@ export function eventText(entry: Entry): string {
     case "artifact_removed":
       return `artifact ${entry.artifact.slice(0, 12)} removed by retention`;
     case "targets_archived":
-      return `the targets of ${entry.deployment} up to ${entry.upTo} went to the archive`;
+      return `${entry.upTo === "" ? `the names of whom ${entry.deployment} left out` : `the targets of ${entry.deployment} up to ${entry.upTo}`} went to the archive`;
     case "report_accepted":
       return reportText(entry);
   }

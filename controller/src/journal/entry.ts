@@ -167,12 +167,14 @@ export interface RetentionSet {
   readonly by: string;
 }
 
-/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names; and so are, with the first such row, all machines that it left out. */
+/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names; and so are the machines that it left out, but for those that are kept by their names. */
 export interface TargetsArchived {
   readonly kind: "targets_archived";
   readonly deployment: DeploymentId;
   readonly app: AppName;
-  readonly upTo: MachineId;
+  /** Empty: of none. */
+  readonly upTo: MachineId | "";
+  readonly kept: readonly MachineId[];
 }
 
 export interface ReportAccepted {

@@ -11,7 +11,7 @@ const version = readFileSync("version.txt", "utf8").trim();
 const startedAt = Date.now();
 const TURNS_UNHEALTHY_AFTER_MS = 3000;
 
-appendFileSync(LEDGER, `${JSON.stringify({ version, machine: MACHINE, pid: process.pid, at: startedAt })}\n`);
+appendFileSync(LEDGER, `${JSON.stringify({ version, machine: MACHINE, pid: process.pid, port: Number(PORT), at: startedAt })}\n`);
 
 if (BEHAVIOUR === "exits") {
   console.error("cannot find the prices");

@@ -1,0 +1,91 @@
+/** Whom a deployment left out is what was decided about it last, whatever of the deployment is in the archive. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { count } from "../rollout/rollout.fixture.ts";
+import { work, WIDE } from "./on-one.fixture.ts";
+import { World } from "./world.fixture.ts";
+
+const MINUTE_MS = 60_000;
+const BY = { by: "anna", reason: "" };
+const NO_DRAIN = { drain: false, force: false };
+
+/** Its journal is on a file; what ended five minutes ago goes to the archive. */
+async function worldOf(): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), "muster-folded-"));
+  const world = new World(join(folder, "muster.db"));
+  onTestFinished(() => {
+    world.engine.stop();
+    world.journal.close();
+    rmSync(folder, { recursive: true });
+  });
+  world.engine.archiving.stop();
+  await world.engine.retention.set({ keep: 20, keepForMs: 90 * 86_400_000, stepsForMs: 5 * MINUTE_MS }, "anna");
+  return world;
+}
+
+test.each([false, true])("a machine stays on what was decided about it last when its labels change, left out by that, and the steps are in the archive: %s", async (isArchived) => {
+  const all = ["a", "b", "c"];
+  const world = await worldOf();
+  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
+  await world.joinAs({ role: "web", zone: "b" }, "c");
+  world.deploy("2", WIDE);
+  await work(world, all, 4);
+  world.engine.orders.cordon("a" as never, NO_DRAIN, BY);
+  world.deploy("3", WIDE);
+  await work(world, all, 4);
+  const newest = world.deploy("2", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 4);
+  world.engine.orders.uncordon("a" as never, BY);
+  await work(world, all, 4);
+  world.label({ role: "web", zone: "c" }, "a");
+  await work(world, all, 6);
+  world.deploy("4", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 6);
+  expect([world.phase(newest), ...all.map((name) => world.wanted(name))]).toEqual(["succeeded", "2", "4", "3"]);
+  if (isArchived) {
+    world.pass(10 * MINUTE_MS, ...all);
+    world.engine.orders.setBudget("role=nobody", 1, "anna");
+    await world.engine.archiving.sweep();
+  }
+  world.startEngine();
+  world.pass(20_000, ...all);
+  await work(world, all, 6);
+  expect(all.map((name) => world.wanted(name))).toEqual(["2", "4", "3"]);
+});
+
+/** As left-out-decided.test.ts has it ("a rollback --to that was given up for the same release leaves that as the last good one"), with the steps in the archive meanwhile. */
+test.each([false, true])("a rollback --to that was given up for the same release leaves that as the last good one, and its steps are in the archive: %s", async (isArchived) => {
+  const NAMES = ["a", "b", "c", "d"];
+  const world = await worldOf();
+  await world.joinAs({ role: "web", zone: "a" }, "a");
+  await world.joinAs({ role: "web", zone: "b" }, "b", "c", "d");
+  world.deploy("1", WIDE);
+  await work(world, NAMES, 6);
+  const second = world.deploy("2", { ...WIDE, maxUnavailable: count(1) });
+  await work(world, NAMES, 10);
+  // Somebody takes it back, sees the mistake when some machine has been told, and deploys 2 again.
+  const third = world.engine.operators.rollbackTo(second, "1", BY);
+  expect(third.ok).toBe(true);
+  world.pass(1000, ...NAMES);
+  const again = world.deploy("2", { ...WIDE, maxUnavailable: count(1), onConflict: "supersede" });
+  world.pass(1000, ...NAMES);
+  world.command(again, "abort");
+  await work(world, NAMES, 10);
+  // The machine that was told goes on to something else.
+  world.deploy("3", { ...WIDE, targets: "zone=a" });
+  await work(world, NAMES, 6);
+  if (isArchived) {
+    world.pass(10 * MINUTE_MS, ...NAMES);
+    world.engine.orders.setBudget("role=nobody", 1, "anna");
+    await world.engine.archiving.sweep();
+  }
+  const fourth = world.deploy("4", { ...WIDE, targets: "zone=b" });
+  world.pass(1000, ...NAMES);
+  expect(["b", "c", "d"].map((name) => world.engine.assignmentFor(name as never)?.apps[0]?.lastGoodVersion)).toEqual(["2", "2", "2"]);
+  await work(world, NAMES, 6);
+  world.command(fourth, "rollback");
+  await work(world, NAMES, 8);
+  expect([world.phase(fourth), ...["b", "c", "d"].map((name) => world.wanted(name))]).toEqual(["rolled_back", "2", "2", "2"]);
+});
