@@ -3,7 +3,7 @@
  */
 import type { AppName, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
-import { CONFIRMING, LAST_GOOD_OF } from "../journal/confirmed.ts";
+import { CONFIRMING, LAST_GOOD_FOR } from "../journal/confirmed.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import type { PlanMachine } from "../plan/plan.ts";
@@ -20,7 +20,7 @@ const MACHINES_AT_ONCE = 200;
 const MACHINES = `SELECT id, labels, cordoned_at IS NOT NULL AS cordoned FROM machines WHERE id > ? ORDER BY id LIMIT ${MACHINES_AT_ONCE}`;
 
 const LAST_GOODS = `
-  SELECT a.machine, ${LAST_GOOD_OF} AS release
+  SELECT a.machine, ${LAST_GOOD_FOR} AS release
   FROM machines m CROSS JOIN assignments a ON a.machine = m.id AND a.app = @app ${CONFIRMING} WHERE m.id >= @from AND m.id <= @to`;
 
 export function selectMachines(journal: Journal, world: World, app: AppName, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
@@ -42,7 +42,7 @@ export function* machinePages(journal: Journal, { availabilities, fleet }: World
       const answer = availabilities.answerOf(id, app);
       const silent = fleet.isSilent(id);
       const runsIt = answer === "healthy" && !silent && availabilities.assignedTo(id, app)?.release === release;
-      if (runsIt) confirmed ??= lastGoods(journal, app, rows[0]!.id, rows.at(-1)!.id);
+      if (runsIt) confirmed ??= lastGoods(journal, app, release, rows[0]!.id, rows.at(-1)!.id);
       const isConfirmed = confirmed?.get(id) === release;
       selected.push({
         id,
@@ -66,9 +66,9 @@ function selectedLabels(selector: Selector, text: string): Labels | undefined {
   return selects(selector, labels) ? labels : undefined;
 }
 
-/** The release of an app that was confirmed last, of each machine from one name to another that has the app. */
-export function lastGoods(journal: Journal, app: AppName, from: MachineId, to: MachineId): ReadonlyMap<MachineId, ReleaseId | null> {
-  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, from, to }) as [MachineId, ReleaseId | null][]);
+/** The release of an app that was confirmed last, of each machine from one name to another that has the app. `release`: what is deployed. */
+export function lastGoods(journal: Journal, app: AppName, release: ReleaseId, from: MachineId, to: MachineId): ReadonlyMap<MachineId, ReleaseId | null> {
+  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, release, from, to }) as [MachineId, ReleaseId | null][]);
 }
 
 export function countMachines(journal: Journal): number {

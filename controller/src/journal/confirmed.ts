@@ -33,17 +33,27 @@ const IS_GOOD = `(${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} AND NOT 
 const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state IS NOT 'failed' AND EXISTS (
   SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) AND NOT ${IS_TAKEN_BACK})`;
 
-/** A rollback to an older release was to come to the machine, and something else took its place, but for the same release, which left the machine out and was not taken back: somebody wants that again. */
+/**
+ * A rollback to an older release was to come to the machine, and something else took its place, but for the same release, which left the machine out and was not taken back: somebody wants that again; and but for the same rollback
+ * once more, which says itself what becomes of the release.
+ */
 const IS_TO_BE_REPLACED = `EXISTS (
   SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
   WHERE d.app = a.app AND ${gaveWay("d")} AND d.takes_back = a.release AND d.start_seq > a.decided_seq
+    AND NOT EXISTS (SELECT 1 FROM deployments n WHERE n.app = d.app AND n.takes_back = d.takes_back AND n.selector = d.selector AND n.start_seq > d.start_seq AND NOT ${gaveWay("n")})
     AND NOT EXISTS (SELECT 1 FROM deployments n WHERE n.app = a.app AND n.release = a.release AND n.start_seq > d.start_seq AND n.back_seq IS NULL AND ${leavesOut("n", "a.machine")}))`;
 
 /** Of such an assignment: what was the last good release when it was made. Not what the machine ran when it joined, if that is what was given to it, and is taken back. */
 const GOOD_BEFORE = `CASE WHEN a.last_good IS a.release AND t.previous IS NULL AND ${IS_TAKEN_BACK} THEN NULL ELSE a.last_good END`;
 
 /** Of such an assignment: the release that was confirmed last, and not taken back since. */
-export const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE ${GOOD_BEFORE} END`;
+const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE ${GOOD_BEFORE} END`;
+
+/** It was given by a rollback to an older release that is under way, or that something took the place of: by no decision that has come to its end. */
+const IS_CUT_SHORT = `EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release = a.release AND d.takes_back IS NOT NULL AND (d.phase IN ('rolling', 'paused') OR ${gaveWay("d")}))`;
+
+/** Of such an assignment: the same for a deployment of `@release`. What takes the place of a rollback to an older release, and gives that too, goes back to what ran before both. */
+export const LAST_GOOD_FOR = `CASE WHEN a.release IS @release AND ${IS_CUT_SHORT} THEN ${GOOD_BEFORE} ELSE ${LAST_GOOD_OF} END`;
 
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
 export const RENEWED = `

@@ -7,13 +7,13 @@ import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
 import type { WayBack } from "../rollout/surroundings.ts";
-import { CONFIRMING, LAST_GOOD_OF } from "./confirmed.ts";
+import { CONFIRMING, LAST_GOOD_FOR } from "./confirmed.ts";
 import { labelsOf } from "./labels.ts";
 import { statement } from "./statement.ts";
 import type { Stood, StandingMemory } from "./standing-memory.ts";
 import { takenBackAfter } from "./taken-back.ts";
 
-const ASSIGNED = `SELECT ${LAST_GOOD_OF} AS release FROM assignments a ${CONFIRMING} WHERE a.machine = ? AND a.app = ?`;
+const ASSIGNED = `SELECT ${LAST_GOOD_FOR} AS release FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
 const FOUND = `SELECT r.id AS release, m.labels FROM machine_apps s JOIN machines m ON m.id = s.machine JOIN releases r ON r.id = s.app || '@' || s.running_version AND r.artifact = s.running_artifact
   WHERE s.machine = ? AND s.app = ? AND s.phase IN ('probing', 'healthy', 'reverting', 'reverted')`;
 
@@ -34,9 +34,9 @@ export interface WayBackTo extends WayBack {
   readonly givenBy: DeploymentId | null;
 }
 
-/** Null: there is none. */
-export function lastGood(db: Database, machine: MachineId, app: AppName): ReleaseId | null {
-  const assigned = statement(db, ASSIGNED).get(machine, app) as { readonly release: ReleaseId | null } | undefined;
+/** `release`: what it is told next; null: nothing, or the removal. Null: there is none. */
+export function lastGood(db: Database, machine: MachineId, app: AppName, release: ReleaseId | null = null): ReleaseId | null {
+  const assigned = statement(db, ASSIGNED).get({ machine, app, release }) as { readonly release: ReleaseId | null } | undefined;
   return assigned === undefined ? foundThere(db, machine, app) : assigned.release;
 }
 
@@ -45,7 +45,7 @@ export function lastGood(db: Database, machine: MachineId, app: AppName): Releas
  * machines get it. `asLate`: nothing was good on it, as is known, and it is to go back now. Default false.
  */
 export function wayBack(db: Database, standingMemory: StandingMemory, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
-  const release = asLate ? null : lastGood(db, machine, app);
+  const release = asLate ? null : lastGood(db, machine, app, by.release);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
   if (release !== null && !isItself) return { release, asLate: false, givenBy: null };
   const stood = whatStood(db, standingMemory.of(app, by.id, asLate), machine, app, by);
