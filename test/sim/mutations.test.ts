@@ -8,6 +8,8 @@ import { MUTATIONS } from "./mutations.ts";
 
 /** Of which one must find the bug; without it all of them pass (sim.test.ts). */
 const SEEDS = 200;
+/** Which need not be named. */
+const NEAR = 5;
 /** For all seeds, on a machine that does much else; the runs share its cores. */
 const PATIENCE_MS = 15 * 60_000;
 const here = import.meta.dirname;
@@ -27,7 +29,8 @@ describe("a bug", () => {
     if (seed !== undefined && seed < from + SEEDS && found.test(await simulate(name, breaks, { from: seed, seeds: 1 }))) return;
     const told = await simulate(name, breaks, { from, seeds: SEEDS });
     expect(told).toMatch(found);
-    console.warn(`"${name}" is found by seed ${found.exec(told)![1]}, and not by ${seed ?? "a seed that mutations.ts names"}: name it there, and this test takes seconds`);
+    const finder = Number(found.exec(told)![1]);
+    if (finder > from + NEAR) console.warn(`"${name}" is found by seed ${finder}, which mutations.ts does not name: with it this test takes seconds`);
   }, PATIENCE_MS);
 
   test("is there for every invariant", () => {

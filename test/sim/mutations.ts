@@ -26,7 +26,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollout counts the machines that it moves itself, and no others",
     breaks: "window_holds",
-    seed: 158,
+    seed: 189,
     edits: [NO_WINDOW_CHECK, NO_FREE_CHECK, { file: `${ROLLOUT}/place.ts`, find: "return hasRoom({ max: window, ...others });", put: "return hasRoom({ max: window, changing: state.moving.size, down: 0 });" }],
   },
   {
@@ -38,13 +38,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "what comes first is not looked at when it is reversed",
     breaks: "in_order",
-    seed: 41,
+    seed: 6,
     edits: [{ file: "controller/src/plan/order.ts", find: 'const isReversed = key.kind !== "shuffle" && key.reversed;', put: "const isReversed = false;" }],
   },
   {
     name: "budgets of groups are not looked at",
     breaks: "budgets_hold",
-    seed: 30,
+    seed: 50,
     edits: [{ file: `${ENGINE}/budgets.ts`, find: "if (group.members.has(machine) && !groupHasRoom", put: "if (group.members.has(machine) && group.max < 0 && !groupHasRoom" }],
   },
   {
@@ -366,7 +366,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "late machines get a release though it fails wherever it runs",
     breaks: "catch_up_waits",
-    seed: 141,
+    seed: 190,
     edits: [{ file: `${ENGINE}/world.ts`, find: "if (!isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;", put: "if (now.machines >= 0 || !isUnsound(now, roundedDown(strategy.maxFailures, now.machines))) return undefined;" }],
   },
   {
@@ -384,7 +384,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a failure counts when going back has come to its end",
     breaks: "failures_stop",
-    seed: 63,
+    seed: 65,
     edits: [{ file: `${ROLLOUT}/decide.ts`, find: 'return update ? "failed" : undefined;', put: "return undefined;" }],
   },
   {
@@ -396,13 +396,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollback that a newer deployment took the place of is forgotten",
     breaks: "taken_back_is_gone",
-    seed: 61,
+    seed: 52,
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (!wentBack(state)) return false;", put: 'if (!wentBack(state) || state.phase === "superseded") return false;' }],
   },
   {
     name: "whoever waits in a tail gets it though a newer deployment leaves the machine out",
     breaks: "newest_decides",
-    seed: 75,
+    seed: 84,
     edits: [
       { file: `${ENGINE}/catch-up.ts`, find: "begins && by.targets.size > 0 ? [...own", put: "begins && by.targets.size < 0 ? [...own" },
       { file: `${ENGINE}/catch-up.ts`, find: "targets.size > 0 && unchanged.has(machine) :", put: "targets.size < 0 && unchanged.has(machine) :" },
@@ -425,7 +425,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "whoever waited for a deployment is looked at by the next controller alone",
     breaks: "rest_stays",
-    seed: 84,
+    seed: 63,
     edits: [{ file: `${ENGINE}/catch-up.ts`, find: "for (const machine of this.#deferred.get(app) ?? []) this.#due.add(machine);", put: "for (const machine of this.#deferred.get(app) ?? []) if (app.length > 99) this.#due.add(machine);" }],
   },
   {
@@ -446,13 +446,13 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a rollback in which a machine could not go back ends as rolled back",
     breaks: "outcome_confirmed",
-    seed: 22,
+    seed: 52,
     edits: [{ file: `${ROLLOUT}/back.ts`, find: "if (failed.length === 0) return", put: "if (failed.length >= 0) return" }],
   },
   {
     name: "a file that asks for an abort is rolled back",
     breaks: "on_failure_as_asked",
-    seed: 41,
+    seed: 71,
     edits: [{ file: `${ROLLOUT}/rolling.ts`, find: 'return { kind: "phase_changed", phase: "failed", reason };', put: 'return { kind: "phase_changed", phase: "rolling_back", reason };' }],
   },
   {
