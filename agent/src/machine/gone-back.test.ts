@@ -65,15 +65,17 @@ describe("an app that went back", () => {
     expect(app.healthy().lastReport).toMatchObject({ phase: "reverted", reason: REASON });
   });
 
-  it.each([1000, 30_000])("is asked to run what it is back on %i ms later, after a restart of the agent: it is healthy for min_healthy_time before it says so", (ms) => {
+  it.each([10, 1000, 30_000])("is asked to run what it is back on %i ms later, after an hour without an agent: it is healthy for min_healthy_time while one looks before it says so", (ms) => {
     const app = reverted();
     app.pass(ms);
     const { launch } = app.state;
+    app.now += 3_600_000;
     app.say({ kind: "woken", found: launch.kind === "running" ? workload(launch.workload.launchId) : undefined, bootId: "boot-1" });
-    app.goal(run(3, v1, { minHealthyTimeMs: 10_000 })).work().healthy();
-    expect(app.lastReport).toMatchObject({ generation: 3, phase: ms < 10_000 ? "probing" : "healthy" });
-    expect(app.pass(5000).healthy().lastReport).toMatchObject({ generation: 3, phase: ms < 5000 ? "probing" : "healthy" });
-    expect(app.pass(5000).healthy().lastReport).toMatchObject({ generation: 3, phase: "healthy" });
+    expect(app.demand.probe?.wasHealthy).toBe(true);
+    app.goal(run(3, v1, { minHealthyTimeMs: 10_000, healthyDeadlineMs: 50_000 })).work().healthy();
+    expect(app.lastReport).toMatchObject({ generation: 3, phase: "probing" });
+    expect(app.pass(9000).healthy().lastReport).toMatchObject({ generation: 3, phase: "probing" });
+    expect(app.pass(1000).healthy().lastReport).toMatchObject({ generation: 3, phase: "healthy" });
   });
 
   it.each([true, false])("has its machine reboot, and its agent start again before anybody has asked whether it is well (gone back to: %s): it was not healthy before", (isBack) => {

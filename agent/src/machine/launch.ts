@@ -112,7 +112,7 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
       return found === undefined ? { ...unseen, launch: { kind: "none" } } : unseen;
     case "running": {
       const { workload } = state.launch;
-      if (found !== undefined) return !state.settled ? unseen : { ...state, health: { kind: "awaited", healthyMs: healthyMsBefore(state, now), since: now } };
+      if (found !== undefined) return !state.settled ? unseen : { ...state, health: { kind: "awaited", healthyMs: healthyMsBefore(state), since: now } };
       if (workload.bootId === bootId) return onExited(unseen, workload.launchId, { code: null, signal: null }, "", now);
       const rebooted: AppState = { ...unseen, launch: again(state, now) };
       return probeAnew(rebooted, now);
@@ -121,14 +121,22 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
 }
 
 /**
- * Of a process that this agent has found alive: how long it had been healthy when the agent before it looked last. What is healthy had been so for long enough; what was gone back to has been so since, as far as
- * anybody knows. Neither when its machine has started since and nobody has seen it well.
+ * Of a process that this agent has found alive: for how long it had been healthy, as far as the agent before it wrote that down. What is healthy had been so for long enough. Neither that nor what was gone back to was, when its
+ * machine has started since and nobody has seen it well.
  */
-function healthyMsBefore(state: AppState, now: number): number {
-  const { phase, goal } = state;
-  if (phase.kind === "probing" || phase.kind === "failed") return healthyMsOf(state, state.seenAt);
-  if (!isSeenWell(state)) return 0;
-  return Math.max(1, phase.kind === "healthy" ? (goal?.minHealthyTimeMs ?? 0) : now - state.phaseSince);
+function healthyMsBefore(state: AppState): number {
+  const { phase, goal, seenAt } = state;
+  switch (phase.kind) {
+    case "probing":
+    case "failed":
+      return healthyMsOf(state, seenAt);
+    case "healthy":
+      return isSeenWell(state) ? Math.max(1, goal?.minHealthyTimeMs ?? 0) : 0;
+    case "reverted":
+      return isSeenWell(state) ? Math.max(1, healthyMsOf(state, seenAt)) : 0;
+    default:
+      return 0;
+  }
 }
 
 /** What is healthy or was gone back to has been well since it runs. The next agent goes by it. */

@@ -110,7 +110,7 @@ export interface AppState {
   /** As received; undefined before the first. */
   readonly goal: AppAssignment | undefined;
   readonly phase: Phase;
-  /** For people alone: nothing is judged by it. */
+  /** Not moved by the time between two agents, as the other times are: it does not say for how long an agent has looked. */
   readonly phaseSince: number;
   /** When this was looked at last, as far as it is worth a write. All times here are of the agent's attended time. */
   readonly seenAt: number;
