@@ -108,6 +108,7 @@ const still = (ended: Pick<Ended, "phase" | "beganBack">, what: StillWhat, machi
 test("a rollback names the machines that had the release before, and keep it", () => {
   const rolledBack = { phase: "rolled_back", beganBack: true } as const;
   expect(still(rolledBack, "had_before", ["web-1"])).toBe("rolled back; web-1 had 3.0 before it, and keeps that");
+  expect(still(rolledBack, "not_come_to", ["web-1"])).toBe("rolled back; web-1 had 3.0 before it, and was told nothing by it");
   expect(still(rolledBack, "had_before", names(9))).toBe("rolled back; web-1, web-2, web-3 and 6 more had 3.0 before it, and keep that");
 });
 

@@ -57,10 +57,10 @@ export interface Overtaken extends Tallied<OvertakenTarget> {
 export const NOBODY_OVERTAKEN: Overtaken = { groups: [], targets: [], count: 0, archived: 0 };
 
 /**
- * What a machine has after the end, though nothing more is to come to it by the deployment. `had_before`: it had the release before one that was taken back. `went_back_to_it`: what it went back to is that release again. `on_trial`: it runs
+ * What a machine has after the end, though nothing more is to come to it by the deployment. `had_before`: it had the release before one that was taken back; `not_come_to`: the same, of a target that was never told anything. `went_back_to_it`: what it went back to is that release again. `on_trial`: it runs
  * it, and nobody has called it good there. `failed`: it failed with it, and says that it did not go back; `may_have_gone_back`: it has not said what became of that.
  */
-export type StillWhat = "had_before" | "went_back_to_it" | "on_trial" | "failed" | "may_have_gone_back" | "could_not_go_back";
+export type StillWhat = "had_before" | "not_come_to" | "went_back_to_it" | "on_trial" | "failed" | "may_have_gone_back" | "could_not_go_back";
 
 export interface StillMachine {
   readonly machine: string;
@@ -194,6 +194,8 @@ function stillSentence(what: StillWhat, who: string, one: boolean, version: stri
   switch (what) {
     case "had_before":
       return `${who} had ${version} before it, and ${one ? "keeps" : "keep"} that`;
+    case "not_come_to":
+      return `${who} had ${version} before it, and ${one ? "was" : "were"} told nothing by it`;
     case "went_back_to_it":
       return `${who} still ${one ? "runs" : "run"} ${version}, which is also what ${one ? "it goes" : "they go"} back to`;
     case "on_trial":

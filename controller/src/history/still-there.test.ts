@@ -53,6 +53,31 @@ test("a rollback names the machines that went back to the very release that it t
   expect(await outcome(scene, id)).toBe("rolled back; d still runs 1, which is also what it goes back to");
 });
 
+test("a rollback names the machines that it had never come to, and that have the release from before it", async () => {
+  const scene = await sceneOf(...NAMES);
+  scene.deploy("1", WIDE);
+  await obey(scene, ...NAMES);
+  const second = scene.deploy("2", WIDE);
+  await obey(scene, ...NAMES);
+  const heard = NAMES.slice(0, 3);
+  scene.pass(30_000, ...heard);
+  scene.command(second, "rollback");
+  await obey(scene, ...heard);
+  const again = scene.deploy("2", WIDE);
+  await obey(scene, ...heard);
+  scene.pass(30_000, ...heard);
+  await obey(scene, ...heard);
+  scene.command(again, "rollback");
+  await obey(scene, ...heard);
+  expect([scene.phase(again), ...NAMES.map((name) => scene.wanted(name))]).toEqual(["rolled_back", "1", "1", "1", "2"]);
+  expect(await outcome(scene, again)).toBe("rolled back; d had 2 before it, and was told nothing by it");
+  expect(await why(scene, again)).toContain("d had 2 before it");
+  // The older rollback is still to come to it.
+  scene.pass(2000, ...NAMES);
+  await obey(scene, ...NAMES);
+  expect([scene.wanted("d"), await outcome(scene, again)]).toEqual(["1", "rolled back"]);
+});
+
 test("nor does it say that one which is lost will stop running that", async () => {
   const { scene, id } = await oneOnceMore();
   scene.pass(30_000, "a", "b", "c");

@@ -39,10 +39,18 @@ interface AssignedRow {
 const LEFT_OUT = `SELECT j.value FROM json_each(@machines) j CROSS JOIN deployments d ON d.id = @id JOIN machines m ON m.id = j.value JOIN assignments a ON a.machine = j.value AND a.app = d.app
   WHERE a.release IS d.release AND a.decided_seq < d.back_seq ORDER BY j.key`;
 
+const NOT_COME_TO = `SELECT t.machine, coalesce(a.release IS d.release AND a.decided_seq < d.start_seq AND m.id IS NOT NULL, 0) AS hasIt
+  FROM (SELECT machine FROM targets WHERE deployment = @id AND machine > @after AND attempts = 0 ORDER BY machine LIMIT ${MACHINES_AT_ONCE}) t CROSS JOIN deployments d ON d.id = @id
+    LEFT JOIN machines m ON m.id = t.machine LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app
+  ORDER BY t.machine`;
+
 /** `counts`: of its targets, as they are recorded. Where none of those can have the release still, which is the rule, no machine is looked at. */
-export function* stillThereOf(db: Database, id: DeploymentId, ending: Ending, { healthy, failed, reverted }: Pick<TargetCounts, "healthy" | "failed" | "reverted">): Steps<StillThere> {
+export function* stillThereOf(db: Database, id: DeploymentId, ending: Ending, { healthy, failed, reverted, pending, unreachable, skipped }: Omit<TargetCounts, "updating" | "reverting" | "removed">): Steps<StillThere> {
   const tally = new Tally<StillMachine>(({ what }) => what);
-  if (wentBack(ending)) yield* leftOut(db, id, tally);
+  if (wentBack(ending)) {
+    yield* leftOut(db, id, tally);
+    if (pending + unreachable + skipped > 0) yield* notComeTo(db, id, tally);
+  }
   const isAsked = wentBack(ending) ? reverted > 0 : failed > 0 ? ending.phase !== "succeeded" : ending.phase === "superseded" && healthy > 0;
   if (isAsked) yield* assigned(db, id, ending, tally);
   const found = tally.end();
@@ -56,6 +64,17 @@ function* leftOut(db: Database, id: DeploymentId, tally: Tally<StillMachine>): S
     const machines = JSON.stringify(unchanged.slice(from, from + MACHINES_AT_ONCE));
     for (const machine of statement(db, LEFT_OUT).pluck().all({ id, machines }) as string[]) tally.add({ machine, what: "had_before" });
     yield MACHINES_AT_ONCE * ROWS_A_MACHINE;
+  }
+}
+
+/** Targets that it never told anything, being away, cordoned, or not at their turn, and that have the release from before it. */
+function* notComeTo(db: Database, id: DeploymentId, tally: Tally<StillMachine>): Steps<void> {
+  for (let after = ""; ; ) {
+    const rows = statement(db, NOT_COME_TO).all({ id, after }) as { readonly machine: string; readonly hasIt: 0 | 1 }[];
+    for (const { machine, hasIt } of rows) if (hasIt === 1) tally.add({ machine, what: "not_come_to" });
+    yield 1 + rows.length * ROWS_A_MACHINE;
+    if (rows.length < MACHINES_AT_ONCE) return;
+    after = rows.at(-1)!.machine;
   }
 }
 

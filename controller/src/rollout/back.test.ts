@@ -182,7 +182,7 @@ describe("a rollback that fails", () => {
     const rollout = succeeded(3, { maxUnavailable: count(2) });
     rollout.unwell(0);
     rollout.command("rollback");
-    rollout.report(2, "failed");
+    rollout.report(2, "failed", { runs: "1" });
     expect([rollout.phase, rollout.states()]).toEqual(["rolling_back", "reverting healthy failed"]);
     rollout.healthy(0);
     expect([rollout.phase, rollout.states()]).toEqual(["aborted", "reverted healthy failed"]);
@@ -191,10 +191,19 @@ describe("a rollback that fails", () => {
   test("tolerates as many as max_failures says", () => {
     const rollout = succeeded(4, { maxUnavailable: count(1), maxFailures: count(1) });
     rollout.command("rollback");
-    rollout.report(3, "failed");
+    rollout.report(3, "failed", { runs: "1" });
     expect(rollout.moving()).toEqual([2]);
-    rollout.report(2, "failed");
+    rollout.report(2, "failed", { runs: "1" });
     expect([rollout.phase, rollout.moving()]).toEqual(["aborted", []]);
+  });
+
+  test("goes on whoever was not taken down, since it runs the release still", () => {
+    const rollout = succeeded(3, { maxUnavailable: count(1) });
+    rollout.command("rollback");
+    rollout.report(2, "failed", { message: "disk full", runs: "2" });
+    expect([rollout.phase, rollout.moving()]).toEqual(["rolling_back", [1]]);
+    rollout.report(1, "failed", { runs: "" });
+    expect([rollout.phase, rollout.states()]).toEqual(["aborted", "healthy failed failed"]);
   });
 
   test("does not loop: it is not rolled back again by itself", () => {

@@ -134,7 +134,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       if (change.state === "healthy") target.wasHealthy = true;
       if (change.state === "pending" || change.state === "skipped" || change.state === "removed") target.purpose = null;
       if (change.runs !== null) target.runs = change.runs;
-      moveTarget(state, target, change.state, change.reason, at, change.leftAs);
+      moveTarget(state, target, change.state, change.reason, at, change);
       if (change.isLetGo === true) letGo(state, waveOf(state, target.wave), target, "tolerated");
       return;
     }
@@ -215,13 +215,19 @@ function beginBack(state: RolloutState): void {
   aimBack(state);
 }
 
-function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, leftAs: LeftAs | null = null): void {
+interface Told {
+  readonly leftAs?: LeftAs | null;
+  /** What its machine says that it runs. */
+  readonly runs: string | null;
+}
+
+function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, { leftAs = null, runs }: Told = { runs: null }): void {
   const wave = waveOf(state, target.wave);
   if (isChangeOf(wave, to)) wave.changedAt = at;
   if (to === "pending" && takesItAnew(target)) Object.assign(target, { firstTold: 0, wasHealthy: false });
   target.reason = reason;
   target.since = at;
-  target.takenDown = takenDownAfter(target, to);
+  target.takenDown = takenDownAfter(target, to, runs !== null && `${state.app}@${runs}` === state.release);
   const isStillKnown = staysKnown(target, to, leftAs);
   noteKnown(wave, target, false);
   enterState(state, wave, target, to, leftAs);
