@@ -71,6 +71,15 @@ test("one that was drained and lost is not said to be under way", () => {
   expect(text("rolled_back", { skipped: 1 }, [{ ...drained, isRevoked: true }])).toMatch(/^rolled back, except 1 unreachable: web-1 was revoked/);
 });
 
+test("a rollback that failed says that all have gone back since, when they have", () => {
+  const failed = { phase: "failed", beganBack: true, version: "3.0", outstanding: NOBODY_OUTSTANDING } as const;
+  const of = (counts: Partial<Ended["counts"]>): string => outcomeText({ ...failed, counts: { ...emptyCounts(), ...counts } });
+  expect(of({ reverted: 3, pending: 2 })).toBe("failed; all 3 machines have gone back since");
+  expect(of({ reverted: 1 })).toBe("failed; its machine has gone back since");
+  for (const other of ["failed", "reverting", "unreachable", "updating"] as const) expect(of({ reverted: 3, [other]: 1 })).not.toContain("since");
+  expect(outcomeText({ ...failed, beganBack: false, counts: { ...emptyCounts(), reverted: 3 } })).toBe("failed");
+});
+
 test("a success of which many failed counts those that it names and those in the archive, each once", () => {
   const failed = names(15).map((machine) => target(machine, "failed"));
   expect(text("succeeded", { healthy: 5, failed: 18 }, failed)).toBe("succeeded on 5 of 23; 3 failed; web-1, web-2, web-3 and 12 more failed");

@@ -131,7 +131,7 @@ export function outcomeText(ended: Ended): string {
       return [left.length === 0 ? "rolled back" : `rolled back, except ${kindsText(ended)}: ${left.join("; ")}`, ...still].join("; ");
     case "failed":
     case "aborted":
-      return [phase, ...keptSentence(ended), ...left, ...still].join("; ");
+      return [phase, ...keptSentence(ended), ...backSentence(ended), ...left, ...still].join("; ");
     case "superseded":
       return [left.length > 0 && isSupersededBack(ended) ? "superseded before all had gone back" : phase, ...left, ...still].join("; ");
   }
@@ -143,6 +143,13 @@ function keptSentence({ phase, version, counts: { healthy, reverting, reverted }
   if (phase !== "failed" || reverting + reverted === 0) return [`${counted(healthy, "machine")} kept ${version}${keptSinceText(healthy, keptSince)}`];
   const still = healthy - keptSince.gone - keptSince.decided;
   return still === 0 ? [] : [`${counted(still, "machine")} still ${still === 1 ? "runs" : "run"} ${version} and ${still === 1 ? "goes back in its" : "go back in their"} turn`];
+}
+
+/** Of a rollback that failed: whoever could not go back in its time has done so since. */
+function backSentence({ phase, beganBack, counts }: Pick<Ended, "phase" | "beganBack" | "counts">): readonly string[] {
+  const { failed, reverting, healthy, updating, unreachable, reverted } = counts;
+  if (phase !== "failed" || !beganBack || reverted === 0 || failed + reverting + healthy + updating + unreachable > 0) return [];
+  return [reverted === 1 ? "its machine has gone back since" : `all ${reverted} machines have gone back since`];
 }
 
 function keptSinceText(healthy: number, { gone, decided }: KeptSince): string {
