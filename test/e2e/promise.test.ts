@@ -134,7 +134,7 @@ describe("never more machines are down than the window and the budgets allow", (
     const rolling = fleet.follow("deploy", "-f", shop.release("6", { rollout: ALL_AT_ONCE }));
     const { id } = await rolling.until(({ counts }) => counts["updating"] === 1);
     await comes(() => runs("6").length === 1);
-    const serving = new Serving([...(places(shop)), ...(await places(mail))]);
+    const serving = new Serving([...places(shop), ...places(mail)]);
     expect(await fleet.muster(["abort", id])).toMatchObject({ code: 0, stdout: expect.stringContaining("dev-0 is on its way to 6") });
     const other = fleet.follow("deploy", "-f", mail.release("2", { rollout: ALL_AT_ONCE }));
     await other.until(({ waiting_on: waitsFor }) => waitsFor?.includes("budget of role=web") === true);

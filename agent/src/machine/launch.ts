@@ -126,17 +126,9 @@ export function onWoken(state: AppState, found: Workload | undefined, bootId: st
  */
 function healthyMsBefore(state: AppState): number {
   const { phase, goal, seenAt } = state;
-  switch (phase.kind) {
-    case "probing":
-    case "failed":
-      return healthyMsOf(state, seenAt);
-    case "healthy":
-      return isSeenWell(state) ? Math.max(1, goal?.minHealthyTimeMs ?? 0) : 0;
-    case "reverted":
-      return isSeenWell(state) ? Math.max(1, healthyMsOf(state, seenAt)) : 0;
-    default:
-      return 0;
-  }
+  if (phase.kind === "probing" || phase.kind === "failed") return healthyMsOf(state, seenAt);
+  if (!isSeenWell(state)) return 0;
+  return Math.max(1, phase.kind === "healthy" ? (goal?.minHealthyTimeMs ?? 0) : healthyMsOf(state, seenAt));
 }
 
 /** What is healthy or was gone back to has been well since it runs. The next agent goes by it. */
