@@ -66,9 +66,9 @@ function selectedLabels(selector: Selector, text: string): Labels | undefined {
   return selects(selector, labels) ? labels : undefined;
 }
 
-/** The release of an app that was confirmed last, of each machine from one name to another that has the app. `release`: what is deployed. */
+/** The release of an app that was confirmed last, of each machine from one name to another that has the app. `release`: what is to be deployed. */
 export function lastGoods(journal: Journal, app: AppName, release: ReleaseId, from: MachineId, to: MachineId): ReadonlyMap<MachineId, ReleaseId | null> {
-  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, release, from, to }) as [MachineId, ReleaseId | null][]);
+  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, release, by: null, from, to }) as [MachineId, ReleaseId | null][]);
 }
 
 export function countMachines(journal: Journal): number {

@@ -105,11 +105,18 @@ test("who is drained is taken back whatever the others show, and keeps nothing",
 
 test.each([false, true])("a machine that does not get as far as its older release, and runs what it ran, was not taken down: the others go back (the controller is killed: %s)", async (isKilled) => {
   const { world, second } = await rollingBack();
-  await world.say("e", "failed", undefined, "app", "2");
+  await world.say("e", "reverted", undefined, "app", "2");
   if (isKilled) world.startEngine();
   await work(world, NAMES.slice(0, 4), 12);
   expect([world.phase(second), states(world, second)]).toEqual(["failed", "reverted reverted reverted reverted failed"]);
   expect(loadRollout(world.journal, second)!.reason!.message).toMatch(/^1 machine could not go back to what it ran before: e runs 2;/);
+});
+
+test("a machine whose release was stopped to go back, and which can start neither, was taken down, though it names the release as what it has", async () => {
+  const { world, second } = await rollingBack();
+  for (const [phase, runs] of [["staged", "2"], ["activating", "2"], ["reverting", ""], ["failed", "2"]] as const) await world.say("e", phase, undefined, "app", runs);
+  world.pass(60_000, ...NAMES);
+  expect([world.phase(second), states(world, second)]).toEqual(["aborted", "healthy healthy healthy healthy failed"]);
 });
 
 test("a machine that could not go back, and is drained, could not go back all the same", async () => {

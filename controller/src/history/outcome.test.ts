@@ -76,7 +76,7 @@ test("a rollback that failed says that all have gone back since, when they have"
   const of = (counts: Partial<Ended["counts"]>): string => outcomeText({ ...failed, counts: { ...emptyCounts(), ...counts } });
   expect(of({ reverted: 3, pending: 2 })).toBe("failed; all 3 machines have gone back since");
   expect(of({ reverted: 1 })).toBe("failed; its machine has gone back since");
-  for (const other of ["failed", "reverting", "unreachable", "updating"] as const) expect(of({ reverted: 3, [other]: 1 })).not.toContain("since");
+  for (const other of ["failed", "reverting", "unreachable", "updating", "removed", "skipped"] as const) expect(of({ reverted: 3, [other]: 1 })).not.toContain("since");
   expect(outcomeText({ ...failed, beganBack: false, counts: { ...emptyCounts(), reverted: 3 } })).toBe("failed");
 });
 

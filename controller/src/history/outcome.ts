@@ -147,8 +147,8 @@ function keptSentence({ phase, version, counts: { healthy, reverting, reverted }
 
 /** Of a rollback that failed: whoever could not go back in its time has done so since. */
 function backSentence({ phase, beganBack, counts }: Pick<Ended, "phase" | "beganBack" | "counts">): readonly string[] {
-  const { failed, reverting, healthy, updating, unreachable, reverted } = counts;
-  if (phase !== "failed" || !beganBack || reverted === 0 || failed + reverting + healthy + updating + unreachable > 0) return [];
+  const { failed, reverting, healthy, updating, unreachable, skipped, removed, reverted } = counts;
+  if (phase !== "failed" || !beganBack || reverted === 0 || failed + reverting + healthy + updating + unreachable + skipped + removed > 0) return [];
   return [reverted === 1 ? "its machine has gone back since" : `all ${reverted} machines have gone back since`];
 }
 

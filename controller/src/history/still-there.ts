@@ -39,9 +39,11 @@ interface AssignedRow {
 const LEFT_OUT = `SELECT j.value FROM json_each(@machines) j CROSS JOIN deployments d ON d.id = @id JOIN machines m ON m.id = j.value JOIN assignments a ON a.machine = j.value AND a.app = d.app
   WHERE a.release IS d.release AND a.decided_seq < d.back_seq ORDER BY j.key`;
 
-const NOT_COME_TO = `SELECT t.machine, coalesce(a.release IS d.release AND a.decided_seq < d.start_seq AND m.id IS NOT NULL, 0) AS hasIt
+/** `hasIt`: it is assigned the release, and does not say that it runs something else. */
+const NOT_COME_TO = `SELECT t.machine, coalesce(a.release IS d.release AND a.decided_seq < d.start_seq AND m.id IS NOT NULL
+      AND NOT (ma.generation IS a.generation AND ma.phase IN ('reverting', 'reverted', 'failed', 'unhealthy', 'removed') AND d.app || '@' || ma.running_version IS NOT d.release), 0) AS hasIt
   FROM (SELECT machine FROM targets WHERE deployment = @id AND machine > @after AND attempts = 0 ORDER BY machine LIMIT ${MACHINES_AT_ONCE}) t CROSS JOIN deployments d ON d.id = @id
-    LEFT JOIN machines m ON m.id = t.machine LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app
+    LEFT JOIN machines m ON m.id = t.machine LEFT JOIN assignments a ON a.machine = t.machine AND a.app = d.app LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = d.app
   ORDER BY t.machine`;
 
 /** `counts`: of its targets, as they are recorded. Where none of those can have the release still, which is the rule, no machine is looked at. */

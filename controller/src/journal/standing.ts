@@ -53,7 +53,12 @@ export function leavesOut(alias: string, machine: string): string {
   return `instr(${alias}.unchanged, '"' || ${machine} || '"') > 0`;
 }
 
+/** Of a deployment of this alias: something else took its place, before it went back. */
+export function isCutShort(alias: string): string {
+  return `(${alias}.phase = 'superseded' AND ${alias}.back_seq IS NULL)`;
+}
+
 /** Of a deployment of this alias: a rollback to an older release that something else took the place of, before it went back itself. */
 export function gaveWay(alias: string): string {
-  return `(${alias}.takes_back IS NOT NULL AND ${alias}.phase = 'superseded' AND ${alias}.back_seq IS NULL)`;
+  return `(${alias}.takes_back IS NOT NULL AND ${isCutShort(alias)})`;
 }

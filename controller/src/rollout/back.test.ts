@@ -200,7 +200,7 @@ describe("a rollback that fails", () => {
   test("goes on whoever was not taken down, since it runs the release still", () => {
     const rollout = succeeded(3, { maxUnavailable: count(1) });
     rollout.command("rollback");
-    rollout.report(2, "failed", { message: "disk full", runs: "2" });
+    rollout.report(2, "reverted", { message: "disk full", runs: "2" });
     expect([rollout.phase, rollout.moving()]).toEqual(["rolling_back", [1]]);
     rollout.report(1, "failed", { runs: "" });
     expect([rollout.phase, rollout.states()]).toEqual(["aborted", "healthy failed failed"]);

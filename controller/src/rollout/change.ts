@@ -62,6 +62,8 @@ export type RolloutChange =
       readonly isLetGo?: boolean;
       /** Of one that is skipped or removed. Default null. */
       readonly leftAs?: LeftAs;
+      /** It was to go back, and was not touched: the release runs on there, and well. Default false. */
+      readonly isUntouched?: boolean;
     }
   /** An unreachable target is waited for no longer; that it, or one that has left, was lost, is excused. */
   | { readonly kind: "target_let_go"; readonly machine: MachineId; readonly why: LetGo }
@@ -215,19 +217,13 @@ function beginBack(state: RolloutState): void {
   aimBack(state);
 }
 
-interface Told {
-  readonly leftAs?: LeftAs | null;
-  /** What its machine says that it runs. */
-  readonly runs: string | null;
-}
-
-function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, { leftAs = null, runs }: Told = { runs: null }): void {
+function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, { leftAs = null, isUntouched = false }: { readonly leftAs?: LeftAs | null; readonly isUntouched?: boolean } = {}): void {
   const wave = waveOf(state, target.wave);
   if (isChangeOf(wave, to)) wave.changedAt = at;
   if (to === "pending" && takesItAnew(target)) Object.assign(target, { firstTold: 0, wasHealthy: false });
   target.reason = reason;
   target.since = at;
-  target.takenDown = takenDownAfter(target, to, runs !== null && `${state.app}@${runs}` === state.release);
+  target.takenDown = takenDownAfter(target, to, isUntouched);
   const isStillKnown = staysKnown(target, to, leftAs);
   noteKnown(wave, target, false);
   enterState(state, wave, target, to, leftAs);

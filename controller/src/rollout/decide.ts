@@ -146,7 +146,8 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   const isMore = to === "failed" && reason !== null && ((runs !== null && runs !== target.runs) || reason.message !== target.reason?.message);
   const isStarted = phase === "healthy" && target.state === "reverted" && isStoppedByDrain(target);
   if (to === target.state && !isMore && !isStarted) return [];
-  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs }];
+  const isUntouched = target.purpose === "revert" && phase === "reverted" && runs !== null && `${state.app}@${runs}` === state.release;
+  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs, ...(isUntouched ? { isUntouched } : {}) }];
 }
 
 /** A drain has stopped it on its way back: what it goes back to starts when that ends, and whether it can is not known. */
