@@ -10,6 +10,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type DeploymentId, deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
+import { staleNames } from "../journal/archived-names.ts";
 import { nextToFold } from "../journal/archived-targets.ts";
 import { statement } from "../journal/statement.ts";
 import { newestSubmitted } from "../journal/submissions.ts";
@@ -106,10 +107,17 @@ export class Archiving {
     let after = 0;
     while (this.#goesBy(stepsForMs)) {
       const entry = nextToFold(journal.db, before, after);
-      if (entry === undefined) return;
+      if (entry === undefined) break;
       // Somebody has taken it up again: it has not ended long ago, then.
       if (rollouts.get(entry.deployment) !== undefined) after = deploymentNumber(entry.deployment);
       else this.#loop.commit((append) => append(entry));
+      await nextTurn();
+    }
+    const stale = staleNames(journal.db, before);
+    while (this.#goesBy(stepsForMs)) {
+      const { value: entry, done } = stale.next();
+      if (done === true) return;
+      if (entry !== undefined && rollouts.get(entry.deployment) === undefined) this.#loop.commit((append) => append(entry));
       await nextTurn();
     }
   }

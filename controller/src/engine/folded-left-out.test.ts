@@ -89,3 +89,76 @@ test.each([false, true])("a rollback --to that was given up for the same release
   await work(world, NAMES, 8);
   expect([world.phase(fourth), ...["b", "c", "d"].map((name) => world.wanted(name))]).toEqual(["rolled_back", "2", "2", "2"]);
 });
+
+test.each([false, true])("what a rollback gave back to a machine is where it was left, too, and the steps are in the archive: %s", async (isArchived) => {
+  const all = ["a", "b", "c"];
+  const world = await worldOf();
+  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
+  await world.joinAs({ role: "web", zone: "b" }, "c");
+  world.deploy("2", WIDE);
+  await work(world, all, 4);
+  world.engine.orders.cordon("a" as never, NO_DRAIN, BY);
+  world.deploy("3", WIDE);
+  await work(world, all, 4);
+  world.deploy("2", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 4);
+  world.engine.orders.uncordon("a" as never, BY);
+  await work(world, all, 4);
+  const four = world.deploy("4", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 4);
+  expect(all.map((name) => world.wanted(name))).toEqual(["4", "4", "3"]);
+  world.command(four, "rollback");
+  await work(world, all, 6);
+  expect([world.phase(four), ...all.map((name) => world.wanted(name))]).toEqual(["rolled_back", "2", "2", "3"]);
+  world.label({ role: "web", zone: "c" }, "a");
+  await work(world, all, 6);
+  world.deploy("5", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 6);
+  expect(all.map((name) => world.wanted(name))).toEqual(["2", "5", "3"]);
+  if (isArchived) {
+    world.pass(10 * MINUTE_MS, ...all);
+    world.engine.orders.setBudget("role=nobody", 1, "anna");
+    await world.engine.archiving.sweep();
+  }
+  world.startEngine();
+  world.pass(20_000, ...all);
+  await work(world, all, 6);
+  expect(all.map((name) => world.wanted(name))).toEqual(["2", "5", "3"]);
+});
+
+test.each([false, true])("the newest that left a machine out is taken back, and the one before it is in the archive: %s", async (isArchived) => {
+  const all = ["a", "b", "c", "y"];
+  const world = await worldOf();
+  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
+  await world.joinAs({ role: "web", zone: "b" }, "c", "y");
+  world.deploy("2", WIDE);
+  await work(world, all, 4);
+  world.engine.orders.cordon("a" as never, NO_DRAIN, BY);
+  world.deploy("3", WIDE);
+  await work(world, all, 4);
+  world.deploy("2", { ...WIDE, targets: "zone=a", lateJoiners: "ignore" });
+  await work(world, all, 4);
+  world.engine.orders.uncordon("a" as never, BY);
+  await work(world, all, 4);
+  // b goes elsewhere, y comes.
+  world.label({ role: "web", zone: "x" }, "b");
+  world.deploy("6", { ...WIDE, targets: "zone=x" });
+  await work(world, all, 4);
+  world.label({ role: "web", zone: "a" }, "y");
+  await work(world, all, 4);
+  const newer = world.deploy("2", { ...WIDE, targets: "zone=a", lateJoiners: "ignore" });
+  await work(world, all, 4);
+  if (isArchived) {
+    world.pass(10 * MINUTE_MS, ...all);
+    world.engine.orders.setBudget("role=nobody", 1, "anna");
+    await world.engine.archiving.sweep();
+  }
+  expect(world.command(newer, "rollback").ok).toBe(true);
+  await work(world, all, 6);
+  world.label({ role: "web", zone: "c" }, "a");
+  await work(world, all, 6);
+  world.startEngine();
+  world.pass(20_000, ...all);
+  await work(world, all, 6);
+  expect(world.wanted("a")).toEqual("2");
+});

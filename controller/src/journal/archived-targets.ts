@@ -1,8 +1,7 @@
 /**
  * Targets of deployments that ended long ago: what became of each machine is in the archive, and the tables keep how many became what.
  *
- * So do the machines that a deployment left out, since they ran its release already: a pipeline that submits the same file again and again would leave a list of the fleet behind each time. The newest that left a machine out
- * keeps its name as long as the machine is where it was then: that is the newest decision about it.
+ * The machines that it left out are counted beside: archived-names.ts.
  *
  * A machine that was removed with a release that was taken back, or after it had failed with one that succeeded or was lost with it, stays by its name: the outcome of the deployment names it for good. So do all of a rollback to
  * an older release that something took the place of, while machines run what it was to take back. So does one that a deployment with `late_joiners: ignore` passed over, as long as
@@ -39,22 +38,7 @@ const IS_STILL_MEANT = `(${gaveWay("d")} AND EXISTS (
 /** Its state; one that was skipped since its labels matched no more was not missed when its deployment ended. */
 const COUNTED_AS = "CASE WHEN t.state = 'skipped' AND t.attempts = 0 AND t.reason_code = 'unmatched' THEN 'unmatched' ELSE t.state END";
 
-/**
- * Of those that deployment `@deployment` left out: machines that are where it left them, so that its word of them is the newest (decisions.ts, confirmed.ts). Unless `@newer`, to the same selector, has said the same.
- */
-const STILL_LEFT_OUT = `
-  SELECT u.value FROM deployments d CROSS JOIN json_each(d.unchanged) u JOIN machines m ON m.id = u.value JOIN assignments a ON a.machine = u.value AND a.app = d.app
-  WHERE d.id = @deployment AND d.back_seq IS NULL AND m.joined_seq < d.start_seq AND a.release = d.release AND a.decided_seq < d.start_seq
-    AND u.value NOT IN (SELECT v.value FROM deployments n CROSS JOIN json_each(n.unchanged) v WHERE n.id = @newer)
-  ORDER BY u.value`;
-
-/** The newest that left machines out as deployment `@deployment` did, and whose word of them is worth as much. */
-const NEWER_ALIKE = `
-  SELECT n.id FROM deployments d JOIN deployments n ON n.app = d.app AND n.selector = d.selector AND n.release = d.release AND n.start_seq > d.start_seq
-  WHERE d.id = @deployment AND n.back_seq IS NULL AND n.unchanged <> '[]' AND (${stands("n")} OR NOT (${stands("d")}))
-  ORDER BY n.start_seq DESC LIMIT 1`;
-
-/** Projects `targets_archived`: the next targets, in the order of their machines, become counts, and with the first of them those whom the deployment left out, but for those that it keeps. */
+/** Projects `targets_archived`: the next targets, in the order of their machines, become counts, and so do the machines that it left out, where it says which of them it keeps. */
 export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
   const slice = `t.deployment = @deployment AND t.machine <= @upTo AND ${FOLDS}`;
   const count = db.prepare(
@@ -77,42 +61,27 @@ export function prepareFolding(db: Database): (entry: TargetsArchived) => void {
     count.run({ deployment, upTo });
     keep.run({ deployment, upTo });
     forget.run({ deployment, upTo });
-    foldUnchanged.run({ deployment, kept: JSON.stringify(kept) });
+    if (kept !== undefined) foldUnchanged.run({ deployment, kept: JSON.stringify(kept) });
   };
 }
 
 /**
- * The next slice of targets that nobody needs in the tables any more: of a deployment that ended before that moment of attended time, that no assignment names, and that does not stand: another one to its selector has succeeded
- * since, and had somebody to change. `after`: the number of a deployment; those up to it are passed over. Undefined: there is none.
+ * Of a deployment `d`: it ended before that moment of attended time, no assignment names it, and it does not stand: another one to its selector has succeeded since, and had somebody to change. So nobody needs its targets in the tables any more.
  */
-export function nextToFold(db: Database, endedBefore: number, after = 0): TargetsArchived | undefined {
-  const foldable = statement(
+export const IS_OVER = `(d.ended_attended < @before AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id) AND ${IS_REPLACED} AND NOT ${IS_STILL_MEANT})`;
+
+/** The next slice of targets that nobody needs in the tables any more. `after`: the number of a deployment; those up to it are passed over. Undefined: there is none. */
+export function nextToFold(db: Database, before: number, after = 0): TargetsArchived | undefined {
+  const found = statement(
     db,
-    `SELECT d.number, d.id AS deployment, d.app, json_array_length(d.unchanged) AS leftOut FROM deployments d
-     WHERE d.number > ? AND d.ended_attended < ? AND NOT EXISTS (SELECT 1 FROM assignments a WHERE a.deployment = d.id) AND ${IS_REPLACED} AND NOT ${IS_STILL_MEANT}
-       AND (d.unchanged <> '[]' OR EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}))
-     ORDER BY d.number LIMIT 1`,
-  );
-  for (let from = after; ; ) {
-    const found = foldable.get(from, endedBefore) as (Pick<TargetsArchived, "deployment" | "app"> & { readonly number: number; readonly leftOut: number }) | undefined;
-    if (found === undefined) return undefined;
-    const { number, deployment, app, leftOut } = found;
-    const upTo = lastOfSlice(db, deployment);
-    const kept = leftOut === 0 ? [] : stillLeftOut(db, deployment);
-    if (upTo !== undefined || kept.length < leftOut) return { kind: "targets_archived", deployment, app, upTo: upTo ?? "", kept };
-    from = number;
-  }
-}
-
-/** The last machine of the next slice of its targets; undefined: they are all folded that fold. */
-function lastOfSlice(db: Database, deployment: DeploymentId): MachineId | undefined {
-  const sql = `SELECT max(machine) FROM (SELECT t.machine FROM targets t WHERE t.deployment = @deployment AND ${FOLDS} ORDER BY t.machine LIMIT ${TARGETS_AT_ONCE})`;
-  return (statement(db, sql).pluck().get({ deployment }) as MachineId | null) ?? undefined;
-}
-
-function stillLeftOut(db: Database, deployment: DeploymentId): readonly MachineId[] {
-  const newer = statement(db, NEWER_ALIKE).pluck().get({ deployment }) ?? null;
-  return statement(db, STILL_LEFT_OUT).pluck().all({ deployment, newer }) as MachineId[];
+    `SELECT d.id AS deployment, d.app FROM deployments d
+     WHERE d.number > @after AND ${IS_OVER} AND EXISTS (SELECT 1 FROM targets t WHERE t.deployment = d.id AND ${FOLDS}) ORDER BY d.number LIMIT 1`,
+  ).get({ after, before }) as Pick<TargetsArchived, "deployment" | "app"> | undefined;
+  if (found === undefined) return undefined;
+  const upTo = statement(db, `SELECT max(machine) FROM (SELECT t.machine FROM targets t WHERE t.deployment = @deployment AND ${FOLDS} ORDER BY t.machine LIMIT ${TARGETS_AT_ONCE})`)
+    .pluck()
+    .get({ deployment: found.deployment }) as MachineId;
+  return { kind: "targets_archived", ...found, upTo };
 }
 
 /** Its targets, and whom it left out, are in the archive, but for those that stay by their names: it can't be taken up again, and who asks for them reads that. */

@@ -167,14 +167,15 @@ export interface RetentionSet {
   readonly by: string;
 }
 
-/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names; and so are the machines that it left out, but for those that are kept by their names. */
+/** Targets of a deployment that ended long ago are counts from now on: those of machines up to this one, in the order of their names; or the machines that it left out are. */
 export interface TargetsArchived {
   readonly kind: "targets_archived";
   readonly deployment: DeploymentId;
   readonly app: AppName;
   /** Empty: of none. */
   readonly upTo: MachineId | "";
-  readonly kept: readonly MachineId[];
+  /** Of the machines that it left out, those that stay by their names. Default: all that still do. */
+  readonly kept?: readonly MachineId[];
 }
 
 export interface ReportAccepted {
