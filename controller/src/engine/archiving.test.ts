@@ -342,13 +342,16 @@ describe("the machines that a deployment left out, since they ran its release", 
     const id = scene.deploy("1", WIDE);
     await scene.settle("b", "c");
     scene.pass(2000, "a", "b", "c");
-    scene.deploy("2", WIDE);
-    await scene.settle("a", "b", "c");
+    for (const version of ["2", "3"]) {
+      scene.deploy(version, WIDE);
+      await scene.settle("a", "b", "c");
+      scene.pass(2000, "a", "b", "c");
+    }
     daysPass(60);
     const { counts: before } = await viewOf(id);
     expect(before).toMatchObject({ total: 3, healthy: 2, unchanged: 1 });
     await scene.engine.archiving.sweep();
-    expect([(await viewOf(id)).counts, named(), targetsLeft(), rebuilt()]).toEqual([before, [["d-1", "[]", 0], ["d-2", "[]", 1], ["d-3", "[]", 0]], expect.not.arrayContaining([[id, "b"]]), scene.tables()]);
+    expect([(await viewOf(id)).counts, named(), targetsLeft(), rebuilt()]).toEqual([before, [["d-1", "[]", 0], ["d-2", "[]", 1], ["d-3", "[]", 0], ["d-4", "[]", 0]], expect.not.arrayContaining([[id, "b"]]), scene.tables()]);
     expect(scene.command(id, "rollback")).toMatchObject({ ok: false, refusal: { message: expect.stringContaining("in the archive by now") as string } });
   });
 });

@@ -1,7 +1,7 @@
 /**
  * The part of the fleet that a plan asks about: who is selected, from the tables, and how it is there now, from memory. O(machines).
  */
-import type { AppName, MachineId, ReleaseId } from "@muster/proto/ids.ts";
+import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
 import { CONFIRMING, LAST_GOOD_FOR } from "../journal/confirmed.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -23,12 +23,13 @@ const LAST_GOODS = `
   SELECT a.machine, ${LAST_GOOD_FOR} AS release
   FROM machines m CROSS JOIN assignments a ON a.machine = m.id AND a.app = @app ${CONFIRMING} WHERE m.id >= @from AND m.id <= @to`;
 
-export function selectMachines(journal: Journal, world: World, app: AppName, selector: Selector, release: ReleaseId): readonly PlanMachine[] {
-  return [...machinePages(journal, world, app, selector, release)].flat();
+/** Of deployment `by`. */
+export function selectMachines(journal: Journal, world: World, app: AppName, selector: Selector, release: ReleaseId, by: DeploymentId): readonly PlanMachine[] {
+  return [...machinePages(journal, world, app, selector, release, by)].flat();
 }
 
 /** The same, some at a time; those may be none. No statement is open between two pages, so that others may have a turn. */
-export function* machinePages(journal: Journal, { availabilities, fleet }: World, app: AppName, selector: Selector, release: ReleaseId): Generator<readonly PlanMachine[], void, undefined> {
+export function* machinePages(journal: Journal, { availabilities, fleet }: World, app: AppName, selector: Selector, release: ReleaseId, by: DeploymentId | null = null): Generator<readonly PlanMachine[], void, undefined> {
   // Machines of a fleet share few sets of labels.
   const known = new Map<string, Labels | undefined>();
   for (let after = ""; ; ) {
@@ -42,7 +43,7 @@ export function* machinePages(journal: Journal, { availabilities, fleet }: World
       const answer = availabilities.answerOf(id, app);
       const silent = fleet.isSilent(id);
       const runsIt = answer === "healthy" && !silent && availabilities.assignedTo(id, app)?.release === release;
-      if (runsIt) confirmed ??= lastGoods(journal, app, release, rows[0]!.id, rows.at(-1)!.id);
+      if (runsIt) confirmed ??= lastGoods(journal, app, by, rows[0]!.id, rows.at(-1)!.id);
       const isConfirmed = confirmed?.get(id) === release;
       selected.push({
         id,
@@ -66,9 +67,9 @@ function selectedLabels(selector: Selector, text: string): Labels | undefined {
   return selects(selector, labels) ? labels : undefined;
 }
 
-/** The release of an app that was confirmed last, of each machine from one name to another that has the app. `release`: what is to be deployed. */
-export function lastGoods(journal: Journal, app: AppName, release: ReleaseId, from: MachineId, to: MachineId): ReadonlyMap<MachineId, ReleaseId | null> {
-  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, release, by: null, from, to }) as [MachineId, ReleaseId | null][]);
+/** The release of an app that was confirmed last, of each machine from one name to another that has the app. `by`: what is to begin; null: nothing that is known yet. */
+export function lastGoods(journal: Journal, app: AppName, by: DeploymentId | null, from: MachineId, to: MachineId): ReadonlyMap<MachineId, ReleaseId | null> {
+  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, by, from, to }) as [MachineId, ReleaseId | null][]);
 }
 
 export function countMachines(journal: Journal): number {

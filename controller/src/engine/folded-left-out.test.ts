@@ -162,3 +162,38 @@ test.each([false, true])("the newest that left a machine out is taken back, and 
   await work(world, all, 6);
   expect(world.wanted("a")).toEqual("2");
 });
+
+test.each([false, true])("what took the place of the release on a machine that was left out is taken back after the sweep, and the steps are in the archive: %s", async (isArchived) => {
+  const all = ["a", "b", "c"];
+  const world = await worldOf();
+  await world.joinAs({ role: "web", zone: "a" }, "a", "b");
+  await world.joinAs({ role: "web", zone: "b" }, "c");
+  world.deploy("2", WIDE);
+  await work(world, all, 4);
+  world.engine.orders.cordon("a" as never, NO_DRAIN, BY);
+  world.deploy("3", WIDE);
+  await work(world, all, 4);
+  world.deploy("2", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 4);
+  world.engine.orders.uncordon("a" as never, BY);
+  await work(world, all, 4);
+  if (isArchived) world.pass(10 * MINUTE_MS, ...all);
+  const four = world.deploy("4", { ...WIDE, targets: "zone=a" });
+  await work(world, all, 4);
+  expect(all.map((name) => world.wanted(name))).toEqual(["4", "4", "3"]);
+  if (isArchived) {
+    // 4 has just succeeded, and what is old is the rest.
+    world.engine.orders.setBudget("role=nobody", 1, "anna");
+    await world.engine.archiving.sweep();
+  }
+  const rb = world.command(four, "rollback");
+  expect(rb.ok).toBe(true);
+  await work(world, all, 6);
+  expect([world.phase(four), ...all.map((name) => world.wanted(name))]).toEqual(["rolled_back", "2", "2", "3"]);
+  world.label({ role: "web", zone: "c" }, "a");
+  await work(world, all, 6);
+  world.startEngine();
+  world.pass(20_000, ...all);
+  await work(world, all, 6);
+  expect(all.map((name) => world.wanted(name))).toEqual(["2", "2", "3"]);
+});

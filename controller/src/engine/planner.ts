@@ -70,7 +70,7 @@ export class Planner {
 
   #make({ id, app, strategy, release }: RolloutState): Planned {
     return ofRollout(id, () => {
-      const machines = selectMachines(this.#journal, this.#world, app, checkedSelector(strategy.targets), release);
+      const machines = selectMachines(this.#journal, this.#world, app, checkedSelector(strategy.targets), release, id);
       return { machines, plan: planRollout(strategy, machines, release) };
     });
   }

@@ -39,6 +39,9 @@ interface AssignedRow {
 const LEFT_OUT = `SELECT j.value FROM json_each(@machines) j CROSS JOIN deployments d ON d.id = @id JOIN machines m ON m.id = j.value JOIN assignments a ON a.machine = j.value AND a.app = d.app
   WHERE a.release IS d.release AND a.decided_seq < d.back_seq ORDER BY j.key`;
 
+/** Some machine has the release of the deployment from before it; where it was taken back, hardly any has it at all. */
+const HAD_IT_BEFORE = "SELECT 1 FROM deployments d JOIN assignments a ON a.app = d.app AND a.release = d.release AND a.decided_seq < d.start_seq WHERE d.id = ? LIMIT 1";
+
 /** `hasIt`: it is assigned the release, and does not say that it runs something else. */
 const NOT_COME_TO = `SELECT t.machine, coalesce(a.release IS d.release AND a.decided_seq < d.start_seq AND m.id IS NOT NULL
       AND NOT (ma.generation IS a.generation AND ma.phase IN ('reverting', 'reverted', 'failed', 'unhealthy', 'removed') AND d.app || '@' || ma.running_version IS NOT d.release), 0) AS hasIt
@@ -51,7 +54,7 @@ export function* stillThereOf(db: Database, id: DeploymentId, ending: Ending, { 
   const tally = new Tally<StillMachine>(({ what }) => what);
   if (wentBack(ending)) {
     yield* leftOut(db, id, tally);
-    if (pending + unreachable + skipped > 0) yield* notComeTo(db, id, tally);
+    if (pending + unreachable + skipped > 0 && statement(db, HAD_IT_BEFORE).get(id) !== undefined) yield* notComeTo(db, id, tally);
   }
   const isAsked = wentBack(ending) ? reverted > 0 : failed > 0 ? ending.phase !== "succeeded" : ending.phase === "superseded" && healthy > 0;
   if (isAsked) yield* assigned(db, id, ending, tally);

@@ -1,7 +1,7 @@
 /**
  * The names of machines that a deployment left out, since they ran its release already. A pipeline that submits the same file again and again would leave a list of the fleet behind each time, so they become a count when the deployment is over.
  *
- * Always holds: the two newest deployments to a selector that left a machine out keep its name as long as it runs that release, since that is what was decided about it last (engine/decisions.ts, confirmed.ts): two, as the newest may be taken back.
+ * Always holds: the two newest deployments to a selector that left a machine out keep its name as long as it runs that release or may go back to it, since that is what was decided about it last (engine/decisions.ts, confirmed.ts): two, as the newest may be taken back.
  */
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
@@ -32,9 +32,9 @@ const GROUPS = "SELECT DISTINCT app, selector, release FROM deployments WHERE en
 const NEWEST_FIRST = "SELECT id FROM deployments WHERE app = @app AND selector = @selector AND release = @release AND start_seq IS NOT NULL AND unchanged <> '[]' ORDER BY start_seq DESC";
 const LIST = `SELECT d.unchanged, d.start_seq AS startSeq, d.back_seq IS NOT NULL AS isTakenBack, ${stands("d")} AS stands, coalesce(${IS_OVER}, 0) AS isOver FROM deployments d WHERE d.id = @id`;
 
-/** Of these names: machines that are where a deployment that began then has left them. One of the same name that has joined since is another machine. */
+/** Of these names: machines that are where a deployment that began then has left them, or may go back to that. One of the same name that has joined since is another machine. */
 const STILL_THERE = `SELECT u.value FROM json_each(@names) u JOIN machines m ON m.id = u.value JOIN assignments a ON a.machine = u.value AND a.app = @app
-  WHERE m.joined_seq < @startSeq AND a.release = @release ORDER BY u.key`;
+  WHERE m.joined_seq < @startSeq AND (a.release = @release OR a.last_good = @release) ORDER BY u.key`;
 
 /** Deployments that ended before that moment of attended time and whose names are not all needed any more. Made in steps of a few milliseconds; each yields what is to be written before the next, or nothing. */
 export function* staleNames(db: Database, before: number): Generator<TargetsArchived | undefined, void, undefined> {

@@ -4,7 +4,7 @@
  * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, or is given back by a drain, from the start. It stays so whatever becomes of the target, and is the
  * last good one unless it is taken back, or the machine goes back by itself.
  */
-import { gaveWay, isCutShort, leavesOut } from "./standing.ts";
+import { continues, gaveWay, isCutShort, leavesOut } from "./standing.ts";
 
 /** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
 export const CONFIRMED_SEQ = `
@@ -34,15 +34,13 @@ const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state
   SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release IS a.release AND CASE WHEN json_valid(d.strategy) THEN d.strategy ->> '$.isWayBack' END) AND NOT ${IS_TAKEN_BACK})`;
 
 /**
- * A rollback to an older release was to come to the machine, and something else took its place, but for the same release, which left the machine out and was not taken back: somebody wants that again; and but for what gives the machine
- * that older release itself, and was not cut short: that says what becomes of it.
+ * A rollback to an older release was to come to the machine, and something else took its place, but for the same release, which left the machine out and was not taken back: somebody wants that again; and but for the same rollback once
+ * more, unless something took its place in turn: that says itself what becomes of the release.
  */
 const IS_TO_BE_REPLACED = `EXISTS (
   SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
   WHERE d.app = a.app AND ${gaveWay("d")} AND d.takes_back = a.release AND d.start_seq > a.decided_seq
-    AND NOT EXISTS (SELECT 1 FROM deployments n WHERE n.app = d.app AND n.release = d.release AND n.start_seq > d.start_seq AND NOT ${isCutShort("n")}
-      AND (n.selector = d.selector OR ${leavesOut("n", "a.machine")} OR EXISTS (SELECT 1 FROM targets x WHERE x.deployment = n.id AND x.machine = a.machine))
-      AND NOT EXISTS (SELECT 1 FROM deployments x WHERE x.app = d.app AND x.start_seq > d.start_seq AND x.start_seq < n.start_seq AND x.release <> d.release))
+    AND NOT EXISTS (SELECT 1 FROM deployments n WHERE ${continues("n", "d")} AND NOT ${isCutShort("n")})
     AND NOT EXISTS (SELECT 1 FROM deployments n WHERE n.app = a.app AND n.release = a.release AND n.start_seq > d.start_seq AND n.back_seq IS NULL AND ${leavesOut("n", "a.machine")}))`;
 
 /** Of such an assignment: what was the last good release when it was made. Not what the machine ran when it joined, if that is what was given to it, and is taken back. */
@@ -51,12 +49,13 @@ const GOOD_BEFORE = `CASE WHEN a.last_good IS a.release AND t.previous IS NULL A
 /** Of such an assignment: the release that was confirmed last, and not taken back since. */
 const LAST_GOOD_OF = `CASE WHEN ${IS_WAY_BACK} THEN a.release WHEN ${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED} THEN a.release ELSE ${GOOD_BEFORE} END`;
 
-/** It was given by a rollback to an older release whose place deployment `@by` takes, or will, at once or after others of the same release whose places were taken in turn. */
-const IS_CONTINUED = `EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release = a.release AND d.takes_back IS NOT NULL AND (d.phase IN ('rolling', 'paused') OR ${gaveWay("d")})
-  AND NOT EXISTS (SELECT 1 FROM deployments x WHERE x.app = d.app AND x.start_seq > d.start_seq AND x.id IS NOT @by AND NOT (x.release = d.release AND ${isCutShort("x")})))`;
+/** It was given by a rollback to an older release, and deployment `@by` is the same once more, which takes its place. */
+const IS_CONTINUED = `EXISTS (SELECT 1 FROM deployments d JOIN deployments me ON me.id = @by WHERE d.id = a.deployment AND d.release = a.release AND me.release = d.release AND me.takes_back = d.takes_back AND me.selector = d.selector
+  AND (d.phase IN ('rolling', 'paused') OR ${gaveWay("d")})
+  AND NOT EXISTS (SELECT 1 FROM deployments x WHERE x.app = d.app AND x.start_seq > d.start_seq AND x.id <> me.id AND NOT (x.release = d.release AND ${gaveWay("x")})))`;
 
-/** Of such an assignment: the same for deployment `@by`, of `@release`; null: it has not begun. What takes the place of a rollback to an older release, and gives that too, goes back to what ran before both. */
-export const LAST_GOOD_FOR = `CASE WHEN a.release IS @release AND ${IS_CONTINUED} THEN ${GOOD_BEFORE} ELSE ${LAST_GOOD_OF} END`;
+/** Of such an assignment: what a machine goes back to from what deployment `@by` gives it; null: none of this fleet's. From a rollback to an older release once more, while that is under way, it goes to what ran before both. */
+export const LAST_GOOD_FOR = `CASE WHEN ${IS_CONTINUED} THEN t.previous ELSE ${LAST_GOOD_OF} END`;
 
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */
 export const RENEWED = `

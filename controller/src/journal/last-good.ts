@@ -34,9 +34,9 @@ export interface WayBackTo extends WayBack {
   readonly givenBy: DeploymentId | null;
 }
 
-/** `next`: what gives it its next release. Default: nothing does. Null: there is none. */
-export function lastGood(db: Database, machine: MachineId, app: AppName, next?: Giver): ReleaseId | null {
-  const assigned = statement(db, ASSIGNED).get({ machine, app, release: next?.release ?? null, by: next?.id ?? null }) as { readonly release: ReleaseId | null } | undefined;
+/** `by`: it goes back from what that gives it. Default: from what it has. Null: there is none. */
+export function lastGood(db: Database, machine: MachineId, app: AppName, by?: DeploymentId): ReleaseId | null {
+  const assigned = statement(db, ASSIGNED).get({ machine, app, by: by ?? null }) as { readonly release: ReleaseId | null } | undefined;
   return assigned === undefined ? foundThere(db, machine, app) : assigned.release;
 }
 
@@ -45,7 +45,7 @@ export function lastGood(db: Database, machine: MachineId, app: AppName, next?: 
  * machines get it. `asLate`: nothing was good on it, as is known, and it is to go back now. Default false.
  */
 export function wayBack(db: Database, standingMemory: StandingMemory, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
-  const release = asLate ? null : lastGood(db, machine, app, by);
+  const release = asLate ? null : lastGood(db, machine, app, by.id);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
   if (release !== null && !isItself) return { release, asLate: false, givenBy: null };
   const stood = whatStood(db, standingMemory.of(app, by.id, asLate), machine, app, by);

@@ -62,3 +62,9 @@ export function isCutShort(alias: string): string {
 export function gaveWay(alias: string): string {
   return `(${alias}.takes_back IS NOT NULL AND ${isCutShort(alias)})`;
 }
+
+/** Of two deployments of these aliases: the first is the same rollback to an older release as the second, asked for once more, and nothing else came between them. */
+export function continues(newer: string, older: string): string {
+  return `(${newer}.app = ${older}.app AND ${newer}.release = ${older}.release AND ${newer}.takes_back = ${older}.takes_back AND ${newer}.selector = ${older}.selector AND ${newer}.start_seq > ${older}.start_seq
+    AND NOT EXISTS (SELECT 1 FROM deployments between_ WHERE between_.app = ${older}.app AND between_.start_seq > ${older}.start_seq AND between_.start_seq < ${newer}.start_seq AND between_.release <> ${older}.release))`;
+}

@@ -1,7 +1,7 @@
 /** Which releases were taken back, and from whom: said once, in SQL, for what nobody is given any more, and for what nobody goes back to. */
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
-import { stands } from "./standing.ts";
+import { continues, gaveWay, stands } from "./standing.ts";
 import { statement } from "./statement.ts";
 
 /** A release was taken back from the machines of a selector, beginning with this row of the journal. */
@@ -25,11 +25,14 @@ const TOLD_NOBODY = `(d.phase = 'aborted' AND NOT EXISTS (SELECT 1 FROM targets 
 /** Of the same: what it took back was deployed again since, and is everywhere. */
 const IS_GIVEN_AGAIN = `EXISTS (SELECT 1 FROM deployments n WHERE n.app = d.app AND n.selector = d.selector AND n.release = d.takes_back AND n.start_seq > d.start_seq AND n.phase = 'succeeded')`;
 
+/** Of the same: it was asked for once more while it was under way, and that was taken back: both were. */
+const IS_ENDED_BY_NEWER = `(${gaveWay("d")} AND EXISTS (SELECT 1 FROM deployments n WHERE ${continues("n", "d")} AND n.back_seq IS NOT NULL AND n.phase <> 'aborted'))`;
+
 /** `@release` of `@app`, after this row of the journal. What a way back took back is given again when that is taken back itself. */
 const TAKEN_BACK = `
   SELECT id AS by, 1 AS isOwn, release, selector, back_seq AS seq FROM deployments d WHERE app = @app AND release = @release AND back_seq > @after AND NOT ${REPEATS}
   UNION ALL SELECT id, 0, takes_back, selector, start_seq FROM deployments d
-    WHERE app = @app AND takes_back = @release AND start_seq > @after AND (back_seq IS NULL OR phase = 'aborted') AND NOT ${TOLD_NOBODY} AND NOT ${IS_GIVEN_AGAIN}`;
+    WHERE app = @app AND takes_back = @release AND start_seq > @after AND (back_seq IS NULL OR phase = 'aborted') AND NOT ${TOLD_NOBODY} AND NOT ${IS_GIVEN_AGAIN} AND NOT ${IS_ENDED_BY_NEWER}`;
 
 /** Who asks has a decision of that row to give the release: what was taken back before it does not matter, and years of rollbacks cost nothing. */
 export function takenBackAfter(db: Database, app: AppName, release: ReleaseId, after: number): readonly TakenBackRow[] {

@@ -137,7 +137,7 @@ export function prepareWrites(db: Database) {
         WHEN state = 'healthy' THEN (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave)
         WHEN @state = 'healthy' AND purpose = 'update' AND (SELECT finished_seq FROM waves w WHERE w.deployment = @id AND w.wave = targets.wave) IS NOT NULL THEN @seq END),
       reason_code = @reasonCode, reason_message = @reasonMessage,
-      taken_down = CASE WHEN taken_down IS NULL THEN NULL WHEN @state = 'failed' AND purpose = 'revert' THEN CASE WHEN NOT @isUntouched THEN 'stuck' END WHEN @state = 'reverted' AND @reasonCode IS NOT 'cordoned' THEN 'back' ELSE taken_down END,
+      taken_down = CASE WHEN taken_down IS NULL THEN NULL WHEN @state = 'failed' AND purpose = 'revert' THEN 'stuck' WHEN @state = 'reverted' AND @reasonCode IS NOT 'cordoned' THEN 'back' ELSE taken_down END,
       runs = coalesce(@runs, runs), purpose = CASE WHEN @state IN ('pending', 'skipped', 'removed') THEN NULL ELSE purpose END
       WHERE deployment = @id AND machine = @machine`),
     progress: statement("UPDATE deployments SET progress_attended = ? WHERE id = ?"),

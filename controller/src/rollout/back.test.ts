@@ -197,15 +197,6 @@ describe("a rollback that fails", () => {
     expect([rollout.phase, rollout.moving()]).toEqual(["aborted", []]);
   });
 
-  test("goes on whoever was not taken down, since it runs the release still", () => {
-    const rollout = succeeded(3, { maxUnavailable: count(1) });
-    rollout.command("rollback");
-    rollout.report(2, "reverted", { message: "disk full", runs: "2" });
-    expect([rollout.phase, rollout.moving()]).toEqual(["rolling_back", [1]]);
-    rollout.report(1, "failed", { runs: "" });
-    expect([rollout.phase, rollout.states()]).toEqual(["aborted", "healthy failed failed"]);
-  });
-
   test("does not loop: it is not rolled back again by itself", () => {
     const rollout = new Harness(1);
     rollout.report(0, "failed");

@@ -62,8 +62,6 @@ export type RolloutChange =
       readonly isLetGo?: boolean;
       /** Of one that is skipped or removed. Default null. */
       readonly leftAs?: LeftAs;
-      /** It was to go back, and was not touched: the release runs on there, and well. Default false. */
-      readonly isUntouched?: boolean;
     }
   /** An unreachable target is waited for no longer; that it, or one that has left, was lost, is excused. */
   | { readonly kind: "target_let_go"; readonly machine: MachineId; readonly why: LetGo }
@@ -136,7 +134,7 @@ export function apply(state: RolloutState, change: RolloutChange, { seq, at: wal
       if (change.state === "healthy") target.wasHealthy = true;
       if (change.state === "pending" || change.state === "skipped" || change.state === "removed") target.purpose = null;
       if (change.runs !== null) target.runs = change.runs;
-      moveTarget(state, target, change.state, change.reason, at, change);
+      moveTarget(state, target, change.state, change.reason, at, change.leftAs);
       if (change.isLetGo === true) letGo(state, waveOf(state, target.wave), target, "tolerated");
       return;
     }
@@ -217,13 +215,13 @@ function beginBack(state: RolloutState): void {
   aimBack(state);
 }
 
-function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, { leftAs = null, isUntouched = false }: { readonly leftAs?: LeftAs | null; readonly isUntouched?: boolean } = {}): void {
+function moveTarget(state: RolloutState, target: Target, to: TargetState, reason: RolloutReason | null, at: Moment, leftAs: LeftAs | null = null): void {
   const wave = waveOf(state, target.wave);
   if (isChangeOf(wave, to)) wave.changedAt = at;
   if (to === "pending" && takesItAnew(target)) Object.assign(target, { firstTold: 0, wasHealthy: false });
   target.reason = reason;
   target.since = at;
-  target.takenDown = takenDownAfter(target, to, isUntouched);
+  target.takenDown = takenDownAfter(target, to);
   const isStillKnown = staysKnown(target, to, leftAs);
   noteKnown(wave, target, false);
   enterState(state, wave, target, to, leftAs);

@@ -146,8 +146,7 @@ function onReport(state: RolloutState, { machine, generation, phase, reason, run
   const isMore = to === "failed" && reason !== null && ((runs !== null && runs !== target.runs) || reason.message !== target.reason?.message);
   const isStarted = phase === "healthy" && target.state === "reverted" && isStoppedByDrain(target);
   if (to === target.state && !isMore && !isStarted) return [];
-  const isUntouched = target.purpose === "revert" && phase === "reverted" && runs !== null && `${state.app}@${runs}` === state.release;
-  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs, ...(isUntouched ? { isUntouched } : {}) }];
+  return [{ kind: "target_changed", machine, state: to, reason: to === "failed" ? reason : failureOf(target), runs }];
 }
 
 /** A drain has stopped it on its way back: what it goes back to starts when that ends, and whether it can is not known. */

@@ -7,9 +7,9 @@ import { isStuckBack, type Target, type TargetState } from "./state.ts";
 /** `going`: nothing is known yet. `stuck`: it could not go back. `back`: it serves with what it ran before. */
 export type TakenDown = NonNullable<Target["takenDown"]>;
 
-/** `to`: the target's state from now on. `isUntouched`: what ran goes on, and is well. What could not be fetched, say, was not switched to, and took nothing down. */
-export function takenDownAfter({ takenDown, purpose, reason }: Pick<Target, "takenDown" | "purpose" | "reason">, to: TargetState, isUntouched: boolean): TakenDown | null {
+/** `to`: the target's state from now on. */
+export function takenDownAfter({ takenDown, purpose, reason }: Pick<Target, "takenDown" | "purpose" | "reason">, to: TargetState): TakenDown | null {
   if (takenDown === null) return null;
-  if (isStuckBack({ state: to, purpose })) return isUntouched ? null : "stuck";
+  if (isStuckBack({ state: to, purpose })) return "stuck";
   return to === "reverted" && reason?.code !== "cordoned" ? "back" : takenDown;
 }
