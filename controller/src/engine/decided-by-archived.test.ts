@@ -1,38 +1,14 @@
 /** Steps may go to the archive after a minute: no decision forgets what was in them. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import type { DeploymentId } from "@muster/proto/ids.ts";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { lastGood } from "../journal/last-good.ts";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { archive, archivingWorld, MINUTE_MS } from "./archive.fixture.ts";
 import { NAMES, work } from "./on-one.fixture.ts";
-import { NIGHTLY, World } from "./world.fixture.ts";
+import { NIGHTLY, type World } from "./world.fixture.ts";
 
-const MINUTE_MS = 60_000;
 const WIDE = { waves: [ALL], maxUnavailable: count(9) };
-
-/** Steps stay for five minutes; a test says when what is older goes to the archive. */
-async function worldOf(): Promise<World> {
-  const folder = mkdtempSync(join(tmpdir(), "muster-archived-"));
-  const world = new World(join(folder, "muster.db"));
-  onTestFinished(() => {
-    world.engine.stop();
-    world.journal.close();
-    rmSync(folder, { recursive: true });
-  });
-  world.engine.archiving.stop();
-  await world.engine.retention.set({ keep: 20, keepForMs: 90 * 86_400_000, stepsForMs: 5 * MINUTE_MS }, "anna");
-  return world;
-}
-
-/** The newest row of all stays: here it is one about somebody else. */
-async function archive(world: World): Promise<number> {
-  world.engine.orders.setBudget("role=nobody", 1, "anna");
-  await world.engine.archiving.sweep();
-  return world.journal.archive.lastSeq;
-}
 
 const rowsOf = (world: World, kind: string) => world.journal.db.prepare("SELECT count(*) FROM journal WHERE kind = ?").pluck().get(kind) as number;
 
@@ -42,7 +18,7 @@ describe("the soak of a promotion, for an hour,", () => {
 
   /** 2 stands in staging for 50 minutes. */
   async function staged() {
-    const world = await worldOf();
+    const world = await archivingWorld();
     await world.joinAs({ env: "staging" }, "s1", "s2");
     await world.joinAs({ env: "prod" }, "p1", "p2");
     world.deploy("1", { ...WIDE, targets: "" });
@@ -84,7 +60,7 @@ describe("the soak of a promotion, for an hour,", () => {
 describe("a machine that is removed twenty minutes later", () => {
   /** 2 is everywhere. */
   async function deployed(): Promise<{ readonly world: World; readonly id: DeploymentId }> {
-    const world = await worldOf();
+    const world = await archivingWorld();
     await world.join("a", "b", "c");
     world.deploy("1", WIDE);
     await world.settle("a", "b", "c");
@@ -136,7 +112,7 @@ describe("a machine that is removed twenty minutes later", () => {
 });
 
 test("what machines said while a fault had their rollout paused is kept in the database until somebody takes it up", async () => {
-  const world = await worldOf();
+  const world = await archivingWorld();
   const names = ["a", "b", "c"];
   await world.join(...names);
   world.deploy("1", WIDE);
@@ -167,7 +143,7 @@ describe("a rollback --to, 20 minutes later,", () => {
 
   /** 2 runs everywhere, and nobody can be told of a rollback to 1 but those of `there`. */
   async function ordered(there: readonly string[]) {
-    const world = await worldOf();
+    const world = await archivingWorld();
     await world.join(...NAMES);
     for (const version of ["1", "2"]) {
       world.deploy(version, WIDE);

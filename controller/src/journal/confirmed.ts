@@ -4,7 +4,7 @@
  * A release is confirmed when its target is healthy and its wave has passed; one that a machine goes back to, or is given back by a drain, from the start. It stays so whatever becomes of the target, and is the
  * last good one unless it is taken back, or the machine goes back by itself.
  */
-import { continues, gaveWay, isCutShort, leavesOut } from "./standing.ts";
+import { continues, gaveWay, leavesOut } from "./standing.ts";
 
 /** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
 export const CONFIRMED_SEQ = `
@@ -40,7 +40,7 @@ const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose = 'update' AND t.state
 const IS_TO_BE_REPLACED = `EXISTS (
   SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
   WHERE d.app = a.app AND ${gaveWay("d")} AND d.takes_back = a.release AND d.start_seq > a.decided_seq
-    AND NOT EXISTS (SELECT 1 FROM deployments n WHERE ${continues("n", "d")} AND NOT ${isCutShort("n")})
+    AND NOT EXISTS (SELECT 1 FROM deployments n WHERE ${continues("n", "d")} AND NOT ${gaveWay("n")})
     AND NOT EXISTS (SELECT 1 FROM deployments n WHERE n.app = a.app AND n.release = a.release AND n.start_seq > d.start_seq AND n.back_seq IS NULL AND ${leavesOut("n", "a.machine")}))`;
 
 /** Of such an assignment: what was the last good release when it was made. Not what the machine ran when it joined, if that is what was given to it, and is taken back. */
@@ -54,7 +54,7 @@ const IS_CONTINUED = `EXISTS (SELECT 1 FROM deployments d JOIN deployments me ON
   AND (d.phase IN ('rolling', 'paused') OR ${gaveWay("d")})
   AND NOT EXISTS (SELECT 1 FROM deployments x WHERE x.app = d.app AND x.start_seq > d.start_seq AND x.id <> me.id AND NOT (x.release = d.release AND ${gaveWay("x")})))`;
 
-/** Of such an assignment: what a machine goes back to from what deployment `@by` gives it; null: none of this fleet's. From a rollback to an older release once more, while that is under way, it goes to what ran before both. */
+/** Of such an assignment: what a machine goes back to from what deployment `@by` gives it; null: nothing that was submitted. From a rollback to an older release once more, while that is under way, it goes to what ran before both. */
 export const LAST_GOOD_FOR = `CASE WHEN ${IS_CONTINUED} THEN t.previous ELSE ${LAST_GOOD_OF} END`;
 
 /** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. */

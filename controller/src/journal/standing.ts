@@ -53,14 +53,9 @@ export function leavesOut(alias: string, machine: string): string {
   return `instr(${alias}.unchanged, '"' || ${machine} || '"') > 0`;
 }
 
-/** Of a deployment of this alias: something else took its place, before it went back. */
-export function isCutShort(alias: string): string {
-  return `(${alias}.phase = 'superseded' AND ${alias}.back_seq IS NULL)`;
-}
-
 /** Of a deployment of this alias: a rollback to an older release that something else took the place of, before it went back itself. */
 export function gaveWay(alias: string): string {
-  return `(${alias}.takes_back IS NOT NULL AND ${isCutShort(alias)})`;
+  return `(${alias}.takes_back IS NOT NULL AND ${alias}.phase = 'superseded' AND ${alias}.back_seq IS NULL)`;
 }
 
 /** Of two deployments of these aliases: the first is the same rollback to an older release as the second, asked for once more, and nothing else came between them. */
