@@ -43,6 +43,8 @@ export class Availability {
   readonly #downBeside = new Map<number, number>();
   /** Generations for hosts that were on their way with another app when they were given them: they had their place in their groups already. */
   readonly #underWayBeside = new Set<number>();
+  /** Generations for hosts that had said last that the app is not well there: it may be by now, and they have had no time to say so. */
+  readonly #saidDown = new Set<number>();
   /** Generations for hosts that had answered to the decision before, and had said since that they are on their way again: they cost nothing more, whatever still serves there. */
   readonly #anew = new Set<number>();
 
@@ -57,6 +59,7 @@ export class Availability {
     if (downSince !== undefined) this.#downBeside.set(generation, downSince);
     if (this.#isUnderWayOtherwise(decision)) this.#underWayBeside.add(generation);
     if (before === undefined || !hosts.machines.has(machine)) return;
+    if (DOWN.includes(record.answers.get(before.generation) ?? "")) this.#saidDown.add(generation);
     // What it has come to may just have arrived: that is known, though the host does not know so yet. What it said before it began anew is not what it has come to.
     const phase = hosts.restingPhase(machine, app, before.generation);
     const hasSaid = phase !== undefined && record.answers.get(before.generation) === phase && !record.owedSince.has(before.generation);
@@ -79,7 +82,7 @@ export class Availability {
     // Its agent goes back by itself.
     if (this.#changes.get(key)?.decision.generation === generation) return;
     // One that has not answered in its time, or has said that it failed and tries again, is counted as down by then, and has given its place away. So has one that was removed from the fleet.
-    const isFree = !record.machines.has(machine) || FAILED.includes(record.answers.get(generation) ?? "") || this.#anew.has(generation) || this.#isOverdue(decision, now) || hosts.serving(machine, app).lastOffAt(now) >= at || hosts.wasUnheard(machine, at, now);
+    const isFree = !record.machines.has(machine) || FAILED.includes(record.answers.get(generation) ?? "") || this.#anew.has(generation) || this.#isOverdue(decision, now) || hosts.serving(machine, app).lastOffAt(now) >= at - (this.#saidDown.has(generation) ? LAG_MS : 0) || hosts.wasUnheard(machine, at, now);
     const deployment = record.deployments.get(decision.deployment)!;
     if (!isFree) {
       const inherited = this.#inherited.get(generation);
