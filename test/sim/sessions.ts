@@ -11,7 +11,7 @@ import type { Engine } from "@muster/controller/src/engine/engine.ts";
 import { rememberCaller } from "@muster/controller/src/grpc/caller.ts";
 import { Epoch } from "@muster/controller/src/identity/epoch.ts";
 import { type MachineJoined, type ReportAccepted } from "@muster/controller/src/journal/entry.ts";
-import { JournalError } from "@muster/controller/src/journal/journal.ts";
+import { JournalError } from "@muster/controller/src/journal/disk-fault.ts";
 import { agentApi, type AgentApiOptions } from "@muster/controller/src/report/agent-api.ts";
 import type { Timeline } from "./clock.ts";
 import type { AgentEnd, ControllerSide, Turning } from "./life.ts";

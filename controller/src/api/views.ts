@@ -17,7 +17,7 @@ import { keptSinceOf, letGoOf, outstandingOf, overtakenOf } from "../history/out
 import { differenceText, leftOutNow, NOBODY_LEFT_OUT, type Present } from "../history/present.ts";
 import { stillThereOf } from "../history/still-there.ts";
 import { listText } from "../history/words.ts";
-import { isFaultOfDisk } from "../engine/own-bug.ts";
+import { isFaultOfDisk } from "../journal/disk-fault.ts";
 import { QuestionCursors, type WithCursor } from "../journal/question-cursors.ts";
 import { inSlices, Slice } from "../journal/slices.ts";
 import { statement } from "../journal/statement.ts";

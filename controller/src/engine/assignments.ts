@@ -7,9 +7,9 @@ import type { Release } from "@muster/proto/gen/muster/v1/release.ts";
 import type { Statement } from "better-sqlite3";
 import type { Logger } from "pino";
 import type { Journal } from "../journal/journal.ts";
+import { isFaultOfDisk } from "../journal/disk-fault.ts";
 import { CONFIRMED_SEQ, CONFIRMING } from "../journal/confirmed.ts";
 import { statement } from "../journal/statement.ts";
-import { isFaultOfDisk } from "./own-bug.ts";
 
 interface Row {
   readonly app: string;

@@ -5,6 +5,7 @@
  */
 import { type DeploymentId, deploymentNumber, type ReleaseId } from "@muster/proto/ids.ts";
 import { counted } from "@muster/proto/text.ts";
+import { isFaultOfDisk } from "../journal/disk-fault.ts";
 import { hasArchivedTargets } from "../journal/archived-targets.ts";
 import { readRollout } from "../journal/load.ts";
 import { inSlices, Slice, SLICE_ROWS, type Steps } from "../journal/slices.ts";
@@ -12,7 +13,7 @@ import { type CommandEvent, NONE_FAILED, refusal } from "../rollout/command.ts";
 import { isEnded, isOvertaken, isStuckBack, isSupersededBack, isToRevert, isTouched, isUnderWay, type RolloutState, type Target } from "../rollout/state.ts";
 import { canBeGiven, filesRemoved } from "./givable.ts";
 import type { Loop } from "./loop.ts";
-import { isFaultOfDisk, RolloutBug } from "./own-bug.ts";
+import { RolloutBug } from "./own-bug.ts";
 import type { Answer } from "./refusal.ts";
 import type { Submission } from "./submission.ts";
 

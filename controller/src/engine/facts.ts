@@ -204,8 +204,8 @@ export class Facts {
     return (this.#sql.unwellAt.get(machine, app) ?? undefined) as Attended | undefined;
   }
 
-  givenBy(id: DeploymentId): Given {
-    return this.#sql.givenBy.get(id) as Given;
+  givenBy(id: DeploymentId): Given | undefined {
+    return this.#sql.givenBy.get(id) as Given | undefined;
   }
 
   /** A rollback gave the machine what it runs, which stood for machines like it, or a drain left it nothing, since nothing was good there. */

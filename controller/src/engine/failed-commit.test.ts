@@ -1,7 +1,7 @@
 /** A transaction that failed, as on a full disk, loses nothing that it was about. */
 import { expect, test } from "vitest";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
-import { failCommitOnce } from "./failing-disk.fixture.ts";
+import { diskFull, failCommitOnce } from "./failing-disk.fixture.ts";
 import { NAMES, onOne, soak } from "./on-one.fixture.ts";
 import { World } from "./world.fixture.ts";
 
@@ -109,7 +109,7 @@ test("the same when the disk is full in the middle of the transaction", async ()
     const { kind, machine } = entry as { kind: string; machine?: string };
     if (!failed && kind === "target_assigned" && machine === "late") {
       failed = true;
-      throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+      throw diskFull();
     }
     return (append as never as (...all: unknown[]) => never).call(world.journal, entry, ...rest);
   } as never;
@@ -129,7 +129,7 @@ test("a disk that stays full is tried once a second, however much machines say, 
   let tried = 0;
   world.journal.transaction = function () {
     tried += 1;
-    throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+    throw diskFull();
   } as never;
   for (let second = 0; second < 10; second += 1) {
     for (let times = 0; times < 50; times += 1) await expect(world.saySeq("a", "healthy", world.generation("a"), 1)).rejects.toThrow("disk is full");

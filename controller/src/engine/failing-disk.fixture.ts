@@ -1,7 +1,11 @@
 /** A disk that is full: for one transaction, or until it is freed. */
+import SqliteDatabase from "better-sqlite3";
 import type { World } from "./world.fixture.ts";
 
-const fullOf = () => Object.assign(new Error("disk is full"), { name: "SqliteError", code: "SQLITE_FULL" });
+/** What SQLite says of a full disk. */
+export function diskFull(): Error {
+  return new SqliteDatabase.SqliteError("disk is full", "SQLITE_FULL");
+}
 
 /** The next transaction is done, and not committed. */
 export function failCommitOnce(world: World, when: () => boolean = () => true): { failed: number } {
@@ -13,7 +17,7 @@ export function failCommitOnce(world: World, when: () => boolean = () => true): 
       if (when() && seen.failed === 0) {
         seen.failed += 1;
         world.journal.transaction = transaction;
-        throw fullOf();
+        throw diskFull();
       }
       return done;
     });
@@ -24,7 +28,7 @@ export function failCommitOnce(world: World, when: () => boolean = () => true): 
 /** No transaction begins, and the attended time is not taken. Returns what frees it. */
 export function fillDisk(world: World): () => void {
   const full = (): never => {
-    throw fullOf();
+    throw diskFull();
   };
   const { transaction } = world.journal;
   world.journal.transaction = full as never;

@@ -3,7 +3,7 @@
  */
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, type Selector, selects } from "@muster/proto/selector.ts";
-import { CONFIRMING, LAST_GOOD_FOR } from "../journal/confirmed.ts";
+import { type Asking, askingFor, CONFIRMING, LAST_GOOD_FOR } from "../journal/confirmed.ts";
 import type { Journal } from "../journal/journal.ts";
 import { statement } from "../journal/statement.ts";
 import type { PlanMachine } from "../plan/plan.ts";
@@ -43,7 +43,7 @@ export function* machinePages(journal: Journal, { availabilities, fleet }: World
       const answer = availabilities.answerOf(id, app);
       const silent = fleet.isSilent(id);
       const runsIt = answer === "healthy" && !silent && availabilities.assignedTo(id, app)?.release === release;
-      if (runsIt) confirmed ??= lastGoods(journal, app, by, rows[0]!.id, rows.at(-1)!.id);
+      if (runsIt) confirmed ??= lastGoods(journal, app, { by, given: release }, rows[0]!.id, rows.at(-1)!.id);
       const isConfirmed = confirmed?.get(id) === release;
       selected.push({
         id,
@@ -67,9 +67,9 @@ function selectedLabels(selector: Selector, text: string): Labels | undefined {
   return selects(selector, labels) ? labels : undefined;
 }
 
-/** The release of an app that was confirmed last, of each machine from one name to another that has the app. `by`: what is to begin; null: nothing that is known yet. */
-export function lastGoods(journal: Journal, app: AppName, by: DeploymentId | null, from: MachineId, to: MachineId): ReadonlyMap<MachineId, ReleaseId | null> {
-  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, by, from, to }) as [MachineId, ReleaseId | null][]);
+/** The release of an app that was confirmed last, of each machine from one name to another that has the app. `by`: what is to begin; null: nothing that is known yet. `given`: the release of that. */
+export function lastGoods(journal: Journal, app: AppName, { by, given }: Omit<Asking, "continued">, from: MachineId, to: MachineId): ReadonlyMap<MachineId, ReleaseId | null> {
+  return new Map(statement(journal.db, LAST_GOODS).raw().all({ app, from, to, ...askingFor(journal.db, by, given) }) as [MachineId, ReleaseId | null][]);
 }
 
 export function countMachines(journal: Journal): number {

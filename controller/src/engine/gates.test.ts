@@ -3,7 +3,7 @@
  */
 import { describe, expect, test } from "vitest";
 import { ALL, alarm, count, prometheus, soak, webhook, wave } from "../rollout/rollout.fixture.ts";
-import { JournalError } from "../journal/journal.ts";
+import { diskFull } from "./failing-disk.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 const HOOK = webhook({ retries: 1, retryIntervalMs: 10_000 });
@@ -81,7 +81,7 @@ test("an answer that comes while the disk is full is kept when it has room, and 
   const world = await atGate();
   const commit = world.journal.transaction;
   world.journal.transaction = () => {
-    throw new JournalError("SQLITE_FULL", "database or disk is full", undefined);
+    throw diskFull();
   };
   world.asked[0]!.answer({ kind: "go", detail: "go" });
   await turn();

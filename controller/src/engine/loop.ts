@@ -12,7 +12,8 @@ import type { Logger } from "pino";
 import type { Fleet } from "../fleet/fleet.ts";
 import { returnSpreadMs } from "../fleet/return-spread.ts";
 import type { Asker, Question, Verdict } from "../gates/verdict.ts";
-import type { Entry, JournalRow } from "../journal/entry.ts";
+import { isFaultOfDisk } from "../journal/disk-fault.ts";
+import { type Entry, isRolloutEntry, type JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { PlanMachine } from "../plan/plan.ts";
 import type { Moment } from "../rollout/moment.ts";
@@ -26,7 +27,7 @@ import type { Clock } from "./clock.ts";
 import { decidedSince } from "./decided-since.ts";
 import { Effects } from "./effects.ts";
 import { Facts } from "./facts.ts";
-import { isFaultOfDisk, ofRollout, ofRolloutOr, Quarantine, RolloutBug } from "./own-bug.ts";
+import { ofRollout, ofRolloutOr, Quarantine, RolloutBug } from "./own-bug.ts";
 import { type Planned, Planner } from "./planner.ts";
 import { Promotions } from "./promotions.ts";
 import { answerOf, askersOf, askListening, questionOf } from "./questions.ts";
@@ -204,7 +205,8 @@ export class Loop {
     const takesGap = !isAlone && this.attendance.hasGapToTake;
     const effects = new Effects();
     const append = (entry: Entry): JournalRow => {
-      const row = this.journal.append(entry, now);
+      // What the tables do not take is a bug of whose row it is.
+      const row = isRolloutEntry(entry) ? ofRollout(entry.deployment, () => this.journal.append(entry, now)) : this.journal.append(entry, now);
       effects.note(row, (id) => this.rollouts.get(id));
       for (const machine of effects.stale()) this.assignments.forget(machine);
       this.catchUp.note(entry);

@@ -49,7 +49,7 @@ export class Outlook {
     const history = yield* this.#history(app);
     const machines: Picture["machines"][number][] = [];
     for (const page of machinePages(journal, world, app, selector, releaseId)) {
-      const before = page.length === 0 ? undefined : lastGoods(journal, app, null, page[0]!.id, page.at(-1)!.id);
+      const before = page.length === 0 ? undefined : lastGoods(journal, app, { by: null, given: releaseId }, page[0]!.id, page.at(-1)!.id);
       for (const machine of page) machines.push({ ...machine, lastGood: before?.get(machine.id) ?? null });
       yield;
     }

@@ -1,11 +1,12 @@
 /** A bug in one app's rollout stays its own: a port that throws, or tables that contradict themselves, pause that rollout, and everything else goes on, the start of a controller included. */
 import { type AppName, type DeploymentId, type Instant, type MachineId, releaseId } from "@muster/proto/ids.ts";
+import SqliteDatabase from "better-sqlite3";
 import { describe, expect, test } from "vitest";
 import { loadRollout } from "../journal/load.ts";
+import { isFaultOfDisk } from "../journal/disk-fault.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count, MINUTE, percent, wave, webhook } from "../rollout/rollout.fixture.ts";
 import { type AgentPhase, isBroken } from "../rollout/state.ts";
-import { isFaultOfDisk } from "./own-bug.ts";
 import { onOne, work } from "./on-one.fixture.ts";
 import { NIGHTLY, World } from "./world.fixture.ts";
 
@@ -426,7 +427,7 @@ test("a row that SQLite can't read as JSON is no fault of the disk", () => {
   } catch (thrown) {
     error = thrown;
   }
-  expect([(error as Error).message, isFaultOfDisk(error), isFaultOfDisk(Object.assign(new Error(), { name: "SqliteError", code: "SQLITE_FULL" }))]).toEqual(["malformed JSON", false, true]);
+  expect([(error as Error).message, isFaultOfDisk(error), isFaultOfDisk(new SqliteDatabase.SqliteError("", "SQLITE_FULL"))]).toEqual(["malformed JSON", false, true]);
 });
 
 describe("what came to a target while its rollout was paused for a bug counts when it goes on:", () => {

@@ -8,6 +8,7 @@
  */
 import type { DeploymentId } from "@muster/proto/ids.ts";
 import type { Logger } from "pino";
+import { isFaultOfDisk } from "../journal/disk-fault.ts";
 
 /** One rollout can't go on: what it is driven by is wrong, or its tables are. */
 export class RolloutBug extends Error {
@@ -38,12 +39,6 @@ export function ofRolloutOr<T, B>(id: DeploymentId, work: () => T, onBug: (bug: 
     if (error instanceof RolloutBug) return onBug(error);
     throw error;
   }
-}
-
-/** A question that SQLite can't answer since a row holds what is no JSON is no fault of the disk. */
-export function isFaultOfDisk(error: unknown): boolean {
-  if (!(error instanceof Error) || (error as { readonly code?: unknown }).code === "SQLITE_ERROR") return false;
-  return error.name === "JournalError" || error.name === "SqliteError";
 }
 
 /** Deployments that have ended and met a bug, for as long as this controller runs. */

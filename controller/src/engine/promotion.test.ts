@@ -336,3 +336,20 @@ test("a machine that joins in place of the only one, which is drained, gets its 
   world.pass(2000, "a", "b", "d");
   expect(world.wanted("d")).toBeUndefined();
 });
+
+test("a promotion names what is missing: that nobody is well with the release, where as many as may differ are on another one", async () => {
+  const world = new World();
+  await world.joinAs({ env: "staging" }, "s1", "s2", "s3", "s4", "s5");
+  await world.joinAs({ env: "prod" }, "p1");
+  const staging = ["s1", "s2", "s3", "s4", "s5"];
+  world.deploy("1", { ...WIDE, targets: "env=staging" });
+  world.deploy("1", { ...WIDE, targets: "env=prod" });
+  await world.settle(...staging, "p1");
+  world.engine.orders.cordon("s5" as never, { drain: false, force: false }, { by: "anna", reason: "" });
+  world.deploy("2", { ...WIDE, targets: "env=staging" });
+  await world.settle(...staging.slice(0, 4));
+  for (const machine of staging.slice(0, 4)) await world.say(machine, "unhealthy");
+  const prod = world.deploy("2", PROD);
+  world.pass(5000, ...staging, "p1");
+  expect(world.waitingOn(prod)).toBe("app@2 to be healthy on env=staging: 0 of 4 are now");
+});

@@ -222,7 +222,7 @@ interface Around {
 function missingText(release: ReleaseId, where: string, { machines, drained, left, allowed }: Around, counts: Now): string | undefined {
   const { machines: have, healthy } = counts;
   if (have === 0) return `${release} to be what ${where} should run: none of ${machines} should by now`;
-  if (isUnsound({ machines, healthy, bad: machines - have }, allowed)) return `${release} to be what ${where} should run: ${have} of ${machines} should by now`;
+  if (isUnsound({ machines, healthy: have, bad: machines - have }, allowed)) return `${release} to be what ${where} should run: ${have} of ${machines} should by now`;
   // Where nobody runs it, nobody is bad either, and it does not stand.
   if (healthy > 0 && !isUnsound(vouching(counts, drained, left), allowed)) return undefined;
   return `${release} to be healthy on ${where}: ${healthy} of ${have} are now${drained === 0 ? "" : `, ${drained} drained`}${left === 0 ? "" : `, and ${left} that failed or were lost with it are gone`}`;

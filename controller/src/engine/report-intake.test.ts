@@ -7,6 +7,7 @@ import type { ReportAccepted } from "../journal/entry.ts";
 import { Journal } from "../journal/journal.ts";
 import type { AgentPhase } from "../rollout/state.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { diskFull } from "./failing-disk.fixture.ts";
 import { World } from "./world.fixture.ts";
 
 let world: World;
@@ -140,7 +141,7 @@ describe("the budget of an app on a machine", () => {
     await say("unhealthy");
     const append = world.journal.append;
     world.journal.append = () => {
-      throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+      throw diskFull();
     };
     for (let times = 0; times < 600; times += 1) {
       await expect(say("healthy", { reportSeq: 3 })).rejects.toThrow("disk is full");
@@ -318,7 +319,7 @@ describe("a fleet over its budget", () => {
     let rows = 0;
     world.journal.append = (entry, now) => {
       rows += 1;
-      if (rows > 150 && rows < 400) throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+      if (rows > 150 && rows < 400) throw diskFull();
       return append.call(world.journal, entry, now);
     };
     world.pass(31_000, "a", "b", ...FLEET);

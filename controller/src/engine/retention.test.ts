@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AppName, Digest, MachineId } from "@muster/proto/ids.ts";
 import type { Strategy } from "../plan/strategy.ts";
 import { ALL, count } from "../rollout/rollout.fixture.ts";
-import { JournalError } from "../journal/journal.ts";
+import { diskFull } from "./failing-disk.fixture.ts";
 import { RETENTION_DEFAULT, type RetentionRule } from "./retention.ts";
 import { World } from "./world.fixture.ts";
 
@@ -233,7 +233,7 @@ test("what a full disk kept from going goes when there is room", async () => {
   const append = world.journal.append.bind(world.journal);
   let isFull = true;
   world.journal.append = ((...row: Parameters<typeof append>) => {
-    if (isFull && row[0].kind === "artifact_removed") throw new JournalError("SQLITE_FULL", "database or disk is full", undefined);
+    if (isFull && row[0].kind === "artifact_removed") throw diskFull();
     return append(...row);
   }) as never;
   const removed = world.engine.retention.set({ keep: 1, keepForMs: 0, stepsForMs: DAY }, "anna");

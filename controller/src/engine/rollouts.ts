@@ -10,12 +10,13 @@
 import assert from "node:assert/strict";
 import { type AppName, type DeploymentId, deploymentNumber, type Generation, type Instant, type MachineId } from "@muster/proto/ids.ts";
 import { checkedSelector } from "@muster/proto/selector.ts";
+import { isFaultOfDisk } from "../journal/disk-fault.ts";
 import type { Entry, JournalRow } from "../journal/entry.ts";
 import type { Journal } from "../journal/journal.ts";
 import { activeDeployments, loadRollout } from "../journal/load.ts";
 import { byPriority, isOver, isTurn, waitsForOthers } from "./due.ts";
 import { isTakenUp, missedBy, phaseSeq } from "./missed.ts";
-import { isFaultOfDisk, ofRollout, type Quarantine, RolloutBug } from "./own-bug.ts";
+import { ofRollout, ofRolloutOr, type Quarantine, RolloutBug } from "./own-bug.ts";
 import { nextWake } from "../rollout/advance.ts";
 import { hasBackTail } from "../rollout/back.ts";
 import type { RolloutChange } from "../rollout/change.ts";
@@ -90,15 +91,13 @@ export class Rollouts {
   }
 
   #load(id: DeploymentId, onBroken: (error: unknown) => void): void {
-    try {
+    const load = (): void => {
       const state = loadRollout(this.#journal, id)!;
       this.add(state);
       this.#unfinished.add(state);
       auditRollout(state);
-    } catch (error) {
-      if (isFaultOfDisk(error)) throw error;
-      onBroken(error);
-    }
+    };
+    ofRolloutOr(id, load, ({ cause }) => onBroken(cause));
   }
 
   /** Rollouts that have not ended. */

@@ -5,7 +5,7 @@
 import { type AppName, type DeploymentId, deploymentNumber, type Instant } from "@muster/proto/ids.ts";
 import { type Labels, type Requirement, selects, whereText, widestSelector } from "@muster/proto/selector.ts";
 import { dueAt, type Moment } from "../rollout/moment.ts";
-import { awaitsStart, isBroken, isUnderWay, type RolloutState } from "../rollout/state.ts";
+import { awaitsStart, isBroken, isUnderWay, isWayBack, type RolloutState } from "../rollout/state.ts";
 import { timeText } from "../rollout/words.ts";
 import type { Facts } from "./facts.ts";
 import { ofRollout } from "./own-bug.ts";
@@ -94,10 +94,10 @@ function standsText(state: RolloutState): string {
 
 type Rollback = Pick<RolloutState, "id" | "release" | "strategy">;
 
-/** Those under way: also what goes on of them after a newer deployment took their place, or will, when that has ended. */
+/** Those under way, to an older release, too: also what goes on of them after a newer deployment took their place, or will, when that has ended. */
 function rollbacks(app: AppName, ofApp: readonly RolloutState[], { facts, rollouts, catchUp }: StartFacts): readonly Rollback[] {
   const undecided = ofApp.some(isUnderWay) ? [] : catchUp.undecidedBack(app);
-  return [...ofApp.filter(({ phase }) => phase === "rolling_back"), ...rollouts.goingBack(app), ...undecided.map((id) => facts.deployment(id)!)];
+  return [...ofApp.filter((state) => state.phase === "rolling_back" || isWayBack(state)), ...rollouts.goingBack(app), ...undecided.map((id) => facts.deployment(id)!)];
 }
 
 /** A rollback under way is left in the middle only for a deployment that is for all of its machines. Those that have other labels by now go on going back. */

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { loadRollout } from "../journal/load.ts";
 import { ALL, count, wave } from "../rollout/rollout.fixture.ts";
+import { diskFull } from "./failing-disk.fixture.ts";
 import { NAMES, onOne } from "./on-one.fixture.ts";
 import { NIGHTLY, World } from "./world.fixture.ts";
 
@@ -164,7 +165,7 @@ test("the same after a fault of the disk that is over at once", async () => {
   const append = world.journal.append;
   world.journal.append = () => {
     world.journal.append = append;
-    throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+    throw diskFull();
   };
   await expect(world.say("b", "unhealthy", 999_999)).rejects.toThrow("disk is full");
   world.pass(2000, "a", "b");
@@ -201,7 +202,7 @@ test("a soak does not open while the failure of its machine could not be stored,
   world.pass(18_000, "a", "b", "c");
   const transaction = world.journal.transaction;
   world.journal.transaction = (() => {
-    throw Object.assign(new Error("disk is full"), { name: "SqliteError" });
+    throw diskFull();
   }) as never;
   const again = { seq: 3 };
   await expect(world.saySeq("a", "reverting", generation, again.seq)).rejects.toThrow("disk is full");

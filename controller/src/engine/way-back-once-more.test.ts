@@ -186,3 +186,34 @@ test("the first is paused", async () => {
   expect([world.phase(second), wanted(world)]).toEqual(["rolled_back", "3,3,3,3"]);
 });
 
+test("a machine that joined between the two goes back to what the others ran, also in a freeze, and never loses the app", async () => {
+  const { world, third } = await onThree();
+  to(world, third);
+  await obey(world, "a");
+  await world.joinAs({ role: "web", zone: "b" }, "e");
+  const all = [...NAMES, "e"];
+  world.pass(500, ...all);
+  const second = to(world, third);
+  await rounds(world, 14, all);
+  expect(wanted(world, all)).toBe("1,1,1,1,1");
+  world.engine.orders.addFreeze({ from: 0 as never, until: null }, BY);
+  world.command(second, "rollback");
+  await rounds(world, 12, all);
+  world.pass(600_000, ...all);
+  expect([world.phase(second), wanted(world, all)]).toEqual(["rolled_back", "3,3,3,3,3"]);
+});
+
+test("the second is taken back, and a fix that takes the place of that fails: nobody stays on what was being taken back", async () => {
+  const { world, third } = await onThree();
+  to(world, third);
+  await obey(world, "a");
+  const second = to(world, third);
+  await rounds(world, 12);
+  world.command(second, "rollback");
+  await obey(world, "d");
+  const fix = world.deploy("4", { ...WIDE, onConflict: "supersede" });
+  await rounds(world, 4);
+  world.command(fix, "rollback");
+  await rounds(world, 12);
+  expect([world.phase(fix), wanted(world)]).toEqual(["rolled_back", "3,3,3,3"]);
+});

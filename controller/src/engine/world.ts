@@ -243,11 +243,11 @@ export class World implements Surroundings {
   standingOf(machine: MachineId, app: AppName): Standing | undefined {
     const assigned = this.availabilities.assignedTo(machine, app);
     if (assigned === undefined) return undefined;
-    const { selector, release } = this.#givenBy(assigned.deployment);
+    const { selector, release } = this.#givenBy(assigned.deployment)!;
     const broughtBy = this.#broughtBy.get(`${app}/${machine}`);
     return {
       assigned,
-      selector: broughtBy === undefined ? selector : this.#givenBy(broughtBy).selector,
+      selector: broughtBy === undefined ? selector : this.#givenBy(broughtBy)!.selector,
       isOfAnother: assigned.release !== release,
       is: this.availabilities.of(machine, app),
       answer: this.availabilities.answerOf(machine, app),
@@ -386,18 +386,17 @@ export class World implements Surroundings {
     return { kind: "unsound", message: `${release} to be healthy where it runs: ${now.healthy} of ${now.machines} are now${leftText(left)}` };
   }
 
-  #givenBy(id: DeploymentId): Given {
-    let given = this.#given.get(id);
-    if (given === undefined) {
-      given = this.#facts.givenBy(id);
-      this.#given.set(id, given);
-    }
+  /** Undefined: there is no such deployment. */
+  #givenBy(id: DeploymentId): Given | undefined {
+    const given = this.#given.get(id) ?? this.#facts.givenBy(id);
+    if (given !== undefined) this.#given.set(id, given);
     return given;
   }
 
   #noteBroughtBy(machine: MachineId, app: AppName, { deployment, release }: Pick<Assigned, "deployment" | "release">, read: () => DeploymentId | null): void {
-    const broughtBy = release === null || release === this.#givenBy(deployment).release ? null : read();
-    if (broughtBy === null) this.#broughtBy.delete(`${app}/${machine}`);
+    const broughtBy = release === null || release === this.#givenBy(deployment)!.release ? null : read();
+    // One that is not there, by a fault of the controller, brought nothing.
+    if (broughtBy === null || this.#givenBy(broughtBy) === undefined) this.#broughtBy.delete(`${app}/${machine}`);
     else this.#broughtBy.set(`${app}/${machine}`, broughtBy);
   }
 

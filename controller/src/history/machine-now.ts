@@ -12,8 +12,8 @@ import type { ReportAccepted } from "../journal/entry.ts";
 import { canAsk, type Standpoint, ways } from "./ways.ts";
 import { backText, because, is, listText } from "./words.ts";
 
-/** `said`: what its agent said last about what it was told. `isRevoked`: nothing is heard of it any more. Default false. */
-export function machineNow(standpoint: Standpoint, target: Target, said: ReportAccepted | undefined, isRevoked = false): readonly string[] {
+/** `said`: what its agent said last about what it was told. `isRevoked`: nothing is heard of it any more. */
+export function machineNow(standpoint: Standpoint, target: Target, said: ReportAccepted | undefined, isRevoked: boolean): readonly string[] {
   const { state, isStanding, later } = standpoint;
   const { id, phase } = state;
   const { machine } = target;
@@ -44,7 +44,7 @@ export function machineNow(standpoint: Standpoint, target: Target, said: ReportA
       if (target.reason?.code === "unmatched") return [`${machine} starts when its labels match ${state.strategy.targets} again`];
       if (target.reason?.code === "superseded" && !isEnded(state.phase)) return [`${machine} does not start here: ${target.reason.message}`];
       if (target.reason?.code === "superseded") return [`${machine} has its turn here again when the newer deployment ends without it (${target.reason.message})`];
-      return [`${machine} is cordoned and has its turn after: muster uncordon ${machine}`];
+      return standpoint.isCordoned(machine) ? [`${machine} is cordoned and has its turn after: muster uncordon ${machine}`] : [];
     case "pending":
       return isOpen ? pendingNow(standpoint, target) : [];
   }

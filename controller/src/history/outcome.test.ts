@@ -107,6 +107,9 @@ test("a success names those that do not have it", () => {
   expect(text("succeeded", { healthy: 6, unreachable: 1, skipped: 1 }, [target("web-3", "unreachable"), target("web-4", "skipped", { purpose: null, attempts: 0 })])).toBe(
     "succeeded on 6 of 8; web-3 took it and is unreachable since; web-4 is cordoned and gets it after muster uncordon web-4",
   );
+  const skipped = { purpose: null, attempts: 0 } as const;
+  expect(text("succeeded", { healthy: 7, skipped: 1 }, [target("web-4", "skipped", { ...skipped, isCordoned: true })])).toBe("succeeded on 7 of 8; web-4 is cordoned and gets it after muster uncordon web-4");
+  expect(text("succeeded", { healthy: 7, skipped: 1 }, [target("web-4", "skipped", { ...skipped, isCordoned: false })])).toBe("succeeded on 7 of 8; web-4 was cordoned when the others got it, and has not got it since");
   expect(text("succeeded", { healthy: 7, unreachable: 1 }, [target("web-3", "unreachable", { reason: "not_taken" })])).toBe("succeeded on 7 of 8; web-3 was told to take it, and is unreachable since");
   expect(text("succeeded", { healthy: 7, failed: 1 }, [])).toBe("succeeded on 7 of 8; 1 failed");
 });

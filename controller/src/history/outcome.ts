@@ -27,6 +27,8 @@ export interface OutstandingTarget {
   readonly isHeard?: boolean;
   /** Its credentials count no more, so it is never heard again. Default false. */
   readonly isRevoked?: boolean;
+  /** Whether its machine is cordoned now. By default nobody knows. */
+  readonly isCordoned?: boolean;
   /** It is heard, and its time to answer is over. Default false. */
   readonly isOverdue?: boolean;
   /** What it has answered to what it was assigned last. Default null: its answer is awaited, or nobody knows. */
@@ -222,7 +224,7 @@ function succeededText({ healthy, failed, unreachable, skipped, pending, updatin
 }
 
 /** What is known of a target that is outstanding. */
-type What = "runs_it" | "keeps_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "removed_failed" | "removed_lost" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "was_let_go" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
+type What = "runs_it" | "keeps_it" | "is_back" | "may_still_run" | "goes_back" | "says_nothing_back" | "says_nothing" | "could_not_go_back" | "is_decided_by_newer" | "may_run" | "was_to_go_back" | "removed" | "removed_failed" | "removed_lost" | "was_revoked" | "was_revoked_without" | "is_under_way" | "gets_it_when_heard" | "took_it" | "was_told" | "is_cordoned" | "was_cordoned" | "was_let_go" | "is_to_get_it" | "goes_back_in_turn" | "left_to_newer" | "failed";
 
 function whatOf(ending: Ending, target: OutstandingTarget): What {
   const { purpose, attempts, reason = null, isHeard, isRevoked = false, isOverdue = false, newer = null, leftAs = null, isBackOnIt = false } = target;
@@ -231,7 +233,7 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   if (state === "removed") return phase !== "succeeded" ? "removed" : leftAs === "failed" ? "removed_failed" : "removed_lost";
   const isLost = wasLost(target);
   if (isRevoked && (state === "unreachable" || isLost)) return attempts === 0 ? "was_revoked_without" : "was_revoked";
-  if (state === "skipped" && isLost) return phase !== "succeeded" ? "may_run" : isHeard === true ? "is_cordoned" : "took_it";
+  if (state === "skipped" && isLost) return phase !== "succeeded" ? "may_run" : isHeard === true ? cordonedKind(target) : "took_it";
   if (isOverdue && (state === "reverting" || state === "updating")) return state === "reverting" ? "says_nothing_back" : "says_nothing";
   if (state === "reverted") return "is_back";
   if (isSupersededBack(ending) || phase === "rolled_back") {
@@ -245,13 +247,18 @@ function whatOf(ending: Ending, target: OutstandingTarget): What {
   if (state === "failed" && phase !== "succeeded") return isStuckBack({ state, purpose }) ? "could_not_go_back" : "failed";
   if (phase === "succeeded") {
     if (state === "unreachable") return attempts === 0 ? (isHeard === true ? "is_to_get_it" : "gets_it_when_heard") : reason === "not_taken" ? "was_told" : "took_it";
-    if (state === "skipped") return reason === "unmatched" ? "was_let_go" : "is_cordoned";
+    if (state === "skipped") return reason === "unmatched" ? "was_let_go" : cordonedKind(target);
     if (state === "failed") return "failed";
     return state === "pending" ? "is_to_get_it" : "is_under_way";
   }
   if (state !== "unreachable") return "is_under_way";
   // A rollback that failed goes on with those that were lost in it.
   return purpose !== "revert" ? "may_run" : isBackOnIt ? "keeps_it" : phase === "failed" ? "may_still_run" : "was_to_go_back";
+}
+
+/** Who is used again has its turn then, unless something was decided against that: another deployment has it, say, or the release was taken back. */
+function cordonedKind({ isCordoned }: OutstandingTarget): What {
+  return isCordoned === false ? "was_cordoned" : "is_cordoned";
 }
 
 /** After an end at which nobody listens any more a target stays as it was, and its machine does not: it falls silent, or is heard again. */
@@ -315,6 +322,8 @@ function sentence(what: What, machines: readonly string[], count: number, versio
       return `${who} ${one ? "was" : "were"} told to take it, and ${one ? "is" : "are"} unreachable since`;
     case "is_cordoned":
       return `${who} ${one ? "is" : "are"} cordoned and ${one ? "gets" : "get"} it after muster uncordon ${one ? machines[0]! : "MACHINE"}`;
+    case "was_cordoned":
+      return `${who} ${one ? "was" : "were"} cordoned when the others got it, and ${one ? "has" : "have"} not got it since`;
     case "was_let_go":
       return letGoText(who, one);
     case "goes_back_in_turn":

@@ -34,7 +34,7 @@ const JOINS = "CROSS JOIN deployments d ON d.id = t.deployment LEFT JOIN assignm
 /** `newer`: of `@newer`, the newest first, the one that has its first turn on the machine when that is heard. */
 const OPEN = (condition: string): string => `
   SELECT t.machine, t.position, t.state, t.purpose, t.attempts, t.reason_code AS reason, t.reason_message AS message, t.left_as AS leftAs, d.app, (t.previous IS d.release AND t.previous_as_late = 0) AS isBackOnIt,
-    m.silent_since IS NULL AS isHeard, m.id IS NOT NULL AS isThere, CASE WHEN a.awaited_attended IS NULL AND ma.generation = a.generation THEN ma.phase END AS answer,
+    m.silent_since IS NULL AS isHeard, m.cordoned_at IS NOT NULL AS isCordoned, m.id IS NOT NULL AS isThere, CASE WHEN a.awaited_attended IS NULL AND ma.generation = a.generation THEN ma.phase END AS answer,
     CASE WHEN t.state = 'unreachable' THEN (SELECT n.value FROM json_each(@newer) n JOIN targets x ON x.deployment = n.value AND x.machine = t.machine WHERE x.attempts = 0 AND x.state IN ('pending', 'unreachable') ORDER BY n.key LIMIT 1) END AS newer,
     ${condition} AS holds
   FROM ${TARGET_PAGE} t ${JOINS} LEFT JOIN machines m ON m.id = t.machine LEFT JOIN machine_apps ma ON ma.machine = t.machine AND ma.app = d.app ORDER BY t.machine`;
@@ -45,6 +45,7 @@ interface OpenRow extends InWave, Required<Pick<OutstandingTarget, "state" | "pu
   readonly app: AppName;
   readonly isBackOnIt: 0 | 1;
   readonly isHeard: 0 | 1;
+  readonly isCordoned: 0 | 1;
   /** Nothing is known of one that is not in the fleet any more. */
   readonly isThere: 0 | 1;
 }
@@ -62,11 +63,11 @@ export function* outstandingOf(db: Database, id: DeploymentId, ending: Ending, p
 }
 
 /** Whether it was revoked is looked up, and so asked only of those that are not heard. */
-function heardNow(target: OutstandingTarget, { app, answer, newer, ...row }: Pick<OpenRow, "app" | "isHeard" | "answer" | "newer">, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isOverdue" | "answer" | "newer"> {
+function heardNow(target: OutstandingTarget, { app, answer, newer, ...row }: Pick<OpenRow, "app" | "isHeard" | "isCordoned" | "answer" | "newer">, present: Pick<Present, "isOverdue" | "isRevoked">): Pick<OutstandingTarget, "isHeard" | "isRevoked" | "isCordoned" | "isOverdue" | "answer" | "newer"> {
   const isHeard = row.isHeard === 1;
   const machine = target.machine as MachineId;
   const isLost = target.state === "unreachable" || wasLost(target) || !isHeard;
-  return { isHeard, isRevoked: isLost && present.isRevoked?.(machine) === true, isOverdue: isHeard && present.isOverdue(machine, app), answer, newer };
+  return { isHeard, isRevoked: isLost && present.isRevoked?.(machine) === true, isCordoned: row.isCordoned === 1, isOverdue: isHeard && present.isOverdue(machine, app), answer, newer };
 }
 
 const HAS_SOME = (...states: readonly TargetState[]): string => `SELECT 1 FROM waves w JOIN targets t ON t.deployment = w.deployment AND t.wave = w.wave AND t.state IN ('${states.join("', '")}') WHERE w.deployment = ? LIMIT 1`;

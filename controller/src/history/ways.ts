@@ -1,9 +1,9 @@
 /**
  * What a deployment waits for now, and what would let it go on: with the command to type where somebody can act. Pure.
  */
-import type { DeploymentId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { Remedies } from "../engine/comebacks.ts";
-import { type CommandEvent, refusal } from "../rollout/command.ts";
+import { type CommandEvent, isHeldForOtherReasons, refusal } from "../rollout/command.ts";
 import { awaitsStart, isEnded, isOvertaken, isSupersededBack, isToRevert, type RolloutState, type Target } from "../rollout/state.ts";
 import { hasTail, isTailTripped } from "../rollout/tail.ts";
 import { is, listText, totals } from "./words.ts";
@@ -16,6 +16,8 @@ export interface Standpoint {
   readonly isStanding: boolean;
   /** A later deployment of its app that was carried out; taking this one up again would undo that. */
   readonly later: string | undefined;
+  /** Now: who was passed over for it is not always used again when the others had their turn. */
+  isCordoned(machine: MachineId): boolean;
 }
 
 /** `; muster rollback d-5 --to 1.0 takes it back`; empty where nothing does. */
@@ -29,7 +31,7 @@ export function deploymentNow(standpoint: Standpoint): readonly string[] {
   const { state, waiting, isStanding } = standpoint;
   if (isSupersededBack(state)) return backNow(state);
   if (isEnded(state.phase)) return state.phase === "succeeded" && isStanding ? tailNow(standpoint) : [];
-  return [...(waiting === "" ? [] : [`it waits for ${waiting}`]), ...ways(state, waiting), ...(state.phase === "rolling" ? awayNow(state) : [])];
+  return [...(waiting === "" ? [] : [`it waits for ${waiting}`]), ...ways(state, waiting), ...(state.phase === "rolling" ? awayNow(standpoint) : [])];
 }
 
 /** A newer deployment took its place, and these go back all the same. */
@@ -46,7 +48,7 @@ export function ways(state: RolloutState, waiting: string): readonly string[] {
       return pendingWays(state, waiting);
     case "paused":
       return [
-        `muster resume ${id} lets it go on; what has failed so far counts no more`,
+        `muster resume ${id} lets it go on; ${isHeldForOtherReasons(state) ? "what its machines came to meanwhile counts then" : "what has failed so far counts no more"}`,
         ...(canAsk(state, "retry") ? [`muster retry ${id} tries the failed machines again`] : []),
         ...(canAsk(state, "rollback") ? [`muster rollback ${id} takes every machine back to what it ran before`] : []),
         `muster abort ${id} leaves every machine as it is`,
@@ -111,10 +113,10 @@ function holdWays({ id }: RolloutState, { kind, message }: NonNullable<RolloutSt
 const BUDGET_WAY = "muster budget list shows who takes the places; muster budget set changes how many there are";
 
 /** Machines that were passed over, and have their turn later, and those that are lost on their way. */
-function awayNow(state: RolloutState): readonly string[] {
+function awayNow({ state, isCordoned }: Standpoint): readonly string[] {
   const toStart = named(state, (target) => target.state === "unreachable" && target.purpose === null);
   const lost = named(state, (target) => target.state === "unreachable" && target.purpose !== null);
-  const cordoned = named(state, (target) => target.state === "skipped" && target.reason?.code === "cordoned");
+  const cordoned = named(state, (target) => target.state === "skipped" && target.reason?.code === "cordoned" && isCordoned(target.machine));
   const [first] = cordoned;
   return [
     ...(toStart.length === 0 ? [] : [`${listText(toStart)} ${is(toStart.length)} silent and ${toStart.length === 1 ? "has its" : "have their"} turn when heard from again`]),
@@ -132,7 +134,7 @@ function tailNow(standpoint: Standpoint): readonly string[] {
     ...(open && moving.length > 0 ? [`${listText(moving)} ${is(moving.length)} on the way: machines that come late, or try again, have their turn though it has succeeded`] : []),
     ...(open && pending > 0 && moving.length === 0 ? [`it waits for the turn of ${listText(named(state, (target) => target.state === "pending"))}`] : []),
     ...(isTailTripped(state) ? [`more late machines have failed than max_failures allows, and the others are left as they are: muster retry ${state.id} goes on`] : []),
-    ...awayNow(state),
+    ...awayNow(standpoint),
   ];
 }
 

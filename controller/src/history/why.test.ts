@@ -419,7 +419,7 @@ describe("a machine", () => {
       [
         "m-4 waits for its turn in wave 2 of d-2 (app@2).",
         "  > d-2 is paused",
-        "  > muster resume d-2 lets it go on; what has failed so far counts no more",
+        "  > muster resume d-2 lets it go on; what its machines came to meanwhile counts then",
         "  > muster rollback d-2 takes every machine back to what it ran before",
         "  > muster abort d-2 leaves every machine as it is",
         "     0s machine_joined: m-4 joined with the label role=web",
@@ -516,6 +516,28 @@ describe("a machine", () => {
           40s target_assigned: m-3 was told to run app@2: 0 of 4 places were taken; it goes back to app@1 if need be
           42s target_healthy: m-3 became healthy after 2s"
     `);
+  });
+
+  test("that was cordoned, and is used again when the release has been taken back: it waits for nothing", async () => {
+    await upgraded();
+    scene.engine.orders.cordon("m-4" as never, { drain: false, force: false }, { by: "otto", reason: "" });
+    const others = ["m-1", "m-2", "m-3"];
+    const all = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4) });
+    for (const machine of others) await scene.tell(machine, "healthy", "2");
+    const again = scene.deploy("2", { waves: [ALL], maxUnavailable: count(4), targets: "role in (web,db)" });
+    scene.command(all, "rollback");
+    for (const machine of others) await scene.tell(machine, "healthy", "1");
+    scene.engine.orders.uncordon("m-4" as never, { by: "otto", reason: "" });
+    scene.elapse(5000, ...FOUR);
+    expect([(await scene.whyMachine("m-4")).includes("muster uncordon m-4"), (await scene.whyDeployment(again)).includes("muster uncordon")]).toEqual([false, false]);
+  });
+
+  test("that a person had paused: resume excuses nothing", async () => {
+    await upgraded();
+    const id = scene.deploy("2", { waves: [ALL], maxUnavailable: count(1) });
+    scene.command(id, "pause");
+    scene.elapse(1000, ...FOUR);
+    expect(await scene.whyDeployment(id)).toContain(`muster resume ${id} lets it go on; what its machines came to meanwhile counts then`);
   });
 
   test("that is cordoned", async () => {

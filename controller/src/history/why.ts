@@ -105,7 +105,7 @@ export class Why {
     const target = state.targets.get(machine);
     if (target !== undefined && target.state !== "removed") {
       const other = decidedElsewhere(state, target, decider);
-      const now = other !== undefined ? [] : machineNow(standpoint, target, story.lastReport, this.#source.present.isRevoked?.(machine));
+      const now = other !== undefined ? [] : machineNow(standpoint, target, story.lastReport, this.#source.present.isRevoked?.(machine) === true);
       const drained = this.#presence(machine).drained === 1 && target.state !== "skipped" ? [`what runs on ${machine} is not to run, since it is drained: muster uncordon ${machine} starts it again`] : [];
       return { ...answer(id, fit(lines)), now: [...now, ...drained], summary: `${targetSummary(state, target, other !== undefined ? undefined : { now: this.#nowOf(id, machine), said: story.lastReport })}${other === undefined ? "" : ` ${decidesText(other, app)}.`}` };
     }
@@ -123,7 +123,7 @@ export class Why {
     if (state.unchanged.has(machine)) return { now: [], summary: `${machine} ran ${release} already: ${id} left it out.${this.#sinceText(machine, state)}` };
     const missed = mismatch(strategy.targets, labels);
     if (phase === "pending") {
-      if (missed === undefined) return { now: [...deploymentNow({ state, waiting, isStanding, later: undefined })], summary: `${machine} is among the machines that ${id} (${release}) selects; it has not begun.` };
+      if (missed === undefined) return { now: [...deploymentNow({ state, waiting, isStanding, later: undefined, isCordoned: (each) => this.#presence(each).cordoned_at !== null })], summary: `${machine} is among the machines that ${id} (${release}) selects; it has not begun.` };
       return { now: [], summary: `${machine} is not selected by ${id}: ${missed}.` };
     }
     const started = this.#source.db.prepare("SELECT start_seq FROM deployments WHERE id = ?").pluck().get(id) as number | null;
@@ -190,7 +190,7 @@ export class Why {
   #standpoint(id: DeploymentId, replayed: RolloutState): Standpoint {
     const { db, waiting, rollout } = this.#source;
     const facts = new Facts(db);
-    return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: facts.isStanding(id), later: facts.decisions.laterDeployment(id) };
+    return { state: rollout(id) ?? replayed, waiting: waiting(id), isStanding: facts.isStanding(id), later: facts.decisions.laterDeployment(id), isCordoned: (machine) => this.#presence(machine).cordoned_at !== null };
   }
 
   /**

@@ -4,7 +4,7 @@
  * The machines that it left out are counted beside: archived-names.ts.
  *
  * A machine that was removed with a release that was taken back, or after it had failed with one that succeeded or was lost with it, stays by its name: the outcome of the deployment names it for good. So do all of a rollback to
- * an older release that something took the place of, while machines run what it was to take back. So does one that a deployment with `late_joiners: ignore` passed over, as long as
+ * an older release, while machines run what it was to take back. So does one that a deployment with `late_joiners: ignore` passed over, as long as
  * it is in the fleet: without its target it would be a late joiner.
  *
  * Always holds: a deployment that stands again, since what came after it was taken back, gives late machines what it would give them with its targets: that it had targets, its failures, and who was lost with its release are kept.
@@ -12,7 +12,7 @@
 import type { Database } from "better-sqlite3";
 import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import type { TargetsArchived } from "./entry.ts";
-import { gaveWay, isNamedForGood, stands } from "./standing.ts";
+import { isNamedForGood, stands, takesBack } from "./standing.ts";
 import { statement } from "./statement.ts";
 
 /** A few milliseconds. */
@@ -31,8 +31,8 @@ const FOLDS = `NOT EXISTS (SELECT 1 FROM deployments own WHERE own.id = t.deploy
 const IS_REPLACED = `(d.phase <> 'succeeded' OR EXISTS (
   SELECT 1 FROM deployments l WHERE l.app = d.app AND l.selector = d.selector AND l.start_seq > d.start_seq AND l.phase = 'succeeded' AND (${stands("l")} OR NOT (${stands("d")}))))`;
 
-/** Of a deployment `d`: a rollback to an older release that something took the place of, while machines run what it was to take back: that it was to come to them is why that is not good there (confirmed.ts). */
-const IS_STILL_MEANT = `(${gaveWay("d")} AND EXISTS (
+/** Of a deployment `d`: a rollback to an older release, while machines run what it was to take back: that it was to come to them is why that is not good there (confirmed.ts). */
+const IS_STILL_MEANT = `(${takesBack("d")} AND EXISTS (
   SELECT 1 FROM targets t JOIN assignments a ON a.machine = t.machine AND a.app = d.app WHERE t.deployment = d.id AND a.release = d.takes_back AND a.decided_seq < d.start_seq))`;
 
 /** Its state; one that was skipped since its labels matched no more was not missed when its deployment ended. */

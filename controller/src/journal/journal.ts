@@ -5,7 +5,7 @@
  * on disk (`synchronous=FULL`).
  */
 import { dirname, join } from "node:path";
-import SqliteDatabase, { type Database, type Statement } from "better-sqlite3";
+import type { Database, Statement } from "better-sqlite3";
 import type { Moment } from "../rollout/moment.ts";
 import { Archive, type ArchivedRow } from "./archive.ts";
 import { type ArchiveError, refuseMissing } from "./archive-error.ts";
@@ -14,6 +14,7 @@ import { ClockCorrections } from "./clock-corrections.ts";
 import { type Entry, isRepeat, type JournalRow } from "./entry.ts";
 import { pageWith } from "./pages.ts";
 import { openDatabase } from "./database.ts";
+import { isFaultOfDisk, JournalError } from "./disk-fault.ts";
 import { createProjector, type Projector } from "./project.ts";
 import { QuestionCursors } from "./question-cursors.ts";
 import { ReportCursors } from "./report-cursors.ts";
@@ -23,34 +24,6 @@ import { partsInMemory, partsOfFile } from "./snapshot-source.ts";
 import { createJournalTables, JOURNAL_VERSION, PROJECTION_SHAPE, recreateProjections } from "./schema.ts";
 import { upcast } from "./upcast.ts";
 import { WriteAheadLog } from "./write-ahead-log.ts";
-
-/** A fault of the database: the disk is full, the file can't be read, another process holds it. */
-export class JournalError extends Error {
-  readonly code: string;
-  /** True when the same call may go through later, as after a full disk. */
-  readonly retryable: boolean;
-
-  constructor(code: string, message: string, cause: unknown) {
-    super(message, { cause });
-    this.name = "JournalError";
-    this.code = code;
-    this.retryable = code === "SQLITE_FULL" || code === "SQLITE_BUSY" || code.startsWith("SQLITE_IOERR");
-  }
-
-  static from(error: unknown, doing: string): JournalError {
-    if (error instanceof JournalError) return error;
-    const code = error instanceof SqliteDatabase.SqliteError ? error.code : "UNKNOWN";
-    const detail = error instanceof Error ? error.message : String(error);
-    return new JournalError(code, `${doing}: ${detail}${wayOut(code)}`, error);
-  }
-}
-
-function wayOut(code: string): string {
-  if (code === "SQLITE_FULL") return "; free some space on its disk";
-  if (code.startsWith("SQLITE_IOERR")) return "; its disk may be full or damaged";
-  if (code.startsWith("SQLITE_NOTADB") || code.startsWith("SQLITE_CORRUPT")) return "; bring back a copy of it, or move it away to begin with an empty one";
-  return "";
-}
 
 /** Rows to read at once: bounds the memory of a replay and of one answer to a reader of events. */
 const PAGE_ROWS = 500;
@@ -201,7 +174,7 @@ export class Journal {
       this.#lastSeq = before;
       this.corrections.reload();
       this.removals.undone();
-      if (error instanceof SqliteDatabase.SqliteError) throw JournalError.from(error, "cannot write the journal");
+      if (isFaultOfDisk(error)) throw JournalError.from(error, "cannot write the journal");
       throw error;
     } finally {
       this.#inTransaction = false;

@@ -7,7 +7,7 @@ import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";
 import { type Labels, selects, widestSelector } from "@muster/proto/selector.ts";
 import type { WayBack } from "../rollout/surroundings.ts";
-import { CONFIRMING, LAST_GOOD_FOR } from "./confirmed.ts";
+import { askingFor, CONFIRMING, continuedBy, LAST_GOOD_FOR } from "./confirmed.ts";
 import { labelsOf } from "./labels.ts";
 import { statement } from "./statement.ts";
 import type { Stood, StandingMemory } from "./standing-memory.ts";
@@ -35,8 +35,8 @@ export interface WayBackTo extends WayBack {
 }
 
 /** `by`: it goes back from what that gives it. Default: from what it has. Null: there is none. */
-export function lastGood(db: Database, machine: MachineId, app: AppName, by?: DeploymentId): ReleaseId | null {
-  const assigned = statement(db, ASSIGNED).get({ machine, app, by: by ?? null }) as { readonly release: ReleaseId | null } | undefined;
+export function lastGood(db: Database, machine: MachineId, app: AppName, by?: Giver): ReleaseId | null {
+  const assigned = statement(db, ASSIGNED).get({ machine, app, ...askingFor(db, by?.id ?? null, by?.release ?? null) }) as { readonly release: ReleaseId | null } | undefined;
   return assigned === undefined ? foundThere(db, machine, app) : assigned.release;
 }
 
@@ -45,7 +45,7 @@ export function lastGood(db: Database, machine: MachineId, app: AppName, by?: De
  * machines get it. `asLate`: nothing was good on it, as is known, and it is to go back now. Default false.
  */
 export function wayBack(db: Database, standingMemory: StandingMemory, machine: MachineId, app: AppName, by: Giver, asLate = false): WayBackTo {
-  const release = asLate ? null : lastGood(db, machine, app, by.id);
+  const release = asLate ? null : lastGood(db, machine, app, by);
   const isItself = release === by.release && statement(db, ITS_OWN).get(machine, app) === undefined;
   if (release !== null && !isItself) return { release, asLate: false, givenBy: null };
   const stood = whatStood(db, standingMemory.of(app, by.id, asLate), machine, app, by);
@@ -58,8 +58,8 @@ function whatStood(db: Database, stood: readonly Stood[], machine: MachineId, ap
   const labels = labelsOf(db, machine);
   const newest = stood.find(({ matches }) => selects(matches, labels));
   if (newest?.release === release) return newest;
-  // What the deployment itself took back, as `rollback --to` does, is what is given again when that is taken back.
-  return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels, id) ? null : newest;
+  // What the deployment itself took back, as `rollback --to` does, or the same before it, is what is given again when that is taken back.
+  return newest?.lateJoiners !== "deploy" || isTakenBack(db, app, newest.release, labels, [id, ...continuedBy(db, id)]) ? null : newest;
 }
 
 function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId | null {
@@ -67,11 +67,11 @@ function foundThere(db: Database, machine: MachineId, app: AppName): ReleaseId |
   return found === undefined || isTakenBack(db, app, found.release, JSON.parse(found.labels) as Labels) ? null : found.release;
 }
 
-/** And not given to machines like it again since. `besides`: by another deployment than this one. */
-function isTakenBack(db: Database, app: AppName, release: ReleaseId, labels: Labels, besides?: DeploymentId): boolean {
+/** And not given to machines like it again since. `besides`: by another deployment than these. */
+function isTakenBack(db: Database, app: AppName, release: ReleaseId, labels: Labels, besides: readonly DeploymentId[] = []): boolean {
   const given = statement(db, GIVEN).all(app, release) as { readonly selector: string; readonly seq: number }[];
   const newest = given.reduce((seq, each) => (each.seq > seq && isFor(each, labels) ? each.seq : seq), 0);
-  return takenBackAfter(db, app, release, newest).some((each) => each.by !== besides && isFor(each, labels));
+  return takenBackAfter(db, app, release, newest).some((each) => !besides.includes(each.by) && isFor(each, labels));
 }
 
 function isFor({ selector }: { readonly selector: string }, labels: Labels): boolean {

@@ -13,6 +13,7 @@ import type { GateState } from "../rollout/gates.ts";
 import type { Attended, Moment } from "../rollout/moment.ts";
 import {
   emptyCounts,
+  ENDED_PHASES,
   type Hold,
   type LeftAs,
   type LetGo,
@@ -29,6 +30,9 @@ import type { Journal } from "./journal.ts";
 import { owedRemovals, takeOwed } from "./removals.ts";
 import { Slice, SLICE_ROWS } from "./slices.ts";
 import { statement } from "./statement.ts";
+
+/** In SQL. */
+const ENDED = ENDED_PHASES.map((phase) => `'${phase}'`).join(", ");
 
 /** One that has ended is seldom changed. */
 const READS_MAX = 3;
@@ -107,7 +111,7 @@ export function loadActiveRollouts(journal: Journal): readonly RolloutState[] {
 }
 
 export function activeDeployments(journal: Journal): readonly DeploymentId[] {
-  return statement(journal.db, "SELECT id FROM deployments WHERE ended_at IS NULL ORDER BY number").pluck().all() as DeploymentId[];
+  return statement(journal.db, `SELECT id FROM deployments WHERE ended_at IS NULL AND phase NOT IN (${ENDED}) ORDER BY number`).pluck().all() as DeploymentId[];
 }
 
 /** Any rollout, ended or not; undefined when there is none. O(targets). Whether it contradicts itself is asked of it with `auditRollout`. */

@@ -79,7 +79,7 @@ export function createProjector(db: Database, removals = new Removals(db)): Proj
         return;
       case "target_assigned":
         sql.endHoldByMove.run({ id, attended });
-        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: lastGood(db, entry.machine, entry.app), asLate: entry.purpose === "revert" && entry.isPreviousAsLate === true ? 1 : 0, broughtBy: entry.purpose === "revert" ? broughtBy(db, entry.machine, entry.app, entry.release) : null });
+        sql.assign.run({ machine: entry.machine, app: entry.app, seq, attended, id, release: entry.release, purpose: entry.purpose, lastGood: lastGood(db, entry.machine, entry.app, entry.purpose === "update" && entry.release !== null ? { id, release: entry.release } : undefined), asLate: entry.purpose === "revert" && entry.isPreviousAsLate === true ? 1 : 0, broughtBy: entry.purpose === "revert" ? broughtBy(db, entry.machine, entry.app, entry.release) : null });
         sql.assignTarget.run({ id, machine: entry.machine, purpose: entry.purpose, previous: entry.previous, isAsLate: entry.isPreviousAsLate === true ? 1 : 0, isTakenDown: entry.isTakenDown === true ? 1 : 0, seq, state: entry.state, at, attended, ...reasonColumns(entry.reason) });
         sql.touchWave.run({ id, machine: entry.machine, state: entry.state, at, attended });
         return;

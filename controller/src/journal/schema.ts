@@ -228,6 +228,7 @@ const PROJECTIONS = {
 const INDEXES = [
   "CREATE INDEX deployments_by_app ON deployments (app, number)",
   "CREATE INDEX deployments_active ON deployments (number) WHERE ended_at IS NULL",
+  "CREATE INDEX deployments_by_start ON deployments (app, start_seq)",
   "CREATE INDEX deployments_by_release ON deployments (app, release)",
   "CREATE INDEX deployments_given ON deployments (app, release, selector, start_seq, changed_attended, id)",
   "CREATE INDEX targets_left ON targets (deployment) WHERE left_as IS NOT NULL",

@@ -58,6 +58,11 @@ export function gaveWay(alias: string): string {
   return `(${alias}.takes_back IS NOT NULL AND ${alias}.phase = 'superseded' AND ${alias}.back_seq IS NULL)`;
 }
 
+/** Of a deployment of this alias: a rollback to an older release that has begun, was not taken back itself, and was ended by nobody. Its machines have nothing to go back to in what it takes back, told or not. */
+export function takesBack(alias: string): string {
+  return `(${alias}.takes_back IS NOT NULL AND ${alias}.back_seq IS NULL AND ${alias}.phase IN ('rolling', 'paused', 'succeeded', 'superseded', 'failed'))`;
+}
+
 /** Of two deployments of these aliases: the first is the same rollback to an older release as the second, asked for once more, and nothing else came between them. */
 export function continues(newer: string, older: string): string {
   return `(${newer}.app = ${older}.app AND ${newer}.release = ${older}.release AND ${newer}.takes_back = ${older}.takes_back AND ${newer}.selector = ${older}.selector AND ${newer}.start_seq > ${older}.start_seq

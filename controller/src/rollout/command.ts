@@ -185,7 +185,7 @@ function failedCount({ waves }: RolloutState): number {
 }
 
 /** An operator or a fault paused the rollout, not the release: what the release did meanwhile counts when the rollout goes on. */
-function isHeldForOtherReasons({ reason }: RolloutState): boolean {
+export function isHeldForOtherReasons({ reason }: Pick<RolloutState, "reason">): boolean {
   return reason?.code === "operator" || reason?.code === "internal";
 }
 

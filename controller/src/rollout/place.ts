@@ -53,9 +53,9 @@ function laneWithout(state: RolloutState, target: Target, hasRoomIn: (max: numbe
   return undefined;
 }
 
-/** Whether a target may be told of the release now. Going back is never a matter of time. */
+/** Whether a target may be told of the release now. Going back is never a matter of time: also of those that were away, and have still what was taken back from the others. */
 export function opening(state: RolloutState, world: Surroundings, now: Moment): Opening & { readonly kind: "freeze" | "window" } {
-  if (isWayBack(state)) return { open: true, until: null, kind: "freeze" };
+  if (state.strategy.isWayBack === true) return { open: true, until: null, kind: "freeze" };
   const frozen = world.frozen(now.at);
   if (!frozen.open || state.promoted || state.strategy.window === null) return { ...frozen, kind: "freeze" };
   return { ...world.opening(state.strategy.window, now.at), kind: "window" };

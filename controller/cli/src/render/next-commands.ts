@@ -62,7 +62,7 @@ function hintsFor(deployment: Deployment): readonly Hint[] {
   switch (phase) {
     case "paused":
       return [
-        { command: `muster resume ${id}`, purpose: deployment.reason?.code === "operator" ? "go on" : "go on; the failures and losses so far count no more" },
+        { command: `muster resume ${id}`, purpose: isReleaseToBlame(deployment) ? "go on; the failures and losses so far count no more" : "go on; what its machines came to meanwhile counts then" },
         ...retry,
         ...back,
         { command: `muster abort ${id}`, purpose: "leave every machine as it is" },
@@ -133,4 +133,9 @@ function hintLine({ command, purpose }: Hint, room: number, colors: Colors, colu
   const spare = columns - room - 4;
   if (spare < PURPOSE_COLUMNS_MIN) return [`  ${command}`, ...wrap(purpose, columns - 6).map((part) => `      ${colors.dim(part)}`)];
   return wrap(purpose, spare).map((part, index) => `  ${padEnd(index === 0 ? command : "", room)}  ${colors.dim(part)}`);
+}
+
+/** Neither an operator nor a fault of the controller paused it: what has failed is excused when it goes on. */
+function isReleaseToBlame({ reason }: Deployment): boolean {
+  return reason?.code !== "operator" && reason?.code !== "internal";
 }
