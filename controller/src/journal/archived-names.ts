@@ -1,7 +1,7 @@
 /**
  * The names of machines that a deployment left out, since they ran its release already. A pipeline that submits the same file again and again would leave a list of the fleet behind each time, so they become a count when the deployment is over.
  *
- * Always holds: the two newest deployments to a selector that left a machine out keep its name as long as it runs that release or may go back to it, since that is what was decided about it last (engine/decisions.ts, confirmed.ts): two, as the newest may be taken back.
+ * Always holds: the two newest deployments to a selector that left a machine out keep its name as long as it runs that release or may go back to it, since that is what was decided about it last (engine/decisions.ts): two, as the newest may be taken back.
  */
 import type { Database } from "better-sqlite3";
 import type { AppName, DeploymentId, MachineId, ReleaseId } from "@muster/proto/ids.ts";

@@ -10,7 +10,7 @@ const WIDE = { waves: [ALL], maxUnavailable: count(9) };
 /** All that an app has had. */
 const ALL_OF_APP = /\b(?:deployments|d|n|x|between_|me)\b.*\(app=\?\)$/;
 
-test("what a machine goes back to is found without a look at every deployment of the app", async () => {
+test("what a machine goes back to is found without a look at every deployment of the app, or at the names that one has left out", async () => {
   const world = new World();
   await world.join("a", "b");
   world.deploy("1", WIDE);
@@ -22,6 +22,7 @@ test("what a machine goes back to is found without a look at every deployment of
   const by = { id: answer.value.deployment as DeploymentId, release: "app@1" as ReleaseId };
   const work = new Work(world.journal.db);
   expect(await work.of(() => lastGood(work.db, "a" as MachineId, "app" as AppName, by))).toBe("app@2");
+  expect([...work.asked].filter((sql) => sql.includes("unchanged"))).toEqual([]);
   const plans = [...work.asked].flatMap((sql) => {
     const given = Object.fromEntries(Array.from(sql.matchAll(/@(\w+)/g), ([, name]) => [name!, name === "continued" ? "[]" : null]));
     return (world.journal.db.prepare(`EXPLAIN QUERY PLAN ${sql}`).all(given) as { readonly detail: string }[]).map(({ detail }) => detail);

@@ -6,7 +6,7 @@
  */
 import type { DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Database } from "better-sqlite3";
-import { continues, gaveWay, leavesOut, takesBack } from "./standing.ts";
+import { continues, gaveWay, takesBack } from "./standing.ts";
 import { statement } from "./statement.ts";
 
 /** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
@@ -45,7 +45,7 @@ const IS_TO_BE_REPLACED = `EXISTS (
   SELECT 1 FROM deployments d JOIN targets o ON o.deployment = d.id AND o.machine = a.machine
   WHERE d.app = a.app AND d.takes_back = a.release AND d.start_seq > a.decided_seq AND ${takesBack("d")} AND d.id IS NOT @by AND NOT (d.phase IN ('rolling', 'paused') AND d.takes_back IS @given)
     AND NOT EXISTS (SELECT 1 FROM deployments n WHERE ${continues("n", "d")} AND NOT ${gaveWay("n")})
-    AND NOT EXISTS (SELECT 1 FROM deployments n WHERE n.app = a.app AND n.release = a.release AND n.start_seq > d.start_seq AND n.back_seq IS NULL AND ${leavesOut("n", "a.machine")}))`;
+    AND NOT EXISTS (SELECT 1 FROM deployments n WHERE a.kept_seq > d.start_seq AND n.app = a.app AND n.start_seq = a.kept_seq AND n.back_seq IS NULL))`;
 
 /** Of such an assignment: what was the last good release when it was made. Not what the machine ran when it joined, if that is what was given to it, and is taken back. */
 const GOOD_BEFORE = `CASE WHEN a.last_good IS a.release AND t.previous IS NULL AND ${IS_TAKEN_BACK} THEN NULL ELSE a.last_good END`;

@@ -143,7 +143,9 @@ export function createProjector(db: Database, removals = new Removals(db)): Proj
   }
 
   function projectPlan(id: string, { waves, unchanged, maxUnavailable, lanes, notes }: Plan, { seq, at, attended }: Stamp): void {
-    sql.startDeployment.run({ id, seq, at, attended, maxUnavailable, unchanged: JSON.stringify(unchanged), notes: JSON.stringify(notes), lanes: JSON.stringify(lanes), hasTargets: waves.some(({ targets }) => targets.length > 0) ? 1 : 0 });
+    const leftOut = JSON.stringify(unchanged);
+    if (unchanged.length > 0) sql.keepRelease.run({ id, seq, unchanged: leftOut });
+    sql.startDeployment.run({ id, seq, at, attended, maxUnavailable, unchanged: leftOut, notes: JSON.stringify(notes), lanes: JSON.stringify(lanes), hasTargets: waves.some(({ targets }) => targets.length > 0) ? 1 : 0 });
     waves.forEach(({ targets, members, gates, at: beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold }, wave) => {
       sql.addWave.run({ id, wave, members, gates: JSON.stringify(gates.map(pendingGate)), beginsAt, afterMs, maxFailures, maxUnreachable, successThreshold, at, attended });
       sql.addTargets.run({ id, wave, targets: JSON.stringify(targets), at, attended });

@@ -85,6 +85,7 @@ const PROJECTIONS = {
     as_late                INTEGER NOT NULL DEFAULT 0, -- a rollback gave it what stood for machines like it, or a drain nothing: nothing was good there
     brought_by             TEXT, -- the deployment that had given the machine what it went back to, or was given back; null: its own
     decided_seq            INTEGER NOT NULL,
+    kept_seq               INTEGER, -- when a deployment left the machine out, since it ran the release already, that a rollback to an older release was to replace there; null: none did
     good_seq               INTEGER, -- of the decision that gave it last_good; null: none did
     awaited_attended       INTEGER,
     PRIMARY KEY (machine, app)

@@ -57,6 +57,11 @@ export function prepareWrites(db: Database) {
     approveStart: statement("UPDATE deployments SET start_approved = 1 WHERE id = ?"),
     startDeployment: statement(`UPDATE deployments SET phase = 'rolling', reason_code = NULL, reason_message = NULL, started_at = @at, start_seq = @seq, progress_attended = @attended,
       max_unavailable = @maxUnavailable, unchanged = @unchanged, notes = @notes, lanes = @lanes, changed_attended = CASE WHEN @hasTargets THEN @attended END WHERE id = @id`),
+    // Somebody wants the release there after all. The first question is about no machine, and mostly answered with no.
+    keepRelease: statement(`UPDATE assignments SET kept_seq = @seq FROM deployments me
+      WHERE me.id = @id AND EXISTS (SELECT 1 FROM deployments d WHERE d.app = me.app AND d.takes_back = me.release)
+        AND assignments.app = me.app AND assignments.release = me.release AND assignments.machine IN (SELECT value FROM json_each(@unchanged))
+        AND EXISTS (SELECT 1 FROM deployments d WHERE d.app = me.app AND d.takes_back = me.release AND d.start_seq > assignments.decided_seq)`),
     noteChanged: statement("UPDATE deployments SET changed_attended = coalesce(changed_attended, @attended) WHERE id = @id"),
     addWave: statement(`INSERT INTO waves (deployment, wave, members, gates, begins_at, after_ms, max_failures, max_unreachable, success_threshold, changed_at, changed_attended)
       VALUES (@id, @wave, @members, @gates, @beginsAt, @afterMs, @maxFailures, @maxUnreachable, @successThreshold, @at, @attended)`),
@@ -121,7 +126,7 @@ export function prepareWrites(db: Database) {
              (SELECT CASE WHEN @lastGood IS NULL THEN NULL WHEN @purpose = 'revert' THEN (SELECT t.previous_seq FROM targets t WHERE t.deployment = @id AND t.machine = @machine) WHEN a.release IS @lastGood AND a.release IS (SELECT g.release FROM deployments g WHERE g.id = a.deployment) THEN a.decided_seq ELSE a.good_seq END
               FROM assignments a WHERE a.machine = @machine AND a.app = @app), @attended
       FROM deployments d WHERE id = @id`),
-    giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE @asLate END, brought_by = @broughtBy, release = @release WHERE machine = @machine AND app = @app"),
+    giveBack: statement("UPDATE assignments SET as_late = CASE WHEN release IS @release THEN as_late ELSE @asLate END, kept_seq = CASE WHEN release IS @release THEN kept_seq END, brought_by = @broughtBy, release = @release WHERE machine = @machine AND app = @app"),
     // What a drain leaves was confirmed there, or is gone back to.
     renewAssignment: statement(`UPDATE assignments SET generation = @seq, awaited_attended = @attended, labels = (SELECT labels FROM machines m WHERE m.id = @machine),
       healthy_deadline_ms = ${backDeadlineMs("healthy_deadline_ms", "@app", "assignments.release")},
