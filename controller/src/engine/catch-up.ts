@@ -100,8 +100,8 @@ export class CatchUp {
       this.#read(entry.app);
       this.#changed.add(entry.app);
     }
-    // What it is back on may be what stands.
-    if (entry.kind === "target_changed" && entry.state === "reverted") this.#due.add(entry.machine);
+    // What it is back on may be what stands; and what it missed besides waited for its way back.
+    if (entry.kind === "target_changed" && (entry.state === "reverted" || entry.state === "failed")) this.#due.add(entry.machine);
     if (entry.kind !== "held" || entry.hold === null) return;
     const state = this.#rollouts.get(entry.deployment);
     if (state?.phase === "succeeded") for (const target of state.targets.values()) if (target.state === "pending") this.#due.add(target.machine);
@@ -272,7 +272,7 @@ export class CatchUp {
     // The target was drained while updating, and counted as lost; it is heard now.
     if (row.leftAs !== null) this.#drive(id, heard, append, now);
     if (phase !== "succeeded") return;
-    if (this.#isDecidedByActive(app, machine)) return;
+    if (this.#isDecidedByActive(app, machine) || this.#isGoingBack(app, machine)) return;
     const standing = this.#standsFor(id, app, machine, labels);
     if (standing === undefined) return;
     if (!isFor(standing, labels)) {
@@ -342,7 +342,7 @@ export class CatchUp {
     const assigned = this.#world.availabilities.assignedTo(machine, app);
     if (standing.lateJoiners === "ignore" || assigned?.deployment === standing.id) return;
     if (assigned?.release === standing.release && (!this.#isBackOn(standing, machine) || this.#leftOutAfter(standing.startSeq - 1, machine, app) === standing.id)) return;
-    if (this.#isDecidedByActive(app, machine)) return;
+    if (this.#isDecidedByActive(app, machine) || this.#isGoingBack(app, machine)) return;
     if (this.#decidedOtherwise(standing, machine, labels) !== undefined || this.#facts.decisions.isTarget(standing.id, machine)) return;
     this.#rollouts.overtakeTails({ ...standing, app }, new Set([machine]), append, now);
     this.#drive(standing.id, { kind: "joined", target: { machine, lane: laneOf(standing.laneLabels, labels) } }, append, now);
@@ -380,6 +380,12 @@ export class CatchUp {
   #drive(id: DeploymentId, event: RolloutEvent, append: Append, now: Moment): void {
     const state = this.#rollouts.takeUp(id);
     if (state !== undefined) this.#rollouts.drive(state, event, append, now);
+  }
+
+  /** In a rollback that has ended, or that a newer deployment took the place of: what it missed besides is caught up with when it is back. */
+  #isGoingBack(app: AppName, machine: MachineId): boolean {
+    const assigned = this.#world.availabilities.assignedTo(machine, app);
+    return assigned !== undefined && this.#rollouts.get(assigned.deployment)?.targets.get(machine)?.state === "reverting";
   }
 
   /** A deployment of the app that has not ended decides what the machine runs: it has it as a target, or leaves it out, since it runs that already, and changes others. */
