@@ -2,7 +2,7 @@
  * What one app's rollout is driven by may be anything, by a bug or in damaged tables: it stays that rollout's own, live and at the start of a controller. Each column of each table is broken in turn, for one app, and another app goes
  * through a deployment, a silent machine, a machine that joins and one that leaves, and a restart.
  */
-import type { MachineId } from "@muster/proto/ids.ts";
+import type { DeploymentId, MachineId } from "@muster/proto/ids.ts";
 import { expect, test } from "vitest";
 import { DeploymentViews } from "../api/views.ts";
 import { PROJECTION_TABLES } from "../journal/schema.ts";
@@ -156,4 +156,18 @@ test("a plan with a limit that is no number pauses its rollout, and no disk is t
   await say(world, "b", "other", "unhealthy");
   expect(world.command(id, "abort")).toEqual({ ok: true });
   expect(world.phase(id)).toBe("aborted");
+});
+
+test("a rollout whose rows the tables do not take can be aborted, and no row of it is in the journal that is not in the tables", async () => {
+  const world = await worldOf("rolling");
+  const { db } = world.journal;
+  const told = db.prepare("SELECT deployment, machine FROM targets WHERE state = 'updating' LIMIT 1").get() as { readonly deployment: DeploymentId; readonly machine: string };
+  db.exec(`CREATE TRIGGER refusing BEFORE UPDATE ON targets WHEN new.deployment = '${told.deployment}' AND new.state IN ('failed', 'healthy') BEGIN SELECT raise(ABORT, 'refused'); END`);
+  await say(world, told.machine, "broken", "reverted");
+  world.pass(3000, ...FOUR);
+  expect(world.phase(told.deployment)).toBe("paused");
+  expect(world.command(told.deployment, "abort").ok).toBe(true);
+  const changes = db.prepare("SELECT data ->> 'state' FROM journal WHERE deployment = @deployment AND machine = @machine AND kind = 'target_changed'").pluck().all(told);
+  const state = db.prepare("SELECT state FROM targets WHERE deployment = @deployment AND machine = @machine").pluck().get(told);
+  expect([world.phase(told.deployment), changes, state]).toEqual(["aborted", [], "updating"]);
 });

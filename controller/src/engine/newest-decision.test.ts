@@ -193,7 +193,7 @@ test("a deployment to some of the machines does not leave a rollback in the midd
   world.command(second, "rollback");
   world.pass(1000, ...all);
   const third = world.deploy("3", { waves: [ALL], maxUnavailable: count(1), targets: "zone=a", onConflict: "supersede" });
-  expect([world.phase(third), world.waitingOn(third)]).toEqual(["pending", `${second} (app@2) to have gone back: it goes to other machines, too`]);
+  expect([world.phase(third), world.waitingOn(third)]).toEqual(["pending", `${second} (app@2) to have gone back: it goes to other machines, too; muster abort ${second} ends it`]);
   await work(world, all, 10);
   expect([world.phase(second), world.phase(third), all.map((name) => world.wanted(name))]).toEqual(["rolled_back", "succeeded", ["3", "3", "1", "1"]]);
 });

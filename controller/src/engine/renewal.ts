@@ -27,7 +27,7 @@ export function renewAssignments(loop: Own, machine: MachineId, append: Append, 
 
 /** Where nothing was good on the machine it keeps what stands for machines like it, if that is what it has; else it has nothing, and waits for its turn like those that come late. */
 function renewed({ facts, journal }: Own, machine: MachineId, app: AppName, deployment: DeploymentId | undefined): WayBack {
-  const { assigned, renewed: release } = statement(journal.db, RENEWED).get({ machine, app, by: null, given: null }) as { readonly assigned: ReleaseId | null; readonly renewed: ReleaseId | null };
+  const { assigned, renewed: release } = statement(journal.db, RENEWED).get({ machine, app }) as { readonly assigned: ReleaseId | null; readonly renewed: ReleaseId | null };
   const given = deployment === undefined ? undefined : facts.givenBy(deployment);
   const isLate = assigned !== null && (release === null || facts.isAsLate(machine, app));
   if (!isLate || given === undefined) return { release, asLate: false };

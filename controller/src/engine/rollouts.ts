@@ -357,8 +357,8 @@ export class Rollouts {
     try {
       this.#takeMissed(state, phaseSeq(this.#journal, state.id, state.phase), { ...this.#recorder(state, append), isUnchecked: true });
     } catch (error) {
-      // What its machines said may be what broke it.
-      if (isFaultOfDisk(error)) throw error;
+      // What its machines said may be what broke it. A row that the tables did not take must not stay in the journal.
+      if (isFaultOfDisk(error) || error instanceof RolloutBug) throw error;
     }
     this.putBroken(state.id, event.kind === "abort" ? "aborted" : "superseded", event.reason, append);
     if (event.kind === "supersede" && state.beganBack) this.#goOnBack(state.id, event, append);

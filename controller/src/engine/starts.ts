@@ -94,16 +94,18 @@ function standsText(state: RolloutState): string {
 
 type Rollback = Pick<RolloutState, "id" | "release" | "strategy">;
 
-/** Those under way, to an older release, too: also what goes on of them after a newer deployment took their place, or will, when that has ended. */
+/** Those under way, to an older release, too, while machines are on their way in that: it may wait for those that are lost or cordoned for as long as there are any. Also what goes on of them after a newer deployment took their place, or will, when that has ended. */
 function rollbacks(app: AppName, ofApp: readonly RolloutState[], { facts, rollouts, catchUp }: StartFacts): readonly Rollback[] {
   const undecided = ofApp.some(isUnderWay) ? [] : catchUp.undecidedBack(app);
-  return [...ofApp.filter((state) => state.phase === "rolling_back" || isWayBack(state)), ...rollouts.goingBack(app), ...undecided.map((id) => facts.deployment(id)!)];
+  return [...ofApp.filter((state) => state.phase === "rolling_back" || (isWayBack(state) && state.moving.size > 0)), ...rollouts.goingBack(app), ...undecided.map((id) => facts.deployment(id)!)];
 }
 
 /** A rollback under way is left in the middle only for a deployment that is for all of its machines. Those that have other labels by now go on going back. */
 function beforeGoneBack({ app, strategy: { targets } }: RolloutState, ofApp: readonly RolloutState[], facts: StartFacts): Waiting | undefined {
   const rollback = rollbacks(app, ofApp, facts).find((other) => !isWithin(other.strategy.targets, targets));
-  return rollback === undefined ? undefined : { message: `${rollback.id} (${rollback.release}) to have gone back: it goes to other machines, too`, until: undefined };
+  if (rollback === undefined) return undefined;
+  const isUnderWay = ofApp.some(({ id }) => id === rollback.id);
+  return { message: `${rollback.id} (${rollback.release}) to have gone back: it goes to other machines, too${isUnderWay ? `; muster abort ${rollback.id} ends it` : ""}`, until: undefined };
 }
 
 /** Whatever the first selects, the second does: it asks for nothing else. */

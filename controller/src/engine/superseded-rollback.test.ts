@@ -252,7 +252,7 @@ test("is waited for by a deployment to some of its machines", async () => {
   const { world, second } = await rollingBack();
   world.label({ role: "web", zone: "a" }, "b");
   const third = world.deploy("3", { ...FIX, targets: "zone=a" });
-  expect([world.phase(second), world.phase(third), world.waitingOn(third)]).toEqual(["rolling_back", "pending", "d-2 (app@2) to have gone back: it goes to other machines, too"]);
+  expect([world.phase(second), world.phase(third), world.waitingOn(third)]).toEqual(["rolling_back", "pending", "d-2 (app@2) to have gone back: it goes to other machines, too; muster abort d-2 ends it"]);
 });
 
 describe("while it goes on", () => {

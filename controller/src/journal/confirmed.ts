@@ -6,7 +6,7 @@
  */
 import type { DeploymentId, ReleaseId } from "@muster/proto/ids.ts";
 import type { Database } from "better-sqlite3";
-import { continues, gaveWay, takesBack } from "./standing.ts";
+import { continues, gaveWay, isWayBack, takesBack } from "./standing.ts";
 import { statement } from "./statement.ts";
 
 /** Of an assignment `a` of a deployment, with its target `t` and its wave `w`, both left-joined: the sequence of the row that confirmed it; null: it is not confirmed. */
@@ -34,7 +34,7 @@ const IS_GOOD = `(${CONFIRMED_SEQ} IS NOT NULL AND NOT ${IS_TAKEN_BACK} AND NOT 
 
 /** The machine went to an older release that was known to be good, or is on its way to it, and it has not failed there, and is not taken back itself. */
 const IS_WAY_BACK = `(a.release IS NOT NULL AND t.purpose IS NOT 'revert' AND t.state IS NOT 'failed' AND EXISTS (
-  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release = a.release AND d.takes_back IS NOT NULL) AND NOT ${IS_TAKEN_BACK})`;
+  SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.release = a.release AND ${isWayBack("d")}) AND NOT ${IS_TAKEN_BACK})`;
 
 /**
  * A rollback to an older release has the machine among its own, and has told it nothing. Who asks for that one is not meant: what it finds is what ran there; nor is one under way that gives way to a deployment of the release again.
@@ -79,10 +79,10 @@ export function askingFor(db: Database, by: DeploymentId | null, given: ReleaseI
 /** Of such an assignment: what a machine goes back to from what deployment `@by` gives it; null: nothing that was submitted. From a rollback to an older release once more, while that is under way, it goes to what ran before both. */
 export const LAST_GOOD_FOR = `CASE WHEN a.deployment IN (SELECT value FROM json_each(@continued)) AND a.release IS (SELECT d.release FROM deployments d WHERE d.id = a.deployment) THEN t.previous ELSE ${LAST_GOOD_OF} END`;
 
-/** What a drain of `@machine`, or its end, leaves assigned of `@app`; `@by` and `@given`: null. What goes to an older release keeps it: what was confirmed there is what is taken back. */
+/** What a drain of `@machine`, or its end, leaves assigned of `@app`. What goes to an older release keeps it: what was confirmed there is what is taken back. What a rollback to an older release is still to replace stays, too: that may end without having come to the machine, and who would give it back then? */
 export const RENEWED = `
   SELECT a.release AS assigned, CASE
-      WHEN (${IS_GOOD} AND NOT ${IS_TO_BE_REPLACED}) OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND d.takes_back IS NOT NULL) THEN a.release
+      WHEN ${IS_GOOD} OR EXISTS (SELECT 1 FROM deployments d WHERE d.id = a.deployment AND ${isWayBack("d")}) THEN a.release
       ELSE ${GOOD_BEFORE} END AS renewed
   FROM assignments a ${CONFIRMING} WHERE a.machine = @machine AND a.app = @app`;
 

@@ -58,6 +58,11 @@ export function gaveWay(alias: string): string {
   return `(${alias}.takes_back IS NOT NULL AND ${alias}.phase = 'superseded' AND ${alias}.back_seq IS NULL)`;
 }
 
+/** Of a deployment of this alias: a person asked for an older release by it. */
+export function isWayBack(alias: string): string {
+  return `(CASE WHEN json_valid(${alias}.strategy) THEN coalesce(${alias}.strategy ->> '$.isWayBack', 0) ELSE 0 END)`;
+}
+
 /** Of a deployment of this alias: a rollback to an older release that has begun, was not taken back itself, and was ended by nobody. Its machines have nothing to go back to in what it takes back, told or not. */
 export function takesBack(alias: string): string {
   return `(${alias}.takes_back IS NOT NULL AND ${alias}.back_seq IS NULL AND ${alias}.phase IN ('rolling', 'paused', 'succeeded', 'superseded', 'failed'))`;

@@ -55,7 +55,8 @@ export class Orders {
     if (!isUpdate) return;
     if (phase === "succeeded") this.#checkNewest(decision, deployment, what);
     const wallNow = controller.now;
-    const isInAHurry = record.waysBack.has(deployment.id) && phase === "rolling";
+    // Whoever was away when an older release was asked for has still what that takes back.
+    const isInAHurry = record.waysBack.has(deployment.id);
     // What goes back to an older release takes back whatever it was planned for, also when that comes late.
     const isPlannedBack = record.waysBack.has(deployment.id) && deployment.waves.some(({ machines }) => machines.includes(machine));
     if (known.cordonedAt !== undefined) complain("cordoned_is_left", `${what} and is cordoned`);
